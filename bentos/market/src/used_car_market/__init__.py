@@ -1,0 +1,1 @@
+"""A synthetic market of used cars in six European countries."""

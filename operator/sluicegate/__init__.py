@@ -1,0 +1,1 @@
+"""Sluicegate: a Kubernetes operator that runs AI models as products."""

@@ -1,0 +1,1 @@
+"""The types of the `DataProduct` resource, which are the domain types, and its names."""

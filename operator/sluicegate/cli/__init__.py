@@ -1,0 +1,1 @@
+"""The commands of `sluicegate`, one module each; they parse arguments, call, and print."""

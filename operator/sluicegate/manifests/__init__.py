@@ -1,0 +1,1 @@
+"""Kubernetes objects of a product: one pure builder a kind."""

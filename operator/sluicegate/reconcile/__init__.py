@@ -1,0 +1,1 @@
+"""One idempotent step for one product: observe, decide, build, apply, report."""

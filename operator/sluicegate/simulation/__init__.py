@@ -1,0 +1,1 @@
+"""Policies tried on recorded or invented traffic, without a cluster."""

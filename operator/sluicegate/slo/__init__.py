@@ -1,0 +1,1 @@
+"""Service levels as counts of bad and total events per block, and their statistics."""
