@@ -1,0 +1,57 @@
+# Every target is one line of what to run; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+RUN := $(UV) run --frozen
+PYTEST := $(RUN) pytest
+
+.PHONY: help setup check lint types layers unit test cluster cluster-down kubeconfig kubectl crds format
+
+help: ## Show what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.synced ## Install uv (if missing) and the locked environment
+
+.uv/bin/uv:
+	@python3 -m venv .uv && .uv/bin/pip install --quiet uv
+
+.venv/.synced: uv.lock pyproject.toml $(wildcard bentos/*/pyproject.toml) | $(filter .uv/bin/uv,$(UV))
+	@$(UV) sync --quiet --frozen
+	@touch $@
+
+check: lint types layers unit ## Everything that is fast and needs no cluster
+
+lint: setup ## Style: ruff's rules and formatting
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+types: setup ## mypy, strict
+	$(RUN) mypy
+
+layers: setup ## Imports point one way
+	$(RUN) lint-imports
+
+unit: setup ## Unit and golden tests
+	$(PYTEST) -q tests/unit tests/golden
+
+test: lint types layers ## Everything: also simulation, API-server and cluster tests; installs what is missing
+	$(PYTEST) tests
+
+cluster: setup ## A running Kubernetes with registry, gateway and Prometheus
+	@$(RUN) python -m cluster up
+
+cluster-down: setup ## Stop it and leave nothing behind
+	@$(RUN) python -m cluster down
+
+kubeconfig: setup ## Print the path of the cluster's kubeconfig (use `make -s kubeconfig`)
+	@$(RUN) python -m cluster kubeconfig
+
+kubectl: setup ## Print the path of a kubectl of the cluster's version (use `make -s kubectl`)
+	@$(RUN) python -m cluster kubectl
+
+crds: setup ## Write crds/ anew from the API types
+	$(RUN) sluicegate crds
+
+format: setup ## Format the code and mend what ruff can mend
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .

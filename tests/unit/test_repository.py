@@ -1,0 +1,44 @@
+"""What must hold for the repository itself."""
+
+import operator
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_operator_is_a_source_root_and_never_a_package():
+    assert not (ROOT / "operator" / "__init__.py").exists(), (
+        "operator/__init__.py would shadow the standard library's operator module"
+    )
+
+
+def test_the_standard_librarys_operator_is_found_from_the_repositorys_top():
+    found = subprocess.run(
+        [sys.executable, "-c", "import operator; print(operator.__file__)"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    assert Path(found).parent == Path(sysconfig.get_path("stdlib"))
+    assert operator.__file__ == found
+
+
+def test_no_module_outgrows_four_hundred_lines():
+    roots = ("operator", "cluster", "bentos/service/src", "bentos/market/src")
+    modules = [path for root in roots for path in (ROOT / root).rglob("*.py")]
+    assert modules
+    too_long = {
+        str(path.relative_to(ROOT)): lines
+        for path in modules
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert not too_long, f"split these modules (style: 60–250 lines, split at 400): {too_long}"
+
+
+def test_ci_runs_the_test_command_that_the_readme_gives():
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert "make test" in (ROOT / "README.md").read_text()
