@@ -1,0 +1,142 @@
+"""What can go wrong with the API server, as types: who catches one decides about retrying by it.
+
+Client libraries raise their own exceptions; they are converted at the transport and nothing
+above this package sees them.
+"""
+
+# ruff: noqa: N818  # the classes are named as the API server names its reasons
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_DETAIL = 500
+
+
+class KubeError(Exception):
+    """Any failure of a call to the API server.
+
+    Attributes
+    ----------
+    status
+        HTTP status, 0 when there was no answer.
+    reason
+        `reason` of the Status object ("AlreadyExists", …), empty when there was none.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class BadRequest(KubeError):
+    """The request itself is wrong: a bug of ours, or an older API server."""
+
+
+class Unauthorized(KubeError):
+    """The credentials are not accepted (any more)."""
+
+
+class Forbidden(KubeError):
+    """RBAC or an admission policy refuses; retrying soon doesn't help."""
+
+
+class NotFound(KubeError):
+    """The object, or its whole kind, does not exist."""
+
+
+class Conflict(KubeError):
+    """The object changed since it was read: observe again, then decide again."""
+
+
+class AlreadyExists(Conflict):
+    """A creation met an object of that name."""
+
+
+class Gone(KubeError):
+    """A continue token or a resourceVersion is too old: list anew."""
+
+
+class Invalid(KubeError):
+    """The object breaks the schema, a CEL rule or an admission check; the message says which."""
+
+
+class Transient(KubeError):
+    """No answer, or the server's own failure: the same call may succeed later."""
+
+
+class TimedOut(Transient):
+    """No answer in time; the write may or may not have happened."""
+
+
+class TooManyRequests(Transient):
+    """The server asks for patience.
+
+    Attributes
+    ----------
+    retry_after
+        Seconds the server wants to be left alone.
+    """
+
+    def __init__(self, message: str, *, retry_after: float, reason: str = "") -> None:
+        super().__init__(message, status=429, reason=reason)
+        self.retry_after = retry_after
+
+
+class WriteFenced(KubeError):
+    """The write was not sent, because the lease does not cover it any more."""
+
+
+BY_STATUS: Mapping[int, type[KubeError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: BadRequest,
+    409: Conflict,
+    410: Gone,
+    413: Invalid,
+    415: BadRequest,
+    422: Invalid,
+}
+
+FALLBACK_RETRY_AFTER = 1.0
+
+
+def from_response(what: str, status: int, body: bytes, headers: Mapping[str, str]) -> KubeError:
+    """Return the error for an answer that isn't 2xx; `what` names the call in its message."""
+    answer = parse_status(body)
+    reason = str(answer.get("reason") or "")
+    message = str(answer.get("message") or body[:LONGEST_DETAIL].decode(errors="replace"))
+    text = f"{what}: {status} {reason}: {message}".replace(" : ", ": ")
+    if status == 429:  # noqa: PLR2004  # an HTTP status is its own name
+        return TooManyRequests(text, retry_after=retry_after(answer, headers), reason=reason)
+    if reason == "AlreadyExists":
+        return AlreadyExists(text, status=status, reason=reason)
+    return BY_STATUS.get(status, Transient)(text, status=status, reason=reason)
+
+
+def parse_status(body: bytes) -> dict[str, Any]:
+    """Return the Status object of an error, or an empty one: proxies answer with anything."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def retry_after(answer: Mapping[str, Any], headers: Mapping[str, str]) -> float:
+    """Return the seconds a 429 asks for: by header, else by Status details, else one."""
+    details = answer.get("details")
+    hinted = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+    for value in (headers.get("Retry-After"), hinted):
+        try:
+            return max(0.0, float(value))  # type: ignore[arg-type]  # None and dates raise too
+        except (TypeError, ValueError):
+            continue
+    return FALLBACK_RETRY_AFTER

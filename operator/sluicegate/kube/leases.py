@@ -1,0 +1,104 @@
+"""The one Lease object that replicas contend for: its form on the wire, read and written.
+
+These writes pass no gate: they are what the gate is made of. Each is guarded by the
+resourceVersion instead, so of two contenders exactly one succeeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.kube import requests
+from sluicegate.kube.errors import NotFound
+from sluicegate.kube.resources import LEASES, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluicegate.kube.transport import Transport
+
+MANAGER = "sluicegate-lease"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """A Lease as it was read, or as it shall be written.
+
+    `resource_version` is empty for one that doesn't exist yet. Times are the holder's wall
+    clock, for people: nobody decides by them.
+    """
+
+    holder: str = ""
+    duration_seconds: int = 15
+    acquired: datetime | None = None
+    renewed: datetime | None = None
+    transitions: int = 0
+    resource_version: str = ""
+
+
+class LeaseStore:
+    """Reads and writes one Lease."""
+
+    def __init__(self, transport: Transport, key: Key) -> None:
+        self._transport = transport
+        self._key = key
+
+    async def read(self) -> LeaseRecord | None:
+        """Return the record, or None when there is no such Lease."""
+        try:
+            return parse_lease(await self._transport.send(requests.get(LEASES, self._key)))
+        except NotFound:
+            return None
+
+    async def write(self, record: LeaseRecord) -> LeaseRecord:
+        """Create or replace the Lease; Conflict when somebody was faster."""
+        body = render_lease(self._key, record)
+        build = requests.replace if record.resource_version else requests.create
+        return parse_lease(await self._transport.send(build(LEASES, body, manager=MANAGER)))
+
+
+def parse_lease(body: Mapping[str, Any]) -> LeaseRecord:
+    """Return the record of a Lease object; fields that others left out are empty."""
+    spec = body.get("spec") or {}
+    return LeaseRecord(
+        holder=spec.get("holderIdentity") or "",
+        duration_seconds=spec.get("leaseDurationSeconds") or 0,
+        acquired=parse_time(spec.get("acquireTime")),
+        renewed=parse_time(spec.get("renewTime")),
+        transitions=spec.get("leaseTransitions") or 0,
+        resource_version=body["metadata"]["resourceVersion"],
+    )
+
+
+def render_lease(key: Key, record: LeaseRecord) -> dict[str, Any]:
+    """Return the Lease object of a record."""
+    meta = {"namespace": key.namespace, "name": key.name}
+    if record.resource_version:
+        meta["resourceVersion"] = record.resource_version
+    spec: dict[str, Any] = {
+        "holderIdentity": record.holder,
+        "leaseDurationSeconds": record.duration_seconds,
+        "leaseTransitions": record.transitions,
+    }
+    if record.acquired:
+        spec["acquireTime"] = render_time(record.acquired)
+    if record.renewed:
+        spec["renewTime"] = render_time(record.renewed)
+    return {"metadata": meta, "spec": spec}
+
+
+def render_time(moment: datetime) -> str:
+    """Return a MicroTime: RFC 3339 in UTC, always with six digits, as the API server wants."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Return a time of the API server, None for one that is absent or unreadable."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

@@ -1,0 +1,64 @@
+"""Credentials: in-cluster service account, or the kubeconfig of a person or a test.
+
+The same configuration serves the port and Kopf's watches, so that the two can't be logged in
+to different clusters.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from sluicegate.kube.errors import Unauthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# More than workers + events + lease + resync ever have in flight.
+CONNECTIONS = 64
+
+
+async def login() -> Configuration:
+    """Return host, certificate authority and credentials, read anew.
+
+    A service account's token is read again by the client each minute; a kubeconfig's token
+    or plugin is read again when the transport logs in anew after a 401.
+    """
+    configuration = Configuration()
+    configuration.connection_pool_maxsize = CONNECTIONS
+    try:
+        if in_cluster(os.environ):
+            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await load_kube_config(  # type: ignore[no-untyped-call]
+                client_configuration=configuration, persist_config=False
+            )
+    except (ConfigException, OSError) as error:
+        raise Unauthorized(
+            f"no credentials: {error}; run in a pod with a service account, or set KUBECONFIG"
+        ) from error
+    return configuration
+
+
+def in_cluster(environment: Mapping[str, str]) -> bool:
+    """Say whether this process runs in a pod; an explicit KUBECONFIG wins."""
+    return "KUBERNETES_SERVICE_HOST" in environment and "KUBECONFIG" not in environment
+
+
+async def bearer_of(configuration: Configuration) -> str | None:
+    """Return the value for the Authorization header; None where certificates do it."""
+    settings = await configuration.auth_settings()
+    bearer = settings.get("BearerToken")
+    return str(bearer["value"]) if bearer else None
+
+
+def own_namespace(environment: Mapping[str, str]) -> str:
+    """Return the namespace this process runs in, `default` outside of a cluster."""
+    if named := environment.get("POD_NAMESPACE"):
+        return named
+    mounted = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+    return mounted.read_text(encoding="utf-8").strip() if mounted.exists() else "default"

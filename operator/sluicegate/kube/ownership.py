@@ -1,0 +1,119 @@
+"""Which part of a live object is ours, told by the server's own record of field ownership.
+
+A child is applied again only when what we would apply differs from what we own as it stands.
+Comparing with the owned part, instead of with what was sent last, needs no memory: it works on
+the first page after a restart, it sees a hand edit (the editor took the field over), and it
+ignores what others added.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Fields = "Mapping[str, Any]"
+
+IDENTITY = ("apiVersion", "kind")  # sent with every apply, never listed among owned fields
+SUFFIXES = {
+    "m": Decimal("0.001"),
+    "k": Decimal(10**3),
+    "M": Decimal(10**6),
+    "G": Decimal(10**9),
+    "T": Decimal(10**12),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+}
+
+
+def owned_fields(body: Mapping[str, Any], manager: str, *, subresource: str = "") -> dict[str, Any]:
+    """Return the field set that `manager` holds by server-side apply, empty when there is none."""
+    for entry in body.get("metadata", {}).get("managedFields") or ():
+        if (
+            entry.get("manager") == manager
+            and entry.get("operation") == "Apply"
+            and entry.get("subresource", "") == subresource
+        ):
+            return dict(entry.get("fieldsV1") or {})
+    return {}
+
+
+def owned_part(body: Mapping[str, Any], manager: str) -> dict[str, Any]:
+    """Return the fields of a live object that `manager` applied, with their live values."""
+    part = pick(body, owned_fields(body, manager))
+    return part if isinstance(part, dict) else {}
+
+
+def pick(value: Any, fields: Mapping[str, Any]) -> Any:
+    """Return the part of `value` that a FieldsV1 set names; an empty set means all of it."""
+    if not fields.keys() - {"."}:
+        return value
+    if isinstance(value, dict):
+        names = {name[2:]: below for name, below in fields.items() if name.startswith("f:")}
+        return {key: pick(value[key], names[key]) for key in names if key in value}
+    if isinstance(value, list):
+        return list(pick_items(value, fields))
+    return value
+
+
+def pick_items(items: list[Any], fields: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the owned parts of the items of a list-map (by key) or of a list-set (by value)."""
+    for item in items:
+        for name, below in fields.items():
+            if name.startswith("k:") and has_key(item, json.loads(name[2:])):
+                yield pick(item, below)
+            elif name.startswith("v:") and item == json.loads(name[2:]):
+                yield item
+
+
+def has_key(item: Any, key: Mapping[str, Any]) -> bool:
+    """Say whether a list-map's item has this key."""
+    return isinstance(item, dict) and all(item.get(name) == value for name, value in key.items())
+
+
+def fingerprint(applied: Mapping[str, Any]) -> str:
+    """Return a short digest of an object as applied, or of an owned part: equal if in step.
+
+    Both sides are brought to one form: fields that the server drops (empty or null) and the
+    object's identity don't count, numbers and quantities count by their amount, and the order
+    of list-map items doesn't matter where items have names.
+    """
+    bare = {key: value for key, value in applied.items() if key not in IDENTITY}
+    meta = bare.get("metadata") or {}
+    bare["metadata"] = {key: meta[key] for key in meta if key not in ("name", "namespace")}
+    text = json.dumps(canonical(bare), sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def canonical(value: Any) -> Any:
+    """Return a value in the one form both sides of a comparison are brought to."""
+    if isinstance(value, dict):
+        pairs = {key: canonical(item) for key, item in value.items()}
+        return {key: item for key, item in pairs.items() if item not in (None, {}, [], "")}
+    if isinstance(value, list | tuple):
+        items = [canonical(item) for item in value]
+        named = all(isinstance(item, dict) and "name" in item for item in items)
+        return sorted(items, key=lambda item: str(item["name"])) if named else items
+    if isinstance(value, bool) or value is None:
+        return value
+    return quantity(value)
+
+
+def quantity(value: Any) -> Any:
+    """Return a number or quantity as its plain amount, anything else as it is."""
+    text = str(value)
+    if not text or not text[0].isdigit():
+        return value if isinstance(value, str) else text
+    digits = text.rstrip("kmMGTi")
+    factor = SUFFIXES.get(text[len(digits) :]) if digits != text else Decimal(1)
+    try:
+        amount = Decimal(digits) * (factor or Decimal("NaN"))
+    except InvalidOperation:
+        return text
+    return text if amount.is_nan() else f"{amount.normalize():f}"

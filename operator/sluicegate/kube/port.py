@@ -1,0 +1,170 @@
+"""The port to the API server: the few verbs the operator needs, over plain dictionaries.
+
+Each write passes one gate first. The gate waits for the write budget and then refuses when the
+lease doesn't cover the write any more (see `sluicegate.runtime.gate`), so no caller can forget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sluicegate.kube import requests
+from sluicegate.kube.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from sluicegate.kube.resources import Key, Resource
+    from sluicegate.kube.transport import Body, Transport
+
+PAGE = 500
+
+
+class WriteGate(Protocol):
+    """What every write must pass, at the last moment before it is sent."""
+
+    async def admit(self) -> None:
+        """Return when a write may be sent now; raise WriteFenced when none may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list; all pages of one list show the state at `resource_version`."""
+
+    items: Sequence[Mapping[str, Any]]
+    resource_version: str
+
+
+class KubeApi:
+    """Reads and gated writes; every failure is a KubeError, every call has a timeout."""
+
+    def __init__(self, transport: Transport, gate: WriteGate, *, field_manager: str) -> None:
+        self._transport = transport
+        self._gate = gate
+        self._manager = field_manager
+
+    @property
+    def field_manager(self) -> str:
+        """The name under which the server remembers which fields are ours."""
+        return self._manager
+
+    def with_gate(self, gate: WriteGate) -> KubeApi:
+        """Return the same port behind another gate, e.g. with a budget of its own."""
+        return KubeApi(self._transport, gate, field_manager=self._manager)
+
+    async def get(self, resource: Resource, key: Key) -> Body:
+        """Return an object; NotFound when there is none."""
+        return await self._transport.send(requests.get(resource, key))
+
+    async def pages(
+        self, resource: Resource, *, namespace: str = "", labels: str = "", chunk: int = PAGE
+    ) -> AsyncIterator[Page]:
+        """Yield a list page by page; an empty namespace means all of them."""
+        token = ""
+        while True:
+            answer = await self._transport.send(
+                requests.list_page(
+                    resource, namespace=namespace, labels=labels, limit=chunk, token=token
+                )
+            )
+            meta = answer.get("metadata", {})
+            yield Page(answer.get("items") or (), meta.get("resourceVersion", ""))
+            token = meta.get("continue", "")
+            if not token:
+                return
+
+    async def served(self, resource: Resource) -> bool:
+        """Say whether the API server knows this kind: its definition may come and go."""
+        try:
+            answer = await self._transport.send(requests.discovery(resource))
+        except NotFound:
+            return False
+        return any(kind.get("name") == resource.plural for kind in answer.get("resources") or ())
+
+    async def apply(
+        self, resource: Resource, body: Mapping[str, Any], *, resource_version: str | None = None
+    ) -> Body:
+        """Apply an object server-side and return it; 409 when it left `resource_version`."""
+        return await self._write(
+            requests.apply(resource, body, manager=self._manager, resource_version=resource_version)
+        )
+
+    async def apply_status(
+        self, resource: Resource, body: Mapping[str, Any], *, resource_version: str | None
+    ) -> Body:
+        """Apply the status of an object, whose metadata and status `body` holds."""
+        return await self._write(
+            requests.apply(
+                resource,
+                body,
+                manager=self._manager,
+                resource_version=resource_version,
+                subresource="status",
+            )
+        )
+
+    async def try_apply(self, resource: Resource, body: Mapping[str, Any]) -> Body:
+        """Return what applying would give; nothing is stored, so no gate is passed."""
+        return await self._transport.send(
+            requests.apply(resource, body, manager=self._manager, dry_run=True)
+        )
+
+    async def create(self, resource: Resource, body: Mapping[str, Any]) -> Body:
+        """Create an object; AlreadyExists when there is one."""
+        return await self._write(requests.create(resource, body, manager=self._manager))
+
+    async def replace(self, resource: Resource, body: Mapping[str, Any]) -> Body:
+        """Replace an object at the resourceVersion in its metadata."""
+        return await self._write(requests.replace(resource, body, manager=self._manager))
+
+    async def annotate(
+        self,
+        resource: Resource,
+        key: Key,
+        annotations: Mapping[str, str | None],
+        *,
+        resource_version: str | None = None,
+    ) -> Body:
+        """Set annotations of a child of ours; None removes one. Never for a DataProduct."""
+        body = {"metadata": {"annotations": dict(annotations)}}
+        return await self.patch(resource, key, body, resource_version=resource_version)
+
+    async def patch(
+        self,
+        resource: Resource,
+        key: Key,
+        body: Mapping[str, Any],
+        *,
+        resource_version: str | None = None,
+    ) -> Body:
+        """Merge `body` into a child of ours; None removes a field."""
+        return await self._write(
+            requests.patch(
+                resource, key, body, manager=self._manager, resource_version=resource_version
+            )
+        )
+
+    async def delete(
+        self,
+        resource: Resource,
+        key: Key,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        propagation: str = "Background",
+    ) -> None:
+        """Delete the object that was observed; another of that name gives Conflict."""
+        await self._write(
+            requests.delete(
+                resource,
+                key,
+                uid=uid,
+                resource_version=resource_version,
+                propagation=propagation,
+            )
+        )
+
+    async def _write(self, request: requests.Request) -> Body:
+        await self._gate.admit()
+        return await self._transport.send(request)

@@ -1,0 +1,180 @@
+"""Requests to the API server as values, built by pure functions.
+
+What is sent can so be tested without a server, and the rules that keep two operators apart
+(preconditions, field manager, short timeouts of writes) are visible in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluicegate.kube.resources import Key, Resource
+
+READ_SECONDS = 10.0
+LIST_SECONDS = 30.0
+WRITE_SECONDS = 3.0  # shorter than the fence's margin, so that no write outlives the lease
+
+JSON = "application/json"
+APPLY = "application/apply-patch+yaml"  # JSON is YAML
+MERGE = "application/merge-patch+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call: `verb` is its name in metrics, `seconds` the limit for the whole of it."""
+
+    verb: str
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Mapping[str, Any] | None = None
+    content_type: str = JSON
+    seconds: float = READ_SECONDS
+
+    @property
+    def target(self) -> str:
+        """Return path and query."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    @property
+    def title(self) -> str:
+        """Return what error messages call this request."""
+        return f"{self.verb} {self.path}"
+
+
+def get(resource: Resource, key: Key) -> Request:
+    """Read one object."""
+    return Request("get", "GET", resource.path(key.namespace, key.name))
+
+
+def list_page(
+    resource: Resource,
+    *,
+    namespace: str = "",
+    labels: str = "",
+    limit: int,
+    token: str = "",
+) -> Request:
+    """Read one page of a collection; `token` is the one the page before ended with."""
+    query = [("limit", str(limit))]
+    query += [("labelSelector", labels)] if labels else []
+    query += [("continue", token)] if token else []
+    path = resource.path(namespace)
+    return Request("list", "GET", path, query=tuple(query), seconds=LIST_SECONDS)
+
+
+def discovery(resource: Resource) -> Request:
+    """Read which kinds of a group and version are served."""
+    prefix = "apis" if resource.group else "api"
+    return Request("discover", "GET", f"/{prefix}/{resource.api_version}")
+
+
+def apply(
+    resource: Resource,
+    body: Mapping[str, Any],
+    *,
+    manager: str,
+    resource_version: str | None = None,
+    subresource: str = "",
+    dry_run: bool = False,
+) -> Request:
+    """Apply an object server-side, by force: what we have an opinion on is ours.
+
+    With `resource_version` the server answers 409 when the object is at another one.
+    """
+    meta = body["metadata"]
+    path = resource.path(meta.get("namespace", ""), meta["name"], subresource=subresource)
+    query = [("fieldManager", manager), ("force", "true")]
+    query += [("dryRun", "All")] if dry_run else []
+    full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+    return Request(
+        "apply",
+        "PATCH",
+        path,
+        query=tuple(query),
+        body=at_version(full, resource_version),
+        content_type=APPLY,
+        seconds=WRITE_SECONDS,
+    )
+
+
+def create(resource: Resource, body: Mapping[str, Any], *, manager: str) -> Request:
+    """Create an object; one of that name makes the server answer 409 AlreadyExists."""
+    full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+    return Request(
+        "create",
+        "POST",
+        resource.path(body["metadata"].get("namespace", "")),
+        query=(("fieldManager", manager),),
+        body=full,
+        seconds=WRITE_SECONDS,
+    )
+
+
+def replace(resource: Resource, body: Mapping[str, Any], *, manager: str) -> Request:
+    """Replace an object whole; its metadata.resourceVersion is the precondition."""
+    meta = body["metadata"]
+    full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+    return Request(
+        "update",
+        "PUT",
+        resource.path(meta.get("namespace", ""), meta["name"]),
+        query=(("fieldManager", manager),),
+        body=full,
+        seconds=WRITE_SECONDS,
+    )
+
+
+def patch(
+    resource: Resource,
+    key: Key,
+    body: Mapping[str, Any],
+    *,
+    manager: str,
+    resource_version: str | None = None,
+) -> Request:
+    """Merge `body` into an object; None deletes a field."""
+    return Request(
+        "patch",
+        "PATCH",
+        resource.path(key.namespace, key.name),
+        query=(("fieldManager", manager),),
+        body=at_version(body, resource_version),
+        content_type=MERGE,
+        seconds=WRITE_SECONDS,
+    )
+
+
+def delete(
+    resource: Resource,
+    key: Key,
+    *,
+    uid: str | None = None,
+    resource_version: str | None = None,
+    propagation: str = "Background",
+) -> Request:
+    """Delete an object, only if it still is the one that was observed."""
+    seen = {"uid": uid, "resourceVersion": resource_version}
+    preconditions = {name: value for name, value in seen.items() if value}
+    options: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": propagation,
+    }
+    if preconditions:
+        options["preconditions"] = preconditions
+    path = resource.path(key.namespace, key.name)
+    return Request("delete", "DELETE", path, body=options, seconds=WRITE_SECONDS)
+
+
+def at_version(body: Mapping[str, Any], resource_version: str | None) -> Mapping[str, Any]:
+    """Return `body` with the resourceVersion that the server must find."""
+    if resource_version is None:
+        return body
+    meta = {**body.get("metadata", {}), "resourceVersion": resource_version}
+    return {**body, "metadata": meta}
