@@ -1,0 +1,194 @@
+"""Versions: the stable one, the candidate on its way, the ones before, and their traffic."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from sluicegate.api.base import Count, Number, StatusModel, Time
+from sluicegate.api.baseline import Baselines
+from sluicegate.api.lists import Keyed
+from sluicegate.api.model import Counts
+
+
+class VersionSource(StrEnum):
+    """Where a version comes from."""
+
+    SPEC = "Spec"
+    RETRAINING = "Retraining"
+
+
+class VersionBase(StatusModel):
+    """What names a version and suffices to render it anew."""
+
+    version: str
+    """The bento's version."""
+    image: str
+    """The bento's identity: image by digest, or `<url>#sha256:<hex>`."""
+    service: str = ""
+    """Name of the bento's entry service."""
+    runtime_image: str
+    """The runtime image, frozen when the version became a candidate."""
+    revision: str
+    """Ten hex digits of both."""
+    source: VersionSource
+    """Where it comes from."""
+    inputs_hash: str = ""
+    """Hash of what its pod template was last rendered from."""
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of the bento."""
+        return f"sha256:{self.image.rpartition('sha256:')[2]}"
+
+
+class Version(VersionBase):
+    """The accepted version."""
+
+    promoted_at: Time
+    """When it became stable."""
+    baseline: Baselines = Field(default_factory=dict)
+    """Its performance at acceptance, by SLO name."""
+    evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)
+    """Its hold-out counts, by SLO name."""
+
+
+class CandidatePhase(StrEnum):
+    """What a candidate is doing."""
+
+    STARTING = "Starting"
+    """Its pods are on their way."""
+    STEPPING = "Stepping"
+    """It takes a step's share of the traffic and gathers evidence."""
+    AWAITING_APPROVAL = "AwaitingApproval"
+    """It has passed, and waits for a person."""
+    PROMOTING = "Promoting"
+    """It takes all traffic; the old version waits until that is seen."""
+    ROLLING_BACK = "RollingBack"
+    """Its share goes to zero; its pods wait until that is seen."""
+
+
+class Evidence(StatusModel):
+    """What one SLO says of the candidate so far."""
+
+    slo: str
+    """Name of the SLO."""
+    required: bool
+    """Whether it must speak for the candidate."""
+    promote: Number
+    """ln of the e-value against "worse by maxRegression"; promotion needs promoteAt."""
+    promote_at: Number
+    """What promotion needs at the last step."""
+    roll_back: Number
+    """ln of the e-value against "not worse"; a rollback follows at rollBackAt."""
+    roll_back_at: Number
+    """What a rollback needs."""
+    candidate_bad: Count
+    """Bad events of the candidate."""
+    candidate_total: Count
+    """All events of the candidate."""
+    stable_bad: Count
+    """Bad events of stable in the same blocks."""
+    stable_total: Count
+    """All events of stable in the same blocks."""
+    phi: Number = "1"
+    """Dispersion, frozen before the first step."""
+    last_block: Time | None = None
+    """End of the last block that was taken in."""
+
+
+class Candidate(VersionBase):
+    """A version that wants to become stable."""
+
+    phase: CandidatePhase
+    """What it is doing."""
+    step: Annotated[int, Field(ge=0)] = 0
+    """Number of the step, from 1; 0 before the first."""
+    weight: Annotated[int, Field(ge=0, le=100)] = 0
+    """Share of the traffic that it is to take, in percent."""
+    since: Time
+    """When it became a candidate."""
+    traffic_since: Time | None = None
+    """When it first took traffic."""
+    step_since: Time | None = None
+    """When the step's share was verified."""
+    evidence: Annotated[tuple[Evidence, ...], Field(max_length=16), Keyed("slo")] = ()
+    """What the SLOs say so far."""
+    expected_seconds: int | None = None
+    """How long an equal candidate takes at this traffic; by planning, not a promise."""
+    evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)
+    """Its hold-out counts, by SLO name."""
+    trigger: str = ""
+    """Id of the retraining trigger that it answers."""
+    rollback_reason: str = ""
+    """Why it goes back, while it does."""
+    rollback_message: str = ""
+    """The numbers behind it."""
+    held_since: Time | None = None
+    """Since when nothing could be measured."""
+
+
+class Fate(StrEnum):
+    """What became of a past version."""
+
+    REPLACED = "Replaced"
+    """It was stable until the next one was promoted."""
+    ROLLED_BACK = "RolledBack"
+    """It was worse, or asked to go."""
+    INCONCLUSIVE = "Inconclusive"
+    """It ran out of time; may be tried again."""
+    SUPERSEDED = "Superseded"
+    """A newer one came before its verdict."""
+    FAILED = "Failed"
+    """It never became ready."""
+
+
+class PastVersion(VersionBase):
+    """A version that one can go back to, or that was refused."""
+
+    fate: Fate
+    """What became of it."""
+    reason: str = ""
+    """Why."""
+    promoted_at: Time | None = None
+    """When it became stable; never, when left out."""
+    until: Time
+    """When it ceased to be stable or candidate."""
+    baseline: Baselines = Field(default_factory=dict)
+    """Its performance at acceptance, by SLO name."""
+
+
+class SplitMode(StrEnum):
+    """What splits the traffic."""
+
+    GATEWAY = "Gateway"
+    REPLICAS = "Replicas"
+
+
+class SplitLevel(StrEnum):
+    """How far a split is verified."""
+
+    WRITTEN = "Written"
+    ACCEPTED = "Accepted"
+    OBSERVED = "Observed"
+
+
+class Traffic(StatusModel):
+    """How requests are split, and how far that is verified."""
+
+    mode: SplitMode
+    """What splits them."""
+    weight: Annotated[int, Field(ge=0, le=100)]
+    """Share of the candidate, in percent, as it was last written."""
+    level: SplitLevel
+    """How far it is verified."""
+    since: Time
+    """When this weight was written."""
+    accepted_at: Time | None = None
+    """When each parent had accepted it."""
+    observed_share: Number | None = None
+    """Share of the candidate in the requests counted since then."""
+    requests: Count | None = None
+    """Requests counted since then."""
+    real_share: Number | None = None
+    """The share that pods can give, where replicas split."""

@@ -1,0 +1,134 @@
+"""What a product is, for people: who answers for it, where it is sold, what it depends on.
+
+Field names follow the data-product standards where one has the notion (Bitol's ODPS for
+description, team and support; the Linux Foundation's ODPS for priority and goals; Backstage
+for owner and lifecycle).
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from sluicegate.api.base import ApiModel, DecimalString, Line, Text, Url, Word
+from sluicegate.api.lists import Keyed
+
+PRODUCT_MANAGER = "DataProductManager"
+"""The role that a product in production must have somebody in."""
+
+Market = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$", max_length=2)]
+"""A country, as ISO 3166-1 alpha-2 writes it."""
+
+
+class Lifecycle(StrEnum):
+    """Where a product is in its life. Deprecated and Retired never retrain nor roll out."""
+
+    DRAFT = "Draft"
+    DEVELOPMENT = "Development"
+    PRODUCTION = "Production"
+    DEPRECATED = "Deprecated"
+    RETIRED = "Retired"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the product only serves on, without retraining or rollouts."""
+        return self in {Lifecycle.DEPRECATED, Lifecycle.RETIRED}
+
+
+class Priority(StrEnum):
+    """Who retrains first when slots are scarce."""
+
+    CRITICAL = "Critical"
+    HIGH = "High"
+    MEDIUM = "Medium"
+    LOW = "Low"
+
+    @property
+    def rank(self) -> int:
+        """0 for the most pressing one; sorts a queue."""
+        return list(Priority).index(self)
+
+
+class Direction(StrEnum):
+    """How a business goal reads its target."""
+
+    AT_LEAST = "AtLeast"
+    AT_MOST = "AtMost"
+    EQUALS = "Equals"
+    INCREASE = "Increase"
+    DECREASE = "Decrease"
+
+
+class Description(ApiModel):
+    """What the product is for, and what it isn't."""
+
+    purpose: Text | None = None
+    """What the product does, for whom."""
+    limitations: Text | None = None
+    """Where it shouldn't be trusted."""
+    usage: Text | None = None
+    """How to use it."""
+
+
+class TeamMember(ApiModel):
+    """One person who works on the product."""
+
+    username: Line
+    """Account name; unique in the team."""
+    name: Line | None = None
+    """Full name."""
+    role: Word
+    """Role in PascalCase, e.g. DataProductManager, DataScientist, PlatformEngineer."""
+
+
+class Team(ApiModel):
+    """The people behind the product."""
+
+    members: Annotated[tuple[TeamMember, ...], Field(max_length=64), Keyed("username")] = ()
+    """Members by user name."""
+
+
+class Dependency(ApiModel):
+    """Another DataProduct that this one calls."""
+
+    namespace: Annotated[
+        str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", max_length=63)
+    ] = ""
+    """Its namespace; empty means this product's own."""
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
+    """Its name."""
+
+
+class BusinessGoal(ApiModel):
+    """A number of the business that the product contributes to."""
+
+    name: Line
+    """Name of the goal."""
+    target: DecimalString
+    """The number to reach, as a decimal string."""
+    direction: Direction = Direction.AT_LEAST
+    """How to read the target."""
+    unit: Line | None = None
+    """Unit of the target, e.g. ratio, EUR, days."""
+
+
+class SupportChannel(ApiModel):
+    """Where to ask or to complain."""
+
+    channel: Line
+    """Name of the channel."""
+    url: Url | None = None
+    """Where it is."""
+    scope: Line | None = None
+    """What it is for, e.g. interactive, issues, announcements."""
+
+
+class Link(ApiModel):
+    """A page about the product."""
+
+    type: Word
+    """What is there, e.g. ModelCard, Runbook, Dashboard, Contract."""
+    url: Url
+    """Where it is."""
+    title: Line | None = None
+    """What to call it."""

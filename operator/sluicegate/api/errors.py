@@ -1,0 +1,62 @@
+"""What is wrong with a document, as paths and sentences."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic_core import ErrorDetails
+
+_SENTENCES = {
+    "missing": "is required: set it",
+    "extra_forbidden": "is not a field: correct its name or remove it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: where it is (`spec.slos[1].objective`) and what to do about it."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class SluicegateError(Exception):
+    """Root of the errors that this project raises on purpose."""
+
+
+class InvalidProduct(SluicegateError):  # noqa: N818 - the object is invalid; nothing failed
+    """A document that is no valid DataProduct; `problems` lists all mistakes."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+
+def json_path(parts: Iterable[int | str]) -> str:
+    """`spec.slos[1].objective` for `("spec", "slos", 1, "objective")`."""
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else part
+    return path
+
+
+def problem(error: ErrorDetails, prefix: tuple[str, ...] = ()) -> Problem:
+    """One of pydantic's errors in our words, with the value where it helps."""
+    path = json_path((*prefix, *error["loc"]))
+    if error["type"] in _SENTENCES:
+        return Problem(path, _SENTENCES[error["type"]])
+    message = error["msg"][:1].lower() + error["msg"][1:]
+    value = error["input"]
+    if error["type"] in {"rule", "duplicate"} or isinstance(value, dict | list | tuple):
+        return Problem(path, error["msg"])
+    return Problem(path, f"is {_shown(value)}, but {message}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if not isinstance(value, str) else f'"{value}"'
+    return text if len(text) <= 80 else f"{text[:77]}…"  # noqa: PLR2004 - one line of a terminal

@@ -1,0 +1,258 @@
+"""Every name the outside world sees, once.
+
+Labels, annotations, condition types and reasons are an interface: dashboards, alerts and
+people's scripts match on them. Nobody formats one in place.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+GROUP: Final = "sluicegate.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "DataProduct"
+PLURAL: Final = "dataproducts"
+SINGULAR: Final = "dataproduct"
+SHORT_NAME: Final = "dprod"
+CATEGORY: Final = "dataproducts"
+
+FIELD_MANAGER: Final = "sluicegate"
+"""The one server-side-apply manager of children and status."""
+
+MAX_NAME_LENGTH: Final = 40
+"""Leaves room for what is derived: `<name>-train-<8 hex>-<attempt>` stays within 63."""
+
+# ---- labels (on everything the operator owns) ------------------------------------------
+LABEL_PRODUCT: Final = f"{GROUP}/product"
+"""Pod label that scraping turns into the target label `product`."""
+LABEL_VERSION: Final = f"{GROUP}/version"
+"""Pod label that scraping turns into the target label `version`; the bento's version."""
+LABEL_REVISION: Final = f"{GROUP}/revision"
+"""Ten hex digits of bento digest and runtime image; what selectors match, as it never changes."""
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
+LABEL_APP_VERSION: Final = "app.kubernetes.io/version"
+MANAGED_BY: Final = "sluicegate"
+LABEL_ALLOW_TRAINING: Final = f"{GROUP}/allow-training"
+"""Must be `"true"` on a service account before a training Job may run as it."""
+RESERVED_PREFIXES: Final = (f"{GROUP}/", "app.kubernetes.io/")
+"""Label prefixes that `podLabels` and a podTemplate may not set."""
+
+
+class Component(StrEnum):
+    """Values of `app.kubernetes.io/component`."""
+
+    SERVER = "server"
+    TRAINER = "trainer"
+    ROUTE = "route"
+
+
+# ---- annotations on children: the memory that survives an emptied status ----------------
+ANNOTATION_IMAGE: Final = f"{GROUP}/image"
+"""The bento as `spec.model.bento.image` has it, or `<url>#sha256:<hex>`."""
+ANNOTATION_RUNTIME_IMAGE: Final = f"{GROUP}/runtime-image"
+ANNOTATION_SOURCE: Final = f"{GROUP}/source"
+ANNOTATION_PROMOTED_AT: Final = f"{GROUP}/promoted-at"
+ANNOTATION_BASELINE: Final = f"{GROUP}/baseline"
+"""JSON of the version's baselines by SLO name."""
+ANNOTATION_INPUTS_HASH: Final = f"{GROUP}/inputs-hash"
+"""Hash of what a pod template is rendered from; a new template needs a new hash."""
+ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
+"""JSON of the trigger on a training Job."""
+
+# ---- one-shot requests by a person, on the DataProduct ----------------------------------
+REQUEST_RETRAIN: Final = f"{GROUP}/retrain-requested-at"
+"""`<token>`: retrain once, whatever the SLOs say."""
+REQUEST_ROLLBACK: Final = f"{GROUP}/rollback-to"
+"""`<version>/<token>`: go back to that version of the history."""
+REQUEST_PROMOTE: Final = f"{GROUP}/promote"
+"""`<token>` or `<version>/<token>`: approve the last step, or try a rejected version again."""
+REQUEST_ABORT: Final = f"{GROUP}/abort"
+"""`<token>` or `<version>/<token>`: take the candidate back."""
+
+
+class ConditionType(StrEnum):
+    """Types of `status.conditions`. The first three are kstatus', the others inform."""
+
+    READY = "Ready"
+    """The spec is realised and the stable version serves."""
+    RECONCILING = "Reconciling"
+    """Present only while True."""
+    STALLED = "Stalled"
+    """Present only while True: nothing goes on until a person changes something."""
+    SLO_MET = "SLOMet"
+    DEGRADED = "Degraded"
+    METRICS_AVAILABLE = "MetricsAvailable"
+    RETRAINING_ACTIVE = "RetrainingActive"
+    ROLLOUT_PROGRESSING = "RolloutProgressing"
+    TRAFFIC_SPLIT_VERIFIED = "TrafficSplitVerified"
+    DEPENDENCIES_HEALTHY = "DependenciesHealthy"
+    RUNTIME_PINNED = "RuntimePinned"
+    """False warns: the runtime image is named by a tag, so two pods may run two runtimes."""
+
+
+class ConditionReason(StrEnum):
+    """Reasons of conditions."""
+
+    # Ready
+    SERVING = "Serving"
+    PROGRESSING = "Progressing"
+    PODS_NOT_READY = "PodsNotReady"
+    NAME_CONFLICT = "NameConflict"
+    ROUTE_CONFLICT = "RouteConflict"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    TERMINATING = "Terminating"
+    NOT_YET_OBSERVED = "NotYetObserved"
+    # Stalled
+    INVALID_SPEC = "InvalidSpec"
+    VERSION_REUSED = "VersionReused"
+    MODEL_REJECTED = "ModelRejected"
+    INITIAL_VERSION_FAILED = "InitialVersionFailed"
+    RUNTIME_MISMATCH = "RuntimeMismatch"
+    FORBIDDEN_SERVICE_ACCOUNT = "ForbiddenServiceAccount"
+    # SLOMet, Degraded, MetricsAvailable
+    ALL_MET = "AllMet"
+    OBJECTIVE_MISSED = "ObjectiveMissed"
+    NOT_DEGRADED = "NotDegraded"
+    BASELINE_DROPPED = "BaselineDropped"
+    MEASURED = "Measured"
+    NO_SLOS = "NoSLOs"
+    BACKFILLING = "Backfilling"
+    PROMETHEUS_UNAVAILABLE = "PrometheusUnavailable"
+    PROMETHEUS_STALE = "PrometheusStale"
+    NO_DATA = "NoData"
+    NO_TRAFFIC = "NoTraffic"
+    # RetrainingActive
+    TRAINING = "Training"
+    EVALUATING = "Evaluating"
+    IDLE = "Idle"
+    WAITING_FOR_SLOT = "WaitingForSlot"
+    COOLING_DOWN = "CoolingDown"
+    RETRAIN_SUSPENDED = "RetrainSuspended"
+    RETRAINING_DISABLED = "RetrainingDisabled"
+    # RolloutProgressing
+    STARTING = "Starting"
+    STEPPING = "Stepping"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    PROMOTING = "Promoting"
+    ROLLING_BACK = "RollingBack"
+    NO_ROLLOUT = "NoRollout"
+    ON_PROBATION = "OnProbation"
+    SUSPENDED = "Suspended"
+    # TrafficSplitVerified
+    WRITTEN = "Written"
+    ACCEPTED = "Accepted"
+    OBSERVED = "Observed"
+    APPROXIMATE = "Approximate"
+    NO_SPLIT = "NoSplit"
+    # DependenciesHealthy
+    NO_DEPENDENCIES = "NoDependencies"
+    ALL_HEALTHY = "AllHealthy"
+    DEPENDENCY_DEGRADED = "DependencyDegraded"
+    DEPENDENCY_UNKNOWN = "DependencyUnknown"
+    DEPENDENCY_NOT_FOUND = "DependencyNotFound"
+    # RuntimePinned
+    PINNED_BY_DIGEST = "PinnedByDigest"
+    NAMED_BY_TAG = "NamedByTag"
+
+
+class DecisionType(StrEnum):
+    """What one evaluation may decide, most pressing first (one decision an evaluation)."""
+
+    ROLLBACK = "Rollback"
+    PROMOTE = "Promote"
+    INCONCLUSIVE = "Inconclusive"
+    ADVANCE = "Advance"
+    START_ROLLOUT = "StartRollout"
+    RETRAIN = "Retrain"
+    ALERT = "Alert"
+    HOLD = "Hold"
+
+
+class DecisionReason(StrEnum):
+    """Reasons of decisions, of diagnoses and of SLO states."""
+
+    # gates: why an SLO, or a product, is Unknown
+    PROMETHEUS_UNAVAILABLE = "PrometheusUnavailable"
+    PROMETHEUS_STALE = "PrometheusStale"
+    BACKFILLING = "Backfilling"
+    LOW_COVERAGE = "LowCoverage"
+    NO_DATA = "NoData"
+    NO_TRAFFIC = "NoTraffic"
+    INVALID_DATA = "InvalidData"
+    STALE = "Stale"
+    MISCONFIGURED = "Misconfigured"
+    WARMING_UP = "WarmingUp"
+    INSUFFICIENT_DATA = "InsufficientData"
+    NO_FEEDBACK_KEY = "NoFeedbackKey"
+    # what an SLO says
+    WITHIN_OBJECTIVE = "WithinObjective"
+    OBJECTIVE_MISSED = "ObjectiveMissed"
+    BUDGET_BURNING = "BudgetBurning"
+    BASELINE_DROPPED = "BaselineDropped"
+    BASELINE_PROVISIONAL = "BaselineProvisional"
+    BASELINE_TOO_SMALL = "BaselineTooSmall"
+    NOT_CONFIRMED = "NotConfirmed"
+    RECOVERED = "Recovered"
+    # diagnosis: objections, in no order here (policy holds the order)
+    UPSTREAM_DEGRADED = "UpstreamDegraded"
+    COMMON_CAUSE = "CommonCause"
+    PODS_UNHEALTHY = "PodsUnhealthy"
+    CPU_THROTTLED = "CPUThrottled"
+    MEMORY_PRESSURE = "MemoryPressure"
+    TRAFFIC_ANOMALY = "TrafficAnomaly"
+    INFRASTRUCTURE_UNKNOWN = "InfrastructureUnknown"
+    RECENT_RELEASE = "RecentRelease"
+    PROBATION_FAILED = "ProbationFailed"
+    MODEL_DECAY = "ModelDecay"
+    MODEL_TOO_SLOW = "ModelTooSlow"
+    AVAILABILITY_ONLY = "AvailabilityOnly"
+    # preconditions of a retraining
+    RETRAINING_DISABLED = "RetrainingDisabled"
+    MANUAL_MODE = "ManualMode"
+    ALREADY_RETRAINING = "AlreadyRetraining"
+    CANARY_IN_PROGRESS = "CanaryInProgress"
+    COOLING_DOWN = "CoolingDown"
+    VERSION_TOO_YOUNG = "VersionTooYoung"
+    RETRAIN_SUSPENDED = "RetrainSuspended"
+    NO_SLOT = "NoSlot"
+    LIFECYCLE_ENDED = "LifecycleEnded"
+    SUSPENDED = "Suspended"
+    NO_STABLE = "NoStable"
+    # retraining results
+    REQUESTED = "Requested"
+    JOB_FAILED = "JobFailed"
+    TIMED_OUT = "TimedOut"
+    INVALID_RESULT = "InvalidResult"
+    IMAGE_NOT_FOUND = "ImageNotFound"
+    IMAGE_OUTSIDE_OUTPUT = "ImageOutsideOutput"
+    VERSION_REUSED = "VersionReused"
+    WORSE_ON_HOLD_OUT = "WorseOnHoldOut"
+    HOLD_OUT_TOO_SMALL = "HoldOutTooSmall"
+    SUPERSEDED = "Superseded"
+    GATE_PASSED = "GatePassed"
+    # canary
+    MODEL_CHANGED = "ModelChanged"
+    CANARY_NOT_READY = "CanaryNotReady"
+    CANARY_NO_DATA = "CanaryNoData"
+    CANARY_WORSE = "CanaryWorse"
+    CANARY_NOT_WORSE = "CanaryNotWorse"
+    COLLECTING_EVIDENCE = "CollectingEvidence"
+    DWELLING = "Dwelling"
+    ROUTING_MISMATCH = "RoutingMismatch"
+    TRAFFIC_NOT_VERIFIED = "TrafficNotVerified"
+    OBJECTIVE_NOT_MET = "ObjectiveNotMet"
+    WORSE_THAN_ORIGINAL = "WorseThanOriginal"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    MAX_DURATION = "MaxDuration"
+    METRICS_LOST = "MetricsLost"
+    ABORT_REQUESTED = "AbortRequested"
+    ROLLBACK_REQUESTED = "RollbackRequested"
+    PROMOTE_REQUESTED = "PromoteRequested"
+    NOT_FOUND = "NotFound"
+    RUNTIME_MISMATCH = "RuntimeMismatch"
+    HEALTHY = "Healthy"
+    UNKNOWN = "Unknown"

@@ -1,0 +1,216 @@
+"""The DataProduct itself: the root type, its spec, and the border where objects come in."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from sluicegate.api.base import ApiModel, Line, Rule, StatusModel, Time
+from sluicegate.api.description import (
+    PRODUCT_MANAGER,
+    BusinessGoal,
+    Dependency,
+    Description,
+    Lifecycle,
+    Link,
+    Market,
+    Priority,
+    SupportChannel,
+    Team,
+)
+from sluicegate.api.errors import InvalidProduct, problem
+from sluicegate.api.lists import Keyed, Unique
+from sluicegate.api.model import Model
+from sluicegate.api.names import API_VERSION, KIND
+from sluicegate.api.renewal import Retraining, Rollout
+from sluicegate.api.route import Route
+from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
+from sluicegate.api.slos import Analysis, Slo
+from sluicegate.api.status import DataProductStatus
+
+_BOUNDS = ", ".join(map(str, DEFAULT_BUCKETS_MILLISECONDS))
+SEMVER = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
+
+
+class DataProductSpec(ApiModel):
+    """What a product team and a platform team agree on. Only owner and model are required."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="self.lifecycle != 'Production' || (has(self.team) && has(self.team.members) &&"
+            " self.team.members.exists(member, member.role == 'DataProductManager'))",
+            holds=lambda self: self.lifecycle is not Lifecycle.PRODUCTION or self._has_manager,
+            message="team.members needs somebody with the role DataProductManager once lifecycle is"
+            " Production",
+            field="team",
+        ),
+        Rule(
+            cel="self.lifecycle != 'Production' || !has(self.serving) || !has(self.serving.runtimeImage)"
+            " || self.serving.runtimeImage.contains('@sha256:')",
+            holds=lambda self: (
+                self.lifecycle is not Lifecycle.PRODUCTION
+                or "@sha256:" in (self.serving.runtime_image or "@sha256:")
+            ),
+            message="serving.runtimeImage must be named by digest (…@sha256:…) once lifecycle is"
+            " Production",
+            field="serving",
+        ),
+        Rule(
+            cel="!has(self.slos) || self.slos.all(slo, !has(slo.indicator.latency) ||"
+            " ((has(self.serving) && has(self.serving.latencyBucketsMilliseconds) &&"
+            " size(self.serving.latencyBucketsMilliseconds) > 0)"
+            " ? slo.indicator.latency.thresholdMilliseconds in self.serving.latencyBucketsMilliseconds"
+            f" : slo.indicator.latency.thresholdMilliseconds in [{_BOUNDS}]))",
+            holds=lambda self: self._thresholds <= set(self.serving.buckets_milliseconds),
+            message="indicator.latency.thresholdMilliseconds must be a bound of the request histogram:"
+            f" one of {_BOUNDS}, or one that serving.latencyBucketsMilliseconds lists",
+            field="slos",
+        ),
+    )
+
+    display_name: Annotated[str, StringConstraints(min_length=1, max_length=120)] | None = None
+    """What to call the product."""
+    description: Description | None = None
+    """What it is for."""
+    version: Annotated[str, StringConstraints(pattern=SEMVER, max_length=64)] | None = None
+    """Semantic version of the product, not of the model."""
+    domain: Line | None = None
+    """Business domain, e.g. search, pricing, logistics."""
+    owner: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^([a-z]+:)?([-a-z0-9]+/)?[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$",
+            max_length=253,
+        ),
+    ]
+    """Accountable team, as a Backstage entity reference, e.g. group:default/catalog."""
+    team: Team | None = None
+    """The people behind it."""
+    lifecycle: Lifecycle = Lifecycle.DEVELOPMENT
+    """Where it is in its life."""
+    priority: Priority = Priority.MEDIUM
+    """Who retrains first when slots are scarce."""
+    markets: Annotated[tuple[Market, ...], Field(max_length=64), Unique()] = ()
+    """Countries it serves, as ISO 3166-1 alpha-2."""
+    depends_on: Annotated[
+        tuple[Dependency, ...],
+        Field(max_length=32),
+        Keyed("namespace", "name"),
+    ] = ()
+    """Products that it calls: while one is degraded, this one isn't retrained."""
+    business_goals: Annotated[tuple[BusinessGoal, ...], Field(max_length=16), Keyed("name")] = ()
+    """What it does for the business."""
+    support: Annotated[tuple[SupportChannel, ...], Field(max_length=16), Keyed("channel")] = ()
+    """Where to ask."""
+    links: Annotated[tuple[Link, ...], Field(max_length=32)] = ()
+    """Pages about it."""
+    model: Model
+    """The model that serves it."""
+    serving: Serving = Field(default_factory=Serving)
+    """How it runs."""
+    route: Route | None = None
+    """How requests reach it; without one only a Service exists and splits are approximate."""
+    slos: Annotated[tuple[Slo, ...], Field(max_length=16), Keyed("name")] = ()
+    """What it owes."""
+    analysis: Analysis = Field(default_factory=Analysis)
+    """How measurements are cut."""
+    retraining: Retraining | None = None
+    """How it is retrained; never when left out."""
+    rollout: Rollout = Field(default_factory=Rollout)
+    """How a new version reaches users."""
+    suspend: bool = False
+    """Freezes every change but status; serving goes on and annotations still act."""
+
+    @property
+    def _has_manager(self) -> bool:
+        return any(m.role == PRODUCT_MANAGER for m in self.team.members) if self.team else False
+
+    @property
+    def _thresholds(self) -> set[int]:
+        latencies = (slo.indicator.latency for slo in self.slos)
+        return {latency.threshold_milliseconds for latency in latencies if latency}
+
+    def slo(self, name: str) -> Slo:
+        """The SLO of this name. KeyError when there is none."""
+        for slo in self.slos:
+            if slo.name == name:
+                return slo
+        raise KeyError(name)
+
+
+class ObjectMeta(StatusModel):
+    """The part of metadata that matters here."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
+    """Name of the product; at most 40 characters, as names are derived from it."""
+    namespace: str = "default"
+    """Its namespace."""
+    uid: str = ""
+    """Unique for as long as the cluster lives."""
+    generation: int = 0
+    """Counts changes of spec."""
+    resource_version: str = ""
+    """Changes with every write."""
+    creation_timestamp: Time | None = None
+    """When it was made."""
+    deletion_timestamp: Time | None = None
+    """When it was asked to go."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Its labels."""
+    annotations: dict[str, str] = Field(default_factory=dict)
+    """Its annotations; one-shot requests among them."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+
+class DataProduct(ApiModel):
+    """An AI model run as a product: who owns it, what it owes, how it renews itself."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')"
+            " && size(self.metadata.name) <= 40",
+            holds=lambda _self: True,  # ObjectMeta.name says the same
+            message="metadata.name must start with a letter and have at most 40 characters of a-z, 0-9"
+            " and -: other names are derived from it",
+            field="metadata",
+        ),
+    )
+
+    api_version: Literal["sluicegate.dev/v1alpha1"] = API_VERSION
+    kind: Literal["DataProduct"] = KIND
+    metadata: ObjectMeta
+    spec: DataProductSpec
+    """What is wanted."""
+    status: DataProductStatus = Field(default_factory=DataProductStatus)
+    """What is."""
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """The product in a document, as the API server or a file has it.
+
+        A status that can't be read counts as lost, because it can be rebuilt from the
+        children; everything else that is wrong is listed.
+
+        Raises
+        ------
+        InvalidProduct
+            With one problem a mistake, its path and the way out.
+        """
+        readable = {**document, "status": read_status(document.get("status")).to_dict()}
+        try:
+            return cls.model_validate_json(json.dumps(readable), by_name=False)
+        except ValidationError as error:
+            raise InvalidProduct(map(problem, error.errors())) from error
+
+
+def read_status(document: object) -> DataProductStatus:
+    """The status in a document; an empty one when there is none or it can't be read."""
+    try:
+        return DataProductStatus.model_validate_json(json.dumps(document or {}), by_name=False)
+    except ValidationError:
+        return DataProductStatus()

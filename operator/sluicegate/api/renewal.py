@@ -1,0 +1,126 @@
+"""The way back to its best: how the product is retrained and how a new version reaches users."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from sluicegate.api.base import ApiModel, ObjectName, RatioString, Rule
+from sluicegate.api.model import LocalRef, SloName
+from sluicegate.api.serving import EnvVars, Resources
+
+DEFAULT_HOLD_OUT_REGRESSION = "0.01"
+
+
+class RetrainingMode(StrEnum):
+    """Who may start a retraining."""
+
+    AUTOMATIC = "Automatic"
+    """The operator, when an SLO degrades, and people."""
+    MANUAL = "Manual"
+    """People, by annotation; the operator only says that it would."""
+    DISABLED = "Disabled"
+    """Nobody."""
+
+
+class Approval(StrEnum):
+    """Who takes the last step of a rollout."""
+
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+
+
+class Gate(ApiModel):
+    """What a candidate must show on the hold-out before it gets any traffic."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="double(self.maxRegression) > 0.0 && double(self.maxRegression) < 1.0",
+            holds=lambda self: 0 < Decimal(self.max_regression) < 1,
+            message='maxRegression must lie between 0 and 1, both excluded: write one point as "0.01"',
+            field="maxRegression",
+        ),
+    )
+
+    max_regression: RatioString = DEFAULT_HOLD_OUT_REGRESSION
+    """By how much its bad ratio may exceed stable's, at 95 % confidence."""
+
+
+class Retraining(ApiModel):
+    """How the product is retrained: one Job, whose training code ships in the bento."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="(has(self.command) && size(self.command) > 0) != has(self.podTemplate)",
+            holds=lambda self: bool(self.command) != (self.pod_template is not None),
+            message="set exactly one of command (runs in the runtime image) and podTemplate",
+            field="command",
+        ),
+    )
+
+    mode: RetrainingMode = RetrainingMode.AUTOMATIC
+    """Who may start one."""
+    command: Annotated[
+        tuple[Annotated[str, StringConstraints(max_length=1024)], ...], Field(max_length=32)
+    ] = ()
+    """Runs in the runtime image with the stable bento mounted at /bento."""
+    pod_template: (
+        Annotated[
+            dict[str, Any],
+            Field(max_length=8, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
+        ]
+        | None
+    ) = None
+    """A whole pod template instead of command; the first container trains. See docs for its fields."""
+    output: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[a-z0-9]([-._:a-z0-9]*[a-z0-9])?(/[a-z0-9]([-._a-z0-9]*[a-z0-9])?)+$",
+            max_length=255,
+        ),
+    ]
+    """Repository that new bentos are pushed to; a result anywhere else is refused."""
+    push_secret_ref: LocalRef | None = None
+    """Secret of type kubernetes.io/dockerconfigjson to push with. You make it; the Job mounts it."""
+    resources: Resources = Field(default_factory=Resources)
+    """What the training container asks for."""
+    env: EnvVars = ()
+    """Variables of the training container."""
+    service_account_name: ObjectName | None = None
+    """Runs as it; it must carry the label sluicegate.dev/allow-training: "true"."""
+    timeout_seconds: Annotated[int, Field(ge=10, le=604_800)] = 7200
+    """A Job that takes longer has failed."""
+    cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] = 86_400
+    """Pause after an attempt; it doubles, up to a week, after each that wasn't promoted."""
+    gate: Annotated[dict[SloName, Gate], Field(max_length=16)] = Field(default_factory=dict)
+    """Margins on the hold-out by SLO name; 0.01 for one that isn't listed."""
+
+    def hold_out_regression(self, slo: str) -> float:
+        """The margin on the hold-out for this SLO."""
+        gate = self.gate.get(slo)
+        return float(gate.max_regression if gate else DEFAULT_HOLD_OUT_REGRESSION)
+
+
+class Rollout(ApiModel):
+    """How a candidate reaches users."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="self.steps.all(i, step, i == 0 || self.steps[i - 1] < step)",
+            holds=lambda self: all(a < b for a, b in zip(self.steps, self.steps[1:], strict=False)),
+            message="steps must increase from one to the next, e.g. [5, 25, 50]; 100 follows by itself",
+            field="steps",
+        ),
+    )
+
+    steps: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=99)], ...], Field(min_length=1, max_length=20)
+    ] = (5, 25, 50)
+    """Shares of the traffic, in percent, that a candidate has to pass."""
+    max_duration_seconds: Annotated[int, Field(ge=10, le=2_678_400)] = 14_400
+    """A candidate without a verdict by then goes back, and isn't held against the training."""
+    approval: Approval = Approval.AUTOMATIC
+    """Manual waits before the promotion for the annotation sluicegate.dev/promote."""
+    history_limit: Annotated[int, Field(ge=1, le=20)] = 10
+    """Versions that one can go back to."""

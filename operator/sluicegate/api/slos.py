@@ -1,0 +1,255 @@
+"""What the product owes: service levels, each as bad events of all events.
+
+Everything that decides is a count. A gauge is the exception for numbers that come as no
+count, and speaks more weakly.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from sluicegate.api.base import ApiModel, DecimalString, RatioString, Rule
+from sluicegate.api.model import SloName
+
+MetricName = Annotated[
+    str, StringConstraints(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,127}$", max_length=128)
+]
+"""Name of a counter or gauge that the product exports."""
+LagSeconds = Annotated[int, Field(ge=0, le=604_800)]
+
+
+class OnDegraded(StrEnum):
+    """What follows when an SLO is degraded and the diagnosis doesn't object."""
+
+    AUTO = "Auto"
+    """A recent release goes back; a cause outside the model is waited for; else retrain."""
+    RETRAIN = "Retrain"
+    """Retrain, without the check for a recent release."""
+    ROLLBACK = "Rollback"
+    """Go back to the version before."""
+    ALERT = "Alert"
+    """Tell people, change nothing."""
+    IGNORE = "Ignore"
+    """Show it, and leave it out of the product's state."""
+
+
+class CanaryEvidence(StrEnum):
+    """Whether an SLO must speak for a candidate before it is promoted. Any may speak against."""
+
+    REQUIRED = "Required"
+    """Always; a candidate waits until it does, or runs out of time."""
+    IF_AVAILABLE = "IfAvailable"
+    """If the traffic planned within the rollout's duration suffices for an answer."""
+    POST_PROMOTION = "PostPromotion"
+    """Never; the probation after the promotion watches it."""
+
+
+class Seasonality(StrEnum):
+    """Which swing of the bad ratio is normal."""
+
+    AUTO = "Auto"
+    """Days are compared as a whole when the baseline shows an hour-of-day effect."""
+    WEEKLY = "Weekly"
+    """Each weekday has a baseline of its own."""
+
+
+class IndicatorKind(StrEnum):
+    """The kinds of indicators, as the fields of `indicator` are called."""
+
+    AVAILABILITY = "availability"
+    LATENCY = "latency"
+    OUTCOMES = "outcomes"
+    EVENTS = "events"
+    COUNTERS = "counters"
+    GAUGE = "gauge"
+
+
+class Availability(ApiModel):
+    """Bad: answered with 5xx. All: requests to the service's API routes."""
+
+
+class Latency(ApiModel):
+    """Bad: slower than the threshold. All: requests that succeeded."""
+
+    threshold_milliseconds: Annotated[int, Field(ge=1, le=3_600_000)]
+    """Must be a bound of the service's request histogram."""
+
+
+class Outcomes(ApiModel):
+    """Bad: wrong. All: predictions whose truth is known (sluicegate_predictions_labelled_total)."""
+
+
+class Events(ApiModel):
+    """Good and bad events that the service counts with sluicegate-service.
+
+    The counter is sluicegate_indicator_events_total; one query reads it for all products.
+    """
+
+    indicator: SloName | None = None
+    """Value of the counter's label `indicator`; the SLO's name when left out."""
+    lag_seconds: LagSeconds = 0
+    """How long a good event may come after what it belongs to."""
+
+
+class Counters(ApiModel):
+    """Two counters of the product's own; bad is total less good."""
+
+    good: MetricName
+    """Counter of good events."""
+    total: MetricName
+    """Counter of all events."""
+    lag_seconds: LagSeconds = 0
+    """How long a good event may come after the event it belongs to (a click after a search)."""
+
+
+class GaugeDirection(StrEnum):
+    """Which way of a gauge is the good one."""
+
+    HIGHER_IS_BETTER = "HigherIsBetter"
+    LOWER_IS_BETTER = "LowerIsBetter"
+
+
+class Gauge(ApiModel):
+    """A number that comes as no count. Prefer counters: a gauge tells nothing of its uncertainty."""
+
+    metric: MetricName
+    """The gauge."""
+    direction: GaugeDirection = GaugeDirection.HIGHER_IS_BETTER
+    """Which way is the good one."""
+    bound: DecimalString | None = None
+    """The mean of a block mustn't be worse than this, as a decimal string."""
+    stale_after_seconds: Annotated[int, Field(ge=10, le=2_678_400)] = 900
+    """A sample older than this counts as missing."""
+
+
+_KINDS = tuple(IndicatorKind)
+
+
+class Indicator(ApiModel):
+    """What is counted; exactly one kind."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="[" + ", ".join(f"has(self.{kind})" for kind in _KINDS) + "]"
+            ".filter(given, given).size() == 1",
+            holds=lambda self: sum(getattr(self, kind) is not None for kind in _KINDS) == 1,
+            message="set exactly one of availability, latency, outcomes, events, counters and gauge",
+        ),
+    )
+
+    availability: Availability | None = None
+    """Requests that failed."""
+    latency: Latency | None = None
+    """Requests that took too long."""
+    outcomes: Outcomes | None = None
+    """Predictions that turned out wrong."""
+    events: Events | None = None
+    """Events counted with the library for services."""
+    counters: Counters | None = None
+    """Two counters of the product's own."""
+    gauge: Gauge | None = None
+    """A number that comes as no count."""
+
+    @property
+    def kind(self) -> IndicatorKind:
+        """Which kind it is."""
+        return next(kind for kind in _KINDS if getattr(self, kind) is not None)
+
+    @property
+    def lag_seconds(self) -> int:
+        """How long good events lag behind their totals."""
+        lagging = self.events or self.counters
+        return lagging.lag_seconds if lagging else 0
+
+
+class Slo(ApiModel):
+    """One service level."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="!has(self.objective) || (double(self.objective) > 0.0 && double(self.objective) < 1.0)",
+            holds=lambda self: self.objective is None or 0 < Decimal(self.objective) < 1,
+            message='objective must lie between 0 and 1, both excluded: write 99.9 % as "0.999"',
+            field="objective",
+        ),
+        Rule(
+            cel="has(self.objective) || has(self.maxDrop) || has(self.indicator.gauge)",
+            holds=lambda self: bool(self.objective or self.max_drop or self.indicator.gauge),
+            message="set objective (a level that always holds), maxDrop (from the accepted baseline),"
+            " or both",
+            field="objective",
+        ),
+        Rule(
+            cel="!has(self.objective) || !has(self.indicator.gauge)",
+            holds=lambda self: self.objective is None or self.indicator.gauge is None,
+            message="a gauge has no ratio: leave objective out and set indicator.gauge.bound",
+            field="objective",
+        ),
+        Rule(
+            cel="has(self.indicator.gauge) || ((!has(self.maxDrop) || (double(self.maxDrop) > 0.0"
+            " && double(self.maxDrop) < 1.0)) && (!has(self.maxRegression) ||"
+            " (double(self.maxRegression) > 0.0 && double(self.maxRegression) < 1.0)))",
+            holds=lambda self: (
+                bool(self.indicator.gauge)
+                or all(_share(margin) for margin in (self.max_drop, self.max_regression))
+            ),
+            message="maxDrop and maxRegression are shares of all events, between 0 and 1: write three"
+            ' points as "0.03"',
+            field="maxDrop",
+        ),
+        Rule(
+            cel="(!has(self.maxDrop) || double(self.maxDrop) > 0.0)"
+            " && (!has(self.maxRegression) || double(self.maxRegression) > 0.0)",
+            holds=lambda self: all(
+                margin is None or Decimal(margin) > 0
+                for margin in (self.max_drop, self.max_regression)
+            ),
+            message="maxDrop and maxRegression must be above 0",
+            field="maxDrop",
+        ),
+    )
+
+    name: SloName
+    """Its name; unique in the product."""
+    indicator: Indicator
+    """What is counted."""
+    objective: RatioString | None = None
+    """Share of good events that is owed, as a decimal string."""
+    max_drop: DecimalString | None = None
+    """How far the share may fall below the baseline frozen at acceptance (a gauge: in its unit)."""
+    max_regression: DecimalString | None = None
+    """By how much a candidate may be worse than stable; half of maxDrop when left out."""
+    on_degraded: OnDegraded = OnDegraded.AUTO
+    """What follows when it is degraded."""
+    canary_evidence: CanaryEvidence = CanaryEvidence.IF_AVAILABLE
+    """Whether it must speak for a candidate."""
+    seasonality: Seasonality = Seasonality.AUTO
+    """Which swing is normal."""
+
+    @property
+    def allowed_bad(self) -> float | None:
+        """q0, the share of bad events that the objective allows."""
+        return None if self.objective is None else float(1 - Decimal(self.objective))
+
+    @property
+    def drop(self) -> float | None:
+        """MaxDrop as a number."""
+        return None if self.max_drop is None else float(self.max_drop)
+
+    @property
+    def regression(self) -> float | None:
+        """MaxRegression as a number."""
+        return None if self.max_regression is None else float(self.max_regression)
+
+
+def _share(margin: str | None) -> bool:
+    return margin is None or 0 < Decimal(margin) < 1
+
+
+class Analysis(ApiModel):
+    """How measurements are cut."""
+
+    block_seconds: Annotated[int, Field(ge=5, le=3600)] = 300
+    """Length of a block, the unit of time of every decision; at least four scrape intervals."""
