@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -17,8 +18,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -79,9 +82,29 @@ def _line_error(rule: Rule) -> InitErrorDetails:
 
 
 class StatusModel(ApiModel):
-    """A part of status. What a newer operator wrote there is dropped, never an error."""
+    """A part of status. What a newer operator wrote there is dropped, never an error.
+
+    What is empty is left out, so that a reader sees what there is to see.
+    """
 
     model_config = ConfigDict(extra="ignore")
+
+    @model_serializer(mode="wrap")
+    def _leave_out_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = handler(self)
+        required = _required(type(self))
+        return {key: value for key, value in dumped.items() if key in required or not _empty(value)}
+
+
+@cache
+def _required(kind: type[BaseModel]) -> frozenset[str]:
+    """Required fields by both of their names, as a serialiser doesn't know which one is asked for."""
+    fields = [(name, field) for name, field in kind.model_fields.items() if field.is_required()]
+    return frozenset({name for name, _ in fields} | {field.alias or name for name, field in fields})
+
+
+def _empty(value: object) -> bool:
+    return value is None or (isinstance(value, str | list | tuple | dict) and not value)
 
 
 # ---- numbers: decimal strings outside, Decimal inside -----------------------------------

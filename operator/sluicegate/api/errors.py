@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic_core import ErrorDetails
+from typing_extensions import override
 
 _SENTENCES = {
     "missing": "is required: set it",
@@ -18,6 +19,7 @@ class Problem:
     path: str
     message: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
 
@@ -26,12 +28,16 @@ class SluicegateError(Exception):
     """Root of the errors that this project raises on purpose."""
 
 
-class InvalidProduct(SluicegateError):  # noqa: N818 - the object is invalid; nothing failed
-    """A document that is no valid DataProduct; `problems` lists all mistakes."""
+class InvalidInput(SluicegateError):  # noqa: N818 - the input is invalid; nothing failed
+    """A file, object or argument that a person has to correct; `problems` lists all mistakes."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(map(str, self.problems)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class InvalidProduct(InvalidInput):
+    """A document that is no valid DataProduct."""
 
 
 def json_path(parts: Iterable[int | str]) -> str:

@@ -22,7 +22,6 @@ from sluicegate.api.description import (
 from sluicegate.api.errors import InvalidProduct, problem
 from sluicegate.api.lists import Keyed, Unique
 from sluicegate.api.model import Model
-from sluicegate.api.names import API_VERSION, KIND
 from sluicegate.api.renewal import Retraining, Rollout
 from sluicegate.api.route import Route
 from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
@@ -107,17 +106,17 @@ class DataProductSpec(ApiModel):
     """Pages about it."""
     model: Model
     """The model that serves it."""
-    serving: Serving = Field(default_factory=Serving)
+    serving: Serving = Field(default_factory=Serving, json_schema_extra={"default": {}})
     """How it runs."""
     route: Route | None = None
     """How requests reach it; without one only a Service exists and splits are approximate."""
     slos: Annotated[tuple[Slo, ...], Field(max_length=16), Keyed("name")] = ()
     """What it owes."""
-    analysis: Analysis = Field(default_factory=Analysis)
+    analysis: Analysis = Field(default_factory=Analysis, json_schema_extra={"default": {}})
     """How measurements are cut."""
     retraining: Retraining | None = None
     """How it is retrained; never when left out."""
-    rollout: Rollout = Field(default_factory=Rollout)
+    rollout: Rollout = Field(default_factory=Rollout, json_schema_extra={"default": {}})
     """How a new version reaches users."""
     suspend: bool = False
     """Freezes every change but status; serving goes on and annotations still act."""
@@ -181,12 +180,15 @@ class DataProduct(ApiModel):
         ),
     )
 
-    api_version: Literal["sluicegate.dev/v1alpha1"] = API_VERSION
-    kind: Literal["DataProduct"] = KIND
+    api_version: Literal["sluicegate.dev/v1alpha1"] = "sluicegate.dev/v1alpha1"
+    kind: Literal["DataProduct"] = "DataProduct"
     metadata: ObjectMeta
+    """Name and origin; the API server checks it."""
     spec: DataProductSpec
     """What is wanted."""
-    status: DataProductStatus = Field(default_factory=DataProductStatus)
+    status: DataProductStatus = Field(
+        default_factory=DataProductStatus, json_schema_extra={"default": {"observedGeneration": -1}}
+    )
     """What is."""
 
     @classmethod

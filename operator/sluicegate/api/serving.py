@@ -1,10 +1,12 @@
 """How a version of the model runs: image, size, scheduling, timeouts."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from sluicegate.api.base import ApiModel, ImageReference, Line, ObjectName, Rule
 from sluicegate.api.lists import Keyed
@@ -12,7 +14,18 @@ from sluicegate.api.model import LocalRef
 from sluicegate.api.names import RESERVED_PREFIXES
 
 QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
-Quantity = Annotated[str, StringConstraints(pattern=QUANTITY_PATTERN, max_length=24)]
+Quantity = Annotated[
+    str,
+    StringConstraints(pattern=QUANTITY_PATTERN, max_length=24),
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": QUANTITY_PATTERN,
+            "x-kubernetes-int-or-string": True,
+        }
+    ),
+]
 """An amount of a resource, as Kubernetes writes it: 500m, 512Mi."""
 ResourceName = Annotated[
     str,
@@ -31,9 +44,10 @@ LabelValue = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)
 ]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253)]
-_SCALE = {
-    "": 1, "m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
+_SCALE: Final[Mapping[str, Decimal]] = {
+    "": Decimal(1), "m": Decimal("0.001"),
+    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
+    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
 }  # fmt: skip
 
 DEFAULT_BUCKETS_MILLISECONDS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
@@ -281,4 +295,4 @@ class Serving(ApiModel):
 
 
 def _increasing(values: tuple[int, ...]) -> bool:
-    return all(a < b for a, b in zip(values, values[1:], strict=False))
+    return all(a < b for a, b in pairwise(values))

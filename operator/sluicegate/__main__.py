@@ -1,0 +1,61 @@
+"""The `sluicegate` command: the operator itself, and the tools around it.
+
+Each sub-command is imported when it is asked for, so that `plan` needs no Kubernetes client
+and the operator no simulator.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from sluicegate.api.errors import InvalidInput, SluicegateError
+
+COMMANDS: Final = {
+    "plan": "show the objects that a DataProduct leads to",
+    "replay": "tell what would have been decided over a history of counts",
+    "simulate": "tell how often and how fast a policy promotes, rolls back and retrains",
+    "pack": "pack a bento as an OCI image and push it",
+    "explain": "say what the operator thinks of a product, with live numbers",
+    "crds": "write the CustomResourceDefinition from the types",
+    "run": "run the operator",
+}
+EXIT_FAILED: Final = 1
+EXIT_WRONG_INPUT: Final = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command. 0: done; 1: failed; 2: the input is wrong."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    asked = next((word for word in arguments if word in COMMANDS), None)
+    parser = _parser(asked)
+    args = parser.parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except InvalidInput as error:
+        print(f"sluicegate {asked}: {error}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
+    except SluicegateError as error:
+        print(f"sluicegate {asked}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _parser(asked: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sluicegate",
+        description="Runs a company's AI models as products on Kubernetes.",
+        epilog="`sluicegate COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 wrong input.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary}.".capitalize())
+        if name == asked:
+            module = importlib.import_module(f"sluicegate.cli.{name}")
+            module.configure(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The CustomResourceDefinition, as it follows from the types."""
+
+from typing import Any, Final
+
+import yaml
+
+from sluicegate.api import names
+from sluicegate.api.product import DataProduct
+from sluicegate.api.schema import Schema, structural_schema
+
+FILE_NAME: Final = f"{names.PLURAL}.{names.GROUP}.yaml"
+_READY: Final = '.status.conditions[?(@.type=="Ready")].status'
+_COLUMNS: Final = (
+    # name, path, shown only with -o wide
+    ("Ready", _READY, False),
+    ("State", ".status.state", False),
+    ("SLO", ".status.summary.slo", False),
+    ("Model", ".status.summary.model", False),
+    ("Canary", ".status.summary.canary", False),
+    ("Priority", ".spec.priority", False),
+    ("Age", ".metadata.creationTimestamp", False),
+    ("Owner", ".spec.owner", True),
+    ("Markets", ".status.summary.markets", True),
+    ("Lifecycle", ".spec.lifecycle", True),
+)
+
+
+def build_crd() -> dict[str, Any]:
+    """The CustomResourceDefinition as plain data."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": names.KIND,
+                "listKind": f"{names.KIND}List",
+                "plural": names.PLURAL,
+                "singular": names.SINGULAR,
+                "shortNames": [names.SHORT_NAME],
+                "categories": [names.CATEGORY],
+            },
+            "versions": [_version()],
+        },
+    }
+
+
+def render_crd() -> str:
+    """The CustomResourceDefinition as YAML, the same for the same types."""
+    header = (
+        "# Generated from operator/sluicegate/api by `sluicegate crds`; edit the types instead.\n"
+    )
+    return header + yaml.dump(
+        build_crd(), Dumper=_NoAliases, sort_keys=False, width=100, allow_unicode=True
+    )
+
+
+def _version() -> dict[str, Any]:
+    return {
+        "name": names.VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": _root(structural_schema(DataProduct))},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(*column) for column in _COLUMNS],
+    }
+
+
+def _root(schema: Schema) -> Schema:
+    """The API server has its own idea of apiVersion, kind and metadata."""
+    properties = schema["properties"]
+    own = {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+    }
+    return schema | {
+        "properties": own | {key: properties[key] for key in ("spec", "status")},
+        "required": ["spec"],
+    }
+
+
+def _column(name: str, path: str, wide: bool) -> dict[str, Any]:  # noqa: FBT001 - a table's row
+    kind = "date" if path.endswith("Timestamp") else "string"
+    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

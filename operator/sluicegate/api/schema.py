@@ -1,0 +1,136 @@
+"""From the types' JSON schema to the structural schema that a CRD may hold.
+
+A structural schema has no references, no alternatives and no key patterns; what those said
+is written out in place, and key patterns become CEL.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from sluicegate.api.base import ApiModel, Rule
+
+Schema = dict[str, Any]
+
+_DROPPED = {
+    "title",
+    "$defs",
+    "additionalProperties",
+    "const",
+    "propertyNames",
+    "patternProperties",
+    "$ref",
+    "anyOf",
+    "allOf",
+}
+_KEY_SIZE = 317
+"""Longest key of a label-like map: a prefix of 253, a slash and a name of 63."""
+
+
+def structural_schema(model: type[BaseModel]) -> Schema:
+    """The structural schema of a model, with its descriptions, defaults, bounds and rules."""
+    schema = model.model_json_schema(by_alias=True)
+    types = {kind.__name__: kind for kind in _models(model)}
+    return _Structural(schema.get("$defs", {}), types).convert(schema, types[model.__name__])
+
+
+def _models(model: type[BaseModel]) -> Iterator[type[ApiModel]]:
+    """All models of the API. Their names are unique, as the CRD's reader expects."""
+    found: list[type[ApiModel]] = [ApiModel]
+    while found:
+        kind = found.pop()
+        found += kind.__subclasses__()
+        yield kind
+    assert issubclass(model, ApiModel)
+
+
+class _Structural:
+    """Writes references out in place, with the rules of the type they name."""
+
+    def __init__(self, defs: Mapping[str, Schema], types: Mapping[str, type[ApiModel]]) -> None:
+        self._defs = defs
+        self._types = types
+
+    def convert(self, schema: Schema, kind: type[ApiModel] | None = None) -> Schema:
+        schema, kind = self._resolve(schema, kind)
+        if "x-kubernetes-int-or-string" in schema:
+            return dict(schema)
+        result = {key: value for key, value in schema.items() if key not in _DROPPED}
+        result |= self._constant(schema) | self._children(schema) | _map_values(self, schema)
+        result |= _integer(schema)
+        _tidy_default(result)
+        rules = [_validation(rule) for rule in kind.cel_rules] if kind else []
+        rules += _key_rules(schema)
+        return result | ({"x-kubernetes-validations": rules} if rules else {})
+
+    def _resolve(
+        self, schema: Schema, kind: type[ApiModel] | None
+    ) -> tuple[Schema, type[ApiModel] | None]:
+        """The schema without reference and without "or null"; its type, when it is a model."""
+        while "$ref" in schema or _nullable(schema):
+            around = {key: value for key, value in schema.items() if key not in {"$ref", "anyOf"}}
+            if "$ref" in schema:
+                name = schema["$ref"].rpartition("/")[2]
+                kind, inner = self._types.get(name), self._defs[name]
+            else:
+                inner = next(item for item in schema["anyOf"] if item.get("type") != "null")
+            schema = {**inner, **around}
+        return schema, kind
+
+    def _constant(self, schema: Schema) -> Schema:
+        return {"enum": [schema["const"]]} if "const" in schema else {}
+
+    def _children(self, schema: Schema) -> Schema:
+        children: Schema = {}
+        if "properties" in schema:
+            children["properties"] = {
+                name: self.convert(child) for name, child in schema["properties"].items()
+            }
+        if "items" in schema:
+            children["items"] = self.convert(schema["items"])
+        return children
+
+
+def _nullable(schema: Schema) -> bool:
+    return any(item.get("type") == "null" for item in schema.get("anyOf", ()))
+
+
+def _map_values(structural: _Structural, schema: Schema) -> Schema:
+    values = schema.get("additionalProperties")
+    patterns = schema.get("patternProperties", {})
+    if patterns:
+        values = next(iter(patterns.values()))
+    if isinstance(values, dict):
+        return {"additionalProperties": structural.convert(values)}
+    return {}
+
+
+def _integer(schema: Schema) -> Schema:
+    return {"format": "int64"} if schema.get("type") == "integer" else {}
+
+
+def _tidy_default(schema: Schema) -> None:
+    """Keep the defaults that say something; `{}` lets an object with defaults inside appear."""
+    if "default" in schema and schema["default"] in (None, "", []):
+        del schema["default"]
+
+
+def _key_rules(schema: Schema) -> list[Schema]:
+    names = schema.get("propertyNames", {})
+    pattern = names.get("pattern") or next(iter(schema.get("patternProperties", {})), None)
+    if pattern is None:
+        return []
+    size = names.get("maxLength", _KEY_SIZE)
+    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
+    return [
+        {
+            "rule": f"self.all(key, size(key) <= {size} && key.matches('{escaped}'))",
+            "message": f"keys have at most {size} characters and match {pattern}",
+        }
+    ]
+
+
+def _validation(rule: Rule) -> Schema:
+    where = {"fieldPath": f".{rule.field}"} if rule.field else {}
+    return {"rule": rule.cel, "message": rule.message} | where
