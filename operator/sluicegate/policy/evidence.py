@@ -1,0 +1,130 @@
+"""Is the canary worse? Evidence that may be looked at after every block and keeps its promise.
+
+Two e-processes an SLO: one grows when the candidate isn't worse than stable by the margin δ, one
+when it isn't as good. Each block multiplies both by a factor whose mean is at most 1 while the
+opposite is true, whatever stable's bad ratio does meanwhile. By Ville's inequality the chance
+that such a product ever reaches 1/α is at most α: no horizon, no correction for looking often,
+weights may change, and a shock that hits both arms counts for neither.
+
+Source: R. Turner, A. Ly, P. Grünwald, "Generic E-variables for exact sequential k-sample tests
+that allow for optional stopping" (2024): the simple alternative against its reverse information
+projection on the convex null. tests/unit/policy_evidence_test.py enumerates the means exactly.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log
+from typing import Final, NamedTuple
+
+from sluicegate.slo.blocks import Count
+
+ALPHA: Final = 0.05
+"""Share of wrong promotions and of wrong rollbacks that is allowed."""
+LEAST_RATIO: Final = 1e-6
+"""Bad ratios are kept this far from 0 and from 1 − δ."""
+_BISECTIONS: Final = 60
+"""Halving [p − δ, p] so often leaves less than a double resolves."""
+
+
+class Factor(NamedTuple):
+    """What one block adds to ln E of promoting and of rolling back."""
+
+    promote: float
+    roll_back: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All blocks so far: ln E of both, and the events they hold."""
+
+    promote: float = 0.0
+    roll_back: float = 0.0
+    candidate: Count = Count(0, 0)
+    stable: Count = Count(0, 0)
+
+
+def expected_ratio(past: Count, margin: float) -> float:
+    """p of the next block: stable's ratio in the blocks before it, away from the edges."""
+    ratio = (past.bad + 0.5) / (past.total + 1)
+    return min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
+
+
+def nearest_null(candidate_total: float, stable_total: float, ratio: float, margin: float) -> float:
+    """s* of stable: the closest pair (s* + δ, s*) to (p, p), in relative entropy.
+
+    Root of n_c (p − s − δ)/((s + δ)(1 − s − δ)) + n_s (p − s)/(s (1 − s)) in [max(0, p − δ), p].
+    """
+    low, high = max(0.0, ratio - margin), ratio
+    for _ in range(_BISECTIONS):
+        s = (low + high) / 2
+        shifted = s + margin
+        slope = candidate_total * (ratio - shifted) / (shifted * (1 - shifted))
+        slope += stable_total * (ratio - s) / (s * (1 - s))
+        if slope > 0:
+            low = s
+        else:
+            high = s
+    return (low + high) / 2
+
+
+def _likelihood(count: Count, ratio: float, null: float) -> float:
+    return count.bad * log(ratio / null) + (count.total - count.bad) * log((1 - ratio) / (1 - null))
+
+
+@lru_cache(maxsize=2**16)
+def block_factor(candidate: Count, stable: Count, ratio: float, margin: float) -> Factor:
+    """ln of both factors of one block, before division by φ.
+
+    Remembered, as each evaluation goes over all blocks of a canary again.
+
+    Parameters
+    ----------
+    candidate, stable : the block's events. An arm without any makes both factors 1.
+    ratio : p, from stable's earlier blocks only; within (0, 1 − margin).
+    margin : δ.
+    """
+    if candidate.total == 0 or stable.total == 0:
+        return Factor(0.0, 0.0)
+    null = nearest_null(candidate.total, stable.total, ratio, margin)
+    promote = _likelihood(candidate, ratio, null + margin) + _likelihood(stable, ratio, null)
+    events = candidate.total + stable.total
+    pooled = (candidate.total * (ratio + margin) + stable.total * ratio) / events
+    roll_back = _likelihood(candidate, ratio + margin, pooled) + _likelihood(stable, ratio, pooled)
+    return Factor(promote, roll_back)
+
+
+def gather(
+    blocks: Iterable[tuple[Count, Count]], past: Count, *, margin: float, phi: float
+) -> Evidence:
+    """The evidence of blocks of (candidate, stable), oldest first.
+
+    Parameters
+    ----------
+    blocks : events by block and arm; those that carry no evidence are left out.
+    past : stable's events before them.
+    margin : δ. phi : dispersion, 1 or more.
+    """
+    promote = roll_back = 0.0
+    candidate_bad = candidate_total = stable_bad = stable_total = 0
+    past_bad, past_total = past
+    for candidate, stable in blocks:
+        ratio = expected_ratio(Count(past_bad + stable_bad, past_total + stable_total), margin)
+        factor = block_factor(candidate, stable, ratio, margin)
+        promote += factor.promote / phi
+        roll_back += factor.roll_back / phi
+        candidate_bad, candidate_total = candidate_bad + candidate.bad, candidate_total + candidate.total
+        stable_bad, stable_total = stable_bad + stable.bad, stable_total + stable.total
+    return Evidence(
+        promote, roll_back, Count(candidate_bad, candidate_total), Count(stable_bad, stable_total)
+    )
+
+
+def promotion_bound(step: int, steps: int) -> float:
+    """ln E that is needed to leave step `step` of `steps`; all SLOs must, so no correction."""
+    return step / steps * log(1 / ALPHA)
+
+
+def rollback_bound(slos: int) -> float:
+    """ln E at which one of `slos` takes the candidate back; any may, so Bonferroni's correction."""
+    return log(max(slos, 1) / ALPHA)

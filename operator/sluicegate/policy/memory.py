@@ -1,0 +1,270 @@
+"""What must survive from one evaluation to the next: exactly what status keeps, and no more.
+
+Evidence isn't in here. It is computed from the blocks each time, so that a restart changes no
+decision. What is here changes only with a decision or when a state changes, so that a healthy
+product costs no write.
+
+Times are whole seconds since the epoch; status can't hold finer ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.canary import VersionSource
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import ProductState, SpecModelOutcome
+from sluicegate.slo.blocks import Count
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version by name, and what makes it that version.
+
+    Attributes
+    ----------
+    version : the bento's version: label of everything that it serves.
+    image : the bento by content.
+    runtime_image : what it runs in, frozen when it became a candidate.
+    """
+
+    version: str
+    image: str = ""
+    runtime_image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The performance that a version was accepted with.
+
+    Attributes
+    ----------
+    count : bad events of all events.
+    start, end : when they were counted, in seconds; equal for an evaluation.
+    source : production, or the hold-out of the training.
+    phi : how much the blocks of the baseline scatter more than independent events.
+    daily : whether the bad ratio swings with the hour, so that only whole days are compared.
+    weekdays : seven counts when each weekday is compared with itself; else empty.
+    mean, deviation : of a gauge's blocks; its count is empty.
+    indicator_hash : what was counted; a baseline of another indicator isn't one.
+    """
+
+    count: Count
+    start: int
+    end: int
+    source: BaselineSource
+    phi: float = 1.0
+    daily: bool = False
+    weekdays: tuple[Count, ...] = ()
+    mean: float = 0.0
+    deviation: float = 0.0
+    indicator_hash: str = ""
+
+
+Baselines = Mapping[str, Baseline]
+"""By SLO name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A version that is or was stable.
+
+    Attributes
+    ----------
+    release : which one.
+    promoted_at : since when (last time).
+    source : where it came from.
+    baselines : what it was accepted with, by SLO.
+    returned : it is stable because a later one was taken back, not because it was released.
+    withdrawn : it was taken back itself; nobody returns to it by choice of ours.
+    """
+
+    release: Release
+    promoted_at: int
+    source: VersionSource = VersionSource.SPEC
+    baselines: Baselines = field(default_factory=dict)
+    returned: bool = False
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WeightChange:
+    """When the candidate got which share, in percent."""
+
+    at: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version that wants to become stable.
+
+    Attributes
+    ----------
+    release : which one.
+    source : where it came from.
+    since : when its rollout began.
+    weights : each share that it had, oldest first; the last is what it has.
+    evaluation : its hold-out counts by SLO.
+    phi : dispersion of stable's blocks before the rollout, by SLO; frozen with the first step.
+    parked : the rollout ended without a verdict; it has no traffic and waits for a person.
+    """
+
+    release: Release
+    source: VersionSource
+    since: int
+    weights: tuple[WeightChange, ...]
+    evaluation: Mapping[str, Count] = field(default_factory=dict)
+    phi: Mapping[str, float] = field(default_factory=dict)
+    parked: bool = False
+
+    @property
+    def weight(self) -> int:
+        """Share of the traffic in percent."""
+        return self.weights[-1].weight if self.weights and not self.parked else 0
+
+    @property
+    def step(self) -> int:
+        """Number of the current step, from 1."""
+        return len(self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Bad evaluations in a row, one a block.
+
+    Attributes
+    ----------
+    first : index of the block that began it.
+    last : index of the block that was counted last.
+    evaluations : how many.
+    fresh : how many of them came with new events.
+    """
+
+    first: int
+    last: int
+    evaluations: int
+    fresh: int
+
+
+@dataclass(frozen=True, slots=True)
+class SloMemory:
+    """What is remembered of one SLO of the stable version.
+
+    Attributes
+    ----------
+    streak : bad evaluations that aren't confirmed yet, or that confirmed it.
+    degraded : confirmed, and not yet left.
+    calm : evaluations in a row that looked well, while degraded.
+    steady_since : since when it hasn't been WARN or BAD; a baseline is learnt after that only.
+    since : blocks that ended before are no evidence, as the SLO was another one then.
+    terms_hash : indicator and margins that the evidence was gathered with.
+    """
+
+    streak: Streak | None = None
+    degraded: bool = False
+    calm: Streak | None = None
+    steady_since: int = 0
+    since: int = 0
+    terms_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A training that is under way.
+
+    Attributes
+    ----------
+    trigger : its name.
+    slo : the service level that asked for it; empty when a person did.
+    parent : version that it started from.
+    attempt : 1 for the first since the last promotion.
+    started_at : when.
+    """
+
+    trigger: str
+    slo: str
+    parent: Release
+    attempt: int
+    started_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingMemory:
+    """Trainings so far.
+
+    Attributes
+    ----------
+    under_way : the one that runs.
+    failures : attempts in a row that didn't end in a promotion.
+    next_allowed_at : no training before.
+    last_seconds : how long the last one took.
+    last_reason : how the last one ended.
+    """
+
+    under_way: Training | None = None
+    failures: int = 0
+    next_allowed_at: int = 0
+    last_seconds: int = 0
+    last_reason: DecisionReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probation:
+    """The time after a promotion in which the version before can come back at the first sign.
+
+    Attributes
+    ----------
+    previous : the version before.
+    baselines : what that one was accepted with.
+    """
+
+    previous: Release
+    baselines: Baselines = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HandledModel:
+    """The spec.model that was taken up last, and what became of it."""
+
+    release: Release
+    outcome: SpecModelOutcome
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that one evaluation leaves for the next.
+
+    Attributes
+    ----------
+    stable : the accepted version; None before the first one served.
+    candidate : the version that wants to become stable.
+    history : versions that were stable, newest first.
+    original : the first baseline ever accepted, by SLO.
+    slos : by SLO name.
+    retraining : trainings so far.
+    probation : after a promotion, until the version has proved itself.
+    model : the spec.model that was taken up last.
+    last_known : the state when it was last known.
+    outage_since : since when nothing could be measured.
+    alerted : what people were told of the present trouble, so that they are told once.
+    handled : tokens of one-shot requests, by annotation.
+    """
+
+    stable: Accepted | None = None
+    candidate: Candidate | None = None
+    history: tuple[Accepted, ...] = ()
+    original: Baselines = field(default_factory=dict)
+    slos: Mapping[str, SloMemory] = field(default_factory=dict)
+    retraining: RetrainingMemory = field(default_factory=RetrainingMemory)
+    probation: Probation | None = None
+    model: HandledModel | None = None
+    last_known: ProductState = ProductState.UNKNOWN
+    outage_since: int | None = None
+    alerted: tuple[str, ...] = ()
+    handled: Mapping[str, str] = field(default_factory=dict)
+
+    def slo(self, name: str) -> SloMemory:
+        """What is remembered of an SLO; a fresh memory for one never seen."""
+        return self.slos.get(name) or SloMemory()

@@ -1,0 +1,154 @@
+"""Everything that was read before deciding: one frozen value; what is missing is None or empty."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sluicegate.api.names import DecisionReason
+from sluicegate.policy.memory import Release
+from sluicegate.slo.blocks import Block, Count, Quality, Series
+
+SeriesBySlo = Mapping[str, Series]
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryBlock:
+    """One block of both arms.
+
+    Attributes
+    ----------
+    end : when it ended, in seconds.
+    quality : COUNTED when the reading succeeded with enough scrapes.
+    stable, candidate : blocks by SLO; an SLO that is missing has no series.
+    canary_up : whether the candidate's pods answered their scrapes.
+    """
+
+    end: int
+    quality: Quality
+    stable: Mapping[str, Block] = field(default_factory=dict)
+    candidate: Mapping[str, Block] = field(default_factory=dict)
+    canary_up: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the cluster and the neighbours say. None is "unknown", which is never "fine".
+
+    Attributes
+    ----------
+    upstream_degraded : names of degraded products that this one calls.
+    pods_unhealthy : stable's pods aren't ready, restart or were killed for memory.
+    canary_unhealthy : the same of the candidate's pods.
+    cpu_throttled, memory_pressure : stable's containers are at their limits.
+    pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
+    split_verified : the route in force has the weight that was last asked for.
+    gateway_metrics : the counts are the gateway's own, so a share too small is a fault as well.
+    """
+
+    upstream_degraded: tuple[str, ...] = ()
+    pods_unhealthy: bool = False
+    canary_unhealthy: bool = False
+    cpu_throttled: bool | None = None
+    memory_pressure: bool | None = None
+    pods: float = 1.0
+    split_verified: bool = True
+    gateway_metrics: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """The other products of this operator, as far as they matter here.
+
+    Attributes
+    ----------
+    products : how many are watched.
+    turned_bad : how many turned bad within the last three blocks, this one included.
+    silent : share of the products whose SLO of this kind has no data, by kind of indicator.
+    slot : whether this product may train now, by budget and priority.
+    """
+
+    products: int = 1
+    turned_bad: int = 0
+    silent: Mapping[str, float] = field(default_factory=dict)
+    slot: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSucceeded:
+    """A training's result, as its Job wrote it.
+
+    Attributes
+    ----------
+    trigger : name of the training; empty when a person ran it.
+    parent : version that it started from.
+    release : what it made.
+    evaluation, stable_evaluation : hold-out counts by SLO of both versions on the same rows.
+    """
+
+    trigger: str
+    parent: Release
+    release: Release
+    evaluation: Mapping[str, Count]
+    stable_evaluation: Mapping[str, Count]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFailed:
+    """A training that made nothing."""
+
+    trigger: str
+    reason: DecisionReason
+    message: str
+
+
+TrainingResult = TrainingSucceeded | TrainingFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A one-shot request of a person.
+
+    Attributes
+    ----------
+    annotation : which one.
+    value : `<token>` or `<version>/<token>`, as written.
+    """
+
+    annotation: str
+    value: str
+
+    @property
+    def version(self) -> str:
+        """The version that is named; empty when none is."""
+        return self.value.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was read for one product.
+
+    Attributes
+    ----------
+    block : index of the newest block that is settled; everything is judged at its end.
+    problem : why the newest block couldn't be read; None when it could.
+    series : blocks by version and SLO.
+    canary_blocks : both arms, oldest first, from an hour before the rollout on; empty without one.
+    canary_block_seconds : their length.
+    wanted : spec.model; None in a product that isn't parsed.
+    wanted_evaluation : its hold-out counts by SLO.
+    training : the result of a training that isn't taken up yet.
+    facts : what the cluster says.
+    portfolio : what the others do.
+    requests : one-shot requests, handled or not.
+    """
+
+    block: int
+    problem: DecisionReason | None = None
+    series: Mapping[str, SeriesBySlo] = field(default_factory=dict)
+    canary_blocks: tuple[CanaryBlock, ...] = ()
+    canary_block_seconds: int = 60
+    wanted: Release | None = None
+    wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
+    training: TrainingResult | None = None
+    facts: Facts = field(default_factory=Facts)
+    portfolio: Portfolio = field(default_factory=Portfolio)
+    requests: tuple[Request, ...] = ()

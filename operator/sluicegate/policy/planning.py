@@ -1,0 +1,71 @@
+"""How long will a canary take, and is there traffic enough for an answer at all?
+
+The answer decides only whether an SLO must speak for a candidate; every SLO with events may speak
+against it. Expected growth of the evidence is summed over the steps, each at its own share: the
+formula for a canary far smaller than stable promises half the time it takes near equal arms.
+"""
+
+from math import inf, log
+from typing import Final
+
+from sluicegate.policy.evidence import ALPHA, LEAST_RATIO, nearest_null
+
+LEAST_BLOCKS: Final = 5
+"""Blocks of evidence that a step lasts at least."""
+WARM_UP_BLOCKS: Final = 2
+"""Blocks after a change of weight that are no evidence: caches fill, counters span the change."""
+
+
+def divergence(p: float, q: float) -> float:
+    """KL(p‖q) of two Bernoulli variables, in nats; p within [0, 1], q within (0, 1)."""
+    first = p * log(p / q) if p > 0 else 0.0
+    return first + ((1 - p) * log((1 - p) / (1 - q)) if p < 1 else 0.0)
+
+
+def growth(weight: float, ratio: float, margin: float) -> float:
+    """Mean ln E_P that one event of either arm adds when the candidate equals stable.
+
+    Parameters
+    ----------
+    weight : the candidate's share, within (0, 1).
+    ratio : both arms' bad ratio.
+    margin : δ.
+    """
+    p = min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
+    s = nearest_null(weight, 1 - weight, p, margin)
+    return weight * divergence(p, s + margin) + (1 - weight) * divergence(p, s)
+
+
+def expected_seconds(
+    steps: tuple[int, ...],
+    *,
+    events_per_second: float,
+    ratio: float,
+    margin: float,
+    phi: float,
+    block_seconds: float,
+) -> float:
+    """Mean time until an equal candidate has passed all steps; infinite without events.
+
+    Parameters
+    ----------
+    steps : shares in percent. events_per_second : of both arms together.
+    ratio : stable's bad ratio. margin : δ. phi : dispersion. block_seconds : of canary blocks.
+    """
+    needed = log(1 / ALPHA) / len(steps)
+    seconds = 0.0
+    for weight in steps:
+        speed = growth(weight / 100, ratio, margin) * events_per_second / phi
+        gathering = needed / speed if speed > 0 else inf
+        seconds += max(gathering, LEAST_BLOCKS * block_seconds) + WARM_UP_BLOCKS * block_seconds
+    return seconds
+
+
+def events_to_promote(ratio: float, margin: float) -> float:
+    """Canary events until an equal candidate is promoted, beside a far larger stable."""
+    return log(1 / ALPHA) / divergence(ratio, ratio + margin)
+
+
+def events_to_roll_back(ratio: float, margin: float) -> float:
+    """Canary events until one worse by the margin is taken back, beside a far larger stable."""
+    return log(1 / ALPHA) / divergence(ratio + margin, ratio)

@@ -1,0 +1,250 @@
+"""Blocks of counts: the one thing that every window, interval and test is computed from.
+
+Time is cut into blocks of `analysis.blockSeconds`; block i ends at i × blockSeconds. The newest
+72 are kept singly, older ones only as sums of twelve (an "hour", aligned to absolute time), as
+five thousand products share one process. A window no longer than 72 blocks is exact; a longer
+one begins at the first whole hour inside it, so that it is the same whether single blocks or
+sums of twelve were read back after a restart.
+
+Counts may arrive in any order; a block that is recorded again replaces what it said before.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from math import ceil, isfinite
+from typing import Final, NamedTuple
+
+SINGLE_BLOCKS: Final = 72
+"""How many blocks are kept singly: the longest window that must be exact (6 h of 5 min)."""
+BLOCKS_PER_HOUR: Final = 12
+"""An "hour" of decisions is twelve blocks, whatever their length."""
+HOURS: Final = 336
+"""How many sums of twelve are kept: fourteen days of 5-minute blocks."""
+LEAST_COVERAGE: Final = 0.8
+"""Share of the expected scrapes below which a block is neither good nor bad, but dropped."""
+SLACK: Final = 1.02
+"""Bad may exceed total by this factor: the two are scraped a moment apart."""
+
+_NARROW, _WIDE = "I", "Q"
+_NARROW_LIMIT: Final = 2**32
+_MOST_EVENTS: Final = 2**53
+
+
+class Count(NamedTuple):
+    """Bad events of all events."""
+
+    bad: int
+    total: int
+
+    @property
+    def ratio(self) -> float | None:
+        """Share of bad events; None without events."""
+        return self.bad / self.total if self.total else None
+
+
+class Quality(IntEnum):
+    """What a block is worth."""
+
+    MISSING = 0
+    """Never read."""
+    UNAVAILABLE = 1
+    """The reading failed."""
+    LOW_COVERAGE = 2
+    """Too few scrapes."""
+    INVALID = 3
+    """Not a count: negative, not finite, or more bad events than events."""
+    NO_SERIES = 4
+    """Read, and there is no such series."""
+    COUNTED = 5
+    """Read; the counts hold, be they zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one block said about one SLO of one version.
+
+    Attributes
+    ----------
+    index : the block's number; it ends at index × blockSeconds.
+    quality : whether the count may be used.
+    count : the events; zero unless the quality is COUNTED.
+    """
+
+    index: int
+    quality: Quality
+    count: Count = Count(0, 0)
+
+
+def read_block(
+    index: int, bad: float | None, total: float | None, *, coverage: float | None = None
+) -> Block:
+    """A block from raw numbers: the first gates.
+
+    None for both numbers is "no such series"; no bad series beside a total is zero bad events.
+    """
+    if coverage is not None and not coverage >= LEAST_COVERAGE:
+        return Block(index, Quality.LOW_COVERAGE)
+    if total is None:
+        return Block(index, Quality.NO_SERIES if bad is None else Quality.INVALID)
+    bad = 0 if bad is None else bad
+    if not (isfinite(bad) and isfinite(total)) or bad < 0 or total < 0 or total > _MOST_EVENTS:
+        return Block(index, Quality.INVALID)
+    if bad > SLACK * total:
+        return Block(index, Quality.INVALID)
+    whole = round(total)
+    return Block(index, Quality.COUNTED, Count(min(round(bad), whole), whole))
+
+
+class Series:
+    """The blocks of one SLO of one version, packed.
+
+    Not frozen, as a cache appends to it; whoever decides only reads.
+    """
+
+    __slots__ = ("_bad", "_hour_bad", "_hour_total", "_newest", "_quality", "_total")
+
+    def __init__(self) -> None:
+        self._newest = -1
+        self._quality = bytearray(SINGLE_BLOCKS)
+        self._bad, self._total = _zeros(SINGLE_BLOCKS), _zeros(SINGLE_BLOCKS)
+        self._hour_bad, self._hour_total = _zeros(HOURS), _zeros(HOURS)
+
+    # ---- writing ---------------------------------------------------------------------------
+
+    def record(self, block: Block) -> None:
+        """Take a block in. One that is older than the single blocks is added to its hour."""
+        if block.index > self._newest:
+            self._move_to(block.index)
+        age = self._newest - block.index
+        before = Count(0, 0)
+        if age < SINGLE_BLOCKS:
+            slot = block.index % SINGLE_BLOCKS
+            before = Count(self._bad[slot], self._total[slot])
+            self._quality[slot] = block.quality
+            self._bad = _put(self._bad, slot, block.count.bad)
+            self._total = _put(self._total, slot, block.count.total)
+        hour = hour_of(block.index)
+        if hour_of(self._newest) - hour < HOURS:
+            old = self.hour(hour)
+            change = (block.count.bad - before.bad, block.count.total - before.total)
+            self.record_hour(hour, Count(old.bad + change[0], old.total + change[1]))
+
+    def record_hour(self, hour: int, count: Count) -> None:
+        """Set the sum of the twelve blocks that end within (12 × hour, 12 × hour + 12]."""
+        if hour > hour_of(self._newest):
+            self._move_to(hour * BLOCKS_PER_HOUR + 1)
+        if hour_of(self._newest) - hour < HOURS:
+            slot = hour % HOURS
+            self._hour_bad = _put(self._hour_bad, slot, count.bad)
+            self._hour_total = _put(self._hour_total, slot, count.total)
+
+    def _move_to(self, index: int) -> None:
+        for slot in _slots(self._newest, index, SINGLE_BLOCKS):
+            self._quality[slot] = Quality.MISSING
+            self._bad[slot] = self._total[slot] = 0
+        before = -1 if self._newest < 0 else hour_of(self._newest)
+        for slot in _slots(before, hour_of(index), HOURS):
+            self._hour_bad[slot] = self._hour_total[slot] = 0
+        self._newest = index
+
+    # ---- reading ---------------------------------------------------------------------------
+
+    @property
+    def newest(self) -> int:
+        """Index of the newest block that was read; -1 before the first."""
+        return self._newest
+
+    def block(self, index: int) -> Block:
+        """The block of this index; MISSING when it was never read or is no longer kept singly."""
+        if index < 0 or not 0 <= self._newest - index < SINGLE_BLOCKS:
+            return Block(index, Quality.MISSING)
+        slot = index % SINGLE_BLOCKS
+        count = Count(self._bad[slot], self._total[slot])
+        return Block(index, Quality(self._quality[slot]), count)
+
+    def hour(self, hour: int) -> Count:
+        """The sum of the twelve blocks of this hour; zero when it isn't kept."""
+        if hour < 0 or not 0 <= hour_of(self._newest) - hour < HOURS:
+            return Count(0, 0)
+        slot = hour % HOURS
+        return Count(self._hour_bad[slot], self._hour_total[slot])
+
+    def hours(self, first: int, last: int) -> tuple[array[int], array[int]]:
+        """Bad and total of the hours from `first` up to and including `last`, as far as kept."""
+        newest = hour_of(self._newest)
+        first, last = max(first, newest - HOURS + 1, 0), min(last, newest)
+        if last < first:
+            return array(_NARROW), array(_NARROW)
+        return _ring(self._hour_bad, first, last), _ring(self._hour_total, first, last)
+
+    def blocks(self, after: int, last: int) -> Iterator[Block]:
+        """Blocks with after < index ≤ last that are kept singly and were read, oldest first."""
+        for index in range(max(after + 1, self._newest - SINGLE_BLOCKS + 1, 0), last + 1):
+            block = self.block(index)
+            if block.quality is not Quality.MISSING:
+                yield block
+
+    def window(self, now: int, length: int, since: int = 0) -> Count:
+        """Events of the `length` blocks up to and including `now`, none of them before `since`.
+
+        Parameters
+        ----------
+        now : the newest block that counts.
+        length : the window in blocks.
+        since : blocks up to and including this one are left out.
+        """
+        return self.between(max(now - length, since), now)
+
+    def between(self, after: int, last: int) -> Count:
+        """Events of the blocks with after < index ≤ last (a start further back: whole hours)."""
+        last = min(last, self._newest)
+        oldest_single = self._newest - SINGLE_BLOCKS
+        if after >= oldest_single:
+            return self._singles(after, last)
+        first_hour = ceil(after / BLOCKS_PER_HOUR)
+        hours_end = max(last // BLOCKS_PER_HOUR, first_hour) * BLOCKS_PER_HOUR
+        bad, total = self.hours(first_hour, hours_end // BLOCKS_PER_HOUR - 1)
+        rest = self._singles(hours_end, last)
+        return Count(sum(bad) + rest.bad, sum(total) + rest.total)
+
+    def _singles(self, after: int, last: int) -> Count:
+        first = max(after + 1, self._newest - SINGLE_BLOCKS + 1, 0)
+        if last < first:
+            return Count(0, 0)
+        if last == first:
+            slot = first % SINGLE_BLOCKS
+            return Count(self._bad[slot], self._total[slot])
+        return Count(sum(_ring(self._bad, first, last)), sum(_ring(self._total, first, last)))
+
+
+def hour_of(index: int) -> int:
+    """The hour that a block lies in: twelve blocks, aligned to absolute time."""
+    return (index - 1) // BLOCKS_PER_HOUR
+
+
+def _zeros(length: int) -> array[int]:
+    return array(_NARROW, bytes(4 * length))
+
+
+def _put(values: array[int], slot: int, value: int) -> array[int]:
+    """Set one value; a count that doesn't fit widens the array."""
+    if value >= _NARROW_LIMIT and values.typecode == _NARROW:
+        values = array(_WIDE, values)
+    values[slot] = max(value, 0)
+    return values
+
+
+def _slots(before: int, index: int, size: int) -> Iterator[int]:
+    """Ring slots that become free when the newest entry moves from `before` to `index`."""
+    return (entry % size for entry in range(max(before, index - size) + 1, index + 1))
+
+
+def _ring(values: array[int], first: int, last: int) -> array[int]:
+    """Entries first … last of a ring, in order; at most its size."""
+    size = len(values)
+    low, high = first % size, last % size + 1
+    return values[low:high] if low < high else values[low:] + values[:high]

@@ -1,0 +1,18 @@
+"""How much of the error budget is left: the number a data product manager asks for first."""
+
+from typing import Final
+
+from sluicegate.slo.blocks import Count
+
+WINDOW_BLOCKS: Final = 4032
+"""The budget's window: fourteen days of 5-minute blocks, all that is kept."""
+
+
+def budget_remaining(count: Count, allowed_bad: float) -> float | None:
+    """Share of the budget left in a window: 1 untouched, 0 spent, negative overspent.
+
+    None without events: no promise was tested.
+    """
+    if count.total == 0:
+        return None
+    return 1.0 - count.bad / (allowed_bad * count.total)

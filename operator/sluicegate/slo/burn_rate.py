@@ -1,0 +1,118 @@
+"""Has the error budget been spent too fast? Multi-window burn rates whose long window must be sure.
+
+The rule of the SRE Workbook compares two point estimates with a threshold: at 30 requests an hour
+it pages a healthy service eleven times a month, as one bad request is 3 %. Here the long window
+must exceed the threshold with the lower bound of its interval, and hold at least three bad events;
+the short window says "still happening" by its point estimate.
+
+Source of windows and factors: The Site Reliability Workbook, chapter 5, table 5-8. Confidences
+and the slow profile: simulated in tests/simulation.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from sluicegate.slo.blocks import Count, Series
+from sluicegate.slo.intervals import least_total, quantile, wilson_lower
+
+LEAST_BAD: Final = 3
+"""Bad events in the long window below which nothing trips, whatever the ratio."""
+
+
+class Level(IntEnum):
+    """What a test says of an SLO, in the order of gravity."""
+
+    OK = 0
+    WARN = 1
+    BAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pair of windows, in blocks.
+
+    Attributes
+    ----------
+    long, short : windows.
+    burn_rate : how many times the allowed bad ratio is too much.
+    confidence : of the one-sided bound on the long window.
+    level : what it says when it trips.
+    """
+
+    long: int
+    short: int
+    burn_rate: float
+    confidence: float
+    level: Level
+
+
+FAST: Final = (
+    Row(12, 1, 14.4, 0.99, Level.BAD),
+    Row(72, 6, 6.0, 0.99, Level.BAD),
+    Row(288, 24, 3.0, 0.95, Level.WARN),
+    Row(864, 72, 1.0, 0.95, Level.WARN),
+)
+"""For what every request tells: availability and latency."""
+SLOW: Final = (
+    Row(288, 24, 1.0, 0.99, Level.BAD),
+    Row(288, 24, 1.0, 0.95, Level.WARN),
+    Row(2016, 288, 1.0, 0.99, Level.BAD),
+)
+"""For what few events tell, and late: outcomes and the product's own counters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A row with its numbers for one objective."""
+
+    row: Row
+    ratio: float
+    """Bad ratio above which it trips: burn rate × allowed ratio."""
+    z: float
+    least_events: float
+    """Events in the long window, divided by φ, below which the row is silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a row saw: the numbers behind its verdict."""
+
+    threshold: Threshold
+    long: Count
+    lower_bound: float
+    tripped: bool
+
+
+def thresholds(profile: tuple[Row, ...], allowed_bad: float) -> tuple[Threshold, ...]:
+    """The rows that make sense for an objective that allows this bad ratio.
+
+    A row whose threshold is 1 or more can't trip and is dropped; none left is a misconfiguration.
+    """
+    return tuple(
+        Threshold(
+            row,
+            row.burn_rate * allowed_bad,
+            quantile(row.confidence),
+            least_total(row.burn_rate * allowed_bad),
+        )
+        for row in profile
+        if row.burn_rate * allowed_bad < 1
+    )
+
+
+def read(threshold: Threshold, series: Series, *, now: int, since: int, phi: float) -> Reading | None:
+    """What the row says at block `now`; None while its long window holds too few events."""
+    row = threshold.row
+    long = series.window(now, row.long, since)
+    if long.total / phi < threshold.least_events:
+        return None
+    if long.bad < LEAST_BAD or long.bad <= threshold.ratio * long.total:
+        return Reading(threshold, long, 0.0, tripped=False)
+    lower = wilson_lower(long.bad / phi, long.total / phi, threshold.z)
+    tripped = lower > threshold.ratio and _still_happens(threshold, series.window(now, row.short, since))
+    return Reading(threshold, long, lower, tripped)
+
+
+def _still_happens(threshold: Threshold, short: Count) -> bool:
+    return short.total > 0 and short.bad > threshold.ratio * short.total

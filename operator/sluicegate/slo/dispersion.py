@@ -1,0 +1,32 @@
+"""How much more counts scatter than independent events would: the factor φ.
+
+Failures come in bursts. A burst of fifty bad requests is nearer to one event than to fifty, so
+evidence divided by φ keeps its error rates; undivided, bursts of correlation .01 roll back 19 %
+of the good canaries (decisions are simulated in tests/simulation).
+
+Source: quasi-binomial dispersion, P. McCullagh and J. A. Nelder, Generalized Linear Models,
+2nd ed., §4.5: Pearson's χ² over its degrees of freedom.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+LEAST_BLOCKS: Final = 30
+"""With fewer non-empty blocks the estimate scatters more than what it would correct."""
+MOST: Final = 10.0
+"""An estimate above says that something else is wrong; it mustn't silence every alarm."""
+
+
+def dispersion(counts: Iterable[tuple[int, int]]) -> float:
+    """φ of (bad, total) by block, within [1, 10]; 1 when fewer than 30 blocks hold events."""
+    blocks = [(bad, total) for bad, total in counts if total > 0]
+    if len(blocks) < LEAST_BLOCKS:
+        return 1.0
+    total_bad = sum(bad for bad, _ in blocks)
+    total = sum(total for _, total in blocks)
+    if total_bad in (0, total):
+        return 1.0
+    ratio = total_bad / total
+    variance = ratio * (1 - ratio)
+    pearson = sum((bad - count * ratio) ** 2 / (count * variance) for bad, count in blocks)
+    return min(max(pearson / (len(blocks) - 1), 1.0), MOST)

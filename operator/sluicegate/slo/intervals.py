@@ -1,0 +1,95 @@
+"""How much a share of bad events can be trusted: bounds on a ratio and on a difference of two.
+
+A point estimate of three bad events in two hundred says little, and a rule that compares it with
+a threshold alarms by chance. Every comparison here is made with a bound instead.
+
+Sources: E. B. Wilson, JASA 22 (1927) 209–212; R. G. Newcombe, Statistics in Medicine 17 (1998)
+873–890, method 10 (hybrid score).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, sqrt
+from statistics import NormalDist
+from typing import Final
+
+Z95: Final = NormalDist().inv_cdf(0.95)
+"""One-sided 95 %."""
+
+_MOST_EVENTS: Final = 10**12
+"""Beyond this no hold-out is proposed; the margin is simply too small."""
+
+
+@cache
+def quantile(confidence: float) -> float:
+    """z of a one-sided bound at `confidence`, such as 0.95 → 1.645."""
+    return NormalDist().inv_cdf(confidence)
+
+
+def wilson_lower(bad: float, total: float, z: float) -> float:
+    """Least ratio that `bad` of `total` is compatible with, one-sided; 0 without events.
+
+    Counts may be fractions: they are divided by the dispersion before they come here.
+    """
+    if total <= 0 or bad <= 0:
+        return 0.0
+    ratio = min(bad / total, 1.0)
+    shift = z * z / total
+    spread = z * sqrt(ratio * (1 - ratio) / total + shift / (4 * total))
+    return max((ratio + shift / 2 - spread) / (1 + shift), 0.0)
+
+
+def wilson_upper(bad: float, total: float, z: float) -> float:
+    """Largest ratio that `bad` of `total` is compatible with, one-sided; 1 without events."""
+    if total <= 0:
+        return 1.0
+    return 1.0 - wilson_lower(total - bad, total, z)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The difference of two bad ratios, and one-sided bounds on it (each at the same z)."""
+
+    estimate: float
+    lower: float
+    upper: float
+
+
+def newcombe(one: tuple[float, float], other: tuple[float, float], z: float) -> Difference:
+    """The ratio of `one` minus that of `other`; both are (bad, total) with total > 0."""
+    (bad1, total1), (bad2, total2) = one, other
+    ratio1, ratio2 = bad1 / total1, bad2 / total2
+    lower1, upper1 = wilson_lower(bad1, total1, z), wilson_upper(bad1, total1, z)
+    lower2, upper2 = wilson_lower(bad2, total2, z), wilson_upper(bad2, total2, z)
+    estimate = ratio1 - ratio2
+    down = sqrt((ratio1 - lower1) ** 2 + (upper2 - ratio2) ** 2)
+    up = sqrt((upper1 - ratio1) ** 2 + (ratio2 - lower2) ** 2)
+    return Difference(estimate, max(estimate - down, -1.0), min(estimate + up, 1.0))
+
+
+def least_total(ratio: float, z: float = Z95) -> float:
+    """Events at which none bad puts the Wilson upper bound at `ratio`: fewer can't say "met"."""
+    return z * z * (1 - ratio) / ratio
+
+
+def total_for_margin(ratio: float, margin: float, z: float = Z95) -> int | None:
+    """Events an arm at which two equal arms of this bad ratio differ by at most `margin`.
+
+    None when no practical number would do (margin 0). Found by doubling and bisection, as
+    Newcombe's bound has no closed inverse.
+    """
+
+    def suffices(total: int) -> bool:
+        arm = (ratio * total, float(total))
+        return newcombe(arm, arm, z).upper <= margin
+
+    high = 1
+    while not suffices(high):
+        high *= 2
+        if high > _MOST_EVENTS:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = ceil((low + high) / 2)
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+    return high
