@@ -1,0 +1,65 @@
+"""The rows of one fetch, by what they answer, so that they can be looked up per product."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.prometheus.errors import MalformedAnswer
+from sluicegate.slo import metric_names as names
+from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, QueryKind
+
+if TYPE_CHECKING:
+    from sluicegate.prometheus.client import Matrix
+
+Labels = tuple[str, ...]
+Values = dict[int, float]
+"""Values by block index."""
+Table = dict[Labels, Values]
+"""Values by the labels that `LABELS` lists for the query."""
+
+LABELS: Final[dict[QueryKind, Labels]] = {
+    QueryKind.REQUESTS: (*BY_VERSION, names.SERVICE),
+    QueryKind.REQUESTS_BAD: (*BY_VERSION, names.SERVICE),
+    QueryKind.LATENCY: (*BY_VERSION, names.SERVICE, names.BOUND),
+    QueryKind.LABELLED: (*BY_PREDICTION, names.OUTCOME),
+    QueryKind.EVENTS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME),
+    QueryKind.COUNTERS: (*BY_VERSION, names.PREDICTION_VERSION, names.COUNTER, names.LAG),
+    QueryKind.GAUGES: (*BY_VERSION, names.COUNTER, names.FACT),
+    QueryKind.TARGETS: (*BY_VERSION, names.FACT),
+    QueryKind.CPU_THROTTLED: BY_VERSION,
+    QueryKind.MEMORY: BY_VERSION,
+}
+"""How the rows of each query are told apart, in this order."""
+
+
+def parse_table(kind: QueryKind, rows: Matrix, *, step: int) -> Table:
+    """Rows as a table, with the transformations that every kind needs: see `_row_key`.
+
+    NaN and Inf stay: what is made of them is decided where a block is read.
+    """
+    table: Table = defaultdict(dict)
+    try:
+        for row in rows:
+            values = table[_row_key(kind, row["metric"])]
+            for at, value in row["values"]:
+                index = round(at / step)
+                values[index] = values.get(index, 0.0) + float(value)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise MalformedAnswer(f"an unreadable value in the answer to {kind}: {error}") from error
+    return dict(table)
+
+
+def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
+    """Labels in the order of `LABELS`.
+
+    A bucket's bound is compared as a number ("1.0" is "1"). A raw counter counts for the
+    version that made the prediction where it says so, else for the version of its pod.
+    """
+    found = [metric.get(label, "") for label in LABELS[kind]]
+    if kind is QueryKind.LATENCY:
+        found[-1] = str(float(found[-1]))
+    if kind is QueryKind.COUNTERS:
+        prediction = found.pop(3)
+        found[2] = prediction or found[2]
+    return tuple(found)

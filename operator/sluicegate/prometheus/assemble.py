@@ -1,0 +1,285 @@
+"""From tables of all products to the blocks of each: the first gates, and what zero means.
+
+Pure, and run in a worker thread: thousands of products would hold up the event loop.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.api.slos import IndicatorKind
+from sluicegate.prometheus.readings import REQUESTS, Facts, Mean, SeriesKey, VersionKey
+from sluicegate.prometheus.scrapes import Scrapes
+from sluicegate.slo.blocks import SLACK, Block, Quality, read_block
+from sluicegate.slo.queries import Fact, QueryKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sluicegate.api.slos import Counters, Gauge, Latency
+    from sluicegate.prometheus.answers import Labels, Table, Values
+    from sluicegate.prometheus.readings import Target
+    from sluicegate.prometheus.scrapes import Scrape
+
+ASKED: Final[dict[IndicatorKind, frozenset[QueryKind]]] = {
+    IndicatorKind.AVAILABILITY: frozenset({QueryKind.REQUESTS, QueryKind.REQUESTS_BAD}),
+    IndicatorKind.LATENCY: frozenset({QueryKind.REQUESTS, QueryKind.LATENCY}),
+    IndicatorKind.OUTCOMES: frozenset({QueryKind.LABELLED}),
+    IndicatorKind.EVENTS: frozenset({QueryKind.EVENTS}),
+    IndicatorKind.COUNTERS: frozenset({QueryKind.COUNTERS}),
+    IndicatorKind.GAUGE: frozenset({QueryKind.GAUGES}),
+}
+"""Which answers an indicator is made of; without one of them it can't be read."""
+
+SCORED_ELSEWHERE: Final = frozenset(
+    {IndicatorKind.OUTCOMES, IndicatorKind.EVENTS, IndicatorKind.COUNTERS}
+)
+"""Counted by whichever pod learns the truth, so the product's scrapes cover them."""
+
+NOTHING: Final[dict[int, float]] = {}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one fetch got, for the blocks `indexes` of `block_seconds`."""
+
+    indexes: range
+    block_seconds: int
+    interval_seconds: float
+    tables: Mapping[QueryKind, Table] = field(default_factory=dict)
+    failed: frozenset[QueryKind] = frozenset()
+
+    def table(self, kind: QueryKind) -> Table:
+        """The rows of this kind; none when it wasn't asked or failed."""
+        return self.tables.get(kind, {})
+
+    @cached_property
+    def scrapes(self) -> Scrapes:
+        """How well each version was scraped."""
+        return Scrapes(
+            self.table(QueryKind.TARGETS),
+            block_seconds=self.block_seconds,
+            interval_seconds=self.interval_seconds,
+        )
+
+    @cached_property
+    def services(self) -> Mapping[Labels, tuple[str, ...]]:
+        """Names of the services that each version counts requests for."""
+        found = defaultdict(set)
+        for kind in (QueryKind.REQUESTS, QueryKind.LATENCY):
+            for namespace, product, version, service, *_ in self.table(kind):
+                found[namespace, product, version].add(service)
+        return {version: tuple(sorted(services)) for version, services in found.items()}
+
+    def of_service(
+        self, kind: QueryKind, version: VersionKey, service: str, *rest: str
+    ) -> Values | None:
+        """A version's values; of its entry service alone, where the target names it."""
+        chosen = (service,) if service else self.services.get(version, ())
+        rows = [self.table(kind).get((*version, each, *rest)) for each in chosen]
+        return _sum(row for row in rows if row is not None)
+
+
+def assemble_blocks(
+    answers: Answers, targets: Iterable[Target]
+) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
+    """The blocks of every counted SLO of every live version, and of its requests."""
+    for target in targets:
+        for name in target.versions:
+            version = VersionKey(*target.key, name)
+            yield SeriesKey(*version, REQUESTS), _requests(answers, target, version)
+            for slo, indicator in target.slos.items():
+                if not indicator.gauge:
+                    blocks = _read(answers, target, version, slo=slo)
+                    yield SeriesKey(*version, slo), blocks
+
+
+def assemble_means(
+    answers: Answers, targets: Iterable[Target]
+) -> Iterator[tuple[SeriesKey, tuple[Mean, ...]]]:
+    """The block means of every gauge of every live version."""
+    for target in targets:
+        for name in target.versions:
+            version = VersionKey(*target.key, name)
+            for slo, indicator in target.slos.items():
+                if indicator.gauge:
+                    yield SeriesKey(*version, slo), _means(answers, version, indicator.gauge)
+
+
+def assemble_facts(
+    answers: Answers, targets: Iterable[Target]
+) -> Iterator[tuple[VersionKey, Facts]]:
+    """What else is known of every live version at the newest block."""
+    newest = answers.indexes[-1]
+    for target in targets:
+        for name in target.versions:
+            version = VersionKey(*target.key, name)
+            scrape = answers.scrapes.of(version, newest)
+            yield (
+                version,
+                Facts(
+                    coverage=scrape.coverage if scrape else None,
+                    scraped=bool(scrape and scrape.scraped),
+                    stale=bool(scrape and scrape.stale),
+                    duplicated=scrape.duplicated if scrape else 0,
+                    cpu_throttled=_share(answers, QueryKind.CPU_THROTTLED, version),
+                    memory_used=_share(answers, QueryKind.MEMORY, version),
+                ),
+            )
+
+
+def _requests(answers: Answers, target: Target, version: VersionKey) -> tuple[Block, ...]:
+    return _gate(
+        answers, IndicatorKind.AVAILABILITY, version, _availability(answers, target, version)
+    )
+
+
+def _read(answers: Answers, target: Target, version: VersionKey, *, slo: str) -> tuple[Block, ...]:
+    counts = _counts(answers, target, version, slo=slo)
+    return _gate(answers, target.slos[slo].kind, version, counts)
+
+
+def _gate(
+    answers: Answers, kind: IndicatorKind, version: VersionKey, counts: _Counts
+) -> tuple[Block, ...]:
+    """Blocks that hold, or say why they don't."""
+    if answers.failed & (ASKED[kind] | {QueryKind.TARGETS}):
+        return tuple(Block(index, Quality.UNAVAILABLE) for index in answers.indexes)
+    owner = version[:2] if kind in SCORED_ELSEWHERE else version
+    return tuple(
+        _block(index, counts, answers.scrapes.of(owner, index)) for index in answers.indexes
+    )
+
+
+def _block(index: int, counts: _Counts, scrape: Scrape | None) -> Block:
+    if scrape and scrape.duplicated:
+        return Block(index, Quality.INVALID)
+    if scrape and scrape.stale:
+        return Block(index, Quality.UNAVAILABLE)
+    coverage = scrape.coverage if scrape else None
+    return read_block(index, counts.bad(index), counts.total(index), coverage=coverage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Bad and total by block; bad either directly or as total less good."""
+
+    totals: Values | None
+    bads: Values | None = None
+    goods: Values | None = None
+    lagging: bool = False
+
+    def total(self, index: int) -> float | None:
+        return None if self.totals is None else self.totals.get(index)
+
+    def bad(self, index: int) -> float | None:
+        if self.goods is None:
+            return (self.bads or NOTHING).get(index)
+        total, good = self.total(index), self.goods.get(index, 0.0)
+        if total is None:
+            return None
+        if good > SLACK * total and not self.lagging:
+            return nan
+        # A good event and what it belongs to may lie in different blocks.
+        return max(total - good, 0.0) if isfinite(total - good) else nan
+
+
+def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) -> _Counts:
+    """What a counted indicator is made of."""
+    indicator = target.slos[slo]
+    match indicator.kind:
+        case IndicatorKind.AVAILABILITY:
+            return _availability(answers, target, version)
+        case IndicatorKind.LATENCY:
+            assert indicator.latency
+            return _latency(answers, target, version, indicator.latency)
+        case IndicatorKind.OUTCOMES:
+            rows = answers.table(QueryKind.LABELLED)
+            return _outcomes(rows.get((*version, "correct")), rows.get((*version, "wrong")))
+        case IndicatorKind.EVENTS:
+            assert indicator.events
+            rows, label = answers.table(QueryKind.EVENTS), indicator.events.indicator or slo
+            return _outcomes(
+                rows.get((*version, label, "good")), rows.get((*version, label, "bad"))
+            )
+        case IndicatorKind.COUNTERS:
+            assert indicator.counters
+            return _counters(answers.table(QueryKind.COUNTERS), version, indicator.counters)
+        case IndicatorKind.GAUGE:
+            raise ValueError(f"SLO {slo!r} is a gauge: it has means, no counts")
+
+
+def _availability(answers: Answers, target: Target, version: VersionKey) -> _Counts:
+    return _Counts(
+        totals=answers.of_service(QueryKind.REQUESTS, version, target.service),
+        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, target.service),
+    )
+
+
+def _latency(answers: Answers, target: Target, version: VersionKey, latency: Latency) -> _Counts:
+    bound = str(latency.threshold_milliseconds / 1000)
+    totals = answers.of_service(QueryKind.LATENCY, version, target.service, "inf")
+    # No histogram before the first success: with requests counted, that is none, not unknown.
+    requests = answers.of_service(QueryKind.REQUESTS, version, target.service) or NOTHING
+    none = dict.fromkeys(requests, 0.0)
+    if totals is None:
+        return _Counts(none or None)
+    goods = answers.of_service(QueryKind.LATENCY, version, target.service, bound)
+    if goods is None:
+        # A histogram without the threshold's bound can't answer.
+        goods = dict.fromkeys(totals, nan)
+    return _Counts({**none, **totals}, goods={**none, **goods})
+
+
+def _outcomes(good: Values | None, bad: Values | None) -> _Counts:
+    if good is None and bad is None:
+        return _Counts(None)
+    return _Counts(_sum([good or {}, bad or {}]), bads=bad)
+
+
+def _counters(rows: Table, version: VersionKey, counters: Counters) -> _Counts:
+    """Total less good, where both are there: a counter that isn't exported isn't zero."""
+    totals = rows.get((*version, counters.total, str(counters.lag_seconds)), NOTHING)
+    goods = rows.get((*version, counters.good, "0"), NOTHING)
+    both = {index: total for index, total in totals.items() if index in goods}
+    return _Counts(both or None, goods=goods, lagging=counters.lag_seconds > 0)
+
+
+def _means(answers: Answers, version: VersionKey, gauge: Gauge) -> tuple[Mean, ...]:
+    if answers.failed & {QueryKind.GAUGES, QueryKind.TARGETS}:
+        return tuple(Mean(index, Quality.UNAVAILABLE, nan) for index in answers.indexes)
+    rows = answers.table(QueryKind.GAUGES)
+    values = rows.get((*version, gauge.metric, Fact.MEAN), NOTHING)
+    ages = rows.get((*version, gauge.metric, Fact.AGE), NOTHING)
+    return tuple(
+        _mean(index, values.get(index), ages.get(index), gauge) for index in answers.indexes
+    )
+
+
+def _mean(index: int, value: float | None, age: float | None, gauge: Gauge) -> Mean:
+    if value is None or age is None or age > gauge.stale_after_seconds:
+        return Mean(index, Quality.NO_SERIES, nan)
+    if not isfinite(value):
+        return Mean(index, Quality.INVALID, nan)
+    return Mean(index, Quality.COUNTED, value)
+
+
+def _share(answers: Answers, kind: QueryKind, version: VersionKey) -> float | None:
+    value = answers.table(kind).get(version, NOTHING).get(answers.indexes[-1])
+    return value if value is not None and isfinite(value) else None
+
+
+def _sum(rows: Iterable[Values]) -> Values | None:
+    """Values added up by block; None when there is no row at all."""
+    present = list(rows)
+    if len(present) <= 1:
+        return present[0] if present else None
+    total: dict[int, float] = defaultdict(float)
+    for row in present:
+        for index, value in row.items():
+            total[index] += value
+    return dict(total)

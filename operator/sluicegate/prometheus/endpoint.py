@@ -1,0 +1,53 @@
+"""Where Prometheus is and how patiently it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MEBIBYTE: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Address, credentials and limits of a Prometheus, Thanos or Mimir query API.
+
+    Parameters
+    ----------
+    url
+        Base address, without `/api/v1`.
+    ca_file
+        PEM bundle that signs the server's certificate; the system's bundle when None.
+    token_file
+        Bearer token, read anew before each request: a service account's token rotates.
+    timeout_seconds
+        From the first byte sent to the last one read, retry included.
+    connect_seconds
+        For the connection alone.
+    concurrency
+        Queries under way at once, so that an evaluation doesn't crowd out people's dashboards.
+    max_answer_bytes
+        An answer beyond this is refused instead of read into memory.
+    """
+
+    url: str
+    ca_file: Path | None = None
+    token_file: Path | None = None
+    timeout_seconds: float = 20.0
+    connect_seconds: float = 3.0
+    concurrency: int = 4
+    max_answer_bytes: int = 128 * MEBIBYTE
+
+    def __post_init__(self) -> None:
+        """Refuse what can only fail later."""
+        if urlsplit(self.url).scheme not in {"http", "https"}:
+            raise ValueError(f"Prometheus URL {self.url!r} must start with http:// or https://")
+        if self.timeout_seconds <= 0 or self.connect_seconds <= 0 or self.concurrency < 1:
+            raise ValueError(
+                f"Prometheus limits must be positive: timeout_seconds={self.timeout_seconds}, "
+                f"connect_seconds={self.connect_seconds}, concurrency={self.concurrency}"
+            )

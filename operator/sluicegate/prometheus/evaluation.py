@@ -1,0 +1,276 @@
+"""One fetch for all products: which blocks are due, which queries answer them, what came back.
+
+The queries of a fetch depend on block lengths and kinds of indicators, not on how many
+products there are. A query that fails makes the blocks it answers UNAVAILABLE, and they are
+asked for again next time; it makes nothing else wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.prometheus.answers import parse_table
+from sluicegate.prometheus.assemble import (
+    Answers,
+    assemble_blocks,
+    assemble_facts,
+    assemble_means,
+)
+from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.readings import Readings
+from sluicegate.prometheus.schedule import Timing, chunk_by_hash, named_scope, split_scopes
+from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
+from sluicegate.slo.promql import Scope
+from sluicegate.slo.queries import Needs, Query, QueryKind, render_queries
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from sluicegate.prometheus.answers import Table
+    from sluicegate.prometheus.client import Prometheus
+    from sluicegate.prometheus.readings import ProductKey, Target
+
+REREAD: Final = 1
+"""Blocks before the newest that are read again: samples may arrive late."""
+
+INFRASTRUCTURE: Final = frozenset({QueryKind.CPU_THROTTLED, QueryKind.MEMORY})
+"""Answers that only the diagnosis uses: without them it says so, and counts still hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSettings:
+    """How the products' blocks are read.
+
+    Parameters
+    ----------
+    namespaces
+        Namespaces the operator watches; empty for all.
+    products_per_query
+        Above this many products the queries are split.
+    products_per_backfill
+        Products whose past is read by one set of queries.
+    fetch_seconds
+        For all queries of one block length; what isn't there by then is UNAVAILABLE.
+    jitter_seconds
+        Up to this much is waited before asking, so that operators don't ask in chorus.
+    """
+
+    timing: Timing = field(default_factory=Timing)
+    namespaces: tuple[str, ...] = ()
+    products_per_query: int = 5_000
+    products_per_backfill: int = 100
+    fetch_seconds: float = 60.0
+    jitter_seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """One set of queries: blocks of one length, of all products or of those in a canary."""
+
+    block_seconds: int
+    canary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a backfill read of some products: single blocks, and sums of twelve further back."""
+
+    targets: tuple[Target, ...]
+    singles: Readings
+    hours: Readings
+
+
+class Evaluation:
+    """Reads blocks as they settle. Remembers only up to where it has read."""
+
+    def __init__(self, prometheus: Prometheus, settings: EvaluationSettings) -> None:
+        self._prometheus = prometheus
+        self._settings = settings
+        self._read: dict[Length, int] = {}
+        self._in_canary: dict[Length, frozenset[ProductKey]] = {}
+
+    async def fetch_blocks(self, targets: Sequence[Target], now: float) -> tuple[Readings, ...]:
+        """Blocks that have settled since the last call, one answer per length of block.
+
+        Parameters
+        ----------
+        targets
+            Everything any product wants to know.
+        now
+            Seconds since 1970.
+        """
+        lengths = group_by_length(targets, self._settings.timing)
+        self._read = {each: last for each, last in self._read.items() if each in lengths}
+        due = [
+            self._fetch(length, tuple(group), indexes)
+            for length, group in lengths.items()
+            if (indexes := self._due(length, group, now))
+        ]
+        return tuple(await asyncio.gather(*due))
+
+    async def backfill(self, targets: Sequence[Target], now: float) -> AsyncIterator[Past]:
+        """The past of these products, some at a time; ends early when Prometheus fails.
+
+        Singles come first in each answer: sums of twelve replace what they add up to.
+        """
+        timing = self._settings.timing
+        for chunk in chunk_by_hash(targets, self._settings.products_per_backfill):
+            for length, group in group_by_length(chunk, timing).items():
+                if length.canary:
+                    continue
+                newest = timing.newest_settled(now, length.block_seconds)
+                past = await self._past(length, tuple(group), newest)
+                if not (past.singles.complete and past.hours.complete):
+                    return
+                yield past
+
+    async def _past(self, length: Length, group: tuple[Target, ...], newest: int) -> Past:
+        singles = range(max(newest - SINGLE_BLOCKS + 1, 1), newest + 1)
+        last_hour = newest // BLOCKS_PER_HOUR
+        hours = range(max(last_hour - HOURS + 1, 1), last_hour + 1)
+        scopes = (named_scope(group),)
+        hour = Length(length.block_seconds * BLOCKS_PER_HOUR, canary=False)
+        return Past(
+            group,
+            singles=await self._ask(length, group, singles, scopes),
+            hours=await self._ask(hour, group, hours, scopes),
+        )
+
+    def _due(self, length: Length, group: Iterable[Target], now: float) -> range:
+        """Blocks to read now; none when the newest settled one was read already."""
+        newest = self._settings.timing.newest_settled(now, length.block_seconds)
+        read = self._read.get(length, newest - 1)
+        if length.canary:
+            products = frozenset(target.key for target in group)
+            if not products <= self._in_canary.get(length, frozenset()):
+                # A new canary is compared with what stable did in the hour before.
+                read = newest - SINGLE_BLOCKS
+            self._in_canary[length] = products
+        if newest <= read:
+            return range(0)
+        return range(max(read + 1 - REREAD, newest - SINGLE_BLOCKS + 1, 1), newest + 1)
+
+    async def _fetch(self, length: Length, group: tuple[Target, ...], indexes: range) -> Readings:
+        await asyncio.sleep(random.random() * self._settings.jitter_seconds)
+        readings = await self._ask(length, group, indexes, self._scopes(length, group))
+        if readings.complete:
+            self._read[length] = readings.last
+        else:
+            # Asked for again next time, and no further back than from here.
+            self._read.setdefault(length, readings.first)
+        return readings
+
+    def _scopes(self, length: Length, group: tuple[Target, ...]) -> tuple[Scope, ...]:
+        if length.canary:
+            return (named_scope(group),)
+        if len(group) > self._settings.products_per_query:
+            return split_scopes(group, self._settings.products_per_query)
+        return (Scope(namespaces=self._settings.namespaces),)
+
+    async def _ask(
+        self,
+        length: Length,
+        group: tuple[Target, ...],
+        indexes: range,
+        scopes: Sequence[Scope],
+    ) -> Readings:
+        needs = Needs.of(slo for target in group for slo in target.slos.values())
+        batch = _Batch(self._prometheus, indexes, length.block_seconds)
+        queries = [
+            query
+            for scope in scopes
+            for query in render_queries(
+                scope, length.block_seconds, needs, infrastructure=not length.canary
+            )
+        ]
+        try:
+            async with asyncio.timeout(self._settings.fetch_seconds):
+                await batch.ask_all(queries)
+        except TimeoutError:
+            batch.give_up(queries, self._settings.fetch_seconds)
+        answers = Answers(
+            indexes,
+            length.block_seconds,
+            self._settings.timing.scrape_seconds,
+            tables=batch.tables,
+            failed=frozenset(batch.failures),
+        )
+        return await asyncio.to_thread(
+            _assemble, answers, group, canary=length.canary, problem=batch.problem
+        )
+
+
+class _Batch:
+    """The queries of one fetch while they are under way."""
+
+    def __init__(self, prometheus: Prometheus, indexes: range, step: int) -> None:
+        self._prometheus = prometheus
+        self._indexes = indexes
+        self._step = step
+        self._answered: set[Query] = set()
+        self.tables: dict[QueryKind, Table] = defaultdict(dict)
+        self.failures: dict[QueryKind, str] = {}
+
+    @property
+    def problem(self) -> str:
+        """The first failure, in words; empty when all was answered."""
+        return next((f"{kind}: {why}" for kind, why in self.failures.items()), "")
+
+    async def ask_all(self, queries: Sequence[Query]) -> None:
+        """Ask about the targets first: when that fails the rest needn't be asked."""
+        first = [query for query in queries if query.kind is QueryKind.TARGETS]
+        await asyncio.gather(*map(self._ask, first))
+        if QueryKind.TARGETS not in self.failures:
+            await asyncio.gather(*(self._ask(query) for query in queries if query not in first))
+
+    def give_up(self, queries: Iterable[Query], seconds: float) -> None:
+        """What isn't answered by now has failed."""
+        for query in queries:
+            if query not in self._answered:
+                self.failures.setdefault(query.kind, f"no answer within {seconds:g} s in all")
+
+    async def _ask(self, query: Query) -> None:
+        step = self._step
+        try:
+            table = await self._prometheus.query_range(
+                query.text,
+                start=self._indexes[0] * step,
+                end=self._indexes[-1] * step,
+                step=step,
+                parse=partial(parse_table, query.kind, step=step),
+            )
+        except PrometheusError as error:
+            self.failures.setdefault(query.kind, str(error))
+        else:
+            self.tables[query.kind].update(table)
+            self._answered.add(query)
+
+
+def group_by_length(targets: Iterable[Target], timing: Timing) -> dict[Length, list[Target]]:
+    """Products by the sets of queries that they need."""
+    groups: dict[Length, list[Target]] = defaultdict(list)
+    for target in targets:
+        groups[Length(target.block_seconds, canary=False)].append(target)
+        canary_block = timing.canary_block(target.block_seconds)
+        if target.in_canary and canary_block != target.block_seconds:
+            groups[Length(canary_block, canary=True)].append(target)
+    return dict(groups)
+
+
+def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, problem: str) -> Readings:
+    return Readings(
+        block_seconds=answers.block_seconds,
+        canary=canary,
+        first=answers.indexes[0],
+        last=answers.indexes[-1],
+        blocks=dict(assemble_blocks(answers, group)),
+        means=dict(assemble_means(answers, group)),
+        facts=dict(assemble_facts(answers, group)),
+        complete=answers.failed <= INFRASTRUCTURE,
+        problem=problem,
+    )

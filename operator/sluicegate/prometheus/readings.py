@@ -1,0 +1,133 @@
+"""What is asked for and what comes back, in the operator's words.
+
+A target says what one product wants to know; readings say what one fetch learned about all
+of them. Between the two lie the queries, which know no single product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sluicegate.api.slos import Indicator
+    from sluicegate.slo.blocks import Block, Count, Quality
+
+REQUESTS: Final = ""
+"""The SLO name under which each version's requests are kept: traffic and the observed share."""
+
+
+class ProductKey(NamedTuple):
+    """Which product."""
+
+    namespace: str
+    product: str
+
+
+class VersionKey(NamedTuple):
+    """Which version of which product."""
+
+    namespace: str
+    product: str
+    version: str
+
+
+class SeriesKey(NamedTuple):
+    """Which SLO of which version; `REQUESTS` for its traffic."""
+
+    namespace: str
+    product: str
+    version: str
+    slo: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a product wants to know.
+
+    Parameters
+    ----------
+    versions
+        Live versions, by the value of the label `version`; others in Prometheus are left out.
+    slos
+        Indicators by SLO name.
+    service
+        Name of the bento's entry service. Calls between the services of one bento are counted
+        under the same metric, so without it a request can count twice.
+    in_canary
+        Whether canary blocks are read too.
+    """
+
+    key: ProductKey
+    versions: tuple[str, ...]
+    slos: Mapping[str, Indicator]
+    block_seconds: int = 300
+    service: str = ""
+    in_canary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """What one block said about a gauge."""
+
+    index: int
+    quality: Quality
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a version beside its SLOs, at the newest block.
+
+    Attributes
+    ----------
+    coverage
+        Share of the expected scrapes that are there; None without any target.
+    scraped
+        Whether any of its pods was scraped successfully.
+    stale
+        Whether the newest scrape is older than two scrape intervals.
+    duplicated
+        Pods that more than one target scrapes: everything of theirs counts twice.
+    cpu_throttled
+        Share of CPU periods in which its containers were throttled; None when unknown.
+    memory_used
+        Highest share of its memory limit a container reached; None when unknown.
+    """
+
+    coverage: float | None = None
+    scraped: bool = False
+    stale: bool = False
+    duplicated: int = 0
+    cpu_throttled: float | None = None
+    memory_used: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """The blocks first … last of one length, for all products that were asked about.
+
+    Attributes
+    ----------
+    canary
+        Whether these are canary blocks: their evidence is kept apart.
+    gateway
+        Requests by backend at the newest block, as the gateway counted them.
+    complete
+        Whether every count was read; what wasn't is there as UNAVAILABLE blocks.
+    problem
+        Why some of it couldn't be read, facts about infrastructure included.
+    """
+
+    block_seconds: int
+    canary: bool
+    first: int
+    last: int
+    blocks: Mapping[SeriesKey, Sequence[Block]] = field(default_factory=dict)
+    means: Mapping[SeriesKey, Sequence[Mean]] = field(default_factory=dict)
+    facts: Mapping[VersionKey, Facts] = field(default_factory=dict)
+    gateway: Mapping[str, Count] = field(default_factory=dict)
+    complete: bool = True
+    problem: str = ""

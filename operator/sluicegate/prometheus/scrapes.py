@@ -1,0 +1,84 @@
+"""How far a block can be trusted: whether it was scraped, by how many, and how recently."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.slo.queries import Fact
+
+if TYPE_CHECKING:
+    from sluicegate.prometheus.answers import Labels, Table
+
+STALE_INTERVALS: Final = 2
+"""Scrape intervals after which the newest sample of a target that still exists is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """What the targets of a version, or of a product, say about one block.
+
+    Attributes
+    ----------
+    coverage
+        Share of the scrapes that should be there and succeeded.
+    scraped
+        Whether any succeeded.
+    stale
+        Whether the newest is older than two scrape intervals at the block's end.
+    duplicated
+        Pods that are scraped by more than one target.
+    """
+
+    coverage: float
+    scraped: bool
+    stale: bool
+    duplicated: int
+
+
+class Scrapes:
+    """Scrapes by the first labels of their targets: a version's own, or a product's.
+
+    Coverage has two factors. Failed scrapes are seen per version: `up` of 0 among the samples.
+    Scrapes never tried, as Prometheus itself was away, leave no sample anywhere, so they are
+    seen only in all products together: no target has as many samples as the block has scrape
+    intervals. A pod that lives for half a block must not look like a gap.
+    """
+
+    def __init__(self, targets: Table, *, block_seconds: int, interval_seconds: float) -> None:
+        self._stale_after = STALE_INTERVALS * interval_seconds
+        fullest: dict[int, float] = defaultdict(float)
+        self._facts: dict[Labels, dict[int, dict[str, float]]] = {}
+        for (namespace, product, version, fact), values in targets.items():
+            for index, value in values.items():
+                if fact == Fact.LONGEST:
+                    fullest[index] = max(fullest[index], value)
+                for owner in ((namespace, product), (namespace, product, version)):
+                    self._add(owner, index, fact, value)
+        expected = block_seconds / interval_seconds
+        self._attempted = {index: min(1.0, most / expected) for index, most in fullest.items()}
+
+    def _add(self, owner: Labels, index: int, fact: str, value: float) -> None:
+        facts = self._facts.setdefault(owner, {}).setdefault(index, {})
+        if fact == Fact.AGE:
+            facts[fact] = min(value, facts.get(fact, value))
+        else:
+            facts[fact] = value + facts.get(fact, 0.0)
+
+    def of(self, owner: Labels, index: int) -> Scrape | None:
+        """What is known of a block; None when nothing of the owner was scraped or tried.
+
+        `owner` is (namespace, product) or (namespace, product, version).
+        """
+        facts = self._facts.get(owner, {}).get(index)
+        if not facts or not facts.get(Fact.SCRAPES):
+            return None
+        succeeded = facts.get(Fact.UP, 0.0)
+        return Scrape(
+            coverage=succeeded / facts[Fact.SCRAPES] * self._attempted.get(index, 0.0),
+            scraped=succeeded > 0,
+            # A target that is gone has no newest sample: it isn't stale, it ended.
+            stale=facts.get(Fact.AGE, 0.0) > self._stale_after,
+            duplicated=int(facts.get(Fact.DUPLICATES, 0.0)),
+        )

@@ -1,0 +1,40 @@
+"""Names of metrics and labels that queries read and rules record, each said once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Labels every series of a product's pods carries (target labels, set by relabelling).
+NAMESPACE: Final = "namespace"
+PRODUCT: Final = "product"
+VERSION: Final = "version"
+PREDICTION_VERSION: Final = "prediction_version"
+TARGET: Final = ("namespace", "pod", "job", "instance")
+
+# BentoML's own metrics.
+REQUESTS: Final = "bentoml_service_request_total"
+DURATION_BUCKETS: Final = "bentoml_service_request_duration_seconds_bucket"
+ENDPOINT: Final = "endpoint"
+CODE: Final = "http_response_code"
+SERVICE: Final = "runner_name"
+BOUND: Final = "le"
+
+# Metrics of the library that services import.
+LABELLED: Final = "sluicegate_predictions_labelled_total"
+INDICATOR_EVENTS: Final = "sluicegate_indicator_events_total"
+OUTCOME: Final = "outcome"
+INDICATOR: Final = "indicator"
+
+# Prometheus' own and the kubelet's.
+UP: Final = "up"
+POD: Final = "pod"
+CPU_PERIODS: Final = "container_cpu_cfs_periods_total"
+CPU_THROTTLED: Final = "container_cpu_cfs_throttled_periods_total"
+MEMORY_USED: Final = "container_memory_working_set_bytes"
+MEMORY_LIMIT: Final = "container_spec_memory_limit_bytes"
+
+# Labels that our queries add, so that one query can answer several questions.
+PART: Final = "sluicegate_part"
+COUNTER: Final = "sluicegate_counter"
+LAG: Final = "sluicegate_lag"
+FACT: Final = "sluicegate_fact"

@@ -1,0 +1,119 @@
+"""The grammar the queries are built from: escaping, matchers, and the exact count of a block.
+
+Text in, text out. Whatever comes from a DataProduct enters a query through `quote` or
+`any_of`, so that no label value can end a matcher, and every selector names a namespace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sluicegate.slo import metric_names as names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_REGEX_SPECIAL = frozenset(r"\.+*?()|[]{}^$")
+
+
+def quote(value: str) -> str:
+    r"""A PromQL string literal: quotes, backslashes and line breaks can't end it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def escape_regex(value: str) -> str:
+    """The RE2 pattern that matches `value` and nothing else (PromQL anchors both ends)."""
+    return "".join(f"\\{char}" if char in _REGEX_SPECIAL else char for char in value)
+
+
+def any_of(label: str, values: Iterable[str]) -> str:
+    """A matcher for a label that holds one of `values`; an equality where there is one."""
+    ordered = sorted(set(values))
+    if not ordered:
+        raise ValueError(f"matcher for label {label!r} needs at least one value")
+    if len(ordered) == 1:
+        return f"{label}={quote(ordered[0])}"
+    return f"{label}=~{quote('|'.join(escape_regex(value) for value in ordered))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which products a query reads; it always says something about `namespace`.
+
+    Parameters
+    ----------
+    namespaces
+        Namespaces to read; empty reads every namespace.
+    products
+        Product names to read; empty reads every product of those namespaces.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+
+    def matchers(self) -> tuple[str, ...]:
+        """Matchers for any series that carries the target labels of a product's pod."""
+        product = any_of(names.PRODUCT, self.products) if self.products else f'{names.PRODUCT}!=""'
+        return (self.namespace_matcher(), product)
+
+    def namespace_matcher(self) -> str:
+        """The one matcher that is in every selector, also where there is no product label."""
+        if self.namespaces:
+            return any_of(names.NAMESPACE, self.namespaces)
+        return f'{names.NAMESPACE}!=""'
+
+
+def select(metric: str, matchers: Sequence[str]) -> str:
+    """An instant vector selector."""
+    return f"{metric}{{{', '.join(matchers)}}}"
+
+
+def sum_by(labels: Sequence[str], expression: str) -> str:
+    """`expression` summed so that only `labels` stay."""
+    return f"sum by ({', '.join(labels)}) (\n{expression}\n)"
+
+
+def tag(expression: str, label: str, value: str) -> str:
+    """`expression` with a label of ours, so that several answers fit in one query."""
+    return f'label_replace(\n{expression}\n, "{label}", {quote(value)}, "", "")'
+
+
+def any_arm(arms: Iterable[str]) -> str:
+    """The union of expressions whose label sets differ."""
+    return "\nor\n".join(arms)
+
+
+def render_count(selector: str, window_seconds: int, *, up: str, lag_seconds: int = 0) -> str:
+    """How much each counter of `selector` grew in a block, exactly.
+
+    The difference between the block's edges instead of `increase()`, which extrapolates: two
+    samples a block double the variance of a Poisson count. Counts of adjacent blocks add up
+    to the growth of the counter. In order, per series:
+
+    1. the peak in the block minus the last value before it; the peak is the last value
+       unless the process restarted, and then what came before the restart isn't lost;
+    2. a series that was not there before, or a counter that restarted between the blocks:
+       its whole value, provided its target was scraped in the block before. Without that
+       condition a counter seen again after a scrape gap counts its whole life;
+    3. a target not scraped in the block before: only the growth that was seen;
+    4. in addition, tagged apart: the value after a restart inside the block.
+
+    `up` is the selector of the targets' `up`. Its state is taken over the block before, not
+    at an instant: an instant looks back five minutes, which is sixty blocks of 5 s.
+    """
+    offset = f" offset {lag_seconds}s" if lag_seconds else ""
+    block = f"{selector}[{window_seconds}s]{offset}"
+    before = f"[{window_seconds}s] offset {lag_seconds + window_seconds}s"
+    scraped = f"on ({', '.join(names.TARGET)}) (max_over_time({up}{before}) == 1)"
+    restarted = f"(last_over_time({block}) < max_over_time({block}))\n    and {scraped}"
+    return (
+        f"  (max_over_time({block}) - last_over_time({selector}{before})) >= 0\n"
+        f"  or\n"
+        f"  max_over_time({block})\n    and {scraped}\n"
+        f"  or\n"
+        f"  last_over_time({block}) - min_over_time({block})\n"
+        f"  or\n"
+        f"  {tag(restarted, names.PART, 'after_restart')}"
+    )

@@ -1,0 +1,296 @@
+"""Every question the operator asks Prometheus, for all products at once.
+
+How many queries there are depends on which kinds of indicators exist, never on how many
+products do: eight at most, two of the infrastructure, and one per fifty raw counters.
+
+The bad requests have no `or 0 * requests` arm: who reads the answers knows that no bad series
+beside a request series means zero, and the requests need not be evaluated twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sluicegate.slo import metric_names as names
+from sluicegate.slo.promql import any_arm, any_of, quote, render_count, select, sum_by, tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sluicegate.api.slos import Indicator
+    from sluicegate.slo.promql import Scope
+
+T = TypeVar("T")
+
+NAMES_PER_QUERY: Final = 50
+"""Raw counters, or gauges, that one query asks for."""
+
+NO_PRODUCT_ENDPOINT: Final = "/(livez|readyz|healthz|metrics|feedback|docs\\.json|schema\\.json)?"
+"""Paths that BentoML counts though no user of the product asked anything."""
+UNKNOWN_PATH: Final = "404|405"
+"""BentoML counts any path under its raw name; only unknown ones have nothing but these codes."""
+
+BY_VERSION: Final = (names.NAMESPACE, names.PRODUCT, names.VERSION)
+BY_PREDICTION: Final = (names.NAMESPACE, names.PRODUCT, names.PREDICTION_VERSION)
+
+
+class QueryKind(StrEnum):
+    """What a query answers; the value names it in logs and metrics."""
+
+    REQUESTS = "requests"
+    REQUESTS_BAD = "requests_bad"
+    LATENCY = "latency"
+    LABELLED = "labelled"
+    EVENTS = "events"
+    COUNTERS = "counters"
+    GAUGES = "gauges"
+    TARGETS = "targets"
+    CPU_THROTTLED = "cpu_throttled"
+    MEMORY = "memory"
+    GATEWAY = "gateway"
+
+
+class Fact(StrEnum):
+    """What a row says, in the queries that answer several questions."""
+
+    UP = "up"
+    """Scrapes that succeeded in the block, of all targets of the version."""
+    SCRAPES = "scrapes"
+    """Scrapes that were tried in the block, of all targets of the version."""
+    LONGEST = "longest"
+    """Scrapes tried of the target that has most."""
+    AGE = "age"
+    """Seconds from the newest sample to the block's end."""
+    DUPLICATES = "duplicates"
+    """Pods that are scraped by more than one target."""
+    MEAN = "mean"
+    """Mean of a gauge in the block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One PromQL query and what it is for."""
+
+    kind: QueryKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayMetric:
+    """A gateway's request counter, which also sees requests that no pod answered.
+
+    `label` is the one that tells backends apart, such as `service` of Traefik's
+    `traefik_service_requests_total`. A gateway's series carry its own namespace, not the
+    product's, so `namespaces` are those of the gateways.
+    """
+
+    metric: str
+    label: str
+    namespaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a set of products asks for; equal needs give equal queries.
+
+    Parameters
+    ----------
+    thresholds
+        Latency thresholds in use, milliseconds.
+    labelled, events
+        Whether any product counts outcomes, or events of its own by our library.
+    counters
+        Raw counters with the seconds by which they are read late.
+    gauges
+        Gauges by name.
+    """
+
+    thresholds: frozenset[int] = frozenset()
+    labelled: bool = False
+    events: bool = False
+    counters: frozenset[tuple[str, int]] = frozenset()
+    gauges: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, indicators: Iterable[Indicator]) -> Needs:
+        """What all these indicators need together."""
+        every = tuple(indicators)
+        counters = [each.counters for each in every if each.counters]
+        return cls(
+            thresholds=frozenset(e.latency.threshold_milliseconds for e in every if e.latency),
+            labelled=any(each.outcomes for each in every),
+            events=any(each.events for each in every),
+            counters=frozenset((each.good, 0) for each in counters)
+            | frozenset((each.total, each.lag_seconds) for each in counters),
+            gauges=frozenset(each.gauge.metric for each in every if each.gauge),
+        )
+
+
+def render_queries(
+    scope: Scope, window_seconds: int, needs: Needs, *, infrastructure: bool = True
+) -> tuple[Query, ...]:
+    """All queries for blocks of `window_seconds`, to be evaluated at a block's end."""
+    return tuple(_queries(scope, window_seconds, needs, infrastructure=infrastructure))
+
+
+def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -> Iterator[Query]:
+    yield Query(QueryKind.TARGETS, render_targets(scope, window))
+    yield Query(QueryKind.REQUESTS, render_requests(scope, window))
+    yield Query(QueryKind.REQUESTS_BAD, render_requests(scope, window, codes="5.."))
+    if needs.thresholds:
+        yield Query(QueryKind.LATENCY, render_latency(scope, window, needs.thresholds))
+    if needs.labelled:
+        yield Query(QueryKind.LABELLED, render_labelled(scope, window))
+    if needs.events:
+        yield Query(QueryKind.EVENTS, render_events(scope, window))
+    for counters in _chunks(sorted(needs.counters)):
+        yield Query(QueryKind.COUNTERS, render_counters(scope, window, counters))
+    for gauges in _chunks(sorted(needs.gauges)):
+        yield Query(QueryKind.GAUGES, render_gauges(scope, window, gauges))
+    if infrastructure:
+        yield Query(QueryKind.CPU_THROTTLED, render_cpu_throttled(scope, window))
+        yield Query(QueryKind.MEMORY, render_memory(scope, window))
+
+
+def render_requests(scope: Scope, window: int, *, codes: str = "") -> str:
+    """Requests to the products' own routes; with `codes` only those answered so."""
+    matchers = [f"{names.CODE}=~{quote(codes)}"] if codes else []
+    selector = _bento(names.REQUESTS, scope, [*matchers, f"{names.CODE}!~{quote(UNKNOWN_PATH)}"])
+    return sum_by((*BY_VERSION, names.SERVICE), _count(selector, window, scope))
+
+
+def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
+    """Requests that succeeded, by the bounds in use and in all (`le="+Inf"`).
+
+    Only 2xx: a refusal by max_concurrency (429) or a validation error (400) is answered in a
+    millisecond and would make an overloaded service look fast.
+    """
+    bounds = [spelling for each in thresholds for spelling in bound_spellings(each)]
+    matchers = [f'{names.CODE}=~"2.."', any_of(names.BOUND, [*bounds, "+Inf"])]
+    selector = _bento(names.DURATION_BUCKETS, scope, matchers)
+    return sum_by((*BY_VERSION, names.SERVICE, names.BOUND), _count(selector, window, scope))
+
+
+def bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:
+    """How a threshold may be written as a bucket's bound, in seconds: "1.0", and "1"."""
+    exact = repr(threshold_milliseconds / 1000)
+    return (exact, exact.removesuffix(".0")) if exact.endswith(".0") else (exact,)
+
+
+def render_labelled(scope: Scope, window: int) -> str:
+    """Predictions whose truth became known, by the version that made them and by outcome."""
+    selector = select(names.LABELLED, scope.matchers())
+    return sum_by((*BY_PREDICTION, names.OUTCOME), _count(selector, window, scope))
+
+
+def render_events(scope: Scope, window: int) -> str:
+    """Good and bad events of the products' own indicators."""
+    selector = select(names.INDICATOR_EVENTS, scope.matchers())
+    labels = (*BY_PREDICTION, names.INDICATOR, names.OUTCOME)
+    return sum_by(labels, _count(selector, window, scope))
+
+
+def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int]]) -> str:
+    """Raw counters, each tagged with its name and the lag it was read with."""
+    return any_arm(_counter(scope, window, name, lag) for name, lag in counters)
+
+
+def _counter(scope: Scope, window: int, name: str, lag: int) -> str:
+    up = select(names.UP, scope.matchers())
+    count = render_count(select(name, scope.matchers()), window, up=up, lag_seconds=lag)
+    total = sum_by((*BY_VERSION, names.PREDICTION_VERSION), count)
+    return tag(tag(total, names.COUNTER, name), names.LAG, str(lag))
+
+
+def render_gauges(scope: Scope, window: int, gauges: Sequence[str]) -> str:
+    """Means of gauges in the block, and the age of their newest sample."""
+    return any_arm(arm for name in gauges for arm in _gauge(scope, window, name))
+
+
+def _gauge(scope: Scope, window: int, name: str) -> Iterator[str]:
+    selector, by = select(name, scope.matchers()), ", ".join(BY_VERSION)
+    facts = {
+        Fact.MEAN: f"avg by ({by}) (avg_over_time({selector}[{window}s]))",
+        Fact.AGE: f"time() - max by ({by}) (timestamp({selector}))",
+    }
+    for fact, expression in facts.items():
+        yield tag(tag(expression, names.COUNTER, name), names.FACT, fact)
+
+
+def render_targets(scope: Scope, window: int) -> str:
+    """How well the block was scraped, and whether any pod is scraped twice."""
+    up, by = select(names.UP, scope.matchers()), ", ".join(BY_VERSION)
+    twice = f"count by ({by}, {names.POD}) (count_over_time({up}[{window}s])) > 1"
+    facts = {
+        Fact.UP: f"sum by ({by}) (sum_over_time({up}[{window}s]))",
+        Fact.SCRAPES: f"sum by ({by}) (count_over_time({up}[{window}s]))",
+        Fact.LONGEST: f"max by ({by}) (count_over_time({up}[{window}s]))",
+        Fact.AGE: f"time() - max by ({by}) (timestamp({up}))",
+        Fact.DUPLICATES: f"count by ({by}) ({twice})",
+    }
+    return any_arm(tag(expression, names.FACT, fact) for fact, expression in facts.items())
+
+
+def render_cpu_throttled(scope: Scope, window: int) -> str:
+    """Share of CPU periods in which a version's containers were throttled."""
+    throttled, periods = (
+        sum_by(
+            BY_VERSION,
+            _of_product(f"increase({_container(each, scope)}[{window}s])", scope, window),
+        )
+        for each in (names.CPU_THROTTLED, names.CPU_PERIODS)
+    )
+    return f"{throttled}\n/\n({periods} > 0)"
+
+
+def render_memory(scope: Scope, window: int) -> str:
+    """The highest share of its memory limit that a container of a version reached."""
+    used = f"max_over_time({_container(names.MEMORY_USED, scope)}[{window}s])"
+    limit = f"({_container(names.MEMORY_LIMIT, scope)} > 0)"
+    on = f"{names.NAMESPACE}, {names.POD}, container"
+    share = f"max by ({on}) ({used})\n/\nmax by ({on}) ({limit})"
+    product = _of_product(f"max by ({names.NAMESPACE}, {names.POD}) ({share})", scope, window)
+    return f"max by ({', '.join(BY_VERSION)}) (\n{product}\n)"
+
+
+def render_gateway(gateway: GatewayMetric, window: int) -> str:
+    """Requests by backend, as the gateway counted them."""
+    namespace = (
+        any_of(names.NAMESPACE, gateway.namespaces)
+        if gateway.namespaces
+        else f'{names.NAMESPACE}!=""'
+    )
+    counted = render_count(
+        select(gateway.metric, [namespace]), window, up=select(names.UP, [namespace])
+    )
+    return sum_by((gateway.label,), counted)
+
+
+def _bento(metric: str, scope: Scope, matchers: Sequence[str]) -> str:
+    endpoint = f"{names.ENDPOINT}!~{quote(NO_PRODUCT_ENDPOINT)}"
+    return select(metric, [*scope.matchers(), endpoint, *matchers])
+
+
+def _count(selector: str, window: int, scope: Scope) -> str:
+    return render_count(selector, window, up=select(names.UP, scope.matchers()))
+
+
+def _container(metric: str, scope: Scope) -> str:
+    """A kubelet's series: it knows pods, not products; the pause container has no name."""
+    return select(metric, [scope.namespace_matcher(), 'container!=""'])
+
+
+def _of_product(expression: str, scope: Scope, window: int) -> str:
+    """`expression` of pods, with the product and version that the scraped pod belongs to."""
+    up = select(names.UP, scope.matchers())
+    by = f"{names.POD}, {', '.join(BY_VERSION)}"
+    owner = f"0 * max by ({by}) (max_over_time({up}[{window}s])) + 1"
+    on = f"{names.NAMESPACE}, {names.POD}"
+    return f"{expression}\n* on ({on}) group_left ({names.PRODUCT}, {names.VERSION}) (\n{owner}\n)"
+
+
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), NAMES_PER_QUERY):
+        yield values[start : start + NAMES_PER_QUERY]

@@ -1,0 +1,187 @@
+"""A Prometheus that answers what it is told to, over real HTTP, and lies on request.
+
+It stands for a server that isn't ours. It doesn't evaluate PromQL: it recognises which of
+the operator's questions a query asks and answers from a table of counts, so a benchmark can
+stand five thousand products behind it, and a test can make it misbehave in any way a real
+one does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from aiohttp import web
+
+Row = dict[str, Any]
+RowSource = Callable[[str, range, int], Iterable[Row]]
+"""(kind of query, block indexes, step in seconds) → rows of a matrix."""
+
+
+class Lie(StrEnum):
+    """A way not to answer, or to answer wrongly."""
+
+    REFUSED = "refused"
+    ERROR_500 = "error 500"
+    ERROR_503 = "error 503"
+    BUSY_429 = "busy 429"
+    FORBIDDEN_403 = "forbidden 403"
+    HANGS = "hangs"
+    TRICKLES = "trickles"
+    CUT_OFF = "cut off"
+    PARTIAL = "partial"
+    NOT_JSON = "not JSON"
+    FAILURE_STATUS = "failure status"
+    VECTOR = "vector"
+    MALFORMED_ROW = "malformed row"
+    MALFORMED_VALUE = "malformed value"
+    REDIRECT = "redirect"
+    ENDLESS = "endless"
+
+
+_MARKS = (
+    ("cpu_throttled", "container_cpu_cfs_throttled_periods_total"),
+    ("memory", "container_memory_working_set_bytes"),
+    ("latency", "bentoml_service_request_duration_seconds_bucket"),
+    ("requests_bad", '=~"5.."'),
+    ("requests", "bentoml_service_request_total"),
+    ("labelled", "sluicegate_predictions_labelled_total"),
+    ("events", "sluicegate_indicator_events_total"),
+    ("gauges", "avg_over_time"),
+    ("counters", "sluicegate_counter"),
+    ("targets", "sluicegate_fact"),
+)
+
+
+def recognise(query: str) -> str:
+    """Which question a query asks, by the name of its kind."""
+    return next((kind for kind, mark in _MARKS if mark in query), "unknown")
+
+
+def row(values: dict[int, float], step: int, **labels: str) -> Row:
+    """A row of a matrix from values by block index."""
+    return {
+        "metric": labels,
+        "values": [[index * step, format_value(value)] for index, value in values.items()],
+    }
+
+
+def format_value(value: float) -> str:
+    """A value as Prometheus writes it."""
+    text = repr(float(value))
+    return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}.get(text, text.removesuffix(".0"))
+
+
+@dataclass
+class PrometheusStandIn:
+    """The server; `rows` is the truth, `lies` what becomes of it by kind of query.
+
+    A lie under the key "" is told to every query. `asked` counts the queries by kind.
+    """
+
+    rows: RowSource
+    lies: dict[str, Lie] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    forms: list[dict[str, str]] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    url: str = ""
+    _runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=2**24)
+        app.router.add_post("/api/v1/query_range", self._answer)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        form = {key: str(value) for key, value in (await request.post()).items()}
+        kind = recognise(form["query"])
+        self.asked[kind] += 1
+        self.forms.append(form)
+        self.tokens.append(request.headers.get("Authorization", ""))
+        step = int(float(form["step"]))
+        indexes = range(int(float(form["start"])) // step, int(float(form["end"])) // step + 1)
+        body = envelope(self.rows(kind, indexes, step))
+        lie = self.lies.get(kind) or self.lies.get("")
+        if lie is None:
+            return web.Response(text=json.dumps(body), content_type="application/json")
+        return await _lie(lie, request, body)
+
+
+def envelope(rows: Iterable[Row]) -> dict[str, Any]:
+    """A complete, successful answer."""
+    return {"status": "success", "data": {"resultType": "matrix", "result": list(rows)}}
+
+
+_STATUS = {Lie.ERROR_500: 500, Lie.ERROR_503: 503, Lie.BUSY_429: 429, Lie.FORBIDDEN_403: 403}
+
+
+async def _lie(lie: Lie, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    if lie in _STATUS:
+        return web.json_response({"status": "error", "error": str(lie)}, status=_STATUS[lie])
+    if lie is Lie.REDIRECT:
+        return web.Response(status=302, headers={"Location": "http://127.0.0.1:9/elsewhere"})
+    if lie is Lie.REFUSED:
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+    if lie is Lie.HANGS:
+        await asyncio.Event().wait()
+    if lie in {Lie.TRICKLES, Lie.CUT_OFF, Lie.ENDLESS}:
+        return await _stream(lie, request, json.dumps(body).encode())
+    return web.Response(text=_falsify(lie, body), content_type="application/json")
+
+
+def _falsify(lie: Lie, body: dict[str, Any]) -> str:
+    data = body["data"]
+    match lie:
+        case Lie.NOT_JSON:
+            return "<html>Bad gateway</html>"
+        case Lie.PARTIAL:
+            body["warnings"] = ["a store gateway didn't answer"]
+        case Lie.FAILURE_STATUS:
+            body["status"] = "error"
+        case Lie.VECTOR:
+            data["resultType"] = "vector"
+        case Lie.MALFORMED_ROW:
+            data["result"] = [{"metric": {}}]
+        case Lie.MALFORMED_VALUE:
+            data["result"] = [{"metric": {"le": "x"}, "values": [[0, "many"]]}]
+    return json.dumps(body)
+
+
+async def _stream(lie: Lie, request: web.Request, body: bytes) -> web.StreamResponse:
+    response = web.StreamResponse()
+    if lie is Lie.CUT_OFF:
+        response.content_length = len(body)
+    await response.prepare(request)
+    if lie is Lie.CUT_OFF:
+        await response.write(body[: len(body) // 2])
+        assert request.transport
+        request.transport.abort()
+        return response
+    for piece in _pieces(lie, body):
+        await response.write(piece)
+        if lie is Lie.TRICKLES:
+            await asyncio.sleep(0.05)
+    return response
+
+
+def _pieces(lie: Lie, body: bytes) -> Iterator[bytes]:
+    while lie is Lie.ENDLESS:
+        yield b" " * 2**20
+    yield from (body[at : at + 1] for at in range(len(body)))
