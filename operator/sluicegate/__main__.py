@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from sluicegate.api.errors import InvalidInput, SluicegateError
+from sluicegate.errors import InvalidInput, SluicegateError
 
 COMMANDS: Final = {
     "plan": "show the objects that a DataProduct leads to",

@@ -1,5 +1,6 @@
 """The CustomResourceDefinition, as it follows from the types."""
 
+import json
 from typing import Any, Final
 
 import yaml
@@ -52,9 +53,8 @@ def render_crd() -> str:
     header = (
         "# Generated from operator/sluicegate/api by `sluicegate crds`; edit the types instead.\n"
     )
-    return header + yaml.dump(
-        build_crd(), Dumper=_NoAliases, sort_keys=False, width=100, allow_unicode=True
-    )
+    unshared = json.loads(json.dumps(build_crd()))  # shared parts would come out as YAML aliases
+    return header + yaml.safe_dump(unshared, sort_keys=False, width=100, allow_unicode=True)
 
 
 def _version() -> dict[str, Any]:
@@ -85,8 +85,3 @@ def _root(schema: Schema) -> Schema:
 def _column(name: str, path: str, wide: bool) -> dict[str, Any]:  # noqa: FBT001 - a table's row
     kind = "date" if path.endswith("Timestamp") else "string"
     return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
-
-
-class _NoAliases(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

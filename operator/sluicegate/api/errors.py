@@ -1,10 +1,10 @@
 """What is wrong with a document, as paths and sentences."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pydantic_core import ErrorDetails
-from typing_extensions import override
+
+from sluicegate.errors import InvalidInput, Problem
 
 _SENTENCES = {
     "missing": "is required: set it",
@@ -12,28 +12,7 @@ _SENTENCES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake: where it is (`spec.slos[1].objective`) and what to do about it."""
-
-    path: str
-    message: str
-
-    @override
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
-
-
-class SluicegateError(Exception):
-    """Root of the errors that this project raises on purpose."""
-
-
-class InvalidInput(SluicegateError):  # noqa: N818 - the input is invalid; nothing failed
-    """A file, object or argument that a person has to correct; `problems` lists all mistakes."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+__all__ = ["InvalidProduct", "json_path", "problem"]
 
 
 class InvalidProduct(InvalidInput):

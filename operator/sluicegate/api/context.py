@@ -1,0 +1,47 @@
+"""What a spec alone can't say: whether it fits this operator's settings."""
+
+from collections.abc import Iterator
+
+from sluicegate.api.description import Lifecycle
+from sluicegate.api.product import DataProductSpec
+from sluicegate.errors import Problem
+from sluicegate.settings import Settings
+
+SCRAPES_PER_BLOCK = 4
+
+
+def runtime_image(spec: DataProductSpec, settings: Settings) -> str:
+    """The runtime image that a new version of the product gets; empty when nobody names one."""
+    return spec.serving.runtime_image or settings.default_runtime_image
+
+
+def is_pinned(image: str) -> bool:
+    """Whether an image is named by digest, so that it is the same everywhere and always."""
+    return "@sha256:" in image
+
+
+def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, ...]:
+    """All that keeps this operator from serving the spec; empty when nothing does."""
+    return (*_check_runtime(spec, settings), *_check_blocks(spec, settings))
+
+
+def _check_runtime(spec: DataProductSpec, settings: Settings) -> Iterator[Problem]:
+    image, path = runtime_image(spec, settings), "spec.serving.runtimeImage"
+    if not image:
+        yield Problem(
+            path, "is required, as the operator has no SLUICEGATE_DEFAULT_RUNTIME_IMAGE: set it"
+        )
+    elif spec.lifecycle is Lifecycle.PRODUCTION and not is_pinned(image):
+        yield Problem(
+            path, f'is "{image}", but in Production it must be named by digest: add @sha256:…'
+        )
+
+
+def _check_blocks(spec: DataProductSpec, settings: Settings) -> Iterator[Problem]:
+    least = SCRAPES_PER_BLOCK * settings.scrape_interval_seconds
+    if spec.slos and spec.analysis.block_seconds < least:
+        yield Problem(
+            "spec.analysis.blockSeconds",
+            f"is {spec.analysis.block_seconds}, but a block needs {SCRAPES_PER_BLOCK} scrapes of"
+            f" {settings.scrape_interval_seconds:g} s: set it to at least {least:g}",
+        )

@@ -1,0 +1,30 @@
+"""The family of errors that this project raises on purpose, and how a mistake is told."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: where it is (`spec.slos[1].objective`) and what to do about it."""
+
+    path: str
+    message: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class SluicegateError(Exception):
+    """Root of the family."""
+
+
+class InvalidInput(SluicegateError):  # noqa: N818 - the input is invalid; nothing failed
+    """A file, object or setting that a person has to correct; `problems` lists all mistakes."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
