@@ -1,0 +1,42 @@
+"""Every query as text, so that a change of one is seen in review.
+
+`SLUICEGATE_UPDATE_GOLDENS=1 pytest tests/golden` writes them anew.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sluicegate.slo.promql import Scope
+from sluicegate.slo.queries import GatewayMetric, Needs, render_gateway, render_queries
+from sluicegate.slo.rules import render_rules
+
+GOLDENS = Path(__file__).parent / "queries"
+NEEDS = Needs(
+    thresholds=frozenset({250, 1000}),
+    labelled=True,
+    events=True,
+    counters=frozenset({("search_served_total", 1800), ("search_clicked_total", 0)}),
+    gauges=frozenset({"basket_value"}),
+)
+TEXTS = {
+    **{f"{q.kind}.promql": q.text + "\n" for q in render_queries(Scope(), 300, NEEDS)},
+    "requests_scoped.promql": render_queries(Scope(("catalog", "pricing"), ("a.b",)), 60, NEEDS)[
+        1
+    ].text
+    + "\n",
+    "gateway.promql": render_gateway(GatewayMetric("traefik_service_requests_total", "service"), 60)
+    + "\n",
+    "rules.yaml": yaml.safe_dump(render_rules(NEEDS), sort_keys=False, width=1000),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+def test_a_query_reads_as_reviewed(name: str):
+    golden = GOLDENS / name
+    if os.environ.get("SLUICEGATE_UPDATE_GOLDENS"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(TEXTS[name], encoding="utf-8")
+    assert golden.read_text(encoding="utf-8") == TEXTS[name]

@@ -1,0 +1,130 @@
+"""The text of queries: nothing that a user writes can change what is asked."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.api.slos import Indicator
+from sluicegate.slo.promql import Scope, any_of, escape_regex, quote, render_count
+from sluicegate.slo.queries import (
+    NAMES_PER_QUERY,
+    GatewayMetric,
+    Needs,
+    QueryKind,
+    bound_spellings,
+    render_gateway,
+    render_queries,
+)
+
+EVERYTHING = Needs(
+    thresholds=frozenset({250, 1000}),
+    labelled=True,
+    events=True,
+    counters=frozenset({("search_served_total", 1800), ("search_clicked_total", 0)}),
+    gauges=frozenset({"basket_value"}),
+)
+
+
+def unquote(literal: str) -> str:
+    """Read a PromQL string literal as Prometheus does."""
+    assert literal[0] == literal[-1] == '"'
+    text, characters = "", iter(literal[1:-1])
+    for char in characters:
+        assert char not in {'"', "\n"}
+        text += {"n": "\n", "\\": "\\", '"': '"'}[next(characters)] if char == "\\" else char
+    return text
+
+
+@given(st.text())
+def test_a_quoted_value_reads_back_as_itself(value: str):
+    assert unquote(quote(value)) == value
+
+
+@given(st.lists(st.text(min_size=1), min_size=2, unique=True))
+def test_a_matcher_for_several_values_matches_each_and_escapes_all(values: list[str]):
+    matcher = any_of("product", values)
+    pattern = unquote(matcher.removeprefix("product=~"))
+    assert pattern == "|".join(escape_regex(value) for value in sorted(values))
+
+
+@pytest.mark.parametrize("value", ['x"} or up{a="', "a\\", "a\nb", "it's"])
+def test_a_hostile_value_stays_inside_its_quotes(value: str):
+    assert unquote(any_of("product", [value]).removeprefix("product=")) == value
+
+
+def test_a_pattern_escapes_every_character_that_means_something():
+    assert escape_regex("a.b+c|d(e)[f]{g}^$*?\\") == (
+        "a\\.b\\+c\\|d\\(e\\)\\[f\\]\\{g\\}\\^\\$\\*\\?\\\\"
+    )
+
+
+def test_a_matcher_without_values_is_an_error_and_not_a_match_for_everything():
+    with pytest.raises(ValueError, match="at least one value"):
+        any_of("product", [])
+
+
+def braces(text: str) -> list[str]:
+    """What stands between the braces of each selector."""
+    return [part.split("}")[0] for part in text.split("{")[1:]]
+
+
+@pytest.mark.parametrize("scope", [Scope(), Scope(("a", "b")), Scope(("a",), ("x", "y"))])
+def test_every_selector_of_every_query_names_a_namespace(scope: Scope):
+    for query in render_queries(scope, 300, EVERYTHING):
+        for selector in braces(query.text):
+            assert selector.startswith(scope.namespace_matcher()), query
+
+
+def test_every_selector_of_a_gateway_names_a_namespace_too():
+    gateway = GatewayMetric("traefik_service_requests_total", "service", ("gateway",))
+    for selector in braces(render_gateway(gateway, 60)):
+        assert selector.startswith('namespace="gateway"')
+
+
+def test_eight_queries_two_of_infrastructure_and_one_per_fifty_counters_at_most():
+    counters = frozenset((f"c{number}_total", 0) for number in range(3 * NAMES_PER_QUERY - 1))
+    needs = Needs(frozenset({250}), True, True, counters, frozenset({"g"}))
+    queries = render_queries(Scope(), 300, needs)
+    infrastructure = {QueryKind.CPU_THROTTLED, QueryKind.MEMORY}
+    of_counters = [q for q in queries if q.kind is QueryKind.COUNTERS]
+    others = [q for q in queries if q.kind not in infrastructure | {QueryKind.COUNTERS}]
+    assert len(of_counters) == 3
+    assert len(others) <= 8
+    assert len(queries) - len(of_counters) - len(others) == 2
+
+
+def test_what_nobody_counts_is_not_asked():
+    kinds = [query.kind for query in render_queries(Scope(), 300, Needs(), infrastructure=False)]
+    assert kinds == [QueryKind.TARGETS, QueryKind.REQUESTS, QueryKind.REQUESTS_BAD]
+
+
+def test_thousands_of_products_need_the_queries_of_the_indicators_they_share():
+    few = [Indicator(latency={"thresholdMilliseconds": 250}), Indicator(availability={})]
+    assert Needs.of(few * 5_000) == Needs.of(few)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "spellings"),
+    [(5, ("0.005",)), (250, ("0.25",)), (1_000, ("1.0", "1")), (180_000, ("180.0", "180"))],
+)
+def test_a_threshold_is_asked_for_in_each_way_a_bound_is_written(milliseconds, spellings):
+    assert bound_spellings(milliseconds) == spellings
+
+
+def test_good_events_that_lag_are_compared_with_totals_of_the_time_they_belong_to():
+    needs = Needs.of([Indicator(counters={"good": "g_total", "total": "t_total", "lagSeconds": 60})])
+    assert needs.counters == {("g_total", 0), ("t_total", 60)}
+    count = render_count("t_total{}", 300, up="up{}", lag_seconds=60)
+    assert "t_total{}[300s] offset 60s" in count
+    assert "t_total{}[300s] offset 360s" in count
+    assert "up{}[300s] offset 360s" in count
+
+
+def test_probes_feedback_and_unknown_paths_count_for_nothing():
+    requests = next(
+        query.text
+        for query in render_queries(Scope(), 300, Needs())
+        if query.kind is QueryKind.REQUESTS
+    )
+    assert "/(livez|readyz|healthz|metrics|feedback|docs\\\\.json|schema\\\\.json)?" in requests
+    assert 'http_response_code!~"404|405"' in requests
