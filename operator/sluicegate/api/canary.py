@@ -66,6 +66,17 @@ class CandidatePhase(StrEnum):
     """It takes all traffic; the old version waits until that is seen."""
     ROLLING_BACK = "RollingBack"
     """Its share goes to zero; its pods wait until that is seen."""
+    PARKED = "Parked"
+    """Its time ran out without a verdict: no traffic, no pods, until a person decides."""
+
+
+class Share(StatusModel):
+    """A share of the traffic, and since when."""
+
+    weight: Annotated[int, Field(ge=0, le=100)]
+    """In percent."""
+    since: Time
+    """When it was written to the route; the first two blocks after that carry no evidence."""
 
 
 class Evidence(StatusModel):
@@ -106,6 +117,8 @@ class Candidate(VersionBase):
     """Number of the step, from 1; 0 before the first."""
     weight: Annotated[int, Field(ge=0, le=100)] = 0
     """Share of the traffic that it is to take, in percent."""
+    shares: Annotated[tuple[Share, ...], Field(max_length=22)] = ()
+    """Each share that it had, the oldest first; evidence is counted from the first on."""
     since: Time
     """When it became a candidate."""
     traffic_since: Time | None = None
