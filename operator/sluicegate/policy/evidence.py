@@ -18,6 +18,7 @@ from math import log
 from typing import Final, NamedTuple
 
 from sluicegate.slo.blocks import Count
+from sluicegate.slo.dispersion import independent_share
 
 ALPHA: Final = 0.05
 """Share of wrong promotions and of wrong rollbacks that is allowed."""
@@ -72,10 +73,18 @@ def _likelihood(count: Count, ratio: float, null: float) -> float:
     return count.bad * log(ratio / null) + (count.total - count.bad) * log((1 - ratio) / (1 - null))
 
 
-@lru_cache(maxsize=2**16)
-def block_factor(candidate: Count, stable: Count, ratio: float, margin: float) -> Factor:
-    """ln of both factors of one block, before division by φ.
+def _independent(count: Count, correlation: float) -> tuple[float, float]:
+    share = independent_share(count.total, correlation)
+    return count.total * share, share
 
+
+@lru_cache(maxsize=2**16)
+def block_factor(
+    candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float = 0.0
+) -> Factor:
+    """ln of both factors of one block.
+
+    Each arm counts with the size that independent events would have: n/(1 + (n − 1)ρ).
     Remembered, as each evaluation goes over all blocks of a canary again.
 
     Parameters
@@ -83,19 +92,28 @@ def block_factor(candidate: Count, stable: Count, ratio: float, margin: float) -
     candidate, stable : the block's events. An arm without any makes both factors 1.
     ratio : p, from stable's earlier blocks only; within (0, 1 − margin).
     margin : δ.
+    correlation : ρ, how alike two events of one block are (slo.dispersion.burst_correlation).
     """
     if candidate.total == 0 or stable.total == 0:
         return Factor(0.0, 0.0)
-    null = nearest_null(candidate.total, stable.total, ratio, margin)
-    promote = _likelihood(candidate, ratio, null + margin) + _likelihood(stable, ratio, null)
-    events = candidate.total + stable.total
-    pooled = (candidate.total * (ratio + margin) + stable.total * ratio) / events
-    roll_back = _likelihood(candidate, ratio + margin, pooled) + _likelihood(stable, ratio, pooled)
+    canary_events, canary_share = _independent(candidate, correlation)
+    stable_events, stable_share = _independent(stable, correlation)
+    null = nearest_null(canary_events, stable_events, ratio, margin)
+    promote = canary_share * _likelihood(candidate, ratio, null + margin)
+    promote += stable_share * _likelihood(stable, ratio, null)
+    weighted = canary_events * (ratio + margin) + stable_events * ratio
+    pooled = weighted / (canary_events + stable_events)
+    roll_back = canary_share * _likelihood(candidate, ratio + margin, pooled)
+    roll_back += stable_share * _likelihood(stable, ratio, pooled)
     return Factor(promote, roll_back)
 
 
 def gather(
-    blocks: Iterable[tuple[Count, Count]], past: Count, *, margin: float, phi: float
+    blocks: Iterable[tuple[Count, Count]],
+    past: Count,
+    *,
+    margin: float,
+    correlation: float = 0.0,
 ) -> Evidence:
     """The evidence of blocks of (candidate, stable), oldest first.
 
@@ -103,16 +121,16 @@ def gather(
     ----------
     blocks : events by block and arm; those that carry no evidence are left out.
     past : stable's events before them.
-    margin : δ. phi : dispersion, 1 or more.
+    margin : δ. correlation : ρ of the blocks before the rollout, frozen with its first step.
     """
     promote = roll_back = 0.0
     candidate_bad = candidate_total = stable_bad = stable_total = 0
     past_bad, past_total = past
     for candidate, stable in blocks:
         ratio = expected_ratio(Count(past_bad + stable_bad, past_total + stable_total), margin)
-        factor = block_factor(candidate, stable, ratio, margin)
-        promote += factor.promote / phi
-        roll_back += factor.roll_back / phi
+        factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
+        promote += factor.promote
+        roll_back += factor.roll_back
         candidate_bad, candidate_total = candidate_bad + candidate.bad, candidate_total + candidate.total
         stable_bad, stable_total = stable_bad + stable.bad, stable_total + stable.total
     return Evidence(

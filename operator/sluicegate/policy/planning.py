@@ -9,6 +9,7 @@ from math import inf, log
 from typing import Final
 
 from sluicegate.policy.evidence import ALPHA, LEAST_RATIO, nearest_null
+from sluicegate.slo.dispersion import independent_share
 
 LEAST_BLOCKS: Final = 5
 """Blocks of evidence that a step lasts at least."""
@@ -42,20 +43,29 @@ def expected_seconds(
     events_per_second: float,
     ratio: float,
     margin: float,
-    phi: float,
     block_seconds: float,
+    correlation: float = 0.0,
 ) -> float:
     """Mean time until an equal candidate has passed all steps; infinite without events.
 
     Parameters
     ----------
     steps : shares in percent. events_per_second : of both arms together.
-    ratio : stable's bad ratio. margin : δ. phi : dispersion. block_seconds : of canary blocks.
+    ratio : stable's bad ratio. margin : δ. block_seconds : of canary blocks.
+    correlation : ρ; a block's events count as n/(1 + (n − 1)ρ) independent ones in each arm.
     """
     needed = log(1 / ALPHA) / len(steps)
     seconds = 0.0
     for weight in steps:
-        speed = growth(weight / 100, ratio, margin) * events_per_second / phi
+        canary, stable = (
+            events * independent_share(events, correlation)
+            for share in (weight / 100, 1 - weight / 100)
+            for events in (share * events_per_second * block_seconds,)
+        )
+        speed = 0.0
+        if canary + stable > 0:
+            mean = growth(canary / (canary + stable), ratio, margin)
+            speed = mean * (canary + stable) / block_seconds
         gathering = needed / speed if speed > 0 else inf
         seconds += max(gathering, LEAST_BLOCKS * block_seconds) + WARM_UP_BLOCKS * block_seconds
     return seconds

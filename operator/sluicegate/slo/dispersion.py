@@ -9,6 +9,7 @@ Source: quasi-binomial dispersion, P. McCullagh and J. A. Nelder, Generalized Li
 """
 
 from collections.abc import Iterable
+from math import sqrt
 from typing import Final
 
 LEAST_BLOCKS: Final = 30
@@ -30,3 +31,32 @@ def dispersion(counts: Iterable[tuple[int, int]]) -> float:
     variance = ratio * (1 - ratio)
     pearson = sum((bad - count * ratio) ** 2 / (count * variance) for bad, count in blocks)
     return min(max(pearson / (len(blocks) - 1), 1.0), MOST)
+
+
+UPPER: Final = 2.326
+"""Normal quantile of .99: bursts that were seen least often are the ones underestimated."""
+
+
+def burst_correlation(counts: Iterable[tuple[int, int]]) -> float:
+    """ρ of (bad, total) by block: how alike two events of one block are, within [0, 1].
+
+    An upper 99 % bound, from the mean and scatter of the squared residuals. Unlike φ it doesn't
+    depend on how many events a block holds, so what stable's full traffic taught holds for
+    a canary's twentieth of it (docs/adr/0004). 0 when fewer than 30 blocks hold events.
+    """
+    blocks = [(bad, total) for bad, total in counts if total > 0]
+    total_bad, total = (sum(column) for column in zip(*blocks, strict=True)) if blocks else (0, 0)
+    count = len(blocks)
+    if count < LEAST_BLOCKS or total_bad in (0, total) or total <= count:
+        return 0.0
+    ratio = total_bad / total
+    residuals = [(bad - n * ratio) ** 2 / (n * ratio * (1 - ratio)) for bad, n in blocks]
+    mean = sum(residuals) / count
+    scatter = sqrt(sum((residual - mean) ** 2 for residual in residuals) / count)
+    upper = mean * count / (count - 1) + UPPER * scatter / sqrt(count)
+    return min(max((upper - 1) / (total / count - 1), 0.0), 1.0)
+
+
+def independent_share(total: float, correlation: float) -> float:
+    """What share of a block's events counts as independent: 1/(1 + (n − 1)ρ)."""
+    return 1 / (1 + max(total - 1, 0) * correlation)
