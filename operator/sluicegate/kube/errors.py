@@ -11,13 +11,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.errors import SluicegateError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_DETAIL = 500
 
 
-class KubeError(Exception):
+class KubeError(SluicegateError):
     """Any failure of a call to the API server.
 
     Attributes

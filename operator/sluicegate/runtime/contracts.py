@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from sluicegate.errors import SluicegateError
 from sluicegate.kube.resources import Key, Resource
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class RequeueAfter:
 Result: TypeAlias = Done | RequeueAfter
 
 
-class InvalidSpec(Exception):  # noqa: N818  # the name of the condition's reason
+class InvalidSpec(SluicegateError):  # noqa: N818  # the name of the condition's reason
     """The object can't be acted on until a person changes it; the condition says why."""
 
 

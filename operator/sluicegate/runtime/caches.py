@@ -1,0 +1,193 @@
+"""What is known of the cluster: one slim record an object, by kind, and by the product it serves.
+
+Watches tell of changes, lists of the whole. A deletion can fall between the two unseen, so each
+list replaces its kind: what it doesn't hold is gone. Both arrive interleaved and late; the
+resourceVersion decides which is newer.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from sluicegate.runtime.contracts import Key, Priority
+from sluicegate.runtime.metrics import CACHED, GHOSTS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from sluicegate.runtime.contracts import Record, Resource, Watched
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A product has to be looked at, as one of its objects has changed in a way that matters."""
+
+    product: Key
+    priority: Priority
+
+
+class Cache:
+    """The records of one kind."""
+
+    def __init__(self, watched: Watched) -> None:
+        self.watched = watched
+        self._records: dict[Key, Record] = {}
+        self._by_parent: dict[Key, dict[Key, Record]] = {}
+        self._listings = 0
+        self._buried: set[str] = set()
+        self._size = CACHED.labels(watched.resource.qualified)
+
+    def __len__(self) -> int:
+        """Return how many objects are kept."""
+        return len(self._records)
+
+    def get(self, key: Key) -> Record | None:
+        """Return the record of an object."""
+        return self._records.get(key)
+
+    def children(self, parent: Key) -> Collection[Record]:
+        """Return the records that belong to a product."""
+        return self._by_parent.get(parent, {}).values()
+
+    def keys(self) -> Collection[Key]:
+        """Return the names of all objects of the kind."""
+        return self._records.keys()
+
+    def parents(self) -> Collection[Key]:
+        """Return the products that have an object of this kind."""
+        return self._by_parent.keys()
+
+    def observe(self, body: Mapping[str, Any]) -> Change | None:
+        """Take in an object as it arrived; return what has to be done about it, if anything."""
+        key, uid, version = identity_of(body)
+        old = self._records.get(key)
+        if uid in self._buried or (old and old.version >= version):
+            return None
+        record = self._project(body)
+        if record is None:
+            return self._drop(key) if old else None
+        self._store(record, old)
+        if record == old:
+            return None
+        urgent = record.urgent is not None and (old is None or old.urgent != record.urgent)
+        return Change(record.parent, Priority.URGENT if urgent else Priority.NORMAL)
+
+    def forget(self, body: Mapping[str, Any]) -> Change | None:
+        """Take in that an object was deleted, unless a later one of its name is known."""
+        key, uid, _ = identity_of(body)
+        if self._listings:
+            self._buried.add(uid)
+        old = self._records.get(key)
+        return self._drop(key) if old and old.uid == uid else None
+
+    def listing(self, namespace: str = "") -> Listing:
+        """Begin to replace the records of a namespace, or of all, by a list."""
+        self._listings += 1
+        return Listing(self, namespace)
+
+    def end_listing(self) -> None:
+        """Forget which objects were deleted while a list was on its way."""
+        self._listings -= 1
+        if not self._listings:
+            self._buried.clear()
+
+    def drop_ghosts(self, kept: Collection[Key], namespace: str, version: int) -> Iterator[Change]:
+        """Drop what a list at `version` should have held and didn't."""
+        gone = [
+            record.key
+            for record in self._records.values()
+            if record.key not in kept
+            and record.version <= version
+            and namespace in ("", record.key.namespace)
+        ]
+        for key in gone:
+            GHOSTS.labels(self.watched.resource.qualified).inc()
+            yield self._drop(key)
+
+    def _project(self, body: Mapping[str, Any]) -> Record | None:
+        try:
+            return self.watched.project(body)
+        except Exception:
+            # One object that the projection didn't foresee must not hide all others.
+            kind = self.watched.resource.qualified
+            logger.exception("a bug: no record of %s %s", kind, identity_of(body)[0])
+            return None
+
+    def _store(self, record: Record, old: Record | None) -> None:
+        if old is not None and old.parent != record.parent:
+            self._unlink(old)
+        self._records[record.key] = record
+        self._by_parent.setdefault(record.parent, {})[record.key] = record
+        self._size.set(len(self._records))
+
+    def _drop(self, key: Key) -> Change:
+        record = self._records.pop(key)
+        self._unlink(record)
+        self._size.set(len(self._records))
+        return Change(record.parent, Priority.NORMAL)
+
+    def _unlink(self, record: Record) -> None:
+        siblings = self._by_parent[record.parent]
+        del siblings[record.key]
+        if not siblings:
+            del self._by_parent[record.parent]
+
+
+class Listing:
+    """One list of a kind on its way into the cache; use as a context."""
+
+    def __init__(self, cache: Cache, namespace: str) -> None:
+        self._cache = cache
+        self._namespace = namespace
+        self._kept: set[Key] = set()
+
+    def __enter__(self) -> Self:
+        """Begin; the cache remembers deletions from now on."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End, whether or not the list was complete."""
+        self._cache.end_listing()
+
+    def add(self, items: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
+        """Take in a page."""
+        for body in items:
+            key, _, _ = identity_of(body)
+            self._kept.add(key)
+            if (change := self._cache.observe(body)) is not None:
+                yield change
+
+    def finish(self, version: int) -> Iterator[Change]:
+        """Drop what the list, which shows the state at `version`, did not hold."""
+        return self._cache.drop_ghosts(self._kept, self._namespace, version)
+
+
+class Caches:
+    """One cache a kind; the first kind is the product's own."""
+
+    def __init__(self, watched: Iterable[Watched]) -> None:
+        self._caches = {one.resource: Cache(one) for one in watched}
+        self.products = next(iter(self._caches.values()))
+
+    def __getitem__(self, resource: Resource) -> Cache:
+        """Return the cache of a kind; KeyError when it isn't watched."""
+        return self._caches[resource]
+
+    def __iter__(self) -> Iterator[Cache]:
+        """Iterate over the caches, the products' first."""
+        return iter(self._caches.values())
+
+    def written(self, resource: Resource, body: Mapping[str, Any]) -> None:
+        """Take in the answer to a write of ours, so that the next look already sees it."""
+        self._caches[resource].observe(body)
+
+
+def identity_of(body: Mapping[str, Any]) -> tuple[Key, str, int]:
+    """Return name, uid and version of an object."""
+    meta = body["metadata"]
+    key = Key(meta.get("namespace", ""), meta["name"])
+    return key, meta["uid"], int(meta["resourceVersion"])

@@ -1,0 +1,52 @@
+"""The gate that every write passes: first the write budget, then the lease.
+
+In this order, as waiting for the budget takes time in which a lease can run out; between the
+look at the lease and the request nothing waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from sluicegate.kube.errors import WriteFenced
+from sluicegate.runtime.metrics import FENCED
+
+if TYPE_CHECKING:
+    from sluicegate.runtime.clock import Clock
+    from sluicegate.runtime.limiter import TokenBucket
+
+MARGIN_SECONDS = 5.0
+"""What must be left of the lease: a write takes at most three seconds, the rest is for clocks
+and schedulers."""
+
+
+class Lease(Protocol):
+    """What the gate needs to know of the elector."""
+
+    @property
+    def valid_until(self) -> float:
+        """The clock's time until which nobody else can have the lease."""
+
+
+class Gate:
+    """Admits a write when the budget allows it and the lease covers it."""
+
+    def __init__(self, limiter: TokenBucket, lease: Lease, clock: Clock) -> None:
+        self._limiter = limiter
+        self._lease = lease
+        self._clock = clock
+
+    async def admit(self) -> None:
+        """Wait for the budget; raise WriteFenced if the lease doesn't cover a write then."""
+        await self._limiter.take()
+        left = self._lease.valid_until - self._clock()
+        if left <= MARGIN_SECONDS:
+            FENCED.inc()
+            raise WriteFenced(f"{left:.1f} s are left of the lease, a write needs {MARGIN_SECONDS}")
+
+
+class OpenGate:
+    """Admits everything: for commands that a person runs, and for tests' own objects."""
+
+    async def admit(self) -> None:
+        """Admit."""

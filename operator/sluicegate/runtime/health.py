@@ -1,0 +1,99 @@
+"""Is the process alive, and is it ready? Answered from facts, not from "the server answers".
+
+An API server that is away is no reason to restart the operator: a watch counts as dead only
+while the API server answers other requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sluicegate.runtime.metrics import LOOP_LAG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sluicegate.runtime.watches import Watches
+
+BEAT_SECONDS = 0.5
+BEATS = 10
+LONGEST_LAG = 2.0
+REACHABLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`problems` are sentences; without any, all is well."""
+
+    problems: tuple[str, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        """Say whether there is no problem."""
+        return not self.problems
+
+
+class Pulse:
+    """Measures how late the event loop's timers fire."""
+
+    def __init__(self) -> None:
+        self._lags: deque[float] = deque(maxlen=BEATS)
+
+    @property
+    def sustained_lag(self) -> float:
+        """Return the least lag of the last beats: a single pause doesn't show."""
+        return min(self._lags) if len(self._lags) == BEATS else 0.0
+
+    async def run(self) -> None:
+        """Measure for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + BEAT_SECONDS
+            await asyncio.sleep(BEAT_SECONDS)
+            lag = max(0.0, loop.time() - due)
+            self._lags.append(lag)
+            LOOP_LAG.observe(lag)
+
+
+class Health:
+    """Judges the process.
+
+    `api_silence` returns the seconds since the API server's last answer.
+    """
+
+    def __init__(
+        self,
+        pulse: Pulse,
+        watches: Watches,
+        *,
+        api_silence: Callable[[], float],
+        primed: asyncio.Event,
+    ) -> None:
+        self._pulse = pulse
+        self._watches = watches
+        self._api_silence = api_silence
+        self._primed = primed
+        self.stopping = False
+
+    def alive(self) -> Verdict:
+        """Return what only a restart would cure."""
+        problems = []
+        if (lag := self._pulse.sustained_lag) > LONGEST_LAG:
+            problems.append(f"the event loop is {lag:.1f} s late, again and again")
+        if self._api_silence() < REACHABLE_SECONDS:
+            problems += [
+                f"the watch of {resource.qualified} is dead" for resource in self._watches.stale()
+            ]
+        return Verdict(tuple(problems))
+
+    def ready(self) -> Verdict:
+        """Return why this replica couldn't act at once if it led."""
+        problems = []
+        if self.stopping:
+            problems.append("stopping")
+        if not self._primed.is_set():
+            problems.append("the caches are not primed yet")
+        return Verdict(tuple(problems))

@@ -1,0 +1,224 @@
+"""Which replica may write: one holds the Lease, the others are warm and wait.
+
+Rules, each against one way of having two leaders:
+
+- The holder counts its time from *before* it sent the renewal, on its own clock; it stops
+  leading when ten of the fifteen seconds are over without another renewal.
+- A candidate counts from when *it saw* the record change, on its own clock. No clock is ever
+  compared with another machine's, so a step of the wall clock changes nothing.
+- Each write carries the resourceVersion that was read, so of two candidates one gets 409.
+- Every call has a time-out, and leading is a task that is cancelled when the lease is lost.
+- What a frozen leader still sends after it wakes is stopped by the gate (`runtime.gate`), and,
+  if it was frozen between gate and socket, by the resourceVersion in the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sluicegate.kube.errors import Conflict, KubeError, NotFound
+from sluicegate.kube.leases import LeaseRecord
+from sluicegate.runtime.metrics import LEADING, NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sluicegate.kube.leases import LeaseStore
+    from sluicegate.runtime.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTiming:
+    """Seconds: how long a lease holds, when an unrenewed one is given up, how often to try."""
+
+    duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry: float = 2.0
+    call: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Refuse timings under which two could lead."""
+        if not self.call + self.retry < self.renew_deadline < self.duration:
+            raise ValueError(
+                f"lease: call {self.call} + retry {self.retry} must be below the renew deadline"
+                f" {self.renew_deadline}, and that below the duration {self.duration}"
+            )
+
+
+class Elector:
+    """Contends for one Lease under one identity, which no other process may use."""
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        clock: Clock,
+        *,
+        identity: str,
+        timing: LeaseTiming | None = None,
+        jitter: Callable[[], float] = lambda: 1.0,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._identity = identity
+        self._timing = timing or LeaseTiming()
+        self._jitter = jitter
+        self._seen = LeaseRecord()
+        self._seen_at = NEVER
+        self._renewed_at = NEVER
+
+    @property
+    def identity(self) -> str:
+        """Name of this process in the Lease."""
+        return self._identity
+
+    @property
+    def valid_until(self) -> float:
+        """The clock's time until which nobody else can have taken the lease."""
+        return self._renewed_at + self._timing.duration
+
+    @property
+    def leading(self) -> bool:
+        """Say whether this process may start work that writes."""
+        return self._clock() < self._deadline
+
+    @property
+    def holder(self) -> str:
+        """Who held the lease when it was last read; empty for nobody."""
+        return self._seen.holder
+
+    @property
+    def _deadline(self) -> float:
+        return self._renewed_at + self._timing.renew_deadline
+
+    async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+        """Contend for ever: each time the lease is ours, run `lead` until it is lost."""
+        LEADING.labels(NAME).set(0)
+        while True:
+            await self._acquire()
+            try:
+                await self._lead(lead)
+            finally:
+                LEADING.labels(NAME).set(0)
+
+    async def release(self) -> None:
+        """Give the lease back, so that another replica needn't wait for it to run out."""
+        if not self.leading:
+            return
+        self._renewed_at = NEVER
+        if await self._attempt(self._give_back):
+            logger.info("lease released")
+
+    async def _acquire(self) -> None:
+        while not await self._attempt(self._try_acquire):  # noqa: ASYNC110  # another machine's doing
+            await asyncio.sleep(self._timing.retry * self._jitter())
+        logger.info("lease acquired", extra={"transitions": self._seen.transitions})
+        LEADING.labels(NAME).set(1)
+
+    async def _lead(self, lead: Callable[[], Awaitable[None]]) -> None:
+        work = asyncio.ensure_future(lead())
+        try:
+            while self.leading and not work.done():
+                await asyncio.wait({work}, timeout=self._pause())
+                if self.leading and not await self._attempt(self._renew) and self._lost():
+                    break
+        finally:
+            if self._lost() or not self.leading:
+                self._renewed_at = NEVER
+            await self._end(work)
+
+    def _pause(self) -> float:
+        return max(0.0, min(self._timing.retry, self._deadline - self._clock()))
+
+    def _lost(self) -> bool:
+        return self._seen.holder != self._identity
+
+    async def _end(self, work: asyncio.Future[None]) -> None:
+        if not work.done():
+            logger.warning("leading ends", extra={"holder": self._seen.holder})
+            work.cancel()
+            await asyncio.wait({work})
+        if not work.cancelled():
+            work.result()
+
+    async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool:
+        try:
+            async with asyncio.timeout(self._timing.call):
+                return await step()
+        except TimeoutError:
+            logger.warning("lease: no answer in %.1f s", self._timing.call)
+        except KubeError as error:
+            logger.warning("lease: %s", error)
+        return False
+
+    async def _try_acquire(self) -> bool:
+        record = await self._read()
+        # Without a Lease, whoever was seen to hold it until now may not have noticed yet.
+        if not self._is_free(record or self._seen):
+            return False
+        return await self._take(record or LeaseRecord())
+
+    async def _give_back(self) -> bool:
+        # Read first: a renewal that was cut off on the way out may have been stored.
+        record = await self._store.read()
+        if record is None or record.holder != self._identity:
+            return False
+        await self._store.write(replace(record, holder="", renewed=now_utc()))
+        return True
+
+    async def _renew(self) -> bool:
+        started = self._clock()
+        try:
+            written = await self._store.write(replace(self._seen, renewed=now_utc()))
+        except (Conflict, NotFound):
+            # Somebody else took it, or a person edited or deleted the Lease: the record tells.
+            self._seen = await self._read() or LeaseRecord()
+            return not self._lost() and await self._renew()
+        self._hold(written, started)
+        return True
+
+    async def _take(self, record: LeaseRecord) -> bool:
+        started = self._clock()
+        moment = now_utc()
+        ours = record.holder == self._identity
+        wish = replace(
+            record,
+            holder=self._identity,
+            duration_seconds=round(self._timing.duration),
+            acquired=record.acquired if ours else moment,
+            renewed=moment,
+            transitions=record.transitions + (0 if ours or not record.resource_version else 1),
+        )
+        try:
+            written = await self._store.write(wish)
+        except Conflict:
+            return False
+        self._hold(written, started)
+        return True
+
+    def _hold(self, written: LeaseRecord, started: float) -> None:
+        self._seen, self._seen_at = written, self._clock()
+        self._renewed_at = started
+
+    async def _read(self) -> LeaseRecord | None:
+        record = await self._store.read()
+        if record is not None and record.resource_version != self._seen.resource_version:
+            self._seen, self._seen_at = record, self._clock()
+        return record
+
+    def _is_free(self, record: LeaseRecord) -> bool:
+        if record.holder in ("", self._identity):
+            return True
+        return self._clock() >= self._seen_at + record.duration_seconds
+
+
+def now_utc() -> datetime:
+    """Return the wall clock's time, which people read in the Lease."""
+    return datetime.now(UTC)

@@ -1,0 +1,66 @@
+"""The runtime's own metrics, under the names that dashboards for controllers already know.
+
+controller-runtime's names and labels where it has the concept; ours start with `sluicegate_`.
+No label ever names a product: their number is bounded by kinds and results.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+NAME = "dataproduct"
+"""The controller and the queue in labels: there is one of each."""
+
+SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+QUEUE_DEPTH = Gauge("workqueue_depth", "Keys that wait for a worker.", ["name"])
+QUEUE_ADDS = Counter("workqueue_adds_total", "Keys added to the queue.", ["name"])
+QUEUE_RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ["name"])
+QUEUE_WAIT = Histogram(
+    "workqueue_queue_duration_seconds", "From being added to a worker.", ["name"], buckets=SECONDS
+)
+WORK_TIME = Histogram(
+    "workqueue_work_duration_seconds", "Time that a worker takes.", ["name"], buckets=SECONDS
+)
+
+RECONCILES = Counter(
+    "controller_runtime_reconcile_total", "Reconciles by result.", ["controller", "result"]
+)
+RECONCILE_ERRORS = Counter(
+    "controller_runtime_reconcile_errors_total", "Reconciles that failed.", ["controller"]
+)
+RECONCILE_BUGS = Counter(
+    "controller_runtime_reconcile_panics_total", "Reconciles that met a bug.", ["controller"]
+)
+RECONCILE_TIME = Histogram(
+    "controller_runtime_reconcile_time_seconds",
+    "Time of a reconcile.",
+    ["controller"],
+    buckets=SECONDS,
+)
+ACTIVE_WORKERS = Gauge(
+    "controller_runtime_active_workers", "Workers that reconcile now.", ["controller"]
+)
+MAX_WORKERS = Gauge(
+    "controller_runtime_max_concurrent_reconciles", "Workers there are.", ["controller"]
+)
+
+LEADING = Gauge(
+    "leader_election_master_status", "1 while this replica may write, else 0.", ["name"]
+)
+FENCED = Counter("sluicegate_writes_fenced_total", "Writes refused as the lease ran out.")
+
+LOOP_LAG = Histogram(
+    "sluicegate_event_loop_lag_seconds",
+    "How much too late a timer fired.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)
+WATCH_AGE = Gauge(
+    "sluicegate_watch_age_seconds", "Since the last sign of life of a kind's watch.", ["resource"]
+)
+CACHED = Gauge("sluicegate_cache_objects", "Objects that are kept.", ["resource"])
+GHOSTS = Counter(
+    "sluicegate_cache_ghosts_total", "Deletions that no watch told, found by resync.", ["resource"]
+)
+EVENTS_SENT = Counter("sluicegate_events_sent_total", "Events written.", ["result"])
+EVENTS_DROPPED = Counter("sluicegate_events_dropped_total", "Events given up.", ["cause"])

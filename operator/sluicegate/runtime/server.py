@@ -1,0 +1,63 @@
+"""The operator's own HTTP server: metrics for Prometheus, probes for the kubelet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sluicegate.runtime.health import Health, Verdict
+
+UNAVAILABLE = 503
+
+
+class Server:
+    """Serves `/metrics`, `/healthz` and `/readyz`; `before_scrape` brings gauges up to date."""
+
+    def __init__(
+        self, health: Health, before_scrape: Callable[[], None], *, host: str, port: int
+    ) -> None:
+        self._health = health
+        self._before_scrape = before_scrape
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> int:
+        """Listen; return the port, which the system chose if it was 0."""
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=0.5)
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        self._before_scrape()
+        headers = {"Content-Type": CONTENT_TYPE_LATEST}
+        return web.Response(body=generate_latest(), headers=headers)
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return answer(self._health.alive())
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return answer(self._health.ready())
+
+
+def answer(verdict: Verdict) -> web.Response:
+    """Return 200 `ok`, or 503 with a problem a line."""
+    if verdict.well:
+        return web.Response(text="ok\n")
+    return web.Response(status=UNAVAILABLE, text="".join(f"{one}\n" for one in verdict.problems))

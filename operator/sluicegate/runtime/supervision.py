@@ -1,0 +1,95 @@
+"""Keeps the watches going whatever happens to them: a kind may come and go, Kopf may give up.
+
+Kopf ends when one of its watches fails for good (a 404, as the kind's definition was deleted)
+and doesn't notice a kind that appears later. So it is started anew, for the kinds that are
+served, each time it ends and each time a missing kind appears.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from sluicegate.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable
+
+    from sluicegate.kube.port import KubeApi
+    from sluicegate.kube.resources import Resource
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 10.0
+"""How often a missing kind is looked for: less than the 30 s in which it must be watched again."""
+
+PAUSE_SECONDS = 5.0
+
+
+class Supervisor:
+    """Runs `watch` over the kinds that are served, for ever.
+
+    `on_missing` is told the kinds that aren't: whatever was known of them is gone.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        resources: Iterable[Resource],
+        watch: Callable[[Collection[Resource]], Awaitable[None]],
+        *,
+        on_missing: Callable[[Resource], None],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._api = api
+        self._resources = tuple(resources)
+        self._watch = watch
+        self._on_missing = on_missing
+        self._jitter = jitter
+
+    async def run(self) -> None:
+        """Watch for ever."""
+        while True:
+            served = await self._served(self._resources)
+            missing = [one for one in self._resources if one not in served]
+            for resource in missing:
+                logger.warning("%s is not served; waiting for it", resource.qualified)
+                self._on_missing(resource)
+            await self._watch_until_change(served, missing)
+            await asyncio.sleep(PAUSE_SECONDS * self._jitter())
+
+    async def _watch_until_change(
+        self, served: Collection[Resource], missing: Collection[Resource]
+    ) -> None:
+        watching = asyncio.ensure_future(self._watch(served))
+        looking = asyncio.ensure_future(self._appearance(missing))
+        try:
+            await asyncio.wait({watching, looking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await stop(looking)
+            error = await stop(watching)
+        if error is not None:
+            logger.warning("the watches ended and start anew: %r", error)
+
+    async def _appearance(self, missing: Collection[Resource]) -> None:
+        if not missing:
+            await asyncio.Event().wait()
+        while not await self._served(missing):  # noqa: ASYNC110  # the API server doesn't tell
+            await asyncio.sleep(LOOK_SECONDS * (0.5 + self._jitter() / 2))
+        logger.info("a kind that was missing is served")
+
+    async def _served(self, resources: Collection[Resource]) -> list[Resource]:
+        while True:
+            try:
+                return [one for one in resources if await self._api.served(one)]
+            except KubeError as error:
+                logger.warning("which kinds are served? %s", error)
+                await asyncio.sleep(LOOK_SECONDS * (0.5 + self._jitter() / 2))
+
+
+async def stop(task: asyncio.Future[None]) -> BaseException | None:
+    """Cancel a task, wait for its end, and return the error it ended with, if any."""
+    task.cancel()
+    await asyncio.wait({task})
+    return None if task.cancelled() else task.exception()

@@ -1,0 +1,109 @@
+"""When each kind's watch last gave a sign of life, and whether it had a gap.
+
+Kopf keeps its streams to itself, but not its requests: a session of ours tells of each. A watch
+is renewed every few minutes, so one that hasn't been for long is dead even if the connection
+looks alive; a new list means that the old watch couldn't be resumed, so deletions may be missed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from sluicegate.kube.login import bearer_of
+from sluicegate.runtime.metrics import WATCH_AGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import SimpleNamespace
+
+    from kubernetes.aio.client import Configuration
+    from yarl import URL
+
+    from sluicegate.kube.resources import Resource
+    from sluicegate.runtime.clock import Clock
+
+RENEWAL_SECONDS = 300
+"""After this the server ends a watch, and Kopf opens it anew."""
+
+STALE_SECONDS = 2.0 * RENEWAL_SECONDS
+
+HTTP_OK = 200
+
+
+class Watches:
+    """The state of all watches; `on_gap` is told each kind that has to be listed anew."""
+
+    def __init__(
+        self, resources: Iterable[Resource], clock: Clock, on_gap: Callable[[Resource], None]
+    ) -> None:
+        self._clock = clock
+        self._on_gap = on_gap
+        self._by_end = {f"/{one.plural}": one for one in resources}
+        self._alive_at: dict[Resource, float] = {}
+        self._listed: set[Resource] = set()
+
+    def alive(self, resource: Resource) -> None:
+        """Take in a sign of life, such as an event."""
+        self._alive_at[resource] = self._clock()
+
+    def stopped(self) -> None:
+        """Take in that nothing is watched any more, e.g. as a kind isn't served."""
+        self._alive_at.clear()
+
+    def ages(self) -> dict[Resource, float]:
+        """Return the seconds since the last sign of life, of each kind that is watched."""
+        now = self._clock()
+        return {resource: now - at for resource, at in self._alive_at.items()}
+
+    def stale(self) -> list[Resource]:
+        """Return the kinds whose watch must be taken for dead."""
+        return [resource for resource, age in self.ages().items() if age > STALE_SECONDS]
+
+    def export(self) -> None:
+        """Bring the metrics up to date."""
+        for resource, age in self.ages().items():
+            WATCH_AGE.labels(resource.qualified).set(age)
+
+    def requested(self, url: URL) -> None:
+        """Take in that the API server answered a list or watch request with success."""
+        resource = self._by_end.get(url.path[url.path.rfind("/") :])
+        if resource is None:
+            return
+        self.alive(resource)
+        if "watch" in url.query or "continue" in url.query:
+            return
+        if resource in self._listed:
+            self._on_gap(resource)
+        self._listed.add(resource)
+
+
+def watching_session(
+    configuration: Configuration, context: object, watches: Watches
+) -> aiohttp.ClientSession:
+    """Return a session for Kopf: our credentials on each request, each answer noticed."""
+
+    async def authorize(
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        params: aiohttp.TraceRequestStartParams,
+    ) -> None:
+        if bearer := await bearer_of(configuration):
+            params.headers["Authorization"] = bearer
+
+    async def notice(
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        params: aiohttp.TraceRequestEndParams,
+    ) -> None:
+        if params.response.status == HTTP_OK:
+            watches.requested(params.url)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(authorize)
+    trace.on_request_end.append(notice)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=context),  # type: ignore[arg-type]
+        trace_configs=[trace],
+    )

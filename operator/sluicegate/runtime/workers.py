@@ -1,0 +1,103 @@
+"""Workers take keys from the queue and reconcile them; errors decide by type what comes next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, assert_never
+
+from sluicegate.kube.errors import KubeError, TooManyRequests, WriteFenced
+from sluicegate.runtime import metrics
+from sluicegate.runtime.contracts import Done, InvalidSpec, RequeueAfter
+from sluicegate.runtime.logs import reconcile_context
+from sluicegate.runtime.workqueue import ShutDown
+
+if TYPE_CHECKING:
+    from sluicegate.runtime.contracts import Key, Reconciler, Result
+    from sluicegate.runtime.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+SLOW_RETRY = 60.0
+"""A bug doesn't go away by itself, and its traceback shouldn't fill the logs."""
+
+
+class Workers:
+    """`count` workers over one queue."""
+
+    def __init__(self, queue: WorkQueue, reconciler: Reconciler, *, count: int) -> None:
+        self._queue = queue
+        self._reconciler = reconciler
+        self._count = count
+        metrics.MAX_WORKERS.labels(metrics.NAME).set(count)
+
+    async def run(self) -> None:
+        """Work until the queue is shut down and each worker has finished what it had."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._count):
+                group.create_task(self._work(), name=f"worker {number}")
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                key = await self._queue.take()
+            except ShutDown:
+                return
+            try:
+                await self._reconcile(key)
+            finally:
+                self._queue.done(key)
+
+    async def _reconcile(self, key: Key) -> None:
+        active = metrics.ACTIVE_WORKERS.labels(metrics.NAME)
+        started = time.monotonic()
+        active.inc()
+        try:
+            with reconcile_context(str(key)):
+                outcome = await self._attempt(key)
+        finally:
+            active.dec()
+            taken = time.monotonic() - started
+            metrics.WORK_TIME.labels(metrics.NAME).observe(taken)
+            metrics.RECONCILE_TIME.labels(metrics.NAME).observe(taken)
+        metrics.RECONCILES.labels(metrics.NAME, outcome).inc()
+
+    async def _attempt(self, key: Key) -> str:
+        try:
+            result = await self._reconciler.reconcile(key)
+        except InvalidSpec as error:
+            logger.info("waits for a change of the spec: %s", error)
+            self._queue.forget(key)
+            return "invalid"
+        except KubeError as error:
+            return self._after_refusal(key, error)
+        except Exception as error:  # noqa: BLE001  # logged whole; one product's bug stops no other
+            return self._after_bug(key, error)
+        return self._after_success(key, result)
+
+    def _after_success(self, key: Key, result: Result) -> str:
+        self._queue.forget(key)
+        match result:
+            case Done():
+                return "success"
+            case RequeueAfter(seconds):
+                self._queue.add_after(key, seconds)
+                return "requeue_after"
+            case _:
+                assert_never(result)
+
+    def _after_refusal(self, key: Key, error: KubeError) -> str:
+        at_least = error.retry_after if isinstance(error, TooManyRequests) else 0.0
+        delay = self._queue.retry(key, at_least=at_least)
+        level = logging.INFO if isinstance(error, WriteFenced) else logging.WARNING
+        logger.log(level, "again in %.1f s: %s", delay, error)
+        metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
+        return "error"
+
+    def _after_bug(self, key: Key, error: Exception) -> str:
+        delay = self._queue.retry(key, at_least=SLOW_RETRY)
+        logger.error("a bug, please report it; again in %.0f s", delay, exc_info=error)
+        metrics.RECONCILE_BUGS.labels(metrics.NAME).inc()
+        metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
+        return "error"

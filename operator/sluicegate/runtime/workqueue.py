@@ -1,0 +1,193 @@
+"""Keys that need work: each waits once, is worked on by one worker at a time, and isn't lost.
+
+A key added while it waits is the same work; a key added while a worker has it is worked on
+again afterwards, as the worker may have looked before the change. Urgent keys overtake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sluicegate.runtime.contracts import Key, Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sluicegate.runtime.clock import Clock
+
+FIRST_RETRY = 1.0
+LAST_RETRY = 300.0
+DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only make a huge number
+
+
+class ShutDown(Exception):  # noqa: N818  # an end, not an error
+    """The queue gives out no more keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A key that is ready, and since when (the queue's clock)."""
+
+    priority: Priority
+    since: float
+
+
+class QueueObserver:
+    """Told of what the queue does; the metrics subclass it."""
+
+    def added(self, depth: int) -> None:
+        """A key became ready."""
+
+    def taken(self, depth: int, waited: float) -> None:
+        """A worker got a key after `waited` seconds."""
+
+    def retried(self) -> None:
+        """A key will come back after a failure."""
+
+
+class WorkQueue:
+    """The queue; not safe for threads, as everything lives in one event loop.
+
+    `jitter` returns a factor in (0, 1] that spreads retries of keys that failed together.
+    """
+
+    def __init__(
+        self, clock: Clock, jitter: Callable[[], float], observer: QueueObserver | None = None
+    ) -> None:
+        self._clock = clock
+        self._jitter = jitter
+        self._observer = observer or QueueObserver()
+        self._ready: dict[Priority, dict[Key, Waiting]] = {one: {} for one in Priority}
+        self._working: set[Key] = set()
+        self._again: dict[Key, Waiting] = {}
+        self._timers: list[tuple[float, int, Key]] = []
+        self._due: dict[Key, tuple[float, int, Priority]] = {}
+        self._serial = 0
+        self._failures: dict[Key, int] = {}
+        self._wakeup = asyncio.Event()
+        self._open = True
+
+    def __len__(self) -> int:
+        """Return how many keys are ready for a worker."""
+        return sum(len(keys) for keys in self._ready.values())
+
+    @property
+    def working(self) -> frozenset[Key]:
+        """The keys that workers have now."""
+        return frozenset(self._working)
+
+    def add(self, key: Key, priority: Priority = Priority.NORMAL) -> None:
+        """Make a key ready, or, if it waits already, raise it to a higher priority."""
+        if key in self._working:
+            self._again[key] = merged(self._again.get(key), priority, self._clock())
+        else:
+            self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
+
+    def add_after(self, key: Key, seconds: float, priority: Priority = Priority.BACKGROUND) -> None:
+        """Make a key ready later; of several such wishes the earliest counts."""
+        due = self._clock() + seconds
+        if key in self._due and self._due[key][0] <= due:
+            return
+        self._serial += 1
+        self._due[key] = (due, self._serial, priority)
+        heapq.heappush(self._timers, (due, self._serial, key))
+        self._wakeup.set()
+
+    def retry(self, key: Key, *, at_least: float = 0.0) -> float:
+        """Make a key ready after a failure; return the seconds until then.
+
+        Grows from one second to five minutes with each failure in a row, never below
+        `at_least` (a Retry-After).
+        """
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        backoff = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures, DOUBLINGS))
+        delay: float = max(backoff * self._jitter(), at_least)
+        self.add_after(key, delay)
+        self._observer.retried()
+        return delay
+
+    def forget(self, key: Key) -> None:
+        """Start the next failure's back-off from the beginning."""
+        self._failures.pop(key, None)
+
+    def poll(self) -> Key | None:
+        """Return the next key for a worker, or None; the worker must call `done`.
+
+        The run that starts now covers a delayed wish of the same key: it says itself when it
+        wants to be called next.
+        """
+        self._ripen()
+        for keys in self._ready.values():
+            if keys:
+                key = next(iter(keys))
+                waiting = keys.pop(key)
+                self._due.pop(key, None)
+                self._working.add(key)
+                self._observer.taken(len(self), self._clock() - waiting.since)
+                return key
+        return None
+
+    def done(self, key: Key) -> None:
+        """Give a key back; it is ready again if it was added meanwhile."""
+        self._working.discard(key)
+        if (waiting := self._again.pop(key, None)) is not None:
+            self._make_ready(key, waiting)
+
+    def next_due(self) -> float | None:
+        """Return the clock's time at which a delayed key becomes ready."""
+        while self._timers and not self._is_live(self._timers[0]):
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    async def take(self) -> Key:
+        """Return the next key, as soon as there is one; raise ShutDown when there won't be."""
+        while self._open:
+            if (key := self.poll()) is not None:
+                return key
+            self._wakeup.clear()
+            due = self.next_due()
+            timeout = None if due is None else max(0.0, due - self._clock())
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._wakeup.wait()
+            except TimeoutError:
+                continue
+        raise ShutDown
+
+    def shut_down(self) -> None:
+        """Give out no more keys; those that workers have stay theirs until `done`."""
+        self._open = False
+        self._wakeup.set()
+
+    def _ripen(self) -> None:
+        now = self._clock()
+        while (due := self.next_due()) is not None and due <= now:
+            _, _, key = heapq.heappop(self._timers)
+            _, _, priority = self._due.pop(key)
+            self.add(key, priority)
+
+    def _is_live(self, timer: tuple[float, int, Key]) -> bool:
+        due = self._due.get(timer[2])
+        return due is not None and due[1] == timer[1]
+
+    def _pop_ready(self, key: Key) -> Waiting | None:
+        for keys in self._ready.values():
+            if key in keys:
+                return keys.pop(key)
+        return None
+
+    def _make_ready(self, key: Key, waiting: Waiting) -> None:
+        self._ready[waiting.priority][key] = waiting
+        self._observer.added(len(self))
+        self._wakeup.set()
+
+
+def merged(waiting: Waiting | None, priority: Priority, now: float) -> Waiting:
+    """Return the wait of a key that is added once more: the higher priority, the earlier time."""
+    if waiting is None:
+        return Waiting(priority, now)
+    return Waiting(min(waiting.priority, priority), waiting.since)
