@@ -47,6 +47,8 @@ class Version(VersionBase):
 
     promoted_at: Time
     """When it became stable."""
+    returned: bool = False
+    """Whether it is stable because a later one was taken back."""
     baseline: Baselines = Field(default_factory=dict)
     """Its performance at acceptance, by SLO name."""
     evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)
@@ -108,6 +110,15 @@ class Evidence(StatusModel):
     """End of the last block that was taken in."""
 
 
+class WeightChange(StatusModel):
+    """When the candidate was given which share."""
+
+    at: Time
+    """When."""
+    weight: Annotated[int, Field(ge=0, le=100)]
+    """Share of the traffic, in percent."""
+
+
 class Candidate(VersionBase):
     """A version that wants to become stable."""
 
@@ -123,6 +134,8 @@ class Candidate(VersionBase):
     """When it became a candidate."""
     traffic_since: Time | None = None
     """When it first took traffic."""
+    weights: Annotated[tuple[WeightChange, ...], Field(max_length=32)] = ()
+    """Each share that it was given, the oldest first."""
     step_since: Time | None = None
     """When the step's share was verified."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=16), Keyed("slo")] = ()
@@ -165,6 +178,8 @@ class PastVersion(VersionBase):
     """Why."""
     promoted_at: Time | None = None
     """When it became stable; never, when left out."""
+    returned: bool = False
+    """Whether it was stable because a later one was taken back."""
     until: Time
     """When it ceased to be stable or candidate."""
     baseline: Baselines = Field(default_factory=dict)

@@ -19,21 +19,17 @@ class SloState(StrEnum):
     UNKNOWN = "Unknown"
 
 
-class Confirmation(StatusModel):
-    """How long an SLO has been bad: an action needs three evaluations over two fresh blocks."""
+class Streak(StatusModel):
+    """Evaluations in a row that said the same, one a block."""
 
-    evaluations: Annotated[int, Field(ge=0)] = 0
-    """Evaluations in a row that found it bad."""
-    fresh_blocks: Annotated[int, Field(ge=0)] = 0
-    """Blocks with events among them."""
-    first_bad_block: Time | None = None
-    """End of the first bad block; names the trigger."""
-    last_block: Time | None = None
-    """End of the last block that counted."""
-    confirmed: bool = False
-    """Whether it counts as degraded; stays until it has recovered."""
-    clear_blocks: Annotated[int, Field(ge=0)] = 0
-    """Blocks in a row that look recovered, while it is confirmed."""
+    first: int
+    """Index of the block that began it: its end in seconds since the epoch by the block's length."""
+    last: int
+    """Index of the block that counted last."""
+    evaluations: Annotated[int, Field(ge=1)]
+    """How many."""
+    fresh: Annotated[int, Field(ge=0)]
+    """How many of them came with new events."""
 
 
 class SloStatus(StatusModel):
@@ -67,9 +63,17 @@ class SloStatus(StatusModel):
     """Largest CUSUM of the bank; bad at statisticBound."""
     statistic_bound: Number | None = None
     """Where the relative test calls it bad."""
-    confirmation: Confirmation | None = None
-    """How long it has been bad, while it is."""
-    indicator_hash: str = ""
+    degraded: bool = False
+    """Whether it was confirmed as bad, in three evaluations over two fresh blocks, and hasn't recovered."""
+    streak: Streak | None = None
+    """Bad evaluations in a row."""
+    calm: Streak | None = None
+    """Good evaluations in a row, while it is degraded."""
+    steady_since: Time | None = None
+    """Since when it has been neither WARN nor BAD; a baseline is learnt after that only."""
+    evidence_since: Time | None = None
+    """Blocks that ended before count for nothing, as the SLO was another one then."""
+    terms_hash: str = ""
     """Hash of indicator and margins that the evidence was gathered with."""
 
 

@@ -200,6 +200,8 @@ class DataProductStatus(StatusModel):
     """The one-shot requests that were handled."""
     problems: Annotated[tuple[str, ...], Field(max_length=64)] = ()
     """What is wrong with the spec, while it is (Stalled, InvalidSpec)."""
+    alerted: Annotated[tuple[str, ...], Field(max_length=32)] = ()
+    """What people were told of the present trouble, so that they are told once."""
     metrics_lost_since: Time | None = None
     """Since when nothing could be measured."""
     numbers_at: Time | None = None

@@ -1,0 +1,163 @@
+"""The algebra of conditions, and which difference between two statuses is worth a write.
+
+Pure: the moment is an argument. A condition's lastTransitionTime moves only when its status
+flips; Reconciling and Stalled are there only while True, because kstatus (and so Flux, Helm and
+`kubectl wait`) reads their mere presence; all others are always there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.status import Condition, DataProductStatus
+
+Conditions = tuple[Condition, ...]
+Truth = Literal["True", "False", "Unknown"]
+
+ABNORMAL: Final = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
+"""There only while True."""
+
+_ORDER: Final = {str(kind): place for place, kind in enumerate(ConditionType)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is to be said of one condition now; `reason` is a member of ConditionReason or DecisionReason."""
+
+    type: ConditionType
+    status: Truth
+    reason: str
+    message: str = ""
+
+
+def find_condition(conditions: Conditions, kind: ConditionType) -> Condition | None:
+    """The condition of this type; None when it isn't there."""
+    return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def is_true(conditions: Conditions, kind: ConditionType) -> bool:
+    """Whether this condition is there and True."""
+    condition = find_condition(conditions, kind)
+    return condition is not None and condition.status == "True"
+
+
+def set_condition(
+    conditions: Conditions, finding: Finding, *, generation: int, now: datetime
+) -> Conditions:
+    """The conditions with this finding; an abnormal one that isn't True is removed."""
+    if finding.type in ABNORMAL and finding.status != "True":
+        return remove_condition(conditions, finding.type)
+    before = find_condition(conditions, finding.type)
+    since = _to_second(now)
+    if before is not None and before.status == finding.status:
+        since = before.last_transition_time
+    condition = Condition(
+        type=str(finding.type),
+        status=finding.status,
+        reason=str(finding.reason),
+        message=finding.message[:4096],
+        observed_generation=generation,
+        last_transition_time=since,
+    )
+    return _sorted((*remove_condition(conditions, finding.type), condition))
+
+
+def remove_condition(conditions: Conditions, kind: ConditionType) -> Conditions:
+    """The conditions without this one."""
+    return tuple(condition for condition in conditions if condition.type != kind)
+
+
+def report_conditions(
+    before: Conditions, findings: Iterable[Finding], *, generation: int, now: datetime
+) -> Conditions:
+    """All known conditions after one reconcile.
+
+    What nothing was found about keeps its status; what was never observed is Unknown; an
+    abnormal one that nobody confirms is gone; conditions of other writers stay as they are.
+    """
+    found = {finding.type: finding for finding in findings}
+    conditions = before
+    for kind in ConditionType:
+        finding = found.get(kind) or _unfound(before, kind)
+        conditions = set_condition(conditions, finding, generation=generation, now=now)
+    return conditions
+
+
+def _unfound(before: Conditions, kind: ConditionType) -> Finding:
+    condition = find_condition(before, kind)
+    if condition is None or kind in ABNORMAL:
+        return Finding(kind, "Unknown", ConditionReason.NOT_YET_OBSERVED)
+    return Finding(kind, condition.status, condition.reason, condition.message)
+
+
+def _sorted(conditions: Conditions) -> Conditions:
+    return tuple(sorted(conditions, key=lambda item: (_ORDER.get(item.type, 99), item.type)))
+
+
+def _to_second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
+
+
+# ---- what is worth a write ---------------------------------------------------------------
+_NUMBERS_OF_SLO: Final = (
+    "message", "ratio", "bad", "samples", "objective", "budgetRemaining", "baselineRatio", "drop",
+    "interval", "statistic", "statisticBound",
+)  # fmt: skip
+_NUMBERS_OF_CANDIDATE: Final = ("evidence", "expectedSeconds")
+_NUMBERS_OF_TRAFFIC: Final = ("observedShare", "requests", "realShare")
+
+
+def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
+    """Whether two statuses differ in numbers and wording only.
+
+    Numbers are those of SLOs, evidence and traffic; wording is that of conditions, decision and
+    diagnosis, whose messages hold numbers. States, reasons, memory and times of transitions
+    all count.
+    """
+    return _meaning(one) == _meaning(other)
+
+
+def with_fresh_numbers(
+    before: DataProductStatus, after: DataProductStatus, *, now: datetime, refresh_seconds: float
+) -> DataProductStatus:
+    """The status to report: `after`, or `before` when only numbers moved and aren't due yet.
+
+    `refresh_seconds` is how old the reported numbers may get; 0 lets them wait for the next
+    decision or change of state.
+    """
+    if before.to_dict() == after.to_dict():
+        return before
+    if same_meaning(before, after) and not _is_due(before, now, refresh_seconds):
+        return before
+    return after.model_copy(update={"numbers_at": _to_second(now)})
+
+
+def _is_due(before: DataProductStatus, now: datetime, refresh_seconds: float) -> bool:
+    if refresh_seconds == 0:
+        return False
+    return before.numbers_at is None or now - before.numbers_at >= timedelta(
+        seconds=refresh_seconds
+    )
+
+
+def _meaning(status: DataProductStatus) -> dict[str, Any]:
+    document = status.to_dict()
+    document.pop("numbersAt", None)
+    for condition in document.get("conditions", ()):
+        condition.pop("message", None)
+    for slo in document.get("slos", ()):
+        _drop(slo, _NUMBERS_OF_SLO)
+    _drop(document.get("candidate", {}), _NUMBERS_OF_CANDIDATE)
+    _drop(document.get("traffic", {}), _NUMBERS_OF_TRAFFIC)
+    for told in (document.get("decision", {}), document.get("diagnosis", {})):
+        _drop(told, ("message", "at"))
+    for evidence in document.get("diagnosis", {}).get("evidence", ()):
+        _drop(evidence, ("message",))
+    return document
+
+
+def _drop(part: dict[str, Any], keys: tuple[str, ...]) -> None:
+    for key in keys:
+        part.pop(key, None)
