@@ -1,0 +1,12 @@
+"""OCI images without a container engine.
+
+An image is a small TOML file beside this module. `build` turns it into an OCI archive
+that containerd imports; the Dockerfile at the root of the repository says the same for
+people who have an engine, and a test keeps both in step.
+"""
+
+from cluster.images.build import BuiltImage, build
+from cluster.images.description import ImageDescription, describe, image_names
+from cluster.images.errors import ImageError
+
+__all__ = ["BuiltImage", "ImageDescription", "ImageError", "build", "describe", "image_names"]

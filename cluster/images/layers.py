@@ -1,0 +1,163 @@
+"""The layers of an image, each kept under the hash of what goes into it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from cluster.images import python_packages
+from cluster.images.programs import run
+from cluster.images.tarballs import EPOCH, HashingWriter, copy_members, write_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cluster.images.description import Code, Debian, Python
+
+RECIPE = 1  # raise it when a layer would come out differently from the same description
+MERGED_USR = (  # else apt chooses the package usrmerge, and perl with it: 50 MB
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+    (
+        "--setup-hook=mkdir -p \"$1/etc/apt/preferences.d\" && printf '%s\\n'"
+        " 'Package: usrmerge' 'Pin: release *' 'Pin-Priority: -1'"
+        ' > "$1/etc/apt/preferences.d/no-usrmerge"'
+    ),
+)
+UNWANTED = (  # documentation and caches, which nothing in a container reads
+    "/dev",
+    "/usr/share/doc",
+    "/usr/share/info",
+    "/usr/share/locale",
+    "/usr/share/man",
+    "/var/cache",
+    "/var/lib/apt/lists",
+    "/var/log",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An uncompressed layer on disk; its digest is also its diff_id."""
+
+    path: Path
+    digest: str
+    size: int
+    made_by: str
+
+
+class LayerStore:
+    """Layers in a folder, written atomically, found again by their key."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def debian(self, wanted: Debian) -> Layer:
+        """The files of Debian packages."""
+        made_by = f"mmdebstrap {wanted.variant} {wanted.suite}: {' '.join(wanted.packages)}"
+        return self._layer(asdict(wanted), made_by, lambda sink: _bootstrap(wanted, sink))
+
+    def python(self, wanted: Python) -> Layer:
+        """The locked packages, compiled to bytecode."""
+        requirements = python_packages.export(wanted)
+        made_by = f"uv pip install: {' '.join(wanted.groups or ('the project', *wanted.extras))}"
+        inputs = {**asdict(wanted), "requirements": requirements}
+        return self._layer(inputs, made_by, lambda sink: _install(wanted, requirements, sink))
+
+    def program(self, binary: Path, target: str) -> Layer:
+        """One static program at `target`."""
+        inputs = {"target": target, "sha256": _sha256(binary)}
+        return self._layer(
+            inputs, f"copy {binary.name} to {target}", lambda sink: _place(binary, target, sink)
+        )
+
+    def code(self, wanted: Code, python: str) -> Layer:
+        """The repository's own packages at their present state."""
+        inputs = {**asdict(wanted), "files": python_packages.fingerprint(wanted)}
+        names = ", ".join(Path(entry.source).name for entry in wanted.distributions)
+        return self._layer(inputs, f"copy {names}", lambda sink: _copy_code(wanted, python, sink))
+
+    def _layer(self, inputs: object, made_by: str, write: Callable[[IO[bytes]], None]) -> Layer:
+        key = _key(inputs)
+        path, facts = self._folder / f"{key}.tar", self._folder / f"{key}.json"
+        if not (path.is_file() and facts.is_file()):
+            self._write(path, facts, write)
+        known = json.loads(facts.read_text())
+        return Layer(path, known["digest"], known["size"], made_by)
+
+    def _write(self, path: Path, facts: Path, write: Callable[[IO[bytes]], None]) -> None:
+        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+            temporary = Path(file.name)
+            try:
+                sink = HashingWriter(file)
+                write(cast("IO[bytes]", sink))
+            except BaseException:
+                temporary.unlink()
+                raise
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        _write_text(facts, json.dumps({"digest": sink.digest, "size": sink.size}))
+
+
+def _bootstrap(wanted: Debian, sink: IO[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        rootfs = Path(scratch) / "rootfs.tar"
+        run(
+            [
+                "mmdebstrap",
+                "--quiet",
+                f"--variant={wanted.variant}",
+                f"--include={','.join(wanted.packages)}",
+                "--skip=output/mknod",
+                *(MERGED_USR if wanted.variant == "essential" else ()),
+                wanted.suite,
+                str(rootfs),
+            ],
+            env={"SOURCE_DATE_EPOCH": str(EPOCH)},
+        )
+        with rootfs.open("rb") as source:
+            copy_members(source, sink, only=wanted.only, without=UNWANTED)
+
+
+def _install(wanted: Python, requirements: str, sink: IO[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = Path(scratch) / "packages"
+        python_packages.install(wanted, requirements, tree)
+        write_tree(tree, wanted.target, sink)
+
+
+def _copy_code(wanted: Code, python: str, sink: IO[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = Path(scratch) / "code"
+        python_packages.copy_code(wanted, python, tree)
+        write_tree(tree, wanted.target, sink)
+
+
+def _place(binary: Path, target: str, sink: IO[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        where = Path(target)
+        copied = Path(scratch) / where.name
+        shutil.copyfile(binary, copied)
+        copied.chmod(0o755)
+        write_tree(Path(scratch), str(where.parent), sink)
+
+
+def _key(inputs: object) -> str:
+    text = json.dumps([RECIPE, inputs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text)
+    temporary.replace(path)
