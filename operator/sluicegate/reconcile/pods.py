@@ -1,0 +1,149 @@
+"""What the pods of a version say when they don't become ready: the cause, in the kubelet's words.
+
+Pods are read only when a version isn't ready, a training has ended or a product is degraded; a
+healthy product costs no read.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sluicegate.api import names
+from sluicegate.reconcile.training import Ended
+
+RESTARTS_OF_A_LOOP: Final = 3
+"""Restarts after which a container that never became ready is called broken."""
+HOPELESS: Final = frozenset(
+    {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError"}
+)
+"""Reasons of a waiting container that don't mend themselves."""
+PULL_FAILED: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
+RUNTIME_CHECK: Final = "runtime-check"
+"""Name of the init container that compares the bento's lock file with the runtime."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """One pod, as far as it matters.
+
+    Attributes
+    ----------
+    revision : of the version that it serves; empty for a training.
+    job : name of the Job that it belongs to; empty for a server.
+    ready : it takes requests.
+    restarts : of its containers together.
+    out_of_memory : a container was killed for its memory since it started.
+    trouble : what keeps it from becoming ready, in a sentence; empty when nothing is known.
+    hopeless : the trouble doesn't go away by itself.
+    mismatch : the runtime lacks what the bento's lock file asks for.
+    ended : what the first container left behind, once it has ended.
+    """
+
+    revision: str
+    job: str
+    ready: bool
+    restarts: int
+    out_of_memory: bool
+    trouble: str
+    hopeless: bool
+    mismatch: bool
+    ended: Ended | None
+
+
+def pod_state(body: Mapping[str, Any]) -> PodState:
+    """Slim a Pod."""
+    labels = body["metadata"].get("labels") or {}
+    status = body.get("status") or {}
+    containers = [
+        *_statuses(status, "initContainerStatuses"),
+        *_statuses(status, "containerStatuses"),
+    ]
+    troubles = [trouble for one in containers if (trouble := _trouble(one)) is not None]
+    first = next(_statuses(status, "containerStatuses"), {})
+    return PodState(
+        revision=labels.get(names.LABEL_REVISION, ""),
+        job=labels.get("batch.kubernetes.io/job-name", ""),
+        ready=any(
+            one["type"] == "Ready" and one["status"] == "True"
+            for one in status.get("conditions") or ()
+        ),
+        restarts=sum(one.get("restartCount", 0) for one in containers),
+        out_of_memory=any(_terminated(one).get("reason") == "OOMKilled" for one in containers),
+        trouble=troubles[0].text if troubles else _unscheduled(status),
+        hopeless=any(trouble.hopeless for trouble in troubles),
+        mismatch=any(trouble.mismatch for trouble in troubles),
+        ended=_ended(first),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    text: str
+    hopeless: bool = False
+    mismatch: bool = False
+
+
+def _statuses(status: Mapping[str, Any], field: str) -> Iterator[Mapping[str, Any]]:
+    return iter(status.get(field) or ())
+
+
+def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How the container ended, now or the last time."""
+    for state in ("state", "lastState"):
+        ended: Mapping[str, Any] | None = (container.get(state) or {}).get("terminated")
+        if ended:
+            return ended
+    return {}
+
+
+def _trouble(container: Mapping[str, Any]) -> _Trouble | None:
+    if container.get("ready"):
+        return None
+    name = container["name"]
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    ended = _terminated(container)
+    if ended.get("exitCode") and name == RUNTIME_CHECK:
+        return _Trouble(ended.get("message", "").strip(), hopeless=True, mismatch=True)
+    if ended.get("exitCode"):
+        said = ended.get("message", "").strip() or "it said nothing"
+        text = f"container {name} ended with {ended['exitCode']} ({ended.get('reason')}): {said}"
+        return _Trouble(text, hopeless=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
+    if reason in PULL_FAILED:
+        text = f"image {container.get('image')} can't be pulled: {message}"
+        return _Trouble(text, hopeless="not found" in message)
+    if reason in HOPELESS:
+        return _Trouble(f"container {name}: {reason}: {message}", hopeless=True)
+    return None
+
+
+def _unscheduled(status: Mapping[str, Any]) -> str:
+    """Why no node takes the pod; empty when one did."""
+    for one in status.get("conditions") or ():
+        if one["type"] == "PodScheduled" and one["status"] == "False":
+            return f"no node takes the pod: {one.get('message', '')}"
+    return ""
+
+
+def _ended(container: Mapping[str, Any]) -> Ended | None:
+    ended = (container.get("state") or {}).get("terminated")
+    if not ended:
+        return None
+    return Ended(message=ended.get("message", ""), exit_code=ended.get("exitCode"))
+
+
+def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]:
+    """The pods of one version."""
+    return tuple(pod for pod in pods if pod.revision == revision)
+
+
+def of_job(pods: Iterable[PodState], job: str) -> Ended:
+    """What a training's container left behind; nothing when it never ran."""
+    ends = [pod.ended for pod in pods if pod.job == job and pod.ended is not None]
+    return ends[-1] if ends else Ended()
+
+
+def trouble_of(pods: Iterable[PodState]) -> PodState | None:
+    """The pod that tells best why a version isn't ready: a hopeless one first."""
+    troubled = sorted((pod for pod in pods if pod.trouble), key=lambda pod: not pod.hopeless)
+    return troubled[0] if troubled else None

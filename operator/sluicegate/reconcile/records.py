@@ -1,0 +1,335 @@
+"""What is kept of each live object: the few fields that a step decides by.
+
+Thousands of products share one process, so full objects are looked at once, as they arrive, and
+let go. A child's record holds a fingerprint of the part that is ours: where it equals the
+fingerprint of what would be applied, nothing is written, after a restart as well.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sluicegate.api import names
+from sluicegate.kube.ownership import fingerprint, owned_part
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key, Resource
+from sluicegate.runtime.contracts import Record, Watched
+
+PRODUCTS: Final = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
+OURS: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
+REQUESTS: Final = (
+    names.REQUEST_RETRAIN,
+    names.REQUEST_ROLLBACK,
+    names.REQUEST_PROMOTE,
+    names.REQUEST_ABORT,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductRecord(Record):
+    """A DataProduct, its parts as JSON text: parsed when it is its turn, small until then.
+
+    Attributes
+    ----------
+    generation : of the spec.
+    deleting : it has a deletionTimestamp; nothing of it is written any more.
+    created : creationTimestamp, RFC 3339; the older of two products keeps a route.
+    requests : one-shot annotations, by name.
+    spec, status : as JSON.
+    """
+
+    generation: int
+    deleting: bool
+    created: str
+    requests: tuple[tuple[str, str], ...]
+    spec: str
+    status: str
+
+    def body(self) -> dict[str, Any]:
+        """The object as the types of the API parse it."""
+        return {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {
+                "name": self.key.name,
+                "namespace": self.key.namespace,
+                "uid": self.uid,
+                "generation": self.generation,
+                "creationTimestamp": self.created,
+                "resourceVersion": str(self.version),
+                "annotations": dict(self.requests),
+            },
+            "spec": json.loads(self.spec),
+            "status": json.loads(self.status),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRecord(Record):
+    """An object that has one of our names or labels.
+
+    Attributes
+    ----------
+    owner : uid of the DataProduct that controls it; empty when none does.
+    fingerprint : of the part that we applied.
+    labels, annotations : those with our prefix.
+    """
+
+    owner: str
+    fingerprint: str
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    def label(self, name: str) -> str:
+        """Value of one of our labels; empty when it isn't there."""
+        return dict(self.labels).get(name, "")
+
+    def annotation(self, name: str) -> str:
+        """Value of one of our annotations; empty when it isn't there."""
+        return dict(self.annotations).get(name, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRecord(ChildRecord):
+    """A version's pods.
+
+    Attributes
+    ----------
+    current : the Deployment controller has seen the newest generation.
+    replicas : how many are asked for.
+    ready, updated, total : pods that are ready, are of the newest template, exist at all.
+    stuck : the progress deadline is exceeded.
+    scaled : somebody else (an autoscaler) sets the number of replicas.
+    """
+
+    current: bool
+    replicas: int
+    ready: int
+    updated: int
+    total: int
+    stuck: bool
+    scaled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRecord(ChildRecord):
+    """A Service; `revision` is what its selector picks."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParentStatus:
+    """What one Gateway says of a route.
+
+    Attributes
+    ----------
+    namespace, name, section : the parent reference.
+    accepted, resolved : the two conditions, for the generation in `observed`.
+    observed : the older of both conditions' generations.
+    message : of the first that isn't True.
+    """
+
+    namespace: str
+    name: str
+    section: str
+    accepted: bool
+    resolved: bool
+    observed: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRecord(ChildRecord):
+    """The HTTPRoute of a product.
+
+    Attributes
+    ----------
+    generation : of its spec.
+    weights : backend name and weight of the first rule.
+    parents : what its Gateways say.
+    """
+
+    generation: int
+    weights: tuple[tuple[str, int], ...]
+    parents: tuple[ParentStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord(ChildRecord):
+    """A training.
+
+    Attributes
+    ----------
+    finished : it succeeded or failed.
+    succeeded : it succeeded.
+    reason, message : of its failure.
+    started, ended : RFC 3339, or empty.
+    expires : its time to live is set.
+    """
+
+    finished: bool
+    succeeded: bool
+    reason: str
+    message: str
+    started: str
+    ended: str
+    expires: bool
+
+
+def product_record(body: Mapping[str, Any]) -> ProductRecord:
+    """Slim a DataProduct."""
+    meta = body["metadata"]
+    annotations = meta.get("annotations") or {}
+    requests = tuple((name, annotations[name]) for name in REQUESTS if name in annotations)
+    key = Key(meta["namespace"], meta["name"])
+    return ProductRecord(
+        key=key,
+        parent=key,
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        urgent=(meta.get("generation", 0), requests, "deletionTimestamp" in meta),
+        generation=meta.get("generation", 0),
+        deleting="deletionTimestamp" in meta,
+        created=meta.get("creationTimestamp", ""),
+        requests=requests,
+        spec=_compact(body.get("spec") or {}),
+        status=_compact(body.get("status") or {}),
+    )
+
+
+def _compact(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+
+def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Arguments of ChildRecord; None for an object that belongs to no product."""
+    meta = body["metadata"]
+    labels = meta.get("labels") or {}
+    product = labels.get(names.LABEL_PRODUCT, "")
+    if not product:
+        return None
+    annotations = meta.get("annotations") or {}
+    references: list[dict[str, Any]] = meta.get("ownerReferences") or []
+    owner: dict[str, Any] = next((ref for ref in references if ref.get("controller")), {})
+    return {
+        "key": Key(meta["namespace"], meta["name"]),
+        "parent": Key(meta["namespace"], product),
+        "uid": meta["uid"],
+        "version": int(meta["resourceVersion"]),
+        "owner": owner.get("uid", "") if owner.get("kind") == names.KIND else "",
+        "fingerprint": fingerprint(owned_part(body, names.FIELD_MANAGER)),
+        "labels": _own(labels),
+        "annotations": _own(annotations),
+    }
+
+
+def _own(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(item for item in pairs.items() if item[0].startswith(f"{names.GROUP}/")))
+
+
+def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
+    """Slim a Deployment."""
+    if (child := _child(body)) is None:
+        return None
+    status = body.get("status") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    progressing = conditions.get("Progressing", {})
+    return DeploymentRecord(
+        **child,
+        current=status.get("observedGeneration", 0) >= body["metadata"].get("generation", 0),
+        replicas=body["spec"].get("replicas", 1),
+        ready=status.get("readyReplicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        total=status.get("replicas", 0),
+        stuck=progressing.get("reason") == "ProgressDeadlineExceeded",
+        scaled=_scaled(body),
+    )
+
+
+def _scaled(body: Mapping[str, Any]) -> bool:
+    """Whether the scale subresource owns spec.replicas."""
+    return any(
+        entry.get("subresource") == "scale"
+        and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        for entry in body["metadata"].get("managedFields") or ()
+    )
+
+
+def service_record(body: Mapping[str, Any]) -> ServiceRecord | None:
+    """Slim a Service."""
+    if (child := _child(body)) is None:
+        return None
+    selector = body["spec"].get("selector") or {}
+    return ServiceRecord(**child, revision=selector.get(names.LABEL_REVISION, ""))
+
+
+def route_record(body: Mapping[str, Any]) -> RouteRecord | None:
+    """Slim an HTTPRoute."""
+    if (child := _child(body)) is None:
+        return None
+    rules = body["spec"].get("rules") or [{}]
+    backends = rules[0].get("backendRefs") or ()
+    namespace = body["metadata"]["namespace"]
+    parents = (body.get("status") or {}).get("parents") or ()
+    return RouteRecord(
+        **child,
+        generation=body["metadata"].get("generation", 0),
+        weights=tuple((ref["name"], ref.get("weight", 1)) for ref in backends),
+        parents=tuple(_parent(one, namespace) for one in parents),
+    )
+
+
+def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
+    ref = entry["parentRef"]
+    conditions = {one["type"]: one for one in entry.get("conditions") or ()}
+    both = [conditions.get(kind, {}) for kind in ("Accepted", "ResolvedRefs")]
+    bad: dict[str, Any] = next((one for one in both if one.get("status") != "True"), {})
+    return ParentStatus(
+        namespace=ref.get("namespace", namespace),
+        name=ref["name"],
+        section=ref.get("sectionName", ""),
+        accepted=both[0].get("status") == "True",
+        resolved=both[1].get("status") == "True",
+        observed=min(one.get("observedGeneration", 0) for one in both),
+        message=f"{bad.get('reason', '')}: {bad.get('message', '')}" if bad else "",
+    )
+
+
+def job_record(body: Mapping[str, Any]) -> JobRecord | None:
+    """Slim a Job."""
+    if (child := _child(body)) is None:
+        return None
+    status = body.get("status") or {}
+    ended = {
+        one["type"]: one
+        for one in status.get("conditions") or ()
+        if one["type"] in ("Complete", "Failed") and one["status"] == "True"
+    }
+    failed = ended.get("Failed", {})
+    return JobRecord(
+        **child,
+        finished=bool(ended),
+        succeeded="Complete" in ended,
+        reason=failed.get("reason", ""),
+        message=failed.get("message", ""),
+        started=status.get("startTime", ""),
+        ended=next((one.get("lastTransitionTime", "") for one in ended.values()), ""),
+        expires=body["spec"].get("ttlSecondsAfterFinished") is not None,
+    )
+
+
+_PROJECTORS: Final[Mapping[Resource, Callable[[Mapping[str, Any]], Record | None]]] = {
+    DEPLOYMENTS: deployment_record,
+    SERVICES: service_record,
+    HTTP_ROUTES: route_record,
+    JOBS: job_record,
+}
+
+
+def watched() -> tuple[Watched, ...]:
+    """The kinds that are watched, the product's own first."""
+    children = (
+        Watched(resource, project, labels=OURS) for resource, project in _PROJECTORS.items()
+    )
+    return (Watched(PRODUCTS, product_record), *children)

@@ -1,0 +1,188 @@
+"""How far a split of the traffic is verified: written, accepted, observed.
+
+`Accepted` is a promise of the gateway's control plane; its data plane may follow a moment later,
+and no gateway reads weights back. So the share is also counted in the products' own requests
+before anything is scaled down.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from sluicegate.api.route import ParentRef
+from sluicegate.reconcile.records import ParentStatus, RouteRecord
+from sluicegate.slo.blocks import Block, Quality
+
+FEW_REQUESTS: Final = 50
+"""Requests since the change below which a share says nothing."""
+EXPECTED_AT_CANARY: Final = 20
+"""Requests the canary should have had before its silence means a fault."""
+QUIET_BLOCKS: Final = 2
+"""Blocks without a request before a version's pods may go."""
+PATIENCE_BLOCKS: Final = 3
+PATIENCE_SECONDS: Final = 60
+"""With few requests, how long after the change `accepted` is enough to change weights again."""
+TOO_LARGE: Final = 2
+"""A share beyond this many times the weight isn't what was asked for."""
+
+
+class Level(IntEnum):
+    """How far a split is verified; each level includes those before it."""
+
+    NONE = 0
+    WRITTEN = 1
+    ACCEPTED = 2
+    OBSERVED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What is known of the split in force.
+
+    Attributes
+    ----------
+    level : how far it is verified.
+    message : why it isn't verified further, or the numbers that verify it.
+    share : the canary's share of the requests since the change; None without requests.
+    requests : requests since the change.
+    enough : weights may change again.
+    mismatched : the requests contradict the weight.
+    """
+
+    level: Level
+    message: str
+    share: float | None = None
+    requests: int = 0
+    enough: bool = False
+    mismatched: bool = False
+
+
+def verify_acceptance(
+    route: RouteRecord | None, weights: Mapping[str, int], parents: Iterable[ParentRef]
+) -> tuple[Level, str]:
+    """Whether the route has these weights, and whether each of its Gateways took it.
+
+    Parameters
+    ----------
+    route : as it lives.
+    weights : by backend; a backend without weight may be missing in the route.
+    parents : the references of spec.route.
+    """
+    if route is None:
+        return Level.NONE, "the route isn't there yet"
+    live = {name: weight for name, weight in route.weights if weight}
+    if live != {name: weight for name, weight in weights.items() if weight}:
+        return Level.NONE, f"the route has {_listed(live)}, wanted is {_listed(weights)}"
+    for parent in parents:
+        if (objection := _objection(route, parent)) is not None:
+            return Level.WRITTEN, objection
+    return Level.ACCEPTED, "each Gateway has accepted the route"
+
+
+def _objection(route: RouteRecord, parent: ParentRef) -> str | None:
+    namespace = parent.namespace or route.key.namespace
+    where = f"Gateway {namespace}/{parent.name}"
+    for status in route.parents:
+        if _speaks_of(status, parent, namespace):
+            if status.observed < route.generation:
+                return f"{where} hasn't looked at the route's newest generation yet"
+            if not (status.accepted and status.resolved):
+                return f"{where} doesn't take the route: {status.message}"
+            return None
+    return f"{where} says nothing about the route: is there such a Gateway, and does it admit it?"
+
+
+def _speaks_of(status: ParentStatus, parent: ParentRef, namespace: str) -> bool:
+    return (status.namespace, status.name, status.section) == (
+        namespace,
+        parent.name,
+        parent.section_name or "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests by version in the blocks that began after the change.
+
+    Attributes
+    ----------
+    stable, candidate : requests of each.
+    blocks : how many blocks that are.
+    quiet_stable, quiet_candidate : newest blocks in a row without a request.
+    """
+
+    stable: int = 0
+    candidate: int = 0
+    blocks: int = 0
+    quiet_stable: int = 0
+    quiet_candidate: int = 0
+
+
+def count_requests(stable: Iterable[Block], candidate: Iterable[Block]) -> Requests:
+    """Requests of both versions; blocks oldest first, only those since the change."""
+    ours, theirs = tuple(stable), tuple(candidate)
+    return Requests(
+        stable=sum(block.count.total for block in ours),
+        candidate=sum(block.count.total for block in theirs),
+        blocks=max(len(ours), len(theirs)),
+        quiet_stable=_quiet(ours),
+        quiet_candidate=_quiet(theirs),
+    )
+
+
+def _quiet(blocks: tuple[Block, ...]) -> int:
+    """Newest blocks in a row that are known to hold no request."""
+    quiet = 0
+    for block in reversed(blocks):
+        silent = block.quality in (Quality.COUNTED, Quality.NO_SERIES)
+        if not silent or block.count.total:
+            break
+        quiet += 1
+    return quiet
+
+
+def verify_share(
+    accepted: tuple[Level, str], weight: int, requests: Requests, *, seconds: float
+) -> Split:
+    """Whether the requests follow the weight.
+
+    Parameters
+    ----------
+    accepted : what `verify_acceptance` said.
+    weight : the candidate's, in percent.
+    requests : counted since the change.
+    seconds : since the change.
+    """
+    level, message = accepted
+    total = requests.stable + requests.candidate
+    share = requests.candidate / total if total else None
+    if level < Level.ACCEPTED:
+        return Split(level, message, share, total)
+    if total < FEW_REQUESTS:
+        patient = requests.blocks >= PATIENCE_BLOCKS and seconds >= PATIENCE_SECONDS
+        text = f"{message}; {total} requests since then are too few to see the share"
+        return Split(level, text, share, total, enough=patient)
+    if (fault := _fault(weight, requests.candidate / total, total)) is not None:
+        return Split(level, fault, share, total, mismatched=True)
+    seen = f"{share:.1%} of {total:,} requests went to the canary at a weight of {weight} %"
+    return Split(Level.OBSERVED, seen, share, total, enough=True)
+
+
+def _fault(weight: int, share: float, total: int) -> str | None:
+    expected = total * weight / 100
+    if not share and expected >= EXPECTED_AT_CANARY:
+        return f"none of {total:,} requests reached the canary; {expected:.0f} were expected"
+    if share > TOO_LARGE * weight / 100:
+        return f"{share:.1%} of {total:,} requests reached the canary at a weight of {weight} %"
+    return None
+
+
+def is_drained(requests: Requests, *, stable: bool, pods: int) -> bool:
+    """Whether a version's pods may go: two blocks without a request, or no pods any more."""
+    quiet = requests.quiet_stable if stable else requests.quiet_candidate
+    return quiet >= QUIET_BLOCKS or pods == 0
+
+
+def _listed(weights: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {weight}" for name, weight in sorted(weights.items())) or "nothing"
