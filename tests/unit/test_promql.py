@@ -112,7 +112,9 @@ def test_a_threshold_is_asked_for_in_each_way_a_bound_is_written(milliseconds, s
 
 
 def test_good_events_that_lag_are_compared_with_totals_of_the_time_they_belong_to():
-    needs = Needs.of([Indicator(counters={"good": "g_total", "total": "t_total", "lagSeconds": 60})])
+    needs = Needs.of(
+        [Indicator(counters={"good": "g_total", "total": "t_total", "lagSeconds": 60})]
+    )
     assert needs.counters == {("g_total", 0), ("t_total", 60)}
     count = render_count("t_total{}", 300, up="up{}", lag_seconds=60)
     assert "t_total{}[300s] offset 60s" in count

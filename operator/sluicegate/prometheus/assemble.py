@@ -87,11 +87,12 @@ class Answers:
 def assemble_blocks(
     answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
-    """The blocks of every counted SLO of every live version, and of its requests."""
+    """The blocks of every counted SLO of every live version, and its requests."""
     for target in targets:
         for name in target.versions:
             version = VersionKey(*target.key, name)
-            yield SeriesKey(*version, REQUESTS), _requests(answers, target, version)
+            if target.requests is REQUESTS:
+                yield SeriesKey(*version, REQUESTS), _requests(answers, target, version)
             for slo, indicator in target.slos.items():
                 if not indicator.gauge:
                     blocks = _read(answers, target, version, slo=slo)

@@ -6,25 +6,30 @@ read again, the newest singly and older ones as sums of twelve.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.slo.blocks import Series
+from sluicegate.slo.blocks import Quality, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from sluicegate.prometheus.readings import (
         Facts,
         Mean,
+        Past,
         ProductKey,
         Readings,
         SeriesKey,
         Target,
         VersionKey,
     )
+    from sluicegate.slo.blocks import Block
 
 MEANS: Final = 408
 """Block means of a gauge that are kept."""
+BLOCKS_PER_SLICE: Final = 1_000
+"""Blocks taken in before others get a turn on the event loop: some two milliseconds."""
 
 
 class BlockCache:
@@ -38,10 +43,13 @@ class BlockCache:
 
     # ---- writing ---------------------------------------------------------------------------
 
-    def record(self, readings: Readings) -> None:
-        """Take in blocks; one that is read again replaces what it said before."""
+    async def record(self, readings: Readings) -> None:
+        """Take in blocks; one that is read again replaces what it said before.
+
+        Thousands of products are taken in a slice at a time, so the event loop stays free.
+        """
         length = readings.block_seconds
-        for key, blocks in readings.blocks.items():
+        async for key, blocks in _in_slices(readings.blocks):
             series = self._series.setdefault((length, key), Series())
             for block in blocks:
                 series.record(block)
@@ -50,19 +58,19 @@ class BlockCache:
         for version, facts in readings.facts.items():
             self._facts[length, version] = facts
 
-    def record_hours(self, block_seconds: int, hours: Readings) -> None:
-        """Take in sums of twelve blocks; they replace what single blocks of the hour added up to.
+    async def record_past(self, past: Past) -> None:
+        """Take in what a backfill read: single blocks, then sums of twelve in their stead.
 
-        The hour that is still going on keeps the sum of its single blocks.
+        The hour that is still going on keeps the sum of its single blocks, and so does an hour
+        that as a whole isn't covered well enough.
         """
-        for key, blocks in hours.blocks.items():
-            series = self._series.setdefault((block_seconds, key), Series())
+        await self.record(past.singles)
+        async for key, blocks in _in_slices(past.hours.blocks):
+            series = self._series[past.singles.block_seconds, key]
             for block in blocks:
-                series.record_hour(block.index - 1, block.count)
-
-    def mark_filled(self, targets: Iterable[Target]) -> None:
-        """These products' past was read."""
-        self._filled |= {target.key: target.block_seconds for target in targets}
+                if block.quality is Quality.COUNTED:
+                    series.record_hour(block.index - 1, block.count)
+        self._filled |= {target.key: target.block_seconds for target in past.targets}
 
     def prune(self, targets: Iterable[Target]) -> None:
         """Forget products, versions and SLOs that nobody asks for any more."""
@@ -100,3 +108,16 @@ class BlockCache:
     def facts(self, version: VersionKey, block_seconds: int) -> Facts | None:
         """What else is known of a version at its newest block; None before the first."""
         return self._facts.get((block_seconds, version))
+
+
+async def _in_slices(
+    rows: Mapping[SeriesKey, Sequence[Block]],
+) -> AsyncIterator[tuple[SeriesKey, Sequence[Block]]]:
+    """The rows, with a pause for others whenever a few milliseconds' worth was handed out."""
+    handed_out = 0
+    for key, blocks in rows.items():
+        handed_out += len(blocks)
+        if handed_out > BLOCKS_PER_SLICE:
+            handed_out = 0
+            await asyncio.sleep(0)
+        yield key, blocks

@@ -22,7 +22,7 @@ from sluicegate.prometheus.assemble import (
     assemble_means,
 )
 from sluicegate.prometheus.errors import PrometheusError
-from sluicegate.prometheus.readings import Readings
+from sluicegate.prometheus.readings import Past, Readings
 from sluicegate.prometheus.schedule import Timing, chunk_by_hash, named_scope, split_scopes
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
 from sluicegate.slo.promql import Scope
@@ -74,15 +74,6 @@ class Length:
 
     block_seconds: int
     canary: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What a backfill read of some products: single blocks, and sums of twelve further back."""
-
-    targets: tuple[Target, ...]
-    singles: Readings
-    hours: Readings
 
 
 class Evaluation:
@@ -218,8 +209,8 @@ class _Batch:
 
     @property
     def problem(self) -> str:
-        """The first failure, in words; empty when all was answered."""
-        return next((f"{kind}: {why}" for kind, why in self.failures.items()), "")
+        """What failed, in words; empty when all was answered."""
+        return "; ".join(f"{kind}: {why}" for kind, why in sorted(self.failures.items()))
 
     async def ask_all(self, queries: Sequence[Query]) -> None:
         """Ask about the targets first: when that fails the rest needn't be asked."""

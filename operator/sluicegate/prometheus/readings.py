@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sluicegate.slo.blocks import Block, Count, Quality
 
 REQUESTS: Final = ""
-"""The SLO name under which each version's requests are kept: traffic and the observed share."""
+"""The SLO name under which a version's requests are kept when no SLO of its own counts them."""
 
 
 class ProductKey(NamedTuple):
@@ -66,6 +66,12 @@ class Target:
     block_seconds: int = 300
     service: str = ""
     in_canary: bool = False
+
+    @property
+    def requests(self) -> str:
+        """The SLO whose totals are all requests: traffic, and the observed share."""
+        own = (name for name, indicator in self.slos.items() if indicator.availability)
+        return next(own, REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +137,12 @@ class Readings:
     gateway: Mapping[str, Count] = field(default_factory=dict)
     complete: bool = True
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a backfill read of some products: single blocks, and sums of twelve further back."""
+
+    targets: tuple[Target, ...]
+    singles: Readings
+    hours: Readings

@@ -1,0 +1,150 @@
+"""A world of products with known counts, as rows that a Prometheus would answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tests.support.prometheus_stand_in import Row, row
+
+
+@dataclass
+class Measured:
+    """What one version shows in each block; what is None has no series.
+
+    `change` may alter any value: (kind, block index, value) → value, or None for "absent".
+    """
+
+    namespace: str = "catalog"
+    product: str = "search-ranking"
+    version: str = "v1"
+    service: str = "SearchRanking"
+    requests: float | None = 100
+    bad: float | None = None
+    fast: float | None = 98
+    correct: float | None = 45
+    wrong: float | None = 5
+    good_events: float | None = None
+    bad_events: float | None = None
+    gauge: float | None = None
+    gauge_age: float = 1
+    counters: dict[tuple[str, int], float] = field(default_factory=dict)
+    targets: int = 2
+    duplicates: int = 0
+    age: float = 1
+    coverage: float = 1.0
+    attempted: float = 1.0
+    throttled: float | None = 0.01
+    memory: float | None = 0.4
+    only: Callable[[int], bool] = lambda _: True
+
+
+@dataclass
+class World:
+    """All versions; callable as the stand-in wants its rows."""
+
+    versions: list[Measured]
+    scrape_seconds: float = 30
+
+    def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
+        for version in self.versions:
+            for labels, value in _ROWS[kind](step / self.scrape_seconds, version):
+                values = {index: value for index in indexes if version.only(index)}
+                if value is not None and values:
+                    yield row(values, step, **labels)
+
+
+Answer = Iterator[tuple[dict[str, str], float | None]]
+
+
+def _by_version(version: Measured) -> dict[str, str]:
+    return {
+        "namespace": version.namespace,
+        "product": version.product,
+        "version": version.version,
+    }
+
+
+def _by_prediction(version: Measured) -> dict[str, str]:
+    return {
+        "namespace": version.namespace,
+        "product": version.product,
+        "prediction_version": version.version,
+    }
+
+
+def _requests(_: float, version: Measured) -> Answer:
+    yield {**_by_version(version), "runner_name": version.service}, version.requests
+
+
+def _bad(_: float, version: Measured) -> Answer:
+    yield {**_by_version(version), "runner_name": version.service}, version.bad
+
+
+def _latency(_: float, version: Measured) -> Answer:
+    labels = {**_by_version(version), "runner_name": version.service}
+    yield {**labels, "le": "0.25"}, version.fast
+    if version.fast is not None and version.requests is not None:
+        yield {**labels, "le": "+Inf"}, version.requests - (version.bad or 0)
+
+
+def _labelled(_: float, version: Measured) -> Answer:
+    yield {**_by_prediction(version), "outcome": "correct"}, version.correct
+    yield {**_by_prediction(version), "outcome": "wrong"}, version.wrong
+
+
+def _events(_: float, version: Measured) -> Answer:
+    labels = {**_by_prediction(version), "indicator": "conversion"}
+    yield {**labels, "outcome": "good"}, version.good_events
+    yield {**labels, "outcome": "bad"}, version.bad_events
+
+
+def _counters(_: float, version: Measured) -> Answer:
+    for (name, lag), value in version.counters.items():
+        labels = {"sluicegate_counter": name, "sluicegate_lag": str(lag)}
+        yield {**_by_version(version), **labels}, value
+
+
+def _gauges(_: float, version: Measured) -> Answer:
+    labels = {**_by_version(version), "sluicegate_counter": "basket_value"}
+    yield {**labels, "sluicegate_fact": "mean"}, version.gauge
+    if version.gauge is not None:
+        yield {**labels, "sluicegate_fact": "age"}, version.gauge_age
+
+
+def _targets(scrapes: float, version: Measured) -> Answer:
+    if not version.targets:
+        return
+    tried = scrapes * version.attempted
+    facts = {
+        "up": version.targets * tried * version.coverage,
+        "scrapes": version.targets * tried,
+        "longest": tried,
+        "age": version.age,
+    }
+    if version.duplicates:
+        facts["duplicates"] = version.duplicates
+    for fact, value in facts.items():
+        yield {**_by_version(version), "sluicegate_fact": fact}, value
+
+
+def _throttled(_: float, version: Measured) -> Answer:
+    yield _by_version(version), version.throttled
+
+
+def _memory(_: float, version: Measured) -> Answer:
+    yield _by_version(version), version.memory
+
+
+_ROWS = {
+    "requests": _requests,
+    "requests_bad": _bad,
+    "latency": _latency,
+    "labelled": _labelled,
+    "events": _events,
+    "counters": _counters,
+    "gauges": _gauges,
+    "targets": _targets,
+    "cpu_throttled": _throttled,
+    "memory": _memory,
+}

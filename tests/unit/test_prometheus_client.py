@@ -1,0 +1,144 @@
+"""The client against a server that misbehaves in every way a real one does."""
+
+import asyncio
+from time import monotonic
+
+import pytest
+
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.errors import (
+    MalformedAnswer,
+    PartialAnswer,
+    PrometheusError,
+    PrometheusUnavailable,
+    QueryRejected,
+)
+from tests.support.prometheus_stand_in import Lie, PrometheusStandIn, row
+
+
+def two_blocks(kind: str, indexes: range, step: int):
+    return [row({index: index * 1.5 for index in indexes}, step, product="x")]
+
+
+def ask(prometheus: Prometheus, text: str = "up"):
+    return prometheus.query_range(text, start=300, end=600, step=300, parse=list)
+
+
+async def test_an_answer_comes_back_as_rows():
+    async with PrometheusStandIn(two_blocks) as server, Prometheus(Endpoint(url=server.url)) as p:
+        assert await ask(p) == [{"metric": {"product": "x"}, "values": [[300, "1.5"], [600, "3"]]}]
+
+
+async def test_a_long_query_travels_in_the_body():
+    text = "sum(" + "x" * 200_000 + ")"
+    async with PrometheusStandIn(two_blocks) as server, Prometheus(Endpoint(url=server.url)) as p:
+        await ask(p, text)
+    assert server.forms[0]["query"] == text
+    assert {"start": "300", "end": "600", "step": "300"}.items() <= server.forms[0].items()
+
+
+@pytest.mark.parametrize(
+    ("lie", "error", "says"),
+    [
+        (Lie.REFUSED, PrometheusUnavailable, "can't be asked"),
+        (Lie.ERROR_500, PrometheusUnavailable, "HTTP 500"),
+        (Lie.ERROR_503, PrometheusUnavailable, "HTTP 503"),
+        (Lie.BUSY_429, PrometheusUnavailable, "HTTP 429"),
+        (Lie.FORBIDDEN_403, QueryRejected, "HTTP 403"),
+        (Lie.REDIRECT, QueryRejected, "HTTP 302"),
+        (Lie.HANGS, PrometheusUnavailable, "time"),
+        (Lie.TRICKLES, PrometheusUnavailable, "time-out"),
+        (Lie.CUT_OFF, PrometheusUnavailable, "can't be asked"),
+        (Lie.PARTIAL, PartialAnswer, "incomplete"),
+        (Lie.NOT_JSON, MalformedAnswer, "not JSON"),
+        (Lie.FAILURE_STATUS, PrometheusUnavailable, "no success"),
+        (Lie.VECTOR, MalformedAnswer, "vector"),
+        (Lie.MALFORMED_ROW, MalformedAnswer, "without metric and values"),
+        (Lie.ENDLESS, MalformedAnswer, "exceeds"),
+    ],
+)
+async def test_each_way_to_misbehave_is_an_error_of_ours_in_time(lie, error, says):
+    async with PrometheusStandIn(two_blocks, {"": lie}) as server:
+        endpoint = Endpoint(url=server.url, timeout_seconds=0.5, max_answer_bytes=2**22)
+        async with Prometheus(endpoint) as prometheus:
+            began = monotonic()
+            with pytest.raises(PrometheusError, match=says) as caught:
+                await ask(prometheus)
+            assert type(caught.value) is error
+            assert monotonic() - began < 3 * endpoint.timeout_seconds
+
+
+async def test_nobody_listening_is_unavailable():
+    async with PrometheusStandIn(two_blocks) as server:
+        url = server.url
+    async with Prometheus(Endpoint(url=url)) as prometheus:
+        with pytest.raises(PrometheusUnavailable):
+            await ask(prometheus)
+
+
+async def test_a_failed_connection_is_tried_once_more():
+    async with (
+        PrometheusStandIn(two_blocks, {"": Lie.REFUSED}) as server,
+        Prometheus(Endpoint(url=server.url)) as prometheus,
+    ):
+        with pytest.raises(PrometheusUnavailable):
+            await ask(prometheus)
+    assert server.asked.total() == 2
+
+
+async def test_a_query_that_is_refused_is_not_tried_again():
+    async with (
+        PrometheusStandIn(two_blocks, {"": Lie.FORBIDDEN_403}) as server,
+        Prometheus(Endpoint(url=server.url)) as prometheus,
+    ):
+        with pytest.raises(QueryRejected):
+            await ask(prometheus)
+    assert server.asked.total() == 1
+
+
+async def test_a_token_that_rotates_is_read_again(tmp_path):
+    token = tmp_path / "token"
+    async with (
+        PrometheusStandIn(two_blocks) as server,
+        Prometheus(Endpoint(url=server.url, token_file=token)) as prometheus,
+    ):
+        for text in ("first\n", "second\n"):
+            token.write_text(text, encoding="utf-8")
+            await ask(prometheus)
+    assert server.tokens == ["Bearer first", "Bearer second"]
+
+
+async def test_a_token_that_is_missing_is_unavailable_and_says_which(tmp_path):
+    endpoint = Endpoint(url="http://127.0.0.1:9", token_file=tmp_path / "gone")
+    async with Prometheus(endpoint) as prometheus:
+        with pytest.raises(PrometheusUnavailable, match="gone"):
+            await ask(prometheus)
+
+
+async def test_no_more_queries_are_under_way_than_allowed():
+    under_way, most = 0, 0
+
+    class Slow(PrometheusStandIn):
+        async def _answer(self, request):
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0.02)
+            under_way -= 1
+            return await super()._answer(request)
+
+    async with (
+        Slow(two_blocks) as server,
+        Prometheus(Endpoint(url=server.url, concurrency=3)) as prometheus,
+    ):
+        await asyncio.gather(*(ask(prometheus) for _ in range(12)))
+    assert most == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"url": "prometheus:9090"}, {"url": "http://x", "timeout_seconds": 0}]
+)
+def test_an_endpoint_that_can_never_answer_is_refused_at_once(wrong):
+    with pytest.raises(ValueError, match="must"):
+        Endpoint(**wrong)

@@ -1,0 +1,412 @@
+"""One fetch for all products: what is read, when, and what becomes of answers that lie."""
+
+from math import inf, nan
+
+import pytest
+
+from sluicegate.api.slos import Indicator
+from sluicegate.prometheus.cache import BlockCache
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
+from sluicegate.prometheus.readings import REQUESTS, ProductKey, SeriesKey, Target, VersionKey
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.slo.blocks import Block, Count, Quality
+from tests.support.measured_world import Measured, World
+from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
+
+SLOS = {
+    "availability": Indicator(availability={}),
+    "latency": Indicator(latency={"thresholdMilliseconds": 250}),
+    "accuracy": Indicator(outcomes={}),
+    "conversion": Indicator(events={}),
+    "clicks": Indicator(counters={"good": "clicked_total", "total": "served_total"}),
+    "basket": Indicator(gauge={"metric": "basket_value"}),
+}
+NOW = 300 * 1_000 + 60.0
+"""Block 1000 ended a scrape interval and a delay ago."""
+VERSION = VersionKey("catalog", "search-ranking", "v1")
+FULL = Measured(
+    good_events=3,
+    bad_events=97,
+    gauge=41.5,
+    counters={("clicked_total", 0): 4, ("served_total", 0): 100},
+)
+
+
+def target(number: int = 0, **changes) -> Target:
+    name = f"product-{number}" if number else "search-ranking"
+    settings = {"key": ProductKey("catalog", name), "versions": ("v1",), "slos": SLOS}
+    return Target(**settings | changes)
+
+
+async def fetch(world: World, *targets: Target, lies=None, settings=None, now: float = NOW):
+    """One fetch of everything, by a fresh evaluation."""
+    settings = settings or EvaluationSettings(jitter_seconds=0)
+    async with PrometheusStandIn(world, lies or {}) as server:
+        endpoint = Endpoint(url=server.url, timeout_seconds=0.5)
+        async with Prometheus(endpoint) as prometheus:
+            evaluation = Evaluation(prometheus, settings)
+            return await evaluation.fetch_blocks(targets or (target(),), now), server
+
+
+async def newest(measured: Measured, lies=None) -> dict[str, Block]:
+    """The newest block of every counted SLO of one version."""
+    (readings,), _ = await fetch(World([measured]), lies=lies)
+    return {key.slo: blocks[-1] for key, blocks in readings.blocks.items()}
+
+
+async def test_every_kind_of_indicator_is_counted_from_one_fetch():
+    blocks = await newest(FULL)
+    assert blocks == {
+        "availability": Block(1000, Quality.COUNTED, Count(0, 100)),
+        "latency": Block(1000, Quality.COUNTED, Count(2, 100)),
+        "accuracy": Block(1000, Quality.COUNTED, Count(5, 50)),
+        "conversion": Block(1000, Quality.COUNTED, Count(97, 100)),
+        "clicks": Block(1000, Quality.COUNTED, Count(96, 100)),
+    }
+
+
+async def test_gauges_and_facts_come_with_the_blocks():
+    (readings,), _ = await fetch(World([FULL]))
+    mean = readings.means[SeriesKey(*VERSION, "basket")][-1]
+    assert (mean.index, mean.quality, mean.value) == (1000, Quality.COUNTED, 41.5)
+    facts = readings.facts[VERSION]
+    assert (facts.coverage, facts.scraped, facts.stale) == (1.0, True, False)
+    assert (facts.cpu_throttled, facts.memory_used) == (0.01, 0.4)
+
+
+# ---- bad or absent data, row by row ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lie", [Lie.REFUSED, Lie.ERROR_503, Lie.HANGS, Lie.PARTIAL, Lie.NOT_JSON, Lie.VECTOR]
+)
+async def test_a_prometheus_that_cannot_answer_makes_blocks_unavailable_and_never_zero(lie):
+    (readings,), server = await fetch(World([FULL]), lies={"": lie})
+    assert readings.problem
+    assert not readings.complete
+    for blocks in readings.blocks.values():
+        assert {block.quality for block in blocks} == {Quality.UNAVAILABLE}
+    assert set(server.asked) == {"targets"}
+
+
+async def test_one_query_that_fails_makes_only_its_own_slos_unavailable():
+    blocks = await newest(FULL, lies={"labelled": Lie.ERROR_500})
+    assert blocks["accuracy"].quality is Quality.UNAVAILABLE
+    assert {blocks[slo].quality for slo in ("availability", "latency")} == {Quality.COUNTED}
+
+
+async def test_an_unreadable_value_makes_a_block_unavailable():
+    blocks = await newest(FULL, lies={"requests": Lie.MALFORMED_VALUE})
+    assert blocks["availability"].quality is Quality.UNAVAILABLE
+
+
+async def test_without_the_kubelets_series_counts_hold_and_the_facts_are_unknown():
+    lies = {"cpu_throttled": Lie.ERROR_500, "memory": Lie.ERROR_500}
+    (readings,), _ = await fetch(World([FULL]), lies=lies)
+    assert readings.complete
+    assert "cpu_throttled" in readings.problem
+    assert readings.facts[VERSION].cpu_throttled is None
+
+
+async def test_a_product_without_series_has_none():
+    (readings,), _ = await fetch(World([]))
+    assert {b.quality for blocks in readings.blocks.values() for b in blocks} == {Quality.NO_SERIES}
+    assert not readings.facts[VERSION].scraped
+
+
+async def test_pods_that_are_scraped_and_count_nothing_tell_a_silent_canary():
+    silent = Measured(requests=None, fast=None, correct=None, wrong=None)
+    (readings,), _ = await fetch(World([silent]))
+    assert readings.facts[VERSION].scraped
+    assert readings.blocks[SeriesKey(*VERSION, "availability")][-1].quality is Quality.NO_SERIES
+
+
+async def test_a_night_without_requests_is_a_count_of_zero():
+    blocks = await newest(Measured(requests=0, fast=0, correct=0, wrong=0))
+    for slo in ("availability", "latency", "accuracy"):
+        assert blocks[slo] == Block(1000, Quality.COUNTED, Count(0, 0))
+
+
+async def test_no_error_series_beside_requests_is_no_error():
+    blocks = await newest(Measured(bad=None))
+    assert blocks["availability"].count == Count(0, 100)
+
+
+async def test_a_histogram_that_has_not_begun_is_no_success_and_not_unknown():
+    blocks = await newest(Measured(requests=10, bad=10, fast=None))
+    assert blocks["availability"].count == Count(10, 10)
+    assert blocks["latency"] == Block(1000, Quality.COUNTED, Count(0, 0))
+
+
+async def test_label_counters_that_are_absent_leave_only_their_slo_unknown():
+    blocks = await newest(Measured(correct=None, wrong=None))
+    assert blocks["accuracy"].quality is Quality.NO_SERIES
+    assert blocks["availability"].quality is Quality.COUNTED
+
+
+async def test_a_raw_counter_that_is_not_exported_is_not_zero():
+    blocks = await newest(Measured(counters={("served_total", 0): 100}))
+    assert blocks["clicks"].quality is Quality.NO_SERIES
+
+
+@pytest.mark.parametrize("wrong", [nan, inf, -3.0])
+async def test_a_number_that_cannot_be_a_count_is_invalid(wrong):
+    assert (await newest(Measured(requests=wrong)))["availability"].quality is Quality.INVALID
+    assert (await newest(Measured(bad=wrong)))["availability"].quality is Quality.INVALID
+
+
+@pytest.mark.parametrize(("bad", "quality"), [(102, Quality.COUNTED), (103, Quality.INVALID)])
+async def test_more_bad_than_all_is_invalid_beyond_the_slack_of_two_scrapes(bad, quality):
+    assert (await newest(Measured(bad=bad)))["availability"].quality is quality
+
+
+async def test_more_good_than_all_is_invalid_unless_good_events_lag():
+    counters = {("clicked_total", 0): 110, ("served_total", 0): 100}
+    assert (await newest(Measured(counters=counters)))["clicks"].quality is Quality.INVALID
+    late = Indicator(counters={"good": "clicked_total", "total": "served_total", "lagSeconds": 60})
+    counters = {("clicked_total", 0): 110, ("served_total", 60): 100}
+    (readings,), _ = await fetch(
+        World([Measured(counters=counters)]), target(slos={"clicks": late})
+    )
+    assert readings.blocks[SeriesKey(*VERSION, "clicks")][-1].count == Count(0, 100)
+
+
+@pytest.mark.parametrize(
+    ("gap", "quality"),
+    [
+        ({"coverage": 0.8}, Quality.COUNTED),
+        ({"coverage": 0.7}, Quality.LOW_COVERAGE),
+        ({"attempted": 0.8}, Quality.COUNTED),
+        ({"attempted": 0.5}, Quality.LOW_COVERAGE),
+    ],
+)
+async def test_a_block_with_scrapes_that_failed_or_were_never_tried_is_dropped(gap, quality):
+    assert (await newest(Measured(**gap)))["availability"].quality is quality
+
+
+async def test_a_pod_that_lived_for_half_a_block_is_no_gap():
+    replaced = Measured(attempted=0.5)
+    other = Measured(product="pricing")
+    (readings,), _ = await fetch(World([replaced, other]))
+    block = readings.blocks[SeriesKey(*VERSION, "availability")][-1]
+    assert block.quality is Quality.COUNTED
+
+
+async def test_pods_that_are_scraped_twice_are_invalid():
+    (readings,), _ = await fetch(World([Measured(duplicates=1)]))
+    assert readings.facts[VERSION].duplicated == 1
+    block = readings.blocks[SeriesKey(*VERSION, "availability")][-1]
+    assert block.quality is Quality.INVALID
+
+
+async def test_targets_whose_newest_scrape_is_old_are_stale():
+    (readings,), _ = await fetch(World([Measured(age=61)]))
+    assert readings.facts[VERSION].stale
+    block = readings.blocks[SeriesKey(*VERSION, "availability")][-1]
+    assert block.quality is Quality.UNAVAILABLE
+
+
+async def test_a_gauge_older_than_it_may_be_is_missing():
+    (readings,), _ = await fetch(World([Measured(gauge=1.0, gauge_age=901)]))
+    mean = readings.means[SeriesKey(*VERSION, "basket")][-1]
+    assert mean.quality is Quality.NO_SERIES
+
+
+async def test_a_histogram_without_the_thresholds_bound_is_invalid():
+    slos = {"latency": Indicator(latency={"thresholdMilliseconds": 100})}
+    (readings,), _ = await fetch(World([FULL]), target(slos=slos))
+    assert readings.blocks[SeriesKey(*VERSION, "latency")][-1].quality is Quality.INVALID
+
+
+async def test_outcomes_scored_by_another_versions_pods_count_for_the_version_that_predicted():
+    gone = Measured(version="v1", requests=None, fast=None, targets=0)
+    serving = Measured(version="v2")
+    (readings,), _ = await fetch(World([gone, serving]), target(versions=("v1", "v2")))
+    assert readings.blocks[SeriesKey(*VERSION, "accuracy")][-1].count == Count(5, 50)
+    assert readings.blocks[SeriesKey(*VERSION, "availability")][-1].quality is Quality.NO_SERIES
+
+
+async def test_calls_between_the_services_of_a_bento_count_once():
+    world = World([Measured(service="Entry"), Measured(service="Inner", targets=0)])
+    (readings,), _ = await fetch(world, target(service="Entry"))
+    assert readings.blocks[SeriesKey(*VERSION, "availability")][-1].count.total == 100
+
+
+# ---- which blocks are read, and by how many queries --------------------------------------
+
+
+async def test_a_block_is_read_only_once_it_has_settled():
+    world = World([FULL])
+    (readings,), _ = await fetch(world, now=300 * 1_000 + 59.9)
+    assert readings.last == 999
+    (readings,), _ = await fetch(world, now=300 * 1_000 + 60)
+    assert readings.last == 1000
+
+
+async def test_the_queries_of_a_block_do_not_depend_on_how_many_products_there_are():
+    asked = []
+    for count in (1, 50, 500):
+        targets = [target(number) for number in range(1, count + 1)]
+        world = World([Measured(product=each.key.product) for each in targets])
+        _, server = await fetch(world, *targets)
+        asked.append(server.asked)
+    assert asked[0] == asked[1] == asked[2]
+    # One kind each, two of the infrastructure among them, and one for the raw counters.
+    assert asked[0].total() <= 8 + 2 + 1
+
+
+async def test_products_of_two_block_lengths_are_two_sets_of_queries():
+    targets = (target(1), target(2, block_seconds=60))
+    readings, server = await fetch(World([FULL]), *targets)
+    assert sorted(each.block_seconds for each in readings) == [60, 300]
+    assert server.asked["requests"] == 2
+
+
+async def test_only_products_in_a_canary_are_read_a_second_time_and_by_name():
+    timing = Timing(scrape_seconds=5, settle_seconds=5)
+    settings = EvaluationSettings(timing=timing, jitter_seconds=0)
+    targets = (target(1), target(2, in_canary=True))
+    readings, server = await fetch(World([FULL]), *targets, settings=settings)
+    canary = next(each for each in readings if each.canary)
+    assert canary.block_seconds == 60
+    assert canary.last - canary.first == 71
+    assert {key.product for key in canary.blocks} == {"product-2"}
+    named = [form["query"] for form in server.forms if 'product="product-2"' in form["query"]]
+    assert len(named) == 8
+    assert server.asked["cpu_throttled"] == 1
+
+
+@pytest.mark.parametrize(
+    ("block", "scrape", "canary"), [(300, 5, 60), (300, 30, 120), (5, 1, 5), (20, 5, 20)]
+)
+def test_a_canary_block_is_a_minute_at_most_but_four_scrapes_at_least(block, scrape, canary):
+    assert Timing(scrape_seconds=scrape).canary_block(block) == canary
+
+
+async def test_above_the_limit_the_queries_are_split_and_nothing_is_lost():
+    targets = [
+        target(number, key=ProductKey(f"ns-{number % 3}", f"product-{number}"))
+        for number in range(1, 31)
+    ]
+    world = World([Measured(namespace=t.key.namespace, product=t.key.product) for t in targets])
+    settings = EvaluationSettings(products_per_query=12, jitter_seconds=0)
+    (readings,), server = await fetch(world, *targets, settings=settings)
+    assert server.asked["requests"] == 3
+    keys = {key for key in readings.blocks if key.slo == "availability"}
+    assert len(keys) == 30
+    # The stand-in doesn't select by namespace, so each shard answers all; nothing counts twice.
+    assert all(readings.blocks[key][-1].count.total == 100 for key in keys)
+
+
+# ---- over time ----------------------------------------------------------------------------
+
+
+class Session:
+    """Fetches over time against one stand-in, into a cache."""
+
+    def __init__(self, server: PrometheusStandIn, prometheus: Prometheus):
+        self.server = server
+        self.evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+        self.cache = BlockCache()
+
+    async def fetch(self, now: float, *targets: Target):
+        readings = await self.evaluation.fetch_blocks(targets or (target(),), now)
+        for each in readings:
+            await self.cache.record(each)
+        return readings
+
+    async def backfill(self, now: float, *targets: Target):
+        async for past in self.evaluation.backfill(targets, now):
+            await self.cache.record_past(past)
+
+
+@pytest.fixture
+async def session(request):
+    world = World([Measured()])
+    async with (
+        PrometheusStandIn(world) as server,
+        Prometheus(Endpoint(url=server.url, timeout_seconds=0.5)) as prometheus,
+    ):
+        yield Session(server, prometheus)
+
+
+AVAILABILITY = SeriesKey(*VERSION, "availability")
+
+
+async def test_a_block_that_was_read_is_not_asked_for_until_the_next_has_settled(session):
+    await session.fetch(NOW)
+    asked = session.server.asked.total()
+    assert await session.fetch(NOW + 299) == ()
+    assert session.server.asked.total() == asked
+    (readings,) = await session.fetch(NOW + 300)
+    assert (readings.first, readings.last) == (1000, 1001)
+
+
+async def test_a_sample_that_arrives_late_is_counted_when_the_next_block_is_read(session):
+    await session.fetch(NOW)
+    session.server.rows.versions[0].requests = 120
+    await session.fetch(NOW + 300)
+    assert session.cache.series(AVAILABILITY, 300).block(1000).count.total == 120
+
+
+async def test_after_an_outage_the_missed_blocks_are_read_and_replace_what_was_unavailable(session):
+    await session.fetch(NOW)
+    session.server.lies[""] = Lie.ERROR_503
+    await session.fetch(NOW + 300)
+    await session.fetch(NOW + 600)
+    series = session.cache.series(AVAILABILITY, 300)
+    assert series.block(1002).quality is Quality.UNAVAILABLE
+    session.server.lies.clear()
+    (readings,) = await session.fetch(NOW + 900)
+    assert (readings.first, readings.last) == (1000, 1003)
+    assert {series.block(i).quality for i in range(1000, 1004)} == {Quality.COUNTED}
+    assert series.window(1003, 3) == Count(0, 300)
+
+
+async def test_a_product_is_pending_until_its_past_is_read_and_then_has_fourteen_days(session):
+    now = 300 * 12 * 400 + 60.0
+    assert session.cache.pending([target()]) == (target(),)
+    session.server.rows.versions[0].requests = 100
+    await session.backfill(now, target())
+    assert session.cache.pending([target()]) == ()
+    series = session.cache.series(AVAILABILITY, 300)
+    # The stand-in answers 100 to both, a block and twelve: so hours are told from singles.
+    assert series.window(4800, 72) == Count(0, 7_200)
+    bad, total = series.hours(64, 399)
+    assert len(bad) == 336
+    assert set(total) == {100}
+
+
+async def test_a_backfill_that_fails_leaves_the_product_pending(session):
+    session.server.lies["requests"] = Lie.ERROR_500
+    await session.backfill(300 * 12 * 400 + 60.0, target())
+    assert session.cache.pending([target()]) == (target(),)
+
+
+async def test_a_backfill_asks_for_each_tier_at_its_own_step(session):
+    await session.backfill(300 * 12 * 400 + 60.0, target())
+    steps = {
+        (form["step"], (int(form["end"]) - int(form["start"])) // int(form["step"]) + 1)
+        for form in session.server.forms
+    }
+    assert steps == {("300", 72), ("3600", 336)}
+
+
+async def test_what_nobody_asks_for_any_more_is_forgotten(session):
+    now = 300 * 12 * 400 + 60.0
+    other = target(2, slos={"latency": SLOS["latency"]})
+    await session.backfill(now, target(), other)
+    session.cache.prune([target(slos={"latency": SLOS["latency"]})])
+    assert session.cache.series(AVAILABILITY, 300).newest == -1
+    assert session.cache.series(SeriesKey(*VERSION, "latency"), 300).newest == 4800
+    assert session.cache.pending([target(), other]) == (other,)
+
+
+async def test_requests_are_counted_also_where_no_slo_is_about_them():
+    slos = {"accuracy": SLOS["accuracy"]}
+    (readings,), _ = await fetch(World([FULL]), target(slos=slos))
+    assert target(slos=slos).requests is REQUESTS
+    assert readings.blocks[SeriesKey(*VERSION, REQUESTS)][-1].count == Count(0, 100)
+    assert target().requests == "availability"
