@@ -7,16 +7,17 @@ to different clusters.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from sluicegate.kube.errors import Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ssl import SSLContext
 
 # More than workers + events + lease + resync ever have in flight.
 CONNECTIONS = 64
@@ -56,9 +57,6 @@ async def bearer_of(configuration: Configuration) -> str | None:
     return str(bearer["value"]) if bearer else None
 
 
-def own_namespace(environment: Mapping[str, str]) -> str:
-    """Return the namespace this process runs in, `default` outside of a cluster."""
-    if named := environment.get("POD_NAMESPACE"):
-        return named
-    mounted = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-    return mounted.read_text(encoding="utf-8").strip() if mounted.exists() else "default"
+def tls_of(configuration: Configuration) -> SSLContext:
+    """Return certificate authority and client certificate, as the client itself uses them."""
+    return RESTClientObject(configuration).ssl_context

@@ -68,6 +68,10 @@ class Transport:
                 raise
             return await self._attempt(request)
 
+    def silence(self) -> float:
+        """Return the seconds since the API server's last answer."""
+        return time.monotonic() - self.answered_at
+
     async def close(self) -> None:
         """Close the pool; the next request opens another."""
         client, self._client = self._client, None

@@ -53,9 +53,9 @@ class Cache:
         """Return the records that belong to a product."""
         return self._by_parent.get(parent, {}).values()
 
-    def keys(self) -> Collection[Key]:
-        """Return the names of all objects of the kind."""
-        return self._records.keys()
+    def __iter__(self) -> Iterator[Key]:
+        """Iterate over the names of all objects of the kind."""
+        return iter(tuple(self._records))
 
     def parents(self) -> Collection[Key]:
         """Return the products that have an object of this kind."""

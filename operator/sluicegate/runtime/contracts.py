@@ -14,7 +14,7 @@ from sluicegate.errors import SluicegateError
 from sluicegate.kube.resources import Key, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = [
     "Done",
@@ -28,6 +28,7 @@ __all__ = [
     "Resource",
     "Result",
     "Watched",
+    "Work",
 ]
 
 
@@ -98,6 +99,7 @@ class Record:
     urgent: object = None
 
 
+Work: TypeAlias = "Callable[[], Awaitable[None]]"
 Projector: TypeAlias = "Callable[[Mapping[str, Any]], Record | None]"
 
 

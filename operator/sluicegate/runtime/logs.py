@@ -65,10 +65,21 @@ def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[s
     return fields
 
 
-def configure_logging(level: str) -> None:
-    """Send all logs to standard error as JSON, from `level` on."""
+class TextFormatter(logging.Formatter):
+    """Lines for a person at a terminal."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """Return time, level, product and message."""
+        product = f" [{PRODUCT.get()}]" if PRODUCT.get() else ""
+        line = f"{self.formatTime(record)} {record.levelname}{product} {record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure_logging(level: str, formatter: logging.Formatter) -> None:
+    """Send all logs to standard error, from `level` on."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

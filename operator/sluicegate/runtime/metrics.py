@@ -7,6 +7,9 @@ No label ever names a product: their number is bounded by kinds and results.
 from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
+from typing_extensions import override
+
+from sluicegate.runtime.workqueue import QueueObserver
 
 NAME = "dataproduct"
 """The controller and the queue in labels: there is one of each."""
@@ -64,3 +67,24 @@ GHOSTS = Counter(
 )
 EVENTS_SENT = Counter("sluicegate_events_sent_total", "Events written.", ["result"])
 EVENTS_DROPPED = Counter("sluicegate_events_dropped_total", "Events given up.", ["cause"])
+
+
+class QueueMetrics(QueueObserver):
+    """Counts what the queue does."""
+
+    @override
+    def added(self, depth: int) -> None:
+        """Count a key that became ready."""
+        QUEUE_ADDS.labels(NAME).inc()
+        QUEUE_DEPTH.labels(NAME).set(depth)
+
+    @override
+    def taken(self, depth: int, waited: float) -> None:
+        """Observe how long a key waited."""
+        QUEUE_DEPTH.labels(NAME).set(depth)
+        QUEUE_WAIT.labels(NAME).observe(waited)
+
+    @override
+    def retried(self) -> None:
+        """Count a retry."""
+        QUEUE_RETRIES.labels(NAME).inc()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from sluicegate.kube.login import bearer_of
+from sluicegate.kube.login import bearer_of, tls_of
 from sluicegate.runtime.metrics import WATCH_AGE
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class Watches:
         self._listed.add(resource)
 
 
-def watching_session(
-    configuration: Configuration, context: object, watches: Watches
-) -> aiohttp.ClientSession:
+def watching_session(configuration: Configuration, watches: Watches) -> aiohttp.ClientSession:
     """Return a session for Kopf: our credentials on each request, each answer noticed."""
 
     async def authorize(
@@ -104,6 +102,6 @@ def watching_session(
     trace.on_request_start.append(authorize)
     trace.on_request_end.append(notice)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context),  # type: ignore[arg-type]
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls_of(configuration)),
         trace_configs=[trace],
     )

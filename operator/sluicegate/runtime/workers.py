@@ -30,13 +30,23 @@ class Workers:
         self._queue = queue
         self._reconciler = reconciler
         self._count = count
+        self._idle = asyncio.Event()
+        self._idle.set()
         metrics.MAX_WORKERS.labels(metrics.NAME).set(count)
 
     async def run(self) -> None:
         """Work until the queue is shut down and each worker has finished what it had."""
-        async with asyncio.TaskGroup() as group:
-            for number in range(self._count):
-                group.create_task(self._work(), name=f"worker {number}")
+        self._idle.clear()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(self._count):
+                    group.create_task(self._work(), name=f"worker {number}")
+        finally:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when no worker works."""
+        await self._idle.wait()
 
     async def _work(self) -> None:
         while True:

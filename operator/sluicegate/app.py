@@ -1,0 +1,264 @@
+"""The composition root: makes every long-lived part once, starts and stops them in order.
+
+Start: probes answer → caches are primed → watches and resync run → the lease is contended for →
+workers work. Stop: no new work → what is under way finishes → events are written → the lease is
+given back → connections close. An API server that is away only makes each step wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import signal
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sluicegate.api.names import FIELD_MANAGER
+from sluicegate.kube.leases import LeaseStore
+from sluicegate.kube.login import login
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.resources import Key
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.caches import Caches
+from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.gate import Gate
+from sluicegate.runtime.health import Health, Pulse
+from sluicegate.runtime.lease import Elector, LeaseTiming
+from sluicegate.runtime.limiter import TokenBucket
+from sluicegate.runtime.metrics import QueueMetrics
+from sluicegate.runtime.recorder import Recorder
+from sluicegate.runtime.resync import Resync
+from sluicegate.runtime.server import Server
+from sluicegate.runtime.supervision import Supervisor
+from sluicegate.runtime.tasks import end, persist
+from sluicegate.runtime.watches import Watches
+from sluicegate.runtime.workers import Workers
+from sluicegate.runtime.workqueue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from sluicegate.kube.resources import Resource
+    from sluicegate.runtime.caches import Change
+    from sluicegate.runtime.contracts import Reconciler, Watched, Work
+    from sluicegate.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 3.0
+FLUSH_SECONDS = 0.5
+EVENT_RATE = 10.0
+EVENT_BURST = 100
+
+
+def spread() -> float:
+    """Return a factor from (0.5, 1]: what happened together shall not be repeated together."""
+    return 1.0 - random.random() / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the runtime gives to the program that plugs into it."""
+
+    settings: Settings
+    api: KubeApi
+    caches: Caches
+    queue: WorkQueue
+    recorder: Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """What the program gives to the runtime.
+
+    `always` runs on every replica, e.g. to keep a standby's measurements warm; `leading` only
+    while this replica may write.
+    """
+
+    reconciler: Reconciler
+    always: Mapping[str, Work] = field(default_factory=dict)
+    leading: Mapping[str, Work] = field(default_factory=dict)
+    before_scrape: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A controller that isn't built yet: what it watches, the products first, and how to build."""
+
+    watched: Sequence[Watched]
+    build: Callable[[Tools], Controller]
+
+
+class Watch(Protocol):
+    """Watches the given kinds until something breaks or it is cancelled (see `handlers`)."""
+
+    async def __call__(self, operator: Operator, kinds: Collection[Resource]) -> None:
+        """Feed `operator.take_in` with the events of these kinds."""
+
+
+class Operator:
+    """One replica of the operator."""
+
+    def __init__(self, settings: Settings, program: Program, watch: Watch) -> None:
+        self.settings = settings
+        self.stop = asyncio.Event()
+        self._program = program
+        self._watch = watch
+        self._transport, self._lease_transport = Transport(login), Transport(login)
+        self._elector = self._build_elector()
+        self.api = self._build_api(settings.write_rate, settings.write_burst)
+        self.caches = Caches(program.watched)
+        self.queue = WorkQueue(boottime, spread, QueueMetrics())
+        self.recorder = Recorder(
+            self._build_api(EVENT_RATE, EVENT_BURST), boottime, instance=self._elector.identity
+        )
+        self.watches = Watches((one.resource for one in program.watched), boottime, self._on_gap)
+        self._resync = self._build_resync()
+        tools = Tools(settings, self.api, self.caches, self.queue, self.recorder)
+        self._controller = program.build(tools)
+        self._workers = Workers(self.queue, self._controller.reconciler, count=settings.workers)
+        self._pulse = Pulse()
+        self._health = self._build_health()
+        self._server = Server(
+            self._health, self._before_scrape, host="", port=settings.metrics_port
+        )
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT, or until `stop` is set."""
+        self.install_signal_handlers()
+        port = await self._server.start()
+        logger.info("started", extra={"identity": self._elector.identity, "port": port})
+        tasks = [self._start("pulse", self._pulse.run)]
+        try:
+            if await self._primed():
+                tasks += self._start_all()
+                await self.stop.wait()
+                await self._wind_down()
+        finally:
+            await end(tasks)
+            await self._elector.release()
+            await self._server.stop()
+            await self._transport.close()
+            await self._lease_transport.close()
+            logger.info("stopped")
+
+    def install_signal_handlers(self) -> None:
+        """Let SIGTERM and SIGINT stop the operator; Kopf sets handlers of its own each time."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
+                loop.add_signal_handler(number, self.stop.set)
+
+    def take_in(self, resource: Resource, event: Mapping[str, Any]) -> None:
+        """Take in an event of a watch: `type` and `object`, as the API server sends it."""
+        self.watches.alive(resource)
+        cache, body = self.caches[resource], event["object"]
+        change = cache.forget(body) if event["type"] == "DELETED" else cache.observe(body)
+        if change is not None:
+            self._on_change(change)
+
+    def _start_all(self) -> list[asyncio.Task[None]]:
+        supervisor = Supervisor(
+            self.api,
+            [one.resource for one in self._program.watched],
+            lambda kinds: self._watch(self, kinds),
+            on_missing=self._on_gap,
+            jitter=spread,
+        )
+        loops = {
+            "watches": supervisor.run,
+            "resync": self._resync.run,
+            "events": self.recorder.run,
+            "election": lambda: self._elector.run(self._lead),
+            **self._controller.always,
+        }
+        return [self._start(name, work) for name, work in loops.items()]
+
+    def _start(self, name: str, work: Work) -> asyncio.Task[None]:
+        return asyncio.create_task(persist(name, work), name=name)
+
+    async def _lead(self) -> None:
+        """Do what only the leader does, until it is cancelled."""
+        for key in self.caches.products:
+            self.queue.add(key, Priority.BACKGROUND)
+        loops = [self._start(name, work) for name, work in self._controller.leading.items()]
+        try:
+            await self._workers.run()
+            await asyncio.Event().wait()
+        finally:
+            await end(loops)
+
+    async def _wind_down(self) -> None:
+        """Let the workers finish what they have, then write what is to be told of it."""
+        logger.info("stopping", extra={"under_way": len(self.queue.working)})
+        self._health.stopping = True
+        self.queue.shut_down()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._workers.idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self.recorder.flush()
+
+    async def _primed(self) -> bool:
+        """Fill the caches, however long it takes; say whether that came before the stop."""
+        priming = self._start("priming", self._resync.prime)
+        stopping = asyncio.create_task(self.stop.wait())
+        await asyncio.wait({priming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        await end([priming])
+        return not self.stop.is_set()
+
+    def _on_change(self, change: Change) -> None:
+        self.queue.add(change.product, change.priority)
+
+    def _on_gap(self, resource: Resource) -> None:
+        self._resync.request(resource)
+
+    def _before_scrape(self) -> None:
+        self.watches.export()
+        self._controller.before_scrape()
+
+    def _build_elector(self) -> Elector:
+        settings = self.settings
+        host = settings.pod_name or socket.gethostname()
+        return Elector(
+            LeaseStore(self._lease_transport, Key(settings.namespace, settings.lease_name)),
+            boottime,
+            # A restarted container must not take its predecessor's lease for its own.
+            identity=f"{host}_{secrets.token_hex(4)}",
+            timing=LeaseTiming(
+                duration=settings.lease_duration_seconds,
+                renew_deadline=settings.lease_renew_seconds,
+                retry=settings.lease_retry_seconds,
+            ),
+            jitter=spread,
+        )
+
+    def _build_api(self, rate: float, burst: float) -> KubeApi:
+        limiter = TokenBucket(boottime, rate=rate, burst=burst)
+        gate = Gate(limiter, self._elector, boottime)
+        return KubeApi(self._transport, gate, field_manager=FIELD_MANAGER)
+
+    def _build_resync(self) -> Resync:
+        return Resync(
+            self.api,
+            self.caches,
+            self._on_change,
+            namespaces=self.settings.watch_namespaces,
+            interval=self.settings.resync_seconds,
+            jitter=random.random,
+        )
+
+    def _build_health(self) -> Health:
+        return Health(
+            self._pulse,
+            self.watches,
+            api_silence=self._transport.silence,
+            primed=self._resync.primed,
+        )

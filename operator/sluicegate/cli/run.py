@@ -1,0 +1,28 @@
+"""`sluicegate run`: the operator itself, configured by the environment."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sluicegate import handlers
+from sluicegate.reconcile import PROGRAM  # type: ignore[attr-defined]
+from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
+from sluicegate.settings import LogFormat, parse_settings
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare no arguments: a Deployment configures by environment variables."""
+    parser.epilog = "Configured by SLUICEGATE_* environment variables, see docs/settings.md."
+
+
+def run(_: argparse.Namespace) -> int:
+    """Run until SIGTERM."""
+    settings = parse_settings(os.environ)
+    as_json = settings.log_format is LogFormat.JSON
+    configure_logging(settings.log_level, JsonFormatter() if as_json else TextFormatter())
+    handlers.run(settings, PROGRAM)
+    return 0

@@ -1,0 +1,151 @@
+"""Kopf delivers events; nothing is decided here.
+
+Only `on.event` handlers: they write nothing to the objects (no finalizer, no annotation, no
+progress), so a second replica can watch too, and products can be deleted without the operator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from typing import TYPE_CHECKING, Any
+
+import kopf
+from typing_extensions import override
+
+from sluicegate.app import Operator
+from sluicegate.kube.login import login
+from sluicegate.runtime.loops import fastest_loop
+from sluicegate.runtime.watches import RENEWAL_SECONDS, watching_session
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from sluicegate.app import Program
+    from sluicegate.kube.resources import Resource
+    from sluicegate.runtime.contracts import Watched
+    from sluicegate.settings import Settings
+
+LONGEST_BACKOFF = 20.0
+
+
+class EndlessBackoff:
+    """Seconds between retries, for ever: by default Kopf gives up after a minute, and exits."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Grow to the longest pause, with jitter, so that replicas don't come back together."""
+        for attempt in itertools.count():
+            yield min(LONGEST_BACKOFF, 2.0 ** min(attempt, 8)) * (0.5 + random.random() / 2)
+
+
+class NothingStored(kopf.DiffBaseStorage):
+    """Remembers nothing on objects and compares nothing, which spares a deep copy per event."""
+
+    @override
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        """Return an empty essence."""
+        return kopf.BodyEssence()
+
+    @override
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Return nothing."""
+        return None
+
+    @override
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Store nothing."""
+
+
+class EveryTask(frozenset[Any]):
+    """All tasks there are or will be.
+
+    When it ends, Kopf cancels the tasks that were made meanwhile, unless told that they aren't
+    its own; its own have ended by then.
+    """
+
+    @override
+    def __contains__(self, _: object) -> bool:
+        """Say yes."""
+        return True
+
+
+def run(settings: Settings, program: Program) -> None:
+    """Run one replica until SIGTERM."""
+
+    async def serve() -> None:
+        await Operator(settings, program, watch).run()
+
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        runner.run(serve())
+
+
+async def watch(operator: Operator, kinds: Collection[Resource]) -> None:
+    """Watch these kinds with Kopf until it fails for good or this is cancelled."""
+    watched = [cache.watched for cache in operator.caches if cache.watched.resource in kinds]
+    namespaces = operator.settings.watch_namespaces
+    stop_flag = asyncio.Event()
+    tasks = await kopf.spawn_tasks(
+        registry=build_registry(operator, watched),
+        settings=build_settings(watched),
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        stop_flag=stop_flag,
+    )
+    operator.install_signal_handlers()
+    try:
+        await kopf.run_tasks(tasks, ignored=EveryTask())
+    finally:
+        operator.watches.stopped()
+
+
+def build_registry(operator: Operator, watched: Iterable[Watched]) -> kopf.OperatorRegistry:
+    """Return the handlers: one that takes events in, for each kind, and the login."""
+    registry = kopf.OperatorRegistry()
+
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        configuration = await login()
+        session = watching_session(configuration, operator.watches)
+        return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session)
+
+    kopf.on.login(registry=registry, id="log-in")(log_in)
+    for one in watched:
+        register(registry, operator, one.resource)
+    return registry
+
+
+def register(registry: kopf.OperatorRegistry, operator: Operator, resource: Resource) -> None:
+    """Let the events of one kind be taken in."""
+
+    async def take_in(event: Mapping[str, Any], **_: Any) -> None:
+        operator.take_in(resource, event)
+
+    kopf.on.event(
+        resource.group, resource.version, resource.plural, registry=registry, id="take-in"
+    )(take_in)
+
+
+def build_settings(watched: Iterable[Watched]) -> kopf.OperatorSettings:
+    """Return Kopf's settings; reasons stand beside those that aren't plain limits."""
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True  # the Lease elects, not Kopf
+    settings.scanning.disabled = True  # the supervisor notices kinds that come and go
+    settings.posting.enabled = False  # events are the recorder's
+    settings.process.ultimate_exiting_timeout = None  # it would kill us after each restart of Kopf
+    settings.persistence.diffbase_storage = NothingStored()
+    settings.watching.chunk_size = 500
+    settings.watching.inactivity_timeout = 70
+    settings.watching.server_timeout = RENEWAL_SECONDS  # so that a renewal proves it alive
+    settings.watching.connect_timeout = 10
+    settings.watching.reconnect_backoff = 1.0
+    settings.queueing.idle_timeout = 0.5  # a task per object lives so long after its last event
+    settings.queueing.exit_timeout = 0.5
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.networking.error_backoffs = EndlessBackoff()
+    settings.networking.enforce_retry_after = True
+    for one in watched:
+        if one.labels:
+            kind = f"{one.resource.api_version}/{one.resource.plural}"
+            settings.watching.label_selectors[kind] = one.labels
+    return settings

@@ -1,0 +1,35 @@
+"""Work that goes on for ever, whatever happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sluicegate.runtime.contracts import Work
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 5.0
+
+
+async def persist(name: str, work: Work) -> None:
+    """Run `work` again each time it fails: a bug in one loop must not end the others."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            logger.exception("a bug, please report it; %s goes on in %.0f s", name, PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def end(tasks: Iterable[asyncio.Future[None]]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    pending = list(tasks)
+    for task in pending:
+        task.cancel()
+    if pending:
+        await asyncio.wait(pending)
