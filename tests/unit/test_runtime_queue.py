@@ -1,0 +1,236 @@
+"""The work queue: nothing lost, nobody twice, the urgent first."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from sluicegate.runtime.contracts import Key, Priority
+from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown, WorkQueue
+
+A, B, C = (Key("shop", name) for name in "abc")
+
+
+class Time:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def queue(clock: Time) -> WorkQueue:
+    return WorkQueue(clock, jitter=lambda: 1.0)
+
+
+def drain(queue: WorkQueue) -> list[Key]:
+    taken = []
+    while (key := queue.poll()) is not None:
+        taken.append(key)
+    return taken
+
+
+def test_a_key_that_is_added_twice_is_taken_once(queue):
+    queue.add(A)
+    queue.add(A)
+    assert drain(queue) == [A]
+
+
+def test_a_key_that_is_added_while_it_is_worked_on_is_taken_again_afterwards(queue):
+    queue.add(A)
+    assert queue.poll() == A
+    queue.add(A)
+    assert queue.poll() is None
+    queue.done(A)
+    assert queue.poll() == A
+
+
+def test_a_key_that_is_done_without_having_been_added_again_is_not_taken_again(queue):
+    queue.add(A)
+    queue.poll()
+    queue.done(A)
+    assert queue.poll() is None
+
+
+def test_changes_of_specs_overtake_background_work_and_keep_their_own_order(queue):
+    queue.add(A, Priority.BACKGROUND)
+    queue.add(B, Priority.URGENT)
+    queue.add(C, Priority.URGENT)
+    assert drain(queue) == [B, C, A]
+
+
+def test_a_waiting_key_is_raised_by_a_more_urgent_add_and_never_lowered(queue):
+    queue.add(A, Priority.BACKGROUND)
+    queue.add(B, Priority.NORMAL)
+    queue.add(A, Priority.URGENT)
+    queue.add(A, Priority.BACKGROUND)
+    assert drain(queue) == [A, B]
+
+
+def test_a_delayed_key_is_taken_when_it_is_due_and_not_before(queue, clock):
+    queue.add_after(A, 10)
+    clock.now += 9.9
+    assert queue.poll() is None
+    clock.now += 0.1
+    assert queue.poll() == A
+
+
+def test_of_two_delays_of_a_key_the_earlier_counts(queue, clock):
+    queue.add_after(A, 10)
+    queue.add_after(A, 5)
+    queue.add_after(A, 20)
+    clock.now += 5
+    assert drain(queue) == [A]
+    queue.done(A)
+    clock.now += 100
+    assert queue.poll() is None
+
+
+def test_a_run_covers_the_delay_that_was_asked_for_before_it(queue, clock):
+    queue.add_after(A, 10)
+    queue.add(A)
+    assert queue.poll() == A
+    queue.done(A)
+    clock.now += 100
+    assert queue.poll() is None
+
+
+def test_failures_in_a_row_wait_longer_up_to_five_minutes(queue, clock):
+    delays = []
+    for _ in range(12):
+        delays.append(queue.retry(A))
+        clock.now += delays[-1]
+        assert queue.poll() == A
+        queue.done(A)
+    assert delays[:4] == [1, 2, 4, 8]
+    assert delays[-1] == LAST_RETRY
+
+
+def test_a_retry_waits_at_least_as_long_as_the_server_asked(queue):
+    assert queue.retry(A, at_least=7) == 7
+    assert queue.retry(B, at_least=0.1) == 1
+
+
+def test_success_forgets_the_failures_before(queue):
+    queue.retry(A)
+    queue.retry(A)
+    queue.forget(A)
+    assert queue.retry(A) == 1
+
+
+async def test_a_waiting_worker_gets_a_key_as_soon_as_there_is_one(queue):
+    taking = asyncio.ensure_future(queue.take())
+    await asyncio.sleep(0)
+    queue.add(A)
+    assert await taking == A
+
+
+async def test_each_of_many_waiting_workers_gets_a_key_of_its_own(queue):
+    taking = [asyncio.ensure_future(queue.take()) for _ in range(3)]
+    await asyncio.sleep(0)
+    for key in (A, B, C):
+        queue.add(key)
+    assert sorted(await asyncio.gather(*taking)) == [A, B, C]
+
+
+async def test_after_shut_down_workers_are_told_so(queue):
+    taking = asyncio.ensure_future(queue.take())
+    await asyncio.sleep(0)
+    queue.shut_down()
+    with pytest.raises(ShutDown):
+        await taking
+
+
+KEYS = st.sampled_from([Key("ns", str(number)) for number in range(4)])
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Any order of calls: one worker a key, and each wish followed by a run that began later."""
+
+    taken = Bundle("taken")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Time()
+        self.queue = WorkQueue(self.clock, jitter=lambda: 1.0)
+        self.working: set[Key] = set()
+        self.wished: set[Key] = set()  # wishes that no run has begun after
+        self.delayed: dict[Key, float] = {}
+
+    @rule(key=KEYS, priority=st.sampled_from(Priority))
+    def add(self, key: Key, priority: Priority) -> None:
+        self.queue.add(key, priority)
+        self.wished.add(key)
+
+    @rule(key=KEYS, seconds=st.floats(0, 100))
+    def add_after(self, key: Key, seconds: float) -> None:
+        self.queue.add_after(key, seconds)
+        due = self.clock.now + seconds
+        self.delayed[key] = min(due, self.delayed.get(key, due))
+
+    @rule(key=KEYS)
+    def retry(self, key: Key) -> None:
+        due = self.clock.now + self.queue.retry(key)
+        self.delayed[key] = min(due, self.delayed.get(key, due))
+
+    @rule(seconds=st.floats(0, 200))
+    def let_time_pass(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule(target=taken)
+    def poll(self):
+        key = self.queue.poll()
+        self.move_due()
+        if key is None:
+            assert self.wished <= self.working, "a wish is lost"
+            return multiple()
+        assert key not in self.working, "two workers have one key"
+        assert key in self.wished, "nobody wished for this run"
+        self.working.add(key)
+        self.wished.discard(key)
+        self.delayed.pop(key, None)
+        return key
+
+    @rule(key=consumes(taken))
+    def done(self, key: Key) -> None:
+        self.queue.done(key)
+        self.working.discard(key)
+
+    @precondition(lambda self: self.delayed)
+    @rule()
+    def next_due_is_never_later_than_the_earliest_wish(self) -> None:
+        due = self.queue.next_due()
+        assert due is not None
+        assert due <= min(self.delayed.values())
+
+    @invariant()
+    def working_is_known(self) -> None:
+        assert self.queue.working == self.working
+
+    def move_due(self) -> None:
+        for key, due in list(self.delayed.items()):
+            if due <= self.clock.now:
+                self.wished.add(key)
+                del self.delayed[key]
+
+
+TestQueueMachine = QueueMachine.TestCase
