@@ -110,15 +110,6 @@ class Evidence(StatusModel):
     """End of the last block that was taken in."""
 
 
-class WeightChange(StatusModel):
-    """When the candidate was given which share."""
-
-    at: Time
-    """When."""
-    weight: Annotated[int, Field(ge=0, le=100)]
-    """Share of the traffic, in percent."""
-
-
 class Candidate(VersionBase):
     """A version that wants to become stable."""
 
@@ -134,8 +125,6 @@ class Candidate(VersionBase):
     """When it became a candidate."""
     traffic_since: Time | None = None
     """When it first took traffic."""
-    weights: Annotated[tuple[WeightChange, ...], Field(max_length=32)] = ()
-    """Each share that it was given, the oldest first."""
     step_since: Time | None = None
     """When the step's share was verified."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=16), Keyed("slo")] = ()

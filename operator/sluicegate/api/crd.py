@@ -76,10 +76,23 @@ def _root(schema: Schema) -> Schema:
         "kind": {"type": "string"},
         "metadata": {"type": "object"},
     }
+    status = _without_defaults(properties["status"]) | {"default": properties["status"]["default"]}
     return schema | {
-        "properties": own | {key: properties[key] for key in ("spec", "status")},
+        "properties": own | {"spec": properties["spec"], "status": status},
         "required": ["spec"],
     }
+
+
+def _without_defaults(schema: Schema) -> Schema:
+    """What the operator leaves out of status stays out."""
+    result = {key: value for key, value in schema.items() if key != "default"}
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            result[key] = _without_defaults(schema[key])
+    if "properties" in schema:
+        children = schema["properties"].items()
+        result["properties"] = {name: _without_defaults(child) for name, child in children}
+    return result
 
 
 def _column(name: str, path: str, wide: bool) -> dict[str, Any]:  # noqa: FBT001 - a table's row

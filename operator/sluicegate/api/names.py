@@ -54,6 +54,8 @@ class Component(StrEnum):
 ANNOTATION_IMAGE: Final = f"{GROUP}/image"
 """The bento as `spec.model.bento.image` has it, or `<url>#sha256:<hex>`."""
 ANNOTATION_RUNTIME_IMAGE: Final = f"{GROUP}/runtime-image"
+ANNOTATION_SERVICE: Final = f"{GROUP}/service"
+"""Name of the bento's entry service."""
 ANNOTATION_SOURCE: Final = f"{GROUP}/source"
 ANNOTATION_PROMOTED_AT: Final = f"{GROUP}/promoted-at"
 ANNOTATION_BASELINE: Final = f"{GROUP}/baseline"

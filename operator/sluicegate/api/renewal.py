@@ -107,7 +107,7 @@ class Rollout(ApiModel):
 
     cel_rules: ClassVar = (
         Rule(
-            cel="self.steps.all(i, step, i == 0 || self.steps[i - 1] < step)",
+            cel="!has(self.steps) || self.steps.all(i, step, i == 0 || self.steps[i - 1] < step)",
             holds=lambda self: all(a < b for a, b in zip(self.steps, self.steps[1:], strict=False)),
             message="steps must increase from one to the next, e.g. [5, 25, 50]; 100 follows by itself",
             field="steps",

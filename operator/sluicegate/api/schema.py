@@ -112,7 +112,7 @@ def _integer(schema: Schema) -> Schema:
 
 def _tidy_default(schema: Schema) -> None:
     """Keep the defaults that say something; `{}` lets an object with defaults inside appear."""
-    if "default" in schema and schema["default"] in (None, "", []):
+    if "default" in schema and schema["default"] in (None, []):
         del schema["default"]
 
 

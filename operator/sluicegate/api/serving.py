@@ -1,5 +1,6 @@
 """How a version of the model runs: image, size, scheduling, timeouts."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -44,10 +45,15 @@ LabelValue = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)
 ]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253)]
-_SCALE: Final[Mapping[str, Decimal]] = {
-    "": Decimal(1), "m": Decimal("0.001"),
-    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
-    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
+_QUANTITY: Final = re.compile(
+    r"(?P<digits>[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?)(?P<suffix>[numkMGTPE]|[KMGTPE]i)?"
+)
+_SUFFIXES: Final[Mapping[str, Decimal]] = {
+    "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
+    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
+    "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18),
+    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
 }  # fmt: skip
 
 DEFAULT_BUCKETS_MILLISECONDS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
@@ -55,10 +61,15 @@ DEFAULT_BUCKETS_MILLISECONDS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_00
 """Bounds of BentoML's request histogram; a latency threshold must be one of the bounds in use."""
 
 
-def amount(quantity: str) -> Decimal:
-    """The number that a Kubernetes quantity stands for: 500m is 0.5, 1Ki is 1024."""
-    digits = quantity.rstrip("mkMGTKi")
-    return Decimal(digits) * _SCALE[quantity[len(digits) :]]
+def amount(quantity: str | int) -> Decimal:
+    """The number that a Kubernetes quantity stands for: 500m is 0.5, 1Ki is 1024.
+
+    Raises ValueError for what is no quantity.
+    """
+    parts = _QUANTITY.fullmatch(str(quantity))
+    if parts is None:
+        raise ValueError(f"{quantity!r} is no quantity: write e.g. 500m or 512Mi")
+    return Decimal(parts["digits"]) * _SUFFIXES[parts["suffix"] or ""]
 
 
 class Resources(ApiModel):
