@@ -1,0 +1,103 @@
+"""The objects of a product as they should be, in the order in which they are applied."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.ownership import fingerprint
+from sluicegate.kube.resources import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    POD_DISRUPTION_BUDGETS,
+    SERVICES,
+    Key,
+    Resource,
+)
+from sluicegate.manifests.common import Manifest
+from sluicegate.manifests.deployment import build_deployment
+from sluicegate.manifests.names import version_name
+from sluicegate.manifests.route import Backend, build_route
+from sluicegate.manifests.scaling import (
+    build_autoscaler,
+    build_disruption_budget,
+    needs_disruption_budget,
+)
+from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.reconcile.layout import Layout, Placement
+from sluicegate.reconcile.records import DeploymentRecord
+from sluicegate.settings import ServiceKind
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """An object that is to exist, with the fingerprint of what is applied."""
+
+    resource: Resource
+    manifest: Manifest
+    fingerprint: str
+
+    @property
+    def key(self) -> Key:
+        """Its name."""
+        meta = self.manifest["metadata"]
+        return Key(meta["namespace"], meta["name"])
+
+
+def build_children(
+    product: DataProduct,
+    layout: Layout,
+    live: Mapping[str, DeploymentRecord],
+    *,
+    service_kind: ServiceKind,
+) -> tuple[Child, ...]:
+    """All children but Jobs, in the order in which they are applied.
+
+    Parameters
+    ----------
+    product : its spec.
+    layout : which versions live.
+    live : Deployments by revision, as they are.
+    service_kind : of the Services of versions.
+    """
+    manifests = _manifests(product, layout, live, service_kind)
+    return tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
+
+
+def _manifests(
+    product: DataProduct,
+    layout: Layout,
+    live: Mapping[str, DeploymentRecord],
+    service_kind: ServiceKind,
+) -> Iterator[tuple[Resource, Manifest]]:
+    for placement in layout.placements:
+        version = placement.version
+        replicas = _replicas(placement, live.get(version.revision))
+        yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
+        if product.spec.route is not None:
+            yield SERVICES, build_version_service(product, version, kind=service_kind)
+    if layout.placements:
+        yield SERVICES, build_stable_service(product, layout.selected)
+        yield from _scaling(product, layout.placements[0].version)
+    if product.spec.route is not None and layout.weights:
+        name = product.metadata.name
+        backends = [
+            Backend(version_name(name, revision), weight) for revision, weight in layout.weights
+        ]
+        yield HTTP_ROUTES, build_route(product, product.spec.route, backends)
+
+
+def _replicas(placement: Placement, live: DeploymentRecord | None) -> int | None:
+    """The number to apply; None once an autoscaler owns it."""
+    if placement.autoscaled and live is not None and placement.replicas:
+        return None if live.scaled and live.replicas else max(live.replicas, placement.replicas)
+    return placement.replicas
+
+
+def _scaling(product: DataProduct, stable: VersionBase) -> Iterator[tuple[Resource, Manifest]]:
+    if needs_disruption_budget(product):
+        yield POD_DISRUPTION_BUDGETS, build_disruption_budget(product)
+    if product.spec.serving.autoscaling is not None:
+        body = build_autoscaler(product, stable, product.spec.serving.autoscaling)
+        yield HORIZONTAL_POD_AUTOSCALERS, body

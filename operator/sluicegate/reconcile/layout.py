@@ -1,0 +1,185 @@
+"""Which versions live, with how many pods and which share: pure, from what status decided.
+
+Promotion and rollback change only what this module answers; the builders turn it into objects.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion, VersionBase
+from sluicegate.api.product import DataProduct, DataProductSpec
+from sluicegate.api.status import DataProductStatus
+
+FULL: Final = 100
+SURGE: Final = 1.5
+"""Without a route, the pods of both versions together are at most this many times stable's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One live version.
+
+    Attributes
+    ----------
+    version : which one.
+    replicas : how many pods it is to have.
+    autoscaled : an autoscaler may own the number; it is never below `replicas`.
+    """
+
+    version: VersionBase
+    replicas: int
+    autoscaled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is to exist.
+
+    Attributes
+    ----------
+    placements : the live versions, stable first.
+    weights : revision and share in percent of those that take traffic; empty before the first.
+    selected : revision that the product's own Service picks; None when it picks all of them.
+    """
+
+    placements: tuple[Placement, ...]
+    weights: tuple[tuple[str, int], ...]
+    selected: str | None
+
+    def replicas(self, revision: str) -> int:
+        """Pods that a version is to have; 0 for one that doesn't live."""
+        return sum(one.replicas for one in self.placements if one.version.revision == revision)
+
+
+def previous_version(status: DataProductStatus) -> PastVersion | None:
+    """The version before stable that is kept at zero replicas, to go back to at once."""
+    live = {one.revision for one in (status.stable, status.candidate) if one}
+    for past in status.history:
+        if past.fate is Fate.REPLACED and past.revision not in live:
+            return past
+    return None
+
+
+def target_weight(spec: DataProductSpec, candidate: Candidate) -> int:
+    """The share that the candidate is to get next, or has, in percent."""
+    match candidate.phase:
+        case CandidatePhase.STARTING:
+            return spec.rollout.steps[0]
+        case CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
+            steps = spec.rollout.steps
+            return steps[min(max(candidate.step, 1), len(steps)) - 1]
+        case CandidatePhase.PROMOTING:
+            return FULL
+        case CandidatePhase.ROLLING_BACK | CandidatePhase.PARKED:
+            return 0
+
+
+def pods_for(spec: DataProductSpec, weight: int, stable: int) -> int:
+    """Ready pods that a candidate needs before it takes this share.
+
+    Parameters
+    ----------
+    weight : in percent.
+    stable : pods of the stable version.
+    """
+    if weight == 0:
+        return 0
+    if weight >= spec.rollout.steps[-1]:
+        return stable
+    return max(1, ceil(weight * stable / FULL))
+
+
+def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
+    """Pods of stable and candidate that come nearest to the share, from above.
+
+    Parameters
+    ----------
+    weight : in percent, below 100.
+    stable : pods of the stable version when it is alone.
+    """
+    if weight == 0:
+        return stable, 0
+    most = max(stable + 1, ceil(SURGE * stable))
+    candidate = max(1, ceil(weight * stable / (FULL - weight)))
+    if stable + candidate > most:
+        candidate = min(ceil(weight * most / FULL), most - 1)
+    return min(stable, most - candidate), candidate
+
+
+def layout_of(product: DataProduct, status: DataProductStatus, *, stable_pods: int) -> Layout:
+    """The layout that status asks for.
+
+    Parameters
+    ----------
+    product : the spec in force.
+    status : what was decided.
+    stable_pods : pods that stable has (an autoscaler may have raised them), at least the spec's.
+    """
+    if status.stable is None:
+        return _initial(product, status)
+    if product.spec.route is None:
+        return _by_replicas(product, status, stable_pods)
+    return _by_weight(product, status, stable_pods)
+
+
+def _initial(product: DataProduct, status: DataProductStatus) -> Layout:
+    """Before the first version serves: it gets all its pods, and no traffic until it is ready."""
+    if status.candidate is None:
+        return Layout((), (), None)
+    placement = Placement(status.candidate, product.spec.serving.base_replicas)
+    return Layout((placement,), (), status.candidate.revision)
+
+
+def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Layout:
+    stable, candidate = status.stable, status.candidate
+    assert stable is not None
+    placements = [Placement(stable, stable_pods, product.spec.serving.autoscaling is not None)]
+    weights = [(stable.revision, FULL)]
+    if candidate is not None:
+        wanted = pods_for(product.spec, target_weight(product.spec, candidate), stable_pods)
+        pods = max(wanted, _kept_pods(product.spec, candidate, stable_pods))
+        placements.append(Placement(candidate, pods))
+        weight = _written(candidate)
+        pairs = ((stable.revision, FULL - weight), (candidate.revision, weight))
+        weights = [pair for pair in pairs if pair[1]]
+    return Layout((*placements, *_previous(status)), tuple(weights), stable.revision)
+
+
+def _by_replicas(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Layout:
+    stable, candidate = status.stable, status.candidate
+    assert stable is not None
+    if candidate is None or candidate.phase is CandidatePhase.PARKED:
+        parked = (Placement(candidate, 0),) if candidate else ()
+        placements = (Placement(stable, stable_pods), *parked, *_previous(status))
+        return Layout(placements, (), stable.revision)
+    weight = target_weight(product.spec, candidate)
+    ours, theirs = split_by_replicas(min(weight, FULL - 1), stable_pods)
+    if candidate.phase is CandidatePhase.PROMOTING:
+        ours, theirs = stable_pods, stable_pods
+    placements = (
+        Placement(stable, max(ours, 1)),
+        Placement(candidate, max(theirs, 0)),
+        *_previous(status),
+    )
+    selected = {FULL: candidate.revision, 0: stable.revision}.get(_written(candidate))
+    return Layout(placements, (), selected)
+
+
+def _written(candidate: Candidate) -> int:
+    """The share that the candidate has by now, in percent; none once it goes back."""
+    back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
+    return 0 if back else candidate.weight
+
+
+def _kept_pods(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> int:
+    """Pods that stay while the last share drains: weight to zero first, pods after."""
+    if candidate.phase is CandidatePhase.PARKED:
+        return 0
+    return pods_for(spec, candidate.weight, stable_pods)
+
+
+def _previous(status: DataProductStatus) -> Iterator[Placement]:
+    if (previous := previous_version(status)) is not None:
+        yield Placement(previous, 0)

@@ -1,0 +1,151 @@
+"""What one product must know of the others: who is degraded, who trains, who turned bad together.
+
+Kept in memory and rebuilt by the first evaluation of each product after a restart; what it says
+before that is "unknown", which starts nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sluicegate.api.description import Priority
+from sluicegate.api.status import DependencyState, ProductState
+from sluicegate.kube.resources import Key
+from sluicegate.policy.observed import Portfolio
+from sluicegate.policy.retraining import Applicant, Budget, admit
+
+COMMON_BLOCKS = 3
+"""Products that turned bad within this many blocks turned bad together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the others may know of a product.
+
+    Attributes
+    ----------
+    state : as it was evaluated last.
+    block_seconds : length of its blocks.
+    bad_since : when it turned bad; None while it isn't.
+    silent : by kind of indicator, whether an SLO of it had no data.
+    depends_on : products that it calls.
+    priority : who trains first.
+    training : it trains.
+    waiting_since : it wants to train since then; None when it doesn't.
+    """
+
+    state: ProductState = ProductState.UNKNOWN
+    block_seconds: int = 300
+    bad_since: int | None = None
+    silent: Mapping[str, bool] = field(default_factory=dict)
+    depends_on: tuple[Key, ...] = ()
+    priority: Priority = Priority.MEDIUM
+    training: bool = False
+    waiting_since: int | None = None
+
+
+class Standings:
+    """The standings of all products of this operator. Used from the event loop only."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._standings: dict[Key, Standing] = {}
+        # Slots are asked for often and wanted rarely: who trains or waits is kept apart.
+        self._applying: set[Key] = set()
+        self._counted: tuple[int, int, Mapping[str, float]] | None = None
+
+    def record(self, key: Key, standing: Standing) -> None:
+        """Take in what an evaluation found."""
+        self._standings[key] = standing
+        if standing.training or standing.waiting_since is not None:
+            self._applying.add(key)
+        else:
+            self._applying.discard(key)
+
+    def forget(self, key: Key) -> None:
+        """The product is gone."""
+        self._standings.pop(key, None)
+        self._applying.discard(key)
+
+    def reserve(self, key: Key) -> None:
+        """The product is about to train: nobody else gets its slot in the meantime."""
+        standing = self._standings.get(key, Standing())
+        self.record(key, replace(standing, training=True, waiting_since=None))
+
+    def dependency(self, key: Key) -> DependencyState:
+        """What is told about a product to those that depend on it."""
+        if (standing := self._standings.get(key)) is None:
+            return DependencyState.NOT_FOUND
+        match standing.state:
+            case ProductState.DEGRADED:
+                return DependencyState.DEGRADED
+            case ProductState.HEALTHY | ProductState.DEGRADING:
+                return DependencyState.HEALTHY
+            case ProductState.UNKNOWN:
+                return DependencyState.UNKNOWN
+
+    def in_cycle(self, key: Key, dependency: Key) -> bool:
+        """Whether a product's dependency depends, over any others, on the product itself."""
+        seen: set[Key] = set()
+        waiting = [dependency]
+        while waiting:
+            one = waiting.pop()
+            if one == key:
+                return True
+            if one not in seen and one in self._standings:
+                seen.add(one)
+                waiting.extend(self._standings[one].depends_on)
+        return False
+
+    def dependents(self, key: Key) -> tuple[Key, ...]:
+        """Products that call this one."""
+        return tuple(one for one, each in self._standings.items() if key in each.depends_on)
+
+    def portfolio(self, key: Key, now: int) -> Portfolio:
+        """What a product's decision may know of the others.
+
+        Parameters
+        ----------
+        key : the product that is asking.
+        now : the moment of the evaluation, in seconds.
+        """
+        together, silent = self._counts(now)
+        return Portfolio(
+            products=max(len(self._standings), 1),
+            turned_bad=together,
+            silent=silent,
+            slot=self._has_slot(key, now),
+        )
+
+    def _counts(self, now: int) -> tuple[int, Mapping[str, float]]:
+        """How many turned bad together, and who is silent; counted once a second."""
+        if self._counted is None or self._counted[0] != now:
+            together = sum(
+                each.bad_since is not None
+                and now - each.bad_since <= COMMON_BLOCKS * each.block_seconds
+                for each in self._standings.values()
+            )
+            self._counted = (now, together, self._silent())
+        return self._counted[1:]
+
+    def _silent(self) -> dict[str, float]:
+        """By kind of indicator: the share of the products with such an SLO that have no data."""
+        having: dict[str, list[bool]] = {}
+        for each in self._standings.values():
+            for kind, silent in each.silent.items():
+                having.setdefault(kind, []).append(silent)
+        return {kind: sum(flags) / len(flags) for kind, flags in having.items() if len(flags) > 1}
+
+    def _has_slot(self, key: Key, now: int) -> bool:
+        applying = {one: self._standings[one] for one in self._applying}
+        applying.setdefault(key, self._standings.get(key, Standing()))
+        running = [_applicant(one, each, now) for one, each in applying.items() if each.training]
+        waiting = [
+            _applicant(one, each, now) for one, each in applying.items() if not each.training
+        ]
+        admitted = admit(waiting, running, self._budget)
+        return any((one.namespace, one.name) == key for one in admitted)
+
+
+def _applicant(key: Key, standing: Standing, now: int) -> Applicant:
+    since = now if standing.waiting_since is None else standing.waiting_since
+    return Applicant(key.namespace, key.name, standing.priority, since)
