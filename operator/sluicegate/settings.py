@@ -232,7 +232,8 @@ class Settings:
         " the gateway takes endpoints.",
     )
     pod_monitors: bool = _flag(
-        default=True, text="Whether each product gets a PodMonitor, where the kind exists."
+        default=False,
+        text="Whether each product gets a PodMonitor of its own; the chart's covers all of them.",
     )
     share_dependency_states: bool = _flag(
         default=True, text="Whether a product sees the state of products of other namespaces."

@@ -1,8 +1,9 @@
-"""What a spec alone can't say: whether it fits this operator's settings."""
+"""What the schema can't say: whether a spec fits this operator, and what it leaves open."""
 
 from collections.abc import Iterator
 
 from sluicegate.api.description import Lifecycle
+from sluicegate.api.pod_template import check_pod_template
 from sluicegate.api.product import DataProductSpec
 from sluicegate.errors import Problem
 from sluicegate.settings import Settings
@@ -22,7 +23,12 @@ def is_pinned(image: str) -> bool:
 
 def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, ...]:
     """All that keeps this operator from serving the spec; empty when nothing does."""
-    return (*_check_runtime(spec, settings), *_check_blocks(spec, settings))
+    template = spec.retraining.pod_template if spec.retraining else None
+    return (
+        *_check_runtime(spec, settings),
+        *_check_blocks(spec, settings),
+        *(check_pod_template(template) if template is not None else ()),
+    )
 
 
 def _check_runtime(spec: DataProductSpec, settings: Settings) -> Iterator[Problem]:

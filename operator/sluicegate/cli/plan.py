@@ -1,0 +1,127 @@
+"""`sluicegate plan`: the objects that a DataProduct leads to, without a cluster."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from sluicegate.api.context import check_context, runtime_image
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.names import KIND, LABEL_REVISION, LABEL_VERSION
+from sluicegate.api.product import DataProduct
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.manifests.common import Manifest
+from sluicegate.manifests.plan import example_training, first_children, spec_version
+from sluicegate.settings import Settings, parse_settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Show the objects that the operator would apply for each DataProduct in FILE. The"
+        " operator's settings are taken from the environment (SLUICEGATE_*)."
+    )
+    parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
+    parser.add_argument("--output", "-o", choices=("table", "yaml", "json"), default="table")
+    parser.add_argument("--training", action="store_true", help="also show the Job of a retraining")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan."""
+    settings = parse_settings(os.environ)
+    children = [
+        child
+        for product in read_products(args.file)
+        for child in _children(product, settings, training=args.training)
+    ]
+    print(_FORMATS[args.output](children), end="")
+    return 0
+
+
+def read_products(file: str) -> Iterator[DataProduct]:
+    """The DataProducts in a file. Raises InvalidInput, naming the field, for anything wrong."""
+    found = False
+    for document in _documents(file):
+        if not isinstance(document, dict) or document.get("kind") != KIND:
+            continue
+        found = True
+        yield DataProduct.parse(document)
+    if not found:
+        raise InvalidInput([Problem(file, f"holds no {KIND}: give a file with at least one")])
+
+
+def _documents(file: str) -> list[Any]:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        return list(yaml.safe_load_all(text))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput([Problem(file, f"can't be read: {error}")]) from error
+    except yaml.YAMLError as error:
+        raise InvalidInput([Problem(file, f"is no YAML: {error}")]) from error
+
+
+def _children(product: DataProduct, settings: Settings, *, training: bool) -> list[Manifest]:
+    if problems := check_context(product.spec, settings):
+        raise InvalidProduct(problems)
+    version = spec_version(product, runtime_image(product.spec, settings))
+    jobs = example_training(product, version) if training else []
+    return first_children(product, version, settings) + jobs
+
+
+def _as_yaml(children: list[Manifest]) -> str:
+    plain = json.loads(json.dumps(children))  # shared parts would come out as YAML aliases
+    return yaml.safe_dump_all(plain, sort_keys=False, width=100, allow_unicode=True)
+
+
+def _as_json(children: list[Manifest]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": children}, indent=2) + "\n"
+
+
+def _as_table(children: list[Manifest]) -> str:
+    rows = [("NAMESPACE", "KIND", "NAME", "WHAT")]
+    rows += [
+        (child["metadata"]["namespace"], child["kind"], child["metadata"]["name"], _what(child))
+        for child in children
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ["  ".join(map(str.ljust, row, (*widths, 0))).rstrip() for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _what(child: Manifest) -> str:
+    """The point of a child in a few words."""
+    describe = _WORDS.get(child["kind"])
+    return describe(child) if describe else ""
+
+
+def _deployment(child: Manifest) -> str:
+    return f"{child['metadata']['labels'][LABEL_VERSION]}, {child['spec']['replicas']} pod(s)"
+
+
+def _service(child: Manifest) -> str:
+    kind = "headless" if child["spec"].get("clusterIP") == "None" else "cluster IP"
+    return f"{kind}, revision {child['spec']['selector'][LABEL_REVISION]}"
+
+
+def _route(child: Manifest) -> str:
+    backends = child["spec"]["rules"][0]["backendRefs"]
+    weights = ", ".join(f"{backend['name']} {backend['weight']} %" for backend in backends)
+    return f"{', '.join(child['spec'].get('hostnames', ['*']))} → {weights}"
+
+
+_WORDS: Final[Mapping[str, Callable[[Manifest], str]]] = {
+    "Deployment": _deployment,
+    "Service": _service,
+    "HTTPRoute": _route,
+    "PodDisruptionBudget": lambda child: f"at most {child['spec']['maxUnavailable']} pod away",
+    "HorizontalPodAutoscaler": lambda child: (
+        f"{child['spec']['minReplicas']}–{child['spec']['maxReplicas']} pods"
+    ),
+    "Job": lambda child: f"at most {child['spec']['activeDeadlineSeconds']} s",
+}
+_FORMATS = {"table": _as_table, "yaml": _as_yaml, "json": _as_json}

@@ -1,0 +1,92 @@
+"""What all children share: metadata, labels, owner, and the hash that tells that one changed."""
+
+import hashlib
+import json
+from typing import Any, Final
+
+from sluicegate.api import names
+from sluicegate.api.names import Component
+from sluicegate.api.product import DataProduct
+
+Manifest = dict[str, Any]
+"""An object as server-side apply takes it: only fields that we have an opinion on."""
+
+HTTP_PORT: Final = 3000
+METRICS_PORT: Final = 3001
+"""Metrics and probes; no Service and no route leads there."""
+_HASH_LENGTH: Final = 16
+
+
+def labels(product: DataProduct, component: Component, version: str = "") -> dict[str, str]:
+    """Labels of a child; `version` where it belongs to one version."""
+    name = product.metadata.name
+    shared = {
+        names.LABEL_PRODUCT: name,
+        names.LABEL_NAME: "bento",
+        names.LABEL_INSTANCE: name,
+        names.LABEL_PART_OF: name,
+        names.LABEL_COMPONENT: str(component),
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+    }
+    return shared | (
+        {names.LABEL_VERSION: version, names.LABEL_APP_VERSION: version} if version else {}
+    )
+
+
+def metadata(
+    product: DataProduct,
+    name: str,
+    labels: dict[str, str],
+    annotations: dict[str, str] | None = None,
+) -> Manifest:
+    """Metadata of a child that is owned by the product and goes with it.
+
+    The owner reference has no blockOwnerDeletion: it would need a right on the product's
+    finalizers, and nothing here has to wait.
+    """
+    return without_empty(
+        {
+            "name": name,
+            "namespace": product.metadata.namespace,
+            "labels": labels,
+            "annotations": annotations or {},
+            "ownerReferences": [
+                without_empty(
+                    {
+                        "apiVersion": names.API_VERSION,
+                        "kind": names.KIND,
+                        "name": product.metadata.name,
+                        "uid": product.metadata.uid,
+                        "controller": True,
+                    }
+                )
+            ],
+        }
+    )
+
+
+def pods_of(product: DataProduct, revision: str | None = None) -> dict[str, str]:
+    """The selector of a product's serving pods, of one version or of all of them."""
+    every = {
+        names.LABEL_PRODUCT: product.metadata.name,
+        names.LABEL_COMPONENT: str(Component.SERVER),
+    }
+    return every | ({names.LABEL_REVISION: revision} if revision else {})
+
+
+def sealed(manifest: Manifest) -> Manifest:
+    """The manifest with the hash of itself: a field that is dropped later shows as a change."""
+    body = manifest["metadata"]
+    annotations = body.get("annotations", {}) | {names.ANNOTATION_INPUTS_HASH: digest(manifest)}
+    return manifest | {"metadata": body | {"annotations": annotations}}
+
+
+def digest(value: object) -> str:
+    """A short hash of JSON data, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def without_empty(part: Manifest) -> Manifest:
+    """The part without what says nothing: None, and empty strings, lists and maps."""
+    return {key: value for key, value in part.items() if value not in (None, "", [], {}, ())}

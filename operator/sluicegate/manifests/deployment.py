@@ -1,0 +1,46 @@
+"""The Deployment of one version: promotion moves weights between these and restarts nothing."""
+
+from sluicegate.api import names
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.names import Component
+from sluicegate.api.product import DataProduct
+from sluicegate.manifests.common import Manifest, labels, metadata, pods_of, without_empty
+from sluicegate.manifests.memory import memory_annotations
+from sluicegate.manifests.names import version_name
+from sluicegate.manifests.pod import build_pod_template, inputs_hash
+
+
+def build_deployment(
+    product: DataProduct, version: VersionBase, *, replicas: int | None
+) -> Manifest:
+    """The Deployment of a version.
+
+    `replicas` is None while an autoscaler owns the number: a field that we don't apply is a
+    field that we don't own.
+    """
+    annotations = memory_annotations(version)
+    annotations[names.ANNOTATION_INPUTS_HASH] = inputs_hash(product, version)
+    own_labels = labels(product, Component.SERVER, version.version)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(
+            product,
+            version_name(product.metadata.name, version.revision),
+            own_labels | {names.LABEL_REVISION: version.revision},
+            annotations,
+        ),
+        "spec": without_empty(
+            {
+                "replicas": replicas,
+                "revisionHistoryLimit": 1,
+                "progressDeadlineSeconds": product.spec.serving.progress_deadline_seconds,
+                "selector": {"matchLabels": pods_of(product, version.revision)},
+                "strategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+                },
+                "template": build_pod_template(product, version),
+            }
+        ),
+    }

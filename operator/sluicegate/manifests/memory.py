@@ -1,0 +1,56 @@
+"""What a Deployment remembers of its version, for the day the product's status is lost."""
+
+import json
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from sluicegate.api import names
+from sluicegate.api.base import rfc3339
+from sluicegate.api.canary import PastVersion, Version, VersionBase
+
+
+def memory_annotations(version: VersionBase) -> dict[str, str]:
+    """Annotations from which the version's part of status can be rebuilt."""
+    annotations = {
+        names.LABEL_VERSION: version.version,
+        names.ANNOTATION_IMAGE: version.image,
+        names.ANNOTATION_SERVICE: version.service,
+        names.ANNOTATION_RUNTIME_IMAGE: version.runtime_image,
+        names.ANNOTATION_SOURCE: str(version.source),
+    }
+    if isinstance(version, Version | PastVersion) and version.promoted_at is not None:
+        baseline = version.to_dict().get("baseline", {})
+        annotations |= {
+            names.ANNOTATION_PROMOTED_AT: rfc3339(version.promoted_at),
+            names.ANNOTATION_BASELINE: json.dumps(baseline, sort_keys=True, separators=(",", ":")),
+        }
+    return annotations
+
+
+def read_version(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Version | None:
+    """The accepted version that a Deployment remembers; None when it was never promoted."""
+    if names.ANNOTATION_PROMOTED_AT not in annotations:
+        return None
+    document = {
+        "version": annotations.get(names.LABEL_VERSION, ""),
+        "image": annotations.get(names.ANNOTATION_IMAGE, ""),
+        "service": annotations.get(names.ANNOTATION_SERVICE, ""),
+        "runtimeImage": annotations.get(names.ANNOTATION_RUNTIME_IMAGE, ""),
+        "revision": labels.get(names.LABEL_REVISION, ""),
+        "source": annotations.get(names.ANNOTATION_SOURCE, ""),
+        "inputsHash": annotations.get(names.ANNOTATION_INPUTS_HASH, ""),
+        "promotedAt": annotations[names.ANNOTATION_PROMOTED_AT],
+        "baseline": _baseline(annotations.get(names.ANNOTATION_BASELINE, "")),
+    }
+    try:
+        return Version.model_validate_json(json.dumps(document), by_name=False)
+    except ValidationError:
+        return None
+
+
+def _baseline(text: str) -> object:
+    try:
+        return json.loads(text) if text else {}
+    except ValueError:
+        return {}

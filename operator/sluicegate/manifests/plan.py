@@ -1,0 +1,72 @@
+"""All children that a product leads to, before anything is observed of it."""
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import VersionBase, VersionSource
+from sluicegate.api.memory import Trigger
+from sluicegate.api.product import DataProduct
+from sluicegate.manifests.common import Manifest
+from sluicegate.manifests.deployment import build_deployment
+from sluicegate.manifests.names import revision, trigger_id, version_name
+from sluicegate.manifests.pod_monitor import build_pod_monitor
+from sluicegate.manifests.route import Backend, build_route
+from sluicegate.manifests.scaling import (
+    build_autoscaler,
+    build_disruption_budget,
+    needs_disruption_budget,
+)
+from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.manifests.training import Attempt, build_training_job
+from sluicegate.settings import Settings
+
+
+def spec_version(product: DataProduct, runtime_image: str) -> VersionBase:
+    """The version that spec.model stands for, in this runtime."""
+    bento = product.spec.model.bento
+    return VersionBase(
+        version=bento.version,
+        image=bento.identity,
+        service=bento.service,
+        runtime_image=runtime_image,
+        revision=revision(bento.digest, runtime_image),
+        source=VersionSource.SPEC,
+    )
+
+
+def first_children(
+    product: DataProduct, version: VersionBase, settings: Settings
+) -> list[Manifest]:
+    """What is applied for a product whose first version takes all of the traffic."""
+    spec = product.spec
+    children = [
+        build_deployment(product, version, replicas=spec.serving.base_replicas),
+        build_version_service(product, version, kind=settings.service_kind),
+        build_stable_service(product, version.revision),
+    ]
+    if spec.route:
+        name = version_name(product.metadata.name, version.revision)
+        children.append(build_route(product, spec.route, [Backend(name, 100)]))
+    if needs_disruption_budget(product):
+        children.append(build_disruption_budget(product))
+    if spec.serving.autoscaling:
+        children.append(build_autoscaler(product, version, spec.serving.autoscaling))
+    if settings.pod_monitors:
+        children.append(
+            build_pod_monitor(product, scrape_interval_seconds=settings.scrape_interval_seconds)
+        )
+    return children
+
+
+def example_training(product: DataProduct, version: VersionBase) -> list[Manifest]:
+    """The Job that a person's request would start; none when the product isn't retrained."""
+    if product.spec.retraining is None:
+        return []
+    key = f"{product.metadata.namespace}/{product.metadata.name}"
+    trigger = Trigger(
+        id=trigger_id(key, version.version, "", 0),
+        cause="Requested",
+        version=version.version,
+        message="an example by `sluicegate plan --training`",
+        at=at(0),
+    )
+    attempt = Attempt(trigger=trigger, number=1, stable=version)
+    return [build_training_job(product, product.spec.retraining, attempt)]

@@ -1,0 +1,197 @@
+"""The pod that serves one version: a runtime image, a bento mounted read-only, nothing else writable.
+
+What is set here and why was measured with BentoML 1.4.40: the home and temporary directories
+must be writable, BENTOML_CONTAINERIZED makes a failing worker end the pod instead of looping,
+and new connections hang while it drains, so an ending pod keeps serving for a moment.
+"""
+
+import json
+from typing import Any, Final
+
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.names import Component
+from sluicegate.api.product import DataProduct
+from sluicegate.manifests.bento import bento_volume, fetch_containers, fetch_volumes
+from sluicegate.manifests.common import (
+    HTTP_PORT,
+    METRICS_PORT,
+    Manifest,
+    digest,
+    labels,
+    pods_of,
+    without_empty,
+)
+from sluicegate.manifests.container import (
+    BENTO_PATH,
+    bento_environment,
+    bento_mount,
+    container_security,
+    environment,
+    pod_security,
+    scratch_mounts,
+    scratch_volumes,
+)
+
+FEEDBACK_PATH: Final = "/etc/sluicegate/feedback"
+DRAIN_SECONDS: Final = 5
+"""Grace beyond preStop and the longest request."""
+
+
+def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
+    """The pod template of a version. Equal inputs (see inputs_hash) give an equal template."""
+    serving = product.spec.serving
+    pod_labels = labels(product, Component.SERVER, version.version) | pods_of(
+        product, version.revision
+    )
+    return {
+        "metadata": without_empty(
+            {
+                "labels": dict(serving.pod_labels) | pod_labels,
+                "annotations": dict(serving.pod_annotations),
+            }
+        ),
+        "spec": without_empty(
+            {
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "terminationGracePeriodSeconds": grace_seconds(product),
+                "securityContext": pod_security(),
+                "imagePullSecrets": [ref.to_dict() for ref in serving.image_pull_secrets],
+                "initContainers": [
+                    *fetch_containers(product, version),
+                    _runtime_check(product, version),
+                ],
+                "containers": [_server(product, version)],
+                "volumes": _volumes(product, version),
+                **_scheduling(product),
+            }
+        ),
+    }
+
+
+def inputs_hash(product: DataProduct, version: VersionBase) -> str:
+    """Hash of everything in the spec that a version's pod template is rendered from.
+
+    A live Deployment's template is rendered anew only when this changes, so that an upgrade
+    of the operator restarts no pod.
+    """
+    serving = product.spec.serving.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude={"replicas", "autoscaling", "runtime_image", "progress_deadline_seconds"},
+    )
+    credentials = product.spec.model.bento.credentials_secret_ref
+    return digest(
+        {
+            "product": [product.metadata.namespace, product.metadata.name],
+            "bento": [version.image, version.version, version.service],
+            "credentials": credentials.name if credentials else None,
+            "runtimeImage": version.runtime_image,
+            "serving": serving,
+        }
+    )
+
+
+def grace_seconds(product: DataProduct) -> int:
+    """How long a pod may take to end: it still answers, finishes its requests, and goes."""
+    serving = product.spec.serving
+    return serving.pre_stop_seconds + serving.request_timeout_seconds + DRAIN_SECONDS
+
+
+def _server(product: DataProduct, version: VersionBase) -> Manifest:
+    serving = product.spec.serving
+    pre_stop = {"preStop": {"sleep": {"seconds": serving.pre_stop_seconds}}}
+    return without_empty(
+        {
+            "name": "server",
+            "image": version.runtime_image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["python", "-m", "sluicegate_service.launcher", BENTO_PATH],
+            "env": environment(_server_environment(product, version), serving.env),
+            "ports": [
+                {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
+                {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
+            ],
+            "resources": without_empty(serving.resources.to_dict()),
+            "securityContext": container_security(),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": _server_mounts(product),
+            "lifecycle": pre_stop if serving.pre_stop_seconds else None,
+            "startupProbe": _probe("/readyz", period=1, failures=serving.progress_deadline_seconds),
+            "readinessProbe": _probe("/readyz", period=2, failures=2),
+            "livenessProbe": _probe("/livez", period=10, failures=3),
+        }
+    )
+
+
+def _server_environment(product: DataProduct, version: VersionBase) -> dict[str, str]:
+    serving = product.spec.serving
+    values = bento_environment(product, serving.resources) | {
+        "SLUICEGATE_VERSION": version.version,
+        "SLUICEGATE_HTTP_PORT": str(HTTP_PORT),
+        "SLUICEGATE_METRICS_PORT": str(METRICS_PORT),
+    }
+    if serving.feedback:
+        values["SLUICEGATE_FEEDBACK_DIR"] = FEEDBACK_PATH
+    if serving.latency_buckets_milliseconds:
+        values["BENTOML_CONFIG_OVERRIDES"] = _bucket_override(product, version)
+    return values
+
+
+def _bucket_override(product: DataProduct, version: VersionBase) -> str:
+    bounds = product.spec.serving.latency_buckets_milliseconds
+    duration: dict[str, Any] = {"buckets": [bound / 1000 for bound in bounds]}
+    service = version.service or product.spec.model.bento.service
+    return json.dumps({"services": {service: {"metrics": {"duration": duration}}}})
+
+
+def _server_mounts(product: DataProduct) -> list[Manifest]:
+    mounts = [bento_mount(), *scratch_mounts()]
+    if product.spec.serving.feedback:
+        mounts.append({"name": "feedback", "mountPath": FEEDBACK_PATH, "readOnly": True})
+    return mounts
+
+
+def _volumes(product: DataProduct, version: VersionBase) -> list[Manifest]:
+    volumes = [bento_volume(version), *fetch_volumes(version), *scratch_volumes()]
+    if feedback := product.spec.serving.feedback:
+        volumes.append({"name": "feedback", "secret": {"secretName": feedback.secret_ref.name}})
+    return volumes
+
+
+def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
+    """Compares the bento's lock file with the runtime: a mismatch is one clear message."""
+    resources = product.spec.serving.resources
+    return without_empty(
+        {
+            "name": "runtime-check",
+            "image": version.runtime_image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["python", "-m", "sluicegate_service.runtime_check", BENTO_PATH],
+            "env": environment(bento_environment(product, resources), ()),
+            "resources": without_empty(resources.to_dict()),
+            "securityContext": container_security(),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": [bento_mount(), *scratch_mounts()],
+        }
+    )
+
+
+def _probe(path: str, *, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "metrics", "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 3,
+        "failureThreshold": failures,
+    }
+
+
+def _scheduling(product: DataProduct) -> Manifest:
+    serving = product.spec.serving
+    return {
+        "nodeSelector": dict(serving.node_selector),
+        "tolerations": [toleration.to_dict() for toleration in serving.tolerations],
+        "affinity": serving.affinity,
+        "topologySpreadConstraints": list(serving.topology_spread_constraints),
+        "priorityClassName": serving.priority_class_name,
+    }

@@ -1,0 +1,75 @@
+"""The HTTPRoute of a product: the user's rules, with our weights in each of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sluicegate.api.names import Component
+from sluicegate.api.product import DataProduct
+from sluicegate.api.route import Route
+from sluicegate.manifests.common import HTTP_PORT, Manifest, labels, metadata, sealed, without_empty
+
+_EVERYTHING = {"path": {"type": "PathPrefix", "value": "/"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A version's Service and its share of the traffic, in percent."""
+
+    service: str
+    weight: int
+
+
+def build_route(product: DataProduct, route: Route, backends: Sequence[Backend]) -> Manifest:
+    """The HTTPRoute that splits the product's requests between `backends`."""
+    return sealed(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": metadata(product, product.metadata.name, labels(product, Component.ROUTE)),
+            "spec": without_empty(
+                {
+                    "parentRefs": [_parent(parent.to_dict()) for parent in route.parent_refs],
+                    "hostnames": list(route.hostnames),
+                    "rules": [
+                        rule | {"backendRefs": [_backend(backend) for backend in backends]}
+                        for rule in _rules(route)
+                    ],
+                }
+            ),
+        }
+    )
+
+
+def _parent(reference: Manifest) -> Manifest:
+    return {"group": "gateway.networking.k8s.io", "kind": "Gateway"} | reference
+
+
+def _backend(backend: Backend) -> Manifest:
+    return {
+        "group": "",
+        "kind": "Service",
+        "name": backend.service,
+        "port": HTTP_PORT,
+        "weight": backend.weight,
+    }
+
+
+def _rules(route: Route) -> list[Manifest]:
+    if route.rules:
+        return [_rule(rule.to_dict()) for rule in route.rules]
+    prefix = route.path or "/"
+    match = {"path": {"type": "PathPrefix", "value": prefix}}
+    return [without_empty({"matches": [match], "filters": _strip(prefix)})]
+
+
+def _rule(rule: Manifest) -> Manifest:
+    """A rule of the spec; without matches it takes everything, which is written out."""
+    return without_empty(rule | {"matches": rule.get("matches") or [_EVERYTHING]})
+
+
+def _strip(prefix: str) -> list[Manifest]:
+    """The filter that hides the prefix from the service; none is needed at the root."""
+    if prefix == "/":
+        return []
+    path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
+    return [{"type": "URLRewrite", "urlRewrite": {"path": path}}]

@@ -1,0 +1,54 @@
+"""What keeps enough pods: a disruption budget, and an autoscaler when the spec asks for one."""
+
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.names import Component
+from sluicegate.api.product import DataProduct
+from sluicegate.api.serving import Autoscaling
+from sluicegate.manifests.common import Manifest, labels, metadata, pods_of, sealed
+from sluicegate.manifests.names import version_name
+
+
+def needs_disruption_budget(product: DataProduct) -> bool:
+    """Whether the product has more than one pod, so that one at a time may be asked to go."""
+    return product.spec.serving.base_replicas > 1
+
+
+def build_disruption_budget(product: DataProduct) -> Manifest:
+    """Of all serving pods of the product, one at a time may be evicted."""
+    return sealed(
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": metadata(product, product.metadata.name, labels(product, Component.SERVER)),
+            "spec": {
+                "maxUnavailable": 1,
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+                "selector": {"matchLabels": pods_of(product)},
+            },
+        }
+    )
+
+
+def build_autoscaler(
+    product: DataProduct, stable: VersionBase, autoscaling: Autoscaling
+) -> Manifest:
+    """The one autoscaler of a product: it sizes the stable version."""
+    utilization = autoscaling.target_cpu_utilization_percentage
+    target = {"type": "Utilization", "averageUtilization": utilization}
+    return sealed(
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": metadata(product, product.metadata.name, labels(product, Component.SERVER)),
+            "spec": {
+                "scaleTargetRef": {
+                    "apiVersion": "apps/v1",
+                    "kind": "Deployment",
+                    "name": version_name(product.metadata.name, stable.revision),
+                },
+                "minReplicas": autoscaling.min_replicas,
+                "maxReplicas": autoscaling.max_replicas,
+                "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            },
+        }
+    )

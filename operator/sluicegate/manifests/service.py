@@ -1,0 +1,52 @@
+"""The Services: one a version, for the route's weights, and the product's own, for its callers."""
+
+from sluicegate.api import names
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.names import Component
+from sluicegate.api.product import DataProduct
+from sluicegate.manifests.common import HTTP_PORT, Manifest, labels, metadata, pods_of, sealed
+from sluicegate.manifests.names import version_name
+from sluicegate.settings import ServiceKind
+
+_PORTS = [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}]
+
+
+def build_version_service(
+    product: DataProduct, version: VersionBase, *, kind: ServiceKind
+) -> Manifest:
+    """The Service that a weight of the route leads to. Its kind can't change once it is there."""
+    headless = {"clusterIP": "None"} if kind is ServiceKind.HEADLESS else {"type": "ClusterIP"}
+    return _service(
+        product,
+        name=version_name(product.metadata.name, version.revision),
+        labels=labels(product, Component.SERVER, version.version)
+        | {names.LABEL_REVISION: version.revision},
+        spec=headless | {"selector": pods_of(product, version.revision), "ports": _PORTS},
+    )
+
+
+def build_stable_service(product: DataProduct, revision: str | None) -> Manifest:
+    """The Service named like the product: stable's pods, for callers within the cluster.
+
+    With `revision` None it selects the pods of all versions, which splits the traffic by
+    replicas where there is no route.
+    """
+    return _service(
+        product,
+        name=product.metadata.name,
+        labels=labels(product, Component.SERVER),
+        spec={"type": "ClusterIP", "selector": pods_of(product, revision), "ports": _PORTS},
+    )
+
+
+def _service(
+    product: DataProduct, *, name: str, labels: dict[str, str], spec: Manifest
+) -> Manifest:
+    return sealed(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata(product, name, labels),
+            "spec": spec,
+        }
+    )

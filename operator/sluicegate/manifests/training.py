@@ -1,0 +1,149 @@
+"""The Job of one training attempt. It is created once and never applied over.
+
+What the training finds: the stable bento at /bento, the SLUICEGATE_* variables below, and
+/dev/termination-log, to which it writes one JSON object (see sluicegate_service.training).
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api import names
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.memory import Trigger
+from sluicegate.api.names import Component
+from sluicegate.api.product import DataProduct
+from sluicegate.api.renewal import Retraining
+from sluicegate.manifests.bento import bento_volume, fetch_containers, fetch_volumes
+from sluicegate.manifests.common import Manifest, labels, metadata, without_empty
+from sluicegate.manifests.container import (
+    BENTO_PATH,
+    bento_environment,
+    bento_mount,
+    container_security,
+    environment,
+    pod_security,
+    scratch_mounts,
+    scratch_volumes,
+)
+from sluicegate.manifests.names import job_name
+from sluicegate.manifests.template import merge_template
+
+PUSH_PATH: Final = "/etc/sluicegate/push"
+_IGNORE_DISRUPTION: Final = {
+    "action": "Ignore",
+    "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+}
+"""A pod that was evicted or preempted isn't the training's fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt to answer a trigger.
+
+    Attributes
+    ----------
+    trigger : why.
+    number : from 1; part of the Job's name.
+    stable : the version to start from, mounted at /bento.
+    """
+
+    trigger: Trigger
+    number: int
+    stable: VersionBase
+
+
+def build_training_job(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
+    """The Job of an attempt. Its name says which one, so that it can't start twice."""
+    own_labels = labels(product, Component.TRAINER)
+    name = job_name(product.metadata.name, attempt.trigger.id, attempt.number)
+    annotations = {names.ANNOTATION_TRIGGER: _trigger_json(attempt.trigger)}
+    template = {
+        "metadata": {"labels": own_labels},
+        "spec": _pod_spec(product, retraining, attempt),
+    }
+    if retraining.pod_template is not None:
+        template = merge_template(retraining.pod_template, template)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata(product, name, own_labels, annotations),
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "activeDeadlineSeconds": retraining.timeout_seconds,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": [_IGNORE_DISRUPTION]},
+            "template": template,
+        },
+    }
+
+
+def _pod_spec(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
+    account = retraining.service_account_name
+    secrets = product.spec.serving.image_pull_secrets
+    return without_empty(
+        {
+            "restartPolicy": "Never",
+            "serviceAccountName": account,
+            "automountServiceAccountToken": account is not None,
+            "enableServiceLinks": False,
+            "securityContext": pod_security(),
+            "imagePullSecrets": [ref.to_dict() for ref in secrets],
+            "initContainers": fetch_containers(product, attempt.stable),
+            "containers": [_trainer(product, retraining, attempt)],
+            "volumes": _volumes(retraining, attempt),
+        }
+    )
+
+
+def _trainer(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
+    return without_empty(
+        {
+            "name": "trainer",
+            "image": attempt.stable.runtime_image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": list(retraining.command),
+            "workingDir": f"{BENTO_PATH}/src",
+            "env": environment(_environment(product, retraining, attempt), retraining.env),
+            "resources": without_empty(retraining.resources.to_dict()),
+            "securityContext": container_security(),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": _mounts(retraining),
+        }
+    )
+
+
+def _environment(product: DataProduct, retraining: Retraining, attempt: Attempt) -> dict[str, str]:
+    """What sluicegate_service.training reads."""
+    values = bento_environment(product, retraining.resources) | {
+        "SLUICEGATE_VERSION": attempt.stable.version,
+        "SLUICEGATE_BENTO": BENTO_PATH,
+        "SLUICEGATE_BENTO_IMAGE": attempt.stable.image,
+        "SLUICEGATE_TRIGGER": _trigger_json(attempt.trigger),
+        "SLUICEGATE_ATTEMPT": str(attempt.number),
+        "SLUICEGATE_OUTPUT": retraining.output,
+    }
+    if retraining.push_secret_ref:
+        values["DOCKER_CONFIG"] = PUSH_PATH
+    return values
+
+
+def _mounts(retraining: Retraining) -> list[Manifest]:
+    mounts = [bento_mount(), *scratch_mounts()]
+    if retraining.push_secret_ref:
+        mounts.append({"name": "push", "mountPath": PUSH_PATH, "readOnly": True})
+    return mounts
+
+
+def _volumes(retraining: Retraining, attempt: Attempt) -> list[Manifest]:
+    volumes = [bento_volume(attempt.stable), *fetch_volumes(attempt.stable), *scratch_volumes()]
+    if reference := retraining.push_secret_ref:
+        items = [{"key": ".dockerconfigjson", "path": "config.json"}]
+        volumes.append({"name": "push", "secret": {"secretName": reference.name, "items": items}})
+    return volumes
+
+
+def _trigger_json(trigger: Trigger) -> str:
+    return json.dumps(trigger.to_dict(), sort_keys=True, separators=(",", ":"))
