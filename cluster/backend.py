@@ -1,0 +1,136 @@
+"""What everything above a cluster may ask of it, whichever of the two ways it runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from cluster.commands import succeeds
+from cluster.errors import ClusterError
+from cluster.identity import Identity, current_identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BACKEND_VARIABLE = "SLUICEGATE_BACKEND"
+KIND, LOCAL = "kind", "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One part of the cluster as `status` shows it; `memory` is resident, in MiB."""
+
+    name: str
+    is_alive: bool
+    memory: int | None = None
+    log: Path | None = None
+
+
+class Backend(Protocol):
+    """A cluster of one node."""
+
+    @property
+    def kind(self) -> str:
+        """`kind` or `local`."""
+        ...
+
+    @property
+    def identity(self) -> Identity:
+        """The cluster's name and folders."""
+        ...
+
+    @property
+    def state(self) -> Path:
+        """Folder for what lives as long as the cluster."""
+        ...
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig; absent while the cluster doesn't run."""
+        ...
+
+    @property
+    def kubectl(self) -> Path:
+        """A kubectl of the cluster's version."""
+        ...
+
+    @property
+    def node_address(self) -> str:
+        """Where the node is reached from the host and from pods."""
+        ...
+
+    @property
+    def registry_hosts(self) -> Path:
+        """Folder on the host that is containerd's `config_path`: `<host:port>/hosts.toml`."""
+        ...
+
+    def up(self) -> bool:
+        """Bring the cluster to a Ready node; False if it was there already."""
+        ...
+
+    def down(self) -> None:
+        """Remove the cluster and all that belongs to it."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Whether everything runs and the node is Ready."""
+        ...
+
+    def components(self) -> list[Component]:
+        """The parts of the cluster and whether they run."""
+        ...
+
+    def load_image(self, archive: Path) -> None:
+        """Make the images of an OCI archive known to the node."""
+        ...
+
+    def has_image(self, reference: str) -> bool:
+        """Whether the node knows an image by this reference."""
+        ...
+
+    def apply(self, manifest: str) -> None:
+        """Apply YAML or JSON by server-side apply."""
+        ...
+
+    def run_kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """Output of kubectl as administrator; ClusterError if it fails."""
+        ...
+
+    def start_on_node(self, name: str, *command: str) -> None:
+        """Run a host's program in the node's network unless it runs; `down` ends it."""
+        ...
+
+    def stop_on_node(self, name: str) -> None:
+        """End what `start_on_node` started."""
+        ...
+
+    def shell(self) -> int:
+        """A shell in the node's network with kubectl set up; its exit code."""
+        ...
+
+
+def choose_backend(wanted: str | None = None, identity: Identity | None = None) -> Backend:
+    """The backend that `wanted` or SLUICEGATE_BACKEND names, else the one that fits the machine.
+
+    Raises
+    ------
+    ClusterError
+        The name is neither `kind` nor `local`.
+    """
+    chosen = wanted or os.environ.get(BACKEND_VARIABLE) or fitting_backend()
+    identity = identity or current_identity()
+    if chosen == KIND:
+        from cluster.kind import KindCluster  # noqa: PLC0415 - only one of the two is needed
+
+        return KindCluster(identity)
+    if chosen == LOCAL:
+        from cluster.local import LocalNode  # noqa: PLC0415 - the same
+
+        return LocalNode(identity)
+    raise ClusterError(f"{BACKEND_VARIABLE} is {chosen!r}: it must be {KIND!r} or {LOCAL!r}")
+
+
+def fitting_backend() -> str:
+    """`kind` where a Docker engine answers (a client alone isn't enough), else `local`."""
+    return KIND if succeeds("docker", "version", "--format", "{{.Server.Version}}") else LOCAL

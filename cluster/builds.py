@@ -1,0 +1,239 @@
+"""Builds the cluster's programs from their Go modules, each once per version and flags.
+
+Every program has a module of its own under `go/`, because their requirements conflict. A build
+is asked for by name and only when a command needs it: the API-server tests need `etcd` and
+`kube` and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster.cache import cache_folder, fresh_folder, locked
+from cluster.errors import NO_SPACE, BuildError, disk_full, require_space
+from cluster.prerequisites import require_go
+from cluster.versions import versions
+
+GO_FOLDER = Path(__file__).with_name("go")
+# Measured cold: Go's own build cache for Kubernetes takes 2.5 GiB, the others about 0.5 GiB each.
+SPACE_MIB = 1_500
+REPORT_SECONDS = 15.0
+KUBE_PROGRAMS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one program is built: its module, the package in it, and the linker's settings."""
+
+    folder: str
+    module: str
+    package: str = "."
+    tags: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """The module's version, e.g. `v1.37.2`; our own programs have none."""
+        return versions().modules[self.module] if self.module else "v0"
+
+    def flags(self) -> list[str]:
+        """The flags of `go build` that change what comes out."""
+        linker = ["-s", "-w", *(f"-X {name}={value}" for name, value in self.settings.items())]
+        return ["-trimpath", "-buildvcs=false", f"-tags={self.tags}", f"-ldflags={' '.join(linker)}"]
+
+    def key(self) -> str:
+        """Hash of all that goes in: sources, the modules' sums and flags; 10 hex digits."""
+        digest = hashlib.sha256(json.dumps([self.package, self.flags(), self.links]).encode())
+        for path in sorted((GO_FOLDER / self.folder).iterdir()):
+            if path.name in {"go.mod", "go.sum"} or path.suffix == ".go":
+                digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()[:10]
+
+
+_COMPONENT_VERSION = "k8s.io/component-base/version"
+_CONTAINERD = "github.com/containerd/containerd/v2"
+_PROMETHEUS = "github.com/prometheus/prometheus"
+
+
+def _kube() -> Recipe:
+    # Without these, clients see v0.0.0 and version checks go wrong.
+    version = versions().kubernetes
+    major, minor, _ = version.removeprefix("v").split(".")
+    return Recipe(
+        folder="kube",
+        module="k8s.io/kubernetes",
+        settings={
+            f"{_COMPONENT_VERSION}.gitVersion": version,
+            f"{_COMPONENT_VERSION}.gitMajor": major,
+            f"{_COMPONENT_VERSION}.gitMinor": minor,
+        },
+        links=KUBE_PROGRAMS,
+    )
+
+
+def _containerd(program: str) -> Recipe:
+    return Recipe(
+        folder="containerd",
+        module=_CONTAINERD,
+        package=f"{_CONTAINERD}/cmd/{program}",
+        tags="no_btrfs no_devmapper no_zfs",
+        settings={f"{_CONTAINERD}/version.Version": versions().modules[_CONTAINERD]},
+    )
+
+
+def _prometheus(program: str) -> Recipe:
+    return Recipe(
+        folder="prometheus",
+        module=_PROMETHEUS,
+        package=f"{_PROMETHEUS}/cmd/{program}",
+        # All other service discoveries bring a cloud's client library: half of the build.
+        tags="remove_all_sd enable_kubernetes_sd",
+        settings={"github.com/prometheus/common/version.Version": versions().prometheus},
+    )
+
+
+def recipes() -> dict[str, Recipe]:
+    """What can be built, by name."""
+    return {
+        "etcd": Recipe("etcd", "go.etcd.io/etcd/server/v3"),
+        "kube": _kube(),
+        "containerd": _containerd("containerd"),
+        "containerd-shim-runc-v2": _containerd("containerd-shim-runc-v2"),
+        "ctr": _containerd("ctr"),
+        "coredns": Recipe("coredns", "github.com/coredns/coredns"),
+        "prometheus": _prometheus("prometheus"),
+        "promtool": _prometheus("promtool"),
+        "helm": Recipe(
+            "helm",
+            "helm.sh/helm/v4",
+            package="helm.sh/helm/v4/cmd/helm",
+            settings={
+                "helm.sh/helm/v4/internal/version.version": versions().modules["helm.sh/helm/v4"]
+            },
+        ),
+        "kwok": Recipe("kwok", "sigs.k8s.io/kwok", package="sigs.k8s.io/kwok/cmd/kwok"),
+        "pause": Recipe("pause", module=""),
+        "kind": Recipe("kind", "sigs.k8s.io/kind", package="sigs.k8s.io/kind"),
+    }
+
+
+def program(name: str) -> Path:
+    """Path of a program, built if it isn't in the cache.
+
+    `name` is one of `recipes()` or a program inside `kube`, such as `kubectl`.
+
+    Raises
+    ------
+    BuildError
+        The name is unknown or the build failed; the message holds the compiler's last lines.
+    DiskFullError
+        The disk ran full.
+    """
+    if name in KUBE_PROGRAMS:
+        return program("kube").with_name(name)
+    recipe = recipes().get(name)
+    if recipe is None:
+        known = ", ".join(sorted([*recipes(), *KUBE_PROGRAMS]))
+        raise BuildError(f"there is no program {name!r} to build; known are {known}")
+    folder = cache_folder() / "programs" / name / f"{recipe.version}-{recipe.key()}"
+    if not (folder / name).exists():
+        with locked(f"build-{name}", on_wait=lambda: _say(f"waiting for a build of {name}")):
+            if not (folder / name).exists():
+                _build(name, recipe, folder)
+    return folder / name
+
+
+def module_folder(module: str) -> Path:
+    """Where the sources of a pinned module lie, for the files that it ships beside its code."""
+    folder = GO_FOLDER / module.rsplit("/", 1)[-1]
+    require_go()
+    answer = subprocess.run(
+        ["go", "mod", "download", "-json", module],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        raise BuildError(f"module {module} can't be fetched: {answer.stdout or answer.stderr}")
+    return Path(json.loads(answer.stdout)["Dir"])
+
+
+def _build(name: str, recipe: Recipe, folder: Path) -> None:
+    require_go()
+    require_space(cache_folder(), SPACE_MIB, f"build {name}")
+    started = time.monotonic()
+    with fresh_folder(folder) as scratch:
+        _go_build(name, recipe, scratch)
+        for link in recipe.links:
+            (scratch / link).symlink_to(name)
+    _say(f"built {name} {recipe.version} in {elapsed(time.monotonic() - started)}")
+
+
+def _go_build(name: str, recipe: Recipe, scratch: Path) -> None:
+    log = cache_folder() / "logs" / f"build-{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
+    if recipe.folder not in {"kind", "helm"}:
+        # What runs on the node is a Linux program, wherever it is built.
+        environment["GOOS"] = "linux"
+    command = ["go", "build", *recipe.flags(), "-o", str(scratch / name), recipe.package]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=GO_FOLDER / recipe.folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            code = _wait_reporting(process, f"building {name} {recipe.version}")
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if code:
+        raise _build_failure(name, log)
+
+
+def _wait_reporting(process: subprocess.Popen[bytes], what: str) -> int:
+    started = time.monotonic()
+    _say(f"{what} …")
+    while True:
+        try:
+            return process.wait(timeout=REPORT_SECONDS)
+        except subprocess.TimeoutExpired:
+            _say(f"{what} … {elapsed(time.monotonic() - started)}")
+
+
+def _build_failure(name: str, log: Path) -> Exception:
+    text = log.read_text(errors="replace")
+    if NO_SPACE in text:
+        return disk_full(log.parent, f"build {name}")
+    last = "\n".join(text.splitlines()[-15:])
+    return BuildError(f"building {name} failed; {log} has all of this:\n{last}")
+
+
+def elapsed(seconds: float) -> str:
+    """A duration for people: `45 s`, `6 min 45 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

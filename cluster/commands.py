@@ -1,0 +1,67 @@
+"""Short programs that are run to their end, with their errors turned into sentences."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from typing import TYPE_CHECKING
+
+from cluster.errors import NO_SPACE, ClusterError, DiskFullError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Debian's root shell has these; a plain user's or a container's may not.
+SYSTEM_PATH = ":/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def run(
+    *command: str,
+    stdin: str | None = None,
+    timeout: float = 120.0,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Standard output of a program that ended well.
+
+    Raises
+    ------
+    ClusterError
+        It failed, or took longer than `timeout` seconds; the message is its last words.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**system_environment(), **(environment or {})},
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise ClusterError(f"{command[0]} is not on this machine") from error
+    except subprocess.TimeoutExpired as error:
+        shown = shlex.join(command)
+        raise ClusterError(f"`{shown}` did not end within {timeout:.0f} s") from error
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        if NO_SPACE in said:
+            raise DiskFullError(f"the disk is full: {said.splitlines()[-1]}")
+        raise ClusterError(f"`{shlex.join(command)}` failed: {said or done.returncode}")
+    return done.stdout
+
+
+def succeeds(*command: str) -> bool:
+    """Whether a program ends well; its output doesn't matter."""
+    return (
+        subprocess.run(
+            command, capture_output=True, env=system_environment(), check=False
+        ).returncode
+        == 0
+    )
+
+
+def system_environment() -> dict[str, str]:
+    """Our environment with the system's own programs on PATH."""
+    return {**os.environ, "PATH": os.environ.get("PATH", "") + SYSTEM_PATH}

@@ -1,0 +1,226 @@
+"""The command lines of a control plane's programs; nothing is started here.
+
+The same four programs serve a node and the API tests; what differs is where they listen and
+whether a node is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cluster.certificates import ADMINISTRATORS, Authority
+from cluster.kubeconfigs import write_kubeconfig
+from cluster.processes import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ETCD, API_SERVER = "etcd", "kube-apiserver"
+CONTROLLER_MANAGER, SCHEDULER, KWOK = "kube-controller-manager", "kube-scheduler", "kwok"
+# Every request once, when it is answered; who, what, when and the answer's code.
+AUDIT_POLICY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules: [{level: Metadata}]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the programs listen. etcd has no authentication, so it stays on loopback."""
+
+    address: str
+    port: int
+    etcd_port: int = 2379
+    etcd_peer_port: int = 2380
+
+    @property
+    def url(self) -> str:
+        """The API server's URL."""
+        return f"https://{self.address}:{self.port}"
+
+    @property
+    def etcd_url(self) -> str:
+        """The URL at which the API server reaches etcd."""
+        return f"http://127.0.0.1:{self.etcd_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlaneSettings:
+    """One control plane: its folder, where it listens, its ranges, and what is special."""
+
+    folder: Path
+    listening: Listening
+    programs: Mapping[str, Path]
+    services: str
+    pods: str
+    api_service: str
+    has_node: bool = False
+    audit_log: Path | None = None
+    feature_gates: Mapping[str, bool] = field(default_factory=dict)
+    # Arguments added at the end of a program's command line, by the program's name.
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def authority(self) -> Authority:
+        """Signs all certificates of this control plane."""
+        return Authority(self.folder / "certificates")
+
+    def kubeconfig(self, user: str, groups: tuple[str, ...] = ()) -> Path:
+        """A kubeconfig for one of the programs, written on each call."""
+        path = self.folder / "kubeconfigs" / user.replace(":", "-")
+        client = self.authority.client(user, groups)
+        return write_kubeconfig(path, self.listening.url, self.authority, client)
+
+    def write_admin_kubeconfig(self, path: Path) -> Path:
+        """A kubeconfig that may do everything."""
+        client = self.authority.client("sluicegate-admin", (ADMINISTRATORS,))
+        return write_kubeconfig(path, self.listening.url, self.authority, client)
+
+    def command(self, name: str, *arguments: str) -> Command:
+        """A program with these arguments and the extra ones."""
+        extra = self.extra.get(name, ())
+        return Command(name, (str(self.programs[name]), *arguments, *extra))
+
+    def gates(self) -> tuple[str, ...]:
+        """The flag for feature gates, or none."""
+        if not self.feature_gates:
+            return ()
+        pairs = (f"{gate}={str(on).lower()}" for gate, on in sorted(self.feature_gates.items()))
+        return (f"--feature-gates={','.join(pairs)}",)
+
+
+def etcd_command(settings: ControlPlaneSettings) -> Command:
+    """etcd, without waiting for the disk: what it holds is thrown away with the cluster."""
+    url = settings.listening.etcd_url
+    peer = f"http://127.0.0.1:{settings.listening.etcd_peer_port}"
+    return settings.command(
+        ETCD,
+        f"--data-dir={settings.folder / 'etcd'}",
+        f"--listen-client-urls={url}",
+        f"--advertise-client-urls={url}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+        f"--quota-backend-bytes={4 * 1024**3}",
+    )
+
+
+def api_server_command(settings: ControlPlaneSettings) -> Command:
+    """The API server, with one authority for everything.
+
+    The flags of an aggregation layer (`--requestheader-*`) are left out: one authority for both
+    it and the clients is rejected.
+    """
+    authority, at = settings.authority, settings.listening
+    names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+    full_name = "kubernetes.default.svc.cluster.local"
+    addresses = ["127.0.0.1", at.address, settings.api_service]
+    serving = authority.server(API_SERVER, [*names, full_name, *addresses])
+    return settings.command(
+        API_SERVER,
+        f"--etcd-servers={at.etcd_url}",
+        f"--bind-address={at.address}",
+        f"--advertise-address={at.address}",
+        f"--secure-port={at.port}",
+        f"--tls-cert-file={serving.certificate}",
+        f"--tls-private-key-file={serving.key}",
+        f"--client-ca-file={authority.certificate}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        f"--service-account-key-file={authority.service_account_key}",
+        f"--service-account-signing-key-file={authority.service_account_key}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-cluster-ip-range={settings.services}",
+        "--allow-privileged=true",
+        *_node_arguments(settings),
+        *_audit_arguments(settings),
+        *settings.gates(),
+    )
+
+
+def _node_arguments(settings: ControlPlaneSettings) -> tuple[str, ...]:
+    if not settings.has_node:
+        # Loopback can't be the endpoint of a Service; without pods nobody looks for it.
+        return ("--endpoint-reconciler-type=none",)
+    # Without the certificate, logs and exec are refused by the kubelet; without the preference,
+    # the node's name is looked up.
+    client = settings.authority.client("kube-apiserver-kubelet-client", (ADMINISTRATORS,))
+    return (
+        f"--kubelet-client-certificate={client.certificate}",
+        f"--kubelet-client-key={client.key}",
+        "--kubelet-preferred-address-types=InternalIP",
+    )
+
+
+def _audit_arguments(settings: ControlPlaneSettings) -> tuple[str, ...]:
+    if not settings.audit_log:
+        return ()
+    policy = settings.folder / "audit-policy.yaml"
+    policy.write_text(AUDIT_POLICY)
+    return (
+        f"--audit-policy-file={policy}",
+        f"--audit-log-path={settings.audit_log}",
+        # An answered request is in the file: a reader needs no guess of when.
+        "--audit-log-mode=blocking",
+    )
+
+
+def controller_manager_command(settings: ControlPlaneSettings) -> Command:
+    """The controllers: ReplicaSets, Jobs, EndpointSlices, service accounts and so on."""
+    authority = settings.authority
+    return settings.command(
+        CONTROLLER_MANAGER,
+        f"--kubeconfig={settings.kubeconfig('system:kube-controller-manager')}",
+        f"--service-account-private-key-file={authority.service_account_key}",
+        f"--root-ca-file={authority.certificate}",
+        "--use-service-account-credentials",
+        *(("--allocate-node-cidrs", f"--cluster-cidr={settings.pods}", "--node-cidr-mask-size=17")
+          if settings.has_node else ()),
+        "--leader-elect=false",
+        "--secure-port=0",
+        *settings.gates(),
+    )
+
+
+def scheduler_command(settings: ControlPlaneSettings) -> Command:
+    """The scheduler."""
+    return settings.command(
+        SCHEDULER,
+        f"--kubeconfig={settings.kubeconfig('system:kube-scheduler')}",
+        "--leader-elect=false",
+        "--secure-port=0",
+        *settings.gates(),
+    )
+
+
+def kwok_command(settings: ControlPlaneSettings) -> Command:
+    """kwok, which plays the kubelet of every node: pods become Running and Ready at once."""
+    return settings.command(
+        KWOK,
+        f"--kubeconfig={settings.kubeconfig('sluicegate-kwok', (ADMINISTRATORS,))}",
+        "--manage-all-nodes=true",
+        "--server-address=",
+        "--node-lease-duration-seconds=40",
+    )
+
+
+def fake_node(number: int) -> dict[str, object]:
+    """A node that exists only in the API: room for 1,000 pods."""
+    name = f"fake-{number}"
+    room = {"cpu": "1000", "memory": "4Ti", "pods": "1000"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "type": "kwok"},
+            "annotations": {"kwok.x-k8s.io/node": "fake"},
+        },
+        "status": {"allocatable": room, "capacity": room},
+    }

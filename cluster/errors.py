@@ -1,0 +1,58 @@
+"""Errors of the cluster tool: one clear sentence each, with the way out.
+
+Everything that a person can mend is a `ClusterError`; the command line prints its message and
+exits with 1. Anything else is a mistake of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MEBIBYTE = 1024 * 1024
+NO_SPACE = "no space left on device"
+
+
+class ClusterError(Exception):
+    """The cluster can't do what was asked; the message says why and what helps."""
+
+
+class MissingPrerequisiteError(ClusterError):
+    """The machine lacks programs or rights; the message names all of them at once."""
+
+
+class BuildError(ClusterError):
+    """A program could not be built."""
+
+
+class StartError(ClusterError):
+    """A component did not start or did not become ready."""
+
+
+class DiskFullError(ClusterError):
+    """The disk is too full to go on."""
+
+
+def disk_full(folder: Path, purpose: str) -> DiskFullError:
+    """The sentence for a full disk; `folder` lies on it, `purpose` completes "to …"."""
+    free = shutil.disk_usage(folder).free // MEBIBYTE
+    return DiskFullError(
+        f"the disk that holds {folder} has only {free} MiB free, too little to {purpose}: "
+        "free some space there, or set SLUICEGATE_CACHE to a folder on another disk"
+    )
+
+
+def require_space(folder: Path, mebibytes: int, purpose: str) -> None:
+    """Raise `DiskFullError` unless `mebibytes` are free where `folder` lies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free < mebibytes * MEBIBYTE:
+        raise disk_full(folder, f"{purpose} ({mebibytes} MiB)")
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the operating system refused because a disk or a quota is full."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}

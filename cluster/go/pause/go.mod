@@ -1,0 +1,3 @@
+module sluicegate.dev/cluster/pause
+
+go 1.26.0

@@ -1,0 +1,175 @@
+"""The cluster's name and all that is derived from it.
+
+Two checkouts on one machine must not meet: each has its own name, and from the name come the
+network namespace, the link's names, the cgroup, the folders and the address ranges.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from cluster.cache import cache_folder, locked
+from cluster.errors import ClusterError
+
+CLUSTER_VARIABLE = "SLUICEGATE_CLUSTER"
+CHECKOUT = Path(__file__).resolve().parent.parent
+RUN_FOLDER = Path("/run/sluicegate")
+# The second byte of 10.0.0.0/8; 100 clusters side by side.
+FIRST_BLOCK, BLOCKS = 100, 100
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A cluster's name and where its things lie; nothing here touches the machine."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ClusterError(
+                f"{CLUSTER_VARIABLE} is {self.name!r}: a cluster's name has at most 30 lower-case "
+                "letters, digits and dashes, and starts with a letter"
+            )
+
+    @property
+    def digest(self) -> str:
+        """8 hex digits, for names that must be short: a network link's has 15 characters."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:8]
+
+    @property
+    def namespace(self) -> str:
+        """The network namespace."""
+        return f"sluicegate-{self.name}"
+
+    @property
+    def host_link(self) -> str:
+        """The host's end of the link to the node."""
+        return f"sg{self.digest}h"
+
+    @property
+    def node_link(self) -> str:
+        """The node's end of the link; it is renamed to eth0 inside."""
+        return f"sg{self.digest}n"
+
+    @property
+    def cgroup(self) -> str:
+        """The cgroup above all pods, so that ending what lies in it ends nobody else's."""
+        return f"sluicegate-{self.name}"
+
+    @property
+    def state(self) -> Path:
+        """What the cluster keeps on disk: etcd's data, images, certificates, logs."""
+        return cache_folder() / "clusters" / self.name
+
+    @property
+    def run(self) -> Path:
+        """Sockets, which need short paths, and mounts; empty after a restart of the machine."""
+        return RUN_FOLDER / self.name
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.state / "kubeconfig"
+
+
+def default_name(checkout: Path = CHECKOUT) -> str:
+    """A name that two checkouts don't share: the folder's name and a hash of its path."""
+    words = re.sub(r"[^a-z0-9]+", "-", checkout.name.lower()).strip("-")[:15].strip("-")
+    prefix = words if words[:1].isalpha() else "cluster"
+    return f"{prefix}-{hashlib.sha256(str(checkout).encode()).hexdigest()[:6]}"
+
+
+def current_identity() -> Identity:
+    """The cluster that commands act on: `SLUICEGATE_CLUSTER`, else derived from the checkout."""
+    return Identity(os.environ.get(CLUSTER_VARIABLE) or default_name())
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The ranges of one cluster, all inside 10.`block`.0.0/16."""
+
+    block: int
+
+    @property
+    def network(self) -> IPv4Network:
+        """Everything: what the host routes to the node."""
+        return IPv4Network(f"10.{self.block}.0.0/16")
+
+    @property
+    def pods(self) -> IPv4Network:
+        """Pods of the one node."""
+        return IPv4Network(f"10.{self.block}.0.0/17")
+
+    @property
+    def services(self) -> IPv4Network:
+        """Virtual addresses of Services."""
+        return IPv4Network(f"10.{self.block}.128.0/18")
+
+    @property
+    def link(self) -> IPv4Network:
+        """The host and the node."""
+        return IPv4Network(f"10.{self.block}.192.0/30")
+
+    @property
+    def host(self) -> IPv4Address:
+        """The host as the node sees it."""
+        return self.link[1]
+
+    @property
+    def node(self) -> IPv4Address:
+        """The node: API server, DNS, and what runs beside them."""
+        return self.link[2]
+
+    @property
+    def api_service(self) -> IPv4Address:
+        """The Service `kubernetes`: always the first of the range."""
+        return self.services[1]
+
+
+def candidate_blocks(name: str) -> list[int]:
+    """The blocks to try, the preferred one first: the same name gets the same addresses."""
+    start = int(hashlib.sha256(name.encode()).hexdigest(), 16) % BLOCKS
+    return [FIRST_BLOCK + (start + offset) % BLOCKS for offset in range(BLOCKS)]
+
+
+def claim_addresses(identity: Identity, in_use: set[int]) -> Addresses:
+    """The cluster's address block, claimed until `release_addresses`.
+
+    `in_use` are blocks that this machine already routes elsewhere. A claim is a file named by
+    the block that holds the cluster's name.
+    """
+    claims = RUN_FOLDER / "addresses"
+    claims.mkdir(parents=True, exist_ok=True)
+    with locked("addresses"):
+        owners = {int(path.name): path.read_text() for path in claims.iterdir()}
+        own = [block for block, owner in owners.items() if owner == identity.name]
+        free = (b for b in candidate_blocks(identity.name) if b not in owners and b not in in_use)
+        block = own[0] if own else next(free, None)
+        if block is None:
+            raise ClusterError(
+                f"all {BLOCKS} address ranges are taken (see {claims}): "
+                "stop a cluster with `python -m cluster down`"
+            )
+        (claims / str(block)).write_text(identity.name)
+    return Addresses(block)
+
+
+def claimed_addresses(identity: Identity) -> Addresses | None:
+    """The block that is claimed for this cluster, if any."""
+    for path in (RUN_FOLDER / "addresses").glob("*"):
+        if path.read_text() == identity.name:
+            return Addresses(int(path.name))
+    return None
+
+
+def release_addresses(identity: Identity) -> None:
+    """Give the cluster's block back."""
+    addresses = claimed_addresses(identity)
+    if addresses:
+        (RUN_FOLDER / "addresses" / str(addresses.block)).unlink(missing_ok=True)

@@ -1,0 +1,57 @@
+"""Kubeconfig files: where the API server is, whom to trust and who one is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+from cluster.cache import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cluster.certificates import Authority, Pair
+
+CONTEXT = "sluicegate"
+
+
+def render_kubeconfig(server: str, authority: Authority, client: Pair) -> str:
+    """A kubeconfig with everything inside, so that it can be copied; JSON is YAML too."""
+
+    def inline(path: Path) -> str:
+        return base64.b64encode(path.read_bytes()).decode()
+
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {
+                    "name": CONTEXT,
+                    "cluster": {
+                        "server": server,
+                        "certificate-authority-data": inline(authority.certificate),
+                    },
+                }
+            ],
+            "users": [
+                {
+                    "name": CONTEXT,
+                    "user": {
+                        "client-certificate-data": inline(client.certificate),
+                        "client-key-data": inline(client.key),
+                    },
+                }
+            ],
+            "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT}}],
+            "current-context": CONTEXT,
+        },
+        indent=2,
+    )
+
+
+def write_kubeconfig(path: Path, server: str, authority: Authority, client: Pair) -> Path:
+    """Write a kubeconfig that only its owner can read."""
+    write_atomically(path, render_kubeconfig(server, authority, client), mode=0o600)
+    return path

@@ -1,0 +1,308 @@
+"""The local node: a whole Kubernetes in a network namespace of this machine, without an engine.
+
+Starting is a list of steps that each make what is missing. So the same steps serve a first start,
+one that was interrupted, one after a component was killed, and one after an upgrade.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster import cgroups, components, leftovers, network, node
+from cluster.apiclient import Api, wait_until
+from cluster.backend import LOCAL, Component
+from cluster.builds import program
+from cluster.cache import cache_folder, locked, write_atomically
+from cluster.commands import run, system_environment
+from cluster.errors import ClusterError, StartError, require_space
+from cluster.identity import (
+    Addresses,
+    Identity,
+    claim_addresses,
+    claimed_addresses,
+    release_addresses,
+)
+from cluster.prerequisites import cni_folder, require_node_prerequisites
+from cluster.processes import Command, Processes
+from cluster.versions import VERSIONS_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cluster.images import BuiltImage
+
+CONTROL_PLANE = (
+    components.ETCD,
+    components.API_SERVER,
+    components.CONTROLLER_MANAGER,
+    components.SCHEDULER,
+)
+NODE = (node.CONTAINERD, node.KUBE_PROXY, node.COREDNS, node.KUBELET)
+COMPONENTS = (*CONTROL_PLANE, *NODE)
+PROGRAMS = (*COMPONENTS, node.SHIM, "ctr", "kubectl")
+API_PORT = 6443
+READY_SECONDS = 120.0
+# etcd and containerd's images without any add-on; measured 60 MiB.
+SPACE_MIB = 300
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class LocalNode:
+    """The backend for machines without a container engine."""
+
+    kind = LOCAL
+
+    def __init__(self, identity: Identity) -> None:
+        """Nothing is started or built here."""
+        self._identity = identity
+
+    @property
+    def identity(self) -> Identity:
+        """The cluster's name and folders."""
+        return self._identity
+
+    @property
+    def state(self) -> Path:
+        """Folder for what lives as long as the cluster."""
+        return self._identity.state
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig; absent while the cluster doesn't run."""
+        return self._identity.kubeconfig
+
+    @property
+    def kubectl(self) -> Path:
+        """A kubectl of the cluster's version."""
+        return program("kubectl")
+
+    @property
+    def node_address(self) -> str:
+        """Where the node is reached from the host and from pods."""
+        return str(self._addresses.node)
+
+    @property
+    def registry_hosts(self) -> Path:
+        """containerd's `config_path`."""
+        return self.state / "node" / "registries"
+
+    @cached_property
+    def network(self) -> network.Network:
+        """The namespace everything runs in."""
+        return network.Network(self._identity, self._addresses)
+
+    @cached_property
+    def processes(self) -> Processes:
+        """The programs, each entering the namespace."""
+        return Processes(self.state, self.network.prefix)
+
+    @cached_property
+    def _addresses(self) -> Addresses:
+        addresses = claimed_addresses(self._identity)
+        if addresses is None:
+            raise ClusterError(
+                f"cluster {self._identity.name} doesn't run: start it with `python -m cluster up`"
+            )
+        return addresses
+
+    def up(self) -> bool:
+        """Bring the cluster to a Ready node; False if it was there already."""
+        if self.is_ready():
+            return False
+        with locked(f"cluster-{self._identity.name}"):
+            if self.is_ready():
+                return False
+            require_node_prerequisites()
+            require_space(self.state, SPACE_MIB, "start the cluster")
+            programs = {name: program(name) for name in PROGRAMS}
+            pause = _pause_image()
+            self._forget_earlier_boot()
+            settings = self._prepare(programs, pause.reference)
+            self._start(settings, pause)
+            write_atomically(self.state / "versions.toml", VERSIONS_FILE.read_text())
+        return True
+
+    def down(self) -> None:
+        """Remove the cluster and all that belongs to it.
+
+        Raises
+        ------
+        ClusterError
+            Something is left; the message names it.
+        """
+        with locked(f"cluster-{self._identity.name}"):
+            self._remove()
+
+    def is_ready(self) -> bool:
+        """Whether everything runs, is of this version, and the node is Ready."""
+        installed = self.state / "versions.toml"
+        if claimed_addresses(self._identity) is None or not installed.exists():
+            return False
+        if installed.read_text() != VERSIONS_FILE.read_text():
+            return False
+        alive = all(self.processes.is_alive(name) for name in COMPONENTS)
+        return alive and Api(self.kubeconfig).node_is_ready(node.NODE_NAME)
+
+    def components(self) -> list[Component]:
+        """The parts of the cluster and whether they run."""
+        if claimed_addresses(self._identity) is None:
+            return []
+        others = [name for name in self.processes.names() if name not in COMPONENTS]
+        return [self._component(name) for name in (*COMPONENTS, *others)]
+
+    def load_image(self, archive: Path) -> None:
+        """Make the images of an OCI archive known to the node; once an archive."""
+        about = archive.stat()
+        mark = self.state / "loaded" / f"{archive.name}-{about.st_size}-{about.st_mtime_ns}"
+        if mark.exists():
+            return
+        size = about.st_size // 1024**2
+        # The archive is kept compressed or not, and unpacked beside that.
+        require_space(self.state, 3 * size, f"load {archive.name}")
+        self._ctr("images", "import", str(archive), timeout=300)
+        write_atomically(mark, "")
+
+    def has_image(self, reference: str) -> bool:
+        """Whether the node knows an image by this reference."""
+        return reference in self._ctr("images", "list", "--quiet").splitlines()
+
+    def apply(self, manifest: str) -> None:
+        """Apply YAML or JSON by server-side apply."""
+        manager = "--field-manager=sluicegate-cluster"
+        arguments = ("apply", "--server-side", "--force-conflicts", manager, "-f", "-")
+        self.run_kubectl(*arguments, stdin=manifest)
+
+    def run_kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """Output of kubectl as administrator; ClusterError if it fails."""
+        command = (str(self.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments)
+        return run(*command, stdin=stdin, timeout=timeout)
+
+    def start_on_node(self, name: str, *command: str) -> None:
+        """Run a host's program in the node's network unless it runs; `down` ends it."""
+        self._addresses  # noqa: B018 - says that the cluster doesn't run, if so
+        self.processes.ensure(Command(name, command))
+
+    def stop_on_node(self, name: str) -> None:
+        """End what `start_on_node` started."""
+        self.processes.stop(name)
+
+    def shell(self) -> int:
+        """A shell in the node's network with kubectl set up; its exit code."""
+        path = f"{self.kubectl.parent}:{system_environment()['PATH']}"
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": path}
+        shell = os.environ.get("SHELL", "/bin/sh")
+        return subprocess.run(
+            [*self.network.prefix, shell], env=environment, check=False
+        ).returncode
+
+    def _prepare(self, programs: dict[str, Path], pause: str) -> node.NodeSettings:
+        """Addresses, namespace, cgroup, certificates and files."""
+        addresses = claim_addresses(self._identity, network.blocks_in_use())
+        plugins = cni_folder()
+        assert plugins is not None, "prerequisites were checked"
+        control_plane = components.ControlPlaneSettings(
+            folder=self.state,
+            listening=components.Listening(str(addresses.node), API_PORT),
+            programs=programs,
+            services=str(addresses.services),
+            pods=str(addresses.pods),
+            api_service=str(addresses.api_service),
+            has_node=True,
+        )
+        if not self.network.is_complete():
+            # Programs of an earlier start would stay in the namespace that is replaced.
+            self.processes.stop_all(grace=0.0)
+            leftovers.end_pods(self._identity)
+        self.network.ensure()
+        cgroups.make(self._identity.cgroup)
+        control_plane.authority.ensure()
+        control_plane.write_admin_kubeconfig(self.kubeconfig)
+        settings = node.NodeSettings(
+            self._identity, addresses, control_plane, programs, plugins, pause
+        )
+        node.write_node_files(settings)
+        return settings
+
+    def _start(self, settings: node.NodeSettings, pause: BuiltImage) -> None:
+        plane, ensure = settings.control_plane, self.processes.ensure
+        ensure(components.etcd_command(plane))
+        ensure(components.api_server_command(plane))
+        ensure(node.containerd_command(settings))
+        self._wait(settings.socket.exists, "containerd has no socket")
+        self.load_image(pause.archive)
+        self._wait(Api(self.kubeconfig).is_ready, "the API server was not ready")
+        for command in (
+            components.controller_manager_command(plane),
+            components.scheduler_command(plane),
+            node.kube_proxy_command(settings),
+            node.kubelet_command(settings),
+        ):
+            ensure(command)
+        self.apply(json.dumps(node.DNS_RIGHTS))
+        ensure(node.coredns_command(settings))
+        api = Api(self.kubeconfig)
+        self._wait(lambda: api.node_is_ready(node.NODE_NAME), "the node was not Ready")
+
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        wait_until(condition, seconds=READY_SECONDS, failed=self._ended, what=what)
+
+    def _ended(self) -> Exception | None:
+        for name in self.processes.names():
+            if name in COMPONENTS and not self.processes.is_alive(name):
+                return self.processes.failure(name, "ended while the cluster started")
+        return None
+
+    def _component(self, name: str) -> Component:
+        process = self.processes.find(name)
+        alive = process is not None and process.is_alive()
+        memory = resident_memory(process.pid) if process and alive else None
+        return Component(name, alive, memory, self.processes.log(name))
+
+    def _ctr(self, *arguments: str, timeout: float = 60) -> str:
+        socket = self._identity.run / "containerd.sock"
+        command = (str(program("ctr")), f"--address={socket}", "--namespace=k8s.io")
+        return run(*command, *arguments, timeout=timeout)
+
+    def _forget_earlier_boot(self) -> None:
+        """After a restart of the machine nothing runs and etcd's data can't be trusted."""
+        mark, boot = self.state / "boot-id", BOOT_ID.read_text()
+        if self.state.exists() and (not mark.exists() or mark.read_text() != boot):
+            self._remove()
+        write_atomically(mark, boot)
+
+    def _remove(self) -> None:
+        Processes(self.state).stop_all(grace=0.0)
+        leftovers.end_pods(self._identity)
+        leftovers.unmount_below(self.state, self._identity.run)
+        network.remove_namespace(self._identity)
+        leftovers.remove_log_links(self.state)
+        for folder in (self._identity.run, self.state):
+            shutil.rmtree(folder, ignore_errors=True)
+        release_addresses(self._identity)
+        self.__dict__.pop("network", None)
+        self.__dict__.pop("processes", None)
+        self.__dict__.pop("_addresses", None)
+        left = leftovers.what_is_left(self._identity)
+        if left:
+            raise StartError(f"the cluster is down, but this is left: {'; '.join(left)}")
+
+
+def resident_memory(pid: int) -> int | None:
+    """Resident memory of a process in MiB."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) // 1024 for line in lines if line[:6] == "VmRSS:"), None)
+
+
+def _pause_image() -> BuiltImage:
+    from cluster.images import build, describe  # noqa: PLC0415 - `status` doesn't need it
+
+    return build(describe("pause"), cache=cache_folder(), program=program)

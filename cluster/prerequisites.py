@@ -1,0 +1,118 @@
+"""What the machine must have, checked before anything is started.
+
+All that is missing is named at once, with the one command that installs it; where the machine is
+Debian and we are root, it is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from cluster.errors import MissingPrerequisiteError
+from cluster.versions import versions
+
+CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+
+# Program → Debian package.
+NODE_PROGRAMS = {
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "runc": "runc",
+    "sysctl": "procps",
+}
+CNI_PACKAGE = "containernetworking-plugins"
+
+
+def missing_packages(programs: dict[str, str]) -> list[str]:
+    """Debian packages of those `programs` that aren't on PATH, sorted."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    return sorted({package for name, package in programs.items() if not shutil.which(name, path=path)})
+
+
+def cni_folder() -> Path | None:
+    """The folder that holds all network plugins, or None."""
+    for folder in CNI_FOLDERS:
+        if all((folder / plugin).exists() for plugin in CNI_PLUGINS):
+            return folder
+    return None
+
+
+def require_node_prerequisites() -> None:
+    """Check what the local node needs; install it on Debian as root.
+
+    Raises
+    ------
+    MissingPrerequisiteError
+        Something is missing and was not or could not be installed.
+    """
+    require_linux_root()
+    missing = missing_packages(NODE_PROGRAMS) + ([] if cni_folder() else [CNI_PACKAGE])
+    if missing:
+        require_packages(missing)
+
+
+def require_linux_root() -> None:
+    """The local node makes namespaces, mounts and cgroups, which takes Linux and root."""
+    if sys.platform != "linux":
+        raise MissingPrerequisiteError(
+            f"the local node needs Linux, this is {sys.platform}: start a Docker engine, "
+            "then the cluster runs in kind"
+        )
+    if os.geteuid() != 0:
+        raise MissingPrerequisiteError(
+            "the local node needs root for namespaces, mounts and cgroups: run the command with "
+            "sudo, or start a Docker engine, then the cluster runs in kind"
+        )
+
+
+def require_packages(packages: list[str]) -> None:
+    """Install Debian packages if this is Debian and we are root; else say how."""
+    command = f"apt-get update && apt-get install -y {' '.join(packages)}"
+    if not (is_debian() and os.geteuid() == 0):
+        raise MissingPrerequisiteError(f"missing: {', '.join(packages)}. Install with: {command}")
+    print(f"installing {', '.join(packages)}", file=sys.stderr, flush=True)
+    with_defaults = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", *packages]):
+        done = subprocess.run(
+            ["apt-get", *arguments], env=with_defaults, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+            raise MissingPrerequisiteError(
+                f"missing: {', '.join(packages)}, and installing failed ({' '.join(last)}). "
+                f"Run it yourself: {command}"
+            )
+
+
+def is_debian() -> bool:
+    """Whether apt-get is this system's own package manager."""
+    return Path("/etc/debian_version").exists() and shutil.which("apt-get") is not None
+
+
+def require_go() -> None:
+    """Programs are built from Go modules; Debian's own Go is too old for them."""
+    wanted = versions().go
+    advice = f"install Go ≥ {wanted} (https://go.dev/dl) and put it on PATH"
+    if not shutil.which("go"):
+        raise MissingPrerequisiteError(f"missing: go, to build the cluster's programs: {advice}")
+    answer = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True)
+    found = parse_go_version(answer.stdout)
+    if found < parse_go_version(wanted):
+        raise MissingPrerequisiteError(f"Go is {answer.stdout.strip()}, too old: {advice}")
+
+
+def parse_go_version(text: str) -> tuple[int, int]:
+    """`go1.26.8` or `1.26` as (1, 26)."""
+    matched = re.search(r"(\d+)\.(\d+)", text)
+    if not matched:
+        raise MissingPrerequisiteError(f"go reports the version {text!r}, which has no number")
+    return int(matched[1]), int(matched[2])

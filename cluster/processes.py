@@ -1,0 +1,197 @@
+"""Long-running programs that outlive the command which started them.
+
+A process is remembered by its number *and* its start time, so a number that the kernel has given
+to somebody else is never signalled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import select
+import signal
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.cache import write_atomically
+from cluster.errors import NO_SPACE, StartError, disk_full
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOG_TAIL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run: its name in the cluster, its command line and what it needs around it."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def key(self) -> str:
+        """Changes when the command does, so that a new version replaces the running one."""
+        content = json.dumps([self.arguments, dict(self.environment)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A started process; `started` is in clock ticks since the machine's start."""
+
+    pid: int
+    started: int
+    key: str
+
+    def is_alive(self) -> bool:
+        """Whether it runs (a zombie doesn't)."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        return start_time(self.pid) == self.started
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to this very process, or to nobody if it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(self.pid)
+            try:
+                if self.is_alive():
+                    signal.pidfd_send_signal(descriptor, number)
+            finally:
+                os.close(descriptor)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within that time."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if self.is_alive():
+                select.select([descriptor], [], [], seconds)
+        finally:
+            os.close(descriptor)
+        return not self.is_alive()
+
+    def stop(self, grace: float) -> None:
+        """End it: politely, then after `grace` seconds by force.
+
+        The force is needed: kube-apiserver stays for a minute after SIGTERM while watches are
+        open, and keeps its port.
+        """
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        if not self.wait(grace):
+            self.signal(signal.SIGKILL)
+            self.wait(5.0)
+
+
+def start_time(pid: int) -> int | None:
+    """When the process started, in clock ticks since the machine's start; None if it ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The program's name may hold blanks and brackets; what follows its last bracket doesn't.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+class Processes:
+    """The programs of one cluster: a folder of records and a folder of logs."""
+
+    def __init__(self, folder: Path, prefix: tuple[str, ...] = ()) -> None:
+        """`prefix` goes before each command, e.g. to enter a network namespace."""
+        self._folder = folder
+        self._prefix = prefix
+        self._records = folder / "processes"
+        self.logs = folder / "logs"
+
+    def names(self) -> list[str]:
+        """Names of all that were started and not stopped, in the order of their start."""
+        records = [path for path in self._records.glob("*.json") if path.name[0] != "."]
+        return [path.stem for path in sorted(records, key=lambda path: path.stat().st_mtime_ns)]
+
+    def find(self, name: str) -> Process | None:
+        """The record of a program, whether it still runs or not."""
+        try:
+            return Process(**json.loads((self._records / f"{name}.json").read_text()))
+        except FileNotFoundError:
+            return None
+
+    def is_alive(self, name: str) -> bool:
+        """Whether the program runs."""
+        process = self.find(name)
+        return process is not None and process.is_alive()
+
+    def ensure(self, command: Command) -> bool:
+        """Start the command unless it runs as it is; True if it was started."""
+        process = self.find(command.name)
+        if process and process.is_alive():
+            if process.key == command.key():
+                return False
+            process.stop(grace=5.0)
+        self.start(command)
+        return True
+
+    def start(self, command: Command) -> Process:
+        """Start a program in a session of its own, its output appended to its log."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        log = os.open(self.log(command.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        arguments = [*self._prefix, *command.arguments]
+        try:
+            pid = os.posix_spawnp(
+                arguments[0],
+                arguments,
+                {**os.environ, **command.environment},
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 1),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                ],
+                setsid=True,
+                # What Python ignores would stay ignored in the program.
+                setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ],
+            )
+        finally:
+            os.close(log)
+        process = Process(pid, start_time(pid) or 0, command.key())
+        write_atomically(self._records / f"{command.name}.json", json.dumps(asdict(process)))
+        return process
+
+    def stop(self, name: str, *, grace: float = 5.0) -> None:
+        """End a program and forget it; nothing happens if it has ended."""
+        process = self.find(name)
+        if process:
+            process.stop(grace)
+        (self._records / f"{name}.json").unlink(missing_ok=True)
+
+    def stop_all(self, *, grace: float) -> None:
+        """End all programs, the last started first; all are asked before any is waited for."""
+        names = list(reversed(self.names()))
+        running = [process for name in names if (process := self.find(name))]
+        for process in running:
+            process.signal(signal.SIGCONT)
+            process.signal(signal.SIGTERM if grace else signal.SIGKILL)
+        deadline = time.monotonic() + grace
+        for process in running:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        for name in names:
+            self.stop(name, grace=0.0)
+
+    def log(self, name: str) -> Path:
+        """The file with a program's output."""
+        return self.logs / f"{name}.log"
+
+    def failure(self, name: str, what: str) -> Exception:
+        """The error for a program that isn't as it should be, with the end of its log."""
+        log = self.log(name)
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        if any(NO_SPACE in line for line in lines[-50:]):
+            return disk_full(self._folder, f"run {name}")
+        last = "\n".join(lines[-LOG_TAIL:])
+        return StartError(f"{name} {what}; {log} ends with:\n{last}")
