@@ -29,8 +29,11 @@ class Bento:
     name: str
     version: str
     service: str
+    """Name of the entry service, as /metrics calls it."""
     created: str
     models: tuple[str, ...]
+    python: str | None
+    """The Python it was built for, such as 3.11, if it says so."""
 
     @property
     def requirements(self) -> Path:
@@ -41,15 +44,17 @@ class Bento:
 def read_bento(folder: Path) -> Bento:
     """The bento in `folder`; BentoInvalid when there is none."""
     document = _document(folder / "bento.yaml")
-    models = tuple(str(model["tag"]) for model in document.get("models") or ())
+    owners = [document, *(document.get("services") or ())]
+    models = {str(model["tag"]) for owner in owners for model in owner.get("models") or ()}
     try:
         return Bento(
             folder=folder,
             name=str(document["name"]),
             version=str(document["version"]),
-            service=str(document["service"]),
+            service=str(document["entry_service"]),
             created=str(document.get("creation_time", "")),
-            models=models,
+            models=tuple(sorted(models)),
+            python=(document.get("image") or {}).get("python_version"),
         )
     except KeyError as error:
         raise BentoInvalid(f"{folder}/bento.yaml has no {error}: build the bento anew") from error

@@ -1,0 +1,226 @@
+"""Fetches a bento into an emptyDir, where a cluster can't mount it as an image volume.
+
+`python -m sluicegate_service.fetch --url URL --sha256 HEX --into /bento` runs as an init
+container. The URL comes from a spec that anyone with edit rights on a DataProduct writes, so
+it opens nothing but what is meant: https, s3, gs, or a file on a claim of the pod's own
+namespace (pvc://CLAIM/PATH, mounted below --claims). What arrives counts only if its sha256
+is the one that was asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import ipaddress
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from sluicegate_service.bentos import BentoInvalid, extract, read_bento, require_models
+from sluicegate_service.termination import write_termination_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+CLAIMS = Path("/claims")
+CHUNK = 1 << 20
+HEX_DIGITS = 64
+CONNECT_SECONDS = 20
+READ_SECONDS = 120
+
+
+class FetchError(Exception):
+    """The bento can't be had; the message names the URL and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the archive of a bento lies, and what it must hash to."""
+
+    url: str
+    sha256: str
+    claims: Path = CLAIMS
+
+    def __post_init__(self) -> None:
+        """Refuse what isn't one plain URL of a known scheme with a whole checksum."""
+        if len(self.sha256) != HEX_DIGITS or set(self.sha256) - set("0123456789abcdef"):
+            raise FetchError(f"sha256 {self.sha256!r} is not {HEX_DIGITS} lower-case hex digits")
+        if "::" in self.url or any(letter.isspace() for letter in self.url):
+            raise FetchError(f"{self.url}: a chained URL is refused: name the archive itself")
+        if self.scheme not in OPENERS:
+            raise FetchError(f"{self.url}: {self.scheme!r} is refused: use {', '.join(OPENERS)}")
+        refuse_local_literal(urlsplit(self.url).hostname or "")
+
+    @property
+    def scheme(self) -> str:
+        """https, s3, gs or pvc."""
+        return urlsplit(self.url).scheme
+
+
+def fetch(source: Source, into: Path) -> None:
+    """Download, check and unpack the archive, and make sure that `into` is a whole bento.
+
+    Raises FetchError or BentoInvalid; `into` is then as empty as before.
+    """
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=_scratch(into)) as scratch:
+        archive, unpacked = Path(scratch) / "archive", Path(scratch) / "bento"
+        _download(source, archive)
+        extract(archive, unpacked)
+        require_models(read_bento(unpacked))
+        for path in unpacked.iterdir():
+            shutil.move(path, into / path.name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fetch as the command line says; what went wrong goes to the termination message."""
+    parser = argparse.ArgumentParser(prog="sluicegate_service.fetch")
+    parser.add_argument("--url", required=True, help="https, s3, gs, or pvc://CLAIM/PATH")
+    parser.add_argument("--sha256", required=True, help="of the archive")
+    parser.add_argument("--into", type=Path, required=True, help="an empty, writable folder")
+    parser.add_argument("--claims", type=Path, default=CLAIMS, help="where claims are mounted")
+    options = parser.parse_args(arguments)
+    try:
+        fetch(Source(options.url, options.sha256, options.claims), options.into)
+    except (FetchError, BentoInvalid) as error:
+        write_termination_message(f"FetchFailed: {error}")
+        print(error, file=sys.stderr)  # noqa: T201 - the container's log
+        return 1
+    return 0
+
+
+def _scratch(into: Path) -> Path:
+    """A folder on the same volume, so that moving out of it copies nothing."""
+    if not os.access(into, os.W_OK):
+        raise FetchError(f"{into} can't be written: mount an emptyDir there")
+    return into
+
+
+def _download(source: Source, target: Path) -> None:
+    digest = hashlib.sha256()
+    try:
+        with OPENERS[source.scheme](source) as stream, target.open("wb") as file:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+    except FetchError:
+        raise
+    except Exception as error:  # each file system has errors of its own
+        raise FetchError(f"{source.url}: {type(error).__name__} {error}") from error
+    if digest.hexdigest() != source.sha256:
+        raise FetchError(
+            f"{source.url} has the sha256 {digest.hexdigest()}, not {source.sha256}: either the"
+            " archive was replaced or the checksum is of another file"
+        )
+
+
+def _open_https(source: Source) -> IO[bytes]:
+    import fsspec  # noqa: PLC0415 - aiohttp is needed for this scheme only
+
+    filesystem = fsspec.filesystem(
+        "https", get_client=_guarded_client, client_kwargs={}, skip_instance_cache=True
+    )
+    return cast("IO[bytes]", filesystem.open(source.url, "rb", block_size=0))
+
+
+async def _guarded_client(**options: Any) -> Any:
+    """An aiohttp session that looks at each address before it connects, and at each redirect."""
+    import aiohttp  # noqa: PLC0415 - the same
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_other_scheme)
+    options.pop("loop", None)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=_guarded_resolver()),
+        trace_configs=[trace],
+        timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
+        **options,
+    )
+
+
+async def _refuse_other_scheme(_session: Any, _context: Any, redirect: Any) -> None:
+    target = urlsplit(redirect.response.headers.get("Location", ""))
+    if target.scheme not in ("", "https"):
+        raise FetchError(f"{redirect.url} redirects to {target.geturl()}: only https is followed")
+    refuse_local_literal(target.hostname or "")
+
+
+def _guarded_resolver() -> Any:
+    from aiohttp.resolver import ThreadedResolver  # noqa: PLC0415 - the same
+
+    class Guarded(ThreadedResolver):
+        """Resolves names, and refuses addresses of the machine itself and its neighbours."""
+
+        async def resolve(  # type: ignore[explicit-override]
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        ) -> Any:
+            found = await super().resolve(host, port, family)
+            for entry in found:
+                refuse_local(host, entry["host"])
+            return found
+
+    return Guarded()
+
+
+def refuse_local_literal(host: str) -> None:
+    """`refuse_local` for a host that is an address: no resolver is asked about such a one."""
+    with contextlib.suppress(ValueError):
+        refuse_local(host, str(ipaddress.ip_address(host)))
+
+
+def refuse_local(host: str, address: str) -> None:
+    """Raise FetchError if `address` is loopback, link-local (cloud metadata) or no address."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    for candidate in (parsed, *([mapped] if mapped else [])):
+        if candidate.is_loopback or candidate.is_link_local or candidate.is_unspecified:
+            raise FetchError(f"{host} is {address}, an address of the node itself: refused")
+
+
+def _open_s3(source: Source) -> IO[bytes]:
+    from pyarrow.fs import S3FileSystem  # noqa: PLC0415 - 100 MB, for this scheme only
+
+    return _open_arrow(S3FileSystem(), source)
+
+
+def _open_gs(source: Source) -> IO[bytes]:
+    from pyarrow.fs import GcsFileSystem  # noqa: PLC0415 - the same
+
+    return _open_arrow(GcsFileSystem(), source)
+
+
+def _open_arrow(filesystem: Any, source: Source) -> IO[bytes]:
+    """Arrow's own S3 and GCS, as fsspec; credentials come from the usual variables."""
+    from fsspec.implementations.arrow import ArrowFSWrapper  # noqa: PLC0415 - the same
+
+    parts = urlsplit(source.url)
+    return cast("IO[bytes]", ArrowFSWrapper(filesystem).open(parts.netloc + parts.path, "rb"))
+
+
+def _open_claim(source: Source) -> IO[bytes]:
+    parts = urlsplit(source.url)
+    inside = PurePosixPath(parts.path.lstrip("/"))
+    root = (source.claims / parts.netloc).resolve()
+    path = (root / inside).resolve()
+    if not path.is_relative_to(root) or not parts.netloc:
+        raise FetchError(f"{source.url} leads out of the claim: give a path below its root")
+    if not path.is_file():
+        raise FetchError(f"{source.url}: there is no file {inside} on the claim {parts.netloc}")
+    return path.open("rb")
+
+
+OPENERS: dict[str, Callable[[Source], IO[bytes]]] = {
+    "https": _open_https,
+    "s3": _open_s3,
+    "gs": _open_gs,
+    "pvc": _open_claim,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""Serves one bento in a pod: what the runtime image starts.
+
+`python -m sluicegate_service.launcher /bento` does what `bentoml serve` does, with BentoML's own
+application and metrics, and adds what a service can't add to itself (docs/adr/0005):
+
+- The API answers on one port, metrics and probes on another, so that a route to the first
+  never shows the second.
+- Unknown paths are answered 404 before they reach BentoML's metrics, which make a time series
+  of every path they see.
+- What was created while starting is moved out of the garbage collector's sight: collections
+  over it are most of the 99th percentile of latency.
+- One process a pod, without a supervisor: a crash ends the container at once, and Kubernetes
+  sees it. More processes are more replicas.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
+from sluicegate_service.paths import PortFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sluicegate_service.paths import Application
+
+API_PORT = 3000
+METRICS_PORT = 3001
+BACKLOG = 2048
+log = logging.getLogger("sluicegate.launcher")
+
+
+class LaunchError(Exception):
+    """The bento can't be served; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is served, and where. `graceful_seconds` None waits until the pod is killed."""
+
+    bento: Path
+    host: str
+    api_port: int
+    metrics_port: int
+    graceful_seconds: int | None
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str]) -> Options:
+        """Options from the command line."""
+        parser = argparse.ArgumentParser(prog="sluicegate_service.launcher")
+        parser.add_argument("bento", type=Path, help="folder of an exported bento")
+        parser.add_argument("--host", default="0.0.0.0")  # noqa: S104 - a pod serves its network
+        parser.add_argument("--api-port", type=int, default=API_PORT)
+        parser.add_argument("--metrics-port", type=int, default=METRICS_PORT)
+        parser.add_argument("--graceful-seconds", type=int, help="default: until killed")
+        return cls(**vars(parser.parse_args(arguments)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM, then finish the requests in flight; 0 then, 1 if it can't start."""
+    options = Options.parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        # A hurried kubelet may send SIGTERM before the server listens for it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        _prepare_environment()
+        application = load_application(options)
+        return _serve(application, options)
+    except (BentoInvalid, LaunchError) as error:
+        print(f"can't serve {options.bento}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def load_application(options: Options) -> Application:
+    """BentoML's application of the bento, behind the filter."""
+    bento = read_bento(options.bento)
+    require_models(bento)
+    service = _load_service(options.bento)
+    _one_process(service)
+    _set_environment_of(service)
+    _name_in_metrics(service, bento.name, bento.version)
+    application = service.to_asgi(is_main=True)
+    declared = [_path(service, api.route) for api in service.apis.values()]
+    return PortFilter(
+        application,
+        declared=frozenset(declared),
+        prefix=service.path_prefix or "",
+        api_port=options.api_port,
+        on_started=_freeze,
+    )
+
+
+def _prepare_environment() -> None:
+    """Set what must be there before BentoML and prometheus_client are imported.
+
+    The folder of counters is emptied, as `bentoml serve` does: a container that starts again
+    counts from zero, which Prometheus understands.
+    """
+    home = Path(os.environ.setdefault("BENTOML_HOME", str(Path.home() / "bentoml")))
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    counters = home / "prometheus_multiproc_dir"
+    try:
+        shutil.rmtree(counters, ignore_errors=True)
+        counters.mkdir(parents=True)
+    except OSError as error:
+        raise LaunchError(
+            f"BENTOML_HOME={home} is not writable ({error.strerror}): mount an emptyDir there"
+        ) from error
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counters)
+
+
+def _load_service(folder: Path) -> Any:
+    """The bento's service, with its folder as the working directory and its models as store."""
+    import bentoml  # noqa: PLC0415 - reads the environment when it is imported
+
+    try:
+        service = bentoml.load(str(folder.resolve()), standalone_load=True)
+    except bentoml.exceptions.BentoMLException as error:
+        raise LaunchError(f"{error}; are its requirements in the runtime image?") from error
+    if not hasattr(service, "to_asgi"):
+        raise LaunchError("it defines no service with @bentoml.service: use BentoML 1.2 or later")
+    return service
+
+
+def _one_process(service: Any) -> None:
+    """Take the place of all workers that the service asks for, and say so.
+
+    max_concurrency is divided by their number, so it has to be known that there is one.
+    """
+    wanted = service.config.get("workers")
+    if wanted not in (None, 1):
+        log.warning(
+            "%s asks for workers=%s; a pod runs one process: set replicas instead",
+            service.name,
+            wanted,
+        )
+    service.config["workers"] = 1
+
+
+def _set_environment_of(service: Any) -> None:
+    """Give the variables that the service declares their defaults; LaunchError names a lack."""
+    for declared in service.envs:
+        if declared.stage == "build" or declared.name in os.environ:
+            continue
+        if not declared.value:
+            raise LaunchError(f"{service.name} needs the variable {declared.name}: set serving.env")
+        os.environ[declared.name] = declared.value
+
+
+def _name_in_metrics(service: Any, name: str, version: str) -> None:
+    """Tell BentoML whose requests it counts; in its own server the worker does this."""
+    from _bentoml_impl.server.serving import server_on_deployment  # noqa: PLC0415 - see above
+    from bentoml._internal.context import server_context  # noqa: PLC0415 - see above
+    from bentoml._internal.log import configure_server_logging  # noqa: PLC0415 - see above
+
+    configure_server_logging()  # type: ignore[no-untyped-call]
+    server_on_deployment(service)
+    server_context.service_type = "entry_service"
+    server_context.service_name = service.name
+    server_context.bento_name = name
+    server_context.bento_version = version
+    server_context.worker_index = 1
+    server_context.service_routes = [_path(service, api.route) for api in service.apis.values()]
+
+
+def _path(service: Any, route: str) -> str:
+    return f"{(service.path_prefix or '').rstrip('/')}/{route.lstrip('/')}"
+
+
+def _freeze() -> None:
+    """Take all that exists now out of later garbage collections."""
+    gc.collect()
+    gc.freeze()
+
+
+def _serve(application: Application, options: Options) -> int:
+    import uvicorn  # noqa: PLC0415 - after the environment is set
+
+    config = uvicorn.Config(
+        application,
+        backlog=BACKLOG,
+        log_config=None,
+        server_header=False,
+        # The peer is the gateway; what it says of clients is not for us to trust.
+        proxy_headers=False,
+        timeout_graceful_shutdown=options.graceful_seconds,
+    )
+    sockets = [_listen(options.host, port) for port in (options.api_port, options.metrics_port)]
+    server = uvicorn.Server(config)
+    server.run(sockets=sockets)
+    return 0 if server.started else 1
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the port; the server listens on it once the service has started."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise LaunchError(f"port {port} on {host} can't be used: {error.strerror}") from error
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

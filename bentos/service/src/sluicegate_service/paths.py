@@ -1,0 +1,95 @@
+"""Decides which paths a port answers, outside of everything BentoML adds to a service.
+
+BentoML's metrics middleware is the outermost of its application and takes each path it sees as
+a label, those that don't exist included. Nothing that the application itself installs comes
+before it, so this filter wraps the application. It asks the application's own routes, and
+keeps no list of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.routing import BaseRoute, Match, Mount
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SYSTEM = ("/livez", "/readyz", "/healthz", "/metrics")
+PAGES = ("/", "/static_content", "/assets")  # BentoML's page for trying the API out
+NOT_FOUND = b'{"error":"not found"}'
+WEBSOCKET_POLICY_VIOLATION = 1008
+
+
+class PortFilter:
+    """An ASGI application in front of BentoML's.
+
+    On `api_port` the service's routes answer, `declared` ones even if they have the name of a
+    system path; on any other port metrics and probes do. Everything else is 404.
+    `on_started` is called once, when the service has started.
+    """
+
+    def __init__(
+        self,
+        application: Any,
+        *,
+        declared: frozenset[str],
+        prefix: str,
+        api_port: int,
+        on_started: Callable[[], None],
+    ) -> None:
+        self._application: Application = application
+        self._api_port = api_port
+        self._on_started = on_started
+        system = {prefix + path for path in SYSTEM}
+        hidden = {(prefix + path).rstrip("/") for path in (*SYSTEM, *PAGES)} - declared
+        self._api = [route for route in application.routes if _raw_path(route) not in hidden]
+        self._system = [
+            route
+            for route in application.routes
+            if _raw_path(route) in system and not isinstance(route, Mount)
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what the port answers."""
+        if scope["type"] == "lifespan":
+            await self._application(scope, receive, self._telling_when_started(send))
+        elif self._answers(scope):
+            await self._application(scope, receive, send)
+        else:
+            await _refuse(scope, receive, send)
+
+    def _answers(self, scope: Scope) -> bool:
+        _, port = scope.get("server") or ("", None)
+        routes = self._api if port == self._api_port else self._system
+        return any(route.matches(scope)[0] is not Match.NONE for route in routes)
+
+    def _telling_when_started(self, send: Send) -> Send:
+        async def telling(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._on_started()
+            await send(message)
+
+        return telling
+
+
+def _raw_path(route: BaseRoute) -> str:
+    path: str = getattr(route, "path", "")
+    return path.rstrip("/")
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": WEBSOCKET_POLICY_VIOLATION})
+        return
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(NOT_FOUND)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": NOT_FOUND})

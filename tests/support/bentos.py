@@ -1,0 +1,35 @@
+"""Real bentos for tests, built once a session by BentoML itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+
+
+def bento_environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment of a process that uses BentoML with a store of its own at `home`."""
+    return {
+        **os.environ,
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **more,
+    }
+
+
+def build_churn(folder: Path, version: str) -> Path:
+    """The exported bento `churn:<version>`, as a .bento file in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"churn-{version}.bento"
+    subprocess.run(
+        [sys.executable, str(DATA / "churn" / "make.py"), version, str(target)],
+        check=True,
+        capture_output=True,
+        env=bento_environment(folder / "store"),
+        cwd=folder,
+    )
+    return target

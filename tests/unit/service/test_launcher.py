@@ -1,0 +1,193 @@
+"""The launcher with a real bento, on loopback, beside BentoML's own server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from sluicegate_service.bentos import extract
+from tests.support.bentos import bento_environment, build_churn
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(180)
+SERIES = re.compile(r"^(?P<name>[a-z_]+)\{(?P<labels>.*)\} ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server."""
+
+    process: subprocess.Popen[bytes]
+    api: str
+    metrics: str
+
+    def series(self) -> list[tuple[str, dict[str, str]]]:
+        text = requests.get(f"{self.metrics}/metrics", timeout=10).text
+        return [
+            (found["name"], dict(re.findall(r'([a-z_]+)="([^"]*)"', found["labels"])))
+            for found in SERIES.finditer(text)
+        ]
+
+    def predict(self) -> requests.Response:
+        return requests.post(f"{self.api}/predict", json={"features": [1, 2, 3]}, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bento")
+    extract(build_churn(folder, "v7"), folder / "unpacked")
+    return folder / "unpacked"
+
+
+@pytest.fixture(scope="module")
+def served(bento: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with launched(bento, tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def launched(bento: Path, home: Path, **environment: str) -> Iterator[Served]:
+    api, metrics = free_port(), free_port()
+    command = ["-m", "sluicegate_service.launcher", str(bento), "--host=127.0.0.1"]
+    command += [f"--api-port={api}", f"--metrics-port={metrics}"]
+    with running(command, home, **environment) as process:
+        server = Served(process, f"http://127.0.0.1:{api}", f"http://127.0.0.1:{metrics}")
+        wait_until_ready(server)
+        yield server
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], home: Path, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env=bento_environment(home, **environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def wait_until_ready(server: Served) -> None:
+    def ready() -> bool:
+        assert server.process.poll() is None, "the server ended"
+        try:
+            return requests.get(f"{server.metrics}/readyz", timeout=5).status_code == 200
+        except requests.RequestException:  # accepted, but not yet answered, counts as not yet
+            return False
+
+    eventually(ready, seconds=90, what="/readyz")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_api_port_answers_the_services_routes(served: Served):
+    assert served.predict().json() == 1
+    assert requests.get(f"{served.api}/docs.json", timeout=10).json()["info"]["version"] == "v7"
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/readyz", "/livez", "/healthz", "/", "/static_content/x"]
+)
+def test_metrics_probes_and_pages_are_not_on_the_api_port(served: Served, path: str):
+    assert requests.get(served.api + path, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/predict", "/docs.json", "/nothing"])
+def test_the_metrics_port_answers_nothing_but_metrics_and_probes(served: Served, path: str):
+    assert requests.post(served.metrics + path, json={}, timeout=10).status_code == 404
+
+
+def test_unknown_paths_leave_no_trace_in_the_metrics(served: Served):
+    for number in range(50):
+        requests.get(f"{served.api}/wp-admin/{number}", timeout=10)
+        requests.get(f"{served.api}/static_content/{number}", timeout=10)
+    served.predict()
+    endpoints = {labels.get("endpoint", "") for _, labels in served.series()}
+    assert "/predict" in endpoints
+    assert not any("wp-admin" in endpoint or "static" in endpoint for endpoint in endpoints)
+
+
+def test_a_wrong_method_on_a_known_path_is_counted_as_bentoml_counts_it(served: Served):
+    assert requests.get(f"{served.api}/predict", timeout=10).status_code == 405
+    codes = {
+        labels["http_response_code"]
+        for name, labels in served.series()
+        if name == "bentoml_service_request_total" and labels["endpoint"] == "/predict"
+    }
+    assert "405" in codes
+
+
+def test_names_and_labels_are_those_of_bentomls_own_server(
+    served: Served, bento: Path, tmp_path: Path
+):
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = ["-m", "bentoml", "serve", str(bento), "--host=127.0.0.1", f"--port={port}"]
+    with running(command, tmp_path) as process:
+        reference = Served(process, address, address)
+        wait_until_ready(reference)
+        for server in (served, reference):
+            server.predict()
+        theirs = {known_by(series) for series in reference.series()}
+    assert theirs <= {known_by(series) for series in served.series()}
+    assert any(name == "bentoml_service_request_total" for name, _ in theirs)
+
+
+def known_by(series: tuple[str, dict[str, str]]) -> tuple[str, str]:
+    name, labels = series
+    return name, json.dumps({key: value for key, value in labels.items() if key != "pid"})
+
+
+def test_bounds_of_the_histogram_come_from_the_environment(bento: Path, tmp_path: Path):
+    bounds = {"services": {"Churn": {"metrics": {"duration": {"buckets": [0.05, 0.25, 1.0]}}}}}
+    with launched(bento, tmp_path, BENTOML_CONFIG_OVERRIDES=json.dumps(bounds)) as server:
+        server.predict()
+        edges = {
+            labels["le"]
+            for name, labels in server.series()
+            if name == "bentoml_service_request_duration_seconds_bucket"
+        }
+    assert edges == {"0.05", "0.25", "1.0", "+Inf"}
+
+
+def test_sigterm_lets_requests_in_flight_finish_and_ends_with_zero(bento: Path, tmp_path: Path):
+    with launched(bento, tmp_path) as server:
+        assert server.predict().status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=30) == 0
+
+
+def test_a_folder_that_is_no_bento_ends_with_one_clear_sentence(tmp_path: Path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "sluicegate_service.launcher", str(tmp_path)],
+        env=bento_environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"can't serve {tmp_path}: {tmp_path} is not a bento: bento.yaml can't be read"
+        " (No such file or directory); give the folder or file that `bentoml export` writes"
+    ]
