@@ -62,6 +62,8 @@ ANNOTATION_BASELINE: Final = f"{GROUP}/baseline"
 """JSON of the version's baselines by SLO name."""
 ANNOTATION_INPUTS_HASH: Final = f"{GROUP}/inputs-hash"
 """Hash of what a pod template is rendered from; a new template needs a new hash."""
+ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
+"""Hash of the pod template as the operator rendered it: tells a hand edit from an upgrade."""
 ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
 """JSON of the trigger on a training Job."""
 

@@ -4,7 +4,7 @@ from sluicegate.api import names
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
-from sluicegate.manifests.common import Manifest, labels, metadata, pods_of, without_empty
+from sluicegate.manifests.common import Manifest, digest, labels, metadata, pods_of, without_empty
 from sluicegate.manifests.memory import memory_annotations
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.pod import build_pod_template, inputs_hash
@@ -19,7 +19,9 @@ def build_deployment(
     field that we don't own.
     """
     annotations = memory_annotations(version)
+    template = build_pod_template(product, version)
     annotations[names.ANNOTATION_INPUTS_HASH] = inputs_hash(product, version)
+    annotations[names.ANNOTATION_TEMPLATE_HASH] = digest(template)
     own_labels = labels(product, Component.SERVER, version.version)
     return {
         "apiVersion": "apps/v1",
@@ -40,7 +42,7 @@ def build_deployment(
                     "type": "RollingUpdate",
                     "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
                 },
-                "template": build_pod_template(product, version),
+                "template": template,
             }
         ),
     }

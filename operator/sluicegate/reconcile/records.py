@@ -12,7 +12,16 @@ from typing import Any, Final
 
 from sluicegate.api import names
 from sluicegate.kube.ownership import fingerprint, owned_part
-from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key, Resource
+from sluicegate.kube.resources import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    JOBS,
+    POD_DISRUPTION_BUDGETS,
+    SERVICES,
+    Key,
+    Resource,
+)
 from sluicegate.runtime.contracts import Record, Watched
 
 PRODUCTS: Final = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
@@ -319,11 +328,19 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
     )
 
 
+def child_record(body: Mapping[str, Any]) -> ChildRecord | None:
+    """Slim an object of which only our part matters."""
+    child = _child(body)
+    return None if child is None else ChildRecord(**child)
+
+
 _PROJECTORS: Final[Mapping[Resource, Callable[[Mapping[str, Any]], Record | None]]] = {
     DEPLOYMENTS: deployment_record,
     SERVICES: service_record,
     HTTP_ROUTES: route_record,
     JOBS: job_record,
+    POD_DISRUPTION_BUDGETS: child_record,
+    HORIZONTAL_POD_AUTOSCALERS: child_record,
 }
 
 

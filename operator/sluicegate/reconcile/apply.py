@@ -1,0 +1,135 @@
+"""Writes what differs, and nothing else: children by server-side apply, leftovers by deletion.
+
+The answer to each write goes into the caches, so the next look already sees it and the echo of
+the watch changes nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sluicegate.api import names
+from sluicegate.errors import SluicegateError
+from sluicegate.kube.errors import AlreadyExists, NotFound
+from sluicegate.kube.ownership import fingerprint, owned_part
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key, Resource
+from sluicegate.manifests.common import Manifest
+from sluicegate.reconcile.children import Child
+from sluicegate.reconcile.records import ChildRecord, DeploymentRecord, ProductRecord
+from sluicegate.runtime.caches import Caches
+
+_GUARDED: Final = frozenset({HTTP_ROUTES, DEPLOYMENTS})
+"""Written only onto what was observed: weights and numbers of pods are decided from it."""
+
+
+class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's reason
+    """An object has one of our names and isn't ours: it is never applied over."""
+
+    def __init__(self, resource: Resource, key: Key) -> None:
+        super().__init__(
+            f"{resource.kind} {key} exists and doesn't belong to this DataProduct: rename the"
+            f" product, or delete the {resource.kind} if nobody needs it"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """Writes the children of products."""
+
+    api: KubeApi
+    caches: Caches
+
+    async def apply(self, product: ProductRecord, children: Iterable[Child]) -> None:
+        """Apply each child that differs from what lives; NameConflict for a stranger."""
+        for child in children:
+            live = self._live(child.resource, child.key)
+            if live is None:
+                await self._create(child)
+            elif live.owner != product.uid:
+                raise NameConflict(child.resource, child.key)
+            elif live.fingerprint != child.fingerprint:
+                await self._update(child, live)
+
+    async def create_job(self, manifest: Manifest) -> None:
+        """Create a training Job; one of that name is the same training."""
+        try:
+            body = await self.api.create(JOBS, manifest)
+        except AlreadyExists:
+            return
+        self.caches.written(JOBS, body)
+
+    async def delete(self, resource: Resource, record: ChildRecord) -> None:
+        """Delete the very object that was observed; one that is gone already is fine."""
+        try:
+            await self.api.delete(resource, record.key, uid=record.uid)
+        except NotFound:
+            return
+
+    def leftovers(
+        self, product: ProductRecord, children: Iterable[Child]
+    ) -> Iterator[tuple[Resource, ChildRecord]]:
+        """Children of the product, Jobs apart, that are no longer to exist."""
+        wanted = {(child.resource, child.key) for child in children}
+        for cache in self.caches:
+            resource = cache.watched.resource
+            if resource.group == names.GROUP or resource == JOBS:
+                continue
+            for record in cache.children(product.key):
+                assert isinstance(record, ChildRecord)
+                if record.owner == product.uid and (resource, record.key) not in wanted:
+                    yield resource, record
+
+    def _live(self, resource: Resource, key: Key) -> ChildRecord | None:
+        record = self.caches[resource].get(key)
+        assert record is None or isinstance(record, ChildRecord)
+        return record
+
+    async def _create(self, child: Child) -> None:
+        """Create what the cache doesn't hold.
+
+        Applying would take a stranger of that name over, and creating would own the fields in a
+        way that a later apply can't take back; so it is looked for first.
+        """
+        try:
+            await self.api.get(child.resource, child.key)
+        except NotFound:
+            body = await self.api.apply(child.resource, child.manifest)
+            self.caches.written(child.resource, body)
+            return
+        raise NameConflict(child.resource, child.key)
+
+    async def _update(self, child: Child, live: ChildRecord) -> None:
+        manifest = child.manifest
+        if isinstance(live, DeploymentRecord) and _is_upgrade(manifest, live):
+            manifest = await self._with_live_template(manifest, live)
+            if fingerprint(manifest) == live.fingerprint:
+                return
+        guard = str(live.version) if child.resource in _GUARDED else None
+        body = await self.api.apply(child.resource, manifest, resource_version=guard)
+        self.caches.written(child.resource, body)
+
+    async def _with_live_template(self, manifest: Manifest, live: DeploymentRecord) -> Manifest:
+        """The manifest with the pod template that an older operator rendered from the same spec."""
+        body = await self.api.get(DEPLOYMENTS, live.key)
+        template = owned_part(body, names.FIELD_MANAGER).get("spec", {}).get("template")
+        if template is None:
+            return manifest
+        kept = {names.ANNOTATION_TEMPLATE_HASH: live.annotation(names.ANNOTATION_TEMPLATE_HASH)}
+        meta = manifest["metadata"]
+        return manifest | {
+            "metadata": meta | {"annotations": meta["annotations"] | kept},
+            "spec": manifest["spec"] | {"template": template},
+        }
+
+
+def _is_upgrade(manifest: Manifest, live: DeploymentRecord) -> bool:
+    """Whether only the operator changed: equal inputs of the spec, another template."""
+    annotations: dict[str, Any] = manifest["metadata"]["annotations"]
+    same_inputs = annotations.get(names.ANNOTATION_INPUTS_HASH) == live.annotation(
+        names.ANNOTATION_INPUTS_HASH
+    )
+    same_template = annotations.get(names.ANNOTATION_TEMPLATE_HASH) == live.annotation(
+        names.ANNOTATION_TEMPLATE_HASH
+    )
+    return same_inputs and not same_template
