@@ -1,0 +1,115 @@
+"""The engine's evidence for many canaries at once; the formulas are those of policy.evidence.
+
+A property test holds both against each other block by block, so a change of one is a change of
+both.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluicegate.policy.evidence import ALPHA, LEAST_RATIO
+from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
+from sluicegate.simulation.traffic import Arms, Floats
+from sluicegate.slo.dispersion import LEAST_BLOCKS as LEAST_CORRELATION_BLOCKS
+from sluicegate.slo.dispersion import UPPER
+
+_BISECTIONS: Final = 60
+LOG_BOUND: Final = float(np.log(1 / ALPHA))
+
+
+def burst_correlation(bad: Floats, total: Floats) -> Floats:
+    """ρ from stable's blocks, along the first axis; as slo.dispersion.burst_correlation."""
+    filled = total > 0
+    count = filled.sum(axis=0)
+    all_events, all_bad = total.sum(axis=0), bad.sum(axis=0)
+    unknown = (count < LEAST_CORRELATION_BLOCKS) | (all_bad == 0) | (all_bad == all_events)
+    unknown |= all_events <= count
+    blocks = np.maximum(count, 2)
+    ratio = np.where(unknown, 0.5, all_bad / np.maximum(all_events, 1))
+    expected = np.where(filled, total, 1) * ratio
+    residuals = np.where(filled, (bad - expected) ** 2 / (expected * (1 - ratio)), 0.0)
+    mean = residuals.sum(axis=0) / blocks
+    scatter = np.sqrt(np.where(filled, (residuals - mean) ** 2, 0.0).sum(axis=0) / blocks)
+    upper = mean * blocks / (blocks - 1) + UPPER * scatter / np.sqrt(blocks)
+    spread = np.where(unknown, 1.0, all_events / blocks - 1)
+    return np.where(unknown, 0.0, np.clip((upper - 1) / spread, 0.0, 1.0))
+
+
+def independent_share(total: Floats, correlation: Floats) -> Floats:
+    """As slo.dispersion.independent_share."""
+    share: Floats = 1 / (1 + np.maximum(total - 1, 0.0) * correlation)
+    return share
+
+
+def nearest_null(canary: Floats, stable: Floats, ratio: Floats, margin: Floats) -> Floats:
+    """s*, as policy.evidence.nearest_null."""
+    low, high = np.maximum(0.0, ratio - margin), ratio
+    for _ in range(_BISECTIONS):
+        s = (low + high) / 2
+        shifted = s + margin
+        slope = canary * (ratio - shifted) / (shifted * (1 - shifted))
+        slope += stable * (ratio - s) / (s * (1 - s))
+        up = slope > 0
+        low, high = np.where(up, s, low), np.where(up, high, s)
+    null: Floats = (low + high) / 2
+    return null
+
+
+def expected_ratio(bad: Floats, total: Floats, margin: Floats) -> Floats:
+    """As policy.evidence.expected_ratio."""
+    ratio: Floats = np.clip((bad + 0.5) / (total + 1), LEAST_RATIO, 1 - margin - LEAST_RATIO)
+    return ratio
+
+
+def block_factors(
+    arms: Arms, ratio: Floats, margin: Floats, correlation: Floats
+) -> tuple[Floats, Floats]:
+    """ln of both factors of one block, as policy.evidence.block_factor."""
+    both = (arms.canary > 0) & (arms.stable > 0)
+    canary_share = independent_share(arms.canary, correlation)
+    stable_share = independent_share(arms.stable, correlation)
+    canary = np.where(both, arms.canary * canary_share, 1.0)
+    stable = np.where(both, arms.stable * stable_share, 1.0)
+    null = nearest_null(canary, stable, ratio, margin)
+    pooled = (canary * (ratio + margin) + stable * ratio) / (canary + stable)
+    promote = canary_share * _likelihood(arms.canary_bad, arms.canary, ratio, null + margin)
+    promote += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, null)
+    back = canary_share * _likelihood(arms.canary_bad, arms.canary, ratio + margin, pooled)
+    back += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, pooled)
+    return np.where(both, promote, 0.0), np.where(both, back, 0.0)
+
+
+def _likelihood(bad: Floats, total: Floats, ratio: Floats, null: Floats) -> Floats:
+    ratios: Floats = bad * np.log(ratio / null) + (total - bad) * np.log((1 - ratio) / (1 - null))
+    return ratios
+
+
+def expected_blocks(
+    steps: tuple[int, ...], events: Floats, *, ratio: Floats, margin: Floats, correlation: Floats
+) -> Floats:
+    """Blocks until an equal candidate has passed all steps, as policy.planning.expected_seconds.
+
+    Parameters
+    ----------
+    steps : shares in percent. events : of both arms together, in a block.
+    """
+    p = np.clip(ratio, LEAST_RATIO, 1 - margin - LEAST_RATIO)
+    needed = LOG_BOUND / len(steps)
+    blocks = np.zeros(np.broadcast(p, events).shape)
+    for weight in steps:
+        canary, stable = events * weight / 100, events * (1 - weight / 100)
+        canary = canary * independent_share(canary, correlation)
+        stable = stable * independent_share(stable, correlation)
+        null = nearest_null(np.where(events > 0, canary, 1.0), stable, p, margin)
+        speed = canary * _divergence(p, null + margin) + stable * _divergence(p, null)
+        with np.errstate(divide="ignore"):
+            gathering = np.where(speed > 0, needed / speed, np.inf)
+        blocks += np.maximum(gathering, LEAST_BLOCKS) + WARM_UP_BLOCKS
+    return blocks
+
+
+def _divergence(p: Floats, q: NDArray[np.float64]) -> Floats:
+    nats: Floats = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
+    return nats

@@ -1,0 +1,182 @@
+"""What is simulated: a policy from a DataProduct, and traffic that somebody imagines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import ceil, sqrt
+from statistics import quantiles
+from typing import Final
+
+from sluicegate.api.slos import CanaryEvidence, IndicatorKind
+from sluicegate.policy.terms import Terms
+
+LONGEST_CANARY_BLOCK_SECONDS: Final = 60
+LEAST_PAST_BLOCKS: Final = 30
+SECONDS_PER_HOUR: Final = 3_600
+BLOCKS_PER_DECILE: Final = 10
+_REQUESTS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
+
+
+class Verdict(IntEnum):
+    """How a simulated canary ends."""
+
+    RUNNING = 0
+    PROMOTED = 1
+    ROLLED_BACK = 2
+    INCONCLUSIVE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Imagined:
+    """The traffic that somebody imagines.
+
+    Attributes
+    ----------
+    requests_per_minute, labels_per_minute : events of both arms together, on average.
+    stable_bad, candidate_bad : true bad ratios by SLO; one that isn't named is 0.
+    burst_correlation : ρ between two events of one arm and canary block (beta-binomial).
+    daily_swing : s; traffic and stable's bad ratio go by 1 + s·sin(2πt/day + φ).
+    label_delay_minutes : how long the truth of a prediction takes.
+    """
+
+    requests_per_minute: float
+    labels_per_minute: float = 0.0
+    stable_bad: Mapping[str, float] = field(default_factory=dict)
+    candidate_bad: Mapping[str, float] = field(default_factory=dict)
+    burst_correlation: float = 0.0
+    daily_swing: float = 0.0
+    label_delay_minutes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Events of one SLO.
+
+    Attributes
+    ----------
+    margin : δ. evidence : whether it must speak for a candidate.
+    stable_bad, candidate_bad : true bad ratios.
+    per_block : mean number of events of both arms in a canary block.
+    delay : blocks until an event is counted.
+    """
+
+    name: str
+    margin: float
+    evidence: CanaryEvidence
+    stable_bad: float
+    candidate_bad: float
+    per_block: float
+    delay: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A policy and its traffic, in canary blocks.
+
+    Attributes
+    ----------
+    streams : by SLO that counts; a gauge has no counts and is left out.
+    steps : shares in percent.
+    block_seconds : of a canary block.
+    blocks : how many fit into the rollout's longest duration.
+    burst_correlation, daily_swing : as imagined.
+    """
+
+    streams: tuple[Stream, ...]
+    steps: tuple[int, ...]
+    block_seconds: int
+    blocks: int
+    burst_correlation: float = 0.0
+    daily_swing: float = 0.0
+
+    @property
+    def past_blocks(self) -> int:
+        """Stable's blocks before the canary that the judge knows."""
+        return max(ceil(SECONDS_PER_HOUR / self.block_seconds), LEAST_PAST_BLOCKS)
+
+    @property
+    def minutes_per_block(self) -> float:
+        """Length of a canary block."""
+        return self.block_seconds / 60
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What became of all runs: shares with standard errors, and minutes until the end."""
+
+    promoted: float
+    rolled_back: float
+    inconclusive: float
+    median_minutes: float
+    p90_minutes: float
+    runs: int
+
+    def standard_error(self, share: float) -> float:
+        """Of a share of the runs."""
+        return sqrt(share * (1 - share) / self.runs)
+
+    def to_json(self) -> dict[str, object]:
+        """As the command prints it."""
+        shares = {
+            "promoted": self.promoted,
+            "rolledBack": self.rolled_back,
+            "inconclusive": self.inconclusive,
+        }
+        return {
+            **{name: round(share, 6) for name, share in shares.items()},
+            "medianMinutes": round(self.median_minutes, 3),
+            "p90Minutes": round(self.p90_minutes, 3),
+            "runs": self.runs,
+            "standardErrors": {
+                name: round(self.standard_error(share), 6) for name, share in shares.items()
+            },
+        }
+
+
+def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
+    """The canary of a product in this traffic.
+
+    Requests feed availability and latency, labels everything else.
+    """
+    seconds = min(terms.block_seconds, LONGEST_CANARY_BLOCK_SECONDS)
+    minutes = seconds / 60
+    streams = []
+    for slo in terms.deciding:
+        if slo.gauge is not None:
+            continue
+        by_requests = slo.kind in _REQUESTS
+        rate = imagined.requests_per_minute if by_requests else imagined.labels_per_minute
+        delay = 0 if by_requests else ceil(imagined.label_delay_minutes / minutes)
+        streams.append(
+            Stream(
+                slo.name,
+                slo.margin,
+                slo.canary_evidence,
+                imagined.stable_bad.get(slo.name, 0.0),
+                imagined.candidate_bad.get(slo.name, 0.0),
+                rate * minutes,
+                delay,
+            )
+        )
+    return Scenario(
+        tuple(streams),
+        terms.steps,
+        seconds,
+        terms.max_duration_seconds // seconds,
+        imagined.burst_correlation,
+        imagined.daily_swing,
+    )
+
+
+def summarise(verdicts: list[Verdict], minutes: list[float]) -> Summary:
+    """Shares of the verdicts, and median and 90th percentile of the minutes of all runs."""
+    runs = len(verdicts)
+    deciles = quantiles(minutes, n=BLOCKS_PER_DECILE, method="inclusive") if runs > 1 else minutes * 9
+    return Summary(
+        verdicts.count(Verdict.PROMOTED) / runs,
+        verdicts.count(Verdict.ROLLED_BACK) / runs,
+        verdicts.count(Verdict.INCONCLUSIVE) / runs,
+        deciles[4],
+        deciles[8],
+        runs,
+    )

@@ -1,0 +1,89 @@
+"""Blocks of counts of many imagined canaries at once, with NumPy.
+
+Arrays are (SLOs, runs) throughout. A run's share decides where its events go, so blocks can be
+drawn only as the judge goes.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluicegate.simulation.scenario import Scenario
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+SECONDS_PER_DAY: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """One canary block: bad events and events of both arms, by SLO and run."""
+
+    canary_bad: Floats
+    canary: Floats
+    stable_bad: Floats
+    stable: Floats
+
+
+class Traffic:
+    """Draws the blocks of all runs, one after the other."""
+
+    def __init__(self, scenario: Scenario, runs: int, seed: int) -> None:
+        self._scenario = scenario
+        self._rng = np.random.default_rng(seed)
+        self._phase = self._rng.uniform(0.0, 2 * np.pi, runs)
+        self._per_block = np.array([s.per_block for s in scenario.streams])[:, None]
+        self._stable_bad = np.array([s.stable_bad for s in scenario.streams])[:, None]
+        self._worse = np.array([s.candidate_bad - s.stable_bad for s in scenario.streams])[:, None]
+        self._delays = np.array([s.delay for s in scenario.streams], dtype=np.int64)
+        self._shares: list[Floats] = []
+        self.runs = runs
+
+    def past(self) -> tuple[Floats, Floats]:
+        """Stable's (bad, total) before the canary, as (blocks, SLOs, runs)."""
+        live = np.arange(self.runs)
+        nobody = np.zeros((len(self._scenario.streams), self.runs))
+        blocks = [
+            self._draw(time, nobody, live) for time in range(-self._scenario.past_blocks, 0)
+        ]
+        return np.array([b.stable_bad for b in blocks]), np.array([b.stable for b in blocks])
+
+    def block(self, share: Floats, live: Ints) -> Arms:
+        """The next block of the runs that are left, at these shares of all runs."""
+        self._shares.append(share.copy())
+        time = len(self._shares) - 1
+        return self._draw(time, self._delayed(time, live), live)
+
+    def _delayed(self, time: int, live: Ints) -> Floats:
+        """The share that each SLO's events had when they were requests."""
+        nobody = np.zeros(len(live))
+        return np.array(
+            [self._shares[time - d][live] if time >= d else nobody for d in self._delays]
+        )
+
+    def _draw(self, time: int, share: Floats, live: Ints) -> Arms:
+        moments = (time - self._delays[:, None]) * self._scenario.block_seconds
+        angle = 2 * np.pi * moments / SECONDS_PER_DAY + self._phase[live]
+        swing = 1 + self._scenario.daily_swing * np.sin(angle)
+        events = self._per_block * np.maximum(swing, 0.0)
+        stable_bad = np.clip(self._stable_bad * swing, 0.0, 1.0)
+        canary = self._rng.poisson(events * share)
+        stable = self._rng.poisson(events * (1 - share))
+        return Arms(
+            self._bad(canary, np.clip(stable_bad + self._worse, 0.0, 1.0)),
+            canary.astype(np.float64),
+            self._bad(stable, stable_bad),
+            stable.astype(np.float64),
+        )
+
+    def _bad(self, events: Ints, ratio: Floats) -> Floats:
+        rho = self._scenario.burst_correlation
+        if rho > 0:
+            certain = (ratio <= 0) | (ratio >= 1)
+            inner = np.where(certain, 0.5, ratio)
+            scale = 1 / rho - 1
+            drawn = self._rng.beta(inner * scale, (1 - inner) * scale)
+            ratio = np.where(certain, ratio, drawn)
+        return self._rng.binomial(events, ratio).astype(np.float64)
