@@ -44,9 +44,14 @@ class World:
     """All versions; callable as the stand-in wants its rows."""
 
     versions: list[Measured]
+    gateway: dict[str, float] = field(default_factory=dict)
     scrape_seconds: float = 30
 
     def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
+        if kind == "gateway":
+            for backend, value in self.gateway.items():
+                yield row(dict.fromkeys(indexes, value), step, sluicegate_backend=backend)
+            return
         for version in self.versions:
             for labels, value in _ROWS[kind](step / self.scrape_seconds, version):
                 values = {index: value for index in indexes if version.only(index)}

@@ -45,6 +45,7 @@ class Lie(StrEnum):
 
 
 _MARKS = (
+    ("gateway", "sluicegate_backend"),
     ("cpu_throttled", "container_cpu_cfs_throttled_periods_total"),
     ("memory", "container_memory_working_set_bytes"),
     ("latency", "bentoml_service_request_duration_seconds_bucket"),

@@ -14,6 +14,7 @@ from sluicegate.prometheus.errors import (
     PrometheusUnavailable,
     QueryRejected,
 )
+from sluicegate.prometheus.retention import observe_short_retention
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn, row
 
 
@@ -142,3 +143,16 @@ async def test_no_more_queries_are_under_way_than_allowed():
 def test_an_endpoint_that_can_never_answer_is_refused_at_once(wrong):
     with pytest.raises(ValueError, match="must"):
         Endpoint(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(14 * 86_400, "14.0 days"), (15 * 86_400, ""), (None, "")]
+)
+async def test_a_retention_shorter_than_the_evidence_is_told(seconds, says):
+    def limit(kind: str, indexes: range, step: int):
+        return [] if seconds is None else [row({indexes[0]: seconds}, step)]
+
+    async with PrometheusStandIn(limit) as server, Prometheus(Endpoint(url=server.url)) as p:
+        warning = await observe_short_retention(p, 1_000_000.0)
+    assert says in warning
+    assert bool(says) == bool(warning)

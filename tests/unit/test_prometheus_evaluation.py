@@ -12,6 +12,7 @@ from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.readings import REQUESTS, ProductKey, SeriesKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.queries import GatewayMetric
 from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
 
@@ -74,6 +75,17 @@ async def test_gauges_and_facts_come_with_the_blocks():
     facts = readings.facts[VERSION]
     assert (facts.coverage, facts.scraped, facts.stale) == (1.0, True, False)
     assert (facts.cpu_throttled, facts.memory_used) == (0.01, 0.4)
+
+
+async def test_a_gateways_own_count_of_each_backend_comes_where_one_is_configured():
+    metric = GatewayMetric("traefik_service_requests_total", "service", ("gateway",))
+    settings = EvaluationSettings(gateway=metric, jitter_seconds=0)
+    world = World([FULL], gateway={"catalog-search-ranking-aa-3000": 95})
+    (readings,), server = await fetch(world, settings=settings)
+    assert readings.gateway == {"catalog-search-ranking-aa-3000": {999: 95, 1000: 95}}
+    assert server.asked.total() <= 8 + 2 + 1
+    (readings,), _ = await fetch(World([FULL]))
+    assert readings.gateway is None
 
 
 # ---- bad or absent data, row by row ------------------------------------------------------

@@ -29,6 +29,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.TARGETS: (*BY_VERSION, names.FACT),
     QueryKind.CPU_THROTTLED: BY_VERSION,
     QueryKind.MEMORY: BY_VERSION,
+    QueryKind.GATEWAY: (names.BACKEND,),
 }
 """How the rows of each query are told apart, in this order."""
 

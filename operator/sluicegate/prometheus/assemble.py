@@ -133,6 +133,12 @@ def assemble_facts(
             )
 
 
+def assemble_gateway(answers: Answers) -> dict[str, Values] | None:
+    """Requests by backend and block; None where no gateway was asked, or it didn't answer."""
+    table = answers.tables.get(QueryKind.GATEWAY)
+    return None if table is None else {backend: values for (backend,), values in table.items()}
+
+
 def _requests(answers: Answers, target: Target, version: VersionKey) -> tuple[Block, ...]:
     return _gate(
         answers, IndicatorKind.AVAILABILITY, version, _availability(answers, target, version)

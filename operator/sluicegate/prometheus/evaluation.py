@@ -19,6 +19,7 @@ from sluicegate.prometheus.assemble import (
     Answers,
     assemble_blocks,
     assemble_facts,
+    assemble_gateway,
     assemble_means,
 )
 from sluicegate.prometheus.errors import PrometheusError
@@ -26,7 +27,14 @@ from sluicegate.prometheus.readings import Past, Readings
 from sluicegate.prometheus.schedule import Timing, chunk_by_hash, named_scope, split_scopes
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import Needs, Query, QueryKind, render_queries
+from sluicegate.slo.queries import (
+    GatewayMetric,
+    Needs,
+    Query,
+    QueryKind,
+    render_gateway,
+    render_queries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -38,8 +46,8 @@ if TYPE_CHECKING:
 REREAD: Final = 1
 """Blocks before the newest that are read again: samples may arrive late."""
 
-INFRASTRUCTURE: Final = frozenset({QueryKind.CPU_THROTTLED, QueryKind.MEMORY})
-"""Answers that only the diagnosis uses: without them it says so, and counts still hold."""
+ASIDE: Final = frozenset({QueryKind.CPU_THROTTLED, QueryKind.MEMORY, QueryKind.GATEWAY})
+"""Answers that no count is made of: without them a check says so, and the counts still hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +64,9 @@ class EvaluationSettings:
         Products whose past is read by one set of queries.
     fetch_seconds
         For all queries of one block length; what isn't there by then is UNAVAILABLE.
+    gateway
+        A gateway's request counter; with it a share of traffic is judged by what the gateway
+        sent, not by what the pods saw.
     jitter_seconds
         Up to this much is waited before asking, so that operators don't ask in chorus.
     """
@@ -65,6 +76,7 @@ class EvaluationSettings:
     products_per_query: int = 5_000
     products_per_backfill: int = 100
     fetch_seconds: float = 60.0
+    gateway: GatewayMetric | None = None
     jitter_seconds: float = 1.0
 
 
@@ -179,6 +191,9 @@ class Evaluation:
                 scope, length.block_seconds, needs, infrastructure=not length.canary
             )
         ]
+        if gateway := self._settings.gateway:
+            text = render_gateway(gateway, length.block_seconds)
+            queries.append(Query(QueryKind.GATEWAY, text))
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
                 await batch.ask_all(queries)
@@ -262,6 +277,7 @@ def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, proble
         blocks=dict(assemble_blocks(answers, group)),
         means=dict(assemble_means(answers, group)),
         facts=dict(assemble_facts(answers, group)),
-        complete=answers.failed <= INFRASTRUCTURE,
+        gateway=assemble_gateway(answers),
+        complete=answers.failed <= ASIDE,
         problem=problem,
     )

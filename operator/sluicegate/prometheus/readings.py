@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sluicegate.api.slos import Indicator
-    from sluicegate.slo.blocks import Block, Count, Quality
+    from sluicegate.slo.blocks import Block, Quality
 
 REQUESTS: Final = ""
 """The SLO name under which a version's requests are kept when no SLO of its own counts them."""
@@ -120,7 +120,7 @@ class Readings:
     canary
         Whether these are canary blocks: their evidence is kept apart.
     gateway
-        Requests by backend at the newest block, as the gateway counted them.
+        Requests by backend and block, as the gateway counted them; None without such a metric.
     complete
         Whether every count was read; what wasn't is there as UNAVAILABLE blocks.
     problem
@@ -134,7 +134,7 @@ class Readings:
     blocks: Mapping[SeriesKey, Sequence[Block]] = field(default_factory=dict)
     means: Mapping[SeriesKey, Sequence[Mean]] = field(default_factory=dict)
     facts: Mapping[VersionKey, Facts] = field(default_factory=dict)
-    gateway: Mapping[str, Count] = field(default_factory=dict)
+    gateway: Mapping[str, Mapping[int, float]] | None = None
     complete: bool = True
     problem: str = ""
 

@@ -265,7 +265,8 @@ def render_gateway(gateway: GatewayMetric, window: int) -> str:
     counted = render_count(
         select(gateway.metric, [namespace]), window, up=select(names.UP, [namespace])
     )
-    return sum_by((gateway.label,), counted)
+    backend = f'label_replace(\n{counted}\n, "{names.BACKEND}", "$1", "{gateway.label}", "(.*)")'
+    return sum_by((names.BACKEND,), backend)
 
 
 def _bento(metric: str, scope: Scope, matchers: Sequence[str]) -> str:

@@ -1,0 +1,415 @@
+"""The queries as Prometheus' own tools read them: what they count in each awkward case.
+
+Series are scraped each 30 s; a block is 5 minutes, so it holds the samples 10k+1 … 10k+10.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from sluicegate.slo.promql import Scope
+from sluicegate.slo.queries import (
+    GatewayMetric,
+    Needs,
+    Query,
+    QueryKind,
+    render_gateway,
+    render_queries,
+)
+from sluicegate.slo.rules import build_prometheus_rule, record_name, render_rules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEEDS = Needs(
+    thresholds=frozenset({250, 500}),
+    labelled=True,
+    events=True,
+    counters=frozenset({("served_total", 600), ("clicked_total", 0)}),
+    gauges=frozenset({"basket_value"}),
+)
+TARGET = 'namespace="catalog", product="search", version="v1", pod="p-0", job="j", instance="i"'
+OTHER = TARGET.replace("p-0", "p-1").replace('"i"', '"k"')
+ROUTE = 'endpoint="/predict", runner_name="Search"'
+VERSION = '{namespace="catalog", product="search", version="v1", runner_name="Search"}'
+
+
+def requests(values: str, code: int = 200, target: str = TARGET, route: str = ROUTE):
+    labels = f'{target}, {route}, http_response_code="{code}"'
+    return {"series": f"bentoml_service_request_total{{{labels}}}", "values": values}
+
+
+def up(values: str = "1x40", target: str = TARGET):
+    return {"series": f"up{{{target}}}", "values": values}
+
+
+def run(promtool: Path, folder: Path, *arguments: str, **files: object):
+    """Promtool on files of these contents, named by their keywords."""
+    for name, content in files.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    command = [str(promtool), *arguments, *(f"{folder / name}.yaml" for name in files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def check_values(promtool: Path, folder: Path, series: list, expected: dict[str, list]) -> None:
+    """Hold that each expression has these samples at minute 10, the end of a block."""
+    tests = {
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "30s",
+                "input_series": series,
+                "promql_expr_test": [
+                    {"expr": text, "eval_time": "10m", "exp_samples": samples}
+                    for text, samples in expected.items()
+                ],
+            }
+        ],
+    }
+    answer = run(promtool, folder, "test", "rules", tests=tests)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def query(kind: QueryKind) -> str:
+    return next(q.text for q in render_queries(Scope(), 300, NEEDS) if q.kind is kind)
+
+
+def count(value: float) -> list[dict]:
+    return [{"labels": VERSION, "value": value}]
+
+
+@dataclass(frozen=True)
+class Case:
+    sentence: str
+    series: list[dict]
+    requests: list[dict]
+    bad: list[dict]
+
+
+CASES = [
+    Case(
+        "the first three 5xx of a running pod are three",
+        [up(), requests("0+1x40"), requests("_x14 1 2 3x20", 503)],
+        count(13),
+        count(3),
+    ),
+    Case(
+        "a product without an error series has no bad series, and its requests are there",
+        [up(), requests("0+3x40")],
+        count(30),
+        [],
+    ),
+    Case(
+        "twelve minutes without scrapes count what was seen afterwards, not a whole life",
+        [up("_x14 1x6"), requests("_x14 100290+3x6")],
+        count(15),
+        [],
+    ),
+    Case(
+        "a target that couldn't be scraped before counts only what was seen afterwards",
+        [up("0x14 1x6"), requests("_x14 100290+3x6")],
+        count(15),
+        [],
+    ),
+    Case(
+        "a container that restarts in the block loses nothing that was scraped",
+        [up(), requests("0+4x15 0+4x10")],
+        count(40 - 4),
+        [],
+    ),
+    Case(
+        "a container that restarts at the block's edge counts what came after",
+        [up(), requests("0+50x10 5+5x10")],
+        count(50),
+        [],
+    ),
+    Case(
+        "errors before a crash are not forgotten with it",
+        [up(), requests("0+10x20"), requests("0x12 5 9 0x10", 500)],
+        count(100 + 9),
+        count(9),
+    ),
+    Case(
+        "a counter born in a pod that was scraped before counts from its first value",
+        [up(), requests("_x15 7x10")],
+        count(7),
+        [],
+    ),
+    Case(
+        "a pod born in the block counts from its first scrape on",
+        [up(), requests("0+1x40"), up("_x14 1x10", OTHER), requests("_x14 2+2x10", 200, OTHER)],
+        count(10 + 10),
+        [],
+    ),
+    Case(
+        "a pod that goes away in the block counts up to its last scrape",
+        [up("1x15 stale"), requests("0+2x15 stale")],
+        count(10),
+        [],
+    ),
+    Case(
+        "probes, feedback and unknown paths count for nothing",
+        [
+            up(),
+            requests("0+1x40"),
+            requests("0+9x40", 200, route='endpoint="/livez", runner_name="Search"'),
+            requests("0+9x40", 200, route='endpoint="/feedback", runner_name="Search"'),
+            requests("0+9x40", 200, route='endpoint="/docs.json", runner_name="Search"'),
+            requests("0+9x40", 404, route='endpoint="/wp-admin", runner_name="Search"'),
+        ],
+        count(10),
+        [],
+    ),
+    Case(
+        "series that belong to no product count for nothing",
+        [up(), requests("0+1x40", target='namespace="catalog", pod="x", job="j"')],
+        [],
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
+def test_requests_and_bad_requests_of_a_block(case: Case, promtool: Path, tmp_path: Path):
+    expected = {
+        query(QueryKind.REQUESTS): case.requests,
+        query(QueryKind.REQUESTS_BAD): case.bad,
+    }
+    check_values(promtool, tmp_path, case.series, expected)
+
+
+def test_blocks_add_up_to_the_growth_of_the_counter(promtool: Path, tmp_path: Path):
+    text = query(QueryKind.REQUESTS)
+    tests = {
+        "tests": [
+            {
+                "interval": "30s",
+                "input_series": [up("1x80"), requests("17 17 18 25 25+1x20 90+7x60")],
+                "promql_expr_test": [
+                    {"expr": f"({text}) + ({text} offset 5m)".replace(text, "X"), "eval_time": "0m"}
+                ],
+            }
+        ]
+    }
+    tests["tests"][0]["promql_expr_test"] = [
+        {"expr": text, "eval_time": f"{minute}m", "exp_samples": count(value)}
+        for minute, value in ((10, 34), (15, 70), (20, 70))
+    ]
+    tests["tests"][0]["input_series"][1]["values"] = "17 17 18 25 25x4 30 30 31 40x8 55 65 65+7x40"
+    answer = run(promtool, tmp_path, "test", "rules", tests=tests)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_five_percent_slower_than_half_a_second(promtool: Path, tmp_path: Path):
+    def bucket(bound: str, step: int, code: int = 200):
+        labels = f'{TARGET}, {ROUTE}, http_response_code="{code}", le="{bound}"'
+        name = "bentoml_service_request_duration_seconds_bucket"
+        return {"series": f"{name}{{{labels}}}", "values": f"0+{step}x40"}
+
+    series = [
+        up(),
+        *(bucket(bound, step) for bound, step in (("0.1", 1), ("0.5", 19), ("+Inf", 20))),
+        # Refused in a millisecond, and broken: neither makes the service look fast.
+        *(bucket(bound, 50, code) for bound in ("0.5", "+Inf") for code in (429, 500)),
+    ]
+    samples = [
+        {"labels": VERSION.replace("}", f', le="{bound}"}}'), "value": value}
+        for bound, value in (("+Inf", 200), ("0.5", 190))
+    ]
+    check_values(promtool, tmp_path, series, {query(QueryKind.LATENCY): samples})
+
+
+def test_outcomes_belong_to_the_version_that_predicted(promtool: Path, tmp_path: Path):
+    def labelled(outcome: str, version: str, values: str):
+        labels = f'{TARGET}, outcome="{outcome}", prediction_version="{version}"'
+        return {"series": f"sluicegate_predictions_labelled_total{{{labels}}}", "values": values}
+
+    def sample(outcome: str, version: str, value: float):
+        labels = f'namespace="catalog", product="search", prediction_version="{version}"'
+        return {"labels": f'{{{labels}, outcome="{outcome}"}}', "value": value}
+
+    series = [
+        up(),
+        labelled("correct", "v1", "0+9x40"),
+        labelled("wrong", "v1", "0+1x40"),
+        labelled("wrong", "v0", "0x12 2x30"),
+    ]
+    samples = [
+        sample("correct", "v1", 90),
+        sample("wrong", "v1", 10),
+        sample("wrong", "v0", 2),
+    ]
+    check_values(promtool, tmp_path, series, {query(QueryKind.LABELLED): samples})
+
+
+def test_totals_are_read_as_long_ago_as_good_events_lag(promtool: Path, tmp_path: Path):
+    series = [
+        up("1x80"),
+        {"series": f"served_total{{{TARGET}}}", "values": "0+10x60"},
+        {"series": f"clicked_total{{{TARGET}}}", "values": "0x40 0+1x60"},
+    ]
+    # At minute 25 the total is that of minutes 10 to 15.
+    labels = 'namespace="catalog", product="search", version="v1"'
+    samples = [
+        {"labels": f'{{{labels}, sluicegate_counter="{name}", sluicegate_lag="{lag}"}}', "value": v}
+        for name, lag, v in (("clicked_total", 0, 10), ("served_total", 600, 100))
+    ]
+    tests = {
+        "tests": [
+            {
+                "interval": "30s",
+                "input_series": series,
+                "promql_expr_test": [
+                    {
+                        "expr": query(QueryKind.COUNTERS),
+                        "eval_time": "25m",
+                        "exp_samples": samples,
+                    }
+                ],
+            }
+        ]
+    }
+    answer = run(promtool, tmp_path, "test", "rules", tests=tests)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_scrapes_failed_scrapes_and_pods_scraped_twice_are_told(promtool: Path, tmp_path: Path):
+    labels = 'namespace="catalog", product="search", version="v1"'
+    facts = {"age": 0, "duplicates": 1, "longest": 10, "scrapes": 30, "up": 25}
+    samples = [
+        {"labels": f'{{{labels}, sluicegate_fact="{fact}"}}', "value": value}
+        for fact, value in facts.items()
+    ]
+    twice = TARGET.replace('job="j"', 'job="other"')
+    series = [up(), up("1x40", twice), up("1x15 0x20", OTHER)]
+    check_values(promtool, tmp_path, series, {query(QueryKind.TARGETS): samples})
+
+
+def test_throttling_and_memory_are_told_by_product(promtool: Path, tmp_path: Path):
+    def container(metric: str, values: str, pod: str = "p-0"):
+        labels = f'namespace="catalog", pod="{pod}", container="server", job="kubelet"'
+        return {"series": f"{metric}{{{labels}}}", "values": values}
+
+    series = [
+        up(),
+        container("container_cpu_cfs_periods_total", "0+20x40"),
+        container("container_cpu_cfs_throttled_periods_total", "0+5x40"),
+        container("container_memory_working_set_bytes", "300x40"),
+        container("container_spec_memory_limit_bytes", "400x40"),
+        container("container_memory_working_set_bytes", "999x40", "of-nobody"),
+        container("container_spec_memory_limit_bytes", "999x40", "of-nobody"),
+    ]
+    labels = '{namespace="catalog", product="search", version="v1"}'
+    expected = {
+        query(QueryKind.CPU_THROTTLED): [{"labels": labels, "value": 0.25}],
+        query(QueryKind.MEMORY): [{"labels": labels, "value": 0.75}],
+    }
+    check_values(promtool, tmp_path, series, expected)
+
+
+def test_gauges_come_with_the_age_of_their_newest_sample(promtool: Path, tmp_path: Path):
+    series = [up(), {"series": f"basket_value{{{TARGET}}}", "values": "40x10 41x4 44x4 _x20"}]
+    labels = (
+        'namespace="catalog", product="search", version="v1", sluicegate_counter="basket_value"'
+    )
+    samples = [
+        {"labels": f'{{{labels}, sluicegate_fact="mean"}}', "value": (41 * 4 + 44 * 4) / 8 + 0.0},
+        {"labels": f'{{{labels}, sluicegate_fact="age"}}', "value": 30},
+    ]
+    check_values(promtool, tmp_path, series, {query(QueryKind.GAUGES): samples})
+
+
+def test_a_gateway_counts_requests_by_backend(promtool: Path, tmp_path: Path):
+    gateway = 'namespace="gateway", pod="traefik-0", job="t", instance="t"'
+    series = [
+        up(target=gateway),
+        *(
+            {
+                "series": f"traefik_service_requests_total{{{gateway}, service="
+                f'"catalog-search-{revision}-3000", code="{code}"}}',
+                "values": values,
+            }
+            for revision, code, values in (
+                ("aa", 200, "0+8x40"),
+                ("aa", 502, "0+1x40"),
+                ("bb", 200, "_x15 3x10"),
+            )
+        ),
+    ]
+    text = render_gateway(GatewayMetric("traefik_service_requests_total", "service"), 300)
+    samples = [
+        {"labels": '{sluicegate_backend="catalog-search-aa-3000"}', "value": 90},
+        {"labels": '{sluicegate_backend="catalog-search-bb-3000"}', "value": 3},
+    ]
+    check_values(promtool, tmp_path, series, {text: samples})
+
+
+# ---- recording rules ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [5, 60, 300, 3600])
+def test_the_rules_pass_promtools_check(window: int, promtool: Path, tmp_path: Path):
+    rules = render_rules(NEEDS, window_seconds=window)
+    answer = run(promtool, tmp_path, "check", "rules", rules=rules)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_every_query_parses(promtool: Path, tmp_path: Path):
+    gateway = GatewayMetric("traefik_service_requests_total", "service", ("a", "b"))
+    scope = Scope(("a", "b"), ("x", 'hostile"} or up{a="'))
+    queries = [
+        *render_queries(scope, 5, NEEDS),
+        Query(QueryKind.GATEWAY, render_gateway(gateway, 5)),
+    ]
+    rules = [{"record": f"query:{q.kind}:{n}", "expr": q.text} for n, q in enumerate(queries)]
+    answer = run(
+        promtool, tmp_path, "check", "rules", rules={"groups": [{"name": "g", "rules": rules}]}
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_the_recorded_bad_requests_are_zero_where_there_are_requests(promtool, tmp_path):
+    rules = render_rules(NEEDS)
+    tests = {
+        "rule_files": ["rules.yaml"],
+        "evaluation_interval": "5m",
+        "tests": [
+            {
+                "interval": "30s",
+                "input_series": [up(), requests("0+3x40")],
+                "promql_expr_test": [
+                    {
+                        "expr": record_name("requests_bad", 300),
+                        "eval_time": "10m",
+                        "exp_samples": [
+                            {"labels": record_name("requests_bad", 300) + VERSION, "value": 0}
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
+    answer = run(promtool, tmp_path, "test", "rules", tests=tests)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_the_rules_fit_the_prometheus_operator():
+    rule = build_prometheus_rule(
+        "counts", "monitoring", labels={"release": "kps"}, spec=render_rules(NEEDS)
+    )
+    assert rule["kind"] == "PrometheusRule"
+    assert json.loads(json.dumps(rule)) == rule
+    assert {r["record"] for r in rule["spec"]["groups"][0]["rules"]} == {
+        "dataproduct:requests:increase5m",
+        "dataproduct:requests_bad:increase5m",
+        "dataproduct:latency_bucket:increase5m",
+        "dataproduct:labelled:increase5m",
+        "dataproduct:indicator_events:increase5m",
+    }
