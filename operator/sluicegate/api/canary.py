@@ -135,6 +135,8 @@ class Candidate(VersionBase):
     """Its hold-out counts, by SLO name."""
     trigger: str = ""
     """Id of the retraining trigger that it answers."""
+    returning: bool = False
+    """Whether it is an earlier version that comes back for the stable one, without steps."""
     rollback_reason: str = ""
     """Why it goes back, while it does."""
     rollback_message: str = ""
