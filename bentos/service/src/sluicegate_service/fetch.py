@@ -1,9 +1,9 @@
 """Fetches a bento into an emptyDir, where a cluster can't mount it as an image volume.
 
-`python -m sluicegate_service.fetch --url URL --sha256 HEX --into /bento` runs as an init
+`python -m sluicegate_service.fetch URL SHA256 /bento` runs as an init
 container. The URL comes from a spec that anyone with edit rights on a DataProduct writes, so
 it opens nothing but what is meant: https, s3, gs, or a file on a claim of the pod's own
-namespace (pvc://CLAIM/PATH, mounted below --claims). What arrives counts only if its sha256
+namespace (pvc://CLAIM/PATH; the claim is mounted at /claim). What arrives counts only if its sha256
 is the one that was asked for.
 """
 
@@ -29,7 +29,7 @@ from sluicegate_service.termination import write_termination_message
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-CLAIMS = Path("/claims")
+CLAIM = Path("/claim")
 CHUNK = 1 << 20
 HEX_DIGITS = 64
 CONNECT_SECONDS = 20
@@ -46,7 +46,7 @@ class Source:
 
     url: str
     sha256: str
-    claims: Path = CLAIMS
+    claim: Path = CLAIM
 
     def __post_init__(self) -> None:
         """Refuse what isn't one plain URL of a known scheme with a whole checksum."""
@@ -81,13 +81,13 @@ def fetch(source: Source, into: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fetch as the command line says; what went wrong goes to the termination message."""
     parser = argparse.ArgumentParser(prog="sluicegate_service.fetch")
-    parser.add_argument("--url", required=True, help="https, s3, gs, or pvc://CLAIM/PATH")
-    parser.add_argument("--sha256", required=True, help="of the archive")
-    parser.add_argument("--into", type=Path, required=True, help="an empty, writable folder")
-    parser.add_argument("--claims", type=Path, default=CLAIMS, help="where claims are mounted")
+    parser.add_argument("url", help="https, s3, gs, or pvc://CLAIM/PATH")
+    parser.add_argument("sha256", help="of the archive")
+    parser.add_argument("into", type=Path, help="an empty, writable folder")
+    parser.add_argument("--claim", type=Path, default=CLAIM, help="where the claim is mounted")
     options = parser.parse_args(arguments)
     try:
-        fetch(Source(options.url, options.sha256, options.claims), options.into)
+        fetch(Source(options.url, options.sha256, options.claim), options.into)
     except (FetchError, BentoInvalid) as error:
         write_termination_message(f"FetchFailed: {error}")
         print(error, file=sys.stderr)  # noqa: T201 - the container's log
@@ -206,7 +206,7 @@ def _open_arrow(filesystem: Any, source: Source) -> IO[bytes]:
 def _open_claim(source: Source) -> IO[bytes]:
     parts = urlsplit(source.url)
     inside = PurePosixPath(parts.path.lstrip("/"))
-    root = (source.claims / parts.netloc).resolve()
+    root = source.claim.resolve()
     path = (root / inside).resolve()
     if not path.is_relative_to(root) or not parts.netloc:
         raise FetchError(f"{source.url} leads out of the claim: give a path below its root")

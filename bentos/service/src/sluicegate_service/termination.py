@@ -6,13 +6,13 @@ import contextlib
 import os
 from pathlib import Path
 
-PATH_ENV = "SLUICEGATE_TERMINATION_LOG"
-DEFAULT_PATH = "/dev/termination-log"
+from sluicegate_service import environment as names
+
 MAX_BYTES = 4096  # the kubelet cuts what is longer
 
 
 def write_termination_message(message: str) -> None:
     """Write `message`, cut to what the kubelet reads; without a kubelet, write nothing."""
-    path = Path(os.environ.get(PATH_ENV, DEFAULT_PATH))
+    path = Path(os.environ.get(names.TERMINATION_LOG) or names.DEFAULT_TERMINATION_LOG)
     with contextlib.suppress(OSError):
         path.write_bytes(message.encode()[:MAX_BYTES])

@@ -1,0 +1,52 @@
+"""What a cluster has beside Kubernetes: a registry, a gateway and Prometheus, as pods.
+
+They are the same on any backend and reached under the same addresses from the host, from pods
+and from the node: the node's address and a fixed port each.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from cluster.addons.addon import Addon, AddonError, ensure, installed
+from cluster.addons.addresses import Addresses, addresses
+from cluster.addons.gateway import gateway
+from cluster.addons.options import Options
+from cluster.addons.prometheus import prometheus
+from cluster.addons.registry import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cluster.backend import Backend
+
+__all__ = ["AddonError", "Addresses", "Options", "addresses", "describe", "up"]
+
+
+def up(backend: Backend, options: Options | None = None) -> bool:
+    """Install what isn't there as it should be; False if nothing had to be done.
+
+    All start at once, and each is waited for until it answers from the host.
+
+    Raises
+    ------
+    AddonError
+        One didn't become ready; the message has its events.
+    """
+    chosen = options or Options.from_environment()
+    where = addresses(backend)
+    there = installed(backend)
+    makers = (registry, gateway, prometheus)
+    with ThreadPoolExecutor(len(makers)) as pool:
+        addons: list[Addon] = list(pool.map(lambda make: make(where, chosen), makers))
+        changed = list(pool.map(lambda addon: ensure(backend, addon, there), addons))
+    return any(changed)
+
+
+def describe(backend: Backend) -> Iterable[str]:
+    """How to reach them, a line each."""
+    where = addresses(backend)
+    yield f"registry    {where.registry}   (plain HTTP; sluicegate pack BENTO {where.registry}/NAME)"
+    yield f"gateway     {where.gateway}   (parentRefs: name: web, namespace: gateway)"
+    yield f"prometheus  {where.prometheus}   (in pods: {where.prometheus_in_pods})"

@@ -1,0 +1,99 @@
+"""How an add-on gets into a cluster: its image, its objects, and the wait until it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cluster.apiclient import Api, answers, wait_until
+from cluster.errors import ClusterError
+
+if TYPE_CHECKING:
+    from cluster.backend import Backend
+    from cluster.images import BuiltImage
+
+Manifest = Mapping[str, Any]
+READY_SECONDS = 90
+STATE = "sluicegate.dev/addon-state"
+LABELS = {"app.kubernetes.io/managed-by": "sluicegate-cluster"}
+SELECTOR = "app.kubernetes.io%2Fmanaged-by%3Dsluicegate-cluster"
+
+
+class AddonError(ClusterError):
+    """An add-on didn't become ready; the message says what its pods say."""
+
+
+def nothing(_backend: Backend) -> None:
+    """What most add-ons need beside their objects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addon:
+    """One add-on: a Deployment with what it needs, and a URL that answers when it is ready.
+
+    `prepare` runs before the objects are applied, for what isn't an object of this add-on.
+    `fingerprint` stands for what `prepare` does, in the comparison with what is installed.
+    """
+
+    name: str
+    namespace: str
+    image: BuiltImage
+    objects: tuple[Manifest, ...]
+    answers_at: str
+    prepare: Callable[[Backend], None] = nothing
+    fingerprint: str = ""
+
+    @property
+    def state(self) -> str:
+        """A hash of all that makes it what it is."""
+        text = json.dumps([self.fingerprint, *self.objects], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def installed(backend: Backend) -> dict[str, str]:
+    """The state of each add-on whose Deployment is available now, by name."""
+    listing = Api(backend.kubeconfig).get(f"/apis/apps/v1/deployments?labelSelector={SELECTOR}")
+    return {
+        item["metadata"]["name"]: item["metadata"].get("annotations", {}).get(STATE, "")
+        for item in listing["items"]
+        if item.get("status", {}).get("availableReplicas")
+    }
+
+
+def ensure(backend: Backend, addon: Addon, there: Mapping[str, str]) -> bool:
+    """Install `addon` unless it is `there` in the same state; True if it was installed."""
+    if there.get(addon.name) == addon.state:
+        return False
+    backend.load_image(addon.image.archive)
+    addon.prepare(backend)
+    backend.apply(_list(addon.objects))
+    _wait(backend, addon)
+    mark = f"{STATE}={addon.state}"
+    deployment = (f"--namespace={addon.namespace}", f"deployment/{addon.name}")
+    backend.run_kubectl("annotate", "--overwrite", *deployment, mark)
+    return True
+
+
+def _list(objects: Iterable[Manifest]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [*objects]})
+
+
+def _wait(backend: Backend, addon: Addon) -> None:
+    rollout = ("rollout", "status", f"deployment/{addon.name}", f"--namespace={addon.namespace}")
+    try:
+        backend.run_kubectl(*rollout, f"--timeout={READY_SECONDS}s", timeout=READY_SECONDS + 10)
+        wait_until(
+            lambda: answers(addon.answers_at),
+            seconds=READY_SECONDS,
+            failed=lambda: None,
+            what=f"{addon.answers_at} didn't answer",
+        )
+    except ClusterError as error:
+        events = backend.run_kubectl(
+            "get", "events", f"--namespace={addon.namespace}", "--sort-by=.lastTimestamp"
+        )
+        last = "\n".join(events.strip().splitlines()[-6:])
+        raise AddonError(f"{addon.name} isn't ready: {error}\nits last events:\n{last}") from error
