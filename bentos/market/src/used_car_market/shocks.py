@@ -1,0 +1,67 @@
+"""Named shocks: how the world leaves the one a model was trained in.
+
+A shock is a set of shifts in the market's equations that grows from nothing to its full size
+over a few days. Several add up.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Shifts at full size: prices in log, taste in utility, shares as parts of the market."""
+
+    reason: str
+    ramp_days: int
+    fuel_price: Mapping[str, float] = field(default_factory=dict)
+    fuel_taste: Mapping[str, float] = field(default_factory=dict)
+    brand_share: Mapping[str, float] = field(default_factory=dict)
+    brand_price: Mapping[str, float] = field(default_factory=dict)
+    brand_taste: Mapping[str, float] = field(default_factory=dict)
+    country_share: Mapping[str, float] = field(default_factory=dict)
+
+
+SHOCKS: Final[Mapping[str, Effects]] = MappingProxyType(
+    {
+        "DieselPricesFall": Effects(
+            reason="Cities announce diesel bans: diesels sell for a tenth less and are opened less.",
+            ramp_days=7,
+            fuel_price={"diesel": -0.12, "hybrid": 0.04},
+            fuel_taste={"diesel": -1.6, "hybrid": 0.6, "electric": 0.8},
+        ),
+        "NewBrandsArrive": Effects(
+            reason="Two brands enter at prices the list price does not explain, and are sought.",
+            ramp_days=7,
+            brand_share={"MG": 0.12, "BYD": 0.12},
+            brand_price={"MG": -0.42, "BYD": -0.42},
+            brand_taste={"MG": 2.2, "BYD": 2.2},
+        ),
+        "NewCountryOpens": Effects(
+            reason="Portugal opens: taxes make the same car dearer, and its visitors shun diesel.",
+            ramp_days=7,
+            country_share={"PT": 0.35},
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shock:
+    """A shock with the day on which it begins."""
+
+    name: str
+    start: date
+
+    @property
+    def effects(self) -> Effects:
+        """What the shock shifts once it has grown to full size."""
+        return SHOCKS[self.name]
+
+    def size(self, day: date) -> float:
+        """Part of the full size on a day: 0 before the start, 1 after `ramp_days`."""
+        elapsed = (day - self.start).days + 1
+        return min(max(elapsed / self.effects.ramp_days, 0.0), 1.0)

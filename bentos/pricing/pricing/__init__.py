@@ -1,0 +1,1 @@
+"""The pricing product: what a used car will sell for."""

@@ -1,0 +1,78 @@
+"""The pricing model: gradient-boosted trees on the logarithm of the price."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+CATEGORIES: Final = ("brand", "model", "body", "fuel", "country")
+NUMBERS: Final = ("age", "mileage", "power")
+
+#: A price is right when it is this close to the realised one, as a part of the latter.
+TOLERANCE: Final = 0.15
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a prediction may cost: the trees that each car is sent through."""
+
+    name: str
+    trees: int
+    leaves: int
+    learning_rate: float
+
+
+FULL: Final = Effort("full", trees=400, leaves=31, learning_rate=0.06)
+LIGHT: Final = Effort("light", trees=80, leaves=15, learning_rate=0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class PricingModel:
+    """Fitted trees with the names they know; a name never seen counts as missing."""
+
+    effort: str
+    names: dict[str, NDArray[Any]] = field(repr=False)
+    trees: HistGradientBoostingRegressor = field(repr=False)
+
+    @classmethod
+    def fit(cls, cars: Columns, price: NDArray[np.float64], effort: Effort) -> Self:
+        """Learn from cars that were sold, `price` in euro."""
+        names = {category: np.unique(cars[category]) for category in CATEGORIES}
+        trees = HistGradientBoostingRegressor(
+            max_iter=effort.trees,
+            max_leaf_nodes=effort.leaves,
+            learning_rate=effort.learning_rate,
+            categorical_features=list(range(len(CATEGORIES))),
+            early_stopping=False,
+            random_state=0,
+        )
+        trees.fit(_features(cars, names), np.log(price))
+        return cls(effort=effort.name, names=names, trees=trees)
+
+    def predict(self, cars: Columns) -> NDArray[np.float64]:
+        """Prices in euro, one for each car."""
+        return np.exp(self.trees.predict(_features(cars, self.names)))
+
+
+def within_tolerance(
+    predicted: NDArray[np.float64], realised: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether each price is close enough to what the car sold for."""
+    close: NDArray[np.bool_] = np.abs(predicted / realised - 1.0) <= TOLERANCE
+    return close
+
+
+def _features(cars: Columns, names: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    codes = [_codes(cars[category], names[category]) for category in CATEGORIES]
+    numbers = [np.asarray(cars[number], dtype=np.float64) for number in NUMBERS]
+    return np.column_stack([*codes, *numbers])
+
+
+def _codes(values: NDArray[Any], known: NDArray[Any]) -> NDArray[np.float64]:
+    place = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return np.where(known[place] == values, place.astype(np.float64), np.nan)

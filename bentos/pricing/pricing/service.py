@@ -1,0 +1,100 @@
+"""The pricing service: cars in, prices out, and a token for each."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import bentoml
+import joblib
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from sluicegate_service.feedback import Feedback, Label, Score, Settings
+from sluicegate_service.keys import KeyFiles
+from sluicegate_service.outcomes import Outcome, OutcomeCounters
+
+from pricing.model import CATEGORIES, NUMBERS, PricingModel, within_tolerance
+
+MODEL_FILE: Final = Path(__file__).parent.parent / "model.joblib"
+
+SETTINGS: Final = Settings.from_environment(os.environ)
+# At module level: prometheus_client wants each family once a process.
+COUNTERS: Final = OutcomeCounters.create(version=SETTINGS.version)
+
+
+class Car(BaseModel):
+    """A car to be priced. Names that the model never saw are taken as unknown."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    brand: str = Field(max_length=64)
+    model: str = Field(max_length=64)
+    body: str = Field(max_length=32)
+    fuel: str = Field(max_length=32)
+    country: str = Field(max_length=2, description="Where it is for sale, ISO 3166-1 alpha-2.")
+    age: float = Field(ge=0, le=60, description="Years since it was first registered.")
+    mileage: float = Field(ge=0, le=2000, description="Thousand kilometres.")
+    power: float = Field(gt=0, le=2000, description="Kilowatts.")
+
+
+class Price(BaseModel):
+    """What a car will sell for; the token goes to /feedback with the price it did sell for."""
+
+    price: float = Field(description="Euro.")
+    token: str | None = Field(description="None where feedback is off, or wasn't wanted.")
+
+
+class Prices(BaseModel):
+    """One price for each car, in the order of the cars."""
+
+    version: str
+    prices: list[Price]
+
+
+def score(prediction: Any, truth: Any) -> Score:
+    """Right within 15 % of the realised price; the truth is {"price": euro}."""
+    realised = truth.get("price") if isinstance(truth, dict) else None
+    if isinstance(realised, bool) or not isinstance(realised, int | float) or realised <= 0:
+        raise ValueError(f'the truth is {{"price": euro above 0}}, not {truth!r:.80}')
+    correct = bool(within_tolerance(np.asarray([prediction]), np.asarray([realised]))[0])
+    return Score(Outcome.of(correct=correct))
+
+
+@bentoml.service(name="Pricing", traffic={"timeout": 10}, workers=1)
+class Pricing:
+    """Prices used cars of six European countries."""
+
+    def __init__(self) -> None:
+        self._model: PricingModel = joblib.load(MODEL_FILE)
+        self._feedback = Feedback(
+            SETTINGS, KeyFiles.from_environment(os.environ), COUNTERS, score=score
+        )
+
+    @bentoml.api(route="/price")
+    async def price(self, cars: list[Car], tokens: bool = True) -> Prices:  # noqa: FBT001, FBT002 - a field of the request
+        """Price up to 1,000 cars."""
+        if not 0 < len(cars) <= 1000:  # noqa: PLR2004 - said in the message
+            raise bentoml.exceptions.BadInput(f"send 1 to 1,000 cars, not {len(cars)}")
+        # In a thread: the probes are answered while the trees are walked.
+        values = await asyncio.to_thread(self._predict, cars)
+        prices = [
+            Price(price=value, token=self._feedback.token(value) if tokens else None)
+            for value in values
+        ]
+        return Prices(version=SETTINGS.version, prices=prices)
+
+    @bentoml.api(route="/feedback")
+    async def feedback(self, labels: list[Label], ctx: bentoml.Context) -> dict[str, Any]:
+        """Take the prices that cars were sold for."""
+        answer = self._feedback.receive(labels, ctx.request.headers.get("authorization"))
+        ctx.response.status_code = int(answer.status)
+        return answer.body
+
+    def _predict(self, cars: list[Car]) -> list[float]:
+        columns = {
+            name: np.asarray([getattr(car, name) for car in cars])
+            for name in (*CATEGORIES, *NUMBERS)
+        }
+        return [round(float(price), 2) for price in self._model.predict(columns)]

@@ -1,0 +1,1 @@
+"""The search-ranking product: which cars of a search result to show first."""

@@ -1,0 +1,74 @@
+"""What the cars of a search are worth, asked of the pricing product.
+
+The ranking can do without: it then knows less of a car and orders it by the rest. So a pricing
+service that is slow, away or wrong costs quality, which the accuracy shows, and never an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+TIMEOUT_SECONDS: Final = 1.0
+_SENT: Final = ("brand", "model", "body", "fuel", "country", "age", "mileage", "power")
+
+log = logging.getLogger("search_ranking.estimates")
+
+
+@dataclass(slots=True)
+class PriceEstimates:
+    """Asks one pricing service; `url` None means that there is none, `host` is sent as Host."""
+
+    url: str | None
+    host: str | None = None
+    timeout_seconds: float = TIMEOUT_SECONDS
+    _session: aiohttp.ClientSession | None = field(default=None, init=False)
+
+    async def of(self, cars: Sequence[dict[str, Any]]) -> NDArray[np.float64] | None:
+        """Estimates in euro, one for each car; None when there is no answer to rely on."""
+        if self.url is None:
+            return None
+        body = {"cars": [{key: car[key] for key in _SENT} for car in cars], "tokens": False}
+        try:
+            prices = await self._ask(body)
+        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
+            log.warning("no estimates from %s: %s: %s", self.url, type(error).__name__, error)
+            return None
+        if len(prices) != len(cars) or not (np.isfinite(prices) & (prices > 0)).all():
+            log.warning(
+                "no usable estimates from %s: %d for %d cars", self.url, len(prices), len(cars)
+            )
+            return None
+        return prices
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _ask(self, body: dict[str, Any]) -> NDArray[np.float64]:
+        async with (
+            asyncio.timeout(self.timeout_seconds),
+            self._client().post(f"{self.url}/price", json=body) as response,
+        ):
+            response.raise_for_status()
+            answer = await response.json()
+        return np.asarray([price["price"] for price in answer["prices"]], dtype=np.float64)
+
+    def _client(self) -> aiohttp.ClientSession:
+        # Made at the first request: a session belongs to the loop that it is made in.
+        if self._session is None:
+            headers = {"Host": self.host} if self.host else {}
+            self._session = aiohttp.ClientSession(headers=headers)
+        return self._session

@@ -1,0 +1,139 @@
+"""The ranking service: a search and its cars in, the order to show them in out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import bentoml
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from sluicegate_service.feedback import Feedback, Label, Score, Settings
+from sluicegate_service.keys import KeyFiles
+from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
+
+from search_ranking.estimates import PriceEstimates
+from search_ranking.model import FIRST_PAGE, RankingModel
+
+MODEL_FILE: Final = Path(__file__).parent.parent / "model.joblib"
+MAX_CARS: Final = 500
+CONVERSION: Final = "conversion"
+ESTIMATES: Final = "pricing-estimates"
+
+SETTINGS: Final = Settings.from_environment(os.environ)
+# At module level: prometheus_client wants each family once a process.
+COUNTERS: Final = OutcomeCounters.create(
+    version=SETTINGS.version, indicators=(CONVERSION, ESTIMATES)
+)
+
+
+class Search(BaseModel):
+    """What the visitor looks for."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    country: str = Field(max_length=2, description="Where the visitor is, ISO 3166-1 alpha-2.")
+    budget: float = Field(gt=0, description="Euro.")
+    body: str = Field(max_length=32, description="The wanted body, or any.")
+
+
+class Car(BaseModel):
+    """A candidate. Names that the model never saw are taken as unknown."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str = Field(max_length=64)
+    brand: str = Field(max_length=64)
+    model: str = Field(max_length=64)
+    body: str = Field(max_length=32)
+    fuel: str = Field(max_length=32)
+    country: str = Field(max_length=2, description="Where the car is.")
+    age: float = Field(ge=0, le=60, description="Years since it was first registered.")
+    mileage: float = Field(ge=0, le=2000, description="Thousand kilometres.")
+    power: float = Field(gt=0, le=2000, description="Kilowatts.")
+    price: float = Field(gt=0, description="Asking price in euro.")
+    distance: float = Field(ge=0, description="Kilometres from the visitor.")
+
+
+class Ranking(BaseModel):
+    """The cars' ids, best first; the token goes to /feedback with what the visitor did."""
+
+    version: str
+    ranking: list[str]
+    estimates: Literal["used", "unavailable"] = Field(
+        description="Whether the pricing product said what the cars are worth."
+    )
+    token: str | None = Field(description="None where feedback is off.")
+
+
+def score(prediction: Any, truth: Any) -> Score:
+    """Right when the car that was opened is on the first page.
+
+    The truth is {"opened": id, "converted": whether the seller was contacted}; a search in which
+    no car was opened says nothing of the order, so no truth is sent for it.
+    """
+    opened = truth.get("opened") if isinstance(truth, dict) else None
+    converted = truth.get("converted", False) if isinstance(truth, dict) else None
+    if not isinstance(opened, str) or not isinstance(converted, bool):
+        raise ValueError(f'the truth is {{"opened": id, "converted": bool}}, not {truth!r:.80}')
+    return Score(
+        Outcome.of(correct=opened in prediction), events={CONVERSION: Event.of(good=converted)}
+    )
+
+
+@bentoml.service(name="SearchRanking", traffic={"timeout": 10}, workers=1)
+class SearchRanking:
+    """Orders the cars of a search result, those that the visitor will open first."""
+
+    def __init__(self) -> None:
+        self._model: RankingModel = joblib.load(MODEL_FILE)
+        self._feedback = Feedback(
+            SETTINGS, KeyFiles.from_environment(os.environ), COUNTERS, score=score
+        )
+        self._estimates = PriceEstimates(
+            os.environ.get("PRICING_URL"), os.environ.get("PRICING_HOST")
+        )
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """Close the connections to the pricing product."""
+        await self._estimates.close()
+
+    @bentoml.api(route="/rank")
+    async def rank(self, search: Search, cars: list[Car]) -> Ranking:
+        """Order up to 500 cars."""
+        if not 0 < len(cars) <= MAX_CARS:
+            raise bentoml.exceptions.BadInput(f"send 1 to {MAX_CARS} cars, not {len(cars)}")
+        records = [car.model_dump() for car in cars]
+        estimates = await self._estimates.of(records)
+        COUNTERS.count_event(
+            ESTIMATES, Event.of(good=estimates is not None), version=SETTINGS.version
+        )
+        # In a thread: the probes are answered while the cars are compared.
+        order = await asyncio.to_thread(self._order, search, records, estimates)
+        ranking = [cars[place].id for place in order]
+        return Ranking(
+            version=SETTINGS.version,
+            ranking=ranking,
+            estimates="unavailable" if estimates is None else "used",
+            token=self._feedback.token(ranking[:FIRST_PAGE]),
+        )
+
+    @bentoml.api(route="/feedback")
+    async def feedback(self, labels: list[Label], ctx: bentoml.Context) -> dict[str, Any]:
+        """Take what visitors opened, and whether they contacted the seller."""
+        answer = self._feedback.receive(labels, ctx.request.headers.get("authorization"))
+        ctx.response.status_code = int(answer.status)
+        return answer.body
+
+    def _order(
+        self, search: Search, cars: list[dict[str, Any]], estimates: NDArray[np.float64] | None
+    ) -> NDArray[np.intp]:
+        columns = {key: np.asarray([car[key] for car in cars]) for key in cars[0]}
+        columns["estimate"] = np.full(len(cars), np.nan) if estimates is None else estimates
+        searches = {key: np.asarray([value]) for key, value in search.model_dump().items()}
+        return np.argsort(-self._model.score(searches, columns)[0])

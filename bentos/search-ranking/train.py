@@ -1,0 +1,13 @@
+"""`python -m train`: what the retraining Job of this bento runs."""
+
+import sys
+
+from search_ranking.recipe import RankingRecipe
+from sluicegate_service.trainer import main
+from threadpoolctl import threadpool_limits
+
+if __name__ == "__main__":
+    # OpenMP's threads spin while they wait for one another: on a node with busy cores two of them
+    # were thirty times slower than one.
+    with threadpool_limits(limits=1):
+        sys.exit(main(RankingRecipe.from_environment()))

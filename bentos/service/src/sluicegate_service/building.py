@@ -1,0 +1,72 @@
+"""Builds a bento from source and a trained model, without an index and without a shared store.
+
+The source is the folder of the running code: in a training Job that is the stable bento's own
+`src`, so that a bento carries the code that will train its successor.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sluicegate_service.training import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "model.joblib", "model.json")
+_LAST_LINES = 15
+
+
+@contextmanager
+def built_bento(
+    source: Path, *, name: str, version: str, save_model: Callable[[Path], None]
+) -> Iterator[Path]:
+    """Build `source`, with the model that `save_model` writes beside it; yield the bento's folder.
+
+    The folder is gone after the block. `source` holds a bentofile.yaml with lock_packages: false.
+    """
+    with tempfile.TemporaryDirectory(prefix="bento-") as scratch:
+        context, home = Path(scratch) / "context", Path(scratch) / "home"
+        shutil.copytree(source, context, ignore=_LEFT_OUT)
+        save_model(context)
+        _build(context, home, name=name, version=version)
+        folder = home / "bentos" / name / version
+        if not (folder / "bento.yaml").is_file():
+            raise TrainingError(f"bentoml build left no bento at {folder}")
+        yield folder
+
+
+def _build(context: Path, home: Path, *, name: str, version: str) -> None:
+    command = [sys.executable, "-m", "bentoml", "build", str(context)]
+    finished = subprocess.run(
+        [*command, "--name", name, "--version", version, "--output", "tag"],
+        cwd=context,
+        env=_environment(context, home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        last = "\n".join((finished.stderr or finished.stdout).splitlines()[-_LAST_LINES:])
+        raise TrainingError(f"bentoml build of {name}:{version} failed:\n{last}")
+
+
+def _environment(context: Path, home: Path) -> dict[str, str]:
+    # A store of its own: BentoML's is shared by default, and a name in it may be taken. The
+    # environment's programs come first on PATH, so that BentoML finds uv and doesn't install it.
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    kept = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
+    return kept | {
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(context),
+        "PATH": programs,
+    }

@@ -1,0 +1,37 @@
+"""Names that the operator's pods and this library share: variables, files, metrics.
+
+The operator sets the variables and mounts the files; a service only reads them. A test compares
+these names with the operator's.
+"""
+
+from typing import Final
+
+# ---- in every pod of a product -----------------------------------------------------------
+NAMESPACE: Final = "SLUICEGATE_NAMESPACE"
+PRODUCT: Final = "SLUICEGATE_PRODUCT"
+VERSION: Final = "SLUICEGATE_VERSION"
+"""Version of the bento that serves; in a training Job, of the stable one."""
+
+# ---- in serving pods ---------------------------------------------------------------------
+FEEDBACK_DIRECTORY: Final = "SLUICEGATE_FEEDBACK_DIRECTORY"
+"""Where the Secret of `serving.feedback.secretRef` is mounted."""
+DEFAULT_FEEDBACK_DIRECTORY: Final = "/var/run/sluicegate/feedback"
+KEY_FILE: Final = "hmac"
+PREVIOUS_KEY_FILE: Final = "hmac-previous"
+BEARER_FILE: Final = "bearer"
+
+# ---- in training Jobs --------------------------------------------------------------------
+TRIGGER: Final = "SLUICEGATE_TRIGGER"
+"""JSON: why this training runs; at least `slo` and `indicator`."""
+OUTPUT: Final = "SLUICEGATE_OUTPUT"
+"""Repository to push to, without a tag."""
+ATTEMPT: Final = "SLUICEGATE_ATTEMPT"
+"""Number of the attempt at this trigger, from 1."""
+BENTO: Final = "SLUICEGATE_BENTO"
+DEFAULT_BENTO: Final = "/bento"
+TERMINATION_LOG: Final = "SLUICEGATE_TERMINATION_LOG"
+DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
+
+# ---- metrics -----------------------------------------------------------------------------
+LABELLED_METRIC: Final = "sluicegate_predictions_labelled_total"
+EVENTS_METRIC: Final = "sluicegate_indicator_events_total"

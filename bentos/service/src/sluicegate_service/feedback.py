@@ -1,0 +1,198 @@
+"""The truth comes back: scores tokens against what really happened, and counts the outcomes.
+
+A service owns one `Feedback` a process. It signs each prediction with `token`, and hands what
+arrives at its /feedback route to `receive`:
+
+    @bentoml.api(route="/feedback")
+    async def feedback(self, labels: list[Label], ctx: bentoml.Context) -> dict[str, Any]:
+        answer = self._feedback.receive(labels, ctx.request.headers.get("authorization"))
+        ctx.response.status_code = answer.status
+        return answer.body
+
+A token counts once, as far as this process can know: it remembers the last 100,000 that it saw.
+That is best effort. Another pod, or this one after a restart, would count the token again; who
+sends the truth should send each one once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sluicegate_service.environment import NAMESPACE, PRODUCT, VERSION
+from sluicegate_service.keys import FeedbackKeys, KeyFileError, KeyFiles
+from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
+from sluicegate_service.tokens import ExpiredTokenError, Prediction, TokenError, TokenSigner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+WEEK: Final = 7 * 24 * 3600
+LIFETIME_VARIABLE: Final = "PREDICTION_TOKEN_LIFETIME_SECONDS"
+MATURITY_VARIABLE: Final = "LABEL_MATURITY_SECONDS"
+MAX_LABELS: Final = 500
+REMEMBERED_TOKENS: Final = 100_000
+
+
+class Label(BaseModel):
+    """The truth about one prediction, as it is sent to /feedback."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(description="What the service returned beside the prediction.")
+    truth: Any = Field(description="What really happened; the service's README says its form.")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the truth makes of a prediction; `events` by the name of their indicator."""
+
+    outcome: Outcome
+    events: Mapping[str, Event] = field(default_factory=dict)
+
+
+class Scorer(Protocol):
+    """Compares a predicted value with the truth; raises ValueError for a truth it can't read."""
+
+    def __call__(self, prediction: Any, truth: Any) -> Score:
+        """The score of one prediction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What /feedback answers."""
+
+    status: HTTPStatus
+    body: dict[str, Any]
+
+
+class SeenTokens:
+    """The tokens that were counted lately; the oldest are forgotten first."""
+
+    def __init__(self, limit: int = REMEMBERED_TOKENS) -> None:
+        self._limit = limit
+        self._digests: OrderedDict[bytes, None] = OrderedDict()
+
+    def add(self, token: str) -> bool:
+        """Remember a token; False when it is remembered already."""
+        digest = sha256(token.encode()).digest()[:16]
+        if digest in self._digests:
+            return False
+        self._digests[digest] = None
+        if len(self._digests) > self._limit:
+            self._digests.popitem(last=False)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Whose feedback this is. A label counts when its prediction's age is between the bounds."""
+
+    namespace: str
+    product: str
+    version: str
+    lifetime_seconds: int = WEEK
+    maturity_seconds: int = 0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """What the operator sets; a service started by hand has the version `local`."""
+        return cls(
+            namespace=environment.get(NAMESPACE, "local"),
+            product=environment.get(PRODUCT, "local"),
+            version=environment.get(VERSION, "local"),
+            lifetime_seconds=_seconds(environment, LIFETIME_VARIABLE, WEEK),
+            maturity_seconds=_seconds(environment, MATURITY_VARIABLE, 0),
+        )
+
+
+@dataclass(slots=True)
+class Feedback:
+    """Signs predictions and counts what became of them. Off (no tokens) without the Secret."""
+
+    settings: Settings
+    keys: KeyFiles
+    counters: OutcomeCounters
+    score: Scorer
+    clock: Callable[[], float] = time.time
+    _seen: SeenTokens = field(default_factory=SeenTokens, init=False)
+
+    def token(self, value: Any) -> str | None:
+        """A token for a prediction that was just made; None while feedback is off."""
+        keys = self.keys.current()
+        if keys is None:
+            return None
+        return self._signer(keys).issue(value, version=self.settings.version, now=self.clock())
+
+    def receive(self, labels: Sequence[Label], authorization: str | None) -> Answer:
+        """Count the labels that can be counted, and say which ones can't, and why."""
+        try:
+            keys = self.keys.current()
+        except KeyFileError as error:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        if keys is None:
+            return _refusal(HTTPStatus.NOT_FOUND, "feedback is off: serving.feedback is not set")
+        if not keys.admits(authorization):
+            return _refusal(HTTPStatus.UNAUTHORIZED, "send the Secret's bearer token")
+        if len(labels) > MAX_LABELS:
+            message = f"{len(labels)} labels in one request; send at most {MAX_LABELS}"
+            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
+        signer = self._signer(keys)
+        refused = [
+            {"index": index, "reason": reason, "message": message}
+            for index, label in enumerate(labels)
+            for reason, message in self._count(label, signer)
+        ]
+        return Answer(HTTPStatus.OK, {"counted": len(labels) - len(refused), "refused": refused})
+
+    def _count(self, label: Label, signer: TokenSigner) -> list[tuple[str, str]]:
+        """Count one label; the objection, if there is one."""
+        now = self.clock()
+        try:
+            prediction = signer.read(label.token, now=now)
+        except ExpiredTokenError as error:
+            return [("Expired", str(error))]
+        except TokenError as error:
+            return [("InvalidToken", str(error))]
+        age = now - prediction.issued_at
+        if age < self.settings.maturity_seconds:
+            wait = self.settings.maturity_seconds
+            return [("Immature", f"the prediction is {int(age)} s old; it counts from {wait} s on")]
+        return self._count_mature(label, prediction)
+
+    def _count_mature(self, label: Label, prediction: Prediction) -> list[tuple[str, str]]:
+        try:
+            score = self.score(prediction.value, label.truth)
+        except ValueError as error:
+            return [("InvalidTruth", str(error))]
+        if not self._seen.add(label.token):
+            return [("Repeated", "this token was counted already")]
+        self.counters.count(score.outcome, version=prediction.version)
+        for indicator, event in score.events.items():
+            self.counters.count_event(indicator, event, version=prediction.version)
+        return []
+
+    def _signer(self, keys: FeedbackKeys) -> TokenSigner:
+        return TokenSigner(
+            namespace=self.settings.namespace,
+            product=self.settings.product,
+            keys=keys.hmac,
+            lifetime_seconds=self.settings.lifetime_seconds,
+        )
+
+
+def _refusal(status: HTTPStatus, message: str) -> Answer:
+    return Answer(status, {"error": message})
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, str(default))
+    if not text.isdecimal():
+        raise ValueError(f"{name} must be a number of seconds, not {text!r}")
+    return int(text)

@@ -1,0 +1,131 @@
+"""Signed prediction tokens: a prediction travels with the answer, so that no store is needed.
+
+The truth about a prediction arrives hours later at any pod of any version. The token says what
+was predicted, by which version and when, and the signature says that this product really
+predicted it. The signed text contains namespace and product, the token doesn't: a token of another
+product has a wrong signature here, even where two products share a key.
+
+    token = base64url(payload) "." base64url(HMAC-SHA256(key, context ‖ payload))
+"""
+
+import base64
+import binascii
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+MAX_TOKEN_BYTES: Final = 4096
+MIN_KEY_BYTES: Final = 16
+
+_CONTEXT: Final = b"sluicegate prediction token 1"
+# Two predictions of the same value in the same second must be two tokens, or the second one's
+# truth would be taken for a repetition.
+_NONCE_BYTES: Final = 9
+
+
+class TokenError(Exception):
+    """A token cannot be used; each kind says why in its class."""
+
+
+class InvalidTokenError(TokenError):
+    """Not a token, or not one of this product."""
+
+
+class ExpiredTokenError(TokenError):
+    """Older than tokens may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a token says: the predicted value (JSON), who made it, and when (Unix seconds)."""
+
+    value: Any
+    version: str
+    issued_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSigner:
+    """Issues and reads the tokens of one product.
+
+    `keys`: the one that signs, then those that are still accepted (after a rotation).
+    """
+
+    namespace: str
+    product: str
+    keys: Sequence[bytes]
+    lifetime_seconds: int
+
+    def __post_init__(self) -> None:
+        for key in self.keys:
+            if len(key) < MIN_KEY_BYTES:
+                raise ValueError(
+                    f"an hmac key of {len(key)} bytes is too short: use at least {MIN_KEY_BYTES}, "
+                    "for example 32 random ones (openssl rand -base64 32)"
+                )
+        if not self.keys:
+            raise ValueError("no hmac key: a token cannot be signed")
+
+    def issue(self, value: Any, *, version: str, now: float) -> str:
+        """A token for a prediction just made; `value` must be small and JSON."""
+        body = {"p": value, "v": version, "t": int(now), "n": secrets.token_urlsafe(_NONCE_BYTES)}
+        payload = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        token = f"{_encode(payload)}.{_encode(self._signature(self.keys[0], payload))}"
+        if len(token) > MAX_TOKEN_BYTES:
+            raise ValueError(
+                f"the prediction makes a token of {len(token)} bytes, more than {MAX_TOKEN_BYTES}: "
+                "sign its bucket or its first part instead"
+            )
+        return token
+
+    def read(self, token: str, *, now: float) -> Prediction:
+        """What the token says, once its signature and its age are checked.
+
+        Raises
+        ------
+        InvalidTokenError
+            It is no token, or neither key of this product signed it.
+        ExpiredTokenError
+            It was issued more than `lifetime_seconds` ago.
+        """
+        payload = self._verified(token)
+        body = json.loads(payload)
+        prediction = Prediction(value=body["p"], version=body["v"], issued_at=body["t"])
+        age = now - prediction.issued_at
+        if age > self.lifetime_seconds:
+            raise ExpiredTokenError(
+                f"the prediction is {int(age)} s old; tokens count for {self.lifetime_seconds} s"
+            )
+        return prediction
+
+    def _verified(self, token: str) -> bytes:
+        if len(token) > MAX_TOKEN_BYTES:
+            raise InvalidTokenError(f"{len(token)} bytes are no prediction token")
+        payload, separator, signature = token.partition(".")
+        if not separator:
+            raise InvalidTokenError("no prediction token: the part after the dot is missing")
+        try:
+            signed, given = _decode(payload), _decode(signature)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidTokenError(f"no prediction token: {error}") from error
+        if not any(hmac.compare_digest(self._signature(key, signed), given) for key in self.keys):
+            raise InvalidTokenError("no key of this product has signed this token")
+        return signed
+
+    def _signature(self, key: bytes, payload: bytes) -> bytes:
+        parts = (_CONTEXT, self.namespace.encode(), self.product.encode(), payload)
+        # Lengths in front: no two different sets of parts make the same text.
+        text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return hmac.new(key, text, sha256).digest()
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -1,0 +1,155 @@
+"""The course of every retraining: fit, score both models on one hold-out, build, push, answer.
+
+A product says what is its own (its data, its model, what wrong means) as a `Recipe`; this is
+the rest. `python -m train` runs it in a Job; `python -m train build VERSION FOLDER` makes a
+product's first bento.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from sluicegate_service.bentos import BentoInvalid
+from sluicegate_service.building import built_bento
+from sluicegate_service.push import PushError, VersionTaken, pack_and_push
+from sluicegate_service.training import (
+    Evaluation,
+    TrainingError,
+    TrainingResult,
+    TrainingTask,
+    next_version,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_NAMES: Final = 50
+"""Version names that are tried when those before are taken by earlier attempts."""
+
+Model = TypeVar("Model")
+
+
+class Recipe(Protocol[Model]):
+    """What is a product's own in its training. `folder` is a bento's `src`, or the repository's."""
+
+    name: str
+    source: Path
+
+    def fit(self, *, lighter: bool) -> Model:
+        """Train on the data of now; a lighter model when the one before was too slow."""
+
+    def evaluate(self, model: Model, *, lighter: bool) -> Evaluation:
+        """Score a model on the hold-out, the same for both models of a training."""
+
+    def load(self, folder: Path) -> Model:
+        """The model that lies in a source folder."""
+
+    def save(self, model: Model, folder: Path) -> None:
+        """Lay a model into a source folder."""
+
+
+def main(recipe: Recipe[Model], arguments: Sequence[str] | None = None) -> int:
+    """Entry point of a product's `train` module; 0, or 1 with the reason as the last line."""
+    parser = argparse.ArgumentParser(prog="train", description="Retrain in a Job of the operator.")
+    commands = parser.add_subparsers(dest="command")
+    build = commands.add_parser("build", help="make the product's first bento, without a Job")
+    build.add_argument("version", help="version of the bento, e.g. v1")
+    build.add_argument("folder", type=Path, help="folder to write the bento to; must not exist")
+    build.add_argument("--lighter", action="store_true", help="train the lighter model")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "build":
+            _build_first(recipe, options.version, options.folder, lighter=options.lighter)
+        else:
+            retrain(recipe, TrainingTask.from_environment(os.environ))
+    except (TrainingError, BentoInvalid, PushError) as error:
+        print(f"training {recipe.name} failed: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult:
+    """Train a successor of the stable version, push it, and write the termination message."""
+    _say(f"{task.namespace}/{task.product} {task.version}: training, because {task.trigger}")
+    stable = _load_stable(recipe, task)
+    lighter = task.trigger.too_slow
+    candidate, evaluation = _fit(recipe, lighter=lighter)
+    stable_evaluation = _evaluate(recipe, stable, "stable", lighter=lighter)
+    image, version = _publish(recipe, candidate, task)
+    result = TrainingResult(image, version, evaluation, stable_evaluation)
+    result.write(task.termination_log)
+    _say(f"{version} is {image}")
+    return result
+
+
+def _build_first(recipe: Recipe[Model], version: str, folder: Path, *, lighter: bool) -> None:
+    model, evaluation = _fit(recipe, lighter=lighter)
+    with built_bento(
+        recipe.source,
+        name=recipe.name,
+        version=version,
+        save_model=lambda context: recipe.save(model, context),
+    ) as bento:
+        shutil.copytree(bento, folder)
+    counts = {slo: asdict(count) for slo, count in evaluation.items()}
+    # The last line is for the DataProduct's model.evaluation.
+    _say(json.dumps({"version": version, "evaluation": counts}))
+
+
+def _load_stable(recipe: Recipe[Model], task: TrainingTask) -> Model:
+    try:
+        return recipe.load(task.bento / "src")
+    except (OSError, ValueError, EOFError, AttributeError, ImportError) as error:
+        raise TrainingError(
+            f"the stable model in {task.bento} can't be loaded, so there is nothing to compare"
+            f" with: {error}"
+        ) from error
+
+
+def _fit(recipe: Recipe[Model], *, lighter: bool) -> tuple[Model, Evaluation]:
+    began = time.monotonic()
+    model = recipe.fit(lighter=lighter)
+    _say(f"trained {model} in {time.monotonic() - began:.1f} s")
+    return model, _evaluate(recipe, model, "candidate", lighter=lighter)
+
+
+def _evaluate(recipe: Recipe[Model], model: Model, role: str, *, lighter: bool) -> Evaluation:
+    began = time.monotonic()
+    evaluation = recipe.evaluate(model, lighter=lighter)
+    scores = ", ".join(f"{slo} {counts}" for slo, counts in evaluation.items())
+    _say(f"{role} on the hold-out: {scores} in {time.monotonic() - began:.1f} s")
+    return evaluation
+
+
+def _publish(recipe: Recipe[Model], model: Model, task: TrainingTask) -> tuple[str, str]:
+    """Push under the next free version: earlier attempts that were taken back hold theirs."""
+    version = task.version
+    for _ in range(MAX_NAMES):
+        version = next_version(version)
+        try:
+            return _push(recipe, model, task, version), version
+        except VersionTaken as error:
+            _say(str(error))
+    raise TrainingError(f"{task.output} holds {MAX_NAMES} versions after {task.version}: clean up")
+
+
+def _push(recipe: Recipe[Model], model: Model, task: TrainingTask, version: str) -> str:
+    with built_bento(
+        recipe.source,
+        name=task.product,
+        version=version,
+        save_model=lambda context: recipe.save(model, context),
+    ) as bento:
+        return pack_and_push(bento, task.output)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a Job's log
