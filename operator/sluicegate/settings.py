@@ -17,6 +17,7 @@ from sluicegate.errors import InvalidInput, Problem
 
 PREFIX: Final = "SLUICEGATE_"
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_HOST: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?(:[0-9]{1,5})?")
 _IMAGE: Final = re.compile(
     r"[a-z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?(@sha256:[a-f0-9]{64})?", flags=re.ASCII
 )
@@ -110,6 +111,11 @@ def _matching(pattern: re.Pattern[str]) -> Parse:
 def _namespaces(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",")]
     return tuple(_matching(_NAMESPACE)(name) for name in names if name)
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = [host.strip() for host in text.split(",")]
+    return tuple(_matching(_HOST)(host) for host in hosts if host)
 
 
 def _url(text: str) -> str:
@@ -231,6 +237,10 @@ class Settings:
         "What the Services of versions are. Headless costs a third of the writing time, where"
         " the gateway takes endpoints.",
     )
+    plain_http_registries: tuple[str, ...] = setting(
+        "Registries that training Jobs may push to without TLS; for clusters of one's own.",
+        _hosts, (), "hosts or host:port, separated by commas",
+    )  # fmt: skip
     pod_monitors: bool = _flag(
         default=False,
         text="Whether each product gets a PodMonitor of its own; the chart's covers all of them.",

@@ -129,6 +129,8 @@ class Candidate(VersionBase):
     """When the step's share was verified."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=16), Keyed("slo")] = ()
     """What the SLOs say so far."""
+    correlation: Annotated[dict[str, Number], Field(max_length=16)] = Field(default_factory=dict)
+    """How bursty stable's blocks were before the rollout, by SLO name; frozen."""
     expected_seconds: int | None = None
     """How long an equal candidate takes at this traffic; by planning, not a promise."""
     evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)

@@ -159,6 +159,8 @@ class RetrainingStatus(StatusModel):
     """Whether people have to look first (annotation retrain-requested-at)."""
     last_duration_seconds: int | None = None
     """How long the last training took."""
+    last_reason: str = ""
+    """Why the last attempt ended, in one word."""
     last_result: AttemptResult | None = None
     """How the last attempt ended."""
 

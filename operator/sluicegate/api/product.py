@@ -1,6 +1,7 @@
 """The DataProduct itself: the root type, its spec, and the border where objects come in."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -29,6 +30,7 @@ from sluicegate.api.slos import Analysis, Slo
 from sluicegate.api.status import DataProductStatus
 
 _BOUNDS = ", ".join(map(str, DEFAULT_BUCKETS_MILLISECONDS))
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 SEMVER = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 
 
@@ -141,7 +143,7 @@ class DataProductSpec(ApiModel):
 class ObjectMeta(StatusModel):
     """The part of metadata that matters here."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
+    name: str
     """Name of the product; at most 40 characters, as names are derived from it."""
     namespace: str = "default"
     """Its namespace."""
@@ -173,7 +175,7 @@ class DataProduct(ApiModel):
         Rule(
             cel="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')"
             " && size(self.metadata.name) <= 40",
-            holds=lambda _self: True,  # ObjectMeta.name says the same
+            holds=lambda self: bool(_NAME.fullmatch(self.metadata.name)),
             message="metadata.name must start with a letter and have at most 40 characters of a-z, 0-9"
             " and -: other names are derived from it",
             field="metadata",

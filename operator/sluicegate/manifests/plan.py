@@ -39,10 +39,10 @@ def first_children(
     spec = product.spec
     children = [
         build_deployment(product, version, replicas=spec.serving.base_replicas),
-        build_version_service(product, version, kind=settings.service_kind),
         build_stable_service(product, version.revision),
     ]
     if spec.route:
+        children.append(build_version_service(product, version, kind=settings.service_kind))
         name = version_name(product.metadata.name, version.revision)
         children.append(build_route(product, spec.route, [Backend(name, 100)]))
     if needs_disruption_budget(product):

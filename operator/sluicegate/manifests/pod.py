@@ -32,7 +32,7 @@ from sluicegate.manifests.container import (
     scratch_volumes,
 )
 
-FEEDBACK_PATH: Final = "/etc/sluicegate/feedback"
+FEEDBACK_PATH: Final = "/var/run/sluicegate/feedback"
 DRAIN_SECONDS: Final = 5
 """Grace beyond preStop and the longest request."""
 
@@ -128,11 +128,9 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
     serving = product.spec.serving
     values = bento_environment(product, serving.resources) | {
         "SLUICEGATE_VERSION": version.version,
-        "SLUICEGATE_HTTP_PORT": str(HTTP_PORT),
-        "SLUICEGATE_METRICS_PORT": str(METRICS_PORT),
     }
     if serving.feedback:
-        values["SLUICEGATE_FEEDBACK_DIR"] = FEEDBACK_PATH
+        values["SLUICEGATE_FEEDBACK_DIRECTORY"] = FEEDBACK_PATH
     if serving.latency_buckets_milliseconds:
         values["BENTOML_CONFIG_OVERRIDES"] = _bucket_override(product, version)
     return values

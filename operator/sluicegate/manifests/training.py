@@ -29,7 +29,7 @@ from sluicegate.manifests.container import (
 from sluicegate.manifests.names import job_name
 from sluicegate.manifests.template import merge_template
 
-PUSH_PATH: Final = "/etc/sluicegate/push"
+PUSH_PATH: Final = "/var/run/sluicegate/push"
 _IGNORE_DISRUPTION: Final = {
     "action": "Ignore",
     "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
@@ -46,11 +46,13 @@ class Attempt:
     trigger : why.
     number : from 1; part of the Job's name.
     stable : the version to start from, mounted at /bento.
+    plain_http_registries : hosts that may be pushed to without TLS (a setting of the operator).
     """
 
     trigger: Trigger
     number: int
     stable: VersionBase
+    plain_http_registries: tuple[str, ...] = ()
 
 
 def build_training_job(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
@@ -125,6 +127,8 @@ def _environment(product: DataProduct, retraining: Retraining, attempt: Attempt)
         "SLUICEGATE_ATTEMPT": str(attempt.number),
         "SLUICEGATE_OUTPUT": retraining.output,
     }
+    if attempt.plain_http_registries:
+        values["SLUICEGATE_PLAIN_HTTP_REGISTRIES"] = ",".join(attempt.plain_http_registries)
     if retraining.push_secret_ref:
         values["DOCKER_CONFIG"] = PUSH_PATH
     return values

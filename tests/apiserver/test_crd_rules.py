@@ -1,0 +1,187 @@
+"""The CRD on a real API server: each rule refuses and accepts what the types do, and says why."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import new_client_from_config
+
+from sluicegate.api import names
+from sluicegate.api.crd import build_crd
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.product import DataProduct
+from tests.support.product_cases import CASES, Case, changed, example
+from tests.support.waiting import eventually
+
+CRD = f"{names.PLURAL}.{names.GROUP}"
+NAMESPACE = "catalog"
+
+
+class Products:
+    """DataProducts of one namespace, by the official client."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self.api = client.CustomObjectsApi(api)
+
+    def create(self, document: dict[str, Any], **options: Any) -> dict[str, Any]:
+        return self.api.create_namespaced_custom_object(
+            names.GROUP, names.VERSION, NAMESPACE, names.PLURAL, document, **options
+        )
+
+    def refusal(self, document: dict[str, Any]) -> list[tuple[str, str]]:
+        """Path and message of each cause for which the document is refused; empty when it isn't."""
+        try:
+            self.create(document, dry_run="All", field_validation="Strict")
+        except ApiException as error:
+            body = json.loads(error.body)
+            causes = body.get("details", {}).get("causes") or [body]
+            return [(cause.get("field", ""), cause["message"]) for cause in causes]
+        return []
+
+    def status(self, name: str, manager: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
+        """Apply conditions to the status as `manager`."""
+        document = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "status": {"conditions": conditions},
+        }
+        return self.api.patch_namespaced_custom_object_status(
+            names.GROUP, names.VERSION, NAMESPACE, names.PLURAL, name, document,
+            field_manager=manager, _content_type="application/apply-patch+yaml",
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def products(control_plane) -> Products:
+    api = new_client_from_config(str(control_plane.kubeconfig))
+    extensions = client.ApiextensionsV1Api(api)
+    try:
+        extensions.create_custom_resource_definition(build_crd())
+    except ApiException as error:
+        if error.status != 409:
+            raise
+    core = client.CoreV1Api(api)
+    if NAMESPACE not in {item.metadata.name for item in core.list_namespace().items}:
+        core.create_namespace({"metadata": {"name": NAMESPACE}})
+
+    def established() -> bool:
+        found = extensions.read_custom_resource_definition(CRD).status.conditions or []
+        return any(item.type == "Established" and item.status == "True" for item in found)
+
+    def served() -> bool:
+        return not Products(api).refusal(example())
+
+    eventually(established, what="the CRD to be established")
+    eventually(served, what="the example to be accepted")
+    return Products(api)
+
+
+def test_the_full_example_is_accepted(products):
+    assert products.refusal(example()) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_right_is_accepted(products, case: Case):
+    assert products.refusal(changed(case.accepted)) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_wrong_is_refused_with_its_path_and_the_way_out(products, case: Case):
+    found = products.refusal(changed(case.refused))
+    assert [
+        message
+        for path, message in found
+        if _dotted(path).startswith(_dotted(case.at)) and case.says in message
+    ], found
+    for other in case.other:
+        assert products.refusal(changed(other))
+
+
+VALUES = st.sampled_from(
+    [0, 1, 5, 100, -1, "", "0", "1", "0.5", "a", "A", "a-b", "a b", True, False, [], {}, ["FR"],
+     {"name": "a"}, [{"name": "a"}], "500m", "2026-01-01T00:00:00Z", 10**12, "é" * 70]
+)  # fmt: skip
+
+
+def _paths(value: Any, path: str = "") -> list[str]:
+    children: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        children = [(key, child) for key, child in value.items() if "." not in key]
+    elif isinstance(value, list):
+        children = list(enumerate(value))
+    found = [path] if path else []
+    for key, child in children:
+        if path == "" or path.startswith("spec") or key == "spec":
+            found += _paths(child, f"{path}.{key}" if path else str(key))
+    return [each for each in found if each.startswith("spec.") and "ffinity" not in each
+            and "topologySpread" not in each]  # fmt: skip
+
+
+@given(path=st.sampled_from(_paths(example())), value=VALUES)
+@settings(
+    max_examples=400,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_the_types_and_the_api_server_agree_on_any_changed_field(products, path, value):
+    document = changed({path: value})
+    refusal = products.refusal(document)
+    try:
+        DataProduct.parse(document)
+    except InvalidProduct as error:
+        assert refusal, f"only the types refuse {path} = {value!r}: {error}"
+    else:
+        assert not refusal, f"only the API server refuses {path} = {value!r}: {refusal}"
+
+
+def test_what_is_left_out_gets_its_default_and_status_says_that_nobody_looked(products):
+    document = changed({"metadata.name": "defaults"})
+    for field in ("analysis", "rollout", "lifecycle", "priority", "serving", "suspend"):
+        del document["spec"][field]
+    document["spec"]["slos"] = []
+    stored = products.create(document)
+    spec = stored["spec"]
+    assert spec["analysis"] == {"blockSeconds": 300}
+    assert spec["rollout"]["steps"] == [5, 25, 50]
+    assert spec["lifecycle"] == "Development"
+    assert spec["priority"] == "Medium"
+    assert spec["suspend"] is False
+    assert stored["status"] == {"observedGeneration": -1}
+    parsed = DataProduct.parse(document).spec.to_dict()
+    assert {key: parsed[key] for key in ("analysis", "rollout", "priority")} == {
+        key: spec[key] for key in ("analysis", "rollout", "priority")
+    }
+
+
+def test_conditions_of_two_writers_are_merged_by_type(products):
+    products.create(changed({"metadata.name": "conditions"}))
+    products.status("conditions", "sluicegate", [_condition("Ready"), _condition("SLOMet")])
+    products.status("conditions", "other", [_condition("Reviewed")])
+    merged = products.status("conditions", "sluicegate", [_condition("Ready")])
+    kinds = {condition["type"] for condition in merged["status"]["conditions"]}
+    assert kinds == {"Ready", "Reviewed"}
+
+
+def _condition(kind: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": "True",
+        "reason": "Serving",
+        "message": "",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+
+
+def _dotted(path: str) -> str:
+    """Both ways to write an item of a list or map, as one: a[0].b and a.0.b."""
+    return re.sub(r"\[([^\]]*)\]", r".\1", path)

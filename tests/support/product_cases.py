@@ -1,0 +1,379 @@
+"""Mistakes that a person can make in a DataProduct, and the nearest thing that is right.
+
+The same table is put to the types and to a real API server: both accept the one and refuse the
+other, and both say where and what to do.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+EXAMPLE = Path(__file__).parent.parent / "data" / "products" / "search-ranking.yaml"
+REMOVED = object()
+HEX = "c" * 64
+
+Change = dict[str, Any]
+"""New values by path (`spec.slos.0.objective`); REMOVED takes a field away."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rule: what is fine, what isn't, and what the refusal says.
+
+    `at` is the path in the error, `says` a part of its message.
+    """
+
+    name: str
+    accepted: Change
+    refused: Change
+    at: str
+    says: str
+    other: tuple[Change, ...] = field(default=())
+    """More that is refused for the same reason."""
+
+
+def example() -> dict[str, Any]:
+    """The full example, fresh."""
+    document: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    return document
+
+
+def changed(change: Change) -> dict[str, Any]:
+    """The example with this change."""
+    document = example()
+    for path, value in change.items():
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        target: Any = document
+        for part in parents:
+            if isinstance(target, dict):
+                target = target.setdefault(part, {})
+            else:
+                target = target[part]
+        if value is REMOVED:
+            del target[last]
+        else:
+            target[last] = copy.deepcopy(value)
+    return document
+
+
+BENTO_URL = {
+    "spec.model.bento.image": REMOVED,
+    "spec.model.bento.url": "https://files.example/search.tar",
+}
+NO_BUCKETS = {"spec.serving.latencyBucketsMilliseconds": REMOVED}
+TEMPLATE = {"spec": {"containers": [{"name": "train", "command": ["train"]}]}}
+
+RULES = (
+    Case(
+        "bad events are part of all events",
+        {"spec.model.evaluation": {"accuracy": {"bad": 10, "total": 10}}},
+        {"spec.model.evaluation": {"accuracy": {"bad": 11, "total": 10}}},
+        "spec.model.evaluation.accuracy.bad",
+        "must not exceed total",
+    ),
+    Case(
+        "a bento is an image or an archive",
+        BENTO_URL | {"spec.model.bento.sha256": HEX},
+        {"spec.model.bento.url": "https://files.example/a.tar", "spec.model.bento.sha256": HEX},
+        "spec.model.bento.image",
+        "exactly one of image",
+        ({"spec.model.bento.image": REMOVED},),
+    ),
+    Case(
+        "an archive has a checksum",
+        BENTO_URL | {"spec.model.bento.sha256": HEX},
+        BENTO_URL,
+        "spec.model.bento.sha256",
+        "url and sha256 belong together",
+        ({"spec.model.bento.sha256": HEX},),
+    ),
+    Case(
+        "credentials are for archives",
+        BENTO_URL
+        | {"spec.model.bento.sha256": HEX, "spec.model.bento.credentialsSecretRef": {"name": "s3"}},
+        {"spec.model.bento.credentialsSecretRef": {"name": "s3"}},
+        "spec.model.bento.credentialsSecretRef",
+        "use serving.imagePullSecrets",
+    ),
+    Case(
+        "a variable comes from one place",
+        {"spec.serving.env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "a"}}}]},
+        {"spec.serving.env": [{"name": "A", "valueFrom": {}}]},
+        "spec.serving.env[0].valueFrom",
+        "exactly one of secretKeyRef",
+        (
+            {
+                "spec.serving.env.1.valueFrom.fieldRef": {"fieldPath": "metadata.name"},
+            },
+        ),
+    ),
+    Case(
+        "a variable has a value or a source",
+        {"spec.serving.env": [{"name": "A", "value": "a"}]},
+        {"spec.serving.env.1.value": "a"},
+        "spec.serving.env[1].value",
+        "either value or valueFrom",
+    ),
+    Case(
+        "the operator's variables are the operator's",
+        {"spec.serving.env": [{"name": "MY_SLUICEGATE_X", "value": "a"}]},
+        {"spec.serving.env": [{"name": "SLUICEGATE_X", "value": "a"}]},
+        "spec.serving.env[0].name",
+        "choose another",
+        ({"spec.retraining.env": [{"name": "BENTOML_HOME", "value": "a"}]},),
+    ),
+    Case(
+        "an autoscaler's bounds are in order",
+        {"spec.serving.replicas": REMOVED, "spec.serving.autoscaling": {"maxReplicas": 1}},
+        {
+            "spec.serving.replicas": REMOVED,
+            "spec.serving.autoscaling": {"minReplicas": 3, "maxReplicas": 2},
+        },
+        "spec.serving.autoscaling.minReplicas",
+        "must not exceed maxReplicas",
+    ),
+    Case(
+        "pods are counted or scaled",
+        {"spec.serving.replicas": REMOVED, "spec.serving.autoscaling": {"maxReplicas": 4}},
+        {"spec.serving.autoscaling": {"maxReplicas": 4}},
+        "spec.serving.replicas",
+        "either replicas or autoscaling",
+    ),
+    Case(
+        "the operator's labels are the operator's",
+        {"spec.serving.podLabels": {"example.com/app": "a"}},
+        {"spec.serving.podLabels": {"app.kubernetes.io/name": "a"}},
+        "spec.serving.podLabels",
+        "use a prefix of your own",
+        ({"spec.serving.podLabels": {"sluicegate.dev/version": "v9"}},),
+    ),
+    Case(
+        "label keys are label keys",
+        {"spec.serving.podLabels": {"a.b/c": "d"}},
+        {"spec.serving.podLabels": {"-a": "d"}},
+        "spec.serving.podLabels",
+        "match",
+        ({"spec.serving.nodeSelector": {"a b": "d"}},),
+    ),
+    Case(
+        "histogram bounds increase",
+        {"spec.serving.latencyBucketsMilliseconds": [100, 250]},
+        {"spec.serving.latencyBucketsMilliseconds": [250, 250]},
+        "spec.serving.latencyBucketsMilliseconds",
+        "must increase",
+    ),
+    Case(
+        "an indicator has one kind",
+        {"spec.slos.0.indicator": {"outcomes": {}}},
+        {"spec.slos.0.indicator": {"outcomes": {}, "availability": {}}},
+        "spec.slos[0].indicator",
+        "exactly one of availability",
+        ({"spec.slos.0.indicator": {}},),
+    ),
+    Case(
+        "an objective lies between 0 and 1",
+        {"spec.slos.0.objective": "0.9999"},
+        {"spec.slos.0.objective": "1.0"},
+        "spec.slos[0].objective",
+        "between 0 and 1, both excluded",
+        ({"spec.slos.0.objective": "0"},),
+    ),
+    Case(
+        "an SLO has a level",
+        {"spec.slos.2.objective": REMOVED},
+        {"spec.slos.0.objective": REMOVED},
+        "spec.slos[0].objective",
+        "set objective",
+    ),
+    Case(
+        "a gauge has no ratio",
+        {"spec.slos.5.maxDrop": "12.5"},
+        {"spec.slos.5.objective": "0.9"},
+        "spec.slos[5].objective",
+        "indicator.gauge.bound",
+    ),
+    Case(
+        "margins of counts are shares",
+        {"spec.slos.2.maxDrop": "0.05"},
+        {"spec.slos.2.maxDrop": "3"},
+        "spec.slos[2].maxDrop",
+        "are shares of all events",
+        ({"spec.slos.2.maxRegression": "1"},),
+    ),
+    Case(
+        "margins are above 0",
+        {"spec.slos.5.maxRegression": "0.1"},
+        {"spec.slos.5.maxDrop": "0"},
+        "spec.slos[5].maxDrop",
+        "must be above 0",
+        ({"spec.slos.5.maxRegression": "-1"},),
+    ),
+    Case(
+        "the hold-out's margin is a share",
+        {"spec.retraining.gate": {"accuracy": {"maxRegression": "0.5"}}},
+        {"spec.retraining.gate": {"accuracy": {"maxRegression": "0"}}},
+        "spec.retraining.gate.accuracy.maxRegression",
+        "between 0 and 1",
+    ),
+    Case(
+        "training is a command or a template",
+        {"spec.retraining.command": REMOVED, "spec.retraining.podTemplate": TEMPLATE},
+        {"spec.retraining.podTemplate": TEMPLATE},
+        "spec.retraining.command",
+        "exactly one of command",
+        ({"spec.retraining.command": REMOVED}, {"spec.retraining.command": []}),
+    ),
+    Case(
+        "steps increase",
+        {"spec.rollout.steps": [1, 99]},
+        {"spec.rollout.steps": [25, 5]},
+        "spec.rollout.steps",
+        "steps must increase",
+        ({"spec.rollout.steps": [5, 5]},),
+    ),
+    Case(
+        "a path or rules",
+        {"spec.route.rules": REMOVED, "spec.route.path": "/search"},
+        {"spec.route.path": "/search"},
+        "spec.route.path",
+        "either path or rules",
+    ),
+    Case(
+        "a rewrite says what it rewrites",
+        {"spec.route.rules.0.filters.0.urlRewrite.path": {
+            "type": "ReplaceFullPath", "replaceFullPath": "/a",
+        }},
+        {"spec.route.rules.0.filters.0.urlRewrite.path": {"type": "ReplaceFullPath"}},
+        "spec.route.rules[0].filters[0].urlRewrite.path.type",
+        "set the field that type names",
+    ),
+    Case(
+        "a filter says what it does",
+        {"spec.route.rules.0.filters": [{
+            "type": "ExtensionRef",
+            "extensionRef": {"group": "traefik.io", "kind": "Middleware", "name": "a"},
+        }]},
+        {"spec.route.rules.0.filters": [{"type": "ExtensionRef"}]},
+        "spec.route.rules[0].filters[0].type",
+        "set the field that type names",
+        ({"spec.route.rules.0.filters.0.type": "RequestHeaderModifier"},),
+    ),
+    Case(
+        "a product in production has a manager",
+        {"spec.lifecycle": "Development", "spec.team": REMOVED},
+        {"spec.team": REMOVED},
+        "spec.team",
+        "DataProductManager",
+        ({"spec.team.members": [{"username": "a", "role": "DataScientist"}]},),
+    ),
+    Case(
+        "a runtime in production is pinned",
+        {"spec.lifecycle": "Development", "spec.serving.runtimeImage": "registry.example/rt:1"},
+        {"spec.serving.runtimeImage": "registry.example/rt:1"},
+        "spec.serving",
+        "named by digest",
+    ),
+    Case(
+        "a latency threshold is a bucket bound",
+        NO_BUCKETS | {"spec.slos.1.indicator.latency.thresholdMilliseconds": 500},
+        NO_BUCKETS | {"spec.slos.1.indicator.latency.thresholdMilliseconds": 300},
+        "spec.slos",
+        "must be a bound of the request histogram",
+        ({"spec.slos.1.indicator.latency.thresholdMilliseconds": 500},),
+    ),
+)  # fmt: skip
+"""Each rule that is written in CEL, and in Python beside it."""
+
+NAMES = (
+    Case(
+        "a name leaves room for what is derived from it",
+        {"metadata.name": "a" * 40},
+        {"metadata.name": "a" * 41},
+        "metadata",
+        "40 characters",
+    ),
+    Case(
+        "a name starts with a letter",
+        {"metadata.name": "a1"},
+        {"metadata.name": "1a"},
+        "metadata",
+        "start with a letter",
+        ({"metadata.name": "a.b"},),
+    ),
+)
+
+FIELDS = (
+    Case("owner is required", {"spec.owner": "team-a"}, {"spec.owner": REMOVED}, "spec.owner", ""),
+    Case("model is required", {}, {"spec.model": REMOVED}, "spec.model", ""),
+    Case(
+        "no unknown words", {"spec.lifecycle": "Draft"}, {"spec.lifecycle": "production"},
+        "spec.lifecycle", "Draft",
+    ),
+    Case("a number is a number", {}, {"spec.serving.replicas": "2"}, "spec.serving.replicas", ""),
+    Case("a string is a string", {}, {"spec.slos.0.objective": 0.999}, "spec.slos[0].objective", ""),
+    Case("markets are countries", {}, {"spec.markets": ["fr"]}, "spec.markets[0]", ""),
+    Case("a market comes once", {}, {"spec.markets": ["FR", "FR"]}, "spec.markets", ""),
+    Case(
+        "an SLO's name comes once", {}, {"spec.slos.1.name": "availability"}, "spec.slos", "",
+    ),
+    Case("a dependency comes once", {
+        "spec.dependsOn": [{"name": "a"}, {"name": "a", "namespace": "b"}],
+    }, {"spec.dependsOn": [{"name": "a"}, {"name": "a"}]}, "spec.dependsOn", ""),
+    Case("steps have bounds", {}, {"spec.rollout.steps": [5, 100]}, "spec.rollout.steps[1]", ""),
+    Case("there is a step", {}, {"spec.rollout.steps": []}, "spec.rollout.steps", ""),
+    Case(
+        "blocks have a length", {"spec.analysis.blockSeconds": 5},
+        {"spec.analysis.blockSeconds": 4}, "spec.analysis.blockSeconds", "",
+    ),
+    Case(
+        "a bento is named by digest", {},
+        {"spec.model.bento.image": "registry.example/bentos/search-ranking:v1"},
+        "spec.model.bento.image", "",
+    ),
+    Case(
+        "a bento's version is a label", {"spec.model.bento.version": "v1.2_rc-3"},
+        {"spec.model.bento.version": "V1"}, "spec.model.bento.version", "",
+    ),
+    Case(
+        "an archive is fetched by a known way",
+        BENTO_URL | {"spec.model.bento.sha256": HEX, "spec.model.bento.url": "pvc://models/a.tar"},
+        BENTO_URL | {"spec.model.bento.sha256": HEX, "spec.model.bento.url": "http://a.example/b"},
+        "spec.model.bento.url", "",
+    ),
+    Case(
+        "an amount is a quantity", {"spec.serving.resources.requests": {"cpu": 2}},
+        {"spec.serving.resources.requests": {"cpu": "two"}}, "spec.serving.resources.requests.cpu", "",
+    ),
+    Case(
+        "a counter is a metric's name", {},
+        {"spec.slos.4.indicator.counters.good": "a{b}"}, "spec.slos[4].indicator.counters.good", "",
+    ),
+    Case(
+        "a role is one word", {}, {"spec.team.members.1.role": "data scientist"},
+        "spec.team.members[1].role", "",
+    ),
+    Case(
+        "a version of the product is semantic", {"spec.version": "1.0.0-rc.1"},
+        {"spec.version": "v1"}, "spec.version", "",
+    ),
+    Case(
+        "an output is a repository", {"spec.retraining.output": "localhost:5000/a"},
+        {"spec.retraining.output": "https://registry.example/a"}, "spec.retraining.output", "",
+    ),
+    Case(
+        "a duration is the Gateway API's", {"spec.route.rules.0.timeouts.request": "1m30s"},
+        {"spec.route.rules.0.timeouts.request": "10"}, "spec.route.rules[0].timeouts.request", "",
+    ),
+    Case("a mirror would count twice", {}, {
+        "spec.route.rules.0.filters": [{"type": "RequestMirror"}],
+    }, "spec.route.rules[0].filters[0].type", ""),
+    Case("a route has a gateway", {}, {"spec.route.parentRefs": []}, "spec.route.parentRefs", ""),
+)  # fmt: skip
+"""Bounds, patterns and kinds of single fields."""
+
+CASES = RULES + NAMES + FIELDS

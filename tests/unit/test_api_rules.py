@@ -1,0 +1,79 @@
+"""The types accept and refuse what the table says, and name the field and the way out."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.base import ApiModel
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.product import DataProduct
+from tests.support.product_cases import CASES, RULES, Case, changed, example
+
+
+def problems(document: dict) -> tuple:
+    with pytest.raises(InvalidProduct) as refused:
+        DataProduct.parse(document)
+    return refused.value.problems
+
+
+def test_the_full_example_is_a_product():
+    product = DataProduct.parse(example())
+    assert product.metadata.key == ("catalog", "search-ranking")
+    assert [slo.indicator.kind for slo in product.spec.slos] == [
+        "availability", "latency", "outcomes", "events", "counters", "gauge",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_right_is_accepted(case: Case):
+    assert DataProduct.parse(changed(case.accepted))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_wrong_is_refused_with_its_path_and_the_way_out(case: Case):
+    found = problems(changed(case.refused))
+    assert [
+        problem
+        for problem in found
+        if problem.path.startswith(case.at) and case.says in problem.message
+    ], found
+    for other in case.other:
+        assert problems(changed(other))
+
+
+def test_the_table_has_each_rule_that_is_declared():
+    declared = {rule.message for kind in _models(ApiModel) for rule in kind.cel_rules}
+    met = {problem.message for case in RULES for problem in problems(changed(case.refused))}
+    of_names = {message for message in declared if message.startswith("metadata.name")}
+    assert declared - of_names <= met
+
+
+def test_all_mistakes_are_told_at_once():
+    found = problems(
+        changed({"spec.owner": 7, "spec.rollout.steps": [9, 8], "spec.slos.0.objective": "1.5"})
+    )
+    assert {problem.path for problem in found} == {
+        "spec.owner", "spec.rollout.steps", "spec.slos[0].objective",
+    }  # fmt: skip
+
+
+def test_a_field_that_does_not_exist_is_told_by_its_path():
+    (found,) = problems(changed({"spec.rollout.stepz": [5]}))
+    assert str(found) == "spec.rollout.stepz: is not a field: correct its name or remove it"
+
+
+def test_snake_case_is_no_way_to_write_a_field():
+    (found,) = problems(changed({"spec.display_name": "a"}))
+    assert found.path == "spec.display_name"
+
+
+def test_a_status_that_cannot_be_read_counts_as_lost():
+    product = DataProduct.parse(example() | {"status": {"stable": {"version": 3}}})
+    assert product.status.stable is None
+    assert product.status.observed_generation == -1
+
+
+def _models(kind: type[ApiModel]):
+    for child in kind.__subclasses__():
+        yield child
+        yield from _models(child)
