@@ -6,6 +6,7 @@ Starting kubectl takes longer than the answer; `up` on a running cluster has a s
 from __future__ import annotations
 
 import base64
+import http
 import json
 import ssl
 import tempfile
@@ -71,6 +72,15 @@ class Api:
             return False
         conditions = node.get("status", {}).get("conditions", [])
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def answers(url: str) -> bool:
+    """Whether a plain HTTP readiness check says yes."""
+    try:
+        with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - our own URL
+            return bool(answer.status == http.HTTPStatus.OK)
+    except (OSError, urllib.error.URLError):
+        return False
 
 
 def wait_until(

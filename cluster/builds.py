@@ -54,7 +54,12 @@ class Recipe:
     def flags(self) -> list[str]:
         """The flags of `go build` that change what comes out."""
         linker = ["-s", "-w", *(f"-X {name}={value}" for name, value in self.settings.items())]
-        return ["-trimpath", "-buildvcs=false", f"-tags={self.tags}", f"-ldflags={' '.join(linker)}"]
+        return [
+            "-trimpath",
+            "-buildvcs=false",
+            f"-tags={self.tags}",
+            f"-ldflags={' '.join(linker)}",
+        ]
 
     def key(self) -> str:
         """Hash of all that goes in: sources, the modules' sums and flags; 10 hex digits."""

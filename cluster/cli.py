@@ -64,7 +64,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--backend", choices=(KIND, LOCAL), help="overrides what fits the machine")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    up = _add(commands, "up", _up, "start the cluster, or mend what doesn't run, and say how to use it")
+    up = _add(
+        commands, "up", _up, "start the cluster, or mend what doesn't run, and say how to use it"
+    )
     up.add_argument("--bare", action="store_true", help="without registry, gateway and Prometheus")
     _add(commands, "down", _down, "stop the cluster and leave nothing behind")
     _add(commands, "status", _status, "show the parts, whether they run, and their memory")
@@ -106,8 +108,10 @@ def _up(parsed: argparse.Namespace) -> int:
     if not parsed.bare:
         fresh = bool(_addons().up(backend)) or fresh
     took = elapsed(time.monotonic() - started)
-    print(f"cluster {backend.identity.name} ({backend.kind}) "
-          f"{f'is ready after {took}' if fresh else 'runs already'}")
+    print(
+        f"cluster {backend.identity.name} ({backend.kind}) "
+        f"{f'is ready after {took}' if fresh else 'runs already'}"
+    )
     print(f"  export KUBECONFIG={backend.kubeconfig}")
     print(f"  alias kubectl={backend.kubectl}")
     if not parsed.bare:
@@ -149,7 +153,9 @@ def _logs(parsed: argparse.Namespace) -> int:
         known = ", ".join(logs) or "none, since the cluster doesn't run"
         raise ClusterError(f"there is no part {parsed.component!r}; there are {known}")
     if parsed.follow:
-        return subprocess.run(["tail", "-n", "100", "-F", logs[parsed.component]], check=False).returncode
+        return subprocess.run(
+            ["tail", "-n", "100", "-F", logs[parsed.component]], check=False
+        ).returncode
     with logs[parsed.component].open() as file:
         shutil.copyfileobj(file, sys.stdout)
     return 0

@@ -180,8 +180,11 @@ def controller_manager_command(settings: ControlPlaneSettings) -> Command:
         f"--service-account-private-key-file={authority.service_account_key}",
         f"--root-ca-file={authority.certificate}",
         "--use-service-account-credentials",
-        *(("--allocate-node-cidrs", f"--cluster-cidr={settings.pods}", "--node-cidr-mask-size=17")
-          if settings.has_node else ()),
+        *(
+            ("--allocate-node-cidrs", f"--cluster-cidr={settings.pods}", "--node-cidr-mask-size=17")
+            if settings.has_node
+            else ()
+        ),
         "--leader-elect=false",
         "--secure-port=0",
         *settings.gates(),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster import cgroups, components, leftovers, network, node
-from cluster.apiclient import Api, wait_until
+from cluster.apiclient import Api, answers, wait_until
 from cluster.backend import LOCAL, Component
 from cluster.builds import program
 from cluster.cache import cache_folder, locked, write_atomically
@@ -248,6 +248,8 @@ class LocalNode:
         ensure(node.coredns_command(settings))
         api = Api(self.kubeconfig)
         self._wait(lambda: api.node_is_ready(node.NODE_NAME), "the node was not Ready")
+        names = f"http://{self.node_address}:{node.DNS_READY_PORT}/ready"
+        self._wait(lambda: answers(names), "the cluster's DNS was not ready")
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         wait_until(condition, seconds=READY_SECONDS, failed=self._ended, what=what)

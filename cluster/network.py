@@ -59,9 +59,8 @@ class Network:
 
     def is_complete(self) -> bool:
         """Whether an earlier start got to the last step, the host's route."""
-        return (
-            succeeds(*self.prefix, "ip", "address", "show", NODE_DEVICE)
-            and bool(run("ip", "route", "show", str(self.addresses.network)).strip())
+        return succeeds(*self.prefix, "ip", "address", "show", NODE_DEVICE) and bool(
+            run("ip", "route", "show", str(self.addresses.network)).strip()
         )
 
     def remove(self) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NODE_NAME = "node"
 CONTAINERD, KUBELET, KUBE_PROXY, COREDNS = "containerd", "kubelet", "kube-proxy", "coredns"
 SHIM = "containerd-shim-runc-v2"
+DNS_READY_PORT = 8181
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def render_corefile(settings: NodeSettings) -> str:
 cluster.local:53 in-addr.arpa:53 {{
     bind {settings.addresses.node}
     errors
-    health {settings.addresses.node}:8080
+    ready {settings.addresses.node}:{DNS_READY_PORT}
     kubernetes cluster.local in-addr.arpa {{
         kubeconfig {kubeconfig} sluicegate
         pods insecure

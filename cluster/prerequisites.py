@@ -35,7 +35,9 @@ CNI_PACKAGE = "containernetworking-plugins"
 def missing_packages(programs: dict[str, str]) -> list[str]:
     """Debian packages of those `programs` that aren't on PATH, sorted."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return sorted({package for name, package in programs.items() if not shutil.which(name, path=path)})
+    return sorted(
+        {package for name, package in programs.items() if not shutil.which(name, path=path)}
+    )
 
 
 def cni_folder() -> Path | None:

@@ -1,4 +1,4 @@
-// Command coredns answers the cluster's names with the five plugins that this takes.
+// Command coredns answers the cluster's names with the six plugins that this takes.
 //
 // The whole program carries some fifty plugins, several of which bring a cloud's client library;
 // leaving them out makes the build four times shorter.
@@ -8,6 +8,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
 
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/health"
@@ -17,6 +18,6 @@ import (
 
 func main() {
 	// The order in which plugins see a query.
-	dnsserver.Directives = []string{"errors", "health", "ready", "cache", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "ready", "health", "errors", "cache", "kubernetes"}
 	coremain.Run()
 }

@@ -1,0 +1,30 @@
+"""A real API server for each test run, and a fresh namespace for each test."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from cluster.controlplane import ControlPlane, Options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """etcd, API server, controllers, scheduler and two fake nodes; all requests are in its audit log."""
+    with ControlPlane(Options(audit=True, fake_nodes=2)) as started:
+        yield started
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """The name of an empty namespace; it is deleted, not waited for, when the test ends."""
+    name = f"test-{next(_numbers)}"
+    control_plane.kubectl("create", "namespace", name)
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")

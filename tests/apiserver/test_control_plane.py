@@ -1,0 +1,116 @@
+"""The control plane that the API tests stand on does what it promises."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cluster.controlplane import ControlPlane, Options
+from cluster.errors import ClusterError
+
+from tests.support.waiting import eventually
+
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "model"},
+    "spec": {
+        "replicas": 3,
+        "selector": {"matchLabels": {"app": "model"}},
+        "template": {
+            "metadata": {"labels": {"app": "model"}},
+            "spec": {"containers": [{"name": "model", "image": "any"}]},
+        },
+    },
+}
+
+
+def ready_replicas(control_plane: ControlPlane, namespace: str) -> str:
+    return control_plane.kubectl(
+        "get", "deployment", "model", "-o", "jsonpath={.status.readyReplicas}", "-n", namespace
+    )
+
+
+def may_read(control_plane: ControlPlane, read: tuple[str, ...]) -> bool:
+    try:
+        control_plane.kubectl(*read)
+    except ClusterError:
+        return False
+    return True
+
+
+def test_pods_become_ready_on_fake_nodes(control_plane, namespace):
+    control_plane.kubectl("create", "-f", "-", "-n", namespace, stdin=json.dumps(DEPLOYMENT))
+
+    eventually(lambda: ready_replicas(control_plane, namespace) == "3")
+
+
+def test_a_namespace_gets_its_service_account(control_plane, namespace):
+    eventually(
+        lambda: "default" in control_plane.kubectl("get", "serviceaccounts", "-n", namespace)
+    )
+
+
+def test_what_is_answered_is_in_the_audit_log(control_plane, namespace):
+    control_plane.kubectl("create", "configmap", "written", "-n", namespace)
+
+    events = [json.loads(line) for line in control_plane.audit_log.read_text().splitlines()]
+    writes = [
+        event
+        for event in events
+        if event["verb"] == "create"
+        and event.get("objectRef", {}).get("namespace") == namespace
+        and event["objectRef"]["name"] == "written"
+    ]
+    assert [(event["user"]["username"], event["responseStatus"]["code"]) for event in writes] == [
+        ("sluicegate-admin", 201)
+    ]
+
+
+def test_data_and_address_survive_a_killed_api_server_and_etcd():
+    with ControlPlane(Options(controller_manager=False, scheduler=False)) as control_plane:
+        url = control_plane.url
+        control_plane.kubectl("create", "configmap", "kept", "-n", "default")
+
+        for name in ("kube-apiserver", "etcd"):
+            control_plane.restart(name)
+
+        assert control_plane.url == url
+        kept = eventually(
+            lambda: control_plane.kubectl("get", "configmap", "kept", "-n", "default")
+        )
+        assert "kept" in kept
+
+
+def test_a_paused_api_server_answers_again_after_it_goes_on():
+    with ControlPlane(Options(controller_manager=False, scheduler=False)) as control_plane:
+        control_plane.pause("kube-apiserver")
+        control_plane.resume("kube-apiserver")
+
+        assert "default" in control_plane.kubectl("get", "namespaces")
+
+
+def test_two_control_planes_side_by_side_do_not_see_each_other(control_plane, namespace):
+    with ControlPlane(Options(controller_manager=False, scheduler=False)) as other:
+        assert other.url != control_plane.url
+        assert namespace not in other.kubectl("get", "namespaces")
+
+
+def test_nothing_is_left_after_the_end():
+    with ControlPlane(Options(controller_manager=False, scheduler=False)) as control_plane:
+        assert control_plane.is_alive("etcd")
+
+    assert not control_plane.is_alive("etcd")
+    assert not control_plane.is_alive("kube-apiserver")
+    assert not control_plane.folder.exists()
+
+
+def test_another_user_has_no_rights_until_they_are_given(control_plane, namespace):
+    kubeconfig = f"--kubeconfig={control_plane.kubeconfig_for('visitor')}"
+    read = ("get", "pods", "-n", namespace, kubeconfig)
+    with pytest.raises(ClusterError, match='User "visitor" cannot list'):
+        control_plane.kubectl(*read)
+    binding = ("rolebinding", "visitor", "--clusterrole=view", "--user=visitor")
+    control_plane.kubectl("create", *binding, "-n", namespace)
+
+    eventually(lambda: may_read(control_plane, read))
