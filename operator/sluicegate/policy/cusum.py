@@ -6,13 +6,12 @@ or not, so the mean time between false alarms is at least A blocks, and there is
 choose. An interval that is looked at hourly alarms on half of all unchanged products in a month.
 
 Source: J. Shin, A. Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential
-change detection" (2023). The statistic is computed from running sums: S = max over j of
-(L(n) − L(j)), which equals the recursion S ← max(0, S + d) and is several times faster.
+change detection" (2023).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import lru_cache
 from math import log
 from typing import Final
 
@@ -46,6 +45,7 @@ class Bank:
     """ln(K·A): BAD at or above it, WARN at half."""
 
 
+@lru_cache(maxsize=2**16)
 def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | None:
     """The bank of a baseline; None when no alternative lies beyond what the baseline leaves open.
 
@@ -64,42 +64,77 @@ def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | No
     return Bank(kept, log(len(kept) * mean_blocks)) if kept else None
 
 
-def statistic(bank: Bank, bad: Sequence[int], total: Sequence[int], phi: float = 1.0) -> float:
-    """max over the alternatives of S after the last block; 0 without blocks.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The statistic after some block, and what is needed to go on from there.
+
+    Attributes
+    ----------
+    values : S of each alternative.
+    zeros : index of the block that comes after the last 0 of S, by alternative.
+    start : index of the first block.
+    next : index of the block that comes next.
+    """
+
+    values: tuple[float, ...]
+    zeros: tuple[int, ...]
+    start: int
+    next: int
+
+    @property
+    def statistic(self) -> float:
+        """The largest S of the bank."""
+        return max(self.values)
+
+    def leads_to(self, first: int, last: int) -> bool:
+        """Whether one may go on from here to `last` and get what a start at `first` would give.
+
+        Two recursions agree for ever once the one that began earlier has touched 0: so a window
+        that slides costs nothing, unless S has been above 0 ever since it began.
+        """
+        return self.start <= first and self.next <= last + 1 and min(self.zeros) >= first
+
+
+def begin(bank: Bank, first: int) -> Progress:
+    """Before the first block."""
+    count = len(bank.alternatives)
+    return Progress((0.0,) * count, (first,) * count, first, first)
+
+
+def advance(
+    progress: Progress, bank: Bank, counts: Iterable[tuple[int, int]], phi: float = 1.0
+) -> Progress:
+    """S ← max(0, S + [x ln(p/U0) + (n − x) ln((1 − p)/(1 − U0))]/φ), block by block.
 
     Parameters
     ----------
-    bad, total : events by block, oldest first.
+    counts : (bad, total) of the blocks from `progress.next` on.
     phi : dispersion; the evidence is divided by it.
     """
-    if not bad:
-        return 0.0
-    bads = list(accumulate(bad))
-    goods = [events - wrong for events, wrong in zip(accumulate(total), bads, strict=True)]
-    last_bad, last_good = bads[-1], goods[-1]
-    largest = 0.0
-    for alternative in bank.alternatives:
-        up, down = alternative.per_bad, alternative.per_good
-        least = min([wrong * up + right * down for wrong, right in zip(bads, goods, strict=True)])
-        largest = max(largest, last_bad * up + last_good * down - min(least, 0.0))
-    return largest / phi
+    values, zeros, index = list(progress.values), list(progress.zeros), progress.next
+    steps = [(a.per_bad / phi, a.per_good / phi) for a in bank.alternatives]
+    for bad, total in counts:
+        index += 1
+        for place, (up, down) in enumerate(steps):
+            s = values[place] + bad * up + (total - bad) * down
+            if s <= 0.0:
+                s, zeros[place] = 0.0, index
+            values[place] = s
+    return Progress(tuple(values), tuple(zeros), progress.start, index)
 
 
-def strata_statistic(
-    banks: Sequence[Bank], bad: Sequence[int], total: Sequence[int], first: int, phi: float = 1.0
-) -> float:
-    """The same when block i is judged by bank (first + i) mod len(banks): a weekday by its own kind.
+def advance_strata(
+    progress: Progress,
+    banks: Sequence[Bank],
+    counts: Iterable[tuple[int, int]],
+    phi: float = 1.0,
+) -> Progress:
+    """The same when block i is judged by bank i mod len(banks): a weekday by its own kind.
 
-    Alternatives that some weekdays lack add nothing on those days.
+    Each bank must hold as many alternatives as the others.
     """
-    largest = 0.0
-    for place in range(len(FACTORS)):
-        s = 0.0
-        for offset, (wrong, events) in enumerate(zip(bad, total, strict=True)):
-            alternatives = banks[(first + offset) % len(banks)].alternatives
-            if place < len(alternatives):
-                step = wrong * alternatives[place].per_bad
-                step += (events - wrong) * alternatives[place].per_good
-                s = max(0.0, s + step / phi)
-        largest = max(largest, s)
-    return largest
+    if len(banks) == 1:
+        return advance(progress, banks[0], counts, phi)
+    for count in counts:
+        progress = advance(progress, banks[progress.next % len(banks)], (count,), phi)
+    return progress

@@ -5,13 +5,14 @@ wherever it isn't handled. Done and blocked are different values: a retraining t
 cooldown is a `Hold` whose reason says so, never a `Retrain` with a flag.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, assert_never
+from typing import ClassVar, Final, assert_never
 
 from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import DecisionReason, DecisionType
-from sluicegate.policy.memory import Release
+from sluicegate.policy.memory import Baselines, Release
+from sluicegate.slo.blocks import Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +40,16 @@ class Hold(_Explained):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert(_Explained):
-    """Tell people once; change nothing."""
+    """Tell people once; change nothing.
+
+    Attributes
+    ----------
+    about : what it is about: the trigger of a degradation, a version, the measurements. Reason and
+        this together are told once; empty for what can't come twice.
+    """
 
     type: ClassVar = DecisionType.ALERT
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +80,18 @@ class StartRollout(_Explained):
     candidate : what to start.
     source : where it came from.
     weight : share in percent.
+    evaluation : its hold-out counts by SLO.
+    trigger : name of the training that made it; empty for one that the spec names.
     superseded : candidate that it replaces: its weight goes to zero first.
-    cancels_training : a training that is under way has to be ended, as its parent is outdated.
+    cancels_training : a training that is under way has to be ended: its result won't be wanted.
     """
 
     type: ClassVar = DecisionType.START_ROLLOUT
     candidate: Release
     source: VersionSource
     weight: int
+    evaluation: Mapping[str, Count] = field(default_factory=dict)
+    trigger: str = ""
     superseded: Release | None = None
     cancels_training: bool = False
 
@@ -103,11 +115,18 @@ class Advance(_Explained):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote(_Explained):
-    """Give the candidate all of the traffic and make it stable."""
+    """Give the candidate all of the traffic and make it stable.
+
+    Attributes
+    ----------
+    candidate : the new stable version. replaced : the one before it.
+    held_against : baselines of its probation; those of the version before when left empty.
+    """
 
     type: ClassVar = DecisionType.PROMOTE
     candidate: Release
     replaced: Release
+    held_against: Baselines = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +154,15 @@ class Inconclusive(_Explained):
 
 Decision = Rollback | Promote | Inconclusive | Advance | StartRollout | Retrain | Alert | Hold
 """In the order of precedence: one evaluation makes one decision, the first that applies."""
+
+
+PRECEDENCE: Final = tuple(DecisionType)
+"""Of several decisions that apply, the one whose type comes first is made."""
+
+
+def foremost(decisions: Iterable[Decision]) -> Decision:
+    """The decision that precedes all others; of one type, the first. ValueError without any."""
+    return min(decisions, key=lambda decision: PRECEDENCE.index(decision.type))
 
 
 def is_act(decision: Decision) -> bool:

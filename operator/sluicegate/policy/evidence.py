@@ -109,7 +109,7 @@ def block_factor(
 
 
 def gather(
-    blocks: Iterable[tuple[Count, Count]],
+    blocks: Iterable[tuple[Count | None, Count]],
     past: Count,
     *,
     margin: float,
@@ -119,7 +119,8 @@ def gather(
 
     Parameters
     ----------
-    blocks : events by block and arm; those that carry no evidence are left out.
+    blocks : events by block and arm. None for the candidate: a block that carries no evidence,
+        and only teaches what to expect of stable.
     past : stable's events before them.
     margin : δ. correlation : ρ of the blocks before the rollout, frozen with its first step.
     """
@@ -127,7 +128,10 @@ def gather(
     candidate_bad = candidate_total = stable_bad = stable_total = 0
     past_bad, past_total = past
     for candidate, stable in blocks:
-        ratio = expected_ratio(Count(past_bad + stable_bad, past_total + stable_total), margin)
+        ratio = expected_ratio(Count(past_bad, past_total), margin)
+        past_bad, past_total = past_bad + stable.bad, past_total + stable.total
+        if candidate is None:
+            continue
         factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
         promote += factor.promote
         roll_back += factor.roll_back

@@ -5,7 +5,7 @@ the time, and accept a worse one on a small hold-out; the bound of the differenc
 says how many rows are missing when it can't tell.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -58,17 +58,25 @@ def judge(slo: str, candidate: Count, stable: Count, margin: float) -> HoldOut:
 
 
 def judge_all(
-    candidate: Mapping[str, Count], stable: Mapping[str, Count], margins: Mapping[str, float]
+    candidate: Mapping[str, Count],
+    stable: Mapping[str, Count],
+    margins: Mapping[str, float],
+    gated: Collection[str] = (),
 ) -> HoldOut:
-    """The worst of all SLOs that have a margin and counts of both; the first of equals.
+    """The worst of all SLOs; the first of equals.
 
     Parameters
     ----------
     candidate, stable : counts by SLO on the same rows.
-    margins : allowed regression by SLO. An SLO without counts of both says nothing, but one must.
+    margins : allowed regression by SLO.
+    gated : SLOs that need counts of both; another one without them says nothing. One must speak.
     """
-    common = [slo for slo in margins if slo in candidate and slo in stable]
-    verdicts = [judge(slo, candidate[slo], stable[slo], margins[slo]) for slo in common]
+    nothing = Count(0, 0)
+    verdicts = [
+        judge(slo, candidate.get(slo, nothing), stable.get(slo, nothing), margin)
+        for slo, margin in margins.items()
+        if slo in gated or (slo in candidate and slo in stable)
+    ]
     if not verdicts:
-        return HoldOut("", Verdict.TOO_SMALL, Count(0, 0), Count(0, 0), None, 0.0)
+        return HoldOut("", Verdict.TOO_SMALL, nothing, nothing, None, 0.0)
     return max(verdicts, key=lambda verdict: verdict.verdict.value)

@@ -104,9 +104,11 @@ class Candidate:
     release : which one.
     source : where it came from.
     since : when its rollout began.
-    weights : each share that it had, oldest first; the last is what it has.
+    weights : each share that it had, oldest first; the last is what it has. Empty while its pods
+        start or its route isn't written.
     evaluation : its hold-out counts by SLO.
-    phi : dispersion of stable's blocks before the rollout, by SLO; frozen with the first step.
+    correlation : ρ of stable's blocks before the rollout, by SLO; frozen at the first decision.
+    trigger : name of the training that made it; empty for one that comes from the spec.
     parked : the rollout ended without a verdict; it has no traffic and waits for a person.
     """
 
@@ -115,7 +117,8 @@ class Candidate:
     since: int
     weights: tuple[WeightChange, ...]
     evaluation: Mapping[str, Count] = field(default_factory=dict)
-    phi: Mapping[str, float] = field(default_factory=dict)
+    correlation: Mapping[str, float] = field(default_factory=dict)
+    trigger: str = ""
     parked: bool = False
 
     @property

@@ -105,13 +105,18 @@ class Series:
     Not frozen, as a cache appends to it; whoever decides only reads.
     """
 
-    __slots__ = ("_bad", "_hour_bad", "_hour_total", "_newest", "_quality", "_total")
+    __slots__ = ("_bad", "_hour_bad", "_hour_total", "_newest", "_quality", "_total", "derived")
+
+    derived: dict[object, object]
+    """What a reader computed from complete hours and may find here again; emptied when one of
+    them changes. Keys tell what it was computed with."""
 
     def __init__(self) -> None:
         self._newest = -1
         self._quality = bytearray(SINGLE_BLOCKS)
         self._bad, self._total = _zeros(SINGLE_BLOCKS), _zeros(SINGLE_BLOCKS)
         self._hour_bad, self._hour_total = _zeros(HOURS), _zeros(HOURS)
+        self.derived = {}
 
     # ---- writing ---------------------------------------------------------------------------
 
@@ -119,6 +124,8 @@ class Series:
         """Take a block in. One that is older than the single blocks is added to its hour."""
         if block.index > self._newest:
             self._move_to(block.index)
+        else:
+            self.derived.clear()
         age = self._newest - block.index
         before = Count(0, 0)
         if age < SINGLE_BLOCKS:
@@ -131,16 +138,23 @@ class Series:
         if hour_of(self._newest) - hour < HOURS:
             old = self.hour(hour)
             change = (block.count.bad - before.bad, block.count.total - before.total)
-            self.record_hour(hour, Count(old.bad + change[0], old.total + change[1]))
+            self._set_hour(hour, Count(old.bad + change[0], old.total + change[1]))
 
     def record_hour(self, hour: int, count: Count) -> None:
-        """Set the sum of the twelve blocks that end within (12 × hour, 12 × hour + 12]."""
+        """Set the sum of the blocks with 12 × hour < index ≤ 12 × hour + 12.
+
+        Set what was read as a sum after the single blocks of the same hour, as it replaces them.
+        """
         if hour > hour_of(self._newest):
             self._move_to(hour * BLOCKS_PER_HOUR + 1)
+        self.derived.clear()
         if hour_of(self._newest) - hour < HOURS:
-            slot = hour % HOURS
-            self._hour_bad = _put(self._hour_bad, slot, count.bad)
-            self._hour_total = _put(self._hour_total, slot, count.total)
+            self._set_hour(hour, count)
+
+    def _set_hour(self, hour: int, count: Count) -> None:
+        slot = hour % HOURS
+        self._hour_bad = _put(self._hour_bad, slot, count.bad)
+        self._hour_total = _put(self._hour_total, slot, count.total)
 
     def _move_to(self, index: int) -> None:
         for slot in _slots(self._newest, index, SINGLE_BLOCKS):
@@ -174,12 +188,15 @@ class Series:
         return Count(self._hour_bad[slot], self._hour_total[slot])
 
     def hours(self, first: int, last: int) -> tuple[array[int], array[int]]:
-        """Bad and total of the hours from `first` up to and including `last`, as far as kept."""
+        """Bad and total of the hours from `first` up to and including `last`; zero if not kept."""
         newest = hour_of(self._newest)
-        first, last = max(first, newest - HOURS + 1, 0), min(last, newest)
-        if last < first:
-            return array(_NARROW), array(_NARROW)
-        return _ring(self._hour_bad, first, last), _ring(self._hour_total, first, last)
+        low, high = max(first, newest - HOURS + 1, 0), min(last, newest)
+        if high < low:
+            return _zeros(max(last - first + 1, 0)), _zeros(max(last - first + 1, 0))
+        bad, total = _ring(self._hour_bad, low, high), _ring(self._hour_total, low, high)
+        if low == first and high == last:
+            return bad, total
+        return _padded(bad, low - first, last - high), _padded(total, low - first, last - high)
 
     def blocks(self, after: int, last: int) -> Iterator[Block]:
         """Blocks with after < index ≤ last that are kept singly and were read, oldest first."""
@@ -228,6 +245,11 @@ def hour_of(index: int) -> int:
 
 def _zeros(length: int) -> array[int]:
     return array(_NARROW, bytes(4 * length))
+
+
+def _padded(values: array[int], before: int, after: int) -> array[int]:
+    code = values.typecode
+    return array(code, [0] * before) + values + array(code, [0] * after)
 
 
 def _put(values: array[int], slot: int, value: int) -> array[int]:

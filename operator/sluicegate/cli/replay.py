@@ -1,0 +1,50 @@
+"""`sluicegate replay`: what would have been decided over a history of counts, without a cluster."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_output import json_lines, table
+from sluicegate.simulation.replay_scenario import ReplayScenario, parse_scenario
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Evaluate a product after each block of a recorded or invented history of counts, with the"
+        " very rules of the operator, and print one decision a line."
+    )
+    parser.add_argument("scenario", metavar="SCENARIO", help="YAML or JSON; - is standard input")
+    parser.add_argument(
+        "--output", "-o", choices=("json", "table"), default="json", help="default: json"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the decisions."""
+    scenario = read_scenario(args.scenario)
+    lines = json_lines if args.output == "json" else table
+    try:
+        for line in lines(replay(scenario)):
+            print(line)
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def read_scenario(file: str) -> ReplayScenario:
+    """The scenario in a file. Raises InvalidInput, naming the field, for anything wrong."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except OSError as error:
+        message = f"can't be read ({error.strerror}): give a file that exists"
+        raise InvalidInput([Problem(file, message)]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput([Problem(file, f"is neither YAML nor JSON: {error}")]) from error
+    return parse_scenario(document)

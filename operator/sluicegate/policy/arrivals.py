@@ -1,0 +1,226 @@
+"""New versions that arrive: a spec.model that changed, the result of a training."""
+
+from dataclasses import dataclass, replace
+
+from sluicegate.api.canary import VersionSource
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import SpecModelOutcome
+from sluicegate.policy import holdout, retraining
+from sluicegate.policy.decision import Alert, Decision, Hold, Rollback, StartRollout
+from sluicegate.policy.memory import HandledModel, Memory, Release
+from sluicegate.policy.observed import Observed, TrainingFailed, TrainingSucceeded
+from sluicegate.policy.terms import Terms
+from sluicegate.policy.wording import events, percent, points
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What an arrival leads to.
+
+    Attributes
+    ----------
+    decision : what to do.
+    memory : what is remembered if that is decided.
+    taken_up : whether the arrival is over with that; one that has to wait comes again.
+    """
+
+    decision: Decision
+    memory: Memory
+    taken_up: bool = True
+
+
+def handle_unchanged_model(memory: Memory, observed: Observed, now: int) -> Memory:
+    """A spec.model that names what is stable is handled without a rollout."""
+    wanted, stable = observed.wanted, memory.stable
+    if wanted is None or stable is None or wanted != stable.release:
+        return memory
+    if memory.model is not None and memory.model.release == wanted:
+        return memory
+    return replace(memory, model=HandledModel(wanted, SpecModelOutcome.PROMOTED, now))
+
+
+def back_to_stable(before: Memory, memory: Memory) -> Rollback | None:
+    """spec.model went back to stable while a candidate was on its way: the candidate goes."""
+    candidate, stable = memory.candidate, memory.stable
+    changed = memory.model is not before.model
+    if not changed or candidate is None or stable is None:
+        return None
+    name, to = candidate.release.version, stable.release
+    return Rollback(
+        reason=Reason.SUPERSEDED,
+        message=f"spec.model names {to.version}, which is stable: {name} is superseded",
+        leaving=candidate.release,
+        to=to,
+    )
+
+
+def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision | None:
+    """Start the rollout of a spec.model that wasn't handled yet."""
+    wanted, stable = observed.wanted, memory.stable
+    if wanted is None or stable is None or wanted == stable.release:
+        return None
+    if memory.model is not None and memory.model.release == wanted:
+        return None
+    obstacle = _cannot_start(terms, observed, wanted)
+    if obstacle is not None:
+        return obstacle
+    candidate = memory.candidate
+    superseded = candidate.release if candidate and candidate.release != wanted else None
+    running = memory.retraining.under_way
+    message = f"spec.model names {wanted.version}: it gets {terms.steps[0]} % of the traffic"
+    if superseded is not None:
+        message += f", and {superseded.version} is superseded"
+    if running is not None:
+        message += ", and the training under way is superseded"
+    return StartRollout(
+        reason=Reason.MODEL_CHANGED,
+        message=message,
+        candidate=wanted,
+        source=VersionSource.SPEC,
+        weight=terms.steps[0],
+        evaluation=observed.wanted_evaluation,
+        superseded=superseded,
+        cancels_training=running is not None,
+    )
+
+
+def _cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | None:
+    if terms.ended:
+        text = f"the product is {terms.lifecycle}, so {release.version} isn't rolled out"
+        return Hold(reason=Reason.LIFECYCLE_ENDED, message=text)
+    if observed.problem is not None:
+        text = f"{release.version} waits: nothing can be measured ({observed.problem})"
+        return Hold(reason=observed.problem, message=text)
+    return None
+
+
+# ---- results of trainings -------------------------------------------------------------------
+def training_ended(
+    terms: Terms, memory: Memory, observed: Observed, now: int
+) -> Arrival | None:
+    """Take up the result of a training."""
+    match observed.training:
+        case None:
+            return None
+        case TrainingFailed() as failed:
+            return _failed(terms, memory, failed, now)
+        case TrainingSucceeded() as result:
+            return _succeeded(terms, memory, observed, result, now)
+
+
+def _failed(terms: Terms, memory: Memory, failed: TrainingFailed, now: int) -> Arrival:
+    running = memory.retraining.under_way
+    if running is None or failed.trigger != running.trigger:
+        return _discard(memory, failed.trigger, "a training that is no longer wanted has failed")
+    return _attempt_over(terms, memory, failed.reason, f"the training failed: {failed.message}", now)
+
+
+def _is_ours(memory: Memory, trigger: str) -> bool:
+    running = memory.retraining.under_way
+    return trigger == "" if running is None else trigger == running.trigger
+
+
+def _discard(memory: Memory, trigger: str, text: str) -> Arrival:
+    running = memory.retraining.under_way
+    trained = memory.retraining
+    if running is not None and running.trigger == trigger:
+        trained = replace(trained, under_way=None)
+    trained = replace(trained, last_reason=Reason.SUPERSEDED)
+    return Arrival(Hold(reason=Reason.SUPERSEDED, message=text), replace(memory, retraining=trained))
+
+
+def _attempt_over(
+    terms: Terms, memory: Memory, reason: Reason, text: str, now: int, *, failed: bool = True
+) -> Arrival:
+    after = retraining.ended(terms, memory.retraining, now=now, reason=reason, failed=failed)
+    if failed:
+        text += f" (attempt {after.failures} of {retraining.MOST_FAILURES} without a promotion)"
+    return Arrival(
+        Alert(reason=reason, message=text, numbers={"failures": after.failures}),
+        replace(memory, retraining=after),
+    )
+
+
+def _succeeded(
+    terms: Terms, memory: Memory, observed: Observed, result: TrainingSucceeded, now: int
+) -> Arrival:
+    stable = memory.stable
+    name = result.release.version
+    if stable is None or result.parent != stable.release or not _is_ours(memory, result.trigger):
+        return _discard(memory, result.trigger, f"{name} is discarded: its parent isn't stable any more")
+    if memory.candidate is not None and not memory.candidate.parked:
+        text = f"{name} is discarded: {memory.candidate.release.version} is being tried"
+        return _discard(memory, result.trigger, text)
+    used = {entry.release.version: entry.release for entry in (stable, *memory.history)}
+    if name in used:
+        text = f"the training named its result {name}, which is taken: give each version a new name"
+        return _attempt_over(terms, memory, Reason.VERSION_REUSED, text, now)
+    margins = terms.retraining.hold_out_margins if terms.retraining else {
+        slo.name: 0.01 for slo in terms.slos
+    }
+    gated = terms.retraining.gated if terms.retraining else frozenset[str]()
+    verdict = holdout.judge_all(result.evaluation, result.stable_evaluation, margins, gated)
+    match verdict.verdict:
+        case holdout.Verdict.WORSE:
+            text = f"{name} isn't rolled out: {_compared(verdict)}"
+            return _attempt_over(terms, memory, Reason.WORSE_ON_HOLD_OUT, text, now)
+        case holdout.Verdict.TOO_SMALL:
+            text = f"{name} isn't rolled out: {_too_small(verdict)}"
+            return _attempt_over(terms, memory, Reason.HOLD_OUT_TOO_SMALL, text, now, failed=False)
+        case holdout.Verdict.PASSED:
+            return _start_trained(terms, memory, observed, result, verdict)
+
+
+def _start_trained(
+    terms: Terms, memory: Memory, observed: Observed, result: TrainingSucceeded, verdict: holdout.HoldOut
+) -> Arrival:
+    obstacle = _cannot_start(terms, observed, result.release)
+    if obstacle is not None:
+        return Arrival(obstacle, memory, taken_up=False)
+    parked = memory.candidate
+    return Arrival(
+        StartRollout(
+            reason=Reason.GATE_PASSED,
+            message=f"{result.release.version} gets {terms.steps[0]} % of the traffic: {_compared(verdict)}",
+            numbers=_numbers(verdict),
+            candidate=result.release,
+            source=VersionSource.RETRAINING,
+            weight=terms.steps[0],
+            evaluation=result.evaluation,
+            trigger=result.trigger,
+            superseded=parked.release if parked else None,
+        ),
+        memory,
+    )
+
+
+def _compared(verdict: holdout.HoldOut) -> str:
+    assert verdict.difference is not None
+    low, high = verdict.difference.lower, verdict.difference.upper
+    return (
+        f"on the hold-out its {verdict.slo} is {percent(1 - (verdict.candidate.ratio or 0.0))}"
+        f" ({events(verdict.candidate.total)}) against stable's"
+        f" {percent(1 - (verdict.stable.ratio or 0.0))} ({events(verdict.stable.total)}); the"
+        f" regression lies between {points(low)} and {points(high)}, {points(verdict.margin)} are allowed"
+    )
+
+
+def _too_small(verdict: holdout.HoldOut) -> str:
+    if verdict.difference is None:
+        which = verdict.slo or "any SLO"
+        return f"the hold-out holds no counts of {which} for both versions"
+    needed = f"about {verdict.needed:,} rows" if verdict.needed else "far more rows"
+    return f"{_compared(verdict)}: too few rows to tell, {needed} a version are needed"
+
+
+def _numbers(verdict: holdout.HoldOut) -> dict[str, float]:
+    numbers: dict[str, float] = {
+        "candidateBad": verdict.candidate.bad,
+        "candidateTotal": verdict.candidate.total,
+        "stableBad": verdict.stable.bad,
+        "stableTotal": verdict.stable.total,
+        "margin": verdict.margin,
+    }
+    if verdict.difference is not None:
+        numbers |= {"lower": verdict.difference.lower, "upper": verdict.difference.upper}
+    return numbers

@@ -1,0 +1,300 @@
+"""What a candidate has shown so far on real traffic: everything that a verdict is based on.
+
+Each block compares both arms with each other, so that a shock that hits both says nothing, and
+evidence is carried over the steps. It is gathered from the blocks anew each time: what status
+keeps is when which weight was given, and stable's burst correlation before the rollout.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.slos import CanaryEvidence, IndicatorKind
+from sluicegate.policy.evidence import Evidence, expected_ratio, gather, promotion_bound, rollback_bound
+from sluicegate.policy.memory import Candidate, Memory
+from sluicegate.policy.observed import CanaryBlock, Observed
+from sluicegate.policy.planning import WARM_UP_BLOCKS, expected_seconds
+from sluicegate.policy.terms import SloTerms, Terms
+from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.dispersion import LEAST_BLOCKS, burst_correlation, independent_share
+
+LOOK_BACK_SECONDS: Final = 3600
+"""Stable's time before the rollout that p and φ are taken from; at least thirty blocks."""
+SHARE_BLOCKS: Final = 5
+"""Blocks in a row with a wrong share that make a routing mismatch."""
+SHARE_FACTOR: Final = 2
+EXPECTED_REQUESTS: Final = 20
+"""Expected requests from which on none at all is a mismatch."""
+_NONE: Final = Count(0, 0)
+_REQUEST_KINDS: Final = (IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY)
+
+
+@dataclass(frozen=True, slots=True)
+class SloEvidence:
+    """What one SLO says of the candidate.
+
+    Attributes
+    ----------
+    terms : the SLO. evidence : ln E both ways, and the events it rests on.
+    required : whether it must speak for the candidate.
+    promote_at, roll_back_at : ln E needed to leave the current step, and to take it back.
+    correlation : ρ of stable before the rollout. expected : seconds an equal candidate takes in all; infinite without events.
+    """
+
+    terms: SloTerms
+    evidence: Evidence
+    required: bool
+    promote_at: float
+    roll_back_at: float
+    correlation: float
+    blocks: int
+    expected: float
+
+    @property
+    def independent(self) -> tuple[float, float]:
+        """The candidate's (bad, total) as so many independent events would weigh."""
+        count = self.evidence.candidate
+        mean = count.total / self.blocks if self.blocks else 0.0
+        share = independent_share(mean, self.correlation)
+        return count.bad * share, count.total * share
+
+    @property
+    def speaks_for(self) -> bool:
+        """Whether it is sure enough that the candidate isn't worse by the margin."""
+        return self.evidence.promote >= self.promote_at
+
+    @property
+    def speaks_against(self) -> bool:
+        """Whether it is sure enough that the candidate is worse."""
+        return self.evidence.roll_back >= self.roll_back_at
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that is known of a candidate.
+
+    Attributes
+    ----------
+    slos : by deciding SLO.
+    dwell : usable blocks in this step, after its warm-up.
+    requests : candidate's requests in them.
+    newest : quality of the newest block; MISSING before the first one.
+    newest_requests : candidate's requests in it.
+    invalid : latest blocks in a row whose numbers weren't counts.
+    silent : latest blocks in a row in which stable had requests and the candidate no series.
+    mismatch : the share that was seen in the last five blocks, when none of them had the right one.
+    """
+
+    slos: tuple[SloEvidence, ...]
+    dwell: int
+    requests: int
+    newest: Quality
+    newest_requests: int
+    invalid: int
+    silent: int
+    mismatch: float | None
+
+    @property
+    def required(self) -> tuple[SloEvidence, ...]:
+        """The SLOs that must speak for the candidate."""
+        return tuple(slo for slo in self.slos if slo.required)
+
+
+def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observed) -> Assessment:
+    """Gather what the blocks say of a candidate that takes traffic."""
+    blocks = [block for block in observed.canary_blocks if block.end > began(candidate)]
+    seconds = observed.canary_block_seconds
+    step = [b for b in blocks if _after_warm_up(b, candidate, seconds) and _in_step(b, candidate)]
+    usable = [block for block in step if block.quality is Quality.COUNTED]
+    newest = blocks[-1] if blocks else None
+    return Assessment(
+        slos=tuple(
+            _slo_evidence(slo, terms, memory, candidate, observed)
+            for slo in terms.deciding
+            if slo.gauge is None
+        ),
+        dwell=len(usable),
+        requests=sum(_requests(block) for block in usable),
+        newest=newest.quality if newest else Quality.MISSING,
+        newest_requests=_requests(newest) if newest else 0,
+        invalid=_invalid(terms, blocks),
+        silent=_silent(terms, blocks),
+        mismatch=_mismatch(terms, usable, candidate.weight / 100, gateway=observed.facts.gateway_metrics),
+    )
+
+
+# ---- which blocks count ---------------------------------------------------------------------
+def began(candidate: Candidate) -> int:
+    """When it first took traffic."""
+    return candidate.weights[0].at if candidate.weights else candidate.since
+
+
+def _in_step(block: CanaryBlock, candidate: Candidate) -> bool:
+    return bool(candidate.weights) and block.end > candidate.weights[-1].at
+
+
+def _after_warm_up(block: CanaryBlock, candidate: Candidate, seconds: int) -> bool:
+    """Two blocks after each change of weight are no evidence."""
+    begun = [change.at for change in candidate.weights if change.at < block.end]
+    return bool(begun) and block.end > begun[-1] + WARM_UP_BLOCKS * seconds
+
+
+def _count(block: Block | None) -> Count | None:
+    return block.count if block is not None and block.quality is Quality.COUNTED else None
+
+
+def _pairs(
+    slo: SloTerms, memory: Memory, candidate: Candidate, observed: Observed, lag_seconds: int
+) -> Iterator[tuple[Count | None, Count]]:
+    """Events of (candidate, stable) since it takes traffic, oldest first.
+
+    None for the candidate in blocks that are no evidence: warm-up, and good events still to come.
+    """
+    start = began(candidate)
+    first = max(start + lag_seconds, memory.slo(slo.name).since)
+    for block in observed.canary_blocks:
+        theirs = _count(block.stable.get(slo.name))
+        if block.quality is not Quality.COUNTED or block.end <= start or theirs is None:
+            continue
+        ours = _count(block.candidate.get(slo.name))
+        counts = block.end > first and _after_warm_up(
+            block, candidate, observed.canary_block_seconds
+        )
+        if ours is not None or not counts:
+            yield ours if counts else None, theirs
+
+
+def look_back(slo: str, blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[Count]:
+    """Stable's events by block before the rollout: the last hour, at least thirty blocks."""
+    first = since - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * seconds)
+    before = [b for b in blocks if first < b.end <= since and b.quality is Quality.COUNTED]
+    return [count for block in before if (count := _count(block.stable.get(slo))) is not None]
+
+
+# ---- evidence -------------------------------------------------------------------------------
+def _slo_evidence(
+    slo: SloTerms, terms: Terms, memory: Memory, candidate: Candidate, observed: Observed
+) -> SloEvidence:
+    seconds = observed.canary_block_seconds
+    before = look_back(slo.name, observed.canary_blocks, began(candidate), seconds)
+    past = Count(sum(count.bad for count in before), sum(count.total for count in before))
+    known = candidate.correlation.get(slo.name)
+    correlation = burst_correlation(before) if known is None else known
+    lag = slo.lag_blocks * terms.block_seconds
+    pairs = list(_pairs(slo, memory, candidate, observed, lag))
+    blocks = sum(ours is not None for ours, _ in pairs)
+    evidence = gather(pairs, past, margin=slo.margin, correlation=correlation)
+    expected = lag + expected_seconds(
+        terms.steps,
+        events_per_second=_rate(before, evidence, blocks) / seconds,
+        ratio=expected_ratio(_sum(past, evidence.stable), slo.margin),
+        margin=slo.margin,
+        block_seconds=seconds,
+        correlation=correlation,
+    )
+    return SloEvidence(
+        slo,
+        evidence,
+        _must_speak(slo, expected, terms.max_duration_seconds),
+        promotion_bound(candidate.step, len(terms.steps)),
+        rollback_bound(sum(other.gauge is None for other in terms.deciding)),
+        correlation,
+        blocks,
+        expected,
+    )
+
+
+def _sum(one: Count, other: Count) -> Count:
+    return Count(one.bad + other.bad, one.total + other.total)
+
+
+def _rate(before: Sequence[Count], evidence: Evidence, blocks: int) -> float:
+    """Events of both arms a block: as before the rollout, or as during it, whichever is more.
+
+    An SLO that must speak isn't let off because its events dry up.
+    """
+    then = sum(count.total for count in before) / len(before) if before else 0.0
+    both = evidence.candidate.total + evidence.stable.total
+    return max(then, both / blocks if blocks else 0.0)
+
+
+def _must_speak(slo: SloTerms, expected: float, limit: int) -> bool:
+    match slo.canary_evidence:
+        case CanaryEvidence.REQUIRED:
+            return True
+        case CanaryEvidence.IF_AVAILABLE:
+            return expected <= limit
+        case CanaryEvidence.POST_PROMOTION:
+            return False
+
+
+# ---- guards ---------------------------------------------------------------------------------
+def _requests(block: CanaryBlock) -> int:
+    counts = (_count(reading) for reading in block.candidate.values())
+    return max((count.total for count in counts if count is not None), default=0)
+
+
+def _invalid(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
+    """Latest blocks in a row with numbers that aren't counts, in either arm of a deciding SLO."""
+    names = [slo.name for slo in terms.deciding]
+
+    def broken(block: CanaryBlock) -> bool:
+        arms = (block.candidate, block.stable)
+        readings = [arm[name] for arm in arms for name in names if name in arm]
+        return any(reading.quality is Quality.INVALID for reading in readings)
+
+    rows = 0
+    for block in reversed(blocks):
+        if block.quality is not Quality.COUNTED or not broken(block):
+            break
+        rows += 1
+    return rows
+
+
+def _silent(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
+    """Latest blocks in a row in which a live stable stood beside a candidate without any series.
+
+    A block that tells nothing of stable, or in which the candidate's pods weren't scraped, neither
+    counts nor ends the row.
+    """
+    names = [slo.name for slo in terms.deciding if slo.gauge is None]
+    rows = 0
+    for block in reversed(blocks):
+        stable = [_count(block.stable.get(name)) for name in names]
+        alive = any(count is not None and count.total > 0 for count in stable)
+        if block.quality is not Quality.COUNTED or not block.canary_up or not alive:
+            continue
+        readings = [block.candidate[name] for name in names if name in block.candidate]
+        if any(reading.quality is not Quality.NO_SERIES for reading in readings):
+            break
+        rows += 1
+    return rows
+
+
+def _mismatch(
+    terms: Terms, usable: Sequence[CanaryBlock], weight: float, *, gateway: bool
+) -> float | None:
+    """The candidate's share of the requests in the last five blocks, when it was wrong in each.
+
+    Counts of the gateway must lie within [w/2, 2w]; counts of the pods only within (0, 2w], as
+    callers inside the cluster reach stable without the gateway.
+    """
+    kinds = {slo.kind: slo.name for slo in terms.slos}
+    name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)
+    last = usable[-SHARE_BLOCKS:]
+    if name is None or len(last) < SHARE_BLOCKS:
+        return None
+    shares = [_share(block, name) for block in last]
+    ours, all_ = sum(share[0] for share in shares), sum(share[1] for share in shares)
+    if all_ == 0:
+        return None
+    none_came = ours == 0 and weight * all_ >= EXPECTED_REQUESTS
+    most, least = SHARE_FACTOR * weight, weight / SHARE_FACTOR if gateway else 0.0
+    outside = all(n > 0 and not least <= c / n <= most for c, n in shares)
+    return ours / all_ if none_came or outside else None
+
+
+def _share(block: CanaryBlock, slo: str) -> tuple[int, int]:
+    ours = _count(block.candidate.get(slo)) or _NONE
+    theirs = _count(block.stable.get(slo)) or _NONE
+    return ours.total, ours.total + theirs.total

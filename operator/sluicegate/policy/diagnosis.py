@@ -1,0 +1,217 @@
+"""Why is the product degraded? Named checks in one visible order; the first objection wins.
+
+A retraining doesn't mend an overloaded node, a broken upstream or a gateway that fails everybody,
+and training on what a broken upstream delivered makes it worse. So every cause outside the model
+is ruled out first. "Unknown" objects only where a wrong cure would follow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slos import IndicatorKind
+from sluicegate.api.status import Verdict
+from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.memory import Accepted
+from sluicegate.policy.observed import Facts, Portfolio
+
+COMMON_PRODUCTS: Final = 3
+COMMON_SHARE: Final = 0.3
+"""At least three, and 30 % of the products, turned bad together: it isn't this one's model."""
+TRAFFIC_FACTOR: Final = 3.0
+"""Requests a pod, over the baseline's, beyond which load explains latency and failures. A daily
+swing of ±80 % stays below."""
+RECENT_BLOCKS: Final = 288
+"""A release younger than this is the first suspect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symptoms:
+    """What the diagnosis looks at.
+
+    Attributes
+    ----------
+    worst : the SLO that is asked about. degraded : all SLOs that are degraded.
+    facts, portfolio : what the cluster and the neighbours say.
+    problem : why the newest block couldn't be read.
+    stable : the version that serves. can_return : whether a version before it is kept.
+    age_blocks : how long it has been stable.
+    traffic : requests a pod over the baseline's; None when the baseline tells nothing of it.
+    """
+
+    worst: SloResult
+    degraded: tuple[SloResult, ...]
+    facts: Facts
+    portfolio: Portfolio
+    problem: Reason | None
+    stable: Accepted
+    can_return: bool
+    age_blocks: int
+    traffic: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check said.
+
+    Attributes
+    ----------
+    check : its reason, should it object.
+    verdict : objects, is clear, or couldn't tell.
+    message : the numbers behind it.
+    """
+
+    check: Reason
+    verdict: Verdict
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why an SLO is degraded.
+
+    Attributes
+    ----------
+    slo : which one. cause : the first objection, or what remains.
+    message : the cause in a sentence. findings : all checks that were made, in order.
+    """
+
+    slo: str
+    cause: Reason
+    message: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def outside(self) -> bool:
+        """Whether the cause lies outside the model: report it and wait."""
+        return self.cause not in {*_REMAINING, Reason.RECENT_RELEASE}
+
+
+Check = Callable[[Symptoms], Finding]
+
+
+def _finding(check: Reason, objects: bool | None, message: str) -> Finding:  # noqa: FBT001 - a verdict
+    verdict = Verdict.UNKNOWN if objects is None else Verdict.OBJECTS if objects else Verdict.CLEAR
+    return Finding(check, verdict, message)
+
+
+def measurement_is_missing(symptoms: Symptoms) -> Finding:
+    """What can't be measured can't be cured."""
+    missing = symptoms.problem or (
+        symptoms.worst.reason if symptoms.worst.state is SloState.UNKNOWN else None
+    )
+    text = f"the newest block is missing: {missing}" if missing else "the newest block was measured"
+    return _finding(missing or Reason.PROMETHEUS_UNAVAILABLE, missing is not None, text)
+
+
+def upstream_is_degraded(symptoms: Symptoms) -> Finding:
+    """A product that this one calls is degraded."""
+    names = symptoms.facts.upstream_degraded
+    text = f"degraded upstream: {', '.join(names)}" if names else "no product it calls is degraded"
+    return _finding(Reason.UPSTREAM_DEGRADED, bool(names), text)
+
+
+def many_turned_bad_together(symptoms: Symptoms) -> Finding:
+    """Shared gateway, label pipeline or Prometheus: not forty models on one afternoon."""
+    portfolio = symptoms.portfolio
+    kind = symptoms.worst.terms.kind.value
+    silent = portfolio.silent.get(kind, 0.0)
+    text = (
+        f"{portfolio.turned_bad} of {portfolio.products} products turned bad within three blocks,"
+        f" {silent:.0%} have no {kind}"
+    )
+    return _finding(Reason.COMMON_CAUSE, common_cause(portfolio, kind), text)
+
+
+def common_cause(portfolio: Portfolio, kind: str) -> bool:
+    """Whether so many products turned bad, or fell silent, that a shared cause is likely."""
+    together = portfolio.turned_bad
+    many = together >= COMMON_PRODUCTS and together >= COMMON_SHARE * portfolio.products
+    return many or portfolio.silent.get(kind, 0.0) > COMMON_SHARE
+
+
+def pods_are_unhealthy(symptoms: Symptoms) -> Finding:
+    """Pods that aren't ready, restart or run out of memory explain failures and slowness."""
+    unhealthy = symptoms.facts.pods_unhealthy
+    text = "pods aren't ready, or restart" if unhealthy else "all pods are ready"
+    return _finding(Reason.PODS_UNHEALTHY, unhealthy, text)
+
+
+def containers_are_at_their_limits(symptoms: Symptoms) -> Finding:
+    """Throttled or short of memory: resources, not the model. Only latency depends on knowing."""
+    if symptoms.worst.terms.kind is not IndicatorKind.LATENCY:
+        return _finding(Reason.CPU_THROTTLED, objects=False, message="not asked for this indicator")
+    facts = symptoms.facts
+    if facts.cpu_throttled:
+        return _finding(Reason.CPU_THROTTLED, objects=True, message="CPU is throttled at its limit")
+    if facts.memory_pressure:
+        return _finding(Reason.MEMORY_PRESSURE, objects=True, message="memory is at its limit")
+    if facts.cpu_throttled is None or facts.memory_pressure is None:
+        text = "CPU throttling and memory aren't known: scrape the kubelet's cAdvisor"
+        return _finding(Reason.INFRASTRUCTURE_UNKNOWN, objects=True, message=text)
+    return _finding(Reason.CPU_THROTTLED, objects=False, message="CPU and memory are within limits")
+
+
+def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
+    """Each pod serves a multiple of what it served when the version was accepted."""
+    if symptoms.worst.terms.kind not in {IndicatorKind.LATENCY, IndicatorKind.AVAILABILITY}:
+        return _finding(Reason.TRAFFIC_ANOMALY, objects=False, message="not asked for this indicator")
+    if symptoms.traffic is None:
+        return _finding(Reason.TRAFFIC_ANOMALY, objects=None, message="no baseline of traffic yet")
+    text = f"{symptoms.traffic:.1f} times the requests a pod of the baseline, of {TRAFFIC_FACTOR:g} allowed"
+    return _finding(Reason.TRAFFIC_ANOMALY, symptoms.traffic > TRAFFIC_FACTOR, text)
+
+
+def release_is_recent(symptoms: Symptoms) -> Finding:
+    """What changed last is the first suspect, as long as there is a version to go back to."""
+    recent = (
+        symptoms.can_return
+        and not symptoms.stable.returned
+        and symptoms.age_blocks < RECENT_BLOCKS
+    )
+    text = (
+        f"{symptoms.stable.release.version} has been stable for {symptoms.age_blocks} blocks,"
+        f" {RECENT_BLOCKS} count as settled"
+    )
+    return _finding(Reason.RECENT_RELEASE, recent, text)
+
+
+OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
+    measurement_is_missing,
+    upstream_is_degraded,
+    many_turned_bad_together,
+    pods_are_unhealthy,
+    containers_are_at_their_limits,
+    traffic_is_far_above_normal,
+)
+"""Causes outside the model, in the order they are asked for."""
+AUTO_CHECKS: Final = (*OUTSIDE_CHECKS, release_is_recent)
+PROBATION_CHECKS: Final = (measurement_is_missing, upstream_is_degraded, many_turned_bad_together)
+"""A release on probation answers for its own pods and resources."""
+_REMAINING: Final = frozenset(
+    {Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, Reason.MODEL_DECAY}
+)
+
+
+def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> Diagnosis:
+    """The cause of a degraded SLO: the first objection, else what its indicator stands for."""
+    findings: list[Finding] = []
+    for check in checks:
+        finding = check(symptoms)
+        findings.append(finding)
+        if finding.verdict is Verdict.OBJECTS:
+            return Diagnosis(
+                symptoms.worst.terms.name, finding.check, finding.message, tuple(findings)
+            )
+    cause, message = _what_remains(symptoms.worst.terms.kind)
+    return Diagnosis(symptoms.worst.terms.name, cause, message, tuple(findings))
+
+
+def _what_remains(kind: IndicatorKind) -> tuple[Reason, str]:
+    if kind is IndicatorKind.AVAILABILITY:
+        return Reason.AVAILABILITY_ONLY, "requests fail, which no training mends"
+    if kind is IndicatorKind.LATENCY:
+        return Reason.MODEL_TOO_SLOW, "nothing around the model explains it: it became too slow"
+    return Reason.MODEL_DECAY, "nothing around the model explains it: it no longer fits the world"

@@ -1,0 +1,369 @@
+"""The one entry: what is to be done about a product, given all that was read and remembered.
+
+Judge each SLO of the stable version, remember what has to last, weigh what the candidate shows,
+then let everything that applies propose a decision; the one that precedes is made. Nothing in
+here waits, reads or writes, and evaluating the same block twice changes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Final
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import ProductState
+from sluicegate.policy import arrivals, probation, requests, rollout
+from sluicegate.policy.baseline import from_production, usable
+from sluicegate.policy.canary import Assessment, assess
+from sluicegate.policy.decision import Alert, Decision, Hold, Rollback, StartRollout, foremost
+from sluicegate.policy.degradation import SloResult, judge, unknown
+from sluicegate.policy.diagnosis import Diagnosis
+from sluicegate.policy.gates import View, objection
+from sluicegate.policy.memory import Accepted, Baseline, BaselineSource, Memory, SloMemory
+from sluicegate.policy.messages import capitalised, joined
+from sluicegate.policy.observed import Observed
+from sluicegate.policy.planning import WARM_UP_BLOCKS
+from sluicegate.policy.retraining import trigger_of
+from sluicegate.policy.rollout import alert_key
+from sluicegate.policy.state import product_state, remember
+from sluicegate.policy.terms import SloTerms, Terms
+from sluicegate.policy.treatment import treat
+from sluicegate.policy.wording import duration
+from sluicegate.slo.blocks import Count, Quality, Series
+
+OUTAGE_ALERT_SECONDS: Final = 300
+"""People are told when nothing could be measured for so long."""
+MEASUREMENTS: Final = "measurements"
+_LOST: Final = frozenset({Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE})
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one evaluation found and decided.
+
+    Attributes
+    ----------
+    decision : what to do.
+    state : of the product.
+    slos : what each SLO shows, in the order of the spec.
+    diagnosis : why the product is degraded; None while it isn't.
+    assessment : what the candidate shows; None while none takes traffic.
+    memory : to be kept, whether or not the decision is carried out; `acts.act` adds what follows
+        from carrying it out.
+    training_taken_up : the result of a training that was observed is done with.
+    """
+
+    decision: Decision
+    state: ProductState
+    slos: tuple[SloResult, ...]
+    diagnosis: Diagnosis | None
+    assessment: Assessment | None
+    memory: Memory
+    training_taken_up: bool = False
+
+
+def evaluate(terms: Terms, memory: Memory, observed: Observed, now: int) -> Evaluation:
+    """Judge a product at the end of its newest block and decide.
+
+    Parameters
+    ----------
+    terms : what it is judged by. memory : what the last evaluation left.
+    observed : what was read. now : in seconds; waits and cooldowns are counted by it.
+    """
+    before = memory
+    memory = _refreshed(terms, memory, observed, now)
+    if memory.stable is None:
+        return _without_stable(terms, memory)
+    results, memory = _judge_stable(terms, memory, memory.stable, observed)
+    state = product_state((r, memory.slo(r.terms.name)) for r in results)
+    if state is not ProductState.UNKNOWN and state is not memory.last_known:
+        memory = replace(memory, last_known=state)
+    memory = _forget_alerts(terms, memory)
+    assessment = None
+    if memory.candidate is not None and memory.candidate.weight > 0:
+        assessment = assess(terms, memory, memory.candidate, observed)
+        memory = _freeze(memory, assessment)
+    case = _Case(before, memory, observed, results, assessment, state, now)
+    made, diagnosis = _decide(terms, case)
+    return Evaluation(
+        made.decision, state, results, diagnosis, assessment, made.memory, made.takes_up_training
+    )
+
+
+# ---- before judging -------------------------------------------------------------------------
+def _refreshed(terms: Terms, memory: Memory, observed: Observed, now: int) -> Memory:
+    """Take up an outage, an edited SLO, and a spec.model that names what is stable."""
+    lost = observed.problem in _LOST
+    if lost != (memory.outage_since is not None):
+        memory = replace(memory, outage_since=now if lost else None)
+    edited = {
+        slo.name: _restarted(memory.slos.get(slo.name), slo, now)
+        for slo in terms.slos
+        if slo.name not in memory.slos or memory.slos[slo.name].terms_hash != slo.hash
+    }
+    if edited:
+        memory = replace(memory, slos={**memory.slos, **edited})
+    return arrivals.handle_unchanged_model(memory, observed, now)
+
+
+def _restarted(known: SloMemory | None, slo: SloTerms, now: int) -> SloMemory:
+    """An SLO that is another one now begins its evidence anew; a new SLO takes what there is."""
+    if known is None or not known.terms_hash:
+        return replace(known or SloMemory(), terms_hash=slo.hash)
+    return SloMemory(steady_since=now, since=now, terms_hash=slo.hash)
+
+
+def _without_stable(terms: Terms, memory: Memory) -> Evaluation:
+    results = tuple(unknown(slo, Reason.NO_STABLE, Count(0, 0), None) for slo in terms.slos)
+    hold = Hold(reason=Reason.NO_STABLE, message="No version has been accepted yet")
+    return Evaluation(hold, ProductState.UNKNOWN, results, None, None, memory)
+
+
+# ---- the stable version ---------------------------------------------------------------------
+def _judge_stable(
+    terms: Terms, memory: Memory, stable: Accepted, observed: Observed
+) -> tuple[tuple[SloResult, ...], Memory]:
+    series = observed.series.get(stable.release.version, {})
+    now = observed.block
+    alive = any(
+        one.block(now).quality not in {Quality.NO_SERIES, Quality.MISSING}
+        for one in series.values()
+    )
+    results: list[SloResult] = []
+    slos: dict[str, SloMemory] = {}
+    baselines: dict[str, Baseline] = {}
+    for slo in terms.slos:
+        known, blocks = memory.slo(slo.name), series.get(slo.name)
+        since = _since(terms, stable, known)
+        view = View(slo, blocks, alive, now, since, observed.problem)
+        result = _judge(terms, view, memory, stable)
+        results.append(result)
+        after = remember(known, result, block=now, block_end=terms.block_end(now))
+        if after is not known:
+            slos[slo.name] = after
+        learnt = _learn(terms, result, after, view)
+        if learnt is not None:
+            baselines[slo.name] = learnt
+    if slos:
+        memory = replace(memory, slos={**memory.slos, **slos})
+    if baselines:
+        accepted = replace(stable, baselines={**stable.baselines, **baselines})
+        memory = replace(memory, stable=accepted)
+    return tuple(results), _probation_over(terms, memory, stable, series, now)
+
+
+def _since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
+    """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
+    warm = ceil(stable.promoted_at / terms.block_seconds) + WARM_UP_BLOCKS
+    return max(warm, ceil(known.since / terms.block_seconds))
+
+
+def _judge(terms: Terms, view: View, memory: Memory, stable: Accepted) -> SloResult:
+    slo, series, now = view.terms, view.series, view.now
+    baseline = usable(stable.baselines.get(slo.name), slo)
+    shown_since = stable.promoted_at // terms.block_seconds
+    reason = objection(view)
+    if reason is not None or series is None:
+        recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
+        return unknown(slo, reason or Reason.NO_DATA, recent, baseline)
+    result = judge(
+        slo,
+        series,
+        baseline,
+        now=now,
+        since=view.since,
+        drift_since=_drift_since(terms, view, baseline),
+        shown_since=shown_since,
+    )
+    if memory.probation is not None and slo.name in memory.probation.baselines:
+        held = memory.probation.baselines[slo.name]
+        result = probation.judge(result, series, held, now=now, since=view.since)
+    return result
+
+
+def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
+    return view.since if baseline is None else max(view.since, ceil(baseline.end / terms.block_seconds))
+
+
+def _learn(terms: Terms, result: SloResult, known: SloMemory, view: View) -> Baseline | None:
+    """The production baseline, once it is complete."""
+    current = result.baseline
+    if current is not None and current.source is BaselineSource.PRODUCTION and not result.probation:
+        return None
+    if result.state is not SloState.OK or known.degraded or view.series is None:
+        return None
+    return from_production(
+        view.terms,
+        known,
+        view.series,
+        now=view.now,
+        since=view.since,
+        block_seconds=terms.block_seconds,
+    )
+
+
+def _probation_over(
+    terms: Terms, memory: Memory, stable: Accepted, series: Mapping[str, Series], now: int
+) -> Memory:
+    if memory.probation is None:
+        return memory
+    if any(memory.slo(slo.name).streak is not None for slo in terms.deciding):
+        return memory
+    since = ceil(stable.promoted_at / terms.block_seconds) + WARM_UP_BLOCKS
+    over = probation.is_over(memory.probation, terms, series, now=now, since=since)
+    return replace(memory, probation=None) if over else memory
+
+
+def _forget_alerts(terms: Terms, memory: Memory) -> Memory:
+    """Keep only what was told of troubles that are still there."""
+    if not memory.alerted:
+        return memory
+    assert memory.stable is not None
+    about = {memory.candidate.release.version} if memory.candidate else set()
+    if memory.outage_since is not None:
+        about.add(MEASUREMENTS)
+    for slo in terms.slos:
+        known = memory.slo(slo.name)
+        if known.degraded:
+            first = known.streak.first if known.streak else memory.stable.promoted_at
+            about.add(trigger_of(terms, memory.stable.release.version, slo.name, first))
+    kept = tuple(key for key in memory.alerted if key.partition("/")[2] in about)
+    return memory if kept == memory.alerted else replace(memory, alerted=kept)
+
+
+def _freeze(memory: Memory, assessment: Assessment) -> Memory:
+    """Keep what stable's blocks before the rollout said of bursts: they won't be read for ever."""
+    candidate = memory.candidate
+    if candidate is None or candidate.correlation:
+        return memory
+    correlation = {slo.terms.name: slo.correlation for slo in assessment.slos}
+    return replace(memory, candidate=replace(candidate, correlation=correlation))
+
+
+# ---- deciding -------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What the proposals are made from."""
+
+    before: Memory
+    memory: Memory
+    observed: Observed
+    results: tuple[SloResult, ...]
+    assessment: Assessment | None
+    state: ProductState
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """A decision that applies, and what is remembered if it is made."""
+
+    decision: Decision
+    memory: Memory
+    takes_up_training: bool = False
+
+
+def _decide(terms: Terms, case: _Case) -> tuple[_Proposal, Diagnosis | None]:
+    """Let everything that applies propose, and make the decision that precedes."""
+    memory, observed, now = case.memory, case.observed, case.now
+    asked = requests.answers(terms, memory, observed, now)
+    proposals = [_Proposal(answer.decision, answer.memory) for answer in asked]
+    treated = treat(terms, memory, observed, case.results, now)
+    if terms.suspend:
+        text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
+        proposals.append(_Proposal(Hold(reason=Reason.SUSPENDED, message=text), memory))
+    else:
+        proposals += _about_versions(terms, case)
+        others = [
+            *(treatment for treatment, _ in treated),
+            *_about_measurements(case),
+            _hold(terms, case),
+        ]
+        proposals += [_Proposal(decision, memory) for decision in others]
+    decision = foremost(proposal.decision for proposal in proposals)
+    made = next(proposal for proposal in proposals if proposal.decision is decision)
+    causes = [diagnosis for treatment, diagnosis in treated if treatment is decision]
+    causes += [diagnosis for _, diagnosis in treated]
+    return made, causes[0] if causes else None
+
+
+def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
+    memory, observed, now = case.memory, case.observed, case.now
+    superseded = arrivals.back_to_stable(case.before, memory)
+    if superseded is not None:
+        return [_Proposal(superseded, memory)]
+    found: list[_Proposal] = []
+    changed = arrivals.model_changed(terms, memory, observed)
+    if changed is not None:
+        found.append(_Proposal(changed, memory))
+    arrival = arrivals.training_ended(terms, memory, observed, now)
+    if arrival is not None:
+        found.append(_Proposal(arrival.decision, arrival.memory, arrival.taken_up))
+    canary = _about_candidate(terms, case)
+    if canary is not None and not (
+        isinstance(changed, StartRollout) and not isinstance(canary.decision, Rollback)
+    ):
+        found.append(canary)
+    return found
+
+
+def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
+    memory, observed = case.memory, case.observed
+    if memory.candidate is None or case.assessment is None:
+        return None
+    approval = requests.approves(memory, observed)
+    decision = rollout.decide(
+        terms,
+        memory,
+        memory.candidate,
+        case.assessment,
+        facts=observed.facts,
+        now=case.now,
+        approved=approval is not None,
+    )
+    return _Proposal(decision, memory if approval is None else requests.handled(memory, approval))
+
+
+def _about_measurements(case: _Case) -> list[Alert]:
+    """Tell people once when nothing could be measured for five minutes."""
+    since = case.memory.outage_since
+    if since is None or case.now - since < OUTAGE_ALERT_SECONDS:
+        return []
+    reason = case.observed.problem or Reason.PROMETHEUS_UNAVAILABLE
+    if alert_key(reason, MEASUREMENTS) in case.memory.alerted:
+        return []
+    lasts = duration(case.now - since)
+    return [
+        Alert(
+            reason=reason,
+            message=f"Nothing could be measured for {lasts} ({reason}); nothing is changed meanwhile",
+            numbers={"seconds": case.now - since},
+            about=MEASUREMENTS,
+        )
+    ]
+
+
+def _hold(terms: Terms, case: _Case) -> Hold:
+    """Nothing to do: say how things are."""
+    running = case.memory.retraining.under_way
+    text = _summary(terms, case)
+    if case.state is ProductState.UNKNOWN:
+        deciding = [result for result in case.results if result.terms.deciding]
+        reason = deciding[0].reason if deciding else Reason.UNKNOWN
+        return Hold(reason=reason, message=text)
+    if running is not None:
+        lasts = duration(max(case.now - running.started_at, 0))
+        text += f"; retraining has run for {lasts}"
+        return Hold(reason=Reason.ALREADY_RETRAINING, message=text)
+    if case.state is ProductState.DEGRADING:
+        return Hold(reason=Reason.NOT_CONFIRMED, message=text)
+    return Hold(reason=Reason.HEALTHY, message=text)
+
+
+def _summary(terms: Terms, case: _Case) -> str:
+    troubled = [
+        r for r in case.results if r.terms.deciding and r.state in {SloState.WARN, SloState.BAD}
+    ]
+    shown = troubled or [result for result in case.results if result.terms.deciding]
+    return capitalised(joined(shown, terms.block_seconds)) or "No SLO is set"

@@ -1,0 +1,144 @@
+"""Verdicts in sentences for a data product manager, with indicator, value, bound and sample size."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.baseline import ratio_of
+from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.wording import duration, events, percent, points
+
+_UNKNOWN: Final[Mapping[Reason, str]] = {
+    Reason.PROMETHEUS_UNAVAILABLE: "Prometheus didn't answer for the newest block",
+    Reason.PROMETHEUS_STALE: "Prometheus' newest sample is too old",
+    Reason.BACKFILLING: "its blocks are still being read back",
+    Reason.LOW_COVERAGE: "fewer than 80 % of the expected scrapes of the newest block exist",
+    Reason.INVALID_DATA: "the newest block holds numbers that can't be counts",
+    Reason.NO_DATA: "there is no such series of this version",
+    Reason.NO_TRAFFIC: "nothing was counted in the {window}",
+    Reason.MISCONFIGURED: "its objective is so lax that no window can exceed it",
+    Reason.WARMING_UP: "the version has only just taken over",
+    Reason.NO_FEEDBACK_KEY: "set serving.feedback.secretRef, or no outcome is ever known",
+    Reason.STALE: "the newest value is older than staleAfterSeconds",
+    Reason.BASELINE_TOO_SMALL: "its baseline is too small to tell a drop of {drop} from chance",
+    Reason.INSUFFICIENT_DATA: "too few events yet to judge ({count} in the {window})",
+}
+
+
+def window_of(blocks: int, block_seconds: int) -> str:
+    """`last 2 h`: a window as people say it."""
+    return f"last {duration(blocks * block_seconds)}"
+
+
+def describe(result: SloResult, block_seconds: int) -> str:
+    """What one SLO says, as a clause without a full stop."""
+    if result.state is SloState.UNKNOWN:
+        return _describe_unknown(result, block_seconds)
+    if result.gauge is not None:
+        return _describe_gauge(result)
+    if result.reason in {Reason.BASELINE_DROPPED, Reason.BASELINE_PROVISIONAL}:
+        return _describe_drop(result, block_seconds)
+    if result.reading is not None:
+        return _describe_burn(result, block_seconds)
+    return _describe_fine(result, block_seconds)
+
+
+def _describe_unknown(result: SloResult, block_seconds: int) -> str:
+    text = _UNKNOWN.get(result.reason, result.reason)
+    return f"{result.terms.name} is unknown: " + text.format(
+        window=window_of(result.terms.recent, block_seconds),
+        drop=points(result.terms.drop),
+        count=events(result.recent.total),
+    )
+
+
+def _now(result: SloResult, block_seconds: int) -> str:
+    window = window_of(result.terms.recent, block_seconds)
+    bad = result.recent.ratio
+    if bad is None:
+        return f"nothing counted in the {window}"
+    return f"{percent(1 - bad)} ({events(result.recent.total)}, {window})"
+
+
+def _describe_drop(result: SloResult, block_seconds: int) -> str:
+    baseline, drift = result.baseline, result.drift
+    assert baseline is not None
+    assert drift is not None
+    where = "at acceptance" if baseline.source is BaselineSource.EVALUATION else "when it was accepted"
+    before = f"{percent(1 - ratio_of(baseline.count))} ({events(baseline.count.total)}, {where})"
+    if result.state is SloState.BAD:
+        verdict = f"that is beyond the allowed {points(result.terms.drop)} with the evidence at"
+    else:
+        verdict = f"the evidence for a drop beyond the allowed {points(result.terms.drop)} is at"
+    whose = " against the version before" if result.probation else ""
+    return (
+        f"{result.terms.name} fell from {before} to {_now(result, block_seconds)}; {verdict}"
+        f" {drift.statistic:.1f} of {drift.bound:.1f}{whose}"
+    )
+
+
+def _describe_burn(result: SloResult, block_seconds: int) -> str:
+    reading = result.reading
+    assert reading is not None
+    row, long = reading.threshold.row, reading.long
+    share = percent(1 - (long.ratio or 0.0))
+    allowed = f"{percent(reading.threshold.ratio)} bad"
+    if row.burn_rate != 1:
+        allowed += f", {row.burn_rate:g} times the error budget"
+    return (
+        f"{result.terms.name} is at {share} ({events(long.total)},"
+        f" {window_of(row.long, block_seconds)}) against an objective of"
+        f" {percent(result.terms.objective or 0.0)}: at least {percent(reading.lower_bound)} are bad"
+        f" ({row.confidence:.0%} sure) where {allowed}, is the limit"
+    )
+
+
+def _describe_gauge(result: SloResult) -> str:
+    baseline, drift = result.baseline, result.drift
+    text = f"{result.terms.name} is at {result.gauge:.4g}"
+    if baseline is not None:
+        text += f", {baseline.mean:.4g} ± {baseline.deviation:.3g} when it was accepted"
+    if drift is not None:
+        text += f"; the evidence for a drop is at {drift.statistic:.1f} of {drift.bound:.1f}"
+    return text
+
+
+def _describe_fine(result: SloResult, block_seconds: int) -> str:
+    text = f"{result.terms.name} is at {_now(result, block_seconds)}"
+    if result.terms.objective is not None:
+        return f"{text}, objective {percent(result.terms.objective)}"
+    if result.baseline is not None:
+        return f"{text}, {percent(1 - ratio_of(result.baseline.count))} when it was accepted"
+    return text
+
+
+def numbers_of(result: SloResult) -> dict[str, float]:
+    """The numbers of the sentence, by name."""
+    numbers: dict[str, float] = {"bad": result.recent.bad, "total": result.recent.total}
+    if result.baseline is not None:
+        numbers |= {
+            "baselineBad": result.baseline.count.bad,
+            "baselineTotal": result.baseline.count.total,
+        }
+    if result.drift is not None:
+        numbers |= {"statistic": result.drift.statistic, "statisticBound": result.drift.bound}
+    if result.reading is not None:
+        numbers |= {
+            "windowBad": result.reading.long.bad,
+            "windowTotal": result.reading.long.total,
+            "lowerBound": result.reading.lower_bound,
+            "limit": result.reading.threshold.ratio,
+        }
+    return numbers
+
+
+def joined(results: list[SloResult], block_seconds: int) -> str:
+    """Several SLOs in one sentence."""
+    return "; ".join(describe(result, block_seconds) for result in results)
+
+
+def capitalised(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,219 @@
+"""What one product is judged by: its spec as numbers, computed once a generation.
+
+Decimal strings are parsed and thresholds, margins and least sample sizes are worked out here, as
+five thousand products are judged each block.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from hashlib import sha256
+from math import ceil
+from typing import Final
+
+from sluicegate.api.description import Lifecycle
+from sluicegate.api.product import DataProduct
+from sluicegate.api.renewal import Approval, RetrainingMode
+from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality, Slo
+from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
+from sluicegate.slo.intervals import least_total
+
+DROPS_IN_BUDGET: Final = 2
+"""Without `maxDrop`, half of what the objective allows is the drop that matters."""
+_REQUEST_KINDS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
+HOUR, TWO_HOURS = 12, 24
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeTerms:
+    """What a gauge is judged by.
+
+    Attributes
+    ----------
+    sign : 1 when higher is better, −1 when lower is.
+    bound : a block's mean may not be worse, in the gauge's unit; None without one.
+    """
+
+    sign: int
+    bound: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SloTerms:
+    """What one SLO is judged by.
+
+    Attributes
+    ----------
+    name, kind, on_degraded, canary_evidence, seasonality : as in the spec.
+    objective, allowed_bad : share of good events owed, and of bad ones allowed; None without one.
+    drop : d, how far the bad ratio may rise above the baseline.
+    drop_given : whether a person chose it; otherwise it grows to what the baseline supports.
+    margin : δ, by how much a candidate may be worse.
+    lag_blocks : how long good events lag.
+    thresholds : burn-rate rows that make sense; empty without an objective or with too lax a one.
+    least_events : events below which the SLO says nothing.
+    recent : blocks of the window that is shown, and within which some events have to come.
+    gauge : set for a gauge, which has no counts.
+    hash : indicator and margins; other ones start the evidence afresh.
+    indicator_hash : the indicator alone; another one makes a baseline worthless.
+    """
+
+    name: str
+    kind: IndicatorKind
+    on_degraded: OnDegraded
+    canary_evidence: CanaryEvidence
+    seasonality: Seasonality
+    objective: float | None
+    allowed_bad: float | None
+    drop: float
+    drop_given: bool
+    margin: float
+    lag_blocks: int
+    thresholds: tuple[Threshold, ...]
+    recent: int
+    gauge: GaugeTerms | None
+    hash: str
+    indicator_hash: str
+
+    @property
+    def deciding(self) -> bool:
+        """Whether it counts for the product's state, and for a candidate."""
+        return self.on_degraded is not OnDegraded.IGNORE
+
+    @property
+    def misconfigured(self) -> bool:
+        """Whether its objective is so lax that no burn rate can exceed it, and nothing else tells."""
+        return self.allowed_bad is not None and not self.thresholds
+
+    def least_events(self, baseline_ratio: float | None = None) -> float:
+        """Events at which none bad would show the ratio to be within what is allowed."""
+        q = self.allowed_bad if self.allowed_bad is not None else (baseline_ratio or 0.0) + self.drop
+        return least_total(min(q, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingTerms:
+    """How the product may be retrained.
+
+    Attributes
+    ----------
+    hold_out_margins : allowed regression on the hold-out, by SLO.
+    gated : SLOs that the spec lists in its gate; a result must hold counts of them.
+    """
+
+    mode: RetrainingMode
+    cooldown_seconds: int
+    hold_out_margins: Mapping[str, float]
+    gated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one product is judged by; see the fields of the same names in the spec."""
+
+    namespace: str
+    name: str
+    slos: tuple[SloTerms, ...]
+    block_seconds: int
+    steps: tuple[int, ...]
+    max_duration_seconds: int
+    approval: Approval
+    history_limit: int
+    retraining: RetrainingTerms | None
+    lifecycle: Lifecycle
+    suspend: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether its life is over as far as new versions are concerned."""
+        return self.lifecycle.ended
+
+    @property
+    def deciding(self) -> tuple[SloTerms, ...]:
+        """The SLOs that count."""
+        return tuple(slo for slo in self.slos if slo.deciding)
+
+    def block_end(self, index: int) -> int:
+        """When a block ends, in seconds."""
+        return index * self.block_seconds
+
+
+def terms_of(product: DataProduct) -> Terms:
+    """The terms of a product as it is in the API."""
+    spec = product.spec
+    retraining = spec.retraining and RetrainingTerms(
+        spec.retraining.mode,
+        spec.retraining.cooldown_seconds,
+        {slo.name: spec.retraining.hold_out_regression(slo.name) for slo in spec.slos},
+        frozenset(spec.retraining.gate),
+    )
+    return Terms(
+        namespace=product.metadata.namespace,
+        name=product.metadata.name,
+        slos=tuple(_slo_terms(slo, spec.analysis.block_seconds) for slo in spec.slos),
+        block_seconds=spec.analysis.block_seconds,
+        steps=spec.rollout.steps,
+        max_duration_seconds=spec.rollout.max_duration_seconds,
+        approval=spec.rollout.approval,
+        history_limit=spec.rollout.history_limit,
+        retraining=retraining,
+        lifecycle=spec.lifecycle,
+        suspend=spec.suspend,
+    )
+
+
+def _slo_terms(slo: Slo, block_seconds: int) -> SloTerms:
+    kind, allowed = slo.indicator.kind, slo.allowed_bad
+    fast = kind in _REQUEST_KINDS
+    lag_blocks = ceil(slo.indicator.lag_seconds / block_seconds)
+    gauge = slo.indicator.gauge
+    drop = slo.drop if slo.drop is not None else (allowed or 0.0) / DROPS_IN_BUDGET
+    indicator = slo.indicator.model_dump_json(exclude_none=True)
+    return SloTerms(
+        name=slo.name,
+        kind=kind,
+        on_degraded=slo.on_degraded,
+        canary_evidence=slo.canary_evidence,
+        seasonality=slo.seasonality,
+        objective=None if slo.objective is None else float(Decimal(slo.objective)),
+        allowed_bad=allowed,
+        drop=drop,
+        drop_given=slo.drop is not None,
+        margin=_margin(slo, kind, drop),
+        lag_blocks=lag_blocks,
+        thresholds=_thresholds(FAST if fast else SLOW, allowed, lag_blocks),
+        recent=HOUR if fast else TWO_HOURS,
+        gauge=gauge and GaugeTerms(
+            1 if gauge.direction == "HigherIsBetter" else -1,
+            None if gauge.bound is None else float(gauge.bound),
+        ),
+        hash=_short_hash(f"{indicator}|{slo.max_drop}|{slo.max_regression}"),
+        indicator_hash=_short_hash(indicator),
+    )
+
+
+def _thresholds(
+    profile: tuple[Row, ...], allowed: float | None, lag_blocks: int
+) -> tuple[Threshold, ...]:
+    """The rows of an objective; where good events lag, no window is shorter than twice the lag."""
+    if allowed is None:
+        return ()
+    least = 2 * lag_blocks
+    rows = tuple(
+        replace(row, short=max(row.short, least)) for row in profile if row.long >= least
+    )
+    return thresholds(rows, allowed)
+
+
+def _margin(slo: Slo, kind: IndicatorKind, drop: float) -> float:
+    """δ: as given, else half of maxDrop as given, else the objective's share."""
+    if slo.regression is not None:
+        return slo.regression
+    if slo.drop is not None:
+        return slo.drop / DROPS_IN_BUDGET
+    allowed = slo.allowed_bad or drop
+    return allowed if kind is IndicatorKind.AVAILABILITY else allowed / 2
+
+
+def _short_hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:10]

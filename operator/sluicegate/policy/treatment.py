@@ -1,0 +1,211 @@
+"""What to do about a degraded SLO of the stable version: diagnosis first, cure second.
+
+Probation outranks what the spec wants; then `onDegraded` chooses which checks are made and what
+follows when none of them objects. What was told to people already is not told again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slos import OnDegraded
+from sluicegate.policy import retraining
+from sluicegate.policy.decision import Alert, Hold, Retrain, Rollback
+from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.diagnosis import (
+    AUTO_CHECKS,
+    OUTSIDE_CHECKS,
+    PROBATION_CHECKS,
+    Diagnosis,
+    Symptoms,
+    diagnose,
+)
+from sluicegate.policy.memory import Memory, Release
+from sluicegate.policy.messages import capitalised, describe, numbers_of
+from sluicegate.policy.observed import Observed
+from sluicegate.policy.rollback import previous
+from sluicegate.policy.rollout import alert_key
+from sluicegate.policy.terms import Terms
+
+Treatment = Rollback | Retrain | Alert | Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One degraded SLO, with what is needed to treat it.
+
+    Attributes
+    ----------
+    result : what it shows. trigger : name of this degradation.
+    diagnosis : its cause. now : in seconds.
+    """
+
+    terms: Terms
+    memory: Memory
+    observed: Observed
+    result: SloResult
+    trigger: str
+    diagnosis: Diagnosis
+    now: int
+
+    @property
+    def text(self) -> str:
+        """What the SLO shows, as the begin of a message."""
+        return capitalised(describe(self.result, self.terms.block_seconds))
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """The numbers of the text."""
+        return numbers_of(self.result)
+
+
+def treat(
+    terms: Terms, memory: Memory, observed: Observed, results: tuple[SloResult, ...], now: int
+) -> list[tuple[Treatment, Diagnosis]]:
+    """What each degraded SLO asks for, in the order of the spec."""
+    degraded = tuple(
+        result
+        for result in results
+        if result.terms.deciding and memory.slo(result.terms.name).degraded
+    )
+    return [_treat(terms, memory, observed, result, degraded, now) for result in degraded]
+
+
+def _treat(
+    terms: Terms,
+    memory: Memory,
+    observed: Observed,
+    result: SloResult,
+    degraded: tuple[SloResult, ...],
+    now: int,
+) -> tuple[Treatment, Diagnosis]:
+    assert memory.stable is not None
+    symptoms = Symptoms(
+        worst=result,
+        degraded=degraded,
+        facts=observed.facts,
+        portfolio=observed.portfolio,
+        problem=observed.problem,
+        stable=memory.stable,
+        can_return=previous(memory.history) is not None,
+        age_blocks=(now - memory.stable.promoted_at) // terms.block_seconds,
+        traffic=_traffic(terms, memory, observed, result),
+    )
+    diagnosis = diagnose(symptoms, _checks(memory, result))
+    streak = memory.slo(result.terms.name).streak
+    trigger = retraining.trigger_of(
+        terms,
+        memory.stable.release.version,
+        result.terms.name,
+        streak.first if streak else memory.stable.promoted_at,
+    )
+    case = Case(terms, memory, observed, result, trigger, diagnosis, now)
+    return _decide(case), diagnosis
+
+
+def _checks(memory: Memory, result: SloResult) -> tuple:  # type: ignore[type-arg]
+    if memory.probation is not None:
+        return PROBATION_CHECKS
+    match result.terms.on_degraded:
+        case OnDegraded.AUTO:
+            return AUTO_CHECKS
+        case OnDegraded.RETRAIN | OnDegraded.ALERT | OnDegraded.IGNORE:
+            return OUTSIDE_CHECKS
+        case OnDegraded.ROLLBACK:
+            return PROBATION_CHECKS
+
+
+def _traffic(
+    terms: Terms, memory: Memory, observed: Observed, result: SloResult
+) -> float | None:
+    """Requests a pod in the last twelve blocks, over those of the baseline."""
+    assert memory.stable is not None
+    baseline = result.baseline
+    series = observed.series.get(memory.stable.release.version, {}).get(result.terms.name)
+    if baseline is None or series is None or baseline.end <= baseline.start:
+        return None
+    blocks = (baseline.end - baseline.start) / terms.block_seconds
+    before = baseline.count.total / blocks
+    recent = series.window(observed.block, result.terms.recent).total / result.terms.recent
+    return recent / before / observed.facts.pods if before > 0 and observed.facts.pods > 0 else None
+
+
+# ---- what follows ---------------------------------------------------------------------------
+def _decide(case: Case) -> Treatment:
+    if case.result.state is SloState.UNKNOWN:
+        return Hold(reason=case.result.reason, message=f"{case.text}; nothing is done meanwhile")
+    if case.diagnosis.outside:
+        return _tell(case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end")
+    if case.memory.probation is not None:
+        return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
+    match case.result.terms.on_degraded:
+        case OnDegraded.ALERT | OnDegraded.IGNORE:
+            return _tell(case, case.diagnosis.cause, "onDegraded is Alert, so nothing else is done")
+        case OnDegraded.ROLLBACK:
+            return _return(case, case.result.reason, "onDegraded is Rollback")
+        case OnDegraded.AUTO | OnDegraded.RETRAIN:
+            return _cure(case)
+
+
+def _cure(case: Case) -> Treatment:
+    if case.diagnosis.cause is Reason.RECENT_RELEASE:
+        return _return(case, Reason.RECENT_RELEASE, case.diagnosis.message)
+    if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
+        return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
+    request = retraining.Request(case.terms, case.memory, case.observed.portfolio, case.now)
+    obstacle = retraining.obstacle(request)
+    if obstacle is None:
+        return _retrain(case)
+    message = f"not retrained, as {obstacle.message}"
+    if obstacle.needs_person:
+        return _tell(case, obstacle.reason, message)
+    return Hold(reason=obstacle.reason, message=f"{case.text}; {message}", numbers=case.numbers)
+
+
+def _retrain(case: Case) -> Retrain:
+    assert case.memory.stable is not None
+    attempt = case.memory.retraining.failures + 1
+    parent = case.memory.stable.release
+    return Retrain(
+        reason=case.diagnosis.cause,
+        message=f"{case.text}; {case.diagnosis.message}, so {parent.version} is retrained"
+        f" (attempt {attempt})",
+        numbers=case.numbers,
+        trigger=case.trigger,
+        slo=case.result.terms.name,
+        parent=parent,
+        attempt=attempt,
+    )
+
+
+def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
+    assert case.memory.stable is not None
+    to = _way_back(case.memory)
+    leaving = case.memory.stable.release
+    if to is None:
+        return _tell(case, Reason.NOT_FOUND, f"{why}, but no version before it is kept")
+    return Rollback(
+        reason=reason,
+        message=f"{case.text}; {why}, so {to.version} replaces {leaving.version}",
+        numbers=case.numbers,
+        leaving=leaving,
+        to=to,
+    )
+
+
+def _way_back(memory: Memory) -> Release | None:
+    if memory.probation is not None:
+        kept = {entry.release for entry in memory.history}
+        if memory.probation.previous in kept:
+            return memory.probation.previous
+    before = previous(memory.history)
+    return before.release if before else None
+
+
+def _tell(case: Case, reason: Reason, why: str) -> Alert | Hold:
+    """Tell people, or wait silently if they were told of this already."""
+    message = f"{case.text}; {why}"
+    if alert_key(reason, case.trigger) in case.memory.alerted:
+        return Hold(reason=reason, message=message, numbers=case.numbers)
+    return Alert(reason=reason, message=message, numbers=case.numbers, about=case.trigger)

@@ -1,0 +1,244 @@
+"""Replay a scenario: what would have been decided, block by block, had this been the history.
+
+The very functions that the operator calls are called here; only the world is another. Actions
+take effect at once, and a version's counts are what the file says, whatever share it was given.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import SpecModelOutcome
+from sluicegate.policy.acts import act, take_share
+from sluicegate.policy.baseline import from_evaluation
+from sluicegate.policy.canary import LOOK_BACK_SECONDS, began
+from sluicegate.policy.decision import StartRollout
+from sluicegate.policy.evaluate import Evaluation, evaluate
+from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release, Training
+from sluicegate.policy.observed import (
+    CanaryBlock,
+    Facts,
+    Observed,
+    TrainingFailed,
+    TrainingResult,
+    TrainingSucceeded,
+)
+from sluicegate.policy.terms import Terms, terms_of
+from sluicegate.simulation.replay_scenario import (
+    Event,
+    FactsChange,
+    ModelChanged,
+    ReplayBlock,
+    ReplayScenario,
+    Retrained,
+    RetrainingFailed,
+)
+from sluicegate.slo.blocks import Block, Count, Quality, Series, read_block
+from sluicegate.slo.dispersion import LEAST_BLOCKS
+
+Versions = Mapping[str, Mapping[str, Block]]
+"""Blocks by version and SLO."""
+SUPERSEDED_TRAINING = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One evaluation: what was found and decided, and how things are after it."""
+
+    at: int
+    evaluation: Evaluation
+    memory: Memory
+
+
+def replay(
+    scenario: ReplayScenario, restart: Callable[[Memory], Memory] = lambda memory: memory
+) -> Iterator[Step]:
+    """Evaluate after each block of the scenario.
+
+    Parameters
+    ----------
+    restart : what becomes of memory between two evaluations; a test writes it down and reads it
+        back here.
+    """
+    world = _World(scenario)
+    for block in scenario.blocks:
+        world.memory = restart(world.memory)
+        yield world.advance(block)
+
+
+@dataclass(slots=True)
+class _Happened:
+    """What has happened and isn't dealt with yet, or holds until it is said otherwise."""
+
+    wanted: Release
+    wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
+    results: deque[Retrained | RetrainingFailed] = field(default_factory=deque)
+    upstream_degraded: tuple[str, ...] = ()
+    pods_unhealthy: bool = False
+    pods_unhealthy_since: int = 0
+
+
+class _World:
+    """Everything around the decisions: series that grow, events that come, versions that train."""
+
+    def __init__(self, scenario: ReplayScenario) -> None:
+        self.terms = terms_of(scenario.product)
+        stable = Release(scenario.version)
+        self.memory = _initial(self.terms, stable, scenario.accepted)
+        self._facts, self._events = deque(scenario.facts), deque(scenario.events)
+        self._happened = _Happened(stable)
+        self._series: dict[str, dict[str, Series]] = {}
+        self._read: list[tuple[int, Quality, Versions]] = []
+        self._orphan: Training | None = None
+        ends = [0, *(block.at for block in scenario.blocks)]
+        gaps = (later - earlier for earlier, later in zip(ends, ends[1:], strict=False))
+        self._canary_seconds = min(gaps, default=self.terms.block_seconds)
+
+    def advance(self, block: ReplayBlock) -> Step:
+        """One block: let happen what is due, read, evaluate, act."""
+        self._let_happen(block.at)
+        index = -(-block.at // self.terms.block_seconds)
+        self._record(block, index)
+        before = self.memory
+        evaluation = evaluate(self.terms, before, self._observed(block, index), block.at)
+        if evaluation.training_taken_up:
+            self._happened.results.popleft()
+            self._orphan = None
+        self.memory = self._carry_out(evaluation, block.at)
+        self._find_orphan(before, evaluation)
+        return Step(block.at, evaluation, self.memory)
+
+    # ---- what happens -------------------------------------------------------------------
+    def _let_happen(self, now: int) -> None:
+        while self._facts and self._facts[0][0] <= now:
+            at, change = self._facts.popleft()
+            self._change_facts(at, change)
+        while self._events and self._events[0][0] <= now:
+            self._happen(self._events.popleft()[1])
+
+    def _change_facts(self, at: int, change: FactsChange) -> None:
+        happened = self._happened
+        if change.upstream_degraded is not None:
+            happened.upstream_degraded = change.upstream_degraded
+        if change.pods_unhealthy is not None:
+            if change.pods_unhealthy and not happened.pods_unhealthy:
+                happened.pods_unhealthy_since = at
+            happened.pods_unhealthy = change.pods_unhealthy
+
+    def _happen(self, event: Event) -> None:
+        match event:
+            case ModelChanged(version, evaluation):
+                self._happened.wanted = Release(version)
+                self._happened.wanted_evaluation = evaluation
+            case Retrained() | RetrainingFailed():
+                self._happened.results.append(event)
+
+    # ---- what is read -------------------------------------------------------------------
+    def _record(self, block: ReplayBlock, index: int) -> None:
+        names = [slo.name for slo in self.terms.slos]
+        for version in block.counts:
+            self._series.setdefault(version, {name: Series() for name in names})
+        read = {
+            version: {name: _read(block, index, version, name) for name in names}
+            for version in self._series
+        }
+        for version, blocks in read.items():
+            for name, one in blocks.items():
+                series = self._series[version][name]
+                already = series.block(index).count
+                total = Count(already.bad + one.count.bad, already.total + one.count.total)
+                series.record(replace(one, count=total))
+        self._read.append((block.at, _quality(block), read))
+
+    def _observed(self, block: ReplayBlock, index: int) -> Observed:
+        happened = self._happened
+        return Observed(
+            block=index,
+            problem=block.unavailable,
+            series=self._series,
+            canary_blocks=self._canary_blocks(),
+            canary_block_seconds=self._canary_seconds,
+            wanted=happened.wanted,
+            wanted_evaluation=happened.wanted_evaluation,
+            training=self._training(),
+            facts=Facts(
+                upstream_degraded=happened.upstream_degraded,
+                pods_unhealthy=happened.pods_unhealthy,
+                canary_unhealthy=self._canary_unhealthy(),
+                cpu_throttled=False,
+                memory_pressure=False,
+            ),
+        )
+
+    def _canary_unhealthy(self) -> bool:
+        """Pods that fell ill since the candidate takes traffic are taken for the candidate's."""
+        candidate = self.memory.candidate
+        if candidate is None or candidate.parked or not self._happened.pods_unhealthy:
+            return False
+        return self._happened.pods_unhealthy_since > began(candidate)
+
+    def _canary_blocks(self) -> tuple[CanaryBlock, ...]:
+        candidate, stable = self.memory.candidate, self.memory.stable
+        if candidate is None or candidate.parked or stable is None:
+            return ()
+        back = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * self._canary_seconds)
+        first = began(candidate) - back
+        ours, theirs = candidate.release.version, stable.release.version
+        return tuple(
+            CanaryBlock(at, quality, read.get(theirs, {}), read.get(ours, {}))
+            for at, quality, read in self._read
+            if at > first
+        )
+
+    def _training(self) -> TrainingResult | None:
+        """The result that waits, as the one of the training under way if there is one."""
+        if not self._happened.results:
+            return None
+        running = self.memory.retraining.under_way
+        orphan = self._orphan if running is None else None
+        trigger = running.trigger if running else SUPERSEDED_TRAINING if orphan else ""
+        training = running or orphan
+        stable = self.memory.stable
+        match self._happened.results[0]:
+            case RetrainingFailed(message):
+                return TrainingFailed(trigger, Reason.JOB_FAILED, message or "no message")
+            case Retrained(version, evaluation, stable_evaluation):
+                parent = training.parent if training else stable.release if stable else Release("")
+                return TrainingSucceeded(
+                    trigger, parent, Release(version), evaluation, stable_evaluation
+                )
+
+    # ---- what follows -------------------------------------------------------------------
+    def _carry_out(self, evaluation: Evaluation, now: int) -> Memory:
+        decision = evaluation.decision
+        memory = act(self.terms, evaluation.memory, decision, now)
+        if isinstance(decision, StartRollout):
+            memory = take_share(memory, decision.weight, now)
+        return memory
+
+    def _find_orphan(self, before: Memory, evaluation: Evaluation) -> None:
+        """A training that was superseded may still report: its result is nobody's."""
+        was, now = before.retraining.under_way, self.memory.retraining.under_way
+        if was is not None and now is None and not evaluation.training_taken_up:
+            self._orphan = was
+
+
+def _initial(terms: Terms, stable: Release, accepted: Mapping[str, Count]) -> Memory:
+    return Memory(
+        stable=Accepted(stable, 0, baselines=from_evaluation(accepted, terms.slos, 0)),
+        model=HandledModel(stable, SpecModelOutcome.PROMOTED, 0),
+    )
+
+
+def _quality(block: ReplayBlock) -> Quality:
+    if block.unavailable is not None:
+        return Quality.UNAVAILABLE
+    return read_block(0, 0, 0, coverage=block.coverage).quality
+
+
+def _read(block: ReplayBlock, index: int, version: str, slo: str) -> Block:
+    if block.unavailable is not None:
+        return Block(index, Quality.UNAVAILABLE)
+    bad, total = block.counts.get(version, {}).get(slo, (None, None))
+    return read_block(index, bad, total, coverage=block.coverage)

@@ -1,0 +1,82 @@
+"""How a replay is told: one JSON object an evaluation, or a table for people."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sluicegate.policy.baseline import ratio_of
+from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.memory import Memory
+from sluicegate.simulation.replay import Step
+
+_HEADER = ("AT", "STATE", "DECISION", "REASON", "STABLE", "CANARY", "MESSAGE")
+
+
+def as_object(step: Step) -> dict[str, Any]:
+    """One evaluation as a JSON object; stable, candidate and weight are those after acting."""
+    evaluation, memory = step.evaluation, step.memory
+    return {
+        "at": step.at,
+        "state": evaluation.state.value,
+        "decision": {
+            "type": evaluation.decision.type.value,
+            "reason": evaluation.decision.reason.value,
+            "message": evaluation.decision.message,
+        },
+        "stable": memory.stable.release.version if memory.stable else None,
+        "candidate": memory.candidate.release.version if memory.candidate else None,
+        "weight": memory.candidate.weight if memory.candidate else 0,
+        "slos": {result.terms.name: _slo(result, memory) for result in evaluation.slos},
+    }
+
+
+def _slo(result: SloResult, memory: Memory) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "state": result.state.value,
+        "reason": result.reason.value,
+        "bad": result.recent.bad,
+        "total": result.recent.total,
+        "confirmed": memory.slo(result.terms.name).degraded,
+    }
+    if result.terms.objective is not None:
+        found["objective"] = result.terms.objective
+    if result.recent.ratio is not None:
+        found["ratio"] = round(1 - result.recent.ratio, 6)
+    if result.baseline is not None:
+        found["baselineRatio"] = round(1 - ratio_of(result.baseline.count), 6)
+        found["baselineSource"] = result.baseline.source.value
+    if result.drift is not None:
+        found["statistic"] = round(result.drift.statistic, 6)
+        found["statisticBound"] = round(result.drift.bound, 6)
+    return found
+
+
+def json_lines(steps: Iterable[Step]) -> Iterator[str]:
+    """One line an evaluation."""
+    for step in steps:
+        yield json.dumps(as_object(step), ensure_ascii=False)
+
+
+def table(steps: Iterable[Step]) -> Iterator[str]:
+    """Aligned columns; evaluations that only repeat the one before are counted, not shown."""
+    yield _row(_HEADER)
+    last, repeated = None, 0
+    for step in steps:
+        seen = as_object(step)
+        decision = seen["decision"]
+        canary = f"{seen['candidate']}@{seen['weight']}" if seen["candidate"] else "-"
+        shown = (seen["state"], decision["type"], decision["reason"], seen["stable"] or "-", canary)
+        if shown == last:
+            repeated += 1
+            continue
+        if repeated:
+            yield f"{'':8}  … {repeated} more evaluations like this"
+        last, repeated = shown, 0
+        yield _row((str(seen["at"]), *shown, decision["message"]))
+    if repeated:
+        yield f"{'':8}  … {repeated} more evaluations like this"
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    at, state, decision, reason, stable, canary, message = cells
+    return f"{at:>8}  {state:<9}  {decision:<12}  {reason:<20}  {stable:<8}  {canary:<8}  {message}"
