@@ -1,6 +1,7 @@
 """The queries as Prometheus' own tools read them: what they count in each awkward case.
 
 Series are scraped each 30 s; a block is 5 minutes, so it holds the samples 10k+1 … 10k+10.
+In promtool's notation 1x3 is four samples, but _x3 is three without.
 """
 
 from __future__ import annotations
@@ -59,20 +60,23 @@ def run(promtool: Path, folder: Path, *arguments: str, **files: object):
 
 def check_values(promtool: Path, folder: Path, series: list, expected: dict[str, list]) -> None:
     """Hold that each expression has these samples at minute 10, the end of a block."""
-    tests = {
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "30s",
-                "input_series": series,
-                "promql_expr_test": [
-                    {"expr": text, "eval_time": "10m", "exp_samples": samples}
-                    for text, samples in expected.items()
-                ],
-            }
+    rows = [(10, text, samples) for text, samples in expected.items()]
+    check_values_at(promtool, folder, series, rows)
+
+
+def check_values_at(
+    promtool: Path, folder: Path, series: list, expected: list[tuple[int, str, list]]
+) -> None:
+    """Hold that at each minute an expression has these samples."""
+    test = {
+        "interval": "30s",
+        "input_series": series,
+        "promql_expr_test": [
+            {"expr": text, "eval_time": f"{minute}m", "exp_samples": samples}
+            for minute, text, samples in expected
         ],
     }
-    answer = run(promtool, folder, "test", "rules", tests=tests)
+    answer = run(promtool, folder, "test", "rules", tests={"tests": [test]})
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
@@ -107,13 +111,13 @@ CASES = [
     ),
     Case(
         "twelve minutes without scrapes count what was seen afterwards, not a whole life",
-        [up("_x14 1x6"), requests("_x14 100290+3x6")],
+        [up("_x15 1x5"), requests("_x15 100290+3x5")],
         count(15),
         [],
     ),
     Case(
         "a target that couldn't be scraped before counts only what was seen afterwards",
-        [up("0x14 1x6"), requests("_x14 100290+3x6")],
+        [up("0x14 1x5"), requests("_x15 100290+3x5")],
         count(15),
         [],
     ),
@@ -143,7 +147,7 @@ CASES = [
     ),
     Case(
         "a pod born in the block counts from its first scrape on",
-        [up(), requests("0+1x40"), up("_x14 1x10", OTHER), requests("_x14 2+2x10", 200, OTHER)],
+        [up(), requests("0+1x40"), up("_x15 1x10", OTHER), requests("_x15 2+2x10", 200, OTHER)],
         count(10 + 10),
         [],
     ),
@@ -185,25 +189,15 @@ def test_requests_and_bad_requests_of_a_block(case: Case, promtool: Path, tmp_pa
 
 
 def test_blocks_add_up_to_the_growth_of_the_counter(promtool: Path, tmp_path: Path):
-    text = query(QueryKind.REQUESTS)
-    tests = {
-        "tests": [
-            {
-                "interval": "30s",
-                "input_series": [up("1x80"), requests("17 17 18 25 25+1x20 90+7x60")],
-                "promql_expr_test": [
-                    {"expr": f"({text}) + ({text} offset 5m)".replace(text, "X"), "eval_time": "0m"}
-                ],
-            }
-        ]
-    }
-    tests["tests"][0]["promql_expr_test"] = [
-        {"expr": text, "eval_time": f"{minute}m", "exp_samples": count(value)}
-        for minute, value in ((10, 34), (15, 70), (20, 70))
-    ]
-    tests["tests"][0]["input_series"][1]["values"] = "17 17 18 25 25x4 30 30 31 40x8 55 65 65+7x40"
-    answer = run(promtool, tmp_path, "test", "rules", tests=tests)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    # 25 at minute 5, 48 at minute 10, 70 at minute 15, 127 at minute 20; jumps in between.
+    values = "17 17 18 25x7 30+2x9 70x10 71+7x9"
+    expected = {10: 48 - 25, 15: 70 - 48, 20: 127 - 70}
+    check_values_at(
+        promtool,
+        tmp_path,
+        [up("1x80"), requests(values)],
+        [(minute, query(QueryKind.REQUESTS), count(value)) for minute, value in expected.items()],
+    )
 
 
 def test_five_percent_slower_than_half_a_second(promtool: Path, tmp_path: Path):
@@ -252,7 +246,7 @@ def test_totals_are_read_as_long_ago_as_good_events_lag(promtool: Path, tmp_path
     series = [
         up("1x80"),
         {"series": f"served_total{{{TARGET}}}", "values": "0+10x60"},
-        {"series": f"clicked_total{{{TARGET}}}", "values": "0x40 0+1x60"},
+        {"series": f"clicked_total{{{TARGET}}}", "values": "0x40 1+1x60"},
     ]
     # At minute 25 the total is that of minutes 10 to 15.
     labels = 'namespace="catalog", product="search", version="v1"'
@@ -260,23 +254,7 @@ def test_totals_are_read_as_long_ago_as_good_events_lag(promtool: Path, tmp_path
         {"labels": f'{{{labels}, sluicegate_counter="{name}", sluicegate_lag="{lag}"}}', "value": v}
         for name, lag, v in (("clicked_total", 0, 10), ("served_total", 600, 100))
     ]
-    tests = {
-        "tests": [
-            {
-                "interval": "30s",
-                "input_series": series,
-                "promql_expr_test": [
-                    {
-                        "expr": query(QueryKind.COUNTERS),
-                        "eval_time": "25m",
-                        "exp_samples": samples,
-                    }
-                ],
-            }
-        ]
-    }
-    answer = run(promtool, tmp_path, "test", "rules", tests=tests)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    check_values_at(promtool, tmp_path, series, [(25, query(QueryKind.COUNTERS), samples)])
 
 
 def test_scrapes_failed_scrapes_and_pods_scraped_twice_are_told(promtool: Path, tmp_path: Path):
@@ -314,13 +292,13 @@ def test_throttling_and_memory_are_told_by_product(promtool: Path, tmp_path: Pat
 
 
 def test_gauges_come_with_the_age_of_their_newest_sample(promtool: Path, tmp_path: Path):
-    series = [up(), {"series": f"basket_value{{{TARGET}}}", "values": "40x10 41x4 44x4 _x20"}]
+    series = [up(), {"series": f"basket_value{{{TARGET}}}", "values": "40x10 41x3 44x3 _x20"}]
     labels = (
         'namespace="catalog", product="search", version="v1", sluicegate_counter="basket_value"'
     )
     samples = [
-        {"labels": f'{{{labels}, sluicegate_fact="mean"}}', "value": (41 * 4 + 44 * 4) / 8 + 0.0},
-        {"labels": f'{{{labels}, sluicegate_fact="age"}}', "value": 30},
+        {"labels": f'{{{labels}, sluicegate_fact="mean"}}', "value": 42.5},
+        {"labels": f'{{{labels}, sluicegate_fact="age"}}', "value": 60},
     ]
     check_values(promtool, tmp_path, series, {query(QueryKind.GAUGES): samples})
 
