@@ -1,12 +1,10 @@
-"""Between status and what the engine remembers: two pure functions that undo each other.
+"""What the engine remembers, written into status. `recall` reads it back, unchanged.
 
-Status is the only memory that survives a restart, so whatever an evaluation leaves for the next
-must come back from it unchanged. Everything else in status is for people and passes through.
+Everything else in status is for people and passes through.
 """
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from sluicegate.api import canary as api
 from sluicegate.api import memory as kept
@@ -15,13 +13,6 @@ from sluicegate.api.baseline import Baseline as ApiBaseline
 from sluicegate.api.baseline import Stratum
 from sluicegate.api.canary import CandidatePhase, Fate, VersionBase
 from sluicegate.api.model import Counts
-from sluicegate.api.names import (
-    REQUEST_ABORT,
-    REQUEST_PROMOTE,
-    REQUEST_RETRAIN,
-    REQUEST_ROLLBACK,
-    DecisionReason,
-)
 from sluicegate.api.status import (
     DataProductStatus,
     OriginalBaseline,
@@ -30,19 +21,14 @@ from sluicegate.api.status import (
 )
 from sluicegate.policy.memory import (
     Accepted,
-    Baseline,
     Baselines,
-    Candidate,
-    HandledModel,
     Memory,
-    Probation,
     Release,
     RetrainingMemory,
-    SloMemory,
     Streak,
     Training,
-    WeightChange,
 )
+from sluicegate.policy.recall import REQUEST_FIELDS, release_of, seconds_of
 from sluicegate.slo.blocks import Count
 
 Identify = Callable[[Release], VersionBase]
@@ -51,168 +37,9 @@ Identify = Callable[[Release], VersionBase]
 DIGITS: Final = 17
 """Significant digits that give a float back exactly."""
 HISTORY: Final = 20
-_REQUESTS: Final = {
-    REQUEST_RETRAIN: "retrain_requested_at",
-    REQUEST_ROLLBACK: "rollback_to",
-    REQUEST_PROMOTE: "promote",
-    REQUEST_ABORT: "abort",
-}
+"""Versions that status can hold, those that were refused among them."""
 
 
-# ---- from status ----------------------------------------------------------------------------
-def memory_of(status: DataProductStatus) -> Memory:
-    """What the engine remembers, from status. A version on its way back isn't a candidate."""
-    candidate = status.candidate
-    if candidate is not None and candidate.returning:
-        candidate = None
-    model = status.spec_model
-    original = status.original_baseline
-    return Memory(
-        stable=_accepted(status.stable) if status.stable else None,
-        candidate=_candidate(candidate) if candidate else None,
-        history=tuple(_past(one) for one in status.history if one.promoted_at is not None),
-        original=_baselines(original.slos) if original else {},
-        slos={slo.name: _slo(slo) for slo in status.slos},
-        retraining=_retraining(status),
-        probation=_probation(status),
-        model=model
-        and HandledModel(
-            Release(model.version, model.image, model.runtime_image),
-            model.outcome,
-            _seconds(model.at),
-        ),
-        last_known=status.last_known_state or ProductState.UNKNOWN,
-        outage_since=_maybe(status.metrics_lost_since),
-        alerted=status.alerted,
-        handled=_handled(status),
-    )
-
-
-def release_of(version: VersionBase) -> Release:
-    """The release that a version in status stands for."""
-    return Release(version.version, version.image, version.runtime_image)
-
-
-def _accepted(version: api.Version) -> Accepted:
-    return Accepted(
-        release_of(version),
-        _seconds(version.promoted_at),
-        version.source,
-        _baselines(version.baseline),
-        returned=version.returned,
-    )
-
-
-def _past(version: api.PastVersion) -> Accepted:
-    assert version.promoted_at is not None
-    return Accepted(
-        release_of(version),
-        _seconds(version.promoted_at),
-        version.source,
-        _baselines(version.baseline),
-        returned=version.returned,
-        withdrawn=version.fate is Fate.ROLLED_BACK,
-    )
-
-
-def _candidate(version: api.Candidate) -> Candidate:
-    return Candidate(
-        release_of(version),
-        version.source,
-        _seconds(version.since),
-        tuple(WeightChange(_seconds(one.since), one.weight) for one in version.shares),
-        evaluation=_counts(version.evaluation),
-        correlation={slo: float(value) for slo, value in version.correlation.items()},
-        trigger=version.trigger,
-        parked=version.phase is CandidatePhase.PARKED,
-    )
-
-
-def _slo(slo: kept.SloStatus) -> SloMemory:
-    return SloMemory(
-        streak=_streak(slo.streak),
-        degraded=slo.degraded,
-        calm=_streak(slo.calm),
-        steady_since=-1 if slo.steady_since is None else _seconds(slo.steady_since),
-        since=_maybe(slo.evidence_since) or 0,
-        terms_hash=slo.terms_hash,
-    )
-
-
-def _streak(streak: kept.Streak | None) -> Streak | None:
-    return streak and Streak(streak.first, streak.last, streak.evaluations, streak.fresh)
-
-
-def _retraining(status: DataProductStatus) -> RetrainingMemory:
-    one = status.retraining
-    if one is None:
-        return RetrainingMemory()
-    running = None
-    if one.trigger is not None and status.stable is not None:
-        running = Training(
-            one.trigger.id,
-            one.trigger.slo,
-            _parent(status, one.trigger.version),
-            one.attempt,
-            _seconds(one.started_at or one.trigger.at),
-        )
-    return RetrainingMemory(
-        under_way=running,
-        failures=one.attempts,
-        next_allowed_at=_maybe(one.next_allowed_at) or 0,
-        last_seconds=one.last_duration_seconds or 0,
-        last_reason=DecisionReason(one.last_reason) if one.last_reason else None,
-    )
-
-
-def _parent(status: DataProductStatus, version: str) -> Release:
-    """The release of the version that a training started from; by name, where it is gone."""
-    known: list[VersionBase] = [*([status.stable] if status.stable else []), *status.history]
-    return next((release_of(one) for one in known if one.version == version), Release(version))
-
-
-def _probation(status: DataProductStatus) -> Probation | None:
-    one = status.probation
-    return one and Probation(_parent(status, one.against), _baselines(one.baselines))
-
-
-def _handled(status: DataProductStatus) -> dict[str, str]:
-    handled = status.last_handled or kept.LastHandled()
-    values = {name: getattr(handled, field) for name, field in _REQUESTS.items()}
-    return {name: value for name, value in values.items() if value}
-
-
-def _baselines(baselines: Mapping[str, ApiBaseline]) -> dict[str, Baseline]:
-    return {
-        name: Baseline(
-            Count(one.bad, one.total),
-            _seconds(one.start),
-            _seconds(one.end),
-            one.source,
-            phi=float(one.phi),
-            daily=one.daily,
-            weekdays=tuple(Count(day.bad, day.total) for day in one.weekdays),
-            mean=float(one.mean or 0),
-            deviation=float(one.deviation or 0),
-            indicator_hash=one.indicator_hash,
-        )
-        for name, one in baselines.items()
-    }
-
-
-def _counts(evaluation: Mapping[str, Counts]) -> dict[str, Count]:
-    return {slo: Count(one.bad, one.total) for slo, one in evaluation.items()}
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _maybe(moment: datetime | None) -> int | None:
-    return None if moment is None else _seconds(moment)
-
-
-# ---- into status ----------------------------------------------------------------------------
 def remember(
     status: DataProductStatus, memory: Memory, identify: Identify, *, now: int
 ) -> DataProductStatus:
@@ -254,7 +81,7 @@ def remember(
             "metrics_lost_since": None if memory.outage_since is None else at(memory.outage_since),
             "alerted": memory.alerted,
             "last_handled": kept.LastHandled(
-                **{_REQUESTS[name]: value for name, value in memory.handled.items()}
+                **{REQUEST_FIELDS[name]: value for name, value in memory.handled.items()}
             )
             if memory.handled
             else None,
@@ -277,7 +104,7 @@ def _as_version(status: DataProductStatus, accepted: Accepted, identify: Identif
     )
 
 
-def _base(release: Release, identify: Identify) -> dict[str, object]:
+def _base(release: Release, identify: Identify) -> dict[str, Any]:
     known = identify(release)
     return {
         "version": release.version,
@@ -297,7 +124,7 @@ def _as_candidate(
         return before if before is not None and before.returning else None
     shares = tuple(api.Share(weight=one.weight, since=at(one.at)) for one in candidate.weights)
     same = before is not None and release_of(before) == candidate.release
-    anew = not same or before is None or _seconds(before.since) != candidate.since
+    anew = not same or before is None or seconds_of(before.since) != candidate.since
     phase = CandidatePhase.STARTING if anew or before is None else before.phase
     if candidate.parked:
         phase = CandidatePhase.PARKED
@@ -373,7 +200,9 @@ def _as_slos(status: DataProductStatus, memory: Memory) -> tuple[kept.SloStatus,
 
 
 def _as_streak(streak: Streak | None) -> kept.Streak | None:
-    return streak and kept.Streak(
+    if streak is None:
+        return None
+    return kept.Streak(
         first=streak.first, last=streak.last, evaluations=streak.evaluations, fresh=streak.fresh
     )
 

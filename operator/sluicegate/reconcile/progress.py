@@ -24,16 +24,18 @@ PROMOTION_SECONDS: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """What is observed of a rollout.
+    """What is observed of a rollout, at one moment.
 
     Attributes
     ----------
+    now : the moment, in seconds.
     live : Deployments by revision.
     split : how far the split in force is verified; None without a split.
     requests : of both versions since the last change of weight.
     trouble : the candidate's pod that tells best why it isn't ready.
     """
 
+    now: int
     live: Mapping[str, DeploymentRecord]
     split: Split | None = None
     requests: Requests = field(default_factory=Requests)
@@ -83,23 +85,22 @@ Progress = Unchanged | ShareTaken | TurnedBack | Completed
 
 
 def progress(
-    product: DataProduct, status: DataProductStatus, layout: Layout, rolling: Rolling, *, now: int
+    product: DataProduct, status: DataProductStatus, layout: Layout, rolling: Rolling
 ) -> Progress:
     """How far the rollout of `status.candidate` may go now; there is a candidate.
 
     Parameters
     ----------
     layout : what the status asks for, so how many pods the candidate needs.
-    now : in seconds.
     """
     candidate = status.candidate
     assert candidate is not None
     wanted = layout.replicas(candidate.revision)
     match candidate.phase:
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
-            return _step(product, candidate, rolling, wanted, now)
+            return _step(product, candidate, rolling, wanted)
         case CandidatePhase.PROMOTING:
-            return _promote(product, status, rolling, wanted, now)
+            return _promote(product, status, rolling, wanted)
         case CandidatePhase.ROLLING_BACK:
             gone = is_drained(rolling.requests, stable=False, pods=rolling.pods(candidate.revision))
             done = not candidate.shares or (rolling.accepted and gone)
@@ -108,20 +109,18 @@ def progress(
             return Unchanged()
 
 
-def _step(
-    product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: int, now: int
-) -> Progress:
+def _step(product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: int) -> Progress:
     """Take the next share once the pods for it are ready."""
     weight = target_weight(product.spec, candidate)
     if candidate.weight == weight:
         return Unchanged()
     if _is_ready(rolling, candidate, wanted):
-        return ShareTaken(with_share(candidate, weight, now))
-    return _given_up(product, candidate, rolling, now) or Unchanged()
+        return ShareTaken(with_share(candidate, weight, rolling.now))
+    return _given_up(product, candidate, rolling) or Unchanged()
 
 
 def _promote(
-    product: DataProduct, status: DataProductStatus, rolling: Rolling, wanted: int, now: int
+    product: DataProduct, status: DataProductStatus, rolling: Rolling, wanted: int
 ) -> Progress:
     candidate, stable = status.candidate, status.stable
     assert candidate is not None
@@ -130,13 +129,13 @@ def _promote(
         return Completed(candidate) if ready else Unchanged()
     if candidate.weight < FULL:
         if _is_ready(rolling, candidate, wanted):
-            return ShareTaken(with_share(candidate, FULL, now))
-        return _given_up(product, candidate, rolling, now) or Unchanged()
+            return ShareTaken(with_share(candidate, FULL, rolling.now))
+        return _given_up(product, candidate, rolling) or Unchanged()
     drained = is_drained(rolling.requests, stable=True, pods=rolling.pods(stable.revision))
     if rolling.accepted and drained:
         return Completed(candidate)
     since = candidate.shares[-1].since.timestamp()
-    late = now - since > PROMOTION_SECONDS
+    late = rolling.now - since > PROMOTION_SECONDS
     if late or not rolling.ready(candidate.revision):
         why = rolling.split.message if rolling.split and late else _why(rolling)
         reason = DecisionReason.TRAFFIC_NOT_VERIFIED if late else DecisionReason.CANARY_NOT_READY
@@ -149,9 +148,7 @@ def _is_ready(rolling: Rolling, candidate: Candidate, wanted: int) -> bool:
     return live is not None and live.current and live.ready >= max(wanted, 1)
 
 
-def _given_up(
-    product: DataProduct, candidate: Candidate, rolling: Rolling, now: int
-) -> TurnedBack | None:
+def _given_up(product: DataProduct, candidate: Candidate, rolling: Rolling) -> TurnedBack | None:
     """Hopeless pods, or pods that took too long."""
     trouble = rolling.trouble
     if trouble is not None and trouble.hopeless:
@@ -160,7 +157,7 @@ def _given_up(
         )
         return TurnedBack(turned_back(candidate, reason, trouble.trouble))
     begun = max(candidate.since, *(share.since for share in candidate.shares), candidate.since)
-    waited = now - begun.timestamp()
+    waited = rolling.now - begun.timestamp()
     if waited <= product.spec.serving.progress_deadline_seconds:
         return None
     text = f"its pods weren't ready after {waited:.0f} s: {_why(rolling)}"
@@ -192,6 +189,5 @@ def turned_back(candidate: Candidate, reason: DecisionReason, message: str) -> C
             "phase": CandidatePhase.ROLLING_BACK,
             "rollback_reason": str(reason),
             "rollback_message": message,
-            "returning": False,
         }
     )

@@ -1,0 +1,58 @@
+"""Everything that one step looks at, read once into one frozen value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DependencyStatus
+from sluicegate.policy.observed import Observed
+from sluicegate.policy.terms import Terms
+from sluicegate.reconcile.pods import PodState
+from sluicegate.reconcile.records import DeploymentRecord, RouteRecord
+from sluicegate.reconcile.verification import Requests, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One product at one moment.
+
+    Attributes
+    ----------
+    product : as it is in the API.
+    terms : what it is judged by.
+    wanted : the version that spec.model stands for.
+    now : in seconds.
+    live : Deployments by revision.
+    route : its HTTPRoute.
+    pods : its pods, where they had to be read; else empty.
+    split : how far the split in force is verified; None without a route or before the first one.
+    requests : of both versions since the last change of weight.
+    observed : what the decision is made from.
+    dependencies : how the products that it calls do.
+    conflict : why its route or one of its names can't be had; empty when they can.
+    """
+
+    product: DataProduct
+    terms: Terms
+    wanted: VersionBase
+    now: int
+    live: Mapping[str, DeploymentRecord]
+    route: RouteRecord | None
+    pods: tuple[PodState, ...]
+    split: Split | None
+    requests: Requests
+    observed: Observed
+    dependencies: tuple[DependencyStatus, ...] = ()
+    conflict: str = ""
+    unready: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stable_pods(self) -> int:
+        """Pods that stable has to have: those of the spec, or what an autoscaler made of them."""
+        base = self.product.spec.serving.base_replicas
+        stable = self.product.status.stable if self.product.status else None
+        if stable is None or self.product.spec.serving.autoscaling is None:
+            return base
+        live = self.live.get(stable.revision)
+        return max(base, live.replicas if live is not None and live.scaled else base)
