@@ -9,7 +9,7 @@ from sluicegate.policy.evidence import rollback_bound
 from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.simulation import kernel
 from sluicegate.simulation.scenario import Scenario, Summary, Verdict, summarise
-from sluicegate.simulation.traffic import Arms, Floats, Ints, Traffic
+from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints, Traffic
 
 LEAST_REQUESTS: Final = 50
 """Canary requests that a step takes at least."""
@@ -29,59 +29,96 @@ class Sequential:
     """Block-wise e-processes with steps, dwell and warm-up."""
 
     def __init__(self, scenario: Scenario, past_bad: Floats, past: Floats) -> None:
-        runs = past.shape[2]
+        shape = past.shape[1:]
+        self._scenario = scenario
         self._steps = np.array(scenario.steps) / 100
         self._margin = np.array([s.margin for s in scenario.streams])[:, None]
+        self._allowed = np.array([s.allowed_bad for s in scenario.streams])[:, None]
+        self._lag = np.array([s.lag for s in scenario.streams])[:, None]
         self._bound = rollback_bound(len(scenario.streams))
         self._past_bad, self._past = past_bad.sum(axis=0), past.sum(axis=0)
+        self._before = self._past / np.maximum((past > 0).any(axis=1).sum(axis=0), 1)
         self._correlation = kernel.burst_correlation(past_bad, past)
-        self.required = self._who_must_speak(scenario)
-        self.promote, self.roll_back = np.zeros_like(self._past), np.zeros_like(self._past)
-        self.step, self._age = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
-        self._requests = np.zeros(runs)
+        self._seen = {name: np.zeros(shape) for name in ("bad", "canary", "both", "blocks")}
+        self._known_bad, self._known = self._past_bad.copy(), self._past.copy()
+        self.promote, self.roll_back = np.zeros(shape), np.zeros(shape)
+        self.step, self._age = np.zeros(shape[1], np.int64), np.zeros(shape[1], np.int64)
+        self._requests = np.zeros(shape[1])
+        self._time = 0
         self.share = self._steps[self.step]
-
-    def _who_must_speak(self, scenario: Scenario) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        blocks = kernel.expected_blocks(
-            scenario.steps,
-            self._past / scenario.past_blocks,
-            ratio=kernel.expected_ratio(self._past_bad, self._past, self._margin),
-            margin=self._margin,
-            correlation=self._correlation,
-        )
-        required = blocks <= scenario.blocks
-        for row, stream in enumerate(scenario.streams):
-            if stream.evidence is not CanaryEvidence.IF_AVAILABLE:
-                required[row] = stream.evidence is CanaryEvidence.REQUIRED
-        # Where nobody could speak for a candidate, silence mustn't promote it.
-        return required | ~required.any(axis=0)
 
     def observe(self, arms: Arms, live: Ints) -> Ints:
         """Gather evidence of one block, then roll back, promote or advance."""
+        self._time += 1
         self._age[live] += 1
         warm = self._age[live] > WARM_UP_BLOCKS
+        counts = warm & (self._time > self._lag)
         ratio = kernel.expected_ratio(self._past_bad[:, live], self._past[:, live], self._margin)
-        promote, back = kernel.block_factors(
-            arms, ratio, self._margin, self._correlation[:, live]
-        )
-        self.promote[:, live] += np.where(warm, promote, 0.0)
-        self.roll_back[:, live] += np.where(warm, back, 0.0)
+        promote, back = kernel.block_factors(arms, ratio, self._margin, self._correlation[:, live])
+        self.promote[:, live] += np.where(counts, promote, 0.0)
+        self.roll_back[:, live] += np.where(counts, back, 0.0)
+        self._remember(arms, live, counts)
         self._requests[live] += np.where(warm, arms.canary.max(axis=0), 0.0)
         self._past_bad[:, live] += arms.stable_bad
         self._past[:, live] += arms.stable
-        return self._decide(live)
+        return self._decide(live, arms.canary.max(axis=0) > 0)
 
-    def _decide(self, live: Ints) -> Ints:
+    def _remember(self, arms: Arms, live: Ints, counts: Bools) -> None:
+        both = arms.canary + arms.stable
+        fresh = {"bad": arms.canary_bad, "canary": arms.canary, "both": both, "blocks": np.ones_like(both)}
+        for name, seen in self._seen.items():
+            seen[:, live] += np.where(counts, fresh[name], 0.0)
+        self._known_bad[:, live] += np.where(counts, arms.stable_bad, 0.0)
+        self._known[:, live] += np.where(counts, arms.stable, 0.0)
+
+    def _decide(self, live: Ints, served: Bools) -> Ints:
         back = (self.roll_back[:, live] >= self._bound).any(axis=0)
-        needed = (self.step[live] + 1) / len(self._steps) * kernel.LOG_BOUND
-        speaks = (self.promote[:, live] >= needed) | ~self.required[:, live]
         dwelt = self._age[live] - WARM_UP_BLOCKS >= LEAST_BLOCKS
-        passed = speaks.all(axis=0) & dwelt & (self._requests[live] >= LEAST_REQUESTS) & ~back
+        ready = dwelt & (self._requests[live] >= LEAST_REQUESTS) & served & ~back
+        needed = (self.step[live] + 1) / len(self._steps) * kernel.LOG_BOUND
+        speaks = self.promote[:, live] >= needed
+        ready &= speaks.any(axis=0)
+        ready[ready] = self._all_spoke(live[ready], speaks[:, ready])
         last = self.step[live] == len(self._steps) - 1
-        self._advance(live[passed & ~last])
+        passed = ready & last
+        passed[passed] = self._meets_objectives(live[passed])
+        self._advance(live[ready & ~last])
         return np.where(
-            back, Verdict.ROLLED_BACK, np.where(passed & last, Verdict.PROMOTED, Verdict.RUNNING)
+            back, Verdict.ROLLED_BACK, np.where(passed, Verdict.PROMOTED, Verdict.RUNNING)
         ).astype(np.int64)
+
+    def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
+        """Whether every SLO that must speak has, and at least one must."""
+        required = self.required(runs)
+        spoke: Bools = (speaks | ~required).all(axis=0) & required.any(axis=0)
+        return spoke
+
+    def required(self, runs: Ints) -> Bools:
+        """Which SLOs have traffic enough for an answer, as policy.canary plans it."""
+        seen = self._seen["both"][:, runs] / np.maximum(self._seen["blocks"][:, runs], 1)
+        blocks = kernel.expected_blocks(
+            self._scenario.steps,
+            np.maximum(self._before[:, runs], seen),
+            ratio=kernel.expected_ratio(
+                self._known_bad[:, runs], self._known[:, runs], self._margin
+            ),
+            margin=self._margin,
+            correlation=self._correlation[:, runs],
+        )
+        required = blocks + self._lag <= self._scenario.blocks
+        for row, stream in enumerate(self._scenario.streams):
+            if stream.evidence is not CanaryEvidence.IF_AVAILABLE:
+                required[row] = stream.evidence is CanaryEvidence.REQUIRED
+        return required
+
+    def _meets_objectives(self, runs: Ints) -> Bools:
+        """Whether no SLO is surely beyond what its objective allows, as policy.rollout asks."""
+        seen = {name: values[:, runs] for name, values in self._seen.items()}
+        mean = seen["canary"] / np.maximum(seen["blocks"], 1)
+        share = kernel.independent_share(mean, self._correlation[:, runs])
+        lower = kernel.wilson_lower(seen["bad"] * share, seen["canary"] * share)
+        met: Bools = (lower <= self._allowed).all(axis=0)
+        return met
 
     def _advance(self, runs: Ints) -> None:
         self.step[runs] += 1

@@ -58,6 +58,8 @@ class Stream:
     stable_bad, candidate_bad : true bad ratios.
     per_block : mean number of events of both arms in a canary block.
     delay : blocks until an event is counted.
+    lag : blocks after the start that are no evidence, as good events are still to come.
+    allowed_bad : share that the objective allows; 1 without one.
     """
 
     name: str
@@ -66,7 +68,9 @@ class Stream:
     stable_bad: float
     candidate_bad: float
     per_block: float
-    delay: int
+    delay: int = 0
+    lag: int = 0
+    allowed_bad: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,8 @@ def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
                 imagined.candidate_bad.get(slo.name, 0.0),
                 rate * minutes,
                 delay,
+                ceil(slo.lag_blocks * terms.block_seconds / seconds),
+                1.0 if slo.allowed_bad is None else slo.allowed_bad,
             )
         )
     return Scenario(

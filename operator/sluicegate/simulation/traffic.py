@@ -14,6 +14,7 @@ from sluicegate.simulation.scenario import Scenario
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 SECONDS_PER_DAY: Final = 86_400
 
 

@@ -1,0 +1,194 @@
+"""`sluicegate simulate`: how often and how fast would this policy promote, roll back, retrain?"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from math import isfinite
+from typing import Any, Final
+
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.plan import read_products
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.policy.terms import Terms, terms_of
+from sluicegate.simulation.run import numpy_is_installed, simulate
+from sluicegate.simulation.scenario import Imagined, Scenario, Summary, scenario_of
+
+MOST_RUNS: Final = 1_000_000
+HEADINGS: Final = ("rule", "promoted", "rolled back", "inconclusive", "median min", "p90 min")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Play many canaries of the DataProduct in FILE on traffic that you imagine. Rates are by SLO"
+        " name; one that isn't given is 0. Requests feed availability and latency, labels the rest."
+        " NumPy (pip install 'sluicegate[simulate]') makes it a hundred times faster."
+    )
+    parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
+    add = parser.add_argument
+    add("--requests-per-minute", type=_rate, required=True, metavar="N", help="of both arms together")
+    add("--labels-per-minute", type=_rate, default=0.0, metavar="N", help="of both arms together")
+    for arm in ("stable", "candidate"):
+        add(
+            f"--{arm}-bad",
+            type=_pair,
+            action="append",
+            default=[],
+            metavar="SLO=RATIO",
+            help=f"{arm}'s true share of bad events; may be repeated",
+        )
+    add("--burst-correlation", type=_share, default=0.0, metavar="RHO", help="of events in one block")
+    add("--daily-swing", type=_share, default=0.0, metavar="S", help="traffic goes by 1 ± S over a day")
+    add("--label-delay-minutes", type=_rate, default=0.0, metavar="M", help="until a truth is known")
+    add("--duration-minutes", type=_rate, metavar="M", help="instead of rollout.maxDurationSeconds")
+    add("--runs", type=_count, default=2000, metavar="N", help="canaries to play (default: 2000)")
+    add("--seed", type=int, default=1, metavar="N", help="same seed, same answer (default: 1)")
+    add("--compare", action="store_true", help="the same traffic judged by rules of other tools")
+    add("--degradation", action="store_true", help="also false alarms a year and delay to detection")
+    add("--output", "-o", choices=("table", "json"), default="table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play and print."""
+    product = next(iter(read_products(args.file)))
+    terms = _terms(product, args)
+    scenario = scenario_of(terms, _imagined(product, args))
+    if not scenario.streams:
+        raise InvalidInput([Problem("spec.slos", "holds no SLO that counts events: add one to simulate")])
+    if (args.compare or args.degradation) and not numpy_is_installed():
+        way_out = "needs NumPy: pip install 'sluicegate[simulate]'"
+        raise InvalidInput([Problem("--compare" if args.compare else "--degradation", way_out)])
+    answer = _answer(terms, scenario, args)
+    _PRINTERS[args.output](answer)
+    return 0
+
+
+def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
+    terms = terms_of(product)
+    if args.duration_minutes is None:
+        return terms
+    if args.duration_minutes <= 0:
+        raise InvalidInput([Problem("--duration-minutes", "is 0: give at least one block, e.g. 60")])
+    return replace(terms, max_duration_seconds=round(args.duration_minutes * 60))
+
+
+def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
+    known = [slo.name for slo in product.spec.slos]
+    problems = [
+        Problem(option, f'names "{name}", which is no SLO of this product: use one of {", ".join(known)}')
+        for option, pairs in (("--stable-bad", args.stable_bad), ("--candidate-bad", args.candidate_bad))
+        for name, _ in pairs
+        if name not in known
+    ]
+    if problems:
+        raise InvalidInput(problems)
+    return Imagined(
+        args.requests_per_minute,
+        args.labels_per_minute,
+        dict(args.stable_bad),
+        dict(args.candidate_bad),
+        args.burst_correlation,
+        args.daily_swing,
+        args.label_delay_minutes,
+    )
+
+
+def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[str, Any]:
+    summary = simulate(terms, scenario, runs=args.runs, seed=args.seed)
+    answer: dict[str, Any] = summary.to_json()
+    if args.compare:
+        answer["compare"] = _compared(scenario, summary, args)
+    if args.degradation:
+        from sluicegate.simulation.degradation import degradation  # noqa: PLC0415 - NumPy is an extra
+
+        found = degradation(terms, scenario, args.seed)
+        answer["degradation"] = {one.slo: one.to_json() for one in found}
+    return answer
+
+
+def _compared(scenario: Scenario, ours: Summary, args: argparse.Namespace) -> list[dict[str, object]]:
+    from sluicegate.simulation.compare import OURS, compare  # noqa: PLC0415 - NumPy is an extra
+
+    rows = [{"rule": OURS, **ours.to_json()}]
+    others = compare(scenario, args.runs, args.seed)
+    return rows + [{"rule": row.rule, **row.summary.to_json()} for row in others if row.rule != OURS]
+
+
+def _print_json(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer, ensure_ascii=False))
+
+
+def _print_table(answer: dict[str, Any]) -> None:
+    rows = answer.get("compare", [{"rule": "Sluicegate", **answer}])
+    _print_rows([HEADINGS, *(_cells(row) for row in rows)])
+    print(f"{answer['runs']} runs; ± is one standard error")
+    if "degradation" in answer:
+        print()
+        headings = ("slo", "false alarms a year", "found degraded", "median min", "p90 min")
+        found = answer["degradation"].items()
+        _print_rows([headings, *((name, *map(_shown, _degraded(one))) for name, one in found)])
+
+
+def _degraded(one: dict[str, Any]) -> list[Any]:
+    return [one[key] for key in ("falseAlarmsPerYear", "detected", "medianMinutes", "p90Minutes")]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    shares = (
+        f"{row[key]:.3f} ± {row['standardErrors'][key]:.3f}"
+        for key in ("promoted", "rolledBack", "inconclusive")
+    )
+    return (row["rule"], *shares, f"{row['medianMinutes']:g}", f"{row['p90Minutes']:g}")
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _print_rows(rows: Iterable[tuple[str, ...]]) -> None:
+    listed = list(rows)
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+    for row in listed:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+_PRINTERS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {
+    "json": _print_json,
+    "table": _print_table,
+}
+
+
+# ---- one option -------------------------------------------------------------------------------
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value) or value < 0:
+        raise argparse.ArgumentTypeError(f'"{text}" is no number of at least 0: write e.g. 0.01')
+    return value
+
+
+def _rate(text: str) -> float:
+    return _number(text)
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is above 1: give a share, 0.01 for 1 %')
+    return value
+
+
+def _pair(text: str) -> tuple[str, float]:
+    name, equals, ratio = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f'"{text}" is no pair: write SLO=RATIO, e.g. accuracy=0.1')
+    return name, _share(ratio)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_RUNS:
+        raise argparse.ArgumentTypeError(f'"{text}" is no count: give 1 to {MOST_RUNS:,}')
+    return int(text)

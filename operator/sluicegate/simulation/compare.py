@@ -1,0 +1,49 @@
+"""Our rule beside those of others, on the same traffic."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sluicegate.simulation.judge import Judge, Sequential, play
+from sluicegate.simulation.rivals import ArgoRolloutsLike, FlaggerLike, KayentaLike
+from sluicegate.simulation.scenario import Scenario, Summary
+from sluicegate.simulation.traffic import Traffic
+
+OURS = "Sluicegate"
+RULES = (OURS, "Flagger-like", "Argo-Rollouts-like", "Kayenta-like")
+DEGREES = {"equal": 0.0, "worse by δ/2": 0.5, "worse by δ": 1.0, "worse by 2δ": 2.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One rule on one traffic."""
+
+    rule: str
+    summary: Summary
+
+
+def compare(scenario: Scenario, runs: int, seed: int) -> Iterator[Row]:
+    """Each rule over so many canaries. The rivals look at blocks as minutes."""
+    for rule in RULES:
+        traffic = Traffic(scenario, runs, seed)
+        yield Row(rule, play(_judge(rule, scenario, traffic, seed), traffic, scenario))
+
+
+def _judge(rule: str, scenario: Scenario, traffic: Traffic, seed: int) -> Judge:
+    match rule:
+        case "Flagger-like":
+            return FlaggerLike(scenario, traffic.runs)
+        case "Argo-Rollouts-like":
+            return ArgoRolloutsLike(scenario, traffic.runs)
+        case "Kayenta-like":
+            return KayentaLike(scenario, traffic.runs, seed)
+        case _:
+            return Sequential(scenario, *traffic.past())
+
+
+def worse_by(scenario: Scenario, margins: float) -> Scenario:
+    """The scenario with a candidate so many margins worse in its first SLO, and equal elsewhere."""
+    streams = tuple(
+        replace(s, candidate_bad=s.stable_bad + (0.0 if i else margins * s.margin))
+        for i, s in enumerate(scenario.streams)
+    )
+    return replace(scenario, streams=streams)

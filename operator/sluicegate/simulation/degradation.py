@@ -1,0 +1,206 @@
+"""How often would a product that is well be called degraded, and how late one that isn't?
+
+The engine's two tests over many imagined products at once: burn rates of the objective, and the
+CUSUM bank over hours against a baseline of their own; degraded after three bad evaluations.
+Daily blocks, weekdays and probation are left out: they are for swings and for new versions.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+import numpy as np
+
+from sluicegate.policy import cusum
+from sluicegate.policy.state import CONFIRMING_EVALUATIONS
+from sluicegate.policy.terms import SloTerms, Terms
+from sluicegate.simulation import kernel
+from sluicegate.simulation.scenario import Scenario, Stream
+from sluicegate.simulation.traffic import Bools, Floats, Traffic
+from sluicegate.slo.blocks import BLOCKS_PER_HOUR, Count
+from sluicegate.slo.burn_rate import LEAST_BAD, Level, Threshold
+from sluicegate.slo.intervals import quantile, wilson_upper
+
+PRODUCTS: Final = 100
+LONGEST_WINDOW: Final = 2_016
+WATCHED_BLOCKS: Final = 8_640
+"""Thirty days of 5-minute blocks."""
+BASELINE_Z: Final = quantile(0.975)
+BASELINE_BLOCKS: Final = 288
+BASELINE_FACTOR: Final = 35
+"""n0 ≥ 35 p0 (1 − p0)/d² puts the upper bound within a third of d."""
+MOST_BASELINE_BLOCKS: Final = 2_016
+SECONDS_PER_YEAR: Final = 31_557_600
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """What one SLO's tests do on this traffic.
+
+    Attributes
+    ----------
+    false_alarms : per year, at stable's ratio. alarms : how many were seen.
+    detected : share of the products found degraded within the watched time, at the candidate's
+        ratio; None when that isn't worse. median_minutes, p90_minutes : until then.
+    """
+
+    slo: str
+    false_alarms: float
+    alarms: int
+    detected: float | None
+    median_minutes: float | None
+    p90_minutes: float | None
+
+    def to_json(self) -> dict[str, object]:
+        """As the command prints it."""
+        return {
+            "falseAlarmsPerYear": round(self.false_alarms, 4),
+            "alarms": self.alarms,
+            "detected": self.detected,
+            "medianMinutes": self.median_minutes,
+            "p90Minutes": self.p90_minutes,
+        }
+
+
+def degradation(terms: Terms, scenario: Scenario, seed: int) -> list[Degradation]:
+    """Each SLO's tests over a hundred products and thirty days of blocks, well and then worse."""
+    by_name = {slo.name: slo for slo in terms.slos}
+    return [
+        _one(by_name[stream.name], stream, _analysis(terms, scenario, stream), seed)
+        for stream in scenario.streams
+    ]
+
+
+def _analysis(terms: Terms, scenario: Scenario, stream: Stream) -> Scenario:
+    """The same traffic of one SLO, cut into the blocks of the analysis."""
+    longer = terms.block_seconds / scenario.block_seconds
+    one = Stream(
+        stream.name,
+        stream.margin,
+        stream.evidence,
+        stream.stable_bad,
+        stream.candidate_bad,
+        stream.per_block * longer,
+    )
+    return Scenario(
+        (one,),
+        (1,),
+        terms.block_seconds,
+        WATCHED_BLOCKS,
+        scenario.burst_correlation,
+        scenario.daily_swing,
+    )
+
+
+def _one(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degradation:
+    live = np.arange(PRODUCTS)
+    traffic = Traffic(scenario, PRODUCTS, seed)
+    bad, total = (np.zeros((LONGEST_WINDOW + WATCHED_BLOCKS, PRODUCTS)) for _ in range(2))
+    worse_bad, worse = bad.copy(), total.copy()
+    for time in range(len(bad)):
+        arms = traffic.block(np.full(PRODUCTS, 0.0), live)
+        bad[time], total[time] = arms.stable_bad[0], arms.stable[0]
+    worse_bad[:], worse[:] = bad, total
+    degrades = stream.candidate_bad > stream.stable_bad
+    for time in range(LONGEST_WINDOW, len(bad)) if degrades else ():
+        arms = traffic.block(np.full(PRODUCTS, 1.0), live)
+        worse_bad[time], worse[time] = arms.canary_bad[0], arms.canary[0]
+    phi = _phi(bad[:LONGEST_WINDOW], total[:LONGEST_WINDOW])
+    minutes = scenario.block_seconds / 60
+    well = _first_alarm(slo, bad, total, phi)
+    exposure = np.where(well < 0, WATCHED_BLOCKS, well + 1).sum() * scenario.block_seconds
+    alarms = int((well >= 0).sum())
+    found = _first_alarm(slo, worse_bad, worse, phi) if degrades else None
+    delays = None if found is None else (found[found >= 0] + 1) * minutes
+    return Degradation(
+        stream.name,
+        alarms / (exposure / SECONDS_PER_YEAR),
+        alarms,
+        None if found is None else float((found >= 0).mean()),
+        None if delays is None or not delays.size else float(np.median(delays)),
+        None if delays is None or not delays.size else float(np.quantile(delays, 0.9)),
+    )
+
+
+def _phi(bad: Floats, total: Floats) -> Floats:
+    ratio = bad.sum(axis=0) / np.maximum(total.sum(axis=0), 1)
+    variance = np.maximum(total * ratio * (1 - ratio), 1e-12)
+    filled = total > 0
+    residuals = np.where(filled, (bad - total * ratio) ** 2 / variance, 0.0).sum(axis=0)
+    pearson: Floats = np.clip(residuals / np.maximum(filled.sum(axis=0) - 1, 1), 1.0, 10.0)
+    return np.where((ratio > 0) & (ratio < 1), pearson, 1.0)
+
+
+def _first_alarm(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """Block, counted after the longest window, in which each product becomes degraded; −1: never."""
+    sums = (_sums(bad), _sums(total))
+    tripped = _drifted(slo, bad, total, phi)
+    for row in slo.thresholds:
+        if row.row.level is Level.BAD:
+            tripped |= _burns(row, sums, total, phi)
+    confirmed = tripped[CONFIRMING_EVALUATIONS - 1 :].copy()
+    for back in range(1, CONFIRMING_EVALUATIONS):
+        confirmed &= tripped[CONFIRMING_EVALUATIONS - 1 - back : -back]
+    first = confirmed.argmax(axis=0) + CONFIRMING_EVALUATIONS - 1
+    return np.where(confirmed.any(axis=0), first, -1)
+
+
+def _sums(values: Floats) -> Floats:
+    return np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(axis=0)])
+
+
+def _window(sums: Floats, blocks: int) -> Floats:
+    return sums[LONGEST_WINDOW + 1 :] - sums[LONGEST_WINDOW + 1 - blocks : len(sums) - blocks]
+
+
+def _burns(threshold: Threshold, sums: tuple[Floats, Floats], total: Floats, phi: Floats) -> Bools:
+    row = threshold.row
+    long_bad, long = (_window(s, row.long) for s in sums)
+    short_bad, short = (_window(s, row.short) for s in sums)
+    lower = kernel.wilson_lower(long_bad / phi, long / phi, threshold.z)
+    trips: Bools = (lower > threshold.ratio) & (long_bad >= LEAST_BAD)
+    trips &= (short_bad > threshold.ratio * short) & (long / phi >= threshold.least_events)
+    return trips & (total[LONGEST_WINDOW:] >= 0)
+
+
+def _drifted(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> Bools:
+    """Where each product's largest CUSUM is at its bound, block by block."""
+    hours = (len(bad) - LONGEST_WINDOW) // BLOCKS_PER_HOUR
+    shape = (hours, BLOCKS_PER_HOUR, bad.shape[1])
+    hourly_bad = bad[LONGEST_WINDOW:].reshape(shape).sum(axis=1)
+    hourly = total[LONGEST_WINDOW:].reshape(shape).sum(axis=1)
+    tripped = np.zeros((hours, bad.shape[1]), bool)
+    for product in range(bad.shape[1]):
+        bank = _bank(slo, bad[:LONGEST_WINDOW, product], total[:LONGEST_WINDOW, product])
+        if bank is not None:
+            tripped[:, product] = _exceeds(
+                bank, hourly_bad[:, product], hourly[:, product], float(phi[product])
+            )
+    by_block = np.repeat(tripped, BLOCKS_PER_HOUR, axis=0)
+    known = np.zeros_like(by_block)  # an hour is judged once it is complete
+    known[BLOCKS_PER_HOUR - 1 :] = by_block[: len(by_block) - BLOCKS_PER_HOUR + 1]
+    return known
+
+
+def _bank(slo: SloTerms, bad: Floats, total: Floats) -> cusum.Bank | None:
+    """The bank of a production baseline: a day, and longer until it supports the drop."""
+    ratio = bad.sum() / max(total.sum(), 1)
+    needed = BASELINE_FACTOR * ratio * (1 - ratio) / slo.drop**2 if slo.drop else 0.0
+    enough = int(np.searchsorted(total.cumsum(), needed)) + 1
+    blocks = min(max(BASELINE_BLOCKS, ceil(enough)), MOST_BASELINE_BLOCKS)
+    count = Count(int(bad[-blocks:].sum()), int(total[-blocks:].sum()))
+    if count.total == 0 or count.total < needed:
+        return None
+    p0 = (count.bad + 0.5) / (count.total + 1)
+    upper = wilson_upper(count.bad, count.total, BASELINE_Z)
+    return cusum.bank(p0, upper, slo.drop, cusum.HOURLY_BLOCKS)
+
+
+def _exceeds(bank: cusum.Bank, bad: Floats, total: Floats, phi: float) -> Bools:
+    exceeds = np.zeros(len(bad), bool)
+    for alternative in bank.alternatives:
+        gains = (bad * alternative.per_bad + (total - bad) * alternative.per_good) / phi
+        walk = np.concatenate([[0.0], gains.cumsum()])
+        statistic = (walk - np.minimum.accumulate(walk))[1:]
+        exceeds |= statistic >= bank.bound
+    return exceeds
