@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import http
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cluster.apiclient import Api, answers, wait_until
+from cluster.apiclient import Api, wait_until
 from cluster.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ def nothing(_backend: Backend) -> None:
 class Addon:
     """One add-on: a Deployment with what it needs, and a URL that answers when it is ready.
 
+    `conditions` are further waits, as arguments of `kubectl wait` in its namespace.
     `prepare` runs before the objects are applied, for what isn't an object of this add-on.
     `fingerprint` stands for what `prepare` does, in the comparison with what is installed.
     """
@@ -43,6 +47,7 @@ class Addon:
     image: BuiltImage
     objects: tuple[Manifest, ...]
     answers_at: str
+    conditions: tuple[str, ...] = ()
     prepare: Callable[[Backend], None] = nothing
     fingerprint: str = ""
 
@@ -82,18 +87,37 @@ def _list(objects: Iterable[Manifest]) -> str:
 
 
 def _wait(backend: Backend, addon: Addon) -> None:
-    rollout = ("rollout", "status", f"deployment/{addon.name}", f"--namespace={addon.namespace}")
+    namespace, limit = f"--namespace={addon.namespace}", f"--timeout={READY_SECONDS}s"
+    patience = READY_SECONDS + 10
     try:
-        backend.run_kubectl(*rollout, f"--timeout={READY_SECONDS}s", timeout=READY_SECONDS + 10)
+        backend.run_kubectl(
+            "rollout", "status", f"deployment/{addon.name}", namespace, limit, timeout=patience
+        )
+        if addon.conditions:
+            backend.run_kubectl("wait", *addon.conditions, namespace, limit, timeout=patience)
         wait_until(
-            lambda: answers(addon.answers_at),
+            lambda: _is_served(addon.answers_at),
             seconds=READY_SECONDS,
             failed=lambda: None,
             what=f"{addon.answers_at} didn't answer",
         )
     except ClusterError as error:
-        events = backend.run_kubectl(
-            "get", "events", f"--namespace={addon.namespace}", "--sort-by=.lastTimestamp"
-        )
-        last = "\n".join(events.strip().splitlines()[-6:])
-        raise AddonError(f"{addon.name} isn't ready: {error}\nits last events:\n{last}") from error
+        raise AddonError(f"{addon.name} isn't ready: {error}\n{_events(backend, addon)}") from error
+
+
+def _is_served(url: str) -> bool:
+    """Whether a server is there; a gateway without routes says 404 and is ready."""
+    try:
+        with urllib.request.urlopen(url, timeout=2.0):  # noqa: S310 - our own URL
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR
+    except OSError:
+        return False
+
+
+def _events(backend: Backend, addon: Addon) -> str:
+    events = backend.run_kubectl(
+        "get", "events", f"--namespace={addon.namespace}", "--sort-by=.lastTimestamp"
+    )
+    return "its last events:\n" + "\n".join(events.strip().splitlines()[-6:])

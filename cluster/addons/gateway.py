@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import yaml
+
 from cluster import builds
 from cluster.addons.addon import Addon, Manifest
 from cluster.addons.addresses import GATEWAY_PORT, Addresses
@@ -79,6 +81,7 @@ def gateway(where: Addresses, _options: Options) -> Addon:
         image=image,
         objects=objects,
         answers_at=f"http://{where.node}:{GATEWAY_PORT}/",
+        conditions=(f"gateway/{GATEWAY}", "--for=condition=Programmed"),
         prepare=_install_definitions,
         fingerprint=versions().modules[MODULE],
     )
@@ -121,11 +124,12 @@ def _gateway() -> Manifest:
 def _install_definitions(backend: Backend) -> None:
     """The CRDs of the standard channel, all of them, from the module that defines them."""
     folder = builds.module_folder(MODULE) / "config" / "crd" / "standard"
-    files = sorted(folder.glob("*.yaml"))
-    backend.apply("\n---\n".join(path.read_text() for path in files))
+    texts = [path.read_text() for path in sorted(folder.glob("*.yaml"))]
+    backend.apply("\n---\n".join(texts))
+    documents = [document for text in texts for document in yaml.safe_load_all(text) if document]
     names = [
-        f"crd/{path.stem.removeprefix(f'{GROUP}_')}.{GROUP}"
-        for path in files
-        if path.name.startswith(f"{GROUP}_")
+        f"crd/{document['metadata']['name']}"
+        for document in documents
+        if document["kind"] == "CustomResourceDefinition"
     ]
     backend.run_kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
