@@ -63,17 +63,19 @@ class BentoServer:
     def _ready(self) -> bool:
         try:
             return requests.get(f"{self.url}/readyz", timeout=5).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[BentoServer]:
     server = BentoServer(tmp_path)
-    server.start()
-    yield server
-    if server.process:
-        stop(server.process)
+    try:
+        server.start()
+        yield server
+    finally:
+        if server.process:
+            stop(server.process)
 
 
 @pytest.fixture
@@ -107,6 +109,6 @@ def prometheus_url(prometheus_program: Path, service: BentoServer, tmp_path: Pat
 def _scraped(url: str) -> bool:
     try:
         answer = requests.get(f"{url}/api/v1/query", {"query": "up == 1"}, timeout=5)
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
     return answer.ok and bool(answer.json()["data"]["result"])

@@ -115,6 +115,7 @@ class PrometheusStandIn:
         self.forms.append(form)
         self.tokens.append(request.headers.get("Authorization", ""))
         step = int(float(form["step"]))
+        float(form["timeout"])  # what Prometheus reads as seconds
         indexes = range(int(float(form["start"])) // step, int(float(form["end"])) // step + 1)
         body = envelope(self.rows(kind, indexes, step))
         lie = self.lies.get(kind) or self.lies.get("")

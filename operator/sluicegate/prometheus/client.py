@@ -121,7 +121,8 @@ class Prometheus:
             start_time=datetime.fromtimestamp(start, UTC),
             end_time=datetime.fromtimestamp(end, UTC),
             step=str(step),
-            params={"timeout": f"{seconds:.1f}s"},
+            # Seconds as a bare number: Prometheus reads neither "20.0s" nor "1.5s" as a duration.
+            params={"timeout": f"{seconds:.3f}"},
             timeout=seconds,
         )
         return check_rows(rows)
