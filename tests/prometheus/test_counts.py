@@ -195,15 +195,17 @@ async def test_without_restarts_counts_equal_the_clients_exactly(
         last = await until_counted(prometheus_url)
         counted = await totals(prometheus, first, last)
         check_exactly(client, counted)
-        await check_evaluation(prometheus, client, first)
+        await check_evaluation(prometheus, client, first, last)
     assert client.statuses.keys() == {200, 400, 500, 503}
 
 
-async def check_evaluation(prometheus: Prometheus, client: Client, first: int) -> None:
+async def check_evaluation(prometheus: Prometheus, client: Client, first: int, last: int) -> None:
     """The blocks that decisions are made from hold the same counts, by their past as by now."""
     timing = Timing(scrape_seconds=1, settle_seconds=1)
     settings = EvaluationSettings(timing=timing, jitter_seconds=0)
     evaluation, cache = Evaluation(prometheus, settings), BlockCache()
+    settled = partial(_is_settled, timing, last)
+    await asyncio.to_thread(eventually, settled, seconds=30, what="the last block to settle")
     async for past in evaluation.backfill([TARGET], time.time()):
         await cache.record_past(past)
     for readings in await evaluation.fetch_blocks([TARGET], time.time()):
@@ -220,6 +222,10 @@ async def check_evaluation(prometheus: Prometheus, client: Client, first: int) -
         assert series.between(first - 1, series.newest) == Count(client.bad, client.sent)
         accuracy = cache.series(SeriesKey(*VERSION, "accuracy"), BLOCK)
         assert accuracy.between(first - 1, accuracy.newest).bad == client.events["wrong"]
+
+
+def _is_settled(timing: Timing, index: int) -> bool:
+    return timing.newest_settled(time.time(), BLOCK) >= index
 
 
 async def test_over_a_soak_with_restarts_counts_stay_within_one_percent(
