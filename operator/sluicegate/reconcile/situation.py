@@ -1,7 +1,7 @@
 """Everything that one step looks at, read once into one frozen value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
@@ -11,6 +11,7 @@ from sluicegate.policy.terms import Terms
 from sluicegate.reconcile.pods import PodState
 from sluicegate.reconcile.records import DeploymentRecord, RouteRecord
 from sluicegate.reconcile.verification import Requests, Split
+from sluicegate.status import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Situation:
     observed : what the decision is made from.
     dependencies : how the products that it calls do.
     conflict : why its route or one of its names can't be had; empty when they can.
+    route_conflict : the conflict is about the route.
+    stalled : what else needs a person; None when nothing does.
     """
 
     product: DataProduct
@@ -45,13 +48,14 @@ class Situation:
     observed: Observed
     dependencies: tuple[DependencyStatus, ...] = ()
     conflict: str = ""
-    unready: Mapping[str, str] = field(default_factory=dict)
+    route_conflict: bool = False
+    stalled: Finding | None = None
 
     @property
     def stable_pods(self) -> int:
         """Pods that stable has to have: those of the spec, or what an autoscaler made of them."""
         base = self.product.spec.serving.base_replicas
-        stable = self.product.status.stable if self.product.status else None
+        stable = self.product.status.stable
         if stable is None or self.product.spec.serving.autoscaling is None:
             return base
         live = self.live.get(stable.revision)

@@ -1,0 +1,128 @@
+"""The numbers behind a state and a decision, as status shows them."""
+
+from math import isfinite
+
+from sluicegate.api.base import at, number
+from sluicegate.api.canary import Evidence
+from sluicegate.api.memory import SloState, SloStatus
+from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
+from sluicegate.policy.baseline import ratio_of
+from sluicegate.policy.canary import Assessment, SloEvidence
+from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.diagnosis import Diagnosis as Cause
+from sluicegate.policy.evaluate import Evaluation
+from sluicegate.policy.messages import describe
+from sluicegate.slo.budget import budget_remaining
+from sluicegate.slo.intervals import Z95, newcombe
+
+
+def with_figures(
+    status: DataProductStatus, evaluation: Evaluation, *, block_seconds: int, now: int = 0
+) -> DataProductStatus:
+    """The status with what an evaluation found.
+
+    Parameters
+    ----------
+    block_seconds : length of a block, to say how long windows are.
+    now : in seconds, when a diagnosis is new.
+    """
+    known = {slo.name: slo for slo in status.slos}
+    slos = tuple(
+        _slo(known.get(result.terms.name), result, block_seconds) for result in evaluation.slos
+    )
+    candidate = status.candidate
+    if candidate is not None and evaluation.assessment is not None:
+        candidate = candidate.model_copy(
+            update={
+                "evidence": tuple(_evidence(slo) for slo in evaluation.assessment.slos),
+                "expected_seconds": _expected(evaluation.assessment),
+            }
+        )
+    return status.model_copy(
+        update={
+            "state": evaluation.state,
+            "slos": slos,
+            "candidate": candidate,
+            "diagnosis": _diagnosis(status, evaluation.diagnosis, now),
+        }
+    )
+
+
+def _slo(known: SloStatus | None, result: SloResult, block_seconds: int) -> SloStatus:
+    before = known or SloStatus(name=result.terms.name, state=SloState.UNKNOWN)
+    recent, baseline = result.recent, result.baseline
+    ratio = result.gauge if result.gauge is not None else _good(recent.ratio)
+    update: dict[str, object] = {
+        "state": result.state,
+        "reason": str(result.reason),
+        "message": describe(result, block_seconds),
+        "ratio": None if ratio is None else number(ratio),
+        "bad": recent.bad,
+        "samples": recent.total,
+        "objective": _shown(result.terms.objective),
+        "budget_remaining": None,
+        "baseline_ratio": None,
+        "drop": None,
+        "interval": (),
+        "statistic": None,
+        "statistic_bound": None,
+    }
+    if result.terms.allowed_bad is not None:
+        update["budget_remaining"] = _shown(budget_remaining(recent, result.terms.allowed_bad))
+    if baseline is not None and baseline.count.total:
+        update["baseline_ratio"] = number(1 - ratio_of(baseline.count))
+        if recent.ratio is not None and recent.total:
+            difference = newcombe(recent, baseline.count, Z95)
+            update["drop"] = number(recent.ratio - ratio_of(baseline.count))
+            update["interval"] = (number(difference.lower), number(difference.upper))
+    if result.drift is not None:
+        update["statistic"] = number(result.drift.statistic)
+        update["statistic_bound"] = number(result.drift.bound)
+    return before.model_copy(update=update)
+
+
+def _good(bad: float | None) -> float | None:
+    return None if bad is None else 1 - bad
+
+
+def _shown(value: float | None) -> str | None:
+    return None if value is None or not isfinite(value) else number(value)
+
+
+def _evidence(slo: SloEvidence) -> Evidence:
+    ours, theirs = slo.evidence.candidate, slo.evidence.stable
+    return Evidence(
+        slo=slo.terms.name,
+        required=slo.required,
+        promote=number(slo.evidence.promote),
+        promote_at=number(slo.promote_at),
+        roll_back=number(slo.evidence.roll_back),
+        roll_back_at=number(slo.roll_back_at),
+        candidate_bad=ours.bad,
+        candidate_total=ours.total,
+        stable_bad=theirs.bad,
+        stable_total=theirs.total,
+    )
+
+
+def _expected(assessment: Assessment) -> int | None:
+    """How long an equal candidate takes: until the slowest SLO that must speak has spoken."""
+    waits = [slo.expected for slo in assessment.required]
+    longest = max(waits, default=0.0)
+    return round(longest) if waits and isfinite(longest) else None
+
+
+def _diagnosis(status: DataProductStatus, cause: Cause | None, now: int) -> Diagnosis | None:
+    if cause is None:
+        return None
+    before = status.diagnosis
+    same = before is not None and before.cause == str(cause.cause)
+    return Diagnosis(
+        cause=str(cause.cause),
+        message=cause.message,
+        at=before.at if same and before is not None else at(now),
+        evidence=tuple(
+            DiagnosisEvidence(check=str(one.check), verdict=one.verdict, message=one.message)
+            for one in cause.findings
+        ),
+    )

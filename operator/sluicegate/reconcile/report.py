@@ -1,0 +1,261 @@
+"""What a person and a GitOps tool read: conditions and the words of `kubectl get`. Pure.
+
+Ready says that the spec is realised and stable serves; a canary or a retraining doesn't change
+that, or a pipeline that waits for it would block for hours.
+"""
+
+from collections.abc import Iterator
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import ConditionReason as Reason
+from sluicegate.api.names import ConditionType as Type
+from sluicegate.api.status import (
+    DataProductStatus,
+    DependencyState,
+    ProductState,
+    SpecModelOutcome,
+    Summary,
+)
+from sluicegate.reconcile.layout import Layout
+from sluicegate.reconcile.pods import of_revision, trouble_of
+from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.step import Step
+from sluicegate.reconcile.traffic import traffic_of
+from sluicegate.reconcile.verification import Level
+from sluicegate.status import Finding, report_conditions
+
+_WORSE = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
+
+
+def report(situation: Situation, step: Step) -> DataProductStatus:
+    """The status to write: that of the step, with conditions, traffic and summary."""
+    product = situation.product
+    status = step.status.model_copy(
+        update={
+            "observed_generation": product.metadata.generation,
+            "dependencies": situation.dependencies,
+            "problems": (),
+            "traffic": traffic_of(situation, step.status, step.layout),
+        }
+    )
+    conditions = report_conditions(
+        product.status.conditions,
+        _findings(situation, status, step.layout),
+        generation=product.metadata.generation,
+        now=at(situation.now),
+    )
+    return status.model_copy(
+        update={"conditions": conditions, "summary": summary(situation, status)}
+    )
+
+
+def summary(situation: Situation, status: DataProductStatus) -> Summary:
+    """The words of `kubectl get`."""
+    candidate = status.candidate
+    canary = ""
+    if candidate is not None and status.stable is not None:
+        canary = candidate.version
+        canary += f"@{candidate.weight}" if candidate.weight else f" {candidate.phase}"
+    return Summary(
+        slo=_worst(status),
+        model=status.stable.version if status.stable else "",
+        canary=canary,
+        markets=",".join(situation.product.spec.markets),
+    )
+
+
+def _worst(status: DataProductStatus) -> str:
+    if not status.slos:
+        return "-"
+    worst = max(status.slos, key=lambda slo: _WORSE[slo.state])
+    return "OK" if worst.state is SloState.OK else f"{worst.name} {worst.state}"
+
+
+# ---- conditions -----------------------------------------------------------------------------
+def _findings(situation: Situation, status: DataProductStatus, layout: Layout) -> Iterator[Finding]:
+    yield _ready(situation, status, layout)
+    yield _stalled(situation, status)
+    if status.stable is None and not _first_has_failed(situation, status):
+        yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
+    yield _degraded(status)
+    yield _slo_met(status)
+    yield _measured(status)
+    yield _retraining(status)
+    yield _rollout(situation, status)
+    yield _split(situation, status)
+    yield _dependencies(situation)
+    yield _pinned(situation)
+
+
+def _ready(situation: Situation, status: DataProductStatus, layout: Layout) -> Finding:
+    if situation.conflict:
+        reason = Reason.ROUTE_CONFLICT if situation.route_conflict else Reason.NAME_CONFLICT
+        return Finding(Type.READY, "False", reason, situation.conflict)
+    stable = status.stable
+    if stable is None:
+        if _first_has_failed(situation, status):
+            text = _trouble(situation, status.candidate.revision if status.candidate else "")
+            return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
+        candidate = status.candidate
+        text = _trouble(situation, candidate.revision) if candidate else ""
+        return Finding(Type.READY, "False", Reason.PROGRESSING, text or "no version serves yet")
+    live = situation.live.get(stable.revision)
+    ready, wanted = (live.ready if live else 0), layout.replicas(stable.revision)
+    if ready == 0:
+        text = f"{stable.version}: none of {wanted} pods is ready. {_trouble(situation, stable.revision)}"
+        return Finding(Type.READY, "False", Reason.PODS_NOT_READY, text.strip())
+    if situation.product.spec.route is not None and status.candidate is None:
+        split = situation.split
+        if split is not None and split.level < Level.ACCEPTED:
+            return Finding(Type.READY, "False", Reason.ROUTE_NOT_ACCEPTED, split.message)
+    return Finding(Type.READY, "True", Reason.SERVING, f"{stable.version} serves")
+
+
+def _trouble(situation: Situation, revision: str) -> str:
+    pod = trouble_of(of_revision(situation.pods, revision))
+    return pod.trouble if pod else ""
+
+
+def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
+    candidate = status.candidate
+    if status.stable is not None or candidate is None:
+        return False
+    pod = trouble_of(of_revision(situation.pods, candidate.revision))
+    waited = situation.now - candidate.since.timestamp()
+    deadline = situation.product.spec.serving.progress_deadline_seconds
+    return (pod is not None and pod.hopeless) or waited > deadline
+
+
+def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
+    if _first_has_failed(situation, status):
+        assert status.candidate is not None
+        text = _trouble(situation, status.candidate.revision) or "its pods don't become ready"
+        pod = trouble_of(of_revision(situation.pods, status.candidate.revision))
+        reason = Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
+        return Finding(
+            Type.STALLED, "True", reason, f"{status.candidate.version}: {text}; correct spec.model"
+        )
+    if situation.stalled is not None:
+        return situation.stalled
+    model = status.spec_model
+    if model is not None and model.outcome is SpecModelOutcome.REJECTED:
+        text = (
+            f"{model.version} was rejected ({model.reason or 'see status.history'}); stable serves"
+            " on. Change spec.model, or ask for another try by sluicegate.dev/promote"
+        )
+        return Finding(Type.STALLED, "True", Reason.MODEL_REJECTED, text)
+    return Finding(Type.STALLED, "False", Reason.SERVING)
+
+
+def _degraded(status: DataProductStatus) -> Finding:
+    match status.state:
+        case ProductState.DEGRADED:
+            cause = status.diagnosis.cause if status.diagnosis else Reason.OBJECTIVE_MISSED
+            return Finding(Type.DEGRADED, "True", cause, _sentences(status, degraded=True))
+        case ProductState.HEALTHY | ProductState.DEGRADING:
+            return Finding(Type.DEGRADED, "False", Reason.NOT_DEGRADED)
+        case _:
+            return Finding(Type.DEGRADED, "Unknown", _why_unknown(status), _sentences(status))
+
+
+def _why_unknown(status: DataProductStatus) -> str:
+    unknown = [slo.reason for slo in status.slos if slo.state is SloState.UNKNOWN]
+    return unknown[0] if unknown else Reason.NOT_YET_OBSERVED
+
+
+def _sentences(status: DataProductStatus, *, degraded: bool = False) -> str:
+    shown = [slo.message for slo in status.slos if slo.message and (slo.degraded or not degraded)]
+    return "; ".join(shown)
+
+
+def _slo_met(status: DataProductStatus) -> Finding:
+    if not status.slos:
+        return Finding(Type.SLO_MET, "Unknown", Reason.NO_SLOS, "spec.slos is empty")
+    bad = [slo for slo in status.slos if slo.state is SloState.BAD or slo.degraded]
+    if bad:
+        text = "; ".join(slo.message for slo in bad)
+        return Finding(Type.SLO_MET, "False", bad[0].reason or Reason.OBJECTIVE_MISSED, text)
+    if all(slo.state is SloState.UNKNOWN for slo in status.slos):
+        return Finding(Type.SLO_MET, "Unknown", _why_unknown(status), _sentences(status))
+    return Finding(Type.SLO_MET, "True", Reason.ALL_MET)
+
+
+def _measured(status: DataProductStatus) -> Finding:
+    if not status.slos:
+        return Finding(Type.METRICS_AVAILABLE, "Unknown", Reason.NO_SLOS, "spec.slos is empty")
+    unknown = [slo for slo in status.slos if slo.state is SloState.UNKNOWN]
+    if len(unknown) == len(status.slos):
+        return Finding(
+            Type.METRICS_AVAILABLE, "False", unknown[0].reason or Reason.NO_DATA, unknown[0].message
+        )
+    text = "; ".join(slo.message for slo in unknown)
+    return Finding(Type.METRICS_AVAILABLE, "True", Reason.MEASURED, text)
+
+
+def _retraining(status: DataProductStatus) -> Finding:
+    one = status.retraining
+    if one is not None and one.trigger is not None:
+        text = (
+            f"attempt {one.attempt} for {one.trigger.slo or 'a person'}, from {one.trigger.version}"
+        )
+        return Finding(Type.RETRAINING_ACTIVE, "True", Reason.TRAINING, text)
+    if one is not None and one.last_reason:
+        text = f"the last attempt ended with {one.last_reason}"
+        return Finding(Type.RETRAINING_ACTIVE, "False", Reason.IDLE, text)
+    return Finding(Type.RETRAINING_ACTIVE, "False", Reason.IDLE)
+
+
+def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
+    candidate = status.candidate
+    kind = Type.ROLLOUT_PROGRESSING
+    if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
+        reason = Reason.ON_PROBATION if status.probation else Reason.NO_ROLLOUT
+        return Finding(kind, "False", reason)
+    if situation.product.spec.suspend:
+        return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
+    trouble = _trouble(situation, candidate.revision)
+    text = f"{candidate.version} at {candidate.weight} %. {trouble}".strip()
+    return Finding(kind, "True", str(candidate.phase), text)
+
+
+def _split(situation: Situation, status: DataProductStatus) -> Finding:
+    kind, split = Type.TRAFFIC_SPLIT_VERIFIED, situation.split
+    if status.stable is None or (situation.product.spec.route is None and not status.candidate):
+        return Finding(kind, "Unknown", Reason.NO_SPLIT)
+    if situation.product.spec.route is None:
+        text = "there is no spec.route: pods behind one Service split the traffic approximately"
+        return Finding(kind, "Unknown", Reason.APPROXIMATE, text)
+    if split is None:
+        return Finding(kind, "Unknown", Reason.NO_SPLIT)
+    match split.level:
+        case Level.OBSERVED:
+            return Finding(kind, "True", Reason.OBSERVED, split.message)
+        case Level.ACCEPTED:
+            return Finding(kind, "True", Reason.ACCEPTED, split.message)
+        case _:
+            return Finding(kind, "False", Reason.WRITTEN, split.message)
+
+
+def _dependencies(situation: Situation) -> Finding:
+    kind, found = Type.DEPENDENCIES_HEALTHY, situation.dependencies
+    if not found:
+        return Finding(kind, "Unknown", Reason.NO_DEPENDENCIES)
+    degraded = [one for one in found if one.state is DependencyState.DEGRADED]
+    if degraded:
+        text = ", ".join(f"{one.namespace}/{one.name} is degraded" for one in degraded)
+        return Finding(kind, "False", Reason.DEPENDENCY_DEGRADED, text)
+    unclear = [one for one in found if one.state is not DependencyState.HEALTHY]
+    if unclear:
+        text = ", ".join(f"{one.namespace}/{one.name}: {one.state}" for one in unclear)
+        return Finding(kind, "Unknown", Reason.DEPENDENCY_UNKNOWN, text)
+    return Finding(kind, "True", Reason.ALL_HEALTHY)
+
+
+def _pinned(situation: Situation) -> Finding:
+    image = situation.wanted.runtime_image
+    if "@sha256:" in image:
+        return Finding(Type.RUNTIME_PINNED, "True", Reason.PINNED_BY_DIGEST)
+    text = f"serving.runtimeImage {image} is named by a tag, which can change: name it by digest"
+    return Finding(Type.RUNTIME_PINNED, "False", Reason.NAMED_BY_TAG, text)

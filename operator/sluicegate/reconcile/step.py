@@ -1,0 +1,322 @@
+"""One step of one product, pure: from what was observed to what is to be, and what to tell.
+
+First what was decided earlier is carried on, then the newest blocks are judged, then the new
+decision is written down. A decision is remembered as done only when the traffic has followed.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import Candidate, CandidatePhase, Fate
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import DataProductStatus, DecisionStatus
+from sluicegate.policy.acts import act
+from sluicegate.policy.decision import (
+    Advance,
+    Alert,
+    Decision,
+    Hold,
+    Inconclusive,
+    Promote,
+    Retrain,
+    Rollback,
+    StartRollout,
+)
+from sluicegate.policy.evaluate import Evaluation, evaluate
+from sluicegate.policy.memory import Memory
+from sluicegate.policy.recall import memory_of, release_of
+from sluicegate.policy.remember import remember
+from sluicegate.reconcile.figures import with_figures
+from sluicegate.reconcile.layout import Layout, layout_of
+from sluicegate.reconcile.pods import of_revision, trouble_of
+from sluicegate.reconcile.progress import (
+    Completed,
+    Rolling,
+    ShareTaken,
+    TurnedBack,
+    Unchanged,
+    progress,
+    turned_back,
+)
+from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.versions import (
+    first_candidate,
+    first_memory,
+    identifier,
+    refused_version,
+    returning_candidate,
+)
+
+_WITHOUT_VERDICT = frozenset({DecisionReason.MAX_DURATION, DecisionReason.METRICS_LOST})
+_EVALUATED = frozenset(
+    {
+        CandidatePhase.STARTING,
+        CandidatePhase.STEPPING,
+        CandidatePhase.AWAITING_APPROVAL,
+        CandidatePhase.PARKED,
+    }
+)
+"""Phases in which new decisions are made; in the others one is being carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something that people are told by an event."""
+
+    reason: str
+    action: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step leads to.
+
+    Attributes
+    ----------
+    status : what is, and what is remembered; conditions and summary are still the old ones.
+    layout : which versions are to live, with how many pods and which share.
+    evaluation : what the newest blocks said; None when they weren't judged.
+    told : what people are told.
+    """
+
+    status: DataProductStatus
+    layout: Layout
+    evaluation: Evaluation | None = None
+    told: tuple[Told, ...] = ()
+
+
+def take_step(situation: Situation) -> Step:
+    """What is to be, given what is observed of a product with a valid spec."""
+    status = situation.product.status
+    if status.stable is None:
+        candidate = first_candidate(situation.product, status, situation.wanted, situation.now)
+        status = status.model_copy(update={"candidate": candidate})
+    status, told = _carry_on(situation, status)
+    evaluation = None
+    if _is_judged(status):
+        evaluation = _judge(situation, status)
+        status, more = _take_up(situation, status, evaluation)
+        told += more
+    return Step(status, _layout(situation, status), evaluation, told)
+
+
+def _layout(situation: Situation, status: DataProductStatus) -> Layout:
+    return layout_of(situation.product, status, stable_pods=situation.stable_pods)
+
+
+def _is_judged(status: DataProductStatus) -> bool:
+    candidate = status.candidate
+    return status.stable is not None and (candidate is None or candidate.phase in _EVALUATED)
+
+
+# ---- carrying on ----------------------------------------------------------------------------
+def _carry_on(
+    situation: Situation, status: DataProductStatus
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    candidate = status.candidate
+    if candidate is None:
+        return status, ()
+    rolling = Rolling(
+        now=situation.now,
+        live=situation.live,
+        split=situation.split,
+        requests=situation.requests,
+        trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
+    )
+    match progress(situation.product, status, _layout(situation, status), rolling):
+        case Unchanged():
+            return status, ()
+        case ShareTaken(after):
+            told = Told(
+                "CanaryWeightIncreased",
+                "ShiftTraffic",
+                f"{after.version} takes {after.weight} % of the traffic",
+            )
+            return status.model_copy(update={"candidate": after}), (told,)
+        case TurnedBack(after):
+            told = Told(
+                after.rollback_reason,
+                "RollBack",
+                f"{after.version} goes back: {after.rollback_message}",
+                warning=True,
+            )
+            return status.model_copy(update={"candidate": after}), (told,)
+        case Completed(done):
+            return _complete(situation, status, done)
+        case unexpected:
+            assert_never(unexpected)
+
+
+def _complete(
+    situation: Situation, status: DataProductStatus, candidate: Candidate
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """What was decided has come true: remember it."""
+    if status.stable is None:
+        memory = first_memory(situation.terms, candidate, situation.now)
+        told = Told("Serving", "Serve", f"{candidate.version} serves")
+        return _remembered(situation, status, memory), (told,)
+    if candidate.phase is CandidatePhase.PROMOTING:
+        return _promoted(situation, status, candidate)
+    if candidate.returning:  # it didn't come up: stable stays
+        return status.model_copy(update={"candidate": None}), ()
+    reason = DecisionReason(candidate.rollback_reason)
+    decision: Decision
+    if reason in _WITHOUT_VERDICT:
+        decision = Inconclusive(
+            reason=reason, message=candidate.rollback_message, candidate=release_of(candidate)
+        )
+        fate = Fate.INCONCLUSIVE
+    else:
+        decision = Rollback(
+            reason=reason,
+            message=candidate.rollback_message,
+            leaving=release_of(candidate),
+            to=release_of(status.stable),
+        )
+        fate = Fate.SUPERSEDED if reason is DecisionReason.SUPERSEDED else Fate.ROLLED_BACK
+    after = _acted(situation, status, decision)
+    refused = refused_version(candidate, fate, str(reason), situation.now)
+    return after.model_copy(update={"history": (refused, *after.history)[:20]}), ()
+
+
+def _promoted(
+    situation: Situation, status: DataProductStatus, candidate: Candidate
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    assert status.stable is not None
+    message = candidate.rollback_message or f"{candidate.version} serves all traffic"
+    decision: Decision
+    if candidate.returning:
+        decision = Rollback(
+            reason=DecisionReason(candidate.rollback_reason),
+            message=message,
+            leaving=release_of(status.stable),
+            to=release_of(candidate),
+        )
+        told = Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
+    else:
+        decision = Promote(
+            reason=DecisionReason.CANARY_NOT_WORSE,
+            message=message,
+            candidate=release_of(candidate),
+            replaced=release_of(status.stable),
+        )
+        told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
+    return _acted(situation, status, decision), (told,)
+
+
+# ---- judging --------------------------------------------------------------------------------
+def _judge(situation: Situation, status: DataProductStatus) -> Evaluation:
+    return evaluate(situation.terms, memory_of(status), situation.observed, situation.now)
+
+
+def _take_up(
+    situation: Situation, status: DataProductStatus, evaluation: Evaluation
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """Write a decision down: what it asks for begins, what takes time is remembered later."""
+    decision = evaluation.decision
+    status = _remembered(situation, status, evaluation.memory)
+    status = with_figures(
+        status, evaluation, block_seconds=situation.terms.block_seconds, now=situation.now
+    )
+    match decision:
+        case Hold():
+            return status, ()
+        case Alert() | Retrain():
+            status = _acted(situation, status, decision)
+        case StartRollout():
+            status = _start(situation, status, decision)
+        case Advance():
+            if status.candidate is not None and status.candidate.step == decision.step:
+                return status, ()  # told already; its pods are on their way
+            status = _with_candidate(status, step=decision.step)
+        case Promote():
+            status = _with_candidate(
+                status, phase=CandidatePhase.PROMOTING, rollback_message=decision.message
+            )
+        case Rollback():
+            status = _roll_back(situation, status, decision)
+        case Inconclusive():
+            status = _turn_back(status, decision.reason, decision.message)
+        case _:
+            assert_never(decision)
+    return _told(situation, status, decision)
+
+
+def _start(
+    situation: Situation, status: DataProductStatus, decision: StartRollout
+) -> DataProductStatus:
+    """Begin a rollout; a candidate that has traffic gives it back first."""
+    before = status.candidate
+    if before is not None and before.phase is not CandidatePhase.PARKED and before.shares:
+        return _superseded(situation, status, decision.message)
+    return _acted(situation, status, decision)
+
+
+def _superseded(situation: Situation, status: DataProductStatus, message: str) -> DataProductStatus:
+    """The candidate gives its traffic back; the decision is made again after that.
+
+    So a request that led to it isn't handled yet.
+    """
+    handled = situation.product.status.last_handled
+    waiting = status.model_copy(update={"last_handled": handled})
+    return _turn_back(waiting, DecisionReason.SUPERSEDED, message)
+
+
+def _roll_back(
+    situation: Situation, status: DataProductStatus, decision: Rollback
+) -> DataProductStatus:
+    candidate = status.candidate
+    if candidate is not None and release_of(candidate) == decision.leaving:
+        return _turn_back(status, decision.reason, decision.message)
+    if candidate is not None and candidate.shares and candidate.phase is not CandidatePhase.PARKED:
+        return _superseded(situation, status, decision.message)
+    back = returning_candidate(status, decision.to, situation.now)
+    if back is None:
+        return status
+    reasons = {"rollback_reason": str(decision.reason), "rollback_message": decision.message}
+    return status.model_copy(update={"candidate": back.model_copy(update=reasons)})
+
+
+def _turn_back(
+    status: DataProductStatus, reason: DecisionReason, message: str
+) -> DataProductStatus:
+    assert status.candidate is not None
+    back = turned_back(status.candidate, reason, message)
+    return status.model_copy(update={"candidate": back})
+
+
+def _with_candidate(status: DataProductStatus, **update: object) -> DataProductStatus:
+    assert status.candidate is not None
+    return status.model_copy(update={"candidate": status.candidate.model_copy(update=update)})
+
+
+def _told(
+    situation: Situation, status: DataProductStatus, decision: Decision
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """The decision as status shows it, and as people are told."""
+    shown = DecisionStatus(
+        type=str(decision.type),
+        reason=str(decision.reason),
+        message=decision.message,
+        at=at(situation.now),
+    )
+    warning = isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
+    told = Told(str(decision.reason), str(decision.type), decision.message, warning=warning)
+    return status.model_copy(update={"decision": shown}), (told,)
+
+
+def _acted(
+    situation: Situation, status: DataProductStatus, decision: Decision
+) -> DataProductStatus:
+    memory = act(situation.terms, memory_of(status), decision, situation.now)
+    return _remembered(situation, status, memory)
+
+
+def _remembered(
+    situation: Situation, status: DataProductStatus, memory: Memory
+) -> DataProductStatus:
+    identify = identifier(situation.product, status)
+    return remember(status, memory, identify, now=situation.now)

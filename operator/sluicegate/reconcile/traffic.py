@@ -1,0 +1,51 @@
+"""How requests are split, as status shows it."""
+
+from sluicegate.api.base import at, number
+from sluicegate.api.canary import SplitLevel, SplitMode, Traffic
+from sluicegate.api.status import DataProductStatus
+from sluicegate.reconcile.layout import FULL, Layout
+from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.verification import Level
+
+_LEVELS = {
+    Level.NONE: SplitLevel.WRITTEN,
+    Level.WRITTEN: SplitLevel.WRITTEN,
+    Level.ACCEPTED: SplitLevel.ACCEPTED,
+    Level.OBSERVED: SplitLevel.OBSERVED,
+}
+
+
+def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) -> Traffic | None:
+    """The split in force; None before the first version serves."""
+    if status.stable is None:
+        return None
+    before = situation.product.status.traffic
+    candidate = status.candidate
+    weight = dict(layout.weights).get(candidate.revision, 0) if candidate else 0
+    same = before is not None and before.weight == weight
+    since = before.since if same and before is not None else at(situation.now)
+    if situation.product.spec.route is None:
+        real = None
+        if candidate is not None:
+            pods = sum(one.replicas for one in layout.placements)
+            ours = layout.replicas(candidate.revision)
+            real = number(ours / pods) if pods else None
+            weight = min(candidate.weight, FULL)
+        return Traffic(
+            mode=SplitMode.REPLICAS,
+            weight=weight,
+            level=SplitLevel.WRITTEN,
+            since=since,
+            real_share=real,
+        )
+    split = situation.split
+    return Traffic(
+        mode=SplitMode.GATEWAY,
+        weight=weight,
+        level=_LEVELS[split.level] if split is not None and same else SplitLevel.WRITTEN,
+        since=since,
+        observed_share=number(split.share)
+        if split is not None and split.share is not None
+        else None,
+        requests=split.requests if split is not None else None,
+    )

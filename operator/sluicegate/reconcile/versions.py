@@ -1,0 +1,136 @@
+"""Which version is which: identities from the spec, the first one, and a status that was lost."""
+
+from collections.abc import Mapping
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion, Version, VersionBase
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.manifests.memory import read_version
+from sluicegate.manifests.names import revision, version_name
+from sluicegate.policy.acts import fresh_slos
+from sluicegate.policy.baseline import from_evaluation
+from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
+from sluicegate.policy.recall import release_of
+from sluicegate.policy.remember import Identify
+from sluicegate.policy.terms import Terms
+from sluicegate.reconcile.records import DeploymentRecord, RouteRecord
+from sluicegate.slo.blocks import Count
+
+
+def identifier(product: DataProduct, status: DataProductStatus) -> Identify:
+    """How a release gets its revision, and the entry service that its bento has."""
+    known: list[VersionBase] = [*status.history]
+    known += [one for one in (status.candidate, status.stable) if one is not None]
+    services = {one.image: one.service for one in known}
+    service = product.spec.model.bento.service
+
+    def identify(release: Release) -> VersionBase:
+        digest = f"sha256:{release.image.rpartition('sha256:')[2]}"
+        source = next((one.source for one in known if one.image == release.image), "Spec")
+        return VersionBase(
+            version=release.version,
+            image=release.image,
+            service=services.get(release.image, service),
+            runtime_image=release.runtime_image,
+            revision=revision(digest, release.runtime_image),
+            source=source,
+        )
+
+    return identify
+
+
+def first_candidate(
+    product: DataProduct, status: DataProductStatus, wanted: VersionBase, now: int
+) -> Candidate:
+    """The version that is to serve first: it takes everything once it is ready.
+
+    A new spec.model replaces one that isn't ready yet at once: nobody uses it.
+    """
+    before = status.candidate
+    if before is not None and before.revision == wanted.revision:
+        return before
+    created = product.metadata.creation_timestamp
+    fresh = before is None and product.metadata.generation <= 1 and created is not None
+    return Candidate(
+        **wanted.model_dump(),
+        phase=CandidatePhase.PROMOTING,
+        since=created if fresh and created is not None else at(now),
+        evaluation=product.spec.model.evaluation,
+    )
+
+
+def first_memory(terms: Terms, candidate: Candidate, now: int) -> Memory:
+    """What is remembered when the first version begins to serve."""
+    release = release_of(candidate)
+    evaluation = {slo: Count(one.bad, one.total) for slo, one in candidate.evaluation.items()}
+    return Memory(
+        stable=Accepted(
+            release, now, candidate.source, from_evaluation(evaluation, terms.slos, now)
+        ),
+        slos=fresh_slos(terms, now),
+        model=HandledModel(release, SpecModelOutcome.PROMOTED, now),
+    )
+
+
+def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Candidate | None:
+    """An earlier version on its way back; None when status doesn't keep it any more."""
+    entry = next((one for one in status.history if release_of(one) == to), None)
+    if entry is None:
+        return None
+    identity = {name: getattr(entry, name) for name in VersionBase.model_fields}
+    return Candidate(**identity, phase=CandidatePhase.PROMOTING, since=at(now), returning=True)
+
+
+def refused_version(candidate: Candidate, fate: Fate, reason: str, now: int) -> PastVersion:
+    """A candidate that went back, for the history: it can be read, not returned to."""
+    identity = {name: getattr(candidate, name) for name in VersionBase.model_fields}
+    return PastVersion(**identity, fate=fate, reason=reason, until=at(now))
+
+
+def restored_status(
+    product: DataProduct,
+    wanted: VersionBase,
+    live: Mapping[str, DeploymentRecord],
+    route: RouteRecord | None,
+) -> DataProductStatus | None:
+    """A status that was lost, from what the Deployments remember and the route's weights.
+
+    None when no Deployment was ever promoted.
+    """
+    versions = [
+        version
+        for one in live.values()
+        if (version := read_version(dict(one.labels), dict(one.annotations))) is not None
+    ]
+    if not versions:
+        return None
+    weights = dict(route.weights) if route else {}
+
+    def rank(version: Version) -> tuple[int, int, float]:
+        name = version_name(product.metadata.name, version.revision)
+        return (
+            weights.get(name, 0),
+            live[version.revision].replicas,
+            version.promoted_at.timestamp(),
+        )
+
+    stable, *others = sorted(versions, key=rank, reverse=True)
+    history = tuple(
+        PastVersion(
+            **one.model_dump(exclude={"evaluation"}), fate=Fate.REPLACED, until=stable.promoted_at
+        )
+        for one in others
+    )
+    handled = wanted.revision == stable.revision
+    return DataProductStatus(
+        stable=stable,
+        history=history,
+        spec_model=SpecModel(
+            image=wanted.image,
+            version=wanted.version,
+            runtime_image=wanted.runtime_image,
+            outcome=SpecModelOutcome.PROMOTED if handled else SpecModelOutcome.SUPERSEDED,
+            at=stable.promoted_at,
+        ),
+    )
