@@ -21,15 +21,18 @@ def bento_environment(home: Path, **more: str) -> dict[str, str]:
     }
 
 
-def build_churn(folder: Path, version: str) -> Path:
-    """The exported bento `churn:<version>`, as a .bento file in `folder`."""
+def build_churn(folder: Path, version: str, *requirements: str) -> Path:
+    """The exported bento `churn:<version>`, as a .bento file in `folder`.
+
+    It says that it needs `requirements`, or any scikit-learn.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"churn-{version}.bento"
     subprocess.run(
-        [sys.executable, str(DATA / "churn" / "make.py"), version, str(target)],
+        [sys.executable, str(DATA / "churn" / "make.py"), version, str(target), *requirements],
         check=True,
         capture_output=True,
-        env=bento_environment(folder / "store"),
+        env=bento_environment(folder / f"store-{version}"),
         cwd=folder,
     )
     return target

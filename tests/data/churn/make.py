@@ -1,4 +1,4 @@
-"""Trains the model, builds the bento and exports it: `make.py VERSION FILE [BIAS]`."""
+"""Trains the model, builds the bento and exports it: `make.py VERSION FILE [REQUIREMENT …]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 
-def main(version: str, target: Path) -> None:
+def main(version: str, target: Path, packages: list[str]) -> None:
     generator = np.random.default_rng(7)
     features = generator.normal(size=(200, 3))
     labels = (features.sum(axis=1) > 0).astype(int)
@@ -21,10 +21,10 @@ def main(version: str, target: Path) -> None:
         version=version,
         build_ctx=str(Path(__file__).parent),
         include=["service.py"],
-        python={"packages": ["scikit-learn==1.9.1"], "lock_packages": False},
+        python={"packages": packages or ["scikit-learn"], "lock_packages": False},
     )
     bentoml.bentos.export_bento(bento.tag, str(target))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

@@ -1,0 +1,262 @@
+"""Registry, gateway and Prometheus together: a packed bento is served, split and measured."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from cluster import addons
+from sluicegate_service.push import VersionTaken, pack_and_push
+
+from tests.support.bentos import build_churn
+from tests.support.served_bento import (
+    container,
+    image_volume,
+    pod_spec,
+    route,
+    version_objects,
+)
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cluster.addons import Addresses
+    from cluster.backend import Backend
+
+pytestmark = pytest.mark.timeout(300)
+REQUESTS = 1_000
+WEIGHTS = {"v1": 95, "v2": 5}
+HOST = "churn.example"
+NAMESPACE = "test-addons"
+
+
+@dataclass(frozen=True)
+class World:
+    """A cluster with its add-ons, and two versions of a bento in its registry."""
+
+    backend: Backend
+    where: Addresses
+    runtime: str
+    files: dict[str, Path]
+    references: dict[str, str]
+
+    def query(self, promql: str) -> list[dict[str, Any]]:
+        answer = requests.get(
+            f"{self.where.prometheus}/api/v1/query", params={"query": promql}, timeout=10
+        )
+        return list(answer.json()["data"]["result"])
+
+    def predict(self) -> requests.Response:
+        return requests.post(
+            f"{self.where.gateway}/predict",
+            json={"features": [1, 2, 3]},
+            headers={"Host": HOST},
+            timeout=30,
+        )
+
+
+def create(backend: Backend, namespace: str, *objects: dict[str, Any]) -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+    backend.run_kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(listed))
+
+
+def pod(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    never = {"restartPolicy": "Never", **spec}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": never}
+
+
+def pod_status(backend: Backend, namespace: str, name: str) -> dict[str, Any]:
+    read = backend.run_kubectl("get", "pod", name, "-n", namespace, "-o", "json")
+    return dict(json.loads(read)["status"])
+
+
+@pytest.fixture(scope="module")
+def world(
+    cluster: Backend, runtime_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> World:
+    addons.up(cluster)
+    where = addons.addresses(cluster)
+    folder = tmp_path_factory.mktemp("bentos")
+    repository = f"{where.registry}/test-{time.time_ns()}/churn"
+    files = {version: build_churn(folder, version) for version in WEIGHTS}
+    references = {
+        version: pack_and_push(path, repository, plain_http=True) for version, path in files.items()
+    }
+    return World(cluster, where, runtime_image, files, references)
+
+
+@pytest.fixture(scope="module")
+def split(world: World) -> Iterator[World]:
+    """Both versions are Ready behind one route, 95 to 5, in the namespace test-addons."""
+    world.backend.run_kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    world.backend.run_kubectl("create", "namespace", NAMESPACE)
+    objects = [
+        item
+        for version, reference in world.references.items()
+        for item in version_objects(version, world.runtime, image_volume(reference))
+    ]
+    create(world.backend, NAMESPACE, *objects, route(HOST, WEIGHTS))
+    for version in WEIGHTS:
+        world.backend.run_kubectl(
+            *("rollout", "status", f"deployment/churn-{version}", "-n", NAMESPACE),
+            "--timeout=120s",
+            timeout=130,
+        )
+    eventually(lambda: world.predict().status_code == 200, what="an answer through the gateway")
+    yield world
+    world.backend.run_kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def counted(world: World) -> dict[str, float]:
+    """Requests to /predict by version, as Prometheus has them now."""
+    rows = world.query(
+        f'sum by (version) (bentoml_service_request_total{{namespace="{NAMESPACE}",'
+        'product="churn",endpoint="/predict"})'
+    )
+    return {row["metric"]["version"]: float(row["value"][1]) for row in rows}
+
+
+def test_starting_the_add_ons_again_does_nothing(world: World):
+    assert not addons.up(world.backend)
+
+
+def test_a_bento_mounted_by_digest_is_served_through_the_gateway(split: World):
+    assert split.predict().json() == 1
+
+
+def test_metrics_and_probes_are_not_reachable_through_the_route(split: World):
+    for path in ("/metrics", "/readyz", "/anything"):
+        answer = requests.get(split.where.gateway + path, headers={"Host": HOST}, timeout=10)
+        assert answer.status_code == 404, path
+
+
+def test_weights_are_honoured_and_counted_by_version(split: World):
+    eventually(lambda: set(counted(split)) == set(WEIGHTS), what="series of both versions")
+    settled: dict[str, float] = {}
+
+    def still() -> bool:
+        """Two readings more than a scrape apart agree: nothing is on its way."""
+        before = dict(settled)
+        settled.update(counted(split))
+        return before == settled
+
+    eventually(still, every=2.5, what="counts that stand still")
+    before = dict(settled)
+    with requests.Session() as session:
+        for _ in range(REQUESTS):
+            answer = session.post(
+                f"{split.where.gateway}/predict",
+                json={"features": [1, 2, 3]},
+                headers={"Host": HOST},
+                timeout=30,
+            )
+            assert answer.status_code == 200
+
+    def taken() -> dict[str, float]:
+        return {version: count - before[version] for version, count in counted(split).items()}
+
+    eventually(lambda: sum(taken().values()) == REQUESTS, what="all requests in Prometheus")
+    share = taken()["v2"] / REQUESTS
+    print(f"share of v2: {share:.3f}, wanted {WEIGHTS['v2'] / 100}")
+    assert abs(share - WEIGHTS["v2"] / 100) <= 0.01
+
+
+def test_targets_of_products_have_their_labels(split: World):
+    rows = split.query(f'up{{job="products",namespace="{NAMESPACE}"}}')
+    found = {
+        (row["metric"]["namespace"], row["metric"]["product"], row["metric"]["version"])
+        for row in rows
+    }
+    assert found == {(NAMESPACE, "churn", "v1"), (NAMESPACE, "churn", "v2")}
+    assert all(row["value"][1] == "1" for row in rows)
+
+
+def test_bentomls_version_is_the_pods_version(split: World):
+    rows = split.query(f'bentoml_service_request_total{{namespace="{NAMESPACE}"}}')
+    assert rows
+    assert all(row["metric"]["service_version"] == row["metric"]["version"] for row in rows)
+    assert all(row["metric"]["service_name"] == row["metric"]["product"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    "series", ["container_memory_working_set_bytes", "container_cpu_usage_seconds_total"]
+)
+def test_the_kubelets_series_of_the_pods_are_there(split: World, series: str):
+    selector = f'{series}{{namespace="{NAMESPACE}",container="server"}}'
+    eventually(lambda: len(split.query(selector)) == 2, what=selector)
+
+
+def test_the_gateways_requests_are_counted_by_service(split: World):
+    def services() -> set[str]:
+        rows = split.query("traefik_service_requests_total")
+        return {row["metric"]["service"] for row in rows}
+
+    eventually(lambda: any("churn-v2" in name for name in services()), what=f"{services()}")
+
+
+def test_a_version_is_never_overwritten(world: World, tmp_path: Path):
+    repository = world.references["v1"].partition("@")[0]
+    other = build_churn(tmp_path, "v1")
+    with pytest.raises(VersionTaken, match=f"{repository}:v1 is already"):
+        pack_and_push(other, repository, plain_http=True)
+
+
+def test_a_push_from_a_pod_gives_the_digest_of_a_push_from_the_host(world: World, namespace: str):
+    repository, _, digest = world.references["v1"].partition("@")
+    program = (
+        "from pathlib import Path; from sluicegate_service.push import pack_and_push;"
+        f"print(pack_and_push(Path('/bento'), '{repository}-again', plain_http=True))"
+    )
+    pushing = container("push", world.runtime, "python", "-c", program)
+    spec = pod_spec(image_volume(world.references["v1"]), pushing)
+    create(world.backend, namespace, pod("push", spec))
+    eventually(
+        lambda: pod_status(world.backend, namespace, "push").get("phase") == "Succeeded",
+        seconds=90,
+        what="the push",
+    )
+    said = world.backend.run_kubectl("logs", "push", "-n", namespace)
+    assert said.strip() == f"{repository}-again@{digest}"
+
+
+def test_a_reference_that_does_not_exist_is_named_in_the_pods_state(world: World, namespace: str):
+    missing = f"{world.where.registry}/nowhere@sha256:{'0' * 64}"
+    server = container("server", world.runtime, "python", "-c", "pass")
+    create(world.backend, namespace, pod("missing", pod_spec(image_volume(missing), server)))
+
+    def waiting() -> dict[str, str]:
+        statuses = pod_status(world.backend, namespace, "missing").get("containerStatuses", [{}])
+        return dict(statuses[0].get("state", {}).get("waiting", {}))
+
+    eventually(
+        lambda: waiting().get("reason") in {"ErrImagePull", "ImagePullBackOff"},
+        seconds=60,
+        what="the pod's state",
+    )
+    assert missing in waiting()["message"]
+
+
+def test_a_bento_for_another_runtime_is_refused_by_name(
+    world: World, namespace: str, tmp_path: Path
+):
+    path = build_churn(tmp_path, "v9", "scikit-learn==1.0.2", "lightgbm==4.0.0")
+    repository = world.references["v1"].partition("@")[0]
+    reference = pack_and_push(path, f"{repository}-odd", plain_http=True)
+    check = ("python", "-m", "sluicegate_service.runtime_check", "/bento")
+    spec = pod_spec(image_volume(reference), container("check", world.runtime, *check))
+    create(world.backend, namespace, pod("odd", spec))
+    eventually(
+        lambda: pod_status(world.backend, namespace, "odd").get("phase") == "Failed",
+        seconds=90,
+        what="the check",
+    )
+    ended = pod_status(world.backend, namespace, "odd")["containerStatuses"][0]["state"]
+    message = ended["terminated"]["message"]
+    assert message.startswith("RuntimeMismatch: lightgbm: wanted ==4.0.0, found nothing; ")
+    assert "scikit-learn: wanted ==1.0.2, found 1." in message

@@ -1,0 +1,118 @@
+"""Objects that serve a packed bento as the operator's pods do, for tests of what lies below it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+USER = 1034
+LAUNCHER = ("python", "-m", "sluicegate_service.launcher", "/bento")
+RUNTIME_CHECK = ("python", "-m", "sluicegate_service.runtime_check", "/bento")
+SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+MOUNTS = [
+    {"name": "bento", "mountPath": "/bento", "readOnly": True},
+    {"name": "home", "mountPath": "/var/lib/bentoml"},
+    {"name": "tmp", "mountPath": "/tmp"},
+]
+
+
+def container(name: str, image: str, *command: str, **more: Any) -> dict[str, Any]:
+    """A container with the bento, scratch space and no rights."""
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "Never",
+        "command": list(command),
+        "env": [{"name": "BENTOML_HOME", "value": "/var/lib/bentoml"}],
+        "securityContext": RESTRICTED,
+        "volumeMounts": MOUNTS,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **more,
+    }
+
+
+def pod_spec(
+    bento: dict[str, Any], *containers: dict[str, Any], init: tuple[dict[str, Any], ...] = ()
+) -> dict[str, Any]:
+    """A pod whose volume `bento` has the source `bento`: an image or an emptyDir."""
+    return {
+        "securityContext": SECURITY,
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+        "initContainers": list(init),
+        "containers": list(containers),
+        "volumes": [
+            {"name": "bento", **bento},
+            {"name": "home", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+    }
+
+
+def image_volume(reference: str) -> dict[str, Any]:
+    """The source of a volume that is a packed bento."""
+    return {"image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
+
+
+def server(runtime: str) -> dict[str, Any]:
+    """The container that serves the bento."""
+    return container(
+        "server",
+        runtime,
+        *LAUNCHER,
+        ports=[
+            {"name": "http", "containerPort": 3000},
+            {"name": "metrics", "containerPort": 3001},
+        ],
+        readinessProbe={"httpGet": {"path": "/readyz", "port": "metrics"}, "periodSeconds": 1},
+    )
+
+
+def version_objects(version: str, runtime: str, bento: dict[str, Any]) -> list[dict[str, Any]]:
+    """A Deployment and a Service of one version of the product `churn`."""
+    name = f"churn-{version}"
+    labels = {"sluicegate.dev/product": "churn", "sluicegate.dev/version": version}
+    check = container("runtime-check", runtime, *RUNTIME_CHECK)
+    template = {"metadata": {"labels": labels}, "spec": pod_spec(bento, server(runtime), init=(check,))}
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": "http"}]},
+        },
+    ]
+
+
+def route(host: str, weights: dict[str, int]) -> dict[str, Any]:
+    """An HTTPRoute from the cluster's gateway to the versions' Services."""
+    backends = [
+        {"name": f"churn-{version}", "port": 80, "weight": weight}
+        for version, weight in weights.items()
+    ]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "churn"},
+        "spec": {
+            "parentRefs": [{"name": "web", "namespace": "gateway"}],
+            "hostnames": [host],
+            "rules": [{"backendRefs": backends}],
+        },
+    }
