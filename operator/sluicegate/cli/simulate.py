@@ -1,4 +1,4 @@
-"""`sluicegate simulate`: how often and how fast would this policy promote, roll back, retrain?"""
+"""`sluicegate simulate`: how often and how fast this policy would promote, roll back and alarm."""
 
 import argparse
 import json
@@ -27,7 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
     add = parser.add_argument
-    add("--requests-per-minute", type=_rate, required=True, metavar="N", help="of both arms together")
+    add(
+        "--requests-per-minute",
+        type=_rate,
+        required=True,
+        metavar="N",
+        help="of both arms together",
+    )
     add("--labels-per-minute", type=_rate, default=0.0, metavar="N", help="of both arms together")
     for arm in ("stable", "candidate"):
         add(
@@ -38,14 +44,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="SLO=RATIO",
             help=f"{arm}'s true share of bad events; may be repeated",
         )
-    add("--burst-correlation", type=_share, default=0.0, metavar="RHO", help="of events in one block")
-    add("--daily-swing", type=_share, default=0.0, metavar="S", help="traffic goes by 1 ± S over a day")
-    add("--label-delay-minutes", type=_rate, default=0.0, metavar="M", help="until a truth is known")
+    add(
+        "--burst-correlation",
+        type=_share,
+        default=0.0,
+        metavar="RHO",
+        help="of events in one block",
+    )
+    add(
+        "--daily-swing",
+        type=_share,
+        default=0.0,
+        metavar="S",
+        help="traffic goes by 1 ± S over a day",
+    )
+    add(
+        "--label-delay-minutes", type=_rate, default=0.0, metavar="M", help="until a truth is known"
+    )
     add("--duration-minutes", type=_rate, metavar="M", help="instead of rollout.maxDurationSeconds")
     add("--runs", type=_count, default=2000, metavar="N", help="canaries to play (default: 2000)")
     add("--seed", type=int, default=1, metavar="N", help="same seed, same answer (default: 1)")
     add("--compare", action="store_true", help="the same traffic judged by rules of other tools")
-    add("--degradation", action="store_true", help="also false alarms a year and delay to detection")
+    add(
+        "--no-degradation",
+        action="store_true",
+        help="leave out false alarms a year and the delay until a product that turns as bad as the"
+        " candidate is found degraded",
+    )
     add("--output", "-o", choices=("table", "json"), default="table")
 
 
@@ -55,10 +80,12 @@ def run(args: argparse.Namespace) -> int:
     terms = _terms(product, args)
     scenario = scenario_of(terms, _imagined(product, args))
     if not scenario.streams:
-        raise InvalidInput([Problem("spec.slos", "holds no SLO that counts events: add one to simulate")])
-    if (args.compare or args.degradation) and not numpy_is_installed():
+        raise InvalidInput(
+            [Problem("spec.slos", "holds no SLO that counts events: add one to simulate")]
+        )
+    if args.compare and not numpy_is_installed():
         way_out = "needs NumPy: pip install 'sluicegate[simulate]'"
-        raise InvalidInput([Problem("--compare" if args.compare else "--degradation", way_out)])
+        raise InvalidInput([Problem("--compare", way_out)])
     answer = _answer(terms, scenario, args)
     _PRINTERS[args.output](answer)
     return 0
@@ -69,15 +96,23 @@ def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
     if args.duration_minutes is None:
         return terms
     if args.duration_minutes <= 0:
-        raise InvalidInput([Problem("--duration-minutes", "is 0: give at least one block, e.g. 60")])
+        raise InvalidInput(
+            [Problem("--duration-minutes", "is 0: give at least one block, e.g. 60")]
+        )
     return replace(terms, max_duration_seconds=round(args.duration_minutes * 60))
 
 
 def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
     known = [slo.name for slo in product.spec.slos]
     problems = [
-        Problem(option, f'names "{name}", which is no SLO of this product: use one of {", ".join(known)}')
-        for option, pairs in (("--stable-bad", args.stable_bad), ("--candidate-bad", args.candidate_bad))
+        Problem(
+            option,
+            f'names "{name}", which is no SLO of this product: use one of {", ".join(known)}',
+        )
+        for option, pairs in (
+            ("--stable-bad", args.stable_bad),
+            ("--candidate-bad", args.candidate_bad),
+        )
         for name, _ in pairs
         if name not in known
     ]
@@ -99,7 +134,7 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
     answer: dict[str, Any] = summary.to_json()
     if args.compare:
         answer["compare"] = _compared(scenario, summary, args)
-    if args.degradation:
+    if numpy_is_installed() and not args.no_degradation:
         from sluicegate.simulation.degradation import degradation  # noqa: PLC0415 - NumPy is an extra
 
         found = degradation(terms, scenario, args.seed)
@@ -107,12 +142,16 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
     return answer
 
 
-def _compared(scenario: Scenario, ours: Summary, args: argparse.Namespace) -> list[dict[str, object]]:
+def _compared(
+    scenario: Scenario, ours: Summary, args: argparse.Namespace
+) -> list[dict[str, object]]:
     from sluicegate.simulation.compare import OURS, compare  # noqa: PLC0415 - NumPy is an extra
 
     rows = [{"rule": OURS, **ours.to_json()}]
     others = compare(scenario, args.runs, args.seed)
-    return rows + [{"rule": row.rule, **row.summary.to_json()} for row in others if row.rule != OURS]
+    return rows + [
+        {"rule": row.rule, **row.summary.to_json()} for row in others if row.rule != OURS
+    ]
 
 
 def _print_json(answer: dict[str, Any]) -> None:
@@ -150,7 +189,9 @@ def _print_rows(rows: Iterable[tuple[str, ...]]) -> None:
     listed = list(rows)
     widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
     for row in listed:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
 
 
 _PRINTERS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {

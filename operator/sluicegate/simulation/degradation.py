@@ -1,4 +1,4 @@
-"""How often would a product that is well be called degraded, and how late one that isn't?
+"""How often a product that is well would be called degraded, and how late one that isn't.
 
 The engine's two tests over many imagined products at once: burn rates of the objective, and the
 CUSUM bank over hours against a baseline of their own; degraded after three bad evaluations.
@@ -16,7 +16,7 @@ from sluicegate.policy.state import CONFIRMING_EVALUATIONS
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.simulation import kernel
 from sluicegate.simulation.scenario import Scenario, Stream
-from sluicegate.simulation.traffic import Bools, Floats, Traffic
+from sluicegate.simulation.traffic import Bools, Floats, Ints, Traffic
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, Count
 from sluicegate.slo.burn_rate import LEAST_BAD, Level, Threshold
 from sluicegate.slo.intervals import quantile, wilson_upper
@@ -93,24 +93,15 @@ def _analysis(terms: Terms, scenario: Scenario, stream: Stream) -> Scenario:
 
 
 def _one(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degradation:
-    live = np.arange(PRODUCTS)
     traffic = Traffic(scenario, PRODUCTS, seed)
-    bad, total = (np.zeros((LONGEST_WINDOW + WATCHED_BLOCKS, PRODUCTS)) for _ in range(2))
-    worse_bad, worse = bad.copy(), total.copy()
-    for time in range(len(bad)):
-        arms = traffic.block(np.full(PRODUCTS, 0.0), live)
-        bad[time], total[time] = arms.stable_bad[0], arms.stable[0]
-    worse_bad[:], worse[:] = bad, total
+    bad, total = (counts[:, 0] for counts in traffic.span(0, LONGEST_WINDOW + WATCHED_BLOCKS))
     degrades = stream.candidate_bad > stream.stable_bad
-    for time in range(LONGEST_WINDOW, len(bad)) if degrades else ():
-        arms = traffic.block(np.full(PRODUCTS, 1.0), live)
-        worse_bad[time], worse[time] = arms.canary_bad[0], arms.canary[0]
     phi = _phi(bad[:LONGEST_WINDOW], total[:LONGEST_WINDOW])
     minutes = scenario.block_seconds / 60
     well = _first_alarm(slo, bad, total, phi)
     exposure = np.where(well < 0, WATCHED_BLOCKS, well + 1).sum() * scenario.block_seconds
     alarms = int((well >= 0).sum())
-    found = _first_alarm(slo, worse_bad, worse, phi) if degrades else None
+    found = _first_alarm(slo, *_turning_bad(traffic, bad, total), phi) if degrades else None
     delays = None if found is None else (found[found >= 0] + 1) * minutes
     return Degradation(
         stream.name,
@@ -119,6 +110,15 @@ def _one(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degrad
         None if found is None else float((found >= 0).mean()),
         None if delays is None or not delays.size else float(np.median(delays)),
         None if delays is None or not delays.size else float(np.quantile(delays, 0.9)),
+    )
+
+
+def _turning_bad(traffic: Traffic, bad: Floats, total: Floats) -> tuple[Floats, Floats]:
+    """The same products, all of whose events go by the candidate's ratio after the longest window."""
+    later = traffic.span(LONGEST_WINDOW, len(bad), candidate=True)
+    return (
+        np.concatenate([bad[:LONGEST_WINDOW], later[0][:, 0]]),
+        np.concatenate([total[:LONGEST_WINDOW], later[1][:, 0]]),
     )
 
 
@@ -131,13 +131,13 @@ def _phi(bad: Floats, total: Floats) -> Floats:
     return np.where((ratio > 0) & (ratio < 1), pearson, 1.0)
 
 
-def _first_alarm(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _first_alarm(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> Ints:
     """Block, counted after the longest window, in which each product becomes degraded; −1: never."""
     sums = (_sums(bad), _sums(total))
     tripped = _drifted(slo, bad, total, phi)
     for row in slo.thresholds:
         if row.row.level is Level.BAD:
-            tripped |= _burns(row, sums, total, phi)
+            tripped |= _burns(row, sums, phi)
     confirmed = tripped[CONFIRMING_EVALUATIONS - 1 :].copy()
     for back in range(1, CONFIRMING_EVALUATIONS):
         confirmed &= tripped[CONFIRMING_EVALUATIONS - 1 - back : -back]
@@ -153,14 +153,14 @@ def _window(sums: Floats, blocks: int) -> Floats:
     return sums[LONGEST_WINDOW + 1 :] - sums[LONGEST_WINDOW + 1 - blocks : len(sums) - blocks]
 
 
-def _burns(threshold: Threshold, sums: tuple[Floats, Floats], total: Floats, phi: Floats) -> Bools:
+def _burns(threshold: Threshold, sums: tuple[Floats, Floats], phi: Floats) -> Bools:
     row = threshold.row
     long_bad, long = (_window(s, row.long) for s in sums)
     short_bad, short = (_window(s, row.short) for s in sums)
     lower = kernel.wilson_lower(long_bad / phi, long / phi, threshold.z)
     trips: Bools = (lower > threshold.ratio) & (long_bad >= LEAST_BAD)
     trips &= (short_bad > threshold.ratio * short) & (long / phi >= threshold.least_events)
-    return trips & (total[LONGEST_WINDOW:] >= 0)
+    return trips
 
 
 def _drifted(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> Bools:

@@ -65,19 +65,24 @@ class Sequential:
 
     def _remember(self, arms: Arms, live: Ints, counts: Bools) -> None:
         both = arms.canary + arms.stable
-        fresh = {"bad": arms.canary_bad, "canary": arms.canary, "both": both, "blocks": np.ones_like(both)}
+        fresh = {
+            "bad": arms.canary_bad,
+            "canary": arms.canary,
+            "both": both,
+            "blocks": np.ones_like(both),
+        }
         for name, seen in self._seen.items():
             seen[:, live] += np.where(counts, fresh[name], 0.0)
         self._known_bad[:, live] += np.where(counts, arms.stable_bad, 0.0)
         self._known[:, live] += np.where(counts, arms.stable, 0.0)
 
     def _decide(self, live: Ints, served: Bools) -> Ints:
-        back = (self.roll_back[:, live] >= self._bound).any(axis=0)
+        back: Bools = np.logical_or.reduce(self.roll_back[:, live] >= self._bound, axis=0)
         dwelt = self._age[live] - WARM_UP_BLOCKS >= LEAST_BLOCKS
         ready = dwelt & (self._requests[live] >= LEAST_REQUESTS) & served & ~back
         needed = (self.step[live] + 1) / len(self._steps) * kernel.LOG_BOUND
         speaks = self.promote[:, live] >= needed
-        ready &= speaks.any(axis=0)
+        ready &= np.logical_or.reduce(speaks, axis=0)
         ready[ready] = self._all_spoke(live[ready], speaks[:, ready])
         last = self.step[live] == len(self._steps) - 1
         passed = ready & last
@@ -139,7 +144,7 @@ def play(judge: Judge, traffic: Traffic, scenario: Scenario) -> Summary:
         ended = live[verdicts[live] != Verdict.RUNNING]
         minutes[ended] = (time + 1) * scenario.minutes_per_block
     verdicts[verdicts == Verdict.RUNNING] = Verdict.INCONCLUSIVE
-    return summarise([Verdict(v) for v in verdicts], minutes.tolist())
+    return summarise([Verdict(int(v)) for v in verdicts], minutes.tolist())
 
 
 def simulate(scenario: Scenario, runs: int, seed: int) -> Summary:

@@ -77,7 +77,7 @@ def expected_ratio(bad: Floats, total: Floats, margin: Floats) -> Floats:
 def block_factors(
     arms: Arms, ratio: Floats, margin: Floats, correlation: Floats
 ) -> tuple[Floats, Floats]:
-    """ln of both factors of one block, as policy.evidence.block_factor."""
+    """Both factors of one block as logarithms, as policy.evidence.block_factor."""
     both = (arms.canary > 0) & (arms.stable > 0)
     canary_share = independent_share(arms.canary, correlation)
     stable_share = independent_share(arms.stable, correlation)

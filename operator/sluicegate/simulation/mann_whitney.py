@@ -18,7 +18,7 @@ _BISECTIONS: Final = 30
 
 
 def statistic(x: Floats, y: Floats, shift: float = 0.0) -> float:
-    """z of the rank sum of x − shift against y; positive when x lies higher. 0 when all are tied."""
+    """The z of the rank sum of x − shift against y; positive when x lies higher. 0 when all are tied."""
     moved, both = np.sort(x - shift), np.sort(y)
     below = np.searchsorted(both, moved, side="left")
     above = np.searchsorted(both, moved, side="right")

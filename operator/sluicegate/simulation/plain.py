@@ -20,6 +20,8 @@ from sluicegate.slo.blocks import Block, Count, Quality
 
 SECONDS_PER_DAY = 86_400
 _SMALL = 30.0
+_Run = tuple[dict[int, int], float, Random]
+"""Of one run: the weight at each block so far, the phase of its day, its random numbers."""
 _MEMORY = Memory(stable=Accepted(Release("stable"), 0))
 
 
@@ -50,7 +52,13 @@ class Canary:
         frozen = {slo.terms.name: slo.correlation for slo in assessment.slos}
         self._candidate = replace(self._candidate, correlation=frozen)
         decision = decide(
-            self._terms, _MEMORY, self._candidate, assessment, facts=Facts(), now=block.end, approved=True
+            self._terms,
+            _MEMORY,
+            self._candidate,
+            assessment,
+            facts=Facts(),
+            now=block.end,
+            approved=True,
         )
         match decision:
             case Rollback():
@@ -61,6 +69,8 @@ class Canary:
                 return Verdict.INCONCLUSIVE
             case Advance():
                 self._advance(block.end)
+            case _:
+                pass
         return Verdict.RUNNING
 
     def _advance(self, now: int) -> None:
@@ -78,21 +88,19 @@ def simulate(terms: Terms, scenario: Scenario, runs: int, seed: int) -> Summary:
 
 def _run(terms: Terms, scenario: Scenario, random: Random) -> tuple[Verdict, float]:
     phase = random.uniform(0, 2 * pi)
-    past = [_block(scenario, time, {}, phase, random) for time in range(-scenario.past_blocks, 0)]
+    past = [_block(scenario, time, ({}, phase, random)) for time in range(-scenario.past_blocks, 0)]
     canary = Canary(terms, scenario, past)
     weights: dict[int, int] = {}
     for time in range(scenario.blocks):
         weights[time] = canary.weight
-        verdict = canary.observe(_block(scenario, time, weights, phase, random))
+        verdict = canary.observe(_block(scenario, time, (weights, phase, random)))
         if verdict is not Verdict.RUNNING:
             return verdict, (time + 1) * scenario.minutes_per_block
     return Verdict.INCONCLUSIVE, scenario.blocks * scenario.minutes_per_block
 
 
-def _block(
-    scenario: Scenario, time: int, weights: dict[int, int], phase: float, random: Random
-) -> CanaryBlock:
-    arms = {s.name: _arms(scenario, s, time - s.delay, (weights, phase, random)) for s in scenario.streams}
+def _block(scenario: Scenario, time: int, run: _Run) -> CanaryBlock:
+    arms = {s.name: _arms(scenario, s, time - s.delay, run) for s in scenario.streams}
     return canary_block((time + scenario.past_blocks + 1) * scenario.block_seconds, arms)
 
 
@@ -106,9 +114,7 @@ def canary_block(end: int, arms: dict[str, tuple[Count, Count]]) -> CanaryBlock:
     )
 
 
-def _arms(
-    scenario: Scenario, stream: Stream, time: int, run: tuple[dict[int, int], float, Random]
-) -> tuple[Count, Count]:
+def _arms(scenario: Scenario, stream: Stream, time: int, run: _Run) -> tuple[Count, Count]:
     weights, phase, random = run
     angle = 2 * pi * time * scenario.block_seconds / SECONDS_PER_DAY + phase
     swing = 1 + scenario.daily_swing * sin(angle)
@@ -128,8 +134,10 @@ def _burst(random: Random, ratio: float, rho: float) -> float:
     if rho <= 0 or ratio <= 0 or ratio >= 1:
         return ratio
     scale = 1 / rho - 1
-    return random.betavariate(ratio * scale, (1 - ratio) * scale) if scale > 0 else float(
-        random.random() < ratio
+    return (
+        random.betavariate(ratio * scale, (1 - ratio) * scale)
+        if scale > 0
+        else float(random.random() < ratio)
     )
 
 

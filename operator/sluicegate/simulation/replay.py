@@ -7,6 +7,7 @@ take effect at once, and a version's counts are what the file says, whatever sha
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import SpecModelOutcome
@@ -92,7 +93,7 @@ class _World:
         self._read: list[tuple[int, Quality, Versions]] = []
         self._orphan: Training | None = None
         ends = [0, *(block.at for block in scenario.blocks)]
-        gaps = (later - earlier for earlier, later in zip(ends, ends[1:], strict=False))
+        gaps = (later - earlier for earlier, later in pairwise(ends))
         self._canary_seconds = min(gaps, default=self.terms.block_seconds)
 
     def advance(self, block: ReplayBlock) -> Step:

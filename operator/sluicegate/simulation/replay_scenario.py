@@ -144,7 +144,9 @@ class _Reader:
     def text(self, value: object, path: str) -> str:
         if isinstance(value, str) and value:
             return value
-        self.wrong(path, f"is {_shown(value)}, but must be a name in quotes where it looks like a number")
+        self.wrong(
+            path, f"is {_shown(value)}, but must be a name in quotes where it looks like a number"
+        )
         return ""
 
     def second(self, fields: Mapping[str, Any], path: str) -> int:
@@ -194,7 +196,9 @@ class _Reader:
                 self.wrong(_join(path, name), "must hold whole numbers")
             elif bad > total:
                 where = f"{_join(path, name)}.bad"
-                self.wrong(where, f"{bad} is more than total ({total}): bad events are part of all events")
+                self.wrong(
+                    where, f"{bad} is more than total ({total}): bad events are part of all events"
+                )
             else:
                 found[name] = Count(int(bad), int(total))
         return found
@@ -212,7 +216,9 @@ def _shown(value: object) -> str:
 def _scenario(reader: _Reader, document: object) -> ReplayScenario | None:
     known = ("product", "version", "accepted", "blocks", "facts", "events")
     if not isinstance(document, Mapping):
-        reader.wrong("", f"a scenario is a mapping with {', '.join(known)}; this is {_shown(document)}")
+        reader.wrong(
+            "", f"a scenario is a mapping with {', '.join(known)}; this is {_shown(document)}"
+        )
         return None
     top = reader.fields(document, "", known, ("product", "version", "blocks"))
     product = _product(reader, top.get("product"))
@@ -274,7 +280,9 @@ def _blocks(reader: _Reader, value: object, slos: frozenset[str] | None) -> list
         if "at" in fields and block.at == 0:
             reader.wrong(f"{path}.at", "0 is the start: a block's at is its end, so it is above 0")
         if blocks and block.at <= blocks[-1].at:
-            message = f"{block.at} is not after the block before it ({blocks[-1].at}): sort blocks by at"
+            message = (
+                f"{block.at} is not after the block before it ({blocks[-1].at}): sort blocks by at"
+            )
             reader.wrong(f"{path}.at", message)
         blocks.append(block)
     return blocks
@@ -306,7 +314,9 @@ def _unavailable(reader: _Reader, fields: Mapping[str, Any], path: str) -> Reaso
     if value is None:
         return None
     if value not in UNAVAILABLE:
-        reader.wrong(f"{path}.unavailable", f"is {_shown(value)}: use one of {', '.join(UNAVAILABLE)}")
+        reader.wrong(
+            f"{path}.unavailable", f"is {_shown(value)}: use one of {', '.join(UNAVAILABLE)}"
+        )
         return None
     return Reason(value)
 

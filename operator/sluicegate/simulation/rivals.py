@@ -52,8 +52,8 @@ class FlaggerLike:
         """One interval of a minute."""
         back = self._failed[live] >= FLAGGER_THRESHOLD
         failed = (arms.canary == 0) | (arms.canary_bad > self._limit * arms.canary)
-        fails = failed.any(axis=0) & ~back
-        promoted = ~fails & ~back & (self._weight[live] >= FLAGGER_MOST)
+        fails: Bools = failed.any(axis=0) & ~back
+        promoted: Bools = ~fails & ~back & (self._weight[live] >= FLAGGER_MOST)
         self._failed[live] += fails
         self._weight[live] += np.where(fails | back | promoted, 0, FLAGGER_STEP)
         self.share[live] = self._weight[live] / 100
@@ -80,13 +80,15 @@ class ArgoRolloutsLike:
         if self._minute % ARGO_INTERVAL_MINUTES == 0:
             self._measure()
         over = (self._failures[:, live] > ARGO_FAILURES) | (self._errors[:, live] > ARGO_ERRORS)
-        back = over.any(axis=0)
+        back: Bools = np.any(over, axis=0, keepdims=True)[0]
         step = self._minute // ARGO_STEP_MINUTES
         self.share[:] = ARGO_SHARES[min(step, len(ARGO_SHARES) - 1)]
         return _verdicts(np.full(len(live), step >= len(ARGO_SHARES)) & ~back, back)
 
     def _measure(self) -> None:
-        bad, events = (sum(column, np.zeros(self._shape)) for column in zip(*self._window, strict=True))
+        bad, events = (
+            sum(column, np.zeros(self._shape)) for column in zip(*self._window, strict=True)
+        )
         self._failures += bad > self._limit * events
         self._errors = np.where(events == 0, self._errors + 1, 0)
 

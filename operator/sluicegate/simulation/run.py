@@ -11,7 +11,9 @@ def numpy_is_installed() -> bool:
     return find_spec("numpy") is not None
 
 
-def simulate(terms: Terms, scenario: Scenario, *, runs: int, seed: int, plain: bool = False) -> Summary:
+def simulate(
+    terms: Terms, scenario: Scenario, *, runs: int, seed: int, plain: bool = False
+) -> Summary:
     """Our rule over so many canaries.
 
     Parameters

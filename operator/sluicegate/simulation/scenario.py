@@ -177,7 +177,9 @@ def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
 def summarise(verdicts: list[Verdict], minutes: list[float]) -> Summary:
     """Shares of the verdicts, and median and 90th percentile of the minutes of all runs."""
     runs = len(verdicts)
-    deciles = quantiles(minutes, n=BLOCKS_PER_DECILE, method="inclusive") if runs > 1 else minutes * 9
+    deciles = (
+        quantiles(minutes, n=BLOCKS_PER_DECILE, method="inclusive") if runs > 1 else minutes * 9
+    )
     return Summary(
         verdicts.count(Verdict.PROMOTED) / runs,
         verdicts.count(Verdict.ROLLED_BACK) / runs,

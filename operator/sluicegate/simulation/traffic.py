@@ -44,12 +44,13 @@ class Traffic:
 
     def past(self) -> tuple[Floats, Floats]:
         """Stable's (bad, total) before the canary, as (blocks, SLOs, runs)."""
-        live = np.arange(self.runs)
-        nobody = np.zeros((len(self._scenario.streams), self.runs))
-        blocks = [
-            self._draw(time, nobody, live) for time in range(-self._scenario.past_blocks, 0)
-        ]
-        return np.array([b.stable_bad for b in blocks]), np.array([b.stable for b in blocks])
+        return self.span(-self._scenario.past_blocks, 0)
+
+    def span(self, first: int, end: int, *, candidate: bool = False) -> tuple[Floats, Floats]:
+        """(bad, total) by block, SLO and run, of one arm that has all of the traffic."""
+        times = np.arange(first, end)[:, None, None]
+        arms = self._draw(times, np.array(float(candidate)), np.arange(self.runs))
+        return (arms.canary_bad, arms.canary) if candidate else (arms.stable_bad, arms.stable)
 
     def block(self, share: Floats, live: Ints) -> Arms:
         """The next block of the runs that are left, at these shares of all runs."""
@@ -64,7 +65,7 @@ class Traffic:
             [self._shares[time - d][live] if time >= d else nobody for d in self._delays]
         )
 
-    def _draw(self, time: int, share: Floats, live: Ints) -> Arms:
+    def _draw(self, time: int | Ints, share: Floats, live: Ints) -> Arms:
         moments = (time - self._delays[:, None]) * self._scenario.block_seconds
         angle = 2 * np.pi * moments / SECONDS_PER_DAY + self._phase[live]
         swing = 1 + self._scenario.daily_swing * np.sin(angle)

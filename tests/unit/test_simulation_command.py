@@ -1,0 +1,125 @@
+"""`sluicegate simulate` answers in the keys it promises, and tells what is wrong with its input."""
+
+import builtins
+import json
+
+import pytest
+import yaml
+from sluicegate.__main__ import main
+from sluicegate.simulation import run as paths
+from sluicegate.simulation.scenario import Imagined, scenario_of
+
+from tests.support.canary_products import INDICATORS, canary_terms
+
+KEYS = {"promoted", "rolledBack", "inconclusive", "medianMinutes", "p90Minutes", "runs"}
+
+
+@pytest.fixture
+def product(tmp_path):
+    path = tmp_path / "product.yaml"
+    document = {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "DataProduct",
+        "metadata": {"name": "search"},
+        "spec": {
+            "owner": "group:default/catalog",
+            "model": {
+                "bento": {
+                    "image": f"registry.example/m@sha256:{'0' * 64}",
+                    "version": "v1",
+                    "service": "S",
+                }
+            },
+            "slos": [
+                {
+                    "name": "availability",
+                    "indicator": INDICATORS["availability"],
+                    "objective": "0.99",
+                },
+                {"name": "accuracy", "indicator": INDICATORS["accuracy"], "maxDrop": "0.1"},
+            ],
+        },
+    }
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+def _simulate(product, *options):
+    return main(["simulate", product, "--requests-per-minute", "600", "--runs", "60", *options])
+
+
+def test_json_has_the_promised_keys_and_shares_that_add_up(product, capsys):
+    options = ["--stable-bad", "availability=0.005", "--candidate-bad", "availability=0.005"]
+    assert _simulate(product, *options, "--output", "json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer.keys() >= KEYS
+    assert answer["promoted"] + answer["rolledBack"] + answer["inconclusive"] == pytest.approx(
+        1, abs=1e-5
+    )
+    assert answer["runs"] == 60
+    assert answer["standardErrors"].keys() == {"promoted", "rolledBack", "inconclusive"}
+    assert answer["degradation"]["availability"]["falseAlarmsPerYear"] >= 0
+
+
+def test_the_same_seed_gives_the_same_answer(product, capsys):
+    answers = []
+    rates = ["--stable-bad", "availability=0.02", "--candidate-bad", "availability=0.026"]
+    for seed in ("7", "7", "8"):
+        assert _simulate(product, *rates, "--seed", seed, "--no-degradation") == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1] != answers[2]
+
+
+def test_the_table_names_every_rule(product, capsys):
+    assert _simulate(product, "--compare", "--no-degradation") == 0
+    out = capsys.readouterr().out
+    for rule in ("Sluicegate", "Flagger-like", "Argo-Rollouts-like", "Kayenta-like"):
+        assert rule in out
+
+
+def test_an_unknown_slo_is_named_with_the_known_ones(product, capsys):
+    assert _simulate(product, "--stable-bad", "conversion=0.1") == 2
+    error = capsys.readouterr().err
+    assert '--stable-bad: names "conversion"' in error
+    assert "availability, accuracy" in error
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--stable-bad", "availability"),
+        ("--stable-bad", "availability=2"),
+        ("--burst-correlation", "1.5"),
+        ("--runs", "0"),
+        ("--requests-per-minute", "-3"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_option(product, capsys, option, value):
+    with pytest.raises(SystemExit) as ended:
+        _simulate(product, f"{option}={value}")
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert option in error
+    assert value.rpartition("=")[2] in error
+
+
+def test_a_missing_file_is_wrong_input(capsys):
+    assert _simulate("absent.yaml") == 2
+    assert "absent.yaml" in capsys.readouterr().err
+
+
+def test_without_numpy_the_engine_answers_and_agrees(monkeypatch):
+    terms = canary_terms(("availability", "0.9", "0.02"))
+    scenario = scenario_of(terms, Imagined(600, 0, {"availability": 0.02}, {"availability": 0.03}))
+    fast = paths.simulate(terms, scenario, runs=2000, seed=1)
+    importing = builtins.__import__
+
+    def without_numpy(name, *rest):
+        assert not name.startswith("numpy"), "the plain path needs no NumPy"
+        return importing(name, *rest)
+
+    monkeypatch.setattr(paths, "numpy_is_installed", lambda: False)
+    monkeypatch.setattr(builtins, "__import__", without_numpy)
+    slow = paths.simulate(terms, scenario, runs=150, seed=1)
+    error = (fast.promoted * (1 - fast.promoted) / 150) ** 0.5
+    assert abs(slow.promoted - fast.promoted) <= 4 * error

@@ -1,0 +1,122 @@
+"""The vectorised judge and the engine are one rule: same blocks, same decisions, same block."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sluicegate.policy.evidence import block_factor, nearest_null
+from sluicegate.simulation import kernel
+from sluicegate.simulation.judge import Sequential
+from sluicegate.simulation.plain import Canary, canary_block
+from sluicegate.simulation.scenario import Imagined, Verdict, scenario_of
+from sluicegate.simulation.traffic import Arms, Traffic
+from sluicegate.slo.blocks import Count
+from sluicegate.slo.dispersion import burst_correlation
+
+from tests.support.canary_products import canary_terms
+
+RUNS = 6
+SLOS = [("availability", "0.98", "0.02"), ("latency", "0.9", "0.05"), ("accuracy", "0.85", "0.06")]
+
+
+@st.composite
+def imagined_canaries(draw):
+    names = [slo[0] for slo in SLOS[: draw(st.integers(1, 3))]]
+    ratios = st.sampled_from([0.0, 0.002, 0.01, 0.05, 0.2, 1.0])
+    traffic = Imagined(
+        draw(st.sampled_from([0.0, 5.0, 60.0, 600.0, 20_000.0])),
+        draw(st.sampled_from([0.0, 2.0, 40.0, 400.0])),
+        {name: draw(ratios) for name in names},
+        {name: draw(ratios) for name in names},
+        draw(st.sampled_from([0.0, 0.01, 0.2])),
+        draw(st.sampled_from([0.0, 0.8])),
+        draw(st.sampled_from([0.0, 7.0])),
+    )
+    evidence = draw(st.sampled_from(["Required", "IfAvailable", "PostPromotion"]))
+    return canary_terms(*SLOS[: len(names)], evidence=evidence, maxDurationSeconds=3600), traffic
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(imagined_canaries(), st.integers(0, 2**20))
+def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
+    terms, imagined = canary
+    scenario = scenario_of(terms, imagined)
+    traffic = Traffic(scenario, RUNS, seed)
+    past_bad, past = traffic.past()
+    judge = Sequential(scenario, past_bad, past)
+    engines = [Canary(terms, scenario, _past(scenario, past_bad, past, run)) for run in range(RUNS)]
+    live = np.arange(RUNS)
+    for time in range(scenario.blocks):
+        arms = traffic.block(judge.share, live)
+        verdicts = judge.observe(arms, live)
+        if time == scenario.blocks - 1:
+            verdicts[verdicts == Verdict.RUNNING] = Verdict.INCONCLUSIVE
+        end = (time + 1 + scenario.past_blocks) * scenario.block_seconds
+        for place, run in enumerate(live):
+            theirs = engines[run].observe(canary_block(end, _arms(scenario, arms, place)))
+            assert (theirs, time, run) == (verdicts[place], time, run)
+            assert engines[run].weight == round(judge.share[run] * 100)
+        live = live[verdicts == Verdict.RUNNING]
+        if not live.size:
+            break
+
+
+def _past(scenario, bad, total, run):
+    return [
+        canary_block(
+            (block + 1) * scenario.block_seconds,
+            {
+                stream.name: (
+                    Count(0, 0),
+                    Count(int(bad[block, row, run]), int(total[block, row, run])),
+                )
+                for row, stream in enumerate(scenario.streams)
+            },
+        )
+        for block in range(len(bad))
+    ]
+
+
+def _arms(scenario, arms, place):
+    return {
+        stream.name: (
+            Count(int(arms.canary_bad[row, place]), int(arms.canary[row, place])),
+            Count(int(arms.stable_bad[row, place]), int(arms.stable[row, place])),
+        )
+        for row, stream in enumerate(scenario.streams)
+    }
+
+
+counts = st.integers(0, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+ratios = st.floats(1e-6, 0.6)
+
+
+@given(counts, counts, ratios, st.floats(1e-4, 0.3), st.sampled_from([0.0, 0.003, 0.5]))
+def test_the_vectorised_factors_are_the_engines(candidate, stable, ratio, margin, correlation):
+    ours = kernel.block_factors(
+        Arms(*(np.array([float(number)]) for number in (*candidate, *stable))),
+        np.array([ratio]),
+        np.array([margin]),
+        np.array([correlation]),
+    )
+    engine = block_factor(Count(*candidate), Count(*stable), ratio, margin, correlation=correlation)
+    # A sum of up to a million logarithms' worth of events, whose rounding is relative to its terms.
+    scale = 1e-9 * (1 + candidate[1] + stable[1])
+    assert [float(one[0]) for one in ours] == pytest.approx(list(engine), rel=1e-8, abs=scale)
+
+
+@given(st.floats(1, 1e6), st.floats(1, 1e6), ratios, st.floats(1e-4, 0.3))
+def test_newtons_method_finds_the_same_null_as_halving(candidate, stable, ratio, margin):
+    ours = kernel.nearest_null(
+        np.array([candidate]), np.array([stable]), np.array([ratio]), np.array([margin])
+    )
+    assert ours[0] == pytest.approx(
+        nearest_null(candidate, stable, ratio, margin), rel=1e-9, abs=1e-15
+    )
+
+
+@given(st.lists(counts, min_size=1, max_size=90))
+def test_the_vectorised_burst_correlation_is_the_engines(blocks):
+    bad, total = (np.array(column, float)[:, None] for column in zip(*blocks, strict=True))
+    ours = kernel.burst_correlation(bad, total)
+    assert ours[0] == pytest.approx(burst_correlation(blocks), rel=1e-9, abs=1e-12)
