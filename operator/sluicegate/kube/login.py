@@ -36,7 +36,10 @@ async def login() -> Configuration:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await load_kube_config(  # type: ignore[no-untyped-call]
-                client_configuration=configuration, persist_config=False
+                # The client's own default is what the variable was when it was imported.
+                config_file=os.environ.get("KUBECONFIG"),
+                client_configuration=configuration,
+                persist_config=False,
             )
     except (ConfigException, OSError) as error:
         raise Unauthorized(

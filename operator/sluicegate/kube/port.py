@@ -85,7 +85,11 @@ class KubeApi:
     async def apply(
         self, resource: Resource, body: Mapping[str, Any], *, resource_version: str | None = None
     ) -> Body:
-        """Apply an object server-side and return it; 409 when it left `resource_version`."""
+        """Apply an object server-side and return it; Conflict when it left `resource_version`.
+
+        Give `requests.ABSENT` for an object that isn't there yet, the observed version for a
+        route, a Job or anything that is scaled.
+        """
         return await self._write(
             requests.apply(resource, body, manager=self._manager, resource_version=resource_version)
         )

@@ -19,6 +19,14 @@ READ_SECONDS = 10.0
 LIST_SECONDS = 30.0
 WRITE_SECONDS = 3.0  # shorter than the fence's margin, so that no write outlives the lease
 
+ABSENT = "1"
+"""As a resourceVersion: the object must not exist yet.
+
+No object is ever at version 1, so the server answers 409 for any that exists, and creates one
+that doesn't (measured on 1.37 for built-in and custom kinds). What a leader sends late can so
+not overwrite what its successor created meanwhile.
+"""
+
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 MERGE = "application/merge-patch+json"
@@ -85,7 +93,8 @@ def apply(
 ) -> Request:
     """Apply an object server-side, by force: what we have an opinion on is ours.
 
-    With `resource_version` the server answers 409 when the object is at another one.
+    With `resource_version` the server answers 409 when the object is at another one, but
+    creates one that doesn't exist; a `uid` in the metadata prevents that too. See ABSENT.
     """
     meta = body["metadata"]
     path = resource.path(meta.get("namespace", ""), meta["name"], subresource=subresource)

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
+from sluicegate.api import names
+
 
 class Key(NamedTuple):
     """The name of one namespaced object; hashable and small, so that queues can hold thousands."""
@@ -70,3 +72,4 @@ HORIZONTAL_POD_AUTOSCALERS = Resource(
 )
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
+DATA_PRODUCTS = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)

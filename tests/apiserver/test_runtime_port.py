@@ -1,0 +1,251 @@
+"""The port against a real API server: what each call gives, and how each failure is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.kube import errors
+from sluicegate.kube.leases import LeaseRecord, LeaseStore
+from sluicegate.kube.login import login
+from sluicegate.kube.ownership import fingerprint, owned_part
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.requests import ABSENT
+from sluicegate.kube.resources import (
+    CONFIG_MAPS,
+    DATA_PRODUCTS,
+    DEPLOYMENTS,
+    NAMESPACES,
+    Key,
+    Resource,
+)
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.gate import OpenGate
+from tests.support.replicas import install_crds, product
+
+MANAGER = "sluicegate"
+
+
+UNKNOWN = Resource("example.com", "v1", "unknowns", "Unknown")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def crds(control_plane):
+    install_crds(control_plane)
+
+
+@pytest.fixture
+async def transport(control_plane, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    opened = Transport(login)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def api(transport) -> KubeApi:
+    return KubeApi(transport, OpenGate(), field_manager=MANAGER)
+
+
+def config_map(namespace: str, name: str = "a", **data: str) -> dict:
+    return {
+        "metadata": {"namespace": namespace, "name": name, "labels": {"of": "test"}},
+        "data": data,
+    }
+
+
+def deployment(namespace: str, *, memory: str = "512Mi") -> dict:
+    container = {
+        "name": "main",
+        "image": "registry.example/a:1",
+        "ports": [{"name": "http", "containerPort": 3000}],
+        "env": [{"name": "B", "value": "2"}, {"name": "A", "value": ""}],
+        "resources": {"requests": {"cpu": "0.5", "memory": memory}},
+    }
+    return {
+        "metadata": {"namespace": namespace, "name": "web", "labels": {"a": "b"}},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [container], "tolerations": []},
+            },
+        },
+    }
+
+
+async def test_what_is_applied_can_be_read(api, namespace):
+    await api.apply(CONFIG_MAPS, config_map(namespace, x="1"))
+    assert (await api.get(CONFIG_MAPS, Key(namespace, "a")))["data"] == {"x": "1"}
+
+
+async def test_applying_at_an_old_version_is_a_conflict_and_changes_nothing(api, namespace):
+    old = await api.apply(CONFIG_MAPS, config_map(namespace, x="1"))
+    await api.apply(CONFIG_MAPS, config_map(namespace, x="2"))
+    with pytest.raises(errors.Conflict):
+        await api.apply(
+            CONFIG_MAPS,
+            config_map(namespace, x="3"),
+            resource_version=old["metadata"]["resourceVersion"],
+        )
+    assert (await api.get(CONFIG_MAPS, Key(namespace, "a")))["data"] == {"x": "2"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "build"),
+    [
+        (CONFIG_MAPS, config_map),
+        (DEPLOYMENTS, deployment),
+        (DATA_PRODUCTS, lambda namespace: product(namespace, "a")),
+    ],
+)
+async def test_an_object_that_must_be_absent_is_created_once_and_never_overwritten(
+    api, namespace, resource: Resource, build
+):
+    body = build(namespace)
+    await api.apply(resource, body, resource_version=ABSENT)
+    with pytest.raises(errors.Conflict):
+        await api.apply(resource, body, resource_version=ABSENT)
+
+
+async def test_a_list_comes_in_pages_of_one_state(api, namespace):
+    for number in range(5):
+        await api.apply(CONFIG_MAPS, config_map(namespace, f"c{number}"))
+    pages = [
+        page
+        async for page in api.pages(CONFIG_MAPS, namespace=namespace, labels="of=test", chunk=2)
+    ]
+    assert [len(page.items) for page in pages] == [2, 2, 1]
+    assert len({page.resource_version for page in pages}) == 1
+
+
+async def test_status_is_applied_beside_the_spec(api, namespace):
+    made = await api.apply(DATA_PRODUCTS, product(namespace, "a"))
+    status = {
+        "metadata": {"namespace": namespace, "name": "a"},
+        "status": {"observedGeneration": made["metadata"]["generation"]},
+    }
+    written = await api.apply_status(
+        DATA_PRODUCTS, status, resource_version=made["metadata"]["resourceVersion"]
+    )
+    assert written["spec"] == made["spec"]
+    assert written["status"]["observedGeneration"] == 1
+
+
+async def test_a_status_of_a_product_that_is_gone_is_not_found(api, namespace):
+    body = {"metadata": {"namespace": namespace, "name": "a"}, "status": {}}
+    with pytest.raises(errors.NotFound):
+        await api.apply_status(DATA_PRODUCTS, body, resource_version=None)
+
+
+async def test_deleting_another_object_of_the_same_name_is_a_conflict(api, namespace):
+    await api.apply(CONFIG_MAPS, config_map(namespace))
+    with pytest.raises(errors.Conflict):
+        await api.delete(CONFIG_MAPS, Key(namespace, "a"), uid="another")
+
+
+async def test_annotations_are_merged_and_removed(api, namespace):
+    await api.apply(CONFIG_MAPS, config_map(namespace))
+    key = Key(namespace, "a")
+    await api.annotate(CONFIG_MAPS, key, {"x": "1", "y": "2"})
+    await api.annotate(CONFIG_MAPS, key, {"x": None})
+    assert (await api.get(CONFIG_MAPS, key))["metadata"]["annotations"] == {"y": "2"}
+
+
+async def test_creating_twice_says_that_it_already_exists(api, namespace):
+    await api.create(CONFIG_MAPS, config_map(namespace))
+    with pytest.raises(errors.AlreadyExists):
+        await api.create(CONFIG_MAPS, config_map(namespace))
+
+
+async def test_a_refusal_by_the_schema_names_the_field(api, namespace):
+    wrong = deployment(namespace)
+    wrong["spec"]["replicas"] = -1
+    with pytest.raises(errors.Invalid, match=r"spec\.replicas"):
+        await api.apply(DEPLOYMENTS, wrong)
+
+
+async def test_a_try_stores_nothing(api, namespace):
+    await api.try_apply(CONFIG_MAPS, config_map(namespace))
+    with pytest.raises(errors.NotFound):
+        await api.get(CONFIG_MAPS, Key(namespace, "a"))
+
+
+async def test_kinds_that_are_not_installed_are_not_served(api):
+    assert await api.served(DEPLOYMENTS)
+    assert await api.served(DATA_PRODUCTS)
+    assert not await api.served(UNKNOWN)
+
+
+async def test_a_user_without_rights_is_told_so(control_plane, monkeypatch, namespace):
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig_for("nobody")))
+    transport = Transport(login)
+    api = KubeApi(transport, OpenGate(), field_manager=MANAGER)
+    with pytest.raises(errors.Forbidden, match="nobody"):
+        await api.apply(CONFIG_MAPS, config_map(namespace))
+    await transport.close()
+
+
+async def test_an_api_server_that_does_not_listen_is_transient(
+    control_plane, monkeypatch, tmp_path
+):
+    elsewhere = tmp_path / "kubeconfig"
+    elsewhere.write_text(
+        control_plane.kubeconfig.read_text().replace(control_plane.url, "https://127.0.0.1:1")
+    )
+    monkeypatch.setenv("KUBECONFIG", str(elsewhere))
+    transport = Transport(login)
+    api = KubeApi(transport, OpenGate(), field_manager=MANAGER)
+    with pytest.raises(errors.Transient):
+        await api.get(NAMESPACES, Key("", "default"))
+    await transport.close()
+
+
+async def test_of_two_that_take_a_lease_at_the_same_version_one_gets_a_conflict(
+    transport, namespace
+):
+    store = LeaseStore(transport, Key(namespace, "lease"))
+    assert await store.read() is None
+    first = await store.write(LeaseRecord(holder="a"))
+    second = await store.write(replace(first, holder="b"))
+    assert second.holder == "b"
+    with pytest.raises(errors.Conflict):
+        await store.write(replace(first, holder="c"))
+    with pytest.raises(errors.AlreadyExists):
+        await store.write(LeaseRecord(holder="b"))
+
+
+async def test_what_we_own_of_a_live_object_equals_what_we_applied(api, namespace):
+    body = deployment(namespace)
+    live = await api.apply(DEPLOYMENTS, body)
+    assert fingerprint(owned_part(live, MANAGER)) == fingerprint(body)
+
+
+async def test_what_others_add_does_not_count_as_a_difference(api, namespace):
+    body = deployment(namespace)
+    await api.apply(DEPLOYMENTS, body)
+    other = api_of_another(api)
+    live = await other.patch(
+        DEPLOYMENTS, Key(namespace, "web"), {"metadata": {"annotations": {"by": "somebody"}}}
+    )
+    assert fingerprint(owned_part(live, MANAGER)) == fingerprint(body)
+
+
+async def test_a_hand_edit_of_a_field_of_ours_counts_as_a_difference(api, namespace):
+    body = deployment(namespace)
+    await api.apply(DEPLOYMENTS, body)
+    other = api_of_another(api)
+    live = await other.patch(DEPLOYMENTS, Key(namespace, "web"), {"spec": {"replicas": 5}})
+    assert fingerprint(owned_part(live, MANAGER)) != fingerprint(body)
+
+
+async def test_amounts_are_compared_and_not_their_spelling(api, namespace):
+    live = await api.apply(DEPLOYMENTS, deployment(namespace, memory="1Gi"))
+    other = deployment(namespace, memory="1024Mi")
+    assert fingerprint(owned_part(live, MANAGER)) == fingerprint(other)
+
+
+def api_of_another(api: KubeApi) -> KubeApi:
+    return KubeApi(api._transport, OpenGate(), field_manager="somebody")

@@ -1,0 +1,189 @@
+"""Two real operators, one API server: never two writers, and a quick successor.
+
+The proof is the API server's own audit log. The times that are measured on the way are printed;
+what is asserted is the order of writes, and that each wait ends.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.replicas import (
+    apply,
+    audited_writes,
+    product,
+    quiet_control_plane,
+    read,
+    replicas,
+    writers_by_object,
+)
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PRODUCTS = 10
+TURNS = {"COPIER_TURNS": "true"}
+SLOW = {"COPIER_SLOW_SECONDS": "1"}
+
+
+@pytest.fixture(scope="module")
+def control_plane():
+    """One of its own: it is restarted, and nothing else writes."""
+    with quiet_control_plane() as started:
+        yield started
+
+
+@pytest.fixture
+def products(control_plane, namespace):
+    apply(control_plane, *(product(namespace, f"p{number}") for number in range(PRODUCTS)))
+    return namespace
+
+
+@pytest.fixture
+def start(control_plane, products, tmp_path):
+    """Starts operators that serve the test's namespace and have their Lease there."""
+
+    def start(*names: str, extra: Mapping[str, str] | None = None):
+        where = {"SLUICEGATE_NAMESPACE": products, "SLUICEGATE_WATCH_NAMESPACES": products}
+        return replicas(control_plane, tmp_path, *names, extra={**where, **(extra or {})})
+
+    return start
+
+
+@pytest.fixture
+def users(namespace) -> tuple[str, str]:
+    """Names of the two operators, unique in the module's audit log."""
+    return f"{namespace}-one", f"{namespace}-two"
+
+
+def copies(control_plane, namespace: str) -> list[dict]:
+    return read(
+        control_plane,
+        "configmaps",
+        "-n",
+        namespace,
+        "-l",
+        "app.kubernetes.io/managed-by=sluicegate",
+    )
+
+
+def writes_of(control_plane, user: str) -> int:
+    return sum(one.resource == "configmaps" for one in audited_writes(control_plane, [user]))
+
+
+def assert_each_object_changed_hands_once(control_plane, users: tuple[str, str]) -> None:
+    writers = writers_by_object(audited_writes(control_plane, users), "configmaps")
+    assert len(writers) == PRODUCTS
+    assert set(map(tuple, writers.values())) == {users}
+
+
+def test_a_cold_start_copies_each_product_once_and_a_restart_writes_nothing(
+    control_plane, products, users, start
+):
+    with start(users[0]) as (operator,):
+        eventually(lambda: len(copies(control_plane, products)) == PRODUCTS, what="all copies")
+        sent = 'sluicegate_events_sent_total{result="created"}'
+        eventually(lambda: operator.metric(sent) == PRODUCTS, what="an event for each")
+        operator.signal(signal.SIGTERM)
+        assert operator.wait() == 0
+    assert writes_of(control_plane, users[0]) == PRODUCTS
+    with start(users[1]) as (operator,):
+        reconciled = 'controller_runtime_reconcile_total{controller="dataproduct",result="success"}'
+        eventually(lambda: operator.metric(reconciled) >= PRODUCTS, what="all reconciled")
+    kinds = {one.resource for one in audited_writes(control_plane, [users[1]])}
+    assert kinds == {"leases"}
+
+
+def test_a_standby_watches_and_writes_nothing(control_plane, products, users, start):
+    with start(*users) as (leader, standby):
+        eventually(leader.leads, what="a leader")
+        eventually(lambda: len(copies(control_plane, products)) == PRODUCTS, what="all copies")
+        cached = 'sluicegate_cache_objects{resource="configmaps"}'
+        eventually(lambda: standby.metric(cached) == PRODUCTS, what="the standby sees the copies")
+        assert standby.is_ready()
+        assert not standby.leads()
+    assert not audited_writes(control_plane, [users[1]])
+
+
+def test_a_leader_that_is_killed_is_succeeded_and_both_never_write_one_object_in_turn(
+    control_plane, products, users, start
+):
+    with start(*users, extra=TURNS) as (leader, standby):
+        eventually(lambda: writes_of(control_plane, users[0]) > PRODUCTS, what="the leader writes")
+        leader.signal(signal.SIGKILL)
+        killed = time.monotonic()
+        eventually(standby.leads, what="the standby leads")
+        print(f"takeover after SIGKILL with a lease of 10 s: {time.monotonic() - killed:.1f} s")
+        eventually(
+            lambda: writes_of(control_plane, users[1]) > PRODUCTS, what="the successor writes"
+        )
+    assert_each_object_changed_hands_once(control_plane, users)
+
+
+def test_a_leader_that_was_frozen_beyond_its_lease_writes_nothing_when_it_wakes(
+    control_plane, products, users, start
+):
+    with start(*users, extra=TURNS) as (leader, standby):
+        eventually(lambda: writes_of(control_plane, users[0]) > PRODUCTS, what="the leader writes")
+        leader.signal(signal.SIGSTOP)
+        eventually(
+            lambda: writes_of(control_plane, users[1]) > PRODUCTS, what="the successor writes"
+        )
+        leader.signal(signal.SIGCONT)
+        seen = writes_of(control_plane, users[1])
+        eventually(lambda: leader.get("/readyz")[0] == 200, what="the frozen one is back")
+        eventually(lambda: not leader.leads(), what="the frozen one knows that it lost")
+        eventually(
+            lambda: writes_of(control_plane, users[1]) > seen + 5 * PRODUCTS,
+            what="the successor goes on",
+        )
+        assert leader.process.poll() is None
+        assert standby.leads()
+    assert_each_object_changed_hands_once(control_plane, users)
+
+
+def test_a_leader_that_is_stopped_finishes_its_writes_and_hands_over_at_once(
+    control_plane, products, users, start
+):
+    with start(users[0], extra=SLOW) as (leader,):
+        working = 'controller_runtime_active_workers{controller="dataproduct"}'
+        eventually(lambda: leader.metric(working) > 0, what="work under way")
+        under_way = leader.metric(working)
+        with start(users[1]) as (standby,):
+            apply(
+                control_plane, *(product(products, f"p{n}", version="v2") for n in range(PRODUCTS))
+            )
+            eventually(lambda: leader.metric(working) > 0, what="work under way")
+            before = writes_of(control_plane, users[0])
+            stopped = time.monotonic()
+            leader.signal(signal.SIGTERM)
+            assert leader.wait() == 0
+            exited = time.monotonic() - stopped
+            eventually(standby.leads, what="the standby leads", every=0.05)
+            taken_over = time.monotonic() - stopped
+            print(f"graceful stop: exit {exited:.1f} s, takeover {taken_over:.1f} s")
+            assert writes_of(control_plane, users[0]) > before, f"{under_way} were cut off"
+            assert "stopped" in leader.tail()
+            # It waits neither for the work that was queued nor for the lease to run out.
+            assert taken_over < 10
+    (lease,) = read(control_plane, "leases", "-n", products)
+    assert lease["spec"]["leaseTransitions"] == 1
+
+
+def test_an_api_server_that_was_away_is_no_reason_to_end(control_plane, products, users, start):
+    with start(users[0]) as (operator,):
+        eventually(lambda: len(copies(control_plane, products)) == PRODUCTS, what="all copies")
+        control_plane.stop("kube-apiserver")
+        eventually(lambda: not operator.leads(), what="it stops leading before its lease ends")
+        assert operator.get("/healthz") == (200, "ok\n")
+        control_plane.start("kube-apiserver")
+        apply(control_plane, product(products, "late"))
+        eventually(
+            lambda: len(copies(control_plane, products)) == PRODUCTS + 1, what="the late copy"
+        )
+        assert operator.process.poll() is None
