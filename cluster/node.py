@@ -224,6 +224,7 @@ def kubelet_command(settings: NodeSettings) -> Command:
             f"--root-dir={settings.identity.state / 'kubelet'}",
             f"--cert-dir={settings.folder / 'kubelet-certificates'}",
         ),
+        {"CONTAINERD_ADDRESS": str(settings.socket)},
     )
 
 

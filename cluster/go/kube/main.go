@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,7 +55,21 @@ func main() {
 		fmt.Fprintf(os.Stderr, "kube: %q is not a program in here; link it to one of kubectl, %s\n", name, names())
 		os.Exit(2)
 	}
+	if err := findContainers(); err != nil {
+		fmt.Fprintln(os.Stderr, "kube:", err)
+		os.Exit(2)
+	}
 	os.Exit(cli.Run(program()))
+}
+
+// findContainers tells the cAdvisor inside the kubelet where containerd is. It looks at the usual
+// place only, and no flag of the kubelet says otherwise; without it containers have no names.
+func findContainers() error {
+	address := os.Getenv("CONTAINERD_ADDRESS")
+	if address == "" || flag.Lookup("containerd") == nil {
+		return nil
+	}
+	return flag.Set("containerd", address)
 }
 
 func names() string {
