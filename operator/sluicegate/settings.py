@@ -6,6 +6,7 @@ stands beside it; `docs/settings.md` is written from the same fields.
 # ruff: noqa: RUF009 - every default is a dataclasses.field, made by the functions below
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from enum import StrEnum
@@ -324,12 +325,23 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
         )
 
 
-def render_settings_table() -> str:
-    """All settings as a Markdown table, for docs/settings.md."""
-    rows = [_row(item) for item in fields(Settings)]
-    return (
-        "\n".join(["| variable | accepts | default | meaning |", "|---|---|---|---|", *rows]) + "\n"
-    )
+_PAGE: Final = """\
+# Settings of the operator
+
+Environment variables of the operator's container; the chart sets them from `settings` and
+`extraSettings`. All are read once at start; if one can't be used, the operator says all that is
+wrong, each with the variable, the value and the way out, and ends with exit code 2. An unknown
+variable that begins with `SLUICEGATE_` is a mistake too. This page is written from the code
+(`python -m sluicegate.settings > docs/settings.md`), and a test compares them.
+
+| variable | accepts | default | meaning |
+|---|---|---|---|
+"""
+
+
+def render_settings_page() -> str:
+    """docs/settings.md."""
+    return _PAGE + "".join(f"{_row(item)}\n" for item in fields(Settings))
 
 
 def _row(item: "Field[Any]") -> str:
@@ -341,3 +353,7 @@ def _row(item: "Field[Any]") -> str:
         shown = f"{shown:g}"
     default = f"`{shown}`" if shown not in {"", None, ()} else "–"
     return f"| `{variable(item)}` | {metadata['accepts']} | {default} | {metadata['text']} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_settings_page())

@@ -50,10 +50,7 @@ def changed(change: Change) -> dict[str, Any]:
         *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
         target: Any = document
         for part in parents:
-            if isinstance(target, dict):
-                target = target.setdefault(part, {})
-            else:
-                target = target[part]
+            target = target.setdefault(part, {}) if isinstance(target, dict) else target[part]
         if value is REMOVED:
             del target[last]
         else:

@@ -205,11 +205,21 @@ class DataProduct(ApiModel):
         InvalidProduct
             With one problem a mistake, its path and the way out.
         """
-        readable = {**document, "status": read_status(document.get("status")).to_dict()}
+        readable = _without_nulls({**document, "status": None})
+        readable["status"] = read_status(document.get("status")).to_dict()
         try:
             return cls.model_validate_json(json.dumps(readable), by_name=False)
         except ValidationError as error:
             raise InvalidProduct(map(problem, error.errors())) from error
+
+
+def _without_nulls(value: Any) -> Any:
+    """The API server takes a field that is null for one that is left out; so do we."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
 
 
 def read_status(document: object) -> DataProductStatus:

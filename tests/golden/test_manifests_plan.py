@@ -1,0 +1,41 @@
+"""The children of two products, whole: a diff here is a change that every cluster will see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sluicegate.__main__ import main
+from sluicegate.api.crd import FILE_NAME, render_crd
+
+ROOT = Path(__file__).parents[2]
+PRODUCTS = ROOT / "tests" / "data" / "products"
+GOLDENS = Path(__file__).parent / "manifests"
+RUNTIME = "registry.example/sluicegate-runtime@sha256:" + "d" * 64
+
+
+@pytest.fixture
+def _settings(monkeypatch):
+    monkeypatch.setenv("SLUICEGATE_DEFAULT_RUNTIME_IMAGE", RUNTIME)
+
+
+@pytest.mark.usefixtures("_settings")
+@pytest.mark.parametrize("product", ["search-ranking", "smallest"])
+@pytest.mark.parametrize("output", ["yaml", "table"])
+def test_a_product_leads_to_these_objects(product, output, golden, capsys):
+    file = str(PRODUCTS / f"{product}.yaml")
+    assert main(["plan", file, "--output", output, "--training"]) == 0
+    golden(GOLDENS / f"{product}.{output}", capsys.readouterr().out)
+
+
+def test_the_crd_in_the_repository_is_what_the_types_say(capsys):
+    assert (ROOT / "crds" / FILE_NAME).read_text(encoding="utf-8") == render_crd()
+    assert main(["crds", "--check", "--directory", str(ROOT / "crds")]) == 0
+
+
+def test_a_crd_that_differs_is_told_with_the_way_out(tmp_path, capsys):
+    assert main(["crds", "--check", "--directory", str(tmp_path)]) == 1
+    assert "run `sluicegate crds`" in capsys.readouterr().err
+    assert main(["crds", "--directory", str(tmp_path)]) == 0
+    assert main(["crds", "--check", "--directory", str(tmp_path)]) == 0

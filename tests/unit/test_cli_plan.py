@@ -1,0 +1,90 @@
+"""`sluicegate plan` prints what it is asked for, and says what is wrong with its input."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+import yaml
+
+from sluicegate.__main__ import main
+from tests.support.product_cases import EXAMPLE, changed, example
+
+
+def write(path, *documents: dict) -> str:
+    path.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+    return str(path)
+
+
+def test_the_json_is_a_list_that_kubectl_takes(capsys):
+    assert main(["plan", str(EXAMPLE), "--output", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["kind"] == "List"
+    assert {item["kind"] for item in document["items"]} == {
+        "Deployment", "Service", "HTTPRoute", "PodDisruptionBudget",
+    }  # fmt: skip
+
+
+def test_products_are_found_among_other_documents(tmp_path, capsys):
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    file = write(tmp_path / "all.yaml", other, example(), changed({"metadata.name": "two"}))
+    assert main(["plan", file]) == 0
+    assert "two-" in capsys.readouterr().out
+
+
+def test_a_product_can_come_by_standard_input(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(yaml.safe_dump(example())))
+    assert main(["plan", "-"]) == 0
+    assert "search-ranking" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"spec.rollout.steps": [9, 8]}, "spec.rollout.steps"),
+        ({"spec.analysis.blockSeconds": 30}, "spec.analysis.blockSeconds"),
+        (
+            {"spec.serving.runtimeImage": None, "spec.lifecycle": "Draft"},
+            "spec.serving.runtimeImage",
+        ),
+        (
+            {
+                "spec.retraining.command": [],
+                "spec.retraining.podTemplate": {"spec": {"hostPID": True}},
+            },
+            "spec.retraining.podTemplate.spec.hostPID",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_mistake_in_a_product_is_wrong_input_and_named(change, path, tmp_path, capsys):
+    assert main(["plan", write(tmp_path / "a.yaml", changed(change))]) == 2
+    assert f"{path}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{", "kind: ConfigMap", ""])
+def test_a_file_without_a_product_is_wrong_input(text, tmp_path, capsys):
+    file = tmp_path / "a.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert main(["plan", str(file)]) == 2
+    assert str(file) in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_wrong_input(capsys):
+    assert main(["plan", "/nowhere/a.yaml"]) == 2
+    assert "/nowhere/a.yaml" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_wrong_input(monkeypatch, capsys):
+    monkeypatch.setenv("SLUICEGATE_WORKERS", "many")
+    assert main(["plan", str(EXAMPLE)]) == 2
+    assert "SLUICEGATE_WORKERS" in capsys.readouterr().err
+
+
+def test_the_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert all(word in told for word in ("plan", "replay", "explain", "run"))

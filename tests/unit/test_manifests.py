@@ -1,0 +1,364 @@
+"""What the children of a product look like, by what it says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sluicegate.api import names
+from sluicegate.api.base import at
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.canary import Version, VersionBase, VersionSource
+from sluicegate.api.memory import Trigger
+from sluicegate.api.pod_template import check_pod_template
+from sluicegate.api.product import DataProduct
+from sluicegate.manifests import names as derived
+from sluicegate.manifests.deployment import build_deployment
+from sluicegate.manifests.memory import memory_annotations, read_version
+from sluicegate.manifests.plan import spec_version
+from sluicegate.manifests.pod import build_pod_template, inputs_hash
+from sluicegate.manifests.route import Backend, build_route
+from sluicegate.manifests.scaling import build_disruption_budget
+from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.manifests.training import Attempt, build_training_job
+from sluicegate.settings import ServiceKind
+from tests.support.product_cases import BENTO_URL, HEX, changed
+
+RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
+
+
+def product(**changes: Any) -> DataProduct:
+    return DataProduct.parse(changed({"metadata.uid": "u-1"} | changes))
+
+
+def version_of(owner: DataProduct) -> VersionBase:
+    return spec_version(owner, RUNTIME)
+
+
+def pod_of(**changes: Any) -> dict[str, Any]:
+    owner = product(**changes)
+    return build_pod_template(owner, version_of(owner))["spec"]
+
+
+def env_of(container: dict[str, Any]) -> dict[str, Any]:
+    return {item["name"]: item.get("value") for item in container["env"]}
+
+
+def job_of(**changes: Any) -> dict[str, Any]:
+    owner = product(**changes)
+    trigger = Trigger(id="0a1b2c3d", cause="ModelDecay", slo="accuracy", indicator="outcomes",
+                      version="v1", at=at(0))  # fmt: skip
+    attempt = Attempt(trigger=trigger, number=2, stable=version_of(owner))
+    return build_training_job(owner, owner.spec.retraining, attempt)
+
+
+# ---- names ---------------------------------------------------------------------------------
+def test_the_longest_names_fit():
+    longest = "a" * names.MAX_NAME_LENGTH
+    assert len(derived.version_name(longest, "0" * derived.REVISION_LENGTH)) <= 63
+    assert len(derived.job_name(longest, "0" * derived.TRIGGER_LENGTH, 999_999)) <= 63
+
+
+def test_a_revision_is_a_bento_in_a_runtime():
+    pairs = [("sha256:a", "runtime:1"), ("sha256:b", "runtime:1"), ("sha256:a", "runtime:2")]
+    assert len({derived.revision(*pair) for pair in pairs}) == len(pairs)
+    assert all(len(derived.revision(*pair)) == derived.REVISION_LENGTH for pair in pairs)
+
+
+def test_a_need_has_the_same_name_after_a_restart():
+    need = ("catalog/search-ranking", "v1", "accuracy", 1_700_000_100)
+    assert derived.trigger_id(*need) == derived.trigger_id(*need)
+    assert derived.trigger_id(*need) != derived.trigger_id(*need[:3], 1_700_000_400)
+
+
+# ---- pods ----------------------------------------------------------------------------------
+def test_a_bento_image_is_a_volume_and_nothing_is_fetched():
+    pod = pod_of()
+    image = product().spec.model.bento.image
+    assert {"name": "bento", "image": {"reference": image, "pullPolicy": "IfNotPresent"}} in pod[
+        "volumes"
+    ]
+    assert [container["name"] for container in pod["initContainers"]] == ["runtime-check"]
+
+
+def test_an_archive_is_fetched_and_checked_before_anything_else():
+    url = BENTO_URL | {"spec.model.bento.sha256": HEX,
+                       "spec.model.bento.credentialsSecretRef": {"name": "s3"}}  # fmt: skip
+    pod = pod_of(**url)
+    fetch, check = pod["initContainers"]
+    assert fetch["command"][-3:] == ["https://files.example/search.tar", HEX, "/bento"]
+    assert fetch["envFrom"] == [{"secretRef": {"name": "s3"}}]
+    assert check["name"] == "runtime-check"
+    assert {"name": "bento", "emptyDir": {}} in pod["volumes"]
+
+
+def test_an_archive_on_a_claim_mounts_the_claim():
+    url = BENTO_URL | {"spec.model.bento.sha256": HEX,
+                       "spec.model.bento.url": "pvc://models/search/v1.tar"}  # fmt: skip
+    pod = pod_of(**url)
+    claim = {"claimName": "models", "readOnly": True}
+    assert {"name": "claim", "persistentVolumeClaim": claim} in pod["volumes"]
+    assert "claim" in {mount["name"] for mount in pod["initContainers"][0]["volumeMounts"]}
+
+
+def test_an_ending_pod_has_time_for_its_longest_request():
+    pod = pod_of(**{"spec.serving.requestTimeoutSeconds": 30, "spec.serving.preStopSeconds": 7})
+    assert pod["terminationGracePeriodSeconds"] == 7 + 30 + 5
+    assert pod["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 7}}}
+
+
+@pytest.mark.parametrize(
+    ("resources", "threads"),
+    [({}, "1"), ({"requests": {"cpu": "500m"}}, "1"), ({"requests": {"cpu": "2500m"}}, "3"),
+     ({"limits": {"cpu": 4}}, "4")],
+)  # fmt: skip
+def test_numeric_libraries_use_the_cpus_that_were_asked_for(resources, threads):
+    pod = pod_of(**{"spec.serving.resources": resources})
+    assert env_of(pod["containers"][0])["OMP_NUM_THREADS"] == threads
+
+
+def test_a_variable_of_the_user_replaces_ours_and_none_comes_twice():
+    pod = pod_of(**{"spec.serving.env": [{"name": "OMP_NUM_THREADS", "value": "8"}]})
+    listed = [item["name"] for item in pod["containers"][0]["env"]]
+    assert env_of(pod["containers"][0])["OMP_NUM_THREADS"] == "8"
+    assert len(listed) == len(set(listed))
+
+
+def test_bounds_of_the_product_reach_the_service():
+    override = env_of(pod_of()["containers"][0])["BENTOML_CONFIG_OVERRIDES"]
+    buckets = json.loads(override)["services"]["SearchRanking"]["metrics"]["duration"]["buckets"]
+    assert buckets == [0.01, 0.05, 0.1, 0.25, 1.0]
+
+
+def test_without_a_key_there_is_no_feedback():
+    pod = pod_of(**{"spec.serving.feedback": None})
+    assert "SLUICEGATE_FEEDBACK_DIRECTORY" not in env_of(pod["containers"][0])
+    assert "feedback" not in {volume["name"] for volume in pod["volumes"]}
+
+
+def test_every_container_keeps_to_the_restricted_profile():
+    pod = pod_of(**(BENTO_URL | {"spec.model.bento.sha256": HEX}))
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    for container in pod["initContainers"] + pod["containers"]:
+        security = container["securityContext"]
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+# ---- what makes a new pod ------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "change",
+    [{"spec.serving.resources": {}}, {"spec.serving.env": []}, {"spec.serving.podLabels": {}},
+     {"spec.serving.latencyBucketsMilliseconds": [250]}, {"spec.serving.feedback": None}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_what_pods_are_made_of_changes_the_hash(change):
+    owner, other = product(), product(**change)
+    assert inputs_hash(owner, version_of(owner)) != inputs_hash(other, version_of(owner))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"spec.serving.replicas": 5}, {"spec.owner": "group:default/other"}, {"spec.rollout": {}},
+     {"spec.slos": []}, {"spec.serving.runtimeImage": RUNTIME}, {"metadata.generation": 9}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_what_pods_are_not_made_of_does_not(change):
+    owner, other = product(), product(**change)
+    assert inputs_hash(owner, version_of(owner)) == inputs_hash(other, version_of(owner))
+    assert build_pod_template(owner, version_of(owner)) == build_pod_template(
+        other, version_of(owner)
+    )
+
+
+# ---- memory --------------------------------------------------------------------------------
+def accepted() -> Version:
+    base = version_of(product())
+    baseline = Baseline(bad=4, total=40, start=at(0), end=at(300), source=BaselineSource.PRODUCTION)
+    return Version(
+        version=base.version, image=base.image, service=base.service,
+        runtime_image=base.runtime_image, revision=base.revision, source=VersionSource.RETRAINING,
+        promoted_at=at(900), baseline={"accuracy": baseline},
+    )  # fmt: skip
+
+
+def test_a_lost_status_is_rebuilt_from_the_deployment():
+    body = build_deployment(product(), accepted(), replicas=2)["metadata"]
+    remembered = read_version(body["labels"], body["annotations"])
+    hashed = body["annotations"][names.ANNOTATION_INPUTS_HASH]
+    assert remembered == accepted().model_copy(update={"inputs_hash": hashed})
+
+
+def test_a_version_that_was_never_promoted_is_not_remembered_as_stable():
+    annotations = memory_annotations(version_of(product()))
+    assert read_version({}, annotations) is None
+
+
+@pytest.mark.parametrize("broken", ["no time", ""])
+def test_a_memory_that_cannot_be_read_is_none(broken):
+    annotations = memory_annotations(accepted()) | {names.ANNOTATION_PROMOTED_AT: broken}
+    assert read_version({names.LABEL_REVISION: "0"}, annotations) is None
+
+
+# ---- services, route, scaling ----------------------------------------------------------------
+def test_the_number_of_pods_is_left_to_the_autoscaler_that_owns_it():
+    owner = product()
+    assert "replicas" not in build_deployment(owner, version_of(owner), replicas=None)["spec"]
+    assert build_deployment(owner, version_of(owner), replicas=0)["spec"]["replicas"] == 0
+
+
+def test_no_service_leads_to_the_metrics_port():
+    owner = product()
+    services = [
+        build_version_service(owner, version_of(owner), kind=ServiceKind.CLUSTER_IP),
+        build_stable_service(owner, "0123456789"),
+    ]
+    assert [[port["port"] for port in service["spec"]["ports"]] for service in services] == [
+        [3000]
+    ] * 2
+
+
+def test_the_product_service_selects_one_version_or_all():
+    one = build_stable_service(product(), "0123456789")["spec"]["selector"]
+    every = build_stable_service(product(), None)["spec"]["selector"]
+    assert one == every | {names.LABEL_REVISION: "0123456789"}
+    assert every[names.LABEL_COMPONENT] == "server"
+
+
+def test_each_rule_of_the_route_has_the_same_weights():
+    rules = [{"matches": [{"path": {"value": "/a"}}]}, {"timeouts": {"request": "5s"}}]
+    owner = product(**{"spec.route.rules": rules})
+    route = build_route(owner, owner.spec.route, [Backend("a", 75), Backend("b", 25)])
+    shares = [
+        [(b["name"], b["weight"]) for b in rule["backendRefs"]] for rule in route["spec"]["rules"]
+    ]
+    assert shares == [[("a", 75), ("b", 25)]] * 2
+    assert route["spec"]["rules"][1]["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
+
+
+@pytest.mark.parametrize(("path", "rewrites"), [("/search", True), ("/", False)])
+def test_a_path_is_short_for_a_prefix_that_the_service_does_not_see(path, rewrites):
+    owner = DataProduct.parse(changed({"spec.route.rules": [], "spec.route.path": path}))
+    (rule,) = build_route(owner, owner.spec.route, [Backend("a", 100)])["spec"]["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": path}}]
+    assert ("filters" in rule) is rewrites
+
+
+def test_every_child_belongs_to_the_product_and_blocks_nobody():
+    owner = product()
+    for child in (
+        build_deployment(owner, version_of(owner), replicas=1),
+        build_stable_service(owner, None),
+        build_disruption_budget(owner),
+        job_of(),
+    ):
+        (reference,) = child["metadata"]["ownerReferences"]
+        assert reference["uid"] == "u-1"
+        assert reference["controller"] is True
+        assert "blockOwnerDeletion" not in reference
+        assert child["metadata"]["namespace"] == "catalog"
+
+
+def test_a_field_that_is_no_longer_rendered_changes_the_hash():
+    with_host, without = product(), product(**{"spec.route.hostnames": []})
+    hashes = {
+        build_route(owner, owner.spec.route, [])["metadata"]["annotations"][
+            names.ANNOTATION_INPUTS_HASH
+        ]
+        for owner in (with_host, without)
+    }
+    assert len(hashes) == 2
+
+
+# ---- training --------------------------------------------------------------------------------
+def test_a_training_knows_what_it_is_for():
+    trainer = job_of()["spec"]["template"]["spec"]["containers"][0]
+    environment = env_of(trainer)
+    assert environment["SLUICEGATE_VERSION"] == "v1"
+    assert environment["SLUICEGATE_OUTPUT"] == "registry.example/bentos/search-ranking"
+    assert json.loads(environment["SLUICEGATE_TRIGGER"])["slo"] == "accuracy"
+    assert environment["DOCKER_CONFIG"] == "/var/run/sluicegate/push"
+    assert trainer["command"] == ["python", "-m", "train"]
+
+
+def test_a_training_is_tried_once_and_evictions_do_not_count():
+    job = job_of()
+    assert job["metadata"]["name"] == "search-ranking-train-0a1b2c3d-2"
+    assert job["spec"]["backoffLimit"] == 0
+    assert job["spec"]["podFailurePolicy"]["rules"][0]["action"] == "Ignore"
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+    assert "ttlSecondsAfterFinished" not in job["spec"]
+
+
+def test_a_token_is_mounted_only_for_a_named_account():
+    named = job_of()["spec"]["template"]["spec"]
+    other = job_of(**{"spec.retraining.serviceAccountName": None})["spec"]["template"]["spec"]
+    assert (named["serviceAccountName"], named["automountServiceAccountToken"]) == ("trainer", True)
+    assert other["automountServiceAccountToken"] is False
+
+
+def test_no_selector_of_services_meets_a_training_pod():
+    selector = build_stable_service(product(), None)["spec"]["selector"]
+    pod = job_of()["spec"]["template"]["metadata"]["labels"]
+    assert not selector.items() <= pod.items()
+    assert names.LABEL_VERSION not in pod
+
+
+WILD_TEMPLATE = {
+    "metadata": {"labels": {"app.kubernetes.io/component": "server", "team": "a"}},
+    "spec": {
+        "hostNetwork": True,
+        "serviceAccountName": "admin",
+        "restartPolicy": "Always",
+        "containers": [{
+            "name": "train", "image": "registry.example/train:1", "command": ["train"],
+            "securityContext": {"privileged": True},
+            "env": [{"name": "SLUICEGATE_OUTPUT", "value": "elsewhere"}, {"name": "A", "value": "b"}],
+            "volumeMounts": [{"name": "data", "mountPath": "/data"},
+                             {"name": "data", "mountPath": "/bento"}],
+        }],
+        "initContainers": [{"name": "get", "image": "registry.example/get:1",
+                            "securityContext": {"runAsUser": 0}}],
+        "volumes": [{"name": "host", "hostPath": {"path": "/"}}, {"name": "data", "emptyDir": {}},
+                    {"name": "bento", "emptyDir": {}}],
+    },
+}  # fmt: skip
+
+
+def test_a_template_is_told_all_that_it_may_not_say():
+    paths = {problem.path for problem in check_pod_template(WILD_TEMPLATE, "t")}
+    assert paths == {
+        "t.metadata.labels", "t.spec.hostNetwork", "t.spec.serviceAccountName",
+        "t.spec.restartPolicy", "t.spec.containers[0].securityContext", "t.spec.containers[0].env",
+        "t.spec.initContainers[0].securityContext", "t.spec.volumes[0].hostPath",
+        "t.spec.volumes[2].name",
+    }  # fmt: skip
+
+
+def test_a_template_that_was_never_checked_can_do_no_more():
+    template = job_of(
+        **{"spec.retraining.command": [], "spec.retraining.podTemplate": WILD_TEMPLATE,
+           "spec.retraining.serviceAccountName": None}
+    )["spec"]["template"]  # fmt: skip
+    spec, trainer = template["spec"], template["spec"]["containers"][0]
+    assert "hostNetwork" not in spec
+    assert "serviceAccountName" not in spec
+    assert spec["restartPolicy"] == "Never"
+    assert "hostPath" not in json.dumps(spec)
+    assert trainer["image"] == "registry.example/train:1"
+    assert "privileged" not in trainer["securityContext"]
+    assert env_of(trainer)["SLUICEGATE_OUTPUT"] == "registry.example/bentos/search-ranking"
+    assert env_of(trainer)["A"] == "b"
+    assert [m["name"] for m in trainer["volumeMounts"] if m["mountPath"] == "/bento"] == ["bento"]
+    assert spec["initContainers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    assert [v["name"] for v in spec["volumes"]].count("bento") == 1
+    assert template["metadata"]["labels"][names.LABEL_COMPONENT] == "trainer"
+
+
+def test_a_template_has_a_size():
+    (problem,) = check_pod_template({"spec": {"containers": [{"args": ["x" * 40_000]}]}})
+    assert "bytes" in problem.message

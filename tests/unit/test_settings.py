@@ -1,0 +1,100 @@
+"""Settings are read from the environment, all mistakes are told at once, and the docs list all."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from sluicegate.settings import (
+    InvalidSettings,
+    ServiceKind,
+    Settings,
+    parse_settings,
+    render_settings_page,
+    variable,
+)
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def refused(**environment: str) -> dict[str, str]:
+    with pytest.raises(InvalidSettings) as error:
+        parse_settings({f"SLUICEGATE_{name}": value for name, value in environment.items()})
+    return {
+        problem.path.removeprefix("SLUICEGATE_"): problem.message
+        for problem in error.value.problems
+    }
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert parse_settings({}) == Settings()
+    assert parse_settings({"PATH": "/bin", "SLUICEGATE_WORKERS": ""}) == Settings()
+
+
+def test_values_are_parsed_by_their_kind():
+    settings = parse_settings(
+        {
+            "SLUICEGATE_WATCH_NAMESPACES": "catalog, pricing",
+            "SLUICEGATE_WORKERS": "4",
+            "SLUICEGATE_SETTLE_SECONDS": "2.5",
+            "SLUICEGATE_SERVICE_KIND": "clusterip",
+            "SLUICEGATE_POD_MONITORS": "True",
+            "SLUICEGATE_PROMETHEUS_URL": "http://prometheus:9090/",
+            "SLUICEGATE_PROMETHEUS_TOKEN_FILE": "/var/run/token",
+            "SLUICEGATE_PLAIN_HTTP_REGISTRIES": "localhost:5000,10.0.0.1:5000",
+        }
+    )
+    assert settings.watch_namespaces == ("catalog", "pricing")
+    assert (settings.workers, settings.settle_seconds) == (4, 2.5)
+    assert settings.service_kind is ServiceKind.CLUSTER_IP
+    assert settings.pod_monitors is True
+    assert settings.prometheus_url == "http://prometheus:9090"
+    assert settings.prometheus_token_file == Path("/var/run/token")
+    assert settings.plain_http_registries == ("localhost:5000", "10.0.0.1:5000")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WORKERS", "0"), ("WORKERS", "many"), ("WRITE_RATE", "nan"), ("WRITE_RATE", "-1"),
+        ("PROMETHEUS_URL", "prometheus:9090"), ("PROMETHEUS_CA_FILE", "ca.pem"),
+        ("LOG_LEVEL", "loud"), ("POD_MONITORS", "yes"), ("WATCH_NAMESPACES", "Catalog"),
+        ("DEFAULT_RUNTIME_IMAGE", "registry.example/rt:1 "  "x"), ("METRICS_PORT", "70000"),
+        ("PLAIN_HTTP_REGISTRIES", "http://localhost"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_with_the_variable_the_value_and_the_way_out(name, value):
+    message = refused(**{name: value})[name]
+    assert f'"{value}"' in message
+    assert "set it to" in message
+
+
+def test_all_mistakes_are_told_at_once():
+    found = refused(WORKERS="0", LOG_LEVEL="loud", WRITE_RAET="3", LEASE_RENEW_SECONDS="20")
+    assert set(found) == {"WORKERS", "LOG_LEVEL", "WRITE_RAET", "LEASE_RENEW_SECONDS"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LEASE_RENEW_SECONDS": "15"},
+        {"LEASE_RETRY_SECONDS": "8"},
+        {"WRITE_BURST": "10"},
+        {"MAX_CONCURRENT_RETRAININGS": "0"},
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(environment):
+    assert refused(**environment)
+
+
+def test_the_page_of_settings_is_what_the_code_says():
+    assert PAGE.read_text(encoding="utf-8") == render_settings_page(), (
+        "run: python -m sluicegate.settings > docs/settings.md"
+    )
+
+
+def test_each_setting_is_documented():
+    page = PAGE.read_text(encoding="utf-8")
+    assert all(f"`{variable(item)}`" in page for item in fields(Settings))

@@ -1,0 +1,147 @@
+"""Conditions move when they flip, and a status is written when it means something else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.status import (
+    DataProductStatus,
+    DecisionStatus,
+    ProductState,
+    SloStatus,
+)
+from sluicegate.status import (
+    Finding,
+    find_condition,
+    is_true,
+    remove_condition,
+    report_conditions,
+    same_meaning,
+    set_condition,
+    with_fresh_numbers,
+)
+
+NOON = datetime(2026, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=5)
+READY = Finding(ConditionType.READY, "True", ConditionReason.SERVING, "v1 serves")
+STALLED = Finding(ConditionType.STALLED, "True", ConditionReason.INVALID_SPEC, "spec.owner: …")
+
+
+def test_a_new_condition_begins_now_to_the_second():
+    (ready,) = set_condition((), READY, generation=3, now=NOON)
+    assert ready.last_transition_time == NOON.replace(microsecond=0)
+    assert (ready.status, ready.reason, ready.observed_generation) == ("True", "Serving", 3)
+
+
+def test_another_reason_or_message_moves_no_time():
+    before = set_condition((), READY, generation=3, now=NOON)
+    again = Finding(ConditionType.READY, "True", ConditionReason.PROGRESSING, "rolling")
+    (ready,) = set_condition(before, again, generation=4, now=LATER)
+    assert ready.last_transition_time == before[0].last_transition_time
+    assert (ready.reason, ready.message, ready.observed_generation) == ("Progressing", "rolling", 4)
+
+
+@pytest.mark.parametrize("status", ["False", "Unknown"])
+def test_a_flip_moves_the_time(status):
+    before = set_condition((), READY, generation=3, now=NOON)
+    flipped = Finding(ConditionType.READY, status, ConditionReason.PODS_NOT_READY)
+    (ready,) = set_condition(before, flipped, generation=3, now=LATER)
+    assert ready.last_transition_time == LATER.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("kind", [ConditionType.RECONCILING, ConditionType.STALLED])
+@pytest.mark.parametrize("status", ["False", "Unknown"])
+def test_what_kstatus_reads_by_presence_is_there_only_while_true(kind, status):
+    there = set_condition((), Finding(kind, "True", "Any"), generation=1, now=NOON)
+    assert is_true(there, kind)
+    assert set_condition(there, Finding(kind, status, "Any"), generation=1, now=LATER) == ()
+
+
+def test_a_first_report_has_all_that_is_known_and_nothing_abnormal():
+    conditions = report_conditions((), [READY], generation=1, now=NOON)
+    kinds = {condition.type for condition in conditions}
+    assert kinds == set(ConditionType) - {ConditionType.RECONCILING, ConditionType.STALLED}
+    assert {c.status for c in conditions if c.type != "Ready"} == {"Unknown"}
+
+
+def test_a_report_keeps_what_nobody_looked_at_and_drops_what_nobody_confirms():
+    met = Finding(ConditionType.SLO_MET, "True", ConditionReason.ALL_MET)
+    before = report_conditions((), [READY, STALLED, met], generation=1, now=NOON)
+    after = report_conditions(before, [READY], generation=2, now=LATER)
+    assert find_condition(after, ConditionType.STALLED) is None
+    assert find_condition(after, ConditionType.SLO_MET).reason == "AllMet"
+
+
+def test_the_same_report_twice_is_the_same_value():
+    before = report_conditions((), [READY, STALLED], generation=1, now=NOON)
+    assert report_conditions(before, [STALLED, READY], generation=1, now=LATER) == before
+
+
+def test_conditions_of_other_writers_stay():
+    other = set_condition((), READY, generation=1, now=NOON)[0].model_copy(
+        update={"type": "Reviewed"}
+    )
+    assert other in report_conditions((other,), [READY], generation=1, now=LATER)
+    assert remove_condition((other,), ConditionType.READY) == (other,)
+
+
+def status(**changes: object) -> DataProductStatus:
+    slo = SloStatus(name="accuracy", state=SloState.OK, ratio="0.91", samples=1000)
+    base = DataProductStatus(
+        observed_generation=1,
+        state=ProductState.HEALTHY,
+        slos=(slo,),
+        conditions=set_condition((), READY, generation=1, now=NOON),
+    )
+    return base.model_copy(update=changes)
+
+
+def moved() -> DataProductStatus:
+    return status(slos=(SloStatus(name="accuracy", state=SloState.OK, ratio="0.93", samples=1200),))
+
+
+def test_numbers_and_wording_mean_the_same():
+    assert same_meaning(status(), moved())
+    assert same_meaning(
+        status(decision=DecisionStatus(type="Hold", reason="Healthy", message="a", at=NOON)),
+        status(decision=DecisionStatus(type="Hold", reason="Healthy", message="b", at=LATER)),
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        status(observed_generation=2),
+        status(state=ProductState.DEGRADING),
+        status(slos=(SloStatus(name="accuracy", state=SloState.WARN),)),
+        status(slos=(SloStatus(name="accuracy", state=SloState.OK, degraded=True),)),
+        status(decision=DecisionStatus(type="Retrain", reason="ModelDecay", at=NOON)),
+        status(conditions=()),
+    ],
+    ids=["generation", "state", "state of an SLO", "memory", "decision", "condition"],
+)
+def test_everything_else_means_something_else(other):
+    assert not same_meaning(status(), other)
+    assert with_fresh_numbers(status(), other, now=LATER, refresh_seconds=0) != status()
+
+
+def test_numbers_alone_wait_for_their_hour():
+    before = status(numbers_at=NOON)
+    soon, late = NOON + timedelta(minutes=59), NOON + timedelta(minutes=61)
+    assert with_fresh_numbers(before, moved(), now=soon, refresh_seconds=3600) is before
+    fresh = with_fresh_numbers(before, moved(), now=late, refresh_seconds=3600)
+    assert fresh.slos[0].ratio == "0.93"
+    assert fresh.numbers_at == late.replace(microsecond=0)
+    assert with_fresh_numbers(before, moved(), now=late, refresh_seconds=0) is before
+
+
+def test_an_unchanged_status_is_never_due():
+    before = status(numbers_at=NOON)
+    late = NOON + timedelta(days=3)
+    assert (
+        with_fresh_numbers(before, status(numbers_at=NOON), now=late, refresh_seconds=1) is before
+    )
