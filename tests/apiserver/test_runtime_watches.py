@@ -15,6 +15,7 @@ from tests.support.replicas import (
     quiet_control_plane,
     read,
     replicas,
+    stop_api_server,
 )
 from tests.support.waiting import eventually
 
@@ -87,9 +88,10 @@ def test_a_change_that_does_not_matter_leads_to_no_work(control_plane, namespace
 
 def test_a_deletion_in_a_gap_of_the_watch_is_noticed(control_plane, namespace, operator):
     operator.signal(signal.SIGSTOP)
-    control_plane.restart("kube-apiserver")  # or the event would wait in the frozen one's socket
+    stop_api_server(control_plane)  # or the event would wait in the frozen one's socket
+    control_plane.start("kube-apiserver")
     control_plane.kubectl("delete", "configmap", "first-copy", "-n", namespace)
-    control_plane.stop("kube-apiserver")
+    stop_api_server(control_plane)
     forget_history(control_plane)
     control_plane.start("kube-apiserver")
     operator.signal(signal.SIGCONT)

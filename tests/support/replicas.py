@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -18,14 +19,14 @@ from urllib.error import URLError
 
 from cluster.controlplane import ControlPlane, Options
 from cluster.errors import ClusterError
+from sluicegate.kube.resources import DATA_PRODUCTS
 from tests.support.running import free_port, start
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
-CRD = "dataproducts.sluicegate.dev"
 WRITES = {"create", "update", "patch", "delete"}
 # Short, to take over soon; the ratios and the fence's margin are as they ship.
 QUICK_LEASE = {
@@ -126,15 +127,37 @@ def quiet_control_plane() -> Iterator[ControlPlane]:
 
 def install_crds(plane: ControlPlane) -> None:
     plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    eventually(lambda: serves_products(plane), what="our kind")
+
+    def list_products() -> str:
+        return plane.kubectl("get", "--raw", f"{DATA_PRODUCTS.path()}?limit=1")
+
+    eventually(succeeds(list_products, ClusterError), what="our kind")
 
 
-def serves_products(plane: ControlPlane) -> bool:
-    try:
-        plane.kubectl("get", "--raw", "/apis/sluicegate.dev/v1alpha1/dataproducts?limit=1")
-    except ClusterError:
-        return False
-    return True
+def stop_api_server(plane: ControlPlane) -> None:
+    """End it at once, and wait until its port can be listened on again."""
+    plane.stop("kube-apiserver")
+    listening = plane._settings.listening
+
+    def listen() -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((listening.address, listening.port))
+
+    eventually(succeeds(listen, OSError), what="the API server's port is free")
+
+
+def succeeds(attempt: Callable[[], object], *expected: type[Exception]) -> Callable[[], bool]:
+    """Whether an attempt ends without one of the expected errors."""
+
+    def holds() -> bool:
+        try:
+            attempt()
+        except expected:
+            return False
+        return True
+
+    return holds
 
 
 def forget_history(plane: ControlPlane) -> None:
