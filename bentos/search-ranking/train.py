@@ -1,10 +1,12 @@
+# ruff: noqa: INP001 - run by its name, from the folder that is a bento's `src`
 """`python -m train`: what the retraining Job of this bento runs."""
 
 import sys
 
 from search_ranking.recipe import RankingRecipe
-from sluicegate_service.trainer import main
 from threadpoolctl import threadpool_limits
+
+from sluicegate_service.trainer import main
 
 if __name__ == "__main__":
     # OpenMP's threads spin while they wait for one another: on a node with busy cores two of them

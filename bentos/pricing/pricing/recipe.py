@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import joblib
 import sklearn
-from used_car_market import Market, MarketError, draw_sales
 
 from pricing.model import FULL, LIGHT, PricingModel, within_tolerance
 from sluicegate_service.training import Counts, Evaluation, TrainingError
+from used_car_market import Market, MarketError, draw_sales
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,11 +11,11 @@ import bentoml
 import joblib
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from sluicegate_service.feedback import Feedback, Label, Score, Settings
-from sluicegate_service.keys import KeyFiles
-from sluicegate_service.outcomes import Outcome, OutcomeCounters
 
 from pricing.model import CATEGORIES, NUMBERS, PricingModel, within_tolerance
+from sluicegate_service.feedback import Feedback, InvalidTruthError, Label, Score, Settings
+from sluicegate_service.keys import KeyFiles
+from sluicegate_service.outcomes import Outcome, OutcomeCounters
 
 MODEL_FILE: Final = Path(__file__).parent.parent / "model.joblib"
 
@@ -57,7 +57,7 @@ def score(prediction: Any, truth: Any) -> Score:
     """Right within 15 % of the realised price; the truth is {"price": euro}."""
     realised = truth.get("price") if isinstance(truth, dict) else None
     if isinstance(realised, bool) or not isinstance(realised, int | float) or realised <= 0:
-        raise ValueError(f'the truth is {{"price": euro above 0}}, not {truth!r:.80}')
+        raise InvalidTruthError(f'the truth is {{"price": euro above 0}}, not {truth!r:.80}')
     correct = bool(within_tolerance(np.asarray([prediction]), np.asarray([realised]))[0])
     return Score(Outcome.of(correct=correct))
 

@@ -33,7 +33,7 @@ def names_in(searches: Columns, cars: Columns) -> dict[str, NDArray[Any]]:
 
 
 def features(searches: Columns, cars: Columns, names: Names) -> NDArray[np.float64]:
-    """n searches with m cars each → n × m × FEATURES; a name never seen is missing (NaN).
+    """N searches with m cars each → n × m × FEATURES; a name never seen is missing (NaN).
 
     `searches` holds country, budget (euro), body; `cars` holds, row by row, brand, fuel, body,
     age (years), mileage (1,000 km), distance (km), price and estimate (euro, NaN if unknown).

@@ -134,6 +134,6 @@ def _lessons(matrix: Matrix, opened: NDArray[np.int64]) -> tuple[Matrix, NDArray
     others = (opened[:, None] + generator.integers(1, width, size=(count, _LESSONS))) % width
     rows = np.arange(count)[:, None]
     preferred, passed = matrix[rows, opened[:, None]], matrix[rows, others]
-    first = generator.random((count, _LESSONS, 1)) < 0.5
+    first = generator.integers(2, size=(count, _LESSONS, 1)).astype(bool)
     pairs = _pairs(np.where(first, preferred, passed), np.where(first, passed, preferred))
     return pairs.reshape(-1, pairs.shape[-1]), first.ravel()

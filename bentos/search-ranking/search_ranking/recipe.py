@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import joblib
 import sklearn
-from used_car_market import Market, MarketError, Searches, draw_searches
 
 from search_ranking.model import FULL, LIGHT, RankingModel, first_page
 from sluicegate_service.training import Counts, Evaluation, TrainingError
+from used_car_market import Market, MarketError, Searches, draw_searches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

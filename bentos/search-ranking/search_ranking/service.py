@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import bentoml
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from sluicegate_service.feedback import Feedback, Label, Score, Settings
-from sluicegate_service.keys import KeyFiles
-from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
 
 from search_ranking.estimates import PriceEstimates
 from search_ranking.model import FIRST_PAGE, RankingModel
+from sluicegate_service.feedback import Feedback, InvalidTruthError, Label, Score, Settings
+from sluicegate_service.keys import KeyFiles
+from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MODEL_FILE: Final = Path(__file__).parent.parent / "model.joblib"
 MAX_CARS: Final = 500
@@ -79,7 +81,9 @@ def score(prediction: Any, truth: Any) -> Score:
     opened = truth.get("opened") if isinstance(truth, dict) else None
     converted = truth.get("converted", False) if isinstance(truth, dict) else None
     if not isinstance(opened, str) or not isinstance(converted, bool):
-        raise ValueError(f'the truth is {{"opened": id, "converted": bool}}, not {truth!r:.80}')
+        raise InvalidTruthError(
+            f'the truth is {{"opened": id, "converted": bool}}, not {truth!r:.80}'
+        )
     return Score(
         Outcome.of(correct=opened in prediction), events={CONVERSION: Event.of(good=converted)}
     )

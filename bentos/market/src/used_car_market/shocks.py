@@ -28,10 +28,15 @@ class Effects:
 SHOCKS: Final[Mapping[str, Effects]] = MappingProxyType(
     {
         "DieselPricesFall": Effects(
-            reason="Cities announce diesel bans: diesels sell for a tenth less and are opened less.",
+            reason="Cities announce diesel bans: a diesel sells for a tenth less, a hybrid for more.",
             ramp_days=7,
             fuel_price={"diesel": -0.12, "hybrid": 0.04},
-            fuel_taste={"diesel": -1.6, "hybrid": 0.6, "electric": 0.8},
+            fuel_taste={"diesel": -0.6},
+        ),
+        "DieselFallsFromFavour": Effects(
+            reason="Visitors turn from diesel to other fuels before any price has moved.",
+            ramp_days=7,
+            fuel_taste={"diesel": -1.4, "hybrid": 0.5, "electric": 0.7},
         ),
         "NewBrandsArrive": Effects(
             reason="Two brands enter at prices the list price does not explain, and are sought.",

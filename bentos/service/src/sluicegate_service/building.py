@@ -67,6 +67,6 @@ def _environment(context: Path, home: Path) -> dict[str, str]:
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(context),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(context), os.environ.get("PYTHONPATH")])),
         "PATH": programs,
     }

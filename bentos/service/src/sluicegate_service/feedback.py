@@ -27,17 +27,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluicegate_service.environment import NAMESPACE, PRODUCT, VERSION
 from sluicegate_service.keys import FeedbackKeys, KeyFileError, KeyFiles
-from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
 from sluicegate_service.tokens import ExpiredTokenError, Prediction, TokenError, TokenSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
 
 WEEK: Final = 7 * 24 * 3600
 LIFETIME_VARIABLE: Final = "PREDICTION_TOKEN_LIFETIME_SECONDS"
 MATURITY_VARIABLE: Final = "LABEL_MATURITY_SECONDS"
 MAX_LABELS: Final = 500
 REMEMBERED_TOKENS: Final = 100_000
+
+
+class InvalidTruthError(Exception):
+    """The truth has a form that the service can't read."""
 
 
 class Label(BaseModel):
@@ -58,7 +63,7 @@ class Score:
 
 
 class Scorer(Protocol):
-    """Compares a predicted value with the truth; raises ValueError for a truth it can't read."""
+    """Compares a predicted value with the truth; raises InvalidTruthError for a truth it can't read."""
 
     def __call__(self, prediction: Any, truth: Any) -> Score:
         """The score of one prediction."""
@@ -169,7 +174,7 @@ class Feedback:
     def _count_mature(self, label: Label, prediction: Prediction) -> list[tuple[str, str]]:
         try:
             score = self.score(prediction.value, label.truth)
-        except ValueError as error:
+        except InvalidTruthError as error:
             return [("InvalidTruth", str(error))]
         if not self._seen.add(label.token):
             return [("Repeated", "this token was counted already")]

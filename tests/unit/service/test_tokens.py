@@ -1,0 +1,90 @@
+"""Prediction tokens: signed for one product, for a time, and changed by nobody."""
+
+import base64
+import json
+
+import pytest
+
+from sluicegate_service.tokens import (
+    MAX_TOKEN_BYTES,
+    ExpiredTokenError,
+    InvalidTokenError,
+    Prediction,
+    TokenSigner,
+)
+
+KEY, OTHER = b"k" * 32, b"o" * 32
+
+
+def signer(*, keys=(KEY,), namespace="catalog", product="pricing", lifetime=3600):
+    return TokenSigner(namespace=namespace, product=product, keys=keys, lifetime_seconds=lifetime)
+
+
+@pytest.mark.parametrize("value", [12345.67, ["c1", "c2"], None, {"bucket": 3}, "übergroß"])
+def test_a_token_says_what_was_predicted_by_whom_and_when(value):
+    token = signer().issue(value, version="v3", now=1000.9)
+    assert signer().read(token, now=1001) == Prediction(value=value, version="v3", issued_at=1000)
+
+
+def test_two_tokens_of_equal_predictions_in_one_second_differ():
+    assert signer().issue(1, version="v1", now=5) != signer().issue(1, version="v1", now=5)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        signer(keys=(OTHER,)),
+        signer(namespace="other"),
+        signer(product="search-ranking"),
+        # The same characters, parted elsewhere: lengths are signed too.
+        signer(namespace="catalogp", product="ricing"),
+    ],
+    ids=["another key", "another namespace", "another product", "names run together"],
+)
+def test_a_token_of_another_product_is_refused(reader):
+    token = signer().issue(1, version="v1", now=0)
+    with pytest.raises(InvalidTokenError, match="no key of this product"):
+        reader.read(token, now=1)
+
+
+def test_a_token_signed_before_a_rotation_counts_with_the_previous_key():
+    token = signer(keys=(OTHER,)).issue(1, version="v1", now=0)
+    assert signer(keys=(KEY, OTHER)).read(token, now=1).value == 1
+
+
+def test_the_first_key_signs():
+    token = signer(keys=(KEY, OTHER)).issue(1, version="v1", now=0)
+    assert signer(keys=(KEY,)).read(token, now=1).value == 1
+
+
+def test_a_token_counts_until_its_lifetime_is_over_and_not_a_second_longer():
+    token = signer(lifetime=60).issue(1, version="v1", now=100)
+    assert signer(lifetime=60).read(token, now=160).value == 1
+    with pytest.raises(ExpiredTokenError, match="61 s old; tokens count for 60 s"):
+        signer(lifetime=60).read(token, now=161)
+
+
+def test_a_changed_prediction_is_refused():
+    token = signer().issue(1, version="v1", now=0)
+    payload, signature = token.split(".")
+    body = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))) | {"v": "v2"}
+    forged = base64.urlsafe_b64encode(json.dumps(body).encode()).rstrip(b"=").decode()
+    with pytest.raises(InvalidTokenError):
+        signer().read(f"{forged}.{signature}", now=1)
+
+
+@pytest.mark.parametrize("rubbish", ["", "x", ".", "a.b", "é.é", "====.====", "a" * 5000, "a.b.c"])
+def test_rubbish_is_refused_and_never_an_error_of_another_kind(rubbish):
+    with pytest.raises(InvalidTokenError):
+        signer().read(rubbish, now=0)
+
+
+def test_a_prediction_too_large_for_a_token_is_the_services_mistake():
+    with pytest.raises(ValueError, match=f"more than {MAX_TOKEN_BYTES}"):
+        signer().issue("x" * MAX_TOKEN_BYTES, version="v1", now=0)
+
+
+@pytest.mark.parametrize(("keys", "message"), [((), "no hmac key"), ((b"short",), "5 bytes")])
+def test_no_key_and_a_weak_key_are_refused(keys, message):
+    with pytest.raises(ValueError, match=message):
+        signer(keys=keys)

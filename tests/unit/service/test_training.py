@@ -1,0 +1,162 @@
+"""What a training Job is told, and the answer it may give."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from sluicegate_service import trainer
+from sluicegate_service.push import VersionTaken
+from sluicegate_service.training import (
+    Counts,
+    TrainingError,
+    TrainingResult,
+    TrainingTask,
+    Trigger,
+    next_version,
+)
+
+
+@pytest.fixture
+def environment(tmp_path):
+    bento = tmp_path / "bento"
+    bento.mkdir()
+    (bento / "bento.yaml").touch()
+    return {
+        "SLUICEGATE_NAMESPACE": "catalog",
+        "SLUICEGATE_PRODUCT": "search-ranking",
+        "SLUICEGATE_VERSION": "v1",
+        "SLUICEGATE_OUTPUT": "registry.example:5000/bentos/search-ranking",
+        "SLUICEGATE_TRIGGER": '{"slo": "accuracy", "indicator": "outcomes", "bad": 40}',
+        "SLUICEGATE_BENTO": str(bento),
+        "SLUICEGATE_TERMINATION_LOG": str(tmp_path / "termination-log"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "following"),
+    [
+        ("v1", "v2"),
+        ("v9", "v10"),
+        ("2026.9", "2026.10"),
+        ("1.0.0-rc1", "1.0.0-rc2"),
+        ("blue", "blue-2"),
+    ],
+)
+def test_versions_follow_one_another(version, following):
+    assert next_version(version) == following
+
+
+def test_a_version_too_long_to_be_a_label_has_no_successor():
+    with pytest.raises(TrainingError, match="at most 50"):
+        next_version("x" * 50)
+
+
+def test_the_task_is_read_from_the_jobs_variables(environment):
+    task = TrainingTask.from_environment(environment)
+    assert (task.namespace, task.product, task.version) == ("catalog", "search-ranking", "v1")
+    assert (task.trigger.slo, task.trigger.details["bad"]) == ("accuracy", 40)
+
+
+@pytest.mark.parametrize("name", ["SLUICEGATE_PRODUCT", "SLUICEGATE_VERSION", "SLUICEGATE_OUTPUT"])
+def test_a_missing_variable_is_named(environment, name):
+    del environment[name]
+    with pytest.raises(TrainingError, match=f"{name} is not set"):
+        TrainingTask.from_environment(environment)
+
+
+def test_a_stable_bento_that_is_not_mounted_is_missed_at_once(environment, tmp_path):
+    environment["SLUICEGATE_BENTO"] = str(tmp_path)
+    with pytest.raises(TrainingError, match="holds no bento"):
+        TrainingTask.from_environment(environment)
+
+
+@pytest.mark.parametrize("text", ["latency", "[1]", "{"])
+def test_a_trigger_that_is_no_object_is_quoted(text):
+    with pytest.raises(TrainingError, match="SLUICEGATE_TRIGGER"):
+        Trigger.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "too_slow"),
+    [
+        ('{"slo": "fast", "indicator": "latency"}', True),
+        ('{"slo": "accuracy", "indicator": "outcomes"}', False),
+        ("{}", False),
+    ],
+)
+def test_only_a_latency_trigger_asks_for_a_lighter_model(text, too_slow):
+    assert Trigger.parse(text).too_slow is too_slow
+
+
+def result(**changes):
+    counts = {"accuracy": Counts(83, 1000)}
+    fields = {
+        "image": "r/x@sha256:00",
+        "version": "v2",
+        "evaluation": counts,
+        "stable_evaluation": counts,
+    }
+    return TrainingResult(**(fields | changes))
+
+
+def test_the_result_is_one_object_as_the_operator_reads_it(tmp_path):
+    result().write(tmp_path / "log")
+    assert json.loads((tmp_path / "log").read_text()) == {
+        "image": "r/x@sha256:00",
+        "version": "v2",
+        "evaluation": {"accuracy": {"bad": 83, "total": 1000}},
+        "stableEvaluation": {"accuracy": {"bad": 83, "total": 1000}},
+    }
+
+
+def test_a_result_that_the_kubelet_would_cut_is_refused():
+    many = {f"slo-{index:03}": Counts(1, 2) for index in range(100)}
+    with pytest.raises(TrainingError, match="evaluate fewer SLOs than 100"):
+        result(evaluation=many, stable_evaluation=many).dump()
+
+
+def test_a_termination_log_that_can_not_be_written_is_named(tmp_path):
+    with pytest.raises(TrainingError, match=r"SLUICEGATE_TERMINATION_LOG"):
+        result().write(tmp_path / "no" / "log")
+
+
+@pytest.mark.parametrize(("bad", "total"), [(-1, 2), (3, 2)])
+def test_counts_that_count_nothing_are_a_bug(bad, total):
+    with pytest.raises(ValueError, match="is no count"):
+        Counts(bad, total)
+
+
+@dataclass
+class RecipeWithoutModel:
+    """A recipe whose stable model can't be loaded."""
+
+    name: str = "search-ranking"
+
+    def load(self, folder):
+        raise FileNotFoundError(folder / "model.joblib")
+
+    def fit(self, *, lighter):
+        return f"a {'lighter' if lighter else 'full'} model"
+
+
+def test_a_failure_ends_with_one_line_that_says_why(environment, monkeypatch, capsys):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert trainer.main(RecipeWithoutModel(), []) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("training search-ranking failed: the stable model in")
+    assert "model.joblib" in last
+
+
+def test_versions_of_earlier_attempts_are_passed_over(environment, monkeypatch):
+    taken = {"v2", "v3"}
+
+    def push(_recipe, _model, _task, version):
+        if version in taken:
+            raise VersionTaken(f"{version} is there")
+        return f"registry.example:5000/bentos/search-ranking@{version}"
+
+    monkeypatch.setattr(trainer, "_push", push)
+    task = TrainingTask.from_environment(environment)
+    assert trainer._publish(RecipeWithoutModel(), "model", task)[1] == "v4"
