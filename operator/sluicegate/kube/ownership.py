@@ -46,8 +46,8 @@ def owned_fields(body: Mapping[str, Any], manager: str, *, subresource: str = ""
 
 def owned_part(body: Mapping[str, Any], manager: str) -> dict[str, Any]:
     """Return the fields of a live object that `manager` applied, with their live values."""
-    part = pick(body, owned_fields(body, manager))
-    return part if isinstance(part, dict) else {}
+    fields = owned_fields(body, manager)
+    return dict(pick(body, fields)) if fields else {}
 
 
 def pick(value: Any, fields: Mapping[str, Any]) -> Any:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from sluicegate.kube.errors import Conflict, KubeError, NotFound
 from sluicegate.kube.leases import LeaseRecord
+from sluicegate.runtime.gate import MARGIN_SECONDS
 from sluicegate.runtime.metrics import LEADING, NAME
 
 if TYPE_CHECKING:
@@ -45,11 +46,16 @@ class LeaseTiming:
     call: float = 3.0
 
     def __post_init__(self) -> None:
-        """Refuse timings under which two could lead."""
-        if not self.call + self.retry < self.renew_deadline < self.duration:
+        """Refuse timings under which two could lead, or the gate would admit no write."""
+        if self.renew_deadline <= self.call + self.retry:
             raise ValueError(
-                f"lease: call {self.call} + retry {self.retry} must be below the renew deadline"
-                f" {self.renew_deadline}, and that below the duration {self.duration}"
+                f"lease: the renew deadline {self.renew_deadline} s must be above"
+                f" a call's {self.call} s and the retry's {self.retry} s together"
+            )
+        if self.duration < self.renew_deadline + MARGIN_SECONDS:
+            raise ValueError(
+                f"lease: the duration {self.duration} s must be at least the renew deadline"
+                f" {self.renew_deadline} s and the fence's {MARGIN_SECONDS} s together"
             )
 
 

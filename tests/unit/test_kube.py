@@ -1,0 +1,189 @@
+"""Requests, errors, leases and ownership as pure functions."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.kube import errors, requests
+from sluicegate.kube.leases import LeaseRecord, parse_lease, render_lease, render_time
+from sluicegate.kube.ownership import canonical, fingerprint, owned_part
+from sluicegate.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, Key
+
+KEY = Key("shop", "a")
+BODY = {"metadata": {"namespace": "shop", "name": "a"}, "spec": {"replicas": 1}}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (DEPLOYMENTS.path(), "/apis/apps/v1/deployments"),
+        (DEPLOYMENTS.path("shop"), "/apis/apps/v1/namespaces/shop/deployments"),
+        (CONFIG_MAPS.path("shop", "a"), "/api/v1/namespaces/shop/configmaps/a"),
+        (NAMESPACES.path("", "shop"), "/api/v1/namespaces/shop"),
+        (
+            DEPLOYMENTS.path("shop", "a", subresource="status"),
+            "/apis/apps/v1/namespaces/shop/deployments/a/status",
+        ),
+        (CONFIG_MAPS.path("shop", "../x"), "/api/v1/namespaces/shop/configmaps/..%2Fx"),
+    ],
+)
+def test_paths_are_those_of_the_api_server(path, expected):
+    assert path == expected
+
+
+def test_an_apply_is_forced_and_names_manager_kind_and_observed_version():
+    request = requests.apply(DEPLOYMENTS, BODY, manager="me", resource_version="7")
+    assert dict(request.query) == {"fieldManager": "me", "force": "true"}
+    assert request.content_type == requests.APPLY
+    assert request.body is not None
+    assert request.body["kind"] == "Deployment"
+    assert request.body["metadata"] == {"namespace": "shop", "name": "a", "resourceVersion": "7"}
+
+
+def test_building_a_request_leaves_the_body_as_it_was():
+    before = json.dumps(BODY)
+    requests.apply(DEPLOYMENTS, BODY, manager="me", resource_version="7")
+    assert json.dumps(BODY) == before
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        requests.apply(DEPLOYMENTS, BODY, manager="me"),
+        requests.create(DEPLOYMENTS, BODY, manager="me"),
+        requests.replace(DEPLOYMENTS, BODY, manager="me"),
+        requests.patch(DEPLOYMENTS, KEY, {}, manager="me"),
+        requests.delete(DEPLOYMENTS, KEY),
+    ],
+    ids=lambda request: request.verb,
+)
+def test_no_write_may_take_longer_than_three_seconds(request_):
+    assert request_.seconds <= 3
+
+
+def test_a_deletion_carries_what_was_observed():
+    body = requests.delete(DEPLOYMENTS, KEY, uid="u", resource_version="7").body
+    assert body is not None
+    assert body["preconditions"] == {"uid": "u", "resourceVersion": "7"}
+    bare = requests.delete(DEPLOYMENTS, KEY).body
+    assert bare is not None
+    assert "preconditions" not in bare
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind"),
+    [
+        (401, "Unauthorized", errors.Unauthorized),
+        (403, "Forbidden", errors.Forbidden),
+        (404, "NotFound", errors.NotFound),
+        (409, "Conflict", errors.Conflict),
+        (409, "AlreadyExists", errors.AlreadyExists),
+        (410, "Expired", errors.Gone),
+        (422, "Invalid", errors.Invalid),
+        (429, "TooManyRequests", errors.TooManyRequests),
+        (500, "InternalError", errors.Transient),
+        (503, "ServiceUnavailable", errors.Transient),
+        (504, "Timeout", errors.Transient),
+    ],
+)
+def test_an_answer_becomes_the_error_of_its_kind_with_the_servers_words(status, reason, kind):
+    body = json.dumps({"reason": reason, "message": "the server's words"}).encode()
+    error = errors.from_response("get /x", status, body, {})
+    assert type(error) is kind
+    assert "the server's words" in str(error)
+    assert str(error).startswith("get /x")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"Retry-After": "7"}, {}, 7),
+        ({}, {"details": {"retryAfterSeconds": 3}}, 3),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, {}, 1),
+        ({}, {}, 1),
+    ],
+)
+def test_a_429_tells_how_long_to_wait(headers, body, seconds):
+    error = errors.from_response("get /x", 429, json.dumps(body).encode(), headers)
+    assert isinstance(error, errors.TooManyRequests)
+    assert error.retry_after == seconds
+
+
+def test_an_answer_of_a_proxy_that_is_no_json_is_told_as_it_is():
+    error = errors.from_response("get /x", 502, b"<html>bad gateway</html>", {})
+    assert isinstance(error, errors.Transient)
+    assert "bad gateway" in str(error)
+
+
+def test_a_lease_survives_being_written_and_read():
+    moment = datetime(2026, 11, 24, 18, 0, 0, 120, tzinfo=UTC)
+    record = LeaseRecord("a_1", 15, moment, moment, 3, "7")
+    assert parse_lease(render_lease(KEY, record)) == record
+
+
+def test_a_lease_that_others_left_bare_reads_as_held_by_nobody():
+    bare = {"metadata": {"resourceVersion": "7"}, "spec": {}}
+    assert parse_lease(bare) == LeaseRecord("", 0, None, None, 0, "7")
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 2)), st.integers(-12, 12))  # noqa: DTZ001
+def test_times_are_in_utc_with_six_digits(moment, hours):
+    text = render_time(moment.replace(tzinfo=timezone(timedelta(hours=hours))))
+    assert text.endswith("Z")
+    assert len(text) == len("2026-11-24T18:00:00.000000Z")
+
+
+def live(fields: dict, **spec: object) -> dict:
+    entry = {"manager": "me", "operation": "Apply", "fieldsV1": fields}
+    return {"metadata": {"name": "a", "managedFields": [entry]}, "spec": spec}
+
+
+def test_the_owned_part_holds_our_fields_with_their_live_values_and_no_others():
+    body = live({"f:spec": {"f:a": {}, "f:b": {"f:c": {}}}}, a=1, b={"c": 2, "d": 3}, e=4)
+    assert owned_part(body, "me") == {"spec": {"a": 1, "b": {"c": 2}}}
+    assert owned_part(body, "somebody") == {}
+
+
+def test_items_of_a_list_map_are_owned_by_their_key():
+    fields = {"f:spec": {"f:items": {'k:{"name":"x"}': {".": {}, "f:name": {}, "f:v": {}}}}}
+    items = [{"name": "x", "v": 1, "w": 2}, {"name": "y", "v": 3}]
+    assert owned_part(live(fields, items=items), "me") == {
+        "spec": {"items": [{"name": "x", "v": 1}]}
+    }
+
+
+def test_items_of_a_list_set_are_owned_by_their_value():
+    fields = {"f:spec": {"f:items": {'v:"x"': {}}}}
+    assert owned_part(live(fields, items=["x", "y"]), "me") == {"spec": {"items": ["x"]}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("0.5", "500m"),
+        ("1Gi", "1024Mi"),
+        ("1", 1),
+        (1.0, 1),
+        ("1000m", "1"),
+        ({"a": [], "b": None, "c": ""}, {}),
+        ([{"name": "a"}, {"name": "b"}], [{"name": "b"}, {"name": "a"}]),
+    ],
+)
+def test_two_spellings_of_one_value_compare_equal(one, other):
+    assert canonical(one) == canonical(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1", "2"), ("v1", "v10"), (True, "true"), ([1, 2], [2, 1]), ("1d", "1")]
+)
+def test_two_values_compare_unequal(one, other):
+    assert canonical(one) != canonical(other)
+
+
+def test_the_fingerprint_leaves_out_what_is_never_owned():
+    assert fingerprint({**BODY, "apiVersion": "apps/v1"}) == fingerprint({"spec": {"replicas": 1}})

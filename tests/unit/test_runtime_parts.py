@@ -1,0 +1,367 @@
+"""Caches, limiter, gate, workers, recorder, health and logs, each by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+
+import pytest
+from yarl import URL
+
+from sluicegate.kube import errors
+from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
+from sluicegate.runtime.caches import Cache, Change
+from sluicegate.runtime.contracts import (
+    Done,
+    InvalidSpec,
+    Priority,
+    Record,
+    RequeueAfter,
+    Watched,
+)
+from sluicegate.runtime.gate import MARGIN_SECONDS, Gate
+from sluicegate.runtime.health import Health, Pulse
+from sluicegate.runtime.lease import LeaseTiming
+from sluicegate.runtime.limiter import TokenBucket
+from sluicegate.runtime.logs import JsonFormatter, reconcile_context
+from sluicegate.runtime.recorder import LONGEST_NOTE, Note, Subject, render_event
+from sluicegate.runtime.watches import STALE_SECONDS, Watches
+from sluicegate.runtime.workers import SLOW_RETRY, Workers
+from sluicegate.runtime.workqueue import WorkQueue
+
+A, B = Key("shop", "a"), Key("shop", "b")
+PRODUCT = Key("shop", "product")
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Time:
+    return Time()
+
+
+# ---- caches -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child(Record):
+    value: str
+
+
+def project(body: dict) -> Child | None:
+    meta = body["metadata"]
+    if "value" not in body:
+        return None
+    return Child(
+        key=Key(meta["namespace"], meta["name"]),
+        parent=Key("shop", body.get("parent", "product")),
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        urgent=body.get("urgent"),
+        value=body["value"],
+    )
+
+
+def body(key: Key, version: int, value: str | None = "x", **more: object) -> dict:
+    meta = {"namespace": key.namespace, "name": key.name, "resourceVersion": str(version)}
+    meta["uid"] = str(more.pop("uid", f"uid-{key.name}"))
+    return {"metadata": meta, **({} if value is None else {"value": value}), **more}
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache(Watched(CONFIG_MAPS, project))
+
+
+def test_a_new_object_and_a_changed_one_are_work_for_their_product(cache):
+    assert cache.observe(body(A, 1)) == Change(PRODUCT, Priority.NORMAL)
+    assert cache.observe(body(A, 2, "y")) == Change(PRODUCT, Priority.NORMAL)
+    assert [child.value for child in cache.children(PRODUCT)] == ["y"]
+
+
+def test_a_change_of_what_is_not_kept_is_no_work_but_moves_the_version(cache):
+    cache.observe(body(A, 1))
+    assert cache.observe(body(A, 2)) is None
+    assert cache.get(A).version == 2
+
+
+def test_an_older_state_that_arrives_late_is_ignored(cache):
+    cache.observe(body(A, 5, "new"))
+    assert cache.observe(body(A, 4, "old")) is None
+    assert cache.get(A).value == "new"
+
+
+def test_a_change_of_what_is_urgent_is_urgent(cache):
+    assert cache.observe(body(A, 1, urgent=1)).priority is Priority.URGENT
+    assert cache.observe(body(A, 2, "y", urgent=1)).priority is Priority.NORMAL
+    assert cache.observe(body(A, 3, "y", urgent=2)).priority is Priority.URGENT
+
+
+def test_a_deletion_is_work_once_and_a_late_one_of_a_former_object_is_not(cache):
+    cache.observe(body(A, 1, uid="first"))
+    cache.observe(body(A, 3, uid="second"))
+    assert cache.forget(body(A, 2, uid="first")) is None
+    assert cache.forget(body(A, 4, uid="second")) == Change(PRODUCT, Priority.NORMAL)
+    assert cache.forget(body(A, 4, uid="second")) is None
+    assert not cache.children(PRODUCT)
+
+
+def test_an_object_that_goes_to_another_product_leaves_its_former_one(cache):
+    cache.observe(body(A, 1))
+    cache.observe(body(A, 2, parent="other"))
+    assert not cache.children(PRODUCT)
+    assert len(cache.children(Key("shop", "other"))) == 1
+
+
+def test_an_object_that_stops_being_ours_is_dropped(cache):
+    cache.observe(body(A, 1))
+    assert cache.observe(body(A, 2, None)) == Change(PRODUCT, Priority.NORMAL)
+    assert len(cache) == 0
+
+
+def test_a_list_drops_what_it_does_not_hold(cache):
+    cache.observe(body(A, 1))
+    cache.observe(body(B, 2))
+    with cache.listing() as listing:
+        assert list(listing.add([body(A, 1)])) == []
+        assert list(listing.finish(10)) == [Change(PRODUCT, Priority.NORMAL)]
+    assert list(cache) == [A]
+
+
+def test_a_list_does_not_drop_what_was_made_after_it(cache):
+    with cache.listing() as listing:
+        cache.observe(body(B, 11))
+        assert list(listing.finish(10)) == []
+    assert list(cache) == [B]
+
+
+def test_a_list_does_not_bring_back_what_was_deleted_while_it_was_on_its_way(cache):
+    cache.observe(body(A, 1))
+    with cache.listing() as listing:
+        cache.forget(body(A, 12))
+        assert list(listing.add([body(A, 1)])) == []
+        assert list(listing.finish(10)) == []
+    assert len(cache) == 0
+
+
+def test_a_list_of_one_namespace_leaves_the_others_alone(cache):
+    elsewhere = Key("elsewhere", "a")
+    cache.observe(body(elsewhere, 1))
+    with cache.listing("shop") as listing:
+        assert list(listing.finish(10)) == []
+    assert list(cache) == [elsewhere]
+
+
+def test_an_object_that_the_projection_cannot_read_hides_no_other(caplog):
+    broken = Cache(Watched(CONFIG_MAPS, lambda given: project({**given, "value": given["v"]})))
+    assert broken.observe(body(A, 1)) is None
+    assert broken.observe(body(B, 2, v="y")) is not None
+    assert "a bug" in caplog.text
+
+
+# ---- limiter and gate -------------------------------------------------------------------
+
+
+def test_a_bucket_gives_its_burst_at_once_and_then_its_rate(clock):
+    bucket = TokenBucket(clock, rate=10, burst=3)
+    assert [bucket.reserve() for _ in range(5)] == pytest.approx([0, 0, 0, 0.1, 0.2])
+    clock.now += 10
+    assert [bucket.reserve() for _ in range(4)] == pytest.approx([0, 0, 0, 0.1])
+
+
+def test_a_bucket_that_is_only_asked_never_promises(clock):
+    bucket = TokenBucket(clock, rate=1, burst=1)
+    assert [bucket.try_take(), bucket.try_take()] == [True, False]
+    clock.now += 1
+    assert bucket.try_take()
+
+
+@dataclass
+class HeldUntil:
+    valid_until: float
+
+
+async def test_a_write_passes_while_enough_of_the_lease_is_left(clock):
+    lease = HeldUntil(clock.now + MARGIN_SECONDS + 0.1)
+    gate = Gate(TokenBucket(clock, rate=1, burst=5), lease, clock)
+    await gate.admit()
+    clock.now += 0.2
+    with pytest.raises(errors.WriteFenced):
+        await gate.admit()
+
+
+async def test_a_write_does_not_pass_without_a_lease(clock):
+    gate = Gate(TokenBucket(clock, rate=1, burst=5), HeldUntil(float("-inf")), clock)
+    with pytest.raises(errors.WriteFenced):
+        await gate.admit()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"duration": 10, "renew_deadline": 10},
+        {"duration": 9, "renew_deadline": 4.5},
+        {"renew_deadline": 4.9, "duration": 10},
+    ],
+)
+def test_timings_under_which_two_could_lead_or_nobody_write_are_refused(wrong):
+    with pytest.raises(ValueError, match="lease"):
+        LeaseTiming(**wrong)
+
+
+# ---- workers ----------------------------------------------------------------------------
+
+
+class Scripted:
+    """A reconciler that returns or raises what it is told."""
+
+    def __init__(self, outcome: Done | RequeueAfter | Exception) -> None:
+        self.outcome = outcome
+        self.called = asyncio.Event()
+
+    async def reconcile(self, _: Key) -> Done | RequeueAfter:
+        self.called.set()
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+async def reconciled(clock: Time, outcome: Done | RequeueAfter | Exception) -> float | None:
+    """Seconds until the key comes back after one such outcome; None for never."""
+    queue = WorkQueue(clock, jitter=lambda: 1.0)
+    queue.add(A)
+    scripted = Scripted(outcome)
+    running = asyncio.ensure_future(Workers(queue, scripted, count=2).run())
+    await scripted.called.wait()
+    queue.shut_down()
+    await running
+    due = queue.next_due()
+    return None if due is None else due - clock.now
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seconds"),
+    [
+        (Done(), None),
+        (RequeueAfter(30), 30),
+        (InvalidSpec("spec.slos is wrong"), None),
+        (errors.Conflict("changed"), 1),
+        (errors.Transient("503"), 1),
+        (errors.Forbidden("no"), 1),
+        (errors.TooManyRequests("slow down", retry_after=9), 9),
+        (errors.WriteFenced("no lease"), 1),
+        (ZeroDivisionError(), SLOW_RETRY),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_what_comes_next_is_decided_by_the_kind_of_outcome(clock, outcome, seconds):
+    assert await reconciled(clock, outcome) == seconds
+
+
+async def test_on_shut_down_what_is_under_way_is_finished(clock):
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        finished = False
+
+        async def reconcile(self, _: Key) -> Done:
+            begun.set()
+            await finish.wait()
+            self.finished = True
+            return Done()
+
+    slow, queue = Slow(), WorkQueue(clock, jitter=lambda: 1.0)
+    workers = Workers(queue, slow, count=1)
+    running = asyncio.ensure_future(workers.run())
+    queue.add(A)
+    queue.add(B)
+    await begun.wait()
+    queue.shut_down()
+    finish.set()
+    await workers.idle()
+    await running
+    assert slow.finished
+    assert len(queue) == 1  # B was not begun
+
+
+# ---- events, health, watches, logs ------------------------------------------------------
+
+SUBJECT = Subject(DATA_PRODUCTS, A, "uid")
+
+
+def test_an_event_stays_within_the_api_servers_limits():
+    note = Note(SUBJECT, "Promoted", "Promote", "x" * 5000)
+    event = render_event(note, "i" * 500, 1)
+    assert len(event["note"]) == LONGEST_NOTE
+    assert len(event["reportingInstance"]) == 128
+    assert event["regarding"]["uid"] == "uid"
+
+
+def test_events_that_differ_only_in_their_words_are_one_series():
+    one = Note(SUBJECT, "Advanced", "Advance", "weight 5")
+    other = Note(SUBJECT, "Advanced", "Advance", "weight 25")
+    assert one.series == other.series
+    assert one.series != Note(SUBJECT, "Promoted", "Promote", "").series
+
+
+@pytest.fixture
+def gaps() -> list:
+    return []
+
+
+@pytest.fixture
+def watches(clock, gaps) -> Watches:
+    return Watches([CONFIG_MAPS], clock, gaps.append)
+
+
+def test_a_second_list_of_a_kind_means_a_gap_and_its_further_pages_do_not(watches, gaps):
+    first = URL("https://x/api/v1/configmaps?limit=500")
+    watches.requested(first)
+    watches.requested(first.update_query({"continue": "abc"}))
+    watches.requested(first.update_query(watch="true"))
+    assert gaps == []
+    watches.requested(first)
+    assert gaps == [CONFIG_MAPS]
+
+
+def test_requests_for_other_kinds_tell_nothing(watches, gaps):
+    watches.requested(URL("https://x/api/v1/namespaces"))
+    assert watches.ages() == {}
+
+
+async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clock, watches):
+    silence = [0.0]
+    health = Health(Pulse(), watches, api_silence=lambda: silence[0], primed=asyncio.Event())
+    watches.alive(CONFIG_MAPS)
+    clock.now += STALE_SECONDS + 1
+    assert health.alive().problems == ("the watch of configmaps is dead",)
+    silence[0] = 300.0
+    assert health.alive().well
+
+
+async def test_a_replica_is_ready_once_its_caches_are_primed_until_it_stops(watches):
+    primed = asyncio.Event()
+    health = Health(Pulse(), watches, api_silence=lambda: 0.0, primed=primed)
+    assert not health.ready().well
+    primed.set()
+    assert health.ready().well
+    health.stopping = True
+    assert not health.ready().well
+
+
+def test_a_log_line_is_json_with_product_and_reconcile():
+    record = logging.LogRecord("x", logging.INFO, "f", 1, "took %d", (3,), None)
+    record.weight = 5
+    with reconcile_context("shop/a") as reconcile:
+        line = json.loads(JsonFormatter().format(record))
+    assert line["message"] == "took 3"
+    assert (line["product"], line["reconcile"], line["weight"]) == ("shop/a", reconcile, 5)
+    assert "product" not in json.loads(JsonFormatter().format(record))
