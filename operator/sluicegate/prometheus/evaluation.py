@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from sluicegate.prometheus.client import Prometheus
     from sluicegate.prometheus.readings import ProductKey, Target
 
+LONGEST_CANARY: Final = 10_000
+"""Canary blocks that one query may ask for; Prometheus refuses more than 11,000 points."""
 REREAD: Final = 1
 """Blocks before the newest that are read again: samples may arrive late."""
 
@@ -148,21 +150,22 @@ class Evaluation:
         """Blocks to read now; none when the newest settled one was read already."""
         newest = self._settings.timing.newest_settled(now, length.block_seconds)
         read = self._read.get(length, newest - 1)
+        kept = SINGLE_BLOCKS
         if length.canary:
-            products = frozenset(target.key for target in group)
-            if not products <= self._in_canary.get(length, frozenset()):
-                # A new canary is compared with what stable did in the hour before.
-                read = newest - SINGLE_BLOCKS
-            self._in_canary[length] = products
+            kept = LONGEST_CANARY
+            known = self._in_canary.get(length, frozenset())
+            new = [target.canary_from or 0 for target in group if target.key not in known]
+            read = min([read, *(begin // length.block_seconds for begin in new)])
         if newest <= read:
             return range(0)
-        return range(max(read + 1 - REREAD, newest - SINGLE_BLOCKS + 1, 1), newest + 1)
+        return range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
 
     async def _fetch(self, length: Length, group: tuple[Target, ...], indexes: range) -> Readings:
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
         readings = await self._ask(length, group, indexes, self._scopes(length, group))
         if readings.complete:
             self._read[length] = readings.last
+            self._in_canary[length] = frozenset(target.key for target in group)
         else:
             # Asked for again next time, and no further back than from here.
             self._read.setdefault(length, readings.first)
@@ -263,7 +266,7 @@ def group_by_length(targets: Iterable[Target], timing: Timing) -> dict[Length, l
     for target in targets:
         groups[Length(target.block_seconds, canary=False)].append(target)
         canary_block = timing.canary_block(target.block_seconds)
-        if target.in_canary and canary_block != target.block_seconds:
+        if target.canary_from is not None:
             groups[Length(canary_block, canary=True)].append(target)
     return dict(groups)
 

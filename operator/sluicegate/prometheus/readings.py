@@ -56,8 +56,9 @@ class Target:
     service
         Name of the bento's entry service. Calls between the services of one bento are counted
         under the same metric, so without it a request can count twice.
-    in_canary
-        Whether canary blocks are read too.
+    canary_from
+        From when on canary blocks are wanted, in seconds since 1970: an hour before the rollout,
+        as a candidate is compared with what stable did then. None without a candidate.
     """
 
     key: ProductKey
@@ -65,7 +66,7 @@ class Target:
     slos: Mapping[str, Indicator]
     block_seconds: int = 300
     service: str = ""
-    in_canary: bool = False
+    canary_from: int | None = None
 
     @property
     def requests(self) -> str:

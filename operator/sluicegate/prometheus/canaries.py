@@ -1,0 +1,49 @@
+"""The canary blocks of products with a candidate, from an hour before its rollout on.
+
+Evidence is computed from all of them anew each time, so none may be dropped while the candidate
+is on its way; there are few such products at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sluicegate.prometheus.readings import ProductKey
+from sluicegate.slo.blocks import Block, Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sluicegate.prometheus.readings import Readings, SeriesKey, Target
+
+
+class CanaryBlocks:
+    """Canary blocks by version and SLO. Used from the event loop only."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[SeriesKey, dict[int, Block]] = {}
+
+    def record(self, readings: Readings) -> None:
+        """Take in canary blocks; one that is read again replaces what it said before."""
+        for key, blocks in readings.blocks.items():
+            kept = self._blocks.setdefault(key, {})
+            kept.update((block.index, block) for block in blocks)
+
+    def prune(self, targets: Iterable[Target]) -> None:
+        """Forget products without a candidate, and what came before the hour that counts."""
+        begins = {target.key: target.canary_from for target in targets}
+        for key in [*self._blocks]:
+            if begins.get(ProductKey(key.namespace, key.product)) is None:
+                del self._blocks[key]
+
+    def newest(self, key: SeriesKey) -> int:
+        """Index of the newest block of this series; -1 without any."""
+        return max(self._blocks.get(key, {}), default=-1)
+
+    def indexes(self, key: SeriesKey) -> tuple[int, ...]:
+        """The blocks there are, oldest first."""
+        return tuple(sorted(self._blocks.get(key, {})))
+
+    def block(self, key: SeriesKey, index: int) -> Block:
+        """One block; MISSING where it was never read."""
+        return self._blocks.get(key, {}).get(index) or Block(index, Quality.MISSING)
