@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -35,9 +36,22 @@ KUBE_PROGRAMS = (
 )
 
 
+# kwok does nothing without being told how nodes and pods live; these are its own defaults.
+KWOK_STAGES = (
+    "kustomize/stage/node/fast/node-initialize.yaml",
+    "kustomize/stage/node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+    "kustomize/stage/pod/fast/pod-ready.yaml",
+    "kustomize/stage/pod/fast/pod-complete.yaml",
+    "kustomize/stage/pod/fast/pod-delete.yaml",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one program is built: its module, the package in it, and the linker's settings."""
+    """How one program is built: its module, the package in it, and the linker's settings.
+
+    `files` are paths in the module that the program needs at hand; they lie beside it then.
+    """
 
     folder: str
     module: str
@@ -45,6 +59,7 @@ class Recipe:
     tags: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     links: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -63,7 +78,9 @@ class Recipe:
 
     def key(self) -> str:
         """Hash of all that goes in: sources, the modules' sums and flags; 10 hex digits."""
-        digest = hashlib.sha256(json.dumps([self.package, self.flags(), self.links]).encode())
+        digest = hashlib.sha256(
+            json.dumps([self.package, self.flags(), self.links, self.files]).encode()
+        )
         for path in sorted((GO_FOLDER / self.folder).iterdir()):
             if path.name in {"go.mod", "go.sum"} or path.suffix == ".go":
                 digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -131,7 +148,9 @@ def recipes() -> dict[str, Recipe]:
                 "helm.sh/helm/v4/internal/version.version": versions().modules["helm.sh/helm/v4"]
             },
         ),
-        "kwok": Recipe("kwok", "sigs.k8s.io/kwok", package="sigs.k8s.io/kwok/cmd/kwok"),
+        "kwok": Recipe(
+            "kwok", "sigs.k8s.io/kwok", package="sigs.k8s.io/kwok/cmd/kwok", files=KWOK_STAGES
+        ),
         "pause": Recipe("pause", module=""),
         "kind": Recipe("kind", "sigs.k8s.io/kind", package="sigs.k8s.io/kind"),
     }
@@ -165,7 +184,10 @@ def program(name: str) -> Path:
 
 def module_folder(module: str) -> Path:
     """Where the sources of a pinned module lie, for the files that it ships beside its code."""
-    folder = GO_FOLDER / module.rsplit("/", 1)[-1]
+    return _module_folder(module, GO_FOLDER / module.rsplit("/", 1)[-1])
+
+
+def _module_folder(module: str, folder: Path) -> Path:
     require_go()
     answer = subprocess.run(
         ["go", "mod", "download", "-json", module],
@@ -187,6 +209,10 @@ def _build(name: str, recipe: Recipe, folder: Path) -> None:
         _go_build(name, recipe, scratch)
         for link in recipe.links:
             (scratch / link).symlink_to(name)
+        if recipe.files:
+            sources = _module_folder(recipe.module, GO_FOLDER / recipe.folder)
+            for file in recipe.files:
+                shutil.copyfile(sources / file, scratch / Path(file).name)
     _say(f"built {name} {recipe.version} in {elapsed(time.monotonic() - started)}")
 
 

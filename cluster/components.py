@@ -207,8 +207,9 @@ def kwok_command(settings: ControlPlaneSettings) -> Command:
     return settings.command(
         KWOK,
         f"--kubeconfig={settings.kubeconfig('sluicegate-kwok', (ADMINISTRATORS,))}",
-        "--manage-all-nodes=true",
-        "--server-address=",
+        *(f"--config={path}" for path in sorted(settings.programs[KWOK].parent.glob("*.yaml"))),
+        "--manage-all-nodes",
+        f"--cidr={settings.pods}",
         "--node-lease-duration-seconds=40",
     )
 
