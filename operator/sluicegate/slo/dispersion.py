@@ -33,14 +33,16 @@ def dispersion(counts: Iterable[tuple[int, int]]) -> float:
     return min(max(pearson / (len(blocks) - 1), 1.0), MOST)
 
 
-UPPER: Final = 2.326
-"""Normal quantile of .99: bursts that were seen least often are the ones underestimated."""
+UPPER: Final = 4.0
+"""Standard errors on top of the mean residual. Rare bursts make the residuals so skew that 2.3
+(a normal 99 %) promotes 8.5 % of the candidates worse by δ where .1 % are bad and ρ is .05; with
+4 it is 5.4 %, and a canary with bursts of ρ = .01 takes 47 minutes instead of 40 (docs/adr/0004)."""
 
 
 def burst_correlation(counts: Iterable[tuple[int, int]]) -> float:
     """ρ of (bad, total) by block: how alike two events of one block are, within [0, 1].
 
-    An upper 99 % bound, from the mean and scatter of the squared residuals. Unlike φ it doesn't
+    An upper bound, from the mean and scatter of the squared residuals. Unlike φ it doesn't
     depend on how many events a block holds, so what stable's full traffic taught holds for
     a canary's twentieth of it (docs/adr/0004). 0 when fewer than 30 blocks hold events.
     """
