@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import yaml
 
@@ -11,6 +12,9 @@ from sluicegate.errors import InvalidInput, Problem
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import json_lines, table
 from sluicegate.simulation.replay_scenario import ReplayScenario, parse_scenario
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""LibYAML where there is one: histories are long."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +45,7 @@ def read_scenario(file: str) -> ReplayScenario:
     """The scenario in a file. Raises InvalidInput, naming the field, for anything wrong."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - both loaders are safe
     except OSError as error:
         message = f"can't be read ({error.strerror}): give a file that exists"
         raise InvalidInput([Problem(file, message)]) from error

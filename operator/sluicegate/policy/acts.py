@@ -40,7 +40,7 @@ from sluicegate.policy.rollout import alert_key
 from sluicegate.policy.terms import Terms
 
 
-def act(terms: Terms, memory: Memory, decision: Decision, now: int) -> Memory:
+def act(terms: Terms, memory: Memory, decision: Decision, now: int) -> Memory:  # noqa: PLR0911 - one an outcome
     """Memory after a decision was carried out at `now`, in seconds.
 
     A rollout that starts has no share yet: `take_share` follows when the route is written.
@@ -61,7 +61,7 @@ def act(terms: Terms, memory: Memory, decision: Decision, now: int) -> Memory:
         case Rollback():
             return _roll_back(terms, memory, decision, now)
         case Inconclusive():
-            return _park(terms, memory, now, decision.reason)
+            return _park(terms, memory, decision.reason, now)
         case _:
             assert_never(decision)
 
@@ -97,9 +97,7 @@ def _start(memory: Memory, decision: StartRollout, now: int) -> Memory:
     model = memory.model
     if decision.source is VersionSource.SPEC:
         model = HandledModel(decision.candidate, SpecModelOutcome.IN_PROGRESS, now)
-    return replace(
-        memory, candidate=candidate, model=model, retraining=_training_over(memory, now)
-    )
+    return replace(memory, candidate=candidate, model=model, retraining=_training_over(memory, now))
 
 
 def _training_over(memory: Memory, now: int) -> RetrainingMemory:
@@ -217,7 +215,7 @@ def _return(terms: Terms, memory: Memory, decision: Rollback, now: int) -> Memor
     )
 
 
-def _park(terms: Terms, memory: Memory, now: int, reason: Reason) -> Memory:
+def _park(terms: Terms, memory: Memory, reason: Reason, now: int) -> Memory:
     candidate = memory.candidate
     assert candidate is not None
     trained = memory.retraining

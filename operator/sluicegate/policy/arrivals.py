@@ -95,9 +95,7 @@ def _cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | 
 
 
 # ---- results of trainings -------------------------------------------------------------------
-def training_ended(
-    terms: Terms, memory: Memory, observed: Observed, now: int
-) -> Arrival | None:
+def training_ended(terms: Terms, memory: Memory, observed: Observed, now: int) -> Arrival | None:
     """Take up the result of a training."""
     match observed.training:
         case None:
@@ -105,14 +103,16 @@ def training_ended(
         case TrainingFailed() as failed:
             return _failed(terms, memory, failed, now)
         case TrainingSucceeded() as result:
-            return _succeeded(terms, memory, observed, result, now)
+            return _succeeded(terms, memory, observed, result, now=now)
 
 
 def _failed(terms: Terms, memory: Memory, failed: TrainingFailed, now: int) -> Arrival:
     running = memory.retraining.under_way
     if running is None or failed.trigger != running.trigger:
         return _discard(memory, failed.trigger, "a training that is no longer wanted has failed")
-    return _attempt_over(terms, memory, failed.reason, f"the training failed: {failed.message}", now)
+    return _attempt_over(
+        terms, memory, failed.reason, f"the training failed: {failed.message}", now=now
+    )
 
 
 def _is_ours(memory: Memory, trigger: str) -> bool:
@@ -126,11 +126,13 @@ def _discard(memory: Memory, trigger: str, text: str) -> Arrival:
     if running is not None and running.trigger == trigger:
         trained = replace(trained, under_way=None)
     trained = replace(trained, last_reason=Reason.SUPERSEDED)
-    return Arrival(Hold(reason=Reason.SUPERSEDED, message=text), replace(memory, retraining=trained))
+    return Arrival(
+        Hold(reason=Reason.SUPERSEDED, message=text), replace(memory, retraining=trained)
+    )
 
 
 def _attempt_over(
-    terms: Terms, memory: Memory, reason: Reason, text: str, now: int, *, failed: bool = True
+    terms: Terms, memory: Memory, reason: Reason, text: str, *, now: int, failed: bool = True
 ) -> Arrival:
     after = retraining.ended(terms, memory.retraining, now=now, reason=reason, failed=failed)
     if failed:
@@ -142,37 +144,48 @@ def _attempt_over(
 
 
 def _succeeded(
-    terms: Terms, memory: Memory, observed: Observed, result: TrainingSucceeded, now: int
+    terms: Terms, memory: Memory, observed: Observed, result: TrainingSucceeded, *, now: int
 ) -> Arrival:
     stable = memory.stable
     name = result.release.version
     if stable is None or result.parent != stable.release or not _is_ours(memory, result.trigger):
-        return _discard(memory, result.trigger, f"{name} is discarded: its parent isn't stable any more")
+        return _discard(
+            memory, result.trigger, f"{name} is discarded: its parent isn't stable any more"
+        )
     if memory.candidate is not None and not memory.candidate.parked:
         text = f"{name} is discarded: {memory.candidate.release.version} is being tried"
         return _discard(memory, result.trigger, text)
     used = {entry.release.version: entry.release for entry in (stable, *memory.history)}
     if name in used:
         text = f"the training named its result {name}, which is taken: give each version a new name"
-        return _attempt_over(terms, memory, Reason.VERSION_REUSED, text, now)
-    margins = terms.retraining.hold_out_margins if terms.retraining else {
-        slo.name: 0.01 for slo in terms.slos
-    }
+        return _attempt_over(terms, memory, Reason.VERSION_REUSED, text, now=now)
+    margins = (
+        terms.retraining.hold_out_margins
+        if terms.retraining
+        else {slo.name: 0.01 for slo in terms.slos}
+    )
     gated = terms.retraining.gated if terms.retraining else frozenset[str]()
     verdict = holdout.judge_all(result.evaluation, result.stable_evaluation, margins, gated)
     match verdict.verdict:
         case holdout.Verdict.WORSE:
             text = f"{name} isn't rolled out: {_compared(verdict)}"
-            return _attempt_over(terms, memory, Reason.WORSE_ON_HOLD_OUT, text, now)
+            return _attempt_over(terms, memory, Reason.WORSE_ON_HOLD_OUT, text, now=now)
         case holdout.Verdict.TOO_SMALL:
             text = f"{name} isn't rolled out: {_too_small(verdict)}"
-            return _attempt_over(terms, memory, Reason.HOLD_OUT_TOO_SMALL, text, now, failed=False)
+            return _attempt_over(
+                terms, memory, Reason.HOLD_OUT_TOO_SMALL, text, now=now, failed=False
+            )
         case holdout.Verdict.PASSED:
-            return _start_trained(terms, memory, observed, result, verdict)
+            return _start_trained(terms, memory, observed, result, verdict=verdict)
 
 
 def _start_trained(
-    terms: Terms, memory: Memory, observed: Observed, result: TrainingSucceeded, verdict: holdout.HoldOut
+    terms: Terms,
+    memory: Memory,
+    observed: Observed,
+    result: TrainingSucceeded,
+    *,
+    verdict: holdout.HoldOut,
 ) -> Arrival:
     obstacle = _cannot_start(terms, observed, result.release)
     if obstacle is not None:
@@ -201,7 +214,7 @@ def _compared(verdict: holdout.HoldOut) -> str:
         f"on the hold-out its {verdict.slo} is {percent(1 - (verdict.candidate.ratio or 0.0))}"
         f" ({events(verdict.candidate.total)}) against stable's"
         f" {percent(1 - (verdict.stable.ratio or 0.0))} ({events(verdict.stable.total)}); the"
-        f" regression lies between {points(low)} and {points(high)}, {points(verdict.margin)} are allowed"
+        f" regression lies between {points(low)} and {points(high)}, up to {points(verdict.margin)} is allowed"
     )
 
 

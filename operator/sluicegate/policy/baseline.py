@@ -48,7 +48,11 @@ def from_evaluation(
     """Provisional baselines of a version that was accepted at `at`, from its hold-out counts."""
     return {
         slo.name: Baseline(
-            evaluation[slo.name], at, at, BaselineSource.EVALUATION, indicator_hash=slo.indicator_hash
+            evaluation[slo.name],
+            at,
+            at,
+            BaselineSource.EVALUATION,
+            indicator_hash=slo.indicator_hash,
         )
         for slo in slos
         if slo.name in evaluation and evaluation[slo.name].total > 0 and slo.gauge is None

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
-from sluicegate.policy.evidence import Evidence, expected_ratio, gather, promotion_bound, rollback_bound
+from sluicegate.policy.evidence import (
+    Evidence,
+    expected_ratio,
+    gather,
+    promotion_bound,
+    rollback_bound,
+)
 from sluicegate.policy.memory import Candidate, Memory
 from sluicegate.policy.observed import CanaryBlock, Observed
 from sluicegate.policy.planning import WARM_UP_BLOCKS, expected_seconds
@@ -109,7 +115,7 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
     newest = blocks[-1] if blocks else None
     return Assessment(
         slos=tuple(
-            _slo_evidence(slo, terms, memory, candidate, observed)
+            _slo_evidence(slo, terms, memory, candidate, observed=observed)
             for slo in terms.deciding
             if slo.gauge is None
         ),
@@ -119,7 +125,9 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
         newest_requests=_requests(newest) if newest else 0,
         invalid=_invalid(terms, blocks),
         silent=_silent(terms, blocks),
-        mismatch=_mismatch(terms, usable, candidate.weight / 100, gateway=observed.facts.gateway_metrics),
+        mismatch=_mismatch(
+            terms, usable, candidate.weight / 100, gateway=observed.facts.gateway_metrics
+        ),
     )
 
 
@@ -144,7 +152,7 @@ def _count(block: Block | None) -> Count | None:
 
 
 def _pairs(
-    slo: SloTerms, memory: Memory, candidate: Candidate, observed: Observed, lag_seconds: int
+    slo: SloTerms, memory: Memory, candidate: Candidate, observed: Observed, *, lag_seconds: int
 ) -> Iterator[tuple[Count | None, Count]]:
     """Events of (candidate, stable) since it takes traffic, oldest first.
 
@@ -173,7 +181,7 @@ def look_back(slo: str, blocks: Sequence[CanaryBlock], since: int, seconds: int)
 
 # ---- evidence -------------------------------------------------------------------------------
 def _slo_evidence(
-    slo: SloTerms, terms: Terms, memory: Memory, candidate: Candidate, observed: Observed
+    slo: SloTerms, terms: Terms, memory: Memory, candidate: Candidate, *, observed: Observed
 ) -> SloEvidence:
     seconds = observed.canary_block_seconds
     before = look_back(slo.name, observed.canary_blocks, began(candidate), seconds)
@@ -181,7 +189,7 @@ def _slo_evidence(
     known = candidate.correlation.get(slo.name)
     correlation = burst_correlation(before) if known is None else known
     lag = slo.lag_blocks * terms.block_seconds
-    pairs = list(_pairs(slo, memory, candidate, observed, lag))
+    pairs = list(_pairs(slo, memory, candidate, observed, lag_seconds=lag))
     blocks = sum(ours is not None for ours, _ in pairs)
     evidence = gather(pairs, past, margin=slo.margin, correlation=correlation)
     expected = lag + expected_seconds(

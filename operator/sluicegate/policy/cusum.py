@@ -59,7 +59,9 @@ def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | No
     most = 1 - (1 - ratio) / _NEAR_CERTAIN
     ratios = [ratio + factor * drop for factor in FACTORS]
     kept = tuple(
-        Alternative(p, log(p / upper), log((1 - p) / (1 - upper))) for p in ratios if upper < p < most
+        Alternative(p, log(p / upper), log((1 - p) / (1 - upper)))
+        for p in ratios
+        if upper < p < most
     )
     return Bank(kept, log(len(kept) * mean_blocks)) if kept else None
 

@@ -16,7 +16,7 @@ from sluicegate.policy import cusum
 from sluicegate.policy.baseline import decides, detectable_drop, ratio_of, upper_bound
 from sluicegate.policy.memory import Baseline
 from sluicegate.policy.terms import SloTerms
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, Count, Series
+from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING, Count, Series
 from sluicegate.slo.burn_rate import Level, Reading, read
 
 CALM_SHARE: Final = 0.9
@@ -61,7 +61,7 @@ class SloResult:
     terms: SloTerms
     state: SloState
     reason: Reason
-    recent: Count = Count(0, 0)
+    recent: Count = NOTHING
     baseline: Baseline | None = None
     reading: Reading | None = None
     drift: Drift | None = None
@@ -101,11 +101,13 @@ def judge(
     phi = 1.0 if baseline is None else baseline.phi
     readings = [read(row, series, now=now, since=since, phi=phi) for row in terms.thresholds]
     tripped = _worst(reading for reading in readings if reading and reading.tripped)
-    drift = None if baseline is None else drift_of(terms, series, baseline, now=now, since=drift_since)
+    drift = (
+        None if baseline is None else drift_of(terms, series, baseline, now=now, since=drift_since)
+    )
     absolute = tripped.threshold.row.level if tripped else Level.OK
     relative = drift.level if drift else Level.OK
     level = max(absolute, relative)
-    state, reason = _STATES[level], _reason(level, relative, drift, tripped)
+    state, reason = _STATES[level], _reason(level, relative, drift)
     if level is Level.OK and not any(readings):
         silent = _silence(terms, series, baseline, drift, now=now, since=since)
         state, reason = (SloState.UNKNOWN, silent) if silent else (state, reason)
@@ -126,7 +128,7 @@ def _worst(readings: Iterator[Reading]) -> Reading | None:
     return max(readings, key=lambda reading: reading.threshold.row.level, default=None)
 
 
-def _reason(level: Level, relative: Level, drift: Drift | None, tripped: Reading | None) -> Reason:
+def _reason(level: Level, relative: Level, drift: Drift | None) -> Reason:
     if level is Level.OK:
         return Reason.WITHIN_OBJECTIVE
     if relative is level and drift is not None:
@@ -154,9 +156,7 @@ def _silence(
     return None if enough else Reason.INSUFFICIENT_DATA
 
 
-def _is_calm(
-    terms: SloTerms, series: Series, drift: Drift | None, *, now: int, since: int
-) -> bool:
+def _is_calm(terms: SloTerms, series: Series, drift: Drift | None, *, now: int, since: int) -> bool:
     if drift is not None and drift.statistic >= drift.bound / 2:
         return False
     for threshold in terms.thresholds:
@@ -192,7 +192,7 @@ def drift_of(
     mean = mean_blocks or (cusum.DAILY_BLOCKS if daily else cusum.HOURLY_BLOCKS)
     counts = baseline.weekdays or (baseline.count,)
     key = (counts, baseline.phi, terms.drop, terms.drop_given, mean)
-    banks = _banks(*key)
+    banks = _banks(counts, baseline.phi, terms.drop, drop_given=terms.drop_given, mean=mean)
     if banks is None:
         return None
     length = HOURS_A_DAY if daily else 1
@@ -211,7 +211,7 @@ def drift_of(
 
 @lru_cache(maxsize=2**16)
 def _banks(
-    counts: tuple[Count, ...], phi: float, drop: float, drop_given: bool, mean: int  # noqa: FBT001 - a cache's key
+    counts: tuple[Count, ...], phi: float, drop: float, *, drop_given: bool, mean: int
 ) -> tuple[cusum.Bank, ...] | None:
     """One bank, or one a weekday; None when an alternative is missing in any."""
     banks = []

@@ -157,7 +157,9 @@ def containers_are_at_their_limits(symptoms: Symptoms) -> Finding:
 def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
     """Each pod serves a multiple of what it served when the version was accepted."""
     if symptoms.worst.terms.kind not in {IndicatorKind.LATENCY, IndicatorKind.AVAILABILITY}:
-        return _finding(Reason.TRAFFIC_ANOMALY, objects=False, message="not asked for this indicator")
+        return _finding(
+            Reason.TRAFFIC_ANOMALY, objects=False, message="not asked for this indicator"
+        )
     if symptoms.traffic is None:
         return _finding(Reason.TRAFFIC_ANOMALY, objects=None, message="no baseline of traffic yet")
     text = f"{symptoms.traffic:.1f} times the requests a pod of the baseline, of {TRAFFIC_FACTOR:g} allowed"
@@ -167,9 +169,7 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
 def release_is_recent(symptoms: Symptoms) -> Finding:
     """What changed last is the first suspect, as long as there is a version to go back to."""
     recent = (
-        symptoms.can_return
-        and not symptoms.stable.returned
-        and symptoms.age_blocks < RECENT_BLOCKS
+        symptoms.can_return and not symptoms.stable.returned and symptoms.age_blocks < RECENT_BLOCKS
     )
     text = (
         f"{symptoms.stable.release.version} has been stable for {symptoms.age_blocks} blocks,"
@@ -190,9 +190,7 @@ OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
 AUTO_CHECKS: Final = (*OUTSIDE_CHECKS, release_is_recent)
 PROBATION_CHECKS: Final = (measurement_is_missing, upstream_is_degraded, many_turned_bad_together)
 """A release on probation answers for its own pods and resources."""
-_REMAINING: Final = frozenset(
-    {Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, Reason.MODEL_DECAY}
-)
+_REMAINING: Final = frozenset({Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, Reason.MODEL_DECAY})
 
 
 def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> Diagnosis:

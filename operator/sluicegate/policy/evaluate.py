@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
+from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import ProductState
@@ -20,7 +21,7 @@ from sluicegate.policy.decision import Alert, Decision, Hold, Rollback, StartRol
 from sluicegate.policy.degradation import SloResult, judge, unknown
 from sluicegate.policy.diagnosis import Diagnosis
 from sluicegate.policy.gates import View, objection
-from sluicegate.policy.memory import Accepted, Baseline, BaselineSource, Memory, SloMemory
+from sluicegate.policy.memory import Accepted, Baseline, Memory, SloMemory
 from sluicegate.policy.messages import capitalised, joined
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.planning import WARM_UP_BLOCKS
@@ -150,7 +151,7 @@ def _judge_stable(
     if baselines:
         accepted = replace(stable, baselines={**stable.baselines, **baselines})
         memory = replace(memory, stable=accepted)
-    return tuple(results), _probation_over(terms, memory, stable, series, now)
+    return tuple(results), _probation_over(terms, memory, stable, series, now=now)
 
 
 def _since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
@@ -183,7 +184,11 @@ def _judge(terms: Terms, view: View, memory: Memory, stable: Accepted) -> SloRes
 
 
 def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
-    return view.since if baseline is None else max(view.since, ceil(baseline.end / terms.block_seconds))
+    return (
+        view.since
+        if baseline is None
+        else max(view.since, ceil(baseline.end / terms.block_seconds))
+    )
 
 
 def _learn(terms: Terms, result: SloResult, known: SloMemory, view: View) -> Baseline | None:
@@ -204,7 +209,7 @@ def _learn(terms: Terms, result: SloResult, known: SloMemory, view: View) -> Bas
 
 
 def _probation_over(
-    terms: Terms, memory: Memory, stable: Accepted, series: Mapping[str, Series], now: int
+    terms: Terms, memory: Memory, stable: Accepted, series: Mapping[str, Series], *, now: int
 ) -> Memory:
     if memory.probation is None:
         return memory
@@ -269,7 +274,7 @@ def _decide(terms: Terms, case: _Case) -> tuple[_Proposal, Diagnosis | None]:
     memory, observed, now = case.memory, case.observed, case.now
     asked = requests.answers(terms, memory, observed, now)
     proposals = [_Proposal(answer.decision, answer.memory) for answer in asked]
-    treated = treat(terms, memory, observed, case.results, now)
+    treated = treat(terms, memory, observed, case.results, now=now)
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
         proposals.append(_Proposal(Hold(reason=Reason.SUSPENDED, message=text), memory))

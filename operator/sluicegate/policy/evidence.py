@@ -17,7 +17,7 @@ from functools import lru_cache
 from math import log
 from typing import Final, NamedTuple
 
-from sluicegate.slo.blocks import Count
+from sluicegate.slo.blocks import NOTHING, Count
 from sluicegate.slo.dispersion import independent_share
 
 ALPHA: Final = 0.05
@@ -41,12 +41,12 @@ class Evidence:
 
     promote: float = 0.0
     roll_back: float = 0.0
-    candidate: Count = Count(0, 0)
-    stable: Count = Count(0, 0)
+    candidate: Count = NOTHING
+    stable: Count = NOTHING
 
 
 def expected_ratio(past: Count, margin: float) -> float:
-    """p of the next block: stable's ratio in the blocks before it, away from the edges."""
+    """Bad ratio expected of the next block: stable's ratio in the blocks before it, away from the edges."""
     ratio = (past.bad + 0.5) / (past.total + 1)
     return min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
 
@@ -82,7 +82,7 @@ def _independent(count: Count, correlation: float) -> tuple[float, float]:
 def block_factor(
     candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float = 0.0
 ) -> Factor:
-    """ln of both factors of one block.
+    """Logarithms of both factors of one block.
 
     Each arm counts with the size that independent events would have: n/(1 + (n − 1)ρ).
     Remembered, as each evaluation goes over all blocks of a canary again.
@@ -135,7 +135,10 @@ def gather(
         factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
         promote += factor.promote
         roll_back += factor.roll_back
-        candidate_bad, candidate_total = candidate_bad + candidate.bad, candidate_total + candidate.total
+        candidate_bad, candidate_total = (
+            candidate_bad + candidate.bad,
+            candidate_total + candidate.total,
+        )
         stable_bad, stable_total = stable_bad + stable.bad, stable_total + stable.total
     return Evidence(
         promote, roll_back, Count(candidate_bad, candidate_total), Count(stable_bad, stable_total)
@@ -143,10 +146,10 @@ def gather(
 
 
 def promotion_bound(step: int, steps: int) -> float:
-    """ln E that is needed to leave step `step` of `steps`; all SLOs must, so no correction."""
+    """The ln E that is needed to leave step `step` of `steps`; all SLOs must, so no correction."""
     return step / steps * log(1 / ALPHA)
 
 
 def rollback_bound(slos: int) -> float:
-    """ln E at which one of `slos` takes the candidate back; any may, so Bonferroni's correction."""
+    """The ln E at which one of `slos` takes the candidate back; any may, so Bonferroni's correction."""
     return log(max(slos, 1) / ALPHA)

@@ -66,7 +66,9 @@ def _describe_drop(result: SloResult, block_seconds: int) -> str:
     baseline, drift = result.baseline, result.drift
     assert baseline is not None
     assert drift is not None
-    where = "at acceptance" if baseline.source is BaselineSource.EVALUATION else "when it was accepted"
+    where = (
+        "at acceptance" if baseline.source is BaselineSource.EVALUATION else "when it was accepted"
+    )
     before = f"{percent(1 - ratio_of(baseline.count))} ({events(baseline.count.total)}, {where})"
     if result.state is SloState.BAD:
         verdict = f"that is beyond the allowed {points(result.terms.drop)} with the evidence at"
@@ -84,14 +86,14 @@ def _describe_burn(result: SloResult, block_seconds: int) -> str:
     assert reading is not None
     row, long = reading.threshold.row, reading.long
     share = percent(1 - (long.ratio or 0.0))
-    allowed = f"{percent(reading.threshold.ratio)} bad"
+    allowed = percent(reading.threshold.ratio)
     if row.burn_rate != 1:
-        allowed += f", {row.burn_rate:g} times the error budget"
+        allowed += f" ({row.burn_rate:g} times the error budget)"
     return (
         f"{result.terms.name} is at {share} ({events(long.total)},"
         f" {window_of(row.long, block_seconds)}) against an objective of"
-        f" {percent(result.terms.objective or 0.0)}: at least {percent(reading.lower_bound)} are bad"
-        f" ({row.confidence:.0%} sure) where {allowed}, is the limit"
+        f" {percent(result.terms.objective or 0.0)}: at least {percent(reading.lower_bound)} are bad,"
+        f" {row.confidence:.0%} sure, and more than {allowed} is too much"
     )
 
 

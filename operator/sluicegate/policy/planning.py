@@ -1,4 +1,4 @@
-"""How long will a canary take, and is there traffic enough for an answer at all?
+"""How long a canary will take, and whether there is traffic enough for an answer at all.
 
 The answer decides only whether an SLO must speak for a candidate; every SLO with events may speak
 against it. Expected growth of the evidence is summed over the steps, each at its own share: the

@@ -53,14 +53,14 @@ def answers(terms: Terms, memory: Memory, observed: Observed, now: int) -> list[
     """What the pending requests lead to. An approval isn't among them: it opens the last step."""
     found = []
     for request in pending(memory, observed):
-        answer = _answer(terms, memory, observed, request, now)
+        answer = _answer(terms, memory, observed, request, now=now)
         if answer is not None:
             found.append(answer)
     return found
 
 
 def _answer(
-    terms: Terms, memory: Memory, observed: Observed, request: Request, now: int
+    terms: Terms, memory: Memory, observed: Observed, request: Request, *, now: int
 ) -> Answer | None:
     match request.annotation:
         case str() as name if name == REQUEST_ABORT:
@@ -68,7 +68,7 @@ def _answer(
         case str() as name if name == REQUEST_ROLLBACK:
             return _roll_back(memory, request)
         case str() as name if name == REQUEST_RETRAIN:
-            return _retrain(terms, memory, observed, request, now)
+            return _retrain(terms, memory, observed, request, now=now)
         case str() as name if name == REQUEST_PROMOTE:
             return _try_again(terms, memory, observed, request)
         case _:
@@ -82,7 +82,11 @@ def _refuse(memory: Memory, request: Request, text: str) -> Answer:
 
 def _abort(memory: Memory, request: Request) -> Answer:
     candidate, stable = memory.candidate, memory.stable
-    if candidate is None or stable is None or request.version not in {"", candidate.release.version}:
+    if (
+        candidate is None
+        or stable is None
+        or request.version not in {"", candidate.release.version}
+    ):
         return _refuse(memory, request, "there is no such candidate")
     message = f"{candidate.release.version} is taken back, as {request.annotation} asks"
     decision = Rollback(
@@ -97,7 +101,9 @@ def _roll_back(memory: Memory, request: Request) -> Answer:
     if stable is None or entry is None or entry.release == stable.release:
         known = ", ".join(entry.release.version for entry in memory.history) or "none"
         return _refuse(memory, request, f"write <version>/<token>; versions kept: {known}")
-    message = f"{entry.release.version} replaces {stable.release.version}, as {request.annotation} asks"
+    message = (
+        f"{entry.release.version} replaces {stable.release.version}, as {request.annotation} asks"
+    )
     decision = Rollback(
         reason=Reason.ROLLBACK_REQUESTED, message=message, leaving=stable.release, to=entry.release
     )
@@ -105,7 +111,7 @@ def _roll_back(memory: Memory, request: Request) -> Answer:
 
 
 def _retrain(
-    terms: Terms, memory: Memory, observed: Observed, request: Request, now: int
+    terms: Terms, memory: Memory, observed: Observed, request: Request, *, now: int
 ) -> Answer:
     stable = memory.stable
     if stable is None:
@@ -129,9 +135,7 @@ def _retrain(
     return Answer(decision, handled(memory, request))
 
 
-def _try_again(
-    terms: Terms, memory: Memory, observed: Observed, request: Request
-) -> Answer | None:
+def _try_again(terms: Terms, memory: Memory, observed: Observed, request: Request) -> Answer | None:
     """A version that was rejected, or that ran out of time, begins anew."""
     candidate, stable = memory.candidate, memory.stable
     if candidate is not None and not candidate.parked:

@@ -62,7 +62,9 @@ def retraining_is_off(request: Request) -> Obstacle | None:
     retraining = request.terms.retraining
     if retraining is not None and retraining.mode is not RetrainingMode.DISABLED:
         return None
-    text = "spec.retraining is missing" if retraining is None else "spec.retraining.mode is Disabled"
+    text = (
+        "spec.retraining is missing" if retraining is None else "spec.retraining.mode is Disabled"
+    )
     return Obstacle(Reason.RETRAINING_DISABLED, text, needs_person=True)
 
 
@@ -176,7 +178,7 @@ def cooldown(terms: Terms, memory: RetrainingMemory) -> int:
     """Seconds to wait after an attempt, given the failures in a row that it may have added to."""
     least = terms.retraining.cooldown_seconds if terms.retraining else 0
     base = max(least, 2 * memory.last_seconds)
-    return min(base * 2**memory.failures, max(LONGEST_COOLDOWN, base))
+    return min(base << memory.failures, max(LONGEST_COOLDOWN, base))
 
 
 def ended(

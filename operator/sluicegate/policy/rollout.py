@@ -11,7 +11,15 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.renewal import Approval
 from sluicegate.policy import probation
 from sluicegate.policy.canary import Assessment, SloEvidence, began
-from sluicegate.policy.decision import Advance, Alert, Decision, Hold, Inconclusive, Promote, Rollback
+from sluicegate.policy.decision import (
+    Advance,
+    Alert,
+    Decision,
+    Hold,
+    Inconclusive,
+    Promote,
+    Rollback,
+)
 from sluicegate.policy.memory import Baseline, Candidate, Memory
 from sluicegate.policy.observed import Facts
 from sluicegate.policy.planning import LEAST_BLOCKS
@@ -47,12 +55,15 @@ def decide(
     rollback = _rollback(memory, candidate, assessment, facts)
     if rollback is not None:
         return rollback
-    obstacle = _obstacle(terms, memory, candidate, assessment, facts)
+    obstacle = _obstacle(terms, memory, candidate, assessment, facts=facts)
     last = candidate.step >= len(terms.steps)
     waits = last and obstacle is None and terms.approval is Approval.MANUAL and not approved
     if last and obstacle is None and not waits:
-        return _promote(terms, memory, candidate, assessment, now)
-    if not waits and (end := _inconclusive(terms, memory, candidate, assessment, now)) is not None:
+        return _promote(terms, memory, candidate, assessment, now=now)
+    if (
+        not waits
+        and (end := _inconclusive(terms, memory, candidate, assessment, now=now)) is not None
+    ):
         return end
     if waits:
         return _await_approval(memory, candidate, assessment)
@@ -71,7 +82,7 @@ def _rollback(
     worst = max(assessment.slos, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
     if worst is not None and worst.speaks_against:
         return _back(
-            memory, candidate, Reason.CANARY_WORSE, _worse(name, worst), _numbers(worst)
+            memory, candidate, Reason.CANARY_WORSE, _worse(name, worst), numbers=_numbers(worst)
         )
     if assessment.silent >= SILENT_BLOCKS:
         text = (
@@ -79,7 +90,7 @@ def _rollback(
             f" {candidate.weight} % of the traffic"
         )
         return _back(
-            memory, candidate, Reason.CANARY_NO_DATA, text, {"blocks": assessment.silent}
+            memory, candidate, Reason.CANARY_NO_DATA, text, numbers={"blocks": assessment.silent}
         )
     return None
 
@@ -89,6 +100,7 @@ def _back(
     candidate: Candidate,
     reason: Reason,
     text: str,
+    *,
     numbers: Mapping[str, float] | None = None,
 ) -> Rollback:
     assert memory.stable is not None
@@ -116,7 +128,7 @@ def _both(slo: SloEvidence) -> str:
 
 # ---- what stands in the way of the next step ------------------------------------------------
 def _obstacle(
-    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, facts: Facts
+    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, facts: Facts
 ) -> Hold | None:
     name = candidate.release.version
     if assessment.newest is not Quality.COUNTED:
@@ -136,7 +148,9 @@ def _obstacle(
             f"{name} gets {percent(assessment.mismatch)} of the requests instead of"
             f" {candidate.weight} %, in each of the last five blocks"
         )
-        return Hold(reason=Reason.ROUTING_MISMATCH, message=text, numbers={"share": assessment.mismatch})
+        return Hold(
+            reason=Reason.ROUTING_MISMATCH, message=text, numbers={"share": assessment.mismatch}
+        )
     return _not_yet(candidate, assessment) or _too_bad(terms, memory, candidate, assessment)
 
 
@@ -188,7 +202,9 @@ def _misses_objective(candidate: Candidate, slo: SloEvidence) -> Hold | None:
         f" {percent(lower)} are bad ({events(count.total)}), {percent(allowed)} are allowed"
     )
     return Hold(
-        reason=Reason.OBJECTIVE_NOT_MET, message=text, numbers={"lowerBound": lower, "limit": allowed}
+        reason=Reason.OBJECTIVE_NOT_MET,
+        message=text,
+        numbers={"lowerBound": lower, "limit": allowed},
     )
 
 
@@ -217,7 +233,7 @@ def _walks_away(memory: Memory, candidate: Candidate, slo: SloEvidence) -> Hold 
         f"{candidate.release.version} stays at {candidate.weight} %: in {slo.terms.name} it is at"
         f" least {points(difference.lower)} worse than the first version that was accepted"
         f" ({percent(1 - (ours.ratio or 0.0))} against {percent(1 - (original.count.ratio or 0.0))});"
-        f" {points(slo.terms.margin)} are allowed"
+        f" up to {points(slo.terms.margin)} is allowed"
     )
     numbers = {"lowerBound": difference.lower, "limit": slo.terms.margin}
     return Hold(reason=Reason.WORSE_THAN_ORIGINAL, message=text, numbers=numbers)
@@ -249,7 +265,7 @@ def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
 
 
 def _promote(
-    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, now: int
+    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, now: int
 ) -> Promote:
     assert memory.stable is not None
     text, numbers = _not_worse(assessment)
@@ -283,9 +299,7 @@ def _await_approval(memory: Memory, candidate: Candidate, assessment: Assessment
     message = f"{name} has passed and waits for sluicegate.dev/promote: {text}"
     if alert_key(Reason.AWAITING_APPROVAL, name) in memory.alerted:
         return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
-    return Alert(
-        reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers, about=name
-    )
+    return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers, about=name)
 
 
 def alert_key(reason: Reason, about: str) -> str:
@@ -294,14 +308,17 @@ def alert_key(reason: Reason, about: str) -> str:
 
 
 def _inconclusive(
-    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, now: int
+    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, now: int
 ) -> Inconclusive | None:
     name = candidate.release.version
     outage = 0 if memory.outage_since is None else now - memory.outage_since
     if outage >= LOST_SECONDS:
         text = f"nothing could be measured for {duration(outage)}, so {name} is taken back without a verdict"
         return Inconclusive(
-            reason=Reason.METRICS_LOST, message=text, numbers={"seconds": outage}, candidate=candidate.release
+            reason=Reason.METRICS_LOST,
+            message=text,
+            numbers={"seconds": outage},
+            candidate=candidate.release,
         )
     took = now - began(candidate)
     if took < terms.max_duration_seconds:
@@ -309,7 +326,9 @@ def _inconclusive(
     text = f"{name} has no verdict after {duration(took)}"
     silent = min(assessment.slos, key=lambda slo: slo.evidence.promote, default=None)
     if silent is not None:
-        text += f": {silent.terms.name} has {_both(silent)}, evidence {silent.evidence.promote:.1f} of"
+        text += (
+            f": {silent.terms.name} has {_both(silent)}, evidence {silent.evidence.promote:.1f} of"
+        )
         text += f" {silent.promote_at:.1f}"
     return Inconclusive(
         reason=Reason.MAX_DURATION,

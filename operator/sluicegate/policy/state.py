@@ -37,9 +37,7 @@ def _confirmed(memory: SloMemory, result: SloResult, block: int) -> SloMemory:
     if result.state is not SloState.BAD:
         return memory if memory.streak is None else replace(memory, streak=None)
     streak = _longer(memory.streak, block, fresh=result.fresh)
-    confirmed = (
-        streak.evaluations >= CONFIRMING_EVALUATIONS and streak.fresh >= CONFIRMING_BLOCKS
-    )
+    confirmed = streak.evaluations >= CONFIRMING_EVALUATIONS and streak.fresh >= CONFIRMING_BLOCKS
     return replace(memory, streak=streak, degraded=confirmed)
 
 

@@ -87,7 +87,11 @@ class SloTerms:
 
     def least_events(self, baseline_ratio: float | None = None) -> float:
         """Events at which none bad would show the ratio to be within what is allowed."""
-        q = self.allowed_bad if self.allowed_bad is not None else (baseline_ratio or 0.0) + self.drop
+        q = (
+            self.allowed_bad
+            if self.allowed_bad is not None
+            else (baseline_ratio or 0.0) + self.drop
+        )
         return least_total(min(q, 1.0))
 
 
@@ -141,11 +145,15 @@ class Terms:
 def terms_of(product: DataProduct) -> Terms:
     """The terms of a product as it is in the API."""
     spec = product.spec
-    retraining = spec.retraining and RetrainingTerms(
-        spec.retraining.mode,
-        spec.retraining.cooldown_seconds,
-        {slo.name: spec.retraining.hold_out_regression(slo.name) for slo in spec.slos},
-        frozenset(spec.retraining.gate),
+    retraining = (
+        None
+        if spec.retraining is None
+        else RetrainingTerms(
+            spec.retraining.mode,
+            spec.retraining.cooldown_seconds,
+            {slo.name: spec.retraining.hold_out_regression(slo.name) for slo in spec.slos},
+            frozenset(spec.retraining.gate),
+        )
     )
     return Terms(
         namespace=product.metadata.namespace,
@@ -183,7 +191,9 @@ def _slo_terms(slo: Slo, block_seconds: int) -> SloTerms:
         lag_blocks=lag_blocks,
         thresholds=_thresholds(FAST if fast else SLOW, allowed, lag_blocks),
         recent=HOUR if fast else TWO_HOURS,
-        gauge=gauge and GaugeTerms(
+        gauge=None
+        if gauge is None
+        else GaugeTerms(
             1 if gauge.direction == "HigherIsBetter" else -1,
             None if gauge.bound is None else float(gauge.bound),
         ),
@@ -199,9 +209,7 @@ def _thresholds(
     if allowed is None:
         return ()
     least = 2 * lag_blocks
-    rows = tuple(
-        replace(row, short=max(row.short, least)) for row in profile if row.long >= least
-    )
+    rows = tuple(replace(row, short=max(row.short, least)) for row in profile if row.long >= least)
     return thresholds(rows, allowed)
 
 

@@ -17,6 +17,7 @@ from sluicegate.policy.diagnosis import (
     AUTO_CHECKS,
     OUTSIDE_CHECKS,
     PROBATION_CHECKS,
+    Check,
     Diagnosis,
     Symptoms,
     diagnose,
@@ -61,7 +62,7 @@ class Case:
 
 
 def treat(
-    terms: Terms, memory: Memory, observed: Observed, results: tuple[SloResult, ...], now: int
+    terms: Terms, memory: Memory, observed: Observed, results: tuple[SloResult, ...], *, now: int
 ) -> list[tuple[Treatment, Diagnosis]]:
     """What each degraded SLO asks for, in the order of the spec."""
     degraded = tuple(
@@ -69,7 +70,9 @@ def treat(
         for result in results
         if result.terms.deciding and memory.slo(result.terms.name).degraded
     )
-    return [_treat(terms, memory, observed, result, degraded, now) for result in degraded]
+    return [
+        _treat(terms, memory, observed, result, degraded=degraded, now=now) for result in degraded
+    ]
 
 
 def _treat(
@@ -77,6 +80,7 @@ def _treat(
     memory: Memory,
     observed: Observed,
     result: SloResult,
+    *,
     degraded: tuple[SloResult, ...],
     now: int,
 ) -> tuple[Treatment, Diagnosis]:
@@ -104,7 +108,7 @@ def _treat(
     return _decide(case), diagnosis
 
 
-def _checks(memory: Memory, result: SloResult) -> tuple:  # type: ignore[type-arg]
+def _checks(memory: Memory, result: SloResult) -> tuple[Check, ...]:
     if memory.probation is not None:
         return PROBATION_CHECKS
     match result.terms.on_degraded:
@@ -116,9 +120,7 @@ def _checks(memory: Memory, result: SloResult) -> tuple:  # type: ignore[type-ar
             return PROBATION_CHECKS
 
 
-def _traffic(
-    terms: Terms, memory: Memory, observed: Observed, result: SloResult
-) -> float | None:
+def _traffic(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> float | None:
     """Requests a pod in the last twelve blocks, over those of the baseline."""
     assert memory.stable is not None
     baseline = result.baseline
@@ -136,7 +138,9 @@ def _decide(case: Case) -> Treatment:
     if case.result.state is SloState.UNKNOWN:
         return Hold(reason=case.result.reason, message=f"{case.text}; nothing is done meanwhile")
     if case.diagnosis.outside:
-        return _tell(case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end")
+        return _tell(
+            case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end"
+        )
     if case.memory.probation is not None:
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:

@@ -8,6 +8,8 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def percent(ratio: float) -> str:
     """A share: 84.2 %, and as many digits as a share near 0 or 100 % needs (99.95 %)."""
     rest = min(abs(ratio), abs(1 - ratio))
+    if rest < 1e-9:  # noqa: PLR2004 - nothing but the noise of a float
+        return f"{round(100 * ratio)} %"
     digits = 1 if rest >= 0.01 else 2 if rest >= 0.001 else 3  # noqa: PLR2004 - digits by size
     return f"{100 * ratio:.{digits}f} %"
 

@@ -12,7 +12,7 @@ Counts may arrive in any order; a block that is recorded again replaces what it 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator  # noqa: TC003 - one import style
 from dataclasses import dataclass
 from enum import IntEnum
 from math import ceil, isfinite
@@ -46,6 +46,9 @@ class Count(NamedTuple):
         return self.bad / self.total if self.total else None
 
 
+NOTHING: Final = Count(0, 0)
+
+
 class Quality(IntEnum):
     """What a block is worth."""
 
@@ -76,7 +79,7 @@ class Block:
 
     index: int
     quality: Quality
-    count: Count = Count(0, 0)
+    count: Count = NOTHING
 
 
 def read_block(

@@ -101,7 +101,9 @@ def thresholds(profile: tuple[Row, ...], allowed_bad: float) -> tuple[Threshold,
     )
 
 
-def read(threshold: Threshold, series: Series, *, now: int, since: int, phi: float) -> Reading | None:
+def read(
+    threshold: Threshold, series: Series, *, now: int, since: int, phi: float
+) -> Reading | None:
     """What the row says at block `now`; None while its long window holds too few events."""
     row = threshold.row
     long = series.window(now, row.long, since)
@@ -110,7 +112,9 @@ def read(threshold: Threshold, series: Series, *, now: int, since: int, phi: flo
     if long.bad < LEAST_BAD or long.bad <= threshold.ratio * long.total:
         return Reading(threshold, long, 0.0, tripped=False)
     lower = wilson_lower(long.bad / phi, long.total / phi, threshold.z)
-    tripped = lower > threshold.ratio and _still_happens(threshold, series.window(now, row.short, since))
+    tripped = lower > threshold.ratio and _still_happens(
+        threshold, series.window(now, row.short, since)
+    )
     return Reading(threshold, long, lower, tripped)
 
 

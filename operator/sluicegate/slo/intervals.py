@@ -22,7 +22,7 @@ _MOST_EVENTS: Final = 10**12
 
 @cache
 def quantile(confidence: float) -> float:
-    """z of a one-sided bound at `confidence`, such as 0.95 → 1.645."""
+    """The z of a one-sided bound at `confidence`, such as 0.95 → 1.645."""
     return NormalDist().inv_cdf(confidence)
 
 
