@@ -1,0 +1,175 @@
+"""The canary's e-processes: vectors of the design, exact means, and no surprise at any size."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+from scipy.special import rel_entr
+from scipy.stats import binom
+from sluicegate.policy.evidence import (
+    block_factor,
+    expected_ratio,
+    gather,
+    nearest_null,
+    promotion_bound,
+    rollback_bound,
+)
+from sluicegate.policy.planning import (
+    divergence,
+    events_to_promote,
+    events_to_roll_back,
+    expected_seconds,
+    growth,
+)
+from sluicegate.slo.blocks import Count
+
+
+@pytest.mark.parametrize(
+    ("bad", "promote", "roll_back"), [(0, 0.306507, -0.297236), (1, -0.383664, 0.356768)]
+)
+def test_factors_are_the_vectors_of_the_design(bad, promote, roll_back):
+    factor = block_factor(Count(bad, 30), Count(6, 570), 0.01, 0.01)
+    assert factor == pytest.approx((promote, roll_back), abs=1e-6)
+    assert nearest_null(30, 570, 0.01, 0.01) == pytest.approx(0.00974431, abs=1e-8)
+
+
+@pytest.mark.parametrize("weights", [(30, 570), (500, 500), (1, 10**6), (5, 1)])
+@pytest.mark.parametrize(("ratio", "margin"), [(0.01, 0.01), (0.1, 0.015), (0.5, 0.2), (0.001, 0.05)])
+def test_the_nearest_null_minimises_relative_entropy(weights, ratio, margin):
+    ours, theirs = weights
+
+    def entropy(s):
+        near = rel_entr(ratio, s + margin) + rel_entr(1 - ratio, 1 - s - margin)
+        return ours * near + theirs * (rel_entr(ratio, s) + rel_entr(1 - ratio, 1 - s))
+
+    found = minimize_scalar(
+        entropy, bounds=(max(ratio - margin, 1e-12), ratio), method="bounded", options={"xatol": 1e-12}
+    )
+    assert entropy(nearest_null(*weights, ratio, margin)) <= found.fun + 1e-9
+
+
+def mean_factor(sizes, rates, ratio, margin, which):
+    """E[e] of one block by enumerating all outcomes of both arms."""
+    total = 0.0
+    for ours in range(sizes[0] + 1):
+        for theirs in range(sizes[1] + 1):
+            factor = block_factor(Count(ours, sizes[0]), Count(theirs, sizes[1]), ratio, margin)
+            chance = binom.pmf(ours, sizes[0], rates[0]) * binom.pmf(theirs, sizes[1], rates[1])
+            total += chance * math.exp(factor[which])
+    return total
+
+
+def random_nulls(number):
+    source = random.Random(7)
+    for _ in range(number):
+        margin = source.choice([0.005, 0.01, 0.03, 0.1, 0.3])
+        ratio = min(max(source.random() ** 3, 1e-6), 1 - margin - 1e-6)
+        sizes = (source.randint(1, 7), source.randint(1, 12))
+        stable = source.uniform(0, 1 - margin)
+        yield sizes, stable, ratio, margin, source
+
+
+def test_no_block_favours_promoting_a_candidate_worse_by_the_margin():
+    for sizes, stable, ratio, margin, source in random_nulls(150):
+        worse = source.choice([stable + margin, source.uniform(stable + margin, 1)])
+        assert mean_factor(sizes, (worse, stable), ratio, margin, 0) <= 1 + 1e-9
+
+
+def test_no_block_favours_rolling_back_a_candidate_that_is_not_worse():
+    for sizes, stable, ratio, margin, source in random_nulls(150):
+        equal = source.choice([stable, source.uniform(0, stable)])
+        assert mean_factor(sizes, (equal, stable), ratio, margin, 1) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable"), [((0, 0), (3, 10)), ((3, 10), (0, 0)), ((0, 0), (0, 0))]
+)
+def test_an_arm_without_events_is_no_evidence(candidate, stable):
+    assert block_factor(Count(*candidate), Count(*stable), 0.1, 0.05) == (0.0, 0.0)
+
+
+@given(
+    st.sampled_from([0, 1, 10, 10**9]),
+    st.sampled_from([0, 1, 10, 10**9]),
+    st.sampled_from([1e-6, 0.001, 0.5, 0.9]),
+    st.sampled_from([0.001, 0.05]),
+    st.sampled_from([0.0, 0.01, 1.0]),
+)
+def test_evidence_is_a_number_at_any_size(ours, theirs, ratio, margin, correlation):
+    for bad in {0, ours}:
+        factor = block_factor(
+            Count(bad, ours), Count(theirs, theirs), ratio, margin, correlation=correlation
+        )
+        assert all(map(math.isfinite, factor))
+
+
+@given(st.integers(0, 49), st.integers(0, 300))
+def test_more_bad_events_of_the_candidate_never_speak_for_it(bad, theirs):
+    less = block_factor(Count(bad, 50), Count(theirs, 300), 0.1, 0.03)
+    more = block_factor(Count(bad + 1, 50), Count(theirs, 300), 0.1, 0.03)
+    assert more.promote <= less.promote
+    assert more.roll_back >= less.roll_back
+
+
+def test_what_to_expect_is_known_before_the_block():
+    past = Count(10, 1000)
+    one = gather([(Count(0, 50), Count(500, 500))], past, margin=0.01)
+    expected = block_factor(Count(0, 50), Count(500, 500), expected_ratio(past, 0.01), 0.01)
+    assert (one.promote, one.roll_back) == expected
+
+
+def test_a_block_without_evidence_teaches_only_what_to_expect():
+    past = Count(10, 1000)
+    seen = gather([(None, Count(50, 500)), (Count(3, 50), Count(5, 500))], past, margin=0.01)
+    direct = gather([(Count(3, 50), Count(5, 500))], Count(60, 1500), margin=0.01)
+    assert seen == direct
+
+
+def test_bounds_are_those_of_the_error_rates():
+    assert promotion_bound(3, 3) == pytest.approx(math.log(20))
+    assert promotion_bound(1, 3) == pytest.approx(math.log(20) / 3)
+    assert rollback_bound(3) == pytest.approx(math.log(60))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "margin", "promote", "roll_back"),
+    [
+        (0.001, 0.001, 9747, 7745),
+        (0.01, 0.005, 3127, 2737),
+        (0.01, 0.01, 960, 765),
+        (0.03, 0.015, 1014, 891),
+        (0.05, 0.025, 592, 522),
+        (0.1, 0.02, 1503, 1425),
+        (0.1, 0.03, 701, 649),
+        (0.1, 0.05, 275, 245),
+    ],
+)
+def test_planned_events_are_those_of_the_design(ratio, margin, promote, roll_back):
+    assert round(events_to_promote(ratio, margin)) == promote
+    assert round(events_to_roll_back(ratio, margin)) == roll_back
+
+
+def test_a_small_canary_grows_as_the_planning_formula_says():
+    small = 1e-4
+    assert growth(small, 0.1, 0.03) / small == pytest.approx(divergence(0.1, 0.13), rel=0.01)
+
+
+def test_near_equal_arms_take_about_twice_as_many_canary_events():
+    half = growth(0.5, 0.1, 0.03) / 0.5
+    assert 1.7 < divergence(0.1, 0.13) / half < 2.4
+
+
+def test_without_events_a_canary_never_ends():
+    assert math.isinf(
+        expected_seconds((5, 50), events_per_second=0, ratio=0.1, margin=0.03, block_seconds=60)
+    )
+
+
+def test_plenty_of_events_leave_dwell_and_warm_up():
+    seconds = expected_seconds(
+        (5, 25, 50), events_per_second=1e6, ratio=0.1, margin=0.03, block_seconds=60
+    )
+    assert seconds == pytest.approx(3 * 7 * 60)

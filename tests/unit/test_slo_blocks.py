@@ -1,0 +1,133 @@
+"""Blocks: windows, order of arrival, and what is no count."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sluicegate.slo.blocks import (
+    BLOCKS_PER_HOUR,
+    HOURS,
+    SINGLE_BLOCKS,
+    Block,
+    Count,
+    Quality,
+    Series,
+    hour_of,
+    read_block,
+)
+
+
+def series_of(counts):
+    series = Series()
+    for index, count in counts:
+        series.record(Block(index, Quality.COUNTED, Count(*count)))
+    return series
+
+
+def naive_window(counts, now, length, since=0):
+    start = max(now - length, since)
+    if start < now - SINGLE_BLOCKS:
+        start = -(-start // BLOCKS_PER_HOUR) * BLOCKS_PER_HOUR
+    chosen = [count for index, count in counts if start < index <= now]
+    return Count(sum(bad for bad, _ in chosen), sum(total for _, total in chosen))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 900), st.integers(0, 5), st.integers(5, 9)), min_size=1),
+    st.sampled_from([1, 6, 12, 24, 72, 288, 864, 2016]),
+    st.integers(0, 300),
+)
+def test_a_window_is_the_sum_of_its_blocks(rows, length, since):
+    counts = sorted({index: (bad, total) for index, bad, total in rows}.items())
+    now = counts[-1][0]
+    assert series_of(counts).window(now, length, since) == naive_window(counts, now, length, since)
+
+
+@given(st.permutations(list(range(1, 61))))
+def test_blocks_may_arrive_in_any_order(order):
+    counts = {index: (index % 3, index) for index in range(1, 61)}
+    shuffled = series_of((index, counts[index]) for index in order)
+    sorted_ = series_of(sorted(counts.items()))
+    assert [shuffled.window(60, length) for length in (1, 12, 60)] == [
+        sorted_.window(60, length) for length in (1, 12, 60)
+    ]
+    assert list(shuffled.blocks(0, 60)) == list(sorted_.blocks(0, 60))
+
+
+def test_a_block_that_is_recorded_again_replaces_what_it_said():
+    series = series_of([(1, (5, 10)), (2, (0, 10)), (1, (1, 10))])
+    assert series.window(2, 12) == Count(1, 20)
+    assert series.hour(0) == Count(1, 20)
+
+
+def test_single_blocks_and_sums_of_twelve_give_the_same_long_window():
+    counts = [(index, (index % 2, 10)) for index in range(1, 1001)]
+    singles = series_of(counts)
+    refilled = Series()
+    for index, count in counts[-SINGLE_BLOCKS:]:
+        refilled.record(Block(index, Quality.COUNTED, Count(*count)))
+    for hour in range(hour_of(1000) + 1):
+        chosen = [count for index, count in counts if hour_of(index) == hour]
+        refilled.record_hour(hour, Count(sum(b for b, _ in chosen), sum(t for _, t in chosen)))
+    for length in (1, 12, 72, 288, 864):
+        assert refilled.window(1000, length) == singles.window(1000, length)
+
+
+def test_fourteen_days_are_kept_and_no_more():
+    series = series_of([(index, (1, 2)) for index in range(1, HOURS * 12 + 500)])
+    assert series.hour(0) == Count(0, 0)
+    assert series.window(series.newest, 10**6).total <= HOURS * 12 * 2
+
+
+@pytest.mark.parametrize("events", [0, 1, 2**32 - 1, 2**32, 10**9, 2**53])
+def test_counts_of_any_size_are_kept_exactly(events):
+    series = series_of([(index, (events, events)) for index in range(1, 14)])
+    assert series.window(13, 13) == Count(13 * events, 13 * events)
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "quality"),
+    [
+        (None, None, Quality.NO_SERIES),
+        (None, 10, Quality.COUNTED),
+        (0, 0, Quality.COUNTED),
+        (10.2, 10, Quality.COUNTED),
+        (10.3, 10, Quality.INVALID),
+        (1, 0, Quality.INVALID),
+        (3, None, Quality.INVALID),
+        (-1, 10, Quality.INVALID),
+        (1, -10, Quality.INVALID),
+        (math.nan, 10, Quality.INVALID),
+        (1, math.nan, Quality.INVALID),
+        (1, math.inf, Quality.INVALID),
+        (0, 2**54, Quality.INVALID),
+    ],
+)
+def test_only_counts_are_counts(bad, total, quality):
+    assert read_block(1, bad, total).quality is quality
+
+
+def test_bad_events_a_little_above_all_are_clamped():
+    assert read_block(1, 10.2, 10).count == Count(10, 10)
+
+
+def test_a_missing_series_of_bad_events_is_no_bad_events():
+    assert read_block(1, None, 10).count == Count(0, 10)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "quality"),
+    [
+        (None, Quality.COUNTED),
+        (1.0, Quality.COUNTED),
+        (0.8, Quality.COUNTED),
+        (0.79, Quality.LOW_COVERAGE),
+        (0.0, Quality.LOW_COVERAGE),
+        (math.nan, Quality.LOW_COVERAGE),
+    ],
+)
+def test_a_block_with_too_few_scrapes_is_dropped(coverage, quality):
+    block = read_block(1, 1, 10, coverage=coverage)
+    assert block.quality is quality
+    assert block.count.total == (10 if quality is Quality.COUNTED else 0)

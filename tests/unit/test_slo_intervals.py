@@ -1,0 +1,82 @@
+"""Bounds on ratios, against SciPy, statsmodels and the numbers of the literature."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sluicegate.slo.intervals import (
+    Z95,
+    least_total,
+    newcombe,
+    quantile,
+    total_for_margin,
+    wilson_lower,
+    wilson_upper,
+)
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+
+COUNTS = [(0, 1), (1, 1), (0, 30), (3, 30), (30, 30), (57, 640), (1, 10**9), (10**9 - 1, 10**9)]
+
+
+@pytest.mark.parametrize(("bad", "total"), COUNTS)
+@pytest.mark.parametrize("confidence", [0.95, 0.975, 0.99])
+def test_wilson_equals_statsmodels(bad, total, confidence):
+    low, high = proportion_confint(bad, total, alpha=2 * (1 - confidence), method="wilson")
+    assert wilson_lower(bad, total, quantile(confidence)) == pytest.approx(low, abs=1e-12)
+    assert wilson_upper(bad, total, quantile(confidence)) == pytest.approx(high, abs=1e-12)
+
+
+@pytest.mark.parametrize(("bad", "total"), COUNTS[:6])
+def test_wilson_equals_scipy(bad, total):
+    interval = binomtest(bad, total).proportion_ci(0.9, method="wilson")
+    assert wilson_lower(bad, total, Z95) == pytest.approx(interval.low, abs=1e-12)
+    assert wilson_upper(bad, total, Z95) == pytest.approx(interval.high, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [((56, 70), (48, 80)), ((9, 10), (3, 10)), ((83, 1000), (100, 1000)), ((5, 56), (0, 29))],
+)
+def test_newcombe_equals_statsmodels(one, other):
+    low, high = confint_proportions_2indep(*one, *other, method="newcomb", alpha=0.1)
+    difference = newcombe(one, other, Z95)
+    assert (difference.lower, difference.upper) == pytest.approx((low, high), abs=1e-12)
+
+
+def test_newcombe_gives_the_example_of_its_paper():
+    # Newcombe 1998, table II, method 10, contrast (a): 56/70 − 48/80
+    difference = newcombe((56, 70), (48, 80), quantile(0.975))
+    assert (difference.lower, difference.upper) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_bounds_surround_the_estimate_at_any_size(one, other):
+    bad, total = min(one, other), max(one, other, 1)
+    lower, upper = wilson_lower(bad, total, Z95), wilson_upper(bad, total, Z95)
+    assert 0.0 <= lower <= bad / total <= upper <= 1.0
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**6))
+def test_more_bad_events_never_lower_a_bound(bad, total):
+    bad = min(bad, total - 1)
+    assert wilson_lower(bad + 1, total, Z95) >= wilson_lower(bad, total, Z95)
+
+
+def test_nothing_counted_says_nothing():
+    assert (wilson_lower(0, 0, Z95), wilson_upper(0, 0, Z95)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("ratio", "least"), [(0.0144, 185), (0.006, 448), (0.1, 24), (0.05, 51)])
+def test_least_samples_are_those_of_the_design(ratio, least):
+    assert round(least_total(ratio)) == least
+    assert wilson_upper(0, least_total(ratio), Z95) == pytest.approx(ratio)
+
+
+def test_a_margin_of_one_point_at_ten_percent_needs_about_4900_rows():
+    needed = total_for_margin(0.1, 0.01)
+    assert needed == pytest.approx(4900, rel=0.01)
+    assert newcombe((0.1 * needed, needed), (0.1 * needed, needed), Z95).upper <= 0.01
+
+
+def test_no_number_of_rows_shows_a_margin_of_nothing():
+    assert total_for_margin(0.1, 0.0) is None
