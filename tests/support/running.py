@@ -6,8 +6,10 @@ import os
 import signal
 import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,16 +44,26 @@ def start(
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
-    """End a program and its children, and wait for it."""
-    try:
-        os.killpg(process.pid, how)
-    except ProcessLookupError:
-        return
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(15)
+    """End a program and all its children, and wait for them.
+
+    Children may sit in groups of their own, as BentoML's workers do, and outlive a killed parent.
+    """
+    family = [psutil.Process(process.pid)] if process.poll() is None else []
+    for each in [*family]:
+        family += each.children(recursive=True)
+    if how is signal.SIGKILL:
+        _kill(family)
+    elif process.poll() is None:
+        process.send_signal(how)
+    _, alive = psutil.wait_procs(family, timeout=15)
+    _kill(alive)
+    process.wait(15)
+
+
+def _kill(family: list[psutil.Process]) -> None:
+    for each in family:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 @contextmanager
