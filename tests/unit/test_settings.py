@@ -61,7 +61,7 @@ def test_values_are_parsed_by_their_kind():
         ("WORKERS", "0"), ("WORKERS", "many"), ("WRITE_RATE", "nan"), ("WRITE_RATE", "-1"),
         ("PROMETHEUS_URL", "prometheus:9090"), ("PROMETHEUS_CA_FILE", "ca.pem"),
         ("LOG_LEVEL", "loud"), ("POD_MONITORS", "yes"), ("WATCH_NAMESPACES", "Catalog"),
-        ("DEFAULT_RUNTIME_IMAGE", "registry.example/rt:1 "  "x"), ("METRICS_PORT", "70000"),
+        ("DEFAULT_RUNTIME_IMAGE", "registry.example/rt:1 x"), ("METRICS_PORT", "70000"),
         ("PLAIN_HTTP_REGISTRIES", "http://localhost"),
     ],
 )  # fmt: skip

@@ -1,0 +1,127 @@
+"""The children as a real API server has them: accepted, stored as meant, and then left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kubernetes import client, dynamic
+from kubernetes.config import new_client_from_config
+
+from sluicegate.api.base import at
+from sluicegate.api.memory import Trigger
+from sluicegate.api.product import DataProduct
+from sluicegate.manifests.plan import first_children, spec_version
+from sluicegate.manifests.subset import is_subset
+from sluicegate.manifests.training import Attempt, build_training_job
+from sluicegate.settings import ServiceKind, Settings
+from tests.support.product_cases import BENTO_URL, HEX, changed
+from tests.support.waiting import eventually
+
+RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
+SCALED = {
+    "spec.serving.replicas": None,
+    "spec.serving.autoscaling": {"minReplicas": 2, "maxReplicas": 4},
+    "spec.serving.resources": {"requests": {"cpu": "0.5", "memory": "1024Mi"}},
+}
+FETCHED = BENTO_URL | {"spec.model.bento.sha256": HEX, "spec.model.bento.url": "pvc://models/a.tar"}
+PRODUCTS = {"mounted": {}, "scaled": SCALED, "fetched": FETCHED}
+
+
+@pytest.fixture(scope="module")
+def api(control_plane) -> client.ApiClient:
+    return new_client_from_config(str(control_plane.kubeconfig))
+
+
+@pytest.fixture(scope="module")
+def cluster(api) -> dynamic.DynamicClient:
+    return dynamic.DynamicClient(api)
+
+
+def product_in(namespace: str, **changes: Any) -> DataProduct:
+    """The example in a namespace; owned by an object that needn't exist for the schema's sake."""
+    here = {"metadata.namespace": namespace, "metadata.uid": "5b1c0f0e-0000-4000-8000-000000000001"}
+    return DataProduct.parse(changed(here | {"spec.route": None} | changes))
+
+
+def children_of(product: DataProduct, kind: ServiceKind) -> list[dict[str, Any]]:
+    version = spec_version(product, RUNTIME)
+    return first_children(product, version, Settings(service_kind=kind))
+
+
+def apply(cluster: dynamic.DynamicClient, child: dict[str, Any]) -> dict[str, Any]:
+    resource = cluster.resources.get(api_version=child["apiVersion"], kind=child["kind"])
+    applied = resource.server_side_apply(
+        body=child, namespace=child["metadata"]["namespace"], field_manager="sluicegate"
+    )
+    return applied.to_dict()
+
+
+@pytest.mark.parametrize("kind", ServiceKind)
+@pytest.mark.parametrize("changes", PRODUCTS.values(), ids=PRODUCTS)
+def test_what_is_applied_is_stored_as_meant(cluster, namespace, changes, kind):
+    product = product_in(namespace, **changes)
+    for child in children_of(product, kind):
+        live = apply(cluster, child)
+        assert is_subset(child, live), child["kind"]
+
+
+def test_what_is_applied_twice_changes_nothing(cluster, namespace):
+    for child in children_of(product_in(namespace, **SCALED), ServiceKind.HEADLESS):
+        first, again = apply(cluster, child), apply(cluster, child)
+        assert first["spec"] == again["spec"]
+        assert first["metadata"].get("generation") == again["metadata"].get("generation")
+
+
+def test_a_hand_edit_shows(cluster, namespace):
+    product = product_in(namespace)
+    deployment, *_ = children_of(product, ServiceKind.HEADLESS)
+    live = apply(cluster, deployment)
+    live["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.example/other:1"
+    assert not is_subset(deployment, live)
+
+
+@pytest.mark.parametrize("changes", PRODUCTS.values(), ids=PRODUCTS)
+def test_pods_are_admitted_where_the_restricted_profile_is_enforced(api, namespace, changes):
+    core = client.CoreV1Api(api)
+    core.patch_namespace(
+        namespace, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    )
+    eventually(
+        lambda: core.list_namespaced_service_account(namespace).items,
+        what="the namespace's service account",
+    )
+    product = product_in(namespace, **changes)
+    deployment, *_ = children_of(product, ServiceKind.HEADLESS)
+    for owner in (deployment, training_job(product)):
+        template = owner["spec"]["template"]
+        pod = {
+            "metadata": template["metadata"] | {"name": "a"},
+            "spec": template["spec"] | {"priorityClassName": None, "serviceAccountName": None},
+        }
+        assert core.create_namespaced_pod(namespace, pod, dry_run="All")
+
+
+def test_a_training_job_is_accepted_and_stored_as_meant(cluster, namespace):
+    job = training_job(product_in(namespace))
+    assert is_subset(job, apply(cluster, job))
+
+
+def test_a_training_by_template_is_accepted(cluster, namespace):
+    template = {
+        "spec": {
+            "containers": [{"name": "train", "image": "registry.example/train:1",
+                            "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+            "volumes": [{"name": "data", "emptyDir": {}}],
+        }
+    }  # fmt: skip
+    product = product_in(
+        namespace, **{"spec.retraining.command": [], "spec.retraining.podTemplate": template}
+    )
+    assert is_subset(training_job(product), apply(cluster, training_job(product)))
+
+
+def training_job(product: DataProduct) -> dict[str, Any]:
+    trigger = Trigger(id="0a1b2c3d", cause="Requested", version="v1", at=at(0))
+    attempt = Attempt(trigger=trigger, number=1, stable=spec_version(product, RUNTIME))
+    return build_training_job(product, product.spec.retraining, attempt)
