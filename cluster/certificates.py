@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-LIFETIME = datetime.timedelta(days=365)
+LIFETIME = dt.timedelta(days=365)
 ADMINISTRATORS = "system:masters"
 
 
@@ -111,7 +111,7 @@ def _builder(
     subject: x509.Name, key: ec.EllipticCurvePublicKey, *, issuer: x509.Name
 ) -> x509.CertificateBuilder:
     # A clock that was set back a little since must not make the certificate invalid.
-    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+    now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -11,6 +11,7 @@ from cluster.errors import NO_SPACE, ClusterError, DiskFullError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 # Debian's root shell has these; a plain user's or a container's may not.
 SYSTEM_PATH = ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -21,6 +22,7 @@ def run(
     stdin: str | None = None,
     timeout: float = 120.0,
     environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> str:
     """Standard output of a program that ended well.
 
@@ -37,6 +39,7 @@ def run(
             text=True,
             timeout=timeout,
             env={**system_environment(), **(environment or {})},
+            cwd=folder,
             check=False,
         )
     except FileNotFoundError as error:

@@ -89,7 +89,7 @@ class LocalNode:
 
     @property
     def registry_hosts(self) -> Path:
-        """containerd's `config_path`."""
+        """Containerd's `config_path`."""
         return self.state / "node" / "registries"
 
     @cached_property

@@ -44,12 +44,12 @@ class NodeSettings:
 
     @property
     def socket(self) -> Path:
-        """containerd's socket."""
+        """Containerd's socket."""
         return self.identity.run / "containerd.sock"
 
     @property
     def registry_hosts(self) -> Path:
-        """containerd's folder of `<host:port>/hosts.toml`."""
+        """Containerd's folder of `<host:port>/hosts.toml`."""
         return self.folder / "registries"
 
     @property
@@ -78,7 +78,7 @@ def write_node_files(settings: NodeSettings) -> None:
 
 
 def render_containerd(settings: NodeSettings) -> str:
-    """containerd's configuration."""
+    """Containerd's configuration."""
     folder, run = settings.folder, settings.identity.run
     return f"""\
 version = 3

@@ -6,12 +6,25 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
+
+from cluster.builds import program
 from cluster.controlplane import ControlPlane, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _numbers = itertools.count(1)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is missing before the first test: a test's timeout is for the test."""
+    if session.config.option.collectonly:
+        return
+    if any("apiserver" in item.path.parts for item in session.items):
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            for name in ("etcd", "kube", "kwok"):
+                program(name)
 
 
 @pytest.fixture(scope="session")

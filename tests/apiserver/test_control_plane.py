@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from cluster.controlplane import ControlPlane, Options
 from cluster.errors import ClusterError
-
 from tests.support.waiting import eventually
 
 DEPLOYMENT = {

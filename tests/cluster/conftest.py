@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
+
 from cluster.backend import Backend, choose_backend
 from cluster.builds import program
 from cluster.cache import cache_folder

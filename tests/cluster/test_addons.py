@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+
 from cluster import addons
 from sluicegate_service.push import VersionTaken, pack_and_push
-
 from tests.support.bentos import build_churn
 from tests.support.served_bento import (
     container,
@@ -77,9 +77,7 @@ def pod_status(backend: Backend, namespace: str, name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def world(
-    cluster: Backend, runtime_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> World:
+def world(cluster: Backend, runtime_image: str, tmp_path_factory: pytest.TempPathFactory) -> World:
     addons.up(cluster)
     where = addons.addresses(cluster)
     folder = tmp_path_factory.mktemp("bentos")
