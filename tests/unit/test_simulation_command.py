@@ -5,10 +5,10 @@ import json
 
 import pytest
 import yaml
+
 from sluicegate.__main__ import main
 from sluicegate.simulation import run as paths
 from sluicegate.simulation.scenario import Imagined, scenario_of
-
 from tests.support.canary_products import INDICATORS, canary_terms
 
 KEYS = {"promoted", "rolledBack", "inconclusive", "medianMinutes", "p90Minutes", "runs"}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from sluicegate.policy.evidence import block_factor, nearest_null
 from sluicegate.simulation import kernel
 from sluicegate.simulation.judge import Sequential
@@ -12,7 +13,6 @@ from sluicegate.simulation.scenario import Imagined, Verdict, scenario_of
 from sluicegate.simulation.traffic import Arms, Traffic
 from sluicegate.slo.blocks import Count
 from sluicegate.slo.dispersion import burst_correlation
-
 from tests.support.canary_products import canary_terms
 
 RUNS = 6
@@ -91,8 +91,14 @@ counts = st.integers(0, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st
 ratios = st.floats(1e-6, 0.6)
 
 
-@given(counts, counts, ratios, st.floats(1e-4, 0.3), st.sampled_from([0.0, 0.003, 0.5]))
-def test_the_vectorised_factors_are_the_engines(candidate, stable, ratio, margin, correlation):
+@given(
+    candidate=counts,
+    stable=counts,
+    ratio=ratios,
+    margin=st.floats(1e-4, 0.3),
+    correlation=st.sampled_from([0.0, 0.003, 0.5]),
+)
+def test_the_vectorised_factors_are_the_engines(*, candidate, stable, ratio, margin, correlation):
     ours = kernel.block_factors(
         Arms(*(np.array([float(number)]) for number in (*candidate, *stable))),
         np.array([ratio]),

@@ -1,9 +1,11 @@
 """Random numbers of the path without NumPy follow the laws they are named after."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
 from scipy import stats
+
 from sluicegate.simulation.plain import binomial, poisson
 
 DRAWS = 4000
@@ -13,8 +15,8 @@ def _differs(drawn, law):
     """p-value of Pearson's χ² over cells of at least fifty expected draws."""
     bounds = sorted({int(law.ppf(share)) for share in (k / 20 for k in range(1, 20))})
     cells = [-1, *bounds, 10**9]
-    expected = [DRAWS * (law.cdf(b) - law.cdf(a)) for a, b in zip(cells, cells[1:], strict=False)]
-    seen = [sum(a < value <= b for value in drawn) for a, b in zip(cells, cells[1:], strict=False)]
+    expected = [DRAWS * (law.cdf(b) - law.cdf(a)) for a, b in pairwise(cells)]
+    seen = [sum(a < value <= b for value in drawn) for a, b in pairwise(cells)]
     pairs = [(s, e) for s, e in zip(seen, expected, strict=True) if e > 0]
     chi2 = sum((s - e) ** 2 / e for s, e in pairs)
     return float(stats.chi2.sf(chi2, len(pairs) - 1)) if len(pairs) > 1 else 1.0

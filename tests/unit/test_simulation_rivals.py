@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.simulation.mann_whitney import is_high, statistic
 from sluicegate.simulation.rivals import ArgoRolloutsLike, FlaggerLike

@@ -82,7 +82,8 @@ class Sequential:
         ready = dwelt & (self._requests[live] >= LEAST_REQUESTS) & served & ~back
         needed = (self.step[live] + 1) / len(self._steps) * kernel.LOG_BOUND
         speaks = self.promote[:, live] >= needed
-        ready &= np.logical_or.reduce(speaks, axis=0)
+        some: Bools = np.logical_or.reduce(speaks, axis=0)
+        ready = np.logical_and(ready, some)
         ready[ready] = self._all_spoke(live[ready], speaks[:, ready])
         last = self.step[live] == len(self._steps) - 1
         passed = ready & last
@@ -95,7 +96,8 @@ class Sequential:
     def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
         """Whether every SLO that must speak has, and at least one must."""
         required = self.required(runs)
-        spoke: Bools = (speaks | ~required).all(axis=0) & required.any(axis=0)
+        spoke: Bools = np.logical_and.reduce(speaks | ~required, axis=0)
+        spoke &= np.logical_or.reduce(required, axis=0)
         return spoke
 
     def required(self, runs: Ints) -> Bools:
@@ -110,7 +112,7 @@ class Sequential:
             margin=self._margin,
             correlation=self._correlation[:, runs],
         )
-        required = blocks + self._lag <= self._scenario.blocks
+        required: Bools = np.less_equal(blocks + self._lag, self._scenario.blocks)
         for row, stream in enumerate(self._scenario.streams):
             if stream.evidence is not CanaryEvidence.IF_AVAILABLE:
                 required[row] = stream.evidence is CanaryEvidence.REQUIRED
@@ -122,7 +124,7 @@ class Sequential:
         mean = seen["canary"] / np.maximum(seen["blocks"], 1)
         share = kernel.independent_share(mean, self._correlation[:, runs])
         lower = kernel.wilson_lower(seen["bad"] * share, seen["canary"] * share)
-        met: Bools = (lower <= self._allowed).all(axis=0)
+        met: Bools = np.logical_and.reduce(lower <= self._allowed, axis=0)
         return met
 
     def _advance(self, runs: Ints) -> None:
