@@ -162,6 +162,7 @@ def test_nothing_said_is_the_market_of_the_first_day():
         ('{"sed": 1}', r"unknown fields \['sed'\]"),
         ('{"seed": "x"}', "seed must be an integer"),
         ('{"today": "yesterday"}', "today must be a date"),
+        ('{"shocks": 1}', "shocks must be a list"),
         ('{"shocks": [{"name": "Flood", "from": "2026-01-05"}]}', "unknown shock 'Flood'"),
         ('{"shocks": [{"name": "NewCountryOpens"}]}', "a shock is"),
         ('{"shocks": [{"name": "NewCountryOpens", "from": 5}]}', "from must be a date"),

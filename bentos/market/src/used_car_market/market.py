@@ -70,7 +70,7 @@ class Market:
         return cls(
             seed=_integer(document.get("seed", 7)),
             today=_day("today", document.get("today", FIRST_DAY.isoformat())),
-            shocks=tuple(_shock(entry) for entry in document.get("shocks", [])),
+            shocks=_shocks(document.get("shocks", [])),
         )
 
     @classmethod
@@ -115,6 +115,12 @@ def _day(name: str, value: Any) -> date:
         return date.fromisoformat(value)
     except (TypeError, ValueError) as error:
         raise MarketError(f"{name} must be a date like 2026-03-02, not {value!r}") from error
+
+
+def _shocks(entries: Any) -> tuple[Shock, ...]:
+    if not isinstance(entries, list):
+        raise MarketError(f"shocks must be a list, not {entries!r}")
+    return tuple(_shock(entry) for entry in entries)
 
 
 def _shock(entry: Any) -> Shock:

@@ -46,12 +46,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast: requests a second, how many at once, and after how many seconds the truth comes."""
+    """How fast: requests a second, how many at once, and after how many seconds the truth comes.
+
+    `limit`: requests after which no more are sent.
+    """
 
     rate: float = 10.0
     concurrency: int = 8
     truth_delay: float = 1.0
     timeout: float = 15.0
+    limit: int | None = None
 
 
 class Traffic:
@@ -102,13 +106,20 @@ class Traffic:
             if task.done() and not task.cancelled():
                 task.result()
 
+    async def all_sent(self) -> None:
+        """Return once `limit` requests were sent; for ever without one."""
+        await asyncio.shield(self._tasks[0])
+
     async def _send(self) -> None:
-        batch = 0
+        batch = started = 0
         due = time.monotonic()
         while True:
             market, visits = self.market, self.visits
             for exchange in visits.draw(market, batch):
+                if started == self.pace.limit:
+                    return
                 await self._until(due)
+                started += 1
                 # A pause, when the product is slow, isn't made up for by a burst.
                 due = max(due + 1.0 / self.pace.rate, time.monotonic() - 1.0)
                 task = asyncio.create_task(self._exchange(exchange))

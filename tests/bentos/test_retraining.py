@@ -1,0 +1,199 @@
+"""Drift and its cure: the training that ships in the bento, run as its Job runs it."""
+
+import json
+import statistics
+import time
+
+import numpy as np
+import pytest
+from pricing.recipe import PricingRecipe
+from search_ranking.features import FEATURES
+from search_ranking.recipe import RankingRecipe, columns
+
+from sluicegate.slo.intervals import newcombe
+from tests.bentos.sending import send
+from tests.support.products import identity, pull, retrain, served
+from used_car_market import SHOCKS, draw_searches
+from used_car_market.exchanges import Sellers
+
+Z95 = 1.6449
+MAX_REGRESSION = 0.01
+LATENCY = {"SLUICEGATE_TRIGGER": json.dumps({"slo": "latency", "indicator": "latency"})}
+
+
+def accuracy(counts):
+    return 1 - counts["bad"] / counts["total"]
+
+
+def passes_the_gate(result):
+    candidate, stable = (
+        (part["accuracy"]["bad"], part["accuracy"]["total"])
+        for part in (result["evaluation"], result["stableEvaluation"])
+    )
+    return newcombe(candidate, stable, Z95).upper <= MAX_REGRESSION
+
+
+@pytest.fixture(scope="module")
+def moved(market):
+    return market.with_shock("DieselPricesFall").later(35)
+
+
+@pytest.fixture(scope="module")
+def retrained_pricing(pricing_bento, registry, moved, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pricing-v2")
+    log = folder / "termination-log"
+    finished = retrain(pricing_bento, registry, log, USED_CAR_MARKET=moved.dump())
+    assert finished.returncode == 0, finished.stderr
+    result = json.loads(log.read_text())
+    return result, pull(result["image"], folder / "bento")
+
+
+def test_the_result_names_the_next_version_and_counts_both_on_one_hold_out(
+    retrained_pricing, registry
+):
+    result, bento = retrained_pricing
+    assert result["version"] == "v2"
+    assert result["image"].startswith(f"{registry}/bentos/pricing@sha256:")
+    totals = {
+        part["accuracy"]["total"] for part in (result["evaluation"], result["stableEvaluation"])
+    }
+    assert totals == {10_500}
+    assert (bento / "src" / "train.py").is_file(), "the successor carries its own training"
+
+
+def test_pricing_loses_accuracy_to_falling_diesel_prices_and_wins_it_back(
+    pricing_bento, retrained_pricing, market
+):
+    result, _ = retrained_pricing
+    recipe = PricingRecipe(market)
+    fresh = recipe.evaluate(recipe.load(pricing_bento / "src"), lighter=False)["accuracy"]
+    before = 1 - fresh.bad / fresh.total
+    during, after = (
+        accuracy(result["stableEvaluation"]["accuracy"]),
+        accuracy(result["evaluation"]["accuracy"]),
+    )
+    assert before - during > 0.08
+    assert abs(after - before) < 0.01
+    assert passes_the_gate(result)
+
+
+async def test_the_retrained_version_serves_and_is_right_on_the_moved_market(
+    retrained_pricing, tmp_path, secret, moved
+):
+    _, bento = retrained_pricing
+    with served(bento, tmp_path, **identity("pricing", "v2", secret)) as product:
+        tally = await send(product, Sellers(seed=21), moved, requests=200)
+    assert (tally.failed, list(tally.versions)) == (0, ["v2"])
+    assert tally.versions["v2"].accuracy > 0.88
+
+
+def test_a_bento_can_be_retrained_from_the_bento_that_a_retraining_made(
+    retrained_pricing, registry, market, tmp_path
+):
+    _, second = retrained_pricing
+    later = market.with_shock("DieselPricesFall").later(60).with_shock("NewBrandsArrive").later(40)
+    finished = retrain(second, registry, tmp_path / "log", USED_CAR_MARKET=later.dump())
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads((tmp_path / "log").read_text())["version"] == "v3"
+
+
+@pytest.mark.parametrize("shock", SHOCKS)
+def test_each_shock_costs_a_model_accuracy_and_a_retraining_mends_it(
+    shock, market, pricing_bento, ranking_bento
+):
+    recipes = {PricingRecipe: pricing_bento, RankingRecipe: ranking_bento}
+    moved = market.with_shock(shock).later(35)
+    drops, gains = [], []
+    for kind, bento in recipes.items():
+        recipe = kind(moved)
+        old, new = (
+            recipe.evaluate(model, lighter=True)["accuracy"]
+            for model in (recipe.load(bento / "src"), recipe.fit(lighter=True))
+        )
+        fresh = kind(market).evaluate(kind(market).load(bento / "src"), lighter=True)["accuracy"]
+        drops.append((old.bad - fresh.bad) / fresh.total)
+        gains.append((old.bad - new.bad) / old.total)
+    assert max(drops) > 0.05
+    assert all(gain > 0.6 * drop for drop, gain in zip(drops, gains, strict=True) if drop > 0.03)
+
+
+@pytest.fixture(scope="module")
+def lighter_ranking(ranking_bento, registry, market, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranking-v2")
+    log = folder / "termination-log"
+    finished = retrain(ranking_bento, registry, log, USED_CAR_MARKET=market.dump(), **LATENCY)
+    assert finished.returncode == 0, finished.stderr
+    result = json.loads(log.read_text())
+    return result, pull(result["image"], folder / "bento")
+
+
+def test_a_latency_trigger_trains_a_lighter_model_that_is_as_good(lighter_ranking):
+    result, bento = lighter_ranking
+    card = json.loads((bento / "src" / "model.json").read_text())
+    assert (card["effort"], card["shortlist"]) == ("light", 8)
+    assert result["stableEvaluation"]["accuracy"]["total"] >= 5_000
+    assert passes_the_gate(result)
+
+
+def test_the_lighter_model_is_many_times_faster_where_the_full_one_is_too_slow(
+    ranking_bento, lighter_ranking, market
+):
+    recipe = RankingRecipe(market)
+    full, light = (recipe.load(bento / "src") for bento in (ranking_bento, lighter_ranking[1]))
+    ordinary = columns(draw_searches(market, days=1, per_day=1))
+    many = columns(draw_searches(market, days=1, per_day=1, widened=12))
+    assert seconds(full, many) > 10 * seconds(full, ordinary)
+    assert seconds(light, many) < seconds(full, many) / 10
+
+
+def seconds(model, searches):
+    """Processor seconds of one ranking: other programs on the machine don't count."""
+    taken = []
+    for _ in range(5):
+        began = time.process_time()
+        model.score(*searches)
+        taken.append(time.process_time() - began)
+    return statistics.median(taken)
+
+
+def test_what_a_ranking_knows_of_a_car_has_the_right_form(market):
+    searches, cars = columns(draw_searches(market, days=1, per_day=4))
+    model = RankingRecipe(market).fit(lighter=True)
+    scores = model.score(searches, cars)
+    assert scores.shape == (4, 16)
+    assert np.isfinite(scores).all()
+    assert len(FEATURES) == 8
+
+
+@pytest.fixture
+def training(pricing_bento, registry, tmp_path):
+    """A retraining of the pricing product, with changed variables."""
+
+    def run(**change):
+        hosts = {"SLUICEGATE_PLAIN_HTTP_REGISTRIES": f"{registry},127.0.0.1:1"}
+        return retrain(pricing_bento, registry, tmp_path / "log", **(hosts | change))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"SLUICEGATE_OUTPUT": ""}, "SLUICEGATE_OUTPUT is not set"),
+        ({"SLUICEGATE_OUTPUT": "127.0.0.1:1/bentos/pricing"}, "127.0.0.1:1 can't be reached"),
+        ({"SLUICEGATE_TRIGGER": "slow"}, "SLUICEGATE_TRIGGER is not JSON"),
+        ({"SLUICEGATE_BENTO": "/nowhere"}, "/nowhere holds no bento"),
+        ({"SLUICEGATE_TERMINATION_LOG": "/nowhere/log"}, "can't be written to /nowhere/log"),
+        ({"USED_CAR_MARKET": '{"shocks": 1}'}, "shocks"),
+    ],
+    ids=["no output", "no registry", "no trigger", "no bento", "no log", "no market"],
+)
+def test_a_training_that_can_not_be_done_says_why_in_its_last_line(
+    training, tmp_path, change, message
+):
+    finished = training(**change)
+    assert finished.returncode == 1
+    last = finished.stderr.splitlines()[-1]
+    assert last.startswith("training pricing failed: ")
+    assert message in last
+    assert not (tmp_path / "log").exists()

@@ -1,0 +1,158 @@
+"""The products as they serve: answers, fallbacks, feedback, and the counters of both."""
+
+import pytest
+
+from tests.bentos.sending import send
+from tests.support.products import BEARER, identity, served
+from tests.support.running import free_port
+from used_car_market import Market, draw_searches
+from used_car_market.exchanges import Sellers, Visitors
+
+AUTHORIZED = {"Authorization": f"Bearer {BEARER}"}
+
+
+def labelled(product, version="v1"):
+    counts = product.counters("sluicegate_predictions_labelled_total")
+    return {outcome: counts.get((outcome, version), 0) for outcome in ("correct", "wrong")}
+
+
+def events(product, indicator, version="v1"):
+    counts = product.counters("sluicegate_indicator_events_total")
+    return {outcome: counts.get((indicator, outcome, version), 0) for outcome in ("good", "bad")}
+
+
+def test_each_car_gets_a_price_and_a_token(pricing, market):
+    exchange = Sellers(requests=1, cars_per_request=3).draw(market, 0)[0]
+    answer = pricing.post("/price", exchange.body).json()
+    assert answer["version"] == "v1"
+    assert [said["price"] > 500 for said in answer["prices"]] == [True] * 3
+    assert len({said["token"] for said in answer["prices"]}) == 3
+
+
+def test_tokens_that_nobody_wants_are_not_made(pricing, market):
+    exchange = Sellers(requests=1).draw(market, 0)[0]
+    answer = pricing.post("/price", exchange.body | {"tokens": False}).json()
+    assert {said["token"] for said in answer["prices"]} == {None}
+
+
+def test_a_brand_never_seen_is_priced_all_the_same(pricing, market):
+    body = Sellers(requests=1, cars_per_request=1).draw(market, 0)[0].body
+    body["cars"][0] |= {"brand": "Trabant", "model": "601", "country": "PT"}
+    assert pricing.post("/price", body).json()["prices"][0]["price"] > 0
+
+
+@pytest.mark.parametrize(
+    "cars",
+    [[], [{"brand": "Fiat"}], "Fiat", [{}] * 1001],
+    ids=["none", "half a car", "no list", "too many"],
+)
+def test_a_request_that_makes_no_sense_is_the_callers_mistake(pricing, cars):
+    assert pricing.post("/price", {"cars": cars}).status_code == 400
+
+
+def test_every_candidate_is_ranked_once_and_the_estimates_are_used(ranking, market):
+    exchange = Visitors(requests=1).draw(market, 0)[0]
+    answer = ranking.post("/rank", exchange.body).json()
+    assert sorted(answer["ranking"]) == sorted(car["id"] for car in exchange.body["cars"])
+    assert (answer["version"], answer["estimates"]) == ("v1", "used")
+
+
+def test_one_car_is_a_ranking_too(ranking, market):
+    body = Visitors(requests=1).draw(market, 0)[0].body
+    body["cars"] = body["cars"][:1]
+    assert ranking.post("/rank", body).json()["ranking"] == [body["cars"][0]["id"]]
+
+
+def test_more_cars_than_a_search_can_have_are_refused(ranking, market):
+    record = draw_searches(market, days=1, per_day=1, widened=32).record(0)
+    answer = ranking.post("/rank", record)
+    assert answer.status_code == 400
+    assert "1 to 500 cars, not 512" in answer.text
+
+
+def test_outcome_counters_begin_at_zero(pricing_bento, tmp_path, secret):
+    with served(pricing_bento, tmp_path, **identity("pricing", "v1", secret)) as product:
+        assert product.counters("sluicegate_predictions_labelled_total") == {
+            ("correct", "v1"): 0,
+            ("wrong", "v1"): 0,
+        }
+
+
+async def test_outcomes_counted_by_the_service_are_those_of_the_sender(pricing, market):
+    before = labelled(pricing)
+    tally = await send(pricing, Sellers(seed=11), market, requests=100)
+    after = labelled(pricing)
+    version = tally.versions["v1"]
+    assert (tally.failed, tally.refused) == (0, {})
+    assert {key: after[key] - before[key] for key in after} == {
+        "correct": version.correct,
+        "wrong": version.wrong,
+    }
+    assert version.accuracy > 0.88
+
+
+async def test_a_ranking_is_right_when_the_opened_car_is_on_the_first_page(ranking, market):
+    before, conversions = labelled(ranking), events(ranking, "conversion")
+    tally = await send(ranking, Visitors(seed=11), market, requests=200)
+    after = labelled(ranking)
+    version = tally.versions["v1"]
+    assert (tally.failed, tally.refused, tally.fallbacks) == (0, {}, 0)
+    assert after["correct"] - before["correct"] == version.correct
+    assert version.accuracy > 0.85
+    counted = events(ranking, "conversion")
+    assert sum(counted.values()) - sum(conversions.values()) == 200
+
+
+async def test_without_pricing_the_ranking_answers_says_so_and_is_worse(
+    ranking_bento, tmp_path, secret, market
+):
+    nobody = {"PRICING_URL": f"http://127.0.0.1:{free_port()}"}
+    variables = identity("search-ranking", "v1", secret) | nobody
+    with served(ranking_bento, tmp_path, **variables) as product:
+        tally = await send(product, Visitors(seed=12), market, requests=200)
+        assert (tally.failed, tally.fallbacks) == (0, 200)
+        assert tally.versions["v1"].accuracy < 0.85
+        assert events(product, "pricing-estimates") == {"good": 0, "bad": 200}
+
+
+def test_the_truth_is_taken_from_those_with_the_token_alone(pricing, market):
+    exchange = Sellers(requests=1, cars_per_request=1).draw(market, 3)[0]
+    answer = pricing.post("/price", exchange.body).json()
+    (truth,) = exchange.judge(answer)
+    labels = {"labels": [{"token": truth.token, "truth": truth.content}]}
+    assert pricing.post("/feedback", labels).status_code == 401
+    assert pricing.post("/feedback", labels, **AUTHORIZED).json() == {"counted": 1, "refused": []}
+    again = pricing.post("/feedback", labels, **AUTHORIZED).json()
+    assert [refusal["reason"] for refusal in again["refused"]] == ["Repeated"]
+
+
+@pytest.mark.parametrize("truth", [None, {}, {"price": "12000"}, {"price": True}, {"price": -1}])
+def test_a_truth_of_another_form_is_refused_and_shown(pricing, market, truth):
+    exchange = Sellers(requests=1, cars_per_request=1).draw(market, 4)[0]
+    token = pricing.post("/price", exchange.body).json()["prices"][0]["token"]
+    labels = {"labels": [{"token": token, "truth": truth}]}
+    (refusal,) = pricing.post("/feedback", labels, **AUTHORIZED).json()["refused"]
+    assert refusal["reason"] == "InvalidTruth"
+
+
+def test_a_token_of_the_other_product_does_not_count(pricing, ranking, market):
+    exchange = Visitors(requests=1).draw(market, 5)[0]
+    token = ranking.post("/rank", exchange.body).json()["token"]
+    labels = {"labels": [{"token": token, "truth": {"price": 1.0}}]}
+    (refusal,) = pricing.post("/feedback", labels, **AUTHORIZED).json()["refused"]
+    assert refusal["reason"] == "InvalidToken"
+
+
+def test_without_the_secret_there_are_answers_and_no_tokens(pricing_bento, tmp_path, market):
+    variables = identity("pricing", "v1", tmp_path / "no-secret")
+    with served(pricing_bento, tmp_path, **variables) as product:
+        exchange = Sellers(requests=1).draw(market, 0)[0]
+        answer = product.post("/price", exchange.body).json()
+        assert {said["token"] for said in answer["prices"]} == {None}
+        assert product.post("/feedback", {"labels": []}, **AUTHORIZED).status_code == 404
+
+
+async def test_a_market_that_has_moved_is_priced_worse(pricing, market: Market):
+    moved = market.with_shock("DieselPricesFall").later(35)
+    tally = await send(pricing, Sellers(seed=13), moved, requests=300)
+    assert tally.versions["v1"].accuracy < 0.85
