@@ -304,13 +304,14 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
     if not (
         settings.lease_retry_seconds + 3
         < settings.lease_renew_seconds
-        < settings.lease_duration_seconds
+        <= settings.lease_duration_seconds - 5
     ):
         yield Problem(
             f"{PREFIX}LEASE_RENEW_SECONDS",
             f"is {settings.lease_renew_seconds:g}: set it above LEASE_RETRY_SECONDS + 3"
-            f" ({settings.lease_retry_seconds + 3:g}) and below LEASE_DURATION_SECONDS"
-            f" ({settings.lease_duration_seconds:g}), or two replicas could act at once",
+            f" ({settings.lease_retry_seconds + 3:g}) and at least 5 s below LEASE_DURATION_SECONDS"
+            f" ({settings.lease_duration_seconds:g}), the margin that each write needs,"
+            " or two replicas could act at once",
         )
     if settings.write_burst < settings.write_rate:
         yield Problem(
