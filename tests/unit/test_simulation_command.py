@@ -123,3 +123,13 @@ def test_without_numpy_the_engine_answers_and_agrees(monkeypatch):
     slow = paths.simulate(terms, scenario, runs=150, seed=1)
     error = (fast.promoted * (1 - fast.promoted) / 150) ** 0.5
     assert abs(slow.promoted - fast.promoted) <= 4 * error
+
+
+def test_an_slo_that_cannot_answer_in_time_is_named(product, capsys):
+    rates = ["--labels-per-minute", "1", "--stable-bad", "accuracy=0.1", "--no-degradation"]
+    assert _simulate(product, *rates) == 0
+    assert "accuracy needn't speak for a candidate" in capsys.readouterr().out
+    assert _simulate(product, *rates, "--output", "json") == 0
+    slos = json.loads(capsys.readouterr().out)["slos"]
+    assert slos["availability"]["mustSpeak"]
+    assert not slos["accuracy"]["mustSpeak"]

@@ -11,6 +11,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.plan import read_products
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.policy.terms import Terms, terms_of
+from sluicegate.simulation.outlook import outlook
 from sluicegate.simulation.run import numpy_is_installed, simulate
 from sluicegate.simulation.scenario import Imagined, Scenario, Summary, scenario_of
 
@@ -132,6 +133,7 @@ def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
 def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[str, Any]:
     summary = simulate(terms, scenario, runs=args.runs, seed=args.seed)
     answer: dict[str, Any] = summary.to_json()
+    answer["slos"] = {one.slo: one.to_json() for one in outlook(scenario)}
     if args.compare:
         answer["compare"] = _compared(scenario, summary, args)
     if numpy_is_installed() and not args.no_degradation:
@@ -162,6 +164,12 @@ def _print_table(answer: dict[str, Any]) -> None:
     rows = answer.get("compare", [{"rule": "Sluicegate", **answer}])
     _print_rows([HEADINGS, *(_cells(row) for row in rows)])
     print(f"{answer['runs']} runs; ± is one standard error")
+    for name, slo in answer["slos"].items():
+        if not slo["mustSpeak"]:
+            print(
+                f"{name} needn't speak for a candidate at this traffic: one that is worse there may be"
+                " promoted. Set canaryEvidence: Required, a wider maxRegression or a longer duration"
+            )
     if "degradation" in answer:
         print()
         headings = ("slo", "false alarms a year", "found degraded", "median min", "p90 min")

@@ -1,0 +1,62 @@
+"""What planning expects of each SLO at the imagined traffic: can it answer in time at all?
+
+An SLO that can't needn't speak for a candidate, so one that is worse there may be promoted. Who
+tunes a policy has to see that beside the shares.
+"""
+
+from dataclasses import dataclass
+from math import inf, isfinite
+
+from sluicegate.api.slos import CanaryEvidence
+from sluicegate.policy.evidence import LEAST_RATIO
+from sluicegate.policy.planning import expected_seconds
+from sluicegate.simulation.scenario import Scenario, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to be expected of one SLO.
+
+    Attributes
+    ----------
+    margin : δ. minutes : until an equal candidate has passed; infinite when it never has.
+    must_speak : whether it must speak for a candidate at this traffic. Each canary plans with what
+        it measures, so near the limit some do otherwise.
+    """
+
+    slo: str
+    margin: float
+    minutes: float
+    must_speak: bool
+
+    def to_json(self) -> dict[str, object]:
+        """As the command prints it."""
+        minutes = round(self.minutes, 1) if isfinite(self.minutes) else None
+        return {"margin": self.margin, "mustSpeak": self.must_speak, "expectedMinutes": minutes}
+
+
+def outlook(scenario: Scenario) -> list[Outlook]:
+    """Each SLO's prospects."""
+    return [_one(scenario, stream) for stream in scenario.streams]
+
+
+def _one(scenario: Scenario, stream: Stream) -> Outlook:
+    blocks = inf
+    if stream.per_block > 0:
+        seconds = expected_seconds(
+            scenario.steps,
+            events_per_second=stream.per_block / scenario.block_seconds,
+            ratio=min(max(stream.stable_bad, LEAST_RATIO), 1 - stream.margin - LEAST_RATIO),
+            margin=stream.margin,
+            block_seconds=scenario.block_seconds,
+            correlation=scenario.burst_correlation,
+        )
+        blocks = seconds / scenario.block_seconds + stream.lag
+    match stream.evidence:
+        case CanaryEvidence.REQUIRED:
+            must_speak = True
+        case CanaryEvidence.IF_AVAILABLE:
+            must_speak = blocks <= scenario.blocks
+        case CanaryEvidence.POST_PROMOTION:
+            must_speak = False
+    return Outlook(stream.name, stream.margin, blocks * scenario.minutes_per_block, must_speak)
