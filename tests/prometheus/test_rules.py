@@ -140,6 +140,18 @@ CASES = [
         count(9),
     ),
     Case(
+        "a container that restarts and in the same block overtakes its old count isn't halved",
+        [up(), requests("0+10x40"), requests("3x10 3 0x3 1+1x10", 500)],
+        count(100 + 5),
+        count(5),
+    ),
+    Case(
+        "a counter born again at no less than before hides the restart, and counts nothing twice",
+        [up(), requests("0+10x40"), requests("2x10 _x5 2x10", 503)],
+        count(100),
+        count(0),
+    ),
+    Case(
         "a counter born in a pod that was scraped before counts from its first value",
         [up(), requests("_x15 7x10")],
         count(7),

@@ -90,30 +90,36 @@ def render_count(selector: str, window_seconds: int, *, up: str, lag_seconds: in
 
     The difference between the block's edges instead of `increase()`, which extrapolates: two
     samples a block double the variance of a Poisson count. Counts of adjacent blocks add up
-    to the growth of the counter. In order, per series:
+    to the growth of the counter. The first that applies, per series:
 
-    1. the peak in the block minus the last value before it; the peak is the last value
-       unless the process restarted, and then what came before the restart isn't lost;
-    2. a series that was not there before, or a counter that restarted between the blocks:
-       its whole value, provided its target was scraped in the block before. Without that
+    1. no value below the last one before the block: the peak less that value;
+    2. a restart inside the block, seen as a peak above the last value: likewise, so that what
+       came before the restart isn't lost;
+    3. a series that was not there before, or a counter that restarted between the blocks: its
+       whole value, provided its target was scraped in the block before. Without that
        condition a counter seen again after a scrape gap counts its whole life;
-    3. a target not scraped in the block before: only the growth that was seen;
-    4. in addition, tagged apart: the value after a restart inside the block.
+    4. a target not scraped in the block before: only the growth that was seen.
+
+    In addition, tagged apart: the value after a restart inside the block (of 2).
 
     `up` is the selector of the targets' `up`. Its state is taken over the block before, not
     at an instant: an instant looks back five minutes, which is sixty blocks of 5 s.
+
+    What no value shows isn't counted: a series that BentoML exports only from its first event
+    on (503, 504, 429), and that after a restart is first seen at no less than it was before.
     """
     offset = f" offset {lag_seconds}s" if lag_seconds else ""
     block = f"{selector}[{window_seconds}s]{offset}"
     before = f"[{window_seconds}s] offset {lag_seconds + window_seconds}s"
     scraped = f"on ({', '.join(names.TARGET)}) (max_over_time({up}{before}) == 1)"
-    restarted = f"(last_over_time({block}) < max_over_time({block}))\n    and {scraped}"
-    return (
-        f"  (max_over_time({block}) - last_over_time({selector}{before})) >= 0\n"
-        f"  or\n"
-        f"  max_over_time({block})\n    and {scraped}\n"
-        f"  or\n"
-        f"  last_over_time({block}) - min_over_time({block})\n"
-        f"  or\n"
-        f"  {tag(restarted, names.PART, 'after_restart')}"
+    peak, last, least = (f"{each}_over_time({block})" for each in ("max", "last", "min"))
+    edge = f"last_over_time({selector}{before})"
+    after_restart = f"({last} < {peak})\n    and {scraped}"
+    arms = (
+        f"  {peak} - ({edge} <= {least})",
+        f"  ({peak} > {last}) - {edge} >= 0",
+        f"  {peak}\n    and {scraped}",
+        f"  {last} - {least}",
+        f"  {tag(after_restart, names.PART, 'after_restart')}",
     )
+    return "\n  or\n".join(arms)
