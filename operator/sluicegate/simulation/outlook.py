@@ -1,4 +1,4 @@
-"""What planning expects of each SLO at the imagined traffic: can it answer in time at all?
+"""Whether each SLO can answer in time at the imagined traffic, as planning expects it.
 
 An SLO that can't needn't speak for a candidate, so one that is worse there may be promoted. Who
 tunes a policy has to see that beside the shares.

@@ -1,0 +1,36 @@
+"""Simulated alarms: a healthy product is left alone, a broken one is found quickly."""
+
+import pytest
+from sluicegate.simulation.degradation import degradation
+from sluicegate.simulation.scenario import Imagined, scenario_of
+
+from tests.support.canary_products import canary_terms
+
+TERMS = canary_terms(("availability", "0.99", "0.01"))
+
+
+def _found(candidate_bad, **traffic):
+    imagined = Imagined(
+        600.0, 0.0, {"availability": 0.003}, {"availability": candidate_bad}, **traffic
+    )
+    return degradation(TERMS, scenario_of(TERMS, imagined), seed=1)[0]
+
+
+def test_a_healthy_product_is_left_alone():
+    found = _found(0.003)
+    assert found.false_alarms == 0.0
+    assert found.detected is None
+
+
+@pytest.mark.parametrize(("candidate_bad", "within"), [(1.0, 30.0), (0.3, 60.0), (0.02, 600.0)])
+def test_a_worse_one_is_found_the_sooner_the_worse_it_is(candidate_bad, within):
+    found = _found(candidate_bad)
+    assert found.detected == 1.0
+    assert found.median_minutes <= found.p90_minutes <= within
+
+
+def test_an_slo_without_events_neither_alarms_nor_is_found():
+    terms = canary_terms(("accuracy", "0.9", "0.01"))
+    imagined = Imagined(600.0, 0.0, {"accuracy": 0.0}, {"accuracy": 0.5})
+    found = degradation(terms, scenario_of(terms, imagined), seed=1)[0]
+    assert (found.alarms, found.detected, found.median_minutes) == (0, 0.0, None)
