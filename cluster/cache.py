@@ -29,15 +29,20 @@ def cache_folder() -> Path:
     return folder
 
 
+def lock_folder() -> Path:
+    """Locks are the machine's, whatever cache folder their holders use."""
+    folder = Path(tempfile.gettempdir()) / f"sluicegate-locks-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 @contextlib.contextmanager
 def locked(name: str, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the machine-wide lock `name`; `on_wait` is called once if another process has it.
 
     The kernel frees the lock when its holder dies, so a killed build blocks nobody.
     """
-    path = cache_folder() / "locks" / f"{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with (lock_folder() / f"{name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from cluster.cache import cache_folder, locked
+from cluster.cache import CACHE_VARIABLE, cache_folder, locked, write_atomically
 from cluster.errors import ClusterError
 
 CLUSTER_VARIABLE = "SLUICEGATE_CLUSTER"
 CHECKOUT = Path(__file__).resolve().parent.parent
 RUN_FOLDER = Path("/run/sluicegate")
+# A claim is a file named by its block that holds the owner.
+CLAIMS = RUN_FOLDER / "addresses"
 # The second byte of 10.0.0.0/8; 100 clusters side by side.
 FIRST_BLOCK, BLOCKS = 100, 100
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?")
@@ -141,35 +143,55 @@ def candidate_blocks(name: str) -> list[int]:
 def claim_addresses(identity: Identity, in_use: set[int]) -> Addresses:
     """The cluster's address block, claimed until `release_addresses`.
 
-    `in_use` are blocks that this machine already routes elsewhere. A claim is a file named by
-    the block that holds the cluster's name.
+    `in_use` are blocks that this machine already routes elsewhere.
+
+    Raises
+    ------
+    ClusterError
+        A cluster of this name runs from another cache folder, or no block is free.
     """
-    claims = RUN_FOLDER / "addresses"
-    claims.mkdir(parents=True, exist_ok=True)
     with locked("addresses"):
-        owners = {int(path.name): path.read_text() for path in claims.iterdir()}
-        own = [block for block, owner in owners.items() if owner == identity.name]
-        free = (b for b in candidate_blocks(identity.name) if b not in owners and b not in in_use)
-        block = own[0] if own else next(free, None)
-        if block is None:
+        claims = _claims()
+        for block, (name, state) in claims.items():
+            if name == identity.name and state == identity.state:
+                return Addresses(block)
+            if name == identity.name:
+                raise ClusterError(
+                    f"a cluster {name} runs already, with its files in {state}: use that with "
+                    f"{CACHE_VARIABLE}={state.parent.parent}, or choose another name with "
+                    f"{CLUSTER_VARIABLE}"
+                )
+        free = [b for b in candidate_blocks(identity.name) if b not in claims and b not in in_use]
+        if not free:
             raise ClusterError(
-                f"all {BLOCKS} address ranges are taken (see {claims}): "
+                f"all {BLOCKS} address ranges are taken (see {CLAIMS}): "
                 "stop a cluster with `python -m cluster down`"
             )
-        (claims / str(block)).write_text(identity.name)
-    return Addresses(block)
+        write_atomically(CLAIMS / str(free[0]), f"{identity.name} {identity.state}")
+    return Addresses(free[0])
 
 
 def claimed_addresses(identity: Identity) -> Addresses | None:
     """The block that is claimed for this cluster, if any."""
-    for path in (RUN_FOLDER / "addresses").glob("*"):
-        if path.read_text() == identity.name:
-            return Addresses(int(path.name))
-    return None
+    own = (identity.name, identity.state)
+    return next((Addresses(block) for block, owner in _claims().items() if owner == own), None)
 
 
 def release_addresses(identity: Identity) -> None:
     """Give the cluster's block back."""
     addresses = claimed_addresses(identity)
     if addresses:
-        (RUN_FOLDER / "addresses" / str(addresses.block)).unlink(missing_ok=True)
+        (CLAIMS / str(addresses.block)).unlink(missing_ok=True)
+
+
+def _claims() -> dict[int, tuple[str, Path]]:
+    """Claimed blocks and their owners: name and state folder.
+
+    A claim whose state folder is gone belongs to nobody who could give it back.
+    """
+    claims = {}
+    for path in CLAIMS.glob("[0-9]*"):
+        name, _, state = path.read_text().partition(" ")
+        if Path(state).exists():
+            claims[int(path.name)] = (name, Path(state))
+    return claims

@@ -284,9 +284,9 @@ class LocalNode:
         leftovers.unmount_below(self.state, self._identity.run)
         network.remove_namespace(self._identity)
         leftovers.remove_log_links(self.state)
+        release_addresses(self._identity)
         for folder in (self._identity.run, self.state):
             shutil.rmtree(folder, ignore_errors=True)
-        release_addresses(self._identity)
         self.__dict__.pop("network", None)
         self.__dict__.pop("processes", None)
         self.__dict__.pop("_addresses", None)

@@ -12,7 +12,7 @@ import random
 import socket
 from typing import TYPE_CHECKING
 
-from cluster.cache import cache_folder
+from cluster.cache import lock_folder
 from cluster.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def free_ports(count: int) -> Iterator[list[int]]:
 
 
 def _claim(port: int, held: contextlib.ExitStack) -> bool:
-    path = cache_folder() / "locks" / f"port-{port}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = lock_folder() / f"port-{port}.lock"
     with contextlib.ExitStack() as attempt:
         lock = attempt.enter_context(path.open("w"))
         try:

@@ -1,0 +1,204 @@
+"""Which backend is chosen, and the command lines that kind is driven with."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from cluster.backend import choose_backend, fitting_backend
+from cluster.cli import main
+from cluster.errors import ClusterError, MissingPrerequisiteError
+from cluster.identity import Identity
+from cluster.kind import CONFIGURATION, KindCluster
+from cluster.local import LocalNode
+from cluster.prerequisites import missing_packages, parse_go_version, require_packages
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORDER = """\
+#!/bin/sh
+echo "$(basename "$0") $*" >> "{log}"
+case "$(basename "$0") $*" in
+{answers}
+esac
+"""
+
+
+class Machine:
+    """Programs on PATH that write down how they were called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "calls"
+
+    def install(self, name: str, **answers: str) -> None:
+        lines = "\n".join(f'  "{name} {call}"*) {body} ;;' for call, body in answers.items())
+        path = self.folder / name
+        path.write_text(RECORDER.format(log=self.log, answers=lines))
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    def calls(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("SLUICEGATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SLUICEGATE_CLUSTER", "mine")
+    monkeypatch.delenv("SLUICEGATE_BACKEND", raising=False)
+    return Machine(folder)
+
+
+def test_kind_is_chosen_where_an_engine_answers(machine):
+    machine.install("docker")
+
+    assert fitting_backend() == "kind"
+    assert isinstance(choose_backend(identity=Identity("mine")), KindCluster)
+
+
+def test_a_docker_client_without_an_engine_is_not_enough(machine):
+    machine.install("docker", version="exit 1")
+
+    assert fitting_backend() == "local"
+    assert isinstance(choose_backend(identity=Identity("mine")), LocalNode)
+
+
+def test_the_choice_can_be_overridden(machine, monkeypatch):
+    machine.install("docker")
+    monkeypatch.setenv("SLUICEGATE_BACKEND", "local")
+
+    assert choose_backend(identity=Identity("mine")).kind == "local"
+    assert choose_backend("kind", Identity("mine")).kind == "kind"
+
+
+def test_an_unknown_backend_is_refused(machine, monkeypatch):
+    monkeypatch.setenv("SLUICEGATE_BACKEND", "minikube")
+
+    with pytest.raises(ClusterError, match=r"'minikube'.*'kind' or 'local'"):
+        choose_backend()
+
+
+def test_kind_creates_the_cluster_from_the_configuration_with_its_own_kubeconfig(machine):
+    machine.install("docker")
+    machine.install("kind")
+    cluster = KindCluster(Identity("mine"))
+
+    assert cluster.up()
+
+    create = next(call for call in machine.calls() if call.startswith("kind create"))
+    assert create == (
+        f"kind create cluster --config={CONFIGURATION} --wait=120s "
+        f"--kubeconfig={cluster.kubeconfig} --name mine"
+    )
+    assert cluster.registry_hosts.is_dir()
+
+
+def test_kind_loads_an_archive_and_deletes_the_cluster_by_name(machine, tmp_path):
+    machine.install("docker")
+    machine.install("kind")
+    cluster = KindCluster(Identity("mine"))
+
+    cluster.load_image(tmp_path / "image.tar")
+    cluster.down()
+
+    assert f"kind load image-archive {tmp_path}/image.tar --name mine" in machine.calls()
+    assert f"kind delete cluster --kubeconfig={cluster.kubeconfig} --name mine" in machine.calls()
+    assert not cluster.state.exists()
+
+
+def test_a_program_is_copied_to_kind_s_node_and_started_once(machine):
+    machine.install("docker", **{"exec mine-control-plane pgrep": "exit 1"})
+    KindCluster(Identity("mine")).start_on_node("registry", "/cache/registry", "serve")
+
+    assert machine.calls()[-2:] == [
+        "docker cp /cache/registry mine-control-plane:/run/sluicegate/registry",
+        "docker exec --detach mine-control-plane /run/sluicegate/registry serve",
+    ]
+
+    machine.install("docker")
+    KindCluster(Identity("mine")).start_on_node("registry", "/cache/registry", "serve")
+    assert machine.calls()[-1].startswith("docker exec mine-control-plane pgrep")
+
+
+def test_kind_s_node_address_is_the_container_s(machine):
+    machine.install("docker", inspect="echo 172.18.0.2")
+
+    assert KindCluster(Identity("mine")).node_address == "172.18.0.2"
+
+
+def test_kind_without_an_engine_is_one_sentence(machine):
+    machine.install("docker", version="exit 1")
+
+    with pytest.raises(MissingPrerequisiteError, match="SLUICEGATE_BACKEND=local"):
+        KindCluster(Identity("mine")).up()
+
+
+def test_kind_s_configuration_maps_the_ports_of_the_add_ons():
+    from cluster.addons.addresses import GATEWAY_PORT, PROMETHEUS_PORT, REGISTRY_PORT
+
+    (node,) = yaml.safe_load(CONFIGURATION.read_text())["nodes"]
+
+    mapped = {port["containerPort"] for port in node["extraPortMappings"]}
+    assert mapped == {GATEWAY_PORT, PROMETHEUS_PORT, REGISTRY_PORT}
+    assert all(port["listenAddress"] == "127.0.0.1" for port in node["extraPortMappings"])
+
+
+def test_all_missing_programs_are_named_at_once():
+    programs = {"no-such-one": "one", "no-such-two": "two", "sh": "dash"}
+
+    assert missing_packages(programs) == ["one", "two"]
+
+
+def test_where_nothing_can_be_installed_the_command_is_named(monkeypatch):
+    monkeypatch.setattr("cluster.prerequisites.is_debian", lambda: False)
+
+    with pytest.raises(MissingPrerequisiteError, match="apt-get install -y runc conntrack"):
+        require_packages(["runc", "conntrack"])
+
+
+@pytest.mark.parametrize(
+    ("text", "version"), [("go1.26.8", (1, 26)), ("1.26", (1, 26)), ("go1.9rc1", (1, 9))]
+)
+def test_go_versions_are_compared_as_numbers(text, version):
+    assert parse_go_version(text) == version
+
+
+def test_status_of_a_cluster_that_does_not_run_is_not_an_error(machine, capsys):
+    assert main(["--backend", "local", "status"]) == 1
+    assert "not ready" in capsys.readouterr().out
+
+
+def test_a_question_that_needs_a_running_cluster_is_answered_with_how_to_start_it(machine, capsys):
+    assert main(["--backend", "local", "logs", "etcd"]) == 1
+    assert "the cluster doesn't run" in capsys.readouterr().err
+
+
+def test_the_kubeconfig_s_path_is_printed_alone(machine, capsys, tmp_path):
+    assert main(["--backend", "local", "kubeconfig"]) == 0
+    assert capsys.readouterr().out.strip().endswith("/kubeconfig")
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    said = capsys.readouterr().out
+    for command in (
+        "up",
+        "down",
+        "status",
+        "logs",
+        "load",
+        "image",
+        "shell",
+        "kubeconfig",
+        "build",
+    ):
+        assert f"\n    {command}" in said

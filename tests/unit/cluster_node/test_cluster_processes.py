@@ -1,0 +1,120 @@
+"""Programs that outlive the command that started them: found, ended, never mistaken."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from cluster.errors import DiskFullError, StartError
+from cluster.processes import Command, Process, Processes, start_time
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def processes(tmp_path):
+    started = Processes(tmp_path)
+    yield started
+    started.stop_all(grace=0.0)
+
+
+def sleeper(name: str = "sleeper", seconds: str = "600") -> Command:
+    return Command(name, ("sleep", seconds))
+
+
+def test_a_started_program_is_found_by_another_command(processes, tmp_path):
+    processes.start(sleeper())
+
+    assert Processes(tmp_path).is_alive("sleeper")
+    assert Processes(tmp_path).names() == ["sleeper"]
+
+
+def test_a_program_that_runs_as_wanted_is_left_alone(processes):
+    assert processes.ensure(sleeper())
+    first = processes.find("sleeper")
+
+    assert not processes.ensure(sleeper())
+    assert processes.find("sleeper") == first
+
+
+def test_a_program_whose_command_changed_is_replaced(processes):
+    processes.ensure(sleeper())
+    first = processes.find("sleeper")
+
+    assert processes.ensure(sleeper(seconds="601"))
+    assert not first.is_alive()
+    assert processes.is_alive("sleeper")
+
+
+def test_a_program_that_was_killed_is_started_again(processes):
+    processes.ensure(sleeper())
+    os.kill(processes.find("sleeper").pid, signal.SIGKILL)
+    eventually(lambda: not processes.is_alive("sleeper"))
+
+    assert processes.ensure(sleeper())
+
+
+def test_a_program_that_ignores_the_polite_signal_is_ended_by_force(processes):
+    processes.start(
+        Command("stubborn", ("sh", "-c", "trap '' TERM; echo on; sleep 600 & wait; wait"))
+    )
+    eventually(lambda: "on" in processes.log("stubborn").read_text())
+    process = processes.find("stubborn")
+
+    processes.stop("stubborn", grace=0.2)
+
+    assert not process.is_alive()
+
+
+def test_a_stopped_program_can_be_ended(processes):
+    processes.start(sleeper())
+    process = processes.find("sleeper")
+    process.signal(signal.SIGSTOP)
+
+    processes.stop("sleeper", grace=5.0)
+
+    assert not process.is_alive()
+
+
+def test_a_number_that_was_given_to_another_process_is_never_signalled(processes):
+    processes.start(sleeper())
+    real = processes.find("sleeper")
+    stale = Process(pid=real.pid, started=real.started - 1, key="old")
+
+    stale.stop(grace=0.1)
+
+    assert not stale.is_alive()
+    assert real.is_alive()
+
+
+def test_a_process_that_has_ended_has_no_start_time():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert start_time(child) is None
+    assert start_time(os.getpid()) is not None
+
+
+def test_the_failure_of_a_program_has_the_end_of_its_log(processes):
+    processes.start(Command("loud", ("sh", "-c", "echo first; echo 'address already in use'")))
+    eventually(lambda: not processes.is_alive("loud"))
+
+    error = processes.failure("loud", "ended")
+
+    assert isinstance(error, StartError)
+    assert "address already in use" in str(error)
+    assert str(processes.log("loud")) in str(error)
+
+
+def test_a_program_that_met_a_full_disk_is_reported_as_that(processes):
+    said = "write /var/x: no space left on device"
+    processes.start(Command("full", ("sh", "-c", f"echo '{said}'")))
+    eventually(lambda: not processes.is_alive("full"))
+
+    error = processes.failure("full", "ended")
+
+    assert isinstance(error, DiskFullError)
+    assert "SLUICEGATE_CACHE" in str(error)

@@ -1,0 +1,119 @@
+"""Versions are pinned in cluster/versions.toml; everything else agrees with it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster.builds import GO_FOLDER, recipes
+from cluster.components import fake_node
+from cluster.versions import versions
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+GO_MODULES = sorted(path for path in GO_FOLDER.iterdir() if (path / "go.mod").exists())
+
+
+def required(folder: Path) -> dict[str, str]:
+    """What a go.mod requires, directly or not: module → version."""
+    text = (folder / "go.mod").read_text()
+    return dict(re.findall(r"^(?:require|\t)\s*(\S+) (v\S+)", text, flags=re.MULTILINE))
+
+
+def locked() -> dict[str, set[str]]:
+    packages = tomllib.loads((REPOSITORY / "uv.lock").read_text())["package"]
+    found: dict[str, set[str]] = {}
+    for package in packages:
+        found.setdefault(package["name"], set()).add(package.get("version", ""))
+    return found
+
+
+def least_chart_version() -> tuple[int, int]:
+    chart = yaml.safe_load((REPOSITORY / "charts/sluicegate/Chart.yaml").read_text())
+    major, minor = re.search(r">=\s*v?(\d+)\.(\d+)", chart["kubeVersion"]).groups()
+    return int(major), int(minor)
+
+
+def number(version: str) -> tuple[int, int]:
+    major, minor = version.removeprefix("v").split(".")[:2]
+    return int(major), int(minor)
+
+
+@pytest.mark.parametrize(
+    "recipe", [recipe for recipe in recipes().values() if recipe.module], ids=lambda r: r.package
+)
+def test_each_go_mod_requires_the_pinned_version(recipe):
+    assert required(GO_FOLDER / recipe.folder)[recipe.module] == recipe.version
+
+
+def test_the_gateway_api_module_is_the_pinned_one():
+    module = "sigs.k8s.io/gateway-api"
+
+    assert required(GO_FOLDER / "gateway-api")[module] == versions().modules[module]
+
+
+def test_kubernetes_staging_modules_have_the_release_of_kubernetes():
+    text = (GO_FOLDER / "kube" / "go.mod").read_text()
+    replaced = dict(re.findall(r"(k8s\.io/\S+) => k8s\.io/\S+ (v\S+)", text))
+
+    assert set(replaced.values()) == {versions().kubernetes.replace("v1.", "v0.", 1)}
+
+
+@pytest.mark.parametrize("folder", GO_MODULES, ids=lambda folder: folder.name)
+def test_no_module_asks_for_a_newer_go_than_the_prerequisites_say(folder):
+    asked = re.search(r"^go (\S+)", (folder / "go.mod").read_text(), flags=re.MULTILINE)[1]
+
+    assert number(asked) <= number(versions().go)
+
+
+@pytest.mark.parametrize(("name", "version"), sorted(versions().packages.items()))
+def test_the_python_lock_has_the_pinned_version(name, version):
+    assert locked()[name] == {version}
+
+
+def test_the_python_client_is_of_the_cluster_s_minor_version():
+    client_major = int(versions().packages["kubernetes"].split(".")[0])
+
+    assert client_major == number(versions().kubernetes)[1]
+
+
+def test_prometheus_own_version_follows_from_its_module():
+    assert re.fullmatch(r"3\.\d+\.\d+", versions().prometheus)
+    assert versions().prometheus == "3.16.0"
+
+
+def test_kind_runs_the_pinned_image_which_is_new_enough_for_image_volumes():
+    configuration = yaml.safe_load((REPOSITORY / "kind-config.yaml").read_text())
+    images = {node["image"] for node in configuration["nodes"]}
+    tag = re.search(r":v(\d+\.\d+)", versions().kind_image)[1]
+
+    assert images == {versions().kind_image}
+    assert number(tag) >= number(versions().kind_least)
+
+
+def test_the_chart_asks_for_no_more_than_the_cluster_is():
+    assert least_chart_version() <= number(versions().kubernetes)
+
+
+def test_the_images_use_the_pinned_debian_and_python():
+    descriptions = [
+        tomllib.loads(path.read_text()) for path in (REPOSITORY / "cluster/images").glob("*.toml")
+    ]
+    suites = {d["debian"]["suite"] for d in descriptions if "debian" in d}
+
+    assert suites == {versions().debian}
+
+
+def test_a_recipe_s_key_changes_with_its_flags():
+    recipe = recipes()["prometheus"]
+    other = recipes()["promtool"]
+
+    assert recipe.key() != other.key()
+    assert re.fullmatch(r"[0-9a-f]{10}", recipe.key())
+
+
+def test_a_fake_node_is_marked_for_kwok():
+    assert fake_node(1)["metadata"]["annotations"] == {"kwok.x-k8s.io/node": "fake"}
