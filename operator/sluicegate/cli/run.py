@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sluicegate import handlers
-from sluicegate.reconcile import PROGRAM  # type: ignore[attr-defined]
+from sluicegate.program import PROGRAM
 from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
 from sluicegate.settings import LogFormat, parse_settings
 

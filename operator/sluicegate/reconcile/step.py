@@ -224,8 +224,10 @@ def _take_up(
     match decision:
         case Hold():
             return status, ()
-        case Alert() | Retrain():
+        case Alert():
             status = _acted(situation, status, decision)
+        case Retrain():
+            status = _with_cause(situation, _acted(situation, status, decision), decision)
         case StartRollout():
             status = _start(situation, status, decision)
         case Advance():
@@ -243,6 +245,26 @@ def _take_up(
         case _:
             assert_never(decision)
     return _told(situation, status, decision)
+
+
+def _with_cause(
+    situation: Situation, status: DataProductStatus, decision: Retrain
+) -> DataProductStatus:
+    """The trigger with what the training has to know: the cause, the indicator, the numbers."""
+    retraining = status.retraining
+    assert retraining is not None
+    assert retraining.trigger is not None
+    kinds = {slo.name: str(slo.kind) for slo in situation.terms.slos}
+    trigger = retraining.trigger.model_copy(
+        update={
+            "cause": str(decision.reason),
+            "indicator": kinds.get(decision.slo, ""),
+            "message": decision.message,
+        }
+    )
+    return status.model_copy(
+        update={"retraining": retraining.model_copy(update={"trigger": trigger})}
+    )
 
 
 def _start(

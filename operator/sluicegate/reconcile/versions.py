@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion, Version, VersionBase
+from sluicegate.api.canary import (
+    Candidate,
+    CandidatePhase,
+    Fate,
+    PastVersion,
+    Version,
+    VersionBase,
+    VersionSource,
+)
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
 from sluicegate.manifests.memory import read_version
@@ -27,14 +35,14 @@ def identifier(product: DataProduct, status: DataProductStatus) -> Identify:
 
     def identify(release: Release) -> VersionBase:
         digest = f"sha256:{release.image.rpartition('sha256:')[2]}"
-        source = next((one.source for one in known if one.image == release.image), "Spec")
+        sources = (one.source for one in known if one.image == release.image)
         return VersionBase(
             version=release.version,
             image=release.image,
             service=services.get(release.image, service),
             runtime_image=release.runtime_image,
             revision=revision(digest, release.runtime_image),
-            source=source,
+            source=next(sources, VersionSource.SPEC),
         )
 
     return identify
@@ -56,7 +64,7 @@ def first_candidate(
         **wanted.model_dump(),
         phase=CandidatePhase.PROMOTING,
         since=created if fresh and created is not None else at(now),
-        evaluation=product.spec.model.evaluation,
+        evaluation=product.spec.model.evaluation or {},
     )
 
 

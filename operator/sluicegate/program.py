@@ -1,0 +1,84 @@
+"""The program that the runtime runs: which kinds it watches, and how its parts are put together."""
+
+from collections.abc import Callable
+from functools import partial
+
+from sluicegate.app import Controller, Program, Tools
+from sluicegate.kube.resources import Key
+from sluicegate.policy.retraining import Budget
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.reconcile.apply import Applier
+from sluicegate.reconcile.jobs import Trainer
+from sluicegate.reconcile.measure import Measurements, keep_measuring
+from sluicegate.reconcile.observe import Observer
+from sluicegate.reconcile.portfolio import Standings
+from sluicegate.reconcile.reconciler import ProductReconciler
+from sluicegate.reconcile.records import watched
+from sluicegate.reconcile.routes import Claims
+from sluicegate.runtime.contracts import Priority
+from sluicegate.settings import Settings
+
+
+def build(tools: Tools) -> Controller:
+    """Put the reconciler together from what the runtime gives."""
+    settings = tools.settings
+    timing = Timing(
+        scrape_seconds=settings.scrape_interval_seconds, settle_seconds=settings.settle_seconds
+    )
+    measurements = Measurements(timing)
+    budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
+    standings = Standings(budget)
+    applier = Applier(tools.api, tools.caches)
+    reconciler = ProductReconciler(
+        settings=settings,
+        applier=applier,
+        observer=Observer(
+            tools.api,
+            tools.caches,
+            measurements,
+            standings,
+            share_states=settings.share_dependency_states,
+        ),
+        trainer=Trainer(applier, settings),
+        measurements=measurements,
+        standings=standings,
+        claims=Claims(),
+        recorder=tools.recorder,
+        queue=tools.queue,
+    )
+
+    def look_at(key: Key) -> None:
+        tools.queue.add(key, Priority.BACKGROUND)
+
+    if not settings.prometheus_url:
+        return Controller(reconciler=reconciler)
+    measure = partial(_measure, settings, measurements)
+    return Controller(reconciler=reconciler, always={"measuring": lambda: measure(look_at)})
+
+
+async def _measure(
+    settings: Settings, measurements: Measurements, look_at: Callable[[Key], None]
+) -> None:
+    endpoint = Endpoint(
+        url=settings.prometheus_url,
+        ca_file=settings.prometheus_ca_file,
+        token_file=settings.prometheus_token_file,
+        timeout_seconds=settings.prometheus_timeout_seconds,
+        concurrency=settings.prometheus_concurrency,
+    )
+    async with Prometheus(endpoint) as prometheus:
+        evaluation = Evaluation(
+            prometheus,
+            EvaluationSettings(
+                timing=measurements.timing,
+                namespaces=settings.watch_namespaces,
+                products_per_query=settings.prometheus_products_per_query,
+            ),
+        )
+        await keep_measuring(measurements, evaluation, look_at)
+
+
+PROGRAM = Program(watched(), build)

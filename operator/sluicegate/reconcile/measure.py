@@ -1,0 +1,144 @@
+"""Reads the blocks of all products as they settle, and says which products to look at then.
+
+One loop for all of them: the queries don't depend on how many there are. It runs on a standby
+too, so that a new leader has its measurements at once.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import Key
+from sluicegate.policy.canary import LOOK_BACK_SECONDS
+from sluicegate.prometheus.cache import BlockCache
+from sluicegate.prometheus.canaries import CanaryBlocks
+from sluicegate.prometheus.evaluation import Evaluation
+from sluicegate.prometheus.readings import ProductKey, Target
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.slo.dispersion import LEAST_BLOCKS
+
+logger = logging.getLogger(__name__)
+
+SHORTEST_LOOK: Final = 1.0
+"""Seconds between two looks at the clock, while nothing is due."""
+
+
+class Measurements:
+    """What is measured, and up to where. Used from the event loop only."""
+
+    def __init__(self, timing: Timing) -> None:
+        self.timing = timing
+        self.blocks = BlockCache()
+        self.canaries = CanaryBlocks()
+        self.targets: dict[Key, Target] = {}
+        self._newest: dict[int, int] = {}
+        self._problems: dict[int, str] = {}
+
+    def newest(self, block_seconds: int) -> int:
+        """Index of the newest block of this length that was asked for; 0 before the first."""
+        return self._newest.get(block_seconds, 0)
+
+    def problem(self, block_seconds: int) -> str:
+        """Why the newest block of this length couldn't be read; empty when it could."""
+        return self._problems.get(block_seconds, "")
+
+    def is_filled(self, key: Key) -> bool:
+        """Whether the product's past was read."""
+        target = self.targets.get(key)
+        return target is not None and not self.blocks.pending([target])
+
+    def want(self, key: Key, target: Target | None) -> None:
+        """Say what a product wants to know from now on; None when nothing any more."""
+        if target is None:
+            self.targets.pop(key, None)
+        else:
+            self.targets[key] = target
+
+    async def read(self, evaluation: Evaluation, now: float) -> Iterable[Key]:
+        """Read what has settled; return the products for which something did."""
+        targets = tuple(self.targets.values())
+        await self._fill(evaluation, targets, now)
+        lengths: set[tuple[int, bool]] = set()
+        for readings in await evaluation.fetch_blocks(targets, now):
+            lengths.add((readings.block_seconds, readings.canary))
+            if readings.canary:
+                self.canaries.record(readings)
+                continue
+            await self.blocks.record(readings)
+            self._newest[readings.block_seconds] = readings.last
+            self._problems[readings.block_seconds] = "" if readings.complete else readings.problem
+        self.blocks.prune(targets)
+        self.canaries.prune(targets)
+        return [key for key, target in self.targets.items() if self._moved(target, lengths)]
+
+    async def _fill(self, evaluation: Evaluation, targets: tuple[Target, ...], now: float) -> None:
+        pending = self.blocks.pending(targets)
+        if not pending:
+            return
+        async for past in evaluation.backfill(pending, now):
+            await self.blocks.record_past(past)
+
+    def _moved(self, target: Target, lengths: set[tuple[int, bool]]) -> bool:
+        canary = self.timing.canary_block(target.block_seconds)
+        in_canary = target.canary_from is not None and (canary, True) in lengths
+        return in_canary or (target.block_seconds, False) in lengths
+
+
+async def keep_measuring(
+    measurements: Measurements, evaluation: Evaluation, look_at: Callable[[Key], None]
+) -> None:
+    """Measure for ever; `look_at` is told each product for which a block has settled."""
+    while True:
+        now = time.time()
+        if measurements.targets:
+            for key in await measurements.read(evaluation, now):
+                look_at(key)
+        await asyncio.sleep(_pause(measurements, now))
+
+
+def _pause(measurements: Measurements, asked_at: float) -> float:
+    """Seconds until the next block of any length settles."""
+    lengths = {
+        length for t in measurements.targets.values() for length in _lengths(measurements, t)
+    }
+    timing = measurements.timing
+    ends = [
+        (timing.newest_settled(asked_at, length) + 1) * length
+        + timing.scrape_seconds
+        + min(timing.settle_seconds, length)
+        for length in lengths
+    ]
+    return max(min(ends, default=asked_at + SHORTEST_LOOK) - time.time(), SHORTEST_LOOK / 4)
+
+
+def _lengths(measurements: Measurements, target: Target) -> Iterator[int]:
+    yield target.block_seconds
+    if target.canary_from is not None:
+        yield measurements.timing.canary_block(target.block_seconds)
+
+
+def target_of(product: DataProduct, timing: Timing) -> Target | None:
+    """What a product wants to know; None before it has a version that serves."""
+    status = product.status
+    if status.stable is None:
+        return None
+    candidate = status.candidate
+    versions = [status.stable.version, *([candidate.version] if candidate else [])]
+    canary_from = None
+    if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
+        canary_block = timing.canary_block(product.spec.analysis.block_seconds)
+        before = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * canary_block)
+        canary_from = int(candidate.since.timestamp()) - before
+    meta = product.metadata
+    return Target(
+        key=ProductKey(meta.namespace, meta.name),
+        versions=tuple(dict.fromkeys(versions)),
+        slos={slo.name: slo.indicator for slo in product.spec.slos},
+        block_seconds=product.spec.analysis.block_seconds,
+        service=status.stable.service,
+        canary_from=canary_from,
+    )

@@ -1,0 +1,151 @@
+"""What was measured of one product, in the shapes that decisions and verification want."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import Key
+from sluicegate.manifests.names import version_name
+from sluicegate.policy.observed import CanaryBlock
+from sluicegate.prometheus.readings import REQUESTS, Facts, SeriesKey, VersionKey
+from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.measure import Measurements
+from sluicegate.reconcile.records import RouteRecord
+from sluicegate.reconcile.verification import (
+    Requests,
+    Split,
+    count_requests,
+    verify_acceptance,
+    verify_share,
+)
+from sluicegate.slo.blocks import Block, Quality, Series
+
+GATEWAY_LAG: Final = 3
+"""Seconds by which a gateway's data plane may follow its status."""
+_BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The measurements of one product."""
+
+    measurements: Measurements
+    product: DataProduct
+
+    @property
+    def block_seconds(self) -> int:
+        """Length of a block."""
+        return self.product.spec.analysis.block_seconds
+
+    @property
+    def canary_seconds(self) -> int:
+        """Length of a canary block."""
+        return self.measurements.timing.canary_block(self.block_seconds)
+
+    @property
+    def newest(self) -> int:
+        """Index of the newest block that was asked for."""
+        return self.measurements.newest(self.block_seconds)
+
+    def problem(self) -> DecisionReason | None:
+        """Why nothing can be said of the newest block; None when something can."""
+        if not self.product.spec.slos:
+            return None
+        if self.measurements.problem(self.block_seconds):
+            return DecisionReason.PROMETHEUS_UNAVAILABLE
+        if not self.measurements.is_filled(Key(*self.product.metadata.key)):
+            return DecisionReason.BACKFILLING
+        return None
+
+    def facts(self, version: str) -> Facts | None:
+        """What else is known of a version."""
+        key = VersionKey(*self.product.metadata.key, version)
+        return self.measurements.blocks.facts(key, self.block_seconds)
+
+    def series(self) -> dict[str, dict[str, Series]]:
+        """Blocks of the stable version, by version and SLO."""
+        stable = self.product.status.stable
+        if stable is None:
+            return {}
+        blocks = self.measurements.blocks
+        return {
+            stable.version: {
+                name: blocks.series(self._key(stable.version, name), self.block_seconds)
+                for name in self._counted()
+            }
+        }
+
+    def canary_blocks(self) -> tuple[CanaryBlock, ...]:
+        """Blocks of both arms, from an hour before the rollout on; none without a candidate."""
+        candidate, stable = self.product.status.candidate, self.product.status.stable
+        if candidate is None or stable is None:
+            return ()
+        canaries = self.measurements.canaries
+        ours, theirs = (self._requests_key(one.version) for one in (candidate, stable))
+        return tuple(
+            CanaryBlock(
+                end=index * self.canary_seconds,
+                quality=_quality(canaries.block(theirs, index)),
+                stable=self._arm(stable.version, index),
+                candidate=self._arm(candidate.version, index),
+                canary_up=canaries.block(ours, index).quality not in _BLIND,
+            )
+            for index in canaries.indexes(theirs)
+        )
+
+    def requests(self) -> Requests:
+        """Requests of both versions in the canary blocks that began after the last change."""
+        status = self.product.status
+        candidate, stable = status.candidate, status.stable
+        if candidate is None or stable is None or not candidate.shares:
+            return Requests()
+        changed = candidate.shares[-1].since
+        if status.traffic is not None:
+            changed = max(changed, status.traffic.since)
+        first = changed.timestamp() + GATEWAY_LAG
+        return count_requests(
+            self._since(stable.version, first), self._since(candidate.version, first)
+        )
+
+    def split(self, route: RouteRecord | None, requests: Requests, now: int) -> Split | None:
+        """How far the split in force is verified; None without a route or a stable version."""
+        spec, status = self.product.spec, self.product.status
+        if spec.route is None or status.stable is None:
+            return None
+        layout = layout_of(self.product, status, stable_pods=spec.serving.base_replicas)
+        name = self.product.metadata.name
+        weights = {version_name(name, revision): weight for revision, weight in layout.weights}
+        accepted = verify_acceptance(route, weights, spec.route.parent_refs)
+        candidate = status.candidate
+        if candidate is None or not candidate.shares:
+            return Split(accepted[0], accepted[1], enough=True)
+        back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
+        seconds = now - candidate.shares[-1].since.timestamp()
+        return verify_share(accepted, 0 if back else candidate.weight, requests, seconds=seconds)
+
+    def _counted(self) -> list[str]:
+        return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is None]
+
+    def _key(self, version: str, slo: str) -> SeriesKey:
+        return SeriesKey(*self.product.metadata.key, version, slo)
+
+    def _requests_key(self, version: str) -> SeriesKey:
+        target = self.measurements.targets.get(Key(*self.product.metadata.key))
+        return self._key(version, target.requests if target else REQUESTS)
+
+    def _arm(self, version: str, index: int) -> dict[str, Block]:
+        canaries = self.measurements.canaries
+        return {name: canaries.block(self._key(version, name), index) for name in self._counted()}
+
+    def _since(self, version: str, first: float) -> Iterator[Block]:
+        key, canaries = self._requests_key(version), self.measurements.canaries
+        for index in canaries.indexes(key):
+            if (index - 1) * self.canary_seconds >= first:
+                yield canaries.block(key, index)
+
+
+def _quality(block: Block) -> Quality:
+    return block.quality if block.quality in _BLIND else Quality.COUNTED

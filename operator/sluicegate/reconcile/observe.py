@@ -1,0 +1,206 @@
+"""Reads everything that one step needs, once: from caches, and pods where something is wrong."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api import names
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, PODS, Key
+from sluicegate.manifests.names import job_name
+from sluicegate.policy.observed import Facts, Observed, Request, TrainingResult
+from sluicegate.policy.recall import memory_of, release_of
+from sluicegate.policy.terms import Terms
+from sluicegate.reconcile.measure import Measurements
+from sluicegate.reconcile.measured import Measured
+from sluicegate.reconcile.pods import PodState, of_job, of_revision, pod_state
+from sluicegate.reconcile.portfolio import Standings
+from sluicegate.reconcile.records import DeploymentRecord, JobRecord, ProductRecord, RouteRecord
+from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.training import training_result
+from sluicegate.reconcile.verification import Split
+from sluicegate.runtime.caches import Caches
+from sluicegate.slo.blocks import Count
+
+THROTTLED: Final = 0.25
+"""Share of CPU periods from which on a container is called throttled."""
+MEMORY_FULL: Final = 0.95
+"""Share of the memory limit from which on memory explains slowness."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Reads the situation of one product at a time."""
+
+    api: KubeApi
+    caches: Caches
+    measurements: Measurements
+    standings: Standings
+    share_states: bool
+
+    async def observe(
+        self,
+        record: ProductRecord,
+        product: DataProduct,
+        *,
+        terms: Terms,
+        wanted: VersionBase,
+        now: int,
+    ) -> Situation:
+        """The situation of a product whose spec is valid.
+
+        Parameters
+        ----------
+        record : as it is cached. product : the same, parsed.
+        terms : what it is judged by. wanted : what spec.model stands for. now : in seconds.
+        """
+        measured = Measured(self.measurements, product)
+        live, route = self.live(record), self.route(record)
+        job = self._job(record, product.status)
+        pods = await self._pods(record, product.status, live, job)
+        requests = measured.requests()
+        split = measured.split(route, requests, now)
+        dependencies = tuple(self._dependencies(record.key, product))
+        return Situation(
+            product=product,
+            terms=terms,
+            wanted=wanted,
+            now=now,
+            live=live,
+            route=route,
+            pods=pods,
+            split=split,
+            requests=requests,
+            observed=Observed(
+                block=measured.newest,
+                problem=measured.problem(),
+                series=measured.series(),
+                canary_blocks=measured.canary_blocks(),
+                canary_block_seconds=measured.canary_seconds,
+                wanted=release_of(wanted),
+                wanted_evaluation={
+                    slo: Count(one.bad, one.total)
+                    for slo, one in (product.spec.model.evaluation or {}).items()
+                },
+                training=_training(product, job, pods),
+                facts=_facts(measured, _Seen(live, pods, dependencies, split)),
+                portfolio=self.standings.portfolio(record.key, now),
+                requests=tuple(Request(name, value) for name, value in record.requests),
+            ),
+            dependencies=dependencies,
+        )
+
+    # ---- the cluster ------------------------------------------------------------------------
+    def live(self, record: ProductRecord) -> dict[str, DeploymentRecord]:
+        """The product's Deployments by revision."""
+        found = (one for one in self.caches[DEPLOYMENTS].children(record.key))
+        return {
+            one.label(names.LABEL_REVISION): one
+            for one in found
+            if isinstance(one, DeploymentRecord) and one.owner == record.uid
+        }
+
+    def route(self, record: ProductRecord) -> RouteRecord | None:
+        """The product's own HTTPRoute."""
+        route = self.caches[HTTP_ROUTES].get(record.key)
+        return route if isinstance(route, RouteRecord) and route.owner == record.uid else None
+
+    def _job(self, record: ProductRecord, status: DataProductStatus) -> JobRecord | None:
+        one = status.retraining
+        if one is None or one.trigger is None:
+            return None
+        name = job_name(record.key.name, one.trigger.id, one.attempt)
+        job = self.caches[JOBS].get(Key(record.key.namespace, name))
+        return job if isinstance(job, JobRecord) and job.owner == record.uid else None
+
+    async def _pods(
+        self,
+        record: ProductRecord,
+        status: DataProductStatus,
+        live: Mapping[str, DeploymentRecord],
+        job: JobRecord | None,
+    ) -> tuple[PodState, ...]:
+        """The product's pods, if any of them may have something to tell."""
+        unready = any(one.ready < one.replicas for one in live.values())
+        troubled = any(slo.streak is not None for slo in status.slos)
+        if not (unready or troubled or status.candidate is not None or (job and job.finished)):
+            return ()
+        selector = f"{names.LABEL_PRODUCT}={record.key.name}"
+        pages = self.api.pages(PODS, namespace=record.key.namespace, labels=selector)
+        return tuple([pod_state(body) async for page in pages for body in page.items])
+
+    def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:
+        for one in product.spec.depends_on:
+            other = Key(one.namespace or key.namespace, one.name)
+            hidden = other.namespace != key.namespace and not self.share_states
+            state = DependencyState.UNKNOWN if hidden else self.standings.dependency(other)
+            yield DependencyStatus(
+                namespace=other.namespace,
+                name=other.name,
+                state=state,
+                in_cycle=self.standings.in_cycle(key, other),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was read of the cluster."""
+
+    live: Mapping[str, DeploymentRecord]
+    pods: tuple[PodState, ...]
+    dependencies: tuple[DependencyStatus, ...]
+    split: Split | None
+
+
+def _facts(measured: Measured, seen: _Seen) -> Facts:
+    """What the cluster and the neighbours say."""
+    product = measured.product
+    stable, candidate = product.status.stable, product.status.candidate
+    if stable is None:
+        return Facts()
+    serving = seen.live.get(stable.revision)
+    facts = measured.facts(stable.version)
+    unhealthy = False
+    if candidate is not None and candidate.weight > 0:
+        unhealthy = _is_unhealthy(
+            seen.live.get(candidate.revision), of_revision(seen.pods, candidate.revision)
+        )
+    return Facts(
+        upstream_degraded=tuple(
+            one.name
+            for one in seen.dependencies
+            if one.state is DependencyState.DEGRADED and not one.in_cycle
+        ),
+        pods_unhealthy=serving is None
+        or serving.ready < serving.replicas
+        or any(pod.out_of_memory for pod in of_revision(seen.pods, stable.revision)),
+        canary_unhealthy=unhealthy,
+        cpu_throttled=_beyond(facts.cpu_throttled if facts else None, THROTTLED),
+        memory_pressure=_beyond(facts.memory_used if facts else None, MEMORY_FULL),
+        pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
+        split_verified=seen.split is None or seen.split.enough,
+    )
+
+
+def _training(
+    product: DataProduct, job: JobRecord | None, pods: tuple[PodState, ...]
+) -> TrainingResult | None:
+    """The result of the training under way, once its Job has ended."""
+    running = memory_of(product.status).retraining.under_way
+    retraining = product.spec.retraining
+    if job is None or not job.finished or running is None or retraining is None:
+        return None
+    return training_result(job, of_job(pods, job.key.name), running, output=retraining.output)
+
+
+def _is_unhealthy(live: DeploymentRecord | None, pods: tuple[PodState, ...]) -> bool:
+    """Pods of a version that takes traffic: none is ready, or they are being killed."""
+    dying = any(pod.out_of_memory or (pod.hopeless and not pod.ready) for pod in pods)
+    return live is None or live.ready == 0 or dying
+
+
+def _beyond(share: float | None, limit: float) -> bool | None:
+    return None if share is None else share > limit

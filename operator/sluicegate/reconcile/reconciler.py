@@ -1,0 +1,316 @@
+"""One idempotent reconcile of one product: observe, step, write what differs, report.
+
+Status is written before what it leads to: a trigger before its Job, a weight before the route.
+So whoever comes after a crash knows what was meant, and does nothing twice. Only the first
+version is an exception: nothing has to be remembered of it, and a write is saved.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from sluicegate.api import names
+from sluicegate.api.base import at
+from sluicegate.api.canary import CandidatePhase, VersionBase
+from sluicegate.api.context import check_context, runtime_image
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.product import DataProduct, read_status
+from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.errors import Problem
+from sluicegate.kube.resources import Key
+from sluicegate.manifests.plan import spec_version
+from sluicegate.policy.terms import terms_of
+from sluicegate.reconcile.apply import Applier, NameConflict
+from sluicegate.reconcile.children import Child, build_children
+from sluicegate.reconcile.jobs import Trainer
+from sluicegate.reconcile.measure import Measurements, target_of
+from sluicegate.reconcile.observe import Observer
+from sluicegate.reconcile.portfolio import Standing, Standings
+from sluicegate.reconcile.records import PRODUCTS, ProductRecord
+from sluicegate.reconcile.report import report
+from sluicegate.reconcile.routes import Claims
+from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.step import Step, Told, take_step
+from sluicegate.reconcile.versions import restored_status
+from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
+from sluicegate.runtime.recorder import Note, Recorder, Subject
+from sluicegate.runtime.workqueue import WorkQueue
+from sluicegate.settings import Settings
+from sluicegate.status import Finding, report_conditions, with_fresh_numbers
+
+logger = logging.getLogger(__name__)
+
+QUIET_SECONDS: Final = 30
+"""The first status write is the Ready one, unless it takes longer than this."""
+LOOK_SECONDS: Final = 5
+"""While pods start or traffic moves: how often to look, should no event come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductReconciler:
+    """Reconciles DataProducts."""
+
+    settings: Settings
+    applier: Applier
+    observer: Observer
+    trainer: Trainer
+    measurements: Measurements
+    standings: Standings
+    claims: Claims
+    recorder: Recorder
+    queue: WorkQueue
+    seeded: list[bool] = field(default_factory=list)
+
+    async def reconcile(self, key: Key) -> Result:
+        """Bring one product a step nearer to its spec."""
+        self._seed()
+        record = self.applier.caches.products.get(key)
+        if not isinstance(record, ProductRecord) or record.deleting:
+            self._forget(key)
+            return Done()
+        try:
+            product = DataProduct.parse(record.body())
+        except InvalidProduct as error:
+            return await self._refuse(record, error.problems)
+        if problems := check_context(product.spec, self.settings):
+            return await self._refuse(record, problems)
+        return await self._reconcile(record, product)
+
+    async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
+        now = int(time.time())
+        wanted = spec_version(product, runtime_image(product.spec, self.settings))
+        product = self._with_known_status(record, product, wanted)
+        self.measurements.want(record.key, target_of(product, self.measurements.timing))
+        self._claim(record)
+        situation = await self.observer.observe(
+            record, product, terms=terms_of(product), wanted=wanted, now=now
+        )
+        situation = await self._with_obstacles(record, situation)
+        step = take_step(situation)
+        children = build_children(
+            product, step.layout, situation.live, service_kind=self.settings.service_kind
+        )
+        if situation.route_conflict:
+            children = tuple(one for one in children if one.resource.plural != "httproutes")
+        written = await self._write_status(record, situation, step, quiet=True)
+        self._stand(record.key, product, step)
+        self._tell(record, step.told)
+        await self._write_children(written, situation, step, children)
+        after = product.model_copy(update={"status": step.status})
+        self.measurements.want(record.key, target_of(after, self.measurements.timing))
+        return self._next(situation, step)
+
+    # ---- before -----------------------------------------------------------------------------
+    def _seed(self) -> None:
+        """Know who trains before anybody may: a budget counts those that began before a restart."""
+        if self.seeded:
+            return
+        self.seeded.append(True)
+        products = self.applier.caches.products
+        for key in tuple(products):
+            record = products.get(key)
+            if isinstance(record, ProductRecord):
+                self.claims.record(record)
+                training = bool((json.loads(record.status).get("retraining") or {}).get("trigger"))
+                self.standings.record(key, Standing(training=training))
+
+    def _forget(self, key: Key) -> None:
+        rivals = self.claims.rivals(key)
+        self.claims.forget(key)
+        self.standings.forget(key)
+        self.measurements.want(key, None)
+        for rival in rivals:
+            self.queue.add(rival, Priority.NORMAL)
+
+    def _claim(self, record: ProductRecord) -> None:
+        before = self.claims.rivals(record.key)
+        self.claims.record(record)
+        for rival in before ^ self.claims.rivals(record.key):
+            self.queue.add(rival, Priority.NORMAL)
+
+    def _with_known_status(
+        self, record: ProductRecord, product: DataProduct, wanted: VersionBase
+    ) -> DataProduct:
+        """The product with its status; rebuilt from its Deployments if it was lost."""
+        if product.status.stable is not None:
+            return product
+        restored = restored_status(
+            product, wanted, self.observer.live(record), self.observer.route(record)
+        )
+        if restored is None:
+            return product
+        told = Told("StateRestored", "Restore", "status was empty; rebuilt from the Deployments")
+        self._tell(record, (told,))
+        return product.model_copy(update={"status": restored})
+
+    async def _with_obstacles(self, record: ProductRecord, situation: Situation) -> Situation:
+        """What keeps the spec from being carried out, though each field is right."""
+        if (elder := self.claims.elder(record.key)) is not None:
+            other, claim = elder
+            text = (
+                f"spec.route: DataProduct {other} is older and claims {claim[1]}{claim[3]} on"
+                f" Gateway {claim[0]} too: change hostnames or path of one of them"
+            )
+            situation = replace(situation, conflict=text, route_conflict=True)
+        if (reused := _reused(situation)) is not None:
+            observed = replace(situation.observed, wanted=None)
+            return replace(situation, stalled=reused, observed=observed)
+        retraining = situation.product.status.retraining
+        if retraining is not None and retraining.trigger is not None:
+            return replace(situation, stalled=await self.trainer.forbidden(situation))
+        return situation
+
+    # ---- writing ----------------------------------------------------------------------------
+    async def _write_children(
+        self,
+        record: ProductRecord,
+        situation: Situation,
+        step: Step,
+        children: tuple[Child, ...],
+    ) -> None:
+        try:
+            await self.applier.apply(record, children)
+        except NameConflict as error:
+            conflicted = replace(situation, conflict=str(error), route_conflict=False)
+            await self._write_status(record, conflicted, step, quiet=False)
+            return
+        for resource, leftover in tuple(self.applier.leftovers(record, children)):
+            await self.applier.delete(resource, leftover)
+        if situation.stalled is None:
+            await self.trainer.keep(record, situation, step.status)
+
+    async def _write_status(
+        self, record: ProductRecord, situation: Situation, step: Step, *, quiet: bool
+    ) -> ProductRecord:
+        """Report, if there is something new; return the product as it then is."""
+        before = situation.product.status
+        known = read_status(json.loads(record.status))
+        after = report(situation, step)
+        if quiet and self._can_wait(situation, after):
+            return record
+        fresh = with_fresh_numbers(
+            before,
+            after,
+            now=at(situation.now),
+            refresh_seconds=self.settings.numbers_refresh_seconds,
+        )
+        return record if fresh == known else await self._send(record, fresh)
+
+    def _can_wait(self, situation: Situation, status: DataProductStatus) -> bool:
+        """Nothing is lost if the first version's start isn't reported yet."""
+        stalled = any(one.type == ConditionType.STALLED for one in status.conditions)
+        if status.stable is not None or stalled or situation.conflict:
+            return False
+        assert status.candidate is not None
+        return situation.now - status.candidate.since.timestamp() < QUIET_SECONDS
+
+    async def _send(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": record.key.name, "namespace": record.key.namespace},
+            "status": status.to_dict(),
+        }
+        caches = self.applier.caches
+        answer = await self.applier.api.apply_status(
+            PRODUCTS, body, resource_version=str(record.version)
+        )
+        caches.written(PRODUCTS, answer)
+        written = caches.products.get(record.key)
+        return written if isinstance(written, ProductRecord) else record
+
+    async def _refuse(self, record: ProductRecord, problems: Iterable[Problem]) -> Result:
+        """Say what is wrong with the spec, and touch nothing."""
+        before = read_status(json.loads(record.status))
+        listed = tuple(str(problem)[:1024] for problem in problems)
+        finding = Finding(
+            ConditionType.STALLED, "True", ConditionReason.INVALID_SPEC, "; ".join(listed)
+        )
+        conditions = report_conditions(
+            before.conditions, [finding], generation=record.generation, now=at(int(time.time()))
+        )
+        after = before.model_copy(
+            update={
+                "observed_generation": record.generation,
+                "problems": listed[:64],
+                "conditions": conditions,
+            }
+        )
+        if after != before:
+            await self._send(record, after)
+            self._tell(record, (Told("InvalidSpec", "Validate", "; ".join(listed), warning=True),))
+        raise InvalidSpec("; ".join(listed))
+
+    # ---- after ------------------------------------------------------------------------------
+    def _stand(self, key: Key, product: DataProduct, step: Step) -> None:
+        """Let the others know how this product does."""
+        before = self.standings.dependency(key)
+        self.standings.record(key, standing_of(product, step))
+        if self.standings.dependency(key) is not before:
+            for dependent in self.standings.dependents(key):
+                self.queue.add(dependent, Priority.NORMAL)
+
+    def _tell(self, record: ProductRecord, told: Iterable[Told]) -> None:
+        subject = Subject(PRODUCTS, record.key, record.uid)
+        for one in told:
+            severity: Any = "Warning" if one.warning else "Normal"
+            self.recorder.record(Note(subject, one.reason, one.action, one.message, severity))
+            logger.info("%s: %s", one.reason, one.message)
+
+    def _next(self, situation: Situation, step: Step) -> Result:
+        """When to look again, should nothing happen before."""
+        candidate = step.status.candidate
+        if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
+            return RequeueAfter(LOOK_SECONDS)
+        stable = step.status.stable
+        if stable is not None and stable != situation.product.status.stable:
+            return RequeueAfter(0)
+        return Done()
+
+
+def _reused(situation: Situation) -> Finding | None:
+    """Another digest under a version's name: labels of measurements could no longer tell them."""
+    status, wanted = situation.product.status, situation.wanted
+    known: list[VersionBase] = [*status.history]
+    known += [one for one in (status.stable, status.candidate) if one is not None]
+    for one in known:
+        if one.version == wanted.version and one.image != wanted.image and status.stable:
+            text = (
+                f"spec.model.bento.version: {wanted.version} is already the name of {one.image}:"
+                " give the new bento a new version"
+            )
+            return Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED, text)
+    return None
+
+
+def standing_of(product: DataProduct, step: Step) -> Standing:
+    """What the others may know of a product after a step."""
+    status, spec = step.status, product.spec
+    seconds = spec.analysis.block_seconds
+    streaks = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
+    kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
+    silent: dict[str, bool] = {}
+    for slo in status.slos:
+        if slo.name in kinds:
+            mute = slo.state is SloState.UNKNOWN and slo.reason == DecisionReason.NO_DATA
+            silent[kinds[slo.name]] = silent.get(kinds[slo.name], False) or mute
+    waits = (
+        step.evaluation is not None and step.evaluation.decision.reason is DecisionReason.NO_SLOT
+    )
+    return Standing(
+        state=status.state or ProductState.UNKNOWN,
+        block_seconds=seconds,
+        bad_since=min(streaks, default=None),
+        silent=silent,
+        depends_on=tuple(
+            Key(one.namespace or product.metadata.namespace, one.name) for one in spec.depends_on
+        ),
+        priority=spec.priority,
+        training=status.retraining is not None and status.retraining.trigger is not None,
+        waiting_since=min(streaks, default=0) if waits else None,
+    )
