@@ -1,0 +1,59 @@
+"""Events on a real API server: one object a transition, repeats as a series."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.kube.login import login
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.resources import CONFIG_MAPS, Key
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.gate import OpenGate
+from sluicegate.runtime.recorder import BURST_PER_OBJECT, Note, Recorder, Subject
+from tests.support.replicas import read
+
+
+@pytest.fixture
+async def recorder(control_plane, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    transport = Transport(login)
+    api = KubeApi(transport, OpenGate(), field_manager="sluicegate")
+    yield Recorder(api, boottime, instance="test")
+    await transport.close()
+
+
+def events(control_plane, namespace: str) -> list[dict]:
+    return read(control_plane, "events.events.k8s.io", "-n", namespace)
+
+
+def note(namespace: str, reason: str = "Advanced", words: str = "weight 5") -> Note:
+    return Note(Subject(CONFIG_MAPS, Key(namespace, "a"), "uid-1"), reason, "Advance", words)
+
+
+async def test_a_note_becomes_an_event_about_its_object(control_plane, namespace, recorder):
+    recorder.record(note(namespace))
+    await recorder.flush()
+    (event,) = events(control_plane, namespace)
+    assert (event["reason"], event["note"]) == ("Advanced", "weight 5")
+    assert event["regarding"]["name"] == "a"
+
+
+async def test_repeats_are_counted_in_one_series(control_plane, namespace, recorder):
+    for weight in (5, 25, 50):
+        recorder.record(note(namespace, words=f"weight {weight}"))
+    await recorder.flush()
+    (event,) = events(control_plane, namespace)
+    assert event["series"]["count"] == 3
+
+
+async def test_a_noisy_object_is_cut_off(control_plane, namespace, recorder):
+    for number in range(BURST_PER_OBJECT + 10):
+        recorder.record(note(namespace, reason=f"Reason{number}"))
+    await recorder.flush()
+    assert len(events(control_plane, namespace)) == BURST_PER_OBJECT
+
+
+async def test_an_event_in_a_namespace_that_is_gone_is_given_up(recorder):
+    recorder.record(note("no-such-namespace"))
+    await recorder.flush()
