@@ -57,9 +57,7 @@ def count(bad: int, total: int) -> dict[str, int]:
     return {"bad": bad, "total": total}
 
 
-def steady(
-    rate: float = 0.1, labels: int = 100, requests: int = 1200, failed: int = 0
-) -> Counts:
+def steady(rate: float = 0.1, labels: int = 100, requests: int = 1200, failed: int = 0) -> Counts:
     """Counts of a version whose accuracy is wrong at exactly this rate."""
     return {
         "availability": count(failed, requests),
@@ -79,9 +77,7 @@ def blocks(script: Script, last: int, first: int = 1, seconds: int = BLOCK) -> l
     return found
 
 
-def scenario(
-    script: Script, last: int, *, seconds: int = BLOCK, **fields: Any
-) -> dict[str, Any]:
+def scenario(script: Script, last: int, *, seconds: int = BLOCK, **fields: Any) -> dict[str, Any]:
     """A scenario of `last` blocks; its other fields by keyword."""
     document = {
         "product": product(),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import rel_entr
 from scipy.stats import binom
+
 from sluicegate.policy.evidence import (
     block_factor,
     expected_ratio,
@@ -37,7 +38,9 @@ def test_factors_are_the_vectors_of_the_design(bad, promote, roll_back):
 
 
 @pytest.mark.parametrize("weights", [(30, 570), (500, 500), (1, 10**6), (5, 1)])
-@pytest.mark.parametrize(("ratio", "margin"), [(0.01, 0.01), (0.1, 0.015), (0.5, 0.2), (0.001, 0.05)])
+@pytest.mark.parametrize(
+    ("ratio", "margin"), [(0.01, 0.01), (0.1, 0.015), (0.5, 0.2), (0.001, 0.05)]
+)
 def test_the_nearest_null_minimises_relative_entropy(weights, ratio, margin):
     ours, theirs = weights
 
@@ -46,7 +49,10 @@ def test_the_nearest_null_minimises_relative_entropy(weights, ratio, margin):
         return ours * near + theirs * (rel_entr(ratio, s) + rel_entr(1 - ratio, 1 - s))
 
     found = minimize_scalar(
-        entropy, bounds=(max(ratio - margin, 1e-12), ratio), method="bounded", options={"xatol": 1e-12}
+        entropy,
+        bounds=(max(ratio - margin, 1e-12), ratio),
+        method="bounded",
+        options={"xatol": 1e-12},
     )
     assert entropy(nearest_null(*weights, ratio, margin)) <= found.fun + 1e-9
 

@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sluicegate.slo.blocks import (
     BLOCKS_PER_HOUR,
     HOURS,

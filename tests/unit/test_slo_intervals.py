@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+
 from sluicegate.slo.intervals import (
     Z95,
     least_total,
@@ -13,7 +15,6 @@ from sluicegate.slo.intervals import (
     wilson_lower,
     wilson_upper,
 )
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 COUNTS = [(0, 1), (1, 1), (0, 30), (3, 30), (30, 30), (57, 640), (1, 10**9), (10**9 - 1, 10**9)]
 

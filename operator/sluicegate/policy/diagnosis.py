@@ -16,6 +16,7 @@ from sluicegate.api.status import Verdict
 from sluicegate.policy.degradation import SloResult
 from sluicegate.policy.memory import Accepted
 from sluicegate.policy.observed import Facts, Portfolio
+from sluicegate.policy.wording import percent
 
 COMMON_PRODUCTS: Final = 3
 COMMON_SHARE: Final = 0.3
@@ -39,6 +40,8 @@ class Symptoms:
     stable : the version that serves. can_return : whether a version before it is kept.
     age_blocks : how long it has been stable.
     traffic : requests a pod over the baseline's; None when the baseline tells nothing of it.
+    present : recent bad ratio, of a window with events enough; None when none has them.
+    limit : what it may be.
     """
 
     worst: SloResult
@@ -50,6 +53,8 @@ class Symptoms:
     can_return: bool
     age_blocks: int
     traffic: float | None
+    present: float | None = None
+    limit: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,18 @@ def measurement_is_missing(symptoms: Symptoms) -> Finding:
     )
     text = f"the newest block is missing: {missing}" if missing else "the newest block was measured"
     return _finding(missing or Reason.PROMETHEUS_UNAVAILABLE, missing is not None, text)
+
+
+def trouble_is_over(symptoms: Symptoms) -> Finding:
+    """Evidence of hours ago is still there, but the present is fine: an incident, not a decay.
+
+    Windows and the CUSUM forget slowly; nothing is cured for what has passed.
+    """
+    present = symptoms.present
+    if present is None or symptoms.worst.reading is not None:
+        return _finding(Reason.RECOVERED, objects=False, message="it is still bad")
+    text = f"{percent(present)} are bad at present, up to {percent(symptoms.limit)} is as accepted"
+    return _finding(Reason.RECOVERED, present <= symptoms.limit, text)
 
 
 def upstream_is_degraded(symptoms: Symptoms) -> Finding:
@@ -180,6 +197,7 @@ def release_is_recent(symptoms: Symptoms) -> Finding:
 
 OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
     measurement_is_missing,
+    trouble_is_over,
     upstream_is_degraded,
     many_turned_bad_together,
     pods_are_unhealthy,
@@ -188,7 +206,12 @@ OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
 )
 """Causes outside the model, in the order they are asked for."""
 AUTO_CHECKS: Final = (*OUTSIDE_CHECKS, release_is_recent)
-PROBATION_CHECKS: Final = (measurement_is_missing, upstream_is_degraded, many_turned_bad_together)
+PROBATION_CHECKS: Final = (
+    measurement_is_missing,
+    trouble_is_over,
+    upstream_is_degraded,
+    many_turned_bad_together,
+)
 """A release on probation answers for its own pods and resources."""
 _REMAINING: Final = frozenset({Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, Reason.MODEL_DECAY})
 

@@ -34,6 +34,10 @@ SILENT_BLOCKS: Final = 10
 INVALID_BLOCKS: Final = 10
 LOST_SECONDS: Final = 1800
 """Without measurements for so long a candidate is taken back without a verdict."""
+_UNMEASURED: Final = {
+    Quality.UNAVAILABLE: Reason.PROMETHEUS_UNAVAILABLE,
+    Quality.LOW_COVERAGE: Reason.LOW_COVERAGE,
+}
 
 
 def decide(
@@ -133,7 +137,9 @@ def _obstacle(
     name = candidate.release.version
     if assessment.newest is not Quality.COUNTED:
         text = f"{name} stays at {candidate.weight} %: the newest block wasn't measured"
-        return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text)
+        return Hold(
+            reason=_UNMEASURED.get(assessment.newest, Reason.COLLECTING_EVIDENCE), message=text
+        )
     if assessment.invalid >= INVALID_BLOCKS:
         text = f"{name} stays at {candidate.weight} %: {assessment.invalid} blocks held no counts"
         return Hold(reason=Reason.INVALID_DATA, message=text)

@@ -5,14 +5,16 @@ follows when none of them objects. What was told to people already is not told a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import OnDegraded
 from sluicegate.policy import retraining
+from sluicegate.policy.baseline import ratio_of, upper_bound
 from sluicegate.policy.decision import Alert, Hold, Retrain, Rollback
-from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.degradation import DAY, SloResult
 from sluicegate.policy.diagnosis import (
     AUTO_CHECKS,
     OUTSIDE_CHECKS,
@@ -28,6 +30,9 @@ from sluicegate.policy.observed import Observed
 from sluicegate.policy.rollback import previous
 from sluicegate.policy.rollout import alert_key
 from sluicegate.policy.terms import Terms
+
+TRAFFIC_WINDOWS: Final = (3, 12)
+"""Blocks: a surge is seen as soon as it is confirmed, and remembered for an hour."""
 
 Treatment = Rollback | Retrain | Alert | Hold
 
@@ -96,6 +101,8 @@ def _treat(
         age_blocks=(now - memory.stable.promoted_at) // terms.block_seconds,
         traffic=_traffic(terms, memory, observed, result),
     )
+    present, limit = _present(memory, observed, result)
+    symptoms = replace(symptoms, present=present, limit=limit)
     diagnosis = diagnose(symptoms, _checks(memory, result))
     streak = memory.slo(result.terms.name).streak
     trigger = retraining.trigger_of(
@@ -121,7 +128,7 @@ def _checks(memory: Memory, result: SloResult) -> tuple[Check, ...]:
 
 
 def _traffic(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> float | None:
-    """Requests a pod in the last twelve blocks, over those of the baseline."""
+    """Requests a pod over those of the baseline: of three blocks or twelve, whichever is more."""
     assert memory.stable is not None
     baseline = result.baseline
     series = observed.series.get(memory.stable.release.version, {}).get(result.terms.name)
@@ -129,14 +136,36 @@ def _traffic(terms: Terms, memory: Memory, observed: Observed, result: SloResult
         return None
     blocks = (baseline.end - baseline.start) / terms.block_seconds
     before = baseline.count.total / blocks
-    recent = series.window(observed.block, result.terms.recent).total / result.terms.recent
+    recent = max(series.window(observed.block, length).total / length for length in TRAFFIC_WINDOWS)
     return recent / before / observed.facts.pods if before > 0 and observed.facts.pods > 0 else None
+
+
+def _present(memory: Memory, observed: Observed, result: SloResult) -> tuple[float | None, float]:
+    """The bad ratio of the shortest window with events enough, and what it may be at most."""
+    assert memory.stable is not None
+    version = memory.stable.release.version
+    series = observed.series.get(version, {}).get(result.terms.name)
+    limits = [] if result.terms.allowed_bad is None else [result.terms.allowed_bad]
+    ratio = None
+    if result.baseline is not None:
+        limits.append(upper_bound(result.baseline.count, result.baseline.phi))
+        ratio = ratio_of(result.baseline.count)
+    if series is None or not limits:
+        return None, 0.0
+    for length in (result.terms.recent, DAY):
+        seen = series.window(observed.block, length)
+        if seen.total >= result.terms.least_events(ratio):
+            return seen.ratio, min(limits)
+    return None, min(limits)
 
 
 # ---- what follows ---------------------------------------------------------------------------
 def _decide(case: Case) -> Treatment:
     if case.result.state is SloState.UNKNOWN:
         return Hold(reason=case.result.reason, message=f"{case.text}; nothing is done meanwhile")
+    if case.diagnosis.cause is Reason.RECOVERED:
+        text = f"{case.text}; {case.diagnosis.message}, so it is only watched"
+        return Hold(reason=Reason.RECOVERED, message=text, numbers=case.numbers)
     if case.diagnosis.outside:
         return _tell(
             case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end"

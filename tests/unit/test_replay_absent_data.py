@@ -1,0 +1,234 @@
+"""Bad or absent data: each row of the design's table, for degradation and for a canary.
+
+The principle behind them: no data never triggers a retraining and never promotes.
+"""
+
+import pytest
+
+from tests.support.scenarios import (
+    BLOCK,
+    acts,
+    at,
+    count,
+    run,
+    scenario,
+    steady,
+    types,
+)
+from tests.unit.test_replay_decisions import TRAINED, decaying, one_step, trained
+
+GONE = 104
+"""The decay began at 100 and isn't confirmed yet when the data goes."""
+
+
+def until(block, otherwise, script=None):
+    """A script whose blocks from `block` on are something else."""
+    before = script or decaying(0.1)
+    return lambda index: before(index) if index < block else otherwise(index)
+
+
+def unavailable(_index):
+    return {"unavailable": "PrometheusUnavailable"}
+
+
+def stale(_index):
+    return {"unavailable": "PrometheusStale"}
+
+
+def no_series(_index):
+    return {"counts": {}}
+
+
+def nothing(_index):
+    empty = {"availability": count(0, 0), "accuracy": count(0, 0)}
+    return {"v1": empty, "v2": empty}
+
+
+def too_many_bad(_index):
+    broken = {"availability": count(130, 100), "accuracy": count(130, 100)}
+    return {"v1": broken, "v2": broken}
+
+
+def not_a_number(_index):
+    broken = {"availability": count(0, 1200), "accuracy": {"bad": float("nan"), "total": 100}}
+    return {"v1": broken, "v2": broken}
+
+
+def few_scrapes(index):
+    return {"counts": decaying(0.1)(index), "coverage": "0.79"}
+
+
+SCRIPTS = {
+    "Prometheus away": until(GONE, unavailable),
+    "Prometheus stale": until(GONE, stale),
+    "no series": until(GONE, no_series),
+    "night": until(GONE, nothing),
+    "bad above total": until(GONE, too_many_bad),
+    "not a number": until(GONE, not_a_number),
+    "low coverage": until(GONE, few_scrapes),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_missing_data_never_starts_a_retraining(script):
+    lines = run(scenario(script, 400, product=one_step()))
+    assert set(types(lines)) <= {"Alert"}
+
+
+def later(script, block=TRAINED + 4):
+    """The same trouble, a few blocks into a canary."""
+    return until(block, script)
+
+
+TROUBLES = {
+    "Prometheus away": unavailable,
+    "Prometheus stale": stale,
+    "no series": no_series,
+    "night": nothing,
+    "bad above total": too_many_bad,
+    "low coverage": few_scrapes,
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+def test_missing_data_never_promotes(trouble):
+    lines = run(scenario(later(trouble), 400, product=one_step(), events=[trained()]))
+    assert types(lines)[:2] == ["Retrain", "StartRollout"]
+    assert "Promote" not in types(lines)
+    assert lines[-1]["stable"] == "v1"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (unavailable, "PrometheusUnavailable"),
+        (stale, "PrometheusStale"),
+        (no_series, "NoData"),
+        (too_many_bad, "InvalidData"),
+        (few_scrapes, "LowCoverage"),
+    ],
+)
+def test_a_newest_block_that_tells_nothing_makes_all_unknown_at_once(trouble, reason):
+    line = at(run(scenario(until(90, trouble), 95)), 90 * BLOCK)
+    assert line["state"] == "Unknown"
+    assert {slo["reason"] for slo in line["slos"].values()} == {reason}
+
+
+def test_an_empty_slo_is_unknown_only_after_an_hour_or_two():
+    lines = run(scenario(until(60, nothing), 100))
+    slos = {line["at"] // BLOCK: line["slos"] for line in lines}
+    assert slos[70]["availability"]["state"] == "OK"
+    assert (
+        slos[71]["availability"] | {"state": "Unknown", "reason": "NoTraffic"}
+        == slos[71]["availability"]
+    )
+    assert slos[82]["accuracy"]["state"] == "OK"
+    assert slos[83]["accuracy"]["reason"] == "NoTraffic"
+    assert lines[-1]["state"] == "Unknown"
+
+
+def test_a_night_is_no_event():
+    assert types(run(scenario(until(60, nothing), 200))) == []
+
+
+def test_missing_labels_leave_only_their_own_slo_unknown():
+    def script(index):
+        counts = steady()
+        if index > 60:
+            del counts["accuracy"]
+        return {"v1": counts}
+
+    line = run(scenario(script, 120))[-1]
+    assert line["state"] == "Healthy"
+    assert line["slos"]["accuracy"]["state"] == "Unknown"
+    assert line["slos"]["accuracy"]["reason"] == "NoData"
+
+
+def test_labels_that_come_once_an_hour_are_no_missing_data():
+    def script(index):
+        counts = steady(0.1 if index < 150 else 0.4, 1200)
+        if index % 12:
+            del counts["accuracy"]
+        return {"v1": counts}
+
+    lines = run(scenario(script, 260))
+    assert {line["slos"]["accuracy"]["state"] for line in lines[30:140]} == {"OK"}
+    assert types(lines) == ["Retrain"]
+
+
+def test_an_outage_is_told_once_and_not_at_once():
+    lines = run(scenario(until(60, unavailable), 100))
+    assert acts(lines) == [("Alert", "PrometheusUnavailable")]
+    alert = next(line for line in lines if line["decision"]["type"] == "Alert")
+    assert alert["at"] == 61 * BLOCK
+
+
+def test_a_short_outage_is_not_told():
+    def script(index):
+        return unavailable(index) if index == 60 else decaying(0.1)(index)
+
+    assert types(run(scenario(script, 90))) == []
+
+
+def test_unknown_neither_confirms_nor_resets():
+    def script(index):
+        return unavailable(index) if index in {109, 110} else decaying()(index)
+
+    lines = run(scenario(script, 130))
+    assert at(lines, 108 * BLOCK)["state"] == "Degrading"
+    assert at(lines, 109 * BLOCK)["state"] == "Unknown"
+    assert (
+        next(line["at"] for line in lines if line["decision"]["type"] == "Retrain") == 112 * BLOCK
+    )
+
+
+def test_a_dropped_block_is_neither_good_nor_bad():
+    def script(index):
+        if index == 70:
+            return {"counts": {"v1": steady(0.9, 10_000)}, "coverage": "0.5"}
+        return {"v1": steady()}
+
+    lines = run(scenario(script, 120))
+    assert at(lines, 71 * BLOCK)["slos"]["accuracy"]["state"] == "OK"
+    assert at(lines, 71 * BLOCK)["slos"]["accuracy"]["total"] == 2300
+
+
+def test_a_confirmed_degradation_starts_nothing_while_its_slo_is_unknown():
+    facts = [{"at": 27_000, "upstreamDegraded": ["a"]}, {"at": 45_300, "upstreamDegraded": []}]
+
+    def script(index):
+        return unavailable(index) if 150 <= index <= 180 else decaying()(index)
+
+    lines = run(scenario(script, 200, facts=facts))
+    retrain = next(line for line in lines if line["decision"]["type"] == "Retrain")
+    assert retrain["at"] == 181 * BLOCK
+
+
+def test_blocks_that_are_missing_in_the_file_are_no_blocks():
+    def script(index):
+        return None if 40 <= index <= 60 else {"v1": steady()}
+
+    lines = run(scenario(script, 90))
+    assert {line["state"] for line in lines[3:]} == {"Healthy"}
+
+
+def test_invalid_canary_blocks_hold_after_ten():
+    lines = run(scenario(later(too_many_bad), TRAINED + 20, product=one_step(), events=[trained()]))
+    assert lines[-1]["decision"]["reason"] == "InvalidData"
+    assert lines[-1]["weight"] == 50
+
+
+@pytest.mark.parametrize("events", [0, 1, 10**9])
+def test_counts_of_any_size_are_judged_without_surprise(events):
+    def script(_index):
+        return {"v1": {"availability": count(0, events), "accuracy": count(0, events)}}
+
+    lines = run(scenario(script, 60))
+    assert types(lines) == []
+    assert lines[-1]["state"] in ({"Unknown"} if events == 0 else {"Healthy", "Unknown"})
+
+
+def test_nothing_at_all_is_unknown():
+    lines = run(scenario(no_series, 60, accepted=None))
+    assert {line["state"] for line in lines} == {"Unknown"}
+    assert types(lines) == []

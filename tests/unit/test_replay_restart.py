@@ -1,0 +1,77 @@
+"""A restart after any block changes no decision: memory is what status keeps, evidence the blocks."""
+
+import json
+
+import pytest
+
+from sluicegate.api.canary import VersionBase, VersionSource
+from sluicegate.api.status import DataProductStatus
+from sluicegate.policy.recall import memory_of
+from sluicegate.policy.remember import remember
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_output import as_object
+from sluicegate.simulation.replay_scenario import parse_scenario
+from tests.support.scenarios import scenario, steady
+from tests.unit import test_replay_absent_data as absent
+from tests.unit import test_replay_decisions as decisions
+
+
+def identify(release):
+    return VersionBase(
+        version=release.version,
+        image=release.image,
+        runtime_image=release.runtime_image,
+        revision="0123456789",
+        source=VersionSource.SPEC,
+    )
+
+
+class Restarting:
+    """Writes memory into a status, the status into JSON, and reads all of it back."""
+
+    def __init__(self):
+        self.status = DataProductStatus()
+
+    def __call__(self, memory):
+        status = remember(self.status, memory, identify, now=0)
+        self.status = DataProductStatus.model_validate_json(json.dumps(status.to_dict()))
+        return memory_of(self.status)
+
+
+def histories():
+    d = decisions
+    yield "promotion", scenario(d.decaying(0.1), 420, product=d.one_step(), events=[d.trained()])
+    yield "rollback", scenario(d.decaying(0.5), 200, product=d.one_step(), events=[d.trained()])
+    yield "failures", scenario(d.decaying(), 1400, events=[d.failed(120), d.failed(720)])
+    script, events = d.worse_later(85)
+    yield "probation", scenario(script, 300, product=d.one_step(), events=events)
+    yield (
+        "superseded",
+        scenario(
+            d.decaying(0.1, "v3", 115),
+            180,
+            product=d.one_step(),
+            events=[d.changed(115, "v3"), d.trained(120)],
+        ),
+    )
+    yield "production baseline", scenario(lambda i: {"v1": steady(0.1 if i < 400 else 0.3)}, 440)
+    yield (
+        "facts",
+        scenario(
+            d.decaying(),
+            200,
+            facts=[
+                {"at": 27_000, "upstreamDegraded": ["a"]},
+                {"at": 45_000, "upstreamDegraded": []},
+            ],
+        ),
+    )
+    for name, script in absent.SCRIPTS.items():
+        yield name, scenario(script, 200, product=d.one_step(), events=[d.trained()])
+
+
+@pytest.mark.parametrize("history", [pytest.param(h, id=name) for name, h in histories()])
+def test_a_restart_after_each_block_changes_no_decision(history):
+    parsed = parse_scenario(history)
+    without = [as_object(step) for step in replay(parsed)]
+    assert [as_object(step) for step in replay(parsed, Restarting())] == without
