@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -36,3 +37,28 @@ def build_churn(folder: Path, version: str, *requirements: str) -> Path:
         cwd=folder,
     )
     return target
+
+
+def write_bento(
+    folder: Path, *, version: str = "v1", requirements: str = "", python: str | None = "3.11"
+) -> Path:
+    """A bento's folder without anything to serve, for tests of what handles bentos."""
+    document = {
+        "name": "pricing",
+        "version": version,
+        "entry_service": "Pricing",
+        "creation_time": "2026-01-02T03:04:05+00:00",
+        "services": [{"name": "Pricing", "models": [{"tag": f"price:{version}"}]}],
+        "image": {"python_version": python},
+    }
+    files = {
+        "bento.yaml": json.dumps(document),
+        "src/service.py": "",
+        f"models/price/{version}/model.yaml": "{}",
+        "env/python/requirements.txt": requirements,
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder

@@ -83,7 +83,10 @@ def version_objects(version: str, runtime: str, bento: dict[str, Any]) -> list[d
     name = f"churn-{version}"
     labels = {"sluicegate.dev/product": "churn", "sluicegate.dev/version": version}
     check = container("runtime-check", runtime, *RUNTIME_CHECK)
-    template = {"metadata": {"labels": labels}, "spec": pod_spec(bento, server(runtime), init=(check,))}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": pod_spec(bento, server(runtime), init=(check,)),
+    }
     return [
         {
             "apiVersion": "apps/v1",

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import ipaddress
 import os
+import re
 import shutil
 import socket
 import sys
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 CLAIM = Path("/claim")
 CHUNK = 1 << 20
+IPV6_HOST = re.compile(r"\[[0-9a-fA-F:.]*\]")
 HEX_DIGITS = 64
 CONNECT_SECONDS = 20
 READ_SECONDS = 120
@@ -52,7 +54,7 @@ class Source:
         """Refuse what isn't one plain URL of a known scheme with a whole checksum."""
         if len(self.sha256) != HEX_DIGITS or set(self.sha256) - set("0123456789abcdef"):
             raise FetchError(f"sha256 {self.sha256!r} is not {HEX_DIGITS} lower-case hex digits")
-        if "::" in self.url or any(letter.isspace() for letter in self.url):
+        if "::" in IPV6_HOST.sub("", self.url) or any(map(str.isspace, self.url)):
             raise FetchError(f"{self.url}: a chained URL is refused: name the archive itself")
         if self.scheme not in OPENERS:
             raise FetchError(f"{self.url}: {self.scheme!r} is refused: use {', '.join(OPENERS)}")

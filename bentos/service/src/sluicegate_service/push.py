@@ -110,6 +110,8 @@ class _Registry:
         for prefix in ("http://", "https://"):
             self._oras.session.mount(prefix, _Patient())
         self._oras.auth.load_configs(self._container, configs=_auth_files(auth))
+        # oras repeats for minutes what can't be reached; asked by ourselves, it is told at once.
+        self._ask(lambda: self._oras.session.get(f"{self._oras.prefix}://{target.host}/v2/"))
 
     def refuse_other(self, version: str, digest: str) -> None:
         """Raise VersionTaken if the tag `version` points at another digest."""

@@ -1,0 +1,80 @@
+# syntax=docker/dockerfile:1
+# The images `runtime` and `operator` for people with a container engine:
+#   docker build --target runtime  --tag sluicegate-runtime  .
+#   docker build --target operator --tag sluicegate-operator .
+# (Some packages ship files for other Pythons, which don't compile and are never imported.)
+# They hold what cluster/images/{runtime,operator}.toml describe; a test compares the two.
+
+FROM debian:bookworm-slim AS base
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        ca-certificates libgomp1 libstdc++6 python-is-python3 python3 usr-is-merged \
+    && rm -rf /var/lib/apt/lists/*
+
+FROM base AS packages
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
+    && python3 -m venv /uv \
+    && /uv/bin/pip install --quiet uv==0.13.9 \
+    && ln -s /uv/bin/uv /usr/local/bin/uv
+WORKDIR /source
+COPY pyproject.toml uv.lock ./
+COPY bentos/service/pyproject.toml bentos/service/
+COPY bentos/market/pyproject.toml bentos/market/
+
+FROM packages AS runtime-packages
+RUN uv export --frozen --quiet --no-emit-workspace --only-group=serving > requirements.txt \
+    && uv pip install --quiet --target=/opt/python --no-deps --require-hashes -r requirements.txt \
+    && find /opt/python/bin -type f ! -name uv -delete \
+    && (python -m compileall -qq --invalidation-mode=unchecked-hash -x '/tests?/' /opt/python || true)
+
+FROM packages AS operator-packages
+RUN uv export --frozen --quiet --no-emit-workspace --no-default-groups \
+        --extra=simulate --extra=tracing --extra=uvloop > requirements.txt \
+    && uv pip install --quiet --target=/opt/python --no-deps --require-hashes -r requirements.txt \
+    && find /opt/python/bin -type f -delete \
+    && (python -m compileall -qq --invalidation-mode=unchecked-hash -x '/tests?/' /opt/python || true)
+
+FROM packages AS runtime-code
+COPY bentos bentos
+RUN uv pip install --quiet --target=/opt/sluicegate --no-deps bentos/service bentos/market \
+    && python -m compileall -qq --invalidation-mode=unchecked-hash /opt/sluicegate
+
+FROM packages AS operator-code
+COPY README.md LICENSE ./
+COPY bentos bentos
+COPY operator operator
+RUN uv pip install --quiet --target=/opt/sluicegate --no-deps . bentos/service \
+    && python -m compileall -qq --invalidation-mode=unchecked-hash /opt/sluicegate
+
+FROM base AS runtime
+COPY --from=runtime-packages /opt/python /opt/python
+COPY --from=runtime-code /opt/sluicegate /opt/sluicegate
+ENV PATH=/opt/python/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/opt/sluicegate:/opt/python \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    TMPDIR=/tmp \
+    BENTOML_HOME=/tmp/bentoml \
+    BENTOML_CONTAINERIZED=true \
+    BENTOML_DO_NOT_TRACK=True
+WORKDIR /tmp
+USER 1034:1034
+EXPOSE 3000 3001
+ENTRYPOINT ["python", "-m", "sluicegate_service.launcher"]
+CMD ["/bento"]
+
+FROM base AS operator
+COPY --from=operator-packages /opt/python /opt/python
+COPY --from=operator-code /opt/sluicegate /opt/sluicegate
+ENV PATH=/opt/python/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/opt/sluicegate:/opt/python \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp
+WORKDIR /tmp
+USER 1034:1034
+EXPOSE 8080
+ENTRYPOINT ["python", "-m", "sluicegate"]
+CMD ["run"]
