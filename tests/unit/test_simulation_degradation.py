@@ -1,9 +1,9 @@
 """Simulated alarms: a healthy product is left alone, a broken one is found quickly."""
 
 import pytest
+
 from sluicegate.simulation.degradation import degradation
 from sluicegate.simulation.scenario import Imagined, scenario_of
-
 from tests.support.canary_products import canary_terms
 
 TERMS = canary_terms(("availability", "0.99", "0.01"))
