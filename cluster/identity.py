@@ -150,17 +150,12 @@ def claim_addresses(identity: Identity, in_use: set[int]) -> Addresses:
     ClusterError
         A cluster of this name runs from another cache folder, or no block is free.
     """
+    refuse_foreign(identity)
     with locked("addresses"):
         claims = _claims()
-        for block, (name, state) in claims.items():
-            if name == identity.name and state == identity.state:
+        for block, owner in claims.items():
+            if owner == (identity.name, identity.state):
                 return Addresses(block)
-            if name == identity.name:
-                raise ClusterError(
-                    f"a cluster {name} runs already, with its files in {state}: use that with "
-                    f"{CACHE_VARIABLE}={state.parent.parent}, or choose another name with "
-                    f"{CLUSTER_VARIABLE}"
-                )
         free = [b for b in candidate_blocks(identity.name) if b not in claims and b not in in_use]
         if not free:
             raise ClusterError(
@@ -169,6 +164,20 @@ def claim_addresses(identity: Identity, in_use: set[int]) -> Addresses:
             )
         write_atomically(CLAIMS / str(free[0]), f"{identity.name} {identity.state}")
     return Addresses(free[0])
+
+
+def refuse_foreign(identity: Identity) -> None:
+    """Raise `ClusterError` if a cluster of this name runs from another cache folder.
+
+    Its namespace and cgroup have the same names: to start or stop ours would end it.
+    """
+    for name, state in _claims().values():
+        if name == identity.name and state != identity.state:
+            raise ClusterError(
+                f"a cluster {name} runs already, with its files in {state}: use that with "
+                f"{CACHE_VARIABLE}={state.parent.parent}, or choose another name with "
+                f"{CLUSTER_VARIABLE}"
+            )
 
 
 def claimed_addresses(identity: Identity) -> Addresses | None:

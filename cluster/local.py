@@ -26,6 +26,7 @@ from cluster.identity import (
     Identity,
     claim_addresses,
     claimed_addresses,
+    refuse_foreign,
     release_addresses,
 )
 from cluster.prerequisites import cni_folder, require_node_prerequisites
@@ -118,6 +119,7 @@ class LocalNode:
         with locked(f"cluster-{self._identity.name}"):
             if self.is_ready():
                 return False
+            refuse_foreign(self._identity)
             require_node_prerequisites()
             require_space(self.state, SPACE_MIB, "start the cluster")
             programs = {name: program(name) for name in PROGRAMS}
@@ -137,6 +139,7 @@ class LocalNode:
             Something is left; the message names it.
         """
         with locked(f"cluster-{self._identity.name}"):
+            refuse_foreign(self._identity)
             self._remove()
 
     def is_ready(self) -> bool:

@@ -58,6 +58,11 @@ class NodeSettings:
         return self.identity.state / "logs" / "pods"
 
     @property
+    def kubelet_folder(self) -> Path:
+        """The kubelet's folder: a link to the disk, since its sockets need a short path."""
+        return self.identity.run / "kubelet"
+
+    @property
     def network_configuration(self) -> Path:
         """The folder with the pods' network configuration."""
         return self.folder / "cni"
@@ -69,6 +74,10 @@ def write_node_files(settings: NodeSettings) -> None:
     network = settings.network_configuration
     for made in (network, settings.registry_hosts, settings.identity.run):
         made.mkdir(parents=True, exist_ok=True)
+    on_disk = settings.identity.state / "kubelet"
+    on_disk.mkdir(exist_ok=True)
+    if not settings.kubelet_folder.is_symlink():
+        settings.kubelet_folder.symlink_to(on_disk)
     (folder / "containerd.toml").write_text(render_containerd(settings))
     (folder / "kubelet.yaml").write_text(yaml.safe_dump(kubelet_configuration(settings)))
     (folder / "Corefile").write_text(render_corefile(settings))
@@ -221,7 +230,7 @@ def kubelet_command(settings: NodeSettings) -> Command:
             f"--kubeconfig={kubeconfig}",
             f"--hostname-override={NODE_NAME}",
             f"--node-ip={settings.addresses.node}",
-            f"--root-dir={settings.identity.state / 'kubelet'}",
+            f"--root-dir={settings.kubelet_folder}",
             f"--cert-dir={settings.folder / 'kubelet-certificates'}",
         ),
         {"CONTAINERD_ADDRESS": str(settings.socket)},
