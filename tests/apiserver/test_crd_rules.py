@@ -17,7 +17,7 @@ from sluicegate.api import names
 from sluicegate.api.crd import build_crd
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
-from tests.support.product_cases import CASES, Case, changed, example
+from tests.support.product_cases import CASES, Case, changed, example, full_status
 from tests.support.waiting import eventually
 
 CRD = f"{names.PLURAL}.{names.GROUP}"
@@ -45,13 +45,13 @@ class Products:
             return [(cause.get("field", ""), cause["message"]) for cause in causes]
         return []
 
-    def status(self, name: str, manager: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
-        """Apply conditions to the status as `manager`."""
+    def status(self, name: str, manager: str, status: dict[str, Any]) -> dict[str, Any]:
+        """Apply a status as `manager`."""
         document = {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
             "metadata": {"name": name, "namespace": NAMESPACE},
-            "status": {"conditions": conditions},
+            "status": status,
         }
         return self.api.patch_namespaced_custom_object_status(
             names.GROUP, names.VERSION, NAMESPACE, names.PLURAL, name, document,
@@ -167,11 +167,19 @@ def test_what_is_left_out_gets_its_default_and_status_says_that_nobody_looked(pr
 
 def test_conditions_of_two_writers_are_merged_by_type(products):
     products.create(changed({"metadata.name": "conditions"}))
-    products.status("conditions", "sluicegate", [_condition("Ready"), _condition("SLOMet")])
-    products.status("conditions", "other", [_condition("Reviewed")])
-    merged = products.status("conditions", "sluicegate", [_condition("Ready")])
+    both, one = [_condition("Ready"), _condition("SLOMet")], [_condition("Ready")]
+    products.status("conditions", "sluicegate", {"conditions": both})
+    products.status("conditions", "other", {"conditions": [_condition("Reviewed")]})
+    merged = products.status("conditions", "sluicegate", {"conditions": one})
     kinds = {condition["type"] for condition in merged["status"]["conditions"]}
     assert kinds == {"Ready", "Reviewed"}
+
+
+def test_every_part_of_status_is_stored_as_it_was_reported(products):
+    products.create(changed({"metadata.name": "reported"}))
+    stored = products.status("reported", "sluicegate", full_status())
+    assert stored["status"] == full_status()
+    assert DataProduct.parse(stored).status.to_dict() == full_status()
 
 
 def _condition(kind: str) -> dict[str, Any]:

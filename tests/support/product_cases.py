@@ -374,3 +374,105 @@ FIELDS = (
 """Bounds, patterns and kinds of single fields."""
 
 CASES = RULES + NAMES + FIELDS
+
+
+def full_status() -> dict[str, Any]:
+    """A status with every part that the operator can report."""
+    when = "2026-01-01T09:00:00Z"
+    counts = {"accuracy": {"bad": 83, "total": 1000}}
+    baseline = {
+        "accuracy": {
+            "bad": 80, "total": 1000, "from": when, "to": when, "source": "Evaluation", "phi": "1.2",
+            "daily": True, "weekdays": [{"bad": 0, "total": 1}] * 7, "indicatorHash": "ab",
+        },
+        "revenue": {
+            "bad": 0, "total": 0, "from": when, "to": when, "source": "Production", "phi": "1",
+            "daily": False, "mean": "0.41", "deviation": "0.02",
+            "eventsPerPodBlock": "310",
+        },
+    }  # fmt: skip
+    version = {
+        "version": "v1", "image": f"registry.example/a@sha256:{HEX}", "service": "A",
+        "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec",
+        "inputsHash": "cd",
+    }  # fmt: skip
+    streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
+    trigger = {
+        "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
+        "version": "v1", "firstBadBlock": when, "message": "0.86 of 900", "at": when,
+    }  # fmt: skip
+    return {
+        "observedGeneration": 3,
+        "conditions": [{
+            "type": "Ready", "status": "True", "reason": "Serving", "message": "v1 serves",
+            "observedGeneration": 3, "lastTransitionTime": when,
+        }],
+        "state": "Degraded",
+        "lastKnownState": "Degraded",
+        "summary": {"slo": "accuracy BAD", "model": "v1", "canary": "v2@25", "markets": "FR,BE"},
+        "specModel": {
+            "image": version["image"], "version": "v1", "runtimeImage": "registry.example/rt:1",
+            "outcome": "Rejected", "reason": "CanaryWorse", "at": when,
+        },
+        "stable": version | {
+            "promotedAt": when, "returned": True, "baseline": baseline, "evaluation": counts,
+        },
+        "candidate": version | {
+            "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
+            "shares": [{"weight": 5, "since": when}, {"weight": 25, "since": when}],
+            "since": when, "trafficSince": when, "stepSince": when, "expectedSeconds": 1200,
+            "evaluation": counts, "trigger": "0a1b2c3d", "heldSince": when,
+            "correlation": {"accuracy": "0.01"}, "returning": True, "rollbackReason": "CanaryWorse",
+            "rollbackMessage": "…",
+            "evidence": [{
+                "slo": "accuracy", "required": True, "promote": "1.2", "promoteAt": "3.0",
+                "rollBack": "-0.4", "rollBackAt": "4.1", "candidateBad": 3, "candidateTotal": 40,
+                "stableBad": 90, "stableTotal": 900, "phi": "1", "lastBlock": when,
+            }],
+        },
+        "history": [version | {
+            "version": "v0", "fate": "Replaced", "reason": "Promoted", "promotedAt": when,
+            "returned": False, "until": when, "baseline": baseline,
+        }],
+        "originalBaseline": {"version": "v0", "slos": baseline},
+        "probation": {
+            "version": "v1", "against": "v0", "since": when, "until": when, "baselines": baseline,
+        },
+        "retraining": {
+            "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2,
+            "job": "a-train-0a1b2c3d-2", "startedAt": when, "attempts": 1, "nextAllowedAt": when,
+            "suspended": False, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
+            "lastResult": {
+                "outcome": "Refused", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
+                "image": version["image"], "evaluation": counts, "stableEvaluation": counts,
+                "at": when,
+            },
+        },
+        "slos": [{
+            "name": "accuracy", "state": "BAD", "reason": "BaselineDropped", "message": "…",
+            "ratio": "0.86", "bad": 126, "samples": 900, "objective": "0.9",
+            "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
+            "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
+            "degraded": True, "streak": streak, "calm": streak, "steadySince": when,
+            "evidenceSince": when, "termsHash": "ef",
+        }],
+        "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
+        "diagnosis": {
+            "cause": "ModelDecay", "message": "…", "at": when,
+            "evidence": [{"check": "UpstreamDegraded", "verdict": "Clear", "message": "…"}],
+        },
+        "dependencies": [
+            {"namespace": "pricing", "name": "pricing", "state": "Healthy", "inCycle": False},
+        ],
+        "traffic": {
+            "mode": "Gateway", "weight": 25, "level": "Observed", "since": when, "acceptedAt": when,
+            "observedShare": "0.24", "requests": 900, "realShare": "0.25",
+        },
+        "lastHandled": {
+            "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",
+        },
+        "problems": ["spec.owner: is required: set it"],
+        "alerted": ["accuracy"],
+        "metricsLostSince": when,
+        "numbersAt": when,
+    }  # fmt: skip

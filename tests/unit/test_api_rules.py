@@ -7,7 +7,9 @@ import pytest
 from sluicegate.api.base import ApiModel
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
-from tests.support.product_cases import CASES, RULES, Case, changed, example
+from sluicegate.api.schema import structural_schema
+from sluicegate.api.status import DataProductStatus
+from tests.support.product_cases import CASES, RULES, Case, changed, example, full_status
 
 
 def problems(document: dict) -> tuple:
@@ -71,6 +73,34 @@ def test_a_status_that_cannot_be_read_counts_as_lost():
     product = DataProduct.parse(example() | {"status": {"stable": {"version": 3}}})
     assert product.status.stable is None
     assert product.status.observed_generation == -1
+
+
+def test_a_status_comes_out_as_it_went_in():
+    product = DataProduct.parse(example() | {"status": full_status()})
+    assert product.status.to_dict() == full_status()
+
+
+def test_the_full_status_has_each_field_that_there_is():
+    told = full_status()
+    for place in (told["stable"], told["history"][0]):
+        place["baseline"]["accuracy"] |= place["baseline"]["revenue"]
+    told["originalBaseline"]["slos"] = told["probation"]["baselines"] = told["stable"]["baseline"]
+    assert list(_missing(structural_schema(DataProductStatus), told, "status")) == []
+
+
+def _missing(schema: dict, value: object, path: str):
+    """Fields of the schema that the value doesn't have; lists and maps are judged by one item."""
+    if isinstance(value, list) and value:
+        yield from _missing(schema.get("items", {}), value[0], f"{path}[]")
+    if not isinstance(value, dict):
+        return
+    for name, child in schema.get("properties", {}).items():
+        if name not in value:
+            yield f"{path}.{name}"
+        else:
+            yield from _missing(child, value[name], f"{path}.{name}")
+    if "additionalProperties" in schema and value:
+        yield from _missing(schema["additionalProperties"], next(iter(value.values())), f"{path}.*")
 
 
 def _models(kind: type[ApiModel]):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.api.serving import amount
+from sluicegate.api.containers import amount
 from sluicegate.manifests.subset import is_subset
 
 SCALARS = st.one_of(st.booleans(), st.integers(-5, 5), st.text(min_size=1, max_size=4))

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, ObjectName, RatioString, Rule
+from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.model import LocalRef, SloName
-from sluicegate.api.serving import EnvVars, Resources
 
 DEFAULT_HOLD_OUT_REGRESSION = "0.01"
 

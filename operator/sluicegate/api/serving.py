@@ -1,39 +1,17 @@
 """How a version of the model runs: image, size, scheduling, timeouts."""
 
-import re
-from collections.abc import Mapping
-from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import Field, StringConstraints
 
-from sluicegate.api.base import ApiModel, ImageReference, Line, ObjectName, Rule
+from sluicegate.api.base import ApiModel, ImageReference, ObjectName, Rule
+from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.lists import Keyed
 from sluicegate.api.model import LocalRef
 from sluicegate.api.names import RESERVED_PREFIXES
 
-QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
-Quantity = Annotated[
-    str,
-    StringConstraints(pattern=QUANTITY_PATTERN, max_length=24),
-    BeforeValidator(lambda value: str(value) if type(value) is int else value),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": QUANTITY_PATTERN,
-            "x-kubernetes-int-or-string": True,
-        }
-    ),
-]
-"""An amount of a resource, as Kubernetes writes it: 500m, 512Mi."""
-ResourceName = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9.-]+/)?[a-zA-Z0-9]([-._a-zA-Z0-9]*[a-zA-Z0-9])?$", max_length=253
-    ),
-]
 LabelKey = Annotated[
     str,
     StringConstraints(
@@ -44,114 +22,9 @@ LabelKey = Annotated[
 LabelValue = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)
 ]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253)]
-_QUANTITY: Final = re.compile(
-    r"(?P<digits>[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?)(?P<suffix>[numkMGTPE]|[KMGTPE]i)?"
-)
-_SUFFIXES: Final[Mapping[str, Decimal]] = {
-    "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
-    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
-    "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18),
-    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
-}  # fmt: skip
-
 DEFAULT_BUCKETS_MILLISECONDS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
                                 60_000, 120_000, 180_000)  # fmt: skip
 """Bounds of BentoML's request histogram; a latency threshold must be one of the bounds in use."""
-
-
-def amount(quantity: str | int) -> Decimal:
-    """The number that a Kubernetes quantity stands for: 500m is 0.5, 1Ki is 1024.
-
-    Raises ValueError for what is no quantity.
-    """
-    parts = _QUANTITY.fullmatch(str(quantity))
-    if parts is None:
-        raise ValueError(f"{quantity!r} is no quantity: write e.g. 500m or 512Mi")
-    return Decimal(parts["digits"]) * _SUFFIXES[parts["suffix"] or ""]
-
-
-class Resources(ApiModel):
-    """What a container asks for, and what it may use at most."""
-
-    requests: Annotated[dict[ResourceName, Quantity], Field(max_length=8)] = Field(
-        default_factory=dict
-    )
-    """What is set aside for it."""
-    limits: Annotated[dict[ResourceName, Quantity], Field(max_length=8)] = Field(
-        default_factory=dict
-    )
-    """What it may use at most."""
-
-
-class KeyRef(ApiModel):
-    """One key of a Secret or ConfigMap of the product's own namespace."""
-
-    name: ObjectName
-    """Name of the object."""
-    key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
-    """The key."""
-    optional: bool | None = None
-    """Whether it may be missing."""
-
-
-class FieldRef(ApiModel):
-    """A field of the pod itself."""
-
-    field_path: Line
-    """Its path, e.g. metadata.name."""
-
-
-class EnvSource(ApiModel):
-    """Where a variable's value comes from."""
-
-    cel_rules: ClassVar = (
-        Rule(
-            cel="[has(self.secretKeyRef), has(self.configMapKeyRef), has(self.fieldRef)]"
-            ".filter(given, given).size() == 1",
-            holds=lambda self: (
-                [self.secret_key_ref, self.config_map_key_ref, self.field_ref].count(None) == 2  # noqa: PLR2004 - one of three
-            ),
-            message="set exactly one of secretKeyRef, configMapKeyRef and fieldRef",
-        ),
-    )
-
-    secret_key_ref: KeyRef | None = None
-    """A key of a Secret."""
-    config_map_key_ref: KeyRef | None = None
-    """A key of a ConfigMap."""
-    field_ref: FieldRef | None = None
-    """A field of the pod."""
-
-
-class EnvVar(ApiModel):
-    """One environment variable."""
-
-    cel_rules: ClassVar = (
-        Rule(
-            cel="!(has(self.value) && has(self.valueFrom))",
-            holds=lambda self: self.value is None or self.value_from is None,
-            message="set either value or valueFrom",
-            field="value",
-        ),
-        Rule(
-            cel="!self.name.startsWith('SLUICEGATE_') && !self.name.startsWith('BENTOML_')",
-            holds=lambda self: not self.name.startswith(("SLUICEGATE_", "BENTOML_")),
-            message="names that begin with SLUICEGATE_ or BENTOML_ are set by the operator: choose another",
-            field="name",
-        ),
-    )
-
-    name: EnvName
-    """Its name."""
-    value: Annotated[str, StringConstraints(max_length=4096)] | None = None
-    """Its value."""
-    value_from: EnvSource | None = None
-    """Where its value comes from."""
-
-
-EnvVars = Annotated[tuple[EnvVar, ...], Field(max_length=64), Keyed("name")]
 
 
 class TolerationOperator(StrEnum):

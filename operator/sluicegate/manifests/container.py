@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from sluicegate.api.containers import EnvVar, Resources, amount
 from sluicegate.api.product import DataProduct
-from sluicegate.api.serving import EnvVar, Resources, amount
 from sluicegate.manifests.common import Manifest
 
 BENTO_PATH: Final = "/bento"

@@ -8,7 +8,7 @@ quantity. That a field is no longer applied shows by the hash that every manifes
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sluicegate.api.serving import amount
+from sluicegate.api.containers import amount
 
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "containers": ("name",),
