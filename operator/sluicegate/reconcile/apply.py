@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from sluicegate.api import names
 from sluicegate.errors import SluicegateError
-from sluicegate.kube.errors import AlreadyExists, NotFound
+from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound
 from sluicegate.kube.ownership import fingerprint, owned_part
 from sluicegate.kube.port import KubeApi
+from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key, Resource
 from sluicegate.manifests.common import Manifest
 from sluicegate.reconcile.children import Child
@@ -86,18 +87,16 @@ class Applier:
         return record
 
     async def _create(self, child: Child) -> None:
-        """Create what the cache doesn't hold.
-
-        Applying would take a stranger of that name over, and creating would own the fields in a
-        way that a later apply can't take back; so it is looked for first.
-        """
+        """Create what the cache doesn't hold; a stranger of that name is left alone."""
         try:
-            await self.api.get(child.resource, child.key)
-        except NotFound:
-            body = await self.api.apply(child.resource, child.manifest)
-            self.caches.written(child.resource, body)
-            return
-        raise NameConflict(child.resource, child.key)
+            body = await self.api.apply(child.resource, child.manifest, resource_version=ABSENT)
+        except Conflict:
+            body = await self.api.get(child.resource, child.key)
+            references: list[dict[str, Any]] = body["metadata"].get("ownerReferences") or []
+            owner = child.manifest["metadata"]["ownerReferences"][0]["uid"]
+            if owner not in (one.get("uid") for one in references):
+                raise NameConflict(child.resource, child.key) from None
+        self.caches.written(child.resource, body)
 
     async def _update(self, child: Child, live: ChildRecord) -> None:
         manifest = child.manifest
