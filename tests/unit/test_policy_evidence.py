@@ -57,7 +57,7 @@ def test_the_nearest_null_minimises_relative_entropy(weights, ratio, margin):
     assert entropy(nearest_null(*weights, ratio, margin)) <= found.fun + 1e-9
 
 
-def mean_factor(sizes, rates, ratio, margin, which):
+def mean_factor(sizes, rates, ratio, margin, *, which):
     """E[e] of one block by enumerating all outcomes of both arms."""
     total = 0.0
     for ours in range(sizes[0] + 1):
@@ -81,13 +81,13 @@ def random_nulls(number):
 def test_no_block_favours_promoting_a_candidate_worse_by_the_margin():
     for sizes, stable, ratio, margin, source in random_nulls(150):
         worse = source.choice([stable + margin, source.uniform(stable + margin, 1)])
-        assert mean_factor(sizes, (worse, stable), ratio, margin, 0) <= 1 + 1e-9
+        assert mean_factor(sizes, (worse, stable), ratio, margin, which=0) <= 1 + 1e-9
 
 
 def test_no_block_favours_rolling_back_a_candidate_that_is_not_worse():
     for sizes, stable, ratio, margin, source in random_nulls(150):
         equal = source.choice([stable, source.uniform(0, stable)])
-        assert mean_factor(sizes, (equal, stable), ratio, margin, 1) <= 1 + 1e-9
+        assert mean_factor(sizes, (equal, stable), ratio, margin, which=1) <= 1 + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_an_arm_without_events_is_no_evidence(candidate, stable):
     st.sampled_from([0.001, 0.05]),
     st.sampled_from([0.0, 0.01, 1.0]),
 )
-def test_evidence_is_a_number_at_any_size(ours, theirs, ratio, margin, correlation):
+def test_evidence_is_a_number_at_any_size(ours, theirs, ratio, margin, correlation):  # noqa: PLR0917 - drawn
     for bad in {0, ours}:
         factor = block_factor(
             Count(bad, ours), Count(theirs, theirs), ratio, margin, correlation=correlation

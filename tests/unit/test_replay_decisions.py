@@ -1,5 +1,7 @@
 """What is decided over whole histories: each test's name is the rule, each history its proof."""
 
+from itertools import pairwise
+
 import pytest
 
 from tests.support.scenarios import (
@@ -458,7 +460,7 @@ def test_steps_are_taken_one_by_one():
     weights = [line["weight"] for line in lines if line["decision"]["type"] != "Hold"]
     assert weights == [5, 25, 50, 0]
     steps = [line["at"] // BLOCK for line in lines if line["decision"]["type"] != "Hold"]
-    assert min(b - a for a, b in zip(steps, steps[1:], strict=False)) >= 7
+    assert min(b - a for a, b in pairwise(steps)) >= 7
 
 
 def test_manual_approval_is_asked_for_once_and_waits_beyond_the_longest_duration():

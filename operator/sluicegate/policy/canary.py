@@ -17,6 +17,7 @@ from sluicegate.policy.evidence import (
     promotion_bound,
     rollback_bound,
 )
+from sluicegate.policy.gauges import GaugeEvidence, weigh
 from sluicegate.policy.memory import Candidate, Memory
 from sluicegate.policy.observed import CanaryBlock, Observed
 from sluicegate.policy.planning import WARM_UP_BLOCKS, expected_seconds
@@ -70,6 +71,12 @@ class SloEvidence:
         return self.evidence.promote >= self.promote_at
 
     @property
+    def leans_against(self) -> bool:
+        """Whether it needn't speak, and what little it has seen looks worse more than as good."""
+        free = self.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE and not self.required
+        return free and self.evidence.roll_back > 0
+
+    @property
     def speaks_against(self) -> bool:
         """Whether it is sure enough that the candidate is worse."""
         return self.evidence.roll_back >= self.roll_back_at
@@ -88,6 +95,7 @@ class Assessment:
     newest_requests : candidate's requests in it.
     invalid : latest blocks in a row whose numbers weren't counts.
     silent : latest blocks in a row in which stable had requests and the candidate no series.
+    gauges : by deciding SLO that is a gauge.
     mismatch : the share that was seen in the last five blocks, when none of them had the right one.
     """
 
@@ -99,6 +107,7 @@ class Assessment:
     invalid: int
     silent: int
     mismatch: float | None
+    gauges: tuple[GaugeEvidence, ...] = ()
 
     @property
     def required(self) -> tuple[SloEvidence, ...]:
@@ -113,6 +122,10 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
     step = [b for b in blocks if _after_warm_up(b, candidate, seconds) and _in_step(b, candidate)]
     usable = [block for block in step if block.quality is Quality.COUNTED]
     newest = blocks[-1] if blocks else None
+    watched = len(terms.deciding)
+    evident = [
+        b for b in blocks if b.quality is Quality.COUNTED and _after_warm_up(b, candidate, seconds)
+    ]
     return Assessment(
         slos=tuple(
             _slo_evidence(slo, terms, memory, candidate, observed=observed)
@@ -127,6 +140,17 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
         silent=_silent(terms, blocks),
         mismatch=_mismatch(
             terms, usable, candidate.weight / 100, gateway=observed.facts.gateway_metrics
+        ),
+        gauges=tuple(
+            weigh(
+                slo,
+                [pair[0] - pair[1] for block in evident if (pair := block.gauges.get(slo.name))],
+                terms,
+                slos=watched,
+                block_seconds=seconds,
+            )
+            for slo in terms.deciding
+            if slo.gauge is not None
         ),
     )
 
@@ -205,7 +229,7 @@ def _slo_evidence(
         evidence,
         _must_speak(slo, expected, terms.max_duration_seconds),
         promotion_bound(candidate.step, len(terms.steps)),
-        rollback_bound(sum(other.gauge is None for other in terms.deciding)),
+        rollback_bound(len(terms.deciding)),
         correlation,
         blocks,
         expected,

@@ -113,16 +113,19 @@ def advance(
     counts : (bad, total) of the blocks from `progress.next` on.
     phi : dispersion; the evidence is divided by it.
     """
-    values, zeros, index = list(progress.values), list(progress.zeros), progress.next
-    steps = [(a.per_bad / phi, a.per_good / phi) for a in bank.alternatives]
-    for bad, total in counts:
-        index += 1
-        for place, (up, down) in enumerate(steps):
-            s = values[place] + bad * up + (total - bad) * down
+    blocks = [(bad, total - bad) for bad, total in counts]
+    values, zeros = [], []
+    for place, alternative in enumerate(bank.alternatives):
+        up, down = alternative.per_bad / phi, alternative.per_good / phi
+        s, zero, index = progress.values[place], progress.zeros[place], progress.next
+        for bad, good in blocks:
+            index += 1
+            s += bad * up + good * down
             if s <= 0.0:
-                s, zeros[place] = 0.0, index
-            values[place] = s
-    return Progress(tuple(values), tuple(zeros), progress.start, index)
+                s, zero = 0.0, index
+        values.append(s)
+        zeros.append(zero)
+    return Progress(tuple(values), tuple(zeros), progress.start, progress.next + len(blocks))
 
 
 def advance_strata(

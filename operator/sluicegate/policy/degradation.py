@@ -225,5 +225,7 @@ def _banks(
 
 def _counts(series: Series, first: int, last: int, length: int) -> Iterable[tuple[int, int]]:
     bad, total = series.hours(first * length, (last + 1) * length - 1)
+    if length == 1:
+        return zip(bad, total, strict=True)
     starts = range(0, len(bad), length)
     return ((sum(bad[at : at + length]), sum(total[at : at + length])) for at in starts)

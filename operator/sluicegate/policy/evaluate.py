@@ -14,7 +14,7 @@ from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import ProductState
-from sluicegate.policy import arrivals, probation, requests, rollout
+from sluicegate.policy import arrivals, gauges, probation, requests, rollout
 from sluicegate.policy.baseline import from_production, usable
 from sluicegate.policy.canary import Assessment, assess
 from sluicegate.policy.decision import Alert, Decision, Hold, Rollback, StartRollout, foremost
@@ -31,7 +31,7 @@ from sluicegate.policy.state import product_state, remember
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.policy.treatment import treat
 from sluicegate.policy.wording import duration
-from sluicegate.slo.blocks import Count, Quality, Series
+from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
 
 OUTAGE_ALERT_SECONDS: Final = 300
 """People are told when nothing could be measured for so long."""
@@ -137,13 +137,13 @@ def _judge_stable(
     for slo in terms.slos:
         known, blocks = memory.slo(slo.name), series.get(slo.name)
         since = _since(terms, stable, known)
-        view = View(slo, blocks, alive, now, since, observed.problem)
-        result = _judge(terms, view, memory, stable)
+        view = View(slo, blocks, alive, now, since, observed.problem, stable.release.version)
+        result = _judge(terms, view, memory, stable, observed=observed)
         results.append(result)
         after = remember(known, result, block=now, block_end=terms.block_end(now))
         if after is not known:
             slos[slo.name] = after
-        learnt = _learn(terms, result, after, view)
+        learnt = _learn(terms, result, after, view, observed=observed)
         if learnt is not None:
             baselines[slo.name] = learnt
     if slos:
@@ -160,8 +160,27 @@ def _since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
     return max(warm, ceil(known.since / terms.block_seconds))
 
 
-def _judge(terms: Terms, view: View, memory: Memory, stable: Accepted) -> SloResult:
+def _judge_gauge(terms: Terms, view: View, stable: Accepted, observed: Observed) -> SloResult:
+    slo = view.terms
+    baseline = usable(stable.baselines.get(slo.name), slo)
+    if view.problem is not None:
+        return unknown(slo, view.problem, NOTHING, baseline)
+    return gauges.judge(
+        slo,
+        observed.gauges.get(stable.release.version, {}).get(slo.name, {}),
+        baseline,
+        now=view.now,
+        since=view.since,
+        drift_since=_drift_since(terms, view, baseline),
+    )
+
+
+def _judge(
+    terms: Terms, view: View, memory: Memory, stable: Accepted, *, observed: Observed
+) -> SloResult:
     slo, series, now = view.terms, view.series, view.now
+    if slo.gauge is not None:
+        return _judge_gauge(terms, view, stable, observed)
     baseline = usable(stable.baselines.get(slo.name), slo)
     shown_since = stable.promoted_at // terms.block_seconds
     reason = objection(view)
@@ -191,11 +210,15 @@ def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
     )
 
 
-def _learn(terms: Terms, result: SloResult, known: SloMemory, view: View) -> Baseline | None:
+def _learn(
+    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
+) -> Baseline | None:
     """The production baseline, once it is complete."""
     current = result.baseline
     if current is not None and current.source is BaselineSource.PRODUCTION and not result.probation:
         return None
+    if result.gauge is not None and view.terms.gauge is not None:
+        return _learn_gauge(terms, result, known, view, observed=observed)
     if result.state is not SloState.OK or known.degraded or view.series is None:
         return None
     return from_production(
@@ -204,6 +227,23 @@ def _learn(terms: Terms, result: SloResult, known: SloMemory, view: View) -> Bas
         view.series,
         now=view.now,
         since=view.since,
+        block_seconds=terms.block_seconds,
+    )
+
+
+def _learn_gauge(
+    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
+) -> Baseline | None:
+    """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
+    if result.state in {SloState.WARN, SloState.BAD} or known.degraded:
+        return None
+    values = observed.gauges.get(view.version, {}).get(view.terms.name, {})
+    steady = ceil(max(known.steady_since, 0) / terms.block_seconds)
+    return gauges.learn(
+        view.terms,
+        values,
+        now=view.now,
+        since=max(view.since, steady),
         block_seconds=terms.block_seconds,
     )
 

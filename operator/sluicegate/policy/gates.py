@@ -26,6 +26,7 @@ class View:
     now : index of the newest settled block.
     since : blocks up to this one are warm-up, or of another time.
     problem : why the newest block couldn't be read.
+    version : the stable version.
     """
 
     terms: SloTerms
@@ -34,6 +35,7 @@ class View:
     now: int
     since: int
     problem: Reason | None
+    version: str = ""
 
 
 Gate = Callable[[View], Reason | None]

@@ -20,6 +20,7 @@ class CanaryBlock:
     quality : COUNTED when the reading succeeded with enough scrapes.
     stable, candidate : blocks by SLO; an SLO that is missing has no series.
     canary_up : whether the candidate's pods answered their scrapes.
+    gauges : means of (candidate, stable) by SLO, where both have one.
     """
 
     end: int
@@ -27,6 +28,7 @@ class CanaryBlock:
     stable: Mapping[str, Block] = field(default_factory=dict)
     candidate: Mapping[str, Block] = field(default_factory=dict)
     canary_up: bool = True
+    gauges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class Observed:
     block : index of the newest block that is settled; everything is judged at its end.
     problem : why the newest block couldn't be read; None when it could.
     series : blocks by version and SLO.
+    gauges : block means by version, SLO and index, where an SLO is a gauge; nothing for a block
+        without a fresh value.
     canary_blocks : both arms, oldest first, from an hour before the rollout on; empty without one.
     canary_block_seconds : their length.
     wanted : spec.model; None in a product that isn't parsed.
@@ -144,6 +148,7 @@ class Observed:
     block: int
     problem: DecisionReason | None = None
     series: Mapping[str, SeriesBySlo] = field(default_factory=dict)
+    gauges: Mapping[str, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
     canary_blocks: tuple[CanaryBlock, ...] = ()
     canary_block_seconds: int = 60
     wanted: Release | None = None

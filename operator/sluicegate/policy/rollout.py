@@ -88,6 +88,14 @@ def _rollback(
         return _back(
             memory, candidate, Reason.CANARY_WORSE, _worse(name, worst), numbers=_numbers(worst)
         )
+    gauge = next((one for one in assessment.gauges if one.speaks_against), None)
+    if gauge is not None and gauge.interval is not None:
+        text = (
+            f"{name} is worse in {gauge.terms.name}: by at least {-gauge.interval.upper:.4g} in"
+            f" {gauge.pairs} blocks beside stable"
+        )
+        numbers = {"lower": gauge.interval.lower, "upper": gauge.interval.upper}
+        return _back(memory, candidate, Reason.CANARY_WORSE, text, numbers=numbers)
     if assessment.silent >= SILENT_BLOCKS:
         text = (
             f"{name} has no series in {assessment.silent} blocks in which stable had requests, at"
@@ -169,7 +177,7 @@ def _not_yet(candidate: Candidate, assessment: Assessment) -> Hold | None:
         )
         numbers = {"blocks": assessment.dwell, "requests": assessment.requests}
         return Hold(reason=Reason.DWELLING, message=text, numbers=numbers)
-    if not assessment.required:
+    if not assessment.required and not any(gauge.required for gauge in assessment.gauges):
         text = f"{name} stays at {candidate.weight} %: no SLO has traffic enough to speak for it"
         return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
     silent = [slo for slo in assessment.required if not slo.speaks_for]
@@ -189,11 +197,31 @@ def _too_bad(
     """At the last step: nobody is promoted who misses the objective, or the first acceptance."""
     if candidate.step < len(terms.steps):
         return None
+    leaning = next((slo for slo in assessment.slos if slo.leans_against), None)
+    if leaning is not None:
+        return _leaning(candidate, leaning)
+    for gauge in assessment.gauges:
+        if gauge.required and not gauge.speaks_for:
+            text = (
+                f"{candidate.release.version} stays at {candidate.weight} %: {gauge.terms.name} has"
+                f" {gauge.pairs} blocks of both versions, and isn't surely within"
+                f" {gauge.terms.margin:.4g} of stable's yet"
+            )
+            return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text)
     for slo in assessment.slos:
         held = _misses_objective(candidate, slo) or _walks_away(memory, candidate, slo)
         if held is not None:
             return held
     return None
+
+
+def _leaning(candidate: Candidate, slo: SloEvidence) -> Hold:
+    """Too few events for an answer aren't an approval while they look worse (docs/adr/0004)."""
+    text = (
+        f"{candidate.release.version} stays at {candidate.weight} %: {slo.terms.name} has too few"
+        f" events for an answer, and they look worse: {_both(slo)}"
+    )
+    return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=_numbers(slo))
 
 
 def _misses_objective(candidate: Candidate, slo: SloEvidence) -> Hold | None:
@@ -262,7 +290,10 @@ def _numbers(slo: SloEvidence) -> dict[str, float]:
 
 def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
     """The SLO that was least sure speaks for all."""
-    slo = min(assessment.required, key=lambda slo: slo.evidence.promote)
+    slo = min(assessment.required, key=lambda slo: slo.evidence.promote, default=None)
+    if slo is None:
+        names = ", ".join(gauge.terms.name for gauge in assessment.gauges if gauge.required)
+        return f"not worse in {names}", {}
     text = (
         f"not worse by {points(slo.terms.margin)} in {slo.terms.name}: {_both(slo)}, evidence"
         f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"

@@ -160,7 +160,7 @@ def _present(memory: Memory, observed: Observed, result: SloResult) -> tuple[flo
 
 
 # ---- what follows ---------------------------------------------------------------------------
-def _decide(case: Case) -> Treatment:
+def _decide(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
     if case.result.state is SloState.UNKNOWN:
         return Hold(reason=case.result.reason, message=f"{case.text}; nothing is done meanwhile")
     if case.diagnosis.cause is Reason.RECOVERED:

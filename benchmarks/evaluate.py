@@ -1,0 +1,105 @@
+"""How long does it take to judge a portfolio from cached blocks? `python benchmarks/evaluate.py`.
+
+5,000 products with four SLOs each, fourteen days of blocks. Three kinds of blocks: the first
+evaluation of a process (nothing computed before), one within an hour, and one that completes
+an hour (the CUSUM takes a step). The bar is 2 s on one core. CPU time is told, as a shared
+machine's wall clock tells more of the neighbours.
+"""
+
+# ruff: noqa: E402, INP001, T201 - a script beside the source roots
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "operator")]
+
+from sluicegate.api.product import DataProduct
+from sluicegate.policy.evaluate import evaluate
+from sluicegate.policy.memory import Accepted, Baseline, BaselineSource, Memory, Release
+from sluicegate.policy.observed import Observed
+from sluicegate.policy.terms import Terms, terms_of
+from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, Block, Count, Quality, Series
+from tests.support.scenarios import ACCURACY, AVAILABILITY, LATENCY, product
+
+STABLE = Release("v1")
+CONVERSION = {
+    "name": "conversion",
+    "indicator": {"counters": {"good": "clicked_total", "total": "served_total"}},
+    "maxDrop": "0.004",
+}
+RATES = {"availability": 0.0003, "latency": 0.005, "accuracy": 0.1, "conversion": 0.969}
+START = 600 * BLOCKS_PER_HOUR
+
+
+def series(rate: float, source: random.Random) -> Series:
+    """Fourteen days of a healthy SLO: hours read back, then single blocks."""
+    filled = Series()
+    for index in range(START - 80, START + 1):
+        filled.record(Block(index, Quality.COUNTED, draw(rate, 200, source)))
+    first = START // BLOCKS_PER_HOUR - HOURS + 1
+    for hour in range(first, START // BLOCKS_PER_HOUR - 6):
+        filled.record_hour(hour, draw(rate, 200 * BLOCKS_PER_HOUR, source))
+    return filled
+
+
+def draw(rate: float, total: int, source: random.Random) -> Count:
+    """About binomial, and fast."""
+    spread = (total * rate * (1 - rate)) ** 0.5
+    return Count(min(max(round(source.gauss(total * rate, spread)), 0), total), total)
+
+
+def memory(terms: Terms) -> Memory:
+    """A version with a production baseline, long settled."""
+    baselines = {
+        slo.name: Baseline(
+            Count(round(60_000 * RATES[slo.name]), 60_000),
+            START * 300 - 14 * 86_400,
+            START * 300 - 13 * 86_400,
+            BaselineSource.PRODUCTION,
+            phi=1.2,
+            indicator_hash=slo.indicator_hash,
+        )
+        for slo in terms.slos
+    }
+    return Memory(stable=Accepted(STABLE, START * 300 - 15 * 86_400, baselines=baselines))
+
+
+def main() -> int:
+    """Print the seconds of each kind of block as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--products", type=int, default=5000)
+    args = parser.parse_args()
+    source = random.Random(1)
+    document = product(AVAILABILITY, LATENCY, ACCURACY, CONVERSION)
+    terms = terms_of(DataProduct.parse(document))
+    portfolio = [
+        {"v1": {name: series(rate, source) for name, rate in RATES.items()}}
+        for _ in range(args.products)
+    ]
+    kept = [memory(terms) for _ in portfolio]
+    seconds = {}
+    for kind, index in (("cold", START), ("within", START + 1), ("hour", START + 12)):
+        for blocks in portfolio:
+            for name, rate in RATES.items():
+                newest = blocks["v1"][name].newest
+                for fresh in range(newest + 1, index + 1):
+                    blocks["v1"][name].record(
+                        Block(fresh, Quality.COUNTED, draw(rate, 200, source))
+                    )
+        begun = time.process_time()
+        for place, blocks in enumerate(portfolio):
+            observed = Observed(block=index, series=blocks)
+            kept[place] = evaluate(terms, kept[place], observed, index * 300).memory
+        seconds[kind] = round(time.process_time() - begun, 3)
+    print(json.dumps({"products": args.products, "slos": len(RATES), "cpuSeconds": seconds}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

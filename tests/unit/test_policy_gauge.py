@@ -1,0 +1,156 @@
+"""Gauges: the weaker path, and that it is as careful with what is missing."""
+
+import math
+import random
+
+import pytest
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import SpecModelOutcome
+from sluicegate.policy.acts import act, take_share
+from sluicegate.policy.decision import StartRollout
+from sluicegate.policy.evaluate import evaluate
+from sluicegate.policy.gauge import (
+    beyond_bound,
+    difference_interval,
+    gauge_baseline,
+    gauge_cusum,
+)
+from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
+from sluicegate.policy.observed import CanaryBlock, Observed
+from sluicegate.policy.terms import terms_of
+from sluicegate.slo.blocks import Quality
+from tests.support.scenarios import product
+
+BASKET = {
+    "name": "basket",
+    "indicator": {"gauge": {"metric": "mean_basket_value", "bound": "80"}},
+    "maxDrop": "4",
+}
+V1, V2 = Release("v1"), Release("v2")
+
+
+def history(last, value, slo=BASKET):
+    """Evaluate a gauge block by block; the value of block i is value(i), None for none."""
+    terms = terms_of(DataProduct.parse(product(slo)))
+    memory = Memory(stable=Accepted(V1, 0), model=HandledModel(V1, SpecModelOutcome.PROMOTED, 0))
+    readings, found = {}, []
+    for index in range(1, last + 1):
+        if value(index) is not None:
+            readings[index] = value(index)
+        observed = Observed(block=index, gauges={"v1": {"basket": dict(readings)}}, wanted=V1)
+        evaluation = evaluate(terms, memory, observed, index * 300)
+        memory = act(terms, evaluation.memory, evaluation.decision, index * 300)
+        found.append(evaluation)
+    return found
+
+
+def noise(seed, mean=100.0, spread=2.0):
+    source = random.Random(seed)
+    values = {}
+    return lambda index: values.setdefault(index, source.gauss(mean, spread))
+
+
+def test_the_cusum_is_the_formula_of_the_design():
+    baseline = gauge_baseline([9.0, 11.0] * 14)
+    assert baseline.mean == 10
+    s = 0.0
+    values = [8.0, 7.0, 12.0, 6.0]
+    for value in values:
+        s = max(0.0, s - (value - 10) / baseline.deviation - 0.5)
+    assert gauge_cusum(values, baseline) == s
+
+
+@pytest.mark.parametrize("values", [[], [1.0] * 27, [1.0] * 40])
+def test_too_few_blocks_or_none_that_vary_are_no_baseline(values):
+    assert gauge_baseline(values) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "beyond"),
+    [([79, 79, 79], True), ([79, 81, 79, 79], True), ([79, 79, 81, 81], False), ([79], False)],
+)
+def test_a_bound_is_missed_in_three_of_four_blocks(values, beyond):
+    assert beyond_bound(values, 80) is beyond
+
+
+def test_a_difference_needs_twenty_pairs():
+    assert difference_interval([0.1, -0.1] * 9, 0.05) is None
+    interval = difference_interval([0.1, -0.1] * 10, 0.05)
+    rho2 = (-2 * math.log(0.1) + math.log(1 - 2 * math.log(0.1))) / 60
+    sd = math.sqrt(0.01 * 20 / 19)
+    spread = 20 * rho2 + 1
+    width = sd * math.sqrt(2 * spread / (400 * rho2) * math.log(math.sqrt(spread) / 0.1))
+    assert (interval.lower, interval.upper) == pytest.approx((-width, width), abs=1e-12)
+
+
+def test_a_gauge_below_its_bound_is_retrained():
+    value = noise(1)
+    found = history(160, lambda index: value(index) - (30 if index > 100 else 0))
+    decided = [e.decision.reason for e in found if e.decision.type != "Hold"]
+    assert decided == ["ModelDecay"]
+    assert "Basket is at" in next(e for e in found if e.decision.type == "Retrain").decision.message
+
+
+def test_a_gauge_without_a_bound_learns_first_and_sees_a_small_drop_later():
+    slo = {**BASKET, "indicator": {"gauge": {"metric": "mean_basket_value"}}}
+    value = noise(2)
+    found = history(12 * 60, lambda index: value(index) - (3 if index > 12 * 40 else 0), slo)
+    assert found[100].slos[0].reason == "InsufficientData"
+    assert found[12 * 40 - 1].slos[0].state == "OK"
+    assert found[-1].slos[0].state == "BAD"
+
+
+def test_lower_may_be_better():
+    slo = {
+        **BASKET,
+        "indicator": {
+            "gauge": {"metric": "mean_error", "direction": "LowerIsBetter", "bound": "5"}
+        },
+    }
+    found = history(60, lambda index: 2.0 if index < 30 else 9.0, slo)
+    assert found[20].slos[0].state == "OK"
+    assert found[-1].slos[0].state == "BAD"
+
+
+@pytest.mark.parametrize(
+    ("gone", "reason"),
+    [(lambda i: None if i > 40 else 100.0, "Stale"), (lambda _i: None, "NoData")],
+)
+def test_a_gauge_that_is_missing_is_unknown_and_starts_nothing(gone, reason):
+    found = history(45, gone)
+    assert found[-1].slos[0].reason == reason
+    assert {e.decision.type for e in found} == {"Hold"}
+
+
+def canary(difference, blocks, seed=5):
+    """A rollout judged by a gauge alone; the decisions until one ends it."""
+    terms = terms_of(DataProduct.parse(product(BASKET, rollout={"steps": [50]})))
+    memory = Memory(stable=Accepted(V1, 0), model=HandledModel(V1, SpecModelOutcome.PROMOTED, 0))
+    start = StartRollout(reason="ModelChanged", message="", candidate=V2, source="Spec", weight=50)
+    memory = take_share(act(terms, memory, start, 30_000), 50, 30_000)
+    source, seen, decisions = random.Random(seed), [], []
+    for index in range(101, 101 + blocks):
+        base = source.gauss(100, 5)
+        pair = (base + difference + source.gauss(0, 1), base)
+        seen.append(CanaryBlock(index * 300, Quality.COUNTED, gauges={"basket": pair}))
+        readings = {"basket": {index: base}}
+        observed = Observed(
+            block=index,
+            gauges={"v1": readings},
+            canary_blocks=tuple(seen),
+            canary_block_seconds=300,
+        )
+        evaluation = evaluate(terms, memory, observed, index * 300)
+        decisions.append(evaluation.decision)
+        memory = evaluation.memory
+    return decisions
+
+
+def test_a_candidate_worse_by_a_gauge_goes_back():
+    reasons = [decision.reason for decision in canary(-4.0, 47)]
+    assert "CanaryWorse" in reasons
+
+
+def test_a_gauge_alone_has_no_requests_to_promote_by():
+    assert {decision.type for decision in canary(0.0, 47)} == {"Hold"}
