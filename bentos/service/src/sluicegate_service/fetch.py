@@ -111,15 +111,21 @@ def _download(source: Source, target: Path) -> None:
             while chunk := stream.read(CHUNK):
                 digest.update(chunk)
                 file.write(chunk)
-    except FetchError:
-        raise
     except Exception as error:  # each file system has errors of its own
-        raise FetchError(f"{source.url}: {type(error).__name__} {error}") from error
+        refusal = _refusal_behind(error)
+        raise refusal or FetchError(f"{source.url}: {type(error).__name__} {error}") from error
     if digest.hexdigest() != source.sha256:
         raise FetchError(
             f"{source.url} has the sha256 {digest.hexdigest()}, not {source.sha256}: either the"
             " archive was replaced or the checksum is of another file"
         )
+
+
+def _refusal_behind(error: BaseException | None) -> FetchError | None:
+    """The FetchError that a file system may have wrapped in an error of its own."""
+    while error is not None and not isinstance(error, FetchError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _open_https(source: Source) -> IO[bytes]:
