@@ -206,11 +206,11 @@ class DataProduct(ApiModel):
             With one problem a mistake, its path and the way out.
         """
         readable = _without_nulls({**document, "status": None})
-        readable["status"] = read_status(document.get("status")).to_dict()
         try:
-            return cls.model_validate_json(json.dumps(readable), by_name=False)
+            product = cls.model_validate_json(json.dumps(readable), by_name=False)
         except ValidationError as error:
             raise InvalidProduct(map(problem, error.errors())) from error
+        return product.model_copy(update={"status": read_status(document.get("status"))})
 
 
 def _without_nulls(value: Any) -> Any:
