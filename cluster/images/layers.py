@@ -64,10 +64,18 @@ class LayerStore:
 
     def python(self, wanted: Python) -> Layer:
         """The locked packages, compiled to bytecode."""
-        requirements = python_packages.export(wanted)
+        requirements = self._requirements(wanted)
         made_by = f"uv pip install: {' '.join(wanted.groups or ('the project', *wanted.extras))}"
         inputs = {**asdict(wanted), "requirements": requirements}
         return self._layer(inputs, made_by, lambda sink: _install(wanted, requirements, sink))
+
+    def _requirements(self, wanted: Python) -> str:
+        """The exported requirements; asking uv takes longer than all else when nothing changed."""
+        key = _key(["requirements", asdict(wanted), python_packages.lock_fingerprint()])
+        kept = self._folder / f"{key}.txt"
+        if not kept.is_file():
+            _write_text(kept, python_packages.export(wanted))
+        return kept.read_text()
 
     def program(self, binary: Path, target: str) -> Layer:
         """One static program at `target`."""

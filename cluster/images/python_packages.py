@@ -44,6 +44,12 @@ def export(wanted: Python) -> str:
     )
 
 
+def lock_fingerprint() -> dict[str, str]:
+    """The sha256 of the files that `export` depends on."""
+    files = (REPOSITORY / name for name in ("pyproject.toml", "uv.lock"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
 def install(wanted: Python, requirements: str, tree: Path) -> None:
     """Install `requirements` into `tree` as they are on Linux with `wanted.version`."""
     tree.mkdir(parents=True)
