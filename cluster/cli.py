@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Who read our output has seen enough; what is still to be written goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         if not is_full(error):
             raise
@@ -173,16 +178,13 @@ def _load(parsed: argparse.Namespace) -> int:
 
 
 def _image(parsed: argparse.Namespace) -> int:
-    from cluster.images import ImageError, build, describe, image_names  # noqa: PLC0415 - as above
+    from cluster.images import build, describe, image_names  # noqa: PLC0415 - as above
 
     if not parsed.name:
         print("\n".join(sorted(image_names())))
         return 0
     for name in parsed.name:
-        try:
-            built = build(describe(name), cache=cache_folder(), program=program)
-        except ImageError as error:
-            raise ClusterError(str(error)) from error
+        built = build(describe(name), cache=cache_folder(), program=program)
         if not parsed.no_load:
             _backend(parsed).load_image(built.archive)
         print(f"{built.reference} {built.archive}")

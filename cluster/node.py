@@ -9,8 +9,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import yaml
-
 from cluster.processes import Command
 
 if TYPE_CHECKING:
@@ -79,7 +77,7 @@ def write_node_files(settings: NodeSettings) -> None:
     if not settings.kubelet_folder.is_symlink():
         settings.kubelet_folder.symlink_to(on_disk)
     (folder / "containerd.toml").write_text(render_containerd(settings))
-    (folder / "kubelet.yaml").write_text(yaml.safe_dump(kubelet_configuration(settings)))
+    (folder / "kubelet.json").write_text(json.dumps(kubelet_configuration(settings), indent=2))
     (folder / "Corefile").write_text(render_corefile(settings))
     # Pods get names from the cluster's DNS and from nowhere else.
     (folder / "resolv.conf").write_text("options timeout:1\n")
@@ -226,7 +224,7 @@ def kubelet_command(settings: NodeSettings) -> Command:
         KUBELET,
         (
             str(settings.programs[KUBELET]),
-            f"--config={settings.folder / 'kubelet.yaml'}",
+            f"--config={settings.folder / 'kubelet.json'}",
             f"--kubeconfig={kubeconfig}",
             f"--hostname-override={NODE_NAME}",
             f"--node-ip={settings.addresses.node}",

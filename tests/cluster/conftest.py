@@ -34,8 +34,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         capture = session.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             backend = choose_backend()
-            session.config.stash[STARTED] = backend.up()
             session.config.stash[BACKEND] = backend
+            session.config.stash[STARTED] = not backend.kubeconfig.exists()
+            backend.up()
             build(describe("runtime"), cache=cache_folder(), program=program)
 
 
