@@ -15,7 +15,7 @@ from sluicegate.slo.blocks import Count
 from sluicegate.slo.dispersion import burst_correlation
 from tests.support.canary_products import canary_terms
 
-RUNS = 6
+RUNS = 4
 SLOS = [("availability", "0.98", "0.02"), ("latency", "0.9", "0.05"), ("accuracy", "0.85", "0.06")]
 
 
@@ -33,10 +33,10 @@ def imagined_canaries(draw):
         draw(st.sampled_from([0.0, 7.0])),
     )
     evidence = draw(st.sampled_from(["Required", "IfAvailable", "PostPromotion"]))
-    return canary_terms(*SLOS[: len(names)], evidence=evidence, maxDurationSeconds=3600), traffic
+    return canary_terms(*SLOS[: len(names)], evidence=evidence, maxDurationSeconds=2400), traffic
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(imagined_canaries(), st.integers(0, 2**20))
 def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
     terms, imagined = canary

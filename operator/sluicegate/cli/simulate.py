@@ -13,7 +13,7 @@ from sluicegate.errors import InvalidInput, Problem
 from sluicegate.policy.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook
 from sluicegate.simulation.run import numpy_is_installed, simulate
-from sluicegate.simulation.scenario import Imagined, Scenario, Summary, scenario_of
+from sluicegate.simulation.scenario import Imagined, Scenario, Summary, scenario_of, without_gauges
 
 MOST_RUNS: Final = 1_000_000
 HEADINGS: Final = ("rule", "promoted", "rolled back", "inconclusive", "median min", "p90 min")
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Play many canaries of the DataProduct in FILE on traffic that you imagine. Rates are by SLO"
-        " name; one that isn't given is 0. Requests feed availability and latency, labels the rest."
+        " name; one that isn't given is 0. Gauges are left out. Requests feed availability and latency, labels the rest."
         " NumPy (pip install 'sluicegate[simulate]') makes it a hundred times faster."
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
-    terms = terms_of(product)
+    terms = without_gauges(terms_of(product))
     if args.duration_minutes is None:
         return terms
     if args.duration_minutes <= 0:

@@ -87,7 +87,7 @@ class Sequential:
         ready[ready] = self._all_spoke(live[ready], speaks[:, ready])
         last = self.step[live] == len(self._steps) - 1
         passed = ready & last
-        passed[passed] = self._meets_objectives(live[passed])
+        passed[passed] = self._meets_objectives(live[passed]) & ~self._leans_against(live[passed])
         self._advance(live[ready & ~last])
         return np.where(
             back, Verdict.ROLLED_BACK, np.where(passed, Verdict.PROMOTED, Verdict.RUNNING)
@@ -117,6 +117,13 @@ class Sequential:
             if stream.evidence is not CanaryEvidence.IF_AVAILABLE:
                 required[row] = stream.evidence is CanaryEvidence.REQUIRED
         return required
+
+    def _leans_against(self, runs: Ints) -> Bools:
+        """Whether an SLO that needn't speak looks worse more than as good, as policy.canary sees it."""
+        free = [[s.evidence is CanaryEvidence.IF_AVAILABLE] for s in self._scenario.streams]
+        worse = np.array(free) & ~self.required(runs) & (self.roll_back[:, runs] > 0)
+        leans: Bools = np.logical_or.reduce(worse, axis=0)
+        return leans
 
     def _meets_objectives(self, runs: Ints) -> Bools:
         """Whether no SLO is surely beyond what its objective allows, as policy.rollout asks."""

@@ -1,7 +1,7 @@
 """What is simulated: a policy from a DataProduct, and traffic that somebody imagines."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, sqrt
 from statistics import quantiles
@@ -135,6 +135,11 @@ class Summary:
                 name: round(self.standard_error(share), 6) for name, share in shares.items()
             },
         }
+
+
+def without_gauges(terms: Terms) -> Terms:
+    """The terms without gauges, whose values nobody can imagine as a rate."""
+    return replace(terms, slos=tuple(slo for slo in terms.slos if slo.gauge is None))
 
 
 def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
