@@ -168,7 +168,8 @@ class LocalNode:
         size = about.st_size // 1024**2
         # The archive is kept compressed or not, and unpacked beside that.
         require_space(self.state, 3 * size, f"load {archive.name}")
-        self._ctr("images", "import", str(archive), timeout=300)
+        # Read by ctr itself, layers that are there already are not sent to containerd again.
+        self._ctr("images", "import", "--local", str(archive), timeout=300)
         write_atomically(mark, "")
 
     def has_image(self, reference: str) -> bool:
