@@ -1,0 +1,217 @@
+"""The CUSUM bank: its formula, and that going on from where one was changes not one bit."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chi2, chi2_contingency
+
+from sluicegate.api.product import DataProduct
+from sluicegate.policy import cusum
+from sluicegate.policy.baseline import from_production, ratio_of, upper_bound
+from sluicegate.policy.degradation import drift_of
+from sluicegate.policy.memory import Baseline, BaselineSource, SloMemory
+from sluicegate.policy.seasons import chi_square_tail, hour_matters
+from sluicegate.policy.terms import terms_of
+from sluicegate.slo.blocks import Block, Count, Quality, Series
+from tests.support.scenarios import ACCURACY, product
+
+A = cusum.HOURLY_BLOCKS
+ACCEPTED = Baseline(Count(100, 1000), 0, 0, BaselineSource.EVALUATION)
+
+
+def terms(**fields):
+    return terms_of(DataProduct.parse(product({**ACCURACY, **fields}))).slos[0]
+
+
+def naive(counts, p0, u0, drop, phi=1.0):  # noqa: PLR0917 - the symbols of the formula
+    """The recursion as the design writes it."""
+    alternatives = [p0 + drop, p0 + 2 * drop, p0 + 4 * drop]
+    largest = 0.0
+    for p in alternatives:
+        if not u0 < p < 1 - (1 - p0) / 20:
+            continue
+        s = 0.0
+        for bad, total in counts:
+            step = bad * math.log(p / u0) + (total - bad) * math.log((1 - p) / (1 - u0))
+            s = max(0.0, s + step / phi)
+        largest = max(largest, s)
+    return largest
+
+
+blocks = st.lists(st.tuples(st.integers(0, 60), st.integers(60, 200)), max_size=60)
+
+
+@given(blocks, st.sampled_from([1.0, 2.5]))
+def test_the_statistic_is_the_recursion_of_the_design(counts, phi):
+    bank = cusum.bank(0.1, 0.12, 0.03, A)
+    progress = cusum.advance(cusum.begin(bank, 0), bank, counts, phi)
+    assert progress.statistic == pytest.approx(
+        naive(counts, 0.1, 0.12, 0.03, phi), rel=1e-9, abs=1e-9
+    )
+
+
+@given(blocks, st.integers(0, 60), st.integers(0, 60))
+def test_going_on_is_exactly_starting_over(counts, cut, first):
+    bank = cusum.bank(0.1, 0.12, 0.03, A)
+    begun = cusum.advance(cusum.begin(bank, 0), bank, counts[:cut])
+    assert cusum.advance(begun, bank, counts[cut:]) == cusum.advance(
+        cusum.begin(bank, 0), bank, counts
+    )
+    first = min(first, len(counts))
+    whole = cusum.advance(cusum.begin(bank, 0), bank, counts)
+    if whole.leads_to(first, len(counts) - 1):
+        anew = cusum.advance(cusum.begin(bank, first), bank, counts[first:])
+        assert whole.values == anew.values
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 1)), min_size=30, max_size=700))
+def test_a_product_that_is_followed_is_judged_as_one_that_is_new(rows):
+    slo, followed = terms(), Series()
+    for index, (bad, more) in enumerate(rows, start=1):
+        followed.record(Block(index, Quality.COUNTED, Count(bad, 100 + more)))
+        seen = drift_of(slo, followed, ACCEPTED, now=index, since=2)
+    fresh = Series()
+    for index, (bad, more) in enumerate(rows, start=1):
+        fresh.record(Block(index, Quality.COUNTED, Count(bad, 100 + more)))
+    assert seen == drift_of(slo, fresh, ACCEPTED, now=len(rows), since=2)
+
+
+def test_a_late_block_is_taken_in():
+    slo, series = terms(), Series()
+    for index in range(1, 61):
+        series.record(Block(index, Quality.COUNTED, Count(10, 100)))
+    before = drift_of(slo, series, ACCEPTED, now=60, since=0)
+    series.record(Block(58, Quality.COUNTED, Count(90, 100)))
+    assert drift_of(slo, series, ACCEPTED, now=60, since=0).statistic > before.statistic
+
+
+def test_fourteen_days_are_looked_at_and_no_more():
+    slo, series = terms(), Series()
+    for index in range(1, 12):
+        series.record(Block(index, Quality.COUNTED, Count(100, 100)))
+    for index in range(12, 12 * 400):
+        series.record(Block(index, Quality.COUNTED, Count(10, 100)))
+    assert drift_of(slo, series, ACCEPTED, now=12 * 400 - 1, since=0).statistic == 0.0
+
+
+def test_hours_begin_with_the_first_whole_one():
+    slo, series = terms(), Series()
+    for index in range(1, 25):
+        series.record(Block(index, Quality.COUNTED, Count(100, 100)))
+    assert drift_of(slo, series, ACCEPTED, now=23, since=2).statistic == 0.0
+    assert drift_of(slo, series, ACCEPTED, now=24, since=2).statistic > 0.0
+
+
+@pytest.mark.parametrize(("kept", "drop"), [(3, 0.03), (2, 0.25), (1, 0.45)])
+def test_the_bound_counts_the_alternatives_that_are_left(kept, drop):
+    bank = cusum.bank(0.1, 0.12, drop, A)
+    assert len(bank.alternatives) == kept
+    assert bank.bound == pytest.approx(math.log(kept * A))
+
+
+def test_three_alternatives_are_bad_at_twelve_and_a_half():
+    assert cusum.bank(0.1, 0.12, 0.03, A).bound == pytest.approx(12.48, abs=0.005)
+
+
+def test_a_conversion_of_three_percent_keeps_its_alternatives():
+    p0 = 0.969
+    bank = cusum.bank(p0, 0.9695, 0.004, A)
+    assert [round(one.ratio, 4) for one in bank.alternatives] == [0.973, 0.977, 0.985]
+
+
+def test_a_baseline_too_small_for_its_drop_allows_no_test():
+    assert cusum.bank(0.1, 0.6, 0.03, A) is None
+    tiny = Baseline(Count(1, 10), 0, 0, BaselineSource.EVALUATION)
+    assert drift_of(terms(), Series(), tiny, now=100, since=0) is None
+
+
+def test_a_provisional_baseline_only_warns():
+    slo, series = terms(objective="0.99", maxDrop="0.2"), Series()
+    for index in range(1, 61):
+        series.record(Block(index, Quality.COUNTED, Count(100, 100)))
+    small = Baseline(Count(0, 20), 0, 0, BaselineSource.EVALUATION)
+    drift = drift_of(slo, series, small, now=60, since=0)
+    assert drift.statistic > drift.bound
+    assert drift.level.name == "WARN"
+
+
+def test_the_baseline_of_the_example_is_what_statsmodels_says():
+    from statsmodels.stats.proportion import proportion_confint
+
+    upper = proportion_confint(100, 1000, alpha=0.05, method="wilson")[1]
+    assert upper_bound(Count(100, 1000), 1.0) == pytest.approx(upper, abs=1e-12)
+    assert ratio_of(Count(100, 1000)) == 100.5 / 1001
+
+
+# ---- production baselines -------------------------------------------------------------------
+def filled(hours, bad=lambda _hour: 120, total=1200):
+    series = Series()
+    for index in range(1, hours * 12 + 1):
+        hour = (index - 1) // 12
+        series.record(Block(index, Quality.COUNTED, Count(bad(hour) // 12, total // 12)))
+    return series
+
+
+def learnt(series, now, slo=None, **memory):
+    slo = slo or terms()
+    return from_production(slo, SloMemory(**memory), series, now=now, since=2, block_seconds=300)
+
+
+def test_production_needs_a_whole_day():
+    series = filled(30)
+    assert learnt(series, 24 * 12) is None
+    found = learnt(series, 25 * 12)
+    assert found.count == Count(24 * 120, 24 * 1200)
+    assert (found.start, found.end) == (3600, 25 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "drop", "needed"),
+    [(0.10, "0.03", 3500), (0.10, "0.05", 1260), (0.03, "0.015", 4527), (0.001, "0.001", 34965)],
+)
+def test_production_needs_the_events_of_the_design(ratio, drop, needed):
+    assert 35 * ratio * (1 - ratio) / float(drop) ** 2 == pytest.approx(needed, rel=1e-3)
+
+
+def test_few_labels_take_longer_than_a_day():
+    sparse = filled(40, lambda _hour: 12, 120)
+    assert learnt(sparse, 28 * 12) is None
+    assert learnt(sparse, 32 * 12).count == Count(31 * 12, 31 * 120)
+
+
+def test_what_came_before_it_was_steady_is_left_out():
+    found = learnt(filled(60), 60 * 12, steady_since=20 * 3600)
+    assert found.start == 20 * 3600
+
+
+def test_a_swing_with_the_hour_makes_days_the_unit():
+    swing = filled(49, lambda hour: round(120 * (1 + 0.5 * math.sin(hour * math.pi / 12))))
+    assert learnt(swing, 49 * 12).daily
+    assert not learnt(filled(49), 49 * 12).daily
+
+
+def test_a_weekly_product_learns_each_weekday():
+    slo = terms(seasonality="Weekly")
+    series = filled(24 * 8)
+    assert learnt(series, 24 * 6 * 12, slo) is None
+    found = learnt(series, 24 * 8 * 12, slo)
+    assert len(found.weekdays) == 7
+    assert sum(day.total for day in found.weekdays) == found.count.total
+
+
+@given(st.floats(0.001, 400), st.integers(1, 60))
+def test_the_tail_of_chi_square_equals_scipy(value, degrees):
+    assert chi_square_tail(value, degrees) == pytest.approx(
+        chi2.sf(value, degrees), rel=1e-9, abs=1e-13
+    )
+
+
+def test_the_hour_test_is_that_of_scipy():
+    source = random.Random(3)
+    hours = [(source.randint(80, 130), 1000) for _ in range(24)]
+    table = [[bad, total - bad] for bad, total in hours]
+    expected = chi2_contingency(table, correction=False).pvalue < 0.01
+    assert hour_matters(hours, 0, 1.0) is bool(expected)

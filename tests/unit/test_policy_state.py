@@ -1,0 +1,303 @@
+"""Burn rates, confirmation and hysteresis; preconditions and the budget of the portfolio."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.api.description import Priority
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.product import DataProduct
+from sluicegate.policy.degradation import SloResult, judge
+from sluicegate.policy.diagnosis import common_cause
+from sluicegate.policy.holdout import Verdict
+from sluicegate.policy.holdout import judge as judge_hold_out
+from sluicegate.policy.memory import Accepted, Release, RetrainingMemory, SloMemory
+from sluicegate.policy.observed import Portfolio
+from sluicegate.policy.retraining import Applicant, Budget, admit, cooldown, jitter, trigger_of
+from sluicegate.policy.rollback import kept, named, previous
+from sluicegate.policy.state import product_state, remember
+from sluicegate.policy.terms import terms_of
+from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.budget import budget_remaining
+from sluicegate.slo.burn_rate import FAST, SLOW, read, thresholds
+from sluicegate.slo.dispersion import dispersion
+from tests.support.scenarios import ACCURACY, AVAILABILITY, product
+
+TERMS = terms_of(DataProduct.parse(product(AVAILABILITY, ACCURACY)))
+SLO = TERMS.slos[1]
+
+
+def series_of(counts):
+    series = Series()
+    for index, count in enumerate(counts, start=1):
+        series.record(Block(index, Quality.COUNTED, Count(*count)))
+    return series
+
+
+# ---- burn rates -----------------------------------------------------------------------------
+def test_rows_are_those_of_the_design():
+    assert [(row.long, row.short, row.burn_rate, row.level.name) for row in FAST] == [
+        (12, 1, 14.4, "BAD"),
+        (72, 6, 6.0, "BAD"),
+        (288, 24, 3.0, "WARN"),
+        (864, 72, 1.0, "WARN"),
+    ]
+    assert [(row.long, row.short, row.confidence, row.level.name) for row in SLOW] == [
+        (288, 24, 0.99, "BAD"),
+        (288, 24, 0.95, "WARN"),
+        (2016, 288, 0.99, "BAD"),
+    ]
+
+
+def test_a_row_that_can_not_trip_is_dropped():
+    assert [t.row.burn_rate for t in thresholds(FAST, 0.1)] == [6.0, 3.0, 1.0]
+    assert [t.row.burn_rate for t in thresholds(FAST, 0.5)] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "trips"),
+    [
+        ([(0, 100)] * 11 + [(2, 100)], False),
+        ([(3, 100)] * 12, True),
+        ([(3, 100)] * 11 + [(0, 100)], False),
+        ([(3, 100)] * 11 + [(0, 0)], False),
+        ([(1, 100)] * 12, False),
+    ],
+    ids=[
+        "two bad events are chance",
+        "sure, and still happening",
+        "it has stopped",
+        "nothing says that it still happens",
+        "below the threshold",
+    ],
+)
+def test_the_first_row_trips_when_it_is_sure_and_goes_on(counts, trips):
+    threshold = thresholds(FAST, 0.001)[0]
+    reading = read(threshold, series_of(counts), now=12, since=0, phi=1.0)
+    assert reading.tripped is trips
+
+
+def test_a_row_with_too_few_events_is_silent():
+    threshold = thresholds(FAST, 0.001)[0]
+    assert read(threshold, series_of([(15, 15)] * 12), now=12, since=0, phi=1.0) is None
+    assert read(threshold, series_of([(15, 16)] * 12), now=12, since=0, phi=1.0) is not None
+    assert read(threshold, series_of([(15, 16)] * 12), now=12, since=0, phi=2.0) is None
+
+
+def test_bursts_weaken_the_evidence():
+    threshold = thresholds(FAST, 0.001)[0]
+    series = series_of([(3, 100)] * 12)
+    plain = read(threshold, series, now=12, since=0, phi=1.0)
+    bursty = read(threshold, series, now=12, since=0, phi=5.0)
+    assert bursty.lower_bound < plain.lower_bound
+
+
+def test_the_error_budget_is_what_is_left_of_it():
+    assert budget_remaining(Count(0, 1000), 0.01) == 1.0
+    assert budget_remaining(Count(5, 1000), 0.01) == 0.5
+    assert budget_remaining(Count(20, 1000), 0.01) == -1.0
+    assert budget_remaining(Count(0, 0), 0.01) is None
+
+
+def test_dispersion_is_pearsons_and_clamped():
+    even = [(10, 100)] * 40
+    assert dispersion(even) == 1.0
+    assert dispersion([(5, 100), (15, 100)] * 20) == pytest.approx(40 * (25 / 9) / 39)
+    assert dispersion([(0, 100), (100, 100)] * 20) == 10.0
+    assert dispersion(even[:29]) == 1.0
+    assert dispersion([(0, 0)] * 50) == 1.0
+
+
+# ---- monotone -------------------------------------------------------------------------------
+ORDER = [SloState.OK, SloState.WARN, SloState.BAD]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(60, 90)), min_size=14, max_size=40),
+    st.integers(0, 39),
+    st.integers(1, 30),
+)
+def test_more_bad_events_never_make_a_state_better(counts, place, more):
+    place %= len(counts)
+    worse = list(counts)
+    bad, total = worse[place]
+    worse[place] = (min(bad + more, total), total)
+    states = [
+        judge(
+            SLO, series_of(rows), None, now=len(rows), since=2, drift_since=2, shown_since=0
+        ).state
+        for rows in (counts, worse)
+    ]
+    assert ORDER.index(states[1]) >= ORDER.index(states[0])
+
+
+# ---- confirmation and hysteresis ------------------------------------------------------------
+def result(state, *, fresh=True, calm=False):
+    return SloResult(SLO, state, Reason.OBJECTIVE_MISSED, fresh=fresh, calm=calm)
+
+
+def after(results, memory=None):
+    memory = memory or SloMemory()
+    for block, one in enumerate(results, start=1):
+        memory = remember(memory, one, block=block, block_end=block * 300)
+    return memory
+
+
+BAD, WARN, OK, UNKNOWN = (
+    result(state) for state in (SloState.BAD, SloState.WARN, SloState.OK, SloState.UNKNOWN)
+)
+STALE_BAD = result(SloState.BAD, fresh=False)
+
+
+@pytest.mark.parametrize(
+    ("results", "degraded"),
+    [
+        ([BAD, BAD], False),
+        ([BAD, BAD, BAD], True),
+        ([BAD, BAD, OK, BAD], False),
+        ([BAD, BAD, WARN, BAD], False),
+        ([BAD, UNKNOWN, BAD, UNKNOWN, BAD], True),
+        ([STALE_BAD, STALE_BAD, STALE_BAD], False),
+        ([BAD, STALE_BAD, STALE_BAD], False),
+        ([BAD, STALE_BAD, BAD], True),
+        ([STALE_BAD] * 5 + [BAD, BAD], True),
+    ],
+)
+def test_three_evaluations_in_a_row_over_two_fresh_blocks_confirm(results, degraded):
+    assert after(results).degraded is degraded
+
+
+def test_the_same_block_counts_once_however_often_it_is_looked_at():
+    memory = SloMemory()
+    for _ in range(10):
+        memory = remember(memory, BAD, block=7, block_end=2100)
+    assert memory.streak.evaluations == 1
+
+
+def test_degraded_is_left_after_twelve_calm_blocks_in_a_row():
+    degraded = after([BAD] * 3)
+    calm = [result(SloState.OK, calm=True)]
+    disturbed = [*calm * 11, result(SloState.OK, calm=False), *calm * 11]
+    for block, one in enumerate(disturbed, start=4):
+        degraded = remember(degraded, one, block=block, block_end=block * 300)
+        assert degraded.degraded
+    assert not remember(degraded, calm[0], block=99, block_end=1).degraded
+
+
+def test_a_healthy_product_leaves_nothing_new_to_remember():
+    memory = after([OK])
+    assert remember(memory, OK, block=9, block_end=2700) is memory
+    assert remember(memory, UNKNOWN, block=10, block_end=3000) is memory
+
+
+@pytest.mark.parametrize(
+    ("pairs", "state"),
+    [
+        ([(OK, SloMemory())], "Healthy"),
+        ([(OK, SloMemory()), (UNKNOWN, SloMemory())], "Healthy"),
+        ([(UNKNOWN, SloMemory())], "Unknown"),
+        ([], "Unknown"),
+        ([(WARN, SloMemory()), (OK, SloMemory())], "Degrading"),
+        ([(BAD, SloMemory())], "Degrading"),
+        ([(BAD, SloMemory(degraded=True)), (OK, SloMemory())], "Degraded"),
+        ([(UNKNOWN, SloMemory(degraded=True)), (OK, SloMemory())], "Degraded"),
+        ([(UNKNOWN, SloMemory(degraded=True))], "Unknown"),
+    ],
+)
+def test_the_state_of_a_product_is_the_worst_of_what_is_known(pairs, state):
+    assert product_state(pairs) == state
+
+
+# ---- hold-out -------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("candidate", "stable", "verdict"),
+    [
+        ((80, 1000), (140, 1000), Verdict.PASSED),
+        ((500, 5000), (500, 5000), Verdict.PASSED),
+        ((100, 1000), (100, 1000), Verdict.TOO_SMALL),
+        ((150, 1000), (140, 1000), Verdict.TOO_SMALL),
+        ((250, 1000), (140, 1000), Verdict.WORSE),
+        ((0, 0), (140, 1000), Verdict.TOO_SMALL),
+    ],
+)
+def test_the_hold_out_is_judged_by_bounds(candidate, stable, verdict):
+    assert judge_hold_out("accuracy", Count(*candidate), Count(*stable), 0.01).verdict is verdict
+
+
+# ---- portfolio ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("portfolio", "common"),
+    [
+        (Portfolio(products=47, turned_bad=14), False),
+        (Portfolio(products=47, turned_bad=15), True),
+        (Portfolio(products=5, turned_bad=2), False),
+        (Portfolio(products=5, turned_bad=3), True),
+        (Portfolio(products=47, silent={"outcomes": 0.31}), True),
+        (Portfolio(products=47, silent={"latency": 0.9}), False),
+    ],
+)
+def test_many_at_once_are_a_common_cause(portfolio, common):
+    assert common_cause(portfolio, "outcomes") is common
+
+
+def applicant(name, priority=Priority.MEDIUM, since=0, namespace=None):
+    return Applicant(namespace or name, name, priority, since)
+
+
+def test_the_most_pressing_train_first_then_those_that_waited_longest():
+    waiting = [
+        applicant("late", since=9),
+        applicant("early", since=1),
+        applicant("pressing", Priority.CRITICAL, since=99),
+    ]
+    assert [one.name for one in admit(waiting, [], Budget())] == ["pressing", "early"]
+
+
+def test_a_namespace_has_one_slot_and_the_operator_two():
+    waiting = [applicant("a", namespace="n"), applicant("b", namespace="n"), applicant("z")]
+    assert [one.name for one in admit(waiting, [], Budget())] == ["a", "z"]
+    assert admit(waiting, [applicant("x"), applicant("y")], Budget()) == ()
+
+
+@pytest.mark.parametrize(
+    ("failures", "last", "days"), [(0, 0, 1), (1, 0, 2), (2, 0, 4), (3, 0, 7), (0, 86_400, 2)]
+)
+def test_cooldowns_double_up_to_a_week(failures, last, days):
+    memory = RetrainingMemory(failures=failures, last_seconds=last)
+    assert cooldown(TERMS, memory) == days * 86_400
+
+
+def test_the_same_need_has_the_same_name():
+    assert trigger_of(TERMS, "v1", "accuracy", 7) == trigger_of(TERMS, "v1", "accuracy", 7)
+    assert len({trigger_of(TERMS, "v1", "accuracy", block) for block in range(50)}) == 50
+
+
+def test_jitter_is_steady_and_within_ten_minutes():
+    seconds = [jitter("catalog", str(name)) for name in range(200)]
+    assert seconds == [jitter("catalog", str(name)) for name in range(200)]
+    assert 0 <= min(seconds) < max(seconds) < 600
+
+
+# ---- the way back ---------------------------------------------------------------------------
+HISTORY = (
+    Accepted(Release("v3"), 30, withdrawn=True),
+    Accepted(Release("v2"), 20),
+    Accepted(Release("v1"), 10),
+)
+
+
+def test_the_way_back_leads_to_the_newest_version_that_was_not_taken_back():
+    assert previous(HISTORY).release.version == "v2"
+    assert previous(HISTORY[:1]) is None
+    assert previous(()) is None
+
+
+def test_a_person_may_name_any_version_that_is_kept():
+    assert named(HISTORY, "v3").release.version == "v3"
+    assert named(HISTORY, "v9") is None
+
+
+def test_the_history_keeps_each_version_once_within_its_limit():
+    again = (Accepted(Release("v1"), 40), *HISTORY)
+    assert [one.promoted_at for one in kept(again, 3)] == [40, 30, 20]
