@@ -73,6 +73,14 @@ class Api:
         conditions = node.get("status", {}).get("conditions", [])
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
+    def pods_can_be_made(self) -> bool:
+        """Whether the controllers are at work: pods need the service account that they make."""
+        try:
+            self.get("/api/v1/namespaces/default/serviceaccounts/default", timeout=2.0)
+        except ClusterError:
+            return False
+        return True
+
 
 def answers(url: str) -> bool:
     """Whether a plain HTTP readiness check says yes."""

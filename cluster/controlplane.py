@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 READY_SECONDS = 60.0
+SERVERS = (components.ETCD, components.API_SERVER)
 PROGRAMS = (
-    components.ETCD,
-    components.API_SERVER,
+    *SERVERS,
     components.CONTROLLER_MANAGER,
     components.SCHEDULER,
     "kubectl",
@@ -149,7 +149,7 @@ class ControlPlane:
         wait_until(
             Api(self.kubeconfig).is_ready,
             seconds=READY_SECONDS,
-            failed=self._ended,
+            failed=lambda: self._ended(*SERVERS),
             what="the API server was not ready",
         )
         # The controllers end when the API server goes away while they start; on a node the
@@ -190,13 +190,21 @@ class ControlPlane:
         if self.options.fake_nodes:
             commands.append(components.kwok_command(settings))
         self._commands = {command.name: command for command in commands}
-        for name in (components.ETCD, components.API_SERVER):
+        for name in SERVERS:
             self._processes.start(self._commands[name])
         self.wait_until_ready()
         for name, command in self._commands.items():
             if not self._processes.find(name):
                 self._processes.start(command)
         self._add_fake_nodes()
+        if self.options.controller_manager:
+            # From here on they bear that the API server goes away; while they start they don't.
+            wait_until(
+                Api(self.kubeconfig).pods_can_be_made,
+                seconds=READY_SECONDS,
+                failed=lambda: self._ended(*self._commands),
+                what="the controllers made no service account",
+            )
 
     def _add_fake_nodes(self) -> None:
         if self.options.fake_nodes:
@@ -204,9 +212,8 @@ class ControlPlane:
             listed = {"apiVersion": "v1", "kind": "List", "items": nodes}
             self.kubectl("create", "-f", "-", stdin=json.dumps(listed))
 
-    def _ended(self) -> Exception | None:
-        for name in (components.ETCD, components.API_SERVER):
-            process = self._processes.find(name)
-            if process and not process.is_alive():
+    def _ended(self, *names: str) -> Exception | None:
+        for name in names:
+            if self._processes.find(name) and not self._processes.is_alive(name):
                 return self._processes.failure(name, "ended")
         return None

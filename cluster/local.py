@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,10 @@ CONTROL_PLANE = (
 )
 NODE = (node.CONTAINERD, node.KUBE_PROXY, node.COREDNS, node.KUBELET)
 COMPONENTS = (*CONTROL_PLANE, *NODE)
+# The others are the API server's clients: they end when it goes away, or doesn't know its own
+# rules yet, while they start. Where a kubelet or an init system minds them, that starts them again.
+SERVERS = (components.ETCD, components.API_SERVER, node.CONTAINERD)
+RESTARTS = 5
 PROGRAMS = (*COMPONENTS, node.SHIM, "ctr", "kubectl")
 API_PORT = 6443
 READY_SECONDS = 120.0
@@ -62,6 +67,8 @@ class LocalNode:
     def __init__(self, identity: Identity) -> None:
         """Nothing is started or built here."""
         self._identity = identity
+        self._clients: dict[str, Command] = {}
+        self._restarts: Counter[str] = Counter()
 
     @property
     def identity(self) -> Identity:
@@ -241,17 +248,22 @@ class LocalNode:
         self._wait(settings.socket.exists, "containerd has no socket")
         self.load_image(pause.archive)
         self._wait(Api(self.kubeconfig).is_ready, "the API server was not ready")
-        for command in (
-            components.controller_manager_command(plane),
-            components.scheduler_command(plane),
-            node.kube_proxy_command(settings),
-            node.kubelet_command(settings),
-        ):
-            ensure(command)
+        self._clients = {
+            command.name: command
+            for command in (
+                components.controller_manager_command(plane),
+                components.scheduler_command(plane),
+                node.kube_proxy_command(settings),
+                node.kubelet_command(settings),
+                node.coredns_command(settings),
+            )
+        }
         self.apply(json.dumps(node.DNS_RIGHTS))
-        ensure(node.coredns_command(settings))
+        for command in self._clients.values():
+            ensure(command)
         api = Api(self.kubeconfig)
         self._wait(lambda: api.node_is_ready(node.NODE_NAME), "the node was not Ready")
+        self._wait(api.pods_can_be_made, "the controllers made no service account")
         names = f"http://{self.node_address}:{node.DNS_READY_PORT}/ready"
         self._wait(lambda: answers(names), "the cluster's DNS was not ready")
 
@@ -259,9 +271,13 @@ class LocalNode:
         wait_until(condition, seconds=READY_SECONDS, failed=self._ended, what=what)
 
     def _ended(self) -> Exception | None:
-        for name in self.processes.names():
-            if name in COMPONENTS and not self.processes.is_alive(name):
+        for name in (*SERVERS, *self._clients):
+            if self.processes.find(name) is None or self.processes.is_alive(name):
+                continue
+            if name in SERVERS or self._restarts[name] == RESTARTS:
                 return self.processes.failure(name, "ended while the cluster started")
+            self._restarts[name] += 1
+            self.processes.ensure(self._clients[name])
         return None
 
     def _component(self, name: str) -> Component:
