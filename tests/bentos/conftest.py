@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tests.support.loopback_registry import loopback_registry
 from tests.support.products import SOURCES, ServedProduct, build, feedback_secret, identity, served
@@ -19,6 +20,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """What tests compute in this process, they compute in one thread, as the trainings do."""
+    with threadpool_limits(limits=1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,96 @@
+"""The sample products fit the operator: their manifests, their variables, their pinned runtime."""
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sluicegate.api.product import DataProduct
+from sluicegate.manifests.deployment import build_deployment
+from sluicegate.manifests.plan import example_training, spec_version
+from sluicegate_service.environment import DEFAULT_FEEDBACK_DIRECTORY
+from sluicegate_service.feedback import Settings
+from sluicegate_service.keys import KeyFiles
+from sluicegate_service.training import TrainingTask
+
+BENTOS = Path(__file__).resolve().parents[2] / "bentos"
+PRODUCTS = ("pricing", "search-ranking")
+
+
+def parsed(name: str) -> DataProduct:
+    return DataProduct.parse(yaml.safe_load((BENTOS / name / "dataproduct.yaml").read_text()))
+
+
+def variables(container: dict) -> dict[str, str]:
+    return {entry["name"]: entry.get("value", "") for entry in container["env"]}
+
+
+@pytest.fixture(params=PRODUCTS)
+def product(request) -> DataProduct:
+    return parsed(request.param)
+
+
+@pytest.fixture
+def version(product):
+    return spec_version(product, product.spec.serving.runtime_image)
+
+
+def test_a_products_dependencies_are_products_that_exist():
+    products = {name: parsed(name).metadata for name in PRODUCTS}
+    for name in PRODUCTS:
+        for dependency in parsed(name).spec.depends_on:
+            assert dependency.namespace == products[dependency.name].namespace
+
+
+def test_a_serving_pod_knows_what_it_serves(product, version):
+    template = build_deployment(product, version, replicas=1)["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    settings = Settings.from_environment(variables(container))
+    assert (settings.namespace, settings.product, settings.version) == (
+        product.metadata.namespace,
+        product.metadata.name,
+        "v1",
+    )
+    secret = KeyFiles.from_environment(variables(container)).directory
+    assert str(secret) == DEFAULT_FEEDBACK_DIRECTORY
+    assert str(secret) in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_a_training_job_is_told_all_that_a_training_asks_for(product, version, tmp_path):
+    (job,) = example_training(product, version)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    given = variables(container)
+    assert given["SLUICEGATE_BENTO"] == "/bento"
+    (tmp_path / "bento.yaml").touch()
+    task = TrainingTask.from_environment(given | {"SLUICEGATE_BENTO": str(tmp_path)})
+    assert (task.product, task.version) == (product.metadata.name, "v1")
+    assert task.output == product.spec.retraining.output
+    assert task.trigger.details == json.loads(given["SLUICEGATE_TRIGGER"])
+
+
+def test_the_training_runs_where_the_bento_keeps_its_code(product, version):
+    (job,) = example_training(product, version)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["workingDir"] == "/bento/src"
+    module = container["command"][-1]
+    assert (BENTOS / product.metadata.name / f"{module}.py").is_file()
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_bento_pins_what_the_locked_environment_holds(name):
+    bentofile = yaml.safe_load((BENTOS / name / "bentofile.yaml").read_text())
+    pinned = dict(package.split("==") for package in bentofile["python"]["packages"])
+    assert pinned == {package: importlib.metadata.version(package) for package in pinned}
+    assert bentofile["python"]["lock_packages"] is False
+    assert bentofile["name"] == name
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_the_service_that_the_manifest_names_is_the_bentos(name):
+    module, _, variable = yaml.safe_load((BENTOS / name / "bentofile.yaml").read_text())[
+        "service"
+    ].partition(":")
+    assert variable == parsed(name).spec.model.bento.service
+    assert (BENTOS / name / f"{module.replace('.', '/')}.py").is_file()
