@@ -46,7 +46,8 @@ class PortFilter:
         self._api_port = api_port
         self._on_started = on_started
         system = {prefix + path for path in SYSTEM}
-        hidden = {(prefix + path).rstrip("/") for path in (*SYSTEM, *PAGES)} - declared
+        hidden = {(prefix + path).rstrip("/") for path in (*SYSTEM, *PAGES)}
+        hidden -= {path.rstrip("/") for path in declared}
         self._api = [route for route in application.routes if _raw_path(route) not in hidden]
         self._system = [
             route

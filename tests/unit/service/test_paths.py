@@ -1,0 +1,125 @@
+"""Which port answers which path, asked of the filter alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+
+from sluicegate_service.paths import PortFilter
+
+API, METRICS = 3000, 3001
+
+
+async def answer(_request: Any) -> PlainTextResponse:
+    return PlainTextResponse("answered")
+
+
+def application(prefix: str = "", *more: Route) -> Starlette:
+    """Routes as BentoML has them, below a service's prefix."""
+    system = ("/livez", "/readyz", "/healthz", "/metrics")
+    return Starlette(
+        routes=[
+            *more,
+            *(Route(prefix + path, answer) for path in system),
+            Route(f"{prefix}/predict", answer, methods=["POST"]),
+            WebSocketRoute(f"{prefix}/stream", answer),
+            Mount(f"{prefix}/static_content", app=answer),
+            Route("/docs.json", answer),
+            Route(f"{prefix}/", answer),
+        ]
+    )
+
+
+def filtered(prefix: str = "", *more: Route, declared: frozenset[str] = frozenset()) -> PortFilter:
+    return PortFilter(
+        application(prefix, *more),
+        declared=declared | {f"{prefix}/predict"},
+        prefix=prefix,
+        api_port=API,
+        on_started=lambda: None,
+    )
+
+
+async def ask(app: PortFilter, port: int, path: str, **scope: Any) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asked = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
+    await app({**asked, "root_path": "", "server": ("10.0.0.1", port), **scope}, receive, send)
+    return sent
+
+
+async def status(app: PortFilter, port: int, path: str, **scope: Any) -> int:
+    return int((await ask(app, port, path, **scope))[0]["status"])
+
+
+@pytest.mark.parametrize(
+    ("port", "path", "wanted"),
+    [
+        (API, "/docs.json", 200),
+        (API, "/predict", 405),
+        (API, "/metrics", 404),
+        (API, "/livez", 404),
+        (API, "/", 404),
+        (API, "/static_content/a/b", 404),
+        (API, "/unknown", 404),
+        (METRICS, "/metrics", 200),
+        (METRICS, "/readyz", 200),
+        (METRICS, "/docs.json", 404),
+        (METRICS, "/unknown", 404),
+        (9999, "/docs.json", 404),
+    ],
+)
+async def test_each_port_answers_its_own_paths(port: int, path: str, wanted: int):
+    assert await status(filtered(), port, path) == wanted
+
+
+async def test_a_prefix_moves_them_all():
+    app = filtered("/v1")
+
+    assert await status(app, API, "/v1/predict", method="POST") == 200
+    assert await status(app, API, "/v1/metrics") == 404
+    assert await status(app, METRICS, "/v1/readyz") == 200
+
+
+async def test_a_route_that_the_service_declares_is_served_even_at_the_root():
+    app = filtered("", Route("/", answer), declared=frozenset({"/"}))
+
+    assert await status(app, API, "/") == 200
+
+
+async def test_an_unknown_websocket_is_closed():
+    sent = await ask(filtered(), API, "/nowhere", type="websocket", subprotocols=[])
+
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_being_started_is_told_once_before_the_server_hears_of_it():
+    told: list[str] = []
+    app = PortFilter(
+        application(),
+        declared=frozenset(),
+        prefix="",
+        api_port=API,
+        on_started=lambda: told.append("started"),
+    )
+    waiting = iter(["lifespan.startup", "lifespan.shutdown"])
+
+    async def receive() -> dict[str, str]:
+        return {"type": next(waiting)}
+
+    async def send(message: Any) -> None:
+        told.append(message["type"])
+
+    await app({"type": "lifespan", "state": {}}, receive, send)
+
+    assert told == ["started", "lifespan.startup.complete", "lifespan.shutdown.complete"]
