@@ -1,0 +1,210 @@
+"""The learner, a small real product for tests on a node: its bentos, its spec, its visitors."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import numpy as np
+
+from sluicegate_service.push import pack_and_push
+from tests.support.bentos import bento_environment
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+SOURCE = Path(__file__).resolve().parents[1] / "data" / "learner"
+NAME = "learner"
+EVALUATION = {"accuracy": {"bad": 1000, "total": 10_000}}
+WORLDS = {"before": (1.0, 1.0, 1.0), "after": (1.0, -1.0, -1.0)}
+NOISE = 0.1
+SECRET = "learner-feedback"
+BEARER = "the-label-jobs-own-token"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Bentos:
+    """Versions of the learner in a registry, each built by its own training code when asked for."""
+
+    folder: Path
+    repository: str
+    _pushed: dict[str, str] = field(default_factory=dict)
+
+    def image(self, version: str, *, fault: str = "", world: str = "before") -> str:
+        """Reference by digest of a version that has a fault, or none."""
+        if version not in self._pushed:
+            bento = self.folder / version
+            finished = subprocess.run(
+                [sys.executable, str(SOURCE / "train.py"), "build", version, str(bento)],
+                env=bento_environment(
+                    self.folder / "home", LEARNER_FAULT=fault, LEARNER_WORLD=world, **ONE_THREAD
+                ),
+                cwd=SOURCE,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert finished.returncode == 0, finished.stderr
+            self._pushed[version] = pack_and_push(bento, self.repository, plain_http=True)
+        return self._pushed[version]
+
+
+def feedback_secret() -> dict[str, Any]:
+    """The Secret that signs predictions and admits the truth."""
+    keys = {"hmac": os.urandom(32), "bearer": BEARER.encode()}
+    data = {name: base64.b64encode(key).decode() for name, key in keys.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "data": data}
+
+
+def availability() -> dict[str, Any]:
+    return {
+        "name": "availability",
+        "indicator": {"availability": {}},
+        "objective": "0.95",
+    }
+
+
+def accuracy() -> dict[str, Any]:
+    return {
+        "name": "accuracy",
+        "indicator": {"outcomes": {}},
+        "maxDrop": "0.1",
+        "maxRegression": "0.15",
+        "onDegraded": "Retrain",
+    }
+
+
+def learner(image: str, version: str, *, runtime: str, host: str, **spec: Any) -> dict[str, Any]:
+    """A DataProduct that serves a version of the learner; `spec` adds to it or replaces parts."""
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "DataProduct",
+        "metadata": {"name": NAME},
+        "spec": {
+            "owner": "group:default/learners",
+            "model": {
+                "bento": {"image": image, "version": version, "service": "Learner"},
+                "evaluation": EVALUATION,
+            },
+            "serving": {
+                "replicas": 1,
+                "runtimeImage": runtime,
+                "resources": {"requests": {"cpu": "50m", "memory": "160Mi"}},
+                "preStopSeconds": 2,
+                "feedback": {"secretRef": {"name": SECRET}},
+            },
+            "route": {
+                "parentRefs": [{"name": "web", "namespace": "gateway"}],
+                "hostnames": [host],
+            },
+            "slos": [availability(), accuracy()],
+            "analysis": {"blockSeconds": 5},
+            **spec,
+        },
+    }
+
+
+@dataclass
+class Tally:
+    """What visitors have seen so far; `failures` by what went wrong."""
+
+    answered: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class Visitors:
+    """Ask through the gateway at a steady rate, and send the truth of each answer a moment later.
+
+    They live in a thread of their own, so that a test can wait for the cluster meanwhile. `world`
+    and `comparisons` may be changed at any time.
+    """
+
+    def __init__(self, gateway: str, host: str, *, per_second: float = 40) -> None:
+        self.tally = Tally()
+        self.world = "before"
+        self.comparisons = 1
+        self.per_second = per_second
+        self._gateway, self._headers = gateway, {"Host": host}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._live()))
+        self._random = np.random.default_rng(5)
+        self._labels: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Visitors:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        print(f"visitors: {self.tally}")
+
+    async def _live(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=20)
+        async with (
+            aiohttp.ClientSession(self._gateway, headers=self._headers, timeout=timeout) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(self._tell(session))
+            loop = asyncio.get_running_loop()
+            due = loop.time()
+            while not self._ended.is_set():
+                tasks.create_task(self._ask(session))
+                # On a busy machine the next one is late; those that were missed aren't made up for.
+                due = max(due + 1 / self.per_second, loop.time())
+                await asyncio.sleep(due - loop.time())
+
+    async def _ask(self, session: aiohttp.ClientSession) -> None:
+        question = self._random.normal(size=3)
+        truth = bool(question @ np.array(WORLDS[self.world]) > 0) ^ (self._random.random() < NOISE)
+        body = {"question": question.tolist(), "comparisons": self.comparisons}
+        answer = await self._post(session, "/answer", body)
+        if answer is None:
+            return
+        self.tally.answered += 1
+        self.tally.versions[answer["version"]] += 1
+        self.tally.wrong[answer["version"]] += answer["answer"] != truth
+        if answer["token"]:
+            self._labels.append({"token": answer["token"], "truth": bool(truth)})
+
+    async def _tell(self, session: aiohttp.ClientSession) -> None:
+        authorization = {"Authorization": f"Bearer {BEARER}"}
+        while not self._ended.is_set():
+            await asyncio.sleep(1)
+            labels, self._labels = self._labels[:500], self._labels[500:]
+            if labels:
+                body = {"labels": labels}
+                answer = await self._post(session, "/feedback", body, headers=authorization)
+                refused = answer["refused"] if answer else []
+                self.tally.refused.update(one["reason"] for one in refused)
+
+    async def _post(
+        self, session: aiohttp.ClientSession, path: str, body: object, **more: Any
+    ) -> Any | None:
+        """The answer's JSON; None when there was none, which is counted."""
+        try:
+            async with session.post(path, json=body, **more) as answer:
+                if answer.status == 200:
+                    return await answer.json()
+                self.tally.failures[f"{path} {answer.status}"] += 1
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.tally.failures[f"{path} {error!r:.120}"] += 1
+        return None

@@ -1,0 +1,100 @@
+"""One DataProduct on a real cluster: applied, read, asked of, and waited for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cluster.apiclient import Api
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cluster.backend import Backend
+
+Object = dict[str, Any]
+API = "/apis/sluicegate.dev/v1alpha1/namespaces/{namespace}/dataproducts/{name}"
+
+
+@dataclass(frozen=True)
+class LiveProduct:
+    """A DataProduct by its name."""
+
+    backend: Backend
+    namespace: str
+    name: str
+
+    def apply(self, product: Object) -> None:
+        """Apply what a person wrote."""
+        self.backend.run_kubectl(
+            *("apply", "--server-side", "--field-manager=person", "-n", self.namespace, "-f", "-"),
+            stdin=json.dumps(product),
+        )
+
+    def annotate(self, request: str, value: str) -> None:
+        """Make a one-shot request."""
+        annotation = f"sluicegate.dev/{request}={value}"
+        self.backend.run_kubectl(
+            *("annotate", "--overwrite", "-n", self.namespace, f"dprod/{self.name}", annotation)
+        )
+
+    def read(self) -> Object:
+        """The object as it is."""
+        path = API.format(namespace=self.namespace, name=self.name)
+        return dict(Api(self.backend.kubeconfig).get(path))
+
+    @property
+    def status(self) -> Object:
+        return dict(self.read().get("status") or {})
+
+    def condition(self, kind: str) -> Object:
+        """A condition; empty while it isn't there."""
+        conditions = self.status.get("conditions") or ()
+        return next((one for one in conditions if one["type"] == kind), {})
+
+    def listed(self, path: str, selector: str = "") -> list[Object]:
+        """Objects of the namespace, e.g. of `apps/v1/deployments`; `v1/…` is the core group."""
+        root = "/api" if path.startswith("v1/") else "/apis"
+        group, _, plural = path.rpartition("/")
+        query = f"?labelSelector={selector}" if selector else ""
+        url = f"{root}/{group}/namespaces/{self.namespace}/{plural}{query}"
+        return list(Api(self.backend.kubeconfig).get(url)["items"])
+
+    def until(self, holds: Callable[[Object], Any], *, what: str, seconds: float = 120) -> Object:
+        """The status, once `holds(status)`; a look each half second."""
+        seen: Object = {}
+
+        def look() -> bool:
+            seen.clear()
+            seen.update(self.status)
+            return bool(holds(seen))
+
+        try:
+            eventually(look, seconds=seconds, every=0.5, what=what)
+        except AssertionError:
+            print(json.dumps(seen, indent=1))
+            raise
+        return dict(seen)
+
+    def until_ready(self, *, seconds: float = 120) -> Object:
+        return self.until(
+            lambda status: conditions(status).get("Ready") == "True", what="Ready", seconds=seconds
+        )
+
+    def until_stable(self, version: str, *, seconds: float) -> Object:
+        """Wait until a version is stable and nothing is under way."""
+        return self.until(
+            lambda status: (
+                (status.get("stable") or {}).get("version") == version
+                and not status.get("candidate")
+            ),
+            what=f"{version} to be stable",
+            seconds=seconds,
+        )
+
+
+def conditions(status: Object) -> dict[str, str]:
+    """Status by type."""
+    return {one["type"]: one["status"] for one in status.get("conditions") or ()}
