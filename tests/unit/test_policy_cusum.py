@@ -26,7 +26,7 @@ def terms(**fields):
     return terms_of(DataProduct.parse(product({**ACCURACY, **fields}))).slos[0]
 
 
-def naive(counts, p0, u0, drop, phi=1.0):  # noqa: PLR0917 - the symbols of the formula
+def naive(counts, p0, u0, drop, phi=1.0):
     """The recursion as the design writes it."""
     alternatives = [p0 + drop, p0 + 2 * drop, p0 + 4 * drop]
     largest = 0.0

@@ -154,7 +154,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("message", "mistake"), MISTAKES.items(), ids=MISTAKES)
-def test_a_mistake_exits_2_and_names_its_field(tmp_path, capsys, document, message, mistake):  # noqa: PLR0917 - fixtures and a row
+def test_a_mistake_exits_2_and_names_its_field(tmp_path, capsys, document, message, mistake):
     wrong = copy.deepcopy(document)
     mistake(wrong)
     assert replay(tmp_path, wrong) == 2

@@ -1,0 +1,203 @@
+"""How often degradation is claimed wrongly, and how soon rightly: the tables of the design.
+
+Seeds are fixed; bounds are the promised rates plus three standard errors of the simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+
+import numpy as np
+import pytest
+
+from sluicegate.api.product import DataProduct
+from sluicegate.policy import cusum
+from sluicegate.policy.acts import act
+from sluicegate.policy.baseline import ratio_of, upper_bound
+from sluicegate.policy.evaluate import evaluate
+from sluicegate.policy.memory import Accepted, Memory, Release
+from sluicegate.policy.observed import Observed
+from sluicegate.policy.terms import terms_of
+from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.burn_rate import FAST, read, thresholds
+from tests.support.scenarios import ACCURACY, AVAILABILITY, LATENCY, product
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+DAY, MONTH = 288, 288 * 30
+TWO_YEARS = 17_520
+"""Hours."""
+
+
+# ---- burn rates -----------------------------------------------------------------------------
+def alarms_by_row(requests_an_hour, months, seed, ratio=0.0005):
+    """How often each row begins to trip in 30 days of a service that is healthy."""
+    source = np.random.default_rng(seed)
+    rows = thresholds(FAST, 0.001)
+    begun = np.zeros(len(rows))
+    for _ in range(months):
+        totals = source.poisson(requests_an_hour / 12, MONTH)
+        bads = source.binomial(totals, ratio)
+        series, tripping = Series(), [False] * len(rows)
+        for index, (bad, total) in enumerate(zip(bads.tolist(), totals.tolist(), strict=True), 1):
+            series.record(Block(index, Quality.COUNTED, Count(bad, total)))
+            for place, row in enumerate(rows):
+                reading = read(row, series, now=index, since=0, phi=1.0)
+                now = reading is not None and reading.tripped
+                begun[place] += now and not tripping[place]
+                tripping[place] = now
+    return begun / months
+
+
+@pytest.mark.parametrize(("requests", "promised"), [(30, 0.05), (120, 0.02), (600, 0.02)])
+def test_a_healthy_service_hardly_ever_alarms(requests, promised):
+    months = 30
+    alarms = alarms_by_row(requests, months, seed=requests)
+    slack = 3 * math.sqrt(promised / months)
+    assert alarms[:2].sum() <= slack, "a BAD row is to be silent"
+    assert (alarms <= promised + slack).all(), alarms
+
+
+@pytest.mark.parametrize(("requests", "promised"), [(600, 20), (6000, 15)])
+def test_an_outage_is_seen_as_soon_as_promised(requests, promised):
+    source = np.random.default_rng(requests)
+    threshold = thresholds(FAST, 0.001)[:2]
+    minutes = []
+    for _ in range(200):
+        series = Series()
+        for index in range(1, 400):
+            rate = 0.0005 if index <= 72 else 0.1
+            total = int(source.poisson(requests / 12))
+            series.record(
+                Block(index, Quality.COUNTED, Count(int(source.binomial(total, rate)), total))
+            )
+            readings = [read(t, series, now=index, since=0, phi=1.0) for t in threshold]
+            if index > 72 and any(reading and reading.tripped for reading in readings):
+                minutes.append(5 * (index - 72))
+                break
+    assert len(minutes) == 200
+    assert median(minutes) <= 1.25 * promised
+
+
+# ---- distance from the baseline -------------------------------------------------------------
+def hours_to_alarm(p0, n0, drop, *, events, rate, runs, seed, horizon=TWO_YEARS):
+    """Hours until the bank is BAD, by run; infinite when it never is."""
+    source = np.random.default_rng(seed)
+    count = Count(round(p0 * n0), n0)
+    bank = cusum.bank(ratio_of(count), upper_bound(count, 1.0), drop, cusum.HOURLY_BLOCKS)
+    hours = []
+    for _ in range(runs):
+        totals = source.poisson(events, horizon)
+        bads = source.binomial(totals, rate)
+        pairs = np.stack([bads, totals], axis=1).tolist()
+        progress, alarm = cusum.begin(bank, 0), math.inf
+        for hour, pair in enumerate(pairs, start=1):
+            progress = cusum.advance(progress, bank, (pair,))
+            if progress.statistic >= bank.bound:
+                alarm = hour
+                break
+        hours.append(alarm)
+    return hours
+
+
+CASES = [
+    pytest.param(0.10, 3460, 0.03, 20, id="accuracy, 20 labels an hour"),
+    pytest.param(0.10, 3460, 0.03, 200, id="accuracy, 200 labels an hour"),
+    pytest.param(0.10, 1245, 0.05, 20, id="accuracy, short baseline"),
+    pytest.param(0.10, 1245, 0.05, 2, id="accuracy, 2 labels an hour"),
+    pytest.param(0.03, 4527, 0.015, 6000, id="latency"),
+    pytest.param(0.001, 34_965, 0.001, 6000, id="availability"),
+]
+
+
+@pytest.mark.parametrize(("p0", "n0", "drop", "events"), CASES)
+def test_false_alarms_in_two_years_keep_the_promise(p0, n0, drop, events):
+    runs, promised = 60, TWO_YEARS / cusum.HOURLY_BLOCKS
+    upper = upper_bound(Count(round(p0 * n0), n0), 1.0)
+    hours = hours_to_alarm(p0, n0, drop, events=events, rate=upper, runs=runs, seed=11)
+    share = sum(map(math.isfinite, hours)) / runs
+    assert share <= promised + 3 * math.sqrt(promised * (1 - promised) / runs)
+
+
+@pytest.mark.parametrize(("p0", "n0", "drop", "events"), CASES)
+def test_a_product_that_stays_as_accepted_never_alarms(p0, n0, drop, events):
+    hours = hours_to_alarm(p0, n0, drop, events=events, rate=p0, runs=20, seed=12)
+    assert not any(map(math.isfinite, hours))
+
+
+@pytest.mark.parametrize(
+    ("p0", "n0", "drop", "events", "delays"),
+    [
+        (0.10, 3460, 0.03, 20, (297, 51, 13)),
+        (0.10, 3460, 0.03, 200, (31, 6, 2)),
+        (0.10, 1245, 0.05, 20, (124, 22, 5)),
+        (0.03, 144_000, 0.015, 6000, (1, 1, 1)),
+        (0.001, 144_000, 0.001, 6000, (10, 3, 1)),
+    ],
+)
+def test_a_drop_is_seen_as_soon_as_promised(p0, n0, drop, events, delays):
+    # A day of 6,000 requests an hour is what the baselines of the last two rows hold.
+    for factor, promised in zip((1, 2, 4), delays, strict=True):
+        hours = hours_to_alarm(
+            p0,
+            n0,
+            drop,
+            events=events,
+            rate=p0 + factor * drop,
+            runs=150,
+            seed=factor,
+            horizon=5000,
+        )
+        assert median(hours) <= 1.2 * promised + 1
+
+
+# ---- the whole of it ------------------------------------------------------------------------
+def entries_into_degraded(slos, draw, months, *, accepted=None):
+    """How often a product becomes Degraded in 30 days, and what was decided."""
+    terms = terms_of(DataProduct.parse(product(*slos, retraining=None)))
+    release, entries, decided = Release("v1"), 0, []
+    for _ in range(months):
+        series = {slo.name: Series() for slo in terms.slos}
+        memory, before = Memory(stable=Accepted(release, 0, baselines=accepted or {})), None
+        for index in range(1, MONTH + 1):
+            for name, one in series.items():
+                one.record(Block(index, Quality.COUNTED, draw(name, index)))
+            observed = Observed(block=index, series={"v1": series})
+            evaluation = evaluate(terms, memory, observed, index * 300)
+            memory = act(terms, evaluation.memory, evaluation.decision, index * 300)
+            entries += evaluation.state == "Degraded" and before != "Degraded"
+            before = evaluation.state
+            if evaluation.decision.type != "Hold":
+                decided.append(evaluation.decision)
+    return entries / months, decided
+
+
+@pytest.mark.parametrize(("wrong", "promised"), [(0.10, 1.5), (0.08, 0.02)])
+def test_a_product_at_its_objective_does_not_flap(wrong, promised):
+    source = np.random.default_rng(5)
+
+    def draw(_name, _index):
+        total = int(source.poisson(20 / 12))
+        return Count(int(source.binomial(total, wrong)), total)
+
+    months = 12
+    slo = {name: value for name, value in ACCURACY.items() if name != "maxDrop"}
+    flaps, _ = entries_into_degraded([{**slo, "objective": "0.90"}], draw, months)
+    assert flaps <= promised + 3 * math.sqrt(promised / months)
+
+
+def test_a_healthy_product_with_bursts_and_a_daily_swing_is_left_alone():
+    source = np.random.default_rng(6)
+    rates = {"availability": 0.0003, "latency": 0.004, "accuracy": 0.1}
+
+    def draw(name, index):
+        swing = 1 + 0.6 * math.sin(2 * math.pi * index / DAY)
+        total = int(source.poisson((20 if name == "accuracy" else 1200) * swing))
+        rate = rates[name]
+        if name != "accuracy":
+            rate = source.beta(rate * 499, (1 - rate) * 499)
+        return Count(int(source.binomial(total, min(rate, 1.0))), total)
+
+    slos = [{**AVAILABILITY, "objective": "0.99"}, {**LATENCY, "objective": "0.95"}, ACCURACY]
+    _, decided = entries_into_degraded(slos, draw, 2)
+    assert decided == []
