@@ -4,6 +4,7 @@ A candidate worse by δ is worse in one SLO and equal in the others, the hardest
 plays 2,000 canaries of four hours; the bar is .05 and three standard errors of a share of .05.
 """
 
+import itertools
 from dataclasses import replace
 from math import sqrt
 
@@ -25,16 +26,29 @@ SETTINGS = ((1, 0.0), (3, 0.8))
 """Number of SLOs, and daily swing."""
 
 
+def _knowable(ratio, burst, swing):
+    """Whether the hour before a canary holds a burst at the quietest time of a day.
+
+    A burst is what a Beta(p(1/ρ − 1), …) draw adds up to; where an hour holds none, nothing tells
+    stable's from the candidate's, and no rule can keep a promise (docs/adr/0004, with figures).
+    """
+    return burst == 0 or 60 * ratio * (1 / burst - 1) * (1 - swing) >= 1
+
+
+GRID = [
+    (per_minute, *ratio, burst, *setting)
+    for per_minute, ratio, burst, setting in itertools.product(RATES, RATIOS, BURSTS, SETTINGS)
+    if _knowable(ratio[0], burst, setting[1])
+]
+
+
 def _scenario(per_minute, ratio, margin, *, slos=1, burst=0.0, swing=0.0):
     stream = Stream("", margin, CanaryEvidence.REQUIRED, ratio, ratio, float(per_minute))
     streams = tuple(replace(stream, name=f"slo{number}") for number in range(slos))
     return Scenario(streams, (5, 25, 50), 60, 240, burst, swing)
 
 
-@pytest.mark.parametrize(("slos", "swing"), SETTINGS)
-@pytest.mark.parametrize("burst", BURSTS)
-@pytest.mark.parametrize(("ratio", "margin"), RATIOS)
-@pytest.mark.parametrize("per_minute", RATES)
+@pytest.mark.parametrize(("per_minute", "ratio", "margin", "burst", "slos", "swing"), GRID)
 def test_an_equal_candidate_is_rarely_taken_back_and_a_worse_one_rarely_promoted(
     *, per_minute, ratio, margin, burst, slos, swing
 ):
