@@ -51,6 +51,7 @@ kubectl: setup ## Print the path of a kubectl of the cluster's version (use `mak
 
 crds: setup ## Write crds/ anew from the API types
 	$(RUN) sluicegate crds
+	$(RUN) sluicegate crds --directory charts/sluicegate/files/crds
 
 format: setup ## Format the code and mend what ruff can mend
 	$(RUN) ruff check --fix .

@@ -1,0 +1,152 @@
+"""The Helm chart: it renders for each way to install it, installs, and grants what is needed only."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from cluster.builds import program
+from sluicegate.settings import parse_settings
+
+if TYPE_CHECKING:
+    from cluster.controlplane import ControlPlane
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "sluicegate"
+WAYS = {
+    "as it is": [],
+    "two namespaces": ["--set", "watchNamespaces={catalog,pricing}"],
+    "one replica": ["--set", "replicas=1"],
+    "by digest": ["--set", f"image.digest=sha256:{'a' * 64}"],
+    "with a network policy": ["--set", "networkPolicy.enabled=true"],
+    "with the Prometheus Operator": [
+        "--set", "serviceMonitor.enabled=true,podMonitor.enabled=true",
+    ],
+    "with settings of one's own": [
+        "--set", "extraSettings.SLUICEGATE_MAX_CONCURRENT_RETRAININGS=4",
+    ],
+}  # fmt: skip
+MISTAKES = {
+    "a URL without a scheme": ("settings.prometheusUrl=prometheus:9090", "prometheusUrl"),
+    "a digest that is none": ("image.digest=sha256:abc", "digest"),
+    "a value that doesn't exist": ("replica=2", "replica"),
+    "no replica": ("replicas=0", "replicas"),
+}
+MAY = [
+    ("get", "sluicegate.dev", "dataproducts"),
+    ("watch", "sluicegate.dev", "dataproducts"),
+    ("patch", "sluicegate.dev", "dataproducts/status"),
+    ("patch", "apps", "deployments"),
+    ("delete", "", "services"),
+    ("create", "batch", "jobs"),
+    ("patch", "gateway.networking.k8s.io", "httproutes"),
+    ("list", "", "pods"),
+    ("create", "events.k8s.io", "events"),
+]
+MAY_NOT = [
+    ("patch", "sluicegate.dev", "dataproducts"),
+    ("update", "sluicegate.dev", "dataproducts"),
+    ("delete", "sluicegate.dev", "dataproducts"),
+    ("get", "", "secrets"),
+    ("list", "", "secrets"),
+    ("create", "", "pods"),
+    ("create", "", "pods/exec"),
+    ("patch", "gateway.networking.k8s.io", "gateways"),
+    ("create", "rbac.authorization.k8s.io", "clusterroles"),
+    ("create", "", "serviceaccounts/token"),
+    ("patch", "coordination.k8s.io", "leases"),
+]
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(program("helm")), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def rendered(*arguments: str) -> list[dict[str, Any]]:
+    done = helm("template", "sluicegate", str(CHART), "--namespace", "sluicegate", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def operator_environment(objects: list[dict[str, Any]]) -> dict[str, str]:
+    (deployment,) = (one for one in objects if one["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one.get("value", "here") for one in container["env"]}
+
+
+def test_helm_finds_nothing_to_mend():
+    done = helm("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arguments", WAYS.values(), ids=WAYS)
+def test_it_renders_and_its_environment_is_what_the_operator_takes(arguments):
+    environment = operator_environment(rendered(*arguments))
+    settings = parse_settings(environment)
+    assert settings.prometheus_url == "http://prometheus.monitoring.svc:9090"
+    if "watchNamespaces={catalog,pricing}" in arguments:
+        assert settings.watch_namespaces == ("catalog", "pricing")
+
+
+@pytest.mark.parametrize(("value", "field"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_the_values_is_named_before_anything_is_installed(value, field):
+    done = helm("template", "sluicegate", str(CHART), "--set", value)
+    assert done.returncode != 0
+    assert field in done.stderr
+
+
+def test_the_definitions_it_ships_are_those_of_the_types_and_stay_when_it_goes():
+    (shipped,) = (CHART / "files" / "crds").iterdir()
+    assert shipped.read_text() == (ROOT / "crds" / shipped.name).read_text(), "run `make crds`"
+    (crd,) = (one for one in rendered() if one["kind"] == "CustomResourceDefinition")
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_with_namespaces_nothing_outside_them_can_be_touched():
+    objects = rendered(*WAYS["two namespaces"])
+    roles = {one["metadata"].get("namespace") for one in objects if one["kind"] == "Role"}
+    assert roles == {"sluicegate", "catalog", "pricing"}
+    (cluster_wide,) = (
+        one
+        for one in objects
+        if one["kind"] == "ClusterRole" and one["metadata"]["name"] == "sluicegate"
+    )
+    touched = {group for rule in cluster_wide["rules"] for group in rule["resources"]}
+    assert touched == {"gatewayclasses"}
+
+
+def allowed(plane: ControlPlane, account: str, question: tuple[str, str, str]) -> bool:
+    """What the API server answers when asked whether the account may do this anywhere."""
+    verb, group, resource = question
+    kind, _, subresource = resource.partition("/")
+    attributes = {"verb": verb, "group": group, "resource": kind, "subresource": subresource}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": account, "resourceAttributes": attributes},
+    }
+    answer = subprocess.run(
+        [str(program("kubectl")), "--kubeconfig", str(plane.kubeconfig),
+         "create", "-f", "-", "-o", "json"],
+        input=json.dumps(review), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return bool(json.loads(answer.stdout)["status"]["allowed"])
+
+
+def test_it_installs_and_grants_what_is_needed_and_no_more(control_plane: ControlPlane, namespace):
+    release = f"release-{namespace}"
+    kubeconfig = ("--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace)
+    # Other tests apply the definition as another manager: Helm needn't fight for it.
+    done = helm("install", release, str(CHART), *kubeconfig, "--set", "crds.install=false")
+    assert done.returncode == 0, done.stderr
+    account = f"system:serviceaccount:{namespace}:{release}-sluicegate"
+    granted = {one: allowed(control_plane, account, one) for one in (*MAY, *MAY_NOT)}
+    assert granted == dict.fromkeys(MAY, True) | dict.fromkeys(MAY_NOT, False)
+    helm("uninstall", release, *kubeconfig)
