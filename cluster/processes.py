@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOG_TAIL = 8
+# In the environment of what is started: the folder of its record. A start that is interrupted
+# before the record is written would leave a program that nobody knows.
+MARK = "SLUICEGATE_PROCESSES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,8 @@ class Processes:
 
     def start(self, command: Command) -> Process:
         """Start a program in a session of its own, its output appended to its log."""
+        for forgotten in self._marked(command.arguments):
+            forgotten.stop(grace=0.0)
         self.logs.mkdir(parents=True, exist_ok=True)
         log = os.open(self.log(command.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         arguments = [*self._prefix, *command.arguments]
@@ -147,7 +152,7 @@ class Processes:
             pid = os.posix_spawnp(
                 arguments[0],
                 arguments,
-                {**os.environ, **command.environment},
+                {**os.environ, **command.environment, MARK: str(self._records)},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log, 1),
@@ -171,7 +176,10 @@ class Processes:
         (self._records / f"{name}.json").unlink(missing_ok=True)
 
     def stop_all(self, *, grace: float) -> None:
-        """End all programs, the last started first; all are asked before any is waited for."""
+        """End all programs, the last started first; all are asked before any is waited for.
+
+        What the programs have started themselves is ended too.
+        """
         names = list(reversed(self.names()))
         running = [process for name in names if (process := self.find(name))]
         for process in running:
@@ -182,6 +190,22 @@ class Processes:
             process.wait(max(0.0, deadline - time.monotonic()))
         for name in names:
             self.stop(name, grace=0.0)
+        for process in self._marked():
+            process.stop(grace=0.0)
+
+    def _marked(self, arguments: tuple[str, ...] = ()) -> list[Process]:
+        """Processes with this folder's mark whose command line ends with `arguments`."""
+        mark = f"{MARK}={self._records}".encode()
+        wanted = [argument.encode() for argument in arguments]
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                line = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
+                same = line[len(line) - len(wanted) :] == wanted
+                if same and mark in (folder / "environ").read_bytes().split(b"\0"):
+                    pid = int(folder.name)
+                    found.append(Process(pid, start_time(pid) or 0, key=""))
+        return found
 
     def log(self, name: str) -> Path:
         """The file with a program's output."""

@@ -98,6 +98,40 @@ def test_a_process_that_has_ended_has_no_start_time():
     assert start_time(os.getpid()) is not None
 
 
+def test_a_program_whose_record_was_never_written_is_replaced(processes, tmp_path):
+    forgotten = processes.start(sleeper())
+    (tmp_path / "processes" / "sleeper.json").unlink()
+
+    processes.start(sleeper())
+
+    assert not forgotten.is_alive()
+    assert processes.is_alive("sleeper")
+
+
+def test_the_same_command_of_another_folder_is_left_alone(processes, tmp_path):
+    other = Processes(tmp_path / "other")
+    theirs = other.start(sleeper())
+
+    processes.start(sleeper())
+    processes.stop_all(grace=0.0)
+
+    assert theirs.is_alive()
+    other.stop_all(grace=0.0)
+    assert not theirs.is_alive()
+
+
+def test_the_end_of_all_takes_what_was_never_recorded_and_what_they_started(processes, tmp_path):
+    forgotten = processes.start(Command("parent", ("sh", "-c", "sleep 600 & echo $!; wait")))
+    eventually(lambda: processes.log("parent").read_text().endswith("\n"))
+    child = int(processes.log("parent").read_text())
+    (tmp_path / "processes" / "parent.json").unlink()
+
+    processes.stop_all(grace=0.0)
+
+    assert not forgotten.is_alive()
+    assert start_time(child) is None
+
+
 def test_the_failure_of_a_program_has_the_end_of_its_log(processes):
     processes.start(Command("loud", ("sh", "-c", "echo first; echo 'address already in use'")))
     eventually(lambda: not processes.is_alive("loud"))
