@@ -36,6 +36,7 @@ class PodState:
     trouble : what keeps it from becoming ready, in a sentence; empty when nothing is known.
     hopeless : the trouble doesn't go away by itself.
     mismatch : the runtime lacks what the bento's lock file asks for.
+    absent : the registry doesn't have an image of it.
     ended : what the first container left behind, once it has ended.
     """
 
@@ -47,6 +48,7 @@ class PodState:
     trouble: str
     hopeless: bool
     mismatch: bool
+    absent: bool
     ended: Ended | None
 
 
@@ -72,6 +74,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         trouble=troubles[0].text if troubles else _unscheduled(status),
         hopeless=any(trouble.hopeless for trouble in troubles),
         mismatch=any(trouble.mismatch for trouble in troubles),
+        absent=any(trouble.absent for trouble in troubles),
         ended=_ended(first),
     )
 
@@ -81,6 +84,7 @@ class _Trouble:
     text: str
     hopeless: bool = False
     mismatch: bool = False
+    absent: bool = False
 
 
 def _statuses(status: Mapping[str, Any], field: str) -> Iterator[Mapping[str, Any]]:
@@ -111,7 +115,8 @@ def _trouble(container: Mapping[str, Any]) -> _Trouble | None:
         return _Trouble(text, hopeless=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
     if reason in PULL_FAILED:
         text = f"image {container.get('image')} can't be pulled: {message}"
-        return _Trouble(text, hopeless="not found" in message)
+        absent = "not found" in message
+        return _Trouble(text, hopeless=absent, absent=absent)
     if reason in HOPELESS:
         return _Trouble(f"container {name}: {reason}: {message}", hopeless=True)
     return None
