@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 API_PORT = 3000
 METRICS_PORT = 3001
 BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 3900
+"""Longer than gateways keep an idle connection (Envoy an hour, Traefik 90 s): a server that closes
+it first may do so just as a request arrives, which the caller sees as 502."""
 log = logging.getLogger("sluicegate.launcher")
 
 
@@ -193,6 +196,7 @@ def _serve(application: Application, options: Options) -> int:
         server_header=False,
         # The peer is the gateway; what it says of clients is not for us to trust.
         proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=options.graceful_seconds,
     )
     sockets = [_listen(options.host, port) for port in (options.api_port, options.metrics_port)]
