@@ -114,7 +114,8 @@ def _trouble(container: Mapping[str, Any]) -> _Trouble | None:
         text = f"container {name} ended with {ended['exitCode']} ({ended.get('reason')}): {said}"
         return _Trouble(text, hopeless=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
     if reason in PULL_FAILED:
-        text = f"image {container.get('image')} can't be pulled: {message}"
+        # The kubelet says this of an image volume too, so the message names the image, not we.
+        text = f"container {name} waits for an image that can't be pulled: {message}"
         absent = "not found" in message
         return _Trouble(text, hopeless=absent, absent=absent)
     if reason in HOPELESS:
