@@ -25,10 +25,7 @@ from sluicegate.settings import Settings
 def build(tools: Tools) -> Controller:
     """Put the reconciler together from what the runtime gives."""
     settings = tools.settings
-    timing = Timing(
-        scrape_seconds=settings.scrape_interval_seconds, settle_seconds=settings.settle_seconds
-    )
-    measurements = Measurements(timing)
+    measurements = Measurements(timing_of(settings))
     budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
     standings = Standings(budget)
     applier = Applier(tools.api, tools.caches)
@@ -59,25 +56,38 @@ def build(tools: Tools) -> Controller:
     return Controller(reconciler=reconciler, always={"measuring": lambda: measure(look_at)})
 
 
-async def _measure(
-    settings: Settings, measurements: Measurements, look_at: Callable[[Key], None]
-) -> None:
-    endpoint = Endpoint(
+def timing_of(settings: Settings) -> Timing:
+    """How Prometheus scrapes, by the settings."""
+    return Timing(
+        scrape_seconds=settings.scrape_interval_seconds, settle_seconds=settings.settle_seconds
+    )
+
+
+def endpoint_of(settings: Settings) -> Endpoint:
+    """Where Prometheus is, by the settings."""
+    return Endpoint(
         url=settings.prometheus_url,
         ca_file=settings.prometheus_ca_file,
         token_file=settings.prometheus_token_file,
         timeout_seconds=settings.prometheus_timeout_seconds,
         concurrency=settings.prometheus_concurrency,
     )
-    async with Prometheus(endpoint) as prometheus:
-        evaluation = Evaluation(
-            prometheus,
-            EvaluationSettings(
-                timing=measurements.timing,
-                namespaces=settings.watch_namespaces,
-                products_per_query=settings.prometheus_products_per_query,
-            ),
-        )
+
+
+def evaluation_settings(settings: Settings, timing: Timing) -> EvaluationSettings:
+    """How blocks are read, by the settings."""
+    return EvaluationSettings(
+        timing=timing,
+        namespaces=settings.watch_namespaces,
+        products_per_query=settings.prometheus_products_per_query,
+    )
+
+
+async def _measure(
+    settings: Settings, measurements: Measurements, look_at: Callable[[Key], None]
+) -> None:
+    async with Prometheus(endpoint_of(settings)) as prometheus:
+        evaluation = Evaluation(prometheus, evaluation_settings(settings, measurements.timing))
         await keep_measuring(measurements, evaluation, look_at)
 
 

@@ -1,0 +1,107 @@
+"""`sluicegate explain`: what status says of a product, and what its newest blocks say right now.
+
+Status holds the numbers of the last decision; this reads Prometheus again and judges with the
+very functions of the operator. It changes nothing.
+"""
+
+import argparse
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+
+from sluicegate.api.product import DataProduct
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.kube.login import login
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.resources import Key
+from sluicegate.kube.transport import Transport
+from sluicegate.policy.evaluate import Evaluation, evaluate
+from sluicegate.policy.messages import describe
+from sluicegate.policy.observed import Observed
+from sluicegate.policy.recall import memory_of
+from sluicegate.policy.terms import terms_of
+from sluicegate.program import endpoint_of, evaluation_settings, timing_of
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.evaluation import Evaluation as Reading
+from sluicegate.reconcile.measure import Measurements, target_of
+from sluicegate.reconcile.measured import Measured
+from sluicegate.reconcile.records import PRODUCTS
+from sluicegate.runtime.gate import OpenGate
+from sluicegate.settings import Settings, parse_settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct")
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does. With SLUICEGATE_PROMETHEUS_URL set, the newest blocks"
+        " are read and judged as well; SLUICEGATE_SCRAPE_INTERVAL_SECONDS and _SETTLE_SECONDS as"
+        " the operator has them."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the explanation."""
+    namespace, slash, name = args.product.partition("/")
+    if not (namespace and slash and name):
+        problem = f'is "{args.product}": write NAMESPACE/NAME, e.g. catalog/search-ranking'
+        raise InvalidInput([Problem("product", problem)])
+    asyncio.run(_explain(Key(namespace, name), parse_settings(os.environ)))
+    return 0
+
+
+async def _explain(key: Key, settings: Settings) -> None:
+    transport = Transport(login)
+    try:
+        body = await KubeApi(transport, OpenGate(), field_manager="").get(PRODUCTS, key)
+    finally:
+        await transport.close()
+    product = DataProduct.parse(body)
+    for line in status_lines(product):
+        print(line)
+    if settings.prometheus_url:
+        evaluation = await _judge(product, settings)
+        for line in live_lines(product, evaluation):
+            print(line)
+
+
+def status_lines(product: DataProduct) -> Iterator[str]:
+    """What status says, a line each."""
+    status = product.status
+    stable = f"stable {status.stable.version}" if status.stable else "no version serves yet"
+    yield f"{product.metadata.namespace}/{product.metadata.name}: {status.state or 'Unknown'}, {stable}"
+    if status.candidate is not None:
+        one = status.candidate
+        yield f"  candidate {one.version}: {one.phase} at {one.weight} %"
+        for evidence in one.evidence:
+            yield (
+                f"    {evidence.slo}: for it {evidence.promote} of {evidence.promote_at}, against it"
+                f" {evidence.roll_back} of {evidence.roll_back_at}"
+            )
+    if status.decision is not None:
+        made = status.decision
+        yield f"  last decision {made.type} ({made.reason}) at {made.at:%Y-%m-%d %H:%M:%S}Z: {made.message}"
+    for condition in status.conditions:
+        yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
+
+
+def live_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
+    """What the newest blocks say, a line each."""
+    yield f"now: {evaluation.state}"
+    for result in evaluation.slos:
+        yield f"  {result.state}: {describe(result, product.spec.analysis.block_seconds)}"
+
+
+async def _judge(product: DataProduct, settings: Settings) -> Evaluation:
+    """Read the product's blocks and judge them; what only the cluster knows is left out."""
+    timing = timing_of(settings)
+    measurements = Measurements(timing)
+    key = Key(*product.metadata.key)
+    measurements.want(key, target_of(product, timing))
+    now = time.time()
+    async with Prometheus(endpoint_of(settings)) as prometheus:
+        await measurements.read(Reading(prometheus, evaluation_settings(settings, timing)), now)
+    measured = Measured(measurements, product)
+    observed = Observed(block=measured.newest, problem=measured.problem(), series=measured.series())
+    return evaluate(terms_of(product), memory_of(product.status), observed, int(now))
