@@ -10,14 +10,17 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import numpy as np
+import requests
 
 from sluicegate_service.push import pack_and_push
 from tests.support.bentos import bento_environment
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -132,7 +135,7 @@ class Visitors:
     and `comparisons` may be changed at any time.
     """
 
-    def __init__(self, gateway: str, host: str, *, per_second: float = 40) -> None:
+    def __init__(self, gateway: str, host: str, *, per_second: float = 30) -> None:
         self.tally = Tally()
         self.world = "before"
         self.comparisons = 1
@@ -143,7 +146,9 @@ class Visitors:
         self._random = np.random.default_rng(5)
         self._labels: list[dict[str, Any]] = []
 
-    def __enter__(self) -> Visitors:
+    def __enter__(self) -> Self:
+        # The first one comes when the gateway knows the way.
+        eventually(self._is_answered, seconds=30, what=f"an answer for {self._headers['Host']}")
         self._thread.start()
         return self
 
@@ -156,6 +161,13 @@ class Visitors:
         self._ended.set()
         self._thread.join()
         print(f"visitors: {self.tally}")
+
+    def _is_answered(self) -> bool:
+        body = {"question": [0.0, 0.0, 0.0]}
+        answer = requests.post(
+            f"{self._gateway}/answer", json=body, headers=self._headers, timeout=20
+        )
+        return answer.ok
 
     async def _live(self) -> None:
         timeout = aiohttp.ClientTimeout(total=20)
@@ -204,7 +216,11 @@ class Visitors:
             async with session.post(path, json=body, **more) as answer:
                 if answer.status == 200:
                     return await answer.json()
-                self.tally.failures[f"{path} {answer.status}"] += 1
+                self._failed(path, str(answer.status))
         except (aiohttp.ClientError, TimeoutError) as error:
-            self.tally.failures[f"{path} {error!r:.120}"] += 1
+            self._failed(path, f"{error!r:.120}")
         return None
+
+    def _failed(self, path: str, how: str) -> None:
+        self.tally.failures[f"{path} {how}"] += 1
+        print(f"{datetime.now(UTC):%H:%M:%S.%f} {path} {how}")

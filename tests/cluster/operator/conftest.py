@@ -74,12 +74,12 @@ class World:
             **more,
         }
 
-    def visitors(self, *, per_second: float = 40) -> Visitors:
+    def visitors(self, *, per_second: float = 30) -> Visitors:
         return Visitors(self.where.gateway, self.host, per_second=per_second)
 
 
 @pytest.fixture
-def world(  # noqa: PLR0913 - the fixtures that it is made of
+def world(
     cluster: Backend,
     where: Addresses,
     namespace: str,
