@@ -56,7 +56,7 @@ class PricingModel:
 
     def predict(self, cars: Columns) -> NDArray[np.float64]:
         """Prices in euro, one for each car."""
-        return np.exp(self.trees.predict(_features(cars, self.names)))
+        return np.asarray(np.exp(self.trees.predict(_features(cars, self.names))))
 
 
 def within_tolerance(

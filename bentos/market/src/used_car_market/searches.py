@@ -68,7 +68,7 @@ class Searches:
     @property
     def candidates(self) -> int:
         """Cars each search offers."""
-        return self.asking.shape[1]
+        return int(self.asking.shape[1])
 
     def search_columns(self) -> dict[str, NDArray[Any]]:
         """The searches as a service receives them, one array a field."""

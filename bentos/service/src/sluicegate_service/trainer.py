@@ -124,7 +124,7 @@ def _fit(recipe: Recipe[Model], *, lighter: bool) -> tuple[Model, Evaluation]:
 def _evaluate(recipe: Recipe[Model], model: Model, role: str, *, lighter: bool) -> Evaluation:
     began = time.monotonic()
     evaluation = recipe.evaluate(model, lighter=lighter)
-    scores = ", ".join(f"{slo} {counts}" for slo, counts in evaluation.items())
+    scores = ", ".join(f"{slo} {counts.summary}" for slo, counts in evaluation.items())
     _say(f"{role} on the hold-out: {scores} in {time.monotonic() - began:.1f} s")
     return evaluation
 

@@ -103,7 +103,9 @@ class Counts:
         if not 0 <= self.bad <= self.total:
             raise ValueError(f"bad={self.bad} of total={self.total} is no count")
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """The accuracy and the counts, for a log."""
         return f"{1 - self.bad / max(self.total, 1):.4f} ({self.bad} wrong of {self.total})"
 
 
