@@ -55,7 +55,8 @@ def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
         for place, run in enumerate(live):
             theirs = engines[run].observe(canary_block(end, _arms(scenario, arms, place)))
             assert (theirs, time, run) == (verdicts[place], time, run)
-            assert engines[run].weight == round(judge.share[run] * 100)
+            if theirs is Verdict.RUNNING:  # an end at the time limit outranks a next step
+                assert engines[run].weight == round(judge.share[run] * 100)
         live = live[verdicts == Verdict.RUNNING]
         if not live.size:
             break
