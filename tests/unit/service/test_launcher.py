@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(400)]  # five servers are started
 SERIES = re.compile(r"^(?P<name>[a-z_]+)\{(?P<labels>.*)\} ", re.MULTILINE)
 
 
@@ -95,7 +95,7 @@ def wait_until_ready(server: Served) -> None:
         except requests.RequestException:  # accepted, but not yet answered, counts as not yet
             return False
 
-    eventually(ready, seconds=90, what="/readyz")
+    eventually(ready, seconds=180, what="/readyz")
 
 
 def free_port() -> int:
