@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from cluster.addons.scraping import PRODUCT_LABEL, VERSION_LABEL, configuration
 from cluster.images import describe
 from cluster.versions import versions
