@@ -11,7 +11,6 @@ product is not buried.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -72,6 +71,7 @@ class Traffic:
         self._due: deque[tuple[float, Truth]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._bugs: list[BaseException] = []
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -91,17 +91,19 @@ class Traffic:
         """Stop sending; what is under way is answered first, and its truth sent at once."""
         for task in self._tasks:
             task.cancel()
-        results = await asyncio.gather(*self._tasks, *self._under_way, return_exceptions=True)
+        await asyncio.wait([*self._tasks, *self._under_way])
         assert self._session is not None
         try:
             for _ in range(0, len(self._due), MAX_TRUTHS):
                 await self._send_truths(self._take(now=float("inf")))
         finally:
             await self._session.close()
-        _raise_bugs(results)
+        self.check()
 
     def check(self) -> None:
-        """Raise what ended the sending, if something did."""
+        """Raise what ended the sending, or what an answer could not be read for, if anything."""
+        for bug in self._bugs:
+            raise bug
         for task in self._tasks:
             if task.done() and not task.cancelled():
                 task.result()
@@ -124,10 +126,15 @@ class Traffic:
                 due = max(due + 1.0 / self.pace.rate, time.monotonic() - 1.0)
                 task = asyncio.create_task(self._exchange(exchange))
                 self._under_way.add(task)
-                task.add_done_callback(self._under_way.discard)
+                task.add_done_callback(self._answered)
                 if (market, visits) != (self.market, self.visits):
                     break
             batch += 1
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (bug := task.exception()):
+            self._bugs.append(bug)
 
     async def _until(self, due: float) -> None:
         await asyncio.sleep(max(due - time.monotonic(), 0.0))
@@ -197,10 +204,3 @@ class Traffic:
             response.raise_for_status()
             answer: dict[str, Any] = await response.json()
             return answer
-
-
-def _raise_bugs(results: list[Any]) -> None:
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-            with contextlib.suppress(asyncio.CancelledError):
-                raise result
