@@ -31,8 +31,8 @@ types: setup ## mypy, strict
 layers: setup ## Imports point one way
 	$(RUN) lint-imports
 
-unit: setup ## Unit and golden tests
-	$(PYTEST) -q tests/unit tests/golden
+unit: setup ## Unit and golden tests, without those that take minutes
+	$(PYTEST) -q -m "not heavy" tests/unit tests/golden
 
 test: lint types layers ## Everything: also simulation, API-server and cluster tests; installs what is missing
 	$(PYTEST) tests
