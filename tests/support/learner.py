@@ -87,12 +87,14 @@ def accuracy() -> dict[str, Any]:
     }
 
 
-def learner(image: str, version: str, *, runtime: str, host: str, **spec: Any) -> dict[str, Any]:
+def learner(
+    image: str, version: str, *, runtime: str, host: str, name: str = NAME, **spec: Any
+) -> dict[str, Any]:
     """A DataProduct that serves a version of the learner; `spec` adds to it or replaces parts."""
     return {
         "apiVersion": "sluicegate.dev/v1alpha1",
         "kind": "DataProduct",
-        "metadata": {"name": NAME},
+        "metadata": {"name": name},
         "spec": {
             "owner": "group:default/learners",
             "model": {
@@ -135,7 +137,7 @@ class Visitors:
     and `comparisons` may be changed at any time.
     """
 
-    def __init__(self, gateway: str, host: str, *, per_second: float = 30) -> None:
+    def __init__(self, gateway: str, host: str, *, per_second: float = 15) -> None:
         self.tally = Tally()
         self.world = "before"
         self.comparisons = 1

@@ -74,7 +74,7 @@ class World:
             **more,
         }
 
-    def visitors(self, *, per_second: float = 30) -> Visitors:
+    def visitors(self, *, per_second: float = 15) -> Visitors:
         return Visitors(self.where.gateway, self.host, per_second=per_second)
 
 

@@ -51,6 +51,8 @@ class Learner:
         self._asked += 1
         if CARD["fault"] == "wrong" and self._asked % 2:
             said = not said
+        if CARD["fault"] == "narrow" and comparisons > 1:
+            said = not said
         return {"answer": said, "version": SETTINGS.version, "token": self._feedback.token(said)}
 
     @bentoml.api(route="/feedback")

@@ -1,0 +1,86 @@
+"""Retrainings that don't help: stable serves on, and status says in one word what went wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def retraining(status):
+    return status.get("retraining") or {}
+
+
+def test_a_retrained_version_that_is_worse_on_live_traffic_goes_back_without_a_failed_request(
+    world,
+):
+    training = world.retraining(env={"LEARNER_FAULT": "wrong"})
+    world.product.apply(world.spec("v1", retraining=training))
+    world.product.until_ready()
+    with world.visitors() as visitors:
+        world.product.annotate("retrain-requested-at", "first")
+        world.product.until(
+            lambda status: (status.get("candidate") or {}).get("weight"),
+            seconds=180,
+            what="a canary",
+        )
+        status = world.product.until(
+            lambda status: status.get("history") and not status.get("candidate"),
+            seconds=180,
+            what="the canary to go back",
+        )
+        mark = visitors.tally.versions["v1"]
+        world.product.until(lambda _: visitors.tally.versions["v1"] - mark > 100, what="answers")
+
+    assert not visitors.tally.failures
+    assert status["stable"]["version"] == "v1"
+    (refused,) = status["history"]
+    assert (refused["version"], refused["fate"], refused["reason"]) == (
+        *("v2", "RolledBack"),
+        "CanaryWorse",
+    )
+    assert status["retraining"]["attempts"] == 1
+    assert status["retraining"]["lastReason"] == "CanaryWorse"
+    next_allowed = datetime.fromisoformat(status["retraining"]["nextAllowedAt"])
+    assert (next_allowed - datetime.fromisoformat(refused["until"])).total_seconds() >= 600
+    (route,) = world.product.listed("gateway.networking.k8s.io/v1/httproutes")
+    weights = [one["weight"] for one in route["spec"]["rules"][0]["backendRefs"] if one["weight"]]
+    assert weights == [100]
+
+
+@pytest.mark.parametrize(
+    ("fault", "timeout", "reason", "said"),
+    [
+        ("training-crashes", 300, "JobFailed", "the training set does not fit"),
+        ("training-hangs", 15, "TimedOut", "retraining.timeoutSeconds"),
+        ("training-prints-rubbish", 300, "InvalidResult", "accuracy is great!"),
+        ("training-pushes-nothing", 300, "ImageNotFound", "can't be pulled"),
+        ("worse", 300, "WorseOnHoldOut", "accuracy"),
+    ],
+    ids=["crashes", "hangs", "prints rubbish", "pushes nothing", "is worse on the hold-out"],
+)
+def test_a_training_that_fails_says_why_and_leaves_stable_alone(
+    world, fault, timeout, reason, said
+):
+    training = world.retraining(env={"LEARNER_FAULT": fault}, timeoutSeconds=timeout)
+    world.product.apply(world.spec("v1", retraining=training))
+    before = world.product.until_ready()
+
+    world.product.annotate("retrain-requested-at", "first")
+    with world.visitors(per_second=5) as visitors:
+        status = world.product.until(
+            lambda status: retraining(status).get("lastReason") and not status.get("candidate"),
+            seconds=200,
+            what="the attempt to end",
+        )
+
+    assert retraining(status)["lastReason"] == reason
+    assert retraining(status)["attempts"] == 1
+    assert "trigger" not in retraining(status)
+    assert status["stable"] == before["stable"]
+    assert set(visitors.tally.versions) == {"v1"}
+    assert not visitors.tally.failures
+    told = [one["note"] for one in world.product.listed("events.k8s.io/v1/events")]
+    assert any(said in note for note in told), told

@@ -1,0 +1,32 @@
+"""Going back to a version that is kept takes no training, no build and half a minute."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+pytestmark = pytest.mark.timeout(400)
+SECONDS = 30
+
+
+def test_a_kept_version_is_back_within_half_a_minute_of_the_request(world):
+    training = world.retraining()
+    spec = {"rollout": {"steps": [50]}, "retraining": training}
+    world.product.apply(world.spec("v1", **spec))
+    world.product.until_ready()
+    with world.visitors() as visitors:
+        world.product.apply(world.spec("v2-good", **spec))
+        world.product.until_stable("v2-good", seconds=200)
+        world.product.annotate("rollback-to", "v1/back")
+        status = world.product.until_stable("v1", seconds=90)
+
+    assert not visitors.tally.failures
+    asked = datetime.fromisoformat(status["decision"]["at"])
+    back = datetime.fromisoformat(status["stable"]["promotedAt"])
+    assert (back - asked).total_seconds() <= SECONDS
+    assert status["decision"]["reason"] == "RollbackRequested"
+    assert status["lastHandled"]["rollbackTo"] == "v1/back"
+    assert status["stable"]["returned"]
+    assert not world.product.listed("batch/v1/jobs")
+    assert "v2-good" in [past["version"] for past in status["history"]]
