@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import http
 import json
+import socket
 import ssl
 import tempfile
 import time
@@ -89,6 +90,16 @@ def answers(url: str) -> bool:
             return bool(answer.status == http.HTTPStatus.OK)
     except (OSError, urllib.error.URLError):
         return False
+
+
+def listens(path: Path) -> bool:
+    """Whether a program listens on the socket; the file alone may be a killed one's."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def wait_until(

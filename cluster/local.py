@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster import cgroups, components, leftovers, network, node
-from cluster.apiclient import Api, answers, wait_until
+from cluster.apiclient import Api, answers, listens, wait_until
 from cluster.backend import LOCAL, Component
 from cluster.builds import program
 from cluster.cache import cache_folder, locked, write_atomically
@@ -245,7 +245,7 @@ class LocalNode:
         ensure(components.etcd_command(plane))
         ensure(components.api_server_command(plane))
         ensure(node.containerd_command(settings))
-        self._wait(settings.socket.exists, "containerd has no socket")
+        self._wait(lambda: listens(settings.socket), "containerd did not listen")
         self.load_image(pause.archive)
         self._wait(Api(self.kubeconfig).is_ready, "the API server was not ready")
         self._clients = {
