@@ -121,7 +121,10 @@ def _as_candidate(
     """The candidate; what carries it out (phase, step) is kept while it is the same one."""
     before, candidate = status.candidate, memory.candidate
     if candidate is None:
-        return before if before is not None and before.returning else None
+        arrived = (
+            memory.stable is not None and before and release_of(before) == memory.stable.release
+        )
+        return before if before is not None and before.returning and not arrived else None
     shares = tuple(api.Share(weight=one.weight, since=at(one.at)) for one in candidate.weights)
     same = before is not None and release_of(before) == candidate.release
     anew = not same or before is None or seconds_of(before.since) != candidate.since

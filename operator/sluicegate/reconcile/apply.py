@@ -48,9 +48,18 @@ class Applier:
             if live is None:
                 await self._create(child)
             elif live.owner != product.uid:
-                raise NameConflict(child.resource, child.key)
+                self._check_is_going(product, child, live)
             elif live.fingerprint != child.fingerprint:
                 await self._update(child, live)
+
+    def _check_is_going(self, product: ProductRecord, child: Child, live: ChildRecord) -> None:
+        """Wait for what belonged to a deleted product of this name; NameConflict for a stranger."""
+        if live.owner and live.parent == product.key:
+            raise Conflict(
+                f"{child.resource.kind} {child.key} of the DataProduct that was deleted is still"
+                " being collected"
+            )
+        raise NameConflict(child.resource, child.key)
 
     async def create_job(self, manifest: Manifest) -> None:
         """Create a training Job; one of that name is the same training."""

@@ -73,6 +73,8 @@ class Trainer:
         one, retraining = status.retraining, situation.product.spec.retraining
         if one is None or one.trigger is None or status.stable is None or retraining is None:
             return
+        if await self.forbidden(situation) is not None:
+            return
         attempt = Attempt(
             trigger=one.trigger,
             number=one.attempt,

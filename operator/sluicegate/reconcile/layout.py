@@ -4,7 +4,7 @@ Promotion and rollback change only what this module answers; the builders turn i
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
@@ -108,7 +108,9 @@ def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
     return min(stable, most - candidate), candidate
 
 
-def layout_of(product: DataProduct, status: DataProductStatus, *, stable_pods: int) -> Layout:
+def layout_of(
+    product: DataProduct, status: DataProductStatus, *, stable_pods: int, followed: bool = False
+) -> Layout:
     """The layout that status asks for.
 
     Parameters
@@ -116,12 +118,16 @@ def layout_of(product: DataProduct, status: DataProductStatus, *, stable_pods: i
     product : the spec in force.
     status : what was decided.
     stable_pods : pods that stable has (an autoscaler may have raised them), at least the spec's.
+    followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
     """
     if status.stable is None:
         return _initial(product, status)
     if product.spec.route is None:
         return _by_replicas(product, status, stable_pods)
-    return _by_weight(product, status, stable_pods)
+    layout = _by_weight(product, status, stable_pods)
+    if followed and status.candidate is not None and share_in_force(status.candidate) == FULL:
+        return replace(layout, selected=status.candidate.revision)
+    return layout
 
 
 def _initial(product: DataProduct, status: DataProductStatus) -> Layout:
@@ -141,7 +147,7 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
         wanted = pods_for(product.spec, target_weight(product.spec, candidate), stable_pods)
         pods = max(wanted, _kept_pods(product.spec, candidate, stable_pods))
         placements.append(Placement(candidate, pods))
-        weight = _written(candidate)
+        weight = share_in_force(candidate)
         pairs = ((stable.revision, FULL - weight), (candidate.revision, weight))
         weights = [pair for pair in pairs if pair[1]]
     return Layout((*placements, *_previous(status)), tuple(weights), stable.revision)
@@ -158,16 +164,20 @@ def _by_replicas(product: DataProduct, status: DataProductStatus, stable_pods: i
     ours, theirs = split_by_replicas(min(weight, FULL - 1), stable_pods)
     if candidate.phase is CandidatePhase.PROMOTING:
         ours, theirs = stable_pods, stable_pods
+    if candidate.phase is CandidatePhase.ROLLING_BACK:  # its pods stay until they are drained
+        theirs = stable_pods
+        if candidate.weight < FULL:
+            theirs = split_by_replicas(candidate.weight, stable_pods)[1]
     placements = (
         Placement(stable, max(ours, 1)),
-        Placement(candidate, max(theirs, 0)),
+        Placement(candidate, theirs),
         *_previous(status),
     )
-    selected = {FULL: candidate.revision, 0: stable.revision}.get(_written(candidate))
+    selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
     return Layout(placements, (), selected)
 
 
-def _written(candidate: Candidate) -> int:
+def share_in_force(candidate: Candidate) -> int:
     """The share that the candidate has by now, in percent; none once it goes back."""
     back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
     return 0 if back else candidate.weight

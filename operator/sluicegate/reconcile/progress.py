@@ -19,7 +19,7 @@ from sluicegate.reconcile.records import DeploymentRecord
 from sluicegate.reconcile.verification import Level, Requests, Split, is_drained
 
 PROMOTION_SECONDS: Final = 600
-"""A promotion whose traffic doesn't follow by then is taken back."""
+"""A promotion that the gateway hasn't taken by then, or only in part, is taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +134,20 @@ def _promote(
     drained = is_drained(rolling.requests, stable=True, pods=rolling.pods(stable.revision))
     if rolling.accepted and drained:
         return Completed(candidate)
-    since = candidate.shares[-1].since.timestamp()
-    late = rolling.now - since > PROMOTION_SECONDS
-    if late or not rolling.ready(candidate.revision):
-        why = rolling.split.message if rolling.split and late else _why(rolling)
-        reason = DecisionReason.TRAFFIC_NOT_VERIFIED if late else DecisionReason.CANARY_NOT_READY
-        return TurnedBack(turned_back(candidate, reason, why))
-    return Unchanged()
+    if rolling.ready(stable.revision) and not rolling.ready(candidate.revision):
+        reason = DecisionReason.CANARY_NOT_READY
+        return TurnedBack(turned_back(candidate, reason, _why(rolling)))
+    return _not_followed(candidate, rolling) or Unchanged()
+
+
+def _not_followed(candidate: Candidate, rolling: Rolling) -> TurnedBack | None:
+    """The traffic was seen not to follow. Where it merely can't be counted, the old pods wait."""
+    split = rolling.split
+    late = rolling.now - candidate.shares[-1].since.timestamp() > PROMOTION_SECONDS
+    if split is None or not late or (rolling.accepted and not split.mismatched):
+        return None
+    reason = DecisionReason.TRAFFIC_NOT_VERIFIED
+    return TurnedBack(turned_back(candidate, reason, split.message))
 
 
 def _is_ready(rolling: Rolling, candidate: Candidate, wanted: int) -> bool:
@@ -152,16 +159,19 @@ def _given_up(product: DataProduct, candidate: Candidate, rolling: Rolling) -> T
     """Hopeless pods, or pods that took too long."""
     trouble = rolling.trouble
     if trouble is not None and trouble.hopeless:
-        reason = (
-            DecisionReason.RUNTIME_MISMATCH if trouble.mismatch else DecisionReason.CANARY_NOT_READY
-        )
-        return TurnedBack(turned_back(candidate, reason, trouble.trouble))
-    begun = max(candidate.since, *(share.since for share in candidate.shares), candidate.since)
+        return TurnedBack(turned_back(candidate, _reason(trouble), trouble.trouble))
+    begun = candidate.step_since or candidate.since
     waited = rolling.now - begun.timestamp()
     if waited <= product.spec.serving.progress_deadline_seconds:
         return None
     text = f"its pods weren't ready after {waited:.0f} s: {_why(rolling)}"
     return TurnedBack(turned_back(candidate, DecisionReason.CANARY_NOT_READY, text))
+
+
+def _reason(trouble: PodState) -> DecisionReason:
+    if trouble.mismatch:
+        return DecisionReason.RUNTIME_MISMATCH
+    return DecisionReason.IMAGE_NOT_FOUND if trouble.absent else DecisionReason.CANARY_NOT_READY
 
 
 def _why(rolling: Rolling) -> str:

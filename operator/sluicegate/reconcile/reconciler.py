@@ -22,7 +22,7 @@ from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.status import DataProductStatus, ProductState
 from sluicegate.errors import Problem
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.terms import terms_of
 from sluicegate.reconcile.apply import Applier, NameConflict
@@ -32,7 +32,7 @@ from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.portfolio import Standing, Standings
 from sluicegate.reconcile.records import PRODUCTS, ProductRecord
-from sluicegate.reconcile.report import report
+from sluicegate.reconcile.report import due, report
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step, Told, take_step
@@ -41,12 +41,14 @@ from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAft
 from sluicegate.runtime.recorder import Note, Recorder, Subject
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
-from sluicegate.status import Finding, report_conditions, with_fresh_numbers
+from sluicegate.status import Finding, report_conditions
 
 logger = logging.getLogger(__name__)
 
 QUIET_SECONDS: Final = 30
 """The first status write is the Ready one, unless it takes longer than this."""
+CONFLICT_SECONDS: Final = 30
+"""How often to look whether a stranger still has one of our names: strangers aren't watched."""
 LOOK_SECONDS: Final = 5
 """While pods start or traffic moves: how often to look, should no event come."""
 
@@ -65,6 +67,10 @@ class ProductReconciler:
     recorder: Recorder
     queue: WorkQueue
     seeded: list[bool] = field(default_factory=list)
+    begun: dict[Key, int] = field(default_factory=dict)
+    """Since when products without a version that serves have been looked at, in seconds."""
+    conflicts: dict[Key, str] = field(default_factory=dict)
+    """Products one of whose names is a stranger's."""
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one product a step nearer to its spec."""
@@ -90,13 +96,13 @@ class ProductReconciler:
         situation = await self.observer.observe(
             record, product, terms=terms_of(product), wanted=wanted, now=now
         )
-        situation = await self._with_obstacles(record, situation)
+        situation = replace(
+            await self._with_obstacles(record, situation), begun=self._begun(product, now)
+        )
         step = take_step(situation)
         children = build_children(
             product, step.layout, situation.live, service_kind=self.settings.service_kind
         )
-        if situation.route_conflict:
-            children = tuple(one for one in children if one.resource.plural != "httproutes")
         written = await self._write_status(record, situation, step, quiet=True)
         self._stand(record.key, product, step)
         self._tell(record, step.told)
@@ -119,7 +125,17 @@ class ProductReconciler:
                 training = bool((json.loads(record.status).get("retraining") or {}).get("trigger"))
                 self.standings.record(key, Standing(training=training))
 
+    def _begun(self, product: DataProduct, now: int) -> int:
+        """Since when the first version is waited for: status needn't say it within a moment."""
+        key = Key(*product.metadata.key)
+        if product.status.stable is not None or product.spec.suspend:
+            self.begun.pop(key, None)
+            return now
+        return self.begun.setdefault(key, now)
+
     def _forget(self, key: Key) -> None:
+        self.begun.pop(key, None)
+        self.conflicts.pop(key, None)
         rivals = self.claims.rivals(key)
         self.claims.forget(key)
         self.standings.forget(key)
@@ -150,6 +166,7 @@ class ProductReconciler:
 
     async def _with_obstacles(self, record: ProductRecord, situation: Situation) -> Situation:
         """What keeps the spec from being carried out, though each field is right."""
+        situation = replace(situation, conflict=self.conflicts.get(record.key, ""))
         if (elder := self.claims.elder(record.key)) is not None:
             other, claim = elder
             text = (
@@ -159,10 +176,11 @@ class ProductReconciler:
             situation = replace(situation, conflict=text, route_conflict=True)
         if (reused := _reused(situation)) is not None:
             observed = replace(situation.observed, wanted=None)
-            return replace(situation, stalled=reused, observed=observed)
+            situation = replace(situation, stalled=reused, observed=observed)
         retraining = situation.product.status.retraining
         if retraining is not None and retraining.trigger is not None:
-            return replace(situation, stalled=await self.trainer.forbidden(situation))
+            forbidden = await self.trainer.forbidden(situation)
+            return replace(situation, stalled=forbidden or situation.stalled)
         return situation
 
     # ---- writing ----------------------------------------------------------------------------
@@ -173,16 +191,29 @@ class ProductReconciler:
         step: Step,
         children: tuple[Child, ...],
     ) -> None:
-        try:
-            await self.applier.apply(record, children)
-        except NameConflict as error:
-            conflicted = replace(situation, conflict=str(error), route_conflict=False)
-            await self._write_status(record, conflicted, step, quiet=False)
-            return
-        for resource, leftover in tuple(self.applier.leftovers(record, children)):
-            await self.applier.delete(resource, leftover)
-        if situation.stalled is None:
+        if not situation.is_frozen(step.status):
+            try:
+                await self._keep_children(record, situation, children)
+            except NameConflict as error:
+                self.conflicts[record.key] = str(error)
+                conflicted = replace(situation, conflict=str(error), route_conflict=False)
+                await self._write_status(record, conflicted, step, quiet=False)
+                return
+            if self.conflicts.pop(record.key, None) is not None:
+                self.queue.add(record.key, Priority.NORMAL)
+        if situation.may_train(step.status):
             await self.trainer.keep(record, situation, step.status)
+
+    async def _keep_children(
+        self, record: ProductRecord, situation: Situation, children: tuple[Child, ...]
+    ) -> None:
+        """Apply the children and delete the others; a route in conflict stays as it is."""
+        if situation.route_conflict:
+            children = tuple(one for one in children if one.resource != HTTP_ROUTES)
+        await self.applier.apply(record, children)
+        for resource, leftover in tuple(self.applier.leftovers(record, children)):
+            if resource != HTTP_ROUTES or not situation.route_conflict:
+                await self.applier.delete(resource, leftover)
 
     async def _write_status(
         self, record: ProductRecord, situation: Situation, step: Step, *, quiet: bool
@@ -193,7 +224,7 @@ class ProductReconciler:
         after = report(situation, step)
         if quiet and self._can_wait(situation, after):
             return record
-        fresh = with_fresh_numbers(
+        fresh = due(
             before,
             after,
             now=at(situation.now),
@@ -206,7 +237,8 @@ class ProductReconciler:
         stalled = any(one.type == ConditionType.STALLED for one in status.conditions)
         if status.stable is not None or stalled or situation.conflict:
             return False
-        assert status.candidate is not None
+        if status.candidate is None:
+            return False
         return situation.now - status.candidate.since.timestamp() < QUIET_SECONDS
 
     async def _send(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
@@ -264,6 +296,8 @@ class ProductReconciler:
 
     def _next(self, situation: Situation, step: Step) -> Result:
         """When to look again, should nothing happen before."""
+        if Key(*situation.product.metadata.key) in self.conflicts:
+            return RequeueAfter(CONFLICT_SECONDS)
         candidate = step.status.candidate
         if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
             return RequeueAfter(LOOK_SECONDS)

@@ -5,12 +5,15 @@ that, or a pipeline that waits for it would block for hours.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
 
 from sluicegate.api.base import at
 from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import (
     DataProductStatus,
     DependencyState,
@@ -24,9 +27,17 @@ from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.traffic import traffic_of
 from sluicegate.reconcile.verification import Level
-from sluicegate.status import Finding, report_conditions
+from sluicegate.status import (
+    Finding,
+    find_condition,
+    report_conditions,
+    same_meaning,
+    with_fresh_numbers,
+)
 
-_WORSE = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
+VERIFIED_SECONDS: Final = 30
+"""How long the news that a share is verified may wait for the next write."""
+_WORSE: Final = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
 
 
 def report(situation: Situation, step: Step) -> DataProductStatus:
@@ -49,6 +60,41 @@ def report(situation: Situation, step: Step) -> DataProductStatus:
     return status.model_copy(
         update={"conditions": conditions, "summary": summary(situation, status)}
     )
+
+
+def due(
+    before: DataProductStatus,
+    after: DataProductStatus,
+    *,
+    now: datetime,
+    refresh_seconds: float,
+) -> DataProductStatus:
+    """The status to write: `after`, or `before` when what is new can wait.
+
+    Numbers wait for `refresh_seconds`. That a share is verified waits a moment for the next act,
+    which is written anyway: so each step of a rollout costs one write.
+    """
+    if after.candidate is not None and after.traffic is not None:
+        young = (now - after.traffic.since).total_seconds() < VERIFIED_SECONDS
+        if young and _only_verified(before, after):
+            return before
+    return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds)
+
+
+def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
+    if before.traffic is None or after.traffic is None or same_meaning(before, after):
+        return False
+    kind = Type.TRAFFIC_SPLIT_VERIFIED
+    others = [one for one in after.conditions if one.type != kind]
+    known = find_condition(before.conditions, kind)
+    kept = {one.type: one for one in (*others, *([known] if known else []))}
+    unverified = after.model_copy(
+        update={
+            "traffic": after.traffic.model_copy(update={"level": before.traffic.level}),
+            "conditions": tuple(kept[one.type] for one in after.conditions if one.type in kept),
+        }
+    )
+    return same_meaning(before, unverified)
 
 
 def summary(situation: Situation, status: DataProductStatus) -> Summary:
@@ -77,7 +123,7 @@ def _worst(status: DataProductStatus) -> str:
 def _findings(situation: Situation, status: DataProductStatus, layout: Layout) -> Iterator[Finding]:
     yield _ready(situation, status, layout)
     yield _stalled(situation, status)
-    if status.stable is None and not _first_has_failed(situation, status):
+    if status.stable is None and status.candidate and not _first_has_failed(situation, status):
         yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
     yield _degraded(status)
     yield _slo_met(status)
@@ -95,12 +141,7 @@ def _ready(situation: Situation, status: DataProductStatus, layout: Layout) -> F
         return Finding(Type.READY, "False", reason, situation.conflict)
     stable = status.stable
     if stable is None:
-        if _first_has_failed(situation, status):
-            text = _trouble(situation, status.candidate.revision if status.candidate else "")
-            return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
-        candidate = status.candidate
-        text = _trouble(situation, candidate.revision) if candidate else ""
-        return Finding(Type.READY, "False", Reason.PROGRESSING, text or "no version serves yet")
+        return _first_ready(situation, status)
     live = situation.live.get(stable.revision)
     ready, wanted = (live.ready if live else 0), layout.replicas(stable.revision)
     if ready == 0:
@@ -111,6 +152,18 @@ def _ready(situation: Situation, status: DataProductStatus, layout: Layout) -> F
         if split is not None and split.level < Level.ACCEPTED:
             return Finding(Type.READY, "False", Reason.ROUTE_NOT_ACCEPTED, split.message)
     return Finding(Type.READY, "True", Reason.SERVING, f"{stable.version} serves")
+
+
+def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
+    """Why no version serves yet."""
+    candidate = status.candidate
+    if candidate is None:
+        text = "spec.suspend is set, so no version is started"
+        return Finding(Type.READY, "False", Reason.SUSPENDED, text)
+    text = _trouble(situation, candidate.revision)
+    if _first_has_failed(situation, status):
+        return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
+    return Finding(Type.READY, "False", Reason.PROGRESSING, text or "no version serves yet")
 
 
 def _trouble(situation: Situation, revision: str) -> str:
@@ -140,7 +193,8 @@ def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
     if situation.stalled is not None:
         return situation.stalled
     model = status.spec_model
-    if model is not None and model.outcome is SpecModelOutcome.REJECTED:
+    chosen = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
+    if model and model.outcome is SpecModelOutcome.REJECTED and model.reason != chosen:
         text = (
             f"{model.version} was rejected ({model.reason or 'see status.history'}); stable serves"
             " on. Change spec.model, or ask for another try by sluicegate.dev/promote"

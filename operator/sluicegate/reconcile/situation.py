@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sluicegate.api.canary import VersionBase
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DependencyStatus
+from sluicegate.api.status import DataProductStatus, DependencyStatus
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.terms import Terms
+from sluicegate.reconcile.layout import FULL
 from sluicegate.reconcile.pods import PodState
 from sluicegate.reconcile.records import DeploymentRecord, RouteRecord
-from sluicegate.reconcile.verification import Requests, Split
+from sluicegate.reconcile.verification import Level, Requests, Split
 from sluicegate.status import Finding
+
+_ASKED: Final = frozenset({DecisionReason.ROLLBACK_REQUESTED, DecisionReason.ABORT_REQUESTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Situation:
     conflict : why its route or one of its names can't be had; empty when they can.
     route_conflict : the conflict is about the route.
     stalled : what else needs a person; None when nothing does.
+    begun : since when this operator has looked at it, in seconds; None for now.
     """
 
     product: DataProduct
@@ -50,6 +56,27 @@ class Situation:
     conflict: str = ""
     route_conflict: bool = False
     stalled: Finding | None = None
+    begun: int | None = None
+
+    @property
+    def followed(self) -> bool:
+        """Whether the Gateways have taken a candidate's 100 %."""
+        candidate = self.product.status.candidate
+        taken = self.split is not None and self.split.level >= Level.ACCEPTED
+        return taken and candidate is not None and candidate.weight == FULL
+
+    def is_frozen(self, status: DataProductStatus) -> bool:
+        """Whether suspend forbids to touch versions and traffic; what a person asks for goes on."""
+        candidate = status.candidate
+        asked = candidate is not None and candidate.rollback_reason in _ASKED
+        return self.product.spec.suspend and not asked
+
+    def may_train(self, status: DataProductStatus) -> bool:
+        """Whether Jobs may be started and ended; while suspended only what a person asked for."""
+        training = status.retraining
+        trigger = training.trigger if training else None
+        asked = trigger is not None and trigger.cause == DecisionReason.REQUESTED
+        return asked or not self.product.spec.suspend
 
     @property
     def stable_pods(self) -> int:

@@ -4,7 +4,7 @@ First what was decided earlier is carried on, then the newest blocks are judged,
 decision is written down. A decision is remembered as done only when the traffic has followed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sluicegate.api.base import at
@@ -24,9 +24,10 @@ from sluicegate.policy.decision import (
     StartRollout,
 )
 from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.memory import Memory
+from sluicegate.policy.memory import Baselines, Memory, Probation
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.remember import remember
+from sluicegate.reconcile.attempts import with_cause, with_outcome, with_result, without_job
 from sluicegate.reconcile.figures import with_figures
 from sluicegate.reconcile.layout import Layout, layout_of
 from sluicegate.reconcile.pods import of_revision, trouble_of
@@ -92,19 +93,31 @@ def take_step(situation: Situation) -> Step:
     """What is to be, given what is observed of a product with a valid spec."""
     status = situation.product.status
     if status.stable is None:
-        candidate = first_candidate(situation.product, status, situation.wanted, situation.now)
-        status = status.model_copy(update={"candidate": candidate})
+        status = status.model_copy(update={"candidate": _first(situation, status)})
     status, told = _carry_on(situation, status)
     evaluation = None
     if _is_judged(status):
         evaluation = _judge(situation, status)
         status, more = _take_up(situation, status, evaluation)
         told += more
+        if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
+            status, more = _carry_on(situation, status)
+            told += more
     return Step(status, _layout(situation, status), evaluation, told)
 
 
+def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
+    """The version that is to serve first; none while suspend forbids to start one."""
+    if situation.is_frozen(status):
+        return None
+    begun = situation.now if situation.begun is None else situation.begun
+    return first_candidate(situation.product, status, situation.wanted, begun)
+
+
 def _layout(situation: Situation, status: DataProductStatus) -> Layout:
-    return layout_of(situation.product, status, stable_pods=situation.stable_pods)
+    return layout_of(
+        situation.product, status, stable_pods=situation.stable_pods, followed=situation.followed
+    )
 
 
 def _is_judged(status: DataProductStatus) -> bool:
@@ -117,7 +130,7 @@ def _carry_on(
     situation: Situation, status: DataProductStatus
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     candidate = status.candidate
-    if candidate is None:
+    if candidate is None or situation.is_frozen(status):
         return status, ()
     rolling = Rolling(
         now=situation.now,
@@ -160,6 +173,7 @@ def _complete(
         return _remembered(situation, status, memory), (told,)
     if candidate.phase is CandidatePhase.PROMOTING:
         return _promoted(situation, status, candidate)
+    stable, status = status.stable, _without_promise(status)
     if candidate.returning:  # it didn't come up: stable stays
         return status.model_copy(update={"candidate": None}), ()
     reason = DecisionReason(candidate.rollback_reason)
@@ -174,10 +188,10 @@ def _complete(
             reason=reason,
             message=candidate.rollback_message,
             leaving=release_of(candidate),
-            to=release_of(status.stable),
+            to=release_of(stable),
         )
         fate = Fate.SUPERSEDED if reason is DecisionReason.SUPERSEDED else Fate.ROLLED_BACK
-    after = _acted(situation, status, decision)
+    after = with_outcome(_acted(situation, status, decision), candidate, fate, reason)
     refused = refused_version(candidate, fate, str(reason), situation.now)
     return after.model_copy(update={"history": (refused, *after.history)[:20]}), ()
 
@@ -202,9 +216,24 @@ def _promoted(
             message=message,
             candidate=release_of(candidate),
             replaced=release_of(status.stable),
+            held_against=_promise(status),
         )
         told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
-    return _acted(situation, status, decision), (told,)
+    after = _acted(situation, status, decision)
+    return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
+
+
+def _promise(status: DataProductStatus) -> Baselines:
+    """What the version that is being promoted will be held against, as `_promote` kept it."""
+    kept = memory_of(status)
+    if kept.probation is None or kept.stable is None:
+        return {}
+    return kept.probation.baselines if kept.probation.previous == kept.stable.release else {}
+
+
+def _without_promise(status: DataProductStatus) -> DataProductStatus:
+    """The promotion that it was kept for didn't come about."""
+    return status.model_copy(update={"probation": None}) if _promise(status) else status
 
 
 # ---- judging --------------------------------------------------------------------------------
@@ -217,27 +246,23 @@ def _take_up(
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """Write a decision down: what it asks for begins, what takes time is remembered later."""
     decision = evaluation.decision
-    status = _remembered(situation, status, evaluation.memory)
-    status = with_figures(
-        status, evaluation, block_seconds=situation.terms.block_seconds, now=situation.now
-    )
+    status = _noted(situation, status, evaluation)
     match decision:
         case Hold():
             return status, ()
         case Alert():
+            status = _alerted(status, decision)
             status = _acted(situation, status, decision)
         case Retrain():
-            status = _with_cause(situation, _acted(situation, status, decision), decision)
+            status = with_cause(situation, _acted(situation, status, decision), decision)
         case StartRollout():
             status = _start(situation, status, decision)
         case Advance():
-            if status.candidate is not None and status.candidate.step == decision.step:
-                return status, ()  # told already; its pods are on their way
-            status = _with_candidate(status, step=decision.step)
+            if _is_known(status, decision):
+                return status, ()
+            status = _with_candidate(status, step=decision.step, step_since=at(situation.now))
         case Promote():
-            status = _with_candidate(
-                status, phase=CandidatePhase.PROMOTING, rollback_message=decision.message
-            )
+            status = _promote(situation, status, decision)
         case Rollback():
             status = _roll_back(situation, status, decision)
         case Inconclusive():
@@ -247,24 +272,43 @@ def _take_up(
     return _told(situation, status, decision)
 
 
-def _with_cause(
-    situation: Situation, status: DataProductStatus, decision: Retrain
+def _noted(
+    situation: Situation, status: DataProductStatus, evaluation: Evaluation
 ) -> DataProductStatus:
-    """The trigger with what the training has to know: the cause, the indicator, the numbers."""
-    retraining = status.retraining
-    assert retraining is not None
-    assert retraining.trigger is not None
-    kinds = {slo.name: str(slo.kind) for slo in situation.terms.slos}
-    trigger = retraining.trigger.model_copy(
-        update={
-            "cause": str(decision.reason),
-            "indicator": kinds.get(decision.slo, ""),
-            "message": decision.message,
-        }
+    """What an evaluation found, whatever it decided."""
+    status = _remembered(situation, status, evaluation.memory)
+    status = with_figures(
+        status, evaluation, block_seconds=situation.terms.block_seconds, now=situation.now
     )
-    return status.model_copy(
-        update={"retraining": retraining.model_copy(update={"trigger": trigger})}
+    if evaluation.training_taken_up:
+        status = with_result(situation, status, evaluation.decision)
+    return status
+
+
+def _is_known(status: DataProductStatus, decision: Advance) -> bool:
+    """Whether the step was decided already: its pods are on their way."""
+    return status.candidate is not None and status.candidate.step == decision.step
+
+
+def _alerted(status: DataProductStatus, decision: Alert) -> DataProductStatus:
+    if status.candidate is None or decision.reason is not DecisionReason.AWAITING_APPROVAL:
+        return status
+    return _with_candidate(status, phase=CandidatePhase.AWAITING_APPROVAL)
+
+
+def _promote(
+    situation: Situation, status: DataProductStatus, decision: Promote
+) -> DataProductStatus:
+    """Begin to give everything; what the new version will be held against is fixed now."""
+    status = _with_candidate(
+        status,
+        phase=CandidatePhase.PROMOTING,
+        step_since=at(situation.now),
+        rollback_message=decision.message,
     )
+    memory = memory_of(status)
+    held = Probation(decision.replaced, decision.held_against)
+    return _remembered(situation, status, replace(memory, probation=held))
 
 
 def _start(
@@ -341,4 +385,4 @@ def _remembered(
     situation: Situation, status: DataProductStatus, memory: Memory
 ) -> DataProductStatus:
     identify = identifier(situation.product, status)
-    return remember(status, memory, identify, now=situation.now)
+    return without_job(remember(status, memory, identify, now=situation.now))

@@ -3,7 +3,7 @@
 from sluicegate.api.base import at, number
 from sluicegate.api.canary import SplitLevel, SplitMode, Traffic
 from sluicegate.api.status import DataProductStatus
-from sluicegate.reconcile.layout import FULL, Layout
+from sluicegate.reconcile.layout import Layout, share_in_force
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.verification import Level
 
@@ -21,7 +21,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
         return None
     before = situation.product.status.traffic
     candidate = status.candidate
-    weight = dict(layout.weights).get(candidate.revision, 0) if candidate else 0
+    weight = share_in_force(candidate) if candidate else 0
     same = before is not None and before.weight == weight
     since = before.since if same and before is not None else at(situation.now)
     if situation.product.spec.route is None:
@@ -30,7 +30,6 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
             pods = sum(one.replicas for one in layout.placements)
             ours = layout.replicas(candidate.revision)
             real = number(ours / pods) if pods else None
-            weight = min(candidate.weight, FULL)
         return Traffic(
             mode=SplitMode.REPLICAS,
             weight=weight,

@@ -49,21 +49,20 @@ def identifier(product: DataProduct, status: DataProductStatus) -> Identify:
 
 
 def first_candidate(
-    product: DataProduct, status: DataProductStatus, wanted: VersionBase, now: int
+    product: DataProduct, status: DataProductStatus, wanted: VersionBase, begun: int
 ) -> Candidate:
     """The version that is to serve first: it takes everything once it is ready.
 
-    A new spec.model replaces one that isn't ready yet at once: nobody uses it.
+    A new spec.model replaces one that isn't ready yet at once: nobody uses it. `begun` is when
+    this operator first saw it, in seconds: a product may be older than its operator.
     """
     before = status.candidate
     if before is not None and before.revision == wanted.revision:
         return before
-    created = product.metadata.creation_timestamp
-    fresh = before is None and product.metadata.generation <= 1 and created is not None
     return Candidate(
         **wanted.model_dump(),
         phase=CandidatePhase.PROMOTING,
-        since=created if fresh and created is not None else at(now),
+        since=at(begun),
         evaluation=product.spec.model.evaluation or {},
     )
 

@@ -1,0 +1,117 @@
+"""What status says of an attempt to replace stable: why it began, and what became of it. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import Candidate, Fate, VersionSource
+from sluicegate.api.memory import AttemptOutcome, AttemptResult
+from sluicegate.api.model import Counts
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import DataProductStatus, SpecModelOutcome
+from sluicegate.manifests.names import job_name
+from sluicegate.policy.decision import Alert, Decision, Retrain, StartRollout
+from sluicegate.policy.observed import TrainingSucceeded
+from sluicegate.reconcile.situation import Situation
+from sluicegate.slo.blocks import Count
+
+_REFUSALS: Final = frozenset({DecisionReason.WORSE_ON_HOLD_OUT, DecisionReason.HOLD_OUT_TOO_SMALL})
+_OUTCOMES: Final = {
+    Fate.REPLACED: AttemptOutcome.PROMOTED,
+    Fate.ROLLED_BACK: AttemptOutcome.ROLLED_BACK,
+    Fate.INCONCLUSIVE: AttemptOutcome.INCONCLUSIVE,
+    Fate.SUPERSEDED: AttemptOutcome.SUPERSEDED,
+    Fate.FAILED: AttemptOutcome.FAILED,
+}
+
+
+def with_cause(
+    situation: Situation, status: DataProductStatus, decision: Retrain
+) -> DataProductStatus:
+    """The trigger with what the training has to know: the cause, the indicator, the numbers."""
+    retraining = status.retraining
+    assert retraining is not None
+    assert retraining.trigger is not None
+    kinds = {slo.name: str(slo.kind) for slo in situation.terms.slos}
+    streaks = {slo.name: slo.streak for slo in status.slos if slo.streak is not None}
+    streak = streaks.get(decision.slo)
+    trigger = retraining.trigger.model_copy(
+        update={
+            "cause": str(decision.reason),
+            "indicator": kinds.get(decision.slo, ""),
+            "message": decision.message,
+            "first_bad_block": streak and at(streak.first * situation.terms.block_seconds),
+        }
+    )
+    name = job_name(situation.product.metadata.name, trigger.id, retraining.attempt)
+    return _retraining(status, trigger=trigger, job=name)
+
+
+def without_job(status: DataProductStatus) -> DataProductStatus:
+    """No Job is named once no training is wanted."""
+    one = status.retraining
+    if one is None or one.trigger is not None or not one.job:
+        return status
+    return _retraining(status, job="")
+
+
+def with_result(
+    situation: Situation, status: DataProductStatus, decision: Decision
+) -> DataProductStatus:
+    """How a training ended, as it was just taken up."""
+    if status.retraining is None:
+        return status
+    result = situation.observed.training
+    made: dict[str, Any] = {}
+    if isinstance(result, TrainingSucceeded):
+        made = {
+            "version": result.release.version,
+            "image": result.release.image,
+            "evaluation": _counts(result.evaluation),
+            "stable_evaluation": _counts(result.stable_evaluation),
+        }
+    last = AttemptResult(
+        outcome=_outcome(decision),
+        reason=str(decision.reason),
+        message=decision.message[:4096],
+        at=at(situation.now),
+        **made,
+    )
+    return _retraining(status, last_result=last)
+
+
+def with_outcome(
+    status: DataProductStatus, candidate: Candidate, fate: Fate, reason: DecisionReason
+) -> DataProductStatus:
+    """What became of a candidate, where it came from: the attempt that made it, or spec.model."""
+    model, one = status.spec_model, status.retraining
+    if model is not None and model.outcome is SpecModelOutcome.REJECTED:
+        images = {candidate.image, status.history[0].image if candidate.returning else ""}
+        if model.image in images or reason is DecisionReason.ROLLBACK_REQUESTED:
+            model = model.model_copy(update={"reason": str(reason)})
+    elif model is not None:
+        model = model.model_copy(update={"reason": ""})
+    status = status.model_copy(update={"spec_model": model})
+    if candidate.source is not VersionSource.RETRAINING or one is None or one.last_result is None:
+        return status
+    if candidate.returning or one.last_result.image != candidate.image:
+        return status
+    update = {"outcome": _OUTCOMES[fate], "reason": str(reason)}
+    return _retraining(status, last_result=one.last_result.model_copy(update=update))
+
+
+def _outcome(decision: Decision) -> AttemptOutcome:
+    if isinstance(decision, StartRollout):
+        return AttemptOutcome.CANARY
+    if not isinstance(decision, Alert):
+        return AttemptOutcome.SUPERSEDED
+    return AttemptOutcome.REFUSED if decision.reason in _REFUSALS else AttemptOutcome.FAILED
+
+
+def _retraining(status: DataProductStatus, **update: object) -> DataProductStatus:
+    assert status.retraining is not None
+    return status.model_copy(update={"retraining": status.retraining.model_copy(update=update)})
+
+
+def _counts(evaluation: Mapping[str, Count]) -> dict[str, Counts]:
+    return {slo: Counts(bad=one.bad, total=one.total) for slo, one in evaluation.items()}

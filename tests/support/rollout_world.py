@@ -1,0 +1,388 @@
+"""A tiny cluster in memory that follows the layouts of one product, a block at a time.
+
+Pods become ready one block after they are asked for, the gateway takes a route one block after
+it is written, and requests go where its weights say. Nothing decides here: `take_step` does, from
+what this world shows, and `report` writes the status, which goes through JSON each time, as it
+does when the operator restarts.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.base import at
+from sluicegate.api.product import DataProduct, read_status
+from sluicegate.manifests.names import version_name
+from sluicegate.manifests.plan import spec_version
+from sluicegate.policy.observed import CanaryBlock, Facts, Observed, Request
+from sluicegate.policy.recall import release_of
+from sluicegate.policy.terms import terms_of
+from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.pods import PodState
+from sluicegate.reconcile.records import DeploymentRecord, ParentStatus, RouteRecord
+from sluicegate.reconcile.report import due, report
+from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.step import Step, take_step
+from sluicegate.reconcile.verification import (
+    count_requests,
+    verify_acceptance,
+    verify_share,
+)
+from sluicegate.runtime.contracts import Key
+from sluicegate.slo.blocks import Block, Count, Quality, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluicegate.api.canary import VersionBase
+    from sluicegate.api.status import DataProductStatus
+    from sluicegate.policy.observed import TrainingResult
+    from sluicegate.reconcile.layout import Layout
+
+BLOCK = 60
+START = 1_767_225_600
+NAME = "search"
+RUNTIME = f"registry.example/runtime@sha256:{'d' * 64}"
+GATEWAY = {"parentRefs": [{"name": "web", "namespace": "gateway"}], "path": "/search"}
+ACCURACY = {
+    "name": "accuracy",
+    "indicator": {"outcomes": {}},
+    "objective": "0.80",
+    "maxDrop": "0.05",
+}
+
+
+def image(digit: str) -> str:
+    return f"registry.example/bentos/search@sha256:{digit * 64}"
+
+
+def document(**spec: Any) -> dict[str, Any]:
+    """A DataProduct as the API holds it; spec's other fields by keyword, None leaves one out."""
+    fields: dict[str, Any] = {
+        "owner": "group:default/catalog",
+        "model": {"bento": {"image": image("a"), "version": "v1", "service": "Search"}},
+        "serving": {"runtimeImage": RUNTIME, "replicas": 4},
+        "route": GATEWAY,
+        "slos": [ACCURACY],
+        "analysis": {"blockSeconds": BLOCK},
+        "rollout": {"steps": [5, 25, 50], "maxDurationSeconds": 86_400},
+    }
+    fields.update(spec)
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "DataProduct",
+        "metadata": {
+            "name": NAME,
+            "namespace": "catalog",
+            "uid": "5b1c0f0e-0000-4000-8000-000000000001",
+            "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {name: value for name, value in fields.items() if value is not None},
+    }
+
+
+@dataclass
+class Pods:
+    """A version's Deployment: pods asked for, pods there, pods ready."""
+
+    version: VersionBase
+    wanted: int = 0
+    there: int = 0
+    ready: int = 0
+
+
+@dataclass
+class World:
+    """One product and its cluster.
+
+    Attributes
+    ----------
+    bad : share of wrong answers by version. broken : versions whose pods never become ready.
+    rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
+    """
+
+    spec: dict[str, Any] = field(default_factory=document)
+    rate: int = 4000
+    bad: dict[str, float] = field(default_factory=dict)
+    broken: dict[str, PodState] = field(default_factory=dict)
+    seen: bool = True
+    accepts: bool = True
+    requests: dict[str, str] = field(default_factory=dict)
+    training: TrainingResult | None = None
+    facts: Facts = field(default_factory=Facts)
+    now: int = START
+    status: dict[str, Any] = field(default_factory=dict)
+    pods: dict[str, Pods] = field(default_factory=dict)
+    written: dict[str, int] | None = None
+    taken: dict[str, int] | None = None
+    selected: str | None = None
+    blocks: list[CanaryBlock] = field(default_factory=list)
+    history: list[Step] = field(default_factory=list)
+    statuses: list[DataProductStatus] = field(default_factory=list)
+    writes: int = 0
+
+    # ---- reading ------------------------------------------------------------------------
+    @property
+    def product(self) -> DataProduct:
+        body = json.loads(json.dumps({**self.spec, "status": self.status}))
+        body["metadata"]["annotations"] = dict(self.requests)
+        return DataProduct.parse(body)
+
+    @property
+    def current(self) -> DataProductStatus:
+        return read_status(self.status)
+
+    @property
+    def serving(self) -> str:
+        """Name of the stable version."""
+        stable = self.current.stable
+        return stable.version if stable else ""
+
+    def condition(self, kind: str) -> tuple[str, str] | None:
+        """Status and reason of a condition; None when it isn't there."""
+        found = [one for one in self.current.conditions if one.type == kind]
+        return (found[0].status, found[0].reason) if found else None
+
+    def share(self, revision: str) -> float:
+        """The part of the requests that a version gets now."""
+        if self.taken:
+            total = sum(self.taken.values())
+            return self.taken.get(version_name(NAME, revision), 0) / total if total else 0.0
+        if self.spec["spec"].get("route"):
+            return 0.0
+        chosen = [one for key, one in self.pods.items() if self.selected in (None, key)]
+        ready = sum(one.ready for one in chosen)
+        mine = self.pods[revision].ready if self.selected in (None, revision) else 0
+        return mine / ready if ready and self.written is not None else 0.0
+
+    # ---- going on -----------------------------------------------------------------------
+    def run(self, blocks: int = 1) -> World:
+        """Let blocks pass, each followed by steps until nothing more is to be written."""
+        for _ in range(blocks):
+            self._pass_block()
+            self.settle()
+        return self
+
+    def until(self, holds: Any, *, most: int = 400) -> World:
+        """Let blocks pass until something holds."""
+        for _ in range(most):
+            if holds(self):
+                return self
+            self.run()
+        message = f"it never held; candidate {self.current.candidate!r}, {self.current.decision}"
+        raise AssertionError(message)
+
+    def settle(self) -> None:
+        """Steps until one changes nothing: a step that never ends is a fault."""
+        for _ in range(12):
+            before = (json.dumps(self.status, sort_keys=True), self._cluster())
+            self.step()
+            if before == (json.dumps(self.status, sort_keys=True), self._cluster()):
+                return
+        raise AssertionError(f"steps without end: {self.history[-1].told}")
+
+    def step(self) -> Step:
+        """One step: status is written before the cluster, as the reconciler does."""
+        situation = self.situation()
+        step = take_step(situation)
+        after = due(
+            situation.product.status,
+            report(situation, step),
+            now=at(self.now),
+            refresh_seconds=0,
+        )
+        document = json.loads(json.dumps(after.to_dict()))
+        self.writes += document != self.status
+        self.status = document
+        self.history.append(step)
+        self.statuses.append(after)
+        if not situation.is_frozen(step.status):
+            self._follow(step.layout)
+        return step
+
+    def situation(self) -> Situation:
+        product = self.product
+        wanted = spec_version(product, RUNTIME)
+        live = {key: self._deployment(key, one) for key, one in self.pods.items()}
+        route = self._route()
+        counted = self._counted(product)
+        return Situation(
+            product=product,
+            terms=terms_of(product),
+            wanted=wanted,
+            now=self.now,
+            live=live,
+            route=route,
+            pods=tuple(
+                replace(state, revision=key)
+                for key, one in self.pods.items()
+                if one.wanted and (state := self.broken.get(one.version.version))
+            ),
+            split=self._split(product, route, counted),
+            requests=counted,
+            observed=Observed(
+                block=self.now // BLOCK,
+                series=self._series(product),
+                canary_blocks=self._canary_blocks(product),
+                canary_block_seconds=BLOCK,
+                wanted=release_of(wanted),
+                training=self.training,
+                facts=self.facts,
+                requests=tuple(Request(*one) for one in self.requests.items()),
+            ),
+            begun=START,
+        )
+
+    # ---- the cluster ----------------------------------------------------------------------
+    def _cluster(self) -> object:
+        pods = {key: one.wanted for key, one in self.pods.items()}
+        return pods, self.written, self.selected
+
+    def _follow(self, layout: Layout) -> None:
+        wanted = {one.version.revision: one for one in layout.placements}
+        for key in [key for key in self.pods if key not in wanted]:
+            del self.pods[key]
+        for key, placement in wanted.items():
+            one = self.pods.setdefault(key, Pods(placement.version))
+            one.wanted = placement.replicas
+            one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
+        self.selected = layout.selected
+        if layout.weights:
+            self.written = {version_name(NAME, key): share for key, share in layout.weights}
+        elif not self.spec["spec"].get("route") and self.current.stable:
+            self.written = {}
+
+    def _pass_block(self) -> None:
+        self.now += BLOCK
+        arms = {one.version.version: self._counts(key, one) for key, one in self.pods.items()}
+        self.blocks.append(
+            CanaryBlock(
+                end=self.now // BLOCK * BLOCK,
+                quality=Quality.COUNTED if self.seen else Quality.UNAVAILABLE,
+                stable={},
+                candidate=arms,  # by version here; sorted into arms when it is read
+            )
+        )
+        for one in self.pods.values():
+            if one.version.version not in self.broken:
+                one.there = one.ready = one.wanted
+        if self.accepts:
+            self.taken = self.written
+
+    def _counts(self, key: str, one: Pods) -> Block:
+        total = round(self.rate * self.share(key))
+        bad = round(total * self.bad.get(one.version.version, 0.1))
+        return Block(self.now // BLOCK, Quality.COUNTED, Count(bad, total))
+
+    def _block(self, block: CanaryBlock, version: str) -> Block:
+        silent = Block(block.end // BLOCK, Quality.NO_SERIES, Count(0, 0))
+        if block.quality is not Quality.COUNTED:
+            return replace(silent, quality=Quality.UNAVAILABLE)
+        return block.candidate.get(version, silent)
+
+    def _canary_blocks(self, product: DataProduct) -> tuple[CanaryBlock, ...]:
+        stable, candidate = product.status.stable, product.status.candidate
+        if stable is None or candidate is None:
+            return ()
+        return tuple(
+            replace(
+                one,
+                stable={"accuracy": self._block(one, stable.version)},
+                candidate={"accuracy": self._block(one, candidate.version)},
+            )
+            for one in self.blocks
+        )
+
+    def _series(self, product: DataProduct) -> Mapping[str, Mapping[str, Series]]:
+        stable = product.status.stable
+        if stable is None:
+            return {}
+        series = Series()
+        for one in self.blocks:
+            series.record(self._block(one, stable.version))
+        return {stable.version: {"accuracy": series}}
+
+    def _counted(self, product: DataProduct) -> Any:
+        status = product.status
+        if status.stable is None or status.candidate is None or not status.candidate.shares:
+            return count_requests((), ())
+        changed = status.candidate.shares[-1].since.timestamp()
+        if status.traffic is not None:
+            changed = max(changed, status.traffic.since.timestamp())
+        since = [one for one in self.blocks if one.end - BLOCK >= changed]
+        arms = (status.stable.version, status.candidate.version)
+        return count_requests(*([self._block(one, arm) for one in since] for arm in arms))
+
+    def _split(self, product: DataProduct, route: RouteRecord | None, counted: Any) -> Any:
+        status = product.status
+        if product.spec.route is None or status.stable is None:
+            return None
+        layout = layout_of(product, status, stable_pods=product.spec.serving.base_replicas)
+        weights = {version_name(NAME, key): weight for key, weight in layout.weights}
+        accepted = verify_acceptance(route, weights, product.spec.route.parent_refs)
+        candidate = status.candidate
+        weight = dict(layout.weights).get(candidate.revision, 0) if candidate else 0
+        since = candidate.shares[-1].since.timestamp() if candidate and candidate.shares else 0
+        return verify_share(accepted, weight, counted, seconds=self.now - since)
+
+    def _route(self) -> RouteRecord | None:
+        if not self.written:
+            return None
+        in_force = self.taken == self.written
+        return RouteRecord(
+            **self._identity(NAME),
+            generation=2,
+            weights=tuple(self.written.items()),
+            parents=(
+                ParentStatus("gateway", "web", "", self.accepts, True, 2 if in_force else 1, ""),
+            ),
+        )
+
+    def _deployment(self, key: str, one: Pods) -> DeploymentRecord:
+        return DeploymentRecord(
+            **self._identity(version_name(NAME, key)),
+            current=True,
+            replicas=one.wanted,
+            ready=one.ready,
+            updated=one.there,
+            total=one.there,
+            stuck=False,
+            scaled=False,
+        )
+
+    def _identity(self, name: str) -> dict[str, Any]:
+        uid = self.spec["metadata"]["uid"]
+        return {
+            "key": Key("catalog", name),
+            "parent": Key("catalog", NAME),
+            "uid": name,
+            "version": 1,
+            "owner": uid,
+            "fingerprint": "",
+        }
+
+    # ---- what a person does -----------------------------------------------------------------
+    def push(self, digit: str, version: str) -> World:
+        """Another model in the spec."""
+        self.spec["spec"]["model"]["bento"].update(image=image(digit), version=version)
+        self.spec["metadata"]["generation"] += 1
+        return self
+
+
+def broken_pod(text: str = "container main ended with 1") -> PodState:
+    """A pod that will never become ready."""
+    return PodState(
+        revision="",
+        job="",
+        ready=False,
+        restarts=5,
+        out_of_memory=False,
+        trouble=text,
+        hopeless=True,
+        mismatch=False,
+        absent=False,
+        ended=None,
+    )

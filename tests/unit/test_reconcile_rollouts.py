@@ -1,0 +1,373 @@
+"""Whole rollouts in a tiny cluster that follows: what must hold at each step, and where they end."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from functools import cache
+
+import pytest
+
+from sluicegate.api.canary import CandidatePhase, Fate
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK
+from tests.support.rollout_world import ACCURACY, GATEWAY, World, broken_pod, document
+
+ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
+
+
+def serving(**spec) -> World:
+    """A world whose first version has served long enough to be judged."""
+    return deepcopy(_serving(json.dumps(spec)))
+
+
+@cache
+def _serving(spec: str) -> World:
+    world = World(spec=document(**json.loads(spec)))
+    return world.until(lambda world: world.serving == "v1").run(36)
+
+
+def finished(world: World) -> bool:
+    return world.current.candidate is None
+
+
+def in_phase(phase: CandidatePhase):
+    def holds(world: World) -> bool:
+        return world.current.candidate is not None and world.current.candidate.phase is phase
+
+    return holds
+
+
+def watched(world: World, most: int = 400) -> World:
+    """Run to the end of the rollout, with what must always hold checked after each step."""
+    for _ in range(most):
+        world.run()
+        assert_nothing_is_lost(world)
+        if finished(world):
+            return world
+    raise AssertionError(f"the rollout never ends: {world.current.candidate}")
+
+
+def assert_nothing_is_lost(world: World) -> None:
+    """Whoever has a share has pods for it, and stable always has pods."""
+    stable, candidate = world.current.stable, world.current.candidate
+    assert stable is not None
+    assert world.pods[stable.revision].wanted >= 1
+    for revision, pods in world.pods.items():
+        if world.share(revision) > 0:
+            assert pods.ready >= 1, f"{pods.version.version} has requests and no pods"
+    if candidate is not None and candidate.weight == 0 and not candidate.shares:
+        assert world.share(candidate.revision) == 0
+
+
+@ROUTES
+def test_the_first_version_serves_once_its_pods_are_ready(route):
+    world = World(spec=document(route=route))
+    world.settle()
+    assert world.serving == ""
+    assert world.written is None
+    world.run(2)
+    assert world.serving == "v1"
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+@ROUTES
+def test_a_good_version_goes_through_all_steps_and_becomes_stable(route):
+    world = watched(serving(route=route).push("b", "v2"))
+    assert world.serving == "v2"
+    weights = [one.candidate.weight for one in world.statuses if one.candidate and one.stable]
+    assert sorted(set(weights)) == weights_seen(weights) == [0, 5, 25, 50, 100]
+    assert [one.version for one in world.current.history] == ["v1"]
+    assert world.current.history[0].fate is Fate.REPLACED
+    assert world.condition("Stalled") is None
+
+
+def weights_seen(weights: list[int]) -> list[int]:
+    """Each weight once, in the order in which they came."""
+    return list(dict.fromkeys(weights))
+
+
+@ROUTES
+def test_a_version_before_stable_is_kept_without_pods(route):
+    world = watched(serving(route=route).push("b", "v2")).run(2)
+    kept = {one.version.version: one.wanted for one in world.pods.values()}
+    assert kept == {"v1": 0, "v2": 4}
+
+
+@ROUTES
+def test_a_worse_version_goes_back_and_stable_serves_on(route):
+    world = serving(route=route)
+    world.bad["v2"] = 0.4
+    watched(world.push("b", "v2"))
+    assert world.serving == "v1"
+    assert world.current.history[0].fate is Fate.ROLLED_BACK
+    assert world.current.history[0].reason == "CanaryWorse"
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.condition("Stalled") == ("True", "ModelRejected")
+    assert world.current.spec_model.reason == "CanaryWorse"
+
+
+@ROUTES
+def test_a_rejected_version_isnt_tried_again_until_the_spec_changes(route):
+    world = serving(route=route)
+    world.bad["v2"] = 0.4
+    watched(world.push("b", "v2")).run(50)
+    assert finished(world)
+    watched(world.push("c", "v3"))
+    assert world.serving == "v3"
+    assert world.condition("Stalled") is None
+
+
+@ROUTES
+def test_pods_go_only_when_no_request_reaches_them(route):
+    world = serving(route=route)
+    world.bad["v2"] = 0.4
+    world.push("b", "v2").until(in_phase(CandidatePhase.ROLLING_BACK))
+    revision = world.current.candidate.revision
+    assert world.pods[revision].wanted >= 1, "the pods went with the share"
+    assert (world.written or {}).get(f"search-{revision}", 0) == 0
+    watched(world)
+    assert revision not in world.pods
+
+
+@ROUTES
+def test_the_share_comes_after_the_pods(route):
+    world = serving(route=route)
+    world.broken["v2"] = broken_pod()
+    watched(world.push("b", "v2"))
+    weights = {one.candidate.weight for one in world.statuses if one.stable and one.candidate}
+    assert weights == {0}
+    assert world.serving == "v1"
+    assert world.current.history[0].reason == "CanaryNotReady"
+    assert world.condition("Stalled") == ("True", "ModelRejected")
+
+
+def test_a_step_that_dwelt_longer_than_the_deadline_leaves_time_for_the_next_steps_pods():
+    spec = {"serving": {"replicas": 20, "progressDeadlineSeconds": 60}}
+    world = serving(**spec)
+    world.rate = 400  # a step takes far longer than a minute
+    watched(world.push("b", "v2"), most=2000)
+    assert world.serving == "v2"
+
+
+@ROUTES
+def test_a_restart_at_any_step_goes_on_where_it_was(route):
+    world = watched(serving(route=route).push("b", "v2"))
+    at_once = [step.status.candidate.phase for step in world.history if step.status.candidate]
+    # The status goes through JSON at each step, so every step is a restart; none is taken twice.
+    assert [phase for phase, before in zip(at_once[1:], at_once, strict=False) if phase != before]
+    promoted = [told for step in world.history for told in step.told if told.reason == "Promoted"]
+    assert len(promoted) == 1
+
+
+@ROUTES
+def test_a_step_of_which_nothing_is_new_changes_nothing(route):
+    world = serving(route=route)
+    before, writes = world.status, world.writes
+    for _ in range(3):
+        world.step()
+    assert (world.status, world.writes) == (before, writes)
+
+
+def test_stable_keeps_the_products_own_service_until_the_gateway_has_followed():
+    world = serving()
+    stable = world.current.stable.revision
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 100)
+    assert world.selected == stable
+    assert world.taken != world.written
+    world.run()
+    assert world.selected == world.current.candidate.revision
+    watched(world)
+    assert world.serving == "v2"
+
+
+def test_a_promotion_that_the_gateway_never_takes_is_taken_back():
+    world = serving()
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 50)
+    world.until(in_phase(CandidatePhase.PROMOTING))
+    world.accepts = False
+    world.until(in_phase(CandidatePhase.ROLLING_BACK), most=20)
+    world.accepts = True
+    watched(world)
+    assert world.serving == "v1"
+    assert world.current.history[0].reason == "TrafficNotVerified"
+
+
+def test_a_promotion_waits_while_nothing_can_be_counted():
+    world = serving()
+    world.push("b", "v2").until(in_phase(CandidatePhase.PROMOTING))
+    world.seen = False
+    world.run(40)
+    assert world.current.candidate.phase is CandidatePhase.PROMOTING
+    assert world.pods[world.current.stable.revision].wanted == 4
+    world.seen = True
+    watched(world)
+    assert world.serving == "v2"
+
+
+def test_an_outage_of_the_measurements_holds_a_canary_and_it_goes_on_afterwards():
+    world = serving()
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 25)
+    world.seen = False
+    world.run(10)
+    assert world.current.candidate.weight == 25
+    world.seen = True
+    watched(world)
+    assert world.serving == "v2"
+
+
+@ROUTES
+def test_a_new_model_during_a_canary_supersedes_the_old_one_after_its_share_is_gone(route):
+    world = serving(route=route)
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 25)
+    world.push("c", "v3").run()
+    assert world.current.candidate.version == "v2"
+    assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
+    world.until(lambda w: w.current.candidate and w.current.candidate.version == "v3")
+    assert world.current.history[0].fate is Fate.SUPERSEDED
+    watched(world)
+    assert world.serving == "v3"
+
+
+@ROUTES
+def test_a_spec_that_returns_to_stable_takes_the_candidate_back_and_stalls_nobody(route):
+    world = serving(route=route)
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 25)
+    watched(world.push("a", "v1"))
+    assert world.serving == "v1"
+    assert world.condition("Stalled") is None
+
+
+@ROUTES
+def test_a_person_takes_a_kept_version_back_and_it_is_handled_once(route):
+    world = watched(serving(route=route).push("b", "v2"))
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    watched(world)
+    assert world.serving == "v1"
+    assert world.current.stable.returned
+    assert world.current.last_handled.rollback_to == "v1/one"
+    assert world.condition("Stalled") is None, "a person chose what serves"
+    world.run(20)
+    assert world.serving == "v1"
+    assert finished(world)
+
+
+def test_a_returning_version_that_doesnt_come_up_leaves_stable_as_it_is():
+    world = watched(serving().push("b", "v2"))
+    world.broken["v1"] = broken_pod()
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    watched(world)
+    assert world.serving == "v2"
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+def test_a_person_aborts_a_canary():
+    world = serving()
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
+    world.requests[REQUEST_ABORT] = "one"
+    watched(world).run(20)
+    assert world.serving == "v1"
+    assert world.current.history[0].reason == "AbortRequested"
+    assert world.current.last_handled.abort == "one"
+
+
+def test_a_rejected_version_is_tried_again_when_a_person_asks():
+    world = serving()
+    world.bad["v2"] = 0.4
+    watched(world.push("b", "v2"))
+    world.bad["v2"] = 0.1
+    world.requests[REQUEST_PROMOTE] = "v2/again"
+    watched(world)
+    assert world.serving == "v2"
+    assert world.current.spec_model.reason == ""
+
+
+def test_the_last_step_waits_for_a_person_where_the_spec_says_so():
+    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
+    world = serving(rollout=rollout)
+    world.push("b", "v2").until(in_phase(CandidatePhase.AWAITING_APPROVAL))
+    world.run(20)
+    assert world.serving == "v1"
+    world.requests[REQUEST_PROMOTE] = "one"
+    watched(world)
+    assert world.serving == "v2"
+
+
+def test_a_version_without_a_verdict_is_parked_without_pods():
+    rollout = {"steps": [5, 50], "maxDurationSeconds": 600}
+    world = serving(rollout=rollout)
+    world.rate = 20
+    world.push("b", "v2").until(in_phase(CandidatePhase.PARKED), most=200)
+    world.run(3)
+    assert world.pods[world.current.candidate.revision].wanted == 0
+    assert world.serving == "v1"
+
+
+def test_a_version_that_turns_bad_on_probation_goes_back_to_the_one_before():
+    world = watched(serving().push("b", "v2"))
+    assert world.current.probation is not None
+    world.bad["v2"] = 0.6
+    world.until(lambda w: w.serving == "v1", most=200)
+    assert world.current.spec_model.outcome == "Rejected"
+    assert world.condition("Stalled") == ("True", "ModelRejected")
+
+
+def test_what_stable_did_beside_the_candidate_is_what_the_new_version_is_held_against():
+    world = serving()
+    world.bad |= {"v1": 0.15, "v2": 0.15}
+    watched(world.push("b", "v2"))
+    held = world.current.probation.baselines["accuracy"]
+    assert held.bad / held.total == pytest.approx(0.15, abs=0.01)
+
+
+def test_suspend_freezes_a_canary_and_lets_an_abort_through():
+    world = serving()
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
+    world.spec["spec"]["suspend"] = True
+    cluster = world._cluster()
+    world.run(60)
+    assert world._cluster() == cluster
+    assert world.condition("RolloutProgressing") == ("False", "Suspended")
+    world.requests[REQUEST_ABORT] = "one"
+    watched(world)
+    assert world.serving == "v1"
+
+
+def test_a_suspended_product_starts_no_version():
+    world = World(spec=document(suspend=True)).run(20)
+    assert not world.pods
+    assert world.condition("Ready") == ("False", "Suspended")
+    assert world.condition("Stalled") is None
+    world.spec["spec"]["suspend"] = False
+    world.until(lambda w: w.serving == "v1", most=3)
+
+
+def test_the_first_version_that_fails_stalls_and_another_model_replaces_it_at_once():
+    world = World(spec=document())
+    world.broken["v1"] = broken_pod("image can't be pulled: not found")
+    world.run(3)
+    assert world.condition("Ready") == ("False", "InitialVersionFailed")
+    assert world.condition("Stalled") == ("True", "InitialVersionFailed")
+    assert world.condition("Reconciling") is None
+    world.push("b", "v2").until(lambda w: w.serving == "v2", most=3)
+    assert world.condition("Stalled") is None
+
+
+def test_a_retry_after_a_slow_first_start_still_ends_well():
+    world = World(spec=document(slos=[ACCURACY]))
+    world.broken["v1"] = broken_pod("no node takes the pod")
+    world.run(15)
+    assert world.condition("Stalled") == ("True", "InitialVersionFailed")
+    world.broken.clear()
+    world.run(2)
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.condition("Stalled") is None
+
+
+def test_a_promotion_of_three_steps_writes_status_few_times():
+    world = serving(serving={"replicas": 1})
+    before = world.writes
+    watched(world.push("b", "v2"))
+    print(
+        f"status writes of a promotion, verification and numbers included: {world.writes - before}"
+    )
+    assert world.serving == "v2"
