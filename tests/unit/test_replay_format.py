@@ -129,6 +129,11 @@ MISTAKES = {
     "product: is 'search'": put(("product",), "search"),
     "product.spec.slos[1].objective: ": put(("product", "spec", "slos", 1, "objective"), "1.5"),
     "product.spec.owner: is required": put(("product", "spec", "owner"), ...),
+    "accepted.speed: is no SLO of the product": put(("accepted", "speed"), count(0, 1)),
+    "blocks[0].counts.v1.accuracy.bad: 0.5 is not a whole number": put(
+        ("blocks", 0, "counts", "v1", "accuracy", "bad"), 0.5
+    ),
+    "product.spec.slos: is empty": put(("product", "spec", "slos"), []),
     "accepted.accuracy.bad: 2000 is more than total (1000)": put(
         ("accepted", "accuracy", "bad"), 2000
     ),

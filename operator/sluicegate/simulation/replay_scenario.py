@@ -168,14 +168,16 @@ class _Reader:
             return 0
         if value < 0:
             self.wrong(path, f"{value} is negative: count events from 0 on")
+        elif isfinite(value) and value != int(value):
+            self.wrong(path, f"{value} is not a whole number: count events")
         return value
 
     def counts(self, value: object, path: str, slos: frozenset[str] | None) -> dict[str, RawCount]:
         found = {}
         for name, count in self.mapping(value, path).items():
             where = _join(path, name)
-            if slos is not None and name not in slos:
-                known = ", ".join(sorted(slos)) or "none"
+            if slos and name not in slos:
+                known = ", ".join(sorted(slos))
                 self.wrong(where, f"is no SLO of the product: it has {known}")
                 continue
             fields = self.fields(count, where, ("bad", "total"), ("bad", "total"))
@@ -186,13 +188,13 @@ class _Reader:
                 )
         return found
 
-    def evaluation(self, value: object, path: str) -> dict[str, Count]:
-        """Hold-out counts: whole numbers, no more bad than all."""
-        if value is None:
-            return {}
+    def evaluation(
+        self, value: object, path: str, slos: frozenset[str] | None = None
+    ) -> dict[str, Count]:
+        """Hold-out counts: no more bad than all. A training may score more than the SLOs."""
         found = {}
-        for name, (bad, total) in self.counts(value, path, None).items():
-            if not (isfinite(bad) and isfinite(total)) or bad != int(bad) or total != int(total):
+        for name, (bad, total) in self.counts({} if value is None else value, path, slos).items():
+            if not (isfinite(bad) and isfinite(total)):
                 self.wrong(_join(path, name), "must hold whole numbers")
             elif bad > total:
                 where = f"{_join(path, name)}.bad"
@@ -222,9 +224,11 @@ def _scenario(reader: _Reader, document: object) -> ReplayScenario | None:
         return None
     top = reader.fields(document, "", known, ("product", "version", "blocks"))
     product = _product(reader, top.get("product"))
-    slos = None if product is None else frozenset(slo.name for slo in product.spec.slos)
+    slos = frozenset(slo.name for slo in product.spec.slos) if product else frozenset[str]()
+    if product is not None and not slos:
+        reader.wrong("product.spec.slos", "is empty: set an SLO, or there is nothing to judge")
     version = reader.text(top["version"], "version") if "version" in top else ""
-    accepted = reader.evaluation(top.get("accepted"), "accepted")
+    accepted = reader.evaluation(top.get("accepted"), "accepted", slos)
     blocks = _blocks(reader, top.get("blocks"), slos)
     facts = [_fact(reader, fact, path) for path, fact in reader.items(top.get("facts"), "facts")]
     events = [
