@@ -1,0 +1,14 @@
+"""Scenarios that tell a story, and what `sluicegate replay` says to each: read them to learn it."""
+
+from pathlib import Path
+
+import pytest
+from sluicegate.__main__ import main
+
+SCENARIOS = Path(__file__).parents[1] / "data" / "scenarios"
+
+
+@pytest.mark.parametrize("scenario", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_scenario_is_told_as_its_golden_says(scenario, golden, capsys):
+    assert main(["replay", str(scenario), "--output", "table"]) == 0
+    golden(scenario.with_suffix(".txt"), capsys.readouterr().out)

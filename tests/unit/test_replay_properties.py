@@ -1,0 +1,131 @@
+"""What holds of any history: drawn at random, with every kind of trouble in it."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.scenarios import ACCURACY, BLOCK, count, product, run, scenario, steady
+from tests.unit.test_replay_decisions import EASY, ONE_STEP, PASSED, changed
+
+TROUBLES = {
+    "unavailable": lambda counts: {"unavailable": "PrometheusUnavailable"},
+    "stale": lambda counts: {"unavailable": "PrometheusStale"},
+    "low coverage": lambda counts: {"counts": counts, "coverage": "0.5"},
+    "no series": lambda counts: {"counts": {}},
+    "nothing": lambda counts: {
+        version: {slo: count(0, 0) for slo in slos} for version, slos in counts.items()
+    },
+    "invalid": lambda counts: {
+        version: {slo: count(9, 3) for slo in slos} for version, slos in counts.items()
+    },
+    "no labels": lambda counts: {
+        version: {"availability": slos["availability"]} for version, slos in counts.items()
+    },
+    "no requests": lambda counts: {
+        version: {"accuracy": slos["accuracy"]} for version, slos in counts.items()
+    },
+}
+BLIND = {"unavailable", "stale", "low coverage", "no series", "nothing", "invalid"}
+ACTS = {"Retrain", "Promote", "Advance"}
+
+stretch = st.tuples(st.integers(1, 40), st.sampled_from([None, None, *TROUBLES]))
+rates = st.sampled_from([0.0, 0.05, 0.1, 0.14, 0.3, 0.9])
+histories = st.fixed_dictionaries(
+    {
+        "stretches": st.lists(stretch, min_size=3, max_size=9),
+        "stable": st.tuples(rates, rates),
+        "candidate": rates,
+        "change": st.integers(5, 100),
+        "change_back": st.none() | st.integers(5, 200),
+        "result": st.none() | st.integers(5, 200),
+        "failure": st.none() | st.integers(5, 200),
+        "facts": st.lists(st.tuples(st.integers(1, 200), st.booleans(), st.booleans()), max_size=3),
+    }
+)
+
+
+def made(history):
+    """A scenario of a random history, and which blocks told nothing."""
+    troubles = [kind for length, kind in history["stretches"] for _ in range(length)]
+
+    def script(index):
+        early, late = history["stable"]
+        counts = {"v1": steady(early if index < 90 else late, 100)}
+        for version in ("v2", "v3"):
+            counts[version] = steady(history["candidate"], 100, requests=600)
+        trouble = troubles[index - 1]
+        return counts if trouble is None else TROUBLES[trouble](counts)
+
+    events = [changed(history["change"], "v3")]
+    if history["change_back"]:
+        events.append(changed(history["change_back"], "v1"))
+    if history["result"]:
+        events.append({"at": history["result"] * BLOCK, "retrained": {"version": "v2", **PASSED}})
+    if history["failure"]:
+        events.append({"at": history["failure"] * BLOCK, "retrainingFailed": {"message": "x"}})
+    facts = [
+        {"at": at * BLOCK, "upstreamDegraded": ["a"] if upstream else [], "podsUnhealthy": pods}
+        for at, upstream, pods in history["facts"]
+    ]
+    document = scenario(
+        script,
+        len(troubles),
+        product=product(EASY, ACCURACY, rollout=ONE_STEP),
+        events=events,
+        facts=facts,
+    )
+    return document, troubles
+
+
+@given(histories)
+@settings(max_examples=60, deadline=None)
+def test_no_data_never_acts_for_a_version(history):
+    document, troubles = made(history)
+    for line, trouble in zip(run(document), troubles, strict=True):
+        if trouble in BLIND:
+            assert line["decision"]["type"] not in ACTS
+        if trouble in BLIND - {"nothing"}:
+            assert line["state"] == "Unknown"
+
+
+@given(histories)
+@settings(max_examples=40, deadline=None)
+def test_every_line_is_consistent_in_itself_and_with_the_one_before(history):
+    document, _ = made(history)
+    before = None
+    for line in run(document):
+        assert line["decision"]["message"]
+        assert 0 <= line["weight"] < 100
+        assert line["weight"] == 0 or line["candidate"] is not None
+        assert line["stable"] != line["candidate"]
+        if before is not None and line["stable"] != before["stable"]:
+            assert line["decision"]["type"] in {"Promote", "Rollback"}
+        before = line
+
+
+@given(histories, st.integers(1, 200))
+@settings(max_examples=25, deadline=None)
+def test_what_comes_later_changes_nothing_before_it(history, cut):
+    document, _ = made(history)
+    shorter = {**document, "blocks": document["blocks"][:cut]}
+    assert run(shorter) == run(document)[:cut]
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=20, max_size=60), st.integers(0, 59), st.integers(1, 40)
+)
+@settings(max_examples=40, deadline=None)
+def test_more_bad_events_never_make_a_healthy_product_of_a_troubled_one(bads, place, more):
+    order = ["Unknown", "Healthy", "Degrading", "Degraded"]
+    place %= len(bads)
+    worse = list(bads)
+    worse[place] = min(100, worse[place] + more)
+
+    def played(rows):
+        def script(index):
+            accuracy = count(rows[index - 1], 100)
+            return {"v1": {"availability": count(0, 1200), "accuracy": accuracy}}
+
+        return [line["state"] for line in run(scenario(script, len(rows), accepted=None))]
+
+    for one, other in zip(played(bads), played(worse), strict=True):
+        assert order.index(other) >= order.index(one)
