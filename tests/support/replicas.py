@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
+COPIER = ("tests.support.copying_operator",)
+OPERATOR = ("sluicegate", "run")
 WRITES = {"create", "update", "patch", "delete"}
 # Short, to take over soon; the ratios and the fence's margin are as they ship.
 QUICK_LEASE = {
@@ -40,7 +42,13 @@ class Replica:
     """One operator process, under a user of its own so that the audit log names it."""
 
     def __init__(
-        self, plane: ControlPlane, name: str, folder: Path, extra: Mapping[str, str]
+        self,
+        plane: ControlPlane,
+        name: str,
+        folder: Path,
+        *,
+        extra: Mapping[str, str],
+        module: tuple[str, ...] = COPIER,
     ) -> None:
         self.name = name
         self.port = free_port()
@@ -53,7 +61,7 @@ class Replica:
             **QUICK_LEASE,
             **extra,
         }
-        command = [sys.executable, "-m", "tests.support.copying_operator"]
+        command = [sys.executable, "-m", *module]
         self.process = start(command, log=self.log, env=environment, cwd=ROOT)
 
     def signal(self, number: signal.Signals) -> None:
@@ -98,13 +106,17 @@ class Replica:
 
 @contextlib.contextmanager
 def replicas(
-    plane: ControlPlane, folder: Path, *names: str, extra: Mapping[str, str]
+    plane: ControlPlane,
+    folder: Path,
+    *names: str,
+    extra: Mapping[str, str],
+    module: tuple[str, ...] = COPIER,
 ) -> Iterator[list[Replica]]:
     """Operators for the length of a block; their last lines are printed when it fails."""
     started: list[Replica] = []
     try:
         for name in names:
-            started.append(Replica(plane, name, folder, extra))
+            started.append(Replica(plane, name, folder, extra=extra, module=module))
             eventually(started[-1].is_ready, what=f"{name} ready")
         yield started
     except BaseException:
