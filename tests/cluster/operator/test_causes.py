@@ -1,0 +1,119 @@
+"""The same symptom, other causes: the diagnosis comes before the cure."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.learner import EVALUATION, Visitors, accuracy, learner
+from tests.support.live_product import LiveProduct, conditions
+
+pytestmark = pytest.mark.timeout(500)
+LATENCY = {
+    "name": "latency",
+    "indicator": {"latency": {"thresholdMilliseconds": 250}},
+    "objective": "0.9",
+    "maxDrop": "0.2",
+    "maxRegression": "0.2",
+}
+
+
+def is_degraded(status):
+    return conditions(status).get("Degraded") == "True"
+
+
+def cause(status):
+    return next(one["reason"] for one in status["conditions"] if one["type"] == "Degraded")
+
+
+def test_accuracy_that_falls_right_after_a_promotion_brings_the_version_before_back(world):
+    spec = {"rollout": {"steps": [50]}, "retraining": world.retraining()}
+    product = world.spec("v1", **spec)
+    world.product.apply(product)
+    world.product.until_ready()
+    with world.visitors() as visitors:
+        image = world.bentos.image("v2-narrow", fault="narrow")
+        product["spec"]["model"]["bento"] |= {"image": image, "version": "v2-narrow"}
+        world.product.apply(product)
+        world.product.until_stable("v2-narrow", seconds=200)
+        visitors.comparisons = 2
+        status = world.product.until_stable("v1", seconds=240)
+
+    assert not visitors.tally.failures
+    assert status["decision"]["reason"] == "ProbationFailed"
+    assert status["stable"]["returned"]
+    assert status["specModel"]["outcome"] == "Rejected"
+    assert not world.product.listed("batch/v1/jobs")
+
+
+def test_a_product_waits_while_one_that_it_depends_on_is_degraded(world):
+    upstream = LiveProduct(world.backend, world.namespace, "upstream")
+    host = f"upstream.{world.namespace}.example"
+    image = world.bentos.image("v1")
+    upstream.apply(
+        learner(image, "v1", runtime=world.runtime, host=host, name="upstream", slos=[accuracy()])
+    )
+    world.product.apply(
+        world.spec("v1", dependsOn=[{"name": "upstream"}], retraining=world.retraining())
+    )
+    for product in (upstream, world.product):
+        product.until_ready()
+    with (
+        world.visitors(per_second=15) as visitors,
+        Visitors(world.where.gateway, host, per_second=15) as others,
+    ):
+        others.world = "after"
+        upstream.until(is_degraded, seconds=240, what="upstream to be degraded")
+        visitors.world = "after"
+        status = world.product.until(is_degraded, seconds=240, what="learner to be degraded")
+        world.product.until(
+            lambda status: (status.get("decision") or {}).get("reason") == "UpstreamDegraded",
+            what="people to be told",
+        )
+
+    assert cause(status) == "UpstreamDegraded"
+    assert conditions(status)["DependenciesHealthy"] == "False"
+    assert not world.product.listed("batch/v1/jobs")
+    assert not visitors.tally.failures
+
+
+def slow_product(world, limits, **spec):
+    """A product that owes latency, with CPU limits: only those show that nothing throttles it."""
+    product = world.spec("v1", slos=[LATENCY, accuracy()], **spec)
+    product["spec"]["model"]["evaluation"] = {
+        **EVALUATION,
+        "latency": {"bad": 10, "total": 10_000},
+    }
+    product["spec"]["serving"]["resources"]["limits"] = limits
+    return product
+
+
+def test_a_model_that_requests_ask_too_much_of_is_replaced_by_a_lighter_one(world):
+    limits = {"cpu": "2", "memory": "768Mi"}
+    retraining = world.retraining()
+    world.product.apply(slow_product(world, limits, rollout={"steps": [50]}, retraining=retraining))
+    world.product.until_ready()
+    with world.visitors(per_second=15) as visitors:
+        visitors.comparisons = 20
+        status = world.product.until(is_degraded, seconds=240, what="Degraded")
+        trained = world.product.until(
+            lambda status: (status.get("retraining") or {}).get("trigger"), what="a retraining"
+        )
+        world.product.until_stable("v2", seconds=240)
+
+    assert cause(status) == "ModelTooSlow"
+    trigger = trained["retraining"]["trigger"]
+    assert (trigger["slo"], trigger["indicator"]) == ("latency", "latency")
+    assert not visitors.tally.failures
+
+
+def test_slowness_of_a_throttled_pod_is_reported_and_nothing_is_retrained(world):
+    retraining = world.retraining()
+    for cpu in ("2", "80m"):
+        limits = {"cpu": cpu, "memory": "768Mi"}
+        world.product.apply(slow_product(world, limits, retraining=retraining))
+        world.product.until_ready()
+    with world.visitors(per_second=25):
+        status = world.product.until(is_degraded, seconds=240, what="Degraded")
+
+    assert cause(status) in {"CPUThrottled", "PodsUnhealthy"}
+    assert not world.product.listed("batch/v1/jobs")
