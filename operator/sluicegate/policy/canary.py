@@ -23,7 +23,12 @@ from sluicegate.policy.observed import CanaryBlock, Observed
 from sluicegate.policy.planning import WARM_UP_BLOCKS, expected_seconds
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Block, Count, Quality
-from sluicegate.slo.dispersion import LEAST_BLOCKS, burst_correlation, independent_share
+from sluicegate.slo.dispersion import (
+    LEAST_BLOCKS,
+    burst_correlation,
+    dispersion,
+    independent_share,
+)
 
 LOOK_BACK_SECONDS: Final = 3600
 """Stable's time before the rollout that p and φ are taken from; at least thirty blocks."""
@@ -46,6 +51,7 @@ class SloEvidence:
     required : whether it must speak for the candidate.
     promote_at, roll_back_at : ln E needed to leave the current step, and to take it back.
     correlation : ρ of stable before the rollout. expected : seconds an equal candidate takes in all; infinite without events.
+    dispersion : φ of stable's blocks before the rollout and beside the candidate.
     """
 
     terms: SloTerms
@@ -56,6 +62,7 @@ class SloEvidence:
     correlation: float
     blocks: int
     expected: float
+    dispersion: float
 
     @property
     def independent(self) -> tuple[float, float]:
@@ -233,6 +240,7 @@ def _slo_evidence(
         correlation,
         blocks,
         expected,
+        dispersion([*before, *(theirs for _, theirs in pairs)]),
     )
 
 
