@@ -5,33 +5,28 @@ then let everything that applies propose a decision; the one that precedes is ma
 here waits, reads or writes, and evaluating the same block twice changes nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Final
 
-from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import ProductState
-from sluicegate.policy import arrivals, gauges, probation, requests, rollout
-from sluicegate.policy.baseline import from_production, usable
+from sluicegate.policy import arrivals, requests, rollout
 from sluicegate.policy.canary import Assessment, assess
 from sluicegate.policy.decision import Alert, Decision, Hold, Rollback, StartRollout, foremost
-from sluicegate.policy.degradation import SloResult, judge, unknown
+from sluicegate.policy.degradation import SloResult, unknown
 from sluicegate.policy.diagnosis import Diagnosis
-from sluicegate.policy.gates import View, objection
-from sluicegate.policy.memory import Accepted, Baseline, Memory, SloMemory
+from sluicegate.policy.memory import Memory, SloMemory
 from sluicegate.policy.messages import capitalised, joined
 from sluicegate.policy.observed import Observed
-from sluicegate.policy.planning import WARM_UP_BLOCKS
 from sluicegate.policy.retraining import trigger_of
 from sluicegate.policy.rollout import alert_key
-from sluicegate.policy.state import product_state, remember
+from sluicegate.policy.stable import judge_stable
+from sluicegate.policy.state import product_state
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.policy.treatment import treat
 from sluicegate.policy.wording import duration
-from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
+from sluicegate.slo.blocks import Count
 
 OUTAGE_ALERT_SECONDS: Final = 300
 """People are told when nothing could be measured for so long."""
@@ -76,7 +71,7 @@ def evaluate(terms: Terms, memory: Memory, observed: Observed, now: int) -> Eval
     memory = _refreshed(terms, memory, observed, now)
     if memory.stable is None:
         return _without_stable(terms, memory)
-    results, memory = _judge_stable(terms, memory, memory.stable, observed)
+    results, memory = judge_stable(terms, memory, memory.stable, observed)
     state = product_state((r, memory.slo(r.terms.name)) for r in results)
     if state is not ProductState.UNKNOWN and state is not memory.last_known:
         memory = replace(memory, last_known=state)
@@ -119,145 +114,6 @@ def _without_stable(terms: Terms, memory: Memory) -> Evaluation:
     results = tuple(unknown(slo, Reason.NO_STABLE, Count(0, 0), None) for slo in terms.slos)
     hold = Hold(reason=Reason.NO_STABLE, message="No version has been accepted yet")
     return Evaluation(hold, ProductState.UNKNOWN, results, None, None, memory)
-
-
-# ---- the stable version ---------------------------------------------------------------------
-def _judge_stable(
-    terms: Terms, memory: Memory, stable: Accepted, observed: Observed
-) -> tuple[tuple[SloResult, ...], Memory]:
-    series = observed.series.get(stable.release.version, {})
-    now = observed.block
-    alive = any(
-        one.block(now).quality not in {Quality.NO_SERIES, Quality.MISSING}
-        for one in series.values()
-    )
-    results: list[SloResult] = []
-    slos: dict[str, SloMemory] = {}
-    baselines: dict[str, Baseline] = {}
-    for slo in terms.slos:
-        known, blocks = memory.slo(slo.name), series.get(slo.name)
-        since = _since(terms, stable, known)
-        view = View(slo, blocks, alive, now, since, observed.problem, stable.release.version)
-        result = _judge(terms, view, memory, stable, observed=observed)
-        results.append(result)
-        after = remember(known, result, block=now, block_end=terms.block_end(now))
-        if after is not known:
-            slos[slo.name] = after
-        learnt = _learn(terms, result, after, view, observed=observed)
-        if learnt is not None:
-            baselines[slo.name] = learnt
-    if slos:
-        memory = replace(memory, slos={**memory.slos, **slos})
-    if baselines:
-        accepted = replace(stable, baselines={**stable.baselines, **baselines})
-        memory = replace(memory, stable=accepted)
-    return tuple(results), _probation_over(terms, memory, stable, series, now=now)
-
-
-def _since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
-    """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
-    warm = ceil(stable.promoted_at / terms.block_seconds) + WARM_UP_BLOCKS
-    return max(warm, ceil(known.since / terms.block_seconds))
-
-
-def _judge_gauge(terms: Terms, view: View, stable: Accepted, observed: Observed) -> SloResult:
-    slo = view.terms
-    baseline = usable(stable.baselines.get(slo.name), slo)
-    if view.problem is not None:
-        return unknown(slo, view.problem, NOTHING, baseline)
-    return gauges.judge(
-        slo,
-        observed.gauges.get(stable.release.version, {}).get(slo.name, {}),
-        baseline,
-        now=view.now,
-        since=view.since,
-        drift_since=_drift_since(terms, view, baseline),
-    )
-
-
-def _judge(
-    terms: Terms, view: View, memory: Memory, stable: Accepted, *, observed: Observed
-) -> SloResult:
-    slo, series, now = view.terms, view.series, view.now
-    if slo.gauge is not None:
-        return _judge_gauge(terms, view, stable, observed)
-    baseline = usable(stable.baselines.get(slo.name), slo)
-    shown_since = stable.promoted_at // terms.block_seconds
-    reason = objection(view)
-    if reason is not None or series is None:
-        recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
-        return unknown(slo, reason or Reason.NO_DATA, recent, baseline)
-    result = judge(
-        slo,
-        series,
-        baseline,
-        now=now,
-        since=view.since,
-        drift_since=_drift_since(terms, view, baseline),
-        shown_since=shown_since,
-    )
-    if memory.probation is not None and slo.name in memory.probation.baselines:
-        held = memory.probation.baselines[slo.name]
-        result = probation.judge(result, series, held, now=now, since=view.since)
-    return result
-
-
-def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
-    return (
-        view.since
-        if baseline is None
-        else max(view.since, ceil(baseline.end / terms.block_seconds))
-    )
-
-
-def _learn(
-    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
-) -> Baseline | None:
-    """The production baseline, once it is complete."""
-    current = result.baseline
-    if current is not None and current.source is BaselineSource.PRODUCTION and not result.probation:
-        return None
-    if result.gauge is not None and view.terms.gauge is not None:
-        return _learn_gauge(terms, result, known, view, observed=observed)
-    if result.state is not SloState.OK or known.degraded or view.series is None:
-        return None
-    return from_production(
-        view.terms,
-        known,
-        view.series,
-        now=view.now,
-        since=view.since,
-        block_seconds=terms.block_seconds,
-    )
-
-
-def _learn_gauge(
-    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
-) -> Baseline | None:
-    """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
-    if result.state in {SloState.WARN, SloState.BAD} or known.degraded:
-        return None
-    values = observed.gauges.get(view.version, {}).get(view.terms.name, {})
-    steady = ceil(max(known.steady_since, 0) / terms.block_seconds)
-    return gauges.learn(
-        view.terms,
-        values,
-        now=view.now,
-        since=max(view.since, steady),
-        block_seconds=terms.block_seconds,
-    )
-
-
-def _probation_over(
-    terms: Terms, memory: Memory, stable: Accepted, series: Mapping[str, Series], *, now: int
-) -> Memory:
-    if memory.probation is None:
-        return memory
-    if any(memory.slo(slo.name).streak is not None for slo in terms.deciding):
-        return memory
-    since = ceil(stable.promoted_at / terms.block_seconds) + WARM_UP_BLOCKS
-    over = probation.is_over(memory.probation, terms, series, now=now, since=since)
-    return replace(memory, probation=None) if over else memory
 
 
 def _forget_alerts(terms: Terms, memory: Memory) -> Memory:

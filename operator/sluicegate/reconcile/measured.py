@@ -78,6 +78,24 @@ class Measured:
             }
         }
 
+    def gauges(self) -> dict[str, dict[str, dict[int, float]]]:
+        """Block means of the stable version's gauges, by version, SLO and index."""
+        stable = self.product.status.stable
+        if stable is None:
+            return {}
+        blocks = self.measurements.blocks
+        means = {
+            slo.name: blocks.means(self._key(stable.version, slo.name), self.block_seconds)
+            for slo in self.product.spec.slos
+            if slo.indicator.gauge is not None
+        }
+        return {
+            stable.version: {
+                name: {one.index: one.value for one in ones if one.quality is Quality.COUNTED}
+                for name, ones in means.items()
+            }
+        }
+
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
         """Blocks of both arms, from an hour before the rollout on; none without a candidate."""
         candidate, stable = self.product.status.candidate, self.product.status.stable

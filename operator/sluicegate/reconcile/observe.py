@@ -78,6 +78,7 @@ class Observer:
                 block=measured.newest,
                 problem=measured.problem(),
                 series=measured.series(),
+                gauges=measured.gauges(),
                 canary_blocks=measured.canary_blocks(),
                 canary_block_seconds=measured.canary_seconds,
                 wanted=release_of(wanted),

@@ -1,0 +1,161 @@
+"""How the stable version does: each SLO judged, remembered, and its baseline learnt.
+
+What lasts is kept in memory; what is judged comes from the blocks, anew each time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import ceil
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy import gauges, probation
+from sluicegate.policy.baseline import from_production, usable
+from sluicegate.policy.degradation import SloResult, judge, unknown
+from sluicegate.policy.gates import View, objection
+from sluicegate.policy.memory import Accepted, Baseline, Memory, SloMemory
+from sluicegate.policy.observed import Observed
+from sluicegate.policy.planning import WARM_UP_BLOCKS
+from sluicegate.policy.state import remember
+from sluicegate.policy.terms import Terms
+from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
+
+
+def judge_stable(
+    terms: Terms, memory: Memory, stable: Accepted, observed: Observed
+) -> tuple[tuple[SloResult, ...], Memory]:
+    """What each SLO of the stable version shows, and what is remembered of it from now on."""
+    series = observed.series.get(stable.release.version, {})
+    now = observed.block
+    alive = any(
+        one.block(now).quality not in {Quality.NO_SERIES, Quality.MISSING}
+        for one in series.values()
+    )
+    results: list[SloResult] = []
+    slos: dict[str, SloMemory] = {}
+    baselines: dict[str, Baseline] = {}
+    for slo in terms.slos:
+        known, blocks = memory.slo(slo.name), series.get(slo.name)
+        since = _since(terms, stable, known)
+        view = View(slo, blocks, alive, now, since, observed.problem, stable.release.version)
+        result = _judge(terms, view, memory, stable, observed=observed)
+        results.append(result)
+        after = remember(known, result, block=now, block_end=terms.block_end(now))
+        if after is not known:
+            slos[slo.name] = after
+        learnt = _learn(terms, result, after, view, observed=observed)
+        if learnt is not None:
+            baselines[slo.name] = learnt
+    if slos:
+        memory = replace(memory, slos={**memory.slos, **slos})
+    if baselines:
+        accepted = replace(stable, baselines={**stable.baselines, **baselines})
+        memory = replace(memory, stable=accepted)
+    return tuple(results), _probation_over(terms, memory, stable, series, now=now)
+
+
+def _since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
+    """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
+    warm = ceil(stable.promoted_at / terms.block_seconds) + WARM_UP_BLOCKS
+    return max(warm, ceil(known.since / terms.block_seconds))
+
+
+def _judge_gauge(terms: Terms, view: View, stable: Accepted, observed: Observed) -> SloResult:
+    slo = view.terms
+    baseline = usable(stable.baselines.get(slo.name), slo)
+    if view.problem is not None:
+        return unknown(slo, view.problem, NOTHING, baseline)
+    return gauges.judge(
+        slo,
+        observed.gauges.get(stable.release.version, {}).get(slo.name, {}),
+        baseline,
+        now=view.now,
+        since=view.since,
+        drift_since=_drift_since(terms, view, baseline),
+    )
+
+
+def _judge(
+    terms: Terms, view: View, memory: Memory, stable: Accepted, *, observed: Observed
+) -> SloResult:
+    slo, series, now = view.terms, view.series, view.now
+    if slo.gauge is not None:
+        return _judge_gauge(terms, view, stable, observed)
+    baseline = usable(stable.baselines.get(slo.name), slo)
+    shown_since = stable.promoted_at // terms.block_seconds
+    reason = objection(view)
+    if reason is not None or series is None:
+        recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
+        return unknown(slo, reason or Reason.NO_DATA, recent, baseline)
+    result = judge(
+        slo,
+        series,
+        baseline,
+        now=now,
+        since=view.since,
+        drift_since=_drift_since(terms, view, baseline),
+        shown_since=shown_since,
+    )
+    if memory.probation is not None and slo.name in memory.probation.baselines:
+        held = memory.probation.baselines[slo.name]
+        result = probation.judge(result, series, held, now=now, since=view.since)
+    return result
+
+
+def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
+    return (
+        view.since
+        if baseline is None
+        else max(view.since, ceil(baseline.end / terms.block_seconds))
+    )
+
+
+def _learn(
+    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
+) -> Baseline | None:
+    """The production baseline, once it is complete."""
+    current = result.baseline
+    if current is not None and current.source is BaselineSource.PRODUCTION and not result.probation:
+        return None
+    if result.gauge is not None and view.terms.gauge is not None:
+        return _learn_gauge(terms, result, known, view, observed=observed)
+    if result.state is not SloState.OK or known.degraded or view.series is None:
+        return None
+    return from_production(
+        view.terms,
+        known,
+        view.series,
+        now=view.now,
+        since=view.since,
+        block_seconds=terms.block_seconds,
+    )
+
+
+def _learn_gauge(
+    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
+) -> Baseline | None:
+    """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
+    if result.state in {SloState.WARN, SloState.BAD} or known.degraded:
+        return None
+    values = observed.gauges.get(view.version, {}).get(view.terms.name, {})
+    steady = ceil(max(known.steady_since, 0) / terms.block_seconds)
+    return gauges.learn(
+        view.terms,
+        values,
+        now=view.now,
+        since=max(view.since, steady),
+        block_seconds=terms.block_seconds,
+    )
+
+
+def _probation_over(
+    terms: Terms, memory: Memory, stable: Accepted, series: Mapping[str, Series], *, now: int
+) -> Memory:
+    if memory.probation is None:
+        return memory
+    if any(memory.slo(slo.name).streak is not None for slo in terms.deciding):
+        return memory
+    since = ceil(stable.promoted_at / terms.block_seconds) + WARM_UP_BLOCKS
+    over = probation.is_over(memory.probation, terms, series, now=now, since=since)
+    return replace(memory, probation=None) if over else memory
