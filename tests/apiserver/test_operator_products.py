@@ -126,7 +126,17 @@ def settled(operator: Any) -> Callable[[], bool]:
     return lambda: operator.metric('workqueue_depth{name="dataproduct"}') == 0
 
 
-@pytest.mark.parametrize("make", [product, routed], ids=["no route", "route"])
+def owing(namespace: str, name: str) -> dict[str, Any]:
+    """A product with a route and service levels."""
+    body = routed(namespace, name)
+    body["spec"]["slos"] = [
+        {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"},
+        {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.8", "maxDrop": "0.05"},
+    ]
+    return body
+
+
+@pytest.mark.parametrize("make", [product, routed, owing], ids=["no route", "route", "SLOs"])
 def test_a_first_version_costs_few_writes(control_plane, namespace, operator, make):
     apply(control_plane, make(namespace, "cars"))
     eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")

@@ -36,7 +36,9 @@ from sluicegate.reconcile.report import due, report
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step, Told, take_step
-from sluicegate.reconcile.versions import restored_status
+from sluicegate.reconcile.traffic import with_first_split
+from sluicegate.reconcile.verification import Level
+from sluicegate.reconcile.versions import FIRST_SECONDS, restored_status
 from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
 from sluicegate.runtime.recorder import Note, Recorder, Subject
 from sluicegate.runtime.workqueue import WorkQueue
@@ -45,8 +47,6 @@ from sluicegate.status import Finding, report_conditions
 
 logger = logging.getLogger(__name__)
 
-QUIET_SECONDS: Final = 30
-"""The first status write is the Ready one, unless it takes longer than this."""
 CONFLICT_SECONDS: Final = 30
 """How often to look whether a stranger still has one of our names: strangers aren't watched."""
 LOOK_SECONDS: Final = 5
@@ -100,12 +100,15 @@ class ProductReconciler:
             await self._with_obstacles(record, situation), begun=self._begun(product, now)
         )
         step = take_step(situation)
+        situation = with_first_split(situation, step)
         children = build_children(
             product, step.layout, situation.live, service_kind=self.settings.service_kind
         )
-        written = await self._write_status(record, situation, step, quiet=True)
+        written = record
+        if not _can_wait(situation, step):
+            written = await self._write_status(record, situation, step)
+            self._tell(record, step.told)
         self._stand(record.key, product, step)
-        self._tell(record, step.told)
         await self._write_children(written, situation, step, children)
         after = product.model_copy(update={"status": step.status})
         self.measurements.want(record.key, target_of(after, self.measurements.timing))
@@ -153,7 +156,7 @@ class ProductReconciler:
         self, record: ProductRecord, product: DataProduct, wanted: VersionBase
     ) -> DataProduct:
         """The product with its status; rebuilt from its Deployments if it was lost."""
-        if product.status.stable is not None:
+        if product.status.stable is not None or record.key in self.begun:
             return product
         restored = restored_status(
             product, wanted, self.observer.live(record), self.observer.route(record)
@@ -197,7 +200,7 @@ class ProductReconciler:
             except NameConflict as error:
                 self.conflicts[record.key] = str(error)
                 conflicted = replace(situation, conflict=str(error), route_conflict=False)
-                await self._write_status(record, conflicted, step, quiet=False)
+                await self._write_status(record, conflicted, step)
                 return
             if self.conflicts.pop(record.key, None) is not None:
                 self.queue.add(record.key, Priority.NORMAL)
@@ -216,14 +219,12 @@ class ProductReconciler:
                 await self.applier.delete(resource, leftover)
 
     async def _write_status(
-        self, record: ProductRecord, situation: Situation, step: Step, *, quiet: bool
+        self, record: ProductRecord, situation: Situation, step: Step
     ) -> ProductRecord:
         """Report, if there is something new; return the product as it then is."""
         before = situation.product.status
         known = read_status(json.loads(record.status))
         after = report(situation, step)
-        if quiet and self._can_wait(situation, after):
-            return record
         fresh = due(
             before,
             after,
@@ -231,15 +232,6 @@ class ProductReconciler:
             refresh_seconds=self.settings.numbers_refresh_seconds,
         )
         return record if fresh == known else await self._send(record, fresh)
-
-    def _can_wait(self, situation: Situation, status: DataProductStatus) -> bool:
-        """Nothing is lost if the first version's start isn't reported yet."""
-        stalled = any(one.type == ConditionType.STALLED for one in status.conditions)
-        if status.stable is not None or stalled or situation.conflict:
-            return False
-        if status.candidate is None:
-            return False
-        return situation.now - status.candidate.since.timestamp() < QUIET_SECONDS
 
     async def _send(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
         body = {
@@ -303,8 +295,21 @@ class ProductReconciler:
             return RequeueAfter(LOOK_SECONDS)
         stable = step.status.stable
         if stable is not None and stable != situation.product.status.stable:
-            return RequeueAfter(0)
+            return RequeueAfter(LOOK_SECONDS if _can_wait(situation, step) else 0)
         return Done()
+
+
+def _can_wait(situation: Situation, step: Step) -> bool:
+    """Nothing is lost if the first version's start isn't reported before the gateway takes it."""
+    if situation.product.status.stable is not None or situation.conflict or situation.stalled:
+        return False
+    if situation.begun is None or situation.now - situation.begun >= FIRST_SECONDS:
+        return False
+    if step.status.stable is None:
+        conditions = report(situation, step).conditions
+        stalled = any(one.type == ConditionType.STALLED for one in conditions)
+        return step.status.candidate is not None and not stalled
+    return situation.split is not None and situation.split.level < Level.ACCEPTED
 
 
 def _reused(situation: Situation) -> Finding | None:

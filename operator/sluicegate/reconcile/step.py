@@ -115,9 +115,24 @@ def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
 
 
 def _layout(situation: Situation, status: DataProductStatus) -> Layout:
-    return layout_of(
+    layout = layout_of(
         situation.product, status, stable_pods=situation.stable_pods, followed=situation.followed
     )
+    if status.stable is None and status.candidate is not None and situation.product.spec.route:
+        return _foreseen(situation, status, status.candidate, layout)
+    return layout
+
+
+def _foreseen(
+    situation: Situation, status: DataProductStatus, candidate: Candidate, layout: Layout
+) -> Layout:
+    """The first version's Deployment as it will be when it serves: then it needs no other write."""
+    begun = int(candidate.since.timestamp())
+    memory = first_memory(situation.terms, candidate, begun)
+    stable = _remembered(situation, status, memory).stable
+    assert stable is not None
+    placements = tuple(replace(one, version=stable) for one in layout.placements)
+    return replace(layout, placements=placements)
 
 
 def _is_judged(status: DataProductStatus) -> bool:

@@ -1,11 +1,15 @@
 """How requests are split, as status shows it."""
 
+from dataclasses import replace
+
 from sluicegate.api.base import at, number
 from sluicegate.api.canary import SplitLevel, SplitMode, Traffic
 from sluicegate.api.status import DataProductStatus
+from sluicegate.manifests.names import version_name
 from sluicegate.reconcile.layout import Layout, share_in_force
 from sluicegate.reconcile.situation import Situation
-from sluicegate.reconcile.verification import Level
+from sluicegate.reconcile.step import Step
+from sluicegate.reconcile.verification import Level, Split, verify_acceptance
 
 _LEVELS = {
     Level.NONE: SplitLevel.WRITTEN,
@@ -22,7 +26,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
     before = situation.product.status.traffic
     candidate = status.candidate
     weight = share_in_force(candidate) if candidate else 0
-    same = before is not None and before.weight == weight
+    same = before.weight == weight if before is not None else candidate is None
     since = before.since if same and before is not None else at(situation.now)
     if situation.product.spec.route is None:
         real = None
@@ -48,3 +52,15 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
         else None,
         requests=split.requests if split is not None else None,
     )
+
+
+def with_first_split(situation: Situation, step: Step) -> Situation:
+    """The situation with how far the route of a version that has just become the first is taken."""
+    route = situation.product.spec.route
+    first = situation.product.status.stable is None and step.status.stable is not None
+    if route is None or not first:
+        return situation
+    name = situation.product.metadata.name
+    weights = {version_name(name, revision): weight for revision, weight in step.layout.weights}
+    level, message = verify_acceptance(situation.route, weights, route.parent_refs)
+    return replace(situation, split=Split(level, message, enough=True))

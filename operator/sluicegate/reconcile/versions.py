@@ -1,6 +1,7 @@
 """Which version is which: identities from the spec, the first one, and a status that was lost."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from sluicegate.api.base import at
 from sluicegate.api.canary import (
@@ -24,6 +25,9 @@ from sluicegate.policy.remember import Identify
 from sluicegate.policy.terms import Terms
 from sluicegate.reconcile.records import DeploymentRecord, RouteRecord
 from sluicegate.slo.blocks import Count
+
+FIRST_SECONDS: Final = 30
+"""The first write of status is the one that says Ready, unless it takes longer than this."""
 
 
 def identifier(product: DataProduct, status: DataProductStatus) -> Identify:
@@ -68,7 +72,13 @@ def first_candidate(
 
 
 def first_memory(terms: Terms, candidate: Candidate, now: int) -> Memory:
-    """What is remembered when the first version begins to serve."""
+    """What is remembered when the first version begins to serve.
+
+    One that comes up quickly counts as stable from its beginning: so its Deployment can say so
+    when it is created, which saves a write for every product.
+    """
+    begun = int(candidate.since.timestamp())
+    now = begun if now - begun < FIRST_SECONDS else now
     release = release_of(candidate)
     evaluation = {slo: Count(one.bad, one.total) for slo, one in candidate.evaluation.items()}
     return Memory(
@@ -110,8 +120,9 @@ def restored_status(
         for one in live.values()
         if (version := read_version(dict(one.labels), dict(one.annotations))) is not None
     ]
-    if not versions:
-        return None
+    ready = any(one.ready for one in live.values())
+    if not versions or (product.spec.route is not None and route is None and not ready):
+        return None  # a first version that is still on its way says already when it began
     weights = dict(route.weights) if route else {}
 
     def rank(version: Version) -> tuple[int, int, float]:

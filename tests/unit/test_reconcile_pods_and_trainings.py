@@ -1,0 +1,173 @@
+"""What pods and training Jobs say, in the kubelet's words, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sluicegate.api import names
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.memory import Release, Training
+from sluicegate.policy.observed import TrainingFailed, TrainingSucceeded
+from sluicegate.reconcile.pods import pod_state
+from sluicegate.reconcile.records import job_record
+from sluicegate.reconcile.training import MESSAGE_LIMIT, Ended, training_result
+from tests.support.rollout_world import image
+
+OUTPUT = "registry.example/bentos/search"
+
+
+def pod(container: dict[str, Any], *, init: bool = False, **status: Any) -> dict[str, Any]:
+    field = "initContainerStatuses" if init else "containerStatuses"
+    one = {"name": "main", "image": "registry.example/a:1", "ready": False, **container}
+    return {
+        "metadata": {"name": "p", "labels": {names.LABEL_REVISION: "0123456789"}},
+        "status": {field: [one], **status},
+    }
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason, "message": message}}}
+
+
+def crashed(restarts: int, reason: str = "Error", code: int = 1) -> dict[str, Any]:
+    ended = {"terminated": {"exitCode": code, "reason": reason, "message": "no such column"}}
+    return {
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": ended,
+        "restartCount": restarts,
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "hopeless", "says"),
+    [
+        (pod(waiting("ContainerCreating")), False, ""),
+        (pod(waiting("ErrImagePull", "a: not found")), True, "not found"),
+        (pod(waiting("ImagePullBackOff", "connection refused")), False, "connection refused"),
+        (pod(waiting("CreateContainerConfigError", 'secret "a"')), True, 'secret "a"'),
+        (pod(crashed(1)), False, "no such column"),
+        (pod(crashed(3)), True, "ended with 1"),
+        (pod(crashed(3, "OOMKilled", 137)), True, "OOMKilled"),
+    ],
+    ids=["starting", "no image", "registry away", "no secret", "crashed", "loop", "memory"],
+)
+def test_a_pod_that_isnt_ready_says_why_and_whether_it_mends_itself(body, hopeless, says):
+    state = pod_state(body)
+    assert state.hopeless == hopeless
+    assert says in state.trouble
+    assert bool(state.trouble) == bool(says)
+
+
+def test_a_container_killed_for_memory_is_remembered_after_its_restart():
+    body = pod({**crashed(1, "OOMKilled", 137), "ready": True, "state": {"running": {}}})
+    assert pod_state(body).out_of_memory
+    assert pod_state(body).trouble == ""
+
+
+def test_a_runtime_that_lacks_something_is_a_mismatch_at_once():
+    ended = {"terminated": {"exitCode": 3, "message": "scikit-learn 1.7 is missing"}}
+    state = pod_state(pod({"name": "runtime-check", "state": ended}, init=True))
+    assert (state.hopeless, state.mismatch) == (True, True)
+    assert state.trouble == "scikit-learn 1.7 is missing"
+
+
+def test_a_pod_that_no_node_takes_says_so():
+    scheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: cpu"}
+    state = pod_state({"metadata": {}, "status": {"conditions": [scheduled]}})
+    assert state.trouble == "no node takes the pod: 0/1 nodes: cpu"
+    assert not state.hopeless
+
+
+# ---- trainings ------------------------------------------------------------------------------
+PARENT = Release("v1", image("a"), "registry.example/runtime:1")
+TRAINING = Training("0a1b2c3d", "accuracy", PARENT, 1, 0)
+GOOD = {
+    "image": image("b"),
+    "version": "v2",
+    "evaluation": {"accuracy": {"bad": 80, "total": 1000}},
+    "stableEvaluation": {"accuracy": {"bad": 90, "total": 1000}},
+}
+
+
+def job(condition: str = "Complete", reason: str = ""):
+    return job_record(
+        {
+            "metadata": {
+                "name": "search-train-0a1b2c3d-1",
+                "namespace": "catalog",
+                "uid": "1",
+                "resourceVersion": "1",
+                "labels": {names.LABEL_PRODUCT: "search"},
+            },
+            "spec": {},
+            "status": {"conditions": [{"type": condition, "status": "True", "reason": reason}]},
+        }
+    )
+
+
+def result(ended: Ended, **of_job: str):
+    return training_result(job(**of_job), ended, TRAINING, output=OUTPUT)
+
+
+def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
+    made = result(Ended(json.dumps(GOOD), 0))
+    assert isinstance(made, TrainingSucceeded)
+    assert made.release == Release("v2", image("b"), PARENT.runtime_image)
+    assert made.evaluation["accuracy"].bad == 80
+    assert made.stable_evaluation["accuracy"].bad == 90
+
+
+@pytest.mark.parametrize(
+    ("ended", "of_job", "reason", "says"),
+    [
+        (Ended("no data", 1), {"condition": "Failed"}, Reason.JOB_FAILED, "exited with 1"),
+        (Ended(), {"condition": "Failed"}, Reason.JOB_FAILED, "never ran"),
+        (
+            Ended("epoch 3", 143),
+            {"condition": "Failed", "reason": "DeadlineExceeded"},
+            Reason.TIMED_OUT,
+            "timeoutSeconds",
+        ),
+        (Ended("rubbish", 0), {}, Reason.INVALID_RESULT, "no JSON"),
+        (Ended("[1]", 0), {}, Reason.INVALID_RESULT, "not an object"),
+        (Ended("", 0), {}, Reason.INVALID_RESULT, "empty"),
+        (Ended("{}", 0), {}, Reason.INVALID_RESULT, "image"),
+        (
+            Ended(json.dumps(GOOD | {"image": f"{OUTPUT}:latest"}), 0),
+            {},
+            Reason.INVALID_RESULT,
+            "image",
+        ),
+        (
+            Ended(json.dumps(GOOD | {"image": image("b").replace("search", "other")}), 0),
+            {},
+            Reason.IMAGE_OUTSIDE_OUTPUT,
+            "retraining.output",
+        ),
+        (Ended(json.dumps(GOOD | {"version": "v1"}), 0), {}, Reason.VERSION_REUSED, "new version"),
+        (
+            Ended(json.dumps(GOOD | {"image": PARENT.image}), 0),
+            {},
+            Reason.VERSION_REUSED,
+            "new bento",
+        ),
+    ],
+    ids=[
+        "crashed", "never ran", "timed out", "rubbish", "a list", "nothing", "nothing pushed",
+        "a tag", "outside", "an old name", "the old image",
+    ],
+)  # fmt: skip
+def test_a_training_that_made_nothing_says_why(ended, of_job, reason, says):
+    failed = result(ended, **of_job)
+    assert isinstance(failed, TrainingFailed)
+    assert failed.reason is reason
+    assert says in failed.message
+
+
+def test_of_a_long_log_only_the_tail_is_kept():
+    failed = result(Ended("x" * 5000 + "the end", 1), condition="Failed")
+    assert failed.message.endswith("the end")
+    assert len(failed.message) < MESSAGE_LIMIT + 200

@@ -1,0 +1,155 @@
+"""What products must know of each other: who has a route, who trains, who is in trouble."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.description import Priority
+from sluicegate.api.status import DependencyState, ProductState
+from sluicegate.kube.resources import Key
+from sluicegate.policy.retraining import Budget
+from sluicegate.reconcile.portfolio import Standing, Standings
+from sluicegate.reconcile.records import product_record
+from sluicegate.reconcile.routes import Claims
+
+NOW = 1_767_225_600
+
+
+def record(name: str, *, created: str = "2026-01-01T00:00:00Z", **route):
+    body = {"parentRefs": [{"name": "web", "namespace": "gateway"}], "hostnames": ["cars.example"]}
+    return product_record(
+        {
+            "metadata": {
+                "name": name,
+                "namespace": "catalog",
+                "uid": name,
+                "resourceVersion": "1",
+                "creationTimestamp": created,
+            },
+            "spec": {"route": body | {"path": "/"} | route},
+        }
+    )
+
+
+def claims(*records) -> Claims:
+    found = Claims()
+    for one in records:
+        found.record(one)
+    return found
+
+
+YOUNGER = {"created": "2026-02-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("other", "meet"),
+    [
+        ({}, True),
+        ({"path": "/search"}, False),
+        ({"hostnames": ["vans.example"]}, False),
+        ({"hostnames": ["vans.example", "cars.example"]}, True),
+        ({"parentRefs": [{"name": "other", "namespace": "gateway"}]}, False),
+        ({"path": None, "rules": [{"matches": [{"path": {"value": "/"}}]}]}, True),
+        ({"path": None, "rules": [{}]}, True),
+        ({"path": None, "rules": [{"matches": [{"method": "POST"}]}]}, False),
+    ],
+)
+def test_products_meet_where_gateway_hostname_and_match_are_the_same(other, meet):
+    found = claims(record("elder"), record("younger", **YOUNGER, **other))
+    assert (found.elder(Key("catalog", "younger")) is not None) == meet
+    assert found.elder(Key("catalog", "elder")) is None
+
+
+def test_of_two_products_of_one_second_the_name_decides():
+    found = claims(record("b"), record("a"))
+    assert found.elder(Key("catalog", "a")) is None
+    assert found.elder(Key("catalog", "b"))[0] == Key("catalog", "a")
+
+
+def test_a_claim_is_free_when_its_product_is_gone_or_wants_another_route():
+    younger = Key("catalog", "younger")
+    found = claims(record("elder"), record("younger", **YOUNGER))
+    assert found.rivals(younger) == {Key("catalog", "elder")}
+    found.record(record("elder", path="/search"))
+    assert found.elder(younger) is None
+    found.record(record("elder"))
+    found.forget(Key("catalog", "elder"))
+    assert found.elder(younger) is None
+
+
+# ---- portfolio --------------------------------------------------------------------------------
+def key(name: str, namespace: str = "catalog") -> Key:
+    return Key(namespace, name)
+
+
+def waiting(priority: Priority = Priority.MEDIUM, since: int = NOW) -> Standing:
+    return Standing(priority=priority, waiting_since=since)
+
+
+def test_the_slot_goes_to_the_highest_priority_and_then_to_who_waits_longest():
+    standings = Standings(Budget(1, 1))
+    standings.record(key("low"), waiting(Priority.LOW, NOW - 900))
+    standings.record(key("critical"), waiting(Priority.CRITICAL))
+    standings.record(key("older", "other"), waiting(Priority.CRITICAL, NOW - 60))
+    slots = {one: standings.portfolio(one, NOW).slot for one in map(key, ("low", "critical"))}
+    assert slots == {key("low"): False, key("critical"): False}
+    assert standings.portfolio(key("older", "other"), NOW).slot
+
+
+def test_a_namespace_has_its_own_limit():
+    standings = Standings(Budget(5, 1))
+    standings.record(key("a"), Standing(training=True))
+    standings.record(key("b"), waiting())
+    standings.record(key("c", "other"), waiting())
+    assert not standings.portfolio(key("b"), NOW).slot
+    assert standings.portfolio(key("c", "other"), NOW).slot
+
+
+def test_a_slot_that_is_about_to_be_used_is_taken():
+    standings = Standings(Budget(1, 1))
+    standings.record(key("a"), waiting())
+    standings.reserve(key("a"))
+    standings.record(key("b", "other"), waiting())
+    assert not standings.portfolio(key("b", "other"), NOW).slot
+
+
+def test_products_that_turned_bad_within_three_blocks_turned_bad_together():
+    standings = Standings(Budget(1, 1))
+    for number, age in enumerate((0, 600, 900, 901)):
+        standings.record(key(f"p{number}"), Standing(bad_since=NOW - age))
+    standings.record(key("fine"), Standing())
+    portfolio = standings.portfolio(key("p0"), NOW)
+    assert (portfolio.products, portfolio.turned_bad) == (5, 3)
+
+
+def test_a_kind_of_indicator_is_silent_in_the_share_of_products_that_have_it():
+    standings = Standings(Budget(1, 1))
+    standings.record(key("a"), Standing(silent={"outcomes": True, "latency": False}))
+    standings.record(key("b"), Standing(silent={"outcomes": False}))
+    assert standings.portfolio(key("a"), NOW).silent == {"outcomes": 0.5}
+
+
+def test_only_bad_news_is_told_of_a_dependency():
+    standings = Standings(Budget(1, 1))
+    assert standings.dependency(key("nobody")) is DependencyState.NOT_FOUND
+    told = {}
+    for state in ProductState:
+        standings.record(key("a"), Standing(state=state))
+        told[state] = standings.dependency(key("a"))
+    assert told == {
+        ProductState.HEALTHY: DependencyState.HEALTHY,
+        ProductState.DEGRADING: DependencyState.HEALTHY,
+        ProductState.DEGRADED: DependencyState.DEGRADED,
+        ProductState.UNKNOWN: DependencyState.UNKNOWN,
+    }
+
+
+def test_a_cycle_is_seen_over_any_number_of_products():
+    standings = Standings(Budget(1, 1))
+    chain = [key(name) for name in "abcd"]
+    for one, following in zip(chain, [*chain[1:], chain[0]], strict=True):
+        standings.record(one, Standing(depends_on=(following,)))
+    assert standings.in_cycle(chain[0], chain[1])
+    standings.record(chain[3], Standing())
+    assert not standings.in_cycle(chain[0], chain[1])
+    assert standings.dependents(chain[1]) == (chain[0],)
