@@ -162,7 +162,7 @@ def test_a_wish_to_retrain_does_not_overrule_a_cause_outside():
         {"suspend": True},
         {"lifecycle": "Deprecated"},
         {"lifecycle": "Retired"},
-        {"retraining": {"mode": "Disabled", "output": "registry.example/search"}},
+        {"retraining": {"mode": "Disabled", "command": ["train"], "output": "registry.example/a"}},
         {
             "retraining": {
                 "mode": "Manual",
@@ -209,7 +209,7 @@ def test_each_failure_doubles_the_cooldown_and_the_third_needs_a_person():
 
 def test_the_cooldown_is_never_longer_than_a_week():
     lines = world(
-        last=13 * DAY, product=product(retraining=trained_in(5 * 86_400)), react=fails_each()
+        last=16 * DAY, product=product(retraining=trained_in(5 * 86_400)), react=fails_each()
     ).play()
     starts = [line["at"] for line in decisions(lines, "Retrain")]
     assert len(starts) == 3
