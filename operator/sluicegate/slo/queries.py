@@ -52,6 +52,10 @@ class QueryKind(StrEnum):
     GATEWAY = "gateway"
 
 
+KUBELET_SECONDS: Final = 60
+"""What the kubelet measures every ten or fifteen seconds isn't read over less than this."""
+
+
 class Fact(StrEnum):
     """What a row says, in the queries that answer several questions."""
 
@@ -150,8 +154,9 @@ def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -
     for gauges in _chunks(sorted(needs.gauges)):
         yield Query(QueryKind.GAUGES, render_gauges(scope, window, gauges))
     if infrastructure:
-        yield Query(QueryKind.CPU_THROTTLED, render_cpu_throttled(scope, window))
-        yield Query(QueryKind.MEMORY, render_memory(scope, window))
+        measured = max(window, KUBELET_SECONDS)
+        yield Query(QueryKind.CPU_THROTTLED, render_cpu_throttled(scope, measured))
+        yield Query(QueryKind.MEMORY, render_memory(scope, measured))
 
 
 def render_requests(scope: Scope, window: int, *, codes: str = "") -> str:
