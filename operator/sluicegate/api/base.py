@@ -117,7 +117,8 @@ DecimalString = Annotated[str, StringConstraints(pattern=DECIMAL_PATTERN, max_le
 RatioString = Annotated[str, StringConstraints(pattern=UNIT_PATTERN, max_length=14)]
 """A decimal number from 0 to 1 as a string."""
 
-Number = Annotated[str, StringConstraints(max_length=32)]
+_LONGEST_NUMBER = 32
+Number = Annotated[str, StringConstraints(max_length=_LONGEST_NUMBER)]
 """A number in status: a decimal string, so that no client rounds it."""
 
 
@@ -127,9 +128,13 @@ def decimal(value: str) -> Decimal:
 
 
 def number(value: float, digits: int = 6) -> str:
-    """A measured number as status shows it: `digits` significant ones, no float noise."""
+    """A measured number as status shows it: `digits` significant ones, no float noise.
+
+    Written out, unless it is so small or large that status couldn't hold it.
+    """
     text = f"{value:.{digits}g}"
-    return text if "e" not in text else f"{Decimal(text):f}"
+    plain = text if "e" not in text else f"{Decimal(text):f}"
+    return plain if len(plain) <= _LONGEST_NUMBER else text
 
 
 # ---- times -------------------------------------------------------------------------------

@@ -1,0 +1,178 @@
+"""How many pods and which share each version is to have, and how far a share is verified."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.api.product import DataProduct, read_status
+from sluicegate.api.route import ParentRef
+from sluicegate.policy.recall import memory_of
+from sluicegate.policy.remember import remember
+from sluicegate.reconcile.layout import FULL, SURGE, pods_for, split_by_replicas
+from sluicegate.reconcile.records import ParentStatus, RouteRecord
+from sluicegate.reconcile.verification import (
+    Level,
+    Requests,
+    count_requests,
+    is_drained,
+    verify_acceptance,
+    verify_share,
+)
+from sluicegate.reconcile.versions import identifier
+from sluicegate.runtime.contracts import Key
+from sluicegate.slo.blocks import Block, Count, Quality
+from tests.support.product_cases import full_status
+from tests.support.rollout_world import document
+
+SPEC = DataProduct.parse(document()).spec
+
+
+@given(st.integers(1, 99), st.integers(1, 200))
+def test_a_share_has_the_capacity_that_it_takes_before_it_takes_it(weight, stable):
+    pods = pods_for(SPEC, weight, stable)
+    assert pods >= max(1, ceil(weight * stable / FULL)) or weight >= SPEC.rollout.steps[-1]
+    assert pods <= stable
+    if weight >= SPEC.rollout.steps[-1]:
+        assert pods == stable
+
+
+@given(st.integers(1, 99), st.integers(1, 200))
+def test_replicas_split_a_share_within_the_surge(weight, stable):
+    ours, theirs = split_by_replicas(weight, stable)
+    assert ours >= 1
+    assert theirs >= 1
+    assert ours <= stable
+    assert ours + theirs <= max(stable + 1, ceil(SURGE * stable))
+
+
+@given(st.integers(1, 50), st.integers(20, 200))
+def test_replicas_give_at_least_the_share_that_was_asked_for(weight, stable):
+    ours, theirs = split_by_replicas(weight, stable)
+    assert theirs / (ours + theirs) >= weight / FULL - 1e-9
+
+
+def test_without_a_share_there_are_no_pods():
+    assert pods_for(SPEC, 0, 8) == 0
+    assert split_by_replicas(0, 8) == (8, 0)
+
+
+# ---- verification -----------------------------------------------------------------------------
+WEB = ParentRef(name="web", namespace="gateway")
+EDGE = ParentRef(name="edge", namespace="gateway")
+
+
+def route(*parents: ParentStatus, generation: int = 2, **weights: int) -> RouteRecord:
+    key = Key("catalog", "search")
+    return RouteRecord(
+        key=key, parent=key, uid="1", version=1, owner="1", fingerprint="",
+        generation=generation, weights=tuple((weights or {"a": 75, "b": 25}).items()),
+        parents=parents,
+    )  # fmt: skip
+
+
+def told(name: str = "web", *, accepted=True, resolved=True, observed=2) -> ParentStatus:
+    return ParentStatus("gateway", name, "", accepted, resolved, observed, "NoMatchingParent: no")
+
+
+@pytest.mark.parametrize(
+    ("found", "parents", "level", "says"),
+    [
+        (None, [WEB], Level.NONE, "isn't there yet"),
+        (route(told(), a=100), [WEB], Level.NONE, "wanted is a 75, b 25"),
+        (route(told(), a=75, b=25, c=0), [WEB], Level.ACCEPTED, "has accepted"),
+        (route(), [WEB], Level.WRITTEN, "says nothing"),
+        (route(told(observed=1)), [WEB], Level.WRITTEN, "newest generation"),
+        (route(told(accepted=False)), [WEB], Level.WRITTEN, "NoMatchingParent"),
+        (route(told(resolved=False)), [WEB], Level.WRITTEN, "doesn't take"),
+        (route(told()), [WEB, EDGE], Level.WRITTEN, "gateway/edge"),
+        (route(told(), told("edge")), [WEB, EDGE], Level.ACCEPTED, "has accepted"),
+    ],
+)
+def test_a_route_is_accepted_when_each_parent_took_its_newest_generation(
+    found, parents, level, says
+):
+    seen, message = verify_acceptance(found, {"a": 75, "b": 25}, parents)
+    assert seen is level
+    assert says in message
+
+
+ACCEPTED = (Level.ACCEPTED, "accepted")
+
+
+@pytest.mark.parametrize(
+    ("requests", "weight", "seconds", "level", "enough", "mismatched"),
+    [
+        (Requests(750, 250, 4), 25, 200, Level.OBSERVED, True, False),
+        (Requests(1000, 0, 4), 25, 200, Level.ACCEPTED, False, True),
+        (Requests(100, 0, 4), 5, 200, Level.OBSERVED, True, False),
+        (Requests(400, 600, 4), 25, 200, Level.ACCEPTED, False, True),
+        (Requests(30, 10, 1), 25, 30, Level.ACCEPTED, False, False),
+        (Requests(30, 10, 3), 25, 60, Level.ACCEPTED, True, False),
+        (Requests(0, 0, 3), 25, 59, Level.ACCEPTED, False, False),
+        (Requests(5, 995, 4), 0, 200, Level.ACCEPTED, False, True),
+    ],
+    ids=["as asked", "none", "too few to miss one", "too many", "few", "few, patient", "soon", "back"],
+)  # fmt: skip
+def test_a_share_is_seen_in_the_requests(requests, weight, seconds, level, enough, mismatched):
+    split = verify_share(ACCEPTED, weight, requests, seconds=seconds)
+    assert (split.level, split.enough, split.mismatched) == (level, enough, mismatched)
+
+
+def blocks(*totals: int | None) -> list[Block]:
+    return [
+        Block(
+            index, Quality.UNAVAILABLE if total is None else Quality.COUNTED, Count(0, total or 0)
+        )
+        for index, total in enumerate(totals)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("totals", "drained"),
+    [((9, 0, 0), True), ((9, 0), False), ((0, 0, 9), False), ((0, 0, None), False), ((), False)],
+)
+def test_pods_are_drained_after_two_blocks_that_are_known_to_be_quiet(totals, drained):
+    requests = count_requests(blocks(*totals), ())
+    assert is_drained(requests, stable=True, pods=2) == drained
+    assert is_drained(requests, stable=True, pods=0)
+
+
+# ---- memory -----------------------------------------------------------------------------------
+_SECONDS = st.integers(1_700_000_000, 1_900_000_000)
+
+
+@given(
+    weights=st.lists(st.integers(0, 100), max_size=5),
+    failures=st.integers(0, 5),
+    correlation=st.floats(0, 1, allow_nan=False),
+    phi=st.floats(1, 50, allow_nan=False),
+    handled=st.text("abc/1", max_size=8),
+    parked=st.booleans(),
+    moment=_SECONDS,
+)
+def test_what_is_remembered_comes_back_unchanged(
+    weights, failures, correlation, phi, handled, parked, moment
+):
+    """Through the JSON of status, as after a restart."""
+    body = full_status()
+    body["candidate"] |= {
+        "shares": [{"weight": one, "since": "2026-01-01T09:00:00Z"} for one in weights],
+        "weight": weights[-1] if weights else 0,
+        "correlation": {"accuracy": f"{correlation:.17g}"},
+        "phase": "Parked" if parked else "Stepping",
+        "returning": False,
+    }
+    body["retraining"] |= {"attempts": failures}
+    body["stable"]["baseline"]["accuracy"]["phi"] = f"{phi:.17g}"
+    body["lastHandled"] = {"rollbackTo": handled}
+    status = read_status(body)
+    memory = memory_of(status)
+    product = DataProduct.parse(document())
+    after = remember(status, memory, identifier(product, status), now=moment)
+    assert memory_of(read_status(after.to_dict())) == memory
+    again = remember(after, memory, identifier(product, after), now=moment + 60)
+    assert again.to_dict() == after.to_dict()
