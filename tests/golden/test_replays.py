@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from sluicegate.__main__ import main
 
 SCENARIOS = Path(__file__).parents[1] / "data" / "scenarios"

@@ -1,5 +1,6 @@
 """Burn rates, confirmation and hysteresis; preconditions and the budget of the portfolio."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from sluicegate.policy.terms import terms_of
 from sluicegate.slo.blocks import Block, Count, Quality, Series
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.slo.burn_rate import FAST, SLOW, read, thresholds
-from sluicegate.slo.dispersion import dispersion
+from sluicegate.slo.dispersion import burst_correlation, dispersion, level_shift
 from tests.support.scenarios import ACCURACY, AVAILABILITY, product
 
 TERMS = terms_of(DataProduct.parse(product(AVAILABILITY, ACCURACY)))
@@ -301,3 +302,35 @@ def test_a_person_may_name_any_version_that_is_kept():
 def test_the_history_keeps_each_version_once_within_its_limit():
     again = (Accepted(Release("v1"), 40), *HISTORY)
     assert [one.promoted_at for one in kept(again, 3)] == [40, 30, 20]
+
+
+# ---- levels and bursts ----------------------------------------------------------------------
+def test_a_decay_before_a_canary_is_no_burst():
+    source = np.random.default_rng(1)
+    rates = [0.1] * 12 + [0.3] * 20
+    blocks = [(int(source.binomial(600, rate)), 600) for rate in rates]
+    shift = level_shift(tuple(blocks))
+    assert shift == 12
+    assert burst_correlation(blocks) > 0.05
+    assert burst_correlation(blocks, shift=shift) < 0.005
+
+
+@pytest.mark.parametrize(
+    ("total", "ratio", "rho"),
+    [(600, 0.1, 0.0), (600, 0.01, 0.01), (6000, 0.001, 0.05), (60, 0.3, 0.05)],
+)
+def test_bursts_are_no_change_of_level(total, ratio, rho):
+    source = np.random.default_rng(2)
+    for _ in range(200):
+        inverse = 1 / rho - 1 if rho else None
+        rates = source.beta(ratio * inverse, (1 - ratio) * inverse, 60) if inverse else [ratio] * 60
+        blocks = tuple((int(source.binomial(total, rate)), total) for rate in rates)
+        assert level_shift(blocks) == 0
+
+
+@pytest.mark.parametrize(
+    "blocks", [(), ((1, 10),) * 9, ((0, 10),) * 40, ((10, 10),) * 40, ((0, 0),) * 40]
+)
+def test_few_or_even_blocks_have_one_level(blocks):
+    assert level_shift(blocks) == 0
+    assert burst_correlation(blocks) == 0.0

@@ -28,6 +28,7 @@ from sluicegate.slo.dispersion import (
     burst_correlation,
     dispersion,
     independent_share,
+    level_shift,
 )
 
 LOOK_BACK_SECONDS: Final = 3600
@@ -216,9 +217,11 @@ def _slo_evidence(
 ) -> SloEvidence:
     seconds = observed.canary_block_seconds
     before = look_back(slo.name, observed.canary_blocks, began(candidate), seconds)
-    past = Count(sum(count.bad for count in before), sum(count.total for count in before))
+    shift = level_shift(tuple(before))
+    recent = before[shift:]
+    past = Count(sum(count.bad for count in recent), sum(count.total for count in recent))
     known = candidate.correlation.get(slo.name)
-    correlation = burst_correlation(before) if known is None else known
+    correlation = burst_correlation(before, shift=shift) if known is None else known
     lag = slo.lag_blocks * terms.block_seconds
     pairs = list(_pairs(slo, memory, candidate, observed, lag_seconds=lag))
     blocks = sum(ours is not None for ours, _ in pairs)
