@@ -103,5 +103,10 @@ async def _judge(product: DataProduct, settings: Settings) -> Evaluation:
     async with Prometheus(endpoint_of(settings)) as prometheus:
         await measurements.read(Reading(prometheus, evaluation_settings(settings, timing)), now)
     measured = Measured(measurements, product)
-    observed = Observed(block=measured.newest, problem=measured.problem(), series=measured.series())
+    observed = Observed(
+        block=measured.newest,
+        problem=measured.problem(),
+        series=measured.series(),
+        gauges=measured.gauges(),
+    )
     return evaluate(terms_of(product), memory_of(product.status), observed, int(now))
