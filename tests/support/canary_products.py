@@ -10,7 +10,9 @@ INDICATORS = {
 }
 
 
-def canary_terms(*slos: tuple[str, str, str], evidence: str = "Required", **rollout: object) -> Terms:
+def canary_terms(
+    *slos: tuple[str, str, str], evidence: str = "Required", **rollout: object
+) -> Terms:
     product = {
         "apiVersion": "sluicegate.dev/v1alpha1",
         "kind": "DataProduct",
@@ -18,7 +20,11 @@ def canary_terms(*slos: tuple[str, str, str], evidence: str = "Required", **roll
         "spec": {
             "owner": "group:default/catalog",
             "model": {
-                "bento": {"image": f"registry.example/m@sha256:{'0' * 64}", "version": "v1", "service": "S"}
+                "bento": {
+                    "image": f"registry.example/m@sha256:{'0' * 64}",
+                    "version": "v1",
+                    "service": "S",
+                }
             },
             "slos": [
                 {

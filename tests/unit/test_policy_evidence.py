@@ -104,7 +104,7 @@ def test_an_arm_without_events_is_no_evidence(candidate, stable):
     st.sampled_from([0.001, 0.05]),
     st.sampled_from([0.0, 0.01, 1.0]),
 )
-def test_evidence_is_a_number_at_any_size(ours, theirs, ratio, margin, correlation):  # noqa: PLR0917 - drawn
+def test_evidence_is_a_number_at_any_size(ours, theirs, ratio, margin, correlation):
     for bad in {0, ours}:
         factor = block_factor(
             Count(bad, ours), Count(theirs, theirs), ratio, margin, correlation=correlation

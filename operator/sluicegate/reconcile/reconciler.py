@@ -26,6 +26,7 @@ from sluicegate.kube.resources import HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.terms import terms_of
 from sluicegate.reconcile.apply import Applier, NameConflict
+from sluicegate.reconcile.carrying import Told
 from sluicegate.reconcile.children import Child, build_children
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, target_of
@@ -35,7 +36,7 @@ from sluicegate.reconcile.records import PRODUCTS, ProductRecord
 from sluicegate.reconcile.report import due, report
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
-from sluicegate.reconcile.step import Step, Told, take_step
+from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.verification import Level
 from sluicegate.reconcile.versions import FIRST_SECONDS, restored_status

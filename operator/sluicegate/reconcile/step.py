@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import Candidate, CandidatePhase, Fate
+from sluicegate.api.canary import Candidate, CandidatePhase
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus, DecisionStatus
-from sluicegate.policy.acts import act
 from sluicegate.policy.decision import (
     Advance,
     Alert,
@@ -24,32 +23,21 @@ from sluicegate.policy.decision import (
     StartRollout,
 )
 from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.memory import Baselines, Memory, Probation
+from sluicegate.policy.memory import Probation
 from sluicegate.policy.recall import memory_of, release_of
-from sluicegate.policy.remember import remember
-from sluicegate.reconcile.attempts import with_cause, with_outcome, with_result, without_job
+from sluicegate.reconcile.attempts import with_cause, with_result
+from sluicegate.reconcile.carrying import Told, acted, carry_on, layout, remembered
 from sluicegate.reconcile.figures import with_figures
-from sluicegate.reconcile.layout import Layout, layout_of
-from sluicegate.reconcile.pods import of_revision, trouble_of
+from sluicegate.reconcile.layout import Layout
 from sluicegate.reconcile.progress import (
-    Completed,
-    Rolling,
-    ShareTaken,
-    TurnedBack,
-    Unchanged,
-    progress,
     turned_back,
 )
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.versions import (
     first_candidate,
-    first_memory,
-    identifier,
-    refused_version,
     returning_candidate,
 )
 
-_WITHOUT_VERDICT = frozenset({DecisionReason.MAX_DURATION, DecisionReason.METRICS_LOST})
 _EVALUATED = frozenset(
     {
         CandidatePhase.STARTING,
@@ -59,16 +47,6 @@ _EVALUATED = frozenset(
     }
 )
 """Phases in which new decisions are made; in the others one is being carried out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Something that people are told by an event."""
-
-    reason: str
-    action: str
-    message: str
-    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +72,16 @@ def take_step(situation: Situation) -> Step:
     status = situation.product.status
     if status.stable is None:
         status = status.model_copy(update={"candidate": _first(situation, status)})
-    status, told = _carry_on(situation, status)
+    status, told = carry_on(situation, status)
     evaluation = None
     if _is_judged(status):
         evaluation = _judge(situation, status)
         status, more = _take_up(situation, status, evaluation)
         told += more
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
-            status, more = _carry_on(situation, status)
+            status, more = carry_on(situation, status)
             told += more
-    return Step(status, _layout(situation, status), evaluation, told)
+    return Step(status, layout(situation, status), evaluation, told)
 
 
 def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
@@ -114,141 +92,9 @@ def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
     return first_candidate(situation.product, status, situation.wanted, begun)
 
 
-def _layout(situation: Situation, status: DataProductStatus) -> Layout:
-    layout = layout_of(
-        situation.product, status, stable_pods=situation.stable_pods, followed=situation.followed
-    )
-    if status.stable is None and status.candidate is not None and situation.product.spec.route:
-        return _foreseen(situation, status, status.candidate, layout)
-    return layout
-
-
-def _foreseen(
-    situation: Situation, status: DataProductStatus, candidate: Candidate, layout: Layout
-) -> Layout:
-    """The first version's Deployment as it will be when it serves: then it needs no other write."""
-    begun = int(candidate.since.timestamp())
-    memory = first_memory(situation.terms, candidate, begun)
-    stable = _remembered(situation, status, memory).stable
-    assert stable is not None
-    placements = tuple(replace(one, version=stable) for one in layout.placements)
-    return replace(layout, placements=placements)
-
-
 def _is_judged(status: DataProductStatus) -> bool:
     candidate = status.candidate
     return status.stable is not None and (candidate is None or candidate.phase in _EVALUATED)
-
-
-# ---- carrying on ----------------------------------------------------------------------------
-def _carry_on(
-    situation: Situation, status: DataProductStatus
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    candidate = status.candidate
-    if candidate is None or situation.is_frozen(status):
-        return status, ()
-    rolling = Rolling(
-        now=situation.now,
-        live=situation.live,
-        split=situation.split,
-        requests=situation.requests,
-        trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
-    )
-    match progress(situation.product, status, _layout(situation, status), rolling):
-        case Unchanged():
-            return status, ()
-        case ShareTaken(after):
-            told = Told(
-                "CanaryWeightIncreased",
-                "ShiftTraffic",
-                f"{after.version} takes {after.weight} % of the traffic",
-            )
-            return status.model_copy(update={"candidate": after}), (told,)
-        case TurnedBack(after):
-            told = Told(
-                after.rollback_reason,
-                "RollBack",
-                f"{after.version} goes back: {after.rollback_message}",
-                warning=True,
-            )
-            return status.model_copy(update={"candidate": after}), (told,)
-        case Completed(done):
-            return _complete(situation, status, done)
-        case unexpected:
-            assert_never(unexpected)
-
-
-def _complete(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    """What was decided has come true: remember it."""
-    if status.stable is None:
-        memory = first_memory(situation.terms, candidate, situation.now)
-        told = Told("Serving", "Serve", f"{candidate.version} serves")
-        return _remembered(situation, status, memory), (told,)
-    if candidate.phase is CandidatePhase.PROMOTING:
-        return _promoted(situation, status, candidate)
-    stable, status = status.stable, _without_promise(status)
-    if candidate.returning:  # it didn't come up: stable stays
-        return status.model_copy(update={"candidate": None}), ()
-    reason = DecisionReason(candidate.rollback_reason)
-    decision: Decision
-    if reason in _WITHOUT_VERDICT:
-        decision = Inconclusive(
-            reason=reason, message=candidate.rollback_message, candidate=release_of(candidate)
-        )
-        fate = Fate.INCONCLUSIVE
-    else:
-        decision = Rollback(
-            reason=reason,
-            message=candidate.rollback_message,
-            leaving=release_of(candidate),
-            to=release_of(stable),
-        )
-        fate = Fate.SUPERSEDED if reason is DecisionReason.SUPERSEDED else Fate.ROLLED_BACK
-    after = with_outcome(_acted(situation, status, decision), candidate, fate, reason)
-    refused = refused_version(candidate, fate, str(reason), situation.now)
-    return after.model_copy(update={"history": (refused, *after.history)[:20]}), ()
-
-
-def _promoted(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    assert status.stable is not None
-    message = candidate.rollback_message or f"{candidate.version} serves all traffic"
-    decision: Decision
-    if candidate.returning:
-        decision = Rollback(
-            reason=DecisionReason(candidate.rollback_reason),
-            message=message,
-            leaving=release_of(status.stable),
-            to=release_of(candidate),
-        )
-        told = Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
-    else:
-        decision = Promote(
-            reason=DecisionReason.CANARY_NOT_WORSE,
-            message=message,
-            candidate=release_of(candidate),
-            replaced=release_of(status.stable),
-            held_against=_promise(status),
-        )
-        told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
-    after = _acted(situation, status, decision)
-    return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
-
-
-def _promise(status: DataProductStatus) -> Baselines:
-    """What the version that is being promoted will be held against, as `_promote` kept it."""
-    kept = memory_of(status)
-    if kept.probation is None or kept.stable is None:
-        return {}
-    return kept.probation.baselines if kept.probation.previous == kept.stable.release else {}
-
-
-def _without_promise(status: DataProductStatus) -> DataProductStatus:
-    """The promotion that it was kept for didn't come about."""
-    return status.model_copy(update={"probation": None}) if _promise(status) else status
 
 
 # ---- judging --------------------------------------------------------------------------------
@@ -267,9 +113,9 @@ def _take_up(
             return status, ()
         case Alert():
             status = _alerted(status, decision)
-            status = _acted(situation, status, decision)
+            status = acted(situation, status, decision)
         case Retrain():
-            status = with_cause(situation, _acted(situation, status, decision), decision)
+            status = with_cause(situation, acted(situation, status, decision), decision)
         case StartRollout():
             status = _start(situation, status, decision)
         case Advance():
@@ -291,7 +137,7 @@ def _noted(
     situation: Situation, status: DataProductStatus, evaluation: Evaluation
 ) -> DataProductStatus:
     """What an evaluation found, whatever it decided."""
-    status = _remembered(situation, status, evaluation.memory)
+    status = remembered(situation, status, evaluation.memory)
     status = with_figures(
         status, evaluation, block_seconds=situation.terms.block_seconds, now=situation.now
     )
@@ -323,7 +169,7 @@ def _promote(
     )
     memory = memory_of(status)
     held = Probation(decision.replaced, decision.held_against)
-    return _remembered(situation, status, replace(memory, probation=held))
+    return remembered(situation, status, replace(memory, probation=held))
 
 
 def _start(
@@ -333,7 +179,7 @@ def _start(
     before = status.candidate
     if before is not None and before.phase is not CandidatePhase.PARKED and before.shares:
         return _superseded(situation, status, decision.message)
-    return _acted(situation, status, decision)
+    return acted(situation, status, decision)
 
 
 def _superseded(situation: Situation, status: DataProductStatus, message: str) -> DataProductStatus:
@@ -387,17 +233,3 @@ def _told(
     warning = isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
     told = Told(str(decision.reason), str(decision.type), decision.message, warning=warning)
     return status.model_copy(update={"decision": shown}), (told,)
-
-
-def _acted(
-    situation: Situation, status: DataProductStatus, decision: Decision
-) -> DataProductStatus:
-    memory = act(situation.terms, memory_of(status), decision, situation.now)
-    return _remembered(situation, status, memory)
-
-
-def _remembered(
-    situation: Situation, status: DataProductStatus, memory: Memory
-) -> DataProductStatus:
-    identify = identifier(situation.product, status)
-    return without_job(remember(status, memory, identify, now=situation.now))

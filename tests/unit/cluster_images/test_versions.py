@@ -24,7 +24,9 @@ def test_programs_have_the_version_that_is_pinned():
 def test_our_images_have_the_projects_version_and_the_pinned_base(name: str):
     image = describe(name)
 
-    assert image.version == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (
+        image.version == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    )
     assert image.debian.suite == versions().debian
     assert image.python.version == versions().python
 
