@@ -19,6 +19,8 @@ Quantity = Annotated[
         {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "pattern": QUANTITY_PATTERN,
+            "minimum": 0,  # the pattern speaks of strings only
+            "maximum": 10**12 - 1,
             "x-kubernetes-int-or-string": True,
         }
     ),
