@@ -138,7 +138,8 @@ def quiet_control_plane() -> Iterator[ControlPlane]:
 
 
 def install_crds(plane: ControlPlane) -> None:
-    plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+    # Tests that share the control plane apply it under names of their own.
+    plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
 
     def list_products() -> str:
         return plane.kubectl("get", "--raw", f"{DATA_PRODUCTS.path()}?limit=1")
