@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 
-.PHONY: help setup check lint types layers unit test cluster cluster-down kubeconfig kubectl crds format
+.PHONY: help setup check lint types layers unit test pure served node stories cluster cluster-down kubeconfig kubectl crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,22 @@ layers: setup ## Imports point one way
 unit: setup ## Unit and golden tests, without those that take minutes
 	$(PYTEST) -q -m "not heavy" tests/unit tests/golden
 
+# Two at a time where they don't disturb each other; what needs the node has it for itself.
 test: lint types layers ## Everything: also simulation, API-server and cluster tests; installs what is missing
-	$(PYTEST) tests
+	@$(MAKE) --no-print-directory --output-sync=target -j2 pure served
+	@$(MAKE) --no-print-directory node
+
+pure: setup ## Unit and golden tests, and the statistics by simulation
+	$(PYTEST) tests/unit tests/golden tests/simulation
+
+served: setup ## Against a real API server, Prometheus and BentoML, without a node
+	$(PYTEST) tests/apiserver tests/prometheus tests/bentos
+
+node: setup ## On a real node, which is started if it doesn't run
+	$(PYTEST) -m "not story" tests/cluster
+
+stories: setup ## The operator's long stories on the node: minutes each, half an hour in all
+	$(PYTEST) -m story tests/cluster
 
 cluster: setup ## A running Kubernetes with registry, gateway and Prometheus
 	@$(RUN) python -m cluster up

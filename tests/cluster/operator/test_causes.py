@@ -7,7 +7,7 @@ import pytest
 from tests.support.learner import EVALUATION, Visitors, accuracy, learner
 from tests.support.live_product import LiveProduct, conditions
 
-pytestmark = pytest.mark.timeout(500)
+pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
 LATENCY = {
     "name": "latency",
     "indicator": {"latency": {"thresholdMilliseconds": 250}},

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.live_product import conditions
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
 
 def rests(status):

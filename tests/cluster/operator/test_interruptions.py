@@ -12,7 +12,7 @@ import pytest
 
 from cluster.apiclient import Api
 
-pytestmark = pytest.mark.timeout(500)
+pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
 OUTAGE_SECONDS = 120
 
 

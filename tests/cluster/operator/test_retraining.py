@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.story, pytest.mark.timeout(400)]
 
 
 def retraining(status):
