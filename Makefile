@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 
-.PHONY: help setup check lint types layers unit test pure served node stories cluster cluster-down kubeconfig kubectl crds format
+.PHONY: help setup check lint types layers unit test programs pure served node stories cluster cluster-down kubeconfig kubectl crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,9 +35,12 @@ unit: setup ## Unit and golden tests, without those that take minutes
 	$(PYTEST) -q -m "not heavy" tests/unit tests/golden
 
 # Two at a time where they don't disturb each other; what needs the node has it for itself.
-test: lint types layers ## Everything: also simulation, API-server and cluster tests; installs what is missing
-	@$(MAKE) --no-print-directory --output-sync=target -j2 pure served
+test: lint types layers programs ## Everything: also simulation, API-server and cluster tests; installs what is missing
+	@$(MAKE) --no-print-directory --output-sync=line -j2 pure served
 	@$(MAKE) --no-print-directory node
+
+programs: setup ## Build the programs of the cluster into the cache (minutes, once)
+	@$(RUN) python -m cluster build etcd kube containerd containerd-shim-runc-v2 ctr coredns prometheus promtool helm kwok pause >/dev/null
 
 pure: setup ## Unit and golden tests, and the statistics by simulation
 	$(PYTEST) tests/unit tests/golden tests/simulation
