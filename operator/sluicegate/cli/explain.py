@@ -14,7 +14,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.kube.login import login
 from sluicegate.kube.port import KubeApi
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.messages import describe
@@ -26,7 +26,6 @@ from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.evaluation import Evaluation as Reading
 from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.measured import Measured
-from sluicegate.reconcile.records import PRODUCTS
 from sluicegate.runtime.gate import OpenGate
 from sluicegate.settings import Settings, parse_settings
 
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 async def _explain(key: Key, settings: Settings) -> None:
     transport = Transport(login)
     try:
-        body = await KubeApi(transport, OpenGate(), field_manager="").get(PRODUCTS, key)
+        body = await KubeApi(transport, OpenGate(), field_manager="").get(DATA_PRODUCTS, key)
     finally:
         await transport.close()
     product = DataProduct.parse(body)

@@ -22,7 +22,7 @@ from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.status import DataProductStatus, ProductState
 from sluicegate.errors import Problem
-from sluicegate.kube.resources import HTTP_ROUTES, Key
+from sluicegate.kube.resources import DATA_PRODUCTS, HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.terms import terms_of
 from sluicegate.reconcile.apply import Applier, NameConflict
@@ -32,7 +32,7 @@ from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.portfolio import Standing, Standings
-from sluicegate.reconcile.records import PRODUCTS, ProductRecord
+from sluicegate.reconcile.records import ProductRecord
 from sluicegate.reconcile.report import due, report
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
@@ -243,9 +243,9 @@ class ProductReconciler:
         }
         caches = self.applier.caches
         answer = await self.applier.api.apply_status(
-            PRODUCTS, body, resource_version=str(record.version)
+            DATA_PRODUCTS, body, resource_version=str(record.version)
         )
-        caches.written(PRODUCTS, answer)
+        caches.written(DATA_PRODUCTS, answer)
         written = caches.products.get(record.key)
         return written if isinstance(written, ProductRecord) else record
 
@@ -281,7 +281,7 @@ class ProductReconciler:
                 self.queue.add(dependent, Priority.NORMAL)
 
     def _tell(self, record: ProductRecord, told: Iterable[Told]) -> None:
-        subject = Subject(PRODUCTS, record.key, record.uid)
+        subject = Subject(DATA_PRODUCTS, record.key, record.uid)
         for one in told:
             severity: Any = "Warning" if one.warning else "Normal"
             self.recorder.record(Note(subject, one.reason, one.action, one.message, severity))

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sluicegate.api import names
 from sluicegate.kube.ownership import fingerprint, owned_part
 from sluicegate.kube.resources import (
+    DATA_PRODUCTS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
     HTTP_ROUTES,
@@ -24,7 +25,6 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.runtime.contracts import Record, Watched
 
-PRODUCTS: Final = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 OURS: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 REQUESTS: Final = (
     names.REQUEST_RETRAIN,
@@ -349,4 +349,4 @@ def watched() -> tuple[Watched, ...]:
     children = (
         Watched(resource, project, labels=OURS) for resource, project in _PROJECTORS.items()
     )
-    return (Watched(PRODUCTS, product_record), *children)
+    return (Watched(DATA_PRODUCTS, product_record), *children)
