@@ -6,7 +6,7 @@ an hour (the CUSUM takes a step). The bar is 2 s on one core. CPU time is told, 
 machine's wall clock tells more of the neighbours.
 """
 
-# ruff: noqa: E402, INP001, T201 - a script beside the source roots
+# ruff: noqa: E402, T201 - a script beside the source roots
 
 from __future__ import annotations
 
