@@ -6,6 +6,7 @@ import pytest
 
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.cache import BlockCache
+from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
@@ -422,3 +423,41 @@ async def test_requests_are_counted_also_where_no_slo_is_about_them():
     assert target(slos=slos).requests is REQUESTS
     assert readings.blocks[SeriesKey(*VERSION, REQUESTS)][-1].count == Count(0, 100)
     assert target().requests == "availability"
+
+
+# ---- canaries, and clocks -----------------------------------------------------------------
+
+
+CANARY = target(versions=("v1", "v2"), block_seconds=300, canary_from=300 * 999)
+
+
+async def canary_blocks(*versions: Measured) -> CanaryBlocks:
+    readings, _ = await fetch(World([*versions]), CANARY)
+    kept = CanaryBlocks()
+    kept.record(next(each for each in readings if each.canary))
+    return kept
+
+
+@pytest.mark.parametrize(("targets", "scraped"), [(2, True), (0, False)])
+async def test_a_canary_without_series_is_told_from_one_that_nobody_scrapes(targets, scraped):
+    silent = Measured(version="v2", requests=None, fast=None, targets=targets)
+    kept = await canary_blocks(Measured(), silent)
+    version = VersionKey("catalog", "search-ranking", "v2")
+    newest = kept.newest(SeriesKey(*version, "availability"))
+    assert kept.block(SeriesKey(*version, "availability"), newest).quality is Quality.NO_SERIES
+    assert kept.was_scraped(version, newest) is scraped
+    assert kept.was_scraped(VERSION, newest)
+
+
+async def test_what_a_canary_was_is_forgotten_with_its_candidate():
+    kept = await canary_blocks(Measured(), Measured(version="v2"))
+    kept.prune([target()])
+    assert kept.newest(AVAILABILITY) == -1
+    assert not kept.was_scraped(VERSION, 2500)
+
+
+async def test_after_the_clock_was_set_back_the_present_is_read_again(session):
+    await session.fetch(NOW + 6_000)
+    (readings,) = await session.fetch(NOW)
+    assert (readings.first, readings.last) == (999, 1000)
+    assert await session.fetch(NOW + 299) == ()

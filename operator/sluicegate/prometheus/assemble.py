@@ -133,6 +133,17 @@ def assemble_facts(
             )
 
 
+def assemble_scraped(
+    answers: Answers, targets: Iterable[Target]
+) -> Iterator[tuple[VersionKey, frozenset[int]]]:
+    """The blocks in which pods of each live version answered a scrape."""
+    for target in targets:
+        for name in target.versions:
+            version = VersionKey(*target.key, name)
+            found = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
+            yield version, frozenset(index for index, one in found if one and one.scraped)
+
+
 def assemble_gateway(answers: Answers) -> dict[str, Values] | None:
     """Requests by backend and block; None where no gateway was asked, or it didn't answer."""
     table = answers.tables.get(QueryKind.GATEWAY)

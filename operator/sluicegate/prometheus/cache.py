@@ -72,6 +72,11 @@ class BlockCache:
                     series.record_hour(block.index - 1, block.count)
         self._filled |= {target.key: target.block_seconds for target in past.targets}
 
+    def clear(self) -> None:
+        """Forget all that was read."""
+        for kept in (self._series, self._means, self._facts, self._filled):
+            kept.clear()
+
     def prune(self, targets: Iterable[Target]) -> None:
         """Forget products, versions and SLOs that nobody asks for any more."""
         live = {(*target.key, version): target for target in targets for version in target.versions}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sluicegate.prometheus.readings import ProductKey
+from sluicegate.prometheus.readings import ProductKey, VersionKey
 from sluicegate.slo.blocks import Block, Quality
 
 if TYPE_CHECKING:
@@ -22,12 +22,22 @@ class CanaryBlocks:
 
     def __init__(self) -> None:
         self._blocks: dict[SeriesKey, dict[int, Block]] = {}
+        self._scraped: dict[VersionKey, set[int]] = {}
 
     def record(self, readings: Readings) -> None:
         """Take in canary blocks; one that is read again replaces what it said before."""
         for key, blocks in readings.blocks.items():
             kept = self._blocks.setdefault(key, {})
             kept.update((block.index, block) for block in blocks)
+        for version, scraped in readings.scraped.items():
+            known = self._scraped.setdefault(version, set())
+            known.difference_update(range(readings.first, readings.last + 1))
+            known |= scraped
+
+    def clear(self) -> None:
+        """Forget all that was read."""
+        self._blocks.clear()
+        self._scraped.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
         """Forget products without a candidate, and what came before the hour that counts."""
@@ -35,6 +45,9 @@ class CanaryBlocks:
         for key in [*self._blocks]:
             if begins.get(ProductKey(key.namespace, key.product)) is None:
                 del self._blocks[key]
+        for version in [*self._scraped]:
+            if begins.get(ProductKey(version.namespace, version.product)) is None:
+                del self._scraped[version]
 
     def newest(self, key: SeriesKey) -> int:
         """Index of the newest block of this series; -1 without any."""
@@ -47,3 +60,7 @@ class CanaryBlocks:
     def block(self, key: SeriesKey, index: int) -> Block:
         """One block; MISSING where it was never read."""
         return self._blocks.get(key, {}).get(index) or Block(index, Quality.MISSING)
+
+    def was_scraped(self, version: VersionKey, index: int) -> bool:
+        """Whether pods of the version answered a scrape in this block; False where unknown."""
+        return index in self._scraped.get(version, ())

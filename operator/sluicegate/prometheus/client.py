@@ -21,15 +21,19 @@ from urllib3.util.retry import Retry
 from sluicegate.prometheus.errors import (
     MalformedAnswer,
     PartialAnswer,
+    PrometheusError,
     PrometheusUnavailable,
 )
+from sluicegate.prometheus.metrics import ABANDONED, ANSWERED, QUERIES, QUERY_TIME, result_of
 from sluicegate.prometheus.session import QuerySession
+from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from sluicegate.prometheus.endpoint import Endpoint
+    from sluicegate.spans import Spans
 
 T = TypeVar("T")
 Matrix = list[dict[str, Any]]
@@ -48,8 +52,9 @@ class Prometheus:
     the number of queries independent of the number of products.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, spans: Spans = no_spans) -> None:
         self.endpoint = endpoint
+        self._spans = spans
         self.asked = 0
         self._local = threading.local()
         self._clients: list[PrometheusConnect] = []
@@ -89,6 +94,21 @@ class Prometheus:
         def ask() -> T:
             return parse(self._ask(text, start, end, step))
 
+        described = {"db.system": "prometheus", "db.query.text": text, "sluicegate.step": step}
+        result, sent = ABANDONED, monotonic()
+        try:
+            with self._spans("query", described):
+                answer = await self._answer(ask)
+            result = ANSWERED
+        except PrometheusError as error:
+            result = result_of(error)
+            raise
+        finally:
+            QUERIES.labels(result).inc()
+            QUERY_TIME.observe(monotonic() - sent)
+        return answer
+
+    async def _answer(self, ask: Callable[[], T]) -> T:
         answer = asyncio.get_running_loop().run_in_executor(self._threads, ask)
         seconds = self.endpoint.timeout_seconds
         try:

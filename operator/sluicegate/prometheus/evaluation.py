@@ -21,6 +21,7 @@ from sluicegate.prometheus.assemble import (
     assemble_facts,
     assemble_gateway,
     assemble_means,
+    assemble_scraped,
 )
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.readings import Past, Readings
@@ -149,6 +150,9 @@ class Evaluation:
     def _due(self, length: Length, group: Iterable[Target], now: float) -> range:
         """Blocks to read now; none when the newest settled one was read already."""
         newest = self._settings.timing.newest_settled(now, length.block_seconds)
+        if self._read.get(length, newest) > newest:
+            # The clock was set back: what was read lay in the future, where nothing was yet.
+            self._forget(length)
         read = self._read.get(length, newest - 1)
         kept = SINGLE_BLOCKS
         if length.canary:
@@ -159,6 +163,10 @@ class Evaluation:
         if newest <= read:
             return range(0)
         return range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
+
+    def _forget(self, length: Length) -> None:
+        self._read.pop(length, None)
+        self._in_canary.pop(length, None)
 
     async def _fetch(self, length: Length, group: tuple[Target, ...], indexes: range) -> Readings:
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
@@ -280,6 +288,7 @@ def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, proble
         blocks=dict(assemble_blocks(answers, group)),
         means=dict(assemble_means(answers, group)),
         facts=dict(assemble_facts(answers, group)),
+        scraped=dict(assemble_scraped(answers, group)) if canary else {},
         gateway=assemble_gateway(answers),
         complete=answers.failed <= ASIDE,
         problem=problem,

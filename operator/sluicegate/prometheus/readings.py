@@ -120,6 +120,8 @@ class Readings:
     ----------
     canary
         Whether these are canary blocks: their evidence is kept apart.
+    scraped
+        Blocks in which pods of a version answered a scrape; of canary blocks only.
     gateway
         Requests by backend and block, as the gateway counted them; None without such a metric.
     complete
@@ -135,6 +137,7 @@ class Readings:
     blocks: Mapping[SeriesKey, Sequence[Block]] = field(default_factory=dict)
     means: Mapping[SeriesKey, Sequence[Mean]] = field(default_factory=dict)
     facts: Mapping[VersionKey, Facts] = field(default_factory=dict)
+    scraped: Mapping[VersionKey, frozenset[int]] = field(default_factory=dict)
     gateway: Mapping[str, Mapping[int, float]] | None = None
     complete: bool = True
     problem: str = ""

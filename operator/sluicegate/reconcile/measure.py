@@ -5,6 +5,7 @@ too, so that a new leader has its measurements at once.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_LOOK: Final = 1.0
 """Seconds between two looks at the clock, while nothing is due."""
+RETRY_SECONDS: Final = 10.0
+"""How soon to ask again for what wasn't answered: a block may be minutes long, an outage not."""
 
 
 class Measurements:
@@ -35,8 +38,12 @@ class Measurements:
         self.blocks = BlockCache()
         self.canaries = CanaryBlocks()
         self.targets: dict[Key, Target] = {}
+        self.news = asyncio.Event()
+        """Set when a product wants to know something for the first time."""
         self._newest: dict[int, int] = {}
         self._problems: dict[int, str] = {}
+        self._read_at = 0.0
+        self._incomplete = False
 
     def newest(self, block_seconds: int) -> int:
         """Index of the newest block of this length that was asked for; 0 before the first."""
@@ -51,19 +58,29 @@ class Measurements:
         target = self.targets.get(key)
         return target is not None and not self.blocks.pending([target])
 
+    @property
+    def owing(self) -> bool:
+        """Whether something that was asked for wasn't answered yet."""
+        return self._incomplete or bool(self.blocks.pending(self.targets.values()))
+
     def want(self, key: Key, target: Target | None) -> None:
         """Say what a product wants to know from now on; None when nothing any more."""
         if target is None:
             self.targets.pop(key, None)
         else:
+            if key not in self.targets:
+                self.news.set()
             self.targets[key] = target
 
     async def read(self, evaluation: Evaluation, now: float) -> Iterable[Key]:
         """Read what has settled; return the products for which something did."""
+        self._mind_the_clock(now)
         targets = tuple(self.targets.values())
-        await self._fill(evaluation, targets, now)
+        filled = await self._fill(evaluation, targets, now)
         lengths: set[tuple[int, bool]] = set()
-        for readings in await evaluation.fetch_blocks(targets, now):
+        fetched = await evaluation.fetch_blocks(targets, now)
+        self._incomplete = not all(readings.complete for readings in fetched)
+        for readings in fetched:
             lengths.add((readings.block_seconds, readings.canary))
             if readings.canary:
                 self.canaries.record(readings)
@@ -73,14 +90,32 @@ class Measurements:
             self._problems[readings.block_seconds] = "" if readings.complete else readings.problem
         self.blocks.prune(targets)
         self.canaries.prune(targets)
-        return [key for key, target in self.targets.items() if self._moved(target, lengths)]
+        return [
+            key
+            for key, target in self.targets.items()
+            if target.key in filled or self._moved(target, lengths)
+        ]
 
-    async def _fill(self, evaluation: Evaluation, targets: tuple[Target, ...], now: float) -> None:
+    def _mind_the_clock(self, now: float) -> None:
+        """Forget what was read, if the clock was set back: blocks of the future say nothing."""
+        if now < self._read_at - SHORTEST_LOOK:
+            logger.warning("the clock was set back by %.0f s: reading anew", self._read_at - now)
+            self.blocks.clear()
+            self.canaries.clear()
+            self._newest.clear()
+        self._read_at = now
+
+    async def _fill(
+        self, evaluation: Evaluation, targets: tuple[Target, ...], now: float
+    ) -> set[ProductKey]:
+        """Read the past of products that are new here; return those whose past is read now."""
+        filled: set[ProductKey] = set()
         pending = self.blocks.pending(targets)
-        if not pending:
-            return
-        async for past in evaluation.backfill(pending, now):
-            await self.blocks.record_past(past)
+        if pending:
+            async for past in evaluation.backfill(pending, now):
+                await self.blocks.record_past(past)
+                filled |= {target.key for target in past.targets}
+        return filled
 
     def _moved(self, target: Target, lengths: set[tuple[int, bool]]) -> bool:
         canary = self.timing.canary_block(target.block_seconds)
@@ -94,10 +129,14 @@ async def keep_measuring(
     """Measure for ever; `look_at` is told each product for which a block has settled."""
     while True:
         now = time.time()
+        measurements.news.clear()
         if measurements.targets:
             for key in await measurements.read(evaluation, now):
                 look_at(key)
-        await asyncio.sleep(_pause(measurements, now))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_pause(measurements, now)):
+                await measurements.news.wait()
+                await asyncio.sleep(SHORTEST_LOOK)  # others come along with it
 
 
 def _pause(measurements: Measurements, asked_at: float) -> float:
@@ -112,7 +151,8 @@ def _pause(measurements: Measurements, asked_at: float) -> float:
         + min(timing.settle_seconds, length)
         for length in lengths
     ]
-    return max(min(ends, default=asked_at + SHORTEST_LOOK) - time.time(), SHORTEST_LOOK / 4)
+    pause = max(min(ends, default=asked_at + SHORTEST_LOOK) - time.time(), SHORTEST_LOOK / 4)
+    return min(pause, RETRY_SECONDS) if measurements.owing else pause
 
 
 def _lengths(measurements: Measurements, target: Target) -> Iterator[int]:

@@ -56,6 +56,10 @@ class Measured:
             return None
         if self.measurements.problem(self.block_seconds):
             return DecisionReason.PROMETHEUS_UNAVAILABLE
+        stable = self.product.status.stable
+        facts = None if stable is None else self.facts(stable.version)
+        if facts is not None and facts.stale:
+            return DecisionReason.PROMETHEUS_STALE
         if not self.measurements.is_filled(Key(*self.product.metadata.key)):
             return DecisionReason.BACKFILLING
         return None
@@ -102,14 +106,15 @@ class Measured:
         if candidate is None or stable is None:
             return ()
         canaries = self.measurements.canaries
-        ours, theirs = (self._requests_key(one.version) for one in (candidate, stable))
+        ours = VersionKey(*self.product.metadata.key, candidate.version)
+        theirs = self._requests_key(stable.version)
         return tuple(
             CanaryBlock(
                 end=index * self.canary_seconds,
                 quality=_quality(canaries.block(theirs, index)),
                 stable=self._arm(stable.version, index),
                 candidate=self._arm(candidate.version, index),
-                canary_up=canaries.block(ours, index).quality not in _BLIND,
+                canary_up=canaries.was_scraped(ours, index),
             )
             for index in canaries.indexes(theirs)
         )

@@ -1,0 +1,127 @@
+"""When measurements are read: as blocks settle, soon again after a failure, at once for the new."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from sluicegate.api.slos import Indicator
+from sluicegate.kube.resources import Key
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
+from sluicegate.prometheus.readings import ProductKey, SeriesKey, Target
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.reconcile import measure
+from sluicegate.reconcile.measure import Measurements, keep_measuring
+from sluicegate.slo.blocks import Quality
+from tests.support.measured_world import Measured, World
+from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
+
+NOW = 300 * 12 * 400 + 60.0
+AVAILABILITY = Indicator(availability={})
+CARS, VANS = Key("catalog", "cars"), Key("catalog", "vans")
+AN_HOUR = 3600
+"""Length of a block in tests that must not depend on when one ends."""
+
+
+def target(key: Key, **changes) -> Target:
+    settings = {
+        "key": ProductKey(*key), "versions": ("v1",), "slos": {"availability": AVAILABILITY},
+    }  # fmt: skip
+    return Target(**settings | changes)
+
+
+@pytest.fixture
+async def server():
+    world = World([Measured(product="cars"), Measured(product="vans")])
+    async with PrometheusStandIn(world) as started:
+        yield started
+
+
+@pytest.fixture
+async def evaluation(server):
+    async with Prometheus(Endpoint(url=server.url, timeout_seconds=0.5)) as prometheus:
+        yield Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+
+
+@pytest.fixture
+def measurements():
+    made = Measurements(Timing())
+    made.want(CARS, target(CARS))
+    return made
+
+
+def newest(measurements: Measurements) -> Quality:
+    series = measurements.blocks.series(SeriesKey(*CARS, "v1", "availability"), 300)
+    return series.block(measurements.newest(300)).quality
+
+
+async def test_nothing_is_owed_once_all_is_answered_and_something_while_it_is_not(
+    server, evaluation, measurements
+):
+    server.lies[""] = Lie.ERROR_503
+    await measurements.read(evaluation, NOW)
+    assert measurements.owing
+    assert measurements.problem(300)
+    server.lies.clear()
+    assert CARS in await measurements.read(evaluation, NOW + 10)
+    assert not measurements.owing
+    assert newest(measurements) is Quality.COUNTED
+
+
+async def test_a_product_whose_past_was_read_between_two_blocks_is_looked_at(
+    evaluation, measurements
+):
+    await measurements.read(evaluation, NOW)
+    measurements.want(VANS, target(VANS))
+    assert list(await measurements.read(evaluation, NOW + 10)) == [VANS]
+    assert measurements.is_filled(VANS)
+
+
+async def test_blocks_of_the_future_are_forgotten_when_the_clock_is_set_back(
+    server, evaluation, measurements
+):
+    server.rows.versions[0].only = lambda index: index * 300 <= NOW
+    far = NOW + 300 * 120
+    await measurements.read(evaluation, far)
+    assert newest(measurements) is Quality.NO_SERIES
+    await measurements.read(evaluation, NOW)
+    assert measurements.newest(300) == int(NOW) // 300
+    assert newest(measurements) is Quality.COUNTED
+
+
+@contextlib.asynccontextmanager
+async def measuring(measurements: Measurements, evaluation: Evaluation):
+    """The loop, for the length of a block; yields the products that it says to look at."""
+    looked_at: asyncio.Queue[Key] = asyncio.Queue()
+    loop = asyncio.create_task(keep_measuring(measurements, evaluation, looked_at.put_nowait))
+    try:
+        yield looked_at
+    finally:
+        loop.cancel()
+        await asyncio.wait([loop])
+
+
+async def test_a_new_product_is_not_kept_waiting_for_the_next_block(evaluation, measurements):
+    measurements.want(CARS, target(CARS, block_seconds=AN_HOUR))
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(20):
+        assert await looked_at.get() == CARS
+        measurements.want(VANS, target(VANS, block_seconds=AN_HOUR))
+        assert await looked_at.get() == VANS
+
+
+async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
+    server, evaluation, measurements, monkeypatch
+):
+    monkeypatch.setattr(measure, "RETRY_SECONDS", 0.2)
+    server.lies[""] = Lie.ERROR_503
+    measurements.want(CARS, target(CARS, block_seconds=AN_HOUR))
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(20):
+        await looked_at.get()
+        assert measurements.problem(AN_HOUR)
+        server.lies.clear()
+        while measurements.problem(AN_HOUR):
+            await looked_at.get()
