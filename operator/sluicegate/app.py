@@ -27,7 +27,7 @@ from sluicegate.runtime.caches import Caches
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.gate import Gate
-from sluicegate.runtime.health import Health, Pulse
+from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.lease import Elector, LeaseTiming
 from sluicegate.runtime.limiter import TokenBucket
 from sluicegate.runtime.metrics import QueueMetrics
@@ -36,6 +36,7 @@ from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.server import Server
 from sluicegate.runtime.supervision import Supervisor
 from sluicegate.runtime.tasks import end, persist
+from sluicegate.runtime.tracing import open_tracing
 from sluicegate.runtime.watches import Watches
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from sluicegate.runtime.caches import Change
     from sluicegate.runtime.contracts import Reconciler, Watched, Work
     from sluicegate.settings import Settings
+    from sluicegate.spans import Spans
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class Tools:
     caches: Caches
     queue: WorkQueue
     recorder: Recorder
+    spans: Spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,19 +112,24 @@ class Operator:
         self.stop = asyncio.Event()
         self._program = program
         self._watch = watch
-        self._transport, self._lease_transport = Transport(login), Transport(login)
+        self._identity = identity_of(settings)
+        self._tracing = open_tracing(settings.traces_endpoint, instance=self._identity)
+        spans = self._tracing.spans
+        self._transport, self._lease_transport = Transport(login, spans), Transport(login)
         self._elector = self._build_elector()
         self.api = self._build_api(settings.write_rate, settings.write_burst)
         self.caches = Caches(program.watched)
         self.queue = WorkQueue(boottime, spread, QueueMetrics())
         self.recorder = Recorder(
-            self._build_api(EVENT_RATE, EVENT_BURST), boottime, instance=self._elector.identity
+            self._build_api(EVENT_RATE, EVENT_BURST), boottime, instance=self._identity
         )
         self.watches = Watches((one.resource for one in program.watched), boottime, self._on_gap)
         self._resync = self._build_resync()
-        tools = Tools(settings, self.api, self.caches, self.queue, self.recorder)
+        tools = Tools(settings, self.api, self.caches, self.queue, self.recorder, spans)
         self._controller = program.build(tools)
-        self._workers = Workers(self.queue, self._controller.reconciler, count=settings.workers)
+        self._workers = Workers(
+            self.queue, self._controller.reconciler, count=settings.workers, spans=spans
+        )
         self._pulse = Pulse()
         self._health = self._build_health()
         self._server = Server(
@@ -132,7 +140,7 @@ class Operator:
         """Run until SIGTERM or SIGINT, or until `stop` is set."""
         self.install_signal_handlers()
         port = await self._server.start()
-        logger.info("started", extra={"identity": self._elector.identity, "port": port})
+        logger.info("started", extra={"identity": self._identity, "port": port})
         tasks = [self._start("pulse", self._pulse.run)]
         try:
             if await self._primed():
@@ -145,6 +153,7 @@ class Operator:
             await self._server.stop()
             await self._transport.close()
             await self._lease_transport.close()
+            await self._tracing.close()
             logger.info("stopped")
 
     def install_signal_handlers(self) -> None:
@@ -222,16 +231,15 @@ class Operator:
 
     def _before_scrape(self) -> None:
         self.watches.export()
+        self._workers.export()
         self._controller.before_scrape()
 
     def _build_elector(self) -> Elector:
         settings = self.settings
-        host = settings.pod_name or socket.gethostname()
         return Elector(
             LeaseStore(self._lease_transport, Key(settings.namespace, settings.lease_name)),
             boottime,
-            # A restarted container must not take its predecessor's lease for its own.
-            identity=f"{host}_{secrets.token_hex(4)}",
+            identity=self._identity,
             timing=LeaseTiming(
                 duration=settings.lease_duration_seconds,
                 renew_deadline=settings.lease_renew_seconds,
@@ -259,6 +267,18 @@ class Operator:
         return Health(
             self._pulse,
             self.watches,
+            Limits(
+                lag=self.settings.health_loop_lag_seconds,
+                watch_age=self.settings.health_watch_age_seconds,
+            ),
             api_silence=self._transport.silence,
             primed=self._resync.primed,
         )
+
+
+def identity_of(settings: Settings) -> str:
+    """Return a name for this process that no other has, its predecessor in the pod included.
+
+    A restarted container must not take its predecessor's lease for its own.
+    """
+    return f"{settings.pod_name or socket.gethostname()}_{secrets.token_hex(4)}"

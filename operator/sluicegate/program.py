@@ -45,6 +45,7 @@ def build(tools: Tools) -> Controller:
         claims=Claims(),
         recorder=tools.recorder,
         queue=tools.queue,
+        spans=tools.spans,
     )
 
     def look_at(key: Key) -> None:

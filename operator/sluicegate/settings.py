@@ -1,6 +1,7 @@
 """The operator's settings: environment variables, validated all at once, documented by themselves.
 
-A field's name gives the variable: `write_rate` is SLUICEGATE_WRITE_RATE. What a field accepts
+A field's name gives the variable: `write_rate` is SLUICEGATE_WRITE_RATE (one that others named
+keeps their name). What a field accepts
 stands beside it; `docs/settings.md` is written from the same fields.
 """
 # ruff: noqa: RUF009 - every default is a dataclasses.field, made by the functions below
@@ -63,9 +64,13 @@ class InvalidSettings(InvalidInput):
 Parse = Callable[[str], Any]
 
 
-def setting(text: str, parse: Parse, default: Any, accepts: str) -> Any:
-    """A field with its sentence, its parser and what the parser accepts, in words."""
-    return field(default=default, metadata={"text": text, "parse": parse, "accepts": accepts})
+def setting(text: str, parse: Parse, default: Any, accepts: str, *, variable: str = "") -> Any:
+    """A field with its sentence, its parser and what the parser accepts, in words.
+
+    `variable` is for a variable that others named.
+    """
+    metadata = {"text": text, "parse": parse, "accepts": accepts, "variable": variable}
+    return field(default=default, metadata=metadata)
 
 
 def _number(kind: type[int] | type[float], low: float, high: float) -> Parse:
@@ -254,6 +259,26 @@ class Settings:
     metrics_port: int = _whole(8080, "Port of /metrics, /healthz and /readyz.", low=1, high=65_535)
     log_level: LogLevel = _one_of(LogLevel.INFO, "What is worth a log line.")
     log_format: LogFormat = _one_of(LogFormat.JSON, "How log lines look.")
+    health_loop_lag_seconds: float = _seconds(
+        2, "Above this, ten times in a row, /healthz says that the event loop is stuck.",
+        low=0.1, high=60,
+    )  # fmt: skip
+    health_watch_age_seconds: float = _seconds(
+        600, "/healthz says that a watch is dead after so long without a sign of life; each is"
+        " renewed every 300 s.",
+        low=330, high=86_400,
+    )  # fmt: skip
+    product_metrics: int = _whole(
+        100, "Products that get metrics of their own, the most pressing first (spec.priority,"
+        " then name); totals cover all of them. 0: none.",
+        low=0, high=10_000,
+    )  # fmt: skip
+    traces_endpoint: str = setting(
+        "Where traces go, by OTLP over HTTP; none are made when empty. Needs the extra"
+        " `tracing`; OpenTelemetry's other variables hold too.",
+        _url, "", "a URL that begins with http:// or https://",
+        variable="OTEL_EXPORTER_OTLP_ENDPOINT",
+    )  # fmt: skip
 
     @property
     def lease_identity_prefix(self) -> str:
@@ -270,10 +295,12 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         With all mistakes at once: unknown variables that begin with SLUICEGATE_, values that
         can't be used, values that don't go together.
     """
-    given = {
-        name: value for name, value in environment.items() if name.startswith(PREFIX) and value
-    }
     known = {variable(item): item for item in fields(Settings)}
+    given = {
+        name: value
+        for name, value in environment.items()
+        if value and (name.startswith(PREFIX) or name in known)
+    }
     problems = [*_unknown(given, known)]
     values: dict[str, Any] = {}
     for name in given.keys() & known.keys():
@@ -292,7 +319,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
 
 def variable(item: "Field[Any]") -> str:
     """The environment variable of a field."""
-    return PREFIX + item.name.upper()
+    return str(item.metadata["variable"]) or PREFIX + item.name.upper()
 
 
 def _unknown(given: Mapping[str, str], known: Mapping[str, Any]) -> Iterator[Problem]:

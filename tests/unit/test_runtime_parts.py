@@ -22,12 +22,12 @@ from sluicegate.runtime.contracts import (
     Watched,
 )
 from sluicegate.runtime.gate import MARGIN_SECONDS, Gate
-from sluicegate.runtime.health import Health, Pulse
+from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.lease import LeaseTiming
 from sluicegate.runtime.limiter import TokenBucket
 from sluicegate.runtime.logs import JsonFormatter, reconcile_context
 from sluicegate.runtime.recorder import LONGEST_NOTE, Note, Subject, render_event
-from sluicegate.runtime.watches import STALE_SECONDS, Watches
+from sluicegate.runtime.watches import Watches
 from sluicegate.runtime.workers import SLOW_RETRY, Workers
 from sluicegate.runtime.workqueue import WorkQueue
 
@@ -339,17 +339,23 @@ def test_requests_for_other_kinds_tell_nothing(watches, gaps):
 
 async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clock, watches):
     silence = [0.0]
-    health = Health(Pulse(), watches, api_silence=lambda: silence[0], primed=asyncio.Event())
+    health = Health(
+        Pulse(), watches, Limits(), api_silence=lambda: silence[0], primed=asyncio.Event()
+    )
     watches.alive(CONFIG_MAPS)
-    clock.now += STALE_SECONDS + 1
-    assert health.alive().problems == ("the watch of configmaps is dead",)
+    clock.now += Limits().watch_age
+    assert health.alive().well
+    clock.now += 1
+    assert health.alive().problems == (
+        "the watch of configmaps has given no sign of life for 601 s (at most 600 s)",
+    )
     silence[0] = 300.0
     assert health.alive().well
 
 
 async def test_a_replica_is_ready_once_its_caches_are_primed_until_it_stops(watches):
     primed = asyncio.Event()
-    health = Health(Pulse(), watches, api_silence=lambda: 0.0, primed=primed)
+    health = Health(Pulse(), watches, Limits(), api_silence=lambda: 0.0, primed=primed)
     assert not health.ready().well
     primed.set()
     assert health.ready().well
@@ -360,8 +366,9 @@ async def test_a_replica_is_ready_once_its_caches_are_primed_until_it_stops(watc
 def test_a_log_line_is_json_with_product_and_reconcile():
     record = logging.LogRecord("x", logging.INFO, "f", 1, "took %d", (3,), None)
     record.weight = 5
-    with reconcile_context("shop/a") as reconcile:
+    with reconcile_context(A) as reconcile:
         line = json.loads(JsonFormatter().format(record))
     assert line["message"] == "took 3"
-    assert (line["product"], line["reconcile"], line["weight"]) == ("shop/a", reconcile, 5)
+    assert (line["namespace"], line["product"]) == ("shop", "a")
+    assert (line["reconcile_id"], line["weight"]) == (reconcile, 5)
     assert "product" not in json.loads(JsonFormatter().format(record))

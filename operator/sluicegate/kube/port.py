@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from prometheus_client import Counter
+
 from sluicegate.kube import requests
 from sluicegate.kube.errors import NotFound
 
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from sluicegate.kube.transport import Body, Transport
 
 PAGE = 500
+
+WRITES = Counter(
+    "sluicegate_writes_total",
+    "Objects written, by verb and kind; status apart, the lease not counted.",
+    ["verb", "resource"],
+)
 
 
 class WriteGate(Protocol):
@@ -91,7 +99,10 @@ class KubeApi:
         route, a Job or anything that is scaled.
         """
         return await self._write(
-            requests.apply(resource, body, manager=self._manager, resource_version=resource_version)
+            resource.qualified,
+            requests.apply(
+                resource, body, manager=self._manager, resource_version=resource_version
+            ),
         )
 
     async def apply_status(
@@ -99,13 +110,14 @@ class KubeApi:
     ) -> Body:
         """Apply the status of an object, whose metadata and status `body` holds."""
         return await self._write(
+            f"{resource.qualified}/status",
             requests.apply(
                 resource,
                 body,
                 manager=self._manager,
                 resource_version=resource_version,
                 subresource="status",
-            )
+            ),
         )
 
     async def try_apply(self, resource: Resource, body: Mapping[str, Any]) -> Body:
@@ -116,11 +128,15 @@ class KubeApi:
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """Create an object; AlreadyExists when there is one."""
-        return await self._write(requests.create(resource, body, manager=self._manager))
+        return await self._write(
+            resource.qualified, requests.create(resource, body, manager=self._manager)
+        )
 
     async def replace(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """Replace an object at the resourceVersion in its metadata."""
-        return await self._write(requests.replace(resource, body, manager=self._manager))
+        return await self._write(
+            resource.qualified, requests.replace(resource, body, manager=self._manager)
+        )
 
     async def annotate(
         self,
@@ -144,9 +160,10 @@ class KubeApi:
     ) -> Body:
         """Merge `body` into a child of ours; None removes a field."""
         return await self._write(
+            resource.qualified,
             requests.patch(
                 resource, key, body, manager=self._manager, resource_version=resource_version
-            )
+            ),
         )
 
     async def delete(
@@ -160,15 +177,18 @@ class KubeApi:
     ) -> None:
         """Delete the object that was observed; another of that name gives Conflict."""
         await self._write(
+            resource.qualified,
             requests.delete(
                 resource,
                 key,
                 uid=uid,
                 resource_version=resource_version,
                 propagation=propagation,
-            )
+            ),
         )
 
-    async def _write(self, request: requests.Request) -> Body:
+    async def _write(self, what: str, request: requests.Request) -> Body:
         await self._gate.admit()
-        return await self._transport.send(request)
+        answer = await self._transport.send(request)
+        WRITES.labels(verb=request.verb, resource=what).inc()
+        return answer

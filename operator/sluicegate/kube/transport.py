@@ -13,19 +13,29 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 from sluicegate.kube.errors import KubeError, TimedOut, Transient, Unauthorized, from_response
+from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import Configuration
 
     from sluicegate.kube.requests import Request
+    from sluicegate.spans import Spans
 
 Body = dict[str, Any]
 
 REQUESTS = Counter(
-    "rest_client_requests_total", "Requests to the API server by status and verb.", ["code", "verb"]
+    "rest_client_requests_total",
+    "Requests to the API server by status, HTTP method and verb.",
+    ["code", "method", "verb"],
+)
+REQUEST_TIME = Histogram(
+    "rest_client_request_duration_seconds",
+    "Time from sending a request to the API server to its answer.",
+    ["verb"],
+    buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1, 3, 10, 30),
 )
 
 USER_AGENT = "sluicegate"
@@ -47,8 +57,9 @@ class Transport:
         Monotonic time of the last answer of any status; the API server was reachable then.
     """
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, spans: Spans = no_spans) -> None:
         self._login = login
+        self._spans = spans
         self._client: ApiClient | None = None
         self._opening = asyncio.Lock()
         self.answered_at = float("-inf")
@@ -79,21 +90,29 @@ class Transport:
             await client.close()  # type: ignore[no-untyped-call]
 
     async def _attempt(self, request: Request) -> Body:
-        code = "<error>"
+        described = {"http.request.method": request.method, "url.path": request.path}
+        with self._spans(request.verb, described) as span:
+            status, body, headers = await self._counted(request)
+            span.set("http.response.status_code", status)
+            self.answered_at = time.monotonic()
+            if status // 100 != 2:  # noqa: PLR2004  # an HTTP status is its own name
+                raise from_response(request.title, status, body, headers)
+            return parse_object(request, body)
+
+    async def _counted(self, request: Request) -> tuple[int, bytes, dict[str, str]]:
+        code, sent = "<error>", time.monotonic()
         try:
             async with asyncio.timeout(request.seconds):
-                status, body, headers = await self._exchange(request)
-            code = str(status)
+                answer = await self._exchange(request)
+            code = str(answer[0])
         except TimeoutError as error:
             raise TimedOut(f"{request.title}: no answer in {request.seconds} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Transient(f"{request.title}: {type(error).__name__}: {error}") from error
         finally:
-            REQUESTS.labels(code=code, verb=request.verb).inc()
-        self.answered_at = time.monotonic()
-        if status // 100 != 2:  # noqa: PLR2004  # an HTTP status is its own name
-            raise from_response(request.title, status, body, headers)
-        return parse_object(request, body)
+            REQUESTS.labels(code=code, method=request.method, verb=request.verb).inc()
+            REQUEST_TIME.labels(verb=request.verb).observe(time.monotonic() - sent)
+        return answer
 
     async def _exchange(self, request: Request) -> tuple[int, bytes, dict[str, str]]:
         client = await self._open()

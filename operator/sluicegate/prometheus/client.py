@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sluicegate.prometheus.endpoint import Endpoint
-    from sluicegate.spans import Spans
+    from sluicegate.spans import Spans, Value
 
 T = TypeVar("T")
 Matrix = list[dict[str, Any]]
@@ -94,7 +94,11 @@ class Prometheus:
         def ask() -> T:
             return parse(self._ask(text, start, end, step))
 
-        described = {"db.system": "prometheus", "db.query.text": text, "sluicegate.step": step}
+        described: dict[str, Value] = {
+            "db.system": "prometheus",
+            "db.query.text": text,
+            "sluicegate.step": step,
+        }
         result, sent = ABANDONED, monotonic()
         try:
             with self._spans("query", described):

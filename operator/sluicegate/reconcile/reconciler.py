@@ -44,6 +44,7 @@ from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAft
 from sluicegate.runtime.recorder import Note, Recorder, Subject
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
+from sluicegate.spans import Spans, no_spans
 from sluicegate.status import Finding, report_conditions
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class ProductReconciler:
     claims: Claims
     recorder: Recorder
     queue: WorkQueue
+    spans: Spans = no_spans
     seeded: list[bool] = field(default_factory=list)
     begun: dict[Key, int] = field(default_factory=dict)
     """Since when products without a version that serves have been looked at, in seconds."""
@@ -94,23 +96,28 @@ class ProductReconciler:
         product = self._with_known_status(record, product, wanted)
         self.measurements.want(record.key, target_of(product, self.measurements.timing))
         self._claim(record)
-        situation = await self.observer.observe(
-            record, product, terms=terms_of(product), wanted=wanted, now=now
-        )
-        situation = replace(
-            await self._with_obstacles(record, situation), begun=self._begun(product, now)
-        )
-        step = take_step(situation)
-        situation = with_first_split(situation, step)
-        children = build_children(
-            product, step.layout, situation.live, service_kind=self.settings.service_kind
-        )
+        with self.spans("observe"):
+            situation = await self.observer.observe(
+                record, product, terms=terms_of(product), wanted=wanted, now=now
+            )
+            situation = replace(
+                await self._with_obstacles(record, situation), begun=self._begun(product, now)
+            )
+        with self.spans("decide") as span:
+            step = take_step(situation)
+            situation = with_first_split(situation, step)
+            children = build_children(
+                product, step.layout, situation.live, service_kind=self.settings.service_kind
+            )
+            span.set("sluicegate.decision", decision_of(step))
         written = record
         if not _can_wait(situation, step):
-            written = await self._write_status(record, situation, step)
+            with self.spans("report"):
+                written = await self._write_status(record, situation, step)
             self._tell(record, step.told)
         self._stand(record.key, product, step)
-        await self._write_children(written, situation, step, children)
+        with self.spans("apply"):
+            await self._write_children(written, situation, step, children)
         after = product.model_copy(update={"status": step.status})
         self.measurements.want(record.key, target_of(after, self.measurements.timing))
         return self._next(situation, step)
@@ -298,6 +305,11 @@ class ProductReconciler:
         if stable is not None and stable != situation.product.status.stable:
             return RequeueAfter(LOOK_SECONDS if _can_wait(situation, step) else 0)
         return Done()
+
+
+def decision_of(step: Step) -> str:
+    """The decision of a step in one word; empty when nothing was judged."""
+    return "" if step.evaluation is None else type(step.evaluation.decision).__name__
 
 
 def _can_wait(situation: Situation, step: Step) -> bool:

@@ -1,7 +1,8 @@
 """Is the process alive, and is it ready? Answered from facts, not from "the server answers".
 
 An API server that is away is no reason to restart the operator: a watch counts as dead only
-while the API server answers other requests.
+while the API server answers other requests. A loop that doesn't turn at all answers no probe,
+which says the same.
 """
 
 from __future__ import annotations
@@ -20,8 +21,19 @@ if TYPE_CHECKING:
 
 BEAT_SECONDS = 0.5
 BEATS = 10
-LONGEST_LAG = 2.0
 REACHABLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds beyond which the process doesn't count as alive.
+
+    `lag` is how late the event loop's timers may fire, ten times in a row; `watch_age` how long
+    a watch may give no sign of life, above the 300 s after which each is renewed.
+    """
+
+    lag: float = 2.0
+    watch_age: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +80,14 @@ class Health:
         self,
         pulse: Pulse,
         watches: Watches,
+        limits: Limits,
         *,
         api_silence: Callable[[], float],
         primed: asyncio.Event,
     ) -> None:
         self._pulse = pulse
         self._watches = watches
+        self._limits = limits
         self._api_silence = api_silence
         self._primed = primed
         self.stopping = False
@@ -81,11 +95,18 @@ class Health:
     def alive(self) -> Verdict:
         """Return what only a restart would cure."""
         problems = []
-        if (lag := self._pulse.sustained_lag) > LONGEST_LAG:
-            problems.append(f"the event loop is {lag:.1f} s late, again and again")
+        lag, limits = self._pulse.sustained_lag, self._limits
+        if lag > limits.lag:
+            problems.append(
+                f"the event loop is late by {lag:.2f} s or more {BEATS} times in a row"
+                f" (at most {limits.lag:g} s)"
+            )
         if self._api_silence() < REACHABLE_SECONDS:
             problems += [
-                f"the watch of {resource.qualified} is dead" for resource in self._watches.stale()
+                f"the watch of {resource.qualified} has given no sign of life for {age:.0f} s"
+                f" (at most {limits.watch_age:g} s)"
+                for resource, age in self._watches.ages().items()
+                if age > limits.watch_age
             ]
         return Verdict(tuple(problems))
 

@@ -1,6 +1,7 @@
 """Logs as one JSON object a line, each with the product and the reconcile it belongs to.
 
-The two come from context variables, so code that logs needn't carry them around.
+Those come from context variables, so code that logs needn't carry them around. Nothing that
+looks like a credential leaves the process: foreign libraries put URLs and headers into messages.
 """
 
 from __future__ import annotations
@@ -8,36 +9,56 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import secrets
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typing_extensions import override
+
+from sluicegate.spans import TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PRODUCT: ContextVar[str] = ContextVar("product", default="")
-RECONCILE: ContextVar[str] = ContextVar("reconcile", default="")
+    from sluicegate.kube.resources import Key
 
-STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
+
+class Reconcile(NamedTuple):
+    """What is logged inside of it belongs to it."""
+
+    namespace: str
+    product: str
+    id: str
+
+
+RECONCILE: ContextVar[Reconcile | None] = ContextVar("reconcile", default=None)
+
+STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """Attributes every record has; others came by `extra`."""
 
 QUIET = {"kopf.objects": logging.WARNING, "aiohttp.access": logging.WARNING}
 """Loggers that would write a line per event or probe."""
 
+SECRETS = (
+    (re.compile(r"(?i)(authorization\W{1,4}\w+\s+)[\w.~+/=-]+"), r"\1[redacted]"),
+    (re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{20,}"), r"\1[redacted]"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "[redacted]"),  # a JSON web token
+    (re.compile(r"(?<=://)[^\s/@\"']+:[^\s/@\"']*@"), "[redacted]@"),  # user and password
+)
+"""What is taken out, whoever wrote it; none of the patterns can match beyond a JSON string."""
+
 
 @contextlib.contextmanager
-def reconcile_context(product: str) -> Iterator[str]:
-    """Mark what is logged inside as part of one reconcile of one product."""
-    reconcile = secrets.token_hex(4)
-    product_token, reconcile_token = PRODUCT.set(product), RECONCILE.set(reconcile)
+def reconcile_context(key: Key) -> Iterator[str]:
+    """Mark what is logged inside as part of one reconcile of one product; its id is given."""
+    reconcile = Reconcile(key.namespace, key.name, secrets.token_hex(4))
+    token = RECONCILE.set(reconcile)
     try:
-        yield reconcile
+        yield reconcile.id
     finally:
-        PRODUCT.reset(product_token)
-        RECONCILE.reset(reconcile_token)
+        RECONCILE.reset(token)
 
 
 class JsonFormatter(logging.Formatter):
@@ -46,23 +67,37 @@ class JsonFormatter(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        return json.dumps(fields_of(record, self), default=str, ensure_ascii=False)
+        return redacted(json.dumps(fields_of(record, self), default=str, ensure_ascii=False))
 
 
 def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, Any]:
     """Return what a record says, in the order a person reads it."""
     fields: dict[str, Any] = {
-        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,
         "message": record.getMessage(),
     }
-    if product := PRODUCT.get():
-        fields |= {"product": product, "reconcile": RECONCILE.get()}
-    fields |= {key: value for key, value in record.__dict__.items() if key not in STANDARD}
+    if (reconcile := RECONCILE.get()) is not None:
+        fields |= {
+            "namespace": reconcile.namespace,
+            "product": reconcile.product,
+            "reconcile_id": reconcile.id,
+        }
+    if trace := TRACE.get():
+        fields["trace_id"] = trace
+    added = {key: value for key, value in record.__dict__.items() if key not in STANDARD}
+    fields |= {key: value for key, value in added.items() if key not in fields}
     if record.exc_info:
-        fields["traceback"] = formatter.formatException(record.exc_info)
+        fields["exception"] = formatter.formatException(record.exc_info)
     return fields
+
+
+def redacted(text: str) -> str:
+    """Return the text without what looks like a credential."""
+    for pattern, replacement in SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 class TextFormatter(logging.Formatter):
@@ -71,17 +106,21 @@ class TextFormatter(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
         """Return time, level, product and message."""
-        product = f" [{PRODUCT.get()}]" if PRODUCT.get() else ""
+        reconcile = RECONCILE.get()
+        product = f" [{reconcile.namespace}/{reconcile.product}]" if reconcile else ""
         line = f"{self.formatTime(record)} {record.levelname}{product} {record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if record.exc_info:
+            line = f"{line}\n{self.formatException(record.exc_info)}"
+        return redacted(line)
 
 
 def configure_logging(level: str, formatter: logging.Formatter) -> None:
-    """Send all logs to standard error, from `level` on."""
+    """Send all logs to standard error, from `level` on; warnings of the interpreter too."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
     for name, quiet in QUIET.items():
         logging.getLogger(name).setLevel(quiet)

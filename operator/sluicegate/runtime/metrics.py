@@ -41,6 +41,17 @@ RECONCILE_TIME = Histogram(
     ["controller"],
     buckets=SECONDS,
 )
+UNFINISHED_WORK = Gauge(
+    "workqueue_unfinished_work_seconds",
+    "How long the keys that workers have now have been worked on, in all.",
+    ["name"],
+)
+LONGEST_WORK = Gauge(
+    "workqueue_longest_running_processor_seconds",
+    "How long the worker that works longest has been at its key.",
+    ["name"],
+)
+
 ACTIVE_WORKERS = Gauge(
     "controller_runtime_active_workers", "Workers that reconcile now.", ["controller"]
 )
@@ -60,6 +71,18 @@ LOOP_LAG = Histogram(
 )
 WATCH_AGE = Gauge(
     "sluicegate_watch_age_seconds", "Since the last sign of life of a kind's watch.", ["resource"]
+)
+EVALUATION_TIME = Histogram(
+    "sluicegate_evaluation_duration_seconds",
+    "From asking Prometheus for the blocks of all products to having them, spread included.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+EVALUATION_LATENESS = Gauge(
+    "sluicegate_evaluation_lateness_seconds",
+    "By how much the next complete block is overdue; 0 while it isn't due.",
+)
+BACKFILLING = Gauge(
+    "sluicegate_backfill_pending_products", "Products whose past hasn't been read yet."
 )
 CACHED = Gauge("sluicegate_cache_objects", "Objects that are kept.", ["resource"])
 GHOSTS = Counter(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from sluicegate.kube.login import bearer_of, tls_of
+from sluicegate.kube.transport import REQUESTS
 from sluicegate.runtime.metrics import WATCH_AGE
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 RENEWAL_SECONDS = 300
 """After this the server ends a watch, and Kopf opens it anew."""
-
-STALE_SECONDS = 2.0 * RENEWAL_SECONDS
 
 HTTP_OK = 200
 
@@ -44,6 +43,11 @@ class Watches:
         self._alive_at: dict[Resource, float] = {}
         self._listed: set[Resource] = set()
 
+    def begun(self, resources: Iterable[Resource]) -> None:
+        """Take in that watches are being opened; one that never gives a sign ages from here."""
+        for resource in resources:
+            self._alive_at.setdefault(resource, self._clock())
+
     def alive(self, resource: Resource) -> None:
         """Take in a sign of life, such as an event."""
         self._alive_at[resource] = self._clock()
@@ -57,12 +61,9 @@ class Watches:
         now = self._clock()
         return {resource: now - at for resource, at in self._alive_at.items()}
 
-    def stale(self) -> list[Resource]:
-        """Return the kinds whose watch must be taken for dead."""
-        return [resource for resource, age in self.ages().items() if age > STALE_SECONDS]
-
     def export(self) -> None:
-        """Bring the metrics up to date."""
+        """Bring the metrics up to date; a kind that isn't watched has no age."""
+        WATCH_AGE.clear()
         for resource, age in self.ages().items():
             WATCH_AGE.labels(resource.qualified).set(age)
 
@@ -95,13 +96,30 @@ def watching_session(configuration: Configuration, watches: Watches) -> aiohttp.
         _context: SimpleNamespace,
         params: aiohttp.TraceRequestEndParams,
     ) -> None:
-        if params.response.status == HTTP_OK:
+        status = params.response.status
+        REQUESTS.labels(code=str(status), method=params.method, verb=verb_of(params.url)).inc()
+        if status == HTTP_OK:
             watches.requested(params.url)
 
+    async def count(
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        params: aiohttp.TraceRequestExceptionParams,
+    ) -> None:
+        REQUESTS.labels(code="<error>", method=params.method, verb=verb_of(params.url)).inc()
+
     trace = aiohttp.TraceConfig()
+    trace.on_request_exception.append(count)
     trace.on_request_start.append(authorize)
     trace.on_request_end.append(notice)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_of(configuration)),
         trace_configs=[trace],
     )
+
+
+def verb_of(url: URL) -> str:
+    """What Kopf's request is called in metrics."""
+    if "watch" in url.query:
+        return "watch"
+    return "list" if "limit" in url.query else "get"

@@ -12,10 +12,12 @@ from sluicegate.runtime import metrics
 from sluicegate.runtime.contracts import Done, InvalidSpec, RequeueAfter
 from sluicegate.runtime.logs import reconcile_context
 from sluicegate.runtime.workqueue import ShutDown
+from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
     from sluicegate.runtime.contracts import Key, Reconciler, Result
     from sluicegate.runtime.workqueue import WorkQueue
+    from sluicegate.spans import Spans
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +28,14 @@ SLOW_RETRY = 60.0
 class Workers:
     """`count` workers over one queue."""
 
-    def __init__(self, queue: WorkQueue, reconciler: Reconciler, *, count: int) -> None:
+    def __init__(
+        self, queue: WorkQueue, reconciler: Reconciler, *, count: int, spans: Spans = no_spans
+    ) -> None:
         self._queue = queue
         self._reconciler = reconciler
         self._count = count
+        self._spans = spans
+        self._begun: dict[Key, float] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         metrics.MAX_WORKERS.labels(metrics.NAME).set(count)
@@ -48,6 +54,13 @@ class Workers:
         """Return when no worker works."""
         await self._idle.wait()
 
+    def export(self) -> None:
+        """Bring the metrics up to date."""
+        now = time.monotonic()
+        ages = [now - begun for begun in self._begun.values()]
+        metrics.UNFINISHED_WORK.labels(metrics.NAME).set(sum(ages))
+        metrics.LONGEST_WORK.labels(metrics.NAME).set(max(ages, default=0.0))
+
     async def _work(self) -> None:
         while True:
             try:
@@ -61,14 +74,17 @@ class Workers:
 
     async def _reconcile(self, key: Key) -> None:
         active = metrics.ACTIVE_WORKERS.labels(metrics.NAME)
-        started = time.monotonic()
+        self._begun[key] = time.monotonic()
         active.inc()
+        described = {"k8s.namespace.name": key.namespace, "sluicegate.product": key.name}
         try:
-            with reconcile_context(str(key)):
+            with self._spans("reconcile", described) as span, reconcile_context(key) as reconcile:
+                span.set("sluicegate.reconcile_id", reconcile)
                 outcome = await self._attempt(key)
+                span.set("sluicegate.result", outcome)
         finally:
             active.dec()
-            taken = time.monotonic() - started
+            taken = time.monotonic() - self._begun.pop(key)
             metrics.WORK_TIME.labels(metrics.NAME).observe(taken)
             metrics.RECONCILE_TIME.labels(metrics.NAME).observe(taken)
         metrics.RECONCILES.labels(metrics.NAME, outcome).inc()

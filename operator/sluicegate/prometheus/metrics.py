@@ -1,0 +1,37 @@
+"""What the operator tells of its own dealings with Prometheus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Counter, Histogram
+
+from sluicegate.prometheus.errors import MalformedAnswer, PartialAnswer, QueryRejected
+
+if TYPE_CHECKING:
+    from sluicegate.prometheus.errors import PrometheusError
+
+QUERIES: Final = Counter(
+    "sluicegate_prometheus_queries_total", "Queries to Prometheus by what came back.", ["result"]
+)
+QUERY_TIME: Final = Histogram(
+    "sluicegate_prometheus_query_duration_seconds",
+    "Time of a query, the wait for a free connection and the retry included.",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60),
+)
+
+ANSWERED: Final = "answered"
+ABANDONED: Final = "abandoned"
+"""Given up by the fetch that it belonged to, as that took too long in all."""
+_RESULTS: Final = {
+    QueryRejected: "rejected",
+    PartialAnswer: "partial",
+    MalformedAnswer: "malformed",
+}
+for _result in (ANSWERED, ABANDONED, "unavailable", *_RESULTS.values()):
+    QUERIES.labels(_result)  # a counter that appears with its first failure has no rate
+
+
+def result_of(error: PrometheusError) -> str:
+    """How a failed query is counted."""
+    return _RESULTS.get(type(error), "unavailable")

@@ -1,0 +1,135 @@
+"""Sends spans by OTLP over HTTP, where an endpoint is set; nothing is imported where none is.
+
+Everything else about traces is OpenTelemetry's own business and follows its own variables
+(OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES, …).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.spans import TRACE, no_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span as Recorded
+
+    from sluicegate.spans import Span, Spans, Value
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+FLUSH_SECONDS = 1.0
+"""What is left to send when the operator stops may take this long: the lease is waited for."""
+
+
+class Tracing:
+    """Where spans go, for the life of the process."""
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        self._provider = provider
+
+    @property
+    def spans(self) -> Spans:
+        """What opens spans."""
+        return no_spans if self._provider is None else Recorder(self._provider)
+
+    async def close(self) -> None:
+        """Send what is left, as far as that goes at once: a receiver that is away delays nothing."""
+        if self._provider is None:
+            return
+        loop, sent = asyncio.get_running_loop(), asyncio.Event()
+        shutdown = self._provider.shutdown
+
+        def send() -> None:
+            shutdown()
+            with contextlib.suppress(RuntimeError):  # nobody waited, and the loop is closed
+                loop.call_soon_threadsafe(sent.set)
+
+        threading.Thread(target=send, name="last traces", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await sent.wait()
+
+
+class Recorder:
+    """Opens spans of OpenTelemetry's."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._tracer = provider.get_tracer("sluicegate")
+
+    @contextlib.contextmanager
+    def __call__(
+        self, name: str, attributes: Mapping[str, Value] | None = None, /
+    ) -> Iterator[Span]:
+        """Open one; its trace's id goes to the logs, if the trace is recorded."""
+        with self._tracer.start_as_current_span(name, attributes=attributes) as span:
+            trace = f"{span.get_span_context().trace_id:032x}" if span.is_recording() else ""
+            token = TRACE.set(trace)
+            try:
+                yield Open(span)
+            finally:
+                TRACE.reset(token)
+
+
+class Open:
+    """A span that is under way."""
+
+    __slots__ = ("_span",)
+
+    def __init__(self, span: Recorded) -> None:
+        self._span = span
+
+    def set(self, name: str, value: Value) -> None:
+        """Add what became known."""
+        self._span.set_attribute(name, value)
+
+
+def open_tracing(endpoint: str, *, instance: str) -> Tracing:
+    """Return where spans go: to this endpoint's /v1/traces, or nowhere when it is empty.
+
+    Raises
+    ------
+    InvalidInput
+        There is an endpoint, and OpenTelemetry isn't installed.
+    """
+    if not endpoint:
+        return Tracing()
+    try:
+        provider = _provider(endpoint, instance)
+    except ImportError as error:
+        text = (
+            f'is "{endpoint}", and {error.name} isn\'t installed: install sluicegate[tracing],'
+            " or remove the variable"
+        )
+        raise InvalidInput([Problem(ENDPOINT, text)]) from error
+    return Tracing(provider)
+
+
+def _provider(endpoint: str, instance: str) -> TracerProvider:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415  # optional
+        OTLPSpanExporter,
+    )
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    ours = Resource(
+        {
+            "service.name": "sluicegate",
+            "service.version": version("sluicegate"),
+            "service.instance.id": instance,
+        }
+    )
+    provider = TracerProvider(
+        resource=ours.merge(OTELResourceDetector().detect()),
+        shutdown_on_exit=False,  # it would wait for a receiver that is away
+    )
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
