@@ -37,13 +37,19 @@ class Timing:
 
     def newest_settled(self, now: float, block_seconds: int) -> int:
         """Index of the newest block that may be read; block i ends at i × block_seconds."""
-        delay = self.scrape_seconds + min(self.settle_seconds, block_seconds)
-        return int((now - delay) // block_seconds)
+        return int((now - self._delay(block_seconds)) // block_seconds)
+
+    def settled_at(self, index: int, block_seconds: int) -> float:
+        """The moment from which on block `index` may be read."""
+        return index * block_seconds + self._delay(block_seconds)
 
     def canary_block(self, block_seconds: int) -> int:
         """Length of a canary block: a minute or a block, but at least four scrapes."""
         shortest = round(SCRAPES_PER_BLOCK * self.scrape_seconds)
         return max(min(block_seconds, LONGEST_CANARY_BLOCK), shortest)
+
+    def _delay(self, block_seconds: int) -> float:
+        return self.scrape_seconds + min(self.settle_seconds, block_seconds)
 
 
 def split_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:

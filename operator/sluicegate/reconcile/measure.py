@@ -20,7 +20,10 @@ from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.evaluation import Evaluation
 from sluicegate.prometheus.readings import ProductKey, Target
 from sluicegate.prometheus.schedule import Timing
+from sluicegate.reconcile.punctuality import Punctuality
+from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME
 from sluicegate.slo.dispersion import LEAST_BLOCKS
+from sluicegate.spans import Spans, no_spans
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,7 @@ class Measurements:
         """Set when a product wants to know something for the first time."""
         self._newest: dict[int, int] = {}
         self._problems: dict[int, str] = {}
+        self.punctuality = Punctuality(timing)
         self._read_at = 0.0
         self._incomplete = False
 
@@ -76,9 +80,13 @@ class Measurements:
         """Read what has settled; return the products for which something did."""
         self._mind_the_clock(now)
         targets = tuple(self.targets.values())
+        self.punctuality.expect(targets, now)
         filled = await self._fill(evaluation, targets, now)
         lengths: set[tuple[int, bool]] = set()
+        begun = time.monotonic()
         fetched = await evaluation.fetch_blocks(targets, now)
+        if fetched:
+            EVALUATION_TIME.observe(time.monotonic() - begun)
         self._incomplete = not all(readings.complete for readings in fetched)
         for readings in fetched:
             lengths.add((readings.block_seconds, readings.canary))
@@ -86,6 +94,7 @@ class Measurements:
                 self.canaries.record(readings)
                 continue
             await self.blocks.record(readings)
+            self.punctuality.record(readings)
             self._newest[readings.block_seconds] = readings.last
             self._problems[readings.block_seconds] = "" if readings.complete else readings.problem
         self.blocks.prune(targets)
@@ -115,6 +124,7 @@ class Measurements:
             async for past in evaluation.backfill(pending, now):
                 await self.blocks.record_past(past)
                 filled |= {target.key for target in past.targets}
+        BACKFILLING.set(sum(target.key not in filled for target in pending))
         return filled
 
     def _moved(self, target: Target, lengths: set[tuple[int, bool]]) -> bool:
@@ -124,14 +134,19 @@ class Measurements:
 
 
 async def keep_measuring(
-    measurements: Measurements, evaluation: Evaluation, look_at: Callable[[Key], None]
+    measurements: Measurements,
+    evaluation: Evaluation,
+    look_at: Callable[[Key], None],
+    spans: Spans = no_spans,
 ) -> None:
     """Measure for ever; `look_at` is told each product for which a block has settled."""
     while True:
         now = time.time()
         measurements.news.clear()
         if measurements.targets:
-            for key in await measurements.read(evaluation, now):
+            with spans("measure", {"sluicegate.products": len(measurements.targets)}):
+                moved = await measurements.read(evaluation, now)
+            for key in moved:
                 look_at(key)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_pause(measurements, now)):
@@ -146,10 +161,7 @@ def _pause(measurements: Measurements, asked_at: float) -> float:
     }
     timing = measurements.timing
     ends = [
-        (timing.newest_settled(asked_at, length) + 1) * length
-        + timing.scrape_seconds
-        + min(timing.settle_seconds, length)
-        for length in lengths
+        timing.settled_at(timing.newest_settled(asked_at, length) + 1, length) for length in lengths
     ]
     pause = max(min(ends, default=asked_at + SHORTEST_LOOK) - time.time(), SHORTEST_LOOK / 4)
     return min(pause, RETRY_SECONDS) if measurements.owing else pause
