@@ -57,6 +57,10 @@ class NothingStored(kopf.DiffBaseStorage):
         """Store nothing."""
 
 
+NOBODY: Any = "sluicegate"
+"""Kopf wants to know who we are among its peers, and there are none (`peering.standalone`)."""
+
+
 class EveryTask(frozenset[Any]):
     """All tasks there are or will be.
 
@@ -88,6 +92,8 @@ async def watch(operator: Operator, kinds: Collection[Resource]) -> None:
     tasks = await kopf.spawn_tasks(
         registry=build_registry(operator, watched),
         settings=build_settings(watched),
+        # Else Kopf asks for our user's name, which a container's user needn't have.
+        identity=NOBODY,
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop_flag,
