@@ -1,5 +1,6 @@
 """The program that the runtime runs: which kinds it watches, and how its parts are put together."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -15,10 +16,12 @@ from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, keep_measuring
 from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.portfolio import Standings
+from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.records import watched
 from sluicegate.reconcile.routes import Claims
 from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import Settings
 
 
@@ -29,6 +32,7 @@ def build(tools: Tools) -> Controller:
     budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
     standings = Standings(budget)
     applier = Applier(tools.api, tools.caches)
+    product_metrics = ProductMetrics(settings.product_metrics)
     reconciler = ProductReconciler(
         settings=settings,
         applier=applier,
@@ -45,16 +49,25 @@ def build(tools: Tools) -> Controller:
         claims=Claims(),
         recorder=tools.recorder,
         queue=tools.queue,
+        metrics=product_metrics,
         spans=tools.spans,
     )
 
     def look_at(key: Key) -> None:
         tools.queue.add(key, Priority.BACKGROUND)
 
-    if not settings.prometheus_url:
-        return Controller(reconciler=reconciler)
-    measure = partial(_measure, settings, measurements)
-    return Controller(reconciler=reconciler, always={"measuring": lambda: measure(look_at)})
+    def before_scrape() -> None:
+        now = time.time()
+        product_metrics.export(now)
+        EVALUATION_LATENESS.set(measurements.punctuality.lateness(now))
+
+    measure = partial(_measure, tools, measurements, look_at)
+    return Controller(
+        reconciler=reconciler,
+        always={"measuring": measure} if settings.prometheus_url else {},
+        leading={"product metrics": product_metrics.publish},
+        before_scrape=before_scrape,
+    )
 
 
 def timing_of(settings: Settings) -> Timing:
@@ -85,11 +98,12 @@ def evaluation_settings(settings: Settings, timing: Timing) -> EvaluationSetting
 
 
 async def _measure(
-    settings: Settings, measurements: Measurements, look_at: Callable[[Key], None]
+    tools: Tools, measurements: Measurements, look_at: Callable[[Key], None]
 ) -> None:
-    async with Prometheus(endpoint_of(settings)) as prometheus:
+    settings = tools.settings
+    async with Prometheus(endpoint_of(settings), tools.spans) as prometheus:
         evaluation = Evaluation(prometheus, evaluation_settings(settings, measurements.timing))
-        await keep_measuring(measurements, evaluation, look_at)
+        await keep_measuring(measurements, evaluation, look_at, tools.spans)
 
 
 PROGRAM = Program(watched(), build)

@@ -32,6 +32,8 @@ from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.portfolio import Standing, Standings
+from sluicegate.reconcile.product_figures import REFUSED, figures_of
+from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.records import ProductRecord
 from sluicegate.reconcile.report import due, report
 from sluicegate.reconcile.routes import Claims
@@ -68,6 +70,7 @@ class ProductReconciler:
     claims: Claims
     recorder: Recorder
     queue: WorkQueue
+    metrics: ProductMetrics = field(default_factory=ProductMetrics)
     spans: Spans = no_spans
     seeded: list[bool] = field(default_factory=list)
     begun: dict[Key, int] = field(default_factory=dict)
@@ -111,7 +114,9 @@ class ProductReconciler:
             )
             span.set("sluicegate.decision", decision_of(step))
         written = record
-        if not _can_wait(situation, step):
+        if _can_wait(situation, step):
+            self._show(record.key, product, step, step.status)
+        else:
             with self.spans("report"):
                 written = await self._write_status(record, situation, step)
             self._tell(record, step.told)
@@ -150,6 +155,7 @@ class ProductReconciler:
         rivals = self.claims.rivals(key)
         self.claims.forget(key)
         self.standings.forget(key)
+        self.metrics.forget(key)
         self.measurements.want(key, None)
         for rival in rivals:
             self.queue.add(rival, Priority.NORMAL)
@@ -233,6 +239,7 @@ class ProductReconciler:
         before = situation.product.status
         known = read_status(json.loads(record.status))
         after = report(situation, step)
+        self._show(record.key, situation.product, step, after)
         fresh = due(
             before,
             after,
@@ -273,6 +280,7 @@ class ProductReconciler:
                 "conditions": conditions,
             }
         )
+        self.metrics.record(record.key, REFUSED)
         if after != before:
             await self._send(record, after)
             self._tell(record, (Told("InvalidSpec", "Validate", "; ".join(listed), warning=True),))
@@ -286,6 +294,11 @@ class ProductReconciler:
         if self.standings.dependency(key) is not before:
             for dependent in self.standings.dependents(key):
                 self.queue.add(dependent, Priority.NORMAL)
+
+    def _show(self, key: Key, product: DataProduct, step: Step, status: DataProductStatus) -> None:
+        """Let the metrics know how the product does."""
+        reason = step.evaluation.decision.reason if step.evaluation else None
+        self.metrics.record(key, figures_of(product, status, reason))
 
     def _tell(self, record: ProductRecord, told: Iterable[Told]) -> None:
         subject = Subject(DATA_PRODUCTS, record.key, record.uid)

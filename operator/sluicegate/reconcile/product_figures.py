@@ -1,0 +1,166 @@
+"""What metrics tell of one product, taken from its status: small, as there is one a product."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.description import Priority
+from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.status import find_condition
+
+
+class Remedy(StrEnum):
+    """What is done about a product that is degraded."""
+
+    RETRAINING = "Retraining"
+    CANARY = "Canary"
+    """A candidate is on its way."""
+    WAITING = "Waiting"
+    """It will be retrained: after a cooldown, or when there is a slot."""
+    NONE = "None"
+    """Nothing that the operator may do: a person has to look."""
+
+
+class RetrainingState(StrEnum):
+    """What becomes of a product's retraining."""
+
+    RUNNING = "Running"
+    WAITING = "Waiting"
+    """For a slot."""
+    SUSPENDED = "Suspended"
+    """Three attempts in a row led to no promotion: a person has to look."""
+
+
+WAITS: Final = frozenset(
+    {
+        DecisionReason.RECOVERED,
+        DecisionReason.ALREADY_RETRAINING,
+        DecisionReason.CANARY_IN_PROGRESS,
+        DecisionReason.VERSION_TOO_YOUNG,
+        DecisionReason.COOLING_DOWN,
+        DecisionReason.NO_SLOT,
+    }
+)
+"""Reasons not to retrain that go away by themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductFigures:
+    """One product.
+
+    Attributes
+    ----------
+    stalled : reason of the condition; empty while it isn't stalled.
+    due : when the candidate should have done what it is doing; None when nobody waits for that.
+    degraded_since, promoted_at, due : seconds since 1970.
+    budgets : what is left of each SLO's error budget.
+    """
+
+    state: ProductState = ProductState.UNKNOWN
+    priority: Priority = Priority.MEDIUM
+    ready: bool = False
+    stalled: str = ""
+    retraining: RetrainingState | None = None
+    phase: CandidatePhase | None = None
+    weight: int = 0
+    versions: int = 0
+    due: float | None = None
+    degraded_since: float | None = None
+    remedy: Remedy | None = None
+    promoted_at: float | None = None
+    budgets: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def rank(self) -> int:
+        """Who is told of by name first; the smaller, the sooner."""
+        return self.priority.rank
+
+    def overdue(self, now: float) -> float:
+        """Seconds since the candidate should have done what it is doing."""
+        return 0.0 if self.due is None else max(now - self.due, 0.0)
+
+
+REFUSED: Final = ProductFigures(stalled=ConditionReason.INVALID_SPEC)
+"""A product whose spec can't be read, so neither can its priority."""
+
+
+def figures_of(
+    product: DataProduct, status: DataProductStatus, reason: DecisionReason | None
+) -> ProductFigures:
+    """What metrics tell of a product.
+
+    Parameters
+    ----------
+    product : for its spec.
+    status : as it is reported, whether or not that is worth a write.
+    reason : of the newest decision; None when nothing was judged.
+    """
+    stable, candidate = status.stable, status.candidate
+    ready = find_condition(status.conditions, ConditionType.READY)
+    stalled = find_condition(status.conditions, ConditionType.STALLED)
+    since = _degraded_since(status)
+    return ProductFigures(
+        state=status.state or ProductState.UNKNOWN,
+        priority=product.spec.priority,
+        ready=ready is not None and ready.status == "True",
+        stalled=stalled.reason if stalled is not None and stalled.status == "True" else "",
+        retraining=_retraining(status, reason),
+        phase=candidate.phase if candidate else None,
+        weight=candidate.weight if candidate else 0,
+        versions=(stable is not None) + (candidate is not None),
+        due=_due(product, status),
+        degraded_since=since,
+        remedy=None if since is None else _remedy(status, reason),
+        promoted_at=None if stable is None else stable.promoted_at.timestamp(),
+        budgets=tuple(
+            (slo.name, float(slo.budget_remaining))
+            for slo in status.slos
+            if slo.budget_remaining is not None
+        ),
+    )
+
+
+def _degraded_since(status: DataProductStatus) -> float | None:
+    found = find_condition(status.conditions, ConditionType.DEGRADED)
+    if found is None or found.status != "True":
+        return None
+    return found.last_transition_time.timestamp()
+
+
+def _retraining(status: DataProductStatus, reason: DecisionReason | None) -> RetrainingState | None:
+    one = status.retraining
+    if one is not None and one.trigger is not None:
+        return RetrainingState.RUNNING
+    if one is not None and one.suspended:
+        return RetrainingState.SUSPENDED
+    return RetrainingState.WAITING if reason is DecisionReason.NO_SLOT else None
+
+
+def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> Remedy:
+    if _retraining(status, reason) is RetrainingState.RUNNING:
+        return Remedy.RETRAINING
+    if status.candidate is not None and status.candidate.phase is not CandidatePhase.PARKED:
+        return Remedy.CANARY
+    return Remedy.WAITING if reason in WAITS else Remedy.NONE
+
+
+def _due(product: DataProduct, status: DataProductStatus) -> float | None:
+    """When the candidate should have done what it is doing; the operator itself acts then.
+
+    A first version that doesn't become ready is stalled, which is told apart.
+    """
+    candidate = status.candidate
+    if candidate is None or status.stable is None or product.spec.suspend:
+        return None
+    changed = candidate.shares[-1].since if candidate.shares else candidate.since
+    match candidate.phase:
+        case CandidatePhase.STARTING | CandidatePhase.PROMOTING | CandidatePhase.ROLLING_BACK:
+            return changed.timestamp() + product.spec.serving.progress_deadline_seconds
+        case CandidatePhase.STEPPING:
+            begun = candidate.traffic_since or candidate.since
+            return begun.timestamp() + product.spec.rollout.max_duration_seconds
+        case CandidatePhase.AWAITING_APPROVAL | CandidatePhase.PARKED:
+            return None
