@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 
-.PHONY: help setup check lint types layers unit test programs pure served node stories cluster cluster-down kubeconfig kubectl crds format
+.PHONY: help setup check lint types layers unit test programs pure served node stories cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,16 @@ kubeconfig: setup ## Print the path of the cluster's kubeconfig (use `make -s ku
 
 kubectl: setup ## Print the path of a kubectl of the cluster's version (use `make -s kubectl`)
 	@$(RUN) python -m cluster kubectl
+
+demo: setup ## The whole story on a real cluster, live: a model decays, and heals itself
+	@$(RUN) python -m cluster.demo
+
+demo-down: setup ## Remove what `make demo` made
+	@$(RUN) python -m cluster.demo down
+
+# What `make demo` says to try: demo-break, demo-retrain, demo-history, demo-traffic.
+demo-%: setup
+	@$(RUN) python -m cluster.demo $*
 
 crds: setup ## Write crds/ anew from the API types
 	$(RUN) sluicegate crds

@@ -1,0 +1,90 @@
+"""Bentos of the sample products, trained by their own code and kept outside the work tree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.cache import cache_folder, fresh_folder, locked
+from cluster.commands import run
+from cluster.identity import CHECKOUT
+from sluicegate_service.push import pack_and_push
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cluster.demo.products import Sample
+    from used_car_market import Market
+
+BENTOS = CHECKOUT / "bentos"
+LIBRARIES = (BENTOS / "service" / "src", BENTOS / "market" / "src")
+TRAINING_SECONDS = 600
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+Evaluation = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bento:
+    """A trained bento on disk; `evaluation` are its hold-out counts by SLO name."""
+
+    folder: Path
+    version: str
+    evaluation: Evaluation
+
+    def push(self, repository: str) -> str:
+        """Push it over plain HTTP; the reference by digest. Pushing it again changes nothing."""
+        return pack_and_push(self.folder, repository, plain_http=True)
+
+
+def trained(sample: Sample, version: str, market: Market) -> Bento:
+    """The bento that `sample`'s own code trains on `market`, from the cache if nothing changed."""
+    source = BENTOS / sample.name
+    key = content_key((source, *LIBRARIES, CHECKOUT / "uv.lock"), version, market.dump())
+    folder = cache_folder() / "bentos" / f"{sample.name}-{version}-{key}"
+    with locked(f"bento-{sample.name}"):
+        if not folder.exists():
+            with fresh_folder(folder) as scratch:
+                report = _train(source, version, scratch / "bento", market)
+                (scratch / "report.json").write_text(json.dumps(report))
+    report = json.loads((folder / "report.json").read_text())
+    return Bento(folder / "bento", report["version"], report["evaluation"])
+
+
+def content_key(paths: Iterable[Path], *more: str) -> str:
+    """A hash of files (of all below a folder) and of what else decides; 12 hex digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(path.parent)}\0".encode() + file.read_bytes())
+    digest.update("\0".join(more).encode())
+    return digest.hexdigest()[:12]
+
+
+def _train(source: Path, version: str, target: Path, market: Market) -> dict[str, Any]:
+    """Run the product's `train build`; its last line has the hold-out's counts."""
+    with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as home:
+        printed = run(
+            *(sys.executable, "-m", "train", "build", version, str(target)),
+            timeout=TRAINING_SECONDS,
+            folder=source,
+            environment={
+                **ONE_THREAD,
+                # BentoML calls uv, which lies beside the interpreter.
+                "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+                "BENTOML_HOME": home,
+                "BENTOML_DO_NOT_TRACK": "True",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "USED_CAR_MARKET": market.dump(),
+            },
+        )
+    report: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return report

@@ -1,0 +1,79 @@
+"""The summary says what was measured, and a story with one thing missing isn't a success."""
+
+from __future__ import annotations
+
+import json
+
+from cluster.demo.answers import Counts
+from cluster.demo.report import Accuracy, Check, Report, Requests, summary
+from cluster.demo.terminal import Row
+
+MOMENTS = {
+    "served": 20.0,
+    "healthy": 90.0,
+    "shifted": 91.0,
+    "degraded": 151.0,
+    "proved": 190.5,
+    "promoted": 340.0,
+    "recovered": 365.0,
+}
+ACCURACY = Accuracy("pricing", Counts(920, 80), Counts(770, 230), Counts(915, 85))
+
+
+def report(**changes):
+    values = {
+        "moments": MOMENTS,
+        "accuracies": [ACCURACY],
+        "requests": Requests(12_345, 0),
+        "checks": [Check("no request failed", held=True)],
+        "rows": [Row(151.0, "pricing", "Degraded", "Retrain (ModelDecay)", 0.77, 0.92)],
+    }
+    return Report(**(values | changes))
+
+
+def test_times_are_those_between_the_moments():
+    assert report().durations == {
+        "detect": 60.0,
+        "retrain": 39.5,
+        "promote": 149.5,
+        "recover": 274.0,
+        "story": 345.0,
+    }
+
+
+def test_a_time_whose_end_never_came_is_left_out():
+    cut = {name: MOMENTS[name] for name in ("served", "healthy", "shifted")}
+    assert report(moments=cut).durations == {}
+
+
+def test_all_of_it_happened_only_if_every_check_held_and_nothing_ended_it():
+    assert report().failures == []
+    missed = [Check("no request failed", held=False)]
+    assert report(checks=missed).failures == ["not so: no request failed"]
+    assert report(reason="expected pricing to become Degraded").failures == [
+        "expected pricing to become Degraded"
+    ]
+
+
+def test_the_document_is_json_with_the_numbers_and_the_timeline():
+    document = json.loads(json.dumps(report().document()))
+    assert document["passed"] is True
+    assert document["seconds"]["detect"] == 60.0
+    assert document["accuracy"]["pricing"]["during"] == {
+        "right": 770, "judged": 1000, "accuracy": 0.77,
+    }  # fmt: skip
+    assert document["requests"] == {"sent": 12_345, "failed": 0, "failures": {}}
+    assert document["timeline"][0]["text"] == "Retrain (ModelDecay)"
+
+
+def test_the_summary_names_times_accuracies_and_requests():
+    text = "\n".join(summary(report()))
+    assert "time to detect                1:00" in text
+    assert "92.0 % before (n=1,000), 77.0 % during (n=1,000), 91.5 % after (n=1,000)" in text
+    assert "requests sent               12,345" in text
+    assert "✓ no request failed" in text
+
+
+def test_failed_requests_are_counted_by_what_went_wrong():
+    text = "\n".join(summary(report(requests=Requests(10, 3, {"502": 2, "TimeoutError": 1}))))
+    assert "requests failed             3   (2 × 502, 1 × TimeoutError)" in text
