@@ -14,6 +14,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import Verdict
 from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.load import Load
 from sluicegate.policy.memory import Accepted
 from sluicegate.policy.observed import Facts, Portfolio
 from sluicegate.policy.wording import percent
@@ -22,7 +23,7 @@ COMMON_PRODUCTS: Final = 3
 COMMON_SHARE: Final = 0.3
 """At least three, and 30 % of the products, turned bad together: it isn't this one's model."""
 TRAFFIC_FACTOR: Final = 3.0
-"""Requests a pod, over the baseline's, beyond which load explains latency and failures. A daily
+"""Requests a pod, over the normal ones, beyond which load explains latency and failures. A daily
 swing of ±80 % stays below."""
 RECENT_BLOCKS: Final = 288
 """A release younger than this is the first suspect."""
@@ -39,7 +40,7 @@ class Symptoms:
     problem : why the newest block couldn't be read.
     stable : the version that serves. can_return : whether a version before it is kept.
     age_blocks : how long it has been stable.
-    traffic : requests a pod over the baseline's; None when the baseline tells nothing of it.
+    load : requests a pod, now and normally; None while nothing tells what is normal.
     present : recent bad ratio, of a window with events enough; None when none has them.
     limit : what it may be.
     """
@@ -52,7 +53,7 @@ class Symptoms:
     stable: Accepted
     can_return: bool
     age_blocks: int
-    traffic: float | None
+    load: Load | None
     present: float | None = None
     limit: float = 0.0
 
@@ -172,15 +173,21 @@ def containers_are_at_their_limits(symptoms: Symptoms) -> Finding:
 
 
 def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
-    """Each pod serves a multiple of what it served when the version was accepted."""
+    """Each pod serves a multiple of what it is known to serve well."""
     if symptoms.worst.terms.kind not in {IndicatorKind.LATENCY, IndicatorKind.AVAILABILITY}:
         return _finding(
             Reason.TRAFFIC_ANOMALY, objects=False, message="not asked for this indicator"
         )
-    if symptoms.traffic is None:
-        return _finding(Reason.TRAFFIC_ANOMALY, objects=None, message="no baseline of traffic yet")
-    text = f"{symptoms.traffic:.1f} times the requests a pod of the baseline, of {TRAFFIC_FACTOR:g} allowed"
-    return _finding(Reason.TRAFFIC_ANOMALY, symptoms.traffic > TRAFFIC_FACTOR, text)
+    load = symptoms.load
+    if load is None:
+        text = "too few blocks were served well to tell what load is normal"
+        return _finding(Reason.TRAFFIC_ANOMALY, objects=None, message=text)
+    known = "when it was accepted" if load.accepted else "that were served well before"
+    text = (
+        f"{load.ratio:.1f} times the requests a pod: {load.present:,.0f} a block, against"
+        f" {load.normal:,.0f} {known}; up to {TRAFFIC_FACTOR:g} times is taken for normal"
+    )
+    return _finding(Reason.TRAFFIC_ANOMALY, load.ratio > TRAFFIC_FACTOR, text)
 
 
 def release_is_recent(symptoms: Symptoms) -> Finding:

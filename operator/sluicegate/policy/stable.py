@@ -37,7 +37,7 @@ def judge_stable(
     baselines: dict[str, Baseline] = {}
     for slo in terms.slos:
         known, blocks = memory.slo(slo.name), series.get(slo.name)
-        since = _since(terms, stable, known)
+        since = evidence_since(terms, stable, known)
         view = View(slo, blocks, alive, now, since, observed.problem, stable.release.version)
         result = _judge(terms, view, memory, stable, observed=observed)
         results.append(result)
@@ -55,7 +55,7 @@ def judge_stable(
     return tuple(results), _probation_over(terms, memory, stable, series, now=now)
 
 
-def _since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
+def evidence_since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
     """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
     warm = ceil(stable.promoted_at / terms.block_seconds) + WARM_UP_BLOCKS
     return max(warm, ceil(known.since / terms.block_seconds))

@@ -6,7 +6,6 @@ follows when none of them objects. What was told to people already is not told a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
@@ -24,15 +23,14 @@ from sluicegate.policy.diagnosis import (
     Symptoms,
     diagnose,
 )
+from sluicegate.policy.load import Load, load_of
 from sluicegate.policy.memory import Memory, Release
 from sluicegate.policy.messages import capitalised, describe, numbers_of
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.rollback import previous
 from sluicegate.policy.rollout import alert_key
+from sluicegate.policy.stable import evidence_since
 from sluicegate.policy.terms import Terms
-
-TRAFFIC_WINDOWS: Final = (3, 12)
-"""Blocks: a surge is seen as soon as it is confirmed, and remembered for an hour."""
 
 Treatment = Rollback | Retrain | Alert | Hold
 
@@ -99,7 +97,7 @@ def _treat(
         stable=memory.stable,
         can_return=previous(memory.history) is not None,
         age_blocks=(now - memory.stable.promoted_at) // terms.block_seconds,
-        traffic=_traffic(terms, memory, observed, result),
+        load=_load(terms, memory, observed, result),
     )
     present, limit = _present(memory, observed, result)
     symptoms = replace(symptoms, present=present, limit=limit)
@@ -127,17 +125,22 @@ def _checks(memory: Memory, result: SloResult) -> tuple[Check, ...]:
             return PROBATION_CHECKS
 
 
-def _traffic(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> float | None:
-    """Requests a pod over those of the baseline: of three blocks or twelve, whichever is more."""
-    assert memory.stable is not None
-    baseline = result.baseline
-    series = observed.series.get(memory.stable.release.version, {}).get(result.terms.name)
-    if baseline is None or series is None or baseline.end <= baseline.start:
+def _load(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> Load | None:
+    """What a pod serves, as far as this SLO counts it, and what it is known to serve."""
+    stable, known = memory.stable, memory.slo(result.terms.name)
+    assert stable is not None
+    series = observed.series.get(stable.release.version, {}).get(result.terms.name)
+    if series is None:
         return None
-    blocks = (baseline.end - baseline.start) / terms.block_seconds
-    before = baseline.count.total / blocks
-    recent = max(series.window(observed.block, length).total / length for length in TRAFFIC_WINDOWS)
-    return recent / before / observed.facts.pods if before > 0 and observed.facts.pods > 0 else None
+    return load_of(
+        result.terms,
+        series,
+        result.baseline,
+        now=observed.block,
+        since=evidence_since(terms, stable, known),
+        block_seconds=terms.block_seconds,
+        pods=observed.facts.pods,
+    )
 
 
 def _present(memory: Memory, observed: Observed, result: SloResult) -> tuple[float | None, float]:

@@ -1,0 +1,139 @@
+"""Load explains slowness: what is taken for normal before the production baseline is there."""
+
+from math import pi, sin
+
+import pytest
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.product import DataProduct
+from sluicegate.policy.diagnosis import TRAFFIC_FACTOR
+from sluicegate.policy.load import LEAST_BLOCKS, load_of
+from sluicegate.policy.memory import Baseline
+from sluicegate.policy.terms import terms_of
+from sluicegate.slo.blocks import SINGLE_BLOCKS, Block, Count, Quality, Series
+from tests.support.scenarios import LATENCY, acts, count, product, run, scenario
+
+DAY = 288
+USUAL = 1200
+SLO = terms_of(DataProduct.parse(product(LATENCY))).slos[0]
+
+
+def history(requests, slow, last):
+    """A replay of a product with nothing but latency: requests and slow share by block."""
+
+    def script(index):
+        total = round(requests(index))
+        return {"v1": {"latency": count(round(total * slow(index)), total)}}
+
+    return run(scenario(script, last, product=product(LATENCY), accepted=None))
+
+
+def slow_from(block):
+    return lambda index: 0.3 if index >= block else 0.002
+
+
+def swing(phase):
+    return lambda index: USUAL * (1 + 0.8 * sin(2 * pi * (index / DAY + phase)))
+
+
+def load(totals, *, now=None, since=0, pods=1.0, baseline=None, bad=lambda index, total: 0):
+    series = Series()
+    for index, total in enumerate(totals, start=1):
+        series.record(Block(index, Quality.COUNTED, Count(bad(index, total), total)))
+    now = len(totals) if now is None else now
+    return load_of(SLO, series, baseline, now=now, since=since, block_seconds=300, pods=pods)
+
+
+# ---- whole histories ------------------------------------------------------------------------
+@pytest.mark.parametrize("since", [30, 60, 200])
+def test_a_surge_before_the_production_baseline_is_reported_and_nothing_is_retrained(since):
+    def surge(index):
+        return USUAL * 4 if index >= since else USUAL
+
+    assert acts(history(surge, slow_from(since), since + 60)) == [("Alert", "TrafficAnomaly")]
+
+
+def test_a_surge_never_becomes_normal_by_lasting():
+    def surge(index):
+        return USUAL * 4 if index >= 40 else USUAL
+
+    assert acts(history(surge, slow_from(40), 40 + DAY)) == [("Alert", "TrafficAnomaly")]
+
+
+@pytest.mark.parametrize("length", [12, 24, 48])
+def test_a_ramp_does_not_teach_the_surge_that_it_ends_in(length):
+    def ramp(index):
+        return USUAL * (1 + 7 * min(max(index - 48, 0) / length, 1.0))
+
+    def slow(index):
+        return 0.4 if ramp(index) > 5 * USUAL else 0.002
+
+    assert acts(history(ramp, slow, 48 + length + 60)) == [("Alert", "TrafficAnomaly")]
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875])
+@pytest.mark.parametrize("since", [30, 60, 90, 120, 150, 180])
+def test_a_daily_swing_of_80_percent_is_no_surge(phase, since):
+    lines = history(swing(phase), slow_from(since), since + 20)
+    assert acts(lines)[0] == ("Retrain", "ModelTooSlow")
+
+
+@pytest.mark.parametrize("phase", [0.5, 0.625, 0.75])
+def test_slowness_that_is_found_late_on_a_rising_day_is_retrained_within_the_day(phase):
+    def slow(index):
+        return 0.09 if index >= 60 else 0.002
+
+    assert ("Retrain", "ModelTooSlow") in acts(history(swing(phase), slow, 60 + DAY))
+
+
+def test_a_load_that_was_served_well_explains_no_slowness():
+    def grown(index):
+        return USUAL * 4 if index >= 60 else USUAL
+
+    assert acts(history(grown, slow_from(120), 150)) == [("Retrain", "ModelTooSlow")]
+
+
+# ---- what is normal -------------------------------------------------------------------------
+def test_with_few_blocks_nothing_is_claimed():
+    judged = 12
+    assert load([100] * (LEAST_BLOCKS + judged - 1)) is None
+    assert load([100] * (LEAST_BLOCKS + judged)).normal == 100
+
+
+def test_warm_up_and_the_blocks_that_are_judged_teach_nothing():
+    totals = [9000] * 10 + [100] * 20 + [500] * 12
+    assert load(totals, since=10).normal == 100
+    assert load(totals, since=10).ratio == 5
+
+
+def test_blocks_without_events_dilute_nothing():
+    assert load([100] * 20 + [0] * 30 + [100] * 24 + [300] * 12).normal == 100
+
+
+def test_stretches_that_were_served_badly_teach_nothing():
+    totals = [100] * 24 + [1000] * 24 + [1000] * 12
+    found = load(totals, bad=lambda index, total: total // 5 if index > 24 else 0)
+    assert found.normal == 100
+
+
+def test_single_slow_requests_are_no_bad_stretch():
+    found = load([20] * 48, bad=lambda index, _total: int(index % 12 == 0))
+    assert found.normal == 20
+
+
+def test_the_past_is_the_same_when_only_sums_of_twelve_are_left():
+    totals = [100] * 2 * SINGLE_BLOCKS + [400] * 12
+    assert load(totals).normal == 100
+    assert load(totals, since=20).normal == 100
+
+
+def test_requests_are_those_of_a_pod():
+    assert load([100] * 30 + [400] * 12, pods=2.0).ratio == 2
+    assert load([100] * 42, pods=0.0) is None
+
+
+def test_the_production_baseline_replaces_what_was_seen_since_acceptance():
+    baseline = Baseline(Count(10, DAY * 50), 0, DAY * 300, BaselineSource.PRODUCTION)
+    found = load([100] * 30 + [400] * 12, baseline=baseline)
+    assert (found.normal, found.accepted) == (50, True)
+    assert found.ratio > TRAFFIC_FACTOR
