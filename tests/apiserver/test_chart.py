@@ -25,7 +25,11 @@ WAYS = {
     "by digest": ["--set", f"image.digest=sha256:{'a' * 64}"],
     "with a network policy": ["--set", "networkPolicy.enabled=true"],
     "with the Prometheus Operator": [
-        "--set", "serviceMonitor.enabled=true,podMonitor.enabled=true",
+        "--set", "serviceMonitor.enabled=true,podMonitor.enabled=true,prometheusRule.enabled=true",
+    ],
+    "with a dashboard": ["--set", "dashboard.enabled=true,dashboard.namespace=grafana"],
+    "with traces": [
+        "--set", "tracing.endpoint=http://collector:4318,networkPolicy.enabled=true",
     ],
     "with settings of one's own": [
         "--set", "extraSettings.SLUICEGATE_MAX_CONCURRENT_RETRAININGS=4",
@@ -36,6 +40,7 @@ MISTAKES = {
     "a digest that is none": ("image.digest=sha256:abc", "digest"),
     "a value that doesn't exist": ("replica=2", "replica"),
     "no replica": ("replicas=0", "replicas"),
+    "a receiver of traces without a scheme": ("tracing.endpoint=collector:4318", "endpoint"),
 }
 MAY = [
     ("get", "sluicegate.dev", "dataproducts"),
@@ -93,6 +98,45 @@ def test_it_renders_and_its_environment_is_what_the_operator_takes(arguments):
     assert settings.prometheus_url == "http://prometheus.monitoring.svc:9090"
     if "watchNamespaces={catalog,pricing}" in arguments:
         assert settings.watch_namespaces == ("catalog", "pricing")
+
+
+def test_a_setting_that_is_zero_or_false_reaches_the_operator():
+    given = rendered("--set", "settings.productMetrics=0,settings.shareDependencyStates=false")
+    settings = parse_settings(operator_environment(given))
+    assert settings.product_metrics == 0
+    assert settings.share_dependency_states is False
+
+
+def test_the_alerts_it_ships_are_those_of_the_file_with_a_runbook_of_ones_own():
+    ours = "https://wiki.example/sluicegate"
+    objects = rendered(
+        "--set", f"prometheusRule.enabled=true,prometheusRule.runbookUrl={ours},"
+        "prometheusRule.labels.release=kube-prometheus-stack",
+    )  # fmt: skip
+    (rule,) = (one for one in objects if one["kind"] == "PrometheusRule")
+    file = (CHART / "files" / "alerts.yaml").read_text(encoding="utf-8")
+    assert rule["spec"] == yaml.safe_load(
+        file.replace("https://sluicegate.dev/docs/operations", ours)
+    )
+    assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+
+
+def test_the_dashboard_it_ships_is_that_of_the_file_for_the_sidecar_to_find():
+    objects = rendered(*WAYS["with a dashboard"])
+    (config,) = (one for one in objects if one["kind"] == "ConfigMap")
+    assert config["metadata"]["namespace"] == "grafana"
+    assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
+    file = (CHART / "files" / "dashboard.json").read_text(encoding="utf-8")
+    assert json.loads(config["data"]["sluicegate.json"]) == json.loads(file)
+
+
+def test_a_receiver_of_traces_is_told_to_the_operator_and_to_the_network():
+    objects = rendered(*WAYS["with traces"])
+    settings = parse_settings(operator_environment(objects))
+    assert settings.traces_endpoint == "http://collector:4318"
+    (policy,) = (one for one in objects if one["kind"] == "NetworkPolicy")
+    ports = [one["port"] for rule in policy["spec"]["egress"] for one in rule["ports"]]
+    assert 4318 in ports
 
 
 @pytest.mark.parametrize(("value", "field"), MISTAKES.values(), ids=MISTAKES)

@@ -6,10 +6,12 @@ No label ever names a product: their number is bounded by kinds and results.
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from typing_extensions import override
 
 from sluicegate.runtime.workqueue import QueueObserver
+
+disable_created_metrics()  # they would double the series, and nobody asks for them
 
 NAME = "dataproduct"
 """The controller and the queue in labels: there is one of each."""
@@ -90,6 +92,11 @@ GHOSTS = Counter(
 )
 EVENTS_SENT = Counter("sluicegate_events_sent_total", "Events written.", ["result"])
 EVENTS_DROPPED = Counter("sluicegate_events_dropped_total", "Events given up.", ["cause"])
+
+for _result in ("success", "requeue_after", "invalid", "error"):
+    RECONCILES.labels(NAME, _result)  # a counter that appears with its first failure has no rate
+for _counter in (RECONCILE_ERRORS, RECONCILE_BUGS, QUEUE_ADDS, QUEUE_RETRIES):
+    _counter.labels(NAME)
 
 
 class QueueMetrics(QueueObserver):

@@ -1,0 +1,275 @@
+"""The Grafana dashboard of the operator: one line a panel, written out as the JSON Grafana takes.
+
+    python charts/dashboard.py > charts/sluicegate/files/dashboard.json
+
+The chart ships the JSON in a ConfigMap; a test compares it with what this prints, parses each
+expression, and looks each metric up in what the operator exposes.
+"""
+# ruff: noqa: INP001 - a script beside the chart that it writes for, not a package
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+OPERATOR: Final = 'job=~"$job"'
+PRODUCT: Final = f'{OPERATOR},namespace=~"$namespace",product=~"$product"'
+DATA_SOURCE: Final = {"type": "prometheus", "uid": "$datasource"}
+COLUMNS: Final = 24
+HEIGHT: Final = 7
+
+STATES: Final = (
+    ("Unknown", "gray"),
+    ("Healthy", "green"),
+    ("Degrading", "orange"),
+    ("Degraded", "red"),
+)
+"""By the value of `sluicegate_product_state`."""
+
+
+def rate(metric: str, by: str, match: str = "") -> str:
+    """A counter's rate."""
+    inside = ",".join(part for part in (OPERATOR, match) if part)
+    return f"sum by ({by}) (rate({metric}{{{inside}}}[$__rate_interval]))"
+
+
+def quantile(share: float, histogram: str, by: str = "") -> str:
+    """A quantile of a histogram."""
+    labels = ", ".join(part for part in (by, "le") if part)
+    rates = f"rate({histogram}_bucket{{{OPERATOR}}}[$__rate_interval])"
+    return f"histogram_quantile({share}, sum by ({labels}) ({rates}))"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel: legends and expressions, what they are counted in, how wide it is."""
+
+    title: str
+    series: tuple[tuple[str, str], ...]
+    unit: str = "short"
+    kind: str = "timeseries"
+    width: int = 8
+    states: bool = False
+    text: str = ""
+
+
+ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
+    ("Products", (
+        Panel("Products by state",
+              (("{{state}}", f"sum by (state) (sluicegate_products{{{OPERATOR}}})"),)),
+        Panel("Degraded longest, by what is done about it",
+              (("{{remedy}}", f"max by (remedy) (sluicegate_degraded_longest_seconds{{{OPERATOR}}})"),),
+              "s", text="None: a person has to look (SluicegateDegradedWithoutRemedy)."),
+        Panel("Stalled, by reason",
+              (("{{reason}}", f"sum by (reason) (sluicegate_products_stalled{{{OPERATOR}}})"),)),
+        Panel("Candidates by phase",
+              (("{{phase}}", f"sum by (phase) (sluicegate_candidates{{{OPERATOR}}})"),
+               ("most overdue (s)", f"max(sluicegate_candidate_overdue_seconds{{{OPERATOR}}})"))),
+        Panel("Retrainings",
+              (("{{state}}", f"sum by (state) (sluicegate_retrainings{{{OPERATOR}}})"),)),
+        Panel("Ready, and all",
+              (("ready", f"sum(sluicegate_products_ready{{{OPERATOR}}})"),
+               ("all", f"sum(sluicegate_products{{{OPERATOR}}})"))),
+    )),
+    ("Products by name: the most pressing, as many as SLUICEGATE_PRODUCT_METRICS allows", (
+        Panel("State", (("{{namespace}}/{{product}}", f"max by (namespace, product) (sluicegate_product_state{{{PRODUCT}}})"),),
+              kind="state-timeline", states=True, width=12),
+        Panel("Error budget remaining, the 20 lowest",
+              (("{{namespace}}/{{product}} {{slo}}",
+                f"bottomk(20, max by (namespace, product, slo) (sluicegate_product_error_budget_remaining{{{PRODUCT}}}))"),),
+              "percentunit", width=12),
+        Panel("Weight of the candidate",
+              (("{{namespace}}/{{product}}",
+                f"max by (namespace, product) (sluicegate_product_canary_weight{{{PRODUCT}}}) > 0"),),
+              "percent"),
+        Panel("Versions that live",
+              (("{{namespace}}/{{product}}",
+                f"max by (namespace, product) (sluicegate_product_versions{{{PRODUCT}}}) > 1"),)),
+        Panel("Promotions",
+              (("{{namespace}}/{{product}}",
+                f"changes(sluicegate_product_promoted_timestamp_seconds{{{PRODUCT}}}[$__rate_interval]) > 0"),)),
+        Panel("Without series of their own",
+              (("products", f"sum(sluicegate_product_metrics_left_out{{{OPERATOR}}})"),),
+              kind="stat", width=4),
+        Panel("Stable version's age, the 20 oldest",
+              (("{{namespace}}/{{product}}",
+                f"topk(20, time() - max by (namespace, product) (sluicegate_product_promoted_timestamp_seconds{{{PRODUCT}}}))"),),
+              "s", kind="bargauge", width=20),
+    )),
+    ("Reconciling", (
+        Panel("Who leads",
+              (("{{instance}}", f"leader_election_master_status{{{OPERATOR}}}"),),
+              kind="state-timeline", text="Exactly one replica is at 1."),
+        Panel("Reconciles by result",
+              (("{{result}}", rate("controller_runtime_reconcile_total", "result")),), "ops"),
+        Panel("Errors, and bugs",
+              (("errors", rate("controller_runtime_reconcile_errors_total", "job")),
+               ("bugs", rate("controller_runtime_reconcile_panics_total", "job"))), "ops"),
+        Panel("Time of a reconcile",
+              (("p50", quantile(0.5, "controller_runtime_reconcile_time_seconds")),
+               ("p99", quantile(0.99, "controller_runtime_reconcile_time_seconds"))), "s"),
+        Panel("Wait for a worker",
+              (("p50", quantile(0.5, "workqueue_queue_duration_seconds")),
+               ("p99", quantile(0.99, "workqueue_queue_duration_seconds"))), "s"),
+        Panel("Queue",
+              (("depth {{instance}}", f"workqueue_depth{{{OPERATOR}}}"),
+               ("added", rate("workqueue_adds_total", "job")),
+               ("retried", rate("workqueue_retries_total", "job")))),
+        Panel("Workers",
+              (("busy", f"sum(controller_runtime_active_workers{{{OPERATOR}}})"),
+               ("there are", f"max(controller_runtime_max_concurrent_reconciles{{{OPERATOR}}})"))),
+        Panel("Work under way",
+              (("longest {{instance}}", f"workqueue_longest_running_processor_seconds{{{OPERATOR}}}"),
+               ("in all {{instance}}", f"workqueue_unfinished_work_seconds{{{OPERATOR}}}")), "s"),
+        Panel("Time of work, p99", (("p99", quantile(0.99, "workqueue_work_duration_seconds")),), "s"),
+    )),
+    ("API server", (
+        Panel("Requests by verb and status",
+              (("{{verb}} {{code}}", rate("rest_client_requests_total", "verb, code")),), "reqps"),
+        Panel("Writes by kind and verb",
+              (("{{verb}} {{resource}}", rate("sluicegate_writes_total", "verb, resource")),), "wps"),
+        Panel("Time of a request, p99",
+              (("{{verb}}", quantile(0.99, "rest_client_request_duration_seconds", "verb")),), "s"),
+        Panel("Writes refused, as the lease ran out",
+              (("refused", rate("sluicegate_writes_fenced_total", "job")),), "ops"),
+        Panel("Events",
+              (("{{result}}", rate("sluicegate_events_sent_total", "result")),
+               ("dropped: {{cause}}", rate("sluicegate_events_dropped_total", "cause"))), "ops"),
+        Panel("Deletions that no watch told",
+              (("{{resource}}", rate("sluicegate_cache_ghosts_total", "resource")),), "ops"),
+    )),
+    ("Prometheus", (
+        Panel("Queries by what came back",
+              (("{{result}}", rate("sluicegate_prometheus_queries_total", "result")),), "reqps"),
+        Panel("Time of a query",
+              (("p50", quantile(0.5, "sluicegate_prometheus_query_duration_seconds")),
+               ("p99", quantile(0.99, "sluicegate_prometheus_query_duration_seconds"))), "s"),
+        Panel("Time of an evaluation, p99",
+              (("p99", quantile(0.99, "sluicegate_evaluation_duration_seconds")),), "s"),
+        Panel("Lateness of the newest block",
+              (("{{instance}}", f"sluicegate_evaluation_lateness_seconds{{{OPERATOR}}}"),), "s"),
+        Panel("Products whose past isn't read yet",
+              (("{{instance}}", f"sluicegate_backfill_pending_products{{{OPERATOR}}}"),)),
+    )),
+    ("Process", (
+        Panel("Event loop: how late its timers are",
+              (("p50 {{instance}}", quantile(0.5, "sluicegate_event_loop_lag_seconds", "instance")),
+               ("p99 {{instance}}", quantile(0.99, "sluicegate_event_loop_lag_seconds", "instance"))),
+              "s"),
+        Panel("Age of the watches",
+              (("{{resource}} {{instance}}", f"sluicegate_watch_age_seconds{{{OPERATOR}}}"),), "s",
+              text="Each is renewed every 300 s; /healthz fails at SLUICEGATE_HEALTH_WATCH_AGE_SECONDS."),
+        Panel("Objects in the caches",
+              (("{{resource}}", f"max by (resource) (sluicegate_cache_objects{{{OPERATOR}}})"),)),
+        Panel("Memory", (("{{instance}}", f"process_resident_memory_bytes{{{OPERATOR}}}"),), "bytes"),
+        Panel("CPU", (("{{instance}}", rate("process_cpu_seconds_total", "instance")),), "percentunit"),
+        Panel("Open files", (("{{instance}}", f"process_open_fds{{{OPERATOR}}}"),)),
+    )),
+)  # fmt: skip
+
+
+def render() -> str:
+    """The dashboard as Grafana imports it."""
+    dashboard = {
+        "uid": "sluicegate",
+        "title": "Sluicegate",
+        "tags": ["sluicegate"],
+        "timezone": "browser",
+        "editable": True,
+        "schemaVersion": 39,
+        "refresh": "30s",
+        "time": {"from": "now-6h", "to": "now"},
+        "templating": {"list": list(_variables())},
+        "links": [
+            {"title": "Operations", "type": "link", "url": "https://sluicegate.dev/docs/operations"}
+        ],
+        "panels": list(_panels()),
+    }
+    return json.dumps(dashboard, indent=1) + "\n"
+
+
+def _variables() -> Iterator[dict[str, Any]]:
+    yield {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+    }
+    yield _variable("job", "leader_election_master_status", "job")
+    yield _variable("namespace", "sluicegate_product_state", "namespace")
+    yield _variable("product", 'sluicegate_product_state{namespace=~"$namespace"}', "product")
+
+
+def _variable(name: str, metric: str, label: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "label": name.capitalize(),
+        "type": "query",
+        "datasource": DATA_SOURCE,
+        "query": f"label_values({metric}, {label})",
+        "refresh": 2,
+        "includeAll": True,
+        "multi": True,
+        "allValue": ".*",
+        "current": {"text": "All", "value": "$__all"},
+    }
+
+
+def _panels() -> Iterator[dict[str, Any]]:
+    number, top = 0, 0
+    for title, panels in ROWS:
+        number += 1
+        yield {"id": number, "type": "row", "title": title, "collapsed": False, "panels": [],
+               "gridPos": {"x": 0, "y": top, "w": COLUMNS, "h": 1}}  # fmt: skip
+        top += 1
+        for panel, left, line in _placed(panels):
+            number += 1
+            place = {"x": left, "y": top + line * HEIGHT, "w": panel.width, "h": HEIGHT}
+            yield _panel(panel, number, place)
+        top += (1 + max(line for _, _, line in _placed(panels))) * HEIGHT
+
+
+def _placed(panels: Sequence[Panel]) -> Iterator[tuple[Panel, int, int]]:
+    """Each panel with its column and line: from left to right, as long as there is room."""
+    left, line = 0, 0
+    for panel in panels:
+        if left + panel.width > COLUMNS:
+            left, line = 0, line + 1
+        yield panel, left, line
+        left += panel.width
+
+
+def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.text,
+        "datasource": DATA_SOURCE,
+        "gridPos": place,
+        "fieldConfig": {
+            "defaults": {"unit": panel.unit, "mappings": _mappings() if panel.states else []},
+            "overrides": [],
+        },
+        "options": {"legend": {"displayMode": "list", "placement": "bottom"}},
+        "targets": [
+            {"refId": chr(ord("A") + index), "expr": expression, "legendFormat": legend}
+            for index, (legend, expression) in enumerate(panel.series)
+        ],
+    }
+
+
+def _mappings() -> list[dict[str, Any]]:
+    options = {
+        str(value): {"text": text, "color": color} for value, (text, color) in enumerate(STATES)
+    }
+    return [{"type": "value", "options": options}]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
