@@ -15,6 +15,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write golden files anew; read the diff"
     )
+    parser.addoption(
+        "--outage-seconds",
+        type=float,
+        default=45.0,
+        help="how long the API server is away in tests/chaos; `make chaos` takes 300",
+    )
 
 
 @pytest.fixture

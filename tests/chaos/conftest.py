@@ -1,0 +1,95 @@
+"""A real API server for faults, and an operator's process that reaches it through a proxy."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cluster.builds import program
+from cluster.controlplane import ControlPlane, Options
+from tests.support.accepting_gateway import install_gateway_api
+from tests.support.kept_promises import AUDIT_POLICY, Promises
+from tests.support.proxied_operator import ProxiedOperator, proxied_operator
+from tests.support.replicas import install_crds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+_numbers = itertools.count(1)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is missing before the first test: a test's timeout is for the test."""
+    if session.config.option.collectonly:
+        return
+    if any("chaos" in item.path.parts for item in session.items):
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            for name in ("etcd", "kube", "kwok"):
+                program(name)
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """etcd, API server, controllers, scheduler and two fake nodes; writes lie whole in its audit log."""
+    policy = tmp_path_factory.mktemp("audit") / "policy.yaml"
+    policy.write_text(AUDIT_POLICY)
+    extra = {"kube-apiserver": (f"--audit-policy-file={policy}",)}
+    with ControlPlane(Options(audit=True, fake_nodes=2, extra=extra)) as started:
+        install_crds(started)
+        install_gateway_api(started)
+        yield started
+
+
+@pytest.fixture
+def make_namespace(control_plane: ControlPlane) -> Iterator[Callable[[], str]]:
+    """Makes empty namespaces; they are deleted, not waited for, when the test ends."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"chaos-{next(_numbers)}")
+        control_plane.kubectl("create", "namespace", made[-1])
+        return made[-1]
+
+    yield make
+    for name in made:
+        control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace(make_namespace: Callable[[], str]) -> str:
+    """The name of an empty namespace."""
+    return make_namespace()
+
+
+@pytest.fixture
+def start(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> Callable[..., AbstractContextManager[ProxiedOperator]]:
+    """Starts operators that serve the test's namespace, each behind a proxy of its own."""
+
+    def start(name: str = "operator", **extra: str) -> AbstractContextManager[ProxiedOperator]:
+        return proxied_operator(control_plane, namespace, tmp_path, name=name, extra=extra)
+
+    return start
+
+
+@pytest.fixture
+def operator(
+    start: Callable[..., AbstractContextManager[ProxiedOperator]],
+) -> Iterator[ProxiedOperator]:
+    """The only operator of the namespace."""
+    with start() as started:
+        yield started
+
+
+@pytest.fixture
+def promises(operator: ProxiedOperator) -> Iterator[Promises]:
+    """What must hold whatever goes wrong; it is checked once more when the test ends."""
+    made = Promises(operator.plane, operator.namespace, operator.replica)
+    yield made
+    made.check()

@@ -1,0 +1,119 @@
+"""What can be wrong between a client and the API server, and for which requests it is.
+
+Plain values: `fault_proxy` carries them out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(slots=True)
+class Seen:
+    """A request as it arrived; `answer` is the status that was sent back, 0 for none (yet)."""
+
+    at: float  # time.monotonic()
+    method: str
+    path: str
+    query: Mapping[str, str]
+    agent: str
+    answer: int = 0
+
+    @property
+    def watch(self) -> bool:
+        return "watch" in self.query
+
+    @property
+    def target(self) -> str:
+        """What a repetition of the request has in common with it."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Which requests a fault is for; what is left out matches all."""
+
+    methods: tuple[str, ...] = ()
+    path: str = ""  # a regular expression, searched in the path
+    watch: bool | None = None
+
+    def match(self, seen: Seen) -> bool:
+        return (
+            (not self.methods or seen.method in self.methods)
+            and self.watch in {None, seen.watch}
+            and re.search(self.path, seen.path) is not None
+        )
+
+
+EVERYTHING = Requests()
+WATCHES = Requests(watch=True)
+LEASES = Requests(path=r"/leases")
+NOT_LEASES = Requests(path=r"^(?!.*/leases)")
+WRITES = Requests(methods=("POST", "PUT", "PATCH", "DELETE"), path=NOT_LEASES.path)
+STATUS_WRITES = Requests(methods=("PATCH",), path=r"/dataproducts/[^/]+/status$")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The request isn't passed on; this is the answer, with a Status object."""
+
+    status: int
+    reason: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """The request is taken and never answered, not even when the fault is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """The request is passed on late, even if the client has given up meanwhile."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoseAnswer:
+    """The request is carried out; instead of the answer the connection breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """A watch is answered with an ERROR event of 410, as when its version is too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A watch stays open and tells nothing any more; those that are open already too."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutInLine:
+    """A watch breaks in the middle of the next event, once."""
+
+
+Fault: TypeAlias = Answer | Hang | Delay | LoseAnswer | Expire | Silence | CutInLine
+
+
+@dataclass(slots=True)
+class Rule:
+    """A fault in force: the next `left` requests that match get it, or all."""
+
+    fault: Fault
+    requests: Requests
+    left: int | None = None
+
+    def take(self, seen: Seen) -> bool:
+        """Whether this request gets the fault; one of `left` is used up then."""
+        if self.left == 0 or not self.requests.match(seen):
+            return False
+        if self.left is not None:
+            self.left -= 1
+        return True

@@ -1,0 +1,75 @@
+"""Who an operator is in a test: a service account, its token in a file as the kubelet writes it."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cluster.controlplane import ControlPlane
+
+
+class ServiceAccount:
+    """An account that may do everything, with a kubeconfig that leads to `server`.
+
+    Each token lives as long as a Secret that it is bound to: deleting the Secret revokes it, and
+    the API server itself answers 401 from then on.
+    """
+
+    def __init__(
+        self, plane: ControlPlane, namespace: str, name: str, *, folder: Path, server: str
+    ) -> None:
+        self._plane = plane
+        self._namespace = namespace
+        self._name = name
+        self._serials = itertools.count(1)
+        self._bound_to = ""
+        self._token = folder / f"{name}-token"
+        self.kubeconfig = folder / f"{name}-kubeconfig"
+        self.kubeconfig.write_text(self._render(server))
+        plane.kubectl("create", "serviceaccount", name, "-n", namespace)
+        plane.kubectl(
+            *("create", "clusterrolebinding", f"{namespace}-{name}"),
+            *("--clusterrole=cluster-admin", f"--serviceaccount={namespace}:{name}"),
+        )
+        self.issue()
+
+    @property
+    def user(self) -> str:
+        """Its name in the audit log."""
+        return f"system:serviceaccount:{self._namespace}:{self._name}"
+
+    def issue(self) -> None:
+        """Write a new token."""
+        self._bound_to = f"{self._name}-{next(self._serials)}"
+        where = ("-n", self._namespace)
+        self._plane.kubectl("create", "secret", "generic", self._bound_to, *where)
+        token = self._plane.kubectl(
+            *("create", "token", self._name, *where),
+            *("--bound-object-kind=Secret", f"--bound-object-name={self._bound_to}"),
+        )
+        self._token.write_text(token.strip())
+
+    def revoke(self) -> None:
+        """Make the last token invalid; the API server notices within ten seconds."""
+        self._plane.kubectl("delete", "secret", self._bound_to, "-n", self._namespace)
+
+    def _render(self, server: str) -> str:
+        authority = self._plane._settings.authority.certificate.read_bytes()
+        data = base64.b64encode(authority).decode()
+        cluster = {"server": server, "certificate-authority-data": data}
+        user = {"tokenFile": str(self._token)}
+        return json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "test", "cluster": cluster}],
+                "users": [{"name": "test", "user": user}],
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+                "current-context": "test",
+            }
+        )
