@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 SLOW_RETRY = 60.0
 """A bug doesn't go away by itself, and its traceback shouldn't fill the logs."""
 
+LONG_SECONDS = 60.0
+"""After this a reconcile is told of while it still lasts: each of its requests takes seconds."""
+
 
 class Workers:
     """`count` workers over one queue."""
@@ -80,7 +83,11 @@ class Workers:
         try:
             with self._spans("reconcile", described) as span, reconcile_context(key) as reconcile:
                 span.set("sluicegate.reconcile_id", reconcile)
-                outcome = await self._attempt(key)
+                late = asyncio.get_running_loop().call_later(LONG_SECONDS, warn_of_delay)
+                try:
+                    outcome = await self._attempt(key)
+                finally:
+                    late.cancel()
                 span.set("sluicegate.result", outcome)
         finally:
             active.dec()
@@ -127,3 +134,8 @@ class Workers:
         metrics.RECONCILE_BUGS.labels(metrics.NAME).inc()
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
         return "error"
+
+
+def warn_of_delay() -> None:
+    """Tell of a reconcile that lasts; which one comes from the context."""
+    logger.warning("this reconcile has lasted for %.0f s and goes on", LONG_SECONDS)

@@ -1,0 +1,261 @@
+"""What the operator exposes: every family documented, every label bounded, by real scrapes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.readings import ProductKey, Readings, Target
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.reconcile.punctuality import Punctuality
+from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.contracts import Done
+from sluicegate.runtime.health import Health, Limits, Pulse
+from sluicegate.runtime.server import Server
+from sluicegate.runtime.watches import Watches
+from sluicegate.runtime.workers import Workers
+from sluicegate.runtime.workqueue import WorkQueue
+from tests.support.exposed import families
+from tests.support.prometheus_stand_in import Lie, PrometheusStandIn, row
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+BOUNDED = {
+    "controller": "one",
+    "name": "one",
+    "result": "words of ours",
+    "code": "HTTP statuses",
+    "method": "HTTP methods",
+    "verb": "words of ours",
+    "resource": "kinds that are watched or written",
+    "cause": "words of ours",
+    "state": "an enumeration of the API",
+    "priority": "an enumeration of the API",
+    "phase": "an enumeration of the API",
+    "reason": "an enumeration of the API",
+    "remedy": "an enumeration",
+}
+"""Labels whose values don't grow with the number of products, and why."""
+BY_PRODUCT = {"namespace", "product", "slo"}
+
+
+def documented() -> dict[str, tuple[str, frozenset[str]]]:
+    rows = re.findall(
+        r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \| ([a-z, ]*)\|",
+        PAGE.read_text(),
+        re.MULTILINE,
+    )
+    return {
+        name: (kind, frozenset(label for label in re.split(r"[ ,]+", labels) if label))
+        for name, kind, labels in rows
+    }
+
+
+def test_each_family_is_documented_with_its_labels_and_no_other():
+    assert documented() == families()
+
+
+@pytest.mark.parametrize("name", families())
+def test_no_label_grows_with_the_number_of_products(name):
+    _, labels = families()[name]
+    if name.startswith("sluicegate_product_") and labels:
+        assert labels <= BY_PRODUCT, "bounded by SLUICEGATE_PRODUCT_METRICS"
+    else:
+        assert labels <= BOUNDED.keys(), f"say in BOUNDED what bounds {labels - BOUNDED.keys()}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "controller_runtime_reconcile_total",
+        "controller_runtime_reconcile_errors_total",
+        "controller_runtime_reconcile_panics_total",
+        "controller_runtime_reconcile_time_seconds",
+        "controller_runtime_active_workers",
+        "controller_runtime_max_concurrent_reconciles",
+        "workqueue_depth",
+        "workqueue_adds_total",
+        "workqueue_retries_total",
+        "workqueue_queue_duration_seconds",
+        "workqueue_work_duration_seconds",
+        "workqueue_unfinished_work_seconds",
+        "workqueue_longest_running_processor_seconds",
+        "rest_client_requests_total",
+        "leader_election_master_status",
+    ],
+)
+def test_what_dashboards_for_controllers_ask_for_is_there(name):
+    assert name in families()
+
+
+# ---- real scrapes ---------------------------------------------------------------------------
+
+
+async def scrape(before_scrape=lambda: None) -> dict[str, float]:
+    """Each sample of /metrics by its name and labels, from a real server."""
+    watches = Watches([DATA_PRODUCTS], boottime, lambda _: None)
+    primed = asyncio.Event()
+    health = Health(Pulse(), watches, Limits(), api_silence=lambda: 0.0, primed=primed)
+    server = Server(health, before_scrape, host="127.0.0.1", port=0)
+    port = await server.start()
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/metrics") as answer,
+        ):
+            text = await answer.text()
+    finally:
+        await server.stop()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+async def test_what_is_being_worked_on_is_told_while_it_lasts():
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def reconcile(self, _: Key) -> Done:
+            begun.set()
+            await finish.wait()
+            return Done()
+
+    queue = WorkQueue(boottime, jitter=lambda: 1.0)
+    workers = Workers(queue, Slow(), count=1)
+    running = asyncio.ensure_future(workers.run())
+    queue.add(Key("shop", "a"))
+    await begun.wait()
+    name = '{name="dataproduct"}'
+    busy = await scrape(workers.export)
+    longest = busy[f"workqueue_longest_running_processor_seconds{name}"]
+    assert longest > 0
+    assert busy[f"workqueue_unfinished_work_seconds{name}"] == longest
+    assert busy['controller_runtime_active_workers{controller="dataproduct"}'] == 1
+    finish.set()
+    queue.shut_down()
+    await running
+    idle = await scrape(workers.export)
+    assert idle[f"workqueue_longest_running_processor_seconds{name}"] == 0
+    assert idle[f"workqueue_unfinished_work_seconds{name}"] == 0
+
+
+async def test_a_watch_that_ended_leaves_no_age_behind():
+    watches = Watches([DATA_PRODUCTS], boottime, lambda _: None)
+    age = f'sluicegate_watch_age_seconds{{resource="{DATA_PRODUCTS.qualified}"}}'
+    watches.begun([DATA_PRODUCTS])
+    assert age in await scrape(watches.export)
+    watches.stopped()
+    assert age not in await scrape(watches.export)
+
+
+async def test_a_watch_that_never_gives_a_sign_ages_from_its_beginning():
+    now = [1000.0]
+    watches = Watches([DATA_PRODUCTS], lambda: now[0], lambda _: None)
+    watches.begun([DATA_PRODUCTS])
+    now[0] += 500
+    watches.begun([DATA_PRODUCTS])
+    assert watches.ages() == {DATA_PRODUCTS: 500.0}
+
+
+@pytest.mark.parametrize(
+    ("lie", "result"),
+    [
+        (None, "answered"),
+        (Lie.ERROR_503, "unavailable"),
+        (Lie.FORBIDDEN_403, "rejected"),
+        (Lie.PARTIAL, "partial"),
+        (Lie.NOT_JSON, "malformed"),
+    ],
+)
+async def test_queries_are_counted_by_what_came_back(lie, result):
+    line = f'sluicegate_prometheus_queries_total{{result="{result}"}}'
+    before = (await scrape())[line]
+    async with (
+        PrometheusStandIn(lambda _, indexes, step: [row({indexes[0]: 1}, step)]) as stand_in,
+        Prometheus(Endpoint(url=stand_in.url, timeout_seconds=5)) as prometheus,
+    ):
+        stand_in.lies = {} if lie is None else {"": lie}
+        try:
+            await prometheus.query_range("up", start=60, end=60, step=60, parse=len)
+        except PrometheusError:
+            assert lie is not None
+    after = await scrape()
+    assert after[line] == before + 1
+    assert after["sluicegate_prometheus_query_duration_seconds_count"] > 0
+
+
+async def test_a_query_that_is_given_up_from_outside_is_counted_too():
+    line = 'sluicegate_prometheus_queries_total{result="abandoned"}'
+    before = (await scrape())[line]
+    asked = asyncio.Event()
+
+    def answer(*_: object) -> list:
+        asked.set()
+        return []
+
+    async with (
+        PrometheusStandIn(answer, lies={"": Lie.HANGS}) as stand_in,
+        Prometheus(Endpoint(url=stand_in.url, timeout_seconds=2)) as prometheus,
+    ):
+        asking = asyncio.ensure_future(
+            prometheus.query_range("up", start=60, end=60, step=60, parse=len)
+        )
+        await asked.wait()
+        asking.cancel()
+        await asyncio.wait([asking])
+    assert (await scrape())[line] == before + 1
+
+
+async def test_a_scrape_has_no_series_that_nobody_asks_for():
+    samples = await scrape()
+    assert not [name for name in samples if "_created" in name]
+
+
+# ---- lateness -------------------------------------------------------------------------------
+
+TIMING = Timing(scrape_seconds=30, settle_seconds=30)
+TARGET = Target(key=ProductKey("shop", "a"), versions=("v1",), slos={}, block_seconds=300)
+
+
+def readings(last: int, *, complete: bool = True) -> Readings:
+    return Readings(
+        block_seconds=300, canary=False, first=last, last=last, blocks={}, means={}, facts={},
+        gateway={}, complete=complete, problem="" if complete else "away",
+    )  # fmt: skip
+
+
+def test_measurements_are_late_from_the_moment_the_next_block_could_be_read():
+    punctuality = Punctuality(TIMING)
+    now = 300 * 1000 + 60.0  # block 1000 may be read from now on
+    assert punctuality.lateness(now) == 0
+    punctuality.expect([TARGET], now)
+    punctuality.record(readings(1000))
+    assert punctuality.lateness(now + 300) == 0
+    assert punctuality.lateness(now + 310) == 10
+
+
+def test_a_part_of_a_block_is_no_block():
+    punctuality = Punctuality(TIMING)
+    now = 300 * 1000 + 60.0
+    punctuality.expect([TARGET], now)
+    punctuality.record(readings(1000, complete=False))
+    assert punctuality.lateness(now + 100) == 100
+
+
+def test_a_length_that_nobody_wants_any_more_is_never_late_nor_is_the_future():
+    punctuality = Punctuality(TIMING)
+    now = 300 * 1000 + 60.0
+    punctuality.expect([TARGET], now)
+    punctuality.expect([], now)
+    assert punctuality.lateness(now + 9999) == 0
+    punctuality.expect([TARGET], now)
+    punctuality.record(readings(1000))
+    earlier = now - 3000  # the clock was set back
+    punctuality.expect([TARGET], earlier)
+    assert punctuality.lateness(earlier + 310) == 10
