@@ -9,7 +9,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.cache import cache_folder, fresh_folder, locked
 from cluster.commands import run
@@ -43,18 +43,17 @@ class Bento:
         return pack_and_push(self.folder, repository, plain_http=True)
 
 
-def trained(sample: Sample, version: str, market: Market) -> Bento:
-    """The bento that `sample`'s own code trains on `market`, from the cache if nothing changed."""
+def kept(sample: Sample, version: str, market: Market) -> Bento:
+    """As `train`, or from the cache if nothing has changed since."""
     source = BENTOS / sample.name
     key = content_key((source, *LIBRARIES, CHECKOUT / "uv.lock"), version, market.dump())
     folder = cache_folder() / "bentos" / f"{sample.name}-{version}-{key}"
     with locked(f"bento-{sample.name}"):
         if not folder.exists():
             with fresh_folder(folder) as scratch:
-                report = _train(source, version, scratch / "bento", market)
-                (scratch / "report.json").write_text(json.dumps(report))
-    report = json.loads((folder / "report.json").read_text())
-    return Bento(folder / "bento", report["version"], report["evaluation"])
+                bento = train(sample, version, market, scratch / "bento")
+                (scratch / "evaluation.json").write_text(json.dumps(bento.evaluation))
+    return Bento(folder / "bento", version, json.loads((folder / "evaluation.json").read_text()))
 
 
 def content_key(paths: Iterable[Path], *more: str) -> str:
@@ -69,13 +68,13 @@ def content_key(paths: Iterable[Path], *more: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def _train(source: Path, version: str, target: Path, market: Market) -> dict[str, Any]:
-    """Run the product's `train build`; its last line has the hold-out's counts."""
+def train(sample: Sample, version: str, market: Market, target: Path) -> Bento:
+    """The bento that the product's own `train build` makes of a market, in the folder `target`."""
     with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as home:
         printed = run(
             *(sys.executable, "-m", "train", "build", version, str(target)),
             timeout=TRAINING_SECONDS,
-            folder=source,
+            folder=BENTOS / sample.name,
             environment={
                 **ONE_THREAD,
                 # BentoML calls uv, which lies beside the interpreter.
@@ -86,5 +85,5 @@ def _train(source: Path, version: str, target: Path, market: Market) -> dict[str
                 "USED_CAR_MARKET": market.dump(),
             },
         )
-    report: dict[str, Any] = json.loads(printed.splitlines()[-1])
-    return report
+    # Its last line is for model.evaluation.
+    return Bento(target, version, json.loads(printed.splitlines()[-1])["evaluation"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cluster import addons
 from cluster.builds import elapsed
 from cluster.demo import products, setup
-from cluster.demo.bentos import trained
+from cluster.demo.bentos import kept
 from cluster.demo.evidence import evidence
 from cluster.demo.report import Report, summary
 from cluster.demo.story import Story, shift_market
@@ -65,7 +65,7 @@ def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[produ
     images = step("images of operator and runtime", lambda: setup.load_images(backend))
     with ThreadPoolExecutor(1) as beside:
         first = beside.submit(
-            lambda: [trained(sample, FIRST_VERSION, market) for sample in products.SAMPLES]
+            lambda: [kept(sample, FIRST_VERSION, market) for sample in products.SAMPLES]
         )
         step(
             "operator, by its Helm chart",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster import addons
 from cluster.demo import products
-from cluster.demo.bentos import trained
+from cluster.demo.bentos import train
 from cluster.demo.errors import DemoError
 from cluster.demo.products import PRICING, SAMPLES, Object
 from cluster.demo.telling import Scene, Stage, Telling
@@ -38,6 +40,7 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
         " job had read\nlast month's table; it says of itself that it is as good as ever. It goes"
         " into spec.model, as a Git push would.\n"
     )
+    terminal.live(f"  … training {version}")
     changed = _with_model(telling.read(PRICING), version)
     with _visitors(telling):
         telling.until(_measured())
@@ -176,10 +179,11 @@ def _market(backend: Backend) -> Market:
 
 def _with_model(product: Object, version: str) -> Object:
     """The product with a model of the first day's market, and nothing else changed."""
-    bento = trained(PRICING, version, Market())
     repository = product["spec"]["retraining"]["output"]
     runtime = product["spec"]["serving"]["runtimeImage"]
-    model = products.Model(bento.push(repository), bento, runtime)
+    with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as scratch:
+        bento = train(PRICING, version, Market(), Path(scratch) / "bento")
+        model = products.Model(bento.push(repository), bento, runtime)
     metadata = {key: product["metadata"][key] for key in ("name", "namespace")}
     changed = {**product, "metadata": metadata}
     changed.pop("status", None)

@@ -55,6 +55,7 @@ class Seen:
     state: str = ""
     ready: bool = False
     trouble: str = ""
+    unknown: str = ""
     stable: str = ""
     baseline: float | None = None
     candidate: str = ""
@@ -84,6 +85,7 @@ def look(product: Object) -> Seen:
         state=status.get("state", ""),
         ready=ready.get("status") == "True",
         trouble="" if ready.get("status") == "True" else ready.get("message", ""),
+        unknown=_told(conditions.get("Degraded", {}), "Unknown"),
         stable=stable.get("version", ""),
         baseline=_accuracy((stable.get("baseline") or {}).get(SLO)),
         candidate=candidate.get("version", ""),
@@ -112,7 +114,7 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
     yield from _training_news(before.training, now.training)
     yield from _rollout_news(before, now)
     if now.state != before.state and now.state in {"Healthy", "Unknown"} and before.state:
-        yield f"state: {before.state} → {now.state}"
+        yield f"state: {before.state} → {now.state}{f': {now.unknown}' if now.unknown else ''}"
 
 
 def _training_news(before: Training, now: Training) -> Iterator[str]:
@@ -140,6 +142,13 @@ def _rollout_news(before: Seen, now: Seen) -> Iterator[str]:
 def percent(share: float | None) -> str:
     """`91.8 %`; a dash for what isn't known."""
     return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _told(condition: Mapping[str, str], status: str) -> str:
+    """Reason and message of a condition that has this status."""
+    if condition.get("status") != status:
+        return ""
+    return f"{condition['reason']}: {condition.get('message', '')}"
 
 
 def _decision(document: Mapping[str, str] | None) -> Decision | None:

@@ -1,0 +1,74 @@
+"""The products as they are applied: valid, of this cluster's images, else as their teams wrote them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster.addons import Addresses
+from cluster.demo.bentos import Bento, content_key
+from cluster.demo.products import SAMPLES, SLOS, Model, fitted
+from cluster.demo.setup import Images, chart_values
+from cluster.images import BuiltImage
+from sluicegate.api.product import DataProduct
+
+DIGEST = f"sha256:{'a' * 64}"
+REPOSITORY = "10.1.0.2:30500/bentos/sample"
+BENTO = Bento(Path("/nowhere"), "v1", {"accuracy": {"bad": 80, "total": 1000}})
+MODEL = Model(f"{REPOSITORY}@{DIGEST}", BENTO, f"sluicegate.local/runtime@{DIGEST}")
+OURS = {"model", "serving", "analysis", "slos", "retraining", "rollout"}
+
+
+@pytest.fixture(params=SAMPLES, ids=lambda sample: sample.name)
+def sample(request):
+    return request.param
+
+
+def test_it_is_a_valid_product_of_this_clusters_images(sample):
+    product = DataProduct.parse(fitted(sample.file(), MODEL, repository=REPOSITORY))
+    assert product.spec.model.bento.image == MODEL.image
+    assert product.spec.serving.runtime_image == MODEL.runtime
+    assert product.spec.retraining.output == REPOSITORY
+    assert product.metadata.namespace == sample.namespace
+
+
+def test_what_a_team_wrote_of_its_product_stays(sample):
+    written, applied = sample.file(), fitted(sample.file(), MODEL, repository=REPOSITORY)
+    assert {**applied["spec"], **dict.fromkeys(OURS, 0)} == {
+        **written["spec"],
+        **dict.fromkeys(OURS, 0),
+    }
+    for before, after in zip(written["spec"]["slos"], applied["spec"]["slos"], strict=True):
+        ours = SLOS.get(after["name"], {})
+        assert after == before | ours
+
+
+def test_each_slo_that_is_changed_is_one_that_there_is(sample):
+    assert set(SLOS) <= {slo["name"] for slo in sample.file()["spec"]["slos"]}
+
+
+def test_a_products_file_is_not_changed_by_fitting_it(sample):
+    document = sample.file()
+    fitted(document, MODEL, repository=REPOSITORY)
+    assert document == sample.file()
+
+
+def test_a_bento_is_trained_anew_when_a_file_or_the_market_changes(tmp_path):
+    (tmp_path / "train.py").write_text("1")
+    first = content_key([tmp_path], "v1", "{}")
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "train.pyc").write_text("1")
+    assert content_key([tmp_path], "v1", "{}") == first
+    assert content_key([tmp_path], "v1", "{shock}") != first
+    (tmp_path / "train.py").write_text("2")
+    assert content_key([tmp_path], "v1", "{}") != first
+
+
+def test_the_chart_gets_the_image_by_digest_and_the_scrape_interval_of_this_cluster():
+    image = BuiltImage(Path("operator.tar"), "sluicegate.local/operator:0.1.0", DIGEST)
+    values = chart_values(Images(image, image), Addresses("10.1.0.2"))
+    assert values["image"]["repository"] == "sluicegate.local/operator"
+    assert values["image"]["digest"] == DIGEST
+    assert values["settings"]["scrapeIntervalSeconds"] == 1
+    assert values["settings"]["plainHttpRegistries"] == "10.1.0.2:30500"
