@@ -90,6 +90,8 @@ class Recipe:
 _COMPONENT_VERSION = "k8s.io/component-base/version"
 _CONTAINERD = "github.com/containerd/containerd/v2"
 _PROMETHEUS = "github.com/prometheus/prometheus"
+_FLAGGER = "github.com/fluxcd/flagger"
+_ARGO_ROLLOUTS = "github.com/argoproj/argo-rollouts"
 
 
 def _kube() -> Recipe:
@@ -153,6 +155,15 @@ def recipes() -> dict[str, Recipe]:
         ),
         "pause": Recipe("pause", module=""),
         "kind": Recipe("kind", "sigs.k8s.io/kind", package="sigs.k8s.io/kind"),
+        "flagger": Recipe("flagger", _FLAGGER, package=f"{_FLAGGER}/cmd/flagger"),
+        "argo-rollouts": Recipe(
+            "argo-rollouts",
+            _ARGO_ROLLOUTS,
+            package=f"{_ARGO_ROLLOUTS}/cmd/rollouts-controller",
+            settings={
+                f"{_ARGO_ROLLOUTS}/utils/version.version": versions().modules[_ARGO_ROLLOUTS]
+            },
+        ),
     }
 
 
