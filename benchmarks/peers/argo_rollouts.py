@@ -1,0 +1,227 @@
+"""Argo Rollouts: a Rollout in the Deployment's place.
+
+Per product a user applies a Service and the Rollout. Argo Rollouts makes ReplicaSets, as the
+Deployment controller would. Without a traffic router, which for the Gateway API is a plugin that
+isn't in its module, weights are pod counts. One background analysis per promotion asks Prometheus
+twice per interval.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.contender import Description, Program
+from benchmarks.peers import workload
+from benchmarks.peers.settings import AS_IT_COMES, DWELL_SECONDS, WEIGHTS, Setting
+from cluster import builds
+from cluster.versions import versions
+
+if TYPE_CHECKING:
+    from benchmarks.contender import Body, Product, Surroundings
+    from cluster.controlplane import ControlPlane
+
+MODULE: Final = "github.com/argoproj/argo-rollouts"
+API: Final = "argoproj.io/v1alpha1"
+NAMESPACE: Final = "argo-rollouts"
+"""Of its lease."""
+ANALYSIS: Final = "requests"
+LEAST_SUCCESS: Final = 0.99
+MOST_SECONDS: Final = 0.5
+TUNED: Final = Setting(
+    "-tuned",
+    (
+        "--qps=2000",
+        "--burst=4000",
+        "--rollout-threads=32",
+        "--service-threads=32",
+        "--analysis-threads=64",
+        "--loglevel=error",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArgoRollouts:
+    """Argo Rollouts without a traffic router, as it comes or tuned."""
+
+    setting: Setting = AS_IT_COMES
+
+    @property
+    def description(self) -> Description:
+        """What it is, and what it does that ours doesn't, and the other way round."""
+        return Description(
+            name=f"argo-rollouts{self.setting.suffix}",
+            version=versions().modules[MODULE].removeprefix("v"),
+            makes="1 ReplicaSet (the user applies the Service; no Deployment, no HTTPRoute)",
+            not_comparable=NOT_COMPARABLE,
+        )
+
+    @property
+    def observed(self) -> str:
+        """Rollouts: their phase and hashes say it all."""
+        return f"/apis/{API}/rollouts"
+
+    def prepare(self, plane: ControlPlane) -> None:
+        """Its definitions, the namespace of its lease, and the analysis that all products share."""
+        folder = builds.module_folder(MODULE) / "manifests" / "crds"
+        definitions = [f"--filename={path}" for path in sorted(folder.glob("*-crd.yaml"))]
+        plane.kubectl("apply", "--server-side", *definitions)
+        plane.kubectl("wait", "--for=condition=Established", *definitions)
+        items = [namespace(), analysis()]
+        listed = {"apiVersion": "v1", "kind": "List", "items": items}
+        plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
+
+    def program(self, surroundings: Surroundings) -> Program:
+        """One replica with leader election, which is its default."""
+        command = (
+            str(builds.program("argo-rollouts")),
+            f"--kubeconfig={surroundings.kubeconfig}",
+            f"--metricsPort={surroundings.metrics_port}",
+            "--healthzPort=0",
+            *self.setting.flags,
+        )
+        return Program(
+            command,
+            {
+                "POD_NAMESPACE": NAMESPACE,
+                "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS": surroundings.prometheus,
+            },
+        )
+
+    def objects(self, product: Product) -> list[Body]:
+        """The Service and the Rollout."""
+        return [service(product), rollout(product, workload.STABLE)]
+
+    def changes(self, product: Product) -> list[Body]:
+        """The Rollout with a new pod template."""
+        return [rollout(product, workload.CANARY)]
+
+    def ideal_promotion_seconds(self) -> float:
+        """The three pauses."""
+        return float(DWELL_SECONDS * len(WEIGHTS))
+
+    def is_ready(self, body: Body) -> bool:
+        """Whether what the spec asks for serves, and nothing is under way."""
+        status = body.get("status", {})
+        seen = status.get("observedGeneration") == str(body["metadata"]["generation"])
+        return seen and status.get("phase") == "Healthy"
+
+    def is_promoted(self, body: Body) -> bool:
+        """Whether the second version is the stable one, with all pods."""
+        template, status = body["spec"]["template"], body.get("status", {})
+        second = template["metadata"]["labels"][workload.VERSION] == workload.CANARY
+        stable = status.get("stableRS") == status.get("currentPodHash")
+        return second and stable and self.is_ready(body)
+
+
+def namespace() -> Body:
+    """Where its lease lies."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+
+
+def analysis() -> Body:
+    """Two measurements per interval until the promotion ends: successes and duration."""
+    pods = 'namespace="{{args.namespace}}", product="{{args.product}}"'
+    total = f"sum(rate(http_requests_total{{{pods}}}[1m]))"
+    good = f'sum(rate(http_requests_total{{{pods}, code!~"5.."}}[1m]))'
+    slow = f"sum by (le) (rate(http_request_duration_seconds_bucket{{{pods}}}[1m]))"
+    return {
+        "apiVersion": API,
+        "kind": "ClusterAnalysisTemplate",
+        "metadata": {"name": ANALYSIS},
+        "spec": {
+            "args": [{"name": "namespace"}, {"name": "product"}],
+            "metrics": [
+                metric("success", f"{good} / {total}", f"result[0] >= {LEAST_SUCCESS}"),
+                metric(
+                    "duration",
+                    f"histogram_quantile(0.99, {slow})",
+                    f"result[0] <= {MOST_SECONDS}",
+                ),
+            ],
+        },
+    }
+
+
+def metric(name: str, query: str, condition: str) -> Body:
+    """One measurement of the analysis; the URL comes from the program's environment."""
+    return {
+        "name": name,
+        "interval": f"{DWELL_SECONDS}s",
+        "successCondition": condition,
+        "failureLimit": 5,
+        "provider": {"prometheus": {"query": query}},
+    }
+
+
+def service(product: Product) -> Body:
+    """What in-cluster callers use; it selects stable and canary pods alike."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": workload.metadata(product),
+        "spec": {
+            "selector": workload.selector(product)["matchLabels"],
+            "ports": [{"name": "http", "port": workload.PORT, "targetPort": "http"}],
+        },
+    }
+
+
+def rollout(product: Product, version: str) -> Body:
+    """A Rollout with our three steps and one background analysis."""
+    arguments = {"namespace": product.namespace, "product": product.name}
+    return {
+        "apiVersion": API,
+        "kind": "Rollout",
+        "metadata": workload.metadata(product),
+        "spec": {
+            "replicas": 1,
+            "selector": workload.selector(product),
+            "template": workload.pod_template(product, version),
+            "strategy": {
+                "canary": {
+                    "analysis": {
+                        "templates": [{"templateName": ANALYSIS, "clusterScope": True}],
+                        "args": [
+                            {"name": name, "value": value} for name, value in arguments.items()
+                        ],
+                    },
+                    "steps": steps(),
+                }
+            },
+        },
+    }
+
+
+def steps() -> list[Body]:
+    """Each weight with its pause."""
+    pause = {"pause": {"duration": f"{DWELL_SECONDS}s"}}
+    return [step for weight in WEIGHTS for step in ({"setWeight": weight}, pause)]
+
+
+NOT_COMPARABLE: Final = (
+    (
+        "It takes the Deployment's place and makes its ReplicaSets itself: what the Deployment "
+        "controller does for the others, it does with requests of its own."
+    ),
+    (
+        "The user applies the Service; it makes no Service, no route and no second Deployment, so a "
+        "new product costs the control plane less than one of ours or Flagger's."
+    ),
+    (
+        "Without a traffic router a weight is a share of pods: of one replica, each step is one canary "
+        "pod beside one stable pod, whatever the weight says. Nobody's requests are shifted and no "
+        "route is verified."
+    ),
+    (
+        "It compares two numbers with fixed limits; ours counts events and tests a hypothesis, and "
+        "also watches for a decay between releases."
+    ),
+    (
+        "Its analysis runs in the background and is asked for no verdict before the next weight: the "
+        "pauses alone decide how long a promotion takes, unless a measurement fails."
+    ),
+    "It keeps no baseline, no history of models, and has no retraining.",
+)

@@ -1,0 +1,195 @@
+"""Flagger: a Canary beside a Deployment, with routes of the Gateway API.
+
+Per product a user applies the Deployment and the Canary. Flagger copies the Deployment to a
+second one that serves ("primary"), scales the user's to zero, and makes three Services and an
+HTTPRoute. A change of the user's Deployment starts the analysis: Flagger's own two checks, the
+share of successful requests and their 99th percentile, before each step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.contender import Description, Program
+from benchmarks.peers import workload
+from benchmarks.peers.settings import AS_IT_COMES, DWELL_SECONDS, WEIGHTS, Setting
+from cluster import builds
+from cluster.versions import versions
+from tests.support.accepting_gateway import install_gateway_api
+
+if TYPE_CHECKING:
+    from benchmarks.contender import Body, Product, Surroundings
+    from cluster.controlplane import ControlPlane
+
+MODULE: Final = "github.com/fluxcd/flagger"
+GATEWAY: Final = {
+    # All four fields: Flagger compares the route with its own on each tick, and rewrites it for
+    # each default that the API server has filled in.
+    "group": "gateway.networking.k8s.io",
+    "kind": "Gateway",
+    "namespace": "gateways",
+    "name": "public",
+}
+TUNED: Final = Setting(
+    "-tuned",
+    (
+        "-threadiness=32",
+        "-kubeconfig-qps=2000",
+        "-kubeconfig-burst=4000",
+        "-control-loop-interval=1s",
+        "-log-level=error",
+    ),
+)
+LEAST_SUCCESS_PERCENT: Final = 99
+MOST_MILLISECONDS: Final = 500
+SERVING: Final = frozenset({"Initialized", "Succeeded"})
+
+
+@dataclass(frozen=True, slots=True)
+class Flagger:
+    """Flagger with its HTTPRoutes, as it comes or tuned."""
+
+    setting: Setting = AS_IT_COMES
+
+    @property
+    def description(self) -> Description:
+        """What it is, and what it does that ours doesn't, and the other way round."""
+        return Description(
+            name=f"flagger{self.setting.suffix}",
+            version=versions().modules[MODULE].removeprefix("v"),
+            makes="1 Deployment (a copy of the user's), 3 Services, 1 HTTPRoute",
+            not_comparable=NOT_COMPARABLE,
+        )
+
+    @property
+    def observed(self) -> str:
+        """Canaries: their phase says it all."""
+        return "/apis/flagger.app/v1beta1/canaries"
+
+    def prepare(self, plane: ControlPlane) -> None:
+        """Its definitions, and those of the routes that it writes."""
+        install_gateway_api(plane)
+        definitions = builds.module_folder(MODULE) / "artifacts" / "flagger" / "crd.yaml"
+        plane.kubectl("apply", "--server-side", "-f", str(definitions))
+        plane.kubectl("wait", "--for=condition=Established", "-f", str(definitions))
+
+    def program(self, surroundings: Surroundings) -> Program:
+        """One replica without leader election, which is its chart's default."""
+        return Program(
+            (
+                str(builds.program("flagger")),
+                f"-kubeconfig={surroundings.kubeconfig}",
+                f"-metrics-server={surroundings.prometheus}",
+                f"-port={surroundings.metrics_port}",
+                "-mesh-provider=gatewayapi:v1",
+                "-log-level=info",
+                *self.setting.flags,
+            )
+        )
+
+    def objects(self, product: Product) -> list[Body]:
+        """The Deployment and its Canary."""
+        return [deployment(product, workload.STABLE), canary(product)]
+
+    def changes(self, product: Product) -> list[Body]:
+        """The Deployment with a new pod template."""
+        return [deployment(product, workload.CANARY)]
+
+    def ideal_promotion_seconds(self) -> float:
+        """One interval at each weight."""
+        return float(DWELL_SECONDS * len(WEIGHTS))
+
+    def is_ready(self, body: Body) -> bool:
+        """Whether the primary serves and nothing is under way."""
+        return phase(body) in SERVING
+
+    def is_promoted(self, body: Body) -> bool:
+        """Whether an analysis has ended well: the first time a Canary is `Succeeded`."""
+        status = body.get("status", {})
+        hashes = status.get("lastAppliedSpec"), status.get("lastPromotedSpec")
+        return phase(body) == "Succeeded" and hashes[0] == hashes[1]
+
+
+def phase(body: Body) -> str:
+    """A Canary's phase, "" before Flagger has seen it."""
+    found: str = body.get("status", {}).get("phase", "")
+    return found
+
+
+def deployment(product: Product, version: str) -> Body:
+    """The user's Deployment, without a replica count: Flagger scales it, as its guide says."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": workload.metadata(product),
+        "spec": {
+            "selector": workload.selector(product),
+            "template": workload.pod_template(product, version),
+        },
+    }
+
+
+def canary(product: Product) -> Body:
+    """A Canary with our three steps and Flagger's own two checks."""
+    return {
+        "apiVersion": "flagger.app/v1beta1",
+        "kind": "Canary",
+        "metadata": workload.metadata(product),
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": product.name},
+            "service": {
+                "port": workload.PORT,
+                "targetPort": workload.PORT,
+                "hosts": [f"{product.name}.{product.namespace}.example"],
+                "gatewayRefs": [GATEWAY],
+            },
+            "analysis": {
+                "interval": f"{DWELL_SECONDS}s",
+                "threshold": 5,
+                "stepWeights": list(WEIGHTS),
+                "metrics": [
+                    check("request-success-rate", min=LEAST_SUCCESS_PERCENT),
+                    check("request-duration", max=MOST_MILLISECONDS),
+                ],
+            },
+        },
+    }
+
+
+def check(name: str, **limit: int) -> Body:
+    """One of Flagger's own metrics, whose query it writes itself."""
+    return {"name": name, "interval": "1m", "thresholdRange": limit}
+
+
+NOT_COMPARABLE: Final = (
+    (
+        "Its work queue admits ten new Canaries a second after the first hundred; no flag changes "
+        "that, so cold start can't be faster than N / 10 seconds."
+    ),
+    (
+        "The user's own Deployment runs until Flagger has copied it: each product costs the control "
+        "plane two Deployments and two pods before it serves, ours one."
+    ),
+    (
+        "It compares two numbers with fixed limits; ours counts events and tests a hypothesis, and "
+        "also watches for a decay between releases, reads more of Prometheus, and keeps a baseline."
+    ),
+    (
+        "It asks Prometheus twice per canary and interval, ours a fixed number of times per block for "
+        "all products."
+    ),
+    "It gets a weight accepted and goes on; ours also verifies the requests' share.",
+    (
+        "A promotion ends with the new pod template copied to the primary and rolled out there, so "
+        "each promoted version is started twice."
+    ),
+    (
+        "It takes no interval under 10 s and acts once per interval, so a promotion of three steps "
+        "lasts six intervals at least; the ideal counts three."
+    ),
+    (
+        "It keeps no history and has no retraining; a product that isn't in a canary is polled all "
+        "the same."
+    ),
+)
