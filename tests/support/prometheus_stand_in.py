@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from time import time
 from typing import Any, Self
 
 from aiohttp import web
@@ -21,6 +22,8 @@ from aiohttp import web
 Row = dict[str, Any]
 RowSource = Callable[[str, range, int], Iterable[Row]]
 """(kind of query, block indexes, step in seconds) → rows of a matrix."""
+Instant = Callable[[str], float | None]
+"""An instant query → the one value of its answer; None: no series."""
 
 
 class Lie(StrEnum):
@@ -82,7 +85,8 @@ def format_value(value: float) -> str:
 class PrometheusStandIn:
     """The server; `rows` is the truth, `lies` what becomes of it by kind of query.
 
-    A lie under the key "" is told to every query. `asked` counts the queries by kind.
+    A lie under the key "" is told to every query. `asked` counts the queries by kind. The
+    operator asks for ranges only; `instant` answers other programs' instant queries.
     """
 
     rows: RowSource
@@ -91,11 +95,14 @@ class PrometheusStandIn:
     forms: list[dict[str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     url: str = ""
+    instant: Instant = lambda _: None
     _runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/api/v1/query_range", self._answer)
+        app.router.add_get("/api/v1/query", self._answer_now)
+        app.router.add_post("/api/v1/query", self._answer_now)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -122,6 +129,14 @@ class PrometheusStandIn:
         if lie is None:
             return web.Response(text=json.dumps(body), content_type="application/json")
         return await _lie(lie, request, body)
+
+    async def _answer_now(self, request: web.Request) -> web.Response:
+        query = str({**request.query, **await request.post()}["query"])
+        self.asked["instant"] += 1
+        value = self.instant(query)
+        point = [] if value is None else [{"metric": {}, "value": [time(), format_value(value)]}]
+        data = {"resultType": "vector", "result": point}
+        return web.json_response({"status": "success", "data": data})
 
 
 def envelope(rows: Iterable[Row]) -> dict[str, Any]:
