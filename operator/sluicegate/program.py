@@ -12,6 +12,7 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.apply import Applier
+from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, keep_measuring
 from sluicegate.reconcile.observe import Observer
@@ -41,6 +42,7 @@ def build(tools: Tools) -> Controller:
             tools.caches,
             measurements,
             standings,
+            Gateways(tools.api),
             share_states=settings.share_dependency_states,
         ),
         trainer=Trainer(applier, settings),

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from cluster.controlplane import ControlPlane, Options
-from tests.support.accepting_gateway import install_gateway_api, take_routes
+from tests.support.accepting_gateway import install_gateway, install_gateway_api, take_routes
 from tests.support.replicas import (
     OPERATOR,
     ROOT,
@@ -342,3 +342,43 @@ def test_a_status_that_was_emptied_is_restored_from_the_deployments(
     eventually(is_ready(control_plane, namespace, "cars"), what="Ready again")
     found = children(control_plane, namespace).items()
     assert {name: one["metadata"]["uid"] for name, one in found} == deployments
+
+
+def test_a_product_isnt_ready_before_its_gateway_is_programmed(control_plane, namespace, operator):
+    install_gateway(control_plane, programmed=False)
+    try:
+        apply(control_plane, routed(namespace, "cars"))
+        message = eventually(
+            says(control_plane, namespace, "cars", kind="Ready", reason="RouteNotAccepted"),
+            seconds=90,
+            what="told",
+        )
+        assert message.startswith("Gateway gateway/web isn't programmed: Pending")
+    finally:
+        install_gateway(control_plane)
+    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
+
+
+def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost(
+    control_plane, namespace, start
+):
+    apply(control_plane, routed(namespace, "cars"))
+    with start(f"{namespace}-one") as (operator,):
+        eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
+        operator.signal(signal.SIGTERM)
+        assert operator.wait() == 0
+    control_plane.kubectl("delete", "deployments", "--all", "-n", namespace)
+    control_plane.kubectl(
+        "patch", "dataproduct", "cars", "-n", namespace, "--subresource=status",
+        "--type=json", "-p", json.dumps([{"op": "remove", "path": "/status"}]),
+    )  # fmt: skip
+    with start(f"{namespace}-two"):
+        eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="it serves again")
+
+        def told() -> list[str]:
+            events = read(control_plane, "events", "-n", namespace)
+            return [one["message"] for one in events if one["reason"] == "StateLost"]
+
+        (message,) = eventually(told, what="the loss is told")
+    assert "no baseline is claimed" in message
+    assert not live(control_plane, namespace, "cars")["status"]["stable"].get("baseline")

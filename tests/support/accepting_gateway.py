@@ -3,35 +3,99 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cluster import builds
 from cluster.addons.gateway import MODULE
+from cluster.apiclient import Api
+from cluster.errors import ClusterError
+from sluicegate.kube.resources import HTTP_ROUTES
 from tests.support.replicas import read, succeeds
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cluster.controlplane import ControlPlane
 
 
 def install_gateway_api(plane: ControlPlane) -> None:
-    """The CRDs of the standard channel, from the module that defines them."""
+    """The CRDs of the standard channel, from the module that defines them, and one Gateway."""
     folder = builds.module_folder(MODULE) / "config" / "crd" / "standard"
     plane.kubectl("apply", "--server-side", "-f", str(folder))
+    eventually(succeeds(lambda: plane.kubectl("get", "gateways", "-A"), Exception), what="gateways")
     eventually(succeeds(lambda: plane.kubectl("get", "httproutes", "-A"), Exception), what="routes")
+    install_gateway(plane)
+
+
+def install_gateway(plane: ControlPlane, *, programmed: bool = True) -> None:
+    """The Gateway `web` in the namespace `gateway`, in service or not."""
+    objects = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateway"}},
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "web", "namespace": "gateway"},
+            "spec": {
+                "gatewayClassName": "test",
+                "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
+            },
+        },
+    ]
+    for one in objects:
+        plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(one))
+    condition = {
+        "type": "Programmed", "status": str(programmed), "reason": "Programmed" if programmed else "Pending",
+        "message": "", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    plane.kubectl(
+        "patch", "gateway", "web", "-n", "gateway", "--subresource=status", "--type=merge",
+        "-p", json.dumps({"status": {"conditions": [condition]}}),
+    )  # fmt: skip
 
 
 def take_routes(plane: ControlPlane, namespace: str) -> None:
     """Accept the routes of a namespace for the generation that they have now."""
     for route in read(plane, "httproutes", "-n", namespace):
-        parents = [_accepted(route, parent) for parent in route["spec"]["parentRefs"]]
-        if route.get("status", {}).get("parents") == parents:
-            continue
-        plane.kubectl(
-            "patch", "httproute", route["metadata"]["name"], "-n", namespace,
-            "--subresource=status", "--type=merge", "-p",
-            json.dumps({"status": {"parents": parents}}),
-        )  # fmt: skip
+        _take(plane, route)
+
+
+@contextmanager
+def accepting(plane: ControlPlane, *, every: float = 0.3) -> Iterator[None]:
+    """Accept every route of the cluster as it is written, for the length of a block."""
+    over = threading.Event()
+
+    def accept() -> None:
+        while not over.wait(every):
+            try:
+                for route in Api(plane.kubeconfig).get(HTTP_ROUTES.path())["items"]:
+                    _take(plane, route)
+            except (
+                ClusterError
+            ):  # a route that was deleted meanwhile, or an API server that is away
+                continue
+
+    thread = threading.Thread(target=accept, name="gateway")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _take(plane: ControlPlane, route: dict[str, Any]) -> None:
+    parents = [_accepted(route, parent) for parent in route["spec"]["parentRefs"]]
+    if route.get("status", {}).get("parents") == parents:
+        return
+    meta = route["metadata"]
+    plane.kubectl(
+        "patch", "httproute", meta["name"], "-n", meta["namespace"],
+        "--subresource=status", "--type=merge", "-p",
+        json.dumps({"status": {"parents": parents}}),
+    )  # fmt: skip
 
 
 def _accepted(route: dict[str, Any], parent: dict[str, Any]) -> dict[str, Any]:

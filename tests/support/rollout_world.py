@@ -12,8 +12,10 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.product import DataProduct, read_status
+from sluicegate.manifests.memory import memory_annotations
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.observed import CanaryBlock, Facts, Observed, Request
@@ -23,6 +25,7 @@ from sluicegate.reconcile.layout import layout_of
 from sluicegate.reconcile.pods import PodState
 from sluicegate.reconcile.records import DeploymentRecord, ParentStatus, RouteRecord
 from sluicegate.reconcile.report import due, report
+from sluicegate.reconcile.restore import restored_status
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.verification import (
@@ -203,6 +206,17 @@ class World:
             self._follow(step.layout)
         return step
 
+    def lose_status(self) -> World:
+        """Somebody empties status; the next look finds what the cluster remembers."""
+        self.status = {}
+        product = self.product
+        live = {key: self._deployment(key, one) for key, one in self.pods.items()}
+        wanted = spec_version(product, RUNTIME)
+        restored = restored_status(product, wanted, live, self._route(), now=self.now)
+        assert restored is not None, "nothing was restored"
+        self.status = json.loads(json.dumps(restored.to_dict()))
+        return self
+
     def situation(self) -> Situation:
         product = self.product
         wanted = spec_version(product, RUNTIME)
@@ -247,7 +261,7 @@ class World:
             del self.pods[key]
         for key, placement in wanted.items():
             one = self.pods.setdefault(key, Pods(placement.version))
-            one.wanted = placement.replicas
+            one.version, one.wanted = placement.version, placement.replicas
             one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
         self.selected = layout.selected
         if layout.weights:
@@ -344,6 +358,8 @@ class World:
     def _deployment(self, key: str, one: Pods) -> DeploymentRecord:
         return DeploymentRecord(
             **self._identity(version_name(NAME, key)),
+            labels=((names.LABEL_REVISION, key),),
+            annotations=tuple(memory_annotations(one.version).items()),
             current=True,
             replicas=one.wanted,
             ready=one.ready,

@@ -32,14 +32,7 @@ def read_version(labels: Mapping[str, str], annotations: Mapping[str, str]) -> V
     """The accepted version that a Deployment remembers; None when it was never promoted."""
     if names.ANNOTATION_PROMOTED_AT not in annotations:
         return None
-    document = {
-        "version": annotations.get(names.LABEL_VERSION, ""),
-        "image": annotations.get(names.ANNOTATION_IMAGE, ""),
-        "service": annotations.get(names.ANNOTATION_SERVICE, ""),
-        "runtimeImage": annotations.get(names.ANNOTATION_RUNTIME_IMAGE, ""),
-        "revision": labels.get(names.LABEL_REVISION, ""),
-        "source": annotations.get(names.ANNOTATION_SOURCE, ""),
-        "inputsHash": annotations.get(names.ANNOTATION_INPUTS_HASH, ""),
+    document = _identity(labels, annotations) | {
         "promotedAt": annotations[names.ANNOTATION_PROMOTED_AT],
         "baseline": _baseline(annotations.get(names.ANNOTATION_BASELINE, "")),
     }
@@ -47,6 +40,27 @@ def read_version(labels: Mapping[str, str], annotations: Mapping[str, str]) -> V
         return Version.model_validate_json(json.dumps(document), by_name=False)
     except ValidationError:
         return None
+
+
+def read_identity(labels: Mapping[str, str], annotations: Mapping[str, str]) -> VersionBase | None:
+    """The version that a Deployment serves, accepted or not; None when it doesn't say."""
+    try:
+        document = json.dumps(_identity(labels, annotations))
+        return VersionBase.model_validate_json(document, by_name=False)
+    except ValidationError:
+        return None
+
+
+def _identity(labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "version": annotations.get(names.LABEL_VERSION, ""),
+        "image": annotations.get(names.ANNOTATION_IMAGE, ""),
+        "service": annotations.get(names.ANNOTATION_SERVICE, ""),
+        "runtimeImage": annotations.get(names.ANNOTATION_RUNTIME_IMAGE, ""),
+        "revision": labels.get(names.LABEL_REVISION, ""),
+        "source": annotations.get(names.ANNOTATION_SOURCE, ""),
+        "inputsHash": annotations.get(names.ANNOTATION_INPUTS_HASH, ""),
+    }
 
 
 def _baseline(text: str) -> object:

@@ -82,6 +82,7 @@ def _complete(
     """What was decided has come true: remember it."""
     if status.stable is None:
         memory = first_memory(situation.terms, candidate, situation.now)
+        memory = replace(memory, handled=memory_of(status).handled)
         told = Told("Serving", "Serve", f"{candidate.version} serves")
         return remembered(situation, status, memory), (told,)
     if candidate.phase is CandidatePhase.PROMOTING:

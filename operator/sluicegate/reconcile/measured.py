@@ -1,6 +1,6 @@
 """What was measured of one product, in the shapes that decisions and verification want."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.policy.observed import CanaryBlock
 from sluicegate.prometheus.readings import REQUESTS, Facts, SeriesKey, VersionKey
+from sluicegate.reconcile.gateways import GatewayState
 from sluicegate.reconcile.layout import layout_of
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.records import RouteRecord
@@ -133,7 +134,13 @@ class Measured:
             self._since(stable.version, first), self._since(candidate.version, first)
         )
 
-    def split(self, route: RouteRecord | None, requests: Requests, now: int) -> Split | None:
+    def split(
+        self,
+        route: RouteRecord | None,
+        requests: Requests,
+        gateways: Mapping[Key, GatewayState],
+        now: int,
+    ) -> Split | None:
         """How far the split in force is verified; None without a route or a stable version."""
         spec, status = self.product.spec, self.product.status
         if spec.route is None or status.stable is None:
@@ -141,7 +148,7 @@ class Measured:
         layout = layout_of(self.product, status, stable_pods=spec.serving.base_replicas)
         name = self.product.metadata.name
         weights = {version_name(name, revision): weight for revision, weight in layout.weights}
-        accepted = verify_acceptance(route, weights, spec.route.parent_refs)
+        accepted = verify_acceptance(route, weights, spec.route.parent_refs, gateways)
         candidate = status.candidate
         if candidate is None or not candidate.shares:
             return Split(accepted[0], accepted[1], enough=True)

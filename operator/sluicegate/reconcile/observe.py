@@ -14,11 +14,18 @@ from sluicegate.manifests.names import job_name
 from sluicegate.policy.observed import Facts, Observed, Request, TrainingResult
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.terms import Terms
+from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.measured import Measured
 from sluicegate.reconcile.pods import PodState, of_job, of_revision, pod_state
 from sluicegate.reconcile.portfolio import Standings
-from sluicegate.reconcile.records import DeploymentRecord, JobRecord, ProductRecord, RouteRecord
+from sluicegate.reconcile.records import (
+    ChildRecord,
+    DeploymentRecord,
+    JobRecord,
+    ProductRecord,
+    RouteRecord,
+)
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.training import training_result
 from sluicegate.reconcile.verification import Split
@@ -39,6 +46,7 @@ class Observer:
     caches: Caches
     measurements: Measurements
     standings: Standings
+    gateways: Gateways
     share_states: bool
 
     async def observe(
@@ -62,7 +70,8 @@ class Observer:
         job = self._job(record, product.status)
         pods = await self._pods(record, product.status, live, job)
         requests = measured.requests()
-        split = measured.split(route, requests, now)
+        gateways = await self.gateways.of(product, route)
+        split = measured.split(route, requests, gateways, now)
         dependencies = tuple(self._dependencies(record.key, product))
         return Situation(
             product=product,
@@ -92,6 +101,7 @@ class Observer:
                 requests=tuple(Request(name, value) for name, value in record.requests),
             ),
             dependencies=dependencies,
+            gateways=gateways,
         )
 
     # ---- the cluster ------------------------------------------------------------------------
@@ -102,6 +112,16 @@ class Observer:
             one.label(names.LABEL_REVISION): one
             for one in found
             if isinstance(one, DeploymentRecord) and one.owner == record.uid
+        }
+
+    def kinds(self, record: ProductRecord) -> set[str]:
+        """Kinds of which the product has a child."""
+        return {
+            cache.watched.resource.kind
+            for cache in self.caches
+            if cache is not self.caches.products
+            for one in cache.children(record.key)
+            if isinstance(one, ChildRecord) and one.owner == record.uid
         }
 
     def route(self, record: ProductRecord) -> RouteRecord | None:

@@ -36,12 +36,13 @@ from sluicegate.reconcile.product_figures import REFUSED, figures_of
 from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.records import ProductRecord
 from sluicegate.reconcile.report import due, report
+from sluicegate.reconcile.restore import handled_requests, restored_status, was_there_before
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.verification import Level
-from sluicegate.reconcile.versions import FIRST_SECONDS, restored_status
+from sluicegate.reconcile.versions import FIRST_SECONDS
 from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
 from sluicegate.runtime.recorder import Note, Recorder, Subject
 from sluicegate.runtime.workqueue import WorkQueue
@@ -75,6 +76,8 @@ class ProductReconciler:
     seeded: list[bool] = field(default_factory=list)
     begun: dict[Key, int] = field(default_factory=dict)
     """Since when products without a version that serves have been looked at, in seconds."""
+    lost: set[Key] = field(default_factory=set)
+    """Those of them that once had one, of which nothing is left."""
     conflicts: dict[Key, str] = field(default_factory=dict)
     """Products one of whose names is a stranger's."""
 
@@ -96,7 +99,7 @@ class ProductReconciler:
     async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
         now = int(time.time())
         wanted = spec_version(product, runtime_image(product.spec, self.settings))
-        product = self._with_known_status(record, product, wanted)
+        product = self._with_known_status(record, product, wanted, now)
         self.measurements.want(record.key, target_of(product, self.measurements.timing))
         self._claim(record)
         with self.spans("observe"):
@@ -104,7 +107,9 @@ class ProductReconciler:
                 record, product, terms=terms_of(product), wanted=wanted, now=now
             )
             situation = replace(
-                await self._with_obstacles(record, situation), begun=self._begun(product, now)
+                await self._with_obstacles(record, situation),
+                begun=self._begun(product, now),
+                lost=record.key in self.lost,
             )
         with self.spans("decide") as span:
             step = take_step(situation)
@@ -151,6 +156,7 @@ class ProductReconciler:
 
     def _forget(self, key: Key) -> None:
         self.begun.pop(key, None)
+        self.lost.discard(key)
         self.conflicts.pop(key, None)
         rivals = self.claims.rivals(key)
         self.claims.forget(key)
@@ -167,19 +173,31 @@ class ProductReconciler:
             self.queue.add(rival, Priority.NORMAL)
 
     def _with_known_status(
-        self, record: ProductRecord, product: DataProduct, wanted: VersionBase
+        self, record: ProductRecord, product: DataProduct, wanted: VersionBase, now: int
     ) -> DataProduct:
         """The product with its status; rebuilt from its Deployments if it was lost."""
-        if product.status.stable is not None or record.key in self.begun:
+        if product.status.stable is not None:
+            self.lost.discard(record.key)
             return product
-        restored = restored_status(
-            product, wanted, self.observer.live(record), self.observer.route(record)
+        if record.key in self.lost:
+            return _with_requests_handled(product)
+        if record.key in self.begun:
+            return product
+        live, route = self.observer.live(record), self.observer.route(record)
+        restored = restored_status(product, wanted, live, route, now=now)
+        if restored is not None:
+            text = "status was empty; rebuilt from the Deployments"
+            self._tell(record, (Told("StateRestored", "Restore", text),))
+            return product.model_copy(update={"status": restored})
+        if not was_there_before(product.status, self.observer.kinds(record)):
+            return product
+        self.lost.add(record.key)
+        text = (
+            "neither status nor a Deployment tells which version was accepted: spec.model becomes"
+            " stable, and no baseline is claimed for it"
         )
-        if restored is None:
-            return product
-        told = Told("StateRestored", "Restore", "status was empty; rebuilt from the Deployments")
-        self._tell(record, (told,))
-        return product.model_copy(update={"status": restored})
+        self._tell(record, (Told("StateLost", "Restore", text, warning=True),))
+        return _with_requests_handled(product)
 
     async def _with_obstacles(self, record: ProductRecord, situation: Situation) -> Situation:
         """What keeps the spec from being carried out, though each field is right."""
@@ -317,7 +335,15 @@ class ProductReconciler:
         stable = step.status.stable
         if stable is not None and stable != situation.product.status.stable:
             return RequeueAfter(LOOK_SECONDS if _can_wait(situation, step) else 0)
+        if situation.gateways and situation.split and situation.split.level < Level.ACCEPTED:
+            return RequeueAfter(LOOK_SECONDS)  # Gateways aren't watched
         return Done()
+
+
+def _with_requests_handled(product: DataProduct) -> DataProduct:
+    handled = product.status.last_handled or handled_requests(product)
+    status = product.status.model_copy(update={"last_handled": handled})
+    return product.model_copy(update={"status": status})
 
 
 def decision_of(step: Step) -> str:

@@ -1,15 +1,17 @@
 """Everything that one step looks at, read once into one frozen value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyStatus
+from sluicegate.kube.resources import Key
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.terms import Terms
+from sluicegate.reconcile.gateways import GatewayState
 from sluicegate.reconcile.layout import FULL
 from sluicegate.reconcile.pods import PodState
 from sluicegate.reconcile.records import DeploymentRecord, RouteRecord
@@ -39,6 +41,8 @@ class Situation:
     conflict : why its route or one of its names can't be had; empty when they can.
     route_conflict : the conflict is about the route.
     stalled : what else needs a person; None when nothing does.
+    gateways : what its Gateways say of themselves, as far as that had to be asked.
+    lost : it once had a stable version, of which nothing is left.
     begun : since when this operator has looked at it, in seconds; None for now.
     """
 
@@ -56,6 +60,8 @@ class Situation:
     conflict: str = ""
     route_conflict: bool = False
     stalled: Finding | None = None
+    gateways: Mapping[Key, GatewayState] = field(default_factory=dict)
+    lost: bool = False
     begun: int | None = None
 
     @property

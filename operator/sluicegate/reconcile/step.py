@@ -89,7 +89,9 @@ def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
     if situation.is_frozen(status):
         return None
     begun = situation.now if situation.begun is None else situation.begun
-    return first_candidate(situation.product, status, situation.wanted, begun)
+    return first_candidate(
+        situation.product, status, situation.wanted, begun, claims=not situation.lost
+    )
 
 
 def _is_judged(status: DataProductStatus) -> bool:

@@ -62,5 +62,7 @@ def with_first_split(situation: Situation, step: Step) -> Situation:
         return situation
     name = situation.product.metadata.name
     weights = {version_name(name, revision): weight for revision, weight in step.layout.weights}
-    level, message = verify_acceptance(situation.route, weights, route.parent_refs)
+    level, message = verify_acceptance(
+        situation.route, weights, route.parent_refs, situation.gateways
+    )
     return replace(situation, split=Split(level, message, enough=True))

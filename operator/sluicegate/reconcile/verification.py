@@ -8,9 +8,10 @@ before anything is scaled down.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol
 
 from sluicegate.api.route import ParentRef
+from sluicegate.kube.resources import Key
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
 from sluicegate.slo.blocks import Block, Quality
 
@@ -58,16 +59,27 @@ class Split:
     mismatched: bool = False
 
 
+class InService(Protocol):
+    """What a Gateway says of itself."""
+
+    def objection(self, section: str | None) -> str:
+        """Why a listener, or all of it, isn't in service; empty when it is."""
+
+
 def verify_acceptance(
-    route: RouteRecord | None, weights: Mapping[str, int], parents: Iterable[ParentRef]
+    route: RouteRecord | None,
+    weights: Mapping[str, int],
+    parents: Iterable[ParentRef],
+    gateways: Mapping[Key, InService] | None = None,
 ) -> tuple[Level, str]:
-    """Whether the route has these weights, and whether each of its Gateways took it.
+    """Whether the route has these weights, and whether each of its Gateways took it and serves.
 
     Parameters
     ----------
     route : as it lives.
     weights : by backend; a backend without weight may be missing in the route.
     parents : the references of spec.route.
+    gateways : what those Gateways say of themselves, as far as it has to be asked.
     """
     if route is None:
         return Level.NONE, "the route isn't there yet"
@@ -77,7 +89,15 @@ def verify_acceptance(
     for parent in parents:
         if (objection := _objection(route, parent)) is not None:
             return Level.WRITTEN, objection
+        key = Key(parent.namespace or route.key.namespace, parent.name)
+        if gateways and key in gateways and (text := gateways[key].objection(parent.section_name)):
+            return Level.WRITTEN, f"Gateway {key} {text}"
     return Level.ACCEPTED, "each Gateway has accepted the route"
+
+
+def is_taken(route: RouteRecord, parents: Iterable[ParentRef]) -> bool:
+    """Whether each Gateway has accepted the route as it is now."""
+    return all(_objection(route, parent) is None for parent in parents)
 
 
 def _objection(route: RouteRecord, parent: ParentRef) -> str | None:

@@ -1,6 +1,5 @@
-"""Which version is which: identities from the spec, the first one, and a status that was lost."""
+"""Which version is which: identities from the spec, the first one, those that come back or go."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from sluicegate.api.base import at
@@ -9,21 +8,18 @@ from sluicegate.api.canary import (
     CandidatePhase,
     Fate,
     PastVersion,
-    Version,
     VersionBase,
     VersionSource,
 )
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
-from sluicegate.manifests.memory import read_version
-from sluicegate.manifests.names import revision, version_name
+from sluicegate.api.status import DataProductStatus, SpecModelOutcome
+from sluicegate.manifests.names import revision
 from sluicegate.policy.acts import fresh_slos
 from sluicegate.policy.baseline import from_evaluation
 from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
 from sluicegate.policy.recall import release_of
 from sluicegate.policy.remember import Identify
 from sluicegate.policy.terms import Terms
-from sluicegate.reconcile.records import DeploymentRecord, RouteRecord
 from sluicegate.slo.blocks import Count
 
 FIRST_SECONDS: Final = 30
@@ -53,12 +49,21 @@ def identifier(product: DataProduct, status: DataProductStatus) -> Identify:
 
 
 def first_candidate(
-    product: DataProduct, status: DataProductStatus, wanted: VersionBase, begun: int
+    product: DataProduct,
+    status: DataProductStatus,
+    wanted: VersionBase,
+    begun: int,
+    *,
+    claims: bool = True,
 ) -> Candidate:
     """The version that is to serve first: it takes everything once it is ready.
 
-    A new spec.model replaces one that isn't ready yet at once: nobody uses it. `begun` is when
-    this operator first saw it, in seconds: a product may be older than its operator.
+    A new spec.model replaces one that isn't ready yet at once: nobody uses it.
+
+    Parameters
+    ----------
+    begun : when this operator first saw it, in seconds: a product may be older than its operator.
+    claims : its evaluation says how it did; not after a loss, when something else may have served.
     """
     before = status.candidate
     if before is not None and before.revision == wanted.revision:
@@ -67,7 +72,7 @@ def first_candidate(
         **wanted.model_dump(),
         phase=CandidatePhase.PROMOTING,
         since=at(begun),
-        evaluation=product.spec.model.evaluation or {},
+        evaluation=(product.spec.model.evaluation or {}) if claims else {},
     )
 
 
@@ -103,52 +108,3 @@ def refused_version(candidate: Candidate, fate: Fate, reason: str, now: int) -> 
     """A candidate that went back, for the history: it can be read, not returned to."""
     identity = {name: getattr(candidate, name) for name in VersionBase.model_fields}
     return PastVersion(**identity, fate=fate, reason=reason, until=at(now))
-
-
-def restored_status(
-    product: DataProduct,
-    wanted: VersionBase,
-    live: Mapping[str, DeploymentRecord],
-    route: RouteRecord | None,
-) -> DataProductStatus | None:
-    """A status that was lost, from what the Deployments remember and the route's weights.
-
-    None when no Deployment was ever promoted.
-    """
-    versions = [
-        version
-        for one in live.values()
-        if (version := read_version(dict(one.labels), dict(one.annotations))) is not None
-    ]
-    ready = any(one.ready for one in live.values())
-    if not versions or (product.spec.route is not None and route is None and not ready):
-        return None  # a first version that is still on its way says already when it began
-    weights = dict(route.weights) if route else {}
-
-    def rank(version: Version) -> tuple[int, int, float]:
-        name = version_name(product.metadata.name, version.revision)
-        return (
-            weights.get(name, 0),
-            live[version.revision].replicas,
-            version.promoted_at.timestamp(),
-        )
-
-    stable, *others = sorted(versions, key=rank, reverse=True)
-    history = tuple(
-        PastVersion(
-            **one.model_dump(exclude={"evaluation"}), fate=Fate.REPLACED, until=stable.promoted_at
-        )
-        for one in others
-    )
-    handled = wanted.revision == stable.revision
-    return DataProductStatus(
-        stable=stable,
-        history=history,
-        spec_model=SpecModel(
-            image=wanted.image,
-            version=wanted.version,
-            runtime_image=wanted.runtime_image,
-            outcome=SpecModelOutcome.PROMOTED if handled else SpecModelOutcome.SUPERSEDED,
-            at=stable.promoted_at,
-        ),
-    )

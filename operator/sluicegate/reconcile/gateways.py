@@ -1,0 +1,121 @@
+"""Are the Gateways of a route in service? Read while that matters, each at most once a moment.
+
+Gateways are other people's objects in other namespaces, and all products share a few. So they
+aren't watched: they are read while a route waits to be verified, and never for a product at rest.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sluicegate.api.canary import SplitLevel
+from sluicegate.api.names import ConditionType
+from sluicegate.api.product import DataProduct
+from sluicegate.api.route import ParentRef
+from sluicegate.kube.errors import Forbidden, NotFound
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.resources import GATEWAYS, Key
+from sluicegate.reconcile.records import RouteRecord
+from sluicegate.reconcile.verification import is_taken
+from sluicegate.status import is_true
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS: Final = 4.0
+"""How long what was read of a Gateway is believed."""
+WHOLE: Final = ""
+"""In place of a listener's name: the Gateway itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """What a Gateway says of itself.
+
+    Attributes
+    ----------
+    objections : by listener, why it isn't in service; under "" for the Gateway as a whole.
+        A part that is missing is programmed.
+    """
+
+    objections: Mapping[str, str]
+
+    def objection(self, section: str | None) -> str:
+        """Why this listener, or all of it, isn't in service; empty when it is."""
+        return self.objections.get(WHOLE, "") or self.objections.get(section or WHOLE, "")
+
+
+ABSENT: Final = GatewayState({WHOLE: "doesn't exist"})
+
+
+def gateway_state(body: Mapping[str, Any]) -> GatewayState:
+    """Slim a Gateway."""
+    generation, status = body["metadata"].get("generation", 0), body.get("status") or {}
+    parts = {WHOLE: status.get("conditions") or ()}
+    parts |= {one["name"]: one.get("conditions") or () for one in status.get("listeners") or ()}
+    found = {name: _objection(conditions, generation) for name, conditions in parts.items()}
+    return GatewayState({name: text for name, text in found.items() if text})
+
+
+def _objection(conditions: Iterable[Mapping[str, Any]], generation: int) -> str:
+    one = next((one for one in conditions if one["type"] == "Programmed"), None)
+    if one is None:
+        return "doesn't say yet whether it is programmed"
+    if one.get("observedGeneration", generation) < generation:
+        return "hasn't programmed its newest generation yet"
+    if one["status"] != "True":
+        return f"isn't programmed: {one.get('reason', '')}: {one.get('message', '')}"
+    return ""
+
+
+def parent_key(parent: ParentRef, namespace: str) -> Key:
+    """The Gateway that a route in this namespace names."""
+    return Key(parent.namespace or namespace, parent.name)
+
+
+def is_asked(product: DataProduct, route: RouteRecord | None) -> bool:
+    """Whether it matters now: the route is taken, and it isn't known yet that it is in service."""
+    spec, status = product.spec.route, product.status
+    if spec is None or route is None or not is_taken(route, spec.parent_refs):
+        return False
+    known = status.traffic is not None and status.traffic.level is not SplitLevel.WRITTEN
+    return not (known and is_true(status.conditions, ConditionType.READY))
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """Reads Gateways, and remembers for a moment what they said."""
+
+    api: KubeApi
+    clock: Callable[[], float] = time.monotonic
+    _known: dict[Key, tuple[float, GatewayState | None]] = field(default_factory=dict)
+
+    async def of(
+        self, product: DataProduct, route: RouteRecord | None
+    ) -> Mapping[Key, GatewayState]:
+        """What the Gateways of a route say; nothing of those that needn't or can't be asked."""
+        spec = product.spec.route
+        if spec is None or not is_asked(product, route):
+            return {}
+        keys = {parent_key(one, product.metadata.namespace) for one in spec.parent_refs}
+        states = {key: await self._state(key) for key in sorted(keys)}
+        return {key: state for key, state in states.items() if state is not None}
+
+    async def _state(self, key: Key) -> GatewayState | None:
+        read_at, state = self._known.get(key, (float("-inf"), None))
+        if self.clock() - read_at < FRESH_SECONDS:
+            return state
+        state = await self._read(key)
+        self._known[key] = (self.clock(), state)
+        return state
+
+    async def _read(self, key: Key) -> GatewayState | None:
+        """What it says; None where we may not look, so that its word on the route has to do."""
+        try:
+            return gateway_state(await self.api.get(GATEWAYS, key))
+        except NotFound:
+            return ABSENT
+        except Forbidden:
+            logger.debug("Gateway %s can't be read: its word on the route is taken", key)
+            return None

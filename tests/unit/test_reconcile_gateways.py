@@ -1,0 +1,122 @@
+"""A route is in service when its Gateway is: what a Gateway says, and when it is asked."""
+
+import pytest
+
+from sluicegate.api.route import ParentRef
+from sluicegate.kube.errors import Forbidden, NotFound
+from sluicegate.kube.resources import GATEWAYS, Key
+from sluicegate.reconcile.gateways import (
+    ABSENT,
+    FRESH_SECONDS,
+    Gateways,
+    GatewayState,
+    gateway_state,
+    is_asked,
+)
+from sluicegate.reconcile.verification import Level, verify_acceptance
+from tests.support.rollout_world import World
+
+WEB = Key("gateway", "web")
+
+
+def said(status="True", observed=3, kind="Programmed"):
+    return {
+        "type": kind, "status": status, "observedGeneration": observed, "reason": "Invalid",
+        "message": "port 80 is taken",
+    }  # fmt: skip
+
+
+def gateway(*conditions, listeners=()):
+    return {
+        "metadata": {"namespace": "gateway", "name": "web", "generation": 3},
+        "status": {
+            "conditions": list(conditions),
+            "listeners": [{"name": name, "conditions": list(own)} for name, *own in listeners],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "section", "says"),
+    [
+        (gateway(said()), None, ""),
+        (gateway(said("False")), None, "isn't programmed: Invalid: port 80 is taken"),
+        (gateway(said("Unknown")), None, "isn't programmed"),
+        (gateway(said(observed=2)), None, "newest generation"),
+        (gateway(said(kind="Accepted")), None, "doesn't say yet"),
+        ({"metadata": {"name": "web"}}, None, "doesn't say yet"),
+        (gateway(said(), listeners=[("http", said("False"))]), "http", "isn't programmed"),
+        (gateway(said(), listeners=[("http", said("False"))]), None, ""),
+        (gateway(said(), listeners=[("http", said("False"))]), "https", ""),
+    ],
+    ids=["yes", "no", "unknown", "older", "silent", "new", "listener", "all", "other listener"],
+)
+def test_a_gateway_is_in_service_when_its_newest_generation_is_programmed(body, section, says):
+    found = gateway_state(body).objection(section)
+    assert (found == "") == (says == "")
+    assert says in found
+
+
+def serving():
+    return World().until(lambda world: world.serving == "v1").run()
+
+
+def test_a_route_that_its_gateway_accepted_isnt_verified_before_the_gateway_is_programmed():
+    world = serving()
+    weights, parents = dict(world.written), [ParentRef(name="web", namespace="gateway")]
+    route = world._route()
+    level, message = verify_acceptance(route, weights, parents, {WEB: ABSENT})
+    assert level is Level.WRITTEN
+    assert message == "Gateway gateway/web doesn't exist"
+    in_service = {WEB: GatewayState({})}
+    assert verify_acceptance(route, weights, parents, in_service)[0] is Level.ACCEPTED
+
+
+def test_a_gateway_is_asked_only_while_a_taken_route_isnt_verified():
+    world = serving()
+    assert not is_asked(world.product, world._route()), "it serves already"
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
+    assert not is_asked(world.product, world._route()), "the route isn't taken yet"
+    world._pass_block()
+    assert is_asked(world.product, world._route())
+    world.run(10)
+    assert not is_asked(world.product, world._route()), "it is verified"
+    assert not is_asked(world.product, None)
+
+
+class Api:
+    """Answers for one Gateway, and counts who asks."""
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, 0
+
+    async def get(self, resource, key):
+        assert (resource, key) == (GATEWAYS, WEB)
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+async def asked(api, clock=lambda: 0.0):
+    world = serving()
+    world.status["traffic"]["level"] = "Written"
+    return await Gateways(api, clock).of(world.product, world._route())
+
+
+async def test_a_gateway_is_read_once_a_moment_whoever_asks():
+    api, moments = Api(gateway(said())), [0.0]
+    world = serving()
+    world.status["traffic"]["level"] = "Written"
+    gateways = Gateways(api, lambda: moments[0])
+    for _ in range(3):
+        assert await gateways.of(world.product, world._route()) == {WEB: GatewayState({})}
+    assert api.asked == 1
+    moments[0] = FRESH_SECONDS + 1
+    await gateways.of(world.product, world._route())
+    assert api.asked == 2
+
+
+async def test_a_gateway_that_doesnt_exist_objects_and_one_that_may_not_be_read_is_trusted():
+    assert await asked(Api(NotFound("no such Gateway"))) == {WEB: ABSENT}
+    assert await asked(Api(Forbidden("not in this namespace"))) == {}

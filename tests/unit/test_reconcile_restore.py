@@ -1,0 +1,137 @@
+"""A status that was lost: what the cluster still tells, and what is done with the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.canary import CandidatePhase, Fate
+from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
+from sluicegate.api.product import read_status
+from sluicegate.manifests.plan import spec_version
+from sluicegate.reconcile.restore import restored_status, was_there_before
+from sluicegate.reconcile.versions import first_candidate
+from tests.support.rollout_world import RUNTIME, START, World, document
+from tests.unit.test_reconcile_rollouts import ROUTES, serving, watched
+
+
+def at_weight(world: World, weight: int) -> World:
+    return world.until(
+        lambda one: one.current.candidate is not None and one.current.candidate.weight == weight
+    )
+
+
+def at_rest(world: World) -> dict[str, int]:
+    return {one.version.version: one.wanted for one in world.pods.values()}
+
+
+@ROUTES
+def test_a_product_at_rest_gets_its_status_back_and_nothing_moves(route):
+    world = watched(serving(route=route).push("b", "v2")).run(4)
+    before = world.current
+    cluster = world._cluster()
+    world.lose_status().settle()
+    after = world.current
+    assert after.stable == before.stable.model_copy(update={"evaluation": {}})
+    assert [one.version for one in after.history] == ["v1"]
+    assert world._cluster() == cluster
+    assert world.condition("Ready") == ("True", "Serving")
+    world.run(20)
+    assert at_rest(world) == {"v1": 0, "v2": 4}
+
+
+@pytest.mark.parametrize("weight", [5, 25, 50, 100])
+def test_a_canary_gives_its_share_back_is_drained_and_begins_anew(weight):
+    world = at_weight(serving().push("b", "v2"), weight)
+    candidate = world.current.candidate.revision
+    world.run().lose_status().settle()
+    assert world.current.stable.version == "v1"
+    assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
+    assert world.written == {f"search-{world.current.stable.revision}": 100}
+    assert world.pods[candidate].wanted >= 1, "its pods went with the share"
+    world.until(lambda one: one.current.history and one.current.history[0].fate is Fate.SUPERSEDED)
+    watched(world)
+    assert world.serving == "v2", "spec.model is tried again"
+
+
+def test_a_canary_without_a_route_gives_its_share_back_too():
+    world = at_weight(serving(route=None).push("b", "v2"), 25)
+    world.run().lose_status().settle()
+    assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
+    assert world.selected == world.current.stable.revision
+    watched(world)
+    assert world.serving == "v2"
+
+
+def test_of_several_versions_the_one_with_the_requests_is_stable():
+    world = watched(watched(serving().push("b", "v2")).push("c", "v3")).run(4)
+    world.requests[REQUEST_ROLLBACK] = "v2/one"
+    watched(world).run(4)
+    assert world.serving == "v2"
+    world.lose_status().settle()
+    assert world.serving == "v2"
+    assert [one.version for one in world.current.history] == ["v1"], "v3 was taken back, and is gone"
+    world.run(20)
+    assert world.serving == "v2", "a request that was handled is handled once"
+    assert world.current.last_handled.rollback_to == "v2/one"
+
+
+def test_a_spec_that_names_an_older_version_than_the_retrained_one_isnt_rolled_out_again():
+    world = watched(serving().push("b", "v2")).run(4)
+    world.push("a", "v1")
+    world.lose_status().settle()
+    world.run(30)
+    assert world.serving == "v2"
+    assert world.current.spec_model.outcome == "Superseded"
+
+
+def test_a_first_version_on_its_way_has_nothing_to_restore():
+    world = World(spec=document())
+    world.settle()
+    live = {key: world._deployment(key, one) for key, one in world.pods.items()}
+    wanted = spec_version(world.product, RUNTIME)
+    assert restored_status(world.product, wanted, live, world._route(), now=world.now) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kinds", "was_there"),
+    [
+        ({}, (), False),
+        ({"observedGeneration": 3}, (), False),
+        ({}, ("Deployment", "Service"), False),
+        ({}, ("Service", "HTTPRoute"), True),
+        ({}, ("Job",), True),
+        ({"retraining": {"attempts": 2}}, (), True),
+        (
+            {
+                "specModel": {
+                    "image": "x", "runtimeImage": "y", "outcome": "Promoted",
+                    "at": "2026-01-01T00:00:00Z",
+                }
+            },
+            (),
+            True,
+        ),
+    ],
+    ids=["new", "refused", "starting", "route", "job", "attempts", "spec.model"],
+)  # fmt: skip
+def test_a_product_was_there_before_when_anything_still_tells(status, kinds, was_there):
+    assert was_there_before(read_status(status), kinds) is was_there
+
+
+def test_after_a_loss_no_baseline_is_claimed():
+    spec = {"evaluation": {"accuracy": {"bad": 100, "total": 1000}}}
+    world = World(spec=document())
+    world.spec["spec"]["model"] |= spec
+    product, wanted = world.product, spec_version(world.product, RUNTIME)
+    claimed = first_candidate(product, product.status, wanted, START)
+    lost = first_candidate(product, product.status, wanted, START, claims=False)
+    assert claimed.evaluation
+    assert not lost.evaluation
+
+
+def test_requests_that_were_there_before_the_first_version_served_stay_handled():
+    world = World(spec=document())
+    world.requests[REQUEST_PROMOTE] = "v0/one"
+    world.status = {"lastHandled": {"promote": "v0/one"}}
+    world.until(lambda one: one.serving == "v1")
+    assert world.current.last_handled.promote == "v0/one"
