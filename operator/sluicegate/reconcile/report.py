@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
@@ -37,13 +37,14 @@ from sluicegate.status import (
 
 VERIFIED_SECONDS: Final = 30
 """How long the news that a share is verified may wait for the next write."""
+_UNREAD: Final = frozenset({DecisionReason.BACKFILLING, DecisionReason.WARMING_UP})
 _WORSE: Final = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
 
 
 def report(situation: Situation, step: Step) -> DataProductStatus:
     """The status to write: that of the step, with conditions, traffic and summary."""
     product = situation.product
-    status = step.status.model_copy(
+    status = _with_what_was_known(product.status, step.status).model_copy(
         update={
             "observed_generation": product.metadata.generation,
             "dependencies": situation.dependencies,
@@ -60,6 +61,30 @@ def report(situation: Situation, step: Step) -> DataProductStatus:
     return status.model_copy(
         update={"conditions": conditions, "summary": summary(situation, status)}
     )
+
+
+def _with_what_was_known(before: DataProductStatus, status: DataProductStatus) -> DataProductStatus:
+    """The status; what was judged before stays while all that is new is that nothing is read yet.
+
+    That blocks are read back after a restart is the operator's affair, not the product's: saying
+    so would cost two writes for each product. Nor is it news to which of the two a version owes
+    that it isn't judged yet.
+    """
+    if not status.slos:
+        return status
+    reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
+    if not (reread or (_is_unread(before) and _is_unread(status))):
+        return status
+    if before.stable is None or status.stable is None or before.stable.image != status.stable.image:
+        return status
+    if [slo.name for slo in before.slos] != [slo.name for slo in status.slos]:
+        return status
+    known = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
+    return status.model_copy(update=known)
+
+
+def _is_unread(status: DataProductStatus) -> bool:
+    return all(slo.reason in _UNREAD for slo in status.slos)
 
 
 def due(
@@ -265,13 +290,23 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
     candidate = status.candidate
     kind = Type.ROLLOUT_PROGRESSING
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
-        reason = Reason.ON_PROBATION if status.probation else Reason.NO_ROLLOUT
-        return Finding(kind, "False", reason)
-    if situation.product.spec.suspend:
+        return _no_rollout(status)
+    if situation.is_frozen(status):
         return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
     trouble = _trouble(situation, candidate.revision)
     text = f"{candidate.version} at {candidate.weight} %. {trouble}".strip()
     return Finding(kind, "True", str(candidate.phase), text)
+
+
+def _no_rollout(status: DataProductStatus) -> Finding:
+    kind, last = Type.ROLLOUT_PROGRESSING, next(iter(status.history), None)
+    if last is not None and last.fate is Fate.FAILED and status.stable is not None:
+        text = (
+            f"{last.version} was to come back and didn't come up ({last.reason});"
+            f" {status.stable.version} serves on"
+        )
+        return Finding(kind, "False", Reason.RETURN_FAILED, text)
+    return Finding(kind, "False", Reason.ON_PROBATION if status.probation else Reason.NO_ROLLOUT)
 
 
 def _split(situation: Situation, status: DataProductStatus) -> Finding:

@@ -1,0 +1,61 @@
+"""While blocks are read back after a restart, status says what was known before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.base import at
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason
+from sluicegate.reconcile.report import due, report
+from sluicegate.reconcile.step import take_step
+from tests.support.rollout_world import World, document
+
+
+def written(world: World, problem: DecisionReason | None):
+    """The status before a look with this problem, and the one after it."""
+    situation = world.situation()
+    observed = replace(situation.observed, problem=problem)
+    situation = replace(situation, observed=observed)
+    before = situation.product.status
+    after = report(situation, take_step(situation))
+    return before, due(before, after, now=at(world.now), refresh_seconds=0)
+
+
+def served(blocks: int, *, wrong: float = 0.1) -> World:
+    world = World(spec=document())
+    world.until(lambda world: world.serving == "v1")
+    world.bad["v1"] = wrong
+    return world.run(blocks)
+
+
+@pytest.mark.parametrize("wrong", [0.1, 0.6], ids=["well", "degraded"])
+def test_a_restart_is_no_news_of_a_product(wrong):
+    world = served(36, wrong=wrong)
+    before, after = written(world, DecisionReason.BACKFILLING)
+    assert {slo.state for slo in before.slos} == {SloState.OK if wrong == 0.1 else SloState.BAD}
+    assert after == before
+
+
+def test_a_version_that_only_just_took_over_isnt_told_twice_that_it_isnt_judged_yet():
+    world = served(2)
+    before, after = written(world, DecisionReason.BACKFILLING)
+    assert [slo.reason for slo in before.slos] == [DecisionReason.WARMING_UP]
+    assert after == before
+
+
+def test_an_outage_of_prometheus_is_news():
+    world = served(36)
+    before, after = written(world, DecisionReason.PROMETHEUS_UNAVAILABLE)
+    assert after != before
+    assert [slo.reason for slo in after.slos] == [DecisionReason.PROMETHEUS_UNAVAILABLE]
+
+
+def test_an_slo_that_is_new_says_that_its_blocks_are_read_back():
+    world = served(36)
+    name = world.spec["spec"]["slos"][0]["name"]
+    world.spec["spec"]["slos"] = [{**world.spec["spec"]["slos"][0], "name": f"{name}-at-night"}]
+    _, after = written(world, DecisionReason.BACKFILLING)
+    assert [slo.reason for slo in after.slos] == [DecisionReason.BACKFILLING]
