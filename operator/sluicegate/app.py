@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import secrets
 import signal
@@ -115,7 +116,10 @@ class Operator:
         self._identity = identity_of(settings)
         self._tracing = open_tracing(settings.traces_endpoint, instance=self._identity)
         spans = self._tracing.spans
-        self._transport, self._lease_transport = Transport(login, spans), Transport(login)
+        self._transport = Transport(login, spans)
+        # Asked every few seconds, it is the first to notice that the API server is back.
+        self._lease_transport = Transport(login, on_return=self._on_answer)
+        self.patience = self._transport.patience
         self._elector = self._build_elector()
         self.api = self._build_api(settings.write_rate, settings.write_burst)
         self.caches = Caches(program.watched)
@@ -229,6 +233,16 @@ class Operator:
     def _on_gap(self, resource: Resource) -> None:
         self._resync.request(resource)
 
+    def _on_answer(self, silence: float) -> None:
+        if self.settings.lease_renew_seconds < silence < math.inf:
+            logger.info("the API server is back after %.0f s", silence)
+            self.watches.renew()
+            self._resync.after_outage()
+
+    def _silence(self) -> float:
+        """Seconds since the API server answered anything; between resyncs only the lease asks."""
+        return min(self._transport.silence(), self._lease_transport.silence())
+
     def _before_scrape(self) -> None:
         self.watches.export()
         self._workers.export()
@@ -271,7 +285,7 @@ class Operator:
                 lag=self.settings.health_loop_lag_seconds,
                 watch_age=self.settings.health_watch_age_seconds,
             ),
-            api_silence=self._transport.silence,
+            api_silence=self._silence,
             primed=self._resync.primed,
         )
 

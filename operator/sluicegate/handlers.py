@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import kopf
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from sluicegate.runtime.contracts import Watched
     from sluicegate.settings import Settings
 
-LONGEST_BACKOFF = 20.0
+LONGEST_BACKOFF = 10.0
+LOGIN_SECONDS = 5.0
+"""Between logins: Kopf asks for one after each 401 and tries again at once."""
 
 
 class EndlessBackoff:
@@ -37,6 +40,20 @@ class EndlessBackoff:
         """Grow to the longest pause, with jitter, so that replicas don't come back together."""
         for attempt in itertools.count():
             yield min(LONGEST_BACKOFF, 2.0 ** min(attempt, 8)) * (0.5 + random.random() / 2)
+
+
+class Pace:
+    """Lets pass at once who comes seldom, and holds back who comes again too soon."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._passed_at = float("-inf")
+
+    async def wait(self) -> None:
+        """Return when the last one passed long enough ago."""
+        left = self._passed_at + self._seconds - time.monotonic()
+        await asyncio.sleep(max(0.0, left))
+        self._passed_at = time.monotonic()
 
 
 class NothingStored(kopf.DiffBaseStorage):
@@ -110,12 +127,15 @@ def build_registry(operator: Operator, watched: Iterable[Watched]) -> kopf.Opera
     """Return the handlers: one that takes events in, for each kind, and the login."""
     registry = kopf.OperatorRegistry()
 
+    pace = Pace(LOGIN_SECONDS)
+
     async def log_in(**_: Any) -> kopf.AiohttpSession:
+        await pace.wait()
         configuration = await login()
-        session = watching_session(configuration, operator.watches)
+        session = watching_session(configuration, operator.watches, operator.patience)
         return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session)
 
-    kopf.on.login(registry=registry, id="log-in")(log_in)
+    kopf.on.login(registry=registry, id="log-in", backoff=LOGIN_SECONDS)(log_in)
     for one in watched:
         register(registry, operator, one.resource)
     return registry
@@ -147,7 +167,7 @@ def build_settings(watched: Iterable[Watched]) -> kopf.OperatorSettings:
     settings.watching.reconnect_backoff = 1.0
     settings.queueing.idle_timeout = 0.5  # a task per object lives so long after its last event
     settings.queueing.exit_timeout = 0.5
-    settings.networking.request_timeout = 30
+    settings.networking.request_timeout = 15
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = EndlessBackoff()
     settings.networking.enforce_retry_after = True

@@ -63,7 +63,7 @@ class KubeApi:
 
     async def get(self, resource: Resource, key: Key) -> Body:
         """Return an object; NotFound when there is none."""
-        return await self._transport.send(requests.get(resource, key))
+        return await self._read(requests.get(resource, key))
 
     async def pages(
         self, resource: Resource, *, namespace: str = "", labels: str = "", chunk: int = PAGE
@@ -71,7 +71,7 @@ class KubeApi:
         """Yield a list page by page; an empty namespace means all of them."""
         token = ""
         while True:
-            answer = await self._transport.send(
+            answer = await self._read(
                 requests.list_page(
                     resource, namespace=namespace, labels=labels, limit=chunk, token=token
                 )
@@ -85,7 +85,7 @@ class KubeApi:
     async def served(self, resource: Resource) -> bool:
         """Say whether the API server knows this kind: its definition may come and go."""
         try:
-            answer = await self._transport.send(requests.discovery(resource))
+            answer = await self._read(requests.discovery(resource))
         except NotFound:
             return False
         return any(kind.get("name") == resource.plural for kind in answer.get("resources") or ())
@@ -122,9 +122,7 @@ class KubeApi:
 
     async def try_apply(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """Return what applying would give; nothing is stored, so no gate is passed."""
-        return await self._transport.send(
-            requests.apply(resource, body, manager=self._manager, dry_run=True)
-        )
+        return await self._read(requests.apply(resource, body, manager=self._manager, dry_run=True))
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """Create an object; AlreadyExists when there is one."""
@@ -187,7 +185,12 @@ class KubeApi:
             ),
         )
 
+    async def _read(self, request: requests.Request) -> Body:
+        await self._transport.patience.wait()
+        return await self._transport.send(request)
+
     async def _write(self, what: str, request: requests.Request) -> Body:
+        await self._transport.patience.wait()  # before the gate: behind it, nothing waits
         await self._gate.admit()
         answer = await self._transport.send(request)
         WRITES.labels(verb=request.verb, resource=what).inc()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sluicegate.kube.resources import Key, Resource
 
 READ_SECONDS = 10.0
-LIST_SECONDS = 30.0
+LIST_SECONDS = 15.0  # a page is of bounded size; one that is swallowed must not be waited for long
 WRITE_SECONDS = 3.0  # shorter than the fence's margin, so that no write outlives the lease
 
 ABSENT = "1"

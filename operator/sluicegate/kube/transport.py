@@ -9,16 +9,27 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
 from prometheus_client import Counter, Histogram
 
-from sluicegate.kube.errors import KubeError, TimedOut, Transient, Unauthorized, from_response
+from sluicegate.kube.errors import (
+    KubeError,
+    TimedOut,
+    TooManyRequests,
+    Transient,
+    Unauthorized,
+    from_response,
+)
+from sluicegate.kube.patience import Patience
 from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kubernetes.aio.client import Configuration
 
     from sluicegate.kube.requests import Request
@@ -39,6 +50,7 @@ REQUEST_TIME = Histogram(
 )
 
 USER_AGENT = "sluicegate"
+UNAUTHORIZED = 401
 
 
 class Login(Protocol):
@@ -48,21 +60,44 @@ class Login(Protocol):
         """Return host, certificate authority and credentials."""
 
 
+@dataclass(eq=False, slots=True)
+class Pool:
+    """Connections under one set of credentials; closed when nobody uses a retired one."""
+
+    client: ApiClient
+    users: int = 0
+    retired: bool = False
+
+    async def close_if_done(self) -> None:
+        """Close it, once its credentials were refused and its last request has ended."""
+        if self.retired and not self.users:
+            await self.client.close()  # type: ignore[no-untyped-call]
+
+
 class Transport:
     """One pool of connections to the API server.
 
     Attributes
     ----------
-    answered_at
-        Monotonic time of the last answer of any status; the API server was reachable then.
+    patience
+        What the API server asked for by a 429; requests in its time fail without being sent.
     """
 
-    def __init__(self, login: Login, spans: Spans = no_spans) -> None:
+    def __init__(
+        self,
+        login: Login,
+        spans: Spans = no_spans,
+        *,
+        on_return: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Nothing is opened yet; `on_return` is told how long the API server was silent."""
         self._login = login
         self._spans = spans
-        self._client: ApiClient | None = None
+        self._on_return = on_return
+        self._pool: Pool | None = None
         self._opening = asyncio.Lock()
-        self.answered_at = float("-inf")
+        self._answered_at = float("-inf")
+        self.patience = Patience()
 
     async def send(self, request: Request) -> Body:
         """Return the answer's object; every failure is a KubeError.
@@ -74,30 +109,44 @@ class Transport:
         try:
             return await self._attempt(request)
         except Unauthorized:
-            await self.close()
             if request.method != "GET":
                 raise
             return await self._attempt(request)
 
     def silence(self) -> float:
-        """Return the seconds since the API server's last answer."""
-        return time.monotonic() - self.answered_at
+        """Return the seconds since the API server last answered as one that works."""
+        return time.monotonic() - self._answered_at
 
     async def close(self) -> None:
-        """Close the pool; the next request opens another."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()  # type: ignore[no-untyped-call]
+        """Close the pool, whoever uses it; the next request opens another."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.client.close()  # type: ignore[no-untyped-call]
 
     async def _attempt(self, request: Request) -> Body:
+        if left := self.patience.left:
+            asked = f"{request.title}: not sent, the API server wants to be left alone"
+            raise TooManyRequests(asked, retry_after=left)
         described = {"http.request.method": request.method, "url.path": request.path}
         with self._spans(request.verb, described) as span:
             status, body, headers = await self._counted(request)
             span.set("http.response.status_code", status)
-            self.answered_at = time.monotonic()
             if status // 100 != 2:  # noqa: PLR2004  # an HTTP status is its own name
-                raise from_response(request.title, status, body, headers)
+                error = from_response(request.title, status, body, headers)
+                self._take_in(error)
+                raise error
+            self._hear()
             return parse_object(request, body)
+
+    def _take_in(self, error: KubeError) -> None:
+        if isinstance(error, TooManyRequests):
+            self.patience.ask(error.retry_after)
+        elif not isinstance(error, Transient | Unauthorized):
+            self._hear()
+
+    def _hear(self) -> None:
+        silence, self._answered_at = self.silence(), time.monotonic()
+        self._on_return(silence)
 
     async def _counted(self, request: Request) -> tuple[int, bytes, dict[str, str]]:
         code, sent = "<error>", time.monotonic()
@@ -115,25 +164,44 @@ class Transport:
         return answer
 
     async def _exchange(self, request: Request) -> tuple[int, bytes, dict[str, str]]:
-        client = await self._open()
-        headers = {"Content-Type": request.content_type, "User-Agent": USER_AGENT}
-        await client.update_params_for_auth(
-            headers, [], ["BearerToken"], request.path, request.method, None
-        )
-        response = await client.rest_client.request(  # type: ignore[no-untyped-call]
-            request.method,
-            client.configuration.host + request.target,
-            headers=headers,
-            body=request.body,
-            _request_timeout=aiohttp.ClientTimeout(total=request.seconds),
-        )
-        return response.status, await response.read(), dict(response.headers)
+        pool = await self._open()
+        pool.users += 1
+        try:
+            answer = await exchange(pool.client, request)
+            if answer[0] == UNAUTHORIZED:
+                self._retire(pool)
+            return answer
+        finally:
+            pool.users -= 1
+            await pool.close_if_done()
 
-    async def _open(self) -> ApiClient:
+    def _retire(self, pool: Pool) -> None:
+        """Let the next request log in anew; those under way keep their connections."""
+        pool.retired = True
+        if self._pool is pool:
+            self._pool = None
+
+    async def _open(self) -> Pool:
         async with self._opening:
-            if self._client is None:
-                self._client = ApiClient(await self._login())
-            return self._client
+            if self._pool is None:
+                self._pool = Pool(ApiClient(await self._login()))
+            return self._pool
+
+
+async def exchange(client: ApiClient, request: Request) -> tuple[int, bytes, dict[str, str]]:
+    """Return status, body and headers of the answer."""
+    headers = {"Content-Type": request.content_type, "User-Agent": USER_AGENT}
+    await client.update_params_for_auth(
+        headers, [], ["BearerToken"], request.path, request.method, None
+    )
+    response = await client.rest_client.request(  # type: ignore[no-untyped-call]
+        request.method,
+        client.configuration.host + request.target,
+        headers=headers,
+        body=request.body,
+        _request_timeout=aiohttp.ClientTimeout(total=request.seconds),
+    )
+    return response.status, await response.read(), dict(response.headers)
 
 
 def parse_object(request: Request, body: bytes) -> Body:

@@ -7,6 +7,7 @@ of the watch is never told). Differences are queued, so an unchanged cluster cos
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,10 @@ SETTLE_SECONDS = 2.0
 """From a sign that a watch had a gap to the list that repairs it: watches of several kinds
 often break together."""
 
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = 10.0
+"""Between attempts while the API server is away: what the operator may lag behind its return."""
+
+FIRST_SECONDS = 30.0
 
 
 class Resync:
@@ -49,12 +53,19 @@ class Resync:
         self._jitter = jitter
         self._wanted: set[Resource] = set()
         self._asked = asyncio.Event()
+        self._returned = asyncio.Event()
         self.primed = asyncio.Event()
 
     def request(self, resource: Resource) -> None:
         """Ask for a list of one kind soon, e.g. as its watch has had a gap."""
         self._wanted.add(resource)
         self._asked.set()
+
+    def after_outage(self) -> None:
+        """List all kinds soon, as the API server is back: who knows what happened meanwhile."""
+        for cache in self._caches:
+            self.request(cache.watched.resource)
+        self._returned.set()
 
     async def prime(self) -> None:
         """Fill all caches, however long the API server is away; writes must wait for it."""
@@ -67,7 +78,7 @@ class Resync:
         """List for ever: all kinds each interval ± 20 %, a single one when asked."""
         loop = asyncio.get_running_loop()
         # The first one comes early: it finds what was deleted between priming and watching.
-        next_full = loop.time() + min(self._interval, LONGEST_WAIT)
+        next_full = loop.time() + min(self._interval, FIRST_SECONDS)
         while True:
             due = await self._asked_before(next_full)
             if due is None:
@@ -95,8 +106,14 @@ class Resync:
                 delay = pause * (0.5 + self._jitter() / 2)
                 kind = cache.watched.resource.qualified
                 logger.warning("list of %s again in %.1f s: %s", kind, delay, error)
-                await asyncio.sleep(delay)
+                await self._pause(delay)
                 pause = min(LONGEST_WAIT, pause * 2)
+
+    async def _pause(self, seconds: float) -> None:
+        self._returned.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._returned.wait()
 
     async def _list(self, cache: Cache) -> None:
         for namespace in self._namespaces:

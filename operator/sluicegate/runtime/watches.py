@@ -7,10 +7,13 @@ looks alive; a new list means that the old watch couldn't be resumed, so deletio
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import aiohttp
 
+from sluicegate.kube.errors import retry_after
 from sluicegate.kube.login import bearer_of, tls_of
 from sluicegate.kube.transport import REQUESTS
 from sluicegate.runtime.metrics import WATCH_AGE
@@ -22,13 +25,19 @@ if TYPE_CHECKING:
     from kubernetes.aio.client import Configuration
     from yarl import URL
 
+    from sluicegate.kube.patience import Patience
     from sluicegate.kube.resources import Resource
     from sluicegate.runtime.clock import Clock
 
 RENEWAL_SECONDS = 300
 """After this the server ends a watch, and Kopf opens it anew."""
 
+ANSWER_SECONDS = 10.0
+"""How long an answer may take to begin. The API server begins a watch's at once, and Kopf itself
+would wait for one that was swallowed as long as for an event: more than a minute."""
+
 HTTP_OK = 200
+HTTP_TOO_MANY_REQUESTS = 429
 
 
 class Watches:
@@ -42,6 +51,7 @@ class Watches:
         self._by_end = {f"/{one.plural}": one for one in resources}
         self._alive_at: dict[Resource, float] = {}
         self._listed: set[Resource] = set()
+        self._open: WeakSet[aiohttp.ClientResponse] = WeakSet()
 
     def begun(self, resources: Iterable[Resource]) -> None:
         """Take in that watches are being opened; one that never gives a sign ages from here."""
@@ -55,6 +65,19 @@ class Watches:
     def stopped(self) -> None:
         """Take in that nothing is watched any more, e.g. as a kind isn't served."""
         self._alive_at.clear()
+
+    def opened(self, response: aiohttp.ClientResponse) -> None:
+        """Take in the stream of a watch."""
+        self._open.add(response)
+
+    def renew(self) -> None:
+        """Close all streams, so that Kopf opens them anew and goes on where they were.
+
+        After an outage nobody knows which of them still lead somewhere.
+        """
+        for response in list(self._open):
+            response.close()
+        self._open.clear()
 
     def ages(self) -> dict[Resource, float]:
         """Return the seconds since the last sign of life, of each kind that is watched."""
@@ -80,8 +103,20 @@ class Watches:
         self._listed.add(resource)
 
 
-def watching_session(configuration: Configuration, watches: Watches) -> aiohttp.ClientSession:
+def watching_session(
+    configuration: Configuration, watches: Watches, patience: Patience
+) -> aiohttp.ClientSession:
     """Return a session for Kopf: our credentials on each request, each answer noticed."""
+
+    async def bound(
+        request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        await patience.wait()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            response = await send(request)
+        if response.status == HTTP_TOO_MANY_REQUESTS:
+            patience.ask(retry_after({}, response.headers))
+        return response
 
     async def authorize(
         _session: aiohttp.ClientSession,
@@ -100,6 +135,8 @@ def watching_session(configuration: Configuration, watches: Watches) -> aiohttp.
         REQUESTS.labels(code=str(status), method=params.method, verb=verb_of(params.url)).inc()
         if status == HTTP_OK:
             watches.requested(params.url)
+            if "watch" in params.url.query:
+                watches.opened(params.response)
 
     async def count(
         _session: aiohttp.ClientSession,
@@ -115,6 +152,7 @@ def watching_session(configuration: Configuration, watches: Watches) -> aiohttp.
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_of(configuration)),
         trace_configs=[trace],
+        middlewares=[bound],
     )
 
 

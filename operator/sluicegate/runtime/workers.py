@@ -7,11 +7,18 @@ import logging
 import time
 from typing import TYPE_CHECKING, assert_never
 
-from sluicegate.kube.errors import KubeError, TooManyRequests, WriteFenced
+from sluicegate.kube.errors import (
+    BadRequest,
+    Forbidden,
+    Invalid,
+    KubeError,
+    TooManyRequests,
+    WriteFenced,
+)
 from sluicegate.runtime import metrics
 from sluicegate.runtime.contracts import Done, InvalidSpec, RequeueAfter
 from sluicegate.runtime.logs import reconcile_context
-from sluicegate.runtime.workqueue import ShutDown
+from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown
 from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
@@ -23,6 +30,12 @@ logger = logging.getLogger(__name__)
 
 SLOW_RETRY = 60.0
 """A bug doesn't go away by itself, and its traceback shouldn't fill the logs."""
+
+SOON_RETRY = 20.0
+"""The most between attempts at what goes away by itself: after its end, nobody waits long."""
+
+LASTING = (BadRequest, Forbidden, Invalid)
+"""What stays wrong until a person does something."""
 
 LONG_SECONDS = 60.0
 """After this a reconcile is told of while it still lasts: each of its requests takes seconds."""
@@ -122,7 +135,8 @@ class Workers:
 
     def _after_refusal(self, key: Key, error: KubeError) -> str:
         at_least = error.retry_after if isinstance(error, TooManyRequests) else 0.0
-        delay = self._queue.retry(key, at_least=at_least)
+        at_most = LAST_RETRY if isinstance(error, LASTING) else SOON_RETRY
+        delay = self._queue.retry(key, at_least=at_least, at_most=at_most)
         level = logging.INFO if isinstance(error, WriteFenced) else logging.WARNING
         logger.log(level, "again in %.1f s: %s", delay, error)
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()

@@ -96,15 +96,15 @@ class WorkQueue:
         heapq.heappush(self._timers, (due, self._serial, key))
         self._wakeup.set()
 
-    def retry(self, key: Key, *, at_least: float = 0.0) -> float:
+    def retry(self, key: Key, *, at_least: float = 0.0, at_most: float = LAST_RETRY) -> float:
         """Make a key ready after a failure; return the seconds until then.
 
-        Grows from one second to five minutes with each failure in a row, never below
-        `at_least` (a Retry-After).
+        Grows from one second to `at_most` with each failure in a row, never below `at_least`
+        (a Retry-After).
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        backoff = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures, DOUBLINGS))
+        backoff = min(at_most, FIRST_RETRY * 2.0 ** min(failures, DOUBLINGS))
         delay: float = max(backoff * self._jitter(), at_least)
         self.add_after(key, delay)
         self._observer.retried()

@@ -1,0 +1,34 @@
+"""The API server's wish to be left alone for a while, kept for all who share it.
+
+A 429 is meant for the client, not for the one request that happened to get it: what another
+worker, the resync or a watch sends meanwhile is as unwelcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+LONGEST_SECONDS = 300.0
+"""No answer may stop the operator for longer; it may come from a broken proxy."""
+
+
+class Patience:
+    """Until when nothing is to be sent; in force from the answer on."""
+
+    def __init__(self) -> None:
+        self._until = float("-inf")
+
+    @property
+    def left(self) -> float:
+        """Return the seconds for which the API server still wants to be left alone."""
+        return max(0.0, self._until - time.monotonic())
+
+    def ask(self, seconds: float) -> None:
+        """Take in a Retry-After."""
+        self._until = max(self._until, time.monotonic() + min(seconds, LONGEST_SECONDS))
+
+    async def wait(self) -> None:
+        """Return when requests are welcome again."""
+        while left := self.left:  # noqa: ASYNC110  # another answer may prolong it
+            await asyncio.sleep(left)

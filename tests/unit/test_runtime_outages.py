@@ -1,0 +1,304 @@
+"""What the operator's parts do when the API server is away, each by itself on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Never
+
+import aiohttp
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+
+from sluicegate.handlers import LONGEST_BACKOFF, EndlessBackoff, Pace
+from sluicegate.kube import errors, requests
+from sluicegate.kube.patience import LONGEST_SECONDS, Patience
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.resources import CONFIG_MAPS, Key
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime import watches as watches_module
+from sluicegate.runtime.gate import OpenGate
+from sluicegate.runtime.watches import Watches, watching_session
+from sluicegate.runtime.workers import SOON_RETRY, Workers
+from sluicegate.runtime.workqueue import LAST_RETRY, WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+A = Key("shop", "a")
+READ = requests.get(CONFIG_MAPS, A)
+WRITE = requests.patch(CONFIG_MAPS, A, {}, manager="test")
+
+
+class ApiServer:
+    """Answers what it is told to, in turn; the last answer stays."""
+
+    def __init__(self) -> None:
+        self.answers: list[Callable[[web.Request], Awaitable[web.StreamResponse]]] = []
+        self.tokens: list[str] = []
+        self.url = ""
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        self.tokens.append(request.headers.get("Authorization", ""))
+        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+        return await answer(request)
+
+    def says(self, status: int, **headers: str) -> None:
+        async def answer(_: web.Request) -> web.StreamResponse:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            return web.json_response({}, status=status, headers=named)
+
+        self.answers.append(answer)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ApiServer]:
+    made = ApiServer()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", made.serve)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
+
+
+class Logins:
+    """Each login gives the next token."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.count = 0
+
+    async def __call__(self) -> Configuration:
+        self.count += 1
+        configuration = Configuration(host=self.url)
+        configuration.api_key = {"BearerToken": f"token-{self.count}"}
+        return configuration
+
+
+@pytest.fixture
+def logins(server) -> Logins:
+    return Logins(server.url)
+
+
+@pytest.fixture
+async def transport(logins) -> AsyncIterator[Transport]:
+    opened = Transport(logins)
+    yield opened
+    await opened.close()
+
+
+# ---- patience ---------------------------------------------------------------------------
+
+
+async def test_after_a_429_no_request_is_sent_before_its_time(server, transport):
+    server.says(429, Retry_After="0.2")
+    server.says(200)
+    with pytest.raises(errors.TooManyRequests):
+        await transport.send(WRITE)
+    with pytest.raises(errors.TooManyRequests) as caught:
+        await transport.send(READ)
+    assert len(server.tokens) == 1
+    assert 0 < caught.value.retry_after <= 0.2
+
+
+async def test_reads_and_writes_of_the_port_wait_until_they_are_welcome(server, transport):
+    api = KubeApi(transport, OpenGate(), field_manager="test")
+    server.says(429, Retry_After="0.2")
+    server.says(200)
+    with pytest.raises(errors.TooManyRequests):
+        await api.get(CONFIG_MAPS, A)
+    refused = time.monotonic()
+    await asyncio.gather(api.get(CONFIG_MAPS, A), api.patch(CONFIG_MAPS, A, {}))
+    assert time.monotonic() - refused >= 0.2
+
+
+def test_nobody_is_patient_for_ever():
+    patience = Patience()
+    patience.ask(10 * LONGEST_SECONDS)
+    assert patience.left <= LONGEST_SECONDS
+
+
+def test_a_shorter_wish_does_not_end_a_longer_one():
+    patience = Patience()
+    patience.ask(100)
+    patience.ask(1)
+    assert patience.left > 90
+
+
+# ---- credentials ------------------------------------------------------------------------
+
+
+async def test_a_read_whose_token_is_refused_logs_in_anew_at_once(server, transport):
+    server.says(401)
+    server.says(200)
+    await transport.send(READ)
+    assert server.tokens == ["token-1", "token-2"]
+
+
+async def test_a_write_whose_token_is_refused_is_not_sent_again(server, transport):
+    server.says(401)
+    server.says(200)
+    with pytest.raises(errors.Unauthorized):
+        await transport.send(WRITE)
+    await transport.send(WRITE)
+    assert server.tokens == ["token-1", "token-2"]
+
+
+async def test_a_refused_token_disturbs_no_request_that_is_under_way(server, transport):
+    under_way, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.StreamResponse:
+        under_way.set()
+        await go_on.wait()
+        return web.json_response({"slow": True})
+
+    server.answers.append(slow)
+    server.says(401)
+    server.says(200)
+    first = asyncio.create_task(transport.send(READ))
+    await under_way.wait()
+    await transport.send(READ)
+    go_on.set()
+    assert await first == {"slow": True}
+
+
+async def test_many_requests_with_a_refused_token_log_in_once(server, transport, logins):
+    together = asyncio.Barrier(5)
+
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        await together.wait()
+        return web.json_response({}, status=401)
+
+    server.answers += [refuse] * 5
+    server.says(200)
+    await asyncio.gather(*(transport.send(READ) for _ in range(5)))
+    assert logins.count == 2
+
+
+async def test_logins_that_follow_one_another_are_held_back_and_the_first_is_not():
+    pace = Pace(0.2)
+    began = time.monotonic()
+    await pace.wait()
+    first = time.monotonic() - began
+    await pace.wait()
+    assert time.monotonic() - began >= 0.2 > first
+
+
+def test_kopf_never_waits_longer_than_the_longest_backoff():
+    pauses = [pause for pause, _ in zip(EndlessBackoff(), range(20), strict=False)]
+    assert max(pauses) <= LONGEST_BACKOFF
+
+
+# ---- silence and return -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "heard"),
+    [(200, True), (404, True), (409, True), (401, False), (429, False), (503, False)],
+)
+async def test_only_an_answer_of_a_server_that_works_ends_its_silence(
+    server, transport, status, heard
+):
+    server.says(status, Retry_After="0")
+    with pytest.raises(errors.KubeError) if status != 200 else contextlib.nullcontext():
+        await transport.send(READ)
+    assert (transport.silence() < 60) is heard
+
+
+async def test_a_return_is_told_with_the_length_of_the_silence(server, logins):
+    silences: list[float] = []
+    transport = Transport(logins, on_return=silences.append)
+    server.says(200)
+    await transport.send(READ)
+    await transport.send(READ)
+    await transport.close()
+    assert silences[0] == float("inf")
+    assert silences[1] < 60
+
+
+# ---- watches ----------------------------------------------------------------------------
+
+
+async def test_watches_that_are_renewed_end_as_if_the_connection_broke(server, logins):
+    async def watch(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
+    server.answers.append(watch)
+    watches = Watches([CONFIG_MAPS], time.monotonic, lambda _: None)
+    session = watching_session(await logins(), watches, Patience())
+    async with session, session.get(f"{server.url}/api/v1/configmaps?watch=true") as response:
+        reading = asyncio.create_task(response.content.read())
+        await asyncio.sleep(0)
+        watches.renew()
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await reading
+
+
+async def test_a_watch_that_is_swallowed_is_given_up_before_its_first_event(
+    server, logins, monkeypatch
+):
+    async def swallow(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(watches_module, "ANSWER_SECONDS", 0.1)
+    server.answers.append(swallow)
+    watches = Watches([CONFIG_MAPS], time.monotonic, lambda _: None)
+    async with watching_session(await logins(), watches, Patience()) as session:
+        with pytest.raises(TimeoutError):
+            await session.get(f"{server.url}/api/v1/configmaps?watch=true")
+
+
+async def test_a_429_to_a_watch_is_known_to_all(server, logins):
+    patience = Patience()
+    server.says(429, Retry_After="30")
+    watches = Watches([CONFIG_MAPS], time.monotonic, lambda _: None)
+    async with watching_session(await logins(), watches, patience) as session:
+        await session.get(f"{server.url}/api/v1/configmaps?watch=true")
+    assert patience.left > 20
+
+
+# ---- retries ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "longest"),
+    [
+        (errors.Conflict("409"), SOON_RETRY),
+        (errors.NotFound("404"), SOON_RETRY),
+        (errors.Transient("503"), SOON_RETRY),
+        (errors.Unauthorized("401"), SOON_RETRY),
+        (errors.WriteFenced("no lease"), SOON_RETRY),
+        (errors.Forbidden("RBAC"), LAST_RETRY),
+        (errors.Invalid("a rule"), LAST_RETRY),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_what_goes_away_by_itself_is_tried_again_soon_however_long_it_lasts(error, longest):
+    now = [0.0]
+    queue = WorkQueue(lambda: now[0], jitter=lambda: 1.0)
+
+    class Failing:
+        calls = 0
+
+        async def reconcile(self, key: Key) -> Never:
+            self.calls += 1
+            if self.calls == 12:
+                queue.shut_down()
+            else:
+                queue.add(key)  # as if something happened to it each time
+            raise error
+
+    queue.add(A)
+    await Workers(queue, Failing(), count=1).run()
+    due = queue.next_due()
+    assert due == longest
