@@ -46,11 +46,26 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One of the N things that a contender serves; names are the same for all contenders."""
+    """One of the things that a contender serves; names are the same for all contenders.
+
+    Attributes
+    ----------
+    number
+        Counts from 0 within its group.
+    quick
+        It takes part in a wave: its steps and blocks should be as short as the contender can.
+        The N others live through the whole run as they would in a company.
+    """
 
     namespace: str
     name: str
     number: int
+    quick: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.namespace, self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +84,8 @@ class Surroundings:
     namespaces
         Those of the products; they exist.
     prometheus
-        URL of the stand-in, see `benchmarks.measurements`.
+        URL of the stand-in of `benchmarks.measurements`, which knows our queries only; a contender
+        that asks others brings its own.
     metrics_port
         A free port on loopback, for the contender's own metrics.
     """

@@ -19,9 +19,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "operator")]
 
+from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.product import DataProduct
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.memory import Accepted, Baseline, BaselineSource, Memory, Release
+from sluicegate.policy.memory import Accepted, Baseline, Memory, Release
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.terms import Terms, terms_of
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, Block, Count, Quality, Series

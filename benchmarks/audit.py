@@ -1,0 +1,121 @@
+"""Who asked what of the API server, counted in its audit log.
+
+Only the contenders' requests are logged (`POLICY`): logging those of the controllers would cost
+the API server more than some of the contenders do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+ASIDE = frozenset({"leases", "events"})
+"""Resources whose writes are counted apart: they are no product's."""
+SUCCESS = range(200, 300)
+
+
+class Request(NamedTuple):
+    """A kind of request."""
+
+    verb: str
+    resource: str
+    """With its subresource, e.g. "dataproducts/status"."""
+    succeeded: bool
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it changed something, or was meant to."""
+        return self.verb in WRITES
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it is of a lease or an event."""
+        return self.resource.partition("/")[0] in ASIDE
+
+
+Requests = Counter[Request]
+
+
+def render_policy(users: Iterable[str]) -> str:
+    """An audit policy that logs each request of these users once, when it is answered."""
+    rules = [
+        {"level": "Metadata", "users": sorted(users), "omitStages": ["RequestReceived"]},
+        {"level": "None"},
+    ]
+    return json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules})
+
+
+@dataclass
+class AuditLog:
+    """Reads what was added to the log; a file that grows and is never rotated."""
+
+    path: Path
+    _read: int = 0
+
+    def take(self, user: str) -> Requests:
+        """The requests of a user since the last call; a watch counts when it begins."""
+        return Counter(map(_request, self._entries(user)))
+
+    def _entries(self, user: str) -> Iterator[dict[str, object]]:
+        with self.path.open("rb") as log:
+            log.seek(self._read)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                entry = json.loads(line)
+                if entry["user"]["username"] == user and _counts(entry):
+                    yield entry
+
+
+def _counts(entry: dict[str, object]) -> bool:
+    # A watch is logged when it begins and when it ends.
+    begins = "ResponseStarted" if entry["verb"] == "watch" else "ResponseComplete"
+    return entry["stage"] == begins and "objectRef" in entry
+
+
+def _request(entry: dict[str, object]) -> Request:
+    reference, status = entry["objectRef"], entry["responseStatus"]
+    assert isinstance(reference, dict)
+    assert isinstance(status, dict)
+    parts = [reference["resource"], reference.get("subresource", "")]
+    return Request(
+        verb=str(entry["verb"]),
+        resource="/".join(filter(None, parts)),
+        succeeded=int(status["code"]) in SUCCESS,
+    )
+
+
+def total(requests: Requests, which: Callable[[Request], bool]) -> int:
+    """How many there are of some kinds."""
+    return sum(number for request, number in requests.items() if which(request))
+
+
+def writes(requests: Requests) -> int:
+    """Writes of products and their children, refused ones included."""
+    return total(requests, lambda one: one.is_write and not one.is_aside)
+
+
+def reads(requests: Requests) -> int:
+    """Reads, watches that begin included, but those of leases."""
+    return total(requests, lambda one: not one.is_write and not one.is_aside)
+
+
+def events(requests: Requests) -> int:
+    """Events written."""
+    return total(requests, lambda one: one.is_write and one.resource == "events")
+
+
+def by_kind(requests: Requests) -> dict[str, int]:
+    """Numbers by "verb resource", most first; refused ones marked."""
+    named: Counter[str] = Counter()
+    for one, number in requests.items():
+        named[f"{one.verb} {one.resource}{'' if one.succeeded else ' (refused)'}"] += number
+    return dict(named.most_common())

@@ -1,0 +1,179 @@
+"""The harness's own requests to the API server: apply, list, watch, and nothing clever.
+
+The harness is on the same cores as what it measures, so it sends bare requests and keeps of each
+object only what a scenario asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import ssl
+import tempfile
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import aiohttp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from benchmarks.contender import Body
+
+PAGE: Final = 500
+AT_ONCE: Final = 16
+"""Requests of the harness under way at the same time."""
+GONE: Final = 410
+BAD: Final = 400
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+class RequestFailed(Exception):  # noqa: N818 - what it is, it says
+    """The API server refused a request of the harness."""
+
+
+class Client:
+    """One pool of connections, as the user of a kubeconfig of `cluster.kubeconfigs`."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        config = json.loads(kubeconfig.read_text())
+        self._url: str = config["clusters"][0]["cluster"]["server"]
+        self._tls = _tls(config)
+        self._session: aiohttp.ClientSession | None = None
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def __aenter__(self) -> Self:
+        """Open the pool."""
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls)
+        self._session = aiohttp.ClientSession(
+            self._url, connector=connector, timeout=aiohttp.ClientTimeout(total=None)
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the pool."""
+        if self._session:
+            await self._session.close()
+
+    async def apply(self, body: Body) -> None:
+        """Apply an object server-side, as a person's GitOps tool would."""
+        path = f"{path_of(body)}?fieldManager=person&force=true"
+        await self.send("PATCH", path, body, "application/apply-patch+yaml")
+
+    async def apply_all(self, bodies: Iterable[Body]) -> None:
+        """Apply many, some at a time."""
+        async with asyncio.TaskGroup() as group:
+            for body in bodies:
+                await self._at_once.acquire()
+                task = group.create_task(self.apply(body))
+                task.add_done_callback(lambda _: self._at_once.release())
+
+    async def send(
+        self, method: str, path: str, body: Body | None = None, kind: str = "application/json"
+    ) -> Body:
+        """Send a request and return the answer's object."""
+        assert self._session
+        data = None if body is None else json.dumps(body)
+        headers = {"Content-Type": kind}
+        async with self._session.request(method, path, data=data, headers=headers) as answer:
+            text = await answer.text()
+            if answer.status >= BAD:
+                raise RequestFailed(f"{method} {path}: {answer.status} {text[:300]}")
+            parsed: Body = json.loads(text)
+            return parsed
+
+    async def list(self, path: str) -> tuple[list[Body], str]:
+        """All objects of a collection, and the version of the list."""
+        items: list[Body] = []
+        more = ""
+        while True:
+            page = await self.send("GET", f"{path}?limit={PAGE}&continue={more}")
+            items += page["items"]
+            more = page["metadata"].get("continue", "")
+            if not more:
+                return items, page["metadata"]["resourceVersion"]
+
+    async def watch(self, path: str, take_in: Callable[[str, Body], None]) -> None:
+        """Tell of every object, then of every change, until cancelled."""
+        while True:
+            items, version = await self.list(path)
+            for body in items:
+                take_in("ADDED", body)
+            await self._stream(f"{path}?watch=true&resourceVersion={version}", take_in)
+
+    async def _stream(self, path: str, take_in: Callable[[str, Body], None]) -> None:
+        assert self._session
+        async with self._session.get(path) as answer:
+            rest = b""
+            async for piece in answer.content.iter_any():
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return
+                    take_in(event["type"], event["object"])
+
+
+@dataclass
+class Watcher:
+    """When each object of a collection first fulfilled a condition."""
+
+    holds: Callable[[Body], bool]
+    since: dict[Key, float] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take_in(self, event: str, body: Body) -> None:
+        """Look at an object as it arrives."""
+        key = key_of(body)
+        if event != "DELETED" and key not in self.since and self.holds(body):
+            self.since[key] = time.monotonic()
+            self.changed.set()
+
+    async def until(self, keys: set[Key], *, seconds: float) -> float:
+        """Wait for these; return when the last of them did, on the monotonic clock.
+
+        Raises
+        ------
+        TimeoutError
+            With how many did.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while not keys <= self.since.keys():
+                    self.changed.clear()
+                    await self.changed.wait()
+        except TimeoutError as error:
+            done = len(keys & self.since.keys())
+            raise TimeoutError(f"{done} of {len(keys)} within {seconds:.0f} s") from error
+        return max(self.since[key] for key in keys)
+
+
+def key_of(body: Body) -> Key:
+    """Namespace and name of an object."""
+    return body["metadata"].get("namespace", ""), body["metadata"]["name"]
+
+
+def path_of(body: Body) -> str:
+    """The path of an object, from its kind: all that are benchmarked have regular plurals."""
+    version, kind = body["apiVersion"], body["kind"].lower()
+    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+    root = "/apis" if "/" in version else "/api"
+    namespace, name = key_of(body)
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}/{version}{within}/{plural}/{name}"
+
+
+def _tls(config: dict[str, Any]) -> ssl.SSLContext:
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    with tempfile.NamedTemporaryFile() as pair:
+        pair.write(base64.b64decode(user["client-certificate-data"]))
+        pair.write(base64.b64decode(user["client-key-data"]))
+        pair.flush()
+        context.load_cert_chain(pair.name)
+    return context

@@ -1,0 +1,37 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Final
+
+from cluster.versions import versions
+
+KUBERNETES: Final = "k8s.io/kubernetes"
+ETCD: Final = "go.etcd.io/etcd/server/v3"
+KIB_PER_GIB: Final = 1024 * 1024
+
+
+def describe_machine() -> dict[str, str | int | float]:
+    """Cores, memory and versions; no name of the machine."""
+    modules = versions().modules
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": len(os.sched_getaffinity(0)),
+        "processor": _field(Path("/proc/cpuinfo"), "model name") or platform.machine(),
+        "memoryGiB": round(int(_field(Path("/proc/meminfo"), "MemTotal").split()[0]) / KIB_PER_GIB),
+        "python": platform.python_version(),
+        "kubernetes": modules.get(KUBERNETES, ""),
+        "etcd": modules.get(ETCD, ""),
+    }
+
+
+def _field(file: Path, name: str) -> str:
+    for line in file.read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""

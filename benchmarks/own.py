@@ -1,0 +1,167 @@
+"""Sluicegate as a contender: `sluicegate run` with its default settings but Prometheus' address."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.contender import Description, Program
+from benchmarks.measurements import SCRAPE_SECONDS, SERVICE
+from sluicegate.manifests.names import revision
+from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
+from tests.support.accepting_gateway import install_gateway_api
+from tests.support.replicas import install_crds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.contender import Body, Product, Surroundings
+    from cluster.controlplane import ControlPlane
+
+RUNTIME: Final = f"registry.example/runtime@sha256:{'d' * 64}"
+DIGESTS: Final = {"v1": f"sha256:{'a' * 64}", "v2": f"sha256:{'b' * 64}"}
+BLOCK_SECONDS: Final = 60
+QUICK_BLOCK_SECONDS: Final = 5
+STEPS: Final = (5, 25, 50)
+SETTLE_SECONDS: Final = 1
+PRIORITIES: Final = ("Low", "Medium", "High", "Critical")
+NAMESPACE: Final = "sluicegate-system"
+
+NOT_COMPARABLE: Final = (
+    "Gateway and Prometheus are the harness's own, so neither costs what a real one costs.",
+    f"Blocks of the N products have {BLOCK_SECONDS} s instead of 300, so that a run sees some.",
+)
+
+SLOS: Final[tuple[dict[str, Any], ...]] = (
+    {"name": "availability", "indicator": {"availability": {}}, "objective": "0.999"},
+    {
+        "name": "latency",
+        "indicator": {"latency": {"thresholdMilliseconds": 250}},
+        "objective": "0.99",
+    },
+    {
+        "name": "accuracy",
+        "indicator": {"outcomes": {}},
+        "objective": "0.80",
+        "maxDrop": "0.05",
+        "onDegraded": "Retrain",
+    },
+    {
+        "name": "conversion",
+        "indicator": {"counters": {"good": "clicked_total", "total": "served_total"}},
+        "maxDrop": "0.01",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sluicegate:
+    """Our own operator; `block_seconds` is the length of the N products' blocks."""
+
+    block_seconds: int = BLOCK_SECONDS
+    observed: str = "/apis/sluicegate.dev/v1alpha1/dataproducts"
+
+    @property
+    def description(self) -> Description:
+        """What it makes, and what of its surroundings is made up."""
+        return Description(
+            name="sluicegate",
+            version=version("sluicegate"),
+            makes=(
+                "1 Deployment and 1 headless Service per version, 1 Service and 1 HTTPRoute per"
+                " product; judges four SLOs against a Prometheus"
+            ),
+            not_comparable=NOT_COMPARABLE,
+        )
+
+    def prepare(self, plane: ControlPlane) -> None:
+        """Install our CRD and the Gateway API's."""
+        install_crds(plane)
+        install_gateway_api(plane)
+        plane.kubectl("create", "namespace", NAMESPACE)
+
+    def program(self, surroundings: Surroundings) -> Program:
+        """`sluicegate run`."""
+        settings = {
+            "KUBECONFIG": str(surroundings.kubeconfig),
+            "SLUICEGATE_NAMESPACE": NAMESPACE,
+            "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
+            "SLUICEGATE_METRICS_PORT": str(surroundings.metrics_port),
+            "SLUICEGATE_PROMETHEUS_URL": surroundings.prometheus,
+            "SLUICEGATE_SCRAPE_INTERVAL_SECONDS": str(SCRAPE_SECONDS),
+            "SLUICEGATE_SETTLE_SECONDS": str(SETTLE_SECONDS),
+            "SLUICEGATE_NUMBERS_REFRESH_SECONDS": "0",
+        }
+        return Program((sys.executable, "-m", "sluicegate", "run"), settings)
+
+    def objects(self, product: Product) -> tuple[Body, ...]:
+        """One DataProduct."""
+        return (data_product(product, "v1", block_seconds=self.block_seconds),)
+
+    def changes(self, product: Product) -> tuple[Body, ...]:
+        """The same with another bento, as a Git push brings it."""
+        return (data_product(product, "v2", block_seconds=self.block_seconds),)
+
+    def ideal_promotion_seconds(self) -> float:
+        """Warm-up and dwell of each step, and until its last block may be read."""
+        blocks = WARM_UP_BLOCKS + LEAST_BLOCKS
+        settled = SCRAPE_SECONDS + SETTLE_SECONDS
+        return len(STEPS) * (blocks * QUICK_BLOCK_SECONDS + settled)
+
+    def is_ready(self, body: Body) -> bool:
+        """Condition Ready of the current generation."""
+        status = body.get("status") or {}
+        ready = [one for one in status.get("conditions") or () if one["type"] == "Ready"]
+        current = status.get("observedGeneration") == body["metadata"]["generation"]
+        return current and any(one["status"] == "True" for one in ready)
+
+    def is_promoted(self, body: Body) -> bool:
+        """The second version is stable, and nothing is under way."""
+        status = body.get("status") or {}
+        stable = (status.get("stable") or {}).get("version")
+        return stable == "v2" and not status.get("candidate")
+
+
+def data_product(product: Product, bento: str, *, block_seconds: int = BLOCK_SECONDS) -> Body:
+    """A product as a team would keep it in Git."""
+    block = QUICK_BLOCK_SECONDS if product.quick else block_seconds
+    chosen = {
+        "image": f"registry.example/bentos/bench@{DIGESTS[bento]}",
+        "version": bento,
+        "service": SERVICE,
+    }
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "DataProduct",
+        "metadata": {"namespace": product.namespace, "name": product.name},
+        "spec": {
+            "owner": "group:default/bench",
+            "priority": PRIORITIES[product.number % len(PRIORITIES)],
+            "model": {"bento": chosen, "evaluation": {"accuracy": {"bad": 500, "total": 5000}}},
+            "serving": {
+                "replicas": 1,
+                "feedback": {"secretRef": {"name": "feedback"}},
+            },
+            "route": {
+                "parentRefs": [{"name": "web", "namespace": "gateway"}],
+                "hostnames": [f"{product.name}.{product.namespace}.example"],
+                "path": "/",
+            },
+            "slos": list(SLOS),
+            "analysis": {"blockSeconds": block},
+            "retraining": {
+                "command": ["python", "-m", "train"],
+                "output": "registry.example/bentos/bench",
+            },
+            "rollout": {"steps": list(STEPS)},
+        },
+    }
+
+
+def shares(product: str, weights: Mapping[str, int]) -> dict[str, float]:
+    """Share of a product's traffic by version, from the weights of its route's backends."""
+    total = sum(weights.values()) or 1
+    versions = {f"{product}-{revision(digest, RUNTIME)}": name for name, digest in DIGESTS.items()}
+    return {versions[one]: weight / total for one, weight in weights.items() if one in versions}

@@ -1,0 +1,1 @@
+"""What is measured: one module a scenario, the same for every contender."""

@@ -1,0 +1,51 @@
+"""Cold start: N objects are applied at once; it ends when all say that they serve."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks.scenarios.common import Figures, Period
+from benchmarks.stage import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.contender import Product
+    from benchmarks.process import Process
+    from benchmarks.stage import Stage
+
+
+async def cold_start(
+    stage: Stage, process: Process, products: Sequence[Product], *, seconds: float
+) -> Figures:
+    """From the first create to the last Ready; requests are counted until it is quiet."""
+    period = await Period.begin(stage, process)
+    applying = asyncio.create_task(stage.apply(products))
+    end = await stage.ready.until(keys(products), seconds=seconds)
+    await applying
+    cpu = period.cpu_seconds()
+    settled = await period.quiet(seconds=60, what="writes")
+    return {
+        "readySeconds": end - period.began,
+        "settledSeconds": settled and settled - period.began,
+        "objectsPerSecond": len(products) / (end - period.began),
+        "cpuSeconds": cpu,
+        "cpuMillisecondsPerObject": 1000 * cpu / len(products),
+        "memoryMiB": process.memory_mib(),
+        "peakMemoryMiB": process.memory_mib("VmHWM"),
+        **period.traffic(len(products)),
+        **await period.inside(),
+    }
+
+
+async def warm_up(stage: Stage, process: Process, *, seconds: float) -> None:
+    """Wait until the process has asked what it asks without any objects: it is up then."""
+    period = await Period.begin(stage, process)
+    while not period.taken("requests"):
+        if time.monotonic() > process.started + seconds:
+            raise TimeoutError(f"no request of {stage.user} within {seconds:.0f} s")
+        await asyncio.sleep(0.1)
+        process.require()
+    await period.quiet(seconds=seconds)

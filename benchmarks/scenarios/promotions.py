@@ -1,0 +1,40 @@
+"""A wave of promotions: many products get a second version at the same moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.scenarios.common import Figures, Period
+from benchmarks.stage import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.contender import Product
+    from benchmarks.process import Process
+    from benchmarks.stage import Stage
+
+
+async def promotions(
+    stage: Stage, process: Process, wave: Sequence[Product], *, seconds: float
+) -> Figures:
+    """From the first change to the last promotion; the products of the wave serve already."""
+    ideal = stage.contender.ideal_promotion_seconds()
+    period = await Period.begin(stage, process)
+    await stage.change(wave)
+    end = await stage.promoted.until(keys(wave), seconds=seconds)
+    took = end - period.began
+    cpu = period.cpu_seconds()
+    await period.quiet(seconds=60, what="writes")
+    traffic = period.traffic(len(wave))
+    return {
+        "products": len(wave),
+        "seconds": took,
+        "idealSeconds": ideal,
+        "ratioToIdeal": took / ideal,
+        "cpuSeconds": cpu,
+        "memoryMiB": process.memory_mib(),
+        **traffic,
+        "writesAndEventsPerObject": traffic["writesPerObject"] + traffic["eventsPerObject"],
+        **await period.inside(),
+    }

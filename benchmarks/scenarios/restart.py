@@ -1,0 +1,61 @@
+"""Restart: the process is stopped and another started while nothing has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import audit
+from benchmarks.scenarios.common import Figures, Period
+
+if TYPE_CHECKING:
+    from benchmarks.process import Process
+    from benchmarks.stage import Stage
+
+LEADS: Final = ("leader_election_master_status", 'name="dataproduct"')
+RECONCILES: Final = "controller_runtime_reconcile_total"
+
+
+async def restart(stage: Stage, process: Process, objects: int, *, seconds: float) -> Figures:
+    """From the process' start, when it leads, has looked at everything, and is quiet.
+
+    `process` is the new one, just started.
+    """
+    period = await Period.begin(stage, process)
+    reached = asyncio.create_task(_reached(stage, process, objects, seconds=seconds))
+    quiet = await period.quiet(seconds=seconds)
+    figures = await reached
+    return {
+        **figures,
+        "quietSeconds": quiet and quiet - process.started,
+        "cpuSeconds": process.cpu_seconds(),
+        "memoryMiB": process.memory_mib(),
+        **period.traffic(objects),
+        "writes": audit.writes(period.requests) + audit.events(period.requests),
+        **await period.inside(),
+    }
+
+
+async def _reached(stage: Stage, process: Process, objects: int, *, seconds: float) -> Figures:
+    """When it led and when it had reconciled each object, by its own metrics if it has them."""
+    leads = done = None
+    deadline = process.started + seconds
+    while done is None and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+        process.require()
+        metrics = await stage.metrics()
+        now = time.monotonic()
+        if leads is None and metrics.get(*LEADS):
+            leads = now
+        reconciled = sum(
+            value for name, value in metrics.values.items() if name.startswith(RECONCILES)
+        )
+        if leads is not None and reconciled >= objects:
+            done = now
+        if not metrics.values and now > process.started + 20:
+            break
+    return {
+        "leadsSeconds": leads and leads - process.started,
+        "leaseToReconciledSeconds": done and leads and done - leads,
+    }

@@ -1,0 +1,194 @@
+"""One control plane with one contender on it, and everything that is measured of it from outside.
+
+Each contender and size gets a control plane of its own, so that none pays for what another left
+behind. What the harness itself needs (its gateway, its Prometheus, its watch) runs beside every
+contender alike, in the harness's own process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import urllib.request
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.audit import AuditLog, render_policy
+from benchmarks.contender import Product, Surroundings
+from benchmarks.figures import Metrics
+from benchmarks.gateway import ROUTES, Gateway
+from benchmarks.kube import Client, RequestFailed, Watcher
+from benchmarks.measurements import Measurements
+from benchmarks.own import shares
+from benchmarks.process import Process
+from cluster.controlplane import ControlPlane, Options
+from tests.support.prometheus_stand_in import PrometheusStandIn
+from tests.support.running import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from benchmarks.contender import Contender
+    from benchmarks.kube import Key
+
+PODS_PER_NODE: Final = 1000
+NAMESPACES: Final = 10
+SPARE_NODES: Final = 2
+
+
+@dataclass
+class Stage:
+    """A contender on a control plane; `observer` is the harness's own client."""
+
+    contender: Contender
+    plane: ControlPlane
+    client: Client
+    audit: AuditLog
+    gateway: Gateway
+    measurements: Measurements
+    prometheus: PrometheusStandIn
+    folder: Path
+    ready: Watcher
+    promoted: Watcher
+    metrics_port: int = field(default_factory=free_port)
+    starts: int = 0
+
+    @property
+    def user(self) -> str:
+        """The contender in the audit log."""
+        return self.contender.description.name
+
+    @contextmanager
+    def running(self) -> Iterator[Process]:
+        """The contender's process; a new one each time."""
+        self.starts += 1
+        # The one before may still hold its port for a moment.
+        self.metrics_port = free_port()
+        surroundings = Surroundings(
+            plane=self.plane,
+            kubeconfig=self.plane.kubeconfig_for(self.user, ("system:masters",)),
+            folder=self.folder,
+            namespaces=namespaces(),
+            prometheus=self.prometheus.url,
+            metrics_port=self.metrics_port,
+        )
+        program = self.contender.program(surroundings)
+        log = self.folder / f"{self.user}-{self.starts}.log"
+        with Process(program, log) as process:
+            yield process
+
+    async def apply(self, products: Sequence[Product]) -> None:
+        """Apply the objects of these products."""
+        await self.client.apply_all(
+            body for product in products for body in self.contender.objects(product)
+        )
+
+    async def change(self, products: Sequence[Product]) -> None:
+        """Bring a second version of each."""
+        await self.client.apply_all(
+            body for product in products for body in self.contender.changes(product)
+        )
+
+    async def metrics(self) -> Metrics:
+        """What the contender itself exports; empty while it doesn't answer."""
+        return await asyncio.to_thread(self._metrics)
+
+    def _metrics(self) -> Metrics:
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return Metrics.parse(answer.read().decode())
+        except OSError:
+            return Metrics()
+
+
+@asynccontextmanager
+async def open_stage(contender: Contender, products: int) -> AsyncIterator[Stage]:
+    """A fresh control plane with room for so many products and two versions of each."""
+    folder = Path(tempfile.mkdtemp(prefix="sluicegate-bench-"))
+    policy = folder / "audit-policy.json"
+    policy.write_text(render_policy([contender.description.name]))
+    options = Options(
+        audit=True,
+        fake_nodes=2 * products // PODS_PER_NODE + SPARE_NODES,
+        extra={"kube-apiserver": (f"--audit-policy-file={policy}",)},
+    )
+    async with AsyncExitStack() as stack:
+        plane = stack.enter_context(ControlPlane(options))
+        contender.prepare(plane)
+        client = await stack.enter_async_context(Client(plane.kubeconfig))
+        for name in namespaces():
+            await client.apply(namespace(name))
+        measurements = Measurements()
+        prometheus = await stack.enter_async_context(PrometheusStandIn(measurements.rows))
+
+        def split(key: Key, weights: dict[str, int]) -> None:
+            measurements.split(key, shares(key[1], weights))
+
+        stage = Stage(
+            contender=contender,
+            plane=plane,
+            client=client,
+            audit=AuditLog(plane.audit_log),
+            gateway=Gateway(client, split),
+            measurements=measurements,
+            prometheus=prometheus,
+            folder=folder,
+            ready=Watcher(contender.is_ready),
+            promoted=Watcher(contender.is_promoted),
+        )
+        tasks = await start_watching(stage)
+        try:
+            yield stage
+        finally:
+            await end(tasks)
+
+
+async def start_watching(stage: Stage) -> list[asyncio.Task[None]]:
+    """Watch the contender's objects, and accept routes where there are any."""
+
+    def take_in(event: str, body: dict[str, object]) -> None:
+        stage.ready.take_in(event, body)
+        stage.promoted.take_in(event, body)
+
+    tasks = [asyncio.create_task(stage.client.watch(stage.contender.observed, take_in))]
+    with contextlib.suppress(RequestFailed):
+        await stage.client.list(ROUTES)
+        tasks.append(asyncio.create_task(stage.gateway.run()))
+    return tasks
+
+
+async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel the harness's own tasks, and tell when one has failed before."""
+    failed = [task for task in tasks if task.done()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in failed:
+        task.result()
+
+
+def namespaces() -> tuple[str, ...]:
+    """Where the products live."""
+    return tuple(f"bench-{number}" for number in range(NAMESPACES))
+
+
+def namespace(name: str) -> dict[str, object]:
+    """A namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def products(count: int, name: str = "product", *, quick: bool = False) -> list[Product]:
+    """So many products, spread over the namespaces."""
+    return [
+        Product(f"bench-{number % NAMESPACES}", f"{name}-{number:04}", number, quick)
+        for number in range(count)
+    ]
+
+
+def keys(chosen: Sequence[Product]) -> set[Key]:
+    """Their namespaces and names."""
+    return {one.key for one in chosen}
