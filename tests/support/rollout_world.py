@@ -269,6 +269,11 @@ class World:
         elif not self.spec["spec"].get("route") and self.current.stable:
             self.written = {}
 
+    def count(self, version: str, kind: str) -> int:
+        """Pods of a version: `wanted`, `there` or `ready`."""
+        found = (one for one in self.pods.values() if one.version.version == version)
+        return sum(getattr(one, kind) for one in found)
+
     def _pass_block(self) -> None:
         self.now += BLOCK
         arms = {one.version.version: self._counts(key, one) for key, one in self.pods.items()}

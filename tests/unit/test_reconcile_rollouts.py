@@ -371,3 +371,156 @@ def test_a_promotion_of_three_steps_writes_status_few_times():
         f"status writes of a promotion, verification and numbers included: {world.writes - before}"
     )
     assert world.serving == "v2"
+
+
+# ---- abort, approval, suspend -----------------------------------------------------------------
+def at_weight(weight: int):
+    return lambda one: one.current.candidate is not None and one.current.candidate.weight == weight
+
+
+@ROUTES
+def test_a_promotion_is_aborted_as_long_as_the_products_service_doesnt_follow_it(route):
+    world = serving(route=route)
+    world.push("b", "v2").until(in_phase(CandidatePhase.PROMOTING))
+    world.requests[REQUEST_ABORT] = "one"
+    world.settle()
+    watched(world).run(10)
+    assert world.serving == "v1"
+    assert world.current.history[0].reason == "AbortRequested"
+    assert world.current.last_handled.abort == "one"
+
+
+@ROUTES
+def test_an_abort_that_comes_too_late_is_refused_with_the_way_back(route):
+    world = serving(route=route)
+    world.push("b", "v2").until(at_weight(100))
+    if route is not None:
+        world.run()
+    assert world.selected == world.current.candidate.revision
+    world.requests[REQUEST_ABORT] = "v2/late"
+    world.settle()
+    assert world.current.candidate.phase is CandidatePhase.PROMOTING
+    assert world.current.last_handled.abort == "v2/late"
+    assert "serves all traffic already" in world.current.decision.message
+    assert REQUEST_ROLLBACK in world.current.decision.message
+    watched(world)
+    assert world.serving == "v2"
+
+
+def test_a_return_that_a_person_asked_for_can_be_aborted():
+    world = watched(serving().push("b", "v2")).run(4)
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    world.settle()
+    assert world.current.candidate.returning
+    world.requests[REQUEST_ABORT] = "two"
+    watched(world).run(10)
+    assert world.serving == "v2"
+    assert finished(world)
+
+
+def test_an_approval_acts_while_the_product_is_suspended():
+    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
+    world = serving(rollout=rollout)
+    world.push("b", "v2").until(in_phase(CandidatePhase.AWAITING_APPROVAL))
+    world.spec["spec"]["suspend"] = True
+    world.run(5)
+    assert world.current.candidate.weight == 50
+    world.requests[REQUEST_PROMOTE] = "v2/one"
+    watched(world)
+    assert world.serving == "v2"
+    assert world.current.last_handled.promote == "v2/one"
+
+
+def test_another_try_acts_while_the_product_is_suspended():
+    world = serving()
+    world.bad["v2"] = 0.4
+    watched(world.push("b", "v2"))
+    world.bad["v2"] = 0.1
+    world.spec["spec"]["suspend"] = True
+    world.requests[REQUEST_PROMOTE] = "v2/again"
+    watched(world)
+    assert world.serving == "v2"
+
+
+def test_an_approval_that_came_early_counts_at_the_last_step_and_never_for_another_try():
+    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
+    world = serving(rollout=rollout)
+    world.push("b", "v2").until(at_weight(5))
+    world.requests[REQUEST_PROMOTE] = "v2/early"
+    watched(world)
+    assert world.serving == "v2"
+    world.bad["v3"] = 0.4
+    world.requests[REQUEST_PROMOTE] = "v3/early"
+    watched(world.push("c", "v3")).run(30)
+    assert world.serving == "v2"
+    assert finished(world), "the approval of a version that went back asks for no other try"
+
+
+# ---- returns, probation -------------------------------------------------------------------------
+def test_a_version_that_cant_come_back_is_told_once_and_stable_stays():
+    world = watched(serving().push("b", "v2")).run(4)
+    world.broken["v1"] = broken_pod("image can't be pulled: not found")
+    world.bad["v2"] = 0.6
+    world.run(100)
+    returns = [
+        told
+        for step in world.history
+        for told in step.told
+        if told.message.startswith("v1 can't come back, v2 serves on")
+    ]
+    assert len(returns) == 1, "it isn't tried again and again"
+    assert world.serving == "v2"
+    assert world.current.history[0].fate is Fate.FAILED
+    assert world.condition("RolloutProgressing") == ("False", "ReturnFailed")
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.condition("Degraded")[0] == "True"
+
+
+def test_a_person_can_still_ask_for_a_version_that_didnt_come_back():
+    world = watched(serving().push("b", "v2")).run(4)
+    world.broken["v1"] = broken_pod()
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    watched(world)
+    assert world.serving == "v2"
+    world.broken.clear()
+    world.requests[REQUEST_ROLLBACK] = "v1/two"
+    watched(world)
+    assert world.serving == "v1"
+    assert world.condition("RolloutProgressing") != ("False", "ReturnFailed")
+
+
+def test_a_promotion_that_fails_leaves_stables_probation_as_it_was():
+    world = watched(serving().push("b", "v2"))
+    before = world.current.probation
+    assert before is not None
+    assert before.against == "v1"
+    world.push("c", "v3").until(in_phase(CandidatePhase.PROMOTING))
+    assert world.current.probation == before
+    world.requests[REQUEST_ABORT] = "one"
+    world.settle()
+    watched(world)
+    assert world.serving == "v2"
+    assert world.current.probation == before
+
+
+# ---- without a route ----------------------------------------------------------------------------
+@pytest.mark.parametrize("replicas", [1, 2, 3, 4, 10])
+@pytest.mark.parametrize("bad", [0.1, 0.4], ids=["good", "worse"])
+def test_without_a_route_pods_stay_within_the_surge_and_capacity_comes_before_weight(replicas, bad):
+    world = serving(route=None, serving={"replicas": replicas})
+    world.bad["v2"] = bad
+    world.push("b", "v2")
+    most = max(replicas + 1, -(-3 * replicas // 2))
+    for _ in range(400):
+        world.run()
+        assert sum(one.wanted for one in world.pods.values()) <= most
+        back = world.current.candidate and world.current.candidate.phase in (
+            CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED,
+        )  # fmt: skip
+        answering = sum(
+            one.ready for key, one in world.pods.items() if world.selected in (None, key)
+        )
+        assert back or answering >= replicas, "a pod went before another one came"
+        if finished(world):
+            break
+    assert world.serving == ("v2" if bad == 0.1 else "v1")

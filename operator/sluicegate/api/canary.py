@@ -139,6 +139,10 @@ class Candidate(VersionBase):
     """Id of the retraining trigger that it answers."""
     returning: bool = False
     """Whether it is an earlier version that comes back for the stable one, without steps."""
+    requested: bool = False
+    """Whether a person asked for it while spec.suspend was set, which then doesn't hold it."""
+    held_against: Baselines = Field(default_factory=dict)
+    """What it is held against once it is stable; fixed when the promotion begins."""
     rollback_reason: str = ""
     """Why it goes back, while it does."""
     rollback_message: str = ""
@@ -159,7 +163,7 @@ class Fate(StrEnum):
     SUPERSEDED = "Superseded"
     """A newer one came before its verdict."""
     FAILED = "Failed"
-    """It never became ready."""
+    """It didn't come up when it was to come back."""
 
 
 class PastVersion(VersionBase):

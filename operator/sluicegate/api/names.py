@@ -145,6 +145,7 @@ class ConditionReason(StrEnum):
     ROLLING_BACK = "RollingBack"
     NO_ROLLOUT = "NoRollout"
     ON_PROBATION = "OnProbation"
+    RETURN_FAILED = "ReturnFailed"
     SUSPENDED = "Suspended"
     # TrafficSplitVerified
     WRITTEN = "Written"

@@ -53,7 +53,7 @@ def act(terms: Terms, memory: Memory, decision: Decision, now: int) -> Memory:  
         case Retrain():
             return _retrain(memory, decision, now)
         case StartRollout():
-            return _start(memory, decision, now)
+            return _start(terms, memory, decision, now)
         case Advance():
             return take_share(memory, decision.weight, now)
         case Promote():
@@ -85,7 +85,7 @@ def _retrain(memory: Memory, decision: Retrain, now: int) -> Memory:
     return replace(memory, retraining=replace(memory.retraining, under_way=training))
 
 
-def _start(memory: Memory, decision: StartRollout, now: int) -> Memory:
+def _start(terms: Terms, memory: Memory, decision: StartRollout, now: int) -> Memory:
     candidate = Candidate(
         decision.candidate,
         decision.source,
@@ -93,6 +93,7 @@ def _start(memory: Memory, decision: StartRollout, now: int) -> Memory:
         (),
         evaluation=decision.evaluation,
         trigger=decision.trigger,
+        requested=terms.suspend,  # nothing else starts one then
     )
     model = memory.model
     if decision.source is VersionSource.SPEC:
@@ -119,10 +120,10 @@ def _promote(terms: Terms, memory: Memory, decision: Promote, now: int) -> Memor
     before, candidate = memory.stable, memory.candidate
     assert before is not None
     assert candidate is not None
-    trained = replace(memory.retraining, under_way=None, failures=0, last_reason=decision.reason)
+    trained = replace(memory.retraining, under_way=None, failures=0)
     if candidate.source is VersionSource.RETRAINING:
         pause = retraining.cooldown(terms, trained)
-        trained = replace(trained, next_allowed_at=now + pause)
+        trained = replace(trained, next_allowed_at=now + pause, last_reason=decision.reason)
     return replace(
         memory,
         stable=Accepted(

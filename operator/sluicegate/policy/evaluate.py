@@ -13,7 +13,16 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import ProductState
 from sluicegate.policy import arrivals, requests, rollout
 from sluicegate.policy.canary import Assessment, assess
-from sluicegate.policy.decision import Alert, Decision, Hold, Rollback, StartRollout, foremost
+from sluicegate.policy.decision import (
+    Alert,
+    Decision,
+    Hold,
+    Inconclusive,
+    Promote,
+    Rollback,
+    StartRollout,
+    foremost,
+)
 from sluicegate.policy.degradation import SloResult, unknown
 from sluicegate.policy.diagnosis import Diagnosis
 from sluicegate.policy.memory import Memory, SloMemory
@@ -174,6 +183,8 @@ def _decide(terms: Terms, case: _Case) -> tuple[_Proposal, Diagnosis | None]:
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
         proposals.append(_Proposal(Hold(reason=Reason.SUSPENDED, message=text), memory))
+        canary = _about_candidate(terms, case) if _is_asked(case) else None
+        proposals += [canary] if canary else []
     else:
         proposals += _about_versions(terms, case)
         others = [
@@ -209,6 +220,13 @@ def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
     return found
 
 
+def _is_asked(case: _Case) -> bool:
+    """Whether a person wants the candidate to go on, although the product is suspended."""
+    candidate = case.memory.candidate
+    approved = requests.approves(case.memory, case.observed) is not None
+    return candidate is not None and (candidate.requested or approved)
+
+
 def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
     memory, observed = case.memory, case.observed
     if memory.candidate is None or case.assessment is None:
@@ -223,7 +241,8 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
         now=case.now,
         approved=approval is not None,
     )
-    return _Proposal(decision, memory if approval is None else requests.handled(memory, approval))
+    over = approval is not None and isinstance(decision, Promote | Rollback | Inconclusive)
+    return _Proposal(decision, requests.handled(memory, approval) if over and approval else memory)
 
 
 def _about_measurements(case: _Case) -> list[Alert]:

@@ -76,7 +76,8 @@ class Accepted:
     source : where it came from.
     baselines : what it was accepted with, by SLO.
     returned : it is stable because a later one was taken back, not because it was released.
-    withdrawn : it was taken back itself; nobody returns to it by choice of ours.
+    withdrawn : it was taken back itself, or didn't come up again; nobody returns to it by choice
+        of ours.
     """
 
     release: Release
@@ -110,6 +111,7 @@ class Candidate:
     correlation : ρ of stable's blocks before the rollout, by SLO; frozen at the first decision.
     trigger : name of the training that made it; empty for one that comes from the spec.
     parked : the rollout ended without a verdict; it has no traffic and waits for a person.
+    requested : a person asked for it while the product was suspended, which doesn't hold it then.
     """
 
     release: Release
@@ -120,6 +122,7 @@ class Candidate:
     correlation: Mapping[str, float] = field(default_factory=dict)
     trigger: str = ""
     parked: bool = False
+    requested: bool = False
 
     @property
     def weight(self) -> int:

@@ -56,7 +56,7 @@ def memory_of(status: DataProductStatus) -> Memory:
         stable=_accepted(status.stable) if status.stable else None,
         candidate=_candidate(candidate) if candidate else None,
         history=tuple(_past(one) for one in status.history if one.promoted_at is not None),
-        original=_baselines(original.slos) if original else {},
+        original=baselines_of(original.slos) if original else {},
         slos={slo.name: _slo(slo) for slo in status.slos},
         retraining=_retraining(status),
         probation=_probation(status),
@@ -86,7 +86,7 @@ def _accepted(version: api.Version) -> Accepted:
         release_of(version),
         seconds_of(version.promoted_at),
         version.source,
-        _baselines(version.baseline),
+        baselines_of(version.baseline),
         returned=version.returned,
     )
 
@@ -97,9 +97,9 @@ def _past(version: api.PastVersion) -> Accepted:
         release_of(version),
         seconds_of(version.promoted_at),
         version.source,
-        _baselines(version.baseline),
+        baselines_of(version.baseline),
         returned=version.returned,
-        withdrawn=version.fate is Fate.ROLLED_BACK,
+        withdrawn=version.fate in {Fate.ROLLED_BACK, Fate.FAILED},
     )
 
 
@@ -113,6 +113,7 @@ def _candidate(version: api.Candidate) -> Candidate:
         correlation={slo: float(value) for slo, value in version.correlation.items()},
         trigger=version.trigger,
         parked=version.phase is CandidatePhase.PARKED,
+        requested=version.requested,
     )
 
 
@@ -165,7 +166,7 @@ def _probation(status: DataProductStatus) -> Probation | None:
     one = status.probation
     if one is None:
         return None
-    return Probation(_parent(status, one.against), _baselines(one.baselines))
+    return Probation(_parent(status, one.against), baselines_of(one.baselines))
 
 
 def _handled(status: DataProductStatus) -> dict[str, str]:
@@ -174,7 +175,8 @@ def _handled(status: DataProductStatus) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _baselines(baselines: Mapping[str, ApiBaseline]) -> dict[str, Baseline]:
+def baselines_of(baselines: Mapping[str, ApiBaseline]) -> dict[str, Baseline]:
+    """Baselines as the engine has them."""
     return {
         name: Baseline(
             Count(one.bad, one.total),

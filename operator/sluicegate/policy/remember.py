@@ -56,7 +56,7 @@ def remember(
         version=status.original_baseline.version
         if status.original_baseline
         else (status.stable.version if status.stable else ""),
-        slos=_as_baselines(memory.original),
+        slos=as_baselines(memory.original),
     )
     return status.model_copy(
         update={
@@ -72,7 +72,7 @@ def remember(
                 version=stable.release.version,
                 against=probation.previous.version,
                 since=at(stable.promoted_at),
-                baselines=_as_baselines(probation.baselines),
+                baselines=as_baselines(probation.baselines),
             ),
             "spec_model": _as_model(status, memory),
             "last_known_state": None
@@ -99,7 +99,7 @@ def _as_version(status: DataProductStatus, accepted: Accepted, identify: Identif
         **base,
         promoted_at=at(accepted.promoted_at),
         returned=accepted.returned,
-        baseline=_as_baselines(accepted.baselines),
+        baseline=as_baselines(accepted.baselines),
         evaluation=evaluation,
     )
 
@@ -146,6 +146,7 @@ def _as_candidate(
             "phase": phase,
             "step": 0 if anew else max(carried.step, len(shares)),
             "weight": candidate.weight,
+            "requested": candidate.requested,
             "shares": shares,
             "correlation": {
                 slo: number(value, DIGITS) for slo, value in candidate.correlation.items()
@@ -162,8 +163,8 @@ def _as_history(
     accepted = []
     for one in memory.history:
         promoted_at = at(one.promoted_at)
-        fate = Fate.ROLLED_BACK if one.withdrawn else Fate.REPLACED
         known = before.get((one.release, promoted_at))
+        fate = _fate(one, known)
         accepted.append(
             api.PastVersion(
                 **_base(one.release, identify) | {"source": one.source},
@@ -172,7 +173,7 @@ def _as_history(
                 promoted_at=promoted_at,
                 returned=one.returned,
                 until=known.until if known and known.fate is fate else at(now),
-                baseline=_as_baselines(one.baselines),
+                baseline=as_baselines(one.baselines),
             )
         )
     refused = [one for one in status.history if one.promoted_at is None]
@@ -180,6 +181,13 @@ def _as_history(
     merged = [*accepted, *refused[:room]]
     # Stable sorts keep the engine's order among versions that left at the same second.
     return tuple(sorted(merged, key=lambda one: one.until, reverse=True))
+
+
+def _fate(one: Accepted, known: api.PastVersion | None) -> Fate:
+    if not one.withdrawn:
+        return Fate.REPLACED
+    failed = known is not None and known.fate is Fate.FAILED
+    return Fate.FAILED if failed else Fate.ROLLED_BACK
 
 
 def _as_slos(status: DataProductStatus, memory: Memory) -> tuple[kept.SloStatus, ...]:
@@ -256,7 +264,8 @@ def _as_model(status: DataProductStatus, memory: Memory) -> SpecModel | None:
     )
 
 
-def _as_baselines(baselines: Baselines) -> dict[str, ApiBaseline]:
+def as_baselines(baselines: Baselines) -> dict[str, ApiBaseline]:
+    """Baselines as status has them."""
     return {
         name: ApiBaseline(
             bad=one.count.bad,

@@ -44,6 +44,14 @@ def approves(memory: Memory, observed: Observed) -> Request | None:
     return None
 
 
+def aborts(memory: Memory, observed: Observed, version: str) -> Request | None:
+    """The request to take this version back; None when nobody asked."""
+    for request in pending(memory, observed):
+        if request.annotation == REQUEST_ABORT and request.version in {"", version}:
+            return request
+    return None
+
+
 def handled(memory: Memory, request: Request) -> Memory:
     """Remember that this token was handled."""
     return replace(memory, handled={**memory.handled, request.annotation: request.value})

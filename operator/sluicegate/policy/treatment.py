@@ -113,8 +113,13 @@ def _treat(
     return _decide(case), diagnosis
 
 
+def _on_probation(memory: Memory) -> bool:
+    """Whether it can go back at once; with nothing to go back to it is treated as any other."""
+    return memory.probation is not None and _way_back(memory) is not None
+
+
 def _checks(memory: Memory, result: SloResult) -> tuple[Check, ...]:
-    if memory.probation is not None:
+    if _on_probation(memory):
         return PROBATION_CHECKS
     match result.terms.on_degraded:
         case OnDegraded.AUTO:
@@ -173,7 +178,7 @@ def _decide(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
         return _tell(
             case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end"
         )
-    if case.memory.probation is not None:
+    if _on_probation(case.memory):
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:
         case OnDegraded.ALERT | OnDegraded.IGNORE:
@@ -232,7 +237,7 @@ def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
 
 def _way_back(memory: Memory) -> Release | None:
     if memory.probation is not None:
-        kept = {entry.release for entry in memory.history}
+        kept = {entry.release for entry in memory.history if not entry.withdrawn}
         if memory.probation.previous in kept:
             return memory.probation.previous
     before = previous(memory.history)

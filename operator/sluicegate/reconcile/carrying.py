@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from sluicegate.api.canary import Candidate, CandidatePhase, Fate
+from sluicegate.api.base import at
+from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.acts import act
 from sluicegate.policy.decision import Decision, Inconclusive, Promote, Rollback
-from sluicegate.policy.memory import Baselines, Memory
-from sluicegate.policy.recall import memory_of, release_of
+from sluicegate.policy.memory import Memory
+from sluicegate.policy.recall import baselines_of, memory_of, release_of
 from sluicegate.policy.remember import remember
 from sluicegate.reconcile.attempts import with_outcome, without_job
 from sluicegate.reconcile.layout import Layout, layout_of
@@ -25,6 +26,13 @@ from sluicegate.reconcile.progress import (
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.versions import first_memory, identifier, refused_version
 
+_AT_FAULT = frozenset(
+    {
+        DecisionReason.CANARY_NOT_READY,
+        DecisionReason.IMAGE_NOT_FOUND,
+        DecisionReason.RUNTIME_MISMATCH,
+    }
+)
 _WITHOUT_VERDICT = frozenset({DecisionReason.MAX_DURATION, DecisionReason.METRICS_LOST})
 
 
@@ -63,12 +71,13 @@ def carry_on(
             )
             return status.model_copy(update={"candidate": after}), (told,)
         case TurnedBack(after):
-            told = Told(
-                after.rollback_reason,
-                "RollBack",
-                f"{after.version} goes back: {after.rollback_message}",
-                warning=True,
-            )
+            text = f"{after.version} goes back: {after.rollback_message}"
+            if after.returning and status.stable is not None:
+                text = (
+                    f"{after.version} can't come back, {status.stable.version} serves on:"
+                    f" {after.rollback_message}"
+                )
+            told = Told(after.rollback_reason, "RollBack", text, warning=True)
             return status.model_copy(update={"candidate": after}), (told,)
         case Completed(done):
             return _complete(situation, status, done)
@@ -87,10 +96,11 @@ def _complete(
         return remembered(situation, status, memory), (told,)
     if candidate.phase is CandidatePhase.PROMOTING:
         return _promoted(situation, status, candidate)
-    stable, status = status.stable, _without_promise(status)
-    if candidate.returning:  # it didn't come up: stable stays
-        return status.model_copy(update={"candidate": None}), ()
     reason = DecisionReason(candidate.rollback_reason)
+    if candidate.returning:  # stable stays
+        update = {"candidate": None, "history": _without_return(situation, status, candidate)}
+        return status.model_copy(update=update), ()
+    stable = status.stable
     decision: Decision
     if reason in _WITHOUT_VERDICT:
         decision = Inconclusive(
@@ -130,30 +140,44 @@ def _promoted(
             message=message,
             candidate=release_of(candidate),
             replaced=release_of(status.stable),
-            held_against=_promise(status),
+            held_against=baselines_of(candidate.held_against),
         )
         told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
     after = acted(situation, status, decision)
     return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
 
 
-def _promise(status: DataProductStatus) -> Baselines:
-    """What the version that is being promoted will be held against, as `_promote` kept it."""
-    kept = memory_of(status)
-    if kept.probation is None or kept.stable is None:
-        return {}
-    return kept.probation.baselines if kept.probation.previous == kept.stable.release else {}
+def _without_return(
+    situation: Situation, status: DataProductStatus, candidate: Candidate
+) -> tuple[PastVersion, ...]:
+    """The history once a version didn't come back; if its pods are at fault, it isn't tried again.
 
-
-def _without_promise(status: DataProductStatus) -> DataProductStatus:
-    """The promotion that it was kept for didn't come about."""
-    return status.model_copy(update={"probation": None}) if _promise(status) else status
+    A person may still ask for it.
+    """
+    if candidate.rollback_reason not in _AT_FAULT:
+        return status.history
+    failed = {
+        "fate": Fate.FAILED,
+        "reason": candidate.rollback_reason,
+        "until": at(situation.now),
+    }
+    marked = (
+        one.model_copy(update=failed) if one.revision == candidate.revision else one
+        for one in status.history
+    )
+    return tuple(sorted(marked, key=lambda one: one.until, reverse=True))
 
 
 def layout(situation: Situation, status: DataProductStatus) -> Layout:
     """Which versions are to live, by this status."""
+    candidate = status.candidate
+    live = situation.live.get(candidate.revision) if candidate else None
     layout = layout_of(
-        situation.product, status, stable_pods=situation.stable_pods, followed=situation.followed
+        situation.product,
+        status,
+        stable_pods=situation.stable_pods,
+        followed=situation.followed,
+        ready=live.ready if live else 0,
     )
     if status.stable is None and status.candidate is not None and situation.product.spec.route:
         return _foreseen(situation, status, status.candidate, layout)

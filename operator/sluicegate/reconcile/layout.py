@@ -42,11 +42,13 @@ class Layout:
     placements : the live versions, stable first.
     weights : revision and share in percent of those that take traffic; empty before the first.
     selected : revision that the product's own Service picks; None when it picks all of them.
+    needed : ready pods that the candidate needs before it takes its next share.
     """
 
     placements: tuple[Placement, ...]
     weights: tuple[tuple[str, int], ...]
     selected: str | None
+    needed: int = 0
 
     def replicas(self, revision: str) -> int:
         """Pods that a version is to have; 0 for one that doesn't live."""
@@ -91,6 +93,11 @@ def pods_for(spec: DataProductSpec, weight: int, stable: int) -> int:
     return max(1, ceil(weight * stable / FULL))
 
 
+def most_pods(stable: int) -> int:
+    """Pods of both versions together where replicas split the traffic."""
+    return max(stable + 1, ceil(SURGE * stable))
+
+
 def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
     """Pods of stable and candidate that come nearest to the share, from above.
 
@@ -101,7 +108,7 @@ def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
     """
     if weight == 0:
         return stable, 0
-    most = max(stable + 1, ceil(SURGE * stable))
+    most = most_pods(stable)
     candidate = max(1, ceil(weight * stable / (FULL - weight)))
     if stable + candidate > most:
         candidate = min(ceil(weight * most / FULL), most - 1)
@@ -109,7 +116,12 @@ def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
 
 
 def layout_of(
-    product: DataProduct, status: DataProductStatus, *, stable_pods: int, followed: bool = False
+    product: DataProduct,
+    status: DataProductStatus,
+    *,
+    stable_pods: int,
+    followed: bool = False,
+    ready: int | None = None,
 ) -> Layout:
     """The layout that status asks for.
 
@@ -119,11 +131,12 @@ def layout_of(
     status : what was decided.
     stable_pods : pods that stable has (an autoscaler may have raised them), at least the spec's.
     followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
+    ready : the candidate's ready pods; None for all that it is to have.
     """
     if status.stable is None:
         return _initial(product, status)
     if product.spec.route is None:
-        return _by_replicas(product, status, stable_pods)
+        return _by_replicas(product, status, stable_pods, ready)
     layout = _by_weight(product, status, stable_pods)
     if followed and status.candidate is not None and share_in_force(status.candidate) == FULL:
         return replace(layout, selected=status.candidate.revision)
@@ -135,7 +148,7 @@ def _initial(product: DataProduct, status: DataProductStatus) -> Layout:
     if status.candidate is None:
         return Layout((), (), None)
     placement = Placement(status.candidate, product.spec.serving.base_replicas)
-    return Layout((placement,), (), status.candidate.revision)
+    return Layout((placement,), (), status.candidate.revision, placement.replicas)
 
 
 def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Layout:
@@ -143,6 +156,7 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
     assert stable is not None
     placements = [Placement(stable, stable_pods, product.spec.serving.autoscaling is not None)]
     weights = [(stable.revision, FULL)]
+    pods = 0
     if candidate is not None:
         wanted = pods_for(product.spec, target_weight(product.spec, candidate), stable_pods)
         pods = max(wanted, _kept_pods(product.spec, candidate, stable_pods))
@@ -150,31 +164,48 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
         weight = share_in_force(candidate)
         pairs = ((stable.revision, FULL - weight), (candidate.revision, weight))
         weights = [pair for pair in pairs if pair[1]]
-    return Layout((*placements, *_previous(status)), tuple(weights), stable.revision)
+    return Layout((*placements, *_previous(status)), tuple(weights), stable.revision, pods)
 
 
-def _by_replicas(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Layout:
+def _by_replicas(
+    product: DataProduct, status: DataProductStatus, stable_pods: int, ready: int | None
+) -> Layout:
     stable, candidate = status.stable, status.candidate
     assert stable is not None
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         parked = (Placement(candidate, 0),) if candidate else ()
         placements = (Placement(stable, stable_pods), *parked, *_previous(status))
         return Layout(placements, (), stable.revision)
-    weight = target_weight(product.spec, candidate)
-    ours, theirs = split_by_replicas(min(weight, FULL - 1), stable_pods)
-    if candidate.phase is CandidatePhase.PROMOTING:
-        ours, theirs = stable_pods, stable_pods
-    if candidate.phase is CandidatePhase.ROLLING_BACK:  # its pods stay until they are drained
-        theirs = stable_pods
-        if candidate.weight < FULL:
-            theirs = split_by_replicas(candidate.weight, stable_pods)[1]
-    placements = (
-        Placement(stable, max(ours, 1)),
-        Placement(candidate, theirs),
-        *_previous(status),
-    )
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        needed = 0
+        ours, theirs = stable_pods, _draining(candidate, stable_pods)
+    else:
+        ours, needed = _wanted(product.spec, candidate, stable_pods)
+        ours, theirs = _paced(ours, needed, stable_pods, needed if ready is None else ready)
+    placements = (Placement(stable, ours), Placement(candidate, theirs), *_previous(status))
     selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
-    return Layout(placements, (), selected)
+    return Layout(placements, (), selected, needed)
+
+
+def _wanted(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> tuple[int, int]:
+    """Pods of stable and candidate that the next share asks for; all of them before it takes all."""
+    if candidate.phase is CandidatePhase.PROMOTING:
+        return most_pods(stable_pods) - stable_pods, stable_pods
+    return split_by_replicas(min(target_weight(spec, candidate), FULL - 1), stable_pods)
+
+
+def _paced(ours: int, theirs: int, stable_pods: int, ready: int) -> tuple[int, int]:
+    """What may exist by now: stable gives a pod only for a ready one, and nothing beyond the surge."""
+    ours = min(max(ours, stable_pods - ready), stable_pods)
+    return ours, min(theirs, most_pods(stable_pods) - ours)
+
+
+def _draining(candidate: Candidate, stable_pods: int) -> int:
+    """Its pods stay until they are drained, within the surge."""
+    before = stable_pods
+    if candidate.weight < FULL:
+        before = split_by_replicas(candidate.weight, stable_pods)[1]
+    return min(before, most_pods(stable_pods) - stable_pods)
 
 
 def share_in_force(candidate: Candidate) -> int:

@@ -95,7 +95,7 @@ def progress(
     """
     candidate = status.candidate
     assert candidate is not None
-    wanted = layout.replicas(candidate.revision)
+    wanted = layout.needed
     match candidate.phase:
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             return _step(product, candidate, rolling, wanted)

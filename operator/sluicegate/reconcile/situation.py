@@ -71,10 +71,23 @@ class Situation:
         taken = self.split is not None and self.split.level >= Level.ACCEPTED
         return taken and candidate is not None and candidate.weight == FULL
 
+    @property
+    def committed(self) -> bool:
+        """Whether a candidate is past the point from which it could still be aborted.
+
+        The product's own Service picks it by now, or is about to.
+        """
+        candidate = self.product.status.candidate
+        if self.product.spec.route is not None:
+            return self.followed
+        return candidate is not None and candidate.weight == FULL
+
     def is_frozen(self, status: DataProductStatus) -> bool:
         """Whether suspend forbids to touch versions and traffic; what a person asks for goes on."""
         candidate = status.candidate
-        asked = candidate is not None and candidate.rollback_reason in _ASKED
+        asked = candidate is not None and (
+            candidate.requested or candidate.rollback_reason in _ASKED
+        )
         return self.product.spec.suspend and not asked
 
     def may_train(self, status: DataProductStatus) -> bool:

@@ -4,13 +4,15 @@ First what was decided earlier is carried on, then the newest blocks are judged,
 decision is written down. A decision is remembered as done only when the traffic has followed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
+from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.canary import Candidate, CandidatePhase
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus, DecisionStatus
+from sluicegate.policy import requests
 from sluicegate.policy.decision import (
     Advance,
     Alert,
@@ -23,8 +25,8 @@ from sluicegate.policy.decision import (
     StartRollout,
 )
 from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.memory import Probation
 from sluicegate.policy.recall import memory_of, release_of
+from sluicegate.policy.remember import as_baselines
 from sluicegate.reconcile.attempts import with_cause, with_result
 from sluicegate.reconcile.carrying import Told, acted, carry_on, layout, remembered
 from sluicegate.reconcile.figures import with_figures
@@ -72,7 +74,9 @@ def take_step(situation: Situation) -> Step:
     status = situation.product.status
     if status.stable is None:
         status = status.model_copy(update={"candidate": _first(situation, status)})
-    status, told = carry_on(situation, status)
+    status, told = _aborted(situation, status)
+    if not told:
+        status, told = carry_on(situation, status)
     evaluation = None
     if _is_judged(status):
         evaluation = _judge(situation, status)
@@ -82,6 +86,32 @@ def take_step(situation: Situation) -> Step:
             status, more = carry_on(situation, status)
             told += more
     return Step(status, layout(situation, status), evaluation, told)
+
+
+def _aborted(
+    situation: Situation, status: DataProductStatus
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """A person takes a promotion back: until the product's own Service follows it, not later."""
+    candidate, stable = status.candidate, status.stable
+    if candidate is None or stable is None or candidate.phase is not CandidatePhase.PROMOTING:
+        return status, ()
+    memory = memory_of(status)
+    request = requests.aborts(memory, situation.observed, candidate.version)
+    if request is None:
+        return status, ()
+    status = remembered(situation, status, requests.handled(memory, request))
+    asked, version = f"{request.annotation}={request.value}", candidate.version
+    chosen = candidate.returning and candidate.rollback_reason != DecisionReason.ROLLBACK_REQUESTED
+    if situation.committed or chosen:
+        why = "is on its way back" if chosen else "serves all traffic already"
+        text = f"{asked}: {version} {why}; choose a version by {names.REQUEST_ROLLBACK}"
+        return _told(situation, status, Alert(reason=DecisionReason.NOT_FOUND, message=text))
+    text = f"{version} is taken back, as {request.annotation} asks"
+    reason = DecisionReason.ABORT_REQUESTED
+    rollback = Rollback(
+        reason=reason, message=text, leaving=release_of(candidate), to=release_of(stable)
+    )
+    return _told(situation, _turn_back(status, reason, text), rollback)
 
 
 def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
@@ -163,15 +193,14 @@ def _promote(
     situation: Situation, status: DataProductStatus, decision: Promote
 ) -> DataProductStatus:
     """Begin to give everything; what the new version will be held against is fixed now."""
-    status = _with_candidate(
+    return _with_candidate(
         status,
         phase=CandidatePhase.PROMOTING,
         step_since=at(situation.now),
         rollback_message=decision.message,
+        held_against=as_baselines(decision.held_against),
+        requested=situation.product.spec.suspend,
     )
-    memory = memory_of(status)
-    held = Probation(decision.replaced, decision.held_against)
-    return remembered(situation, status, replace(memory, probation=held))
 
 
 def _start(
