@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -72,8 +72,8 @@ def start(
 ) -> Callable[..., AbstractContextManager[ProxiedOperator]]:
     """Starts operators that serve the test's namespace, each behind a proxy of its own."""
 
-    def start(name: str = "operator", **extra: str) -> AbstractContextManager[ProxiedOperator]:
-        return proxied_operator(control_plane, namespace, tmp_path, name=name, extra=extra)
+    def start(**how: Any) -> AbstractContextManager[ProxiedOperator]:
+        return proxied_operator(control_plane, namespace, tmp_path, **how)
 
     return start
 

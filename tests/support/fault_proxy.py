@@ -54,7 +54,7 @@ class Stream:
     seen: Seen
     request: web.Request
     silent: asyncio.Event = field(default_factory=asyncio.Event)
-    cut_in_line: bool = False
+    cut: CutInLine | None = None
 
 
 class FaultProxy:
@@ -111,6 +111,10 @@ class FaultProxy:
     def end(self, rule: Rule) -> None:
         """End a fault; what hangs or is silent stays so, as it does in a real network."""
         self._rules.remove(rule)
+
+    def mend(self) -> None:
+        """End all faults that were started."""
+        self._rules.clear()
 
     @contextlib.contextmanager
     def broken(
@@ -284,8 +288,10 @@ class FaultProxy:
             async for chunk in upstream.content.iter_any():
                 if stream.silent.is_set():
                     await asyncio.Event().wait()
-                if stream.cut_in_line:
+                if stream.cut is not None:
                     await response.write(chunk[: len(chunk) // 2])
+                    if stream.cut.politely:
+                        return
                     reset(stream.request)
                 await response.write(chunk)
             if stream.silent.is_set():
@@ -298,7 +304,8 @@ def touch(stream: Stream, fault: Fault | None) -> None:
     """Let a fault of watches act on a stream."""
     if isinstance(fault, Silence):
         stream.silent.set()
-    stream.cut_in_line |= isinstance(fault, CutInLine)
+    if isinstance(fault, CutInLine):
+        stream.cut = fault
 
 
 def refusal(fault: Answer) -> web.Response:

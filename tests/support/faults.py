@@ -96,7 +96,9 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class CutInLine:
-    """A watch breaks in the middle of the next event, once."""
+    """A watch breaks in the middle of its next event; `politely` as if that were its end."""
+
+    politely: bool = False
 
 
 Fault: TypeAlias = Answer | Hang | Delay | LoseAnswer | Expire | Silence | CutInLine

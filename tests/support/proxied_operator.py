@@ -5,15 +5,16 @@ A test reads and writes the API server directly; only the operator goes through 
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cluster.apiclient import Api
+from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES
 from tests.support.accepting_gateway import take_routes
 from tests.support.fault_proxy import FaultProxy
-from tests.support.replicas import OPERATOR, Replica, apply, product, read, replicas
+from tests.support.replicas import OPERATOR, Replica, apply, product, read
 from tests.support.service_account import ServiceAccount
 from tests.support.waiting import eventually
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cluster.controlplane import ControlPlane
+    from tests.support.faults import Fault
 
 Object = dict[str, Any]
 
@@ -70,9 +72,7 @@ class ProxiedOperator:
 
     def live(self, name: str) -> Object:
         """A product as it is."""
-        text = self.plane.kubectl("get", "dataproduct", name, "-n", self.namespace, "-o", "json")
-        body: Object = json.loads(text)
-        return body
+        return dict(Api(self.plane.kubeconfig).get(DATA_PRODUCTS.path(self.namespace, name)))
 
     def condition(self, name: str, kind: str) -> Object:
         """A condition of a product; empty while it isn't there."""
@@ -99,7 +99,13 @@ class ProxiedOperator:
     def deployment(self, name: str) -> Object:
         """The Deployment of a product's stable version."""
         revision = self.live(name)["status"]["stable"]["revision"]
-        return self.children()[f"Deployment/{name}-{revision}"]
+        path = DEPLOYMENTS.path(self.namespace, f"{name}-{revision}")
+        return dict(Api(self.plane.kubeconfig).get(path))
+
+    def has_service(self, name: str) -> bool:
+        """Whether there is a Service of this name."""
+        found = Api(self.plane.kubeconfig).get(SERVICES.path(self.namespace))["items"]
+        return name in {one["metadata"]["name"] for one in found}
 
     # ---- the process --------------------------------------------------------------------
     def settled(self) -> bool:
@@ -112,29 +118,31 @@ class ProxiedOperator:
 
     def scaled(self, name: str, pods: int) -> bool:
         """Whether a product's stable version runs with so many ready pods."""
-        status = self.deployment(name).get("status") or {}
-        return status.get("readyReplicas") == pods and self.ready(name)
+        if not self.ready(name):
+            return False
+        return (self.deployment(name).get("status") or {}).get("readyReplicas") == pods
 
-    def recovers(self, *, what: str, since: float | None = None, **pods: int) -> float:
-        """Seconds from the fault's end until the operator leads and products have so many pods.
+    def well(self, **pods: int) -> bool:
+        """Whether it leads, and products have so many pods each."""
+        return (
+            self.replica.leads()
+            and self.alive()
+            and all(self.scaled(name, number) for name, number in pods.items())
+        )
+
+    def recovers(self, *, what: str, **pods: int) -> float:
+        """Seconds from now, when a fault has ended, until all is well.
 
         Raises
         ------
         AssertionError
             It took longer than RECOVERY_SECONDS.
         """
-        began = time.monotonic() if since is None else since
-
-        def well() -> bool:
-            return (
-                self.replica.leads()
-                and self.alive()
-                and all(self.scaled(name, number) for name, number in pods.items())
-            )
-
-        left = began + RECOVERY_SECONDS - time.monotonic()
-        eventually(well, seconds=left, what=f"recovery within {RECOVERY_SECONDS:g} s after {what}")
-        seconds = time.monotonic() - began
+        ended = time.monotonic()
+        eventually(
+            lambda: self.well(**pods), seconds=RECOVERY_SECONDS, what=f"recovery after {what}"
+        )
+        seconds = time.monotonic() - ended
         print(f"recovered {seconds:.1f} s after {what}")
         return seconds
 
@@ -147,8 +155,13 @@ def proxied_operator(
     *,
     name: str = "operator",
     extra: Mapping[str, str] | None = None,
+    module: tuple[str, ...] = OPERATOR,
+    born_into: Fault | None = None,
 ) -> Iterator[ProxiedOperator]:
-    """`sluicegate run` for one namespace, in which its Lease lies too, for the length of a block."""
+    """`sluicegate run` for one namespace, in which its Lease lies too, for the length of a block.
+
+    One that is born into a fault isn't waited for; the test mends the proxy.
+    """
     with FaultProxy(plane) as proxy:
         account = ServiceAccount(plane, namespace, name, folder=folder, server=proxy.url)
         settings = {
@@ -158,5 +171,15 @@ def proxied_operator(
             "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
             **(extra or {}),
         }
-        with replicas(plane, folder, name, extra=settings, module=OPERATOR) as (replica,):
+        if born_into is not None:
+            proxy.start(born_into)
+        replica = Replica(plane, name, folder, extra=settings, module=module)
+        try:
+            if born_into is None:
+                eventually(replica.is_ready, what=f"{name} ready")
             yield ProxiedOperator(plane, namespace, proxy, account, replica)
+        except BaseException:
+            print(name, replica.tail())
+            raise
+        finally:
+            replica.end()

@@ -58,6 +58,12 @@ class ServiceAccount:
         """Make the last token invalid; the API server notices within ten seconds."""
         self._plane.kubectl("delete", "secret", self._bound_to, "-n", self._namespace)
 
+    def rotate(self) -> None:
+        """Write a new token, and make the one before invalid."""
+        former = self._bound_to
+        self.issue()
+        self._plane.kubectl("delete", "secret", former, "-n", self._namespace)
+
     def _render(self, server: str) -> str:
         authority = self._plane._settings.authority.certificate.read_bytes()
         data = base64.b64encode(authority).decode()

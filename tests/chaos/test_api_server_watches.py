@@ -1,0 +1,89 @@
+"""Watches that lose what happened: too old a version, silence, and breaks at the worst places."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sluicegate.reconcile.records import watched
+from tests.support.faults import WATCHES, Answer, CutInLine, Expire, Hang, Requests, Silence
+from tests.support.proxied_operator import RECOVERY_SECONDS
+from tests.support.waiting import eventually
+
+INACTIVITY_SECONDS = 70.0
+"""A watch that is silent for so long is taken for dead; the server's bookmarks come each minute."""
+
+
+def delete(operator, kind: str, name: str) -> None:
+    operator.plane.kubectl("delete", kind, name, "-n", operator.namespace, "--wait=false")
+
+
+def ghosts(operator, kind: str) -> float:
+    return operator.replica.metric(f'sluicegate_cache_ghosts_total{{resource="{kind}"}}')
+
+
+def test_what_was_deleted_while_a_watch_was_away_and_too_old_to_go_on_is_dropped(
+    operator, promises
+):
+    operator.serve("cars", "vans")
+    away = operator.proxy.start(Answer(503), WATCHES)
+    operator.proxy.cut()
+    delete(operator, "dataproduct", "vans")
+    delete(operator, "service", "cars")
+    eventually(lambda: not operator.has_service("cars"), what="the deletion")
+    for one in watched():
+        kind = Requests(path=rf"/{one.resource.plural}$", watch=True)
+        operator.proxy.start(Expire(), kind, times=1)
+    operator.proxy.end(away)
+    ended = time.monotonic()
+    eventually(lambda: operator.has_service("cars"), seconds=RECOVERY_SECONDS, what="the Service")
+    kept = 'sluicegate_cache_objects{resource="dataproducts.sluicegate.dev"}'
+    eventually(lambda: operator.replica.metric(kept) == 1, what="the deleted product is dropped")
+    print(f"made up for {time.monotonic() - ended:.1f} s after the watches were too old")
+    assert ghosts(operator, "services") == 1
+    assert ghosts(operator, "dataproducts.sluicegate.dev") == 1
+    assert operator.proxy.seen(WATCHES, since=ended)
+    promises.check_without_data()
+
+
+@pytest.mark.timeout(240)
+def test_a_watch_that_goes_silent_is_noticed_by_its_silence_alone(operator, promises):
+    operator.serve("cars")
+    with operator.proxy.broken(Silence(), WATCHES):
+        pass  # those that are open now stay silent, new ones speak
+    silent = time.monotonic()
+    delete(operator, "service", "cars")
+    eventually(
+        lambda: operator.has_service("cars"),
+        seconds=INACTIVITY_SECONDS + RECOVERY_SECONDS,
+        what="the Service",
+    )
+    print(f"a silent watch was made up for after {time.monotonic() - silent:.1f} s")
+    assert operator.replica.leads()
+    promises.check_without_data()
+
+
+@pytest.mark.parametrize("politely", [False, True], ids=["a reset", "a proper end"])
+def test_a_watch_that_breaks_in_the_middle_of_an_event_loses_nothing(operator, promises, politely):
+    operator.serve("cars")
+    with operator.proxy.broken(CutInLine(politely), WATCHES):
+        pass  # those that are open now break with their next event
+    operator.apply(operator.routed("cars", serving={"replicas": 2}))
+    operator.recovers(what="watches broke in the middle of an event", cars=2)
+    promises.check_without_data()
+
+
+@pytest.mark.parametrize("fault", [Answer(503), Hang()], ids=["503", "no answer"])
+def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(start, fault):
+    with start(born_into=fault) as operator:
+        operator.apply(operator.routed("cars"))
+        refused = 'rest_client_requests_total{code="503",method="GET",verb="list"}'
+        if isinstance(fault, Answer):
+            eventually(lambda: operator.replica.metric(refused) >= 3, what="three attempts")
+        else:
+            eventually(operator.proxy.seen, what="a first attempt")
+        assert not operator.replica.is_ready()
+        assert operator.alive()
+        operator.proxy.mend()
+        operator.recovers(what=f"it started into {fault}", cars=1)
