@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from cluster.cache import cache_folder, fresh_folder, locked
 from cluster.commands import run
+from cluster.demo.errors import DemoError
 from cluster.identity import CHECKOUT
-from sluicegate_service.push import pack_and_push
+from sluicegate_service.bentos import BentoInvalid
+from sluicegate_service.push import PushError, pack_and_push
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +42,10 @@ class Bento:
 
     def push(self, repository: str) -> str:
         """Push it over plain HTTP; the reference by digest. Pushing it again changes nothing."""
-        return pack_and_push(self.folder, repository, plain_http=True)
+        try:
+            return pack_and_push(self.folder, repository, plain_http=True)
+        except (BentoInvalid, PushError) as error:
+            raise DemoError(f"{self.version} wasn't pushed: {error}") from error
 
 
 def kept(sample: Sample, version: str, market: Market) -> Bento:

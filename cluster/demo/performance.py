@@ -77,8 +77,10 @@ def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[produ
         lambda: products.prepare_namespaces(backend, market),
     )
     rendered = []
+    # A repository of this run: a version never changes, and each story has a v1 and a v2 of its own.
+    run = f"demo-{time.time():.0f}"
     for sample, bento in zip(products.SAMPLES, bentos, strict=True):
-        repository = f"{where.registry}/bentos/{sample.name}"
+        repository = f"{where.registry}/{run}/{sample.name}"
         model = products.Model(bento.push(repository), bento, images.runtime.pinned_reference)
         rendered.append(products.fitted(sample.file(), model, repository=repository))
     return rendered

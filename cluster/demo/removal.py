@@ -46,4 +46,4 @@ def _remove_definition(backend: Backend) -> list[str]:
     if others:
         return [f"the definition {CRD}, since {len(others)} other DataProducts are of it"]
     backend.run_kubectl("delete", "crd", CRD, "--ignore-not-found", "--timeout=60s")
-    return ["the demonstration's bentos in the registry (bentos/pricing, bentos/search-ranking)"]
+    return ["the demonstration's bentos in the registry (demo-*/pricing, demo-*/search-ranking)"]
