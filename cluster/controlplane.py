@@ -43,13 +43,17 @@ PROGRAMS = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a control plane consists of and what is special about it."""
+    """What a control plane consists of and what is special about it.
+
+    `address` is one of this machine's, at which the API server listens.
+    """
 
     controller_manager: bool = True
     scheduler: bool = True
     fake_nodes: int = 0
     audit: bool = False
     feature_gates: Mapping[str, bool] = field(default_factory=dict)
+    address: str = "127.0.0.1"
     # Arguments added to a program's command line, by its name.
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -73,7 +77,7 @@ class ControlPlane:
             self.folder = Path(tempfile.mkdtemp(prefix="sluicegate-control-plane-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             ports = stack.enter_context(free_ports(3))
-            self._settings = self._make_settings(components.Listening("127.0.0.1", *ports))
+            self._settings = self._make_settings(components.Listening(self.options.address, *ports))
             self._processes = Processes(self.folder, ("setpriv", "--pdeathsig", "KILL", "--"))
             stack.callback(self._processes.stop_all, grace=0.0)
             self._start_all()

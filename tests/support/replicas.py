@@ -49,6 +49,7 @@ class Replica:
         *,
         extra: Mapping[str, str],
         module: tuple[str, ...] = COPIER,
+        prefix: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.port = free_port()
@@ -61,7 +62,7 @@ class Replica:
             **QUICK_LEASE,
             **extra,
         }
-        command = [sys.executable, "-m", *module]
+        command = [*prefix, sys.executable, "-m", *module]
         self.process = start(command, log=self.log, env=environment, cwd=ROOT)
 
     def signal(self, number: signal.Signals) -> None:
