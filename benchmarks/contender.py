@@ -84,8 +84,8 @@ class Surroundings:
     namespaces
         Those of the products; they exist.
     prometheus
-        URL of the stand-in of `benchmarks.measurements`, which knows our queries only; a contender
-        that asks others brings its own.
+        URL of the stand-in, which answers our queries by `benchmarks.measurements` and those of
+        the peers by `benchmarks.peers.answers`.
     metrics_port
         A free port on loopback, for the contender's own metrics.
     """

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.floor import Floor
 from benchmarks.own import Sluicegate
+from benchmarks.peers import argo_rollouts, flagger
+from benchmarks.peers.argo_rollouts import ArgoRollouts
+from benchmarks.peers.flagger import Flagger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,4 +19,8 @@ if TYPE_CHECKING:
 CONTENDERS: Final[dict[str, Callable[[], Contender]]] = {
     "floor": Floor,
     "sluicegate": Sluicegate,
+    "flagger": Flagger,
+    "flagger-tuned": partial(Flagger, flagger.TUNED),
+    "argo-rollouts": ArgoRollouts,
+    "argo-rollouts-tuned": partial(ArgoRollouts, argo_rollouts.TUNED),
 }

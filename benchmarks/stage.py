@@ -23,6 +23,7 @@ from benchmarks.gateway import ROUTES, Gateway
 from benchmarks.kube import Client, RequestFailed, Watcher
 from benchmarks.measurements import Measurements
 from benchmarks.own import shares
+from benchmarks.peers.answers import answer
 from benchmarks.process import Process
 from cluster.controlplane import ControlPlane, Options
 from tests.support.prometheus_stand_in import PrometheusStandIn
@@ -123,7 +124,9 @@ async def open_stage(contender: Contender, products: int) -> AsyncIterator[Stage
         for name in namespaces():
             await client.apply(namespace(name))
         measurements = Measurements()
-        prometheus = await stack.enter_async_context(PrometheusStandIn(measurements.rows))
+        prometheus = await stack.enter_async_context(
+            PrometheusStandIn(measurements.rows, instant=answer)
+        )
 
         def split(key: Key, weights: dict[str, int]) -> None:
             measurements.split(key, shares(key[1], weights))

@@ -40,6 +40,7 @@ TUNED: Final = Setting(
         "-control-loop-interval=1s",
         "-log-level=error",
     ),
+    interval_seconds=DWELL_SECONDS,
 )
 LEAST_SUCCESS_PERCENT: Final = 99
 MOST_MILLISECONDS: Final = 500
@@ -90,7 +91,8 @@ class Flagger:
 
     def objects(self, product: Product) -> list[Body]:
         """The Deployment and its Canary."""
-        return [deployment(product, workload.STABLE), canary(product)]
+        interval = DWELL_SECONDS if product.quick else self.setting.interval_seconds
+        return [deployment(product, workload.STABLE), canary(product, interval)]
 
     def changes(self, product: Product) -> list[Body]:
         """The Deployment with a new pod template."""
@@ -130,7 +132,7 @@ def deployment(product: Product, version: str) -> Body:
     }
 
 
-def canary(product: Product) -> Body:
+def canary(product: Product, interval_seconds: int) -> Body:
     """A Canary with our three steps and Flagger's own two checks."""
     return {
         "apiVersion": "flagger.app/v1beta1",
@@ -145,7 +147,7 @@ def canary(product: Product) -> Body:
                 "gatewayRefs": [GATEWAY],
             },
             "analysis": {
-                "interval": f"{DWELL_SECONDS}s",
+                "interval": f"{interval_seconds}s",
                 "threshold": 5,
                 "stepWeights": list(WEIGHTS),
                 "metrics": [
@@ -168,12 +170,17 @@ NOT_COMPARABLE: Final = (
         "that, so cold start can't be faster than N / 10 seconds."
     ),
     (
+        "It looks at a Canary when that is new and then once per interval: a minute as it comes, "
+        "ten seconds tuned. One interval is the least time to be ready, and idle costs as many "
+        "looks: what one setting wins the other loses."
+    ),
+    (
         "The user's own Deployment runs until Flagger has copied it: each product costs the control "
         "plane two Deployments and two pods before it serves, ours one."
     ),
     (
         "It compares two numbers with fixed limits; ours counts events and tests a hypothesis, and "
-        "also watches for a decay between releases, reads more of Prometheus, and keeps a baseline."
+        "also watches for a decay between releases."
     ),
     (
         "It asks Prometheus twice per canary and interval, ours a fixed number of times per block for "
@@ -188,8 +195,5 @@ NOT_COMPARABLE: Final = (
         "It takes no interval under 10 s and acts once per interval, so a promotion of three steps "
         "lasts six intervals at least; the ideal counts three."
     ),
-    (
-        "It keeps no history and has no retraining; a product that isn't in a canary is polled all "
-        "the same."
-    ),
+    "It keeps no baseline, no history of models, and has no retraining.",
 )
