@@ -49,9 +49,10 @@ class Verdict:
 
 
 class Pulse:
-    """Measures how late the event loop's timers fire."""
+    """Measures how late the event loop's timers fire, one each `beat` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, beat: float = BEAT_SECONDS) -> None:
+        self._beat = beat
         self._lags: deque[float] = deque(maxlen=BEATS)
 
     @property
@@ -63,8 +64,8 @@ class Pulse:
         """Measure for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + BEAT_SECONDS
-            await asyncio.sleep(BEAT_SECONDS)
+            due = loop.time() + self._beat
+            await asyncio.sleep(self._beat)
             lag = max(0.0, loop.time() - due)
             self._lags.append(lag)
             LOOP_LAG.observe(lag)

@@ -1,0 +1,283 @@
+"""What metrics tell of products: totals of all, some by name, nothing of those that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import REGISTRY
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.description import Priority
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import ProductState
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.product_figures import (
+    REFUSED,
+    ProductFigures,
+    Remedy,
+    RetrainingState,
+    figures_of,
+)
+from sluicegate.reconcile.product_metrics import ProductMetrics
+from tests.support.rollout_world import START, document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOW = 1_800_000_000.0
+HOUR = 3600
+
+
+@contextlib.asynccontextmanager
+async def leading(metrics: ProductMetrics) -> Iterator[None]:
+    task = asyncio.ensure_future(metrics.publish())
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def value(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(f"sluicegate_{name}", labels)
+
+
+def series(name: str) -> dict[tuple[str, ...], float]:
+    """Values of a family by the values of its labels."""
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in REGISTRY.collect()
+        if family.name == f"sluicegate_{name}"
+        for sample in family.samples
+    }
+
+
+# ---- the gauges -----------------------------------------------------------------------------
+
+
+async def test_totals_cover_all_products_and_names_only_the_most_pressing():
+    metrics = ProductMetrics(limit=2)
+    async with leading(metrics):
+        metrics.record(Key("shop", "z"), ProductFigures(priority=Priority.CRITICAL, ready=True))
+        metrics.record(Key("shop", "b"), ProductFigures(priority=Priority.MEDIUM))
+        metrics.record(Key("shop", "a"), ProductFigures(priority=Priority.MEDIUM, ready=True))
+        metrics.record(Key("shop", "c"), ProductFigures(priority=Priority.LOW))
+        metrics.export(NOW)
+        assert series("product_state") == {("shop", "z"): 0, ("shop", "a"): 0}
+        assert value("product_metrics_left_out") == 2
+        assert sum(series("products").values()) == 4
+        assert value("products", state="Unknown", priority="Medium") == 2
+        assert value("products_ready") == 2
+
+
+@pytest.mark.parametrize("limit", [0, 100])
+async def test_five_thousand_products_have_no_more_series_than_the_setting_allows(limit):
+    metrics = ProductMetrics(limit)
+    figures = ProductFigures(
+        state=ProductState.DEGRADED,
+        budgets=tuple((f"slo-{number}", 0.5) for number in range(4)),
+        promoted_at=NOW - HOUR,
+    )
+    async with leading(metrics):
+        for number in range(5000):
+            metrics.record(Key("shop", f"p{number}"), figures)
+        metrics.export(NOW)
+        by_name = ("state", "error_budget_remaining", "versions", "canary_weight")
+        assert sum(len(series(f"product_{one}")) for one in by_name) == limit * 7
+        assert value("products", state="Degraded", priority="Medium") == 5000
+        assert len(series("products")) == len(Priority) * len(ProductState)
+
+
+async def test_a_product_that_goes_takes_its_series_along():
+    metrics = ProductMetrics(limit=5)
+    async with leading(metrics):
+        metrics.record(
+            Key("shop", "a"),
+            ProductFigures(budgets=(("accuracy", 0.25),), weight=25, versions=2, promoted_at=NOW),
+        )
+        metrics.export(NOW)
+        where = {"namespace": "shop", "product": "a"}
+        assert value("product_error_budget_remaining", slo="accuracy", **where) == 0.25
+        assert value("product_canary_weight", **where) == 25
+        assert value("product_versions", **where) == 2
+        assert value("product_promoted_timestamp_seconds", **where) == NOW
+        metrics.forget(Key("shop", "a"))
+        metrics.export(NOW)
+        gone = ("state", "error_budget_remaining", "canary_weight", "versions")
+        assert not any(series(f"product_{one}") for one in gone)
+        assert sum(series("products").values()) == 0
+
+
+async def test_an_slo_that_goes_takes_its_series_along():
+    metrics = ProductMetrics(limit=5)
+    async with leading(metrics):
+        metrics.record(Key("shop", "a"), ProductFigures(budgets=(("old", 1.0), ("kept", 1.0))))
+        metrics.export(NOW)
+        metrics.record(Key("shop", "a"), ProductFigures(budgets=(("kept", 1.0),)))
+        metrics.export(NOW)
+        assert set(series("product_error_budget_remaining")) == {("shop", "a", "kept")}
+
+
+async def test_only_the_leader_tells_of_products():
+    metrics = ProductMetrics(limit=5)
+    metrics.record(Key("shop", "a"), ProductFigures())
+    metrics.export(NOW)
+    assert not series("products")
+    assert not series("product_state")
+    async with leading(metrics):
+        metrics.export(NOW)
+        assert series("product_state")
+    metrics.export(NOW)
+    assert not series("products")
+    assert not series("product_state")
+
+
+async def test_what_there_is_none_of_is_told_as_zero():
+    metrics = ProductMetrics()
+    async with leading(metrics):
+        metrics.export(NOW)
+        assert set(series("candidates")) == {(phase,) for phase in CandidatePhase}
+        assert set(series("retrainings")) == {(state,) for state in RetrainingState}
+        assert set(series("degraded_longest_seconds")) == {(remedy,) for remedy in Remedy}
+        assert value("candidate_overdue_seconds") == 0
+
+
+async def test_of_several_the_worst_is_told():
+    metrics = ProductMetrics()
+    async with leading(metrics):
+        for number, hours in enumerate((1, 3, 2)):
+            figures = ProductFigures(
+                degraded_since=NOW - hours * HOUR, remedy=Remedy.NONE, due=NOW - hours * 60
+            )
+            metrics.record(Key("shop", f"p{number}"), figures)
+        metrics.record(
+            Key("shop", "q"),
+            ProductFigures(degraded_since=NOW - 9 * HOUR, remedy=Remedy.RETRAINING, due=NOW + 9),
+        )
+        metrics.export(NOW)
+        assert value("degraded_longest_seconds", remedy="None") == 3 * HOUR
+        assert value("degraded_longest_seconds", remedy="Retraining") == 9 * HOUR
+        assert value("candidate_overdue_seconds") == 180
+
+
+async def test_stalled_products_are_counted_by_reason():
+    metrics = ProductMetrics()
+    async with leading(metrics):
+        metrics.record(Key("shop", "a"), REFUSED)
+        metrics.record(Key("shop", "b"), REFUSED)
+        metrics.export(NOW)
+        assert series("products_stalled") == {("InvalidSpec",): 2}
+        metrics.record(Key("shop", "a"), ProductFigures())
+        metrics.record(Key("shop", "b"), ProductFigures())
+        metrics.export(NOW)
+        assert not series("products_stalled")
+
+
+# ---- figures of a status --------------------------------------------------------------------
+
+VERSION = {
+    "version": "v1",
+    "image": f"registry.example/bentos/search@sha256:{'a' * 64}",
+    "runtimeImage": f"registry.example/runtime@sha256:{'d' * 64}",
+    "revision": "aaaaaaaaaa",
+    "source": "Spec",
+}
+STABLE = {**VERSION, "promotedAt": at(START).isoformat()}
+SINCE = at(START + HOUR).isoformat()
+DEGRADED = {
+    "type": "Degraded",
+    "status": "True",
+    "reason": "ModelDecay",
+    "message": "",
+    "observedGeneration": 1,
+    "lastTransitionTime": SINCE,
+}
+
+
+def seen(reason: DecisionReason | None = None, **status: object) -> ProductFigures:
+    product = DataProduct.parse({**document(), "status": {"stable": STABLE, **status}})
+    return figures_of(product, product.status, reason)
+
+
+def candidate(phase: str, **more: object) -> dict:
+    return {**VERSION, "version": "v2", "phase": phase, "since": SINCE, **more}
+
+
+def test_figures_hold_what_status_says():
+    figures = seen(
+        state="Degrading",
+        slos=[{"name": "accuracy", "state": "WARN", "budgetRemaining": "-0.25"}],
+        candidate=candidate("Stepping", weight=25),
+        conditions=[{**DEGRADED, "type": "Ready", "reason": "Serving"}],
+    )
+    assert figures.state is ProductState.DEGRADING
+    assert figures.ready
+    assert figures.budgets == (("accuracy", -0.25),)
+    assert (figures.versions, figures.weight, figures.phase) == (2, 25, CandidatePhase.STEPPING)
+    assert figures.promoted_at == START
+    assert figures.remedy is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "remedy"),
+    [
+        (DecisionReason.RETRAINING_DISABLED, {}, Remedy.NONE),
+        (DecisionReason.RETRAIN_SUSPENDED, {"retraining": {"suspended": True}}, Remedy.NONE),
+        (DecisionReason.COMMON_CAUSE, {}, Remedy.NONE),
+        (None, {}, Remedy.NONE),
+        (DecisionReason.COOLING_DOWN, {}, Remedy.WAITING),
+        (DecisionReason.NO_SLOT, {}, Remedy.WAITING),
+        (DecisionReason.CANARY_IN_PROGRESS, {"candidate": candidate("Stepping")}, Remedy.CANARY),
+        (DecisionReason.RETRAINING_DISABLED, {"candidate": candidate("Parked")}, Remedy.NONE),
+        (
+            DecisionReason.ALREADY_RETRAINING,
+            {
+                "retraining": {
+                    "attempt": 1,
+                    "trigger": {"id": "0" * 8, "cause": "ModelDecay", "version": "v1", "at": SINCE},
+                }
+            },
+            Remedy.RETRAINING,
+        ),
+    ],
+)
+def test_what_is_done_about_a_degraded_product(reason, status, remedy):
+    figures = seen(reason, conditions=[DEGRADED], **status)
+    assert figures.remedy is remedy
+    assert figures.degraded_since == START + HOUR
+
+
+def test_a_product_whose_retraining_waits_or_is_suspended_is_counted_as_such():
+    assert seen(DecisionReason.NO_SLOT).retraining is RetrainingState.WAITING
+    assert seen(retraining={"suspended": True}).retraining is RetrainingState.SUSPENDED
+    assert seen().retraining is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "more", "seconds"),
+    [
+        ("Starting", {}, 600),
+        ("Stepping", {}, 86_400),
+        ("Promoting", {"shares": [{"weight": 100, "since": at(START + 2 * HOUR).isoformat()}]},
+         HOUR + 600),
+        ("AwaitingApproval", {}, None),
+        ("Parked", {}, None),
+    ],
+)  # fmt: skip
+def test_a_candidate_is_overdue_by_the_deadline_of_what_it_is_doing(phase, more, seconds):
+    figures = seen(candidate=candidate(phase, **more))
+    expected = None if seconds is None else START + HOUR + seconds
+    assert figures.due == expected
+    if expected is not None:
+        assert figures.overdue(expected - 1) == 0
+        assert figures.overdue(expected + 5) == 5
+
+
+def test_a_first_version_that_does_not_start_is_stalled_and_not_overdue():
+    assert seen(stable=None, candidate=candidate("Starting")).due is None
