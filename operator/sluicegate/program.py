@@ -16,6 +16,7 @@ from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, keep_measuring
 from sluicegate.reconcile.observe import Observer
+from sluicegate.reconcile.pod_reads import PodReads
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.reconciler import ProductReconciler
@@ -38,7 +39,7 @@ def build(tools: Tools) -> Controller:
         settings=settings,
         applier=applier,
         observer=Observer(
-            tools.api,
+            PodReads(tools.api),
             tools.caches,
             measurements,
             standings,

@@ -422,7 +422,8 @@ def full_status() -> dict[str, Any]:
             "shares": [{"weight": 5, "since": when}, {"weight": 25, "since": when}],
             "since": when, "trafficSince": when, "stepSince": when, "expectedSeconds": 1200,
             "evaluation": counts, "trigger": "0a1b2c3d", "heldSince": when,
-            "correlation": {"accuracy": "0.01"}, "returning": True, "rollbackReason": "CanaryWorse",
+            "correlation": {"accuracy": "0.01"}, "returning": True, "requested": True,
+            "heldAgainst": baseline, "rollbackReason": "CanaryWorse",
             "rollbackMessage": "…",
             "evidence": [{
                 "slo": "accuracy", "required": True, "promote": "1.2", "promoteAt": "3.0",

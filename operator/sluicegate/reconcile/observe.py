@@ -8,8 +8,7 @@ from sluicegate.api import names
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
-from sluicegate.kube.port import KubeApi
-from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, PODS, Key
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key
 from sluicegate.manifests.names import job_name
 from sluicegate.policy.observed import Facts, Observed, Request, TrainingResult
 from sluicegate.policy.recall import memory_of, release_of
@@ -17,7 +16,8 @@ from sluicegate.policy.terms import Terms
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.measured import Measured
-from sluicegate.reconcile.pods import PodState, of_job, of_revision, pod_state
+from sluicegate.reconcile.pod_reads import PodReads
+from sluicegate.reconcile.pods import PodState, of_job, of_revision
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.records import (
     ChildRecord,
@@ -42,7 +42,7 @@ MEMORY_FULL: Final = 0.95
 class Observer:
     """Reads the situation of one product at a time."""
 
-    api: KubeApi
+    pods: PodReads
     caches: Caches
     measurements: Measurements
     standings: Standings
@@ -68,7 +68,7 @@ class Observer:
         measured = Measured(self.measurements, product)
         live, route = self.live(record), self.route(record)
         job = self._job(record, product.status)
-        pods = await self._pods(record, product.status, live, job)
+        pods = await self.pods.of(record, product.status, live, job, now=now)
         requests = measured.requests()
         gateways = await self.gateways.of(product, route)
         split = measured.split(route, requests, gateways, now)
@@ -136,22 +136,6 @@ class Observer:
         name = job_name(record.key.name, one.trigger.id, one.attempt)
         job = self.caches[JOBS].get(Key(record.key.namespace, name))
         return job if isinstance(job, JobRecord) and job.owner == record.uid else None
-
-    async def _pods(
-        self,
-        record: ProductRecord,
-        status: DataProductStatus,
-        live: Mapping[str, DeploymentRecord],
-        job: JobRecord | None,
-    ) -> tuple[PodState, ...]:
-        """The product's pods, if any of them may have something to tell."""
-        unready = any(one.ready < one.replicas for one in live.values())
-        troubled = any(slo.streak is not None for slo in status.slos)
-        if not (unready or troubled or status.candidate is not None or (job and job.finished)):
-            return ()
-        selector = f"{names.LABEL_PRODUCT}={record.key.name}"
-        pages = self.api.pages(PODS, namespace=record.key.namespace, labels=selector)
-        return tuple([pod_state(body) async for page in pages for body in page.items])
 
     def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:
         for one in product.spec.depends_on:

@@ -17,10 +17,9 @@ from sluicegate.api.base import at
 from sluicegate.api.canary import CandidatePhase, VersionBase
 from sluicegate.api.context import check_context, runtime_image
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.memory import SloState
-from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct, read_status
-from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import DATA_PRODUCTS, HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
@@ -36,13 +35,14 @@ from sluicegate.reconcile.product_figures import REFUSED, figures_of
 from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.records import ProductRecord
 from sluicegate.reconcile.report import due, report
-from sluicegate.reconcile.restore import handled_requests, restored_status, was_there_before
+from sluicegate.reconcile.restore import restored_status, was_there_before, with_requests_handled
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.standing import standing_of
 from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.verification import Level
-from sluicegate.reconcile.versions import FIRST_SECONDS
+from sluicegate.reconcile.versions import FIRST_SECONDS, version_reused
 from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
 from sluicegate.runtime.recorder import Note, Recorder, Subject
 from sluicegate.runtime.workqueue import WorkQueue
@@ -161,6 +161,7 @@ class ProductReconciler:
         rivals = self.claims.rivals(key)
         self.claims.forget(key)
         self.standings.forget(key)
+        self.observer.pods.forget(key)
         self.metrics.forget(key)
         self.measurements.want(key, None)
         for rival in rivals:
@@ -180,7 +181,7 @@ class ProductReconciler:
             self.lost.discard(record.key)
             return product
         if record.key in self.lost:
-            return _with_requests_handled(product)
+            return with_requests_handled(product)
         if record.key in self.begun:
             return product
         live, route = self.observer.live(record), self.observer.route(record)
@@ -197,7 +198,7 @@ class ProductReconciler:
             " stable, and no baseline is claimed for it"
         )
         self._tell(record, (Told("StateLost", "Restore", text, warning=True),))
-        return _with_requests_handled(product)
+        return with_requests_handled(product)
 
     async def _with_obstacles(self, record: ProductRecord, situation: Situation) -> Situation:
         """What keeps the spec from being carried out, though each field is right."""
@@ -209,7 +210,7 @@ class ProductReconciler:
                 f" Gateway {claim[0]} too: change hostnames or path of one of them"
             )
             situation = replace(situation, conflict=text, route_conflict=True)
-        if (reused := _reused(situation)) is not None:
+        if (reused := version_reused(situation.product.status, situation.wanted)) is not None:
             observed = replace(situation.observed, wanted=None)
             situation = replace(situation, stalled=reused, observed=observed)
         retraining = situation.product.status.retraining
@@ -340,12 +341,6 @@ class ProductReconciler:
         return Done()
 
 
-def _with_requests_handled(product: DataProduct) -> DataProduct:
-    handled = product.status.last_handled or handled_requests(product)
-    status = product.status.model_copy(update={"last_handled": handled})
-    return product.model_copy(update={"status": status})
-
-
 def decision_of(step: Step) -> str:
     """The decision of a step in one word; empty when nothing was judged."""
     return "" if step.evaluation is None else type(step.evaluation.decision).__name__
@@ -362,46 +357,3 @@ def _can_wait(situation: Situation, step: Step) -> bool:
         stalled = any(one.type == ConditionType.STALLED for one in conditions)
         return step.status.candidate is not None and not stalled
     return situation.split is not None and situation.split.level < Level.ACCEPTED
-
-
-def _reused(situation: Situation) -> Finding | None:
-    """Another digest under a version's name: labels of measurements could no longer tell them."""
-    status, wanted = situation.product.status, situation.wanted
-    known: list[VersionBase] = [*status.history]
-    known += [one for one in (status.stable, status.candidate) if one is not None]
-    for one in known:
-        if one.version == wanted.version and one.image != wanted.image and status.stable:
-            text = (
-                f"spec.model.bento.version: {wanted.version} is already the name of {one.image}:"
-                " give the new bento a new version"
-            )
-            return Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED, text)
-    return None
-
-
-def standing_of(product: DataProduct, step: Step) -> Standing:
-    """What the others may know of a product after a step."""
-    status, spec = step.status, product.spec
-    seconds = spec.analysis.block_seconds
-    streaks = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
-    kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
-    silent: dict[str, bool] = {}
-    for slo in status.slos:
-        if slo.name in kinds:
-            mute = slo.state is SloState.UNKNOWN and slo.reason == DecisionReason.NO_DATA
-            silent[kinds[slo.name]] = silent.get(kinds[slo.name], False) or mute
-    waits = (
-        step.evaluation is not None and step.evaluation.decision.reason is DecisionReason.NO_SLOT
-    )
-    return Standing(
-        state=status.state or ProductState.UNKNOWN,
-        block_seconds=seconds,
-        bad_since=min(streaks, default=None),
-        silent=silent,
-        depends_on=tuple(
-            Key(one.namespace or product.metadata.namespace, one.name) for one in spec.depends_on
-        ),
-        priority=spec.priority,
-        training=status.retraining is not None and status.retraining.trigger is not None,
-        waiting_since=min(streaks, default=0) if waits else None,
-    )

@@ -166,3 +166,10 @@ def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
         return True
     kinds = set(kinds)
     return bool(kinds) and "Deployment" not in kinds and status.candidate is None
+
+
+def with_requests_handled(product: DataProduct) -> DataProduct:
+    """The product with every request that it has now as handled."""
+    handled = product.status.last_handled or handled_requests(product)
+    status = product.status.model_copy(update={"last_handled": handled})
+    return product.model_copy(update={"status": status})

@@ -11,6 +11,7 @@ from sluicegate.api.canary import (
     VersionBase,
     VersionSource,
 )
+from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, SpecModelOutcome
 from sluicegate.manifests.names import revision
@@ -21,6 +22,7 @@ from sluicegate.policy.recall import release_of
 from sluicegate.policy.remember import Identify
 from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import Count
+from sluicegate.status import Finding
 
 FIRST_SECONDS: Final = 30
 """The first write of status is the one that says Ready, unless it takes longer than this."""
@@ -108,3 +110,17 @@ def refused_version(candidate: Candidate, fate: Fate, reason: str, now: int) -> 
     """A candidate that went back, for the history: it can be read, not returned to."""
     identity = {name: getattr(candidate, name) for name in VersionBase.model_fields}
     return PastVersion(**identity, fate=fate, reason=reason, until=at(now))
+
+
+def version_reused(status: DataProductStatus, wanted: VersionBase) -> Finding | None:
+    """Another digest under a version's name: labels of measurements could no longer tell them."""
+    known: list[VersionBase] = [*status.history]
+    known += [one for one in (status.stable, status.candidate) if one is not None]
+    for one in known:
+        if one.version == wanted.version and one.image != wanted.image and status.stable:
+            text = (
+                f"spec.model.bento.version: {wanted.version} is already the name of {one.image}:"
+                " give the new bento a new version"
+            )
+            return Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED, text)
+    return None

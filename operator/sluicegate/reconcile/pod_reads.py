@@ -1,0 +1,72 @@
+"""Reads pods where they may have something to tell, and no more often than they can.
+
+Pods aren't watched: at 5,000 products they would be most of what there is. What matters of them
+shows in the Deployment too, so while all are ready they are read again only when that changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sluicegate.api import names
+from sluicegate.api.status import DataProductStatus
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.resources import PODS, Key
+from sluicegate.reconcile.pods import PodState, pod_state
+from sluicegate.reconcile.records import DeploymentRecord, JobRecord, ProductRecord
+
+BELIEVED_SECONDS: Final = 60
+"""How long pods that are all ready count as they were read, should no Deployment change."""
+
+Sight = tuple[object, ...]
+"""What the pods were read at: a read at the same tells nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodReads:
+    """The pods of products, as they were read last."""
+
+    api: KubeApi
+    _known: dict[Key, tuple[Sight, tuple[PodState, ...]]] = field(default_factory=dict)
+
+    async def of(
+        self,
+        record: ProductRecord,
+        status: DataProductStatus,
+        live: Mapping[str, DeploymentRecord],
+        job: JobRecord | None,
+        *,
+        now: int,
+    ) -> tuple[PodState, ...]:
+        """The product's pods, if any of them may have something to tell.
+
+        Parameters
+        ----------
+        live : Deployments by revision. job : of the training under way. now : in seconds.
+        """
+        unready = any(one.ready < one.replicas for one in live.values())
+        troubled = any(slo.streak is not None for slo in status.slos)
+        ended = job is not None and job.finished
+        if not (unready or troubled or ended or status.candidate is not None):
+            self._known.pop(record.key, None)
+            return ()
+        sight = _sight(live, job, now)
+        at, pods = self._known.get(record.key, ((), ()))
+        if unready or at != sight:
+            pods = await self._read(record.key)
+            self._known[record.key] = (sight, pods)
+        return pods
+
+    def forget(self, key: Key) -> None:
+        """The product is gone."""
+        self._known.pop(key, None)
+
+    async def _read(self, key: Key) -> tuple[PodState, ...]:
+        selector = f"{names.LABEL_PRODUCT}={key.name}"
+        pages = self.api.pages(PODS, namespace=key.namespace, labels=selector)
+        return tuple([pod_state(body) async for page in pages for body in page.items])
+
+
+def _sight(live: Mapping[str, DeploymentRecord], job: JobRecord | None, now: int) -> Sight:
+    versions = tuple(sorted((one.uid, one.version) for one in live.values()))
+    return versions, job and (job.uid, job.version), now // BELIEVED_SECONDS

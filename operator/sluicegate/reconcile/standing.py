@@ -1,0 +1,37 @@
+"""What the others may know of a product after a step: whoever depends on it, or waits for a slot."""
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import ProductState
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.portfolio import Standing
+from sluicegate.reconcile.step import Step
+
+
+def standing_of(product: DataProduct, step: Step) -> Standing:
+    """What the others may know of a product after a step."""
+    status, spec = step.status, product.spec
+    seconds = spec.analysis.block_seconds
+    streaks = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
+    kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
+    silent: dict[str, bool] = {}
+    for slo in status.slos:
+        if slo.name in kinds:
+            mute = slo.state is SloState.UNKNOWN and slo.reason == DecisionReason.NO_DATA
+            silent[kinds[slo.name]] = silent.get(kinds[slo.name], False) or mute
+    waits = (
+        step.evaluation is not None and step.evaluation.decision.reason is DecisionReason.NO_SLOT
+    )
+    return Standing(
+        state=status.state or ProductState.UNKNOWN,
+        block_seconds=seconds,
+        bad_since=min(streaks, default=None),
+        silent=silent,
+        depends_on=tuple(
+            Key(one.namespace or product.metadata.namespace, one.name) for one in spec.depends_on
+        ),
+        priority=spec.priority,
+        training=status.retraining is not None and status.retraining.trigger is not None,
+        waiting_since=min(streaks, default=0) if waits else None,
+    )

@@ -1,0 +1,80 @@
+"""Pods are read where they may tell something, and not again before they can tell something else."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from sluicegate.api.product import read_status
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.pod_reads import BELIEVED_SECONDS, PodReads
+from tests.support.rollout_world import START, World
+
+MINUTE = START // BELIEVED_SECONDS * BELIEVED_SECONDS
+
+
+class Api:
+    """Lists no pods, and counts who asks."""
+
+    def __init__(self):
+        self.asked = 0
+
+    async def pages(self, _resource, *, namespace, labels):
+        assert (namespace, labels) == ("catalog", "sluicegate.dev/product=search")
+        self.asked += 1
+        yield SimpleNamespace(items=())
+
+
+@pytest.fixture
+def world():
+    world = World().until(lambda one: one.serving == "v1").run(36)
+    return world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(4)
+
+
+def seen(world):
+    return {key: world._deployment(key, one) for key, one in world.pods.items()}
+
+
+RECORD = SimpleNamespace(key=Key("catalog", "search"))
+
+
+@pytest.fixture
+def reads():
+    api = Api()
+    return SimpleNamespace(api=api, of=PodReads(api).of)
+
+
+async def asks(reads, world, live, status=None, now=MINUTE):
+    before = reads.api.asked
+    await reads.of(RECORD, status or world.current, live, None, now=now)
+    return reads.api.asked - before
+
+
+async def test_a_product_at_rest_costs_no_read(reads, world):
+    rest = world.current.model_copy(update={"candidate": None})
+    assert await asks(reads, world, seen(world), rest) == 0
+
+
+async def test_a_canary_whose_pods_are_ready_is_read_once_a_minute_or_change(reads, world):
+    live = seen(world)
+    assert await asks(reads, world, live) == 1
+    for second in range(0, BELIEVED_SECONDS, 5):
+        assert await asks(reads, world, live, now=MINUTE + second) == 0
+    assert await asks(reads, world, live, now=MINUTE + BELIEVED_SECONDS) == 1
+    name, one = next(iter(live.items()))
+    changed = live | {name: replace(one, version=2)}
+    assert await asks(reads, world, changed, now=MINUTE + BELIEVED_SECONDS) == 1
+    assert await asks(reads, world, changed, now=MINUTE + BELIEVED_SECONDS) == 0
+
+
+async def test_pods_that_arent_ready_are_read_at_each_look(reads, world):
+    name, one = next(iter(seen(world).items()))
+    unready = seen(world) | {name: replace(one, ready=0, replicas=2)}
+    assert [await asks(reads, world, unready) for _ in range(3)] == [1, 1, 1]
+
+
+async def test_a_degraded_product_is_read_once_a_minute(reads, world):
+    streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
+    status = read_status({"slos": [{"name": "accuracy", "state": "BAD", "streak": streak}]})
+    found = [await asks(reads, world, seen(world), status, MINUTE + n) for n in (0, 5, 10, 59)]
+    assert found == [1, 0, 0, 0]
