@@ -165,11 +165,12 @@ def test_items_of_a_list_set_are_owned_by_their_value():
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("0.5", "500m"),
-        ("1Gi", "1024Mi"),
+        ({"requests": {"cpu": "0.5"}}, {"requests": {"cpu": "500m"}}),
+        ({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1024Mi"}}),
+        ({"emptyDir": {"sizeLimit": "1Gi"}}, {"emptyDir": {"sizeLimit": "1024Mi"}}),
+        ({"requests": {"cpu": "1000m"}}, {"requests": {"cpu": 1}}),
         ("1", 1),
         (1.0, 1),
-        ("1000m", "1"),
         ({"a": [], "b": None, "c": ""}, {}),
         ([{"name": "a"}, {"name": "b"}], [{"name": "b"}, {"name": "a"}]),
     ],
@@ -179,7 +180,18 @@ def test_two_spellings_of_one_value_compare_equal(one, other):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("1", "2"), ("v1", "v10"), (True, "true"), ([1, 2], [2, 1]), ("1d", "1")]
+    ("one", "other"),
+    [
+        ("1", "2"),
+        ("v1", "v10"),
+        (True, "true"),
+        ([1, 2], [2, 1]),
+        ("1d", "1"),
+        ({"version": "1.1"}, {"version": "1.10"}),
+        ({"revision": "0e12345678"}, {"revision": "0e87654321"}),
+        ({"revision": "1e99999999"}, {"revision": "2e99999999"}),
+        ({"requests": {"cpu": "1e99999999"}}, {"requests": {"cpu": "2e99999999"}}),
+    ],
 )
 def test_two_values_compare_unequal(one, other):
     assert canonical(one) != canonical(other)

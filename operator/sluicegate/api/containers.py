@@ -53,7 +53,12 @@ def amount(quantity: str | int) -> Decimal:
     parts = _QUANTITY.fullmatch(str(quantity))
     if parts is None:
         raise ValueError(f"{quantity!r} is no quantity: write e.g. 500m or 512Mi")
-    return Decimal(parts["digits"]) * _SUFFIXES[parts["suffix"] or ""]
+    try:
+        return Decimal(parts["digits"]) * _SUFFIXES[parts["suffix"] or ""]
+    except ArithmeticError as error:
+        raise ValueError(
+            f"{quantity!r} is beyond any quantity: write e.g. 500m or 512Mi"
+        ) from error
 
 
 class Resources(ApiModel):

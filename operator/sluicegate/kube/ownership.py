@@ -9,9 +9,10 @@ ignores what others added.
 from __future__ import annotations
 
 import json
-from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.containers import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,17 +20,8 @@ if TYPE_CHECKING:
 Fields = "Mapping[str, Any]"
 
 IDENTITY = ("apiVersion", "kind")  # sent with every apply, never listed among owned fields
-SUFFIXES = {
-    "m": Decimal("0.001"),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-}
+QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "storage"})
+"""Fields in which the server rewrites what was sent: 0.5 becomes 500m."""
 
 
 def owned_fields(body: Mapping[str, Any], manager: str, *, subresource: str = "") -> dict[str, Any]:
@@ -91,10 +83,19 @@ def fingerprint(applied: Mapping[str, Any]) -> str:
     return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def canonical(value: Any) -> Any:
-    """Return a value in the one form both sides of a comparison are brought to."""
+def canonical(value: Any, *, quantity: bool = False) -> Any:
+    """Return a value in the one form both sides of a comparison are brought to.
+
+    Parameters
+    ----------
+    quantity : whether it stands where the server expects amounts. Elsewhere text is text: a
+        revision such as 61e9999999 is no number, and version 1.10 isn't version 1.1.
+    """
     if isinstance(value, dict):
-        pairs = {key: canonical(item) for key, item in value.items()}
+        pairs = {
+            key: canonical(item, quantity=quantity or key in QUANTITIES)
+            for key, item in value.items()
+        }
         return {key: item for key, item in pairs.items() if item not in (None, {}, [], "")}
     if isinstance(value, list | tuple):
         items = [canonical(item) for item in value]
@@ -102,18 +103,12 @@ def canonical(value: Any) -> Any:
         return sorted(items, key=lambda item: str(item["name"])) if named else items
     if isinstance(value, bool) or value is None:
         return value
-    return quantity(value)
+    return plain_amount(value) if quantity or not isinstance(value, str) else value
 
 
-def quantity(value: Any) -> Any:
-    """Return a number or quantity as its plain amount, anything else as it is."""
-    text = str(value)
-    if not text or not text[0].isdigit():
-        return value if isinstance(value, str) else text
-    digits = text.rstrip("kmMGTi")
-    factor = SUFFIXES.get(text[len(digits) :]) if digits != text else Decimal(1)
+def plain_amount(value: Any) -> str:
+    """Return a quantity as its plain amount, what isn't one as it is."""
     try:
-        amount = Decimal(digits) * (factor or Decimal("NaN"))
-    except InvalidOperation:
-        return text
-    return text if amount.is_nan() else f"{amount.normalize():f}"
+        return str(amount(value).normalize())
+    except ValueError:
+        return str(value)
