@@ -66,6 +66,8 @@ def gateway(where: Addresses, _options: Options) -> Addon:
         ready_path="/ping",
         ready_port="metrics",
         memory="96Mi",
+        # Its share where pods that train or start want all there is.
+        cpu="200m",
         service_account="traefik",
     )
     objects = (

@@ -31,6 +31,7 @@ class Server:
     ready_path: str
     ready_port: str
     memory: str
+    cpu: str = "20m"
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     files_path: str = ""
@@ -174,7 +175,7 @@ def _container(server: Server) -> Manifest:
             "httpGet": {"path": server.ready_path, "port": server.ready_port},
             "periodSeconds": 1,
         },
-        "resources": {"requests": {"cpu": "20m", "memory": server.memory}},
+        "resources": {"requests": {"cpu": server.cpu, "memory": server.memory}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

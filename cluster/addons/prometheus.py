@@ -37,6 +37,8 @@ def prometheus(where: Addresses, options: Options) -> Addon:
         ready_path="/-/ready",
         ready_port="http",
         memory="128Mi",
+        # Its share where pods that train or start want all there is.
+        cpu="200m",
         # JSON is YAML; what is generated needs no one to read its indentation.
         files={"prometheus.json": json.dumps(configuration(options.scrape_seconds))},
         files_path="/etc/prometheus",

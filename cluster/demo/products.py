@@ -93,8 +93,11 @@ def fitted(product: Object, model: Model, *, repository: str) -> Object:
         "bento": spec["model"]["bento"] | {"image": model.image, "version": model.bento.version},
         "evaluation": model.bento.evaluation,
     }
-    # One pod a version: six of them would start up on two cores at once.
+    # One pod a version, and requests that let all versions of both products fit on two cores.
     spec["serving"] |= {"runtimeImage": model.runtime, "replicas": 1, "preStopSeconds": 3}
+    spec["serving"]["resources"]["requests"]["cpu"] = "200m"
+    # A training takes what serving leaves.
+    spec["retraining"]["resources"]["requests"]["cpu"] = "100m"
     spec["analysis"] = {"blockSeconds": BLOCK_SECONDS}
     for slo in spec["slos"]:
         slo.update(SLOS.get(slo["name"], {}))

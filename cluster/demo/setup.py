@@ -98,6 +98,10 @@ def chart_values(images: Images, where: Addresses) -> dict[str, object]:
     repository, _, digest = images.operator.pinned_reference.partition("@")
     return {
         "image": {"repository": repository, "digest": digest, "pullPolicy": "Never"},
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "256Mi"},
+            "limits": {"memory": "768Mi"},
+        },
         "settings": {
             "prometheusUrl": where.prometheus_in_pods,
             "defaultRuntimeImage": images.runtime.pinned_reference,

@@ -163,11 +163,11 @@ class Story:
         ]
 
     def _checks(self, last: Scene) -> Iterator[Check]:
-        seen, ranking = last.seen[PRICING], last.seen[RANKING]
+        seen = last.seen[PRICING]
         requests = _requests(last)
         yield Check(
-            f"pricing {self._first} was retrained because of ModelDecay; nothing else was",
-            not ranking.training.outcome and not ranking.training.trigger,
+            f"pricing {self._first} was retrained because of ModelDecay, in a Job",
+            "retraining" in self.telling.moments and bool(seen.training.version),
         )
         yield Check(
             f"it took {' → '.join(map(str, self.weights))} % of the traffic",

@@ -109,12 +109,18 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
         yield f"{now.stable} serves all traffic"
     if now.decision and now.decision != before.decision:
         yield f"{now.decision.type} ({now.decision.reason}): {now.decision.message}"
-    if now.cause and now.cause != before.cause:
+    if _tells_more(before, now):
         yield f"diagnosis: {now.cause}: {now.cause_message}"
     yield from _training_news(before.training, now.training)
     yield from _rollout_news(before, now)
     if now.state != before.state and now.state in {"Healthy", "Unknown"} and before.state:
         yield f"state: {before.state} → {now.state}{f': {now.unknown}' if now.unknown else ''}"
+
+
+def _tells_more(before: Seen, now: Seen) -> bool:
+    """Whether the diagnosis is new, and says what neither the decision nor the state does."""
+    told = {now.decision.reason if now.decision else "", now.unknown.partition(":")[0]}
+    return now.state == "Degraded" and now.cause not in {"", before.cause, *told}
 
 
 def _training_news(before: Training, now: Training) -> Iterator[str]:
@@ -145,10 +151,10 @@ def percent(share: float | None) -> str:
 
 
 def _told(condition: Mapping[str, str], status: str) -> str:
-    """Reason and message of a condition that has this status."""
+    """Reason and message (of the first SLO) of a condition that has this status."""
     if condition.get("status") != status:
         return ""
-    return f"{condition['reason']}: {condition.get('message', '')}"
+    return f"{condition['reason']}: {condition.get('message', '').partition(';')[0]}"
 
 
 def _decision(document: Mapping[str, str] | None) -> Decision | None:
