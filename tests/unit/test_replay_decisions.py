@@ -1,9 +1,12 @@
 """What is decided over whole histories: each test's name is the rule, each history its proof."""
 
+import json
 from itertools import pairwise
 
 import pytest
 
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.scenarios import (
     ACCURACY,
     AVAILABILITY,
@@ -79,9 +82,29 @@ def test_decay_is_seen_retrained_tried_and_promoted():
 def test_a_retraining_tells_before_and_now_with_sample_sizes_and_evidence():
     message = first(run(scenario(decaying(), 115)), "Retrain")["decision"]["message"]
     assert message.startswith(
-        "Accuracy fell from 90.0 % (n=1,000, at acceptance) to 80.8 % (n=4,800, last 2 h); that is"
-        " beyond the allowed 3 points with the evidence at 146.3 of 12.5"
+        "Accuracy fell from 90.0 % (n=1,000, at acceptance) to 75.0 % (n=2,400, 1 h of evidence),"
+        " 80.8 % (n=4,800, last 2 h) at present; that is beyond the allowed 3 points with the"
+        " evidence at 146.3 of 12.5"
     )
+
+
+def test_what_is_told_are_the_numbers_that_decide_not_those_of_the_newest_window():
+    def script(index):
+        return {"v1": steady(0.5 if 96 < index <= 120 else 0.1, 200)}
+
+    line = at(run(scenario(script, 170)), 165 * BLOCK)
+    assert line["decision"]["reason"] == "Recovered"
+    assert (
+        "to 74.0 % (n=12,000, 5 h of evidence), 90.0 % (n=4,800, last 2 h) at present"
+        in (line["decision"]["message"])
+    )
+
+
+def test_a_promotion_that_no_training_made_is_no_attempt():
+    document = scenario(decaying(0.1), 200, product=one_step(), events=[changed(TRAINED, "v2")])
+    steps = list(replay(parse_scenario(json.loads(json.dumps(document)))))
+    (promoted,) = [one for one in steps if one.evaluation.decision.type == "Promote"]
+    assert promoted.memory.retraining.last_reason is None
 
 
 def test_a_retraining_stays_in_flight_until_an_event_ends_it():

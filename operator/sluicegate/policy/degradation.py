@@ -26,11 +26,17 @@ DAY: Final = 288
 
 
 class Drift(NamedTuple):
-    """What the CUSUM bank says: its largest S, where it is BAD, and whether it may say so."""
+    """What the CUSUM bank says: its largest S, where it is BAD, and whether it may say so.
+
+    `seen` and `blocks` are the events and the length of the stretch in which that S grew: from
+    its last 0 on. They are what decides; the newest window may look better or worse.
+    """
 
     statistic: float
     bound: float
     decides: bool
+    seen: Count = NOTHING
+    blocks: int = 0
 
     @property
     def level(self) -> Level:
@@ -206,7 +212,16 @@ def drift_of(
         fresh = _counts(series, known.next, last, length)
         known = cusum.advance_strata(known, banks, fresh, baseline.phi)
         series.derived[key] = known
-    return Drift(known.statistic, banks[0].bound, decides(baseline, terms))
+    count, blocks = _stretch(known, series, length)
+    return Drift(known.statistic, banks[0].bound, decides(baseline, terms), count, blocks)
+
+
+def _stretch(progress: cusum.Progress, series: Series, length: int) -> tuple[Count, int]:
+    """The events that the largest S was gathered from, and of how many blocks."""
+    place = max(range(len(progress.values)), key=progress.values.__getitem__)
+    begun = progress.zeros[place]
+    bad, total = series.hours(begun * length, progress.next * length - 1)
+    return Count(sum(bad), sum(total)), (progress.next - begun) * length * BLOCKS_PER_HOUR
 
 
 @lru_cache(maxsize=2**16)

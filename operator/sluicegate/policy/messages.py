@@ -7,7 +7,7 @@ from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy.baseline import ratio_of
-from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.degradation import Drift, SloResult
 from sluicegate.policy.wording import duration, events, percent, points
 
 _UNKNOWN: Final[Mapping[Reason, str]] = {
@@ -76,9 +76,19 @@ def _describe_drop(result: SloResult, block_seconds: int) -> str:
         verdict = f"the evidence for a drop beyond the allowed {points(result.terms.drop)} is at"
     whose = " against the version before" if result.probation else ""
     return (
-        f"{result.terms.name} fell from {before} to {_now(result, block_seconds)}; {verdict}"
-        f" {drift.statistic:.1f} of {drift.bound:.1f}{whose}"
+        f"{result.terms.name} fell from {before} to {_fallen(result, drift, block_seconds)};"
+        f" {verdict} {drift.statistic:.1f} of {drift.bound:.1f}{whose}"
     )
+
+
+def _fallen(result: SloResult, drift: Drift, block_seconds: int) -> str:
+    """What decided: the stretch in which the evidence grew, and the present where it is another."""
+    bad = drift.seen.ratio
+    if bad is None:
+        return _now(result, block_seconds)
+    lasts = duration(drift.blocks * block_seconds)
+    text = f"{percent(1 - bad)} ({events(drift.seen.total)}, {lasts} of evidence)"
+    return f"{text}, {_now(result, block_seconds)} at present"
 
 
 def _describe_burn(result: SloResult, block_seconds: int) -> str:
@@ -126,6 +136,11 @@ def numbers_of(result: SloResult) -> dict[str, float]:
         }
     if result.drift is not None:
         numbers |= {"statistic": result.drift.statistic, "statisticBound": result.drift.bound}
+        if result.drift.seen.total:
+            numbers |= {
+                "evidenceBad": result.drift.seen.bad,
+                "evidenceTotal": result.drift.seen.total,
+            }
     if result.reading is not None:
         numbers |= {
             "windowBad": result.reading.long.bad,
