@@ -111,3 +111,20 @@ def test_a_version_that_was_taken_back_is_told_with_its_reason():
 def test_nothing_rests_while_a_retraining_is_under_way():
     assert not look(product(stable=stable(), retraining={"trigger": {"id": "1"}})).rests
     assert not look(product(stable=stable(), candidate=candidate(0))).rests
+
+
+def test_a_state_that_became_unknown_says_why():
+    degraded = {"type": "Degraded", "status": "Unknown", "reason": "LowCoverage"}
+    before = product(state="Healthy")
+    after = product(state="Unknown", conditions=[degraded | {"message": "no scrapes; none"}])
+    assert told(before, after) == ["state: Healthy → Unknown: LowCoverage: no scrapes"]
+
+
+def test_a_diagnosis_is_told_unless_the_decision_has_told_it():
+    decision = {"type": "Alert", "reason": "UpstreamDegraded", "message": "pricing", "at": "1"}
+    diagnosis = {"cause": "UpstreamDegraded", "message": "degraded upstream: pricing"}
+    before = product(state="Degraded")
+    alone = product(state="Degraded", diagnosis=diagnosis)
+    both = product(state="Degraded", diagnosis=diagnosis, decision=decision)
+    assert told(before, alone) == ["diagnosis: UpstreamDegraded: degraded upstream: pricing"]
+    assert told(before, both) == ["Alert (UpstreamDegraded): pricing"]
