@@ -24,10 +24,11 @@ from sluicegate.policy.terms import terms_of
 from sluicegate.reconcile.layout import layout_of
 from sluicegate.reconcile.pods import PodState
 from sluicegate.reconcile.records import DeploymentRecord, ParentStatus, RouteRecord
-from sluicegate.reconcile.report import due, report
+from sluicegate.reconcile.report import due, report, verified_seconds
 from sluicegate.reconcile.restore import restored_status
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step, take_step
+from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.verification import (
     count_requests,
     verify_acceptance,
@@ -191,11 +192,13 @@ class World:
         """One step: status is written before the cluster, as the reconciler does."""
         situation = self.situation()
         step = take_step(situation)
+        situation = with_first_split(situation, step)
         after = due(
             situation.product.status,
             report(situation, step),
             now=at(self.now),
             refresh_seconds=0,
+            verified_seconds=verified_seconds(situation),
         )
         document = json.loads(json.dumps(after.to_dict()))
         self.writes += document != self.status

@@ -79,7 +79,7 @@ def test_a_gateway_is_asked_only_while_a_taken_route_isnt_verified():
     assert not is_asked(world.product, world._route()), "the route isn't taken yet"
     world._pass_block()
     assert is_asked(world.product, world._route())
-    world.run(10)
+    world.run(14)
     assert not is_asked(world.product, world._route()), "it is verified"
     assert not is_asked(world.product, None)
 

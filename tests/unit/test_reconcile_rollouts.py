@@ -10,6 +10,7 @@ import pytest
 
 from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK
+from sluicegate.manifests.memory import memory_annotations
 from tests.support.rollout_world import ACCURACY, GATEWAY, World, broken_pod, document
 
 ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
@@ -363,14 +364,38 @@ def test_a_retry_after_a_slow_first_start_still_ends_well():
     assert world.condition("Stalled") is None
 
 
-def test_a_promotion_of_three_steps_writes_status_few_times():
-    world = serving(serving={"replicas": 1})
-    before = world.writes
-    watched(world.push("b", "v2"))
-    print(
-        f"status writes of a promotion, verification and numbers included: {world.writes - before}"
-    )
+def written(world: World) -> dict[str, object]:
+    """Each object of the product as it is applied, by name."""
+    objects: dict[str, object] = {"status": world.status, "route": world.written}
+    objects["service"] = world.selected
+    for key, one in world.pods.items():
+        objects[f"deployment {key}"] = (one.wanted, memory_annotations(one.version))
+        objects[f"service {key}"] = ""
+    return objects
+
+
+def test_a_promotion_of_three_steps_costs_at_most_eighteen_writes():
+    world = serving(serving={"replicas": 1}).push("b", "v2")
+    steps, before = len(world.history), written(world)
+    writes: list[str] = []
+    for _ in range(100):
+        world._pass_block()
+        for _ in range(4):
+            world.step()
+            after = written(world)
+            writes += [name for name in after if before.get(name) != after[name]]
+            before = after
+        if finished(world):
+            break
     assert world.serving == "v2"
+    kinds = [name.partition(" ")[0] for name in writes]
+    assert kinds.count("status") <= 6, "one write a step, with the verification of the last"
+    assert kinds.count("route") == 4
+    told = [one for step in world.history[steps:] for one in step.told if not one.quiet]
+    series = [(one.reason, one.action) for one in told]
+    events = sum(min(series.count(one), 2) for one in set(series))  # a series: begin and count
+    assert events <= 3
+    assert len(writes) + events <= 18, writes
 
 
 # ---- abort, approval, suspend -----------------------------------------------------------------

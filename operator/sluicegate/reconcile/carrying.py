@@ -13,7 +13,7 @@ from sluicegate.policy.memory import Memory
 from sluicegate.policy.recall import baselines_of, memory_of, release_of
 from sluicegate.policy.remember import remember
 from sluicegate.reconcile.attempts import with_outcome, without_job
-from sluicegate.reconcile.layout import Layout, layout_of
+from sluicegate.reconcile.layout import FULL, Layout, layout_of
 from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.progress import (
     Completed,
@@ -38,12 +38,16 @@ _WITHOUT_VERDICT = frozenset({DecisionReason.MAX_DURATION, DecisionReason.METRIC
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Something that people are told by an event."""
+    """Something that people are told by an event; a quiet one is only logged.
+
+    That a rollout goes on is told when the traffic follows, and all steps share one series.
+    """
 
     reason: str
     action: str
     message: str
     warning: bool = False
+    quiet: bool = False
 
 
 def carry_on(
@@ -64,11 +68,11 @@ def carry_on(
         case Unchanged():
             return status, ()
         case ShareTaken(after):
-            told = Told(
-                "CanaryWeightIncreased",
-                "ShiftTraffic",
-                f"{after.version} takes {after.weight} % of the traffic",
-            )
+            text = f"{after.version} takes {after.weight} % of the traffic"
+            if after.weight < FULL and status.decision is not None:
+                text = f"{text}. {status.decision.message}"
+            quiet = after.weight == FULL
+            told = Told("CanaryWeightIncreased", "ShiftTraffic", text, quiet=quiet)
             return status.model_copy(update={"candidate": after}), (told,)
         case TurnedBack(after):
             text = f"{after.version} goes back: {after.rollback_message}"

@@ -34,7 +34,7 @@ from sluicegate.reconcile.portfolio import Standing, Standings
 from sluicegate.reconcile.product_figures import REFUSED, figures_of
 from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.records import ProductRecord
-from sluicegate.reconcile.report import due, report
+from sluicegate.reconcile.report import due, report, verified_seconds
 from sluicegate.reconcile.restore import restored_status, was_there_before, with_requests_handled
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
@@ -264,6 +264,7 @@ class ProductReconciler:
             after,
             now=at(situation.now),
             refresh_seconds=self.settings.numbers_refresh_seconds,
+            verified_seconds=verified_seconds(situation),
         )
         return record if fresh == known else await self._send(record, fresh)
 
@@ -323,7 +324,8 @@ class ProductReconciler:
         subject = Subject(DATA_PRODUCTS, record.key, record.uid)
         for one in told:
             severity: Any = "Warning" if one.warning else "Normal"
-            self.recorder.record(Note(subject, one.reason, one.action, one.message, severity))
+            if not one.quiet:
+                self.recorder.record(Note(subject, one.reason, one.action, one.message, severity))
             logger.info("%s: %s", one.reason, one.message)
 
     def _next(self, situation: Situation, step: Step) -> Result:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import CandidatePhase, Fate
+from sluicegate.api.canary import CandidatePhase, Fate, Version
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
@@ -21,6 +21,7 @@ from sluicegate.api.status import (
     SpecModelOutcome,
     Summary,
 )
+from sluicegate.policy.planning import WARM_UP_BLOCKS
 from sluicegate.reconcile.layout import Layout
 from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.situation import Situation
@@ -35,16 +36,27 @@ from sluicegate.status import (
     with_fresh_numbers,
 )
 
+VERIFIED_BLOCKS: Final = 10
+"""Canary blocks for which the news that a share is verified may wait for the next write: a step
+that goes as fast as it can takes less, so each costs one write."""
 VERIFIED_SECONDS: Final = 30
-"""How long the news that a share is verified may wait for the next write."""
-_UNREAD: Final = frozenset({DecisionReason.BACKFILLING, DecisionReason.WARMING_UP})
+"""It may wait for so long at least."""
+_UNREAD: Final = frozenset(
+    {
+        DecisionReason.BACKFILLING,
+        DecisionReason.NO_DATA,
+        DecisionReason.NO_TRAFFIC,
+        DecisionReason.WARMING_UP,
+    }
+)
+"""Why nothing is said of a version in its first blocks, when all is as it should be."""
 _WORSE: Final = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
 
 
 def report(situation: Situation, step: Step) -> DataProductStatus:
     """The status to write: that of the step, with conditions, traffic and summary."""
     product = situation.product
-    status = _with_what_was_known(product.status, step.status).model_copy(
+    status = _with_what_was_known(situation, step.status).model_copy(
         update={
             "observed_generation": product.metadata.generation,
             "dependencies": situation.dependencies,
@@ -63,21 +75,21 @@ def report(situation: Situation, step: Step) -> DataProductStatus:
     )
 
 
-def _with_what_was_known(before: DataProductStatus, status: DataProductStatus) -> DataProductStatus:
+def _with_what_was_known(situation: Situation, status: DataProductStatus) -> DataProductStatus:
     """The status; what was judged before stays while all that is new is that nothing is read yet.
 
     That blocks are read back after a restart is the operator's affair, not the product's: saying
-    so would cost two writes for each product. Nor is it news to which of the two a version owes
-    that it isn't judged yet.
+    so would cost two writes for each product. Nor is it news why a version that only just took
+    over isn't judged yet: its blocks are read, its series appear, its caches fill.
     """
-    if not status.slos:
-        return status
-    reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
-    if not (reread or (_is_unread(before) and _is_unread(status))):
-        return status
+    before = situation.product.status
     if before.stable is None or status.stable is None or before.stable.image != status.stable.image:
         return status
-    if [slo.name for slo in before.slos] != [slo.name for slo in status.slos]:
+    if [slo.name for slo in before.slos] != [slo.name for slo in status.slos] or not status.slos:
+        return status
+    reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
+    young = situation.now < _first_judged_at(situation, status.stable)
+    if not (reread or (young and _is_unread(before) and _is_unread(status))):
         return status
     known = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
     return status.model_copy(update=known)
@@ -87,23 +99,41 @@ def _is_unread(status: DataProductStatus) -> bool:
     return all(slo.reason in _UNREAD for slo in status.slos)
 
 
+def _first_judged_at(situation: Situation, stable: Version) -> float:
+    """When the block after a version's warm-up may have been read, in seconds."""
+    block = situation.terms.block_seconds
+    # One more as it took over within a block, one to be judged by, one until that is read.
+    return stable.promoted_at.timestamp() + (WARM_UP_BLOCKS + 3) * block
+
+
 def due(
     before: DataProductStatus,
     after: DataProductStatus,
     *,
     now: datetime,
     refresh_seconds: float,
+    verified_seconds: float = VERIFIED_SECONDS,
 ) -> DataProductStatus:
     """The status to write: `after`, or `before` when what is new can wait.
 
     Numbers wait for `refresh_seconds`. That a share is verified waits a moment for the next act,
     which is written anyway: so each step of a rollout costs one write.
+
+    Parameters
+    ----------
+    refresh_seconds : how old numbers may get; 0 for until the next decision.
+    verified_seconds : for how long a verified share may wait.
     """
     if after.candidate is not None and after.traffic is not None:
-        young = (now - after.traffic.since).total_seconds() < VERIFIED_SECONDS
+        young = (now - after.traffic.since).total_seconds() < verified_seconds
         if young and _only_verified(before, after):
             return before
     return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds)
+
+
+def verified_seconds(situation: Situation) -> float:
+    """For how long the news that a share is verified may wait."""
+    return max(VERIFIED_SECONDS, VERIFIED_BLOCKS * situation.observed.canary_block_seconds)
 
 
 def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:

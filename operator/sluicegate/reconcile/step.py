@@ -9,7 +9,7 @@ from typing import assert_never
 
 from sluicegate.api import names
 from sluicegate.api.base import at
-from sluicegate.api.canary import Candidate, CandidatePhase
+from sluicegate.api.canary import Candidate, CandidatePhase, VersionSource
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.policy import requests
@@ -251,6 +251,12 @@ def _with_candidate(status: DataProductStatus, **update: object) -> DataProductS
     return status.model_copy(update={"candidate": status.candidate.model_copy(update=update)})
 
 
+def _is_told_by_the_traffic(decision: Decision) -> bool:
+    """Whether the event comes when the traffic follows; whoever pushed a model knows it already."""
+    pushed = isinstance(decision, StartRollout) and decision.source is VersionSource.SPEC
+    return pushed or isinstance(decision, Advance | Promote)
+
+
 def _told(
     situation: Situation, status: DataProductStatus, decision: Decision
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
@@ -262,5 +268,11 @@ def _told(
         at=at(situation.now),
     )
     warning = isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
-    told = Told(str(decision.reason), str(decision.type), decision.message, warning=warning)
+    told = Told(
+        str(decision.reason),
+        str(decision.type),
+        decision.message,
+        warning=warning,
+        quiet=_is_told_by_the_traffic(decision),
+    )
     return status.model_copy(update={"decision": shown}), (told,)

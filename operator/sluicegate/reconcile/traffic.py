@@ -26,6 +26,8 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
     before = situation.product.status.traffic
     candidate = status.candidate
     weight = share_in_force(candidate) if candidate else 0
+    stable = situation.product.status.stable
+    moved = stable is not None and stable.revision != status.stable.revision
     same = before.weight == weight if before is not None else candidate is None
     since = before.since if same and before is not None else at(situation.now)
     if situation.product.spec.route is None:
@@ -45,7 +47,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
     return Traffic(
         mode=SplitMode.GATEWAY,
         weight=weight,
-        level=_LEVELS[split.level] if split is not None and same else SplitLevel.WRITTEN,
+        level=_LEVELS[split.level] if split is not None and (same or moved) else SplitLevel.WRITTEN,
         since=since,
         observed_share=number(split.share)
         if split is not None and split.share is not None
@@ -55,10 +57,14 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
 
 
 def with_first_split(situation: Situation, step: Step) -> Situation:
-    """The situation with how far the route of a version that has just become the first is taken."""
-    route = situation.product.spec.route
-    first = situation.product.status.stable is None and step.status.stable is not None
-    if route is None or not first:
+    """The situation with how far the route is taken, where a version has just become stable.
+
+    What was known is about the split before, or nothing.
+    """
+    route, before = situation.product.spec.route, situation.product.status.stable
+    after = step.status.stable
+    fresh = after is not None and (before is None or before.revision != after.revision)
+    if route is None or not fresh:
         return situation
     name = situation.product.metadata.name
     weights = {version_name(name, revision): weight for revision, weight in step.layout.weights}
