@@ -39,11 +39,20 @@ def test_a_restart_is_no_news_of_a_product(wrong):
     assert after == before
 
 
-def test_a_version_that_only_just_took_over_isnt_told_twice_that_it_isnt_judged_yet():
-    world = served(2)
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_why_a_version_that_only_just_took_over_isnt_judged_is_told_once(blocks):
+    world = served(0)
+    first = world.current.slos[0].reason
+    world.run(blocks)
+    assert [slo.reason for slo in world.current.slos] == [first]
     before, after = written(world, DecisionReason.BACKFILLING)
-    assert [slo.reason for slo in before.slos] == [DecisionReason.WARMING_UP]
     assert after == before
+
+
+def test_a_version_that_cant_be_measured_says_so():
+    world = World(spec=document(), seen=False)
+    world.until(lambda world: world.serving == "v1").run(8)
+    assert world.current.slos[0].reason == DecisionReason.PROMETHEUS_UNAVAILABLE
 
 
 def test_an_outage_of_prometheus_is_news():
