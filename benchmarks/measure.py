@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCENARIOS: Final = ("cold", "steady", "restart", "promotions", "degradations")
 LARGEST_WAVE: Final = 200
+SETTLING_SECONDS: Final = 40.0
+"""From serving to a state that lasts: eight of the shortest blocks."""
 WAVE_SHARE: Final = 5
 """A wave is at most a fifth of the products: from 30 % on, a degradation is a common cause."""
 
@@ -105,7 +107,9 @@ async def waves(run: Run, process: Process, size: int) -> None:
     if "promotions" in run.plan.scenarios:
         chosen = products(size, "promoted", quick=True)
         joined = await cold_start(stage, process, chosen, seconds=limit)
-        run.say(f"{size} products joined in {joined['readySeconds']:.0f} s")
+        run.say(f"{size} products joined in {joined['readySeconds']:.1f} s")
+        # What is said of a version in its first blocks isn't part of the wave.
+        await asyncio.sleep(SETTLING_SECONDS)
         await run.scenario("promotions", lambda: promotions(stage, process, chosen, seconds=limit))
     if "degradations" in run.plan.scenarios:
         chosen = products(size, "degraded", quick=True)

@@ -1,0 +1,33 @@
+"""The words of docs/benchmarks.md; its numbers are measured."""
+
+from __future__ import annotations
+
+from typing import Final
+
+NOTES: Final = {
+    "title": """\
+# Benchmarks
+
+`make bench` measures everything here again (`python -m benchmarks --help`); this page is written
+from `benchmarks.json` by `python -m benchmarks.report`.
+""",
+    "method": """\
+Each contender at each size gets a control plane of its own: etcd, API server, controller-manager
+and scheduler are the real ones, pods are played by kwok, which makes them ready at once. What is
+told was seen from outside: requests in the API server's audit log, memory and CPU in `/proc`,
+readiness by a watch. Only loop lag, reconcile time, queue wait and the moment of the lease are
+what the operator says of itself.
+
+- **floor**: a bare client that sends the same five writes per product and does nothing else.
+- **cold start**: N products are applied at once; it ends when the last says that it is Ready.
+- **steady**: nothing changes, and blocks of measurements settle.
+- **restart**: the process is stopped by SIGTERM and started again.
+- **promotions**: N/5 products, at most 200, get a second version at the same moment. The ideal is
+  what their steps ask for: warm-up and dwell of three steps.
+- **degradations**: the predictions of as many products become wrong at the same moment.
+
+"Grows as" is a fitted exponent: the slope of the logarithms.
+""",
+    "profile": "",
+    "comparable": "",
+}

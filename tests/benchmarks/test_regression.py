@@ -1,0 +1,81 @@
+"""A small benchmark on each run: counts and ratios hold, and nothing grows that shouldn't.
+
+No absolute time is asserted: how fast the machine is, is no property of the operator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.figures import exponent
+from benchmarks.measure import Plan, measure
+from benchmarks.own import Sluicegate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SIZES = (20, 60)
+BLOCK_SECONDS = 10
+BLOCKS = 3
+PLAN = Plan(
+    scenarios=("cold", "steady", "restart"),
+    steady_seconds=BLOCKS * BLOCK_SECONDS,
+    limit_seconds=90.0,
+)
+LISTED_KINDS = 8
+
+Results = dict[int, "Mapping[str, Mapping[str, Any]]"]
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    """What is measured of our operator at both sizes."""
+    contender = Sluicegate(block_seconds=BLOCK_SECONDS)
+    return {size: asyncio.run(measure(contender, size, PLAN, print)) for size in SIZES}
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"N={size}")
+def one(request, results) -> Mapping[str, Mapping[str, Any]]:
+    found: Mapping[str, Mapping[str, Any]] = results[request.param]
+    failed = {name: figures["failed"] for name, figures in found.items() if "failed" in figures}
+    assert not failed
+    return found
+
+
+@pytest.mark.timeout(400)
+def test_a_first_version_costs_five_writes(one):
+    assert one["cold"]["writesPerObject"] <= 5, one["cold"]["requests"]
+
+
+@pytest.mark.timeout(400)
+def test_a_restart_writes_nothing(one):
+    assert one["restart"]["writes"] == 0, one["restart"]["requests"]
+
+
+def test_a_restart_reads_kinds_and_not_products(one):
+    reads = sum(n for verb, n in one["restart"]["requests"].items() if verb.startswith("get "))
+    assert reads <= 1, one["restart"]["requests"]  # the lease
+
+
+def test_nothing_is_written_while_nothing_changes(one):
+    assert one["steady"]["writes"] == 0, one["steady"]["requests"]
+
+
+def test_queries_per_block_dont_depend_on_the_number_of_products(results):
+    queries = {size: found["steady"]["queriesPerBlock"] for size, found in results.items()}
+    assert set(queries.values()) == {8}, queries
+
+
+def test_cpu_per_block_grows_no_faster_than_the_products(results):
+    points = [(size, found["steady"]["cpuSecondsPerBlock"]) for size, found in results.items()]
+    grown = exponent(points)
+    assert grown is not None
+    assert grown <= 1.3, points
+
+
+def test_memory_per_product_stays_small(results):
+    small, large = (results[size]["steady"]["memoryMiB"] for size in SIZES)
+    assert (large - small) / (SIZES[1] - SIZES[0]) <= 0.2, (small, large)
