@@ -174,6 +174,8 @@ class FaultProxy:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
         await self._client.close()
+        for _ in range(5):  # closed transports let go of their sockets in the loop's next turns
+            await asyncio.sleep(0)
 
     async def _listen(self) -> None:
         self._site = web.TCPSite(

@@ -49,6 +49,12 @@ class State:
     name: str
     body: Object
 
+    @property
+    def status(self) -> Object:
+        """The object's; a deletion is answered with a Status object instead."""
+        found = self.body.get("status")
+        return found if isinstance(found, dict) else {}
+
 
 def stored_states(plane: ControlPlane, namespace: str) -> list[State]:
     """The states of a namespace's objects in the order in which they were stored."""
@@ -68,7 +74,7 @@ def stored_states(plane: ControlPlane, namespace: str) -> list[State]:
         states.append(
             State(
                 entry["stageTimestamp"],
-                entry["user"]["username"],
+                entry["user"].get("username", ""),
                 entry["verb"],
                 ref["resource"],
                 name,
@@ -84,7 +90,7 @@ def statuses(states: list[State]) -> Iterator[tuple[State, Object]]:
     for state in states:
         if state.kind != names.PLURAL or state.verb == "delete":
             continue
-        status = state.body.get("status") or {}
+        status = state.status
         if status.get("stable"):
             served.add(state.name)
         if state.name in served:
@@ -133,9 +139,11 @@ def stable_always_had_pods(states: list[State]) -> None:
     stable: dict[str, str] = {}  # Deployment by product
     served: set[str] = set()
     for state in states:
-        status = state.body.get("status") or {}
+        status = state.status
         if state.kind == names.PLURAL and status.get("stable"):
             stable[state.name] = f"{state.name}-{status['stable']['revision']}"
+        if state.kind == names.PLURAL and state.verb == "delete":
+            stable.pop(state.name, None)  # a person's wish; its children go with it
         if state.kind != "deployments" or state.name not in stable.values():
             continue
         ready = status.get("readyReplicas", 0) if state.verb != "delete" else 0

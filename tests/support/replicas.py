@@ -206,7 +206,7 @@ def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
         (
             write_of(entry)
             for entry in map(json.loads, plane.audit_log.read_text().splitlines())
-            if entry["user"]["username"] in wanted
+            if entry["user"].get("username") in wanted
             and entry["verb"] in WRITES
             and entry["stage"] == "ResponseComplete"
             and entry["responseStatus"]["code"] < 300
