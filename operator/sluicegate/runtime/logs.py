@@ -42,10 +42,10 @@ QUIET = {"kopf.objects": logging.WARNING, "aiohttp.access": logging.WARNING}
 """Loggers that would write a line per event or probe."""
 
 SECRETS = (
-    (re.compile(r"(?i)(authorization\W{1,4}\w+\s+)[\w.~+/=-]+"), r"\1[redacted]"),
+    (re.compile(r"(?i)(authorization\W{1,8}\w+\s+)[\w.~+/=-]+"), r"\1[redacted]"),
     (re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{20,}"), r"\1[redacted]"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "[redacted]"),  # a JSON web token
-    (re.compile(r"(?<=://)[^\s/@\"']+:[^\s/@\"']*@"), "[redacted]@"),  # user and password
+    (re.compile(r"(?<=://)[^\s/@\"']*:[^\s/@\"']*@"), "[redacted]@"),  # user and password
 )
 """What is taken out, whoever wrote it; none of the patterns can match beyond a JSON string."""
 

@@ -1,0 +1,242 @@
+"""The probes, asked over HTTP: of a loop that stalls, of a watch that is silent, of a real process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from sluicegate.kube.resources import CONFIG_MAPS, JOBS
+from sluicegate.runtime.health import Health, Limits, Pulse
+from sluicegate.runtime.server import Server
+from sluicegate.runtime.watches import Watches
+from sluicegate.settings import InvalidSettings, parse_settings
+from tests.support.running import free_port, start, stop
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BEAT = 0.05
+SLICE = 3 * BEAT
+"""How long the loop is held at a time: a timer set before it is late by two beats after it."""
+
+
+def get(port: int, path: str, *, seconds: float = 10) -> tuple[int, str]:
+    """Status and text; 0 when there is no answer in time."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=seconds) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+@dataclass
+class Probed:
+    """An event loop in a thread of its own, with the operator's pulse, health and server."""
+
+    limits: Limits
+    now: float = 1000.0
+    silence: float = 0.0
+    port: int = 0
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    stalling: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.watches = Watches([CONFIG_MAPS, JOBS], lambda: self.now, lambda _: None)
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+        self.port = self._run(self._start())
+
+    def stall(self) -> None:
+        """Hold the loop again and again, until `stalling` is cleared."""
+        self.stalling.set()
+        self.loop.call_soon_threadsafe(self._hold)
+
+    def end(self) -> None:
+        self.stalling.clear()
+        self._run(self._stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    def _run(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def _hold(self) -> None:
+        if self.stalling.is_set():
+            time.sleep(SLICE)  # what is being tested: work that doesn't give way
+            self.loop.call_soon(self._hold)
+
+    async def _start(self) -> int:
+        pulse, self.primed = Pulse(BEAT), asyncio.Event()
+        health = Health(
+            pulse, self.watches, self.limits, api_silence=lambda: self.silence, primed=self.primed
+        )
+        self._beating = asyncio.ensure_future(pulse.run())
+        self._server = Server(health, lambda: None, host="127.0.0.1", port=0)
+        return await self._server.start()
+
+    async def _stop(self) -> None:
+        self._beating.cancel()
+        await asyncio.wait([self._beating])
+        await self._server.stop()
+
+
+@pytest.fixture
+def probed() -> Iterator[Probed]:
+    one = Probed(Limits(lag=BEAT, watch_age=600))
+    try:
+        yield one
+    finally:
+        one.end()
+
+
+def test_a_loop_that_stalls_again_and_again_is_told_with_its_lag_and_the_limit(probed):
+    eventually(lambda: get(probed.port, "/healthz") == (200, "ok\n"), what="a quiet loop")
+    probed.stall()
+    status, text = eventually(
+        lambda: (seen := get(probed.port, "/healthz"))[0] == 503 and seen, what="it is noticed"
+    )
+    assert status == 503
+    assert text.startswith("the event loop is late by 0.")
+    assert text.endswith("s or more 10 times in a row (at most 0.05 s)\n")
+    probed.stalling.clear()
+    eventually(lambda: get(probed.port, "/healthz") == (200, "ok\n"), what="it recovers")
+
+
+def test_a_loop_that_does_not_turn_answers_no_probe(probed):
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        release.wait(60)
+
+    probed.loop.call_soon_threadsafe(hold)
+    assert held.wait(30)
+    try:
+        assert get(probed.port, "/healthz", seconds=0.5)[0] == 0
+    finally:
+        release.set()
+    eventually(lambda: get(probed.port, "/healthz")[0] == 200, what="it turns again")
+
+
+def test_silent_watches_are_told_each_with_its_age_while_the_api_server_answers(probed):
+    probed.watches.begun([CONFIG_MAPS, JOBS])
+    probed.now += 400
+    probed.watches.alive(JOBS)
+    probed.now += 212
+    expected = "the watch of configmaps has given no sign of life for 612 s (at most 600 s)\n"
+    eventually(lambda: get(probed.port, "/healthz") == (503, expected), what="only that one")
+    probed.silence = 1e9
+    eventually(lambda: get(probed.port, "/healthz") == (200, "ok\n"), what="no API server either")
+
+
+def test_ready_means_that_the_caches_are_filled(probed):
+    assert get(probed.port, "/readyz") == (503, "the caches are not primed yet\n")
+    probed.loop.call_soon_threadsafe(probed.primed.set)
+    eventually(lambda: get(probed.port, "/readyz") == (200, "ok\n"), what="ready")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEALTH_LOOP_LAG_SECONDS", "0"),
+        ("HEALTH_LOOP_LAG_SECONDS", "61"),
+        ("HEALTH_WATCH_AGE_SECONDS", "300"),  # each watch is renewed that often
+        ("PRODUCT_METRICS", "-1"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(name, value):
+    with pytest.raises(InvalidSettings) as error:
+        parse_settings({f"SLUICEGATE_{name}": value})
+    assert [one.path for one in error.value.problems] == [f"SLUICEGATE_{name}"]
+
+
+# ---- a real process, with nobody to talk to -------------------------------------------------
+
+TOKEN = "aVerySecretTokenOfTheTest.0123456789"
+PASSWORD = "hunter2hunter2"
+
+
+@dataclass
+class Operator:
+    port: int
+    log: Path
+    process: object
+
+    def lines(self) -> list[dict]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@pytest.fixture
+def operator(tmp_path) -> Iterator[Operator]:
+    """`sluicegate run`, whose API server refuses connections."""
+    kubeconfig = tmp_path / "kubeconfig"
+    context = {"cluster": "c", "user": "u"}
+    server = f"https://127.0.0.1:{free_port()}"
+    kubeconfig.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "c", "cluster": {"server": server}}],
+                "users": [{"name": "u", "user": {"token": TOKEN}}],
+                "contexts": [{"name": "x", "context": context}],
+                "current-context": "x",
+            }
+        )
+    )
+    port, log = free_port(), tmp_path / "log"
+    program = Path(sys.executable).with_name("sluicegate")
+    environment = {
+        "KUBECONFIG": str(kubeconfig),
+        "SLUICEGATE_METRICS_PORT": str(port),
+        "SLUICEGATE_LOG_LEVEL": "Debug",
+        "SLUICEGATE_PROMETHEUS_URL": f"http://user:{PASSWORD}@127.0.0.1:{free_port()}",
+    }
+    process = start([str(program), "run"], log=log, env=environment)
+    try:
+        eventually(lambda: get(port, "/healthz")[0] == 200, seconds=60, what="it starts")
+        yield Operator(port, log, process)
+    finally:
+        process.send_signal(signal.SIGCONT)
+        stop(process, signal.SIGKILL)
+
+
+def test_without_an_api_server_it_lives_isnt_ready_and_says_so_in_json_without_secrets(operator):
+    assert get(operator.port, "/readyz") == (503, "the caches are not primed yet\n")
+    eventually(lambda: "again in" in operator.log.read_text(), what="it says that it waits")
+    assert get(operator.port, "/healthz") == (200, "ok\n")
+    operator.process.send_signal(signal.SIGTERM)
+    assert operator.process.wait(30) == 0
+    lines = operator.lines()
+    assert all({"ts", "level", "logger", "message"} <= line.keys() for line in lines)
+    assert {"debug", "info", "warning"} <= {line["level"] for line in lines}
+    assert [line["message"] for line in lines if line["logger"] == "sluicegate.app"] == [
+        "started",
+        "stopped",
+    ]
+    text = operator.log.read_text()
+    assert TOKEN not in text
+    assert PASSWORD not in text
+
+
+def test_a_process_that_is_frozen_answers_no_probe_and_goes_on_when_it_is_woken(operator):
+    operator.process.send_signal(signal.SIGSTOP)
+    assert get(operator.port, "/healthz", seconds=1)[0] == 0
+    operator.process.send_signal(signal.SIGCONT)
+    eventually(lambda: get(operator.port, "/healthz") == (200, "ok\n"), what="it answers again")
