@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 
-.PHONY: help setup check lint types layers unit test programs pure served node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup check lint types layers unit test programs pure served chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,10 @@ pure: setup ## Unit and golden tests, and the statistics by simulation
 	$(PYTEST) tests/unit tests/golden tests/simulation
 
 served: setup ## Against a real API server, Prometheus and BentoML, without a node
-	$(PYTEST) tests/apiserver tests/benchmarks tests/prometheus tests/bentos
+	$(PYTEST) tests/apiserver tests/benchmarks tests/chaos tests/prometheus tests/bentos
+
+chaos: setup ## Faults of the API server, Prometheus and the machine; outages of five minutes
+	$(PYTEST) --outage-seconds=300 tests/chaos
 
 node: setup ## On a real node, which is started if it doesn't run
 	$(PYTEST) -m "not story" tests/cluster

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+pytestmark = pytest.mark.timeout(900)  # whichever comes first waits for all outages
+
 RETRY_AFTER = 7
 IN_FLIGHT_SECONDS = 0.25
 """A request that arrives so soon after another was sent before the other's answer was read."""
@@ -207,7 +209,6 @@ def course(courses, way) -> Course:
     return courses[way]
 
 
-@pytest.mark.timeout(900)
 def test_what_people_and_the_cluster_did_meanwhile_is_made_up_for_within_30_s(course):
     assert course.recovered is not None, course.operator.replica.tail()
     assert course.recovered <= RECOVERY_SECONDS
