@@ -160,13 +160,14 @@ class Series:
         self._hour_total = _put(self._hour_total, slot, count.total)
 
     def _move_to(self, index: int) -> None:
-        for slot in _slots(self._newest, index, SINGLE_BLOCKS):
+        before, self._newest = self._newest, index
+        if before < 0:  # nothing was recorded yet, so there is nothing to clear
+            return
+        for slot in _slots(before, index, SINGLE_BLOCKS):
             self._quality[slot] = Quality.MISSING
             self._bad[slot] = self._total[slot] = 0
-        before = -1 if self._newest < 0 else hour_of(self._newest)
-        for slot in _slots(before, hour_of(index), HOURS):
+        for slot in _slots(hour_of(before), hour_of(index), HOURS):
             self._hour_bad[slot] = self._hour_total[slot] = 0
-        self._newest = index
 
     # ---- reading ---------------------------------------------------------------------------
 
