@@ -18,7 +18,7 @@ from sluicegate.api.product import DataProduct, read_status
 from sluicegate.manifests.memory import memory_annotations
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
-from sluicegate.policy.observed import CanaryBlock, Facts, Observed, Request
+from sluicegate.policy.observed import CanaryBlock, Facts, Observed, Portfolio, Request
 from sluicegate.policy.recall import release_of
 from sluicegate.policy.terms import terms_of
 from sluicegate.reconcile.layout import layout_of
@@ -117,6 +117,7 @@ class World:
     requests: dict[str, str] = field(default_factory=dict)
     training: TrainingResult | None = None
     facts: Facts = field(default_factory=Facts)
+    portfolio: Portfolio = field(default_factory=Portfolio)
     now: int = START
     status: dict[str, Any] = field(default_factory=dict)
     pods: dict[str, Pods] = field(default_factory=dict)
@@ -248,6 +249,7 @@ class World:
                 wanted=release_of(wanted),
                 training=self.training,
                 facts=self.facts,
+                portfolio=self.portfolio,
                 requests=tuple(Request(*one) for one in self.requests.items()),
             ),
             begun=START,

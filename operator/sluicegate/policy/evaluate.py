@@ -33,7 +33,7 @@ from sluicegate.policy.rollout import alert_key
 from sluicegate.policy.stable import judge_stable
 from sluicegate.policy.state import product_state
 from sluicegate.policy.terms import SloTerms, Terms
-from sluicegate.policy.treatment import treat
+from sluicegate.policy.treatment import Treatment, Waiting, treat, waiting
 from sluicegate.policy.wording import duration
 from sluicegate.slo.blocks import Count
 
@@ -57,6 +57,7 @@ class Evaluation:
     memory : to be kept, whether or not the decision is carried out; `acts.act` adds what follows
         from carrying it out.
     training_taken_up : the result of a training that was observed is done with.
+    waiting : a retraining that is due and may not start yet.
     """
 
     decision: Decision
@@ -66,6 +67,7 @@ class Evaluation:
     assessment: Assessment | None
     memory: Memory
     training_taken_up: bool = False
+    waiting: Waiting | None = None
 
 
 def evaluate(terms: Terms, memory: Memory, observed: Observed, now: int) -> Evaluation:
@@ -90,9 +92,17 @@ def evaluate(terms: Terms, memory: Memory, observed: Observed, now: int) -> Eval
         assessment = assess(terms, memory, memory.candidate, observed)
         memory = _freeze(memory, assessment)
     case = _Case(before, memory, observed, results, assessment, state, now)
-    made, diagnosis = _decide(terms, case)
+    treated = treat(terms, memory, observed, results, now=now)
+    made, diagnosis = _decide(terms, case, treated)
     return Evaluation(
-        made.decision, state, results, diagnosis, assessment, made.memory, made.takes_up_training
+        made.decision,
+        state,
+        results,
+        diagnosis,
+        assessment,
+        made.memory,
+        made.takes_up_training,
+        waiting(terms, memory, treated),
     )
 
 
@@ -174,12 +184,13 @@ class _Proposal:
     takes_up_training: bool = False
 
 
-def _decide(terms: Terms, case: _Case) -> tuple[_Proposal, Diagnosis | None]:
+def _decide(
+    terms: Terms, case: _Case, treated: list[tuple[Treatment, Diagnosis]]
+) -> tuple[_Proposal, Diagnosis | None]:
     """Let everything that applies propose, and make the decision that precedes."""
     memory, observed, now = case.memory, case.observed, case.now
     asked = requests.answers(terms, memory, observed, now)
     proposals = [_Proposal(answer.decision, answer.memory) for answer in asked]
-    treated = treat(terms, memory, observed, case.results, now=now)
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
         proposals.append(_Proposal(Hold(reason=Reason.SUSPENDED, message=text), memory))

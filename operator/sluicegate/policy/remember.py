@@ -29,6 +29,7 @@ from sluicegate.policy.memory import (
     Training,
 )
 from sluicegate.policy.recall import REQUEST_FIELDS, release_of, seconds_of
+from sluicegate.policy.retraining import MOST_FAILURES
 from sluicegate.slo.blocks import Count
 
 Identify = Callable[[Release], VersionBase]
@@ -230,6 +231,7 @@ def _as_retraining(status: DataProductStatus, memory: Memory) -> kept.Retraining
             "attempt": running.attempt if running else before.attempt,
             "started_at": at(running.started_at) if running else None,
             "attempts": one.failures,
+            "suspended": one.failures >= MOST_FAILURES,
             "next_allowed_at": at(one.next_allowed_at) if one.next_allowed_at else None,
             "last_duration_seconds": one.last_seconds or None,
             "last_reason": str(one.last_reason or ""),

@@ -6,6 +6,7 @@ follows when none of them objects. What was told to people already is not told a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
@@ -32,6 +33,16 @@ from sluicegate.policy.rollout import alert_key
 from sluicegate.policy.stable import evidence_since
 from sluicegate.policy.terms import Terms
 
+_WAITING: Final = frozenset(
+    {
+        Reason.NO_SLOT,
+        Reason.COOLING_DOWN,
+        Reason.VERSION_TOO_YOUNG,
+        Reason.RETRAIN_SUSPENDED,
+        Reason.MANUAL_MODE,
+    }
+)
+"""Obstacles that pass, or that a person takes away."""
 Treatment = Rollback | Retrain | Alert | Hold
 
 
@@ -62,6 +73,22 @@ class Case:
     def numbers(self) -> Mapping[str, float]:
         """The numbers of the text."""
         return numbers_of(self.result)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A retraining that is due, and what it waits for.
+
+    Attributes
+    ----------
+    trigger : its name. slo : what is degraded. cause : why.
+    reason : what stands in the way.
+    """
+
+    trigger: str
+    slo: str
+    cause: Reason
+    reason: Reason
 
 
 def treat(
@@ -102,15 +129,28 @@ def _treat(
     present, limit = _present(memory, observed, result)
     symptoms = replace(symptoms, present=present, limit=limit)
     diagnosis = diagnose(symptoms, _checks(memory, result))
-    streak = memory.slo(result.terms.name).streak
-    trigger = retraining.trigger_of(
-        terms,
-        memory.stable.release.version,
-        result.terms.name,
-        streak.first if streak else memory.stable.promoted_at,
-    )
+    trigger = trigger_for(terms, memory, result.terms.name)
     case = Case(terms, memory, observed, result, trigger, diagnosis, now)
     return _decide(case), diagnosis
+
+
+def trigger_for(terms: Terms, memory: Memory, slo: str) -> str:
+    """Name of the need for a training that this degraded SLO stands for."""
+    assert memory.stable is not None
+    streak = memory.slo(slo).streak
+    first = streak.first if streak else memory.stable.promoted_at
+    return retraining.trigger_of(terms, memory.stable.release.version, slo, first)
+
+
+def waiting(
+    terms: Terms, memory: Memory, treated: list[tuple[Treatment, Diagnosis]]
+) -> Waiting | None:
+    """The retraining that is due and may not start yet; None when none is."""
+    for treatment, diagnosis in treated:
+        if isinstance(treatment, Hold | Alert) and treatment.reason in _WAITING:
+            trigger = trigger_for(terms, memory, diagnosis.slo)
+            return Waiting(trigger, diagnosis.slo, diagnosis.cause, treatment.reason)
+    return None
 
 
 def _on_probation(memory: Memory) -> bool:

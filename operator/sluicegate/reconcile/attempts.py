@@ -5,13 +5,14 @@ from typing import Any, Final
 
 from sluicegate.api.base import at
 from sluicegate.api.canary import Candidate, Fate, VersionSource
-from sluicegate.api.memory import AttemptOutcome, AttemptResult
+from sluicegate.api.memory import AttemptOutcome, AttemptResult, RetrainingStatus, Trigger
 from sluicegate.api.model import Counts
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus, SpecModelOutcome
 from sluicegate.manifests.names import job_name
 from sluicegate.policy.decision import Alert, Decision, Retrain, StartRollout
 from sluicegate.policy.observed import TrainingSucceeded
+from sluicegate.policy.treatment import Waiting
 from sluicegate.reconcile.situation import Situation
 from sluicegate.slo.blocks import Count
 
@@ -45,6 +46,31 @@ def with_cause(
     )
     name = job_name(situation.product.metadata.name, trigger.id, retraining.attempt)
     return _retraining(status, trigger=trigger, job=name)
+
+
+def with_pending(
+    situation: Situation, status: DataProductStatus, waiting: Waiting | None
+) -> DataProductStatus:
+    """The retraining that is due and what it waits for, said once as long as that is so."""
+    one = status.retraining
+    if waiting is None:
+        idle = one is None or (one.pending is None and not one.waiting_for)
+        return status if idle else _retraining(status, pending=None, waiting_for="")
+    before = situation.product.status.retraining
+    pending = before.pending if before is not None else None
+    if pending is None or pending.id != waiting.trigger:
+        assert status.stable is not None
+        kinds = {slo.name: str(slo.kind) for slo in situation.terms.slos}
+        pending = Trigger(
+            id=waiting.trigger,
+            cause=str(waiting.cause),
+            slo=waiting.slo,
+            indicator=kinds.get(waiting.slo, ""),
+            version=status.stable.version,
+            at=at(situation.now),
+        )
+    status = status.model_copy(update={"retraining": one or RetrainingStatus()})
+    return _retraining(status, pending=pending, waiting_for=str(waiting.reason))
 
 
 def without_job(status: DataProductStatus) -> DataProductStatus:

@@ -145,7 +145,9 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
     kept = {one.type: one for one in (*others, *([known] if known else []))}
     unverified = after.model_copy(
         update={
-            "traffic": after.traffic.model_copy(update={"level": before.traffic.level}),
+            "traffic": after.traffic.model_copy(
+                update={"level": before.traffic.level, "accepted_at": before.traffic.accepted_at}
+            ),
             "conditions": tuple(kept[one.type] for one in after.conditions if one.type in kept),
         }
     )

@@ -27,7 +27,7 @@ from sluicegate.policy.decision import (
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.remember import as_baselines
-from sluicegate.reconcile.attempts import with_cause, with_result
+from sluicegate.reconcile.attempts import with_cause, with_pending, with_result
 from sluicegate.reconcile.carrying import Told, acted, carry_on, layout, remembered
 from sluicegate.reconcile.figures import with_figures
 from sluicegate.reconcile.layout import Layout
@@ -173,6 +173,7 @@ def _noted(
     status = with_figures(
         status, evaluation, block_seconds=situation.terms.block_seconds, now=situation.now
     )
+    status = with_pending(situation, status, evaluation.waiting)
     if evaluation.training_taken_up:
         status = with_result(situation, status, evaluation.decision)
     return status

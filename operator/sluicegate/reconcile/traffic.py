@@ -44,11 +44,18 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
             real_share=real,
         )
     split = situation.split
+    level = SplitLevel.WRITTEN
+    if split is not None and (same or moved):
+        level = _LEVELS[split.level]
+    accepted_at = before.accepted_at if same and before is not None else None
+    if level is not SplitLevel.WRITTEN and accepted_at is None:
+        accepted_at = at(situation.now)
     return Traffic(
         mode=SplitMode.GATEWAY,
         weight=weight,
-        level=_LEVELS[split.level] if split is not None and (same or moved) else SplitLevel.WRITTEN,
+        level=level,
         since=since,
+        accepted_at=accepted_at,
         observed_share=number(split.share)
         if split is not None and split.share is not None
         else None,

@@ -1,0 +1,76 @@
+"""What status says of a retraining that is due and can't start, and of a split that was taken."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+
+import pytest
+
+from sluicegate.policy.observed import Portfolio
+from tests.support.rollout_world import World, document
+
+TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
+
+
+@cache
+def _degraded(mode: str) -> World:
+    world = World(spec=document(retraining=TRAINING | {"mode": mode}))
+    world.until(lambda one: one.serving == "v1").run(36)
+    world.portfolio = Portfolio(slot=False)
+    world.bad["v1"] = 0.6
+    return world.until(lambda one: one.current.state == "Degraded").run(2)
+
+
+def degraded(mode: str = "Automatic") -> World:
+    return deepcopy(_degraded(mode))
+
+
+@pytest.mark.parametrize(("mode", "waits"), [("Automatic", "NoSlot"), ("Manual", "ManualMode")])
+def test_a_retraining_that_is_due_says_what_it_waits_for(mode, waits):
+    retraining = degraded(mode).current.retraining
+    assert retraining.waiting_for == waits
+    assert (retraining.pending.cause, retraining.pending.slo) == ("ModelDecay", "accuracy")
+    assert retraining.pending.version == "v1"
+    assert retraining.trigger is None
+
+
+def test_waiting_costs_no_write_a_block():
+    world = degraded()
+    writes, since = world.writes, world.current.retraining.pending.at
+    world.run(10)
+    assert world.writes == writes
+    assert world.current.retraining.pending.at == since
+
+
+def test_what_was_pending_is_the_trigger_once_a_slot_is_free():
+    world = degraded()
+    pending = world.current.retraining.pending
+    world.portfolio = Portfolio(slot=True)
+    world.run()
+    retraining = world.current.retraining
+    assert retraining.trigger.id == pending.id
+    assert retraining.pending is None
+    assert retraining.waiting_for == ""
+
+
+@pytest.mark.parametrize(("attempts", "suspended"), [(2, False), (3, True)])
+def test_three_attempts_without_a_promotion_suspend_retraining(attempts, suspended):
+    world = degraded()
+    world.status["retraining"]["attempts"] = attempts
+    world.run(2)
+    assert world.current.retraining.suspended is suspended
+    if suspended:
+        assert world.current.retraining.waiting_for == "RetrainSuspended"
+
+
+def test_a_split_says_when_its_gateways_took_it():
+    world = World().until(lambda one: one.serving == "v1").run(36)
+    first = world.current.traffic.accepted_at
+    assert first is not None
+    world.run(20)
+    assert world.current.traffic.accepted_at == first
+    world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(14)
+    traffic = world.current.traffic
+    assert traffic.weight > 0
+    assert traffic.accepted_at is None or traffic.accepted_at >= traffic.since
