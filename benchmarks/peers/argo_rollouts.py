@@ -223,5 +223,9 @@ NOT_COMPARABLE: Final = (
         "Its analysis runs in the background and is asked for no verdict before the next weight: the "
         "pauses alone decide how long a promotion takes, unless a measurement fails."
     ),
+    (
+        "It doesn't give its lease back on SIGTERM: the next process waits until it runs out, 15 s "
+        "later, which is part of its restart."
+    ),
     "It keeps no baseline, no history of models, and has no retraining.",
 )

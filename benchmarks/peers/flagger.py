@@ -186,6 +186,11 @@ NOT_COMPARABLE: Final = (
         "It asks Prometheus twice per canary and interval, ours a fixed number of times per block for "
         "all products."
     ),
+    (
+        "A look takes ten reads, and its client sends 100 requests a second as it comes: with a look "
+        "a minute, that limit sets the pace from about 600 products on. Reads per promotion include "
+        "the looks at products that aren't in the wave."
+    ),
     "It gets a weight accepted and goes on; ours also verifies the requests' share.",
     (
         "A promotion ends with the new pod template copied to the primary and rolled out there, so "
