@@ -247,10 +247,6 @@ class Settings:
         "Registries that training Jobs may push to without TLS; for clusters of one's own.",
         _hosts, (), "hosts or host:port, separated by commas",
     )  # fmt: skip
-    pod_monitors: bool = _flag(
-        default=False,
-        text="Whether each product gets a PodMonitor of its own; the chart's covers all of them.",
-    )
     share_dependency_states: bool = _flag(
         default=True, text="Whether a product sees the state of products of other namespaces."
     )

@@ -67,12 +67,6 @@ def test_a_revision_is_a_bento_in_a_runtime():
     assert all(len(derived.revision(*pair)) == derived.REVISION_LENGTH for pair in pairs)
 
 
-def test_a_need_has_the_same_name_after_a_restart():
-    need = ("catalog/search-ranking", "v1", "accuracy", 1_700_000_100)
-    assert derived.trigger_id(*need) == derived.trigger_id(*need)
-    assert derived.trigger_id(*need) != derived.trigger_id(*need[:3], 1_700_000_400)
-
-
 # ---- pods ----------------------------------------------------------------------------------
 def test_a_bento_image_is_a_volume_and_nothing_is_fetched():
     pod = pod_of()

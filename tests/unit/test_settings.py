@@ -40,7 +40,7 @@ def test_values_are_parsed_by_their_kind():
             "SLUICEGATE_WORKERS": "4",
             "SLUICEGATE_SETTLE_SECONDS": "2.5",
             "SLUICEGATE_SERVICE_KIND": "clusterip",
-            "SLUICEGATE_POD_MONITORS": "True",
+            "SLUICEGATE_SHARE_DEPENDENCY_STATES": "False",
             "SLUICEGATE_PROMETHEUS_URL": "http://prometheus:9090/",
             "SLUICEGATE_PROMETHEUS_TOKEN_FILE": "/var/run/token",
             "SLUICEGATE_PLAIN_HTTP_REGISTRIES": "localhost:5000,10.0.0.1:5000",
@@ -49,7 +49,7 @@ def test_values_are_parsed_by_their_kind():
     assert settings.watch_namespaces == ("catalog", "pricing")
     assert (settings.workers, settings.settle_seconds) == (4, 2.5)
     assert settings.service_kind is ServiceKind.CLUSTER_IP
-    assert settings.pod_monitors is True
+    assert settings.share_dependency_states is False
     assert settings.prometheus_url == "http://prometheus:9090"
     assert settings.prometheus_token_file == Path("/var/run/token")
     assert settings.plain_http_registries == ("localhost:5000", "10.0.0.1:5000")
@@ -60,7 +60,7 @@ def test_values_are_parsed_by_their_kind():
     [
         ("WORKERS", "0"), ("WORKERS", "many"), ("WRITE_RATE", "nan"), ("WRITE_RATE", "-1"),
         ("PROMETHEUS_URL", "prometheus:9090"), ("PROMETHEUS_CA_FILE", "ca.pem"),
-        ("LOG_LEVEL", "loud"), ("POD_MONITORS", "yes"), ("WATCH_NAMESPACES", "Catalog"),
+        ("LOG_LEVEL", "loud"), ("SHARE_DEPENDENCY_STATES", "yes"), ("WATCH_NAMESPACES", "Catalog"),
         ("DEFAULT_RUNTIME_IMAGE", "registry.example/rt:1 x"), ("METRICS_PORT", "70000"),
         ("PLAIN_HTTP_REGISTRIES", "http://localhost"),
     ],

@@ -12,15 +12,8 @@ def revision(digest: str, runtime_image: str) -> str:
 
     `digest` is `sha256:<hex>` of the bento's image or archive.
     """
-    return _digest(f"{digest} {runtime_image}", REVISION_LENGTH)
-
-
-def trigger_id(product: str, version: str, slo: str, first_bad_block: int) -> str:
-    """Eight hex digits that stand for one need of a retraining, the same after a restart.
-
-    `product` is `<namespace>/<name>`; `first_bad_block` the end of the block, in seconds.
-    """
-    return _digest(f"{product} {version} {slo} {first_bad_block}", TRIGGER_LENGTH)
+    text = f"{digest} {runtime_image}"
+    return hashlib.sha256(text.encode()).hexdigest()[:REVISION_LENGTH]
 
 
 def version_name(product: str, revision: str) -> str:
@@ -31,7 +24,3 @@ def version_name(product: str, revision: str) -> str:
 def job_name(product: str, trigger: str, attempt: int) -> str:
     """Name of a training Job; the same need and attempt have the same name."""
     return f"{product}-train-{trigger}-{attempt}"
-
-
-def _digest(text: str, length: int) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:length]

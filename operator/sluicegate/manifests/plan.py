@@ -1,13 +1,14 @@
 """All children that a product leads to, before anything is observed of it."""
 
+from typing import Final
+
 from sluicegate.api.base import at
 from sluicegate.api.canary import VersionBase, VersionSource
 from sluicegate.api.memory import Trigger
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
-from sluicegate.manifests.names import revision, trigger_id, version_name
-from sluicegate.manifests.pod_monitor import build_pod_monitor
+from sluicegate.manifests.names import TRIGGER_LENGTH, revision, version_name
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import (
     build_autoscaler,
@@ -17,6 +18,9 @@ from sluicegate.manifests.scaling import (
 from sluicegate.manifests.service import build_stable_service, build_version_service
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.settings import Settings
+
+EXAMPLE_TRIGGER: Final = "0" * TRIGGER_LENGTH
+"""A real one names the need for a training, and there is none yet."""
 
 
 def spec_version(product: DataProduct, runtime_image: str) -> VersionBase:
@@ -49,10 +53,6 @@ def first_children(
         children.append(build_disruption_budget(product))
     if spec.serving.autoscaling:
         children.append(build_autoscaler(product, version, spec.serving.autoscaling))
-    if settings.pod_monitors:
-        children.append(
-            build_pod_monitor(product, scrape_interval_seconds=settings.scrape_interval_seconds)
-        )
     return children
 
 
@@ -60,9 +60,8 @@ def example_training(product: DataProduct, version: VersionBase) -> list[Manifes
     """The Job that a person's request would start; none when the product isn't retrained."""
     if product.spec.retraining is None:
         return []
-    key = f"{product.metadata.namespace}/{product.metadata.name}"
     trigger = Trigger(
-        id=trigger_id(key, version.version, "", 0),
+        id=EXAMPLE_TRIGGER,
         cause="Requested",
         version=version.version,
         message="an example by `sluicegate plan --training`",
