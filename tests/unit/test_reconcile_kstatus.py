@@ -1,0 +1,119 @@
+"""Ready, Reconciling and Stalled in each situation: what GitOps tools read, and wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.names import REQUEST_ABORT
+from sluicegate.reconcile.report import report
+from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.step import take_step
+from sluicegate.status import find_condition
+from tests.support.rollout_world import World, broken_pod, document
+from tests.unit.test_reconcile_rollouts import serving, watched
+
+Told = tuple[str, str] | None
+Change = Callable[[Situation], Situation]
+
+
+def starting() -> World:
+    world = World(spec=document())
+    world.settle()
+    return world
+
+
+def failed() -> World:
+    world = World(spec=document())
+    world.broken["v1"] = broken_pod()
+    return world.run(2)
+
+
+def suspended() -> World:
+    return World(spec=document(suspend=True)).run(2)
+
+
+def canary(weight: int = 5) -> World:
+    return serving().push("b", "v2").until(
+        lambda one: one.current.candidate is not None and one.current.candidate.weight == weight
+    )  # fmt: skip
+
+
+def promoting() -> World:
+    return canary(100)
+
+
+def rejected() -> World:
+    world = serving()
+    world.bad["v2"] = 0.4
+    return watched(world.push("b", "v2"))
+
+
+def aborted() -> World:
+    world = canary()
+    world.requests[REQUEST_ABORT] = "one"
+    return watched(world)
+
+
+def without_pods() -> World:
+    world = serving()
+    for one in world.pods.values():
+        one.ready = 0
+    return world
+
+
+def taken_by_nobody(situation: Situation) -> Situation:
+    assert situation.route is not None
+    route = replace(situation.route, parents=())
+    split = replace(situation.split, level=1, message="Gateway gateway/web says nothing")
+    return replace(situation, route=route, split=split)
+
+
+def in_conflict(situation: Situation) -> Situation:
+    return replace(situation, conflict="DataProduct catalog/other is older", route_conflict=True)
+
+
+def with_a_stranger(situation: Situation) -> Situation:
+    return replace(situation, conflict="Service catalog/search exists")
+
+
+def as_it_is(situation: Situation) -> Situation:
+    return situation
+
+
+SERVING, STARTING = ("True", "Serving"), ("False", "Progressing")
+TABLE: dict[str, tuple[Callable[[], World], Change, Told, Told, Told]] = {
+    "the first version starts": (starting, as_it_is, STARTING, ("True", "Progressing"), None),
+    "the first version fails": (
+        failed, as_it_is, ("False", "InitialVersionFailed"), None, ("True", "InitialVersionFailed"),
+    ),
+    "suspended from the start": (suspended, as_it_is, ("False", "Suspended"), None, None),
+    "it serves": (serving, as_it_is, SERVING, None, None),
+    "a canary": (canary, as_it_is, SERVING, None, None),
+    "a promotion": (promoting, as_it_is, SERVING, None, None),
+    "a rejected spec.model": (rejected, as_it_is, SERVING, None, ("True", "ModelRejected")),
+    "an aborted spec.model": (aborted, as_it_is, SERVING, None, ("True", "ModelRejected")),
+    "no pod is ready": (without_pods, as_it_is, ("False", "PodsNotReady"), None, None),
+    "no Gateway takes it": (serving, taken_by_nobody, ("False", "RouteNotAccepted"), None, None),
+    "an older product": (serving, in_conflict, ("False", "RouteConflict"), None, None),
+    "a stranger's name": (serving, with_a_stranger, ("False", "NameConflict"), None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "change", "ready", "reconciling", "stalled"), TABLE.values(), ids=TABLE
+)
+def test_what_a_pipeline_reads(make, change, ready, reconciling, stalled):
+    world = deepcopy(make())
+    situation = change(world.situation())
+    status = report(situation, take_step(situation))
+    found = {
+        kind: find_condition(status.conditions, kind)
+        for kind in ("Ready", "Reconciling", "Stalled")
+    }
+    told = {kind: one and (one.status, one.reason) for kind, one in found.items()}
+    assert told == {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
+    assert status.observed_generation == world.product.metadata.generation
