@@ -1,0 +1,73 @@
+"""A training runs as a ServiceAccount only if that one's owner allows it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from sluicegate.kube.errors import NotFound
+from sluicegate.kube.resources import SERVICE_ACCOUNTS, Key
+from sluicegate.reconcile.jobs import Trainer
+from sluicegate.settings import Settings
+from tests.support.rollout_world import World, document
+
+ALLOWED = {"sluicegate.dev/allow-training": "true"}
+
+
+class Api:
+    """Knows one ServiceAccount, or none."""
+
+    def __init__(self, labels):
+        self.labels, self.asked = labels, []
+
+    async def get(self, resource, key):
+        assert resource == SERVICE_ACCOUNTS
+        self.asked.append(key)
+        if self.labels is None:
+            raise NotFound("no such ServiceAccount")
+        return {"metadata": {"name": key.name, "labels": self.labels}}
+
+
+def situation(account):
+    retraining = {"command": ["train"], "output": "registry.example/bentos/search"}
+    if account:
+        retraining["serviceAccountName"] = account
+    return World(spec=document(retraining=retraining)).situation()
+
+
+async def verdict(labels, account="trainer"):
+    api = Api(labels)
+    trainer = Trainer(SimpleNamespace(api=api), Settings())
+    return await trainer.forbidden(situation(account)), api.asked
+
+
+async def test_an_account_that_its_owner_labelled_is_allowed():
+    found, asked = await verdict(ALLOWED)
+    assert found is None
+    assert asked == [Key("catalog", "trainer")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ({}, "lacks the label sluicegate.dev/allow-training"),
+        ({"sluicegate.dev/allow-training": "false"}, "lacks the label"),
+        ({"sluicegate.dev/allow-training": "True"}, "lacks the label"),
+        (None, "there is no ServiceAccount catalog/trainer"),
+    ],
+    ids=["no label", "false", "another spelling", "absent"],
+)
+async def test_any_other_account_stalls_the_product_and_the_field_is_named(labels, says):
+    found, _ = await verdict(labels)
+    assert (found.type, found.status, found.reason) == (
+        "Stalled",
+        "True",
+        "ForbiddenServiceAccount",
+    )
+    assert found.message.startswith("spec.retraining.serviceAccountName: ")
+    assert says in found.message
+
+
+async def test_without_an_account_nobody_is_asked():
+    assert await verdict(None, account=None) == (None, [])
