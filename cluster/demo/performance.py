@@ -60,6 +60,12 @@ def perform(backend: Backend, terminal: Terminal) -> int:
 def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[products.Object]:
     """Everything up to the products, which are ready to be applied then."""
     step = partial(_step, terminal)
+    if backend.kubeconfig.exists() and backend.is_ready():
+        # Before anything is started that has to find room on the node.
+        step(
+            "nothing left of an earlier demonstration",
+            lambda: products.remove_namespaces(backend),
+        )
     step("cluster with registry, gateway and Prometheus", lambda: setup.start_cluster(backend))
     where = addons.addresses(backend)
     images = step("images of operator and runtime", lambda: setup.load_images(backend))
