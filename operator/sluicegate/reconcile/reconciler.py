@@ -99,6 +99,7 @@ class ProductReconciler:
     async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
         now = int(time.time())
         wanted = spec_version(product, runtime_image(product.spec, self.settings))
+        recorded = product.status
         product = self._with_known_status(record, product, wanted, now)
         self.measurements.want(record.key, target_of(product, self.measurements.timing))
         self._claim(record)
@@ -123,7 +124,7 @@ class ProductReconciler:
             self._show(record.key, product, step, step.status)
         else:
             with self.spans("report"):
-                written = await self._write_status(record, situation, step)
+                written = await self._write_status(record, situation, step, recorded)
             self._tell(record, step.told)
         self._stand(record.key, product, step)
         with self.spans("apply"):
@@ -233,7 +234,8 @@ class ProductReconciler:
             except NameConflict as error:
                 self.conflicts[record.key] = str(error)
                 conflicted = replace(situation, conflict=str(error), route_conflict=False)
-                await self._write_status(record, conflicted, step)
+                recorded = read_status(json.loads(record.status))  # it may just have been written
+                await self._write_status(record, conflicted, step, recorded)
                 return
             if self.conflicts.pop(record.key, None) is not None:
                 self.queue.add(record.key, Priority.NORMAL)
@@ -252,11 +254,13 @@ class ProductReconciler:
                 await self.applier.delete(resource, leftover)
 
     async def _write_status(
-        self, record: ProductRecord, situation: Situation, step: Step
+        self, record: ProductRecord, situation: Situation, step: Step, recorded: DataProductStatus
     ) -> ProductRecord:
-        """Report, if there is something new; return the product as it then is."""
+        """Report, if there is something new; return the product as it then is.
+
+        `recorded` is the status of the record; what the step began with may have been restored.
+        """
         before = situation.product.status
-        known = read_status(json.loads(record.status))
         after = report(situation, step)
         self._show(record.key, situation.product, step, after)
         fresh = due(
@@ -266,7 +270,7 @@ class ProductReconciler:
             refresh_seconds=self.settings.numbers_refresh_seconds,
             verified_seconds=verified_seconds(situation),
         )
-        return record if fresh == known else await self._send(record, fresh)
+        return record if fresh == recorded else await self._send(record, fresh)
 
     async def _send(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
         body = {
