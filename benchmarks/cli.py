@@ -60,8 +60,8 @@ def parse() -> argparse.Namespace:
         help="what is measured (default: all); waves need restart, everything needs cold",
     )  # fmt: skip
     parser.add_argument(
-        "--steady-seconds", type=float, default=125.0, metavar="SECONDS",
-        help="how long the steady state is watched (default: 125, two blocks)",
+        "--steady-seconds", type=float, default=Plan().steady_seconds, metavar="SECONDS",
+        help="how long the steady state is watched (default: %(default)g, four blocks)",
     )  # fmt: skip
     parser.add_argument(
         "--limit-seconds", type=float, default=420.0, metavar="SECONDS",

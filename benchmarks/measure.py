@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.own import BLOCK_SECONDS, QUICK_BLOCK_SECONDS
 from benchmarks.scenarios.cold_start import cold_start, warm_up
 from benchmarks.scenarios.degradations import degradations
 from benchmarks.scenarios.promotions import promotions
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 SCENARIOS: Final = ("cold", "steady", "restart", "promotions", "degradations")
 LARGEST_WAVE: Final = 200
-SETTLING_SECONDS: Final = 40.0
-"""From serving to a state that lasts: eight of the shortest blocks."""
+SETTLING_BLOCKS: Final = 7
+"""From serving to a state that lasts: warm-up, and blocks enough to be judged by."""
 WAVE_SHARE: Final = 5
 """A wave is at most a fifth of the products: from 30 % on, a degradation is a common cause."""
 
@@ -41,14 +42,15 @@ class Plan:
     ----------
     scenarios
         Names out of `SCENARIOS`; "cold" always comes first.
-    steady_seconds
-        How long the steady state is watched.
+    settle_seconds, steady_seconds
+        How long to wait before the steady state, and how long it is watched.
     limit_seconds
         For each scenario; what takes longer is given up, and says so.
     """
 
     scenarios: tuple[str, ...] = SCENARIOS
-    steady_seconds: float = 125.0
+    settle_seconds: float = SETTLING_BLOCKS * BLOCK_SECONDS
+    steady_seconds: float = 4.1 * BLOCK_SECONDS
     limit_seconds: float = 420.0
 
 
@@ -87,10 +89,15 @@ async def measure(contender: Contender, count: int, plan: Plan, say: Say) -> dic
             await run.scenario("cold", lambda: cold_start(stage, process, everyone, seconds=limit))
             if "failed" in results["cold"]:
                 return results
-            if "steady" in plan.scenarios:
-                await run.scenario(
-                    "steady", lambda: steady(stage, process, seconds=plan.steady_seconds)
-                )
+            await run.scenario(
+                "steady",
+                lambda: steady(
+                    stage,
+                    process,
+                    settle_seconds=plan.settle_seconds,
+                    seconds=plan.steady_seconds,
+                ),
+            )
             stopped = await process.stop() if "restart" in plan.scenarios else None
         if stopped is None:
             return results
@@ -109,7 +116,7 @@ async def waves(run: Run, process: Process, size: int) -> None:
         joined = await cold_start(stage, process, chosen, seconds=limit)
         run.say(f"{size} products joined in {joined['readySeconds']:.1f} s")
         # What is said of a version in its first blocks isn't part of the wave.
-        await asyncio.sleep(SETTLING_SECONDS)
+        await asyncio.sleep(SETTLING_BLOCKS * QUICK_BLOCK_SECONDS)
         await run.scenario("promotions", lambda: promotions(stage, process, chosen, seconds=limit))
     if "degradations" in run.plan.scenarios:
         chosen = products(size, "degraded", quick=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RUNTIME: Final = f"registry.example/runtime@sha256:{'d' * 64}"
 DIGESTS: Final = {"v1": f"sha256:{'a' * 64}", "v2": f"sha256:{'b' * 64}"}
-BLOCK_SECONDS: Final = 60
+BLOCK_SECONDS: Final = 30
 QUICK_BLOCK_SECONDS: Final = 5
 STEPS: Final = (5, 25, 50)
 SETTLE_SECONDS: Final = 1

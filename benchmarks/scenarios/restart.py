@@ -34,6 +34,7 @@ async def restart(stage: Stage, process: Process, objects: int, *, seconds: floa
         "cpuSeconds": process.cpu_seconds(),
         "memoryMiB": process.memory_mib(),
         **period.traffic(objects),
+        "reads": audit.reads(period.requests),
         "writes": audit.writes(period.requests) + audit.events(period.requests),
         **await period.inside(),
     }

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from benchmarks.stage import Stage
 
 
-async def steady(stage: Stage, process: Process, *, seconds: float) -> Figures:
-    """CPU, requests and queries over `seconds`, begun when it no longer writes."""
+async def steady(
+    stage: Stage, process: Process, *, settle_seconds: float, seconds: float
+) -> Figures:
+    """CPU, requests and queries over `seconds`, begun when it no longer writes.
+
+    A contender that judges says so once, some blocks after its products were ready: that is
+    waited for first, `settle_seconds`.
+    """
+    await asyncio.sleep(settle_seconds)
     settled = await (await Period.begin(stage, process)).quiet(seconds=180, what="writes")
     period = await Period.begin(stage, process)
     asked, forms = Counter(stage.prometheus.asked), len(stage.prometheus.forms)

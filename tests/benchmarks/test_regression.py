@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.figures import exponent
-from benchmarks.measure import Plan, measure
+from benchmarks.measure import SETTLING_BLOCKS, Plan, measure
 from benchmarks.own import Sluicegate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIZES = (20, 60)
-BLOCK_SECONDS = 10
-BLOCKS = 3
+BLOCK_SECONDS = 5
+BLOCKS = 4
 PLAN = Plan(
     scenarios=("cold", "steady", "restart"),
+    settle_seconds=SETTLING_BLOCKS * BLOCK_SECONDS,
     steady_seconds=BLOCKS * BLOCK_SECONDS,
     limit_seconds=90.0,
 )
-LISTED_KINDS = 8
 
 Results = dict[int, "Mapping[str, Mapping[str, Any]]"]
 
