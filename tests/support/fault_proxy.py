@@ -286,6 +286,7 @@ class FaultProxy:
         self, upstream: aiohttp.ClientResponse, response: web.StreamResponse, stream: Stream
     ) -> None:
         self._streams.add(stream)
+        connection = upstream.connection
         try:
             async for chunk in upstream.content.iter_any():
                 if stream.silent.is_set():
@@ -300,6 +301,8 @@ class FaultProxy:
                 await asyncio.Event().wait()
         finally:
             self._streams.discard(stream)
+            if connection is not None and connection.transport is not None:
+                connection.transport.abort()  # closing would wait for the other side's goodbye
 
 
 def touch(stream: Stream, fault: Fault | None) -> None:
