@@ -1,0 +1,229 @@
+"""Children edited and deleted by hand, objects near the limit, routes that two claim, a full disk."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.support.proxied_operator import RECOVERY_SECONDS, RUNTIME
+from tests.support.replicas import OPERATOR, Replica, apply, product, read
+from tests.support.tiny_disk import fill, fits, tiny_disk
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("objects")]
+
+MEBIBYTE = 2**20
+OURS = "app.kubernetes.io/managed-by"
+
+
+def patch(operator, kind: str, name: str, change: dict, how: str = "merge") -> None:
+    operator.plane.kubectl(
+        "patch", kind, name, "-n", operator.namespace, f"--type={how}", "-p", json.dumps(change)
+    )
+
+
+def specs(operator) -> dict[str, dict]:
+    """What the children ask for, with what only the API server changes left out."""
+    return {name: child["spec"] for name, child in operator.children().items()}
+
+
+def test_what_is_edited_by_hand_is_undone_and_stable_is_never_without_pods(operator, promises):
+    operator.serve("cars", serving={"replicas": 2})
+    before = specs(operator)
+    (deployment,) = (one.partition("/")[2] for one in before if one.startswith("Deployment/"))
+    (container,) = before[f"Deployment/{deployment}"]["template"]["spec"]["containers"]
+    weights = before["HTTPRoute/cars"]["rules"][0]["backendRefs"]
+    edits = [
+        ("deployment", deployment, {"spec": {"replicas": 5}}, "merge"),
+        (
+            "deployment",
+            deployment,
+            {"spec": {"template": {"spec": {"containers": [{**container, "image": "other"}]}}}},
+            "strategic",
+        ),
+        ("deployment", deployment, {"metadata": {"labels": {OURS: None}}}, "merge"),
+        ("service", "cars", {"spec": {"selector": {"sluicegate.dev/product": "other"}}}, "merge"),
+        (
+            "httproute",
+            "cars",
+            [{"op": "replace", "path": "/spec/rules/0/backendRefs", "value": [
+                {**weights[0], "weight": 0}
+            ]}],
+            "json",
+        ),
+    ]  # fmt: skip
+    for kind, name, change, how in edits:
+        patch(operator, kind, name, change, how)
+        eventually(
+            lambda: specs(operator) == before,
+            seconds=RECOVERY_SECONDS,
+            what=f"{kind} {name} is as before {change}",
+        )
+        operator.recovers(what=f"an edit of {kind} {name}", cars=2)
+
+
+def test_what_is_deleted_by_hand_is_made_again(operator, promises):
+    operator.serve("cars", serving={"replicas": 2})
+    before = operator.children()
+    for child in before:
+        if child.startswith("Deployment/"):
+            continue
+        operator.plane.kubectl("delete", child, "-n", operator.namespace, "--wait=false")
+    eventually(
+        lambda: operator.children().keys() == before.keys(),
+        seconds=RECOVERY_SECONDS,
+        what="all children are there again",
+    )
+    operator.recovers(what="children were deleted", cars=2)
+
+
+def test_a_deployment_that_is_deleted_without_its_pods_takes_them_over(operator):
+    operator.serve("cars", serving={"replicas": 2})
+    (name,) = (one for one in operator.children() if one.startswith("Deployment/"))
+    uid = operator.children()[name]["metadata"]["uid"]
+    pods = names_of_pods(operator)
+    operator.plane.kubectl("delete", name, "-n", operator.namespace, "--cascade=orphan")
+    eventually(
+        lambda: operator.children().get(name, {"metadata": {"uid": uid}})["metadata"]["uid"] != uid,
+        seconds=RECOVERY_SECONDS,
+        what="the Deployment is there again",
+    )
+    operator.recovers(what="its Deployment was deleted", cars=2)
+    assert names_of_pods(operator) == pods
+    assert operator.alive()
+
+
+def test_a_deployment_that_is_deleted_with_its_pods_is_made_again(operator):
+    operator.serve("cars", "vans")
+    (name,) = (one for one in operator.children() if one.startswith("Deployment/cars"))
+    version = operator.live("cars")["status"]["stable"]
+    neighbour = operator.live("vans")["metadata"]["resourceVersion"]
+    operator.plane.kubectl("delete", name, "-n", operator.namespace, "--wait=false")
+    operator.recovers(what="its Deployment was deleted with its pods", cars=1)
+    assert operator.live("cars")["status"]["stable"] == version
+    assert operator.live("vans")["metadata"]["resourceVersion"] == neighbour
+
+
+def names_of_pods(operator) -> set[str]:
+    found = read(operator.plane, "pods", "-n", operator.namespace)
+    return {one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"]}
+
+
+def test_a_product_of_a_mebibyte_is_refused_in_words_and_others_are_served(operator, promises):
+    operator.serve("cars")
+    huge = operator.routed(
+        "huge",
+        retraining={
+            "output": "registry.example/bentos/huge",
+            "podTemplate": {
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "t",
+                            "image": "t",
+                            "env": [{"name": "BIG", "value": "x" * MEBIBYTE}],
+                        }
+                    ]
+                }
+            },
+        },
+    )
+    operator.apply(huge)
+    told = eventually(lambda: operator.condition("huge", "Stalled"), what="told")
+    assert told["reason"] == "InvalidSpec"
+    assert "spec.retraining.podTemplate" in told["message"]
+    assert not [one for one in operator.children() if "/huge" in one]
+    operator.serve("vans")
+    assert operator.alive()
+    operator.plane.kubectl("delete", "dataproduct", "huge", "-n", operator.namespace)
+
+
+def test_a_child_of_a_mebibyte_is_kept_as_it_should_be(operator, promises):
+    operator.serve("cars")
+    (name,) = (one for one in operator.children() if one.startswith("Deployment/"))
+    containers = operator.children()[name]["spec"]["template"]["spec"]["containers"]
+    grown = [{"name": containers[0]["name"], "env": [{"name": "BIG", "value": "x" * MEBIBYTE}]}]
+    change = {"spec": {"replicas": 2, "template": {"spec": {"containers": grown}}}}
+    body = json.dumps(change)
+    where = promises.plane.folder / "change.json"
+    where.write_text(body)
+    operator.plane.kubectl(
+        *("patch", name, "-n", operator.namespace, "--type=strategic", f"--patch-file={where}")
+    )
+    operator.recovers(what="a child grew to a mebibyte", cars=1)
+
+
+def test_of_two_products_that_claim_one_route_at_once_one_gets_it(operator, promises):
+    first, second = operator.routed("first"), operator.routed("second")
+    second["spec"]["route"]["path"] = first["spec"]["route"]["path"]
+    operator.apply(second, first)
+
+    def one_is_told() -> bool:
+        ready = [name for name in ("first", "second") if operator.ready(name)]
+        told = [
+            name
+            for name in ("first", "second")
+            if operator.condition(name, "Ready").get("reason") == "RouteConflict"
+        ]
+        return len(ready) == len(told) == 1 and ready != told
+
+    eventually(one_is_told, seconds=60, what="one is served, the other told")
+    routes = [one for one in operator.children() if one.startswith("HTTPRoute/")]
+    assert len(routes) == 1
+
+
+@pytest.fixture
+def on_a_tiny_disk(control_plane, namespace, tmp_path):
+    """Starts operators whose log and temporary files lie on a disk of one MiB."""
+    started: list[Replica] = []
+    with tiny_disk(tmp_path / "disk") as disk:
+
+        def start() -> Replica:
+            settings = {
+                "TMPDIR": str(disk),
+                "HOME": str(disk),
+                "SLUICEGATE_NAMESPACE": namespace,
+                "SLUICEGATE_WATCH_NAMESPACES": namespace,
+                "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
+            }
+            one = Replica(control_plane, namespace, disk, extra=settings, module=OPERATOR)
+            started.append(one)
+            eventually(one.is_ready, what="ready")
+            return one
+
+        yield start, disk
+        for one in started:
+            one.end()
+
+
+def test_an_operator_whose_disk_is_full_goes_on_and_ends_in_order(
+    control_plane, namespace, on_a_tiny_disk
+):
+    start, disk = on_a_tiny_disk
+    operator = start()
+    eventually(operator.leads, what="a leader")
+    fill(disk)
+    serve(control_plane, namespace, "cars")
+    with (disk / "another").open("ab", buffering=0) as another:
+        assert not fits(another, 1), "the disk is still full"
+    assert operator.get("/healthz")[0] == 200
+    operator.signal(signal.SIGTERM)
+    assert operator.wait() == 0
+
+
+def serve(plane, namespace: str, name: str) -> None:
+    """Apply a product and wait until it serves."""
+    apply(plane, product(namespace, name))
+
+    def ready() -> bool:
+        (found,) = (
+            one
+            for one in read(plane, "dataproducts", "-n", namespace)
+            if one["metadata"]["name"] == name
+        )
+        conditions = (found.get("status") or {}).get("conditions") or ()
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+    eventually(ready, seconds=60, what=f"{name} serves")
