@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sluicegate.reconcile.records import watched
-from tests.support.faults import WATCHES, Answer, CutInLine, Expire, Hang, Requests, Silence
+from tests.support.faults import WATCHES, Answer, CutInLine, Expire, Hang, Requests, Seen, Silence
 from tests.support.proxied_operator import RECOVERY_SECONDS
 from tests.support.waiting import eventually
 
@@ -47,9 +47,16 @@ def test_what_was_deleted_while_a_watch_was_away_and_too_old_to_go_on_is_dropped
     promises.check_without_data()
 
 
+def lists(operator, since: float = 0.0) -> list[Seen]:
+    """The operator's own lists of Services, which would find what a watch didn't tell."""
+    found = operator.proxy.seen(Requests(path="/services$", watch=False), since=since)
+    return [one for one in found if one.agent == "sluicegate"]
+
+
 @pytest.mark.timeout(240)
 def test_a_watch_that_goes_silent_is_noticed_by_its_silence_alone(operator, promises):
     operator.serve("cars")
+    eventually(lambda: len(lists(operator)) >= 2, seconds=60, what="the resync after the start")
     with operator.proxy.broken(Silence(), WATCHES):
         pass  # those that are open now stay silent, new ones speak
     silent = time.monotonic()
@@ -60,6 +67,7 @@ def test_a_watch_that_goes_silent_is_noticed_by_its_silence_alone(operator, prom
         what="the Service",
     )
     print(f"a silent watch was made up for after {time.monotonic() - silent:.1f} s")
+    assert not lists(operator, since=silent)
     assert operator.replica.leads()
     promises.check_without_data()
 
