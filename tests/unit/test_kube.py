@@ -120,6 +120,14 @@ def test_an_answer_of_a_proxy_that_is_no_json_is_told_as_it_is():
     assert "bad gateway" in str(error)
 
 
+def test_types_too_wrong_for_anything_to_be_applied_are_no_fault_that_passes():
+    message = "failed to create typed live object (x/y; …): .spec.owner: expected string"
+    body = json.dumps({"message": message}).encode()
+    error = errors.from_response("apply /x", 500, body, {})
+    assert isinstance(error, errors.Unapplicable)
+    assert not isinstance(error, errors.Transient)
+
+
 def test_a_lease_survives_being_written_and_read():
     moment = datetime(2026, 11, 24, 18, 0, 0, 120, tzinfo=UTC)
     record = LeaseRecord("a_1", 15, moment, moment, 3, "7")

@@ -68,6 +68,10 @@ class Invalid(KubeError):
     """The object breaks the schema, a CEL rule or an admission check; the message says which."""
 
 
+class Unapplicable(Invalid):
+    """The object as stored breaks its schema so far that the server applies nothing to it."""
+
+
 class Transient(KubeError):
     """No answer, or the server's own failure: the same call may succeed later."""
 
@@ -107,6 +111,9 @@ BY_STATUS: Mapping[int, type[KubeError]] = {
     422: Invalid,
 }
 
+UNTYPED = "failed to create typed live object"
+"""How the server puts it, as a 500, when types are wrong that were stored before a schema said so."""
+
 FALLBACK_RETRY_AFTER = 1.0
 
 
@@ -120,6 +127,8 @@ def from_response(what: str, status: int, body: bytes, headers: Mapping[str, str
         return TooManyRequests(text, retry_after=retry_after(answer, headers), reason=reason)
     if reason == "AlreadyExists":
         return AlreadyExists(text, status=status, reason=reason)
+    if UNTYPED in message:
+        return Unapplicable(text, status=status, reason=reason)
     return BY_STATUS.get(status, Transient)(text, status=status, reason=reason)
 
 

@@ -5,6 +5,7 @@ So whoever comes after a crash knows what was meant, and does nothing twice. Onl
 version is an exception: nothing has to be remembered of it, and a write is saved.
 """
 
+import contextlib
 import json
 import logging
 import time
@@ -21,6 +22,7 @@ from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
+from sluicegate.kube.errors import Unapplicable
 from sluicegate.kube.resources import DATA_PRODUCTS, HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.terms import terms_of
@@ -306,7 +308,8 @@ class ProductReconciler:
         )
         self.metrics.record(record.key, REFUSED)
         if after != before:
-            await self._send(record, after)
+            with contextlib.suppress(Unapplicable):  # then an event has to do
+                await self._send(record, after)
             self._tell(record, (Told("InvalidSpec", "Validate", "; ".join(listed), warning=True),))
         raise InvalidSpec("; ".join(listed))
 
