@@ -6,6 +6,7 @@ stand-in speaks Prometheus' HTTP API and counts what it was asked.
 
 from __future__ import annotations
 
+import re
 import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ WRONG, WRONG_WHEN_DEGRADED = 0.10, 0.30
 CLICKED = 0.03
 SCRAPE_SECONDS = 1
 SERVICE = "Bench"
+_NAMED = re.compile(r'product=~?"([^"]+)"')
 Row = dict[str, object]
 Labels = dict[str, str]
 
@@ -69,16 +71,24 @@ class Measurements:
             self.products[key].degraded_at = now
         return now
 
-    def rows(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
-        """The answer to a question: rows of a matrix."""
-        make = _KINDS.get(kind)
+    def rows(self, kind: str, indexes: range, step: int, *, query: str) -> Iterator[Row]:
+        """The answer to a question: rows of a matrix, of the products that `query` names."""
+        make, named = _KINDS.get(kind), named_products(query)
         if make is None:
             return
         for (namespace, name), traffic in self.products.items():
+            if named and name not in named:
+                continue
             for version in traffic.versions():
                 one = _Version(namespace, name, version, traffic)
                 for labels, rate in make(one):
                     yield {"metric": labels, "values": one.values(indexes, step, rate)}
+
+
+def named_products(query: str) -> frozenset[str]:
+    """The products that a query's matchers name; none when it asks for all."""
+    found = _NAMED.search(query)
+    return frozenset(found[1].replace("\\\\", "").split("|")) if found else frozenset()
 
 
 @dataclass(frozen=True, slots=True)

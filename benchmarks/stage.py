@@ -124,9 +124,11 @@ async def open_stage(contender: Contender, products: int) -> AsyncIterator[Stage
         for name in namespaces():
             await client.apply(namespace(name))
         measurements = Measurements()
-        prometheus = await stack.enter_async_context(
-            PrometheusStandIn(measurements.rows, instant=answer)
-        )
+
+        def rows(kind: str, indexes: range, step: int) -> Iterator[dict[str, object]]:
+            return measurements.rows(kind, indexes, step, query=prometheus.forms[-1]["query"])
+
+        prometheus = await stack.enter_async_context(PrometheusStandIn(rows, instant=answer))
 
         def split(key: Key, weights: dict[str, int]) -> None:
             measurements.split(key, shares(key[1], weights))
