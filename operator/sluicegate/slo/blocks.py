@@ -125,6 +125,8 @@ class Series:
 
     def record(self, block: Block) -> None:
         """Take a block in. One that is older than the single blocks is added to its hour."""
+        if block.index == self._newest + 1 and self._newest >= 0 and self._append(block):
+            return
         if block.index > self._newest:
             self._move_to(block.index)
         else:
@@ -142,6 +144,22 @@ class Series:
             old = self.hour(hour)
             change = (block.count.bad - before.bad, block.count.total - before.total)
             self._set_hour(hour, Count(old.bad + change[0], old.total + change[1]))
+
+    def _append(self, block: Block) -> bool:
+        """Take the next block in, if its sums fit: all but a few come so, and millions of them."""
+        index, (bad, total) = block.index, block.count
+        slot, hour = index % SINGLE_BLOCKS, hour_of(index) % HOURS
+        hour_bad, hour_total = bad, total
+        if index % BLOCKS_PER_HOUR != 1:  # the first of an hour replaces what was there
+            hour_bad += self._hour_bad[hour]
+            hour_total += self._hour_total[hour]
+        if hour_bad >= _NARROW_LIMIT or hour_total >= _NARROW_LIMIT:
+            return False
+        self._newest = index
+        self._quality[slot] = block.quality
+        self._bad[slot], self._total[slot] = bad, total
+        self._hour_bad[hour], self._hour_total[hour] = hour_bad, hour_total
+        return True
 
     def record_hour(self, hour: int, count: Count) -> None:
         """Set the sum of the blocks with 12 × hour < index ≤ 12 × hour + 12.
