@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from sluicegate.runtime.workqueue import QueueObserver
 
-disable_created_metrics()  # they would double the series, and nobody asks for them
+# They would double the series, and nobody asks for them.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 NAME = "dataproduct"
 """The controller and the queue in labels: there is one of each."""
