@@ -48,7 +48,6 @@ class Scrapes:
 
     def __init__(self, targets: Table, *, block_seconds: int, interval_seconds: float) -> None:
         self._stale_after = STALE_INTERVALS * interval_seconds
-        self._known: dict[tuple[Labels, int], Scrape | None] = {}
         fullest: dict[int, float] = defaultdict(float)
         self._facts: dict[Labels, dict[int, dict[str, float]]] = {}
         for (namespace, product, version, fact), values in targets.items():
@@ -72,12 +71,6 @@ class Scrapes:
 
         `owner` is (namespace, product) or (namespace, product, version).
         """
-        asked = owner, index
-        if asked not in self._known:  # once for all SLOs of an owner
-            self._known[asked] = self._judge(owner, index)
-        return self._known[asked]
-
-    def _judge(self, owner: Labels, index: int) -> Scrape | None:
         facts = self._facts.get(owner, {}).get(index)
         if not facts or not facts.get(Fact.SCRAPES):
             return None
