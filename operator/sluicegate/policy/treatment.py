@@ -236,6 +236,9 @@ def _cure(case: Case) -> Treatment:
         return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
     request = retraining.Request(case.terms, case.memory, case.observed.portfolio, case.now)
     obstacle = retraining.obstacle(request)
+    if obstacle is None and not case.result.fresh:
+        text = f"{case.text}; not retrained before a block with events says so again"
+        return Hold(reason=Reason.NO_TRAFFIC, message=text, numbers=case.numbers)
     if obstacle is None:
         return _retrain(case)
     message = f"not retrained, as {obstacle.message}"
