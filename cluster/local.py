@@ -167,17 +167,18 @@ class LocalNode:
         return [self._component(name) for name in (*COMPONENTS, *others)]
 
     def load_image(self, archive: Path) -> None:
-        """Make the images of an OCI archive known to the node; once an archive."""
+        """Make the images of an OCI archive known to the node; once an archive, whoever asks."""
         about = archive.stat()
         mark = self.state / "loaded" / f"{archive.name}-{about.st_size}-{about.st_mtime_ns}"
-        if mark.exists():
-            return
-        size = about.st_size // 1024**2
-        # The archive is kept compressed or not, and unpacked beside that.
-        require_space(self.state, 3 * size, f"load {archive.name}")
-        # Read by ctr itself, layers that are there already are not sent to containerd again.
-        self._ctr("images", "import", "--local", str(archive), timeout=300)
-        write_atomically(mark, "")
+        with locked(f"load-{self._identity.name}-{archive.name}"):
+            if mark.exists():
+                return
+            size = about.st_size // 1024**2
+            # The archive is kept compressed or not, and unpacked beside that.
+            require_space(self.state, 3 * size, f"load {archive.name}")
+            # Read by ctr itself, layers that are there already are not sent to containerd again.
+            self._ctr("images", "import", "--local", str(archive), timeout=300)
+            write_atomically(mark, "")
 
     def has_image(self, reference: str) -> bool:
         """Whether the node knows an image by this reference."""

@@ -15,6 +15,7 @@ from cluster.addons.gateway import gateway
 from cluster.addons.options import Options
 from cluster.addons.prometheus import prometheus
 from cluster.addons.registry import registry
+from cluster.cache import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +28,8 @@ __all__ = ["AddonError", "Addresses", "Options", "addresses", "describe", "up"]
 def up(backend: Backend, options: Options | None = None) -> bool:
     """Install what isn't there as it should be; False if nothing had to be done.
 
-    All start at once, and each is waited for until it answers from the host.
+    All start at once, and each is waited for until it answers from the host. Two that ask for the
+    same cluster's take turns.
 
     Raises
     ------
@@ -36,9 +38,9 @@ def up(backend: Backend, options: Options | None = None) -> bool:
     """
     chosen = options or Options.from_environment()
     where = addresses(backend)
-    there = installed(backend)
     makers = (registry, gateway, prometheus)
-    with ThreadPoolExecutor(len(makers)) as pool:
+    with locked(f"addons-{backend.identity.name}"), ThreadPoolExecutor(len(makers)) as pool:
+        there = installed(backend)
         addons: list[Addon] = list(pool.map(lambda make: make(where, chosen), makers))
         changed = list(pool.map(lambda addon: ensure(backend, addon, there), addons))
     return any(changed)

@@ -1,25 +1,63 @@
-"""A real node for the test run, and a fresh namespace for each test."""
+"""A real node for the test run, and a fresh namespace for each test.
+
+Tests mostly wait, so several run at once (pytest-xdist): each worker is a run of its own here, and
+all of them, and runs that somebody starts beside them, share the checkout's one node.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import pytest
 
 from cluster.backend import Backend, choose_backend
 from cluster.builds import program
-from cluster.cache import cache_folder
-from cluster.errors import ClusterError
+from cluster.cache import cache_folder, lock_folder
 from cluster.images import build, describe
+from tests.support.evidence import add_evidence, evidence, what_happened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOG_LINES = 40
 _numbers = itertools.count(1)
 _run = secrets.token_hex(2)
+
+
+class Attendance:
+    """A run that uses the cluster; the last one to leave stops it, if none found it running."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._mark = backend.state / "started-by-tests"
+        self._file: TextIO | None = None
+
+    def arrive(self) -> None:
+        """Bring the cluster up, or wait for whoever does it."""
+        self._file = (lock_folder() / f"tests-{self.backend.identity.name}.lock").open("w")
+        # Waits while the last one of an earlier run is stopping the cluster.
+        fcntl.flock(self._file, fcntl.LOCK_SH)
+        ran_before = self.backend.kubeconfig.exists()
+        try:
+            self.backend.up()
+        finally:
+            if not ran_before and self.backend.state.exists():
+                self._mark.touch()
+
+    def leave(self) -> None:
+        """Stop the cluster if it is the tests' own and nobody else is there."""
+        if self._file is None:
+            return
+        with self._file as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            if self._mark.exists():
+                self.backend.down()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -33,27 +71,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if wanted:
         capture = session.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
-            backend = choose_backend()
-            session.config.stash[BACKEND] = backend
-            session.config.stash[STARTED] = not backend.kubeconfig.exists()
-            backend.up()
+            attendance = session.config.stash[ATTENDANCE] = Attendance(choose_backend())
+            attendance.arrive()
             build(describe("runtime"), cache=cache_folder(), program=program)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop the cluster if this run started it."""
-    if session.config.stash.get(STARTED, False):
-        session.config.stash[BACKEND].down()
+    """Stop the cluster if this run, or one beside it, started it."""
+    if attendance := session.config.stash.get(ATTENDANCE, None):
+        attendance.leave()
 
 
-BACKEND = pytest.StashKey[Backend]()
-STARTED = pytest.StashKey[bool]()
+ATTENDANCE = pytest.StashKey[Attendance]()
 
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Backend:
     """The checkout's cluster: one that ran before is used and left as it is."""
-    return pytestconfig.stash[BACKEND]
+    return pytestconfig.stash[ATTENDANCE].backend
 
 
 @pytest.fixture(scope="session")
@@ -64,35 +99,35 @@ def runtime_image(cluster: Backend) -> str:
     return built.reference
 
 
-@pytest.fixture
-def namespace(cluster: Backend, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The name of an empty namespace; what happened in it is printed if the test fails."""
+@contextlib.contextmanager
+def fresh_namespace(cluster: Backend, config: pytest.Config) -> Iterator[str]:
+    """The name of an empty namespace; what happens in it is told if a test fails meanwhile."""
     name = f"test-{_run}-{next(_numbers)}"
-    cluster.run_kubectl("create", "namespace", name)
-    yield name
-    if getattr(request.node, "failed", False):
-        print_what_happened(cluster, name)
-    cluster.run_kubectl("delete", "namespace", name, "--wait=false")
+    with evidence(config, f"namespace {name}", lambda: what_happened(cluster, name)):
+        cluster.run_kubectl("create", "namespace", name)
+        try:
+            yield name
+        finally:
+            cluster.run_kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
+    """An empty namespace for one test."""
+    with fresh_namespace(cluster, pytestconfig) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def shared_namespace(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
+    """A namespace for all tests of a module, which run one after the other then."""
+    with fresh_namespace(cluster, pytestconfig) as name:
+        yield name
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Let fixtures know that the test failed."""
+    """Let a failure tell what happened in the namespaces that are in use."""
     report = yield
-    if report.when == "call" and report.failed:
-        item.failed = True
+    add_evidence(item, report)
     return report
-
-
-def print_what_happened(cluster: Backend, namespace: str) -> None:
-    """Objects, events and logs of a namespace."""
-    here = ("--namespace", namespace)
-    questions = [("get", "all", "-o", "wide"), ("get", "events", "--sort-by=.lastTimestamp")]
-    names = cluster.run_kubectl("get", "pods", "-o", "name", *here).split()
-    questions += [("logs", "--all-containers", f"--tail={LOG_LINES}", name) for name in names]
-    for question in questions:
-        print(f"$ kubectl {' '.join(question)}")
-        try:
-            print(cluster.run_kubectl(*question, *here))
-        except ClusterError as error:
-            print(error)

@@ -23,17 +23,14 @@ from tests.support.served_bento import (
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from cluster.addons import Addresses
     from cluster.backend import Backend
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("add-ons")]
 REQUESTS = 1_000
 WEIGHTS = {"v1": 95, "v2": 5}
-HOST = "churn.example"
-NAMESPACE = "test-addons"
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,14 @@ class World:
 
     backend: Backend
     where: Addresses
+    namespace: str
     runtime: str
     files: dict[str, Path]
     references: dict[str, str]
+
+    @property
+    def host(self) -> str:
+        return f"churn.{self.namespace}.example"
 
     def query(self, promql: str) -> list[dict[str, Any]]:
         answer = requests.get(
@@ -56,7 +58,7 @@ class World:
         return requests.post(
             f"{self.where.gateway}/predict",
             json={"features": [1, 2, 3]},
-            headers={"Host": HOST},
+            headers={"Host": self.host},
             timeout=30,
         )
 
@@ -77,7 +79,12 @@ def pod_status(backend: Backend, namespace: str, name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def world(cluster: Backend, runtime_image: str, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(
+    cluster: Backend,
+    shared_namespace: str,
+    runtime_image: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> World:
     addons.up(cluster)
     where = addons.addresses(cluster)
     folder = tmp_path_factory.mktemp("bentos")
@@ -86,35 +93,32 @@ def world(cluster: Backend, runtime_image: str, tmp_path_factory: pytest.TempPat
     references = {
         version: pack_and_push(path, repository, plain_http=True) for version, path in files.items()
     }
-    return World(cluster, where, runtime_image, files, references)
+    return World(cluster, where, shared_namespace, runtime_image, files, references)
 
 
 @pytest.fixture(scope="module")
-def split(world: World) -> Iterator[World]:
-    """Both versions are Ready behind one route, 95 to 5, in the namespace test-addons."""
-    world.backend.run_kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-    world.backend.run_kubectl("create", "namespace", NAMESPACE)
+def split(world: World) -> World:
+    """Both versions are Ready behind one route, 95 to 5."""
     objects = [
         item
         for version, reference in world.references.items()
         for item in version_objects(version, world.runtime, image_volume(reference))
     ]
-    create(world.backend, NAMESPACE, *objects, route(HOST, WEIGHTS))
+    create(world.backend, world.namespace, *objects, route(world.host, WEIGHTS))
     for version in WEIGHTS:
         world.backend.run_kubectl(
-            *("rollout", "status", f"deployment/churn-{version}", "-n", NAMESPACE),
+            *("rollout", "status", f"deployment/churn-{version}", "-n", world.namespace),
             "--timeout=120s",
             timeout=130,
         )
     eventually(lambda: world.predict().status_code == 200, what="an answer through the gateway")
-    yield world
-    world.backend.run_kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    return world
 
 
 def counted(world: World) -> dict[str, float]:
     """Requests to /predict by version, as Prometheus has them now."""
     rows = world.query(
-        f'sum by (version) (bentoml_service_request_total{{namespace="{NAMESPACE}",'
+        f'sum by (version) (bentoml_service_request_total{{namespace="{world.namespace}",'
         'product="churn",endpoint="/predict"})'
     )
     return {row["metric"]["version"]: float(row["value"][1]) for row in rows}
@@ -130,7 +134,7 @@ def test_a_bento_mounted_by_digest_is_served_through_the_gateway(split: World):
 
 def test_metrics_and_probes_are_not_reachable_through_the_route(split: World):
     for path in ("/metrics", "/readyz", "/anything"):
-        answer = requests.get(split.where.gateway + path, headers={"Host": HOST}, timeout=10)
+        answer = requests.get(split.where.gateway + path, headers={"Host": split.host}, timeout=10)
         assert answer.status_code == 404, path
 
 
@@ -151,7 +155,7 @@ def test_weights_are_honoured_and_counted_by_version(split: World):
             answer = session.post(
                 f"{split.where.gateway}/predict",
                 json={"features": [1, 2, 3]},
-                headers={"Host": HOST},
+                headers={"Host": split.host},
                 timeout=30,
             )
             assert answer.status_code == 200
@@ -166,17 +170,17 @@ def test_weights_are_honoured_and_counted_by_version(split: World):
 
 
 def test_targets_of_products_have_their_labels(split: World):
-    rows = split.query(f'up{{job="products",namespace="{NAMESPACE}"}}')
+    rows = split.query(f'up{{job="products",namespace="{split.namespace}"}}')
     found = {
         (row["metric"]["namespace"], row["metric"]["product"], row["metric"]["version"])
         for row in rows
     }
-    assert found == {(NAMESPACE, "churn", "v1"), (NAMESPACE, "churn", "v2")}
+    assert found == {(split.namespace, "churn", "v1"), (split.namespace, "churn", "v2")}
     assert all(row["value"][1] == "1" for row in rows)
 
 
 def test_bentomls_version_is_the_pods_version(split: World):
-    rows = split.query(f'bentoml_service_request_total{{namespace="{NAMESPACE}"}}')
+    rows = split.query(f'bentoml_service_request_total{{namespace="{split.namespace}"}}')
     assert rows
     assert all(row["metric"]["service_version"] == row["metric"]["version"] for row in rows)
     assert all(row["metric"]["service_name"] == row["metric"]["product"] for row in rows)
@@ -186,7 +190,7 @@ def test_bentomls_version_is_the_pods_version(split: World):
     "series", ["container_memory_working_set_bytes", "container_cpu_usage_seconds_total"]
 )
 def test_the_kubelets_series_of_the_pods_are_there(split: World, series: str):
-    selector = f'{series}{{namespace="{NAMESPACE}",container="server"}}'
+    selector = f'{series}{{namespace="{split.namespace}",container="server"}}'
     eventually(lambda: len(split.query(selector)) == 2, what=selector)
 
 

@@ -16,10 +16,9 @@ import pytest
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cluster.backend import Backend
 
+pytestmark = pytest.mark.xdist_group("node")
 SERVICE = Path(__file__).parents[1] / "data" / "small_service.py"
 # Documentation addresses (RFC 5737) would do for "no route"; a public resolver also proves that
 # the machine's own network isn't lent.
@@ -101,15 +100,12 @@ def ask(url: str, number: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def served(cluster: Backend, runtime_image: str) -> Iterator[str]:
+def served(cluster: Backend, shared_namespace: str, runtime_image: str) -> str:
     """The namespace in which two pods of the small service are Ready."""
-    name = "test-served"
-    cluster.run_kubectl("delete", "namespace", name, "--ignore-not-found")
-    cluster.run_kubectl("create", "namespace", name)
-    create(cluster, name, *serving(runtime_image))
-    cluster.run_kubectl("rollout", "status", "deployment/small", "-n", name, "--timeout=100s")
-    yield name
-    cluster.run_kubectl("delete", "namespace", name, "--wait=false")
+    create(cluster, shared_namespace, *serving(runtime_image))
+    here = ("-n", shared_namespace)
+    cluster.run_kubectl("rollout", "status", "deployment/small", *here, "--timeout=100s")
+    return shared_namespace
 
 
 def test_two_bentoml_pods_become_ready(cluster, served):

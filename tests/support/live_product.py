@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cluster.apiclient import Api
+from kubernetes.config import new_client_from_config
+
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from cluster.backend import Backend
 
 Object = dict[str, Any]
 API = "/apis/sluicegate.dev/v1alpha1/namespaces/{namespace}/dataproducts/{name}"
+
+
+@cache
+def connection(kubeconfig: Path) -> Any:
+    """A client of the API server that keeps its connections: waits ask it twice a second."""
+    return new_client_from_config(str(kubeconfig))
+
+
+def get(kubeconfig: Path, path: str) -> Object:
+    """The JSON at a path of the API server."""
+    client = connection(kubeconfig)
+    answer = client.rest_client.pool_manager.request("GET", client.configuration.host + path)
+    assert answer.status == 200, f"{path}: {answer.data!r}"
+    return dict(json.loads(answer.data))
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,14 @@ class LiveProduct:
     def read(self) -> Object:
         """The object as it is."""
         path = API.format(namespace=self.namespace, name=self.name)
-        return dict(Api(self.backend.kubeconfig).get(path))
+        return get(self.backend.kubeconfig, path)
+
+    def as_people_own_it(self) -> str:
+        """What is theirs alone, as text: spec, its generation, labels and annotations."""
+        read = self.read()
+        theirs = ("generation", "labels", "annotations")
+        metadata = {name: read["metadata"].get(name) for name in theirs}
+        return json.dumps([read["spec"], metadata])
 
     @property
     def status(self) -> Object:
@@ -60,7 +84,7 @@ class LiveProduct:
         group, _, plural = path.rpartition("/")
         query = f"?labelSelector={selector}" if selector else ""
         url = f"{root}/{group}/namespaces/{self.namespace}/{plural}{query}"
-        return list(Api(self.backend.kubeconfig).get(url)["items"])
+        return list(get(self.backend.kubeconfig, url)["items"])
 
     def until(self, holds: Callable[[Object], Any], *, what: str, seconds: float = 120) -> Object:
         """The status, once `holds(status)`; a look each half second."""

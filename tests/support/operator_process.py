@@ -13,7 +13,6 @@ from tests.support.running import free_port, start, stop
 if TYPE_CHECKING:
     import subprocess
 
-    from cluster.addons import Addresses
     from cluster.backend import Backend
 
 
@@ -22,7 +21,8 @@ class OperatorProcess:
     """`sluicegate run` for one namespace, in which its Lease lies too."""
 
     backend: Backend
-    where: Addresses
+    registry: str
+    prometheus: str
     namespace: str
     log: Path
     _process: subprocess.Popen[bytes] | None = None
@@ -33,10 +33,10 @@ class OperatorProcess:
             "KUBECONFIG": str(self.backend.kubeconfig),
             "SLUICEGATE_NAMESPACE": self.namespace,
             "SLUICEGATE_WATCH_NAMESPACES": self.namespace,
-            "SLUICEGATE_PROMETHEUS_URL": self.where.prometheus,
+            "SLUICEGATE_PROMETHEUS_URL": self.prometheus,
             "SLUICEGATE_SCRAPE_INTERVAL_SECONDS": "1",
             "SLUICEGATE_SETTLE_SECONDS": "1",
-            "SLUICEGATE_PLAIN_HTTP_REGISTRIES": self.where.registry,
+            "SLUICEGATE_PLAIN_HTTP_REGISTRIES": self.registry,
             "SLUICEGATE_METRICS_PORT": str(free_port()),
             "SLUICEGATE_LEASE_DURATION_SECONDS": "10",
             "SLUICEGATE_LEASE_RENEW_SECONDS": "5",

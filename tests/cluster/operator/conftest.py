@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cluster import addons
+from tests.support.evidence import evidence
 from tests.support.learner import NAME, Bentos, Visitors, feedback_secret, learner
 from tests.support.live_product import LiveProduct
 from tests.support.operator_process import OperatorProcess
@@ -79,22 +80,30 @@ class World:
 
 
 @pytest.fixture
+def prometheus(where: Addresses) -> str:
+    """The Prometheus that the operator asks; a module may have another one."""
+    return where.prometheus
+
+
+@pytest.fixture
 def world(
     cluster: Backend,
     where: Addresses,
+    prometheus: str,
     namespace: str,
     runtime_image: str,
     bentos: Bentos,
     tmp_path: Path,
-    request: pytest.FixtureRequest,
+    pytestconfig: pytest.Config,
 ) -> Iterator[World]:
     """An empty namespace, with the learner's Secret and an operator of its own."""
     cluster.run_kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(feedback_secret()))
     log = tmp_path / "operator.log"
-    operator = OperatorProcess(cluster, where, namespace, log)
+    operator = OperatorProcess(cluster, where.registry, prometheus, namespace, log)
     product = LiveProduct(cluster, namespace, NAME)
-    operator.start()
-    yield World(cluster, where, namespace, runtime_image, bentos, operator, product)
-    operator.stop()
-    if getattr(request.node, "failed", False):
-        print(f"log of the operator:\n{log.read_text()}")
+    with evidence(pytestconfig, "log of the operator", log.read_text):
+        operator.start()
+        try:
+            yield World(cluster, where, namespace, runtime_image, bentos, operator, product)
+        finally:
+            operator.stop()

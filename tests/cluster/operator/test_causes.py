@@ -17,12 +17,25 @@ LATENCY = {
 }
 
 
+NORMAL_BLOCKS = 20
+"""Blocks of normal load before a surge: warm-up, six to learn from, the twelve that are judged."""
+
+
 def is_degraded(status):
     return conditions(status).get("Degraded") == "True"
 
 
 def cause(status):
     return next(one["reason"] for one in status["conditions"] if one["type"] == "Degraded")
+
+
+def is_told(status):
+    """Whether people were told that nothing is done for now."""
+    return (status.get("decision") or {}).get("type") == "Alert"
+
+
+def state_of(status, name):
+    return next(one["state"] for one in status["slos"] if one["name"] == name)
 
 
 def test_accuracy_that_falls_right_after_a_promotion_brings_the_version_before_back(world):
@@ -65,32 +78,29 @@ def test_a_product_waits_while_one_that_it_depends_on_is_degraded(world):
         upstream.until(is_degraded, seconds=240, what="upstream to be degraded")
         visitors.world = "after"
         status = world.product.until(is_degraded, seconds=240, what="learner to be degraded")
-        world.product.until(
-            lambda status: (status.get("decision") or {}).get("reason") == "UpstreamDegraded",
-            what="people to be told",
-        )
+        told = world.product.until(is_told, what="people to be told")
 
-    assert cause(status) == "UpstreamDegraded"
+    assert cause(status) == told["decision"]["reason"] == "UpstreamDegraded"
     assert conditions(status)["DependenciesHealthy"] == "False"
     assert not world.product.listed("batch/v1/jobs")
     assert not visitors.tally.failures
 
 
-def slow_product(world, limits, **spec):
+def slow_product(world, *, cpu="2", env=None, **spec):
     """A product that owes latency, with CPU limits: only those show that nothing throttles it."""
-    product = world.spec("v1", slos=[LATENCY, accuracy()], **spec)
+    product = world.spec("v1", slos=[LATENCY, accuracy()], retraining=world.retraining(), **spec)
     product["spec"]["model"]["evaluation"] = {
         **EVALUATION,
         "latency": {"bad": 10, "total": 10_000},
     }
-    product["spec"]["serving"]["resources"]["limits"] = limits
+    serving = product["spec"]["serving"]
+    serving["resources"]["limits"] = {"cpu": cpu, "memory": "768Mi"}
+    serving["env"] = [{"name": name, "value": value} for name, value in (env or {}).items()]
     return product
 
 
 def test_a_model_that_requests_ask_too_much_of_is_replaced_by_a_lighter_one(world):
-    limits = {"cpu": "2", "memory": "768Mi"}
-    retraining = world.retraining()
-    world.product.apply(slow_product(world, limits, rollout={"steps": [50]}, retraining=retraining))
+    world.product.apply(slow_product(world, rollout={"steps": [50]}))
     world.product.until_ready()
     with world.visitors(per_second=15) as visitors:
         visitors.comparisons = 20
@@ -99,21 +109,41 @@ def test_a_model_that_requests_ask_too_much_of_is_replaced_by_a_lighter_one(worl
             lambda status: (status.get("retraining") or {}).get("trigger"), what="a retraining"
         )
         world.product.until_stable("v2", seconds=240)
+        lighter = world.product.until(
+            lambda status: state_of(status, "latency") == "OK", what="latency to be well"
+        )
 
     assert cause(status) == "ModelTooSlow"
     trigger = trained["retraining"]["trigger"]
     assert (trigger["slo"], trigger["indicator"]) == ("latency", "latency")
+    assert lighter["stable"]["version"] == "v2"
     assert not visitors.tally.failures
 
 
 def test_slowness_of_a_throttled_pod_is_reported_and_nothing_is_retrained(world):
-    retraining = world.retraining()
     for cpu in ("2", "80m"):
-        limits = {"cpu": cpu, "memory": "768Mi"}
-        world.product.apply(slow_product(world, limits, retraining=retraining))
+        world.product.apply(slow_product(world, cpu=cpu))
         world.product.until_ready()
     with world.visitors(per_second=25):
         status = world.product.until(is_degraded, seconds=240, what="Degraded")
+        told = world.product.until(is_told, what="people to be told")
 
     assert cause(status) in {"CPUThrottled", "PodsUnhealthy"}
+    assert told["decision"]["reason"] in {"CPUThrottled", "PodsUnhealthy"}
+    assert not world.product.listed("batch/v1/jobs")
+
+
+def test_slowness_under_a_surge_of_traffic_is_reported_and_nothing_is_retrained(world):
+    world.product.apply(slow_product(world, env={"LEARNER_LOOKUPS": "1"}))
+    world.product.until_ready()
+    with world.visitors(per_second=8) as visitors:
+        world.product.until(
+            lambda _: visitors.tally.answered > NORMAL_BLOCKS * 5 * 8, what="a normal load"
+        )
+        # One lookup takes 20 ms, so 50 a second are possible, and the others wait.
+        visitors.per_second = 60
+        status = world.product.until(is_degraded, seconds=240, what="Degraded")
+        told = world.product.until(is_told, what="people to be told")
+
+    assert cause(status) == told["decision"]["reason"] == "TrafficAnomaly"
     assert not world.product.listed("batch/v1/jobs")

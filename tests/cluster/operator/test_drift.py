@@ -18,7 +18,7 @@ def test_a_decayed_model_is_retrained_canaried_and_promoted_without_a_failed_req
     env = {"LEARNER_WORLD": "after"}
     world.product.apply(world.spec("v1", retraining=world.retraining(env=env)))
     world.product.until_ready()
-    before = world.product.read()["spec"]
+    before = world.product.as_people_own_it()
     weights = []
 
     def seen(status):
@@ -53,9 +53,10 @@ def test_a_decayed_model_is_retrained_canaried_and_promoted_without_a_failed_req
     assert weights == [5, 25, 50, 100]
     assert not visitors.tally.failures
     assert visitors.tally.wrong["v2"] < 0.15 * visitors.tally.versions["v2"]
-    assert world.product.read()["spec"] == before
+    assert world.product.as_people_own_it() == before
     assert status["stable"]["source"] == "Retraining"
     assert status["stable"]["baseline"]["accuracy"]["total"] == 10_000
+    # The version that serves and those before it: together all that ever did.
     (past,) = status["history"]
     assert (past["version"], past["fate"]) == ("v1", "Replaced")
     assert past["baseline"]["accuracy"]["total"] > 0

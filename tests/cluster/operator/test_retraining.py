@@ -46,8 +46,10 @@ def test_a_retrained_version_that_is_worse_on_live_traffic_goes_back_without_a_f
     next_allowed = datetime.fromisoformat(status["retraining"]["nextAllowedAt"])
     assert (next_allowed - datetime.fromisoformat(refused["until"])).total_seconds() >= 600
     (route,) = world.product.listed("gateway.networking.k8s.io/v1/httproutes")
-    weights = [one["weight"] for one in route["spec"]["rules"][0]["backendRefs"] if one["weight"]]
-    assert weights == [100]
+    backends = route["spec"]["rules"][0]["backendRefs"]
+    weights = {one["name"]: one["weight"] for one in backends if one["weight"]}
+    assert weights == {f"learner-{status['stable']['revision']}": 100}
+    assert visitors.tally.versions["v2"] > 0
 
 
 @pytest.mark.parametrize(

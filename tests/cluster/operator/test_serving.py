@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import requests
 
+from tests.support.learner import learner
+from tests.support.live_product import LiveProduct
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
@@ -19,39 +21,41 @@ CHILDREN = (
 )
 
 
-def names(world):
-    """Names of all objects of the kinds that a product has."""
+def children(world):
+    """All objects of the kinds that a product has: which they are, and what they should be."""
     return {
-        f"{kind} {one['metadata']['name']}"
+        f"{kind} {one['metadata']['name']}": (one["metadata"]["uid"], one.get("spec"))
         for kind in CHILDREN
         for one in world.product.listed(kind)
     }
 
 
-def ask(world):
+def ask(world, host):
     return requests.post(
         f"{world.where.gateway}/answer",
         json={"question": [1.0, 1.0, 1.0]},
-        headers={"Host": world.host},
+        headers={"Host": host},
         timeout=10,
     )
 
 
 def test_a_product_is_served_through_the_gateway_and_leaves_nothing_behind(world):
+    neighbour = LiveProduct(world.backend, world.namespace, "neighbour")
+    beside = f"neighbour.{world.namespace}.example"
+    image = world.bentos.image("v1")
+    neighbour.apply(learner(image, "v1", runtime=world.runtime, host=beside, name="neighbour"))
     bystander = ("deployment", "bystander", f"--image={world.runtime}", "--replicas=0")
     world.backend.run_kubectl("create", *bystander, "-n", world.namespace)
     world.backend.run_kubectl(
         "create", "service", "clusterip", "bystander", "--tcp=80", "-n", world.namespace
     )
-
-    def bystanders():
-        return {name for name in names(world) if "bystander" in name}
-
-    before = eventually(lambda: len(found := bystanders()) >= 3 and found, what="the bystanders")
+    neighbour.until_ready()
+    eventually(lambda: ask(world, beside).ok, what="an answer of the neighbour")
+    before = children(world)
 
     world.product.apply(world.spec("v1"))
     status = world.product.until_ready()
-    answer = eventually(lambda: (said := ask(world)).ok and said, what="an answer")
+    answer = eventually(lambda: (said := ask(world, world.host)).ok and said, what="an answer")
 
     assert (answer.json()["answer"], answer.json()["version"]) == (True, "v1")
     assert status["stable"]["version"] == "v1"
@@ -60,6 +64,11 @@ def test_a_product_is_served_through_the_gateway_and_leaves_nothing_behind(world
 
     world.backend.run_kubectl("delete", "dprod", "learner", "-n", world.namespace, timeout=60)
 
-    eventually(lambda: names(world) <= before, seconds=90, what=f"{names(world)} to be {before}")
-    assert names(world) == before
-    assert ask(world).status_code == 404
+    eventually(
+        lambda: children(world).keys() <= before.keys(),
+        seconds=90,
+        what=f"{children(world).keys()} to be {before.keys()}",
+    )
+    assert children(world) == before
+    assert ask(world, world.host).status_code == 404
+    assert ask(world, beside).ok

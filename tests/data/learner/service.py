@@ -1,6 +1,7 @@
 """A small service that learns: three numbers in, yes or no out, and a token for the truth.
 
 The model's card may name a fault, for versions that are worse than their hold-out says.
+`LEARNER_LOOKUPS` says how many questions are looked up at once; the others wait.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from sluicegate_service.outcomes import Outcome, OutcomeCounters
 
 CARD = json.loads((Path(__file__).parent / "model.json").read_text())
 SETTINGS = Settings.from_environment(os.environ)
+LOOKUPS = int(os.environ.get("LEARNER_LOOKUPS", "100"))
 COUNTERS = OutcomeCounters.create(version=SETTINGS.version)
 
 # BentoML imports a service when it builds it, too.
@@ -40,13 +42,15 @@ class Learner:
     def __init__(self) -> None:
         self._weights = np.array(CARD["weights"])
         self._asked = 0
+        self._lookups = asyncio.Semaphore(LOOKUPS)
         self._feedback = Feedback(
             SETTINGS, KeyFiles.from_environment(os.environ), COUNTERS, score=score
         )
 
     @bentoml.api(route="/answer")
     async def answer(self, question: list[float], comparisons: int = 1) -> dict[str, Any]:
-        await asyncio.sleep(comparisons * CARD["seconds"])
+        async with self._lookups:
+            await asyncio.sleep(comparisons * CARD["seconds"])
         said = bool(self._weights @ np.array(question) > 0)
         self._asked += 1
         if CARD["fault"] == "wrong" and self._asked % 2:

@@ -1,0 +1,60 @@
+"""What a failing cluster test tells: collected at the moment of the failure, while all is there."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cluster.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cluster.backend import Backend
+
+LOG_LINES = 40
+EVIDENCE = pytest.StashKey[dict[str, "Callable[[], str]"]]()
+
+
+@contextlib.contextmanager
+def evidence(config: pytest.Config, title: str, tell: Callable[[], str]) -> Iterator[None]:
+    """Have every test that fails meanwhile tell what `tell()` returns."""
+    told = config.stash.setdefault(EVIDENCE, {})
+    told[title] = tell
+    try:
+        yield
+    finally:
+        del told[title]
+
+
+def add_evidence(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Add to the report of a failure what is known now."""
+    if report.failed and report.when != "teardown":
+        for title, tell in item.config.stash.get(EVIDENCE, {}).items():
+            report.sections.append((title, tell()))
+
+
+def what_happened(cluster: Backend, namespace: str) -> str:
+    """Products, objects, events and logs of a namespace."""
+    here = ("--namespace", namespace)
+    questions = [
+        ("get", "all", "-o", "wide"),
+        ("get", "dprod", "-o", "yaml", "--ignore-not-found"),
+        ("get", "events", "--sort-by=.lastTimestamp"),
+    ]
+    pods = _ask(cluster, ("get", "pods", "-o", "name", *here)).split()
+    questions += [("logs", "--all-containers", f"--tail={LOG_LINES}", pod) for pod in pods]
+    return "\n".join(
+        f"$ kubectl {' '.join(question)}\n{_ask(cluster, (*question, *here))}"
+        for question in questions
+    )
+
+
+def _ask(cluster: Backend, question: tuple[str, ...]) -> str:
+    """What kubectl answers, or why it doesn't."""
+    try:
+        return cluster.run_kubectl(*question)
+    except ClusterError as error:
+        return str(error)
