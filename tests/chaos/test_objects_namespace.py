@@ -1,0 +1,34 @@
+"""A namespace goes in the middle of a canary: others are untouched, and it can come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.accepting_gateway import accepting
+from tests.support.judged_products import BUSY, CARS_OWE, STEPS, judged, weight
+from tests.support.proxied_operator import RECOVERY_SECONDS
+from tests.support.replicas import apply, product, read
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("objects")]
+
+
+def test_a_namespace_is_deleted_in_the_middle_of_a_canary(control_plane, make_namespace, tmp_path):
+    own, gone = make_namespace(), "gone-in-mid-canary"
+    where = {"SLUICEGATE_NAMESPACE": own, "SLUICEGATE_WATCH_NAMESPACES": f"{own},{gone}"}
+    with accepting(control_plane), judged(control_plane, gone, tmp_path, **where) as scene:
+        apply(control_plane, product(own, "neighbour"))
+        scene.serve("cars", slos=CARS_OWE, shown=BUSY)
+        scene.begin_canaries("cars", slos=CARS_OWE)
+        assert weight(scene.product("cars").status) == STEPS[0]
+        (before,) = read(control_plane, "deployments", "-n", own)
+        control_plane.kubectl("delete", "namespace", gone, "--timeout=60s")
+        assert scene.replica.process.poll() is None
+        assert scene.replica.leads()
+        assert scene.replica.get("/healthz")[0] == 200
+        (after,) = read(control_plane, "deployments", "-n", own)
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+        control_plane.kubectl("create", "namespace", gone)
+        apply(control_plane, scene.body("cars", slos=CARS_OWE))
+        scene.product("cars").until_ready(seconds=RECOVERY_SECONDS)
+        assert scene.product("cars").status["stable"]["version"] == "v1"
