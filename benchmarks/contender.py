@@ -36,12 +36,15 @@ class Description:
         What it makes for one object, in words: "1 Deployment, 2 Services, 1 HTTPRoute".
     not_comparable
         Sentences, each a difference that makes a figure look better or worse than it is.
+    scenarios
+        Those that mean something for it, out of `benchmarks.measure.SCENARIOS`.
     """
 
     name: str
     version: str
     makes: str
     not_comparable: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ("cold", "steady", "restart", "promotions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Floor:
             version="-",
             makes="the same objects as sluicegate, status included",
             not_comparable=("It would do the same again after a restart, and notices nothing.",),
+            scenarios=("cold",),
         )
 
     def prepare(self, plane: ControlPlane) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.own import BLOCK_SECONDS, QUICK_BLOCK_SECONDS
@@ -79,6 +79,8 @@ class Run:
 async def measure(contender: Contender, count: int, plan: Plan, say: Say) -> dict[str, Figures]:
     """All scenarios of a contender at N = `count`, on a control plane of its own."""
     everyone = products(count)
+    fitting = tuple(one for one in plan.scenarios if one in contender.description.scenarios)
+    plan = replace(plan, scenarios=fitting)
     wave = min(LARGEST_WAVE, max(count // WAVE_SHARE, 1))
     results: dict[str, Figures] = {}
     async with open_stage(contender, count + 2 * wave) as stage:

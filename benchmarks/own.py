@@ -74,6 +74,7 @@ class Sluicegate:
                 " product; judges four SLOs against a Prometheus"
             ),
             not_comparable=NOT_COMPARABLE,
+            scenarios=("cold", "steady", "restart", "promotions", "degradations"),
         )
 
     def prepare(self, plane: ControlPlane) -> None:
