@@ -17,6 +17,8 @@ LEADS: Final = ("leader_election_master_status", 'name="dataproduct"')
 RECONCILES: Final = "controller_runtime_reconcile_total"
 TELLS_SECONDS: Final = 20
 """A contender that tells when it leads has told by then."""
+QUIET_WITHIN_SECONDS: Final = 120
+"""A contender that polls is never quiet; one that isn't by then won't be."""
 
 
 async def restart(stage: Stage, process: Process, objects: int, *, seconds: float) -> Figures:
@@ -26,7 +28,7 @@ async def restart(stage: Stage, process: Process, objects: int, *, seconds: floa
     """
     period = await Period.begin(stage, process)
     reached = asyncio.create_task(_reached(stage, process, objects, seconds=seconds))
-    quiet = await period.quiet(seconds=seconds)
+    quiet = await period.quiet(seconds=min(seconds, QUIET_WITHIN_SECONDS))
     figures = await reached
     return {
         **figures,
