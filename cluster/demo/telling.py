@@ -119,7 +119,8 @@ class Telling:
         at = time.monotonic() - self.began
         for sample in SAMPLES:
             now = look(self.read(sample))
-            for text in news(self._seen.get(sample, Seen()), now):
+            # What was there when the telling began isn't news.
+            for text in news(self._seen.get(sample, now), now):
                 self._tell(at, sample, now, text)
             self._seen[sample] = now
         return Scene(at, dict(self._seen), snapshots, self._recent)

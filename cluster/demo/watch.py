@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SLO = "accuracy"
+# Nothing is said of a cause while it can't be measured: the state says that.
+UNMEASURED = frozenset(
+    {"", "LowCoverage", "NoData", "PrometheusStale", "PrometheusUnavailable", "WarmingUp"}
+)
 Object = dict[str, Any]
 
 
@@ -119,8 +123,10 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
 
 def _tells_more(before: Seen, now: Seen) -> bool:
     """Whether the diagnosis is new, and says what neither the decision nor the state does."""
-    told = {now.decision.reason if now.decision else "", now.unknown.partition(":")[0]}
-    return now.state == "Degraded" and now.cause not in {"", before.cause, *told}
+    decided = now.decision.reason if now.decision else ""
+    if now.cause in {before.cause, decided} or now.state != "Degraded":
+        return False
+    return now.cause not in UNMEASURED and not (before.cause in UNMEASURED and before.cause)
 
 
 def _training_news(before: Training, now: Training) -> Iterator[str]:
