@@ -126,7 +126,26 @@ def test_a_kind_of_indicator_is_silent_in_the_share_of_products_that_have_it():
     standings = Standings(Budget(1, 1))
     standings.record(key("a"), Standing(silent={"outcomes": True, "latency": False}))
     standings.record(key("b"), Standing(silent={"outcomes": False}))
+    standings.record(key("c"), Standing(silent={"outcomes": True}))
+    standings.record(key("d"), Standing(silent={"outcomes": False}))
     assert standings.portfolio(key("a"), NOW).silent == {"outcomes": 0.5}
+
+
+def test_one_product_that_is_silent_by_itself_is_no_common_cause():
+    standings = Standings(Budget(1, 1))
+    standings.record(key("fresh"), Standing(silent={"outcomes": True}))
+    standings.record(key("other"), Standing(silent={"outcomes": False}))
+    assert standings.portfolio(key("other"), NOW).silent == {}
+
+
+def test_when_a_product_was_last_degraded_stays_known_after_it_recovered():
+    standings = Standings(Budget(1, 1))
+    standings.record(key("a"), Standing(ProductState.DEGRADED, degraded_at=NOW))
+    standings.record(key("a"), Standing(ProductState.UNKNOWN))
+    standings.record(key("a"), Standing(ProductState.HEALTHY))
+    assert standings.was_degraded(key("a"), NOW)
+    assert not standings.was_degraded(key("a"), NOW + 1)
+    assert not standings.was_degraded(key("nobody"), 0)
 
 
 def test_only_bad_news_is_told_of_a_dependency():

@@ -125,7 +125,7 @@ def trouble_is_over(symptoms: Symptoms) -> Finding:
 
 
 def upstream_is_degraded(symptoms: Symptoms) -> Finding:
-    """A product that this one calls is degraded."""
+    """A product that this one calls is degraded, or was a moment ago."""
     names = symptoms.facts.upstream_degraded
     text = f"degraded upstream: {', '.join(names)}" if names else "no product it calls is degraded"
     return _finding(Reason.UPSTREAM_DEGRADED, bool(names), text)

@@ -37,7 +37,8 @@ class Facts:
 
     Attributes
     ----------
-    upstream_degraded : names of degraded products that this one calls.
+    upstream_degraded : names of products that this one calls and that are degraded, or were in
+        the blocks that are judged as the present.
     pods_unhealthy : stable's pods aren't ready, restart or were killed for memory.
     canary_unhealthy : the same of the candidate's pods.
     cpu_throttled, memory_pressure : stable's containers are at their limits.

@@ -34,6 +34,9 @@ from sluicegate.slo.blocks import Count
 
 THROTTLED: Final = 0.25
 """Share of CPU periods from which on a container is called throttled."""
+AFTERMATH_BLOCKS: Final = 12
+"""Blocks after an upstream's recovery in which it still explains what is bad: those that are
+judged as the present."""
 MEMORY_FULL: Final = 0.95
 """Share of the memory limit from which on memory explains slowness."""
 
@@ -73,6 +76,7 @@ class Observer:
         gateways = await self.gateways.of(product, route)
         split = measured.split(route, requests, gateways, now)
         dependencies = tuple(self._dependencies(record.key, product))
+        upstream = tuple(self._upstream(product, dependencies, now))
         return Situation(
             product=product,
             terms=terms,
@@ -96,7 +100,7 @@ class Observer:
                     for slo, one in (product.spec.model.evaluation or {}).items()
                 },
                 training=_training(product, job, pods),
-                facts=_facts(measured, _Seen(live, pods, dependencies, split)),
+                facts=_facts(measured, _Seen(live, pods, upstream, split)),
                 portfolio=self.standings.portfolio(record.key, now),
                 requests=tuple(Request(name, value) for name, value in record.requests),
             ),
@@ -149,6 +153,21 @@ class Observer:
                 in_cycle=self.standings.in_cycle(key, other),
             )
 
+    def _upstream(
+        self, product: DataProduct, dependencies: tuple[DependencyStatus, ...], now: int
+    ) -> Iterator[str]:
+        """Names of the products that are degraded, or that were in the blocks judged as present.
+
+        What a product did on a broken upstream's answers says nothing of its model, and it is
+        in those blocks for a while after the upstream has recovered.
+        """
+        since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
+        for one in dependencies:
+            shared = self.share_states or one.namespace == product.metadata.namespace
+            lately = self.standings.was_degraded(Key(one.namespace, one.name), since)
+            if shared and lately and not one.in_cycle:
+                yield one.name
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -156,7 +175,7 @@ class _Seen:
 
     live: Mapping[str, DeploymentRecord]
     pods: tuple[PodState, ...]
-    dependencies: tuple[DependencyStatus, ...]
+    upstream_degraded: tuple[str, ...]
     split: Split | None
 
 
@@ -174,11 +193,7 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
             seen.live.get(candidate.revision), of_revision(seen.pods, candidate.revision)
         )
     return Facts(
-        upstream_degraded=tuple(
-            one.name
-            for one in seen.dependencies
-            if one.state is DependencyState.DEGRADED and not one.in_cycle
-        ),
+        upstream_degraded=seen.upstream_degraded,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(pod.out_of_memory for pod in of_revision(seen.pods, stable.revision)),

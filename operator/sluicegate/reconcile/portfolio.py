@@ -26,6 +26,7 @@ class Standing:
     state : as it was evaluated last.
     block_seconds : length of its blocks.
     bad_since : when it turned bad; None while it isn't.
+    degraded_at : when it was last found degraded; None when that isn't known.
     silent : by kind of indicator, whether an SLO of it had no data.
     depends_on : products that it calls.
     priority : who trains first.
@@ -36,6 +37,7 @@ class Standing:
     state: ProductState = ProductState.UNKNOWN
     block_seconds: int = 300
     bad_since: int | None = None
+    degraded_at: int | None = None
     silent: Mapping[str, bool] = field(default_factory=dict)
     depends_on: tuple[Key, ...] = ()
     priority: Priority = Priority.MEDIUM
@@ -54,7 +56,10 @@ class Standings:
         self._counted: tuple[int, int, Mapping[str, float]] | None = None
 
     def record(self, key: Key, standing: Standing) -> None:
-        """Take in what an evaluation found."""
+        """Take in what an evaluation found; when it was last degraded stays known."""
+        before = self._standings.get(key)
+        if standing.degraded_at is None and before is not None:
+            standing = replace(standing, degraded_at=before.degraded_at)
         self._standings[key] = standing
         if standing.training or standing.waiting_since is not None:
             self._applying.add(key)
@@ -82,6 +87,15 @@ class Standings:
                 return DependencyState.HEALTHY
             case ProductState.UNKNOWN:
                 return DependencyState.UNKNOWN
+
+    def was_degraded(self, key: Key, since: int) -> bool:
+        """Whether a product was found degraded at that time, in seconds, or later."""
+        standing = self._standings.get(key)
+        return (
+            standing is not None
+            and standing.degraded_at is not None
+            and standing.degraded_at >= since
+        )
 
     def in_cycle(self, key: Key, dependency: Key) -> bool:
         """Whether a product's dependency depends, over any others, on the product itself."""
@@ -128,12 +142,15 @@ class Standings:
         return self._counted[1:]
 
     def _silent(self) -> dict[str, float]:
-        """By kind of indicator: the share of the products with such an SLO that have no data."""
+        """By kind of indicator: the share of the products with such an SLO that have no data.
+
+        One that is silent by itself, say as its version is new, shares no cause with others.
+        """
         having: dict[str, list[bool]] = {}
         for each in self._standings.values():
             for kind, silent in each.silent.items():
                 having.setdefault(kind, []).append(silent)
-        return {kind: sum(flags) / len(flags) for kind, flags in having.items() if len(flags) > 1}
+        return {kind: sum(flags) / len(flags) for kind, flags in having.items() if sum(flags) > 1}
 
     def _has_slot(self, key: Key, now: int) -> bool:
         applying = {one: self._standings[one] for one in self._applying}

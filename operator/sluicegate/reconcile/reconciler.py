@@ -128,7 +128,7 @@ class ProductReconciler:
             with self.spans("report"):
                 written = await self._write_status(record, situation, step, recorded)
             self._tell(record, step.told)
-        self._stand(record.key, product, step)
+        self._stand(record.key, product, step, now)
         with self.spans("apply"):
             await self._write_children(written, situation, step, children)
         after = product.model_copy(update={"status": step.status})
@@ -314,10 +314,10 @@ class ProductReconciler:
         raise InvalidSpec("; ".join(listed))
 
     # ---- after ------------------------------------------------------------------------------
-    def _stand(self, key: Key, product: DataProduct, step: Step) -> None:
+    def _stand(self, key: Key, product: DataProduct, step: Step, now: int) -> None:
         """Let the others know how this product does."""
         before = self.standings.dependency(key)
-        self.standings.record(key, standing_of(product, step))
+        self.standings.record(key, standing_of(product, step, now=now))
         if self.standings.dependency(key) is not before:
             for dependent in self.standings.dependents(key):
                 self.queue.add(dependent, Priority.NORMAL)

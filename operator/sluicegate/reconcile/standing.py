@@ -9,8 +9,8 @@ from sluicegate.reconcile.portfolio import Standing
 from sluicegate.reconcile.step import Step
 
 
-def standing_of(product: DataProduct, step: Step) -> Standing:
-    """What the others may know of a product after a step."""
+def standing_of(product: DataProduct, step: Step, *, now: int) -> Standing:
+    """What the others may know of a product after a step at `now`, in seconds."""
     status, spec = step.status, product.spec
     seconds = spec.analysis.block_seconds
     streaks = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
@@ -27,6 +27,7 @@ def standing_of(product: DataProduct, step: Step) -> Standing:
         state=status.state or ProductState.UNKNOWN,
         block_seconds=seconds,
         bad_since=min(streaks, default=None),
+        degraded_at=now if status.state is ProductState.DEGRADED else None,
         silent=silent,
         depends_on=tuple(
             Key(one.namespace or product.metadata.namespace, one.name) for one in spec.depends_on
