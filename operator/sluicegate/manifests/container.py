@@ -56,8 +56,20 @@ def environment(ours: Mapping[str, str], theirs: Sequence[EnvVar]) -> list[Manif
     own = [{"name": name, "value": value} for name, value in ours.items()]
     given = {variable.name for variable in theirs}
     return [item for item in own if item["name"] not in given] + [
-        variable.to_dict() for variable in theirs
+        _as_stored(variable) for variable in theirs
     ]
+
+
+def _as_stored(variable: EnvVar) -> Manifest:
+    """A variable as the API server keeps it.
+
+    It adds a version to a fieldRef, which is one value to it, so that the field would count as
+    changed for ever.
+    """
+    item = variable.to_dict()
+    if variable.value_from is not None and variable.value_from.field_ref is not None:
+        item["valueFrom"]["fieldRef"]["apiVersion"] = "v1"
+    return item
 
 
 def scratch_volumes() -> list[Manifest]:
