@@ -69,7 +69,9 @@ def test_of_several_versions_the_one_with_the_requests_is_stable():
     assert world.serving == "v2"
     world.lose_status().settle()
     assert world.serving == "v2"
-    assert [one.version for one in world.current.history] == ["v1"], "v3 was taken back, and is gone"
+    assert [one.version for one in world.current.history] == ["v1"], (
+        "v3 was taken back, and is gone"
+    )
     world.run(20)
     assert world.serving == "v2", "a request that was handled is handled once"
     assert world.current.last_handled.rollback_to == "v2/one"
