@@ -1,0 +1,105 @@
+"""The definition of our kind changes under the operator's feet."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from cluster.errors import ClusterError
+from sluicegate.kube.resources import DATA_PRODUCTS
+from tests.support.malformed import lax_definition, malformed
+from tests.support.proxied_operator import RECOVERY_SECONDS
+from tests.support.replicas import install_crds, product, read, succeeds
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("objects")]
+
+MALFORMED = 1000
+CRD = "dataproducts.sluicegate.dev"
+
+
+def install_lax(plane) -> None:
+    """Let anything be stored, and wait until the API server does so."""
+    body = lax_definition()
+    plane.kubectl(
+        *("apply", "--server-side", "--force-conflicts", "-f", "-"), stdin=json.dumps(body)
+    )
+    anything = {**product("default", "anything"), "spec": {"owner": 5}}
+
+    def stored() -> None:
+        plane.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(anything))
+
+    eventually(succeeds(stored, ClusterError), what="the lax definition is in force")
+
+
+def store(plane, objects: list[dict]) -> None:
+    """Create objects as fast as the API server takes them: kubectl takes its time."""
+    authority = plane._settings.authority
+    pair = authority.client("sluicegate-admin", ("system:masters",))
+    with requests.Session() as session, ThreadPoolExecutor(8) as pool:
+        session.cert = (str(pair.certificate), str(pair.key))
+        session.verify = str(authority.certificate)
+        session.trust_env = False  # a bundle of the environment would take precedence
+
+        def create(body: dict) -> None:
+            url = plane.url + DATA_PRODUCTS.path(body["metadata"]["namespace"])
+            answer = session.post(url, json=body, timeout=30)
+            assert answer.status_code == 201, answer.text
+
+        list(pool.map(create, objects))
+
+
+def test_a_thousand_malformed_products_are_told_what_is_wrong_and_others_are_served(
+    control_plane, namespace, start
+):
+    install_lax(control_plane)
+    try:
+        objects = malformed(namespace, MALFORMED)
+        store(control_plane, objects)
+    finally:
+        install_crds(control_plane)
+    with start() as operator:
+        began = time.monotonic()
+        operator.serve("cars")
+
+        def untold() -> set[str]:
+            found = read(control_plane, "dataproducts", "-n", namespace)
+            silent = {one["metadata"]["name"] for one in found if not is_told(one)}
+            return silent - {"cars"} - noted(control_plane, namespace)
+
+        eventually(lambda: not untold(), seconds=180, every=2, what="all are told")
+        print(f"{MALFORMED} were told {time.monotonic() - began:.0f} s after the start")
+        operator.serve("vans")
+        children = operator.children()
+        assert {one.partition("/")[2].partition("-")[0] for one in children} == {"cars", "vans"}
+        found = read(control_plane, "dataproducts", "-n", namespace)
+        specs = {one["metadata"]["name"]: one["metadata"]["generation"] for one in found}
+        assert set(specs.values()) == {1}, "nobody's spec was touched"
+        eventually(operator.settled, seconds=RECOVERY_SECONDS, what="nothing more to do")
+        assert operator.alive()
+
+
+def noted(plane, namespace: str) -> set[str]:
+    """Products of which an event says so: to one whose types are wrong nothing can be applied."""
+    found = read(plane, "events.events.k8s.io", "-n", namespace)
+    return {one["regarding"]["name"] for one in found if one["reason"] == "InvalidSpec"}
+
+
+def is_told(body: dict) -> bool:
+    """Whether status says that the spec is invalid."""
+    found = (body.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Stalled" and one["reason"] == "InvalidSpec" for one in found)
+
+
+def test_the_definition_is_removed_and_put_back(control_plane, operator):
+    operator.serve("cars")
+    control_plane.kubectl("delete", "crd", CRD, "--timeout=120s")
+    eventually(lambda: not operator.children(), seconds=90, what="its children are collected")
+    assert operator.alive()
+    install_crds(control_plane)
+    operator.apply(operator.routed("cars"))
+    operator.recovers(what="the definition was put back", cars=1)
