@@ -100,8 +100,8 @@ async def measure(contender: Contender, count: int, plan: Plan, say: Say) -> dic
                     seconds=plan.steady_seconds,
                 ),
             )
-            stopped = await process.stop() if "restart" in plan.scenarios else None
-        if stopped is None:
+            stopped = await process.stop()
+        if "restart" not in plan.scenarios:
             return results
         with stage.running() as process:
             await run.scenario("restart", lambda: restart(stage, process, count, seconds=limit))
