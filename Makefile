@@ -51,11 +51,14 @@ served: setup ## Against a real API server, Prometheus and BentoML, without a no
 chaos: setup ## Faults of the API server, Prometheus and the machine; outages of five minutes
 	$(PYTEST) --outage-seconds=300 tests/chaos
 
-node: setup ## On a real node, which is started if it doesn't run
-	$(PYTEST) -m "not story" tests/cluster
+# They mostly wait: for blocks, for pods, for the truth. So four share the node and two cores.
+ON_NODE := $(PYTEST) --numprocesses=4 --no-loadscope-reorder tests/cluster
 
-stories: setup ## The operator's long stories on the node: minutes each, half an hour in all
-	$(PYTEST) -m story tests/cluster
+node: programs ## On a real node, which is started if it doesn't run; several tests at a time
+	$(ON_NODE)
+
+stories: programs ## Of these, only the operator's long stories: drift, retraining, kills
+	$(ON_NODE) -m story
 
 SIZES ?= 50 500 1000
 bench: setup ## Measure the operator, its peers and the floor, and write docs/benchmarks.md (SIZES="50 500 1000")

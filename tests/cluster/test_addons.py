@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cluster.addons import Addresses
     from cluster.backend import Backend
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("add-ons")]
+pytestmark = pytest.mark.timeout(300)
 REQUESTS = 1_000
 WEIGHTS = {"v1": 95, "v2": 5}
 

@@ -18,7 +18,6 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from cluster.backend import Backend
 
-pytestmark = pytest.mark.xdist_group("node")
 SERVICE = Path(__file__).parents[1] / "data" / "small_service.py"
 # Documentation addresses (RFC 5737) would do for "no route"; a public resolver also proves that
 # the machine's own network isn't lent.

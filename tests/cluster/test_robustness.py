@@ -31,11 +31,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAUSE = "sluicegate.local/pause:1"
 MIB = 1024 * 1024
 
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.usefixtures("cluster"),
-    pytest.mark.xdist_group("robustness"),
-]
+pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("cluster")]
 
 
 class Shell:
