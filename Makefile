@@ -36,7 +36,7 @@ unit: setup ## Unit and golden tests, without those that take minutes
 
 # Two at a time where they don't disturb each other; what needs the node has it for itself.
 test: lint types layers programs ## Everything: also simulation, API-server and cluster tests; installs what is missing
-	@$(MAKE) --no-print-directory --output-sync=line -j2 pure served
+	@$(MAKE) --no-print-directory --output-sync=line -j2 served pure faults
 	@$(MAKE) --no-print-directory node
 
 programs: setup ## Build the programs of the cluster into the cache (minutes, once)
@@ -46,9 +46,12 @@ pure: setup ## Unit and golden tests, and the statistics by simulation
 	$(PYTEST) tests/unit tests/golden tests/simulation
 
 served: setup ## Against a real API server, Prometheus and BentoML, without a node
-	$(PYTEST) tests/apiserver tests/benchmarks tests/chaos tests/prometheus tests/bentos
+	$(PYTEST) tests/apiserver tests/benchmarks tests/prometheus tests/bentos
 
-chaos: setup ## Faults of the API server, Prometheus and the machine; outages of five minutes
+faults: setup ## Faults of the API server, Prometheus and the machine; outages of 45 seconds
+	$(PYTEST) tests/chaos
+
+chaos: setup ## The same with outages of five minutes
 	$(PYTEST) --outage-seconds=300 tests/chaos
 
 # They mostly wait: for blocks, for pods, for the truth. So four share the node and two cores.
