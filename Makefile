@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 
-.PHONY: help setup check lint types layers unit test programs pure served chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup check lint types layers unit test programs pure served faults chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
