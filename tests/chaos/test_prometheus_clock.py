@@ -48,7 +48,7 @@ def test_while_the_clock_is_wrong_nothing_is_decided_and_when_it_is_right_all_is
         clock.step(step)
         scene.show("cars", CANARY, since=time.time())
         scene.show("vans", WRONG, since=time.time())
-        time.sleep(HELD)
+        time.sleep(HELD)  # how long it lasts is what is tested: in this time nothing is decided
         cars, vans = (scene.product(name).status for name in ("cars", "vans"))
         assert (weight(cars), trainings(vans)) == (STEPS[0], 0)
         assert not cars.get("history")

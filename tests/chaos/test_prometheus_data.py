@@ -127,7 +127,7 @@ def lie(scene: Judged) -> dict[str, Object]:
         scene.show(f"cars-{name}", replace(CANARY, **changes), since=now)
     scene.show(f"cars-{HONEST}", replace(BUSY, bad=None), since=now)
     scene.show(f"cars-{HONEST}", replace(CANARY, bad=None), since=now)
-    time.sleep(HELD)
+    time.sleep(HELD)  # how long it lasts is what is tested: in this time nothing is decided
     return statuses(scene)
 
 
@@ -168,7 +168,7 @@ def outlast(scene: Judged) -> dict[str, Object]:
     scene.product("cars-canary-silent").until(
         lambda status: not weight(status), seconds=SILENT_FOR, what="the silent canary to go back"
     )
-    time.sleep(2 * BLOCK_SECONDS)
+    time.sleep(2 * BLOCK_SECONDS)  # time in which the others could follow, and must not
     return statuses(scene)
 
 

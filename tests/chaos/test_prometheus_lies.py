@@ -96,7 +96,7 @@ def story(plane: ControlPlane, folder: Path, lie: Lie) -> None:
         scene.show("cars", CANARY, since=time.time())
         scene.show("vans", WRONG, since=time.time())
         asked = scene.server.asked.total()
-        time.sleep(HELD)
+        time.sleep(HELD)  # how long it lasts is what is tested: in this time nothing is decided
         assert scene.server.asked.total() >= asked + 3, "it went on asking"
         assert_held(scene)
         promises.check_without_data()
