@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.policy.evidence import block_factor, nearest_null
@@ -12,7 +12,7 @@ from sluicegate.simulation.plain import Canary, canary_block
 from sluicegate.simulation.scenario import Imagined, Verdict, scenario_of
 from sluicegate.simulation.traffic import Arms, Traffic
 from sluicegate.slo.blocks import Count
-from sluicegate.slo.dispersion import burst_correlation
+from sluicegate.slo.dispersion import burst_correlation, level_shift
 from tests.support.canary_products import canary_terms
 
 RUNS = 4
@@ -36,8 +36,15 @@ def imagined_canaries(draw):
     return canary_terms(*SLOS[: len(names)], evidence=evidence, maxDurationSeconds=2400), traffic
 
 
+def stable_that_changes_level():
+    """Its daily swing takes it to where everything is bad, in the hour before the canary."""
+    traffic = Imagined(600.0, 0.0, {"availability": 1.0}, {"availability": 0.0}, 0.0, 0.8, 0.0)
+    return canary_terms(SLOS[0], evidence="IfAvailable", maxDurationSeconds=2400), traffic
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(imagined_canaries(), st.integers(0, 2**20))
+@example(canary=stable_that_changes_level(), seed=0)
 def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
     terms, imagined = canary
     scenario = scenario_of(terms, imagined)
@@ -122,8 +129,25 @@ def test_newtons_method_finds_the_same_null_as_halving(candidate, stable, ratio,
     )
 
 
-@given(st.lists(counts, min_size=1, max_size=90))
-def test_the_vectorised_burst_correlation_is_the_engines(blocks):
-    bad, total = (np.array(column, float)[:, None] for column in zip(*blocks, strict=True))
-    ours = kernel.burst_correlation(bad, total)
-    assert ours[0] == pytest.approx(burst_correlation(blocks), rel=1e-9, abs=1e-12)
+@given(st.lists(counts, min_size=1, max_size=90), st.integers(0, 90))
+def test_the_vectorised_burst_correlation_is_the_engines(blocks, shift):
+    bad, total = columns(blocks)
+    late = (np.arange(len(blocks)) >= shift)[:, None]
+    ours = kernel.burst_correlation(bad, total, late)
+    assert ours[0] == pytest.approx(burst_correlation(blocks, shift=shift), rel=1e-9, abs=1e-12)
+
+
+levels = st.tuples(st.integers(5, 400), st.floats(0, 1), st.integers(0, 40)).map(
+    lambda level: [(round(level[0] * level[1]), level[0])] * level[2]
+)
+
+
+@given(st.lists(st.one_of(counts.map(lambda block: [block]), levels), min_size=1, max_size=8))
+def test_the_vectorised_level_shift_is_the_engines(parts):
+    blocks = [block for part in parts for block in part]
+    assume(blocks)
+    assert kernel.level_shift(*columns(blocks))[0] == level_shift(tuple(blocks))
+
+
+def columns(blocks):
+    return (np.array(column, float)[:, None] for column in zip(*blocks, strict=True))

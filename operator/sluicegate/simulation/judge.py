@@ -36,9 +36,12 @@ class Sequential:
         self._allowed = np.array([s.allowed_bad for s in scenario.streams])[:, None]
         self._lag = np.array([s.lag for s in scenario.streams])[:, None]
         self._bound = rollback_bound(len(scenario.streams))
-        self._past_bad, self._past = past_bad.sum(axis=0), past.sum(axis=0)
-        self._before = self._past / np.maximum((past > 0).any(axis=1).sum(axis=0), 1)
-        self._correlation = kernel.burst_correlation(past_bad, past)
+        blocks = np.arange(len(past))[:, None, None]
+        late = blocks >= kernel.level_shift(past_bad, past)
+        self._past_bad = np.where(late, past_bad, 0.0).sum(axis=0)
+        self._past = np.where(late, past, 0.0).sum(axis=0)
+        self._before = past.sum(axis=0) / np.maximum((past > 0).any(axis=1).sum(axis=0), 1)
+        self._correlation = kernel.burst_correlation(past_bad, past, late)
         self._seen = {name: np.zeros(shape) for name in ("bad", "canary", "both", "blocks")}
         self._known_bad, self._known = self._past_bad.copy(), self._past.copy()
         self.promote, self.roll_back = np.zeros(shape), np.zeros(shape)

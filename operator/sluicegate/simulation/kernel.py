@@ -4,16 +4,16 @@ A property test holds both against each other block by block, so a change of one
 both.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sluicegate.policy.evidence import ALPHA, LEAST_RATIO
 from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
-from sluicegate.simulation.traffic import Arms, Floats
+from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints
+from sluicegate.slo.dispersion import CLEAR_SHIFT, LEAST_LEVEL, UPPER
 from sluicegate.slo.dispersion import LEAST_BLOCKS as LEAST_CORRELATION_BLOCKS
-from sluicegate.slo.dispersion import UPPER
 from sluicegate.slo.intervals import Z95
 
 _NEWTON_STEPS: Final = 60
@@ -21,22 +21,86 @@ _RESOLUTION: Final = 1e-11
 LOG_BOUND: Final = float(np.log(1 / ALPHA))
 
 
-def burst_correlation(bad: Floats, total: Floats) -> Floats:
-    """ρ from stable's blocks, along the first axis; as slo.dispersion.burst_correlation."""
+def level_shift(bad: Floats, total: Floats) -> Ints:
+    """Where stable's blocks change level, along the first axis; as slo.dispersion.level_shift."""
+    place = np.zeros(bad.shape[1:], np.int64)
+    best = np.full(bad.shape[1:], CLEAR_SHIFT)
+    for split in range(LEAST_LEVEL, len(bad) - LEAST_LEVEL + 1):
+        distance = _distance(_level(bad[:split], total[:split]), _level(bad[split:], total[split:]))
+        place = np.where(distance > best, split, place)
+        best = np.maximum(best, distance)
+    return place
+
+
+class _Level(NamedTuple):
+    """Blocks of one level: bad and all events, blocks with events, Pearson's squared residuals."""
+
+    bad: Floats
+    total: Floats
+    filled: Floats
+    residuals: Floats
+
+    @property
+    def ratio(self) -> Floats:
+        """Bad of all events; 0 without events."""
+        ratio: Floats = self.bad / np.maximum(self.total, 1)
+        return ratio
+
+
+def _level(bad: Floats, total: Floats) -> _Level:
+    all_bad, all_events = bad.sum(axis=0), total.sum(axis=0)
+    squares = (bad**2 / np.maximum(total, 1)).sum(axis=0)
+    ratio = all_bad / np.maximum(all_events, 1)
+    variance = ratio * (1 - ratio)
+    residuals = (squares - ratio * all_bad) / np.where(variance > 0, variance, np.inf)
+    return _Level(all_bad, all_events, (total > 0).sum(axis=0), residuals)
+
+
+def _distance(early: _Level, late: _Level) -> Floats:
+    bad, total = early.bad + late.bad, early.total + late.total
+    short = np.minimum(early.filled, late.filled) < LEAST_LEVEL
+    unknown = short | (bad == 0) | (bad == total)
+    variance = sum(
+        np.maximum(part.ratio * (1 - part.ratio), 1 / np.maximum(part.total, 1))
+        / np.maximum(part.total, 1)
+        for part in (early, late)
+    )
+    within = (early.residuals + late.residuals) / np.maximum(early.filled + late.filled - 2, 1)
+    distance = (early.ratio - late.ratio) ** 2 / variance / np.maximum(within, 1.0)
+    return np.where(unknown, 0.0, distance)
+
+
+def burst_correlation(bad: Floats, total: Floats, late: Bools) -> Floats:
+    """ρ from stable's blocks, along the first axis; as slo.dispersion.burst_correlation.
+
+    Parameters
+    ----------
+    late : which blocks lie on the present level; the others are held against their own.
+    """
     filled = total > 0
     count = filled.sum(axis=0)
+    levels = (filled & late).any(axis=0).astype(int) + (filled & ~late).any(axis=0)
     all_events, all_bad = total.sum(axis=0), bad.sum(axis=0)
     unknown = (count < LEAST_CORRELATION_BLOCKS) | (all_bad == 0) | (all_bad == all_events)
     unknown |= all_events <= count
-    blocks = np.maximum(count, 2)
-    ratio = np.where(unknown, 0.5, all_bad / np.maximum(all_events, 1))
+    ratio = np.where(late, _ratio_of(bad, total, late), _ratio_of(bad, total, ~late))
     expected = np.where(filled, total, 1) * ratio
-    residuals = np.where(filled, (bad - expected) ** 2 / (expected * (1 - ratio)), 0.0)
+    variance = expected * (1 - ratio)
+    known = filled & (variance > 0)
+    residuals = np.where(known, (bad - expected) ** 2 / np.where(known, variance, 1.0), 0.0)
+    blocks = np.maximum(count, 2)
     mean = residuals.sum(axis=0) / blocks
     scatter = np.sqrt(np.where(filled, (residuals - mean) ** 2, 0.0).sum(axis=0) / blocks)
-    upper = mean * blocks / (blocks - 1) + UPPER * scatter / np.sqrt(blocks)
+    upper = mean * blocks / np.maximum(blocks - levels, 1) + UPPER * scatter / np.sqrt(blocks)
     spread = np.where(unknown, 1.0, all_events / blocks - 1)
     return np.where(unknown, 0.0, np.clip((upper - 1) / spread, 0.0, 1.0))
+
+
+def _ratio_of(bad: Floats, total: Floats, chosen: Bools) -> Floats:
+    """Bad of all events of the chosen blocks."""
+    events = np.where(chosen, total, 0.0).sum(axis=0)
+    ratio: Floats = np.where(chosen, bad, 0.0).sum(axis=0) / np.maximum(events, 1)
+    return ratio
 
 
 def independent_share(total: Floats, correlation: Floats) -> Floats:

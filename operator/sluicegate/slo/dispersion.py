@@ -15,9 +15,9 @@ from typing import Final
 
 LEAST_BLOCKS: Final = 30
 """With fewer non-empty blocks the estimate scatters more than what it would correct."""
-_LEAST_LEVEL: Final = 5
+LEAST_LEVEL: Final = 5
 """Blocks that make a level: a single burst is none."""
-_CLEAR_SHIFT: Final = 49.0
+CLEAR_SHIFT: Final = 49.0
 """Seven standard deviations, squared."""
 MOST: Final = 10.0
 """An estimate above says that something else is wrong; it mustn't silence every alarm."""
@@ -88,8 +88,8 @@ def level_shift(blocks: tuple[tuple[int, int], ...]) -> int:
     verdict after four hours. Bursts scatter on both sides of any split, so they are no shift:
     the difference has to be seven of its own standard deviations, scatter within both included.
     """
-    best, place = _CLEAR_SHIFT, 0
-    for split in range(_LEAST_LEVEL, len(blocks) - _LEAST_LEVEL + 1):
+    best, place = CLEAR_SHIFT, 0
+    for split in range(LEAST_LEVEL, len(blocks) - LEAST_LEVEL + 1):
         distance = _distance(blocks[:split], blocks[split:])
         if distance > best:
             best, place = distance, split
@@ -99,7 +99,7 @@ def level_shift(blocks: tuple[tuple[int, int], ...]) -> int:
 def _distance(early: Sequence[tuple[int, int]], late: Sequence[tuple[int, int]]) -> float:
     """Squared difference of two levels, in its own variance."""
     parts = [[one for one in part if one[1] > 0] for part in (early, late)]
-    if min(map(len, parts)) < _LEAST_LEVEL:
+    if min(map(len, parts)) < LEAST_LEVEL:
         return 0.0
     sums = [(sum(bad for bad, _ in part), sum(n for _, n in part)) for part in parts]
     bad, total = sums[0][0] + sums[1][0], sums[0][1] + sums[1][1]
