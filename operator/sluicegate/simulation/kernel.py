@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sluicegate.policy.evidence import ALPHA, LEAST_RATIO
 from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints
-from sluicegate.slo.dispersion import CLEAR_SHIFT, LEAST_LEVEL, UPPER
+from sluicegate.slo.dispersion import CLEAR_SHIFT, CLEARER, LEAST_LEVEL, UPPER
 from sluicegate.slo.dispersion import LEAST_BLOCKS as LEAST_CORRELATION_BLOCKS
 from sluicegate.slo.intervals import Z95
 
@@ -27,8 +27,8 @@ def level_shift(bad: Floats, total: Floats) -> Ints:
     best = np.full(bad.shape[1:], CLEAR_SHIFT)
     for split in range(LEAST_LEVEL, len(bad) - LEAST_LEVEL + 1):
         distance = _distance(_level(bad[:split], total[:split]), _level(bad[split:], total[split:]))
-        place = np.where(distance > best, split, place)
-        best = np.maximum(best, distance)
+        clearer = distance > best * CLEARER
+        place, best = np.where(clearer, split, place), np.where(clearer, distance, best)
     return place
 
 

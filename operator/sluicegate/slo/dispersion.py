@@ -19,6 +19,8 @@ LEAST_LEVEL: Final = 5
 """Blocks that make a level: a single burst is none."""
 CLEAR_SHIFT: Final = 49.0
 """Seven standard deviations, squared."""
+CLEARER: Final = 1 + 1e-9
+"""Of two splits that differ by rounding only, the earlier one counts."""
 MOST: Final = 10.0
 """An estimate above says that something else is wrong; it mustn't silence every alarm."""
 
@@ -91,7 +93,7 @@ def level_shift(blocks: tuple[tuple[int, int], ...]) -> int:
     best, place = CLEAR_SHIFT, 0
     for split in range(LEAST_LEVEL, len(blocks) - LEAST_LEVEL + 1):
         distance = _distance(blocks[:split], blocks[split:])
-        if distance > best:
+        if distance > best * CLEARER:
             best, place = distance, split
     return place
 
