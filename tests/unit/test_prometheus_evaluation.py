@@ -449,10 +449,22 @@ async def test_a_canary_without_series_is_told_from_one_that_nobody_scrapes(targ
     assert kept.was_scraped(VERSION, newest)
 
 
+async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh():
+    stale = Measured(version="v2", gauge=40.0, gauge_age=901)
+    for candidate, mean in ((Measured(version="v2", gauge=40.0), 40.0), (stale, None)):
+        kept = await canary_blocks(Measured(gauge=41.5), candidate)
+        newest = kept.newest(AVAILABILITY)
+        assert kept.mean(SeriesKey(*VERSION, "basket"), newest) == 41.5
+        theirs = SeriesKey("catalog", "search-ranking", "v2", "basket")
+        assert kept.mean(theirs, newest) == mean
+
+
 async def test_what_a_canary_was_is_forgotten_with_its_candidate():
-    kept = await canary_blocks(Measured(), Measured(version="v2"))
+    kept = await canary_blocks(Measured(gauge=41.5), Measured(version="v2"))
+    newest = kept.newest(AVAILABILITY)
     kept.prune([target()])
     assert kept.newest(AVAILABILITY) == -1
+    assert kept.mean(SeriesKey(*VERSION, "basket"), newest) is None
     assert not kept.was_scraped(VERSION, 2500)
 
 

@@ -12,13 +12,16 @@ from sluicegate.kube.resources import Key
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
-from sluicegate.prometheus.readings import ProductKey, SeriesKey, Target
+from sluicegate.prometheus.readings import REQUESTS, Mean, ProductKey, Readings, SeriesKey, Target
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile import measure
 from sluicegate.reconcile.measure import Measurements, keep_measuring
-from sluicegate.slo.blocks import Quality
+from sluicegate.reconcile.measured import Measured as OfOneProduct
+from sluicegate.slo.blocks import Block, Count, Quality
 from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
+from tests.support.rollout_world import ACCURACY, BLOCK, document
+from tests.support.rollout_world import World as Rollout
 
 NOW = 300 * 12 * 400 + 60.0
 AVAILABILITY = Indicator(availability={})
@@ -125,3 +128,37 @@ async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
         server.lies.clear()
         while measurements.problem(AN_HOUR):
             await looked_at.get()
+
+
+# ---- one product's -----------------------------------------------------------------------
+BASKET = {"name": "basket", "indicator": {"gauge": {"metric": "basket_value"}}, "maxDrop": "5"}
+
+
+def test_a_canary_block_pairs_the_means_of_a_gauge_where_both_versions_have_one():
+    rollout = Rollout(spec=document(slos=[ACCURACY, BASKET])).run(20)
+    rollout.push("b", "v2")
+    product = rollout.until(lambda world: world.current.candidate).product
+    measured = OfOneProduct(Measurements(Timing()), product)
+    key = product.metadata.key
+    means = {"v1": (41.0, 42.0), "v2": (40.0, None)}
+    measured.measurements.canaries.record(
+        Readings(
+            block_seconds=BLOCK,
+            canary=True,
+            first=1,
+            last=2,
+            blocks={
+                SeriesKey(*key, "v1", REQUESTS): [
+                    Block(index, Quality.COUNTED, Count(0, 9)) for index in (1, 2)
+                ]
+            },
+            means={
+                SeriesKey(*key, version, "basket"): [
+                    Mean(index, Quality.COUNTED if value else Quality.MISSING, value or 0.0)
+                    for index, value in enumerate(values, start=1)
+                ]
+                for version, values in means.items()
+            },
+        )
+    )
+    assert [block.gauges for block in measured.canary_blocks()] == [{"basket": (40.0, 41.0)}, {}]

@@ -14,7 +14,7 @@ from sluicegate.slo.blocks import Block, Quality
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sluicegate.prometheus.readings import Readings, SeriesKey, Target
+    from sluicegate.prometheus.readings import Mean, Readings, SeriesKey, Target
 
 
 class CanaryBlocks:
@@ -22,6 +22,7 @@ class CanaryBlocks:
 
     def __init__(self) -> None:
         self._blocks: dict[SeriesKey, dict[int, Block]] = {}
+        self._means: dict[SeriesKey, dict[int, Mean]] = {}
         self._scraped: dict[VersionKey, set[int]] = {}
 
     def record(self, readings: Readings) -> None:
@@ -29,6 +30,8 @@ class CanaryBlocks:
         for key, blocks in readings.blocks.items():
             kept = self._blocks.setdefault(key, {})
             kept.update((block.index, block) for block in blocks)
+        for key, means in readings.means.items():
+            self._means.setdefault(key, {}).update((mean.index, mean) for mean in means)
         for version, scraped in readings.scraped.items():
             known = self._scraped.setdefault(version, set())
             known.difference_update(range(readings.first, readings.last + 1))
@@ -37,14 +40,16 @@ class CanaryBlocks:
     def clear(self) -> None:
         """Forget all that was read."""
         self._blocks.clear()
+        self._means.clear()
         self._scraped.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
         """Forget products without a candidate, and what came before the hour that counts."""
         begins = {target.key: target.canary_from for target in targets}
-        for key in [*self._blocks]:
-            if begins.get(ProductKey(key.namespace, key.product)) is None:
-                del self._blocks[key]
+        for kept in (self._blocks, self._means):
+            for key in [*kept]:
+                if begins.get(ProductKey(key.namespace, key.product)) is None:
+                    del kept[key]
         for version in [*self._scraped]:
             if begins.get(ProductKey(version.namespace, version.product)) is None:
                 del self._scraped[version]
@@ -60,6 +65,11 @@ class CanaryBlocks:
     def block(self, key: SeriesKey, index: int) -> Block:
         """One block; MISSING where it was never read."""
         return self._blocks.get(key, {}).get(index) or Block(index, Quality.MISSING)
+
+    def mean(self, key: SeriesKey, index: int) -> float | None:
+        """A gauge's mean in one block; None without a fresh value."""
+        mean = self._means.get(key, {}).get(index)
+        return mean.value if mean is not None and mean.quality is Quality.COUNTED else None
 
     def was_scraped(self, version: VersionKey, index: int) -> bool:
         """Whether pods of the version answered a scrape in this block; False where unknown."""

@@ -116,6 +116,7 @@ class Measured:
                 stable=self._arm(stable.version, index),
                 candidate=self._arm(candidate.version, index),
                 canary_up=canaries.was_scraped(ours, index),
+                gauges=dict(self._means(candidate.version, stable.version, index)),
             )
             for index in canaries.indexes(theirs)
         )
@@ -155,6 +156,18 @@ class Measured:
         back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
         seconds = now - candidate.shares[-1].since.timestamp()
         return verify_share(accepted, 0 if back else candidate.weight, requests, seconds=seconds)
+
+    def _means(
+        self, candidate: str, stable: str, index: int
+    ) -> Iterator[tuple[str, tuple[float, float]]]:
+        """Means of candidate and stable in one canary block, by SLO, where both have one."""
+        canaries = self.measurements.canaries
+        for slo in self.product.spec.slos:
+            if slo.indicator.gauge is not None:
+                ours = canaries.mean(self._key(candidate, slo.name), index)
+                theirs = canaries.mean(self._key(stable, slo.name), index)
+                if ours is not None and theirs is not None:
+                    yield slo.name, (ours, theirs)
 
     def _counted(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is None]
