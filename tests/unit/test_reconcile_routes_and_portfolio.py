@@ -141,6 +141,7 @@ def test_one_product_that_is_silent_by_itself_is_no_common_cause():
 def test_when_a_product_was_last_degraded_stays_known_after_it_recovered():
     standings = Standings(Budget(1, 1))
     standings.record(key("a"), Standing(ProductState.DEGRADED, degraded_at=NOW))
+    assert standings.was_degraded(key("a"), NOW + 1), "it is, until it is evaluated again"
     standings.record(key("a"), Standing(ProductState.UNKNOWN))
     standings.record(key("a"), Standing(ProductState.HEALTHY))
     assert standings.was_degraded(key("a"), NOW)

@@ -89,13 +89,13 @@ class Standings:
                 return DependencyState.UNKNOWN
 
     def was_degraded(self, key: Key, since: int) -> bool:
-        """Whether a product was found degraded at that time, in seconds, or later."""
-        standing = self._standings.get(key)
-        return (
-            standing is not None
-            and standing.degraded_at is not None
-            and standing.degraded_at >= since
-        )
+        """Whether a product is degraded, or was found so at `since`, in seconds, or later.
+
+        One whose blocks are long is evaluated seldom: until then it stays what it was found to be.
+        """
+        standing = self._standings.get(key, Standing())
+        found = standing.degraded_at
+        return standing.state is ProductState.DEGRADED or (found is not None and found >= since)
 
     def in_cycle(self, key: Key, dependency: Key) -> bool:
         """Whether a product's dependency depends, over any others, on the product itself."""
