@@ -144,8 +144,8 @@ class Observer:
     def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:
         for one in product.spec.depends_on:
             other = Key(one.namespace or key.namespace, one.name)
-            hidden = other.namespace != key.namespace and not self.share_states
-            state = DependencyState.UNKNOWN if hidden else self.standings.dependency(other)
+            told = self._may_know(key, other)
+            state = self.standings.dependency(other) if told else DependencyState.UNKNOWN
             yield DependencyStatus(
                 namespace=other.namespace,
                 name=other.name,
@@ -163,10 +163,14 @@ class Observer:
         """
         since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
         for one in dependencies:
-            shared = self.share_states or one.namespace == product.metadata.namespace
-            lately = self.standings.was_degraded(Key(one.namespace, one.name), since)
-            if shared and lately and not one.in_cycle:
+            other = Key(one.namespace, one.name)
+            told = self._may_know(Key(*product.metadata.key), other) and not one.in_cycle
+            if told and self.standings.was_degraded(other, since):
                 yield one.name
+
+    def _may_know(self, key: Key, other: Key) -> bool:
+        """Whether a product is told how another one does."""
+        return self.share_states or other.namespace == key.namespace
 
 
 @dataclass(frozen=True, slots=True)
