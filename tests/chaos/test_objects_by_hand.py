@@ -12,7 +12,7 @@ from tests.support.replicas import OPERATOR, Replica, apply, product, read
 from tests.support.tiny_disk import fill, fits, tiny_disk
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("objects")]
+pytestmark = pytest.mark.timeout(180)
 
 MEBIBYTE = 2**20
 OURS = "app.kubernetes.io/managed-by"

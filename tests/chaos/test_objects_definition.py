@@ -16,7 +16,7 @@ from tests.support.proxied_operator import RECOVERY_SECONDS
 from tests.support.replicas import install_crds, product, read, succeeds
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("objects")]
+pytestmark = pytest.mark.timeout(300)
 
 MALFORMED = 1000
 CRD = "dataproducts.sluicegate.dev"

@@ -9,7 +9,7 @@ from tests.support.judged_products import BUSY, CARS_OWE, STEPS, judged, weight
 from tests.support.proxied_operator import RECOVERY_SECONDS
 from tests.support.replicas import apply, product, read
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("objects")]
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_a_namespace_is_deleted_in_the_middle_of_a_canary(control_plane, make_namespace, tmp_path):

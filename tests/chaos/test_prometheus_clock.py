@@ -25,7 +25,7 @@ from tests.support.kept_promises import Promises
 from tests.support.proxied_operator import RECOVERY_SECONDS
 from tests.support.stepped_clock import SteppedClock
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("prometheus data")]
+pytestmark = pytest.mark.timeout(300)
 
 TEN_MINUTES = 600
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
     from tests.support.measured_world import Measured
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("prometheus data")]
+pytestmark = pytest.mark.timeout(400)
 
 Changes = dict[str, Any]
 Object = dict[str, Any]

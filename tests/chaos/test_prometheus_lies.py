@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from cluster.controlplane import ControlPlane
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("prometheus lies")]
+pytestmark = pytest.mark.timeout(400)
 
 LIES = [
     Lie.REFUSED,

@@ -22,7 +22,7 @@ from tests.support.replicas import (
 from tests.support.stepped_clock import SteppedClock
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("replicas")]
+pytestmark = pytest.mark.timeout(300)
 
 PRODUCTS = 10
 TEN_MINUTES = 600

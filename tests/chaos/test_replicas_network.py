@@ -22,7 +22,7 @@ from tests.support.replicas import (
 from tests.support.waiting import eventually
 from tests.support.wires import switch, wired_replicas
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("replicas")]
+pytestmark = pytest.mark.timeout(300)
 
 PRODUCTS = 10
 TAKEOVER_SECONDS = 20

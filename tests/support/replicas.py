@@ -14,7 +14,7 @@ import urllib.request
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.error import URLError
 
 from cluster.controlplane import ControlPlane, Options
@@ -26,6 +26,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+AReplica = TypeVar("AReplica", bound="Replica")
 ROOT = Path(__file__).resolve().parents[2]
 COPIER = ("tests.support.copying_operator",)
 OPERATOR = ("sluicegate", "run")
@@ -114,11 +115,20 @@ def replicas(
     module: tuple[str, ...] = COPIER,
 ) -> Iterator[list[Replica]]:
     """Operators for the length of a block; their last lines are printed when it fails."""
-    started: list[Replica] = []
+    with ready_in_turn(
+        Replica(plane, name, folder, extra=extra, module=module) for name in names
+    ) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def ready_in_turn(starting: Iterable[AReplica]) -> Iterator[list[AReplica]]:
+    """Replicas for the length of a block, the next started when the one before is ready."""
+    started: list[AReplica] = []
     try:
-        for name in names:
-            started.append(Replica(plane, name, folder, extra=extra, module=module))
-            eventually(started[-1].is_ready, what=f"{name} ready")
+        for one in starting:
+            started.append(one)
+            eventually(one.is_ready, what=f"{one.name} ready")
         yield started
     except BaseException:
         for one in started:

@@ -19,8 +19,7 @@ from cluster.commands import run
 from cluster.errors import ClusterError
 from cluster.network import NAMESPACES, blocks_in_use
 from cluster.prerequisites import require_linux_root
-from tests.support.replicas import Replica
-from tests.support.waiting import eventually
+from tests.support.replicas import Replica, ready_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,18 +141,12 @@ def wired_replicas(
     plane: ControlPlane, made: Switch, folder: Path, *names: str, extra: Mapping[str, str]
 ) -> Iterator[list[WiredReplica]]:
     """Operators, each on a wire of its own, for the length of a block."""
-    started: list[WiredReplica] = []
     with contextlib.ExitStack() as wires:
-        try:
-            for number, name in enumerate(names):
-                wire = wires.enter_context(made.wire(number))
-                started.append(WiredReplica(plane, name, folder, wire=wire, extra=extra))
-                eventually(started[-1].is_ready, what=f"{name} ready")
+        starting = (
+            WiredReplica(
+                plane, name, folder, wire=wires.enter_context(made.wire(number)), extra=extra
+            )
+            for number, name in enumerate(names)
+        )
+        with ready_in_turn(starting) as started:
             yield started
-        except BaseException:
-            for one in started:
-                print(one.name, one.tail())
-            raise
-        finally:
-            for one in started:
-                one.end()
