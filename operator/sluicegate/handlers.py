@@ -117,10 +117,7 @@ async def watch(operator: Operator, kinds: Collection[Resource]) -> None:
     )
     operator.install_signal_handlers()
     operator.watches.begun(one.resource for one in watched)
-    try:
-        await kopf.run_tasks(tasks, ignored=EveryTask())
-    finally:
-        operator.watches.stopped()
+    await kopf.run_tasks(tasks, ignored=EveryTask())
 
 
 def build_registry(operator: Operator, watched: Iterable[Watched]) -> kopf.OperatorRegistry:

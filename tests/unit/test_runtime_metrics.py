@@ -145,12 +145,12 @@ async def test_what_is_being_worked_on_is_told_while_it_lasts():
     assert idle[f"workqueue_unfinished_work_seconds{name}"] == 0
 
 
-async def test_a_watch_that_ended_leaves_no_age_behind():
+async def test_a_kind_that_is_not_served_any_more_leaves_no_age_behind():
     watches = Watches([DATA_PRODUCTS], boottime, lambda _: None)
     age = f'sluicegate_watch_age_seconds{{resource="{DATA_PRODUCTS.qualified}"}}'
     watches.begun([DATA_PRODUCTS])
     assert age in await scrape(watches.export)
-    watches.stopped()
+    watches.begun([])
     assert age not in await scrape(watches.export)
 
 

@@ -18,14 +18,19 @@ from sluicegate.kube.patience import LONGEST_SECONDS, Patience
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
+from sluicegate.runtime import supervision
 from sluicegate.runtime import watches as watches_module
 from sluicegate.runtime.gate import OpenGate
+from sluicegate.runtime.health import Health, Limits, Pulse
+from sluicegate.runtime.tasks import end
 from sluicegate.runtime.watches import Watches, watching_session
-from sluicegate.runtime.workers import SOON_RETRY, Workers
+from sluicegate.runtime.workers import CONFLICT_RETRY, SOON_RETRY, Workers
 from sluicegate.runtime.workqueue import LAST_RETRY, WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from sluicegate.kube.resources import Resource
 
 A = Key("shop", "a")
 READ = requests.get(CONFIG_MAPS, A)
@@ -267,13 +272,45 @@ async def test_a_429_to_a_watch_is_known_to_all(server, logins):
     assert patience.left > 20
 
 
+async def test_watches_that_end_at_once_again_and_again_grow_old(server, transport, monkeypatch):
+    async def discovery(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"resources": [{"name": CONFIG_MAPS.plural}]})
+
+    server.answers.append(discovery)
+    monkeypatch.setattr(supervision, "PAUSE_SECONDS", 0)
+    now, old = [1000.0], asyncio.Event()
+    watches = Watches([CONFIG_MAPS], lambda: now[0], lambda _: None)
+
+    async def watch(kinds: Iterable[Resource]) -> None:
+        watches.begun(kinds)
+        now[0] += 70
+        if now[0] > 1000 + Limits().watch_age:
+            old.set()
+            await asyncio.Event().wait()
+        raise RuntimeError("forbidden")
+
+    supervisor = supervision.Supervisor(
+        KubeApi(transport, OpenGate(), field_manager="test"),
+        [CONFIG_MAPS],
+        watch,
+        on_missing=lambda _: None,
+        jitter=lambda: 1.0,
+    )
+    running = asyncio.create_task(supervisor.run())
+    await asyncio.wait_for(old.wait(), 30)
+    await end([running])
+    health = Health(Pulse(), watches, Limits(), api_silence=lambda: 0.0, primed=asyncio.Event())
+    (problem,) = health.alive().problems
+    assert problem.startswith("the watch of configmaps has given no sign of life for")
+
+
 # ---- retries ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("error", "longest"),
     [
-        (errors.Conflict("409"), SOON_RETRY),
+        (errors.Conflict("409"), CONFLICT_RETRY),
         (errors.NotFound("404"), SOON_RETRY),
         (errors.Transient("503"), SOON_RETRY),
         (errors.Unauthorized("401"), SOON_RETRY),

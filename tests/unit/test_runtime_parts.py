@@ -337,6 +337,15 @@ def test_requests_for_other_kinds_tell_nothing(watches, gaps):
     assert watches.ages() == {}
 
 
+def test_a_list_is_no_sign_of_life_of_the_watch_after_it(watches, clock):
+    watches.begun([CONFIG_MAPS])
+    clock.now += 7
+    watches.requested(URL("https://x/api/v1/configmaps?limit=500"))
+    assert watches.ages() == {CONFIG_MAPS: 7}
+    watches.requested(URL("https://x/api/v1/configmaps?watch=true"))
+    assert watches.ages() == {CONFIG_MAPS: 0}
+
+
 async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clock, watches):
     silence = [0.0]
     health = Health(

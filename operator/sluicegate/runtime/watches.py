@@ -54,17 +54,17 @@ class Watches:
         self._open: WeakSet[aiohttp.ClientResponse] = WeakSet()
 
     def begun(self, resources: Iterable[Resource]) -> None:
-        """Take in that watches are being opened; one that never gives a sign ages from here."""
-        for resource in resources:
-            self._alive_at.setdefault(resource, self._clock())
+        """Take in that these kinds, and no others, are being watched from now on.
+
+        One that was watched before goes on ageing, or watches that end again and again would
+        never be old. One that never gives a sign ages from here.
+        """
+        now = self._clock()
+        self._alive_at = {one: self._alive_at.get(one, now) for one in resources}
 
     def alive(self, resource: Resource) -> None:
-        """Take in a sign of life, such as an event."""
+        """Take in a sign of life of a watch: it began, or told something."""
         self._alive_at[resource] = self._clock()
-
-    def stopped(self) -> None:
-        """Take in that nothing is watched any more, e.g. as a kind isn't served."""
-        self._alive_at.clear()
 
     def opened(self, response: aiohttp.ClientResponse) -> None:
         """Take in the stream of a watch."""
@@ -80,12 +80,12 @@ class Watches:
         self._open.clear()
 
     def ages(self) -> dict[Resource, float]:
-        """Return the seconds since the last sign of life, of each kind that is watched."""
+        """Return the seconds since the last sign of life, of each kind that is served."""
         now = self._clock()
         return {resource: now - at for resource, at in self._alive_at.items()}
 
     def export(self) -> None:
-        """Bring the metrics up to date; a kind that isn't watched has no age."""
+        """Bring the metrics up to date; a kind that isn't served has no age."""
         WATCH_AGE.clear()
         for resource, age in self.ages().items():
             WATCH_AGE.labels(resource.qualified).set(age)
@@ -95,8 +95,11 @@ class Watches:
         resource = self._by_end.get(url.path[url.path.rfind("/") :])
         if resource is None:
             return
-        self.alive(resource)
-        if "watch" in url.query or "continue" in url.query:
+        if "watch" in url.query:
+            self.alive(resource)
+            return
+        # No sign of life: each restart begins with a list, whatever becomes of the watch.
+        if "continue" in url.query:
             return
         if resource in self._listed:
             self._on_gap(resource)
@@ -151,6 +154,7 @@ def watching_session(
     trace.on_request_end.append(notice)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_of(configuration)),
+        proxy=configuration.proxy,
         trace_configs=[trace],
         middlewares=[bound],
     )
