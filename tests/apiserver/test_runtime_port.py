@@ -146,6 +146,41 @@ async def test_deleting_another_object_of_the_same_name_is_a_conflict(api, names
         await api.delete(CONFIG_MAPS, Key(namespace, "a"), uid="another")
 
 
+async def test_a_deletion_and_a_patch_at_an_old_version_are_conflicts(api, namespace):
+    key = Key(namespace, "a")
+    old = (await api.apply(CONFIG_MAPS, config_map(namespace)))["metadata"]
+    new = (await api.annotate(CONFIG_MAPS, key, {"x": "1"}))["metadata"]
+    version = old["resourceVersion"]
+    with pytest.raises(errors.Conflict):
+        await api.delete(CONFIG_MAPS, key, uid=old["uid"], resource_version=version)
+    with pytest.raises(errors.Conflict):
+        await api.annotate(CONFIG_MAPS, key, {"x": "2"}, resource_version=version)
+    await api.delete(CONFIG_MAPS, key, uid=new["uid"], resource_version=new["resourceVersion"])
+    with pytest.raises(errors.NotFound):
+        await api.get(CONFIG_MAPS, key)
+
+
+@pytest.mark.parametrize(
+    ("resource", "build"),
+    [(CONFIG_MAPS, config_map), (DATA_PRODUCTS, lambda namespace: product(namespace, "a"))],
+    ids=["ConfigMap", "DataProduct"],
+)
+async def test_applying_with_the_uid_of_what_was_deleted_creates_nothing(
+    api, namespace, resource: Resource, build
+):
+    body = build(namespace)
+    meta = (await api.apply(resource, body))["metadata"]
+    observed = {**body, "metadata": {**body["metadata"], "uid": meta["uid"]}}
+    live = await api.apply(resource, observed, resource_version=meta["resourceVersion"])
+    assert fingerprint(owned_part(live, MANAGER)) == fingerprint(body)
+    version = live["metadata"]["resourceVersion"]
+    await api.delete(resource, Key(namespace, "a"))
+    with pytest.raises(errors.Conflict):
+        await api.apply(resource, observed, resource_version=version)
+    with pytest.raises(errors.NotFound):
+        await api.get(resource, Key(namespace, "a"))
+
+
 async def test_annotations_are_merged_and_removed(api, namespace):
     await api.apply(CONFIG_MAPS, config_map(namespace))
     key = Key(namespace, "a")

@@ -2,11 +2,19 @@
 
 The answer to each write goes into the caches, so the next look already sees it and the echo of
 the watch changes nothing.
+
+Each write is for the very object that was observed, at the version at which it was observed: so
+one that arrives late can't undo what a successor has written meanwhile. Others move versions too
+(pods that become ready, an autoscaler that reports). A write that loses to them is a Conflict; the
+object is then read, and the next attempt starts from there. A deletion needs no exception: status
+moves with pods or every fifteen seconds, the attempts come seconds apart, and what is stale in one
+of them is a few milliseconds old, so none loses for ever.
 """
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from sluicegate.api import names
 from sluicegate.errors import SluicegateError
@@ -14,14 +22,11 @@ from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound
 from sluicegate.kube.ownership import fingerprint, owned_part
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.requests import ABSENT
-from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key, Resource
+from sluicegate.kube.resources import DEPLOYMENTS, JOBS, Key, Resource
 from sluicegate.manifests.common import Manifest
 from sluicegate.reconcile.children import Child
 from sluicegate.reconcile.records import ChildRecord, DeploymentRecord, ProductRecord
 from sluicegate.runtime.caches import Caches
-
-_GUARDED: Final = frozenset({HTTP_ROUTES, DEPLOYMENTS})
-"""Written only onto what was observed: weights and numbers of pods are decided from it."""
 
 
 class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's reason
@@ -69,12 +74,21 @@ class Applier:
             return
         self.caches.written(JOBS, body)
 
+    async def patch_job(self, record: ChildRecord, change: Manifest) -> None:
+        """Merge a change into a training Job as it was observed."""
+        async with self._reread_after_conflict(JOBS, record.key):
+            body = await self.api.patch(
+                JOBS, record.key, change, resource_version=str(record.version)
+            )
+        self.caches.written(JOBS, body)
+
     async def delete(self, resource: Resource, record: ChildRecord) -> None:
         """Delete the very object that was observed; one that is gone already is fine."""
-        try:
-            await self.api.delete(resource, record.key, uid=record.uid)
-        except NotFound:
-            return
+        async with self._reread_after_conflict(resource, record.key):
+            with contextlib.suppress(NotFound):
+                await self.api.delete(
+                    resource, record.key, uid=record.uid, resource_version=str(record.version)
+                )
 
     def leftovers(
         self, product: ProductRecord, children: Iterable[Child]
@@ -105,7 +119,12 @@ class Applier:
             owner = child.manifest["metadata"]["ownerReferences"][0]["uid"]
             if owner not in (one.get("uid") for one in references):
                 raise NameConflict(child.resource, child.key) from None
-        self.caches.written(child.resource, body)
+            self.caches.written(child.resource, body)
+            live = self._live(child.resource, child.key)
+            if live is None or live.fingerprint != child.fingerprint:
+                raise  # no watch will tell: its echo changes nothing any more
+        else:
+            self.caches.written(child.resource, body)
 
     async def _update(self, child: Child, live: ChildRecord) -> None:
         manifest = child.manifest
@@ -113,9 +132,23 @@ class Applier:
             manifest = await self._with_live_template(manifest, live)
             if fingerprint(manifest) == live.fingerprint:
                 return
-        guard = str(live.version) if child.resource in _GUARDED else None
-        body = await self.api.apply(child.resource, manifest, resource_version=guard)
+        # The version alone would let a late write create anew what was deleted meanwhile.
+        observed = manifest | {"metadata": manifest["metadata"] | {"uid": live.uid}}
+        async with self._reread_after_conflict(child.resource, child.key):
+            body = await self.api.apply(
+                child.resource, observed, resource_version=str(live.version)
+            )
         self.caches.written(child.resource, body)
+
+    @contextlib.asynccontextmanager
+    async def _reread_after_conflict(self, resource: Resource, key: Key) -> AsyncIterator[None]:
+        """Let a Conflict pass on, having read the object: its watch may be late, or have broken."""
+        try:
+            yield
+        except Conflict:
+            with contextlib.suppress(NotFound):  # gone: only the watch says since when
+                self.caches.written(resource, await self.api.get(resource, key))
+            raise
 
     async def _with_live_template(self, manifest: Manifest, live: DeploymentRecord) -> Manifest:
         """The manifest with the pod template that an older operator rendered from the same spec."""

@@ -87,7 +87,5 @@ class Trainer:
         if not job.finished:
             await self.applier.delete(JOBS, job)
         elif not job.expires:
-            body = await self.applier.api.patch(
-                JOBS, job.key, {"spec": {"ttlSecondsAfterFinished": KEEP_SECONDS}}
-            )
-            self.applier.caches.written(JOBS, body)
+            expiry = {"spec": {"ttlSecondsAfterFinished": KEEP_SECONDS}}
+            await self.applier.patch_job(job, expiry)

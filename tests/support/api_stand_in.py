@@ -1,0 +1,150 @@
+"""An API server that keeps objects, refuses stale writes and remembers what it was sent.
+
+It stands for a server that isn't ours, over real HTTP: no schema, no managedFields (so each child
+that is applied differs from what lives), but names, versions, uids and preconditions as they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.gate import OpenGate
+
+if TYPE_CHECKING:
+    from sluicegate.kube.resources import Key, Resource
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request: method, path without its query, and body."""
+
+    method: str
+    path: str
+    body: Body
+
+    @property
+    def observed(self) -> tuple[str | None, str | None]:
+        """The uid and the resourceVersion that the writer had observed."""
+        seen = self.body.get("preconditions") or self.body.get("metadata") or {}
+        return seen.get("uid"), seen.get("resourceVersion")
+
+
+@dataclass
+class ApiStandIn:
+    """The server; `objects` by path, `sent` in order."""
+
+    objects: dict[str, Body] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
+    _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
+    _transport: Transport | None = None
+    _runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+
+        async def login() -> Configuration:
+            return Configuration(host=f"http://{host}:{port}")
+
+        self._transport = Transport(login)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._transport
+        assert self._runner
+        await self._transport.close()
+        await self._runner.cleanup()
+
+    @property
+    def api(self) -> KubeApi:
+        """The operator's port to it."""
+        assert self._transport
+        return KubeApi(self._transport, OpenGate(), field_manager="sluicegate")
+
+    @property
+    def writes(self) -> list[Sent]:
+        """What it was sent that isn't a question."""
+        return [one for one in self.sent if one.method != "GET"]
+
+    def keep(self, resource: Resource, body: Body) -> Body:
+        """Store an object as it is, at a new version; return it."""
+        meta = body["metadata"]
+        path = resource.path(meta["namespace"], meta["name"])
+        return self._store(path, body)
+
+    def move(self, resource: Resource, key: Key) -> Body:
+        """Let somebody else write an object: nothing of ours changes, its version does."""
+        path = resource.path(key.namespace, key.name)
+        return self._store(path, self.objects[path])
+
+    def _store(self, path: str, body: Body) -> Body:
+        number = next(self._versions)
+        meta = {"uid": f"uid-{number}", **body["metadata"], "resourceVersion": str(number)}
+        self.objects[path] = {**body, "metadata": meta}
+        return self.objects[path]
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        text = await request.text()
+        sent = Sent(request.method, request.path, json.loads(text) if text else {})
+        self.sent.append(sent)
+        path = sent.path.removesuffix("/status")
+        match sent.method:
+            case "GET":
+                return self._answer(path)
+            case "POST":
+                return self._create(f"{path}/{sent.body['metadata']['name']}", sent.body)
+        if (live := self.objects.get(path)) is not None and self._is_stale(sent, live):
+            return failure(409, "Conflict")
+        if sent.method == "DELETE":
+            return failure(404, "NotFound") if live is None else self._delete(path)
+        return self._patch(path, sent, live)
+
+    def _answer(self, path: str) -> web.Response:
+        if path in self.objects:
+            return web.json_response(self.objects[path])
+        if path.rsplit("/", 1)[-1].endswith("s"):
+            items = [body for at, body in self.objects.items() if at.startswith(f"{path}/")]
+            meta = {"resourceVersion": str(next(self._versions))}
+            return web.json_response({"metadata": meta, "items": items})
+        return failure(404, "NotFound")
+
+    def _create(self, path: str, body: Body) -> web.Response:
+        if path in self.objects:
+            return failure(409, "AlreadyExists")
+        return web.json_response(self._store(path, body))
+
+    def _delete(self, path: str) -> web.Response:
+        del self.objects[path]
+        return web.json_response({})
+
+    def _patch(self, path: str, sent: Sent, live: Body | None) -> web.Response:
+        if live is None:
+            if sent.observed[0]:
+                return failure(409, "Conflict")  # a uid is of an object that is there
+            return web.json_response(self._store(path, sent.body))
+        meta = live["metadata"] | sent.body.get("metadata", {})
+        return web.json_response(self._store(path, live | sent.body | {"metadata": meta}))
+
+    def _is_stale(self, sent: Sent, live: Body) -> bool:
+        uid, version = sent.observed
+        meta = live["metadata"]
+        return uid not in (None, meta["uid"]) or version not in (None, meta["resourceVersion"])
+
+
+def failure(status: int, reason: str) -> web.Response:
+    """An answer that isn't 2xx."""
+    return web.json_response({"kind": "Status", "reason": reason}, status=status)
