@@ -13,6 +13,7 @@ from sluicegate.kube import errors, requests
 from sluicegate.kube.leases import LeaseRecord, parse_lease, render_lease, render_time
 from sluicegate.kube.ownership import canonical, fingerprint, owned_part
 from sluicegate.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, Key
+from sluicegate.runtime.gate import MARGIN_SECONDS
 
 KEY = Key("shop", "a")
 BODY = {"metadata": {"namespace": "shop", "name": "a"}, "spec": {"replicas": 1}}
@@ -64,6 +65,11 @@ def test_building_a_request_leaves_the_body_as_it_was():
 )
 def test_no_write_may_take_longer_than_three_seconds(request_):
     assert request_.seconds <= 3
+
+
+def test_a_write_ends_two_seconds_before_the_lease_may_be_another_s():
+    assert MARGIN_SECONDS >= 5
+    assert requests.WRITE_SECONDS + 2 <= MARGIN_SECONDS
 
 
 def test_a_deletion_carries_what_was_observed():

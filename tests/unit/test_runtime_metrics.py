@@ -76,6 +76,7 @@ def test_no_label_grows_with_the_number_of_products(name):
     [
         "controller_runtime_reconcile_total",
         "controller_runtime_reconcile_errors_total",
+        "controller_runtime_terminal_reconcile_errors_total",
         "controller_runtime_reconcile_panics_total",
         "controller_runtime_reconcile_time_seconds",
         "controller_runtime_active_workers",

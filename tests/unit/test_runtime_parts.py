@@ -26,10 +26,19 @@ from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.lease import LeaseTiming
 from sluicegate.runtime.limiter import TokenBucket
 from sluicegate.runtime.logs import JsonFormatter, reconcile_context
-from sluicegate.runtime.recorder import LONGEST_NOTE, Note, Subject, render_event
+from sluicegate.runtime.metrics import EVENTS_DROPPED, NAME, TERMINAL_ERRORS
+from sluicegate.runtime.recorder import (
+    LONGEST_NOTE,
+    QUEUE_LENGTH,
+    Note,
+    Recorder,
+    Subject,
+    render_event,
+)
 from sluicegate.runtime.watches import Watches
 from sluicegate.runtime.workers import SLOW_RETRY, Workers
 from sluicegate.runtime.workqueue import WorkQueue
+from tests.support.api_stand_in import ApiStandIn
 
 A, B = Key("shop", "a"), Key("shop", "b")
 PRODUCT = Key("shop", "product")
@@ -204,6 +213,18 @@ async def test_a_write_does_not_pass_without_a_lease(clock):
         await gate.admit()
 
 
+async def test_the_lease_is_looked_at_after_the_wait_for_the_budget(clock):
+    lease = HeldUntil(clock.now + MARGIN_SECONDS + 0.1)
+    gate = Gate(TokenBucket(clock, rate=100, burst=1), lease, clock)
+    await gate.admit()
+    waiting = asyncio.ensure_future(gate.admit())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.now += 0.2  # while it waits, the lease runs out
+    with pytest.raises(errors.WriteFenced):
+        await waiting
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -245,6 +266,16 @@ async def reconciled(clock: Time, outcome: Done | RequeueAfter | Exception) -> f
     await running
     due = queue.next_due()
     return None if due is None else due - clock.now
+
+
+async def test_a_spec_that_waits_for_a_person_is_a_terminal_error_and_no_other_is(clock):
+    counter = TERMINAL_ERRORS.labels(NAME)._value
+    before = counter.get()
+    await reconciled(clock, errors.Conflict("changed"))
+    await reconciled(clock, Done())
+    assert counter.get() == before
+    await reconciled(clock, InvalidSpec("spec.slos is wrong"))
+    assert counter.get() == before + 1
 
 
 @pytest.mark.parametrize(
@@ -310,6 +341,19 @@ def test_events_that_differ_only_in_their_words_are_one_series():
     other = Note(SUBJECT, "Advanced", "Advance", "weight 25")
     assert one.series == other.series
     assert one.series != Note(SUBJECT, "Promoted", "Promote", "").series
+
+
+async def test_what_the_recorder_has_no_room_for_is_dropped_and_counted(clock):
+    dropped = EVENTS_DROPPED.labels("queue")._value
+    before = dropped.get()
+    async with ApiStandIn() as server:
+        recorder = Recorder(server.api, clock, instance="test")
+        for number in range(QUEUE_LENGTH + 3):
+            subject = Subject(DATA_PRODUCTS, A, f"uid-{number}")
+            recorder.record(Note(subject, "Promoted", "Promote", ""))
+        assert dropped.get() == before + 3
+        await recorder.flush()
+    assert len(server.objects) == QUEUE_LENGTH
 
 
 @pytest.fixture

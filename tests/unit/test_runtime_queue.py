@@ -130,6 +130,40 @@ def test_a_retry_waits_at_least_as_long_as_the_server_asked(queue):
     assert queue.retry(B, at_least=0.1) == 1
 
 
+def test_keys_that_failed_together_are_spread_by_the_jitter(clock):
+    assert WorkQueue(clock, jitter=lambda: 0.5).retry(A) == 0.5
+
+
+def test_what_was_urgent_is_urgent_when_it_comes_back_from_a_failure(queue, clock):
+    queue.add(A, Priority.URGENT)
+    assert queue.poll() == A
+    for key in (B, C):
+        queue.add(key, Priority.BACKGROUND)
+    delay = queue.retry(A)
+    queue.done(A)
+    clock.now += delay
+    assert drain(queue) == [A, B, C]
+
+
+def test_what_was_not_urgent_stays_behind_what_is_after_a_failure(queue, clock):
+    queue.add(A, Priority.BACKGROUND)
+    assert queue.poll() == A
+    queue.add(B, Priority.NORMAL)
+    delay = queue.retry(A)
+    queue.done(A)
+    clock.now += delay
+    assert drain(queue) == [B, A]
+
+
+@pytest.mark.parametrize(("first", "second"), [(10, 5), (5, 10)])
+def test_of_two_delays_of_a_key_the_more_urgent_counts_too(queue, clock, first, second):
+    queue.add(B, Priority.NORMAL)
+    queue.add_after(A, first, Priority.URGENT)
+    queue.add_after(A, second, Priority.BACKGROUND)
+    clock.now += 5
+    assert drain(queue) == [A, B]
+
+
 def test_success_forgets_the_failures_before(queue):
     queue.retry(A)
     queue.retry(A)
@@ -164,7 +198,7 @@ KEYS = st.sampled_from([Key("ns", str(number)) for number in range(4)])
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Any order of calls: one worker a key, and each wish followed by a run that began later."""
+    """Any order of calls: one worker a key, each wish followed by a run, the urgent first."""
 
     taken = Bundle("taken")
 
@@ -172,25 +206,24 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.clock = Time()
         self.queue = WorkQueue(self.clock, jitter=lambda: 1.0)
-        self.working: set[Key] = set()
-        self.wished: set[Key] = set()  # wishes that no run has begun after
-        self.delayed: dict[Key, float] = {}
+        self.working: dict[Key, Priority] = {}
+        self.wished: dict[Key, Priority] = {}  # wishes that no run has begun after
+        self.delayed: dict[Key, tuple[float, Priority]] = {}
 
     @rule(key=KEYS, priority=st.sampled_from(Priority))
     def add(self, key: Key, priority: Priority) -> None:
         self.queue.add(key, priority)
-        self.wished.add(key)
+        self.wish(key, priority)
 
-    @rule(key=KEYS, seconds=st.floats(0, 100))
-    def add_after(self, key: Key, seconds: float) -> None:
-        self.queue.add_after(key, seconds)
-        due = self.clock.now + seconds
-        self.delayed[key] = min(due, self.delayed.get(key, due))
+    @rule(key=KEYS, seconds=st.floats(0, 100), priority=st.sampled_from(Priority))
+    def add_after(self, key: Key, seconds: float, priority: Priority) -> None:
+        self.queue.add_after(key, seconds, priority)
+        self.delay(key, seconds, priority)
 
-    @rule(key=KEYS)
+    @rule(key=KEYS | taken)
     def retry(self, key: Key) -> None:
-        due = self.clock.now + self.queue.retry(key)
-        self.delayed[key] = min(due, self.delayed.get(key, due))
+        seconds = self.queue.retry(key)
+        self.delay(key, seconds, self.working.get(key, Priority.BACKGROUND))
 
     @rule(seconds=st.floats(0, 200))
     def let_time_pass(self, seconds: float) -> None:
@@ -201,35 +234,44 @@ class QueueMachine(RuleBasedStateMachine):
         key = self.queue.poll()
         self.move_due()
         if key is None:
-            assert self.wished <= self.working, "a wish is lost"
+            assert self.wished.keys() <= self.working.keys(), "a wish is lost"
             return multiple()
         assert key not in self.working, "two workers have one key"
         assert key in self.wished, "nobody wished for this run"
-        self.working.add(key)
-        self.wished.discard(key)
+        free = [priority for one, priority in self.wished.items() if one not in self.working]
+        assert self.wished[key] == min(free), "a less urgent key overtook"
+        self.working[key] = self.wished.pop(key)
         self.delayed.pop(key, None)
         return key
 
     @rule(key=consumes(taken))
     def done(self, key: Key) -> None:
         self.queue.done(key)
-        self.working.discard(key)
+        del self.working[key]
 
     @precondition(lambda self: self.delayed)
     @rule()
     def next_due_is_never_later_than_the_earliest_wish(self) -> None:
         due = self.queue.next_due()
         assert due is not None
-        assert due <= min(self.delayed.values())
+        assert due <= min(due for due, _ in self.delayed.values())
 
     @invariant()
     def working_is_known(self) -> None:
-        assert self.queue.working == self.working
+        assert self.queue.working == self.working.keys()
+
+    def wish(self, key: Key, priority: Priority) -> None:
+        self.wished[key] = min(priority, self.wished.get(key, priority))
+
+    def delay(self, key: Key, seconds: float, priority: Priority) -> None:
+        due = self.clock.now + seconds
+        known = self.delayed.get(key, (due, priority))
+        self.delayed[key] = (min(due, known[0]), min(priority, known[1]))
 
     def move_due(self) -> None:
-        for key, due in list(self.delayed.items()):
+        for key, (due, priority) in list(self.delayed.items()):
             if due <= self.clock.now:
-                self.wished.add(key)
+                self.wish(key, priority)
                 del self.delayed[key]
 
 

@@ -35,6 +35,11 @@ RECONCILES = Counter(
 RECONCILE_ERRORS = Counter(
     "controller_runtime_reconcile_errors_total", "Reconciles that failed.", ["controller"]
 )
+TERMINAL_ERRORS = Counter(
+    "controller_runtime_terminal_reconcile_errors_total",
+    "Reconciles of a spec that can't be acted on until a person changes it.",
+    ["controller"],
+)
 RECONCILE_BUGS = Counter(
     "controller_runtime_reconcile_panics_total", "Reconciles that met a bug.", ["controller"]
 )
@@ -96,7 +101,7 @@ EVENTS_DROPPED = Counter("sluicegate_events_dropped_total", "Events given up.", 
 
 for _result in ("success", "requeue_after", "invalid", "error"):
     RECONCILES.labels(NAME, _result)  # a counter that appears with its first failure has no rate
-for _counter in (RECONCILE_ERRORS, RECONCILE_BUGS, QUEUE_ADDS, QUEUE_RETRIES):
+for _counter in (RECONCILE_ERRORS, TERMINAL_ERRORS, RECONCILE_BUGS, QUEUE_ADDS, QUEUE_RETRIES):
     _counter.labels(NAME)
 
 

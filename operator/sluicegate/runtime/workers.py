@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from sluicegate.kube.errors import (
     BadRequest,
+    Conflict,
     Forbidden,
     Invalid,
     KubeError,
@@ -34,8 +35,9 @@ SLOW_RETRY = 60.0
 SOON_RETRY = 20.0
 """The most between attempts at what goes away by itself: after its end, nobody waits long."""
 
-LASTING = (BadRequest, Forbidden, Invalid)
-"""What stays wrong until a person does something."""
+CONFLICT_RETRY = 5.0
+"""The most between attempts after a Conflict: the object is known anew, there is nothing to wait
+for, and a look from the caches costs little."""
 
 LONG_SECONDS = 60.0
 """After this a reconcile is told of while it still lasts: each of its requests takes seconds."""
@@ -115,6 +117,7 @@ class Workers:
         except InvalidSpec as error:
             logger.info("waits for a change of the spec: %s", error)
             self._queue.forget(key)
+            metrics.TERMINAL_ERRORS.labels(metrics.NAME).inc()
             return "invalid"
         except KubeError as error:
             return self._after_refusal(key, error)
@@ -135,9 +138,9 @@ class Workers:
 
     def _after_refusal(self, key: Key, error: KubeError) -> str:
         at_least = error.retry_after if isinstance(error, TooManyRequests) else 0.0
-        at_most = LAST_RETRY if isinstance(error, LASTING) else SOON_RETRY
-        delay = self._queue.retry(key, at_least=at_least, at_most=at_most)
-        level = logging.INFO if isinstance(error, WriteFenced) else logging.WARNING
+        delay = self._queue.retry(key, at_least=at_least, at_most=longest_wait(error))
+        expected = isinstance(error, WriteFenced | Conflict)
+        level = logging.INFO if expected else logging.WARNING
         logger.log(level, "again in %.1f s: %s", delay, error)
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
         return "error"
@@ -148,6 +151,17 @@ class Workers:
         metrics.RECONCILE_BUGS.labels(metrics.NAME).inc()
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
         return "error"
+
+
+def longest_wait(error: KubeError) -> float:
+    """Return the most seconds between attempts, however often they failed in this way."""
+    match error:
+        case Conflict():
+            return CONFLICT_RETRY
+        case BadRequest() | Forbidden() | Invalid():
+            return LAST_RETRY  # it stays wrong until a person does something
+        case _:
+            return SOON_RETRY
 
 
 def warn_of_delay() -> None:

@@ -61,7 +61,7 @@ class WorkQueue:
         self._jitter = jitter
         self._observer = observer or QueueObserver()
         self._ready: dict[Priority, dict[Key, Waiting]] = {one: {} for one in Priority}
-        self._working: set[Key] = set()
+        self._working: dict[Key, Priority] = {}
         self._again: dict[Key, Waiting] = {}
         self._timers: list[tuple[float, int, Key]] = []
         self._due: dict[Key, tuple[float, int, Priority]] = {}
@@ -87,17 +87,20 @@ class WorkQueue:
             self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
 
     def add_after(self, key: Key, seconds: float, priority: Priority = Priority.BACKGROUND) -> None:
-        """Make a key ready later; of several such wishes the earliest counts."""
+        """Make a key ready later; of several such wishes the earliest and the most urgent count."""
         due = self._clock() + seconds
-        if key in self._due and self._due[key][0] <= due:
-            return
+        if (known := self._due.get(key)) is not None:
+            priority = min(priority, known[2])
+            if known[0] <= due:
+                self._due[key] = (known[0], known[1], priority)
+                return
         self._serial += 1
         self._due[key] = (due, self._serial, priority)
         heapq.heappush(self._timers, (due, self._serial, key))
         self._wakeup.set()
 
     def retry(self, key: Key, *, at_least: float = 0.0, at_most: float = LAST_RETRY) -> float:
-        """Make a key ready after a failure; return the seconds until then.
+        """Make a key ready after a failure, as urgent as it was; return the seconds until then.
 
         Grows from one second to `at_most` with each failure in a row, never below `at_least`
         (a Retry-After).
@@ -106,7 +109,7 @@ class WorkQueue:
         self._failures[key] = failures + 1
         backoff = min(at_most, FIRST_RETRY * 2.0 ** min(failures, DOUBLINGS))
         delay: float = max(backoff * self._jitter(), at_least)
-        self.add_after(key, delay)
+        self.add_after(key, delay, self._working.get(key, Priority.BACKGROUND))
         self._observer.retried()
         return delay
 
@@ -121,19 +124,19 @@ class WorkQueue:
         wants to be called next.
         """
         self._ripen()
-        for keys in self._ready.values():
+        for priority, keys in self._ready.items():
             if keys:
                 key = next(iter(keys))
                 waiting = keys.pop(key)
                 self._due.pop(key, None)
-                self._working.add(key)
+                self._working[key] = priority
                 self._observer.taken(len(self), self._clock() - waiting.since)
                 return key
         return None
 
     def done(self, key: Key) -> None:
         """Give a key back; it is ready again if it was added meanwhile."""
-        self._working.discard(key)
+        self._working.pop(key, None)
         if (waiting := self._again.pop(key, None)) is not None:
             self._make_ready(key, waiting)
 
