@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sluicegate.api.description import Priority
 from sluicegate.api.status import DependencyState, ProductState
@@ -173,3 +175,35 @@ def test_a_cycle_is_seen_over_any_number_of_products():
     standings.record(chain[3], Standing())
     assert not standings.in_cycle(chain[0], chain[1])
     assert standings.dependents(chain[1]) == (chain[0],)
+
+
+PRODUCTS = st.sampled_from([key(name) for name in "abcd"])
+
+
+@given(st.lists(st.tuples(PRODUCTS, st.none() | st.lists(PRODUCTS).map(tuple))))
+def test_who_calls_a_product_is_known_after_any_changes_of_who_calls_whom(changes):
+    standings = Standings(Budget(1, 1))
+    calls: dict[Key, tuple[Key, ...]] = {}
+    for one, called in changes:
+        if called is None:
+            standings.forget(one)
+            calls.pop(one, None)
+        else:
+            standings.record(one, Standing(depends_on=called))
+            calls[one] = called
+        for each in map(key, "abcd"):
+            assert set(standings.dependents(each)) == {
+                caller for caller, theirs in calls.items() if each in theirs
+            }
+
+
+def test_nobody_searches_all_products_for_who_calls_one():
+    class Unsearched(tuple):
+        __slots__ = ()
+
+        def __contains__(self, _: object) -> bool:
+            raise AssertionError("each product is looked at")
+
+    standings = Standings(Budget(1, 1))
+    standings.record(key("a"), Standing(depends_on=Unsearched([key("b")])))
+    assert standings.dependents(key("b")) == (key("a"),)

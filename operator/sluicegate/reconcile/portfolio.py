@@ -32,6 +32,7 @@ class Standing:
     priority : who trains first.
     training : it trains.
     waiting_since : it wants to train since then; None when it doesn't.
+    looked_at : when it was evaluated, in seconds.
     """
 
     state: ProductState = ProductState.UNKNOWN
@@ -43,6 +44,16 @@ class Standing:
     priority: Priority = Priority.MEDIUM
     training: bool = False
     waiting_since: int | None = None
+    looked_at: int = 0
+
+    @property
+    def turns_bad(self) -> bool:
+        """Whether it is bad and that isn't confirmed yet."""
+        return self.state is ProductState.DEGRADING and self.bad_since is not None
+
+    def is_due(self, now: int) -> bool:
+        """Whether its newest block hasn't been judged yet."""
+        return self.looked_at // self.block_seconds < now // self.block_seconds
 
 
 class Standings:
@@ -53,6 +64,9 @@ class Standings:
         self._standings: dict[Key, Standing] = {}
         # Slots are asked for often and wanted rarely: who trains or waits is kept apart.
         self._applying: set[Key] = set()
+        self._turning: set[Key] = set()
+        # At a start each product's state changes: nobody looks through all for who calls it.
+        self._dependents: dict[Key, dict[Key, None]] = {}
         self._counted: tuple[int, int, Mapping[str, float]] | None = None
 
     def record(self, key: Key, standing: Standing) -> None:
@@ -60,16 +74,21 @@ class Standings:
         before = self._standings.get(key)
         if standing.degraded_at is None and before is not None:
             standing = replace(standing, degraded_at=before.degraded_at)
+        if before is None or before.depends_on != standing.depends_on:
+            self._unlink(key)
+            for dependency in standing.depends_on:
+                self._dependents.setdefault(dependency, {})[key] = None
         self._standings[key] = standing
-        if standing.training or standing.waiting_since is not None:
-            self._applying.add(key)
-        else:
-            self._applying.discard(key)
+        applies = standing.training or standing.waiting_since is not None
+        for kept, belongs in ((self._applying, applies), (self._turning, standing.turns_bad)):
+            (kept.add if belongs else kept.discard)(key)
 
     def forget(self, key: Key) -> None:
-        """The product is gone."""
+        """The product is gone; those that call it go on calling it."""
+        self._unlink(key)
         self._standings.pop(key, None)
         self._applying.discard(key)
+        self._turning.discard(key)
 
     def reserve(self, key: Key) -> None:
         """The product is about to train: nobody else gets its slot in the meantime."""
@@ -112,7 +131,7 @@ class Standings:
 
     def dependents(self, key: Key) -> tuple[Key, ...]:
         """Products that call this one."""
-        return tuple(one for one, each in self._standings.items() if key in each.depends_on)
+        return tuple(self._dependents.get(key, ()))
 
     def portfolio(self, key: Key, now: int) -> Portfolio:
         """What a product's decision may know of the others.
@@ -129,6 +148,15 @@ class Standings:
             silent=silent,
             slot=self._has_slot(key, now),
         )
+
+    def _unlink(self, key: Key) -> None:
+        """Take a product out of the dependents of what it called until now."""
+        before = self._standings.get(key, Standing())
+        for dependency in set(before.depends_on):
+            callers = self._dependents[dependency]
+            del callers[key]
+            if not callers:
+                del self._dependents[dependency]
 
     def _counts(self, now: int) -> tuple[int, Mapping[str, float]]:
         """How many turned bad together, and who is silent; counted once a second."""
@@ -153,7 +181,11 @@ class Standings:
         return {kind: sum(flags) / len(flags) for kind, flags in having.items() if sum(flags) > 1}
 
     def _has_slot(self, key: Key, now: int) -> bool:
-        applying = {one: self._standings[one] for one in self._applying}
+        # Products that turn bad together are judged one after the other: those that may want to
+        # train a moment later count already, or the first to be judged would go before the first
+        # in priority.
+        soon = {one for one in self._turning if self._standings[one].is_due(now)}
+        applying = {one: self._standings[one] for one in self._applying | soon}
         applying.setdefault(key, self._standings.get(key, Standing()))
         running = [_applicant(one, each, now) for one, each in applying.items() if each.training]
         waiting = [
