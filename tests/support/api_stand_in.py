@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -104,7 +105,7 @@ class ApiStandIn:
         path = sent.path.removesuffix("/status")
         match sent.method:
             case "GET":
-                return self._answer(path)
+                return self._list(path) if "limit" in request.query else self._answer(path)
             case "POST":
                 return self._create(f"{path}/{sent.body['metadata']['name']}", sent.body)
         if (live := self.objects.get(path)) is not None and self._is_stale(sent, live):
@@ -114,13 +115,17 @@ class ApiStandIn:
         return self._patch(path, sent, live)
 
     def _answer(self, path: str) -> web.Response:
-        if path in self.objects:
-            return web.json_response(self.objects[path])
-        if path.rsplit("/", 1)[-1].endswith("s"):
-            items = [body for at, body in self.objects.items() if at.startswith(f"{path}/")]
-            meta = {"resourceVersion": str(next(self._versions))}
-            return web.json_response({"metadata": meta, "items": items})
-        return failure(404, "NotFound")
+        live = self.objects.get(path)
+        return failure(404, "NotFound") if live is None else web.json_response(live)
+
+    def _list(self, path: str) -> web.Response:
+        def collections(name: str) -> set[str]:
+            within = name.rpartition("/")[0]
+            return {within, re.sub("/namespaces/[^/]+", "", within)}
+
+        items = [body for name, body in self.objects.items() if path in collections(name)]
+        meta = {"resourceVersion": str(next(self._versions))}
+        return web.json_response({"metadata": meta, "items": items})
 
     def _create(self, path: str, body: Body) -> web.Response:
         if path in self.objects:

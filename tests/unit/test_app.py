@@ -1,0 +1,58 @@
+"""How the parts of a replica are put together: names, budgets, spread."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.app import EVENT_BURST, Controller, Operator, Program, identity_of, spread
+from sluicegate.kube.resources import CONFIG_MAPS
+from sluicegate.runtime.contracts import Done, Watched
+from sluicegate.settings import Settings
+
+SETTINGS = Settings(pod_name="sluicegate-0", write_rate=0.01, write_burst=3)
+
+
+class Idle:
+    async def reconcile(self, _: object) -> Done:
+        return Done()
+
+
+@pytest.fixture
+async def operator() -> Operator:
+    program = Program(
+        [Watched(CONFIG_MAPS, lambda _: None)], lambda _: Controller(reconciler=Idle())
+    )
+
+    async def watch(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    return Operator(SETTINGS, program, watch)
+
+
+def delays(api, count: int) -> list[float]:
+    limiter = api._gate._limiter
+    return [limiter.reserve() for _ in range(count)]
+
+
+async def test_the_write_budget_of_the_settings_is_what_the_gate_waits_for(operator):
+    assert delays(operator.api, 4) == [0, 0, 0, pytest.approx(100, abs=30)]
+
+
+async def test_events_have_a_budget_of_their_own(operator):
+    delays(operator.api, 50)
+    assert delays(operator.recorder._api, EVENT_BURST) == [0] * EVENT_BURST
+
+
+def test_what_happened_together_is_spread_and_never_hastened_beyond_half():
+    factors = [spread() for _ in range(1000)]
+    assert all(0.5 < one <= 1 for one in factors)
+    assert max(factors) - min(factors) > 0.25
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, replace(SETTINGS, pod_name="")])
+def test_a_container_that_was_restarted_has_another_name_than_its_predecessor(settings):
+    assert identity_of(settings) != identity_of(settings)
+    assert identity_of(SETTINGS).startswith("sluicegate-0_")

@@ -1,0 +1,69 @@
+"""How long a fetch waits, for whom, and how the past of many products is read in parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from sluicegate.api.slos import Indicator
+from sluicegate.prometheus import evaluation as evaluation_module
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
+from sluicegate.prometheus.readings import ProductKey, Target
+from sluicegate.slo.blocks import Quality
+from tests.support.measured_world import Measured, World
+from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
+
+NOW = 300 * 12 * 400 + 60.0
+
+
+def target(number: int = 0) -> Target:
+    slos = {"availability": Indicator(availability={})}
+    return Target(key=ProductKey("catalog", f"p{number}"), versions=("v1",), slos=slos)
+
+
+@pytest.fixture
+async def server():
+    async with PrometheusStandIn(World([Measured(product="p0")])) as started:
+        yield started
+
+
+@pytest.fixture
+async def prometheus(server):
+    async with Prometheus(Endpoint(url=server.url, timeout_seconds=1)) as opened:
+        yield opened
+
+
+async def test_a_fetch_waits_its_jitter_before_it_asks(server, prometheus, monkeypatch):
+    monkeypatch.setattr(evaluation_module.random, "random", lambda: 0.5)
+    fetching = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0.4))
+    begun = asyncio.get_running_loop().time()
+    (readings,) = await fetching.fetch_blocks((target(),), NOW)
+    assert asyncio.get_running_loop().time() - begun >= 0.2
+    assert readings.complete
+
+
+async def test_what_is_not_answered_within_the_time_of_a_fetch_is_unavailable(server, prometheus):
+    server.lies[""] = Lie.HANGS
+    settings = EvaluationSettings(jitter_seconds=0, fetch_seconds=0.2)
+    (readings,) = await Evaluation(prometheus, settings).fetch_blocks((target(),), NOW)
+    assert "no answer within 0.2 s" in readings.problem
+    assert not readings.complete
+    for blocks in readings.blocks.values():
+        assert {block.quality for block in blocks} == {Quality.UNAVAILABLE}
+
+
+async def test_the_past_of_250_products_is_read_once_each_in_three_sets_of_queries(
+    server, prometheus
+):
+    targets = [target(number) for number in range(250)]
+    settings = EvaluationSettings(jitter_seconds=0, products_per_backfill=100)
+    pasts = [past async for past in Evaluation(prometheus, settings).backfill(targets, NOW)]
+    assert len(pasts) == 3
+    assert Counter(one.key for past in pasts for one in past.targets) == Counter(
+        one.key for one in targets
+    )
+    assert server.asked["requests"] == 3 * 2, "one query for blocks, one for hours"
