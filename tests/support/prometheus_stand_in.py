@@ -99,7 +99,8 @@ class PrometheusStandIn:
     _runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=2**24)
+        # What Go reads of a form.
+        app = web.Application(client_max_size=10 * 2**20)
         app.router.add_post("/api/v1/query_range", self._answer)
         app.router.add_get("/api/v1/query", self._answer_now)
         app.router.add_post("/api/v1/query", self._answer_now)

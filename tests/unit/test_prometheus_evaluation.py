@@ -42,6 +42,9 @@ def target(number: int = 0, **changes) -> Target:
     return Target(**settings | changes)
 
 
+CANARY = target(versions=("v1", "v2"), block_seconds=300, canary_from=300 * 999)
+
+
 async def fetch(world: World, *targets: Target, lies=None, settings=None, now: float = NOW):
     """One fetch of everything, by a fresh evaluation."""
     settings = settings or EvaluationSettings(jitter_seconds=0)
@@ -298,21 +301,6 @@ def test_a_canary_block_is_a_minute_at_most_but_four_scrapes_at_least(block, scr
     assert Timing(scrape_seconds=scrape).canary_block(block) == canary
 
 
-async def test_above_the_limit_the_queries_are_split_and_nothing_is_lost():
-    targets = [
-        target(number, key=ProductKey(f"ns-{number % 3}", f"product-{number}"))
-        for number in range(1, 31)
-    ]
-    world = World([Measured(namespace=t.key.namespace, product=t.key.product) for t in targets])
-    settings = EvaluationSettings(products_per_query=12, jitter_seconds=0)
-    (readings,), server = await fetch(world, *targets, settings=settings)
-    assert server.asked["requests"] == 3
-    keys = {key for key in readings.blocks if key.slo == "availability"}
-    assert len(keys) == 30
-    # The stand-in doesn't select by namespace, so each shard answers all; nothing counts twice.
-    assert all(readings.blocks[key][-1].count.total == 100 for key in keys)
-
-
 # ---- over time ----------------------------------------------------------------------------
 
 
@@ -426,9 +414,6 @@ async def test_requests_are_counted_also_where_no_slo_is_about_them():
 
 
 # ---- canaries, and clocks -----------------------------------------------------------------
-
-
-CANARY = target(versions=("v1", "v2"), block_seconds=300, canary_from=300 * 999)
 
 
 async def canary_blocks(*versions: Measured) -> CanaryBlocks:

@@ -25,7 +25,13 @@ from sluicegate.prometheus.assemble import (
 )
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.readings import Past, Readings
-from sluicegate.prometheus.schedule import Timing, chunk_by_hash, named_scope, split_scopes
+from sluicegate.prometheus.schedule import (
+    Timing,
+    chunk_by_hash,
+    named_scope,
+    named_scopes,
+    split_scopes,
+)
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
@@ -180,10 +186,11 @@ class Evaluation:
         return readings
 
     def _scopes(self, length: Length, group: tuple[Target, ...]) -> tuple[Scope, ...]:
+        limit = self._settings.products_per_query
         if length.canary:
-            return (named_scope(group),)
-        if len(group) > self._settings.products_per_query:
-            return split_scopes(group, self._settings.products_per_query)
+            return named_scopes(group, limit)
+        if len(group) > limit:
+            return split_scopes(group, limit)
         return (Scope(namespaces=self._settings.namespaces),)
 
     async def _ask(

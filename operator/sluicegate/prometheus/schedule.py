@@ -18,6 +18,12 @@ LONGEST_CANARY_BLOCK: Final = 60
 """Seconds; a canary is judged at least once a minute."""
 SCRAPES_PER_BLOCK: Final = 4
 """A block shorter than this many scrape intervals isn't a count."""
+NAMES_PER_SCOPE: Final = 5_000
+"""Namespaces, and products, that a scope names at most, whatever its limit.
+
+A count repeats its matchers thirteen times. With names of full length, 63 and 40 characters,
+that is 7 MB, and a server reads no more than `LONGEST_QUERY`.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +59,12 @@ class Timing:
 
 
 def split_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
-    """Scopes of at most `limit` products each that together cover all targets.
+    """Scopes of at most `limit` products each; every target lies in exactly one.
 
     Whole namespaces share a query, for that keeps it short; a namespace with more products
     than the limit is split by their names.
     """
+    step = min(limit, NAMES_PER_SCOPE)
     products: dict[str, list[str]] = defaultdict(list)
     for target in sorted(targets, key=lambda each: each.key):
         products[target.key.namespace].append(target.key.product)
@@ -66,17 +73,29 @@ def split_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
     for namespace, names in products.items():
         if len(names) > limit:
             continue
-        if len(names) > room:
+        if len(names) > room or len(scopes[-1]) == NAMES_PER_SCOPE:
             scopes.append([])
             room = limit
         scopes[-1].append(namespace)
         room -= len(names)
     whole = tuple(Scope(namespaces=tuple(each)) for each in scopes if each)
     return whole + tuple(
-        Scope(namespaces=(namespace,), products=tuple(names[start : start + limit]))
+        Scope(namespaces=(namespace,), products=tuple(names[start : start + step]))
         for namespace, names in products.items()
         if len(names) > limit
-        for start in range(0, len(names), limit)
+        for start in range(0, len(names), step)
+    )
+
+
+def named_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
+    """Scopes that name at most `limit` products each; together they name all targets.
+
+    Unlike those of `split_scopes` they may overlap: see `named_scope`.
+    """
+    ordered = sorted(targets, key=lambda each: each.key)
+    step = min(limit, NAMES_PER_SCOPE)
+    return tuple(
+        named_scope(ordered[start : start + step]) for start in range(0, len(ordered), step)
     )
 
 

@@ -1,7 +1,8 @@
 """Every question the operator asks Prometheus, for all products at once.
 
 How many queries there are depends on which kinds of indicators exist, never on how many
-products do: eight at most, two of the infrastructure, and one per fifty raw counters.
+products do: eight at most, two of the infrastructure, and one per fifty raw counters. Only
+where a scope names thousands of products does a query have room for fewer counters.
 
 The bad requests have no `or 0 * requests` arm: who reads the answers knows that no bad series
 beside a request series means zero, and the requests need not be evaluated twice.
@@ -11,13 +12,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sluicegate.slo import metric_names as names
-from sluicegate.slo.promql import any_arm, any_of, quote, render_count, select, sum_by, tag
+from sluicegate.slo.promql import (
+    any_arm,
+    any_of,
+    escape_regex,
+    quote,
+    render_count,
+    select,
+    sum_by,
+    tag,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sluicegate.api.slos import Indicator
     from sluicegate.slo.promql import Scope
@@ -25,7 +36,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NAMES_PER_QUERY: Final = 50
-"""Raw counters, or gauges, that one query asks for."""
+"""Raw counters, or gauges, that one query asks for at most."""
+LONGEST_QUERY: Final = 8 * 2**20
+"""Bytes. Go reads 10 MiB of a form, and in a longer one Prometheus finds no parameter at all."""
 
 NO_PRODUCT_ENDPOINT: Final = "/(livez|readyz|healthz|metrics|feedback|docs\\.json|schema\\.json)?"
 """Paths that BentoML counts though no user of the product asked anything."""
@@ -149,10 +162,10 @@ def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -
         yield Query(QueryKind.LABELLED, render_labelled(scope, window))
     if needs.events:
         yield Query(QueryKind.EVENTS, render_events(scope, window))
-    for counters in _chunks(sorted(needs.counters)):
-        yield Query(QueryKind.COUNTERS, render_counters(scope, window, counters))
-    for gauges in _chunks(sorted(needs.gauges)):
-        yield Query(QueryKind.GAUGES, render_gauges(scope, window, gauges))
+    for text in _render_chunks(sorted(needs.counters), partial(render_counters, scope, window)):
+        yield Query(QueryKind.COUNTERS, text)
+    for text in _render_chunks(sorted(needs.gauges), partial(render_gauges, scope, window)):
+        yield Query(QueryKind.GAUGES, text)
     if infrastructure:
         measured = max(window, KUBELET_SECONDS)
         yield Query(QueryKind.CPU_THROTTLED, render_cpu_throttled(scope, measured))
@@ -297,6 +310,16 @@ def _of_product(expression: str, scope: Scope, window: int) -> str:
     return f"{expression}\n* on ({on}) group_left ({names.PRODUCT}, {names.VERSION}) (\n{owner}\n)"
 
 
-def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(values), NAMES_PER_QUERY):
-        yield values[start : start + NAMES_PER_QUERY]
+def _render_chunks(values: Sequence[T], render: Callable[[Sequence[T]], str]) -> Iterator[str]:
+    """What `render` makes of as many of `values` at a time as a query has room for.
+
+    One value tells how long each is, for the matchers are the same and the names are short.
+    """
+    if not values:
+        return
+    one = render(values[:1])
+    # The bar between two names is three bytes of a form; the rest that a form escapes is little.
+    room = LONGEST_QUERY // (len(one) + 2 * one.count("|"))
+    size = max(1, min(NAMES_PER_QUERY, room))
+    for start in range(0, len(values), size):
+        yield render(values[start : start + size])
