@@ -43,7 +43,7 @@ from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from sluicegate.kube.resources import Resource
     from sluicegate.runtime.caches import Change
@@ -53,8 +53,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 3.0
+STOP_SECONDS = 4.0
+"""From the signal to the end, whatever hangs; the next three are parts of it."""
+DRAIN_SECONDS = 2.0
 FLUSH_SECONDS = 0.5
+CLOSE_SECONDS = 0.5
 EVENT_RATE = 10.0
 EVENT_BURST = 100
 
@@ -150,14 +153,8 @@ class Operator:
             if await self._primed():
                 tasks += self._start_all()
                 await self.stop.wait()
-                await self._wind_down()
         finally:
-            await end(tasks)
-            await self._elector.release()
-            await self._server.stop()
-            await self._transport.close()
-            await self._lease_transport.close()
-            await self._tracing.close()
+            await self._wind_down(tasks)
             logger.info("stopped")
 
     def install_signal_handlers(self) -> None:
@@ -207,17 +204,25 @@ class Operator:
         finally:
             await end(loops)
 
-    async def _wind_down(self) -> None:
-        """Let the workers finish what they have, then write what is to be told of it."""
+    async def _wind_down(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Finish what is under way, tell of it, give the lease back, close: by one deadline."""
         logger.info("stopping", extra={"under_way": len(self.queue.working)})
         self._health.stopping = True
         self.queue.shut_down()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await self._workers.idle()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await self.recorder.flush()
+        begun = asyncio.get_running_loop().time()
+        drained = begun + DRAIN_SECONDS
+        await until(drained, self._workers.idle(), what="work under way")
+        await until(drained + FLUSH_SECONDS, self.recorder.flush(), what="the last events")
+        await end(tasks)
+        deadline = begun + STOP_SECONDS
+        await until(deadline - CLOSE_SECONDS, self._elector.release(), what="the lease's release")
+        await until(deadline, self._close(), what="closing")
+
+    async def _close(self) -> None:
+        await self._transport.close()
+        await self._lease_transport.close()
+        await self._server.stop()
+        await self._tracing.close()
 
     async def _primed(self) -> bool:
         """Fill the caches, however long it takes; say whether that came before the stop."""
@@ -289,6 +294,15 @@ class Operator:
             api_silence=self._silence,
             primed=self._resync.primed,
         )
+
+
+async def until(deadline: float, work: Awaitable[None], *, what: str) -> None:
+    """Await work until a time of the event loop's clock; what isn't done then is given up."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            await work
+    except TimeoutError:
+        logger.warning("stopping without an end of %s", what)
 
 
 def identity_of(settings: Settings) -> str:

@@ -186,7 +186,10 @@ class Settings:
         10, "When the leader gives up that can't renew; below the duration.", low=3, high=299
     )
     lease_retry_seconds: float = _seconds(
-        2, "How often the lease is tried for or renewed.", low=0.1, high=60
+        2,
+        "How often the lease is renewed or tried for; a standby looks each second at least.",
+        low=0.1,
+        high=60,
     )
 
     # ---- how often it looks

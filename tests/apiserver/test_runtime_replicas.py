@@ -1,7 +1,8 @@
 """Two real operators, one API server: never two writers, and a quick successor.
 
 The proof is the API server's own audit log. The times that are measured on the way are printed;
-what is asserted is the order of writes, and that each wait ends.
+what is asserted is the order of writes, that each wait ends, and the bars of a takeover with the
+lease as it ships.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.replicas import (
+    HANDOVER_SECONDS,
+    SHIPPED_LEASE,
+    STOP_SECONDS,
+    TAKEOVER_SECONDS,
     apply,
     audited_writes,
     product,
@@ -113,12 +118,12 @@ def test_a_standby_watches_and_writes_nothing(control_plane, products, users, st
 def test_a_leader_that_is_killed_is_succeeded_and_both_never_write_one_object_in_turn(
     control_plane, products, users, start
 ):
-    with start(*users, extra=TURNS) as (leader, standby):
+    with start(*users, extra={**TURNS, **SHIPPED_LEASE}) as (leader, standby):
         eventually(lambda: writes_of(control_plane, users[0]) > PRODUCTS, what="the leader writes")
         leader.signal(signal.SIGKILL)
         killed = time.monotonic()
-        eventually(standby.leads, what="the standby leads")
-        print(f"takeover after SIGKILL with a lease of 10 s: {time.monotonic() - killed:.1f} s")
+        eventually(standby.leads, seconds=TAKEOVER_SECONDS, what="the standby leads")
+        print(f"takeover after SIGKILL with a lease of 15 s: {time.monotonic() - killed:.1f} s")
         eventually(
             lambda: writes_of(control_plane, users[1]) > PRODUCTS, what="the successor writes"
         )
@@ -150,11 +155,12 @@ def test_a_leader_that_was_frozen_beyond_its_lease_writes_nothing_when_it_wakes(
 def test_a_leader_that_is_stopped_finishes_its_writes_and_hands_over_at_once(
     control_plane, products, users, start
 ):
-    with start(users[0], extra=SLOW) as (leader,):
+    extra = {**SLOW, **SHIPPED_LEASE}
+    with start(users[0], extra=extra) as (leader,):
         working = 'controller_runtime_active_workers{controller="dataproduct"}'
         eventually(lambda: leader.metric(working) > 0, what="work under way")
         under_way = leader.metric(working)
-        with start(users[1]) as (standby,):
+        with start(users[1], extra=SHIPPED_LEASE) as (standby,):
             apply(
                 control_plane, *(product(products, f"p{n}", version="v2") for n in range(PRODUCTS))
             )
@@ -170,7 +176,8 @@ def test_a_leader_that_is_stopped_finishes_its_writes_and_hands_over_at_once(
             assert writes_of(control_plane, users[0]) > before, f"{under_way} were cut off"
             assert "stopped" in leader.tail()
             # It waits neither for the work that was queued nor for the lease to run out.
-            assert taken_over < 10
+            assert exited < STOP_SECONDS
+            assert taken_over <= HANDOVER_SECONDS
     (lease,) = read(control_plane, "leases", "-n", products)
     assert lease["spec"]["leaseTransitions"] == 1
 

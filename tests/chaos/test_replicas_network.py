@@ -12,6 +12,8 @@ import pytest
 
 from cluster.controlplane import ControlPlane, Options
 from tests.support.replicas import (
+    SHIPPED_LEASE,
+    TAKEOVER_SECONDS,
     apply,
     audited_writes,
     install_crds,
@@ -25,12 +27,6 @@ from tests.support.wires import switch, wired_replicas
 pytestmark = pytest.mark.timeout(300)
 
 PRODUCTS = 10
-TAKEOVER_SECONDS = 20
-SHIPPED = {
-    "SLUICEGATE_LEASE_DURATION_SECONDS": "15",
-    "SLUICEGATE_LEASE_RENEW_SECONDS": "10",
-    "SLUICEGATE_LEASE_RETRY_SECONDS": "2",
-}
 NAMES = ("one", "two")
 
 
@@ -61,7 +57,7 @@ def test_a_leader_whose_network_is_cut_is_succeeded_and_comes_back_as_a_standby(
         "SLUICEGATE_NAMESPACE": namespace,
         "SLUICEGATE_WATCH_NAMESPACES": namespace,
         "COPIER_TURNS": "true",
-        **SHIPPED,
+        **SHIPPED_LEASE,
     }
     with wired_replicas(control_plane, host, tmp_path, *NAMES, extra=extra) as (leader, standby):
         eventually(lambda: writes_of(control_plane, "one") > PRODUCTS, what="the leader writes")

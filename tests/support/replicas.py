@@ -37,6 +37,17 @@ QUICK_LEASE = {
     "SLUICEGATE_LEASE_RENEW_SECONDS": "5",
     "SLUICEGATE_LEASE_RETRY_SECONDS": "0.5",
 }
+SHIPPED_LEASE = {
+    "SLUICEGATE_LEASE_DURATION_SECONDS": "15",
+    "SLUICEGATE_LEASE_RENEW_SECONDS": "10",
+    "SLUICEGATE_LEASE_RETRY_SECONDS": "2",
+}
+TAKEOVER_SECONDS = 20.0
+"""The bar for a leader that ends without a word, with the lease as it ships."""
+STOP_SECONDS = 5.0
+"""The bar for the end of a process that was told to stop."""
+HANDOVER_SECONDS = 3.0
+"""The bar for a successor to lead when nothing hangs, from the signal on."""
 
 
 class Replica:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sluicegate import handlers
 from sluicegate.program import PROGRAM
@@ -19,10 +20,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Configured by SLUICEGATE_* environment variables, see docs/settings.md."
 
 
-def run(_: argparse.Namespace) -> int:
-    """Run until SIGTERM."""
+def run(_: argparse.Namespace) -> NoReturn:
+    """Run until SIGTERM, and end the process."""
     settings = parse_settings(os.environ)
     as_json = settings.log_format is LogFormat.JSON
     configure_logging(settings.log_level, JsonFormatter() if as_json else TextFormatter())
     handlers.run(settings, PROGRAM)
-    return 0
+    # All is closed; the interpreter would wait for threads that wait for Prometheus.
+    logging.shutdown()
+    os._exit(0)

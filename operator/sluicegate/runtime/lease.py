@@ -38,12 +38,17 @@ NEVER = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class LeaseTiming:
-    """Seconds: how long a lease holds, when an unrenewed one is given up, how often to try."""
+    """Seconds: how long a lease holds, when an unrenewed one is given up, how often to try.
+
+    A standby that is answered looks each `look` seconds, if it doesn't try more often: a lease
+    may be given back at any time.
+    """
 
     duration: float = 15.0
     renew_deadline: float = 10.0
     retry: float = 2.0
     call: float = 3.0
+    look: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse timings under which two could lead, or the gate would admit no write."""
@@ -123,8 +128,9 @@ class Elector:
             logger.info("lease released")
 
     async def _acquire(self) -> None:
-        while not await self._attempt(self._try_acquire):  # noqa: ASYNC110  # another machine's doing
-            await asyncio.sleep(self._timing.retry * self._jitter())
+        while not (taken := await self._attempt(self._try_acquire)):
+            retry, look = self._timing.retry, self._timing.look
+            await asyncio.sleep((retry if taken is None else min(retry, look)) * self._jitter())
         logger.info("lease acquired", extra={"transitions": self._seen.transitions})
         LEADING.labels(NAME).set(1)
 
@@ -154,7 +160,8 @@ class Elector:
         if not work.cancelled():
             work.result()
 
-    async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool:
+    async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool | None:
+        """Return what a step returned; None when the API server didn't answer as it should."""
         try:
             async with asyncio.timeout(self._timing.call):
                 return await step()
@@ -162,7 +169,7 @@ class Elector:
             logger.warning("lease: no answer in %.1f s", self._timing.call)
         except KubeError as error:
             logger.warning("lease: %s", error)
-        return False
+        return None
 
     async def _try_acquire(self) -> bool:
         record = await self._read()

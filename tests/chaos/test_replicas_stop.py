@@ -1,0 +1,50 @@
+"""A replica that is told to stop while nothing answers it: it ends in time all the same."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.faults import Hang
+from tests.support.replicas import SHIPPED_LEASE, STOP_SECONDS
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.timeout(180)
+
+WORKING = 'controller_runtime_active_workers{controller="dataproduct"}'
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The URL of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_leader_that_nothing_answers_ends_within_5_s_of_the_signal(start, silent):
+    extra = {
+        **SHIPPED_LEASE,
+        "SLUICEGATE_PROMETHEUS_URL": silent,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": silent,
+    }
+    with start(extra=extra) as operator:
+        operator.serve("cars")
+        operator.proxy.start(Hang())
+        operator.apply(operator.routed("cars", serving={"replicas": 2}))
+        eventually(lambda: operator.replica.metric(WORKING) > 0, what="work under way")
+        operator.proxy.cut()
+        assert operator.replica.leads()
+        operator.replica.signal(signal.SIGTERM)
+        stopped = time.monotonic()
+        assert operator.replica.wait() == 0
+        exited = time.monotonic() - stopped
+        print(f"stopped while nothing answers: exit {exited:.1f} s")
+        assert "stopped" in operator.replica.tail()
+        assert exited < STOP_SECONDS
