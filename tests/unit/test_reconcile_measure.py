@@ -7,6 +7,7 @@ import contextlib
 
 import pytest
 
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.prometheus.client import Prometheus
@@ -131,6 +132,17 @@ async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
 
 
 # ---- one product's -----------------------------------------------------------------------
+async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
+    product = Rollout().until(lambda world: world.serving == "v1").product
+    measured = OfOneProduct(Measurements(Timing()), product)
+    assert measured.problem() is DecisionReason.BACKFILLING
+    key = Key(*product.metadata.key)
+    measured.measurements.want(key, measure.target_of(product, Timing()))
+    assert measured.problem() is DecisionReason.BACKFILLING
+    await measured.measurements.read(evaluation, NOW)
+    assert measured.problem() is None
+
+
 BASKET = {"name": "basket", "indicator": {"gauge": {"metric": "basket_value"}}, "maxDrop": "5"}
 
 
