@@ -166,6 +166,19 @@ def test_with_namespaces_nothing_outside_them_can_be_touched():
     assert touched == {"gatewayclasses"}
 
 
+def test_who_may_edit_may_write_products_and_who_may_view_may_only_read_them():
+    verbs: dict[str, set[str]] = {"view": set(), "edit": set(), "admin": set()}
+    for one in rendered():
+        labels = one["metadata"].get("labels") or {}
+        for role, granted in verbs.items():
+            if labels.get(f"rbac.authorization.k8s.io/aggregate-to-{role}") == "true":
+                assert one["kind"] == "ClusterRole"
+                granted.update(verb for rule in one["rules"] for verb in rule["verbs"])
+    # Kubernetes itself lets `edit` and `admin` do what `view` may.
+    writing = {"create", "update", "patch", "delete", "deletecollection"}
+    assert verbs == {"view": {"get", "list", "watch"}, "edit": writing, "admin": writing}
+
+
 def allowed(plane: ControlPlane, account: str, question: tuple[str, str, str]) -> bool:
     """What the API server answers when asked whether the account may do this anywhere."""
     verb, group, resource = question

@@ -1,0 +1,54 @@
+"""What products of other namespaces are told of each other is a setting."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.status import DependencyState, ProductState
+from sluicegate.app import Tools
+from sluicegate.kube.resources import Key
+from sluicegate.program import build
+from sluicegate.reconcile.portfolio import Standing
+from sluicegate.reconcile.records import product_record, watched
+from sluicegate.runtime.caches import Caches
+from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.recorder import Recorder
+from sluicegate.runtime.workqueue import WorkQueue
+from sluicegate.settings import Settings
+from sluicegate.spans import no_spans
+from tests.support.api_stand_in import ApiStandIn
+from tests.support.rollout_world import World, document
+
+NEAR, FAR = Key("catalog", "features"), Key("finance", "pricing")
+DEPENDS_ON = [{"name": "features"}, {"namespace": "finance", "name": "pricing"}]
+
+
+@pytest.mark.parametrize(
+    ("shared", "of_far", "blamed"),
+    [
+        (True, DependencyState.DEGRADED, ("features", "pricing")),
+        (False, DependencyState.UNKNOWN, ("features",)),
+    ],
+)
+async def test_of_another_namespace_a_product_knows_only_what_may_be_shared(shared, of_far, blamed):
+    world = World(spec=document(dependsOn=DEPENDS_ON)).until(lambda one: one.serving == "v1")
+    async with ApiStandIn() as server:
+        settings = Settings(share_dependency_states=shared)
+        recorder = Recorder(server.api, boottime, instance="test")
+        queue = WorkQueue(boottime, jitter=lambda: 1.0)
+        tools = Tools(settings, server.api, Caches(watched()), queue, recorder, no_spans)
+        observer = build(tools).reconciler.observer
+        for key in (NEAR, FAR):
+            observer.standings.record(key, Standing(ProductState.DEGRADED, degraded_at=world.now))
+        body = world.spec
+        meta = body["metadata"] | {"resourceVersion": "7"}
+        situation = await observer.observe(
+            product_record(body | {"metadata": meta}),
+            world.product,
+            terms=world.situation().terms,
+            wanted=world.situation().wanted,
+            now=world.now,
+        )
+    states = {one.name: one.state for one in situation.dependencies}
+    assert states == {"features": DependencyState.DEGRADED, "pricing": of_far}
+    assert situation.observed.facts.upstream_degraded == blamed
