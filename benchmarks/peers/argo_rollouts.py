@@ -106,7 +106,7 @@ class ArgoRollouts:
         """Whether what the spec asks for serves, and nothing is under way."""
         status = body.get("status", {})
         seen = status.get("observedGeneration") == str(body["metadata"]["generation"])
-        return seen and status.get("phase") == "Healthy"
+        return bool(seen and status.get("phase") == "Healthy")
 
     def is_promoted(self, body: Body) -> bool:
         """Whether the second version is the stable one, with all pods."""

@@ -179,6 +179,8 @@ def _falsify(lie: Lie, body: dict[str, Any]) -> str:
             data["result"] = [{"metric": {}}]
         case Lie.MALFORMED_VALUE:
             data["result"] = [{"metric": {"le": "x"}, "values": [[0, "many"]]}]
+        case _:
+            raise ValueError(f"a body can't tell the lie {lie}")
     return json.dumps(body)
 
 
