@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
@@ -45,7 +47,19 @@ async def login() -> Configuration:
         raise Unauthorized(
             f"no credentials: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
+    # Left to look at the environment itself, aiohttp does so for each request: two jobs for its
+    # threads, for the proxy and for a netrc file, which cost more than the request does.
+    configuration.client_session_kwargs = {"trust_env": False}
+    configuration.proxy = configuration.proxy or proxy_for(configuration.host)
     return configuration
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment (`HTTPS_PROXY`, `NO_PROXY`) names for this URL."""
+    parts = urlsplit(url)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def in_cluster(environment: Mapping[str, str]) -> bool:

@@ -1,0 +1,58 @@
+"""The way to the API server is found once, at the login, and not again for each request."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sluicegate.kube.login import login, proxy_for
+
+SERVER = "https://kubernetes.example:6443"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "one",
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
+        "clusters": [{"name": "one", "cluster": {"server": SERVER}}],
+        "users": [{"name": "one", "user": {"token": "secret"}}],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "without", "expected"),
+    [
+        (None, None, None),
+        ("http://proxy.example:3128", None, "http://proxy.example:3128"),
+        ("http://proxy.example:3128", "kubernetes.example", None),
+        ("http://proxy.example:3128", ".other.example", "http://proxy.example:3128"),
+    ],
+    ids=["no proxy", "a proxy for all", "but not for this host", "but not for another"],
+)
+async def test_a_proxy_of_the_environment_is_taken_at_the_login(
+    monkeypatch, proxy, without, expected
+):
+    for name, value in (("HTTPS_PROXY", proxy), ("NO_PROXY", without)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    configuration = await login()
+    assert (configuration.host, configuration.proxy) == (SERVER, expected)
+
+
+async def test_no_request_looks_at_the_environment_again():
+    configuration = await login()
+    assert configuration.client_session_kwargs == {"trust_env": False}
+
+
+def test_an_address_without_a_host_has_no_proxy(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert proxy_for("/apis") is None
