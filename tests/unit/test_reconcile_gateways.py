@@ -1,5 +1,7 @@
 """A route is in service when its Gateway is: what a Gateway says, and when it is asked."""
 
+import asyncio
+
 import pytest
 
 from sluicegate.api.route import ParentRef
@@ -115,6 +117,20 @@ async def test_a_gateway_is_read_once_a_moment_whoever_asks():
     moments[0] = FRESH_SECONDS + 1
     await gateways.of(world.product, world._route())
     assert api.asked == 2
+
+
+async def test_many_that_ask_at_once_cost_one_read():
+    class Slow(Api):
+        async def get(self, resource, key):
+            await asyncio.sleep(0)
+            return await super().get(resource, key)
+
+    api, world = Slow(gateway(said())), serving()
+    world.status["traffic"]["level"] = "Written"
+    gateways = Gateways(api, lambda: 0.0)
+    found = await asyncio.gather(*(gateways.of(world.product, world._route()) for _ in range(8)))
+    assert found == [{WEB: GatewayState({})}] * 8
+    assert api.asked == 1
 
 
 async def test_a_gateway_that_doesnt_exist_objects_and_one_that_may_not_be_read_is_trusted():

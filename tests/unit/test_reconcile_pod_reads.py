@@ -7,7 +7,7 @@ import pytest
 
 from sluicegate.api.product import read_status
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.pod_reads import BELIEVED_SECONDS, PodReads
+from sluicegate.reconcile.pod_reads import BELIEVED_SECONDS, STARTING_SECONDS, PodReads
 from tests.support.rollout_world import START, World
 
 MINUTE = START // BELIEVED_SECONDS * BELIEVED_SECONDS
@@ -67,10 +67,36 @@ async def test_a_canary_whose_pods_are_ready_is_read_once_a_minute_or_change(rea
     assert await asks(reads, world, changed, now=MINUTE + BELIEVED_SECONDS) == 0
 
 
-async def test_pods_that_arent_ready_are_read_at_each_look(reads, world):
+async def test_pods_that_arent_ready_are_read_every_few_seconds(reads, world):
     name, one = next(iter(seen(world).items()))
     unready = seen(world) | {name: replace(one, ready=0, replicas=2)}
-    assert [await asks(reads, world, unready) for _ in range(3)] == [1, 1, 1]
+    found = [await asks(reads, world, unready, now=MINUTE + n) for n in (0, 1, 4, 5, 9, 10)]
+    assert found == [1, 0, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("moved", "expected"),
+    [(0, 0), (STARTING_SECONDS - 1, 0), (STARTING_SECONDS, 1), (600, 1), (-600, 1)],
+    ids=[
+        "just made",
+        "still starting",
+        "should be ready",
+        "long unready",
+        "clock of the server ahead",
+    ],
+)
+async def test_pods_that_only_just_start_are_given_a_moment(reads, world, moved, expected):
+    name, one = next(iter(seen(world).items()))
+    starting = replace(one, ready=0, replicas=2, moved=MINUTE - moved)
+    assert await asks(reads, world, seen(world) | {name: starting}) == expected
+
+
+async def test_a_training_that_has_ended_is_read_whatever_starts_beside_it(reads, world):
+    name, one = next(iter(seen(world).items()))
+    starting = seen(world) | {name: replace(one, ready=0, replicas=2, moved=MINUTE)}
+    job = SimpleNamespace(uid="job", version=1, finished=True)
+    await reads.of(RECORD, world.current, starting, job, now=MINUTE)
+    assert reads.api.asked == 1
 
 
 async def test_a_degraded_product_is_read_once_a_minute(reads, world):

@@ -4,6 +4,7 @@ Gateways are other people's objects in other namespaces, and all products share 
 aren't watched: they are read while a route waits to be verified, and never for a product at rest.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -90,6 +91,7 @@ class Gateways:
     api: KubeApi
     clock: Callable[[], float] = time.monotonic
     _known: dict[Key, tuple[float, GatewayState | None]] = field(default_factory=dict)
+    _reading: dict[Key, asyncio.Lock] = field(default_factory=dict)
 
     async def of(
         self, product: DataProduct, route: RouteRecord | None
@@ -103,12 +105,13 @@ class Gateways:
         return {key: state for key, state in states.items() if state is not None}
 
     async def _state(self, key: Key) -> GatewayState | None:
-        read_at, state = self._known.get(key, (float("-inf"), None))
-        if self.clock() - read_at < FRESH_SECONDS:
+        # All workers ask for the same few: one reads, the others take what it has read.
+        async with self._reading.setdefault(key, asyncio.Lock()):
+            read_at, state = self._known.get(key, (float("-inf"), None))
+            if self.clock() - read_at >= FRESH_SECONDS:
+                state = await self._read(key)
+                self._known[key] = (self.clock(), state)
             return state
-        state = await self._read(key)
-        self._known[key] = (self.clock(), state)
-        return state
 
     async def _read(self, key: Key) -> GatewayState | None:
         """What it says; None where we may not look, so that its word on the route has to do."""

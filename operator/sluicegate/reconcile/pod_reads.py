@@ -1,10 +1,11 @@
 """Reads pods where they may have something to tell, and no more often than they can.
 
 Pods aren't watched: at 5,000 products they would be most of what there is. What matters of them
-shows in the Deployment too, so while all are ready they are read again only when that changes.
+shows in the Deployment too, so while all are ready they are read again only when that changes,
+and pods that have only just begun to start are given a moment: most are ready by then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +18,10 @@ from sluicegate.reconcile.records import DeploymentRecord, JobRecord, ProductRec
 
 BELIEVED_SECONDS: Final = 60
 """How long pods that are all ready count as they were read, should no Deployment change."""
+UNREADY_SECONDS: Final = 5
+"""The same for pods that aren't: how often a start that fails is looked at."""
+STARTING_SECONDS: Final = 3
+"""From a Deployment's last change for better or worse until its pods have something to tell."""
 
 Sight = tuple[object, ...]
 """What the pods were read at: a read at the same tells nothing new."""
@@ -50,9 +55,9 @@ class PodReads:
         if not (unready or troubled or ended or status.candidate is not None):
             self._known.pop(record.key, None)
             return ()
-        sight = _sight(live, job, now)
+        sight = _sight(live, job, now // (UNREADY_SECONDS if unready else BELIEVED_SECONDS))
         at, pods = self._known.get(record.key, ((), ()))
-        if unready or at != sight:
+        if at != sight and (ended or not is_starting(live.values(), now)):
             pods = await self._read(record.key)
             self._known[record.key] = (sight, pods)
         return pods
@@ -67,6 +72,14 @@ class PodReads:
         return tuple([pod_state(body) async for page in pages for body in page.items])
 
 
-def _sight(live: Mapping[str, DeploymentRecord], job: JobRecord | None, now: int) -> Sight:
+def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
+    """Whether pods aren't ready that may be within a moment; they are to be looked at after it.
+
+    A clock that differs from the API server's makes that "no": then they are looked at at once.
+    """
+    return any(one.ready < one.replicas and 0 <= now - one.moved < STARTING_SECONDS for one in live)
+
+
+def _sight(live: Mapping[str, DeploymentRecord], job: JobRecord | None, period: int) -> Sight:
     versions = tuple(sorted((one.uid, one.version) for one in live.values()))
-    return versions, job and (job.uid, job.version), now // BELIEVED_SECONDS
+    return versions, job and (job.uid, job.version), period

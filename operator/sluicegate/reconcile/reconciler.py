@@ -32,6 +32,7 @@ from sluicegate.reconcile.children import Child, build_children
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.observe import Observer
+from sluicegate.reconcile.pod_reads import is_starting
 from sluicegate.reconcile.portfolio import Standing, Standings
 from sluicegate.reconcile.product_figures import REFUSED, figures_of
 from sluicegate.reconcile.product_metrics import ProductMetrics
@@ -347,6 +348,8 @@ class ProductReconciler:
             return RequeueAfter(LOOK_SECONDS if _can_wait(situation, step) else 0)
         if situation.gateways and situation.split and situation.split.level < Level.ACCEPTED:
             return RequeueAfter(LOOK_SECONDS)  # Gateways aren't watched
+        if is_starting(situation.live.values(), situation.now):
+            return RequeueAfter(LOOK_SECONDS)  # neither are pods
         return Done()
 
 

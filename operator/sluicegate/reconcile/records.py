@@ -6,8 +6,9 @@ fingerprint of what would be applied, nothing is written, after a restart as wel
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from sluicegate.api import names
@@ -109,6 +110,7 @@ class DeploymentRecord(ChildRecord):
     ready, updated, total : pods that are ready, are of the newest template, exist at all.
     stuck : the progress deadline is exceeded.
     scaled : somebody else (an autoscaler) sets the number of replicas.
+    moved : when it was made, or a condition of it last changed or made progress, in seconds.
     """
 
     current: bool
@@ -118,6 +120,7 @@ class DeploymentRecord(ChildRecord):
     total: int
     stuck: bool
     scaled: bool
+    moved: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +256,16 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
         total=status.get("replicas", 0),
         stuck=progressing.get("reason") == "ProgressDeadlineExceeded",
         scaled=_scaled(body),
+        moved=_moved(body["metadata"], conditions.values()),
     )
+
+
+def _moved(meta: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) -> int:
+    times = [meta.get("creationTimestamp")]
+    times += (
+        one.get(name) for one in conditions for name in ("lastTransitionTime", "lastUpdateTime")
+    )
+    return max((int(datetime.fromisoformat(one).timestamp()) for one in times if one), default=0)
 
 
 def _scaled(body: Mapping[str, Any]) -> bool:
