@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +107,41 @@ def test_a_namespace_has_its_own_limit():
     standings.record(key("c", "other"), waiting())
     assert not standings.portfolio(key("b"), NOW).slot
     assert standings.portfolio(key("c", "other"), NOW).slot
+
+
+def turning(priority: Priority, *, looked_at: int) -> Standing:
+    return Standing(
+        state=ProductState.DEGRADING, priority=priority, bad_since=NOW - 600, looked_at=looked_at
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "goes_first"),
+    [
+        (turning(Priority.CRITICAL, looked_at=NOW - 300), True),
+        (turning(Priority.CRITICAL, looked_at=NOW), False),
+        (turning(Priority.LOW, looked_at=NOW - 300), False),
+        (
+            replace(turning(Priority.CRITICAL, looked_at=NOW - 300), state=ProductState.DEGRADED),
+            False,
+        ),
+        (replace(turning(Priority.CRITICAL, looked_at=NOW - 300), bad_since=None), False),
+    ],
+    ids=[
+        "judged a moment later",
+        "judged before",
+        "less urgent",
+        "known for long",
+        "only warned of",
+    ],
+)
+def test_of_products_that_turn_bad_together_the_most_urgent_trains_first(other, goes_first):
+    standings = Standings(Budget(1, 1))
+    standings.record(key("medium"), turning(Priority.MEDIUM, looked_at=NOW))
+    standings.record(key("other", "elsewhere"), other)
+    assert standings.portfolio(key("medium"), NOW).slot is not goes_first
+    standings.forget(key("other", "elsewhere"))
+    assert standings.portfolio(key("medium"), NOW).slot
 
 
 def test_a_slot_that_is_about_to_be_used_is_taken():

@@ -23,8 +23,6 @@ MOST_FAILURES: Final = 3
 LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 """A version younger than this hasn't shown what it can do."""
 LONGEST_COOLDOWN: Final = 7 * 86_400
-JITTER_SECONDS: Final = 600
-"""Starts of one cause are spread over this, so that forty Jobs don't pull forty images at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +223,6 @@ class Budget:
 
     total: int = 2
     per_namespace: int = 1
-
-
-def jitter(namespace: str, name: str, seconds: int = JITTER_SECONDS) -> int:
-    """Seconds by which a product's start is put off, the same each time it is asked."""
-    digest = sha256(f"{namespace}/{name}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") % seconds if seconds else 0
 
 
 def admit(

@@ -35,4 +35,5 @@ def standing_of(product: DataProduct, step: Step, *, now: int) -> Standing:
         priority=spec.priority,
         training=status.retraining is not None and status.retraining.trigger is not None,
         waiting_since=min(streaks, default=0) if waits else None,
+        looked_at=now,
     )
