@@ -7,6 +7,7 @@ the API server more than some of the contenders do.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -65,6 +66,8 @@ class AuditLog:
 
     def _entries(self, user: str) -> Iterator[dict[str, object]]:
         with self.path.open("rb") as log:
+            if log.seek(0, os.SEEK_END) < self._read:
+                raise RuntimeError(f"{self.path} has become shorter: what was asked isn't known")
             log.seek(self._read)
             for line in log:
                 if not line.endswith(b"\n"):

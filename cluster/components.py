@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ETCD, API_SERVER = "etcd", "kube-apiserver"
 CONTROLLER_MANAGER, SCHEDULER, KWOK = "kube-controller-manager", "kube-scheduler", "kwok"
 # Every request once, when it is answered; who, what, when and the answer's code.
+AUDIT_LOG_MB = 100_000
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -168,6 +169,8 @@ def _audit_arguments(settings: ControlPlaneSettings) -> tuple[str, ...]:
         f"--audit-log-path={settings.audit_log}",
         # An answered request is in the file: a reader needs no guess of when.
         "--audit-log-mode=blocking",
+        # As it comes, a file of 100 MB is put aside and begun anew, which no reader expects.
+        f"--audit-log-maxsize={AUDIT_LOG_MB}",
     )
 
 
