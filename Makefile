@@ -63,8 +63,8 @@ node: programs ## On a real node, which is started if it doesn't run; several te
 stories: programs ## Of these, only the operator's long stories: drift, retraining, kills
 	$(ON_NODE) -m story
 
-SIZES ?= 50 500 1000
-bench: setup ## Measure the operator, its peers and the floor, and write docs/benchmarks.md (SIZES="50 500 1000")
+SIZES ?= 50 500 1000 5000
+bench: setup ## Measure the operator, its peers and the floor (hours), and write docs/benchmarks.md (SIZES="50 500")
 	$(RUN) python -m benchmarks --sizes $(SIZES) $(if $(CONTENDERS),--contenders $(CONTENDERS))
 	$(RUN) python -m benchmarks.report
 

@@ -7,12 +7,14 @@ import asyncio
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.machine import describe_machine
-from benchmarks.measure import SCENARIOS, Plan, measure
+from benchmarks.measure import Plan, measure
+from benchmarks.own import SCENARIOS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "docs" / "benchmarks.json"
@@ -35,8 +37,8 @@ def main() -> int:
     for count in args.sizes:
         for name in args.contenders:
             say(f"{name}, N = {count}")
-            results = asyncio.run(measure(CONTENDERS[name](), count, plan, say))
-            record(args.output, name, count, results)
+            keep = partial(record, args.output, name, count)
+            asyncio.run(measure(CONTENDERS[name](), count, plan, say, keep=keep))
     return 0
 
 
@@ -48,8 +50,8 @@ def parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--sizes", nargs="+", type=int, default=[50, 500, 1000], metavar="N",
-        help="numbers of products (default: 50 500 1000)",
+        "--sizes", nargs="+", type=int, default=[50, 500, 1000, 5000], metavar="N",
+        help="numbers of products (default: 50 500 1000 5000)",
     )  # fmt: skip
     parser.add_argument(
         "--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS),
@@ -57,15 +59,15 @@ def parse() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS),
-        help="what is measured (default: all); waves need restart, everything needs cold",
+        help="what is measured (default: all); cold always is",
     )  # fmt: skip
     parser.add_argument(
         "--steady-seconds", type=float, default=Plan().steady_seconds, metavar="SECONDS",
-        help="how long the steady state is watched (default: %(default)g, four blocks)",
+        help="how long the steady state is watched (default: %(default)g)",
     )  # fmt: skip
     parser.add_argument(
-        "--limit-seconds", type=float, default=420.0, metavar="SECONDS",
-        help="after which a scenario is given up (default: 420)",
+        "--limit-seconds", type=float, default=Plan().limit_seconds, metavar="SECONDS",
+        help="after which, and N / 3 more, a scenario is given up (default: %(default)g)",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, default=RESULTS, metavar="FILE",

@@ -37,7 +37,11 @@ class Description:
     not_comparable
         Sentences, each a difference that makes a figure look better or worse than it is.
     scenarios
-        Those that mean something for it, out of `benchmarks.measure.SCENARIOS`.
+        Those that mean something for it, out of `benchmarks.own.SCENARIOS`.
+    settle_seconds
+        How long after serving it has something new to say: the steady state begins after that.
+    late_seconds
+        How long after a promotion it may still write of it.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Description:
     makes: str
     not_comparable: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ("cold", "steady", "restart", "promotions")
+    settle_seconds: float = 0.0
+    late_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

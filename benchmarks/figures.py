@@ -56,12 +56,13 @@ class Metrics:
         return None
 
     def _buckets(self, name: str) -> list[tuple[float, float]]:
-        found = []
+        """Bounds and counts, of all label sets together: a program may have several queues."""
+        found: dict[float, float] = {}
         for key, value in self.values.items():
             if key.startswith(f"{name}_bucket{{"):
-                bound = key.partition('le="')[2].partition('"')[0]
-                found.append((float(bound), value))
-        return found
+                bound = float(key.partition('le="')[2].partition('"')[0])
+                found[bound] = found.get(bound, 0.0) + value
+        return list(found.items())
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.own import BLOCK_SECONDS, QUICK_BLOCK_SECONDS
+from benchmarks.own import QUICK_BLOCK_SECONDS, SCENARIOS, SETTLING_BLOCKS
 from benchmarks.scenarios.cold_start import cold_start, warm_up
+from benchmarks.scenarios.common_cause import common_cause
 from benchmarks.scenarios.degradations import degradations
 from benchmarks.scenarios.promotions import promotions
 from benchmarks.scenarios.restart import restart
@@ -18,20 +20,27 @@ from benchmarks.stage import open_stage, products
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from benchmarks.contender import Contender
+    from benchmarks.contender import Contender, Product
     from benchmarks.process import Process
     from benchmarks.scenarios.common import Figures
     from benchmarks.stage import Stage
 
-SCENARIOS: Final = ("cold", "steady", "restart", "promotions", "degradations")
 LARGEST_WAVE: Final = 200
-SETTLING_BLOCKS: Final = 7
-"""From serving to a state that lasts: warm-up, and blocks enough to be judged by."""
 WAVE_SHARE: Final = 5
-"""A wave is at most a fifth of the products: from 30 % on, a degradation is a common cause."""
+"""A wave is at most a fifth of the products."""
+COMMON_SHARE: Final = 0.4
+"""Of all products, that are degraded at once by a common cause: it counts as one from 30 % on."""
+COMMON_BELOW: Final = 1000
+"""Products from which on a common cause isn't made: it would take thousands more."""
+SECONDS_PER_PRODUCT: Final = 0.35
+"""What is added to a scenario's limit: the slowest contender admits ten products a second."""
+SLACK_SECONDS: Final = 240.0
+"""A scenario's own waits, beside what its limit is for."""
 
 Say = Any
 """Prints a line of progress."""
+Keep = Any
+"""Is given all results so far, whenever there is one more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +50,16 @@ class Plan:
     Attributes
     ----------
     scenarios
-        Names out of `SCENARIOS`; "cold" always comes first.
-    settle_seconds, steady_seconds
-        How long to wait before the steady state, and how long it is watched.
+        Names out of `benchmarks.own.SCENARIOS`; "cold" always comes first, and is always run.
+    steady_seconds
+        How long the steady state is watched.
     limit_seconds
-        For each scenario; what takes longer is given up, and says so.
+        For each scenario, and a third of a second more for each product; what takes longer is
+        given up, and says so.
     """
 
     scenarios: tuple[str, ...] = SCENARIOS
-    settle_seconds: float = SETTLING_BLOCKS * BLOCK_SECONDS
-    steady_seconds: float = 4.1 * BLOCK_SECONDS
+    steady_seconds: float = 300.0
     limit_seconds: float = 420.0
 
 
@@ -61,7 +70,9 @@ class Run:
     stage: Stage
     plan: Plan
     say: Say
-    results: dict[str, Figures]
+    keep: Keep
+    limit: float
+    results: dict[str, Figures] = field(default_factory=dict)
 
     async def scenario(self, name: str, run: Callable[[], Awaitable[Figures]]) -> None:
         """Run one scenario, if it is planned."""
@@ -69,63 +80,86 @@ class Run:
             return
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self.plan.limit_seconds + 60):
-                self.results[name] = await run()
-        except (TimeoutError, RuntimeError) as error:
-            self.results[name] = {"failed": str(error) or "took too long"}
-        self.say(f"{name}: {time.monotonic() - began:.0f} s; {summary(self.results[name])}")
+            async with asyncio.timeout(self.limit + SLACK_SECONDS):
+                figures = await run()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the others are still worth it
+            figures = {"failed": str(error) or type(error).__name__}
+        figures["at"] = time.strftime("%Y-%m-%d")
+        self.results[name] = figures
+        self.keep(self.results)
+        self.say(f"{name}: {time.monotonic() - began:.0f} s; {summary(figures)}")
+
+    def planned(self, *names: str) -> bool:
+        """Whether any of these is to be run."""
+        return any(name in self.plan.scenarios for name in names)
 
 
-async def measure(contender: Contender, count: int, plan: Plan, say: Say) -> dict[str, Figures]:
+async def measure(
+    contender: Contender, count: int, plan: Plan, say: Say, *, keep: Keep = lambda _: None
+) -> dict[str, Figures]:
     """All scenarios of a contender at N = `count`, on a control plane of its own."""
     everyone = products(count)
-    fitting = tuple(one for one in plan.scenarios if one in contender.description.scenarios)
-    plan = replace(plan, scenarios=fitting)
+    plan = replace(plan, scenarios=fitting(contender, count, plan))
     wave = min(LARGEST_WAVE, max(count // WAVE_SHARE, 1))
-    results: dict[str, Figures] = {}
-    async with open_stage(contender, count + 2 * wave) as stage:
-        run = Run(stage, plan, say, results)
-        limit = plan.limit_seconds
+    many = math.ceil(COMMON_SHARE / (1 - COMMON_SHARE) * (count + 2 * wave))
+    limit = plan.limit_seconds + SECONDS_PER_PRODUCT * count
+    async with open_stage(contender, count + 2 * wave + many) as stage:
+        run = Run(stage, plan, say, keep, limit)
         with stage.running() as process:
             await warm_up(stage, process, seconds=60)
             await run.scenario("cold", lambda: cold_start(stage, process, everyone, seconds=limit))
-            if "failed" in results["cold"]:
-                return results
+            if "failed" in run.results["cold"]:
+                return run.results
+            settle = contender.description.settle_seconds
             await run.scenario(
                 "steady",
-                lambda: steady(
-                    stage,
-                    process,
-                    settle_seconds=plan.settle_seconds,
-                    seconds=plan.steady_seconds,
-                ),
+                lambda: steady(stage, process, settle_seconds=settle, seconds=plan.steady_seconds),
             )
             stopped = await process.stop()
-        if "restart" not in plan.scenarios:
-            return results
+        if not run.planned("restart", "promotions", "degradations", "commonCause"):
+            return run.results
         with stage.running() as process:
-            await run.scenario("restart", lambda: restart(stage, process, count, seconds=limit))
-            results["restart"]["stopSeconds"] = stopped
-            await waves(run, process, wave)
-    return results
+            await run.scenario(
+                "restart",
+                lambda: restart(stage, process, count, stopped=stopped, seconds=limit),
+            )
+            await waves(run, process, wave, many)
+    return run.results
 
 
-async def waves(run: Run, process: Process, size: int) -> None:
-    """Both waves, each with products of its own that join for it."""
-    stage, limit = run.stage, run.plan.limit_seconds
-    if "promotions" in run.plan.scenarios:
-        chosen = products(size, "promoted", quick=True)
-        joined = await cold_start(stage, process, chosen, seconds=limit)
-        run.say(f"{size} products joined in {joined['readySeconds']:.1f} s")
+def fitting(contender: Contender, count: int, plan: Plan) -> tuple[str, ...]:
+    """The planned scenarios that mean something for this contender and size."""
+    wanted = dict.fromkeys(("cold", *plan.scenarios))
+    if count >= COMMON_BELOW:
+        wanted.pop("commonCause", None)
+    return tuple(one for one in wanted if one in contender.description.scenarios)
+
+
+async def waves(run: Run, process: Process, size: int, many: int) -> None:
+    """The waves, each with products of its own that join for it; a common cause has `many`."""
+    stage, limit = run.stage, run.limit
+
+    async def joined(count: int, name: str) -> list[Product]:
+        chosen = products(count, name, quick=True)
+        took = await cold_start(stage, process, chosen, seconds=limit)
+        run.say(f"{count} products joined in {took['readySeconds']:.1f} s")
+        return chosen
+
+    async def promoted() -> Figures:
+        chosen = await joined(size, "promoted")
         # What is said of a version in its first blocks isn't part of the wave.
         await asyncio.sleep(SETTLING_BLOCKS * QUICK_BLOCK_SECONDS)
-        await run.scenario("promotions", lambda: promotions(stage, process, chosen, seconds=limit))
-    if "degradations" in run.plan.scenarios:
-        chosen = products(size, "degraded", quick=True)
-        await cold_start(stage, process, chosen, seconds=limit)
-        await run.scenario(
-            "degradations", lambda: degradations(stage, process, chosen, seconds=limit)
-        )
+        return await promotions(stage, process, chosen, seconds=limit)
+
+    async def degraded() -> Figures:
+        return await degradations(stage, process, await joined(size, "degraded"), seconds=limit)
+
+    async def together() -> Figures:
+        return await common_cause(stage, process, await joined(many, "together"))
+
+    await run.scenario("promotions", promoted)
+    await run.scenario("degradations", degraded)
+    await run.scenario("commonCause", together)
 
 
 def summary(figures: Figures) -> str:

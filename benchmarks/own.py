@@ -24,6 +24,12 @@ RUNTIME: Final = f"registry.example/runtime@sha256:{'d' * 64}"
 DIGESTS: Final = {"v1": f"sha256:{'a' * 64}", "v2": f"sha256:{'b' * 64}"}
 BLOCK_SECONDS: Final = 30
 QUICK_BLOCK_SECONDS: Final = 5
+SETTLING_BLOCKS: Final = 7
+"""From serving to a state that lasts: warm-up, and blocks enough to be judged by."""
+EVENT_SERIES_SECONDS: Final = 80.0
+"""Repeats of an event are written as one count, when they have rested for a minute."""
+SCENARIOS: Final = ("cold", "steady", "restart", "promotions", "degradations", "commonCause")
+"""All there are."""
 STEPS: Final = (5, 25, 50)
 SETTLE_SECONDS: Final = 1
 PRIORITIES: Final = ("Low", "Medium", "High", "Critical")
@@ -74,7 +80,9 @@ class Sluicegate:
                 " product; judges four SLOs against a Prometheus"
             ),
             not_comparable=NOT_COMPARABLE,
-            scenarios=("cold", "steady", "restart", "promotions", "degradations"),
+            scenarios=SCENARIOS,
+            settle_seconds=SETTLING_BLOCKS * self.block_seconds,
+            late_seconds=EVENT_SERIES_SECONDS,
         )
 
     def prepare(self, plane: ControlPlane) -> None:

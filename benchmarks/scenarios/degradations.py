@@ -8,20 +8,21 @@ shows who is admitted, in which order, and never more than the budget allows.
 from __future__ import annotations
 
 import asyncio
-import math
+import json
 import time
+from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.measurements import SCRAPE_SECONDS
-from benchmarks.own import PRIORITIES, QUICK_BLOCK_SECONDS, SETTLE_SECONDS
+from benchmarks.own import PRIORITIES, QUICK_BLOCK_SECONDS
 from benchmarks.scenarios.common import Figures, Period
 from benchmarks.stage import keys
+from sluicegate.api import names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from benchmarks.contender import Body, Product
     from benchmarks.kube import Key
@@ -33,50 +34,83 @@ WATCHED_SECONDS: Final = 90.0
 """How long Jobs are counted after the first one."""
 WARM_BLOCKS: Final = 20
 """A version is retrained only after 14 blocks, and should have shown what is normal for it."""
-LABEL: Final = "sluicegate.dev/product"
+CONFIRMING: Final = 3
+"""Evaluations in a row that confirm a degradation."""
+FINE: Final = "not degraded"
 
 
 @dataclass
 class Jobs:
-    """The Jobs there were, and how many were unfinished at the same time."""
+    """The Jobs there were, how many were unfinished at the same time, and who was passed over.
 
-    priorities: dict[Key, int]
+    Attributes
+    ----------
+    ranks
+        Of the products of the wave: the higher, the sooner.
+    created
+        When a product's first Job was seen, in seconds since 1970, in their order.
+    confirmed
+        When the block that confirmed its degradation was complete, as the Job says why it is.
+    unfinished, open
+        Jobs that run; Jobs whose result the operator hasn't taken up yet.
+    """
+
+    ranks: Mapping[Key, int]
     created: dict[Key, float] = field(default_factory=dict)
-    order: list[Key] = field(default_factory=list)
+    confirmed: dict[Key, float] = field(default_factory=dict)
     unfinished: set[tuple[Key, str]] = field(default_factory=set)
+    open: set[tuple[Key, str]] = field(default_factory=set)
     most: int = 0
     most_in_namespace: int = 0
+    passed_over: int = 0
     first: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take_in(self, event: str, body: Body) -> None:
         """Look at a Job as it arrives."""
         meta = body["metadata"]
-        key = meta["namespace"], meta["labels"][LABEL]
+        key = meta["namespace"], meta["labels"][names.LABEL_PRODUCT]
         if key not in self.created and event == "ADDED":
+            self.passed_over += self._passes_over(key)
             self.created[key] = time.time()
-            self.order.append(key)
+            self.confirmed[key] = confirming_block(body)
             self.first.set()
-        conditions = (body.get("status") or {}).get("conditions") or ()
-        done = event == "DELETED" or any(
-            one["type"] in {"Complete", "Failed"} and one["status"] == "True" for one in conditions
-        )
-        (self.unfinished.discard if done else self.unfinished.add)((key, meta["name"]))
+        deleted = event == "DELETED"
+        self._keep(self.unfinished, (key, meta["name"]), kept=not (deleted or has_ended(body)))
+        taken_up = "ttlSecondsAfterFinished" in body["spec"]
+        self._keep(self.open, (key, meta["name"]), kept=not (deleted or taken_up))
         self.most = max(self.most, len(self.unfinished))
-        places = [namespace for (namespace, _), _ in self.unfinished]
-        self.most_in_namespace = max(
-            self.most_in_namespace, max(map(places.count, places), default=0)
+        places = Counter(namespace for (namespace, _), _ in self.unfinished)
+        self.most_in_namespace = max(self.most_in_namespace, *places.values(), 0)
+
+    def _passes_over(self, key: Key) -> bool:
+        """Whether a product of higher priority could have started instead.
+
+        All of the wave degrade at the same moment, so all wait; a namespace trains one at a time.
+        """
+        busy = {namespace for (namespace, _), _ in self.open}
+        return any(
+            rank > self.ranks.get(key, 0) and other not in self.created and other[0] not in busy
+            for other, rank in self.ranks.items()
         )
 
-    def inversions(self) -> int:
-        """Starts that a product of higher priority, which waited too, should have had.
+    @staticmethod
+    def _keep(among: set[tuple[Key, str]], job: tuple[Key, str], *, kept: bool) -> None:
+        (among.add if kept else among.discard)(job)
 
-        A namespace trains one at a time, so only starts within a namespace are compared.
-        """
-        wrong = 0
-        for namespace in {key[0] for key in self.order}:
-            ranks = [self.priorities[key] for key in self.order if key[0] == namespace]
-            wrong += sum(after > before for before, after in pairwise(ranks))
-        return wrong
+
+def has_ended(job: Body) -> bool:
+    """Whether a Job has succeeded or failed."""
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(
+        one["type"] in {"Complete", "Failed"} and one["status"] == "True" for one in conditions
+    )
+
+
+def confirming_block(job: Body) -> float:
+    """When the block that confirmed the degradation was complete, in seconds since 1970."""
+    trigger = json.loads(job["metadata"]["annotations"][names.ANNOTATION_TRIGGER])
+    first = datetime.fromisoformat(trigger["firstBadBlock"]).timestamp()
+    return first + (CONFIRMING - 1) * QUICK_BLOCK_SECONDS
 
 
 async def degradations(
@@ -85,45 +119,54 @@ async def degradations(
     """From the breach to the Jobs; the products of the wave serve already."""
     await asyncio.sleep(WARM_BLOCKS * QUICK_BLOCK_SECONDS)
     jobs = Jobs({one.key: one.number % len(PRIORITIES) for one in wave})
-    watching = asyncio.create_task(stage.client.watch(JOBS, jobs.take_in))
-    try:
+    async with watching(stage, jobs):
         period = await Period.begin(stage, process)
         breach = stage.measurements.degrade(keys(wave))
         async with asyncio.timeout(seconds):
             await jobs.first.wait()
         await asyncio.sleep(WATCHED_SECONDS)
-    finally:
-        watching.cancel()
     process.require()
-    confirmed = await confirmations(stage, set(jobs.created))
-    delays = [(jobs.created[key] - at) / QUICK_BLOCK_SECONDS for key, at in confirmed.items()]
+    first = next(iter(jobs.created))
+    found = await causes(stage, keys(wave))
     return {
         "products": len(wave),
-        "breachToFirstJobSeconds": min(jobs.created.values()) - breach,
-        "breachToFirstJobBlocks": (min(jobs.created.values()) - breach) / QUICK_BLOCK_SECONDS,
-        "confirmedToFirstJobBlocks": min(delays, default=None),
+        "foundDegraded": sum(found.values()) - found.get(FINE, 0),
+        "causes": found,
+        "breachToFirstJobSeconds": jobs.created[first] - breach,
+        "breachToFirstJobBlocks": (jobs.created[first] - breach) / QUICK_BLOCK_SECONDS,
+        "confirmedToFirstJobBlocks": (jobs.created[first] - jobs.confirmed[first])
+        / QUICK_BLOCK_SECONDS,
         "jobs": len(jobs.created),
         "mostAtOnce": jobs.most,
         "mostInNamespace": jobs.most_in_namespace,
-        "priorityInversions": jobs.inversions(),
+        "priorityInversions": jobs.passed_over,
         "memoryMiB": process.memory_mib(),
         **period.traffic(max(len(jobs.created), 1)),
         **await period.inside(),
     }
 
 
-async def confirmations(stage: Stage, started: set[Key]) -> dict[Key, float]:
-    """When the block that confirmed each degradation was complete, in seconds since 1970.
+@asynccontextmanager
+async def watching(stage: Stage, jobs: Jobs) -> AsyncIterator[None]:
+    """Let `jobs` see every Job; an error of the watch ends the scenario."""
+    task = asyncio.create_task(stage.client.watch(JOBS, jobs.take_in))
+    try:
+        yield
+    finally:
+        failed = task.done()
+        task.cancel()
+        if failed:
+            task.result()
 
-    The trigger tells when it was decided; the newest block settled by then is the confirming one.
-    """
+
+async def causes(stage: Stage, wave: set[Key]) -> dict[str, int]:
+    """How many of these products are degraded for which cause; those that aren't under `FINE`."""
     bodies, _ = await stage.client.list(stage.contender.observed)
-    found: dict[Key, float] = {}
+    found: Counter[str] = Counter()
     for body in bodies:
-        key = body["metadata"]["namespace"], body["metadata"]["name"]
-        trigger = ((body.get("status") or {}).get("retraining") or {}).get("trigger") or {}
-        if key in started and "at" in trigger:
-            decided = datetime.fromisoformat(trigger["at"]).timestamp()
-            settled = (decided - SCRAPE_SECONDS - SETTLE_SECONDS) / QUICK_BLOCK_SECONDS
-            found[key] = math.floor(settled) * QUICK_BLOCK_SECONDS
-    return found
+        if (body["metadata"]["namespace"], body["metadata"]["name"]) in wave:
+            status = body.get("status") or {}
+            degraded = status.get("state") == "Degraded"
+            cause = (status.get("diagnosis") or {}).get("cause", "unknown")
+            found[cause if degraded else FINE] += 1
+    return dict(found.most_common())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from benchmarks.scenarios.common import Figures, Period
@@ -24,8 +25,9 @@ async def promotions(
     await stage.change(wave)
     end = await stage.promoted.until(keys(wave), seconds=seconds)
     took = end - period.began
-    cpu = period.cpu_seconds()
+    cpu, inside = period.cpu_seconds(), await period.inside()
     await period.quiet(seconds=60, what="writes")
+    await asyncio.sleep(stage.contender.description.late_seconds)
     traffic = period.traffic(len(wave))
     return {
         "products": len(wave),
@@ -36,5 +38,5 @@ async def promotions(
         "memoryMiB": process.memory_mib(),
         **traffic,
         "writesAndEventsPerObject": traffic["writesPerObject"] + traffic["eventsPerObject"],
-        **await period.inside(),
+        **inside,
     }

@@ -15,16 +15,20 @@ if TYPE_CHECKING:
 
 LEADS: Final = ("leader_election_master_status", 'name="dataproduct"')
 RECONCILES: Final = "controller_runtime_reconcile_total"
+WAITING: Final = ("workqueue_depth", 'name="dataproduct"')
+"""Repeats count as reconciles too, so nobody may wait for the first one either."""
 TELLS_SECONDS: Final = 20
 """A contender that tells when it leads has told by then."""
 QUIET_WITHIN_SECONDS: Final = 120
 """A contender that polls is never quiet; one that isn't by then won't be."""
 
 
-async def restart(stage: Stage, process: Process, objects: int, *, seconds: float) -> Figures:
+async def restart(
+    stage: Stage, process: Process, objects: int, *, stopped: float, seconds: float
+) -> Figures:
     """From the process' start, when it leads, has looked at everything, and is quiet.
 
-    `process` is the new one, just started.
+    `process` is the new one, just started; the one before took `stopped` seconds to end.
     """
     period = await Period.begin(stage, process)
     reached = asyncio.create_task(_reached(stage, process, objects, seconds=seconds))
@@ -32,6 +36,7 @@ async def restart(stage: Stage, process: Process, objects: int, *, seconds: floa
     figures = await reached
     return {
         **figures,
+        "stopSeconds": stopped,
         "quietSeconds": quiet and quiet - process.started,
         "cpuSeconds": process.cpu_seconds(),
         "memoryMiB": process.memory_mib(),
@@ -56,7 +61,7 @@ async def _reached(stage: Stage, process: Process, objects: int, *, seconds: flo
         reconciled = sum(
             value for name, value in metrics.values.items() if name.startswith(RECONCILES)
         )
-        if leads is not None and reconciled >= objects:
+        if leads is not None and reconciled >= objects and not metrics.get(*WAITING):
             done = now
         if leads is None and now > process.started + TELLS_SECONDS:
             # A peer, which has other metrics or none; asking for them costs it CPU.

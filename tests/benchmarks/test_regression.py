@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.figures import exponent
-from benchmarks.measure import SETTLING_BLOCKS, Plan, measure
+from benchmarks.measure import Plan, measure
 from benchmarks.own import Sluicegate
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ BLOCK_SECONDS = 5
 BLOCKS = 4
 PLAN = Plan(
     scenarios=("cold", "steady", "restart"),
-    settle_seconds=SETTLING_BLOCKS * BLOCK_SECONDS,
     steady_seconds=BLOCKS * BLOCK_SECONDS,
     limit_seconds=90.0,
 )

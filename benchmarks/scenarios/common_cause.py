@@ -1,0 +1,46 @@
+"""A common cause: so many products turn bad at the same moment that no model can be to blame.
+
+The wave of `degradations`, but two fifths of all products at once. Nothing may be retrained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.own import QUICK_BLOCK_SECONDS
+from benchmarks.scenarios.common import Figures, Period
+from benchmarks.scenarios.degradations import WARM_BLOCKS, Jobs, causes, watching
+from benchmarks.stage import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.contender import Product
+    from benchmarks.process import Process
+    from benchmarks.stage import Stage
+
+WATCHED_BLOCKS: Final = 18
+"""From the breach on; a model that decays by itself is retrained within seven."""
+
+
+async def common_cause(stage: Stage, process: Process, wave: Sequence[Product]) -> Figures:
+    """From the breach until it would long have been retrained; the products serve already."""
+    await asyncio.sleep(WARM_BLOCKS * QUICK_BLOCK_SECONDS)
+    jobs = Jobs({})
+    async with watching(stage, jobs):
+        period = await Period.begin(stage, process)
+        stage.measurements.degrade(keys(wave))
+        await asyncio.sleep(WATCHED_BLOCKS * QUICK_BLOCK_SECONDS)
+    process.require()
+    found = await causes(stage, keys(wave))
+    return {
+        "products": len(wave),
+        # Jobs of an earlier wave may be there still.
+        "jobs": len(jobs.created.keys() & keys(wave)),
+        "causes": found,
+        "blamedOnCommonCause": found.get("CommonCause", 0) / len(wave),
+        "memoryMiB": process.memory_mib(),
+        **period.traffic(len(wave)),
+        **await period.inside(),
+    }
