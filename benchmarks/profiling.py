@@ -1,92 +1,124 @@
-"""Where the operator's time goes: `python -m benchmarks.profiling 200`.
+"""Where the operator's time goes: `python -m benchmarks.profiling 500`.
 
-Runs cold start, steady state and a stop under Python's profiler, and sums what each package
-spent in its own code. The profiler slows pure Python down, so read shares, not seconds.
+Samples all threads of the operator during a cold start and for a while after it, and sums them by
+package. Threads that wait don't count, so shares are shares of work. The result is kept beside the
+benchmarks' figures, from which `python -m benchmarks.report` writes the page.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import pstats
+import contextlib
+import json
 import re
+import signal
+import subprocess
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from typing_extensions import override
-
-from benchmarks.cli import say
-from benchmarks.contender import Program
-from benchmarks.measure import Plan, measure
+from benchmarks.cli import RESULTS
 from benchmarks.own import Sluicegate
+from benchmarks.scenarios.cold_start import cold_start, warm_up
+from benchmarks.stage import open_stage, products
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from benchmarks.contender import Surroundings
-
-SHOWN: Final = 15
-PACKAGE: Final = re.compile(r"(?:site-packages|operator)/(sluicegate/\w+|\w+)")
-WAITING: Final = "poll"
-"""The event loop's wait for anything to happen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profiled(Sluicegate):
-    """Our operator under the profiler; the profile is written when it stops."""
-
-    file: Path = Path("profile")
-
-    @override
-    def program(self, surroundings: Surroundings) -> Program:
-        """The same, with asyncio's own event loop: the profiler sees into it."""
-        usual = Sluicegate.program(self, surroundings)
-        python, *rest = usual.command
-        return Program((python, "-m", "cProfile", "-o", str(self.file), *rest), usual.environment)
+SHOWN: Final = 16
+SAMPLES_PER_SECOND: Final = 100
+AFTER_SECONDS: Final = 60.0
+"""Watched after the last product is ready: their first blocks settle and are judged."""
+FRAME: Final = re.compile(r"(?:site-packages|operator)/(sluicegate/\w+|\w+)")
+LIBRARY: Final = "the standard library"
+WAITING: Final = ("select (selectors.py", "wait (threading.py", "_worker (concurrent/futures")
+"""Frames in which a thread waits, should the sampler take it for busy."""
 
 
 def main() -> int:
-    """Run and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.profiling", description=__doc__)
-    parser.add_argument("size", type=int, nargs="?", default=200, help="products (default: 200)")
+    """Sample, print, and keep."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.profiling", description=(__doc__ or "").split("\n", 1)[0]
+    )
+    parser.add_argument("size", type=int, nargs="?", default=500, help="products (default: 500)")
     size: int = parser.parse_args().size
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "profile"
-        plan = Plan(scenarios=("cold", "steady"))
-        asyncio.run(measure(Profiled(file=file), size, plan, say))
-        sys.stdout.write("\n".join(render(pstats.Stats(str(file)))) + "\n")
+    stacks = asyncio.run(sample(size))
+    shares = by_package(stacks)
+    sys.stdout.write("\n".join(f"{share:6.1%}  {name}" for name, share in shares.items()) + "\n")
+    keep(
+        {
+            "products": size,
+            "seconds": AFTER_SECONDS,
+            "cpuSeconds": sum(stacks.values()) / SAMPLES_PER_SECOND,
+            "packages": shares,
+        }
+    )
     return 0
 
 
-def render(stats: pstats.Stats) -> Iterator[str]:
-    """Shares by package, then the functions that took most themselves."""
-    # mypy knows no attribute for the table that pstats prints from.
-    table = {
-        (file, function): own
-        for (file, _, function), (_, _, own, _, _) in stats.stats.items()  # type: ignore[attr-defined]
-        if WAITING not in function
-    }
-    total = sum(table.values())
-    packages: Counter[str] = Counter()
-    for (file, _), own in table.items():
-        packages[_package(file)] += own
-    yield f"{total:.1f} s of CPU under the profiler"
-    for name, own in packages.most_common(SHOWN):
-        yield f"{own / total:6.1%}  {name}"
-    yield ""
-    for (file, function), own in Counter(table).most_common(SHOWN):
-        yield f"{own / total:6.1%}  {_package(file)}: {function}"
+async def sample(size: int) -> Counter[str]:
+    """Stacks of the busy threads, outermost frame first, with how often each was seen."""
+    contender = Sluicegate()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "stacks"
+        async with open_stage(contender, size) as stage:
+            with stage.running() as process:
+                await warm_up(stage, process, seconds=90)
+                with sampling(process.pid, file):
+                    await cold_start(stage, process, products(size), seconds=900)
+                    await asyncio.sleep(AFTER_SECONDS)
+        return parse(file.read_text())
 
 
-def _package(file: str) -> str:
-    found = PACKAGE.search(file)
-    if found:
-        return found[1].removesuffix(".py")
-    return "built-in" if file == "~" else "the standard library"
+@contextlib.contextmanager
+def sampling(pid: int, file: Path) -> Iterator[None]:
+    """Sample a process while the block lasts."""
+    program = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid)]
+    form = ["--rate", str(SAMPLES_PER_SECOND), "--format", "raw", "--output", str(file)]
+    sampler = subprocess.Popen([*program, *form], stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        sampler.send_signal(signal.SIGINT)
+        sampler.wait(60)
+
+
+def parse(text: str) -> Counter[str]:
+    """Stacks as the sampler writes them, "frame;frame;frame 12", without those that wait."""
+    found: Counter[str] = Counter()
+    for line in text.splitlines():
+        stack, _, number = line.rpartition(" ")
+        if not any(frame in stack.rpartition(";")[2] for frame in WAITING):
+            found[stack] += int(number)
+    return found
+
+
+def by_package(stacks: Mapping[str, int]) -> dict[str, float]:
+    """Share of the work by package, of the innermost frame that isn't the standard library's.
+
+    What a package lets the standard library do for it, such as parsing JSON, is its own work.
+    """
+    total = sum(stacks.values())
+    found: Counter[str] = Counter()
+    for stack, number in stacks.items():
+        packages = [_package(frame) for frame in reversed(stack.split(";"))]
+        found[next((one for one in packages if one != LIBRARY), LIBRARY)] += number
+    return {name: number / total for name, number in found.most_common(SHOWN)}
+
+
+def _package(frame: str) -> str:
+    found = FRAME.search(frame)
+    return found[1].removesuffix(".py") if found else LIBRARY
+
+
+def keep(profile: Mapping[str, Any]) -> None:
+    """Put it beside the figures."""
+    document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"results": {}}
+    document["profile"] = profile
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -234,9 +234,9 @@ def _profile(profile: Mapping[str, Any] | None) -> Iterator[str]:
         return
     yield "## Where the time goes\n"
     yield (
-        f"Cold start of {profile['products']:,} products and {profile['seconds']:.0f} s after it,"
-        f" {profile['cpuSeconds']:.1f} s of work under Python's profiler (`python -m"
-        " benchmarks.profiling`); it slows pure Python down, so these are shares, not seconds.\n"
+        f"Cold start of {profile['products']:,} products and {profile['seconds']:.0f} s after it:"
+        f" {profile['cpuSeconds']:.1f} s of work of all threads, sampled (`python -m"
+        " benchmarks.profiling`), by the package that does it or has the standard library do it.\n"
     )
     yield from _table(["share", "spent in"])
     for name, share in profile["packages"].items():
