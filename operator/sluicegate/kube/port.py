@@ -95,8 +95,7 @@ class KubeApi:
     ) -> Body:
         """Apply an object server-side and return it; Conflict when it left `resource_version`.
 
-        Give `requests.ABSENT` for an object that isn't there yet, the observed version for a
-        route, a Job or anything that is scaled.
+        Give `requests.ABSENT` for an object that isn't there yet, else the observed version.
         """
         return await self._write(
             resource.qualified,
