@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from sluicegate.app import Controller, Program, Tools
 from sluicegate.kube.resources import Key
@@ -24,7 +25,11 @@ from sluicegate.reconcile.records import watched
 from sluicegate.reconcile.routes import Claims
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
-from sluicegate.settings import Settings
+from sluicegate.settings import GatewayMetrics, Settings
+from sluicegate.slo.gateway import TRAEFIK
+
+GATEWAYS: Final = {GatewayMetrics.NONE: None, GatewayMetrics.TRAEFIK: TRAEFIK}
+"""The counters that each setting stands for."""
 
 
 def build(tools: Tools) -> Controller:
@@ -97,6 +102,7 @@ def evaluation_settings(settings: Settings, timing: Timing) -> EvaluationSetting
         timing=timing,
         namespaces=settings.watch_namespaces,
         products_per_query=settings.prometheus_products_per_query,
+        gateway=GATEWAYS[settings.gateway_metrics],
     )
 
 

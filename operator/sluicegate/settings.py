@@ -37,8 +37,6 @@ class GatewayMetrics(StrEnum):
 
     NONE = "None"
     TRAEFIK = "Traefik"
-    ENVOY = "Envoy"
-    ISTIO = "Istio"
 
 
 class LogFormat(StrEnum):
@@ -228,16 +226,10 @@ class Settings:
         30, "How long after its end and one scrape a block may be read; never more than a block.",
         low=0, high=600,
     )  # fmt: skip
-    cache_single_blocks: int = _whole(
-        72, "Single blocks kept per SLO and version.", low=24, high=2016
-    )
-    cache_hours: int = _whole(
-        336, "Sums of 12 blocks kept per SLO and version; older ones become day sums.",
-        low=48, high=2016,
-    )  # fmt: skip
     gateway_metrics: GatewayMetrics = _one_of(
         GatewayMetrics.NONE,
-        "Whose request counters tell the observed share of a canary; None: the pods' own.",
+        "Whose request counters tell the observed share of a canary; None: the pods' own, which"
+        " also see callers that go past the gateway.",
     )
 
     # ---- what it makes

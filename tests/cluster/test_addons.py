@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 import requests
 
 from cluster import addons
+from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate_service.push import VersionTaken, pack_and_push
 from tests.support.bentos import build_churn
 from tests.support.served_bento import (
@@ -195,11 +197,15 @@ def test_the_kubelets_series_of_the_pods_are_there(split: World, series: str):
 
 
 def test_the_gateways_requests_are_counted_by_service(split: World):
+    """Under the names by which the operator looks for its versions."""
+
     def services() -> set[str]:
         rows = split.query("traefik_service_requests_total")
-        return {row["metric"]["service"] for row in rows}
+        found = (re.fullmatch(TRAEFIK.pattern(), row["metric"]["service"]) for row in rows)
+        return {match[1] for match in found if match}
 
-    eventually(lambda: any("churn-v2" in name for name in services()), what=f"{services()}")
+    wanted = {backend_of(split.namespace, f"churn-{version}") for version in WEIGHTS}
+    eventually(lambda: wanted <= services(), what=f"{wanted} among {services()}")
 
 
 def test_a_version_is_never_overwritten(world: World, tmp_path: Path):

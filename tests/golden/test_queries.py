@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sluicegate.slo.gateway import TRAEFIK, render_gateway
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import GatewayMetric, Needs, render_gateway, render_queries
+from sluicegate.slo.queries import Needs, render_queries
 from sluicegate.slo.rules import render_rules
 
 GOLDENS = Path(__file__).parent / "queries"
@@ -27,8 +28,7 @@ TEXTS = {
         1
     ].text
     + "\n",
-    "gateway.promql": render_gateway(GatewayMetric("traefik_service_requests_total", "service"), 60)
-    + "\n",
+    "gateway.promql": render_gateway(TRAEFIK, 60, ["search-ranking", "pricing"]) + "\n",
     "rules.yaml": yaml.safe_dump(render_rules(NEEDS), sort_keys=False, width=1000),
 }
 

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from sluicegate.slo.gateway import TRAEFIK, GatewayMetric, backend_of, render_gateway
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
-    GatewayMetric,
     Needs,
     Query,
     QueryKind,
-    render_gateway,
     render_queries,
 )
 from sluicegate.slo.rules import build_prometheus_rule, record_name, render_rules
@@ -315,28 +314,43 @@ def test_gauges_come_with_the_age_of_their_newest_sample(promtool: Path, tmp_pat
     check_values(promtool, tmp_path, series, {query(QueryKind.GAUGES): samples})
 
 
-def test_a_gateway_counts_requests_by_backend(promtool: Path, tmp_path: Path):
+def rule(number: int) -> str:
+    """What Traefik 3.7 puts before a backend's name: which rule of which route it belongs to."""
+    return (
+        f"httproute-catalog-search-gw-gateway-web-ep-web-{number}-fbc06bc18e81773c8b5{number}-svc-"
+    )
+
+
+def test_a_gateway_counts_requests_by_backend_whichever_rule_they_took(promtool, tmp_path):
     gateway = 'namespace="gateway", pod="traefik-0", job="t", instance="t"'
     series = [
         up(target=gateway),
         *(
             {
                 "series": f"traefik_service_requests_total{{{gateway}, service="
-                f'"catalog-search-{revision}-3000", code="{code}"}}',
+                f'"{name}@kubernetesgateway", code="{code}"}}',
                 "values": values,
             }
-            for revision, code, values in (
-                ("aa", 200, "0+8x40"),
-                ("aa", 502, "0+1x40"),
-                ("bb", 200, "_x15 3x10"),
+            for name, code, values in (
+                (f"{rule(0)}catalog-search-0123456789-0", 200, "0+8x40"),
+                (f"{rule(0)}catalog-search-0123456789-0", 502, "0+1x40"),
+                (f"{rule(1)}catalog-search-0123456789-0", 200, "0+1x40"),
+                (f"{rule(1)}catalog-search-abcdef0123-1", 200, "_x15 3x10"),
+                (f"{rule(1)}catalog-vans-abcdef0123-1", 200, "0+5x40"),
+                (f"{rule(1)[:-4]}wrr", 200, "0+5x40"),
+                ("catalog-search-00000000aa-3000", 200, "0+2x40"),  # of an older Traefik
             )
         ),
     ]
-    text = render_gateway(GatewayMetric("traefik_service_requests_total", "service"), 300)
     samples = [
-        {"labels": '{sluicegate_backend="catalog-search-aa-3000"}', "value": 90},
-        {"labels": '{sluicegate_backend="catalog-search-bb-3000"}', "value": 3},
+        {"labels": f'{{sluicegate_backend="{backend_of("catalog", service)}"}}', "value": value}
+        for service, value in (
+            ("search-0123456789", 100),
+            ("search-abcdef0123", 3),
+            ("search-00000000aa", 20),
+        )
     ]
+    text = render_gateway(TRAEFIK, 300, ["search", "cars"])
     check_values(promtool, tmp_path, series, {text: samples})
 
 
@@ -356,6 +370,7 @@ def test_every_query_parses(promtool: Path, tmp_path: Path):
     queries = [
         *render_queries(scope, 5, NEEDS),
         Query(QueryKind.GATEWAY, render_gateway(gateway, 5)),
+        Query(QueryKind.GATEWAY, render_gateway(TRAEFIK, 5, scope.products)),
     ]
     rules = [{"record": f"query:{q.kind}:{n}", "expr": q.text} for n, q in enumerate(queries)]
     answer = run(

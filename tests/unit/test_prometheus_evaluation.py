@@ -13,7 +13,7 @@ from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.readings import REQUESTS, ProductKey, SeriesKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.slo.blocks import Block, Count, Quality
-from sluicegate.slo.queries import GatewayMetric
+from sluicegate.slo.gateway import TRAEFIK, backend_of
 from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
 
@@ -28,6 +28,8 @@ SLOS = {
 NOW = 300 * 1_000 + 60.0
 """Block 1000 ended a scrape interval and a delay ago."""
 VERSION = VersionKey("catalog", "search-ranking", "v1")
+WITH_GATEWAY = EvaluationSettings(gateway=TRAEFIK, jitter_seconds=0)
+BACKEND = backend_of("catalog", "search-ranking-0123456789")
 FULL = Measured(
     good_events=3,
     bad_events=97,
@@ -82,14 +84,16 @@ async def test_gauges_and_facts_come_with_the_blocks():
 
 
 async def test_a_gateways_own_count_of_each_backend_comes_where_one_is_configured():
-    metric = GatewayMetric("traefik_service_requests_total", "service", ("gateway",))
-    settings = EvaluationSettings(gateway=metric, jitter_seconds=0)
-    world = World([FULL], gateway={"catalog-search-ranking-aa-3000": 95})
-    (readings,), server = await fetch(world, settings=settings)
-    assert readings.gateway == {"catalog-search-ranking-aa-3000": {999: 95, 1000: 95}}
-    assert server.asked.total() <= 8 + 2 + 1
-    (readings,), _ = await fetch(World([FULL]))
-    assert readings.gateway is None
+    world = World([FULL], gateway={BACKEND: 95})
+    readings, server = await fetch(world, CANARY, settings=WITH_GATEWAY)
+    found = {each.canary: each.gateway for each in readings}
+    assert found[False] is None
+    assert set(found[True]) == {BACKEND}
+    assert set(found[True][BACKEND].values()) == {95}
+    assert server.asked["gateway"] == 1
+    readings, server = await fetch(world, CANARY)
+    assert [each.gateway for each in readings] == [None, None]
+    assert not server.asked["gateway"]
 
 
 # ---- bad or absent data, row by row ------------------------------------------------------
@@ -442,6 +446,31 @@ async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh(
         assert kept.mean(SeriesKey(*VERSION, "basket"), newest) == 41.5
         theirs = SeriesKey("catalog", "search-ranking", "v2", "basket")
         assert kept.mean(theirs, newest) == mean
+
+
+@pytest.mark.parametrize(
+    ("sent", "lie", "quality", "total"),
+    [
+        ({BACKEND: 95}, {}, Quality.COUNTED, 95),
+        ({}, {}, Quality.NO_SERIES, 0),
+        ({BACKEND: nan}, {}, Quality.INVALID, 0),
+        ({BACKEND: 95}, {"gateway": Lie.ERROR_500}, Quality.MISSING, 0),
+    ],
+)
+async def test_what_a_gateway_sent_is_told_from_what_it_does_not_say(sent, lie, quality, total):
+    world = World([Measured(), Measured(version="v2")], gateway=sent)
+    readings, _ = await fetch(world, CANARY, settings=WITH_GATEWAY, lies=lie)
+    kept = CanaryBlocks()
+    for each in readings:
+        assert each.complete
+        if each.canary:
+            kept.record(each)
+            block = kept.sent(BACKEND, each.block_seconds, each.last)
+            assert (block.quality, block.count.total) == (quality, total)
+            kept.prune([CANARY])
+            assert kept.sent(BACKEND, each.block_seconds, each.last) == block
+            kept.prune([target()])
+            assert kept.sent(BACKEND, each.block_seconds, each.last).quality is Quality.MISSING
 
 
 async def test_what_a_canary_was_is_forgotten_with_its_candidate():

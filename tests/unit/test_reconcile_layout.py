@@ -122,6 +122,25 @@ def test_a_share_is_seen_in_the_requests(requests, weight, seconds, level, enoug
     assert (split.level, split.enough, split.mismatched) == (level, enough, mismatched)
 
 
+@pytest.mark.parametrize(
+    ("requests", "weight", "level", "enough", "mismatched"),
+    [
+        (Requests(750, 250, 4), 25, Level.OBSERVED, True, False),
+        (Requests(900, 100, 4), 25, Level.ACCEPTED, False, True),
+        (Requests(860, 140, 4), 25, Level.OBSERVED, True, False),
+        (Requests(400, 600, 4), 25, Level.ACCEPTED, False, True),
+        (Requests(99, 1, 4), 5, Level.OBSERVED, True, False),
+        (Requests(30, 10, 3), 25, Level.ACCEPTED, True, False),
+    ],
+    ids=["as asked", "too small", "small", "too many", "too few to see it small", "few, patient"],
+)
+def test_a_share_that_the_gateway_counted_is_neither_twice_nor_less_than_half_the_weight(
+    requests, weight, level, enough, mismatched
+):
+    split = verify_share(ACCEPTED, weight, requests, seconds=200, gateway=True)
+    assert (split.level, split.enough, split.mismatched) == (level, enough, mismatched)
+
+
 def blocks(*totals: int | None) -> list[Block]:
     return [
         Block(

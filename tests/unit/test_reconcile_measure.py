@@ -10,6 +10,7 @@ import pytest
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
+from sluicegate.manifests.names import version_name
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
@@ -18,7 +19,9 @@ from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile import measure
 from sluicegate.reconcile.measure import Measurements, keep_measuring
 from sluicegate.reconcile.measured import Measured as OfOneProduct
+from sluicegate.reconcile.records import ParentStatus, RouteRecord
 from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.gateway import backend_of
 from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
 from tests.support.rollout_world import ACCURACY, BLOCK, document
@@ -174,3 +177,78 @@ def test_a_canary_block_pairs_the_means_of_a_gauge_where_both_versions_have_one(
         )
     )
     assert [block.gauges for block in measured.canary_blocks()] == [{"basket": (40.0, 41.0)}, {}]
+
+
+SHARE = 25
+
+
+def in_a_canary(pods: dict[str, int], sent: dict[str, int] | None) -> OfOneProduct:
+    """A product that gave a candidate 25 %, with requests a block by version.
+
+    `sent` is what the gateway counted; None where it didn't answer.
+    """
+    rollout = Rollout(spec=document(rollout={"steps": [SHARE, 50]})).run(20)
+    rollout.push("b", "v2")
+    rollout.until(lambda world: world.current.candidate and world.current.candidate.shares)
+    product = rollout.product
+    measured = OfOneProduct(Measurements(Timing(scrape_seconds=BLOCK / 4)), product)
+    status, key = product.status, product.metadata.key
+    revisions = {one.version: one.revision for one in (status.stable, status.candidate)}
+    indexes = range(rollout.now // BLOCK + 2, rollout.now // BLOCK + 7)
+    measured.measurements.canaries.record(
+        Readings(
+            block_seconds=measured.canary_seconds,
+            canary=True,
+            first=indexes[0],
+            last=indexes[-1],
+            blocks={
+                SeriesKey(*key, version, REQUESTS): [
+                    Block(index, Quality.COUNTED, Count(0, total)) for index in indexes
+                ]
+                for version, total in pods.items()
+            },
+            gateway=None
+            if sent is None
+            else {
+                backend_of(key[0], version_name(key[1], revisions[version])): dict.fromkeys(
+                    indexes, float(total)
+                )
+                for version, total in sent.items()
+            },
+        )
+    )
+    return measured
+
+
+def verified(measured: OfOneProduct) -> tuple[float, bool]:
+    """The share that was seen, and whether it contradicts the weight."""
+    status, key = measured.product.status, Key(*measured.product.metadata.key)
+    shares = {status.stable.revision: 100 - SHARE, status.candidate.revision: SHARE}
+    route = RouteRecord(
+        key=key, parent=key, uid="1", version=1, owner="1", fingerprint="", generation=2,
+        weights=tuple((version_name(key.name, one), share) for one, share in shares.items()),
+        parents=(ParentStatus("gateway", "web", "", True, True, 2, ""),),
+    )  # fmt: skip
+    now = int(status.candidate.shares[-1].since.timestamp()) + 7 * BLOCK
+    split = measured.split(route, measured.requests(), {}, now)
+    return split.share, split.mismatched
+
+
+@pytest.mark.parametrize(
+    ("pods", "sent", "share", "mismatched"),
+    [
+        ({"v1": 900, "v2": 50}, {"v1": 150, "v2": 50}, 0.25, False),
+        ({"v1": 150, "v2": 50}, {"v1": 190, "v2": 10}, 0.05, True),
+        ({"v1": 190, "v2": 10}, None, 0.05, False),
+        ({"v1": 190, "v2": 10}, {}, 0.05, False),
+        ({"v1": 150, "v2": 50}, {"v1": 200}, 0.0, True),
+    ],
+    ids=["callers past the gateway", "too small", "no answer", "says nothing", "none sent"],
+)
+def test_a_share_is_judged_by_the_gateways_counts_where_there_are_any(
+    pods, sent, share, mismatched
+):
+    measured = in_a_canary(pods, sent)
+    assert verified(measured) == (pytest.approx(share), mismatched)
+    told = {block.sent for block in measured.canary_blocks()}
+    assert told == {(sent.get("v2", 0), sent["v1"]) if sent else None}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from sluicegate.program import GATEWAYS, evaluation_settings, timing_of
+from sluicegate.prometheus.schedule import Timing
 from sluicegate.settings import (
+    GatewayMetrics,
     InvalidSettings,
     ServiceKind,
     Settings,
@@ -15,8 +19,10 @@ from sluicegate.settings import (
     render_settings_page,
     variable,
 )
+from sluicegate.slo.gateway import TRAEFIK
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+CODE = Path(__file__).parents[2] / "operator" / "sluicegate"
 
 
 def refused(**environment: str) -> dict[str, str]:
@@ -98,3 +104,22 @@ def test_the_page_of_settings_is_what_the_code_says():
 def test_each_setting_is_documented():
     page = PAGE.read_text(encoding="utf-8")
     assert all(f"`{variable(item)}`" in page for item in fields(Settings))
+
+
+def test_each_setting_is_read_by_the_operator():
+    """A setting that nobody reads promises what doesn't happen."""
+    read = {
+        node.attr
+        for path in CODE.rglob("*.py")
+        if path.name != "settings.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("settings")
+    }
+    assert {item.name for item in fields(Settings)} <= read
+
+
+def test_each_kind_of_gateway_metrics_has_its_counter():
+    assert GATEWAYS.keys() == set(GatewayMetrics)
+    settings = parse_settings({"SLUICEGATE_GATEWAY_METRICS": "traefik"})
+    assert evaluation_settings(settings, timing_of(settings)).gateway is TRAEFIK
+    assert evaluation_settings(Settings(), Timing()).gateway is None

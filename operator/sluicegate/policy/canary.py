@@ -37,7 +37,7 @@ SHARE_BLOCKS: Final = 5
 """Blocks in a row with a wrong share that make a routing mismatch."""
 SHARE_FACTOR: Final = 2
 EXPECTED_REQUESTS: Final = 20
-"""Expected requests from which on none at all is a mismatch."""
+"""Expected requests from which on none at all, or too few by the gateway, are a mismatch."""
 _NONE: Final = Count(0, 0)
 _REQUEST_KINDS: Final = (IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY)
 
@@ -146,9 +146,7 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
         newest_requests=_requests(newest) if newest else 0,
         invalid=_invalid(terms, blocks),
         silent=_silent(terms, blocks),
-        mismatch=_mismatch(
-            terms, usable, candidate.weight / 100, gateway=observed.facts.gateway_metrics
-        ),
+        mismatch=_mismatch(terms, usable, candidate.weight / 100),
         gauges=tuple(
             weigh(
                 slo,
@@ -314,27 +312,33 @@ def _silent(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
     return rows
 
 
-def _mismatch(
-    terms: Terms, usable: Sequence[CanaryBlock], weight: float, *, gateway: bool
-) -> float | None:
+def _mismatch(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> float | None:
     """The candidate's share of the requests in the last five blocks, when it was wrong in each.
 
     Counts of the gateway must lie within [w/2, 2w]; counts of the pods only within (0, 2w], as
-    callers inside the cluster reach stable without the gateway.
+    callers inside the cluster reach stable without the gateway. A share too small is seen only
+    where requests enough were expected.
     """
-    kinds = {slo.kind: slo.name for slo in terms.slos}
-    name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)
     last = usable[-SHARE_BLOCKS:]
-    if name is None or len(last) < SHARE_BLOCKS:
+    sent = [block.sent for block in last if block.sent is not None]
+    gateway = len(sent) == len(last)
+    shares = [(c, c + s) for c, s in sent] if gateway else _shares(terms, last)
+    if len(shares) < SHARE_BLOCKS:
         return None
-    shares = [_share(block, name) for block in last]
     ours, all_ = sum(share[0] for share in shares), sum(share[1] for share in shares)
     if all_ == 0:
         return None
-    none_came = ours == 0 and weight * all_ >= EXPECTED_REQUESTS
-    most, least = SHARE_FACTOR * weight, weight / SHARE_FACTOR if gateway else 0.0
+    expected = weight * all_ >= EXPECTED_REQUESTS
+    most, least = SHARE_FACTOR * weight, weight / SHARE_FACTOR if gateway and expected else 0.0
     outside = all(n > 0 and not least <= c / n <= most for c, n in shares)
-    return ours / all_ if none_came or outside else None
+    return ours / all_ if (ours == 0 and expected) or outside else None
+
+
+def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:
+    """Requests of the candidate and of both, as pods counted them; none without such an SLO."""
+    kinds = {slo.kind: slo.name for slo in terms.slos}
+    name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)
+    return [] if name is None else [_share(block, name) for block in blocks]
 
 
 def _share(block: CanaryBlock, slo: str) -> tuple[int, int]:

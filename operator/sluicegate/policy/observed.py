@@ -21,6 +21,7 @@ class CanaryBlock:
     stable, candidate : blocks by SLO; an SLO that is missing has no series.
     canary_up : whether the candidate's pods answered their scrapes.
     gauges : means of (candidate, stable) by SLO, where both have one.
+    sent : requests that the gateway sent to (candidate, stable); None where it doesn't say.
     """
 
     end: int
@@ -29,6 +30,7 @@ class CanaryBlock:
     candidate: Mapping[str, Block] = field(default_factory=dict)
     canary_up: bool = True
     gauges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    sent: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,6 @@ class Facts:
     cpu_throttled, memory_pressure : stable's containers are at their limits.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
-    gateway_metrics : the counts are the gateway's own, so a share too small is a fault as well.
     """
 
     upstream_degraded: tuple[str, ...] = ()
@@ -54,7 +55,6 @@ class Facts:
     memory_pressure: bool | None = None
     pods: float = 1.0
     split_verified: bool = True
-    gateway_metrics: bool = False
 
 
 @dataclass(frozen=True, slots=True)

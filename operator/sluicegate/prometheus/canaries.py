@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sluicegate.prometheus.readings import ProductKey, VersionKey
-from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.blocks import Block, Quality, read_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +24,8 @@ class CanaryBlocks:
         self._blocks: dict[SeriesKey, dict[int, Block]] = {}
         self._means: dict[SeriesKey, dict[int, Mean]] = {}
         self._scraped: dict[VersionKey, set[int]] = {}
+        self._sent: dict[tuple[int, int], dict[str, float]] = {}
+        """What the gateway sent, by length of block and index, then by backend."""
 
     def record(self, readings: Readings) -> None:
         """Take in canary blocks; one that is read again replaces what it said before."""
@@ -36,12 +38,20 @@ class CanaryBlocks:
             known = self._scraped.setdefault(version, set())
             known.difference_update(range(readings.first, readings.last + 1))
             known |= scraped
+        if readings.gateway is not None:
+            for index in range(readings.first, readings.last + 1):
+                self._sent[readings.block_seconds, index] = {
+                    backend: values[index]
+                    for backend, values in readings.gateway.items()
+                    if index in values
+                }
 
     def clear(self) -> None:
         """Forget all that was read."""
         self._blocks.clear()
         self._means.clear()
         self._scraped.clear()
+        self._sent.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
         """Forget products without a candidate, and what came before the hour that counts."""
@@ -53,6 +63,12 @@ class CanaryBlocks:
         for version in [*self._scraped]:
             if begins.get(ProductKey(version.namespace, version.product)) is None:
                 del self._scraped[version]
+        oldest = min((begin for begin in begins.values() if begin is not None), default=None)
+        self._sent = {
+            (length, index): sent
+            for (length, index), sent in self._sent.items()
+            if oldest is not None and index * length > oldest
+        }
 
     def newest(self, key: SeriesKey) -> int:
         """Index of the newest block of this series; -1 without any."""
@@ -70,6 +86,13 @@ class CanaryBlocks:
         """A gauge's mean in one block; None without a fresh value."""
         mean = self._means.get(key, {}).get(index)
         return mean.value if mean is not None and mean.quality is Quality.COUNTED else None
+
+    def sent(self, backend: str, block_seconds: int, index: int) -> Block:
+        """What the gateway sent to a backend in one block; MISSING where it didn't say."""
+        sent = self._sent.get((block_seconds, index))
+        if sent is None:
+            return Block(index, Quality.MISSING)
+        return read_block(index, None, sent.get(backend))
 
     def was_scraped(self, version: VersionKey, index: int) -> bool:
         """Whether pods of the version answered a scrape in this block; False where unknown."""

@@ -33,13 +33,12 @@ from sluicegate.prometheus.schedule import (
     split_scopes,
 )
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
+from sluicegate.slo.gateway import GatewayMetric, render_gateway
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
-    GatewayMetric,
     Needs,
     Query,
     QueryKind,
-    render_gateway,
     render_queries,
 )
 
@@ -209,9 +208,13 @@ class Evaluation:
                 scope, length.block_seconds, needs, infrastructure=not length.canary
             )
         ]
-        if gateway := self._settings.gateway:
-            text = render_gateway(gateway, length.block_seconds)
-            queries.append(Query(QueryKind.GATEWAY, text))
+        if length.canary and (gateway := self._settings.gateway):
+            queries += [
+                Query(
+                    QueryKind.GATEWAY, render_gateway(gateway, length.block_seconds, scope.products)
+                )
+                for scope in scopes
+            ]
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
                 await batch.ask_all(queries)

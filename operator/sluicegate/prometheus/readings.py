@@ -123,7 +123,8 @@ class Readings:
     scraped
         Blocks in which pods of a version answered a scrape; of canary blocks only.
     gateway
-        Requests by backend and block, as the gateway counted them; None without such a metric.
+        Requests by backend and block, as the gateway counted them; of canary blocks only. None
+        where no gateway was asked, or it didn't answer.
     complete
         Whether every count was read; what wasn't is there as UNAVAILABLE blocks.
     problem

@@ -23,6 +23,7 @@ from sluicegate.reconcile.verification import (
     verify_share,
 )
 from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.slo.gateway import backend_of
 
 GATEWAY_LAG: Final = 3
 """Seconds by which a gateway's data plane may follow its status."""
@@ -117,6 +118,7 @@ class Measured:
                 candidate=self._arm(candidate.version, index),
                 canary_up=canaries.was_scraped(ours, index),
                 gauges=dict(self._means(candidate.version, stable.version, index)),
+                sent=self._pair(candidate.revision, stable.revision, index),
             )
             for index in canaries.indexes(theirs)
         )
@@ -127,13 +129,19 @@ class Measured:
         candidate, stable = status.candidate, status.stable
         if candidate is None or stable is None or not candidate.shares:
             return Requests()
-        changed = candidate.shares[-1].since
-        if status.traffic is not None:
-            changed = max(changed, status.traffic.since)
-        first = changed.timestamp() + GATEWAY_LAG
-        return count_requests(
-            self._since(stable.version, first), self._since(candidate.version, first)
+        return count_requests(self._since(stable.version), self._since(candidate.version))
+
+    def sent(self) -> Requests | None:
+        """What the gateway sent to both versions in these blocks; None while it says nothing."""
+        candidate, stable = self.product.status.candidate, self.product.status.stable
+        if candidate is None or stable is None or not candidate.shares:
+            return None
+        indexes = [block.index for block in self._since(stable.version)]
+        counted = count_requests(
+            (self._sent(stable.revision, index) for index in indexes),
+            (self._sent(candidate.revision, index) for index in indexes),
         )
+        return counted if counted.stable or counted.candidate else None
 
     def split(
         self,
@@ -155,7 +163,14 @@ class Measured:
             return Split(accepted[0], accepted[1], enough=True)
         back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
         seconds = now - candidate.shares[-1].since.timestamp()
-        return verify_share(accepted, 0 if back else candidate.weight, requests, seconds=seconds)
+        sent = self.sent()
+        return verify_share(
+            accepted,
+            0 if back else candidate.weight,
+            requests if sent is None else sent,
+            seconds=seconds,
+            gateway=sent is not None,
+        )
 
     def _means(
         self, candidate: str, stable: str, index: int
@@ -183,7 +198,28 @@ class Measured:
         canaries = self.measurements.canaries
         return {name: canaries.block(self._key(version, name), index) for name in self._counted()}
 
-    def _since(self, version: str, first: float) -> Iterator[Block]:
+    def _sent(self, revision: str, index: int) -> Block:
+        name, namespace = self.product.metadata.name, self.product.metadata.namespace
+        backend = backend_of(namespace, version_name(name, revision))
+        return self.measurements.canaries.sent(backend, self.canary_seconds, index)
+
+    def _pair(self, candidate: str, stable: str, index: int) -> tuple[int, int] | None:
+        """What the gateway sent to candidate and stable in one canary block; None if unknown.
+
+        One of them may have no series yet, as a counter begins with the first request.
+        """
+        pair = self._sent(candidate, index), self._sent(stable, index)
+        known = {block.quality for block in pair} - {Quality.NO_SERIES} == {Quality.COUNTED}
+        return (pair[0].count.total, pair[1].count.total) if known else None
+
+    def _since(self, version: str) -> Iterator[Block]:
+        """The blocks that began after the last change of the share and of the traffic."""
+        candidate, traffic = self.product.status.candidate, self.product.status.traffic
+        assert candidate is not None
+        changed = candidate.shares[-1].since
+        if traffic is not None:
+            changed = max(changed, traffic.since)
+        first = changed.timestamp() + GATEWAY_LAG
         key, canaries = self._requests_key(version), self.measurements.canaries
         for index in canaries.indexes(key):
             if (index - 1) * self.canary_seconds >= first:

@@ -1,8 +1,8 @@
 """How far a split of the traffic is verified: written, accepted, observed.
 
 `Accepted` is a promise of the gateway's control plane; its data plane may follow a moment later,
-and no gateway reads weights back. So the share is also counted in the products' own requests
-before anything is scaled down.
+and no gateway reads weights back. So the share is also counted, by the gateway where its counters
+are known, else in the products' own requests, before anything is scaled down.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from sluicegate.slo.blocks import Block, Quality
 FEW_REQUESTS: Final = 50
 """Requests since the change below which a share says nothing."""
 EXPECTED_AT_CANARY: Final = 20
-"""Requests the canary should have had before its silence means a fault."""
+"""Requests the canary should have had before silence, or too small a share, means a fault."""
 QUIET_BLOCKS: Final = 2
 """Blocks without a request before a version's pods may go."""
 PATIENCE_BLOCKS: Final = 3
@@ -163,7 +163,12 @@ def _quiet(blocks: tuple[Block, ...]) -> int:
 
 
 def verify_share(
-    accepted: tuple[Level, str], weight: int, requests: Requests, *, seconds: float
+    accepted: tuple[Level, str],
+    weight: int,
+    requests: Requests,
+    *,
+    seconds: float,
+    gateway: bool = False,
 ) -> Split:
     """Whether the requests follow the weight.
 
@@ -173,6 +178,7 @@ def verify_share(
     weight : the candidate's, in percent.
     requests : counted since the change.
     seconds : since the change.
+    gateway : the gateway counted them, so nobody went past it and too small a share is a fault.
     """
     level, message = accepted
     total = requests.stable + requests.candidate
@@ -181,19 +187,22 @@ def verify_share(
         return Split(level, message, share, total)
     if total < FEW_REQUESTS:
         patient = requests.blocks >= PATIENCE_BLOCKS and seconds >= PATIENCE_SECONDS
-        text = f"{message}; {total} requests since then are too few to see the share"
+        whose = "requests through the gateway" if gateway else "requests"
+        text = f"{message}; {total} {whose} since then are too few to see the share"
         return Split(level, text, share, total, enough=patient)
-    if (fault := _fault(weight, requests.candidate / total, total)) is not None:
+    least = weight / TOO_LARGE / 100 if gateway else 0.0
+    if (fault := _fault(weight, requests.candidate / total, total, least=least)) is not None:
         return Split(level, fault, share, total, mismatched=True)
     seen = f"{share:.1%} of {total:,} requests went to the canary at a weight of {weight} %"
     return Split(Level.OBSERVED, seen, share, total, enough=True)
 
 
-def _fault(weight: int, share: float, total: int) -> str | None:
+def _fault(weight: int, share: float, total: int, *, least: float) -> str | None:
     expected = total * weight / 100
     if not share and expected >= EXPECTED_AT_CANARY:
         return f"none of {total:,} requests reached the canary; {expected:.0f} were expected"
-    if share > TOO_LARGE * weight / 100:
+    too_small = share < least and expected >= EXPECTED_AT_CANARY
+    if too_small or share > TOO_LARGE * weight / 100:
         return f"{share:.1%} of {total:,} requests reached the canary at a weight of {weight} %"
     return None
 

@@ -19,7 +19,6 @@ from sluicegate.slo import metric_names as names
 from sluicegate.slo.promql import (
     any_arm,
     any_of,
-    escape_regex,
     quote,
     render_count,
     select,
@@ -92,20 +91,6 @@ class Query:
 
     kind: QueryKind
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayMetric:
-    """A gateway's request counter, which also sees requests that no pod answered.
-
-    `label` is the one that tells backends apart, such as `service` of Traefik's
-    `traefik_service_requests_total`. A gateway's series carry its own namespace, not the
-    product's, so `namespaces` are those of the gateways.
-    """
-
-    metric: str
-    label: str
-    namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,20 +256,6 @@ def render_memory(scope: Scope, window: int) -> str:
     share = f"max by ({on}) ({used})\n/\nmax by ({on}) ({limit})"
     product = _of_product(f"max by ({names.NAMESPACE}, {names.POD}) ({share})", scope, window)
     return f"max by ({', '.join(BY_VERSION)}) (\n{product}\n)"
-
-
-def render_gateway(gateway: GatewayMetric, window: int) -> str:
-    """Requests by backend, as the gateway counted them."""
-    namespace = (
-        any_of(names.NAMESPACE, gateway.namespaces)
-        if gateway.namespaces
-        else f'{names.NAMESPACE}!=""'
-    )
-    counted = render_count(
-        select(gateway.metric, [namespace]), window, up=select(names.UP, [namespace])
-    )
-    backend = f'label_replace(\n{counted}\n, "{names.BACKEND}", "$1", "{gateway.label}", "(.*)")'
-    return sum_by((names.BACKEND,), backend)
 
 
 def _bento(metric: str, scope: Scope, matchers: Sequence[str]) -> str:

@@ -1,0 +1,69 @@
+"""What a gateway counted: whose counter that is, what it calls a backend, and how to ask for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.slo import metric_names as names
+from sluicegate.slo.promql import any_of, escape_regex, quote, render_count, select, sum_by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayMetric:
+    """A gateway's request counter, which also sees requests that no pod answered.
+
+    `label` is the one that tells backends apart, such as `service` of Traefik's
+    `traefik_service_requests_total`. A gateway's series carry its own namespace, not the
+    product's, so `namespaces` are those of the gateways. `before` and `after` are patterns (RE2)
+    of what the gateway puts around a backend's name.
+    """
+
+    metric: str
+    label: str
+    namespaces: tuple[str, ...] = ()
+    before: str = ""
+    after: str = ""
+
+    def pattern(self, products: Iterable[str] = ()) -> str:
+        """What the label must match; its one group is the backend's name (see `backend_of`)."""
+        among = "|".join(sorted(map(escape_regex, products)))
+        backend = f".+-(?:{among})-[0-9a-f]+" if among else ".*"
+        return f"{self.before}({backend}){self.after}"
+
+
+TRAEFIK: Final = GatewayMetric(
+    "traefik_service_requests_total",
+    "service",
+    before="(?:httproute-.+-[0-9]+-[0-9a-f]+-svc-)?",
+    after="-[0-9]+@kubernetesgateway",
+)
+"""By its Gateway provider: 3.7 puts the rule of the route before a Service, older ones nothing."""
+
+
+def backend_of(namespace: str, service: str) -> str:
+    """What a gateway's counter calls a Service, inside its label.
+
+    Where `a-b`/`c` and `a`/`b-c` both exist, the revision in a version's Service tells them apart.
+    """
+    return f"{namespace}-{service}"
+
+
+def render_gateway(gateway: GatewayMetric, window: int, products: Iterable[str] = ()) -> str:
+    """Requests by backend, as the gateway counted them; of these products, or of all."""
+    pattern = quote(gateway.pattern(products))
+    namespace = (
+        any_of(names.NAMESPACE, gateway.namespaces)
+        if gateway.namespaces
+        else f'{names.NAMESPACE}!=""'
+    )
+    counted = render_count(
+        select(gateway.metric, [namespace, f"{gateway.label}=~{pattern}"]),
+        window,
+        up=select(names.UP, [namespace]),
+    )
+    backend = f'label_replace(\n{counted}\n, "{names.BACKEND}", "$1", "{gateway.label}", {pattern})'
+    return sum_by((names.BACKEND,), backend)

@@ -1,0 +1,63 @@
+"""A split that isn't the one that was asked for: seen in the gateway's counts, else in the pods'."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import SpecModelOutcome
+from sluicegate.policy.acts import act, take_share
+from sluicegate.policy.canary import assess
+from sluicegate.policy.decision import StartRollout
+from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
+from sluicegate.policy.observed import CanaryBlock, Observed
+from sluicegate.policy.terms import terms_of
+from sluicegate.slo.blocks import Block, Count, Quality
+from tests.support.scenarios import product
+
+AVAILABILITY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.5"}
+V1, V2 = Release("v1"), Release("v2")
+BEGIN = 30_000
+
+
+def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: int = 25):
+    """The wrong share that is told of a canary; counts a block are of (candidate, stable)."""
+    terms = terms_of(DataProduct.parse(product(AVAILABILITY, rollout={"steps": [weight]})))
+    memory = Memory(stable=Accepted(V1, 0), model=HandledModel(V1, SpecModelOutcome.PROMOTED, 0))
+    start = StartRollout(
+        reason="ModelChanged", message="", candidate=V2, source="Spec", weight=weight
+    )
+    memory = take_share(act(terms, memory, start, BEGIN), weight, BEGIN)
+    ours, theirs = (
+        {AVAILABILITY["name"]: Block(0, Quality.COUNTED, Count(0, total))} for total in pods
+    )
+    blocks = tuple(
+        CanaryBlock(BEGIN + 60 * number, Quality.COUNTED, theirs, ours, sent=one)
+        for number, one in enumerate(sent, start=4)
+    )
+    observed = Observed(block=1, canary_blocks=blocks, canary_block_seconds=60)
+    return assess(terms, memory, memory.candidate, observed).mismatch
+
+
+@pytest.mark.parametrize(
+    ("pods", "sent", "told"),
+    [
+        ((25, 75), [(25, 75)] * 5, None),
+        ((10, 90), [None] * 5, None),
+        ((10, 90), [(25, 75)] * 5, None),
+        ((25, 75), [(10, 90)] * 5, 0.1),
+        ((0, 100), [(25, 75)] * 5, None),
+        ((25, 75), [(0, 100)] * 5, 0.0),
+        ((25, 75), [(60, 40)] * 5, 0.6),
+        ((25, 75), [(0, 10)] * 5, None),
+        ((25, 75), [(10, 90)] * 4, None),
+        ((25, 75), [(10, 90)] * 4 + [(20, 80)], None),
+        ((25, 75), [(10, 90)] * 4 + [None], None),
+    ],
+    ids=[
+        "as asked", "small by the pods", "callers past the gateway", "too small", "only in the gateway",
+        "none", "too many", "too few to tell", "too few blocks", "not in each", "one unknown",
+    ],
+)  # fmt: skip
+def test_a_share_of_the_gateways_requests_is_within_half_and_twice_the_weight(pods, sent, told):
+    assert mismatch(pods, sent) == (None if told is None else pytest.approx(told))
