@@ -11,6 +11,7 @@ from sluicegate.policy.retraining import Budget
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
+from sluicegate.prometheus.retention import keep_checking_retention
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.apply import Applier
 from sluicegate.reconcile.gateways import Gateways
@@ -23,7 +24,7 @@ from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.records import watched
 from sluicegate.reconcile.routes import Claims
-from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.contracts import Priority, Work
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
 from sluicegate.slo.gateway import TRAEFIK
@@ -69,10 +70,13 @@ def build(tools: Tools) -> Controller:
         product_metrics.export(now)
         EVALUATION_LATENESS.set(measurements.punctuality.lateness(now))
 
-    measure = partial(_measure, tools, measurements, look_at)
+    measuring: dict[str, Work] = {
+        "measuring": partial(_measure, tools, measurements, look_at),
+        "retention": partial(_check_retention, tools),
+    }
     return Controller(
         reconciler=reconciler,
-        always={"measuring": measure} if settings.prometheus_url else {},
+        always=measuring if settings.prometheus_url else {},
         leading={"product metrics": product_metrics.publish},
         before_scrape=before_scrape,
     )
@@ -113,6 +117,11 @@ async def _measure(
     async with Prometheus(endpoint_of(settings), tools.spans) as prometheus:
         evaluation = Evaluation(prometheus, evaluation_settings(settings, measurements.timing))
         await keep_measuring(measurements, evaluation, look_at, tools.spans)
+
+
+async def _check_retention(tools: Tools) -> None:
+    async with Prometheus(endpoint_of(tools.settings), tools.spans) as prometheus:
+        await keep_checking_retention(prometheus)
 
 
 PROGRAM = Program(watched(), build)

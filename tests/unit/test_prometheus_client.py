@@ -4,7 +4,9 @@ import asyncio
 from time import monotonic
 
 import pytest
+from prometheus_client import REGISTRY
 
+from sluicegate.prometheus import retention
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import (
@@ -16,6 +18,7 @@ from sluicegate.prometheus.errors import (
 )
 from sluicegate.prometheus.retention import observe_short_retention
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn, row
+from tests.support.waiting import eventually
 
 
 def two_blocks(kind: str, indexes: range, step: int):
@@ -156,3 +159,23 @@ async def test_a_retention_shorter_than_the_evidence_is_told(seconds, says):
         warning = await observe_short_retention(p, 1_000_000.0)
     assert says in warning
     assert bool(says) == bool(warning)
+
+
+async def test_a_short_retention_is_told_in_the_log_and_as_a_metric_and_an_outage_ends_nothing(
+    monkeypatch, caplog
+):
+    monkeypatch.setattr(retention, "RETRY_SECONDS", 0.01)
+    caplog.set_level("INFO")
+
+    def limit(kind: str, indexes: range, step: int):
+        return [row({indexes[0]: 7 * 86_400}, step)]
+
+    server = PrometheusStandIn(limit, {"": Lie.ERROR_503})
+    async with server, Prometheus(Endpoint(url=server.url)) as prometheus:
+        checking = asyncio.create_task(retention.keep_checking_retention(prometheus))
+        await asyncio.to_thread(eventually, lambda: "isn't known" in caplog.text)
+        server.lies.clear()
+        await asyncio.to_thread(eventually, lambda: "for 7.0 days" in caplog.text)
+        assert REGISTRY.get_sample_value("sluicegate_prometheus_retention_short") == 1
+        assert not checking.done()
+        checking.cancel()

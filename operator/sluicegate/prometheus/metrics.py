@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from sluicegate.prometheus.errors import MalformedAnswer, PartialAnswer, QueryRejected
 
@@ -18,6 +18,10 @@ QUERY_TIME: Final = Histogram(
     "sluicegate_prometheus_query_duration_seconds",
     "Time of a query, the wait for a free connection and the retry included.",
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60),
+)
+RETENTION_SHORT: Final = Gauge(
+    "sluicegate_prometheus_retention_short",
+    "1 if Prometheus says that it keeps its samples for less than decisions look back.",
 )
 
 ANSWERED: Final = "answered"

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
 from typing import TYPE_CHECKING, Final
+
+from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.metrics import RETENTION_SHORT
 
 if TYPE_CHECKING:
     from sluicegate.prometheus.client import Matrix, Prometheus
+
+logger = logging.getLogger(__name__)
 
 RETENTION_METRIC: Final = "prometheus_tsdb_retention_limit_seconds"
 DAY: Final = 86_400
 LEAST_RETENTION: Final = 15 * DAY
 """Fourteen days of evidence, and one for the block that is going on."""
+RETRY_SECONDS: Final = 600.0
+"""How soon to ask again after no answer."""
 _STEP: Final = 60
+
+
+async def keep_checking_retention(prometheus: Prometheus) -> None:
+    """Tell at once and then daily, in the log and as a metric, if the retention is too short.
+
+    Nothing else depends on it: what Prometheus remembers is read whatever its limit is.
+    """
+    while True:
+        pause: float = DAY
+        try:
+            warning = await observe_short_retention(prometheus, time.time())
+        except PrometheusError as error:
+            logger.info("the retention of Prometheus isn't known: %s", error)
+            pause = RETRY_SECONDS
+        else:
+            RETENTION_SHORT.set(bool(warning))
+            if warning:
+                logger.warning(warning)
+        await asyncio.sleep(pause)
 
 
 async def observe_short_retention(prometheus: Prometheus, now: float) -> str:
