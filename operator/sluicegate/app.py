@@ -77,6 +77,8 @@ class Tools:
     queue: WorkQueue
     recorder: Recorder
     spans: Spans
+    leads: Callable[[], bool] = lambda: False
+    """Whether this replica may write now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,15 @@ class Operator:
         )
         self.watches = Watches((one.resource for one in program.watched), boottime, self._on_gap)
         self._resync = self._build_resync()
-        tools = Tools(settings, self.api, self.caches, self.queue, self.recorder, spans)
+        tools = Tools(
+            settings,
+            self.api,
+            self.caches,
+            self.queue,
+            self.recorder,
+            spans,
+            leads=lambda: self._elector.leading,
+        )
         self._controller = program.build(tools)
         self._workers = Workers(
             self.queue, self._controller.reconciler, count=settings.workers, spans=spans

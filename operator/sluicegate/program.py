@@ -24,6 +24,7 @@ from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.records import watched
 from sluicegate.reconcile.routes import Claims
+from sluicegate.reconcile.standby import Standby
 from sluicegate.runtime.contracts import Priority, Work
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
@@ -72,6 +73,7 @@ def build(tools: Tools) -> Controller:
 
     measuring: dict[str, Work] = {
         "measuring": partial(_measure, tools, measurements, look_at),
+        "standby": Standby(tools.caches.products, measurements, tools.leads).run,
         "retention": partial(_check_retention, tools),
     }
     return Controller(

@@ -1,0 +1,127 @@
+"""What a standby wants to know: what its products want, as they come, change and go."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from sluicegate.kube.resources import Key
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.reconcile.measure import Measurements
+from sluicegate.reconcile.records import watched
+from sluicegate.reconcile.standby import Standby
+from sluicegate.runtime.caches import Caches
+from tests.support.rollout_world import World
+
+CARS, VANS = Key("catalog", "cars"), Key("catalog", "vans")
+
+
+class Replica:
+    """A product cache, what is measured, and whether this one leads."""
+
+    def __init__(self) -> None:
+        self.products = Caches(watched()).products
+        self.measurements = Measurements(Timing())
+        self.leads = False
+        self.standby = Standby(self.products, self.measurements, lambda: self.leads)
+        self._world = World().run(20)
+        self._versions = itertools.count(1)
+
+    @property
+    def wanted(self) -> dict[Key, tuple[str, ...]]:
+        """The versions that are measured, by product."""
+        return {key: one.versions for key, one in self.measurements.targets.items()}
+
+    def push(self, version: str) -> None:
+        """Let a candidate be under way in what is stored from now on."""
+        self._world.push("b", version)
+        self._world.until(lambda world: world.current.candidate)
+
+    def store(self, key: Key, **spec: Any) -> dict[str, Any]:
+        """Let the watch tell of a product that serves; return the object."""
+        body = self._world.spec | {"status": self._world.status}
+        body["spec"] = body["spec"] | spec
+        body["metadata"] = body["metadata"] | {
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": f"uid-{key.name}",
+            "resourceVersion": str(next(self._versions)),
+        }
+        self.products.observe(body)
+        return body
+
+
+@pytest.fixture
+def replica():
+    return Replica()
+
+
+async def test_a_standby_wants_what_its_products_want(replica):
+    replica.store(CARS)
+    await replica.standby.look()
+    assert replica.wanted == {CARS: ("v1",)}
+    assert replica.measurements.news.is_set()
+    replica.push("v2")
+    replica.store(CARS)
+    replica.store(VANS)
+    await replica.standby.look()
+    assert replica.wanted == {CARS: ("v1", "v2"), VANS: ("v1", "v2")}
+
+
+async def test_a_record_that_has_not_changed_is_not_parsed_again(replica):
+    replica.store(CARS)
+    await replica.standby.look()
+    replica.measurements.want(CARS, None)
+    await replica.standby.look()
+    assert not replica.wanted
+    replica.store(CARS)
+    await replica.standby.look()
+    assert CARS in replica.wanted
+
+
+async def test_products_that_are_gone_or_going_are_not_measured(replica):
+    body, going = replica.store(CARS), replica.store(VANS)
+    await replica.standby.look()
+    replica.products.forget(body)
+    meta = going["metadata"] | {
+        "resourceVersion": "99",
+        "deletionTimestamp": "2026-01-01T00:00:00Z",
+    }
+    replica.products.observe(going | {"metadata": meta})
+    await replica.standby.look()
+    assert not replica.wanted
+
+
+async def test_an_invalid_product_keeps_no_other_from_being_measured(replica):
+    replica.store(CARS, rollout={"steps": [25, 5]})
+    replica.store(VANS)
+    await replica.standby.look()
+    assert replica.wanted == {VANS: ("v1",)}
+    replica.store(VANS, rollout={"steps": [25, 5]})
+    await replica.standby.look()
+    assert replica.wanted == {VANS: ("v1",)}, "as on the leader, which refuses it"
+
+
+async def test_a_leaders_targets_are_its_own_and_a_former_leader_looks_at_all_anew(replica):
+    replica.store(CARS)
+    await replica.standby.look()
+    replica.leads = True
+    replica.measurements.want(CARS, None)
+    replica.store(VANS)
+    await replica.standby.look()
+    assert not replica.wanted
+    replica.leads = False
+    await replica.standby.look()
+    assert set(replica.wanted) == {CARS, VANS}
+
+
+async def test_who_comes_to_lead_during_a_look_is_left_alone_from_then_on(replica):
+    keys = [Key("catalog", f"product-{number}") for number in range(50)]
+    for key in keys:
+        replica.store(key)
+    asked = itertools.count()
+    standby = Standby(replica.products, replica.measurements, lambda: next(asked) >= 20)
+    await standby.look()
+    assert len(replica.wanted) == 20
