@@ -161,6 +161,17 @@ def test_products_that_turned_bad_within_three_blocks_turned_bad_together():
     assert (portfolio.products, portfolio.turned_bad) == (5, 3)
 
 
+def test_what_turned_bad_together_is_together_until_it_has_recovered():
+    standings, since = Standings(Budget(1, 1)), NOW - 900
+    for name in ("a", "b", "c"):
+        standings.record(key(name), Standing(bad_since=since))
+    for later in (NOW, NOW + 300, NOW + 86_400):
+        assert standings.portfolio(key("a"), later).turned_bad == 3
+    for name in ("b", "c"):
+        standings.record(key(name), Standing())
+    assert standings.portfolio(key("a"), NOW + 86_401).turned_bad == 1
+
+
 def test_a_kind_of_indicator_is_silent_in_the_share_of_products_that_have_it():
     standings = Standings(Budget(1, 1))
     standings.record(key("a"), Standing(silent={"outcomes": True, "latency": False}))

@@ -101,7 +101,7 @@ class Observer:
                 },
                 training=_training(product, job, pods),
                 facts=_facts(measured, _Seen(live, pods, upstream, split)),
-                portfolio=self.standings.portfolio(record.key, now),
+                portfolio=self.standings.portfolio(record.key, now, asked=bool(record.requests)),
                 requests=tuple(Request(name, value) for name, value in record.requests),
             ),
             dependencies=dependencies,

@@ -4,7 +4,7 @@ Kept in memory and rebuilt by the first evaluation of each product after a resta
 before that is "unknown", which starts nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sluicegate.api.description import Priority
@@ -67,7 +67,9 @@ class Standings:
         self._turning: set[Key] = set()
         # At a start each product's state changes: nobody looks through all for who calls it.
         self._dependents: dict[Key, dict[Key, None]] = {}
-        self._counted: tuple[int, int, Mapping[str, float]] | None = None
+        self._bad: set[Key] = set()
+        self._counted: tuple[int, dict[int, int], Mapping[str, float]] | None = None
+        self._admitted: tuple[int, frozenset[Key], frozenset[Key]] | None = None
 
     def record(self, key: Key, standing: Standing) -> None:
         """Take in what an evaluation found; when it was last degraded stays known."""
@@ -80,15 +82,26 @@ class Standings:
                 self._dependents.setdefault(dependency, {})[key] = None
         self._standings[key] = standing
         applies = standing.training or standing.waiting_since is not None
-        for kept, belongs in ((self._applying, applies), (self._turning, standing.turns_bad)):
+        if (
+            before is None
+            or before.training != standing.training
+            or applies != (key in self._applying)
+        ):
+            self._admitted = None
+        for kept, belongs in (
+            (self._applying, applies),
+            (self._turning, standing.turns_bad),
+            (self._bad, standing.bad_since is not None),
+        ):
             (kept.add if belongs else kept.discard)(key)
 
     def forget(self, key: Key) -> None:
         """The product is gone; those that call it go on calling it."""
         self._unlink(key)
         self._standings.pop(key, None)
-        self._applying.discard(key)
-        self._turning.discard(key)
+        for kept in (self._applying, self._turning, self._bad):
+            kept.discard(key)
+        self._admitted = None
 
     def reserve(self, key: Key) -> None:
         """The product is about to train: nobody else gets its slot in the meantime."""
@@ -133,20 +146,24 @@ class Standings:
         """Products that call this one."""
         return tuple(self._dependents.get(key, ()))
 
-    def portfolio(self, key: Key, now: int) -> Portfolio:
+    def portfolio(self, key: Key, now: int, *, asked: bool = False) -> Portfolio:
         """What a product's decision may know of the others.
 
         Parameters
         ----------
         key : the product that is asking.
         now : the moment of the evaluation, in seconds.
+        asked : a person asked something of it. Else only a product that is bad or waits has a
+            slot to ask for.
         """
-        together, silent = self._counts(now)
+        own = self._standings.get(key, Standing())
+        may_train = asked or own.bad_since is not None or own.waiting_since is not None
+        together, silent = self._counts(own, now)
         return Portfolio(
             products=max(len(self._standings), 1),
             turned_bad=together,
             silent=silent,
-            slot=self._has_slot(key, now),
+            slot=may_train and self._has_slot(key, now),
         )
 
     def _unlink(self, key: Key) -> None:
@@ -158,16 +175,19 @@ class Standings:
             if not callers:
                 del self._dependents[dependency]
 
-    def _counts(self, now: int) -> tuple[int, Mapping[str, float]]:
-        """How many turned bad together, and who is silent; counted once a second."""
+    def _counts(self, own: Standing, now: int) -> tuple[int, Mapping[str, float]]:
+        """How many turned bad together with this one, and who is silent; counted once a second.
+
+        Those count that are bad still: as long as they are, what they share isn't over either.
+        """
         if self._counted is None or self._counted[0] != now:
-            together = sum(
-                each.bad_since is not None
-                and now - each.bad_since <= COMMON_BLOCKS * each.block_seconds
-                for each in self._standings.values()
-            )
-            self._counted = (now, together, self._silent())
-        return self._counted[1:]
+            self._counted = (now, {}, self._silent())
+        _, counted, silent = self._counted
+        since = now if own.bad_since is None else own.bad_since
+        if since not in counted:
+            bad = (self._standings[one] for one in self._bad)
+            counted[since] = sum(_is_near(each, since) for each in bad)
+        return counted[since], silent
 
     def _silent(self) -> dict[str, float]:
         """By kind of indicator: the share of the products with such an SLO that have no data.
@@ -181,18 +201,30 @@ class Standings:
         return {kind: sum(flags) / len(flags) for kind, flags in having.items() if sum(flags) > 1}
 
     def _has_slot(self, key: Key, now: int) -> bool:
-        # Products that turn bad together are judged one after the other: those that may want to
-        # train a moment later count already, or the first to be judged would go before the first
-        # in priority.
-        soon = {one for one in self._turning if self._standings[one].is_due(now)}
-        applying = {one: self._standings[one] for one in self._applying | soon}
-        applying.setdefault(key, self._standings.get(key, Standing()))
-        running = [_applicant(one, each, now) for one, each in applying.items() if each.training]
-        waiting = [
-            _applicant(one, each, now) for one, each in applying.items() if not each.training
-        ]
+        if self._admitted is None or self._admitted[0] != now or key not in self._admitted[1]:
+            # Products that turn bad together are judged one after the other: those that may want
+            # to train a moment later count already, or the first to be judged would go before the
+            # first in priority.
+            soon = {one for one in self._turning if self._standings[one].is_due(now)}
+            asking = frozenset(self._applying | soon | {key})
+            self._admitted = (now, asking, self._admit(asking, now))
+        return key in self._admitted[2]
+
+    def _admit(self, asking: Iterable[Key], now: int) -> frozenset[Key]:
+        applicants = {
+            one: _applicant(one, self._standings.get(one, Standing()), now) for one in asking
+        }
+        training = {one for one in applicants if self._standings.get(one, Standing()).training}
+        waiting = [each for one, each in applicants.items() if one not in training]
+        running = [applicants[one] for one in training]
         admitted = admit(waiting, running, self._budget)
-        return any((one.namespace, one.name) == key for one in admitted)
+        return frozenset(Key(one.namespace, one.name) for one in admitted)
+
+
+def _is_near(standing: Standing, since: int) -> bool:
+    """Whether it turned bad within three blocks of this moment."""
+    assert standing.bad_since is not None
+    return abs(standing.bad_since - since) <= COMMON_BLOCKS * standing.block_seconds
 
 
 def _applicant(key: Key, standing: Standing, now: int) -> Applicant:

@@ -33,7 +33,7 @@ from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.pod_reads import is_starting
-from sluicegate.reconcile.portfolio import Standing, Standings
+from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_figures import REFUSED, figures_of
 from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.records import ProductRecord
@@ -41,7 +41,7 @@ from sluicegate.reconcile.report import due, report, verified_seconds
 from sluicegate.reconcile.restore import restored_status, was_there_before, with_requests_handled
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
-from sluicegate.reconcile.standing import standing_of
+from sluicegate.reconcile.standing import standing_before, standing_of
 from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.verification import Level
@@ -138,7 +138,10 @@ class ProductReconciler:
 
     # ---- before -----------------------------------------------------------------------------
     def _seed(self) -> None:
-        """Know who trains before anybody may: a budget counts those that began before a restart."""
+        """Know who trains and who is bad before anybody may train.
+
+        A budget counts those that began before a restart, and so does a common cause.
+        """
         if self.seeded:
             return
         self.seeded.append(True)
@@ -147,8 +150,7 @@ class ProductReconciler:
             record = products.get(key)
             if isinstance(record, ProductRecord):
                 self.claims.record(record)
-                training = bool((json.loads(record.status).get("retraining") or {}).get("trigger"))
-                self.standings.record(key, Standing(training=training))
+                self.standings.record(key, standing_before(record))
 
     def _begun(self, product: DataProduct, now: int) -> int:
         """Since when the first version is waited for: status needn't say it within a moment."""

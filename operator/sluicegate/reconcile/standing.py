@@ -1,11 +1,14 @@
 """What the others may know of a product after a step: whoever depends on it, or waits for a slot."""
 
+import json
+
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.portfolio import Standing
+from sluicegate.reconcile.records import ProductRecord
 from sluicegate.reconcile.step import Step
 
 
@@ -36,4 +39,31 @@ def standing_of(product: DataProduct, step: Step, *, now: int) -> Standing:
         training=status.retraining is not None and status.retraining.trigger is not None,
         waiting_since=min(streaks, default=0) if waits else None,
         looked_at=now,
+    )
+
+
+def standing_before(record: ProductRecord) -> Standing:
+    """What a product's status says of it before anybody has looked at it since the start.
+
+    All products at once, so the few fields are taken from the text, and a spec is read only of
+    those that are bad. What an older version of the API wrote says nothing.
+    """
+    status = json.loads(record.status)
+    training = bool((status.get("retraining") or {}).get("trigger"))
+    firsts = [
+        slo["streak"]["first"]
+        for slo in status.get("slos") or ()
+        if (slo.get("streak") or {}).get("first")
+    ]
+    if not firsts:
+        return Standing(training=training)
+    analysis = json.loads(record.spec).get("analysis") or {}
+    seconds = analysis.get("blockSeconds", Standing().block_seconds)
+    return Standing(
+        state=ProductState.DEGRADED
+        if status.get("state") == ProductState.DEGRADED
+        else ProductState.UNKNOWN,
+        block_seconds=seconds,
+        bad_since=min(firsts) * seconds,
+        training=training,
     )
