@@ -74,7 +74,7 @@ class FaultProxy:
     def __enter__(self) -> Self:
         (self.port,) = self._ports.__enter__()
         authority = self._plane._settings.authority
-        pair = authority.server("fault-proxy", ["127.0.0.1"])
+        pair = authority.server(f"fault-proxy-{self.port}", ["127.0.0.1"])
         self._serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._serving.load_cert_chain(pair.certificate, pair.key)
         self._trusting = ssl.create_default_context(cafile=str(authority.certificate))

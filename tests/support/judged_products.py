@@ -142,6 +142,16 @@ VANS_OWE = [
 TRAINING = {"command": ["python", "-m", "train"], "output": "registry.example/bentos/vans"}
 
 
+def measured_by(server: PrometheusStandIn) -> dict[str, str]:
+    """The settings of an operator that asks this server, and gives it up soon."""
+    return {
+        "SLUICEGATE_PROMETHEUS_URL": server.url,
+        "SLUICEGATE_PROMETHEUS_TIMEOUT_SECONDS": "2",
+        "SLUICEGATE_SCRAPE_INTERVAL_SECONDS": str(SCRAPE_SECONDS),
+        "SLUICEGATE_SETTLE_SECONDS": str(SETTLE_SECONDS),
+    }
+
+
 @contextmanager
 def judged(plane: ControlPlane, namespace: str, folder: Path, **extra: str) -> Iterator[Judged]:
     """`sluicegate run` for a new namespace and a Prometheus of its own, for the length of a block."""
@@ -154,10 +164,7 @@ def judged(plane: ControlPlane, namespace: str, folder: Path, **extra: str) -> I
             "SLUICEGATE_NAMESPACE": namespace,
             "SLUICEGATE_WATCH_NAMESPACES": namespace,
             "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
-            "SLUICEGATE_PROMETHEUS_URL": server.url,
-            "SLUICEGATE_PROMETHEUS_TIMEOUT_SECONDS": "2",
-            "SLUICEGATE_SCRAPE_INTERVAL_SECONDS": str(SCRAPE_SECONDS),
-            "SLUICEGATE_SETTLE_SECONDS": str(SETTLE_SECONDS),
+            **measured_by(server),
             **extra,
         }
         started = replicas(plane, folder, namespace, extra=settings, module=OPERATOR)
