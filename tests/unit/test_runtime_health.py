@@ -228,6 +228,7 @@ def test_without_an_api_server_it_lives_isnt_ready_and_says_so_in_json_without_s
     assert {"debug", "info", "warning"} <= {line["level"] for line in lines}
     assert [line["message"] for line in lines if line["logger"] == "sluicegate.app"] == [
         "started",
+        "stopping",
         "stopped",
     ]
     text = operator.log.read_text()
