@@ -15,7 +15,7 @@ from cluster.controlplane import ControlPlane, Options
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR
 from tests.support.judged_products import BLOCK_SECONDS, BUSY, CARS_OWE
-from tests.support.prometheus_stand_in import PrometheusStandIn
+from tests.support.prometheus_stand_in import PrometheusStandIn, recognise
 from tests.support.proxied_operator import RUNTIME
 from tests.support.replicas import OPERATOR, Replica, apply, install_crds, product, ready_in_turn
 from tests.support.truths import SCRAPE_SECONDS, SETTLE_SECONDS, Truth, hosted
@@ -50,11 +50,15 @@ class Measuring:
     def pasts(self) -> int:
         """How often it asked for sums of twelve blocks, which only a past is made of."""
         hour = float(BLOCK_SECONDS * BLOCKS_PER_HOUR)
-        return sum(float(form["step"]) == hour for form in list(self.server.forms))
+        return sum(float(form["step"]) == hour for form in self.forms())
 
     def newest(self) -> float:
         """The end of the newest block that it asked for, in seconds since 1970."""
-        return max((float(form["end"]) for form in list(self.server.forms)), default=0.0)
+        return max((float(form["end"]) for form in self.forms()), default=0.0)
+
+    def forms(self) -> list[dict[str, str]]:
+        """Its questions about products."""
+        return [one for one in list(self.server.forms) if recognise(one["query"]) != "unknown"]
 
 
 @contextmanager
