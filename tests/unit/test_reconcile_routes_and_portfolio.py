@@ -109,27 +109,29 @@ def test_a_namespace_has_its_own_limit():
     assert standings.portfolio(key("c", "other"), NOW).slot
 
 
-def turning(priority: Priority, *, looked_at: int) -> Standing:
+def turning(priority: Priority, *, judged: int) -> Standing:
     return Standing(
-        state=ProductState.DEGRADING, priority=priority, bad_since=NOW - 600, looked_at=looked_at
+        state=ProductState.DEGRADING, priority=priority, bad_since=NOW - 600, judged=judged
     )
+
+
+BEFORE = turning(Priority.CRITICAL, judged=NOW - 300)
 
 
 @pytest.mark.parametrize(
     ("other", "goes_first"),
     [
-        (turning(Priority.CRITICAL, looked_at=NOW - 300), True),
-        (turning(Priority.CRITICAL, looked_at=NOW), False),
-        (turning(Priority.LOW, looked_at=NOW - 300), False),
-        (
-            replace(turning(Priority.CRITICAL, looked_at=NOW - 300), state=ProductState.DEGRADED),
-            False,
-        ),
-        (replace(turning(Priority.CRITICAL, looked_at=NOW - 300), bad_since=None), False),
+        (BEFORE, True),
+        (replace(BEFORE, judged=NOW), False),
+        (replace(BEFORE, block_seconds=600), False),
+        (replace(BEFORE, priority=Priority.LOW), False),
+        (replace(BEFORE, state=ProductState.DEGRADED), False),
+        (replace(BEFORE, bad_since=None), False),
     ],
     ids=[
         "judged a moment later",
         "judged before",
+        "its next block isn't over",
         "less urgent",
         "known for long",
         "only warned of",
@@ -137,19 +139,21 @@ def turning(priority: Priority, *, looked_at: int) -> Standing:
 )
 def test_of_products_that_turn_bad_together_the_most_urgent_trains_first(other, goes_first):
     standings = Standings(Budget(1, 1))
-    standings.record(key("medium"), turning(Priority.MEDIUM, looked_at=NOW))
+    standings.record(key("medium"), turning(Priority.MEDIUM, judged=NOW - 300))
     standings.record(key("other", "elsewhere"), other)
-    assert standings.portfolio(key("medium"), NOW).slot is not goes_first
+    assert standings.portfolio(key("medium"), NOW + 30, block_end=NOW).slot is not goes_first
     standings.forget(key("other", "elsewhere"))
-    assert standings.portfolio(key("medium"), NOW).slot
+    assert standings.portfolio(key("medium"), NOW + 30, block_end=NOW).slot
 
 
-def test_a_slot_that_is_about_to_be_used_is_taken():
+def test_a_slot_that_was_just_given_is_taken():
     standings = Standings(Budget(1, 1))
     standings.record(key("a"), waiting())
-    standings.reserve(key("a"))
-    standings.record(key("b", "other"), waiting())
+    standings.record(key("b", "other"), waiting(since=NOW + 1))
+    assert standings.portfolio(key("a"), NOW).slot
+    standings.record(key("a"), Standing(training=True, bad_since=NOW))
     assert not standings.portfolio(key("b", "other"), NOW).slot
+    assert standings.portfolio(key("a"), NOW).slot, "it has it already"
 
 
 def test_products_that_turned_bad_within_three_blocks_turned_bad_together():

@@ -101,7 +101,12 @@ class Observer:
                 },
                 training=_training(product, job, pods),
                 facts=_facts(measured, _Seen(live, pods, upstream, split)),
-                portfolio=self.standings.portfolio(record.key, now, asked=bool(record.requests)),
+                portfolio=self.standings.portfolio(
+                    record.key,
+                    now,
+                    block_end=measured.newest * product.spec.analysis.block_seconds,
+                    asked=bool(record.requests),
+                ),
                 requests=tuple(Request(name, value) for name, value in record.requests),
             ),
             dependencies=dependencies,

@@ -32,7 +32,7 @@ class Standing:
     priority : who trains first.
     training : it trains.
     waiting_since : it wants to train since then; None when it doesn't.
-    looked_at : when it was evaluated, in seconds.
+    judged : end of the newest block that it was judged by, in seconds.
     """
 
     state: ProductState = ProductState.UNKNOWN
@@ -44,16 +44,16 @@ class Standing:
     priority: Priority = Priority.MEDIUM
     training: bool = False
     waiting_since: int | None = None
-    looked_at: int = 0
+    judged: int = 0
 
     @property
     def turns_bad(self) -> bool:
         """Whether it is bad and that isn't confirmed yet."""
         return self.state is ProductState.DEGRADING and self.bad_since is not None
 
-    def is_due(self, now: int) -> bool:
-        """Whether its newest block hasn't been judged yet."""
-        return self.looked_at // self.block_seconds < now // self.block_seconds
+    def is_due(self, block_end: int) -> bool:
+        """Whether it is still to be judged by a block that ended by then."""
+        return self.judged + self.block_seconds <= block_end
 
 
 class Standings:
@@ -103,11 +103,6 @@ class Standings:
             kept.discard(key)
         self._admitted = None
 
-    def reserve(self, key: Key) -> None:
-        """The product is about to train: nobody else gets its slot in the meantime."""
-        standing = self._standings.get(key, Standing())
-        self.record(key, replace(standing, training=True, waiting_since=None))
-
     def dependency(self, key: Key) -> DependencyState:
         """What is told about a product to those that depend on it."""
         if (standing := self._standings.get(key)) is None:
@@ -146,13 +141,16 @@ class Standings:
         """Products that call this one."""
         return tuple(self._dependents.get(key, ()))
 
-    def portfolio(self, key: Key, now: int, *, asked: bool = False) -> Portfolio:
+    def portfolio(
+        self, key: Key, now: int, *, block_end: int = 0, asked: bool = False
+    ) -> Portfolio:
         """What a product's decision may know of the others.
 
         Parameters
         ----------
         key : the product that is asking.
         now : the moment of the evaluation, in seconds.
+        block_end : of the newest block that it is judged by, in seconds.
         asked : a person asked something of it. Else only a product that is bad or waits has a
             slot to ask for.
         """
@@ -163,7 +161,7 @@ class Standings:
             products=max(len(self._standings), 1),
             turned_bad=together,
             silent=silent,
-            slot=may_train and self._has_slot(key, now),
+            slot=may_train and self._has_slot(key, now, block_end),
         )
 
     def _unlink(self, key: Key) -> None:
@@ -200,12 +198,12 @@ class Standings:
                 having.setdefault(kind, []).append(silent)
         return {kind: sum(flags) / len(flags) for kind, flags in having.items() if sum(flags) > 1}
 
-    def _has_slot(self, key: Key, now: int) -> bool:
+    def _has_slot(self, key: Key, now: int, block_end: int) -> bool:
         if self._admitted is None or self._admitted[0] != now or key not in self._admitted[1]:
             # Products that turn bad together are judged one after the other: those that may want
             # to train a moment later count already, or the first to be judged would go before the
             # first in priority.
-            soon = {one for one in self._turning if self._standings[one].is_due(now)}
+            soon = {one for one in self._turning if self._standings[one].is_due(block_end)}
             asking = frozenset(self._applying | soon | {key})
             self._admitted = (now, asking, self._admit(asking, now))
         return key in self._admitted[2]
@@ -218,7 +216,8 @@ class Standings:
         waiting = [each for one, each in applicants.items() if one not in training]
         running = [applicants[one] for one in training]
         admitted = admit(waiting, running, self._budget)
-        return frozenset(Key(one.namespace, one.name) for one in admitted)
+        # Who was given a slot keeps it, should the write that tells of it have to be repeated.
+        return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
 
 
 def _is_near(standing: Standing, since: int) -> bool:

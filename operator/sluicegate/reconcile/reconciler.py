@@ -122,6 +122,8 @@ class ProductReconciler:
                 product, step.layout, situation.live, service_kind=self.settings.service_kind
             )
             span.set("sluicegate.decision", decision_of(step))
+        # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
+        self._stand(record.key, product, step, situation)
         written = record
         if _can_wait(situation, step):
             self._show(record.key, product, step, step.status)
@@ -129,7 +131,6 @@ class ProductReconciler:
             with self.spans("report"):
                 written = await self._write_status(record, situation, step, recorded)
             self._tell(record, step.told)
-        self._stand(record.key, product, step, now)
         with self.spans("apply"):
             await self._write_children(written, situation, step, children)
         after = product.model_copy(update={"status": step.status})
@@ -317,10 +318,10 @@ class ProductReconciler:
         raise InvalidSpec("; ".join(listed))
 
     # ---- after ------------------------------------------------------------------------------
-    def _stand(self, key: Key, product: DataProduct, step: Step, now: int) -> None:
+    def _stand(self, key: Key, product: DataProduct, step: Step, situation: Situation) -> None:
         """Let the others know how this product does."""
-        before = self.standings.dependency(key)
-        self.standings.record(key, standing_of(product, step, now=now))
+        before, block = self.standings.dependency(key), situation.observed.block
+        self.standings.record(key, standing_of(product, step, block=block, now=situation.now))
         if self.standings.dependency(key) is not before:
             for dependent in self.standings.dependents(key):
                 self.queue.add(dependent, Priority.NORMAL)

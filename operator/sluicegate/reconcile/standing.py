@@ -12,8 +12,13 @@ from sluicegate.reconcile.records import ProductRecord
 from sluicegate.reconcile.step import Step
 
 
-def standing_of(product: DataProduct, step: Step, *, now: int) -> Standing:
-    """What the others may know of a product after a step at `now`, in seconds."""
+def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> Standing:
+    """What the others may know of a product after a step.
+
+    Parameters
+    ----------
+    block : index of the newest block that it was judged by. now : in seconds.
+    """
     status, spec = step.status, product.spec
     seconds = spec.analysis.block_seconds
     streaks = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
@@ -38,7 +43,7 @@ def standing_of(product: DataProduct, step: Step, *, now: int) -> Standing:
         priority=spec.priority,
         training=status.retraining is not None and status.retraining.trigger is not None,
         waiting_since=min(streaks, default=0) if waits else None,
-        looked_at=now,
+        judged=block * seconds,
     )
 
 
