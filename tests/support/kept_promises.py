@@ -2,7 +2,8 @@
 
 No version is lost, nothing is decided without data, the stable version is never without pods, and
 the operator's process never ends. The audit log has every state that was ever stored, so a
-moment that nobody looked at counts too.
+moment that nobody looked at counts too. Of nothing anything holds, so each check asks that there
+was something to break.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class State:
 
 def stored_states(plane: ControlPlane, namespace: str) -> list[State]:
     """The states of a namespace's objects in the order in which they were stored."""
+    put_aside = sorted(plane.audit_log.parent.glob("audit-*.log"))
+    assert not put_aside, f"the log has only what came after {put_aside[-1].name}"
     states = []
     for line in plane.audit_log.read_text().splitlines():
         entry = json.loads(line)
@@ -132,25 +135,27 @@ def no_version_was_lost(states: list[State]) -> None:
         lost = ever.setdefault(state.name, set()) - kept
         assert not lost, f"{state.at}: {state.name} lost {lost}: {status}"
         ever[state.name].add(stable["image"])
+    assert ever, "no version was ever stable, so none could be lost"
 
 
 def stable_always_had_pods(states: list[State]) -> None:
-    """From when a version became stable and ready, its Deployment had ready pods at each moment."""
+    """From when a version was stable and ready, its Deployment had ready pods at each moment."""
     stable: dict[str, str] = {}  # Deployment by product
+    ready: dict[str, int] = {}  # pods by Deployment
     served: set[str] = set()
     for state in states:
-        status = state.status
-        if state.kind == names.PLURAL and status.get("stable"):
-            stable[state.name] = f"{state.name}-{status['stable']['revision']}"
-        if state.kind == names.PLURAL and state.verb == "delete":
+        deleted = state.verb == "delete"
+        if state.kind == names.PLURAL and state.status.get("stable"):
+            stable[state.name] = f"{state.name}-{state.status['stable']['revision']}"
+        if state.kind == names.PLURAL and deleted:
             stable.pop(state.name, None)  # a person's wish; its children go with it
-        if state.kind != "deployments" or state.name not in stable.values():
-            continue
-        ready = status.get("readyReplicas", 0) if state.verb != "delete" else 0
-        if ready:
-            served.add(state.name)
-        elif state.name in served:
-            raise AssertionError(f"{state.at}: {state.user} left {state.name} without pods")
+        if state.kind == "deployments":
+            ready[state.name] = 0 if deleted else state.status.get("readyReplicas", 0)
+        now = {name for name in stable.values() if ready.get(name)}
+        without = served & set(stable.values()) - now
+        assert not without, f"{state.at}: {state.user} left {without} without pods"
+        served |= now
+    assert served, "no stable version ever had pods that it could lose"
 
 
 def nothing_was_decided(states: list[State]) -> None:
@@ -166,3 +171,4 @@ def nothing_was_decided(states: list[State]) -> None:
         before = weights.get(state.name)
         assert not before or weight <= before, f"{state.at}: advanced: {status}"
         weights[state.name] = weight
+    assert first, "no version was ever stable, so there was nothing to decide"
