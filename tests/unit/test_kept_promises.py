@@ -31,7 +31,7 @@ def state(at: int, kind: str, name: str, status: dict[str, Any]) -> State:
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_of_nothing_nothing_is_promised(check):
-    with pytest.raises(AssertionError, match="no .*version"):
+    with pytest.raises(AssertionError, match=r"no .*version"):
         check([])
 
 
@@ -66,5 +66,5 @@ def test_a_version_that_is_in_no_history_is_lost():
     "after", [product(2, "v1", candidate={"weight": 50}), product(2, "v2")], ids=["step", "promote"]
 )
 def test_a_step_and_a_promotion_are_decisions(after):
-    with pytest.raises(AssertionError, match="advanced|promoted"):
+    with pytest.raises(AssertionError, match=r"advanced|promoted"):
         nothing_was_decided([product(1, "v1", candidate={"weight": 5}), after])
