@@ -17,9 +17,9 @@ from hypothesis.stateful import (
 )
 
 from sluicegate.runtime.contracts import Key, Priority
-from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown, WorkQueue
+from sluicegate.runtime.workqueue import LAST_RETRY, PATIENCE, ShutDown, WorkQueue
 
-A, B, C = (Key("shop", name) for name in "abc")
+A, B, C, D = (Key("shop", name) for name in "abcd")
 
 
 class Time:
@@ -76,6 +76,34 @@ def test_changes_of_specs_overtake_background_work_and_keep_their_own_order(queu
     queue.add(B, Priority.URGENT)
     queue.add(C, Priority.URGENT)
     assert drain(queue) == [B, C, A]
+
+
+@pytest.mark.parametrize(
+    ("waited", "expected"),
+    [(0.0, [A, B, C, D]), (PATIENCE[Priority.NORMAL] + 0.1, [C, A, D, B])],
+    ids=["just now", "too long"],
+)
+def test_who_has_waited_too_long_gets_every_other_turn(queue, clock, waited, expected):
+    for key in (C, D):
+        queue.add(key, Priority.NORMAL)
+    clock.now += waited
+    for key in (A, B):
+        queue.add(key, Priority.URGENT)
+    assert drain(queue) == expected
+
+
+def test_background_work_is_patient_and_yet_done_beside_endless_urgent_work(queue, clock):
+    queue.add(C, Priority.BACKGROUND)
+    turns = 0
+    while C not in queue.working:
+        clock.now += 1.0
+        queue.add(A, Priority.URGENT)
+        queue.add(B, Priority.URGENT)
+        for key in filter(None, (queue.poll(), queue.poll())):
+            if key != C:
+                queue.done(key)
+        turns += 1
+    assert PATIENCE[Priority.BACKGROUND] < turns < PATIENCE[Priority.BACKGROUND] + 3
 
 
 def test_a_waiting_key_is_raised_by_a_more_urgent_add_and_never_lowered(queue):
@@ -157,10 +185,10 @@ def test_what_was_not_urgent_stays_behind_what_is_after_a_failure(queue, clock):
 
 @pytest.mark.parametrize(("first", "second"), [(10, 5), (5, 10)])
 def test_of_two_delays_of_a_key_the_more_urgent_counts_too(queue, clock, first, second):
-    queue.add(B, Priority.NORMAL)
     queue.add_after(A, first, Priority.URGENT)
     queue.add_after(A, second, Priority.BACKGROUND)
     clock.now += 5
+    queue.add(B, Priority.NORMAL)
     assert drain(queue) == [A, B]
 
 
@@ -208,6 +236,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue = WorkQueue(self.clock, jitter=lambda: 1.0)
         self.working: dict[Key, Priority] = {}
         self.wished: dict[Key, Priority] = {}  # wishes that no run has begun after
+        self.indulged = False
         self.delayed: dict[Key, tuple[float, Priority]] = {}
 
     @rule(key=KEYS, priority=st.sampled_from(Priority))
@@ -239,7 +268,9 @@ class QueueMachine(RuleBasedStateMachine):
         assert key not in self.working, "two workers have one key"
         assert key in self.wished, "nobody wished for this run"
         free = [priority for one, priority in self.wished.items() if one not in self.working]
-        assert self.wished[key] == min(free), "a less urgent key overtook"
+        overtook = self.wished[key] > min(free)
+        assert not (overtook and self.indulged), "less urgent keys overtook twice in a row"
+        self.indulged = overtook
         self.working[key] = self.wished.pop(key)
         self.delayed.pop(key, None)
         return key

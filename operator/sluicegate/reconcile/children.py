@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sluicegate.api.canary import VersionBase
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.canary import Version, VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.ownership import fingerprint
 from sluicegate.kube.resources import (
@@ -17,6 +18,7 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
+from sluicegate.manifests.memory import read_version
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import (
@@ -72,8 +74,10 @@ def _manifests(
     service_kind: ServiceKind,
 ) -> Iterator[tuple[Resource, Manifest]]:
     for placement in layout.placements:
-        version = placement.version
-        replicas = _replicas(placement, live.get(version.revision))
+        version, found = placement.version, live.get(placement.version.revision)
+        replicas = _replicas(placement, found)
+        if found is not None and len(live) == 1 and not product.status.history:
+            version = _as_foreseen(version, found)
         yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
         if product.spec.route is not None:
             yield SERVICES, build_version_service(product, version, kind=service_kind)
@@ -86,6 +90,21 @@ def _manifests(
             Backend(version_name(name, revision), weight) for revision, weight in layout.weights
         ]
         yield HTTP_ROUTES, build_route(product, product.spec.route, backends)
+
+
+def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
+    """The first version as its Deployment remembers it, since the moment when it was made.
+
+    That its pods took long is no reason to write again: it is all there is to go back to, and
+    only its evaluation is known.
+    """
+    before = read_version(dict(live.labels), dict(live.annotations))
+    if not isinstance(version, Version) or before is None or before.image != version.image:
+        return version
+    if any(one.source is not BaselineSource.EVALUATION for one in version.baseline.values()):
+        return version
+    foreseen = {"promoted_at": before.promoted_at, "baseline": before.baseline}
+    return version.model_copy(update=foreseen)
 
 
 def _replicas(placement: Placement, live: DeploymentRecord | None) -> int | None:

@@ -1,7 +1,8 @@
 """Keys that need work: each waits once, is worked on by one worker at a time, and isn't lost.
 
 A key added while it waits is the same work; a key added while a worker has it is worked on
-again afterwards, as the worker may have looked before the change. Urgent keys overtake.
+again afterwards, as the worker may have looked before the change. Urgent keys overtake, but
+nobody waits for ever.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 FIRST_RETRY = 1.0
 LAST_RETRY = 300.0
 DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only make a huge number
+PATIENCE = {Priority.NORMAL: 1.0, Priority.BACKGROUND: 30.0}
+"""Seconds after which the less urgent get every other turn. When thousands of products are created
+at once, those whose pods are ready need not wait until the last one was begun."""
 
 
 class ShutDown(Exception):  # noqa: N818  # an end, not an error
@@ -68,6 +72,7 @@ class WorkQueue:
         self._serial = 0
         self._failures: dict[Key, int] = {}
         self._wakeup = asyncio.Event()
+        self._indulged = False
         self._open = True
 
     def __len__(self) -> int:
@@ -124,15 +129,15 @@ class WorkQueue:
         wants to be called next.
         """
         self._ripen()
-        for priority, keys in self._ready.items():
-            if keys:
-                key = next(iter(keys))
-                waiting = keys.pop(key)
-                self._due.pop(key, None)
-                self._working[key] = priority
-                self._observer.taken(len(self), self._clock() - waiting.since)
-                return key
-        return None
+        if (priority := self._next_priority()) is None:
+            return None
+        keys = self._ready[priority]
+        key = next(iter(keys))
+        waiting = keys.pop(key)
+        self._due.pop(key, None)
+        self._working[key] = priority
+        self._observer.taken(len(self), self._clock() - waiting.since)
+        return key
 
     def done(self, key: Key) -> None:
         """Give a key back; it is ready again if it was added meanwhile."""
@@ -165,6 +170,17 @@ class WorkQueue:
         """Give out no more keys; those that workers have stay theirs until `done`."""
         self._open = False
         self._wakeup.set()
+
+    def _next_priority(self) -> Priority | None:
+        """Whose turn it is: the most urgent's; every other time theirs who have waited too long."""
+        first = next((one for one, keys in self._ready.items() if keys), None)
+        overdue = next((one for one in PATIENCE if self._is_overdue(one)), None)
+        self._indulged = overdue is not None and not self._indulged
+        return overdue if self._indulged else first
+
+    def _is_overdue(self, priority: Priority) -> bool:
+        keys = self._ready[priority]
+        return bool(keys) and self._clock() - keys[next(iter(keys))].since > PATIENCE[priority]
 
     def _ripen(self) -> None:
         now = self._clock()
