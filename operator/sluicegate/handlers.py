@@ -157,7 +157,9 @@ def build_settings(watched: Iterable[Watched]) -> kopf.OperatorSettings:
     settings.posting.enabled = False  # events are the recorder's
     settings.process.ultimate_exiting_timeout = None  # it would kill us after each restart of Kopf
     settings.persistence.diffbase_storage = NothingStored()
-    settings.watching.chunk_size = 500
+    # Kopf lists all kinds at once and handles a page in one turn of the loop: a large one is tens
+    # of MiB, and a pause that everybody else notices.
+    settings.watching.chunk_size = 100
     settings.watching.inactivity_timeout = 70
     settings.watching.server_timeout = RENEWAL_SECONDS  # so that a renewal proves it alive
     settings.watching.connect_timeout = 10

@@ -146,6 +146,14 @@ async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
     assert measured.problem() is None
 
 
+def test_products_that_measure_the_same_share_what_they_measure():
+    one, other = (Rollout().until(lambda world: world.serving == "v1").product for _ in range(2))
+    assert one is not other
+    targets = [measure.target_of(each, Timing()) for each in (one, other)]
+    assert targets[0].slos is targets[1].slos
+    assert targets[0].slos == {slo.name: slo.indicator for slo in one.spec.slos}
+
+
 BASKET = {"name": "basket", "indicator": {"gauge": {"metric": "basket_value"}}, "maxDrop": "5"}
 
 

@@ -168,8 +168,13 @@ def _gate(
     if answers.failed & (ASKED[kind] | {QueryKind.TARGETS}):
         return tuple(Block(index, Quality.UNAVAILABLE) for index in answers.indexes)
     owner = version[:2] if kind in SCORED_ELSEWHERE else version
+    # Most of a young version's past is empty, and millions of blocks are read back at a start.
+    known = counts.indexes() | answers.scrapes.indexes(owner)
     return tuple(
-        _block(index, counts, answers.scrapes.of(owner, index)) for index in answers.indexes
+        _block(index, counts, answers.scrapes.of(owner, index))
+        if index in known
+        else Block(index, Quality.NO_SERIES)
+        for index in answers.indexes
     )
 
 
@@ -190,6 +195,10 @@ class _Counts:
     bads: Values | None = None
     goods: Values | None = None
     lagging: bool = False
+
+    def indexes(self) -> set[int]:
+        """Blocks of which anything is known."""
+        return {index for row in (self.totals, self.bads, self.goods) if row for index in row}
 
     def total(self, index: int) -> float | None:
         return None if self.totals is None else self.totals.get(index)

@@ -69,7 +69,7 @@ class EvaluationSettings:
     products_per_query
         Above this many products the queries are split.
     products_per_backfill
-        Products whose past is read by one set of queries.
+        Products whose past is read by one set of queries: some 30 MiB while it is parsed.
     fetch_seconds
         For all queries of one block length; what isn't there by then is UNAVAILABLE.
     gateway
@@ -82,7 +82,7 @@ class EvaluationSettings:
     timing: Timing = field(default_factory=Timing)
     namespaces: tuple[str, ...] = ()
     products_per_query: int = 5_000
-    products_per_backfill: int = 100
+    products_per_backfill: int = 25
     fetch_seconds: float = 60.0
     gateway: GatewayMetric | None = None
     jitter_seconds: float = 1.0

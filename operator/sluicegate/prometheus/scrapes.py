@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from sluicegate.slo.queries import Fact
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from sluicegate.prometheus.answers import Labels, Table
 
 STALE_INTERVALS: Final = 2
@@ -65,6 +67,10 @@ class Scrapes:
             facts[fact] = min(value, facts.get(fact, value))
         else:
             facts[fact] = value + facts.get(fact, 0.0)
+
+    def indexes(self, owner: Labels) -> AbstractSet[int]:
+        """Blocks of which anything is known."""
+        return self._facts.get(owner, {}).keys()
 
     def of(self, owner: Labels, index: int) -> Scrape | None:
         """What is known of a block; None when nothing of the owner was scraped or tried.

@@ -8,11 +8,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.product import DataProduct
+from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.policy.canary import LOOK_BACK_SECONDS
 from sluicegate.prometheus.cache import BlockCache
@@ -173,6 +175,12 @@ def _lengths(measurements: Measurements, target: Target) -> Iterator[int]:
         yield measurements.timing.canary_block(target.block_seconds)
 
 
+@lru_cache(maxsize=4096)
+def _shared(slos: tuple[tuple[str, Indicator], ...]) -> Mapping[str, Indicator]:
+    """Indicators by SLO; thousands of products measure the same few, which are kept once."""
+    return dict(slos)
+
+
 def target_of(product: DataProduct, timing: Timing) -> Target | None:
     """What a product wants to know; None before it has a version that serves."""
     status = product.status
@@ -189,7 +197,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
     return Target(
         key=ProductKey(meta.namespace, meta.name),
         versions=tuple(dict.fromkeys(versions)),
-        slos={slo.name: slo.indicator for slo in product.spec.slos},
+        slos=_shared(tuple((slo.name, slo.indicator) for slo in product.spec.slos)),
         block_seconds=product.spec.analysis.block_seconds,
         service=status.stable.service,
         canary_from=canary_from,

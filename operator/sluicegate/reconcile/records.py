@@ -6,6 +6,7 @@ fingerprint of what would be applied, nothing is written, after a restart as wel
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -237,7 +238,14 @@ def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _own(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(item for item in pairs.items() if item[0].startswith(f"{names.GROUP}/")))
+    # The same names, and many of the same values, in every object: each is kept once.
+    return tuple(
+        sorted(
+            (sys.intern(name), sys.intern(value))
+            for name, value in pairs.items()
+            if name.startswith(f"{names.GROUP}/")
+        )
+    )
 
 
 def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:

@@ -75,7 +75,7 @@ FENCED = Counter("sluicegate_writes_fenced_total", "Writes refused as the lease 
 LOOP_LAG = Histogram(
     "sluicegate_event_loop_lag_seconds",
     "How much too late a timer fired.",
-    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1, 2.5, 5),
 )
 WATCH_AGE = Gauge(
     "sluicegate_watch_age_seconds", "Since the last sign of life of a kind's watch.", ["resource"]
