@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -44,6 +45,15 @@ class Request(NamedTuple):
 Requests = Counter[Request]
 
 
+class Written(NamedTuple):
+    """A write of one object."""
+
+    namespace: str
+    name: str
+    at: float
+    """When it was asked for, in seconds since 1970."""
+
+
 def render_policy(users: Iterable[str]) -> str:
     """An audit policy that logs each request of these users once, when it is answered."""
     rules = [
@@ -58,11 +68,19 @@ class AuditLog:
     """Reads what was added to the log; a file that grows and is never rotated."""
 
     path: Path
+    written: list[Written] = field(default_factory=list)
+    """Writes of products' objects so far, by whichever user was asked for; cleared by the reader."""
     _read: int = 0
 
     def take(self, user: str) -> Requests:
         """The requests of a user since the last call; a watch counts when it begins."""
-        return Counter(map(_request, self._entries(user)))
+        requests: Requests = Counter()
+        for entry in self._entries(user):
+            request = _request(entry)
+            requests[request] += 1
+            if request.is_write and not request.is_aside:
+                self.written.append(_written(entry))
+        return requests
 
     def _entries(self, user: str) -> Iterator[dict[str, object]]:
         with self.path.open("rb") as log:
@@ -94,6 +112,12 @@ def _request(entry: dict[str, object]) -> Request:
         resource="/".join(filter(None, parts)),
         succeeded=int(status["code"]) in SUCCESS,
     )
+
+
+def _written(entry: dict[str, Any]) -> Written:
+    reference = entry["objectRef"]
+    at = datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
+    return Written(reference.get("namespace", ""), reference.get("name", ""), at)
 
 
 def total(requests: Requests, which: Callable[[Request], bool]) -> int:

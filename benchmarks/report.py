@@ -39,7 +39,8 @@ class Row:
 
 GROWTH: Final = (
     Row("cold start: all Ready, s", "cold.readySeconds"),
-    Row("… writes per product", "cold.writesPerObject"),
+    Row("… writes per product until it is ready", "cold.writesUntilReady"),
+    Row("… writes per product in all", "cold.writesPerObject"),
     Row("… events per product", "cold.eventsPerObject"),
     Row("… reads per product", "cold.readsPerObject"),
     Row("… CPU, s", "cold.cpuSeconds"),
@@ -86,7 +87,7 @@ GROWTH: Final = (
 
 SIDE_BY_SIDE: Final = (
     Row("all Ready, s", "cold.readySeconds"),
-    Row("writes per product", "cold.writesPerObject"),
+    Row("writes per product until it is ready", "cold.writesUntilReady"),
     Row("reads per product", "cold.readsPerObject"),
     Row("CPU per product, ms", "cold.cpuMillisecondsPerObject"),
     Row("peak memory, MiB", "cold.peakMemoryMiB"),
