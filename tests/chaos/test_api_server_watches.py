@@ -32,9 +32,12 @@ def test_what_was_deleted_while_a_watch_was_away_and_too_old_to_go_on_is_dropped
     delete(operator, "dataproduct", "vans")
     delete(operator, "service", "cars")
     eventually(lambda: not operator.has_service("cars"), what="the deletion")
-    for one in watched():
-        kind = Requests(path=rf"/{one.resource.plural}$", watch=True)
-        operator.proxy.start(Expire(), kind, times=1)
+    expired = [
+        operator.proxy.start(
+            Expire(), Requests(path=rf"/{one.resource.plural}$", watch=True), times=1
+        )
+        for one in watched()
+    ]
     operator.proxy.end(away)
     ended = time.monotonic()
     eventually(lambda: operator.has_service("cars"), seconds=RECOVERY_SECONDS, what="the Service")
@@ -43,7 +46,11 @@ def test_what_was_deleted_while_a_watch_was_away_and_too_old_to_go_on_is_dropped
     print(f"made up for {time.monotonic() - ended:.1f} s after the watches were too old")
     assert ghosts(operator, "services") >= 1
     assert ghosts(operator, "dataproducts.sluicegate.dev") == 1
-    assert operator.proxy.seen(WATCHES, since=ended)
+    eventually(
+        lambda: not any(one.left for one in expired),
+        seconds=RECOVERY_SECONDS,
+        what="each kind's watch was told that it is too old",
+    )
     promises.check_without_data()
 
 
@@ -57,8 +64,9 @@ def lists(operator, since: float = 0.0) -> list[Seen]:
 def test_a_watch_that_goes_silent_is_noticed_by_its_silence_alone(operator, promises):
     operator.serve("cars")
     eventually(lambda: len(lists(operator)) >= 2, seconds=60, what="the resync after the start")
-    with operator.proxy.broken(Silence(), WATCHES):
+    with operator.proxy.broken(Silence(), WATCHES) as silence:
         pass  # those that are open now stay silent, new ones speak
+    assert silence.taken >= len(watched())
     silent = time.monotonic()
     delete(operator, "service", "cars")
     eventually(
@@ -75,10 +83,15 @@ def test_a_watch_that_goes_silent_is_noticed_by_its_silence_alone(operator, prom
 @pytest.mark.parametrize("politely", [False, True], ids=["a reset", "a proper end"])
 def test_a_watch_that_breaks_in_the_middle_of_an_event_loses_nothing(operator, promises, politely):
     operator.serve("cars")
-    with operator.proxy.broken(CutInLine(politely), WATCHES):
+    with operator.proxy.broken(CutInLine(politely), WATCHES) as cut:
         pass  # those that are open now break with their next event
+    assert cut.taken >= len(watched())
+    broken = time.monotonic()
     operator.apply(operator.routed("cars", serving={"replicas": 2}))
     operator.recovers(what="watches broke in the middle of an event", cars=2)
+    again = {one.path for one in operator.proxy.seen(WATCHES, since=broken)}
+    for kind in ("dataproducts", "deployments"):  # each had an event, so each broke
+        assert any(path.endswith(f"/{kind}") for path in again), f"{kind} in {again}"
     promises.check_without_data()
 
 

@@ -106,11 +106,12 @@ Fault: TypeAlias = Answer | Hang | Delay | LoseAnswer | Expire | Silence | CutIn
 
 @dataclass(slots=True)
 class Rule:
-    """A fault in force: the next `left` requests that match get it, or all."""
+    """A fault in force: the next `left` requests that match get it, or all; `taken` have got it."""
 
     fault: Fault
     requests: Requests
     left: int | None = None
+    taken: int = 0
 
     def take(self, seen: Seen) -> bool:
         """Whether this request gets the fault; one of `left` is used up then."""
@@ -118,4 +119,5 @@ class Rule:
             return False
         if self.left is not None:
             self.left -= 1
+        self.taken += 1
         return True
