@@ -6,7 +6,6 @@ version is an exception: nothing has to be remembered of it, and a write is save
 """
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Iterable
@@ -240,7 +239,7 @@ class ProductReconciler:
             except NameConflict as error:
                 self.conflicts[record.key] = str(error)
                 conflicted = replace(situation, conflict=str(error), route_conflict=False)
-                recorded = read_status(json.loads(record.status))  # it may just have been written
+                recorded = read_status(record.status)  # it may just have been written
                 await self._write_status(record, conflicted, step, recorded)
                 return
             if self.conflicts.pop(record.key, None) is not None:
@@ -295,7 +294,7 @@ class ProductReconciler:
 
     async def _refuse(self, record: ProductRecord, problems: Iterable[Problem]) -> Result:
         """Say what is wrong with the spec, and touch nothing."""
-        before = read_status(json.loads(record.status))
+        before = read_status(record.status)
         listed = tuple(str(problem)[:1024] for problem in problems)
         finding = Finding(
             ConditionType.STALLED, "True", ConditionReason.INVALID_SPEC, "; ".join(listed)

@@ -7,6 +7,7 @@ fingerprint of what would be applied, nothing is written, after a restart as wel
 
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,7 +39,7 @@ REQUESTS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductRecord(Record):
-    """A DataProduct, its parts as JSON text: parsed when it is its turn, small until then.
+    """A DataProduct, its parts as packed JSON: parsed when it is its turn, small until then.
 
     Attributes
     ----------
@@ -46,15 +47,25 @@ class ProductRecord(Record):
     deleting : it has a deletionTimestamp; nothing of it is written any more.
     created : creationTimestamp, RFC 3339; the older of two products keeps a route.
     requests : one-shot annotations, by name.
-    spec, status : as JSON.
+    packed_spec, packed_status : as compressed JSON, which takes a third of the text.
     """
 
     generation: int
     deleting: bool
     created: str
     requests: tuple[tuple[str, str], ...]
-    spec: str
-    status: str
+    packed_spec: bytes
+    packed_status: bytes
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The spec as parsed JSON, parsed anew each time."""
+        return _unpacked(self.packed_spec)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The status as parsed JSON, parsed anew each time."""
+        return _unpacked(self.packed_status)
 
     def body(self) -> dict[str, Any]:
         """The object as the types of the API parse it."""
@@ -70,8 +81,8 @@ class ProductRecord(Record):
                 "resourceVersion": str(self.version),
                 "annotations": dict(self.requests),
             },
-            "spec": json.loads(self.spec),
-            "status": json.loads(self.status),
+            "spec": self.spec,
+            "status": self.status,
         }
 
 
@@ -206,13 +217,19 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         deleting="deletionTimestamp" in meta,
         created=meta.get("creationTimestamp", ""),
         requests=requests,
-        spec=_compact(body.get("spec") or {}),
-        status=_compact(body.get("status") or {}),
+        packed_spec=_packed(body.get("spec") or {}),
+        packed_status=_packed(body.get("status") or {}),
     )
 
 
-def _compact(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+def _packed(value: Mapping[str, Any]) -> bytes:
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return zlib.compress(text.encode(), level=1)
+
+
+def _unpacked(packed: bytes) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(zlib.decompress(packed))
+    return value
 
 
 def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ Claim = tuple[str, str, str, str]
 
 def claims_of(record: ProductRecord) -> frozenset[Claim]:
     """What a product's route claims."""
-    route = json.loads(record.spec).get("route") or {}
+    route = record.spec.get("route") or {}
     return frozenset(_claims(route, record.key.namespace))
 
 

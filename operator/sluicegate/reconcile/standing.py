@@ -1,7 +1,5 @@
 """What the others may know of a product after a step: whoever depends on it, or waits for a slot."""
 
-import json
-
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
@@ -53,7 +51,7 @@ def standing_before(record: ProductRecord) -> Standing:
     All products at once, so the few fields are taken from the text, and a spec is read only of
     those that are bad. What an older version of the API wrote says nothing.
     """
-    status = json.loads(record.status)
+    status = record.status
     training = bool((status.get("retraining") or {}).get("trigger"))
     firsts = [
         slo["streak"]["first"]
@@ -62,7 +60,7 @@ def standing_before(record: ProductRecord) -> Standing:
     ]
     if not firsts:
         return Standing(training=training)
-    analysis = json.loads(record.spec).get("analysis") or {}
+    analysis = record.spec.get("analysis") or {}
     seconds = analysis.get("blockSeconds", Standing().block_seconds)
     return Standing(
         state=ProductState.DEGRADED
