@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -34,6 +35,8 @@ WATCHED_SECONDS: Final = 90.0
 """How long Jobs are counted after the first one."""
 WARM_BLOCKS: Final = 20
 """A version is retrained only after 14 blocks, and should have shown what is normal for it."""
+TOGETHER_SECONDS: Final = 1.0
+"""Jobs of one look at all products come within this; the next look is a block later."""
 CONFIRMING: Final = 3
 """Evaluations in a row that confirm a degradation."""
 FINE: Final = "not degraded"
@@ -49,6 +52,8 @@ class Jobs:
         Of the products of the wave: the higher, the sooner.
     created
         When a product's first Job was seen, in seconds since 1970, in their order.
+    busy
+        Namespaces that had a Job already when a product's came: each trains one at a time.
     confirmed
         When the block that confirmed its degradation was complete, as the Job says why it is.
     unfinished, open
@@ -58,11 +63,11 @@ class Jobs:
     ranks: Mapping[Key, int]
     created: dict[Key, float] = field(default_factory=dict)
     confirmed: dict[Key, float] = field(default_factory=dict)
+    busy: dict[Key, frozenset[str]] = field(default_factory=dict)
     unfinished: set[tuple[Key, str]] = field(default_factory=set)
     open: set[tuple[Key, str]] = field(default_factory=set)
     most: int = 0
     most_in_namespace: int = 0
-    passed_over: int = 0
     first: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take_in(self, event: str, body: Body) -> None:
@@ -70,8 +75,8 @@ class Jobs:
         meta = body["metadata"]
         key = meta["namespace"], meta["labels"][names.LABEL_PRODUCT]
         if key not in self.created and event == "ADDED":
-            self.passed_over += self._passes_over(key)
             self.created[key] = time.time()
+            self.busy[key] = frozenset(namespace for (namespace, _), _ in self.open)
             self.confirmed[key] = confirming_block(body)
             self.first.set()
         deleted = event == "DELETED"
@@ -82,14 +87,20 @@ class Jobs:
         places = Counter(namespace for (namespace, _), _ in self.unfinished)
         self.most_in_namespace = max(self.most_in_namespace, *places.values(), 0)
 
-    def _passes_over(self, key: Key) -> bool:
-        """Whether a product of higher priority could have started instead.
+    def passed_over(self) -> int:
+        """Starts in whose place a product of higher priority could have started.
 
-        All of the wave degrade at the same moment, so all wait; a namespace trains one at a time.
+        All of the wave degrade at the same moment, so all wait. Of two that are let in together
+        either Job may be seen first.
         """
-        busy = {namespace for (namespace, _), _ in self.open}
+        return sum(map(self._passes_over, self.created))
+
+    def _passes_over(self, key: Key) -> bool:
+        together = self.created[key] + TOGETHER_SECONDS
         return any(
-            rank > self.ranks.get(key, 0) and other not in self.created and other[0] not in busy
+            rank > self.ranks.get(key, 0)
+            and self.created.get(other, math.inf) > together
+            and other[0] not in self.busy[key]
             for other, rank in self.ranks.items()
         )
 
@@ -139,7 +150,7 @@ async def degradations(
         "jobs": len(jobs.created),
         "mostAtOnce": jobs.most,
         "mostInNamespace": jobs.most_in_namespace,
-        "priorityInversions": jobs.passed_over,
+        "priorityInversions": jobs.passed_over(),
         "memoryMiB": process.memory_mib(),
         **period.traffic(max(len(jobs.created), 1)),
         **await period.inside(),

@@ -30,6 +30,8 @@ COLD = Plan(scenarios=("cold",), limit_seconds=90.0)
 """With blocks of the usual length: on a slow machine the quick ones are judged, which is a write,
 before the last product serves."""
 
+WAVES = Plan(scenarios=("degradations", "commonCause"), limit_seconds=200.0)
+
 Results = dict[int, "Mapping[str, Mapping[str, Any]]"]
 
 
@@ -83,3 +85,31 @@ def test_cpu_per_block_grows_no_faster_than_the_products(results):
 def test_memory_per_product_stays_small(results):
     small, large = (results[size]["steady"]["memoryMiB"] for size in SIZES)
     assert (large - small) / (SIZES[1] - SIZES[0]) <= 0.2, (small, large)
+
+
+# ---- waves ------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def waves() -> Mapping[str, Mapping[str, Any]]:
+    """Some models become worse at the same moment, then two fifths of all do."""
+    found = asyncio.run(measure(Sluicegate(), SIZES[1], WAVES, print))
+    failed = {name: figures["failed"] for name, figures in found.items() if "failed" in figures}
+    assert not failed
+    return found
+
+
+@pytest.mark.timeout(900)
+def test_models_that_become_worse_together_are_retrained_within_the_budget(waves):
+    wave = waves["degradations"]
+    assert wave["foundDegraded"] == wave["products"] == wave["jobs"] > 4, wave["causes"]
+    assert wave["mostAtOnce"] == 2
+    assert wave["mostInNamespace"] == 1
+
+
+def test_the_most_urgent_of_them_go_first(waves):
+    assert waves["degradations"]["priorityInversions"] == 0
+
+
+def test_what_two_fifths_of_all_products_share_retrains_nobody(waves):
+    wave = waves["commonCause"]
+    assert wave["jobs"] == 0
+    assert wave["causes"] == {"CommonCause": wave["products"]}
