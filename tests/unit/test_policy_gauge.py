@@ -123,6 +123,11 @@ def test_a_gauge_that_is_missing_is_unknown_and_starts_nothing(gone, reason):
     assert {e.decision.type for e in found} == {"Hold"}
 
 
+def test_a_gauge_that_was_pushed_once_and_never_again_stays_stale():
+    found = history(100, lambda index: None if index > 40 else 100.0)
+    assert {one.slos[0].reason for one in found[41:]} == {"Stale"}
+
+
 def canary(difference, blocks, seed=5):
     """A rollout judged by a gauge alone; the decisions until one ends it."""
     terms = terms_of(DataProduct.parse(product(BASKET, rollout={"steps": [50]})))

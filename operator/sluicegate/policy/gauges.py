@@ -59,7 +59,7 @@ def judge(
     gauge = slo.gauge
     assert gauge is not None
     if now not in readings:
-        earlier = any(now - BLOCKS_PER_HOUR < index < now for index in readings)
+        earlier = any(index < now for index in readings)
         return SloResult(slo, SloState.UNKNOWN, Reason.STALE if earlier else Reason.NO_DATA)
     if now <= since:
         return SloResult(slo, SloState.UNKNOWN, Reason.WARMING_UP, gauge=readings[now])
