@@ -190,6 +190,7 @@ def test_numbers_that_are_no_measurement_decide_nothing_and_the_reason_is_told(t
                 "Unknown",
                 ROWS[name].reason,
             )
+            assert conditions(status)["MetricsAvailable"] == "False"
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -199,7 +200,10 @@ def test_when_the_numbers_are_true_again_all_is_judged(told, name):
 
 
 def test_counters_of_errors_that_do_not_exist_are_no_errors(told):
-    assert weight(told.during[f"cars-{HONEST}"]) == STEPS[1]
+    status = told.during[f"cars-{HONEST}"]
+    assert weight(status) == STEPS[1]
+    assert slo(status, "availability")["state"] == "OK"
+    assert conditions(status)["MetricsAvailable"] == "True"
 
 
 def test_a_canary_that_is_scraped_and_counts_nothing_goes_back(told):
