@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.support.kept_promises import Promises
 from tests.support.proxied_operator import RECOVERY_SECONDS, RUNTIME
 from tests.support.replicas import OPERATOR, Replica, apply, product, read
 from tests.support.tiny_disk import fill, fits, tiny_disk
@@ -15,6 +17,8 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.timeout(180)
 
 MEBIBYTE = 2**20
+A_SECOND = timedelta(seconds=1)
+"""What the API server tells the ages of objects to."""
 OURS = "app.kubernetes.io/managed-by"
 
 
@@ -174,6 +178,29 @@ def test_of_two_products_that_claim_one_route_at_once_one_gets_it(operator, prom
     assert len(routes) == 1
 
 
+def test_of_two_products_that_claim_one_route_the_elder_keeps_it_until_it_goes(operator, promises):
+    elder, younger = operator.routed("zebra"), operator.routed("ant")  # not by their names
+    younger["spec"]["route"]["path"] = elder["spec"]["route"]["path"]
+    operator.serve("zebra")
+    made = datetime.fromisoformat(operator.live("zebra")["metadata"]["creationTimestamp"])
+    eventually(lambda: datetime.now(UTC) >= made + A_SECOND, what="another second")
+    operator.apply(younger)
+    eventually(lambda: operator.condition("ant", "Ready"), what="told")
+    assert operator.condition("ant", "Ready")["reason"] == "RouteConflict"
+    assert "zebra" in operator.condition("ant", "Ready")["message"]
+    assert operator.ready("zebra")
+    assert paths_to(operator) == {"zebra"}
+    operator.plane.kubectl("delete", "dataproduct", "zebra", "-n", operator.namespace)
+    operator.recovers(what="the elder was deleted", ant=1)
+    eventually(lambda: paths_to(operator) == {"ant"}, what="the elder's route is collected")
+
+
+def paths_to(operator) -> set[str]:
+    """Products that have a route."""
+    routes = (one for one in operator.children() if one.startswith("HTTPRoute/"))
+    return {one.partition("/")[2] for one in routes}
+
+
 @pytest.fixture
 def on_a_tiny_disk(control_plane, namespace, tmp_path):
     """Starts operators whose log and temporary files lie on a disk of one MiB."""
@@ -209,6 +236,16 @@ def test_an_operator_whose_disk_is_full_goes_on_and_ends_in_order(
     with (disk / "another").open("ab", buffering=0) as another:
         assert not fits(another, 1), "the disk is still full"
     assert operator.get("/healthz")[0] == 200
+    lines = operator.log.read_text()
+    for one in disk.iterdir():
+        if one != operator.log:
+            one.unlink()
+    serve(control_plane, namespace, "vans")
+    eventually(
+        lambda: "vans" in operator.log.read_text()[len(lines) :],
+        what="its log goes on in the space",
+    )
+    Promises(control_plane, namespace, operator).check_without_data()
     operator.signal(signal.SIGTERM)
     assert operator.wait() == 0
 
