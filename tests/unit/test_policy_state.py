@@ -15,7 +15,7 @@ from sluicegate.policy.holdout import Verdict
 from sluicegate.policy.holdout import judge as judge_hold_out
 from sluicegate.policy.memory import Accepted, Release, RetrainingMemory, SloMemory
 from sluicegate.policy.observed import Portfolio
-from sluicegate.policy.retraining import Applicant, Budget, admit, cooldown, jitter, trigger_of
+from sluicegate.policy.retraining import Applicant, Budget, admit, cooldown, trigger_of
 from sluicegate.policy.rollback import kept, named, previous
 from sluicegate.policy.state import product_state, remember
 from sluicegate.policy.terms import terms_of
@@ -272,12 +272,6 @@ def test_cooldowns_double_up_to_a_week(failures, last, days):
 def test_the_same_need_has_the_same_name():
     assert trigger_of(TERMS, "v1", "accuracy", 7) == trigger_of(TERMS, "v1", "accuracy", 7)
     assert len({trigger_of(TERMS, "v1", "accuracy", block) for block in range(50)}) == 50
-
-
-def test_jitter_is_steady_and_within_ten_minutes():
-    seconds = [jitter("catalog", str(name)) for name in range(200)]
-    assert seconds == [jitter("catalog", str(name)) for name in range(200)]
-    assert 0 <= min(seconds) < max(seconds) < 600
 
 
 # ---- the way back ---------------------------------------------------------------------------
