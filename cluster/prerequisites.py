@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cluster.cache import locked
 from cluster.errors import MissingPrerequisiteError
 from cluster.versions import versions
 
@@ -30,6 +31,7 @@ NODE_PROGRAMS = {
     "sysctl": "procps",
 }
 CNI_PACKAGE = "containernetworking-plugins"
+IMAGE_PROGRAMS = {"mmdebstrap": "mmdebstrap"}
 
 
 def missing_packages(programs: dict[str, str]) -> list[str]:
@@ -62,6 +64,18 @@ def require_node_prerequisites() -> None:
         require_packages(missing)
 
 
+def require_image_prerequisites() -> None:
+    """Check what an image of Debian is made with; install it on Debian as root.
+
+    Raises
+    ------
+    MissingPrerequisiteError
+        It is missing and was not or could not be installed.
+    """
+    if missing := missing_packages(IMAGE_PROGRAMS):
+        require_packages(missing)
+
+
 def require_linux_root() -> None:
     """The local node makes namespaces, mounts and cgroups, which takes Linux and root."""
     if sys.platform != "linux":
@@ -82,17 +96,23 @@ def require_packages(packages: list[str]) -> None:
     if not (is_debian() and os.geteuid() == 0):
         raise MissingPrerequisiteError(f"missing: {', '.join(packages)}. Install with: {command}")
     print(f"installing {', '.join(packages)}", file=sys.stderr, flush=True)
+    # Of apt-get itself, one that finds another at work gives up.
+    with locked("packages"):
+        for arguments in (["update", "-qq"], ["install", "-y", "-qq", *packages]):
+            _apt_get(arguments, packages, command)
+
+
+def _apt_get(arguments: list[str], packages: list[str], command: str) -> None:
     with_defaults = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-qq"], ["install", "-y", "-qq", *packages]):
-        done = subprocess.run(
-            ["apt-get", *arguments], env=with_defaults, capture_output=True, text=True, check=False
+    done = subprocess.run(
+        ["apt-get", *arguments], env=with_defaults, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise MissingPrerequisiteError(
+            f"missing: {', '.join(packages)}, and installing failed ({' '.join(last)}). "
+            f"Run it yourself: {command}"
         )
-        if done.returncode:
-            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            raise MissingPrerequisiteError(
-                f"missing: {', '.join(packages)}, and installing failed ({' '.join(last)}). "
-                f"Run it yourself: {command}"
-            )
 
 
 def is_debian() -> bool:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, cast
 from cluster.images import python_packages
 from cluster.images.programs import run
 from cluster.images.tarballs import EPOCH, HashingWriter, copy_members, write_tree
+from cluster.prerequisites import require_image_prerequisites
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,7 @@ class LayerStore:
 
 
 def _bootstrap(wanted: Debian, sink: IO[bytes]) -> None:
+    require_image_prerequisites()
     with tempfile.TemporaryDirectory() as scratch:
         rootfs = Path(scratch) / "rootfs.tar"
         run(

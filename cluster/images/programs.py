@@ -8,7 +8,6 @@ import subprocess
 from cluster.images.errors import ImageError
 
 WAY_OUT = {
-    "mmdebstrap": "apt-get install mmdebstrap",
     "uv": "see https://docs.astral.sh/uv/",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import stat
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from cluster.backend import choose_backend, fitting_backend
 from cluster.cli import main
 from cluster.errors import ClusterError, MissingPrerequisiteError
 from cluster.identity import Identity
+from cluster.images.description import Debian
+from cluster.images.layers import _bootstrap
 from cluster.kind import CONFIGURATION, KindCluster
 from cluster.local import LocalNode
 from cluster.prerequisites import missing_packages, parse_go_version, require_packages
@@ -161,6 +164,15 @@ def test_where_nothing_can_be_installed_the_command_is_named(monkeypatch):
 
     with pytest.raises(MissingPrerequisiteError, match="apt-get install -y runc conntrack"):
         require_packages(["runc", "conntrack"])
+
+
+def test_what_an_image_is_made_with_is_asked_for_before_it_is_made(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("cluster.prerequisites.is_debian", lambda: False)
+    wanted = Debian(suite="bookworm", packages=("python3",))
+
+    with pytest.raises(MissingPrerequisiteError, match="apt-get install -y mmdebstrap"):
+        _bootstrap(wanted, io.BytesIO())
 
 
 @pytest.mark.parametrize(
