@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 
@@ -132,6 +133,17 @@ async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
         server.lies.clear()
         while measurements.problem(AN_HOUR):
             await looked_at.get()
+
+
+@pytest.mark.parametrize("set_back", [0, 600, 86_400])
+def test_a_clock_that_is_set_back_delays_the_next_look_by_a_block_at_most(set_back):
+    measurements = Measurements(Timing())
+    product = Rollout().until(lambda world: world.serving == "v1").product
+    measurements.want(Key(*product.metadata.key), measure.target_of(product, Timing()))
+    block = product.spec.analysis.block_seconds
+    measurements.blocks._filled[ProductKey(*product.metadata.key)] = block
+    assert not measurements.owing
+    assert 0 < measure._pause(measurements, time.time() + set_back) <= block
 
 
 # ---- one product's -----------------------------------------------------------------------

@@ -166,7 +166,10 @@ def _pause(measurements: Measurements, asked_at: float) -> float:
         timing.settled_at(timing.newest_settled(asked_at, length) + 1, length) for length in lengths
     ]
     pause = max(min(ends, default=asked_at + SHORTEST_LOOK) - time.time(), SHORTEST_LOOK / 4)
-    return min(pause, RETRY_SECONDS) if measurements.owing else pause
+    # A clock that was set back since then would have it wait for as long as that, and a block of
+    # the shortest length ends at least once in its length.
+    longest = min(lengths, default=SHORTEST_LOOK)
+    return min(pause, longest, RETRY_SECONDS if measurements.owing else longest)
 
 
 def _lengths(measurements: Measurements, target: Target) -> Iterator[int]:
