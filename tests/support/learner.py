@@ -134,7 +134,8 @@ class Visitors:
     """Ask through the gateway at a steady rate, and send the truth of each answer a moment later.
 
     They live in a thread of their own, so that a test can wait for the cluster meanwhile. `world`
-    and `comparisons` may be changed at any time.
+    and `comparisons` may be changed at any time; `at_once` bounds the requests under way (0: no
+    bound), and holds from the beginning.
     """
 
     def __init__(self, gateway: str, host: str, *, per_second: float = 15) -> None:
@@ -142,6 +143,7 @@ class Visitors:
         self.world = "before"
         self.comparisons = 1
         self.per_second = per_second
+        self.at_once = 0
         self._gateway, self._headers = gateway, {"Host": host}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()))
@@ -174,7 +176,12 @@ class Visitors:
     async def _live(self) -> None:
         timeout = aiohttp.ClientTimeout(total=20)
         async with (
-            aiohttp.ClientSession(self._gateway, headers=self._headers, timeout=timeout) as session,
+            aiohttp.ClientSession(
+                self._gateway,
+                headers=self._headers,
+                timeout=timeout,
+                connector=aiohttp.TCPConnector(limit=self.at_once),
+            ) as session,
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(self._tell(session))
