@@ -35,8 +35,11 @@ WATCHED_SECONDS: Final = 90.0
 """How long Jobs are counted after the first one."""
 WARM_BLOCKS: Final = 20
 """A version is retrained only after 14 blocks, and should have shown what is normal for it."""
-TOGETHER_SECONDS: Final = 1.0
-"""Jobs of one look at all products come within this; the next look is a block later."""
+TOGETHER_SECONDS: Final = QUICK_BLOCK_SECONDS / 2
+"""Jobs of one look at all products come within this; the next look is a block later.
+
+Also the time from a decision to its Job, in which what was decided by may change.
+"""
 CONFIRMING: Final = 3
 """Evaluations in a row that confirm a degradation."""
 FINE: Final = "not degraded"
@@ -53,11 +56,13 @@ class Jobs:
     created
         When a product's first Job was seen, in seconds since 1970, in their order.
     busy
-        Namespaces that had a Job already when a product's came: each trains one at a time.
+        Namespaces that had a Job when a product's was decided: each trains one at a time.
     confirmed
         When the block that confirmed its degradation was complete, as the Job says why it is.
     unfinished, open
         Jobs that run; Jobs whose result the operator hasn't taken up yet.
+    freed
+        When the result of a namespace's last Job was taken up.
     """
 
     ranks: Mapping[Key, int]
@@ -66,6 +71,7 @@ class Jobs:
     busy: dict[Key, frozenset[str]] = field(default_factory=dict)
     unfinished: set[tuple[Key, str]] = field(default_factory=set)
     open: set[tuple[Key, str]] = field(default_factory=set)
+    freed: dict[str, float] = field(default_factory=dict)
     most: int = 0
     most_in_namespace: int = 0
     first: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,13 +82,15 @@ class Jobs:
         key = meta["namespace"], meta["labels"][names.LABEL_PRODUCT]
         if key not in self.created and event == "ADDED":
             self.created[key] = time.time()
-            self.busy[key] = frozenset(namespace for (namespace, _), _ in self.open)
+            self.busy[key] = self._busy(self.created[key])
             self.confirmed[key] = confirming_block(body)
             self.first.set()
         deleted = event == "DELETED"
         self._keep(self.unfinished, (key, meta["name"]), kept=not (deleted or has_ended(body)))
-        taken_up = "ttlSecondsAfterFinished" in body["spec"]
-        self._keep(self.open, (key, meta["name"]), kept=not (deleted or taken_up))
+        over = deleted or "ttlSecondsAfterFinished" in body["spec"]
+        if over and (key, meta["name"]) in self.open:
+            self.freed[key[0]] = time.time()
+        self._keep(self.open, (key, meta["name"]), kept=not over)
         self.most = max(self.most, len(self.unfinished))
         places = Counter(namespace for (namespace, _), _ in self.unfinished)
         self.most_in_namespace = max(self.most_in_namespace, *places.values(), 0)
@@ -94,6 +102,11 @@ class Jobs:
         either Job may be seen first.
         """
         return sum(map(self._passes_over, self.created))
+
+    def _busy(self, seen: float) -> frozenset[str]:
+        """Namespaces that had a Job when one that is seen now was decided."""
+        lately = {place for place, when in self.freed.items() if when + TOGETHER_SECONDS > seen}
+        return frozenset(lately.union(namespace for (namespace, _), _ in self.open))
 
     def _passes_over(self, key: Key) -> bool:
         together = self.created[key] + TOGETHER_SECONDS

@@ -27,6 +27,7 @@ from sluicegate.kube.transport import Transport
 from sluicegate.runtime.caches import Caches
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.garbage import collect_seldom
 from sluicegate.runtime.gate import Gate
 from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.lease import Elector, LeaseTiming
@@ -158,7 +159,10 @@ class Operator:
         self.install_signal_handlers()
         port = await self._server.start()
         logger.info("started", extra={"identity": self._identity, "port": port})
-        tasks = [self._start("pulse", self._pulse.run)]
+        tasks = [
+            self._start("pulse", self._pulse.run),
+            self._start("garbage", collect_seldom),
+        ]
         try:
             if await self._primed():
                 tasks += self._start_all()

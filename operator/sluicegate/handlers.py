@@ -164,7 +164,7 @@ def build_settings(watched: Iterable[Watched]) -> kopf.OperatorSettings:
     settings.watching.server_timeout = RENEWAL_SECONDS  # so that a renewal proves it alive
     settings.watching.connect_timeout = 10
     settings.watching.reconnect_backoff = 1.0
-    settings.queueing.idle_timeout = 0.5  # a task per object lives so long after its last event
+    settings.queueing.idle_timeout = 0.1  # a task per object lives, and holds the object, so long
     settings.queueing.exit_timeout = 0.5
     settings.networking.request_timeout = 15
     settings.networking.connect_timeout = 10

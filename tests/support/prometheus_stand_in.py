@@ -59,6 +59,7 @@ _MARKS = (
     ("gauges", "avg_over_time"),
     ("counters", "sluicegate_counter"),
     ("targets", "sluicegate_fact"),
+    ("retention", "prometheus_tsdb_retention_limit_seconds"),
 )
 
 

@@ -47,6 +47,8 @@ class Truth:
         return World([measured for _, measured in begun], scrape_seconds=SCRAPE_SECONDS)
 
     def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
+        if kind == "retention":
+            return  # about this moment, not about a block; this Prometheus doesn't scrape itself
         newest = indexes[-1] * step
         if newest + SCRAPE_SECONDS + SETTLE_SECONDS > time.time():
             self.early.append(newest)

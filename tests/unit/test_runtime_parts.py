@@ -297,6 +297,30 @@ async def test_what_comes_next_is_decided_by_the_kind_of_outcome(clock, outcome,
     assert await reconciled(clock, outcome) == seconds
 
 
+async def test_thousands_of_keys_that_need_nothing_leave_others_their_turns(clock):
+    turn, seen, workers = 0, [], 2
+
+    class FromCaches:
+        async def reconcile(self, _: Key) -> Done:
+            seen.append(turn)
+            return Done()
+
+    async def others() -> None:
+        nonlocal turn
+        while len(seen) < 1000:
+            turn += 1
+            await asyncio.sleep(0)
+        queue.shut_down()
+
+    queue = WorkQueue(clock, jitter=lambda: 1.0)
+    for number in range(1000):
+        queue.add(Key("shop", f"product-{number}"))
+    async with asyncio.timeout(30):
+        await asyncio.gather(Workers(queue, FromCaches(), count=workers).run(), others())
+    most = max(seen.count(one) for one in set(seen))
+    assert most <= 2 * workers, "so many were reconciled in one turn of the loop"
+
+
 async def test_on_shut_down_what_is_under_way_is_finished(clock):
     begun, finish = asyncio.Event(), asyncio.Event()
 

@@ -81,7 +81,22 @@ def test_fourteen_days_are_kept_and_no_more():
     assert series.window(series.newest, 10**6).total <= HOURS * 12 * 2
 
 
-@pytest.mark.parametrize("events", [0, 1, 2**32 - 1, 2**32, 10**9, 2**53])
+def test_counts_that_grow_from_block_to_block_are_kept_exactly():
+    counts = [(index, (2**index // 3, 2**index)) for index in range(1, 49)]
+    series = series_of(counts)
+    for first in range(48):
+        chosen = [count for index, count in counts if index > first]
+        expected = Count(sum(b for b, _ in chosen), sum(t for _, t in chosen))
+        assert series.between(first, 48) == expected, first
+    for hour in range(4):
+        chosen = [count for index, count in counts if hour_of(index) == hour]
+        assert series.hour(hour) == Count(sum(b for b, _ in chosen), sum(t for _, t in chosen))
+
+
+SIZES = [0, 1, 2**8 - 1, 2**8, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 10**9, 2**53]
+
+
+@pytest.mark.parametrize("events", SIZES)
 def test_counts_of_any_size_are_kept_exactly(events):
     series = series_of([(index, (events, events)) for index in range(1, 14)])
     assert series.window(13, 13) == Count(13 * events, 13 * events)

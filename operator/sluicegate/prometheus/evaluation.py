@@ -82,7 +82,7 @@ class EvaluationSettings:
     timing: Timing = field(default_factory=Timing)
     namespaces: tuple[str, ...] = ()
     products_per_query: int = 5_000
-    products_per_backfill: int = 25
+    products_per_backfill: int = 10
     fetch_seconds: float = 60.0
     gateway: GatewayMetric | None = None
     jitter_seconds: float = 1.0

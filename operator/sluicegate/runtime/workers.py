@@ -89,6 +89,8 @@ class Workers:
                 await self._reconcile(key)
             finally:
                 self._queue.done(key)
+            # One that finds nothing to do never waits: a queue of thousands would be one turn.
+            await asyncio.sleep(0)
 
     async def _reconcile(self, key: Key) -> None:
         active = metrics.ACTIVE_WORKERS.labels(metrics.NAME)

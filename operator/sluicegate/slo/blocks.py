@@ -29,8 +29,8 @@ LEAST_COVERAGE: Final = 0.8
 SLACK: Final = 1.02
 """Bad may exceed total by this factor: the two are scraped a moment apart."""
 
-_NARROW, _WIDE = "I", "Q"
-_NARROW_LIMIT: Final = 2**32
+_WIDTHS: Final = (("B", 2**8), ("H", 2**16), ("I", 2**32), ("Q", 2**64))
+"""Type codes of arrays, and the first number that doesn't fit. Each begins with the narrowest."""
 _MOST_EVENTS: Final = 2**53
 
 
@@ -146,19 +146,25 @@ class Series:
             self._set_hour(hour, Count(old.bad + change[0], old.total + change[1]))
 
     def _append(self, block: Block) -> bool:
-        """Take the next block in, if its sums fit: all but a few come so, and millions of them."""
+        """Take the next block in, if its sums fit: all but a few come so, and millions of them.
+
+        Nothing is changed if one doesn't.
+        """
         index, (bad, total) = block.index, block.count
         slot, hour = index % SINGLE_BLOCKS, hour_of(index) % HOURS
         hour_bad, hour_total = bad, total
         if index % BLOCKS_PER_HOUR != 1:  # the first of an hour replaces what was there
             hour_bad += self._hour_bad[hour]
             hour_total += self._hour_total[hour]
-        if hour_bad >= _NARROW_LIMIT or hour_total >= _NARROW_LIMIT:
+        before = self._hour_bad[hour], self._hour_total[hour]
+        try:
+            self._hour_bad[hour], self._hour_total[hour] = hour_bad, hour_total
+            self._bad[slot], self._total[slot] = bad, total
+        except OverflowError:
+            self._hour_bad[hour], self._hour_total[hour] = before
             return False
         self._newest = index
         self._quality[slot] = block.quality
-        self._bad[slot], self._total[slot] = bad, total
-        self._hour_bad[hour], self._hour_total[hour] = hour_bad, hour_total
         return True
 
     def record_hour(self, hour: int, count: Count) -> None:
@@ -266,7 +272,7 @@ def hour_of(index: int) -> int:
 
 
 def _zeros(length: int) -> array[int]:
-    return array(_NARROW, bytes(4 * length))
+    return array(_WIDTHS[0][0], bytes(length))
 
 
 def _padded(values: array[int], before: int, after: int) -> array[int]:
@@ -276,9 +282,12 @@ def _padded(values: array[int], before: int, after: int) -> array[int]:
 
 def _put(values: array[int], slot: int, value: int) -> array[int]:
     """Set one value; a count that doesn't fit widens the array."""
-    if value >= _NARROW_LIMIT and values.typecode == _NARROW:
-        values = array(_WIDE, values)
-    values[slot] = max(value, 0)
+    value = max(value, 0)
+    try:
+        values[slot] = value
+    except OverflowError:
+        values = array(next(code for code, limit in _WIDTHS if value < limit), values)
+        values[slot] = value
     return values
 
 

@@ -1,0 +1,67 @@
+"""The collector: old objects are searched seldom, and cycles among them don't stay."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from sluicegate.runtime.garbage import THRESHOLDS, collect_seldom
+
+
+class Node:
+    """Something that can lie in a cycle."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def collector():
+    """Leave the collector as it was."""
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+def abandoned() -> weakref.ref:
+    """A cycle that nobody holds, and that the younger generations don't hold either."""
+    node = Node()
+    gc.collect(1)
+    gc.collect(1)
+    gone = weakref.ref(node)
+    del node
+    gc.collect(1)
+    assert gone() is not None, "it is old"
+    return gone
+
+
+async def test_a_cycle_that_grew_old_goes_at_the_next_pass():
+    task = asyncio.create_task(collect_seldom(0.01))
+    await asyncio.sleep(0)
+    gone = abandoned()
+    async with asyncio.timeout(30):
+        while gone() is not None:  # noqa: ASYNC110  # the collector tells nobody
+            await asyncio.sleep(0.01)
+    task.cancel()
+
+
+async def test_however_much_is_made_all_objects_arent_searched_in_between():
+    task = asyncio.create_task(collect_seldom(3600.0))
+    await asyncio.sleep(0)
+    gone, before = abandoned(), gc.get_stats()
+    kept = [[number] for number in range(3 * THRESHOLDS[0] * THRESHOLDS[1])]
+    after = gc.get_stats()
+    task.cancel()
+    assert len(kept) > 0
+    assert after[1]["collections"] > before[1]["collections"], "the young ones are collected"
+    assert after[2]["collections"] == before[2]["collections"]
+    assert gone() is not None
+
+
+async def test_what_was_there_at_the_start_is_not_searched_again():
+    task = asyncio.create_task(collect_seldom(3600.0))
+    await asyncio.sleep(0)
+    task.cancel()
+    assert gc.get_freeze_count() > len(gc.get_objects())
