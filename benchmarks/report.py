@@ -71,7 +71,8 @@ GROWTH: Final = (
     Row("… graceful stop of the one before, s", "restart.stopSeconds"),
     Row("promotions: products at once", "promotions.products"),
     Row("… ratio to the ideal", "promotions.ratioToIdeal"),
-    Row("… writes per promotion", "promotions.writesPerObject"),
+    Row("… writes and events per promotion until it is one", "promotions.writesUntilPromoted"),
+    Row("… writes per promotion in all", "promotions.writesPerObject"),
     Row("… events per promotion", "promotions.eventsPerObject"),
     Row("… reads per promotion", "promotions.readsPerObject"),
     Row("… loop lag p99, s", "promotions.loopLagP99Seconds"),
@@ -99,7 +100,8 @@ SIDE_BY_SIDE: Final = (
     Row("restart: writes", "restart.writes"),
     Row("promotions: seconds", "promotions.seconds"),
     Row("promotions: ratio to the ideal", "promotions.ratioToIdeal"),
-    Row("promotions: writes and events each", "promotions.writesAndEventsPerObject"),
+    Row("promotions: writes and events each until promoted", "promotions.writesUntilPromoted"),
+    Row("promotions: writes and events each in all", "promotions.writesAndEventsPerObject"),
     Row("promotions: reads each", "promotions.readsPerObject"),
 )
 """What is set beside the other contenders."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from benchmarks.scenarios.common import Figures, Period
+from benchmarks.scenarios.common import Figures, Period, writes_until
 from benchmarks.stage import keys
 
 if TYPE_CHECKING:
@@ -17,15 +17,10 @@ if TYPE_CHECKING:
     from benchmarks.stage import Stage
 
 
-ANSWER_SECONDS: Final = 1.0
-"""A write that makes a product ready is asked for before the watch tells that it is."""
-
-
 async def cold_start(
     stage: Stage, process: Process, products: Sequence[Product], *, seconds: float
 ) -> Figures:
     """From the first create to the last Ready; requests are counted until it is quiet."""
-    stage.audit.written.clear()
     period = await Period.begin(stage, process)
     applying = asyncio.create_task(stage.apply(products))
     end = await stage.ready.until(keys(products), seconds=seconds)
@@ -41,25 +36,11 @@ async def cold_start(
         "memoryMiB": process.memory_mib(),
         "peakMemoryMiB": process.memory_mib("VmHWM"),
         **period.traffic(len(products)),
-        "writesUntilReady": writes_until_ready(stage, products) / len(products),
+        # With blocks as short as here, the first products are judged before the last one serves,
+        # and that is written too: it is part of the requests, and no part of a start.
+        "writesUntilReady": writes_until(stage.ready, stage, products) / len(products),
         **await period.inside(),
     }
-
-
-def writes_until_ready(stage: Stage, products: Sequence[Product]) -> int:
-    """Writes of each product's objects until it was ready.
-
-    With blocks as short as here, the first products are judged before the last one serves, and
-    that is written too: it is part of the requests, and no part of a start.
-    """
-    offset = time.time() - time.monotonic()
-    ready = {one.key: stage.ready.since[one.key] + offset + ANSWER_SECONDS for one in products}
-    names = {(one.namespace, one.name) for one in products}
-    length = len(products[0].name)
-    return sum(
-        (key := (one.namespace, one.name[:length])) in names and one.at <= ready[key]
-        for one in stage.audit.written
-    )
 
 
 async def warm_up(stage: Stage, process: Process, *, seconds: float) -> None:

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks import audit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.audit import Requests
+    from benchmarks.contender import Product
     from benchmarks.figures import Metrics
+    from benchmarks.kube import Watcher
     from benchmarks.process import Process
     from benchmarks.stage import Stage
 
@@ -22,6 +26,8 @@ Progress = Any
 """Prints a line of what is going on."""
 
 QUIET_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 1.0
+"""A write that makes an object what is waited for is asked for before the watch tells of it."""
 HISTOGRAMS: Final = {
     "loopLag": "sluicegate_event_loop_lag_seconds",
     "reconcile": "controller_runtime_reconcile_time_seconds",
@@ -44,6 +50,7 @@ class Period:
     async def begin(cls, stage: Stage, process: Process) -> Period:
         """Forget what was asked before, and start the clock."""
         stage.audit.take(stage.user)
+        stage.audit.written.clear()
         before = await stage.metrics()
         return cls(
             stage, process, time.monotonic(), process.cpu_seconds(), before, requests=Counter()
@@ -95,3 +102,18 @@ class Period:
                 if value is not None:
                     figures[f"{name}P{share}Seconds"] = value
         return figures
+
+
+def writes_until(reached: Watcher, stage: Stage, products: Sequence[Product]) -> int:
+    """Writes of each product's objects in this period until the product had reached it.
+
+    Children are told by their names, which begin with the product's. What is written of other
+    products in the meantime, and of these ones later, doesn't count.
+    """
+    offset = time.time() - time.monotonic()
+    until = {one.key: reached.since[one.key] + offset + ANSWER_SECONDS for one in products}
+    length = len(products[0].name)
+    return sum(
+        (key := (one.namespace, one.name[:length])) in until and one.at <= until[key]
+        for one in stage.audit.written
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from benchmarks.scenarios.common import Figures, Period
+from benchmarks.scenarios.common import Figures, Period, writes_until
 from benchmarks.stage import keys
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ async def promotions(
     await period.quiet(seconds=60, what="writes")
     await asyncio.sleep(stage.contender.description.late_seconds)
     traffic = period.traffic(len(wave))
+    until = writes_until(stage.promoted, stage, wave) / len(wave)
     return {
         "products": len(wave),
         "seconds": took,
@@ -37,6 +38,9 @@ async def promotions(
         "cpuSeconds": cpu,
         "memoryMiB": process.memory_mib(),
         **traffic,
+        # The new version is judged some blocks later, and others are judged meanwhile: that is
+        # written too, and no part of a promotion.
+        "writesUntilPromoted": until + traffic["eventsPerObject"],
         "writesAndEventsPerObject": traffic["writesPerObject"] + traffic["eventsPerObject"],
         **inside,
     }

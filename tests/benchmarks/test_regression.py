@@ -30,7 +30,7 @@ COLD = Plan(scenarios=("cold",), limit_seconds=90.0)
 """With blocks of the usual length: on a slow machine the quick ones are judged, which is a write,
 before the last product serves."""
 
-WAVES = Plan(scenarios=("degradations", "commonCause"), limit_seconds=200.0)
+WAVES = Plan(scenarios=("promotions", "degradations", "commonCause"), limit_seconds=200.0)
 
 Results = dict[int, "Mapping[str, Mapping[str, Any]]"]
 
@@ -97,7 +97,14 @@ def waves() -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
+def test_a_promotion_costs_eighteen_writes_events_included(waves):
+    wave = waves["promotions"]
+    assert wave["products"] > 10
+    assert wave["writesUntilPromoted"] <= 18, wave["requests"]
+
+
+@pytest.mark.timeout(1200)
 def test_models_that_become_worse_together_are_retrained_within_the_budget(waves):
     wave = waves["degradations"]
     assert wave["foundDegraded"] == wave["products"] == wave["jobs"] > 4, wave["causes"]
