@@ -72,6 +72,7 @@ ENV PATH=/opt/python/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/sluicegate:/opt/python \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=1 \
     HOME=/tmp
 WORKDIR /tmp
 USER 1034:1034

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from benchmarks.kube import Key
 
@@ -56,8 +56,12 @@ class Traffic:
 
 @dataclass
 class Measurements:
-    """The traffic of all products; `rows` answers as `tests.support.prometheus_stand_in` asks."""
+    """The traffic of all products; `rows` answers as `tests.support.prometheus_stand_in` asks.
 
+    `serving` has those that were ready: before, nothing answers, however early a route is there.
+    """
+
+    serving: Container[Key]
     products: dict[Key, Traffic] = field(default_factory=dict)
 
     def split(self, key: Key, shares: dict[str, float]) -> None:
@@ -77,7 +81,7 @@ class Measurements:
         if make is None:
             return
         for (namespace, name), traffic in self.products.items():
-            if named and name not in named:
+            if (named and name not in named) or (namespace, name) not in self.serving:
                 continue
             for version in traffic.versions():
                 one = _Version(namespace, name, version, traffic)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.contender import Description, Program
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.contender import Body, Product, Surroundings
     from cluster.controlplane import ControlPlane
 
+IMAGE: Final = Path(__file__).resolve().parents[1] / "cluster" / "images" / "operator.toml"
 RUNTIME: Final = f"registry.example/runtime@sha256:{'d' * 64}"
 DIGESTS: Final = {"v1": f"sha256:{'a' * 64}", "v2": f"sha256:{'b' * 64}"}
 BLOCK_SECONDS: Final = 30
@@ -103,7 +106,7 @@ class Sluicegate:
             "SLUICEGATE_SETTLE_SECONDS": str(SETTLE_SECONDS),
             "SLUICEGATE_NUMBERS_REFRESH_SECONDS": "0",
         }
-        return Program((sys.executable, "-m", "sluicegate", "run"), settings)
+        return Program((sys.executable, "-m", "sluicegate", "run"), settings | image_environment())
 
     def objects(self, product: Product) -> tuple[Body, ...]:
         """One DataProduct."""
@@ -131,6 +134,12 @@ class Sluicegate:
         status = body.get("status") or {}
         stable = (status.get("stable") or {}).get("version")
         return stable == "v2" and not status.get("candidate")
+
+
+def image_environment() -> dict[str, str]:
+    """What the operator's image sets for the C library's allocator."""
+    described = tomllib.loads(IMAGE.read_text())["runtime"]["env"]
+    return {name: value for name, value in described.items() if name.startswith("MALLOC_")}
 
 
 def data_product(product: Product, bento: str, *, block_seconds: int = BLOCK_SECONDS) -> Body:

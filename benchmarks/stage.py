@@ -130,7 +130,8 @@ async def open_stage(contender: Contender, products: int) -> AsyncIterator[Stage
         client = await stack.enter_async_context(Client(plane.kubeconfig))
         for name in namespaces():
             await client.apply(namespace(name))
-        measurements = Measurements()
+        ready = Watcher(contender.is_ready)
+        measurements = Measurements(ready.since)
 
         def rows(kind: str, indexes: range, step: int) -> Iterator[dict[str, object]]:
             return measurements.rows(kind, indexes, step, query=prometheus.forms[-1]["query"])
@@ -149,7 +150,7 @@ async def open_stage(contender: Contender, products: int) -> AsyncIterator[Stage
             measurements=measurements,
             prometheus=prometheus,
             folder=folder,
-            ready=Watcher(contender.is_ready),
+            ready=ready,
             promoted=Watcher(contender.is_promoted),
         )
         tasks = await start_watching(stage)

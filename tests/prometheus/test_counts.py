@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus.answers import parse_table
+from sluicegate.prometheus.answers import TableReader
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -155,7 +155,7 @@ async def totals(prometheus: Prometheus, first: int, last: int) -> dict[QueryKin
             start=first * BLOCK,
             end=last * BLOCK,
             step=BLOCK,
-            parse=partial(parse_table, query.kind, step=BLOCK),
+            reader=partial(TableReader, query.kind, step=BLOCK),
         )
         sums: Counter = Counter()
         for labels, values in table.items():

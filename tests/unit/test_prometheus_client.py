@@ -18,6 +18,7 @@ from sluicegate.prometheus.errors import (
 )
 from sluicegate.prometheus.retention import observe_short_retention
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn, row
+from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 
@@ -26,7 +27,7 @@ def two_blocks(kind: str, indexes: range, step: int):
 
 
 def ask(prometheus: Prometheus, text: str = "up"):
-    return prometheus.query_range(text, start=300, end=600, step=300, parse=list)
+    return prometheus.query_range(text, start=300, end=600, step=300, reader=Rows)
 
 
 async def test_an_answer_comes_back_as_rows():

@@ -25,6 +25,7 @@ from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from tests.support.exposed import families
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn, row
+from tests.support.rows import Rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 BOUNDED = {
@@ -183,7 +184,7 @@ async def test_queries_are_counted_by_what_came_back(lie, result):
     ):
         stand_in.lies = {} if lie is None else {"": lie}
         try:
-            await prometheus.query_range("up", start=60, end=60, step=60, parse=len)
+            await prometheus.query_range("up", start=60, end=60, step=60, reader=Rows)
         except PrometheusError:
             assert lie is not None
     after = await scrape()
@@ -205,7 +206,7 @@ async def test_a_query_that_is_given_up_from_outside_is_counted_too():
         Prometheus(Endpoint(url=stand_in.url, timeout_seconds=2)) as prometheus,
     ):
         asking = asyncio.ensure_future(
-            prometheus.query_range("up", start=60, end=60, step=60, parse=len)
+            prometheus.query_range("up", start=60, end=60, step=60, reader=Rows)
         )
         await asked.wait()
         asking.cancel()

@@ -81,6 +81,26 @@ def test_fourteen_days_are_kept_and_no_more():
     assert series.window(series.newest, 10**6).total <= HOURS * 12 * 2
 
 
+@given(
+    st.dictionaries(
+        st.integers(1, 500 * BLOCKS_PER_HOUR), st.integers(0, 1000), min_size=1, max_size=60
+    ).flatmap(lambda totals: st.tuples(st.just(totals), st.permutations(list(totals))))
+)
+def test_sums_are_kept_however_far_apart_blocks_are_and_in_whichever_order_they_come(drawn):
+    totals, order = drawn
+    series = Series()
+    for index in order:
+        series.record(Block(index, Quality.COUNTED, Count(totals[index] // 2, totals[index])))
+    newest = hour_of(max(totals))
+    expected = [0] * HOURS
+    for index, total in totals.items():
+        if newest - hour_of(index) < HOURS:
+            expected[HOURS - 1 - newest + hour_of(index)] += total
+    _, found = series.hours(newest - HOURS + 1, newest)
+    assert list(found) == expected
+    assert [series.hour(hour).total for hour in range(newest - HOURS + 1, newest + 1)] == expected
+
+
 def test_counts_that_grow_from_block_to_block_are_kept_exactly():
     counts = [(index, (2**index // 3, 2**index)) for index in range(1, 49)]
     series = series_of(counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.prometheus.errors import MalformedAnswer
@@ -10,7 +11,7 @@ from sluicegate.slo import metric_names as names
 from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, QueryKind
 
 if TYPE_CHECKING:
-    from sluicegate.prometheus.client import Matrix
+    from sluicegate.prometheus.session import Row
 
 Labels = tuple[str, ...]
 Values = dict[int, float]
@@ -34,21 +35,35 @@ LABELS: Final[dict[QueryKind, Labels]] = {
 """How the rows of each query are told apart, in this order."""
 
 
-def parse_table(kind: QueryKind, rows: Matrix, *, step: int) -> Table:
+class TableReader:
     """Rows as a table, with the transformations that every kind needs: see `_row_key`.
 
     NaN and Inf stay: what is made of them is decided where a block is read.
     """
-    table: Table = defaultdict(dict)
-    try:
-        for row in rows:
-            values = table[_row_key(kind, row["metric"])]
+
+    def __init__(self, kind: QueryKind, *, step: int) -> None:
+        self._kind = kind
+        self._step = step
+        self._table: Table = defaultdict(dict)
+        self._indexes: dict[int, int] = {}
+        """One number per block, not one per row and block."""
+
+    def take(self, row: Row) -> None:
+        """Take in a row; rows with the same labels are added up."""
+        try:
+            values = self._table[_row_key(self._kind, row["metric"])]
             for at, value in row["values"]:
-                index = round(at / step)
+                index = round(at / self._step)
+                index = self._indexes.setdefault(index, index)
                 values[index] = values.get(index, 0.0) + float(value)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise MalformedAnswer(f"an unreadable value in the answer to {kind}: {error}") from error
-    return dict(table)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise MalformedAnswer(
+                f"an unreadable value in the answer to {self._kind}: {error}"
+            ) from error
+
+    def result(self) -> Table:
+        """The table."""
+        return dict(self._table)
 
 
 def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
@@ -56,8 +71,9 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
 
     A bucket's bound is compared as a number ("1.0" is "1"). A raw counter counts for the
     version that made the prediction where it says so, else for the version of its pod.
+    Names are interned, as those of thousands of products come back in each answer.
     """
-    found = [metric.get(label, "") for label in LABELS[kind]]
+    found = [intern(metric.get(label, "")) for label in LABELS[kind]]
     if kind is QueryKind.LATENCY:
         found[-1] = str(float(found[-1]))
     if kind is QueryKind.COUNTERS:

@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar, cast
 
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
@@ -33,16 +33,24 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sluicegate.prometheus.endpoint import Endpoint
+    from sluicegate.prometheus.session import Reader
     from sluicegate.spans import Spans, Value
 
 T = TypeVar("T")
-Matrix = list[dict[str, Any]]
-"""Rows of a range query as JSON has them: `{"metric": {…}, "values": [[time, "value"], …]}`."""
 
 _PAUSE: Final = 0.1
 """Seconds before the one retry, at least; twice that at most."""
 _GRACE: Final = 0.5
 """Seconds beyond the time-out for an answer that is already being parsed."""
+
+
+class _Question(NamedTuple):
+    """A range query; times in seconds since 1970."""
+
+    text: str
+    start: int
+    end: int
+    step: int
 
 
 class Prometheus:
@@ -57,6 +65,7 @@ class Prometheus:
         self._spans = spans
         self.asked = 0
         self._local = threading.local()
+        self._turn = threading.Lock()
         self._clients: list[PrometheusConnect] = []
         self._threads = ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="prometheus")
 
@@ -78,11 +87,12 @@ class Prometheus:
             client.close()
 
     async def query_range(
-        self, text: str, *, start: int, end: int, step: int, parse: Callable[[Matrix], T]
+        self, text: str, *, start: int, end: int, step: int, reader: Callable[[], Reader[T]]
     ) -> T:
-        """The values of `text` at start, start + step … end, as `parse` makes of the rows.
+        """The values of `text` at start, start + step … end, as a reader makes of the rows.
 
-        `parse` runs in the worker thread too: thousands of rows would hold up the event loop.
+        Readers work in a worker thread, one at a time: thousands of rows would hold up the event
+        loop, and those of several answers take too much memory.
 
         Raises
         ------
@@ -92,7 +102,10 @@ class Prometheus:
         self.asked += 1
 
         def ask() -> T:
-            return parse(self._ask(text, start, end, step))
+            client, session = self._of_this_thread()
+            session.reader = reader
+            # The session has put what the reader made of the rows in their place.
+            return cast("T", self._ask(client, _Question(text, start, end, step)))
 
         described: dict[str, Value] = {
             "db.system": "prometheus",
@@ -120,55 +133,43 @@ class Prometheus:
         except TimeoutError as error:
             raise PrometheusUnavailable(f"Prometheus didn't answer within {seconds:g} s") from error
 
-    def _ask(self, text: str, start: int, end: int, step: int) -> Matrix:
-        deadline = monotonic() + self.endpoint.timeout_seconds
+    def _ask(self, client: PrometheusConnect, question: _Question) -> object:
+        seconds = self.endpoint.timeout_seconds
+        deadline = monotonic() + seconds
         try:
-            return self._send(text, start, end, step)
+            return _send(client, question, seconds)
         except (PartialAnswer, MalformedAnswer):
             raise
         except PrometheusUnavailable:
             pause = _PAUSE * (1 + random.random())
             # A connection that the server had closed in the meantime fails at once, and an
             # overloaded server fails late: only the first is worth asking again.
-            if deadline - monotonic() < self.endpoint.timeout_seconds / 2 + pause:
+            if deadline - monotonic() < seconds / 2 + pause:
                 raise
             sleep(pause)
-            return self._send(text, start, end, step, seconds=deadline - monotonic())
+            return _send(client, question, deadline - monotonic())
 
-    def _send(
-        self, text: str, start: int, end: int, step: int, *, seconds: float | None = None
-    ) -> Matrix:
-        seconds = seconds or self.endpoint.timeout_seconds
-        client = self._client()
-        rows = client.custom_query_range(
-            query=text,
-            start_time=datetime.fromtimestamp(start, UTC),
-            end_time=datetime.fromtimestamp(end, UTC),
-            step=str(step),
-            # Seconds as a bare number: Prometheus reads neither "20.0s" nor "1.5s" as a duration.
-            params={"timeout": f"{seconds:.3f}"},
-            timeout=seconds,
-        )
-        return check_rows(rows)
-
-    def _client(self) -> PrometheusConnect:
-        """The client of the thread that calls."""
-        client = getattr(self._local, "client", None)
-        if client is None:
-            client = PrometheusConnect(
+    def _of_this_thread(self) -> tuple[PrometheusConnect, QuerySession]:
+        """The client of the thread that calls, and the session it works on."""
+        if not hasattr(self._local, "client"):
+            self._local.session = QuerySession(self.endpoint, self._turn)
+            self._local.client = PrometheusConnect(
                 url=self.endpoint.url.rstrip("/"),
-                session=QuerySession(self.endpoint),
+                session=self._local.session,
                 retry=Retry(total=0),
                 method="POST",
             )
-            self._local.client = client
-            self._clients.append(client)
-        return client
+            self._clients.append(self._local.client)
+        return self._local.client, self._local.session
 
 
-def check_rows(rows: list[Any]) -> Matrix:
-    """`rows`, if each has labels and values."""
-    for row in rows:
-        if not isinstance(row, dict) or not row.keys() >= {"metric", "values"}:
-            raise MalformedAnswer(f"a row without metric and values: {row!r:.200}")
-    return rows
+def _send(client: PrometheusConnect, question: _Question, seconds: float) -> object:
+    return client.custom_query_range(
+        query=question.text,
+        start_time=datetime.fromtimestamp(question.start, UTC),
+        end_time=datetime.fromtimestamp(question.end, UTC),
+        step=str(question.step),
+        # Seconds as a bare number: Prometheus reads neither "20.0s" nor "1.5s" as a duration.
+        params={"timeout": f"{seconds:.3f}"},
+        timeout=seconds,
+    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.prometheus.answers import parse_table
+from sluicegate.prometheus.answers import TableReader
 from sluicegate.prometheus.assemble import (
     Answers,
     assemble_blocks,
@@ -269,7 +269,7 @@ class _Batch:
                 start=self._indexes[0] * step,
                 end=self._indexes[-1] * step,
                 step=step,
-                parse=partial(parse_table, query.kind, step=step),
+                reader=partial(TableReader, query.kind, step=step),
             )
         except PrometheusError as error:
             self.failures.setdefault(query.kind, str(error))

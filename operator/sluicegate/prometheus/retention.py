@@ -7,11 +7,12 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError
 from sluicegate.prometheus.metrics import RETENTION_SHORT
 
 if TYPE_CHECKING:
-    from sluicegate.prometheus.client import Matrix, Prometheus
+    from sluicegate.prometheus.client import Prometheus
+    from sluicegate.prometheus.session import Row
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ async def observe_short_retention(prometheus: Prometheus, now: float) -> str:
     """
     at = int(now)
     text = f"min({RETENTION_METRIC} > 0)"
-    seconds = await prometheus.query_range(text, start=at, end=at, step=_STEP, parse=_only_value)
+    seconds = await prometheus.query_range(text, start=at, end=at, step=_STEP, reader=_NewestValue)
     if seconds is None or seconds >= LEAST_RETENTION:
         return ""
     return (
@@ -65,5 +66,17 @@ async def observe_short_retention(prometheus: Prometheus, now: float) -> str:
     )
 
 
-def _only_value(rows: Matrix) -> float | None:
-    return float(rows[0]["values"][-1][1]) if rows else None
+class _NewestValue:
+    """Reads the answer to a query that makes one row at most."""
+
+    def __init__(self) -> None:
+        self._value: float | None = None
+
+    def take(self, row: Row) -> None:
+        try:
+            self._value = float(row["values"][-1][1])
+        except (IndexError, TypeError, ValueError) as error:
+            raise MalformedAnswer(f"an unreadable retention: {error}") from error
+
+    def result(self) -> float | None:
+        return self._value

@@ -4,13 +4,17 @@ Left alone, the library waits for ever, retries for ten seconds beyond any timeo
 POST's query into the URL, sends one token for life, and throws away status, warnings and
 result type. It does take a session of ours, though: this one sends form bodies, reads the
 token each time, holds one deadline over a request, and hands on only complete answers.
+
+Rows are handed on while the answer is parsed, and answers are parsed one at a time: parsed JSON
+takes ten times the room of its text, and that of five thousand products would be most of the
+operator's memory. Nothing is lost by waiting, as Python parses one at a time anyway.
 """
 
 from __future__ import annotations
 
 import json
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import requests
 from typing_extensions import override
@@ -23,7 +27,14 @@ from sluicegate.prometheus.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Lock
+
     from sluicegate.prometheus.endpoint import Endpoint
+
+T_co = TypeVar("T_co", covariant=True)
+Row = dict[str, Any]
+"""A row of a range query as JSON has it: `{"metric": {…}, "values": [[time, "value"], …]}`."""
 
 _CHUNK: Final = 2**16
 _SERVER_ERROR: Final = 500
@@ -33,25 +44,49 @@ _QUOTED: Final = 300
 """Characters of a foreign answer that fit in a message."""
 
 
-class CheckedAnswer(requests.Response):
-    """An answer that was read whole and holds; its body is parsed once."""
+class Reader(Protocol[T_co]):
+    """Takes in the rows of one answer."""
 
-    def __init__(self, envelope: dict[str, Any]) -> None:
+    def take(self, row: Row) -> None:
+        """Take in a row; `MalformedAnswer` if it can't be read."""
+
+    def result(self) -> T_co:
+        """What was made of all rows; asked for when the whole answer holds."""
+
+
+class CheckedAnswer(requests.Response):
+    """An answer that was read whole and holds; in place of its rows stands what was made of them."""
+
+    def __init__(self, result: object) -> None:
         super().__init__()
         self.status_code = _OK
-        self._envelope = envelope
+        self._result = result
 
     @override
     def json(self, **_: Any) -> dict[str, Any]:
-        return self._envelope
+        return {"data": {"result": self._result}}
 
 
 class QuerySession(requests.Session):
-    """A session for one thread; every request is a query."""
+    """A session for one thread; every request is a query.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    Parameters
+    ----------
+    turn
+        Held while an answer is parsed; the sessions of all threads share it.
+
+    Attributes
+    ----------
+    reader
+        Makes what takes the rows of an answer in.
+    """
+
+    reader: Callable[[], Reader[object]]
+
+    def __init__(self, endpoint: Endpoint, turn: Lock) -> None:
         super().__init__()
         self._endpoint = endpoint
+        self._turn = turn
         # A proxy or a netrc of the environment has no say in where measurements come from.
         self.trust_env = False
         self.verify = str(endpoint.ca_file) if endpoint.ca_file else True
@@ -74,7 +109,10 @@ class QuerySession(requests.Session):
                 body = self._read(response, deadline)
         except (requests.RequestException, OSError) as error:
             raise PrometheusUnavailable(f"Prometheus at {url} can't be asked: {error}") from error
-        return CheckedAnswer(check_envelope(response.status_code, body))
+        with self._turn:
+            reader = self.reader()
+            read_rows(response.status_code, body, reader.take)
+            return CheckedAnswer(reader.result())
 
     def _credentials(self) -> dict[str, str]:
         if self._endpoint.token_file is None:
@@ -82,7 +120,7 @@ class QuerySession(requests.Session):
         token = self._endpoint.token_file.read_text(encoding="utf-8").strip()
         return {"Authorization": f"Bearer {token}"}
 
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
+    def _read(self, response: requests.Response, deadline: float) -> bytearray:
         """The body, if it ends before the deadline and the limit."""
         body = bytearray()
         for chunk in response.iter_content(_CHUNK):
@@ -95,19 +133,37 @@ class QuerySession(requests.Session):
                 raise MalformedAnswer(
                     f"Prometheus' answer exceeds {self._endpoint.max_answer_bytes:,} bytes"
                 )
-        return bytes(body)
+        return body
 
 
-def check_envelope(status: int, body: bytes) -> dict[str, Any]:
-    """The parsed answer, when it says success and is complete; our own errors otherwise."""
+def read_rows(status: int, body: bytearray, take: Callable[[Row], None]) -> None:
+    """Hand on the rows of an answer that says success and is complete; our own errors otherwise."""
+
+    def taken(found: Row) -> Row | None:
+        if found.keys() >= {"metric", "values"}:
+            take(found)
+            return None
+        return found
+
+    _check_status(status, body)
+    try:
+        envelope = json.loads(body, object_hook=taken)
+    except ValueError as error:
+        raise MalformedAnswer(f"not JSON but {_excerpt(body)}") from error
+    for row in _result(envelope, body):
+        if row is not None:
+            raise MalformedAnswer(f"a row without metric and values: {row!r:.200}")
+
+
+def _check_status(status: int, body: bytearray) -> None:
     if status >= _SERVER_ERROR or status == _BUSY:
         raise PrometheusUnavailable(f"Prometheus answers HTTP {status}: {_excerpt(body)}")
     if status != _OK:
         raise QueryRejected(f"Prometheus refuses the query with HTTP {status}: {_excerpt(body)}")
-    try:
-        envelope = json.loads(body)
-    except ValueError as error:
-        raise MalformedAnswer(f"not JSON but {_excerpt(body)}") from error
+
+
+def _result(envelope: object, body: bytearray) -> list[object]:
+    """What is left of the rows in a complete matrix: None for each that was taken."""
     if not isinstance(envelope, dict) or envelope.get("status") != "success":
         raise PrometheusUnavailable(f"Prometheus reports no success: {_excerpt(body)}")
     if warnings := envelope.get("warnings"):
@@ -117,8 +173,9 @@ def check_envelope(status: int, body: bytes) -> dict[str, Any]:
         raise MalformedAnswer(f"no data.result in {_excerpt(body)}")
     if (kind := data.get("resultType")) != "matrix":
         raise MalformedAnswer(f"a range query answers with a matrix, this one with {kind!r}")
-    return envelope
+    rows: list[object] = data["result"]
+    return rows
 
 
-def _excerpt(body: bytes) -> str:
+def _excerpt(body: bytearray) -> str:
     return repr(body[:_QUOTED].decode("utf-8", "replace"))

@@ -4,7 +4,7 @@ Time is cut into blocks of `analysis.blockSeconds`; block i ends at i × blockSe
 72 are kept singly, older ones only as sums of twelve (an "hour", aligned to absolute time), as
 five thousand products share one process. A window no longer than 72 blocks is exact; a longer
 one begins at the first whole hour inside it, so that it is the same whether single blocks or
-sums of twelve were read back after a restart.
+sums of twelve were read back after a restart. Sums take room only as far back as there are any.
 
 Counts may arrive in any order; a block that is recorded again replaces what it said before.
 """
@@ -26,12 +26,16 @@ HOURS: Final = 336
 """How many sums of twelve are kept: fourteen days of 5-minute blocks."""
 LEAST_COVERAGE: Final = 0.8
 """Share of the expected scrapes below which a block is neither good nor bad, but dropped."""
+ROOMS: Final = (21, 84, HOURS)
+"""How many sums there is room for: the first size that suffices. New versions begin small."""
 SLACK: Final = 1.02
 """Bad may exceed total by this factor: the two are scraped a moment apart."""
 
 _WIDTHS: Final = (("B", 2**8), ("H", 2**16), ("I", 2**32), ("Q", 2**64))
 """Type codes of arrays, and the first number that doesn't fit. Each begins with the narrowest."""
 _MOST_EVENTS: Final = 2**53
+_NEVER: Final = 2**62
+"""An hour that doesn't come."""
 
 
 class Count(NamedTuple):
@@ -108,7 +112,9 @@ class Series:
     Not frozen, as a cache appends to it; whoever decides only reads.
     """
 
-    __slots__ = ("_bad", "_hour_bad", "_hour_total", "_newest", "_quality", "_total", "derived")
+    __slots__ = (
+        "_bad", "_first_hour", "_hour_bad", "_hour_total", "_newest", "_quality", "_total", "derived",
+    )  # fmt: skip
 
     derived: dict[object, object]
     """What a reader computed from complete hours and may find here again; emptied when one of
@@ -116,9 +122,10 @@ class Series:
 
     def __init__(self) -> None:
         self._newest = -1
+        self._first_hour = _NEVER
         self._quality = bytearray(SINGLE_BLOCKS)
         self._bad, self._total = _zeros(SINGLE_BLOCKS), _zeros(SINGLE_BLOCKS)
-        self._hour_bad, self._hour_total = _zeros(HOURS), _zeros(HOURS)
+        self._hour_bad, self._hour_total = _zeros(ROOMS[0]), _zeros(ROOMS[0])
         self.derived = {}
 
     # ---- writing ---------------------------------------------------------------------------
@@ -151,9 +158,13 @@ class Series:
         Nothing is changed if one doesn't.
         """
         index, (bad, total) = block.index, block.count
-        slot, hour = index % SINGLE_BLOCKS, hour_of(index) % HOURS
+        room = len(self._hour_bad)
+        slot, hour = index % SINGLE_BLOCKS, hour_of(index) % room
         hour_bad, hour_total = bad, total
-        if index % BLOCKS_PER_HOUR != 1:  # the first of an hour replaces what was there
+        if index % BLOCKS_PER_HOUR == 1:  # the first of an hour replaces what was there
+            if room < HOURS and hour_of(index) - self._first_hour >= room:
+                return False
+        else:
             hour_bad += self._hour_bad[hour]
             hour_total += self._hour_total[hour]
         before = self._hour_bad[hour], self._hour_total[hour]
@@ -179,7 +190,10 @@ class Series:
             self._set_hour(hour, count)
 
     def _set_hour(self, hour: int, count: Count) -> None:
-        slot = hour % HOURS
+        newest = hour_of(self._newest)
+        if hour < self._first_hour:
+            self._make_room(hour, newest, newest)
+        slot = hour % len(self._hour_bad)
         self._hour_bad = _put(self._hour_bad, slot, count.bad)
         self._hour_total = _put(self._hour_total, slot, count.total)
 
@@ -190,8 +204,21 @@ class Series:
         for slot in _slots(before, index, SINGLE_BLOCKS):
             self._quality[slot] = Quality.MISSING
             self._bad[slot] = self._total[slot] = 0
-        for slot in _slots(hour_of(before), hour_of(index), HOURS):
+        self._make_room(self._first_hour, hour_of(before), hour_of(index))
+        for slot in _slots(hour_of(before), hour_of(index), len(self._hour_bad)):
             self._hour_bad[slot] = self._hour_total[slot] = 0
+
+    def _make_room(self, first: int, last: int, newest: int) -> None:
+        """Have room for the sums of the hours first … newest, or of as many as are kept at most.
+
+        What is in it are those from the first one that was recorded up to `last`.
+        """
+        known, self._first_hour = self._first_hour, first
+        room, needed = len(self._hour_bad), newest - first + 1
+        if needed > room and room < HOURS:
+            room = next((size for size in ROOMS if size >= needed), HOURS)
+            self._hour_bad = _moved(self._hour_bad, known, last, room)
+            self._hour_total = _moved(self._hour_total, known, last, room)
 
     # ---- reading ---------------------------------------------------------------------------
 
@@ -210,15 +237,15 @@ class Series:
 
     def hour(self, hour: int) -> Count:
         """The sum of the twelve blocks of this hour; zero when it isn't kept."""
-        if hour < 0 or not 0 <= hour_of(self._newest) - hour < HOURS:
+        if hour < 0 or not 0 <= hour_of(self._newest) - hour < len(self._hour_bad):
             return Count(0, 0)
-        slot = hour % HOURS
+        slot = hour % len(self._hour_bad)
         return Count(self._hour_bad[slot], self._hour_total[slot])
 
     def hours(self, first: int, last: int) -> tuple[array[int], array[int]]:
         """Bad and total of the hours from `first` up to and including `last`; zero if not kept."""
         newest = hour_of(self._newest)
-        low, high = max(first, newest - HOURS + 1, 0), min(last, newest)
+        low, high = max(first, newest - len(self._hour_bad) + 1, 0), min(last, newest)
         if high < low:
             return _zeros(max(last - first + 1, 0)), _zeros(max(last - first + 1, 0))
         bad, total = _ring(self._hour_bad, low, high), _ring(self._hour_total, low, high)
@@ -289,6 +316,14 @@ def _put(values: array[int], slot: int, value: int) -> array[int]:
         values = array(next(code for code, limit in _WIDTHS if value < limit), values)
         values[slot] = value
     return values
+
+
+def _moved(values: array[int], first: int, last: int, room: int) -> array[int]:
+    """A ring in more room; entries first … last are what is in it."""
+    wider = array(values.typecode, bytes(room * values.itemsize))
+    for entry in range(first, last + 1):
+        wider[entry % room] = values[entry % len(values)]
+    return wider
 
 
 def _slots(before: int, index: int, size: int) -> Iterator[int]:
