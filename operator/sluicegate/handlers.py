@@ -159,7 +159,7 @@ def build_settings(watched: Iterable[Watched]) -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NothingStored()
     # Kopf lists all kinds at once and handles a page in one turn of the loop: a large one is tens
     # of MiB, and a pause that everybody else notices.
-    settings.watching.chunk_size = 100
+    settings.watching.chunk_size = 50
     settings.watching.inactivity_timeout = 70
     settings.watching.server_timeout = RENEWAL_SECONDS  # so that a renewal proves it alive
     settings.watching.connect_timeout = 10

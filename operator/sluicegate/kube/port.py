@@ -79,7 +79,8 @@ class KubeApi:
                 )
             )
             meta = answer.get("metadata", {})
-            yield Page(answer.get("items") or (), meta.get("resourceVersion", ""))
+            # Nothing here holds the objects any more while the next page is read.
+            yield Page(answer.pop("items", None) or (), meta.get("resourceVersion", ""))
             token = meta.get("continue", "")
             if not token:
                 return

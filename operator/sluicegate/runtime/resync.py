@@ -126,6 +126,7 @@ class Resync:
                         version = int(page.resource_version)
                         for change in listing.add(page.items):
                             self._on_change(change)
+                        del page  # or it would be held while the next one is read
                         await asyncio.sleep(0)  # a page is milliseconds of work: let others in
                 except NotFound:
                     # The kind itself is gone, and so is every object of it.

@@ -36,6 +36,10 @@ ANSWER_SECONDS = 10.0
 """How long an answer may take to begin. The API server begins a watch's at once, and Kopf itself
 would wait for one that was swallowed as long as for an event: more than a minute."""
 
+PAGE_SECONDS = 0.1
+"""From a page of a list to the next one. Kopf makes a task of each object, which holds the object
+until its turn has come: without a pause it would hold those of all pages at once."""
+
 HTTP_OK = 200
 HTTP_TOO_MANY_REQUESTS = 429
 
@@ -114,6 +118,8 @@ def watching_session(
     async def bound(
         request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
+        if "continue" in request.url.query:
+            await asyncio.sleep(PAGE_SECONDS)
         await patience.wait()
         async with asyncio.timeout(ANSWER_SECONDS):
             response = await send(request)
