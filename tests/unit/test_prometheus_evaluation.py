@@ -432,17 +432,18 @@ async def test_a_canary_without_series_is_told_from_one_that_nobody_scrapes(targ
     silent = Measured(version="v2", requests=None, fast=None, targets=targets)
     kept = await canary_blocks(Measured(), silent)
     version = VersionKey("catalog", "search-ranking", "v2")
-    newest = kept.newest(SeriesKey(*version, "availability"))
-    assert kept.block(SeriesKey(*version, "availability"), newest).quality is Quality.NO_SERIES
-    assert kept.was_scraped(version, newest) is scraped
-    assert kept.was_scraped(VERSION, newest)
+    blocks = kept.blocks(SeriesKey(*version, "availability"))
+    newest = max(blocks)
+    assert blocks[newest].quality is Quality.NO_SERIES
+    assert (newest in kept.scraped(version)) is scraped
+    assert newest in kept.scraped(VERSION)
 
 
 async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh():
     stale = Measured(version="v2", gauge=40.0, gauge_age=901)
     for candidate, mean in ((Measured(version="v2", gauge=40.0), 40.0), (stale, None)):
         kept = await canary_blocks(Measured(gauge=41.5), candidate)
-        newest = kept.newest(AVAILABILITY)
+        newest = max(kept.blocks(AVAILABILITY))
         assert kept.mean(SeriesKey(*VERSION, "basket"), newest) == 41.5
         theirs = SeriesKey("catalog", "search-ranking", "v2", "basket")
         assert kept.mean(theirs, newest) == mean
@@ -475,11 +476,38 @@ async def test_what_a_gateway_sent_is_told_from_what_it_does_not_say(sent, lie, 
 
 async def test_what_a_canary_was_is_forgotten_with_its_candidate():
     kept = await canary_blocks(Measured(gauge=41.5), Measured(version="v2"))
-    newest = kept.newest(AVAILABILITY)
+    newest = max(kept.blocks(AVAILABILITY))
     kept.prune([target()])
-    assert kept.newest(AVAILABILITY) == -1
+    assert not kept.blocks(AVAILABILITY)
     assert kept.mean(SeriesKey(*VERSION, "basket"), newest) is None
-    assert not kept.was_scraped(VERSION, 2500)
+    assert not kept.scraped(VERSION)
+
+
+@pytest.mark.parametrize("lie", [None, Lie.ERROR_503])
+async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go_on(lie):
+    began = int(NOW) - 3600
+    first, second = target(1, canary_from=began), target(2, canary_from=began)
+    later = NOW + 300
+    lies: dict[str, Lie] = {}
+    async with PrometheusStandIn(World([FULL]), lies) as server:
+        endpoint = Endpoint(url=server.url, timeout_seconds=0.5)
+        async with Prometheus(endpoint) as prometheus:
+            evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+            await evaluation.fetch_blocks((first,), NOW)
+            if lie:
+                lies["requests"] = lie
+                await evaluation.fetch_blocks((first, second), later)
+                lies.clear()
+            readings = await evaluation.fetch_blocks((first, second), later)
+    read = {
+        key.product: (one.first, one.last) for one in readings if one.canary for key in one.blocks
+    }
+    timing, seconds = Timing(), Timing().canary_block(300)
+    newest = timing.newest_settled(later, seconds)
+    assert read == {
+        "product-1": (timing.newest_settled(NOW, seconds), newest),
+        "product-2": (began // seconds, newest),
+    }
 
 
 async def test_after_the_clock_was_set_back_the_present_is_read_again(session):

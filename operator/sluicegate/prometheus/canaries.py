@@ -12,7 +12,8 @@ from sluicegate.prometheus.readings import ProductKey, VersionKey
 from sluicegate.slo.blocks import Block, Quality, read_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from sluicegate.prometheus.readings import Mean, Readings, SeriesKey, Target
 
@@ -40,11 +41,11 @@ class CanaryBlocks:
             known |= scraped
         if readings.gateway is not None:
             for index in range(readings.first, readings.last + 1):
-                self._sent[readings.block_seconds, index] = {
-                    backend: values[index]
-                    for backend, values in readings.gateway.items()
-                    if index in values
-                }
+                # Added, as products that begin are read apart from those that go on.
+                sent = self._sent.setdefault((readings.block_seconds, index), {})
+                for backend, values in readings.gateway.items():
+                    if index in values:
+                        sent[backend] = values[index]
 
     def clear(self) -> None:
         """Forget all that was read."""
@@ -70,17 +71,14 @@ class CanaryBlocks:
             if oldest is not None and index * length > oldest
         }
 
-    def newest(self, key: SeriesKey) -> int:
-        """Index of the newest block of this series; -1 without any."""
-        return max(self._blocks.get(key, {}), default=-1)
+    @property
+    def heard_of_gateway(self) -> bool:
+        """Whether a gateway said anything."""
+        return bool(self._sent)
 
-    def indexes(self, key: SeriesKey) -> tuple[int, ...]:
-        """The blocks there are, oldest first."""
-        return tuple(sorted(self._blocks.get(key, {})))
-
-    def block(self, key: SeriesKey, index: int) -> Block:
-        """One block; MISSING where it was never read."""
-        return self._blocks.get(key, {}).get(index) or Block(index, Quality.MISSING)
+    def blocks(self, key: SeriesKey) -> Mapping[int, Block]:
+        """The blocks of one series by index; empty where nothing was read."""
+        return self._blocks.get(key, {})
 
     def mean(self, key: SeriesKey, index: int) -> float | None:
         """A gauge's mean in one block; None without a fresh value."""
@@ -94,6 +92,6 @@ class CanaryBlocks:
             return Block(index, Quality.MISSING)
         return read_block(index, None, sent.get(backend))
 
-    def was_scraped(self, version: VersionKey, index: int) -> bool:
-        """Whether pods of the version answered a scrape in this block; False where unknown."""
-        return index in self._scraped.get(version, ())
+    def scraped(self, version: VersionKey) -> AbstractSet[int]:
+        """The blocks in which pods of the version are known to have answered a scrape."""
+        return self._scraped.get(version, frozenset())

@@ -103,7 +103,8 @@ class Evaluation:
         self._prometheus = prometheus
         self._settings = settings
         self._read: dict[Length, int] = {}
-        self._in_canary: dict[Length, frozenset[ProductKey]] = {}
+        self._in_canary: set[ProductKey] = set()
+        """Products whose canary blocks were read from their beginning."""
 
     async def fetch_blocks(self, targets: Sequence[Target], now: float) -> tuple[Readings, ...]:
         """Blocks that have settled since the last call, one answer per length of block.
@@ -117,12 +118,10 @@ class Evaluation:
         """
         lengths = group_by_length(targets, self._settings.timing)
         self._read = {each: last for each, last in self._read.items() if each in lengths}
-        due = [
-            self._fetch(length, tuple(group), indexes)
-            for length, group in lengths.items()
-            if (indexes := self._due(length, group, now))
-        ]
-        return tuple(await asyncio.gather(*due))
+        self._in_canary &= {target.key for target in targets if target.canary_from is not None}
+        due = [self._fetch(length, group, now) for length, group in lengths.items()]
+        fetched = await asyncio.gather(*due)
+        return tuple(readings for each in fetched for readings in each)
 
     async def backfill(self, targets: Sequence[Target], now: float) -> AsyncIterator[Past]:
         """The past of these products, some at a time; ends early when Prometheus fails.
@@ -152,37 +151,58 @@ class Evaluation:
             hours=await self._ask(hour, group, hours, scopes),
         )
 
-    def _due(self, length: Length, group: Iterable[Target], now: float) -> range:
-        """Blocks to read now; none when the newest settled one was read already."""
+    async def _fetch(
+        self, length: Length, group: Sequence[Target], now: float
+    ) -> tuple[Readings, ...]:
         newest = self._settings.timing.newest_settled(now, length.block_seconds)
         if self._read.get(length, newest) > newest:
             # The clock was set back: what was read lay in the future, where nothing was yet.
-            self._forget(length)
+            self._read.pop(length)
+            self._in_canary.difference_update(target.key for target in group)
+        if not length.canary:
+            return await self._go_on(length, tuple(group), newest)
+        known = tuple(target for target in group if target.key in self._in_canary)
+        new = tuple(target for target in group if target.key not in self._in_canary)
+        went_on = await self._go_on(length, known, newest) if known else ()
+        return (*went_on, *[readings async for readings in self._begin(length, new, newest)])
+
+    async def _go_on(
+        self, length: Length, group: tuple[Target, ...], newest: int
+    ) -> tuple[Readings, ...]:
+        """What has settled since the last time; nothing when the newest block was read already."""
         read = self._read.get(length, newest - 1)
-        kept = SINGLE_BLOCKS
-        if length.canary:
-            kept = LONGEST_CANARY
-            known = self._in_canary.get(length, frozenset())
-            new = [target.canary_from or 0 for target in group if target.key not in known]
-            read = min([read, *(begin // length.block_seconds for begin in new)])
         if newest <= read:
-            return range(0)
-        return range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
-
-    def _forget(self, length: Length) -> None:
-        self._read.pop(length, None)
-        self._in_canary.pop(length, None)
-
-    async def _fetch(self, length: Length, group: tuple[Target, ...], indexes: range) -> Readings:
+            return ()
+        kept = LONGEST_CANARY if length.canary else SINGLE_BLOCKS
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
+        indexes = range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
         readings = await self._ask(length, group, indexes, self._scopes(length, group))
         if readings.complete:
             self._read[length] = readings.last
-            self._in_canary[length] = frozenset(target.key for target in group)
         else:
             # Asked for again next time, and no further back than from here.
             self._read.setdefault(length, readings.first)
-        return readings
+        return (readings,)
+
+    async def _begin(
+        self, length: Length, group: tuple[Target, ...], newest: int
+    ) -> AsyncIterator[Readings]:
+        """All canary blocks of products that have a candidate now, some products at a time.
+
+        Ends early when Prometheus fails or takes too long; who wasn't read begins next time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.fetch_seconds
+        for chunk in chunk_by_hash(group, self._settings.products_per_backfill):
+            begin = min(target.canary_from or 0 for target in chunk) // length.block_seconds
+            first = max(begin + 1 - REREAD, newest - LONGEST_CANARY + 1, 1)
+            indexes = range(min(first, newest), newest + 1)
+            readings = await self._ask(length, chunk, indexes, self._scopes(length, chunk))
+            yield readings
+            if not readings.complete or loop.time() > deadline:
+                return
+            self._in_canary |= {target.key for target in chunk}
+            self._read.setdefault(length, readings.last)
 
     def _scopes(self, length: Length, group: tuple[Target, ...]) -> tuple[Scope, ...]:
         limit = self._settings.products_per_query

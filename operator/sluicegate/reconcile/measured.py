@@ -1,6 +1,6 @@
 """What was measured of one product, in the shapes that decisions and verification want."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,20 +107,23 @@ class Measured:
         candidate, stable = self.product.status.candidate, self.product.status.stable
         if candidate is None or stable is None:
             return ()
-        canaries = self.measurements.canaries
-        ours = VersionKey(*self.product.metadata.key, candidate.version)
-        theirs = self._requests_key(stable.version)
+        canaries, seconds = self.measurements.canaries, self.canary_seconds
+        # A day of blocks is looked at each minute: what holds for all of them is found once.
+        scraped = canaries.scraped(VersionKey(*self.product.metadata.key, candidate.version))
+        arms = self._arm(stable.version), self._arm(candidate.version)
+        gauges = self._gauges()
+        backends = self._backend(candidate.revision), self._backend(stable.revision)
         return tuple(
             CanaryBlock(
-                end=index * self.canary_seconds,
-                quality=_quality(canaries.block(theirs, index)),
-                stable=self._arm(stable.version, index),
-                candidate=self._arm(candidate.version, index),
-                canary_up=canaries.was_scraped(ours, index),
-                gauges=dict(self._means(candidate.version, stable.version, index)),
-                sent=self._pair(candidate.revision, stable.revision, index),
+                end=index * seconds,
+                quality=_quality(block),
+                stable=_at(arms[0], index),
+                candidate=_at(arms[1], index),
+                canary_up=index in scraped,
+                gauges=dict(self._means(gauges, candidate.version, stable.version, index)),
+                sent=self._pair(backends, index),
             )
-            for index in canaries.indexes(theirs)
+            for index, block in sorted(canaries.blocks(self._requests_key(stable.version)).items())
         )
 
     def requests(self) -> Requests:
@@ -137,9 +140,10 @@ class Measured:
         if candidate is None or stable is None or not candidate.shares:
             return None
         indexes = [block.index for block in self._since(stable.version)]
+        theirs, ours = self._backend(stable.revision), self._backend(candidate.revision)
         counted = count_requests(
-            (self._sent(stable.revision, index) for index in indexes),
-            (self._sent(candidate.revision, index) for index in indexes),
+            (self._sent(theirs, index) for index in indexes),
+            (self._sent(ours, index) for index in indexes),
         )
         return counted if counted.stable or counted.candidate else None
 
@@ -173,16 +177,18 @@ class Measured:
         )
 
     def _means(
-        self, candidate: str, stable: str, index: int
+        self, gauges: Sequence[str], candidate: str, stable: str, index: int
     ) -> Iterator[tuple[str, tuple[float, float]]]:
         """Means of candidate and stable in one canary block, by SLO, where both have one."""
         canaries = self.measurements.canaries
-        for slo in self.product.spec.slos:
-            if slo.indicator.gauge is not None:
-                ours = canaries.mean(self._key(candidate, slo.name), index)
-                theirs = canaries.mean(self._key(stable, slo.name), index)
-                if ours is not None and theirs is not None:
-                    yield slo.name, (ours, theirs)
+        for name in gauges:
+            ours = canaries.mean(self._key(candidate, name), index)
+            theirs = canaries.mean(self._key(stable, name), index)
+            if ours is not None and theirs is not None:
+                yield name, (ours, theirs)
+
+    def _gauges(self) -> list[str]:
+        return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is not None]
 
     def _counted(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is None]
@@ -194,21 +200,26 @@ class Measured:
         target = self.measurements.targets.get(Key(*self.product.metadata.key))
         return self._key(version, target.requests if target else REQUESTS)
 
-    def _arm(self, version: str, index: int) -> dict[str, Block]:
+    def _arm(self, version: str) -> dict[str, Mapping[int, Block]]:
+        """Canary blocks of a version, by SLO and index."""
         canaries = self.measurements.canaries
-        return {name: canaries.block(self._key(version, name), index) for name in self._counted()}
+        return {name: canaries.blocks(self._key(version, name)) for name in self._counted()}
 
-    def _sent(self, revision: str, index: int) -> Block:
+    def _backend(self, revision: str) -> str:
         name, namespace = self.product.metadata.name, self.product.metadata.namespace
-        backend = backend_of(namespace, version_name(name, revision))
+        return backend_of(namespace, version_name(name, revision))
+
+    def _sent(self, backend: str, index: int) -> Block:
         return self.measurements.canaries.sent(backend, self.canary_seconds, index)
 
-    def _pair(self, candidate: str, stable: str, index: int) -> tuple[int, int] | None:
+    def _pair(self, backends: tuple[str, str], index: int) -> tuple[int, int] | None:
         """What the gateway sent to candidate and stable in one canary block; None if unknown.
 
         One of them may have no series yet, as a counter begins with the first request.
         """
-        pair = self._sent(candidate, index), self._sent(stable, index)
+        if not self.measurements.canaries.heard_of_gateway:
+            return None
+        pair = self._sent(backends[0], index), self._sent(backends[1], index)
         known = {block.quality for block in pair} - {Quality.NO_SERIES} == {Quality.COUNTED}
         return (pair[0].count.total, pair[1].count.total) if known else None
 
@@ -220,10 +231,16 @@ class Measured:
         if traffic is not None:
             changed = max(changed, traffic.since)
         first = changed.timestamp() + GATEWAY_LAG
-        key, canaries = self._requests_key(version), self.measurements.canaries
-        for index in canaries.indexes(key):
-            if (index - 1) * self.canary_seconds >= first:
-                yield canaries.block(key, index)
+        seconds = self.canary_seconds
+        blocks = self.measurements.canaries.blocks(self._requests_key(version))
+        yield from (blocks[index] for index in sorted(blocks) if (index - 1) * seconds >= first)
+
+
+def _at(arm: Mapping[str, Mapping[int, Block]], index: int) -> dict[str, Block]:
+    """The block of each SLO; MISSING where it was never read."""
+    return {
+        name: blocks.get(index) or Block(index, Quality.MISSING) for name, blocks in arm.items()
+    }
 
 
 def _quality(block: Block) -> Quality:
