@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.contender import Description, Program
 from benchmarks.measurements import SCRAPE_SECONDS, SERVICE
+from cluster.images.description import describe
 from sluicegate.manifests.names import revision
 from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
 from tests.support.accepting_gateway import install_gateway_api
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from benchmarks.contender import Body, Product, Surroundings
     from cluster.controlplane import ControlPlane
 
-IMAGE: Final = Path(__file__).resolve().parents[1] / "cluster" / "images" / "operator.toml"
 RUNTIME: Final = f"registry.example/runtime@sha256:{'d' * 64}"
 DIGESTS: Final = {"v1": f"sha256:{'a' * 64}", "v2": f"sha256:{'b' * 64}"}
 BLOCK_SECONDS: Final = 30
@@ -138,7 +136,7 @@ class Sluicegate:
 
 def image_environment() -> dict[str, str]:
     """What the operator's image sets for the C library's allocator."""
-    described = tomllib.loads(IMAGE.read_text())["runtime"]["env"]
+    described = describe("operator").runtime.env
     return {name: value for name, value in described.items() if name.startswith("MALLOC_")}
 
 

@@ -71,7 +71,10 @@ GROWTH: Final = (
     Row("… graceful stop of the one before, s", "restart.stopSeconds"),
     Row("promotions: products at once", "promotions.products"),
     Row("… ratio to the ideal", "promotions.ratioToIdeal"),
-    Row("… writes and events per promotion until it is one", "promotions.writesUntilPromoted"),
+    Row(
+        "… writes and events per promotion until it is one",
+        "promotions.writesAndEventsUntilPromoted",
+    ),
     Row("… writes per promotion in all", "promotions.writesPerObject"),
     Row("… events per promotion", "promotions.eventsPerObject"),
     Row("… reads per promotion", "promotions.readsPerObject"),
@@ -100,7 +103,10 @@ SIDE_BY_SIDE: Final = (
     Row("restart: writes", "restart.writes"),
     Row("promotions: seconds", "promotions.seconds"),
     Row("promotions: ratio to the ideal", "promotions.ratioToIdeal"),
-    Row("promotions: writes and events each until promoted", "promotions.writesUntilPromoted"),
+    Row(
+        "promotions: writes and events each until promoted",
+        "promotions.writesAndEventsUntilPromoted",
+    ),
     Row("promotions: writes and events each in all", "promotions.writesAndEventsPerObject"),
     Row("promotions: reads each", "promotions.readsPerObject"),
 )

@@ -40,7 +40,7 @@ async def promotions(
         **traffic,
         # The new version is judged some blocks later, and others are judged meanwhile: that is
         # written too, and no part of a promotion.
-        "writesUntilPromoted": until + traffic["eventsPerObject"],
+        "writesAndEventsUntilPromoted": until + traffic["eventsPerObject"],
         "writesAndEventsPerObject": traffic["writesPerObject"] + traffic["eventsPerObject"],
         **inside,
     }

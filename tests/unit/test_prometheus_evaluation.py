@@ -510,6 +510,24 @@ async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go
     }
 
 
+async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginning_again():
+    began = int(NOW) - 3600
+    timing = Timing(scrape_seconds=5, settle_seconds=5)
+    # Another product has such blocks before, so the length itself is nothing new.
+    minutes = target(1, canary_from=began)
+    halves, others = (target(number, canary_from=began, block_seconds=30) for number in (1, 2))
+    async with (
+        PrometheusStandIn(World([FULL])) as server,
+        Prometheus(Endpoint(url=server.url, timeout_seconds=0.5)) as prometheus,
+    ):
+        evaluation = Evaluation(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
+        await evaluation.fetch_blocks((minutes, others), NOW)
+        readings = await evaluation.fetch_blocks((halves, others), NOW + 30)
+    first = {key.product: each.first for each in readings if each.canary for key in each.blocks}
+    assert first["product-1"] == began // 30
+    assert first["product-2"] > began // 30
+
+
 async def test_after_the_clock_was_set_back_the_present_is_read_again(session):
     await session.fetch(NOW + 6_000)
     (readings,) = await session.fetch(NOW)

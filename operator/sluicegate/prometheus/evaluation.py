@@ -1,7 +1,8 @@
 """One fetch for all products: which blocks are due, which queries answer them, what came back.
 
 The queries of a fetch depend on block lengths and kinds of indicators, not on how many
-products there are. A query that fails makes the blocks it answers UNAVAILABLE, and they are
+products there are; only the past of products that are new, or begin a canary, is read some
+products at a time. A query that fails makes the blocks it answers UNAVAILABLE, and they are
 asked for again next time; it makes nothing else wrong.
 """
 
@@ -69,7 +70,8 @@ class EvaluationSettings:
     products_per_query
         Above this many products the queries are split.
     products_per_backfill
-        Products whose past is read by one set of queries: some 30 MiB while it is parsed.
+        Products whose past, or whose canary so far, is read by one set of queries: it takes MiBs
+        while it is parsed.
     fetch_seconds
         For all queries of one block length; what isn't there by then is UNAVAILABLE.
     gateway
@@ -103,11 +105,13 @@ class Evaluation:
         self._prometheus = prometheus
         self._settings = settings
         self._read: dict[Length, int] = {}
-        self._in_canary: set[ProductKey] = set()
-        """Products whose canary blocks were read from their beginning."""
+        self._begun: dict[Length, set[ProductKey]] = {}
+        """Products whose canary blocks of this length were read from their beginning."""
 
     async def fetch_blocks(self, targets: Sequence[Target], now: float) -> tuple[Readings, ...]:
         """Blocks that have settled since the last call, one answer per length of block.
+
+        Products that begin a canary are read from its beginning, in answers of their own.
 
         Parameters
         ----------
@@ -118,7 +122,7 @@ class Evaluation:
         """
         lengths = group_by_length(targets, self._settings.timing)
         self._read = {each: last for each, last in self._read.items() if each in lengths}
-        self._in_canary &= {target.key for target in targets if target.canary_from is not None}
+        self._begun = {each: begun for each, begun in self._begun.items() if each in lengths}
         due = [self._fetch(length, group, now) for length, group in lengths.items()]
         fetched = await asyncio.gather(*due)
         return tuple(readings for each in fetched for readings in each)
@@ -158,13 +162,15 @@ class Evaluation:
         if self._read.get(length, newest) > newest:
             # The clock was set back: what was read lay in the future, where nothing was yet.
             self._read.pop(length)
-            self._in_canary.difference_update(target.key for target in group)
+            self._begun.pop(length, None)
         if not length.canary:
             return await self._go_on(length, tuple(group), newest)
-        known = tuple(target for target in group if target.key in self._in_canary)
-        new = tuple(target for target in group if target.key not in self._in_canary)
+        begun = self._begun.setdefault(length, set())
+        begun &= {target.key for target in group}
+        known = tuple(target for target in group if target.key in begun)
+        new = tuple(target for target in group if target.key not in begun)
         went_on = await self._go_on(length, known, newest) if known else ()
-        return (*went_on, *[readings async for readings in self._begin(length, new, newest)])
+        return went_on + await self._begin(length, new, newest)
 
     async def _go_on(
         self, length: Length, group: tuple[Target, ...], newest: int
@@ -186,23 +192,25 @@ class Evaluation:
 
     async def _begin(
         self, length: Length, group: tuple[Target, ...], newest: int
-    ) -> AsyncIterator[Readings]:
-        """All canary blocks of products that have a candidate now, some products at a time.
+    ) -> tuple[Readings, ...]:
+        """All canary blocks of products that have a candidate now, read some products at a time.
 
         Ends early when Prometheus fails or takes too long; who wasn't read begins next time.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.fetch_seconds
+        read: list[Readings] = []
         for chunk in chunk_by_hash(group, self._settings.products_per_backfill):
             begin = min(target.canary_from or 0 for target in chunk) // length.block_seconds
-            first = max(begin + 1 - REREAD, newest - LONGEST_CANARY + 1, 1)
-            indexes = range(min(first, newest), newest + 1)
+            first = min(max(begin, newest - LONGEST_CANARY + 1, 1), newest)
+            indexes = range(first, newest + 1)
             readings = await self._ask(length, chunk, indexes, self._scopes(length, chunk))
-            yield readings
+            read.append(readings)
             if not readings.complete or loop.time() > deadline:
-                return
-            self._in_canary |= {target.key for target in chunk}
+                break
+            self._begun[length] |= {target.key for target in chunk}
             self._read.setdefault(length, readings.last)
+        return tuple(read)
 
     def _scopes(self, length: Length, group: tuple[Target, ...]) -> tuple[Scope, ...]:
         limit = self._settings.products_per_query

@@ -36,6 +36,7 @@ T_co = TypeVar("T_co", covariant=True)
 Row = dict[str, Any]
 """A row of a range query as JSON has it: `{"metric": {…}, "values": [[time, "value"], …]}`."""
 
+_ROW: Final = frozenset({"metric", "values"})
 _CHUNK: Final = 2**16
 _SERVER_ERROR: Final = 500
 _BUSY: Final = 429
@@ -140,7 +141,7 @@ def read_rows(status: int, body: bytearray, take: Callable[[Row], None]) -> None
     """Hand on the rows of an answer that says success and is complete; our own errors otherwise."""
 
     def taken(found: Row) -> Row | None:
-        if found.keys() >= {"metric", "values"}:
+        if found.keys() >= _ROW:
             take(found)
             return None
         return found

@@ -190,8 +190,8 @@ class Series:
             self._set_hour(hour, count)
 
     def _set_hour(self, hour: int, count: Count) -> None:
-        newest = hour_of(self._newest)
         if hour < self._first_hour:
+            newest = hour_of(self._newest)
             self._make_room(hour, newest, newest)
         slot = hour % len(self._hour_bad)
         self._hour_bad = _put(self._hour_bad, slot, count.bad)
