@@ -95,27 +95,34 @@ class Jobs:
         places = Counter(namespace for (namespace, _), _ in self.unfinished)
         self.most_in_namespace = max(self.most_in_namespace, *places.values(), 0)
 
-    def passed_over(self) -> int:
-        """Starts in whose place a product of higher priority could have started.
+    def passed_over(self) -> dict[str, dict[str, float]]:
+        """Starts in whose place products of higher priority could have started.
 
         All of the wave degrade at the same moment, so all wait. Of two that are let in together
         either Job may be seen first.
+
+        Returns
+        -------
+        Names of the products that were passed over, and how many seconds later they started;
+        by the name of the one that started.
         """
-        return sum(map(self._passes_over, self.created))
+        found = {key: self._passed_over_by(key) for key in self.created}
+        return {key[1]: others for key, others in found.items() if others}
 
     def _busy(self, seen: float) -> frozenset[str]:
         """Namespaces that had a Job when one that is seen now was decided."""
         lately = {place for place, when in self.freed.items() if when + TOGETHER_SECONDS > seen}
         return frozenset(lately.union(namespace for (namespace, _), _ in self.open))
 
-    def _passes_over(self, key: Key) -> bool:
-        together = self.created[key] + TOGETHER_SECONDS
-        return any(
-            rank > self.ranks.get(key, 0)
-            and self.created.get(other, math.inf) > together
-            and other[0] not in self.busy[key]
+    def _passed_over_by(self, key: Key) -> dict[str, float]:
+        began = self.created[key]
+        return {
+            other[1]: self.created.get(other, math.inf) - began
             for other, rank in self.ranks.items()
-        )
+            if rank > self.ranks.get(key, 0)
+            and self.created.get(other, math.inf) > began + TOGETHER_SECONDS
+            and other[0] not in self.busy[key]
+        }
 
     @staticmethod
     def _keep(among: set[tuple[Key, str]], job: tuple[Key, str], *, kept: bool) -> None:
@@ -151,7 +158,7 @@ async def degradations(
         await asyncio.sleep(WATCHED_SECONDS)
     process.require()
     first = next(iter(jobs.created))
-    found = await causes(stage, keys(wave))
+    found, passed_over = await causes(stage, keys(wave)), jobs.passed_over()
     return {
         "products": len(wave),
         "foundDegraded": sum(found.values()) - found.get(FINE, 0),
@@ -163,7 +170,8 @@ async def degradations(
         "jobs": len(jobs.created),
         "mostAtOnce": jobs.most,
         "mostInNamespace": jobs.most_in_namespace,
-        "priorityInversions": jobs.passed_over(),
+        "priorityInversions": len(passed_over),
+        "passedOver": passed_over,
         "memoryMiB": process.memory_mib(),
         **period.traffic(max(len(jobs.created), 1)),
         **await period.inside(),
