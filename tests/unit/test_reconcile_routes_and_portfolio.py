@@ -156,6 +156,45 @@ def test_a_slot_that_was_just_given_is_taken():
     assert standings.portfolio(key("a"), NOW).slot, "it has it already"
 
 
+def test_a_slot_that_is_free_again_is_theirs_who_are_next_in_line():
+    standings = Standings(Budget(2, 1))
+    standings.record(key("a"), Standing(training=True))
+    standings.record(key("b"), waiting(Priority.CRITICAL))
+    standings.record(key("c", "other"), waiting(Priority.LOW))
+    standings.record(key("d", "third"), waiting())
+    assert standings.next_in_line(NOW) == (key("d", "third"),)
+    standings.record(key("d", "third"), Standing(training=True))
+    assert standings.next_in_line(NOW) == ()
+    assert standings.record(key("a"), Standing())
+    assert standings.next_in_line(NOW) == (key("b"),)
+    assert standings.forget(key("d", "third"))
+    assert set(standings.next_in_line(NOW)) == {key("b"), key("c", "other")}
+
+
+COOLING_DOWN = Standing(
+    state=ProductState.DEGRADED, priority=Priority.CRITICAL, bad_since=NOW - 900, judged=NOW
+)
+
+
+def test_who_may_not_train_keeps_nobody_from_it():
+    standings = Standings(Budget(1, 1))
+    standings.record(key("cooling-down"), COOLING_DOWN)
+    standings.record(key("waits", "other"), waiting(Priority.LOW))
+    assert standings.portfolio(key("cooling-down"), NOW, block_end=NOW).slot
+    assert standings.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
+
+
+def test_a_slot_that_was_kept_for_one_that_wants_none_is_free():
+    standings = Standings(Budget(1, 1))
+    standings.record(key("waits", "other"), waiting(Priority.LOW))
+    standings.record(key("turns"), BEFORE)
+    assert not standings.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
+    assert standings.record(key("turns"), COOLING_DOWN)
+    assert standings.next_in_line(NOW) == (key("waits", "other"),)
+    assert standings.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
+    assert not standings.record(key("waits", "other"), Standing(training=True))
+
+
 def test_products_that_turned_bad_within_three_blocks_turned_bad_together():
     standings = Standings(Budget(1, 1))
     for number, age in enumerate((0, 600, 900, 901)):

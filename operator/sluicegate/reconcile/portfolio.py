@@ -56,6 +56,14 @@ class Standing:
         return self.judged + self.block_seconds <= block_end
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Who asks for a slot at a moment, and who of them has one, those that train included."""
+
+    asking: frozenset[Key]
+    admitted: frozenset[Key]
+
+
 class Standings:
     """The standings of all products of this operator. Used from the event loop only."""
 
@@ -69,10 +77,15 @@ class Standings:
         self._dependents: dict[Key, dict[Key, None]] = {}
         self._bad: set[Key] = set()
         self._counted: tuple[int, dict[int, int], Mapping[str, float]] | None = None
-        self._admitted: tuple[int, frozenset[Key], frozenset[Key]] | None = None
+        self._lines: dict[tuple[int, int], Line] = {}
 
-    def record(self, key: Key, standing: Standing) -> None:
-        """Take in what an evaluation found; when it was last degraded stays known."""
+    def record(self, key: Key, standing: Standing) -> bool:
+        """Take in what an evaluation found; when it was last degraded stays known.
+
+        Returns
+        -------
+        Whether a slot is free by it: the product had one, or it was kept for it.
+        """
         before = self._standings.get(key)
         if standing.degraded_at is None and before is not None:
             standing = replace(standing, degraded_at=before.degraded_at)
@@ -82,26 +95,27 @@ class Standings:
                 self._dependents.setdefault(dependency, {})[key] = None
         self._standings[key] = standing
         applies = standing.training or standing.waiting_since is not None
-        if (
-            before is None
-            or before.training != standing.training
-            or applies != (key in self._applying)
-        ):
-            self._admitted = None
+        trained = before is not None and before.training
+        kept_for_it = any(key in line.admitted for line in self._lines.values())
+        if kept_for_it or trained != standing.training or applies != (key in self._applying):
+            self._lines.clear()
         for kept, belongs in (
             (self._applying, applies),
             (self._turning, standing.turns_bad),
             (self._bad, standing.bad_since is not None),
         ):
             (kept.add if belongs else kept.discard)(key)
+        return (trained or kept_for_it) and not standing.training
 
-    def forget(self, key: Key) -> None:
-        """The product is gone; those that call it go on calling it."""
+    def forget(self, key: Key) -> bool:
+        """The product is gone; those that call it go on calling it. Return whether a slot is free."""
+        trained = self._standings.get(key, Standing()).training
         self._unlink(key)
         self._standings.pop(key, None)
         for kept in (self._applying, self._turning, self._bad):
             kept.discard(key)
-        self._admitted = None
+        self._lines.clear()
+        return trained
 
     def dependency(self, key: Key) -> DependencyState:
         """What is told about a product to those that depend on it."""
@@ -136,6 +150,15 @@ class Standings:
                 seen.add(one)
                 waiting.extend(self._standings[one].depends_on)
         return False
+
+    def next_in_line(self, now: int) -> tuple[Key, ...]:
+        """Products that wait for a slot and have one now.
+
+        Those that were looked at before it was free would else leave it empty until their next
+        block.
+        """
+        admitted = self._admit(self._applying, now)
+        return tuple(one for one in admitted if not self._standings[one].training)
 
     def dependents(self, key: Key) -> tuple[Key, ...]:
         """Products that call this one."""
@@ -199,14 +222,24 @@ class Standings:
         return {kind: sum(flags) / len(flags) for kind, flags in having.items() if sum(flags) > 1}
 
     def _has_slot(self, key: Key, now: int, block_end: int) -> bool:
-        if self._admitted is None or self._admitted[0] != now or key not in self._admitted[1]:
+        line = self._line(now, block_end)
+        if key in line.asking:
+            return key in line.admitted
+        # It doesn't ask yet, and may never: it is kept out of the line that the others stand in.
+        return key in self._admit({*line.admitted, key}, now)
+
+    def _line(self, now: int, block_end: int) -> Line:
+        """Put together once for each moment and block, as thousands may ask."""
+        if (now, block_end) not in self._lines:
             # Products that turn bad together are judged one after the other: those that may want
             # to train a moment later count already, or the first to be judged would go before the
             # first in priority.
             soon = {one for one in self._turning if self._standings[one].is_due(block_end)}
-            asking = frozenset(self._applying | soon | {key})
-            self._admitted = (now, asking, self._admit(asking, now))
-        return key in self._admitted[2]
+            asking = frozenset(self._applying | soon)
+            if any(moment != now for moment, _ in self._lines):
+                self._lines.clear()
+            self._lines[now, block_end] = Line(asking, self._admit(asking, now))
+        return self._lines[now, block_end]
 
     def _admit(self, asking: Iterable[Key], now: int) -> frozenset[Key]:
         applicants = {

@@ -166,7 +166,8 @@ class ProductReconciler:
         self.conflicts.pop(key, None)
         rivals = self.claims.rivals(key)
         self.claims.forget(key)
-        self.standings.forget(key)
+        if self.standings.forget(key):
+            self._call_next(int(time.time()))
         self.observer.pods.forget(key)
         self.metrics.forget(key)
         self.measurements.want(key, None)
@@ -320,10 +321,17 @@ class ProductReconciler:
     def _stand(self, key: Key, product: DataProduct, step: Step, situation: Situation) -> None:
         """Let the others know how this product does."""
         before, block = self.standings.dependency(key), situation.observed.block
-        self.standings.record(key, standing_of(product, step, block=block, now=situation.now))
+        standing = standing_of(product, step, block=block, now=situation.now)
+        if self.standings.record(key, standing):
+            self._call_next(situation.now)
         if self.standings.dependency(key) is not before:
             for dependent in self.standings.dependents(key):
                 self.queue.add(dependent, Priority.NORMAL)
+
+    def _call_next(self, now: int) -> None:
+        """A slot is free: let those look who wait for it, as their next block may be long off."""
+        for waiting in self.standings.next_in_line(now):
+            self.queue.add(waiting, Priority.NORMAL)
 
     def _show(self, key: Key, product: DataProduct, step: Step, status: DataProductStatus) -> None:
         """Let the metrics know how the product does."""
