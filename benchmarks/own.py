@@ -12,6 +12,8 @@ from benchmarks.measurements import SCRAPE_SECONDS, SERVICE
 from cluster.images.description import describe
 from sluicegate.manifests.names import revision
 from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
+from sluicegate.reconcile.measured import GATEWAY_LAG
+from sluicegate.reconcile.verification import QUIET_BLOCKS
 from tests.support.accepting_gateway import install_gateway_api
 from tests.support.replicas import install_crds
 
@@ -115,10 +117,14 @@ class Sluicegate:
         return (data_product(product, "v2", block_seconds=self.block_seconds),)
 
     def ideal_promotion_seconds(self) -> float:
-        """Warm-up and dwell of each step, and until its last block may be read."""
-        blocks = WARM_UP_BLOCKS + LEAST_BLOCKS
+        """Warm-up and dwell of each step, until its last block may be read, and the drain.
+
+        The old version's pods go once two whole blocks after the last change hold no request.
+        """
         settled = SCRAPE_SECONDS + SETTLE_SECONDS
-        return len(STEPS) * (blocks * QUICK_BLOCK_SECONDS + settled)
+        step = (WARM_UP_BLOCKS + LEAST_BLOCKS) * QUICK_BLOCK_SECONDS + settled
+        drain = GATEWAY_LAG + QUIET_BLOCKS * QUICK_BLOCK_SECONDS + settled
+        return len(STEPS) * step + drain
 
     def is_ready(self, body: Body) -> bool:
         """Condition Ready of the current generation."""

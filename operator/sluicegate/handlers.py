@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from typing_extensions import override
 
 from sluicegate.app import Operator
@@ -74,6 +75,19 @@ class NothingStored(kopf.DiffBaseStorage):
         """Store nothing."""
 
 
+class NothingRemembered(ResourceMemories):
+    """Remembers nothing of objects: 5 KiB for each product and its children, which nobody reads.
+
+    Kopf keeps what daemons, timers and errors of handlers left behind, and there are none: an
+    `on.event` handler that fails is logged. The argument is Kopf's public one, its type isn't.
+    """
+
+    @override
+    async def recall(self, raw_body: Any, **known: Any) -> ResourceMemory:
+        """Return an empty memory."""
+        return await super().recall(raw_body, **{**known, "ephemeral": True})
+
+
 NOBODY: Any = "sluicegate"
 """Kopf wants to know who we are among its peers, and there are none (`peering.standalone`)."""
 
@@ -111,6 +125,7 @@ async def watch(operator: Operator, kinds: Collection[Resource]) -> None:
         settings=build_settings(watched),
         # Else Kopf asks for our user's name, which a container's user needn't have.
         identity=NOBODY,
+        memories=NothingRemembered(),
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop_flag,

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from sluicegate.handlers import LONGEST_BACKOFF, EndlessBackoff, Pace
+from sluicegate.handlers import LONGEST_BACKOFF, EndlessBackoff, NothingRemembered, Pace
 from sluicegate.kube import errors, requests
 from sluicegate.kube.patience import LONGEST_SECONDS, Patience
 from sluicegate.kube.port import KubeApi
@@ -205,6 +205,14 @@ async def test_many_requests_with_a_refused_token_log_in_once(server, transport,
     server.says(200)
     await asyncio.gather(*(transport.send(READ) for _ in range(5)))
     assert logins.count == 2
+
+
+async def test_kopf_keeps_nothing_of_the_objects_it_has_seen():
+    memories = NothingRemembered()
+    for uid in "ab":
+        await memories.recall({"metadata": {"uid": uid}}, noticed_by_listing=True)
+    assert list(memories.iter_all_memories()) == []
+    await memories.forget({"metadata": {"uid": "a"}})
 
 
 async def test_logins_that_follow_one_another_are_held_back_and_the_first_is_not():
