@@ -120,16 +120,25 @@ def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
 
 
 def with_fresh_numbers(
-    before: DataProductStatus, after: DataProductStatus, *, now: datetime, refresh_seconds: float
+    before: DataProductStatus,
+    after: DataProductStatus,
+    *,
+    now: datetime,
+    refresh_seconds: float,
+    same: bool | None = None,
 ) -> DataProductStatus:
     """The status to report: `after`, or `before` when only numbers moved and aren't due yet.
 
-    `refresh_seconds` is how old the reported numbers may get; 0 lets them wait for the next
-    decision or change of state.
+    Parameters
+    ----------
+    refresh_seconds : how old the reported numbers may get; 0 lets them wait for the next
+        decision or change of state.
+    same : what `same_meaning` says of the two, where it was asked already.
     """
-    if before.to_dict() == after.to_dict():
+    same = same_meaning(before, after) if same is None else same
+    if same and not _is_due(before, now, refresh_seconds):
         return before
-    if same_meaning(before, after) and not _is_due(before, now, refresh_seconds):
+    if same and before.to_dict() == after.to_dict():
         return before
     return after.model_copy(update={"numbers_at": _to_second(now)})
 

@@ -373,8 +373,9 @@ class World:
             current=True,
             replicas=one.wanted,
             ready=one.ready,
-            updated=one.there,
             total=one.there,
+            serving=one.ready > 0,
+            gone=one.there == 0 and one.wanted == 0,
             stuck=False,
             scaled=False,
         )

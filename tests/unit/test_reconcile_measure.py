@@ -175,22 +175,24 @@ def test_a_canary_block_pairs_the_means_of_a_gauge_where_both_versions_have_one(
     product = rollout.until(lambda world: world.current.candidate).product
     measured = OfOneProduct(Measurements(Timing()), product)
     key = product.metadata.key
+    assert product.status.candidate is not None
+    first = int(product.status.candidate.since.timestamp()) // measured.canary_seconds + 1
     means = {"v1": (41.0, 42.0), "v2": (40.0, None)}
     measured.measurements.canaries.record(
         Readings(
             block_seconds=BLOCK,
             canary=True,
-            first=1,
-            last=2,
+            first=first,
+            last=first + 1,
             blocks={
                 SeriesKey(*key, "v1", REQUESTS): [
-                    Block(index, Quality.COUNTED, Count(0, 9)) for index in (1, 2)
+                    Block(index, Quality.COUNTED, Count(0, 9)) for index in (first, first + 1)
                 ]
             },
             means={
                 SeriesKey(*key, version, "basket"): [
                     Mean(index, Quality.COUNTED if value else Quality.MISSING, value or 0.0)
-                    for index, value in enumerate(values, start=1)
+                    for index, value in enumerate(values, start=first)
                 ]
                 for version, values in means.items()
             },

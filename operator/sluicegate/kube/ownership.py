@@ -9,13 +9,14 @@ ignores what others added.
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api.containers import amount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 Fields = "Mapping[str, Any]"
 
@@ -76,11 +77,54 @@ def fingerprint(applied: Mapping[str, Any]) -> str:
     object's identity don't count, numbers and quantities count by their amount, and the order
     of list-map items doesn't matter where items have names.
     """
+    return _DIGESTS.of(applied, lambda: _fingerprint(applied))
+
+
+def owned_fingerprint(body: Mapping[str, Any], manager: str) -> str:
+    """Return the fingerprint of what `manager` applied of a live object."""
+    fields = owned_fields(body, manager)
+    named = {name[2:]: below for name, below in fields.items() if name.startswith("f:")}
+    meta = {"metadata": pick(body.get("metadata"), named.get("metadata", {"f:": {}}))}
+    read = {name: body.get(name) for name in named} | meta
+    return _DIGESTS.of([fields, read], lambda: _fingerprint(owned_part(body, manager)))
+
+
+def _fingerprint(applied: Mapping[str, Any]) -> str:
     bare = {key: value for key, value in applied.items() if key not in IDENTITY}
     meta = bare.get("metadata") or {}
     bare["metadata"] = {key: meta[key] for key in meta if key not in ("name", "namespace")}
     text = json.dumps(canonical(bare), sort_keys=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+class Digests:
+    """The fingerprints that were computed last, by what they were computed from.
+
+    An object is looked at many times between two changes: a Deployment's status tells of each
+    step of its pods, and each look builds what is to be applied anew.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+
+    def of(self, read: Any, compute: Callable[[], str]) -> str:
+        """Return the fingerprint of what was read, computed unless it is known.
+
+        Parameters
+        ----------
+        read : all that the fingerprint depends on, as JSON has it.
+        """
+        digest = blake2b(json.dumps(read).encode(), digest_size=16).digest()
+        found = self._known.pop(digest, None) or compute()
+        self._known[digest] = found
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+        return found
+
+
+_DIGESTS: Final = Digests(4096)
+"""Enough for what a thousand products are at while they start: a MiB."""
 
 
 def canonical(value: Any, *, quantity: bool = False) -> Any:

@@ -191,8 +191,10 @@ def _pairs(
     start = began(candidate)
     first = max(start + lag_seconds, memory.slo(slo.name).since)
     for block in observed.canary_blocks:
+        if block.end <= start or block.quality is not Quality.COUNTED:
+            continue
         theirs = _count(block.stable.get(slo.name))
-        if block.quality is not Quality.COUNTED or block.end <= start or theirs is None:
+        if theirs is None:
             continue
         ours = _count(block.candidate.get(slo.name))
         counts = block.end > first and _after_warm_up(

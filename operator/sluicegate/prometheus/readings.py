@@ -59,6 +59,8 @@ class Target:
     canary_from
         From when on canary blocks are wanted, in seconds since 1970: an hour before the rollout,
         as a candidate is compared with what stable did then. None without a candidate.
+    evidence_from
+        What was measured before says nothing of the stable version, in seconds since 1970.
     """
 
     key: ProductKey
@@ -67,6 +69,7 @@ class Target:
     block_seconds: int = 300
     service: str = ""
     canary_from: int | None = None
+    evidence_from: int = 0
 
     @property
     def requests(self) -> str:

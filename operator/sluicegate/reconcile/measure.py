@@ -10,13 +10,15 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from math import ceil
 from typing import Final
 
-from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.canary import CandidatePhase, Version
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.policy.canary import LOOK_BACK_SECONDS
+from sluicegate.policy.planning import WARM_UP_BLOCKS
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.evaluation import Evaluation
@@ -119,8 +121,14 @@ class Measurements:
     async def _fill(
         self, evaluation: Evaluation, targets: tuple[Target, ...], now: float
     ) -> set[ProductKey]:
-        """Read the past of products that are new here; return those whose past is read now."""
-        filled: set[ProductKey] = set()
+        """Read the past of products that are new here; return those whose past is known now.
+
+        A version that was just accepted has none: thousands that are created at once would be
+        asked about for nothing.
+        """
+        young = [one for one in self.blocks.pending(targets) if self._is_young(one, now)]
+        self.blocks.record_no_past(young)
+        filled = {target.key for target in young}
         pending = self.blocks.pending(targets)
         if pending:
             async for past in evaluation.backfill(pending, now):
@@ -128,6 +136,10 @@ class Measurements:
                 filled |= {target.key for target in past.targets}
         BACKFILLING.set(sum(target.key not in filled for target in pending))
         return filled
+
+    def _is_young(self, target: Target, now: float) -> bool:
+        newest = self.timing.newest_settled(now, target.block_seconds)
+        return newest * target.block_seconds <= target.evidence_from
 
     def _moved(self, target: Target, lengths: set[tuple[int, bool]]) -> bool:
         canary = self.timing.canary_block(target.block_seconds)
@@ -204,4 +216,11 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         block_seconds=product.spec.analysis.block_seconds,
         service=status.stable.service,
         canary_from=canary_from,
+        evidence_from=_evidence_from(status.stable, product.spec.analysis.block_seconds),
     )
+
+
+def _evidence_from(stable: Version, block_seconds: int) -> int:
+    """The end of the blocks in which an accepted version warms up, in seconds since 1970."""
+    accepted = ceil(stable.promoted_at.timestamp() / block_seconds)
+    return (accepted + WARM_UP_BLOCKS) * block_seconds

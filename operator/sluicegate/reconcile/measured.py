@@ -110,19 +110,22 @@ class Measured:
         canaries, seconds = self.measurements.canaries, self.canary_seconds
         # A day of blocks is looked at each minute: what holds for all of them is found once.
         scraped = canaries.scraped(VersionKey(*self.product.metadata.key, candidate.version))
-        arms = self._arm(stable.version), self._arm(candidate.version)
+        stables, candidates = self._arm(stable.version), self._arm(candidate.version)
         gauges = self._gauges()
         backends = self._backend(candidate.revision), self._backend(stable.revision)
+        begins = int(candidate.since.timestamp()) // seconds
         return tuple(
             CanaryBlock(
                 end=index * seconds,
                 quality=_quality(block),
-                stable=_at(arms[0], index),
-                candidate=_at(arms[1], index),
+                stable=_at(stables, index),
+                candidate=_at(candidates, index),
                 canary_up=index in scraped,
                 gauges=dict(self._means(gauges, candidate.version, stable.version, index)),
                 sent=self._pair(backends, index),
             )
+            if index > begins
+            else CanaryBlock(index * seconds, _quality(block), _at(stables, index))
             for index, block in sorted(canaries.blocks(self._requests_key(stable.version)).items())
         )
 

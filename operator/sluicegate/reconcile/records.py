@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sluicegate.api import names
-from sluicegate.kube.ownership import fingerprint, owned_part
+from sluicegate.kube.ownership import owned_fingerprint
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
     DEPLOYMENTS,
@@ -119,17 +119,20 @@ class DeploymentRecord(ChildRecord):
     ----------
     current : the Deployment controller has seen the newest generation.
     replicas : how many are asked for.
-    ready, updated, total : pods that are ready, are of the newest template, exist at all.
+    ready, total : pods that are ready, exist at all.
+    serving, gone : some are ready of what is `current`; none is left of a version that is to have
+        none. A step decides by these, so that a pod was made is no reason to look.
     stuck : the progress deadline is exceeded.
     scaled : somebody else (an autoscaler) sets the number of replicas.
     moved : when it was made, or a condition of it last changed or made progress, in seconds.
     """
 
-    current: bool
+    current: bool = field(compare=False)
     replicas: int
     ready: int
-    updated: int
-    total: int
+    total: int = field(compare=False)
+    serving: bool
+    gone: bool
     stuck: bool
     scaled: bool
     moved: int = field(default=0, compare=False)
@@ -248,7 +251,7 @@ def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
         "uid": meta["uid"],
         "version": int(meta["resourceVersion"]),
         "owner": owner.get("uid", "") if owner.get("kind") == names.KIND else "",
-        "fingerprint": fingerprint(owned_part(body, names.FIELD_MANAGER)),
+        "fingerprint": owned_fingerprint(body, names.FIELD_MANAGER),
         "labels": _own(labels),
         "annotations": _own(annotations),
     }
@@ -272,13 +275,17 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
     status = body.get("status") or {}
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     progressing = conditions.get("Progressing", {})
+    current = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 0)
+    ready, total = status.get("readyReplicas", 0), status.get("replicas", 0)
+    replicas = body["spec"].get("replicas", 1)
     return DeploymentRecord(
         **child,
-        current=status.get("observedGeneration", 0) >= body["metadata"].get("generation", 0),
-        replicas=body["spec"].get("replicas", 1),
-        ready=status.get("readyReplicas", 0),
-        updated=status.get("updatedReplicas", 0),
-        total=status.get("replicas", 0),
+        current=current,
+        replicas=replicas,
+        ready=ready,
+        total=total,
+        serving=current and ready > 0,
+        gone=total == 0 and replicas == 0,
         stuck=progressing.get("reason") == "ProgressDeadlineExceeded",
         scaled=_scaled(body),
         moved=_moved(body["metadata"], conditions.values()),

@@ -124,11 +124,12 @@ def due(
     refresh_seconds : how old numbers may get; 0 for until the next decision.
     verified_seconds : for how long a verified share may wait.
     """
-    if after.candidate is not None and after.traffic is not None:
+    same = same_meaning(before, after)
+    if not same and after.candidate is not None and after.traffic is not None:
         young = (now - after.traffic.since).total_seconds() < verified_seconds
         if young and _only_verified(before, after):
             return before
-    return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds)
+    return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds, same=same)
 
 
 def verified_seconds(situation: Situation) -> float:
@@ -137,7 +138,7 @@ def verified_seconds(situation: Situation) -> float:
 
 
 def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
-    if before.traffic is None or after.traffic is None or same_meaning(before, after):
+    if before.traffic is None or after.traffic is None:
         return False
     kind = Type.TRAFFIC_SPLIT_VERIFIED
     others = [one for one in after.conditions if one.type != kind]
