@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,18 @@ from hypothesis import strategies as st
 
 from sluicegate.kube import errors, requests
 from sluicegate.kube.leases import LeaseRecord, parse_lease, render_lease, render_time
-from sluicegate.kube.ownership import canonical, fingerprint, owned_part
+from sluicegate.kube.ownership import (
+    Digests,
+    canonical,
+    fingerprint,
+    owned_fingerprint,
+    owned_part,
+)
 from sluicegate.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, Key
 from sluicegate.runtime.gate import MARGIN_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEY = Key("shop", "a")
 BODY = {"metadata": {"namespace": "shop", "name": "a"}, "spec": {"replicas": 1}}
@@ -209,6 +219,55 @@ def test_two_spellings_of_one_value_compare_equal(one, other):
 )
 def test_two_values_compare_unequal(one, other):
     assert canonical(one) != canonical(other)
+
+
+OWNED = {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:replicas": {}}}
+
+
+def labelled(fields: dict = OWNED, *, a: str = "x", b: str = "y", **changes: object) -> dict:
+    body = live(fields, **{"replicas": 1, "paused": False, **changes})
+    body["metadata"]["labels"] = {"a": a, "b": b}
+    return body
+
+
+def test_the_fingerprint_of_the_owned_part_is_that_of_what_was_applied():
+    applied = {"metadata": {"labels": {"a": "x"}}, "spec": {"replicas": 1}}
+    assert owned_fingerprint(labelled(), "me") == fingerprint(applied)
+
+
+@pytest.mark.parametrize(
+    ("other", "equal"),
+    [
+        (labelled(b="z"), True),
+        (labelled() | {"status": {"replicas": 1}}, True),
+        (labelled(paused=True), True),
+        (labelled(replicas=2), False),
+        (labelled(a="z"), False),
+        (labelled({"f:spec": {"f:replicas": {}}}), False),
+        (labelled({}), False),
+    ],
+    ids=["label", "status", "field", "our field", "our label", "our label is taken", "all taken"],
+)
+def test_a_fingerprint_that_is_known_is_another_one_when_our_part_is(other, equal):
+    before = owned_fingerprint(labelled(), "me")
+    assert (owned_fingerprint(other, "me") == before) is equal
+    assert owned_fingerprint(labelled(), "me") == before
+
+
+def test_fingerprints_are_kept_of_what_was_seen_last():
+    computed: list[str] = []
+
+    def known_as(name: str) -> Callable[[], str]:
+        def compute() -> str:
+            computed.append(name)
+            return name
+
+        return compute
+
+    digests = Digests(2)
+    for name in "abacab":
+        assert digests.of({"name": name}, known_as(name)) == name
+    assert computed == ["a", "b", "c", "b"]
 
 
 def test_the_fingerprint_leaves_out_what_is_never_owned():

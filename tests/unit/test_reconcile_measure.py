@@ -89,6 +89,29 @@ async def test_a_product_whose_past_was_read_between_two_blocks_is_looked_at(
     assert measurements.is_filled(VANS)
 
 
+async def test_a_version_that_was_just_accepted_has_no_past_to_be_asked_for(server, evaluation):
+    measurements = Measurements(Timing())
+    newest = NOW // 300 * 300
+    measurements.want(CARS, target(CARS, evidence_from=newest))
+    assert CARS in await measurements.read(evaluation, NOW)
+    assert measurements.is_filled(CARS)
+    asked = [float(form["start"]) for form in server.forms]
+    assert asked
+    assert min(asked) >= newest - 300, "only what every product is asked about"
+    measurements.want(VANS, target(VANS, evidence_from=newest - 300))
+    await measurements.read(evaluation, NOW + 10)
+    assert min(float(form["start"]) for form in server.forms) < newest - 3000
+
+
+def test_nothing_counts_before_a_version_has_warmed_up():
+    product = Rollout().until(lambda world: world.serving == "v1").product
+    assert product.status.stable is not None
+    seen = measure.target_of(product, Timing())
+    assert seen is not None
+    warm_up = seen.evidence_from - product.status.stable.promoted_at.timestamp()
+    assert 2 * BLOCK <= warm_up < 3 * BLOCK
+
+
 async def test_blocks_of_the_future_are_forgotten_when_the_clock_is_set_back(
     server, evaluation, measurements
 ):
