@@ -7,14 +7,21 @@ import asyncio
 import json
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.machine import describe_machine
 from benchmarks.measure import Plan, measure
 from benchmarks.own import SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from benchmarks.scenarios.common import Figures
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "docs" / "benchmarks.json"
@@ -35,10 +42,15 @@ def main() -> int:
         limit_seconds=args.limit_seconds,
     )
     for count in args.sizes:
-        for name in args.contenders:
-            say(f"{name}, N = {count}")
-            keep = partial(record, args.output, name, count)
-            asyncio.run(measure(CONTENDERS[name](), count, plan, say, keep=keep))
+        starts: dict[str, list[float]] = {name: [] for name in args.contenders}
+        for one in range(1, args.rounds + 1):
+            chosen = plan if one == args.rounds else replace(plan, scenarios=("cold",))
+            for name in args.contenders:
+                say(f"{name}, N = {count}, round {one} of {args.rounds}")
+                add = partial(record, args.output, name, count)
+                keep = partial(record_rounds, add, starts[name])
+                results = asyncio.run(measure(CONTENDERS[name](), count, chosen, say, keep=keep))
+                starts[name] += ready_seconds(results)
     return 0
 
 
@@ -70,13 +82,18 @@ def parse() -> argparse.Namespace:
         help="after which, and N / 3 more, a scenario is given up (default: %(default)g)",
     )  # fmt: skip
     parser.add_argument(
+        "--rounds", type=int, default=3, metavar="K",
+        help="how often the cold start is measured, all contenders in turns; the median counts"
+        " (default: %(default)d)",
+    )  # fmt: skip
+    parser.add_argument(
         "--output", type=Path, default=RESULTS, metavar="FILE",
         help=f"JSON file that results are added to (default: {RESULTS.relative_to(ROOT)})",
     )  # fmt: skip
     return parser.parse_args()
 
 
-def record(file: Path, name: str, count: int, results: dict[str, Any]) -> None:
+def record(file: Path, name: str, count: int, results: Mapping[str, Figures]) -> None:
     """Add the results of a contender at a size; those of an earlier run are replaced."""
     document: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"results": {}}
     document["machine"] = describe_machine()
@@ -88,6 +105,29 @@ def record(file: Path, name: str, count: int, results: dict[str, Any]) -> None:
     one["sizes"].setdefault(str(count), {}).update(results)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def record_rounds(
+    add: Callable[[Mapping[str, Figures]], None],
+    starts: Sequence[float],
+    results: Mapping[str, Figures],
+) -> None:
+    """Add the results, with the median of all rounds as what a cold start takes.
+
+    Parameters
+    ----------
+    add : takes the results. starts : seconds that the cold starts of the rounds before took.
+    """
+    rounds = [*starts, *ready_seconds(results)]
+    if "failed" not in results["cold"]:
+        cold = {"readySeconds": median(rounds), "readySecondsOfRounds": rounds}
+        results = {**results, "cold": results["cold"] | cold}
+    add(results)
+
+
+def ready_seconds(results: Mapping[str, Figures]) -> list[float]:
+    """What the cold start took; nothing where it failed."""
+    return [results["cold"]["readySeconds"]] if "readySeconds" in results["cold"] else []
 
 
 def say(line: str) -> None:

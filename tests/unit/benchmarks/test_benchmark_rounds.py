@@ -1,0 +1,33 @@
+"""Contenders take turns, and the median of their cold starts counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.cli import ready_seconds, record_rounds
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "counts"),
+    [([], 70.0, 70.0), ([60.0, 90.0], 70.0, 70.0), ([60.0, 65.0], 90.0, 65.0)],
+)
+def test_the_median_of_the_rounds_is_what_a_cold_start_takes(before, seconds, counts):
+    kept: list[Any] = []
+    results = {"cold": {"readySeconds": seconds, "writes": 5}, "steady": {"writes": 0}}
+    record_rounds(kept.append, before, results)
+    (found,) = kept
+    assert found["cold"] == {
+        "readySeconds": counts, "readySecondsOfRounds": [*before, seconds], "writes": 5,
+    }  # fmt: skip
+    assert found["steady"] == {"writes": 0}
+    assert ready_seconds(results) == [seconds]
+
+
+def test_a_cold_start_that_failed_tells_no_time():
+    kept: list[Any] = []
+    results = {"cold": {"failed": "too slow"}}
+    record_rounds(kept.append, [60.0], results)
+    assert kept == [results]
+    assert ready_seconds(results) == []
