@@ -374,8 +374,6 @@ class World:
             replicas=one.wanted,
             ready=one.ready,
             total=one.there,
-            serving=one.ready > 0,
-            gone=one.there == 0 and one.wanted == 0,
             stuck=False,
             scaled=False,
         )

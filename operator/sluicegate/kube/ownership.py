@@ -83,9 +83,9 @@ def fingerprint(applied: Mapping[str, Any]) -> str:
 def owned_fingerprint(body: Mapping[str, Any], manager: str) -> str:
     """Return the fingerprint of what `manager` applied of a live object."""
     fields = owned_fields(body, manager)
-    named = {name[2:]: below for name, below in fields.items() if name.startswith("f:")}
-    meta = {"metadata": pick(body.get("metadata"), named.get("metadata", {"f:": {}}))}
-    read = {name: body.get(name) for name in named} | meta
+    read = {name: body.get(name.removeprefix("f:")) for name in fields}
+    if "f:metadata" in fields:  # the rest of it changes with each write of anybody
+        read["f:metadata"] = pick(body["metadata"], fields["f:metadata"])
     return _DIGESTS.of([fields, read], lambda: _fingerprint(owned_part(body, manager)))
 
 

@@ -5,7 +5,7 @@ against it. Expected growth of the evidence is summed over the steps, each at it
 formula for a canary far smaller than stable promises half the time it takes near equal arms.
 """
 
-from math import inf, log
+from math import ceil, inf, log
 from typing import Final
 
 from sluicegate.policy.evidence import ALPHA, LEAST_RATIO, nearest_null
@@ -15,6 +15,16 @@ LEAST_BLOCKS: Final = 5
 """Blocks of evidence that a step lasts at least."""
 WARM_UP_BLOCKS: Final = 2
 """Blocks after a change of weight that are no evidence: caches fill, counters span the change."""
+
+
+def warmed_up(accepted_at: float, block_seconds: int) -> int:
+    """Index of the last block in which a version warms up: what comes after it is evidence.
+
+    Parameters
+    ----------
+    accepted_at : in seconds since 1970.
+    """
+    return ceil(accepted_at / block_seconds) + WARM_UP_BLOCKS
 
 
 def divergence(p: float, q: float) -> float:

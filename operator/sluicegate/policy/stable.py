@@ -16,7 +16,7 @@ from sluicegate.policy.degradation import SloResult, judge, unknown
 from sluicegate.policy.gates import View, objection
 from sluicegate.policy.memory import Accepted, Baseline, Memory, SloMemory
 from sluicegate.policy.observed import Observed
-from sluicegate.policy.planning import WARM_UP_BLOCKS
+from sluicegate.policy.planning import warmed_up
 from sluicegate.policy.state import remember
 from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
@@ -57,7 +57,7 @@ def judge_stable(
 
 def evidence_since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
     """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
-    warm = ceil(stable.promoted_at / terms.block_seconds) + WARM_UP_BLOCKS
+    warm = warmed_up(stable.promoted_at, terms.block_seconds)
     return max(warm, ceil(known.since / terms.block_seconds))
 
 
@@ -156,6 +156,6 @@ def _probation_over(
         return memory
     if any(memory.slo(slo.name).streak is not None for slo in terms.deciding):
         return memory
-    since = ceil(stable.promoted_at / terms.block_seconds) + WARM_UP_BLOCKS
+    since = warmed_up(stable.promoted_at, terms.block_seconds)
     over = probation.is_over(memory.probation, terms, series, now=now, since=since)
     return replace(memory, probation=None) if over else memory

@@ -70,10 +70,10 @@ class BlockCache:
             for block in blocks:
                 if block.quality is Quality.COUNTED:
                     series.record_hour(block.index - 1, block.count)
-        self.record_no_past(past.targets)
+        self.record_filled(past.targets)
 
-    def record_no_past(self, targets: Iterable[Target]) -> None:
-        """Take in that there is nothing to read of these but what settles from now on."""
+    def record_filled(self, targets: Iterable[Target]) -> None:
+        """Take in that of these nothing is to be read but what settles from now on."""
         self._filled |= {target.key: target.block_seconds for target in targets}
 
     def clear(self) -> None:

@@ -10,15 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from math import ceil
 from typing import Final
 
-from sluicegate.api.canary import CandidatePhase, Version
+from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.policy.canary import LOOK_BACK_SECONDS
-from sluicegate.policy.planning import WARM_UP_BLOCKS
+from sluicegate.policy.planning import warmed_up
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.evaluation import Evaluation
@@ -126,10 +125,11 @@ class Measurements:
         A version that was just accepted has none: thousands that are created at once would be
         asked about for nothing.
         """
-        young = [one for one in self.blocks.pending(targets) if self._is_young(one, now)]
-        self.blocks.record_no_past(young)
+        waiting = self.blocks.pending(targets)
+        young = [target for target in waiting if self._is_young(target, now)]
+        self.blocks.record_filled(young)
         filled = {target.key for target in young}
-        pending = self.blocks.pending(targets)
+        pending = [target for target in waiting if target.key not in filled]
         if pending:
             async for past in evaluation.backfill(pending, now):
                 await self.blocks.record_past(past)
@@ -208,19 +208,13 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         canary_block = timing.canary_block(product.spec.analysis.block_seconds)
         before = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * canary_block)
         canary_from = int(candidate.since.timestamp()) - before
-    meta = product.metadata
+    meta, seconds = product.metadata, product.spec.analysis.block_seconds
     return Target(
         key=ProductKey(meta.namespace, meta.name),
         versions=tuple(dict.fromkeys(versions)),
         slos=_shared(tuple((slo.name, slo.indicator) for slo in product.spec.slos)),
-        block_seconds=product.spec.analysis.block_seconds,
+        block_seconds=seconds,
         service=status.stable.service,
         canary_from=canary_from,
-        evidence_from=_evidence_from(status.stable, product.spec.analysis.block_seconds),
+        evidence_from=warmed_up(status.stable.promoted_at.timestamp(), seconds) * seconds,
     )
-
-
-def _evidence_from(stable: Version, block_seconds: int) -> int:
-    """The end of the blocks in which an accepted version warms up, in seconds since 1970."""
-    accepted = ceil(stable.promoted_at.timestamp() / block_seconds)
-    return (accepted + WARM_UP_BLOCKS) * block_seconds

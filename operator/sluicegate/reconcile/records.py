@@ -121,7 +121,8 @@ class DeploymentRecord(ChildRecord):
     replicas : how many are asked for.
     ready, total : pods that are ready, exist at all.
     serving, gone : some are ready of what is `current`; none is left of a version that is to have
-        none. A step decides by these, so that a pod was made is no reason to look.
+        none. Of `current` and `total` only this is compared: that a pod was made is no reason to
+        look.
     stuck : the progress deadline is exceeded.
     scaled : somebody else (an autoscaler) sets the number of replicas.
     moved : when it was made, or a condition of it last changed or made progress, in seconds.
@@ -131,11 +132,16 @@ class DeploymentRecord(ChildRecord):
     replicas: int
     ready: int
     total: int = field(compare=False)
-    serving: bool
-    gone: bool
+    serving: bool = field(init=False)
+    gone: bool = field(init=False)
     stuck: bool
     scaled: bool
     moved: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive what is compared in the stead of `current` and `total`."""
+        object.__setattr__(self, "serving", self.current and self.ready > 0)
+        object.__setattr__(self, "gone", self.total == 0 and self.replicas == 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,17 +281,12 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
     status = body.get("status") or {}
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     progressing = conditions.get("Progressing", {})
-    current = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 0)
-    ready, total = status.get("readyReplicas", 0), status.get("replicas", 0)
-    replicas = body["spec"].get("replicas", 1)
     return DeploymentRecord(
         **child,
-        current=current,
-        replicas=replicas,
-        ready=ready,
-        total=total,
-        serving=current and ready > 0,
-        gone=total == 0 and replicas == 0,
+        current=status.get("observedGeneration", 0) >= body["metadata"].get("generation", 0),
+        replicas=body["spec"].get("replicas", 1),
+        ready=status.get("readyReplicas", 0),
+        total=status.get("replicas", 0),
         stuck=progressing.get("reason") == "ProgressDeadlineExceeded",
         scaled=_scaled(body),
         moved=_moved(body["metadata"], conditions.values()),
