@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster import components
-from cluster.apiclient import Api, wait_until
+from cluster.apiclient import Api, answers, wait_until
 from cluster.builds import program
 from cluster.commands import run
 from cluster.ports import free_ports
@@ -149,12 +149,16 @@ class ControlPlane:
         self._signal(name, signal.SIGCONT)
 
     def wait_until_ready(self) -> None:
-        """Until the API server answers its readiness check and all that wasn't stopped runs."""
+        """Until etcd and the API server say they are ready, and all that wasn't stopped runs.
+
+        etcd is asked by itself: for two seconds the API server repeats what it heard from it.
+        """
+        etcd, api_server = f"{self._settings.listening.etcd_url}/health", Api(self.kubeconfig)
         wait_until(
-            Api(self.kubeconfig).is_ready,
+            lambda: answers(etcd) and api_server.is_ready(),
             seconds=READY_SECONDS,
             failed=lambda: self._ended(*SERVERS),
-            what="the API server was not ready",
+            what="etcd and the API server were not ready",
         )
         # The controllers end when the API server goes away while they start; on a node the
         # kubelet would start them again.

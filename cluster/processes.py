@@ -52,10 +52,14 @@ class Process:
     key: str
 
     def is_alive(self) -> bool:
-        """Whether it runs (a zombie doesn't)."""
+        """Whether it runs, or one of its threads does: the ports are its own until the last ends.
+
+        A killed program is a zombie as soon as its first thread has ended; one that has ended
+        whole isn't alive, whether its parent knows or not.
+        """
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
-        return start_time(self.pid) == self.started
+        return start_time(self.pid) == self.started and not has_ended(self.pid)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to this very process, or to nobody if it has ended."""
@@ -93,15 +97,26 @@ class Process:
             self.wait(5.0)
 
 
+def has_ended(pid: int) -> bool:
+    """Whether all threads of a process have ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], 0.0)[0])
+    finally:
+        os.close(descriptor)
+
+
 def start_time(pid: int) -> int | None:
-    """When the process started, in clock ticks since the machine's start; None if it ended."""
+    """When the process started, in clock ticks since the machine's start; None if it's gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The program's name may hold blanks and brackets; what follows its last bracket doesn't.
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 class Processes:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
+from pathlib import Path
 
 import pytest
 
 from cluster.errors import DiskFullError, StartError
-from cluster.processes import Command, Process, Processes, start_time
+from cluster.processes import Command, Process, Processes, has_ended, start_time
 from tests.support.waiting import eventually
 
 
@@ -77,6 +80,35 @@ def test_a_stopped_program_can_be_ended(processes):
     assert not process.is_alive()
 
 
+# A killed program is like this for as long as its threads take to end.
+FIRST_THREAD_ENDED = """\
+import ctypes, socket, threading
+listening = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=threading.Event().wait).start()
+print(listening.getsockname()[1], flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_program_whose_first_thread_has_ended_is_alive_until_the_last_has(processes):
+    processes.start(Command("threads", (sys.executable, "-c", FIRST_THREAD_ENDED)))
+    process = processes.find("threads")
+    eventually(lambda: state(process.pid) == "Z")
+    port = int(processes.log("threads").read_text())
+
+    assert process.is_alive()
+    processes.stop("threads", grace=0.0)
+
+    assert not process.is_alive()
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+def state(pid: int) -> str:
+    """The kernel's letter for what the first thread of a process does."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_a_number_that_was_given_to_another_process_is_never_signalled(processes):
     processes.start(sleeper())
     real = processes.find("sleeper")
@@ -129,7 +161,7 @@ def test_the_end_of_all_takes_what_was_never_recorded_and_what_they_started(proc
     processes.stop_all(grace=0.0)
 
     assert not forgotten.is_alive()
-    assert start_time(child) is None
+    assert has_ended(child)
 
 
 def test_the_failure_of_a_program_has_the_end_of_its_log(processes):
