@@ -1,12 +1,10 @@
 """The program that the runtime runs: which kinds it watches, and how its parts are put together."""
 
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sluicegate.app import Controller, Program, Tools
-from sluicegate.kube.resources import Key
 from sluicegate.policy.retraining import Budget
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -25,10 +23,12 @@ from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.records import watched
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.standby import Standby
-from sluicegate.runtime.contracts import Priority, Work
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
 from sluicegate.slo.gateway import TRAEFIK
+
+if TYPE_CHECKING:
+    from sluicegate.runtime.contracts import Work
 
 GATEWAYS: Final = {GatewayMetrics.NONE: None, GatewayMetrics.TRAEFIK: TRAEFIK}
 """The counters that each setting stands for."""
@@ -63,16 +63,13 @@ def build(tools: Tools) -> Controller:
         spans=tools.spans,
     )
 
-    def look_at(key: Key) -> None:
-        tools.queue.add(key, Priority.BACKGROUND)
-
     def before_scrape() -> None:
         now = time.time()
         product_metrics.export(now)
         EVALUATION_LATENESS.set(measurements.punctuality.lateness(now))
 
     measuring: dict[str, Work] = {
-        "measuring": partial(_measure, tools, measurements, look_at),
+        "measuring": partial(_measure, tools, measurements),
         "standby": Standby(tools.caches.products, measurements, tools.leads).run,
         "retention": partial(_check_retention, tools),
     }
@@ -112,13 +109,11 @@ def evaluation_settings(settings: Settings, timing: Timing) -> EvaluationSetting
     )
 
 
-async def _measure(
-    tools: Tools, measurements: Measurements, look_at: Callable[[Key], None]
-) -> None:
+async def _measure(tools: Tools, measurements: Measurements) -> None:
     settings = tools.settings
     async with Prometheus(endpoint_of(settings), tools.spans) as prometheus:
         evaluation = Evaluation(prometheus, evaluation_settings(settings, measurements.timing))
-        await keep_measuring(measurements, evaluation, look_at, tools.spans)
+        await keep_measuring(measurements, evaluation, tools.queue.add, tools.spans)
 
 
 async def _check_retention(tools: Tools) -> None:

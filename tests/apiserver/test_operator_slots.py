@@ -11,7 +11,6 @@ from cluster.controlplane import ControlPlane, Options
 from sluicegate.api import names
 from tests.support.accepting_gateway import accepting, install_gateway_api
 from tests.support.judged_products import RIGHT, TRAINING, VANS_OWE, WRONG, Judged, judged
-from tests.support.prometheus_stand_in import recognise
 from tests.support.replicas import install_crds, read
 from tests.support.waiting import eventually
 
@@ -35,12 +34,6 @@ def control_plane() -> Iterator[ControlPlane]:
         yield started
 
 
-def newest_block(scene: Judged) -> float:
-    """The end of the newest block that the operator asked for, in seconds since 1970."""
-    asked = [one for one in list(scene.server.forms) if recognise(one["query"]) != "unknown"]
-    return max(float(form["end"]) for form in asked)
-
-
 def trained(scene: Judged) -> set[str]:
     """Products that a training was begun for."""
     jobs: list[dict[str, Any]] = read(scene.plane, "jobs", "-n", scene.namespace)
@@ -58,8 +51,8 @@ def test_who_waits_for_a_slot_has_it_when_it_is_free_and_not_a_block_later(
         for name in VANS:
             scene.show(name, WRONG, since=now)
         eventually(lambda: trained(scene), seconds=6 * BLOCK_SECONDS, what="the first training")
-        decided_by = newest_block(scene)
+        decided_by = scene.server.newest_block()
         eventually(
             lambda: trained(scene) == set(VANS), seconds=2 * BLOCK_SECONDS, what="the second one"
         )
-        assert newest_block(scene) == decided_by
+        assert scene.server.newest_block() == decided_by

@@ -15,7 +15,7 @@ from cluster.controlplane import ControlPlane, Options
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR
 from tests.support.judged_products import BLOCK_SECONDS, BUSY, CARS_OWE
-from tests.support.prometheus_stand_in import PrometheusStandIn, recognise
+from tests.support.prometheus_stand_in import PrometheusStandIn
 from tests.support.proxied_operator import RUNTIME
 from tests.support.replicas import OPERATOR, Replica, apply, install_crds, product, ready_in_turn
 from tests.support.truths import SCRAPE_SECONDS, SETTLE_SECONDS, Truth, hosted
@@ -50,15 +50,7 @@ class Measuring:
     def pasts(self) -> int:
         """How often it asked for sums of twelve blocks, which only a past is made of."""
         hour = float(BLOCK_SECONDS * BLOCKS_PER_HOUR)
-        return sum(float(form["step"]) == hour for form in self.forms())
-
-    def newest(self) -> float:
-        """The end of the newest block that it asked for, in seconds since 1970."""
-        return max((float(form["end"]) for form in self.forms()), default=0.0)
-
-    def forms(self) -> list[dict[str, str]]:
-        """Its questions about products."""
-        return [one for one in list(self.server.forms) if recognise(one["query"]) != "unknown"]
+        return sum(float(form["step"]) == hour for form in self.server.about_products())
 
 
 @contextmanager
@@ -121,7 +113,10 @@ def test_a_standby_measures_and_reads_no_past_when_the_leader_dies(
         )
         eventually(lambda: standby.pasts() > 0, what="the standby reads its past")
         past_read_by = time.time()
-        eventually(lambda: standby.newest() > past_read_by, what="the standby reads the next block")
+        eventually(
+            lambda: standby.server.newest_block() > past_read_by,
+            what="the standby reads the next block",
+        )
         assert standby.replica.metric(ANSWERED) > 0
         assert standby.replica.metric(PENDING) == 0
         assert standby.replica.metric(RECONCILED) == 0, "it leaves the product to the leader"
@@ -135,6 +130,8 @@ def test_a_standby_measures_and_reads_no_past_when_the_leader_dies(
 
         eventually(looked_at, what="the new leader looks at the product")
         looked_at_by = time.time()
-        eventually(lambda: standby.newest() > looked_at_by, what="it reads the next block")
+        eventually(
+            lambda: standby.server.newest_block() > looked_at_by, what="it reads the next block"
+        )
         assert standby.pasts() == pasts, "no past is read again"
         assert "Unknown" not in seen | states(status_of(control_plane, namespace))

@@ -6,16 +6,13 @@ No absolute time is asserted: how fast the machine is, is no property of the ope
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from benchmarks.figures import exponent
 from benchmarks.measure import Plan, measure
 from benchmarks.own import Sluicegate
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SIZES = (20, 60)
 BLOCK_SECONDS = 5
@@ -33,27 +30,35 @@ before the last product serves."""
 PROMOTIONS = Plan(scenarios=("promotions",), limit_seconds=200.0)
 WAVES = Plan(scenarios=("degradations", "commonCause"), limit_seconds=200.0)
 
-Results = dict[int, "Mapping[str, Mapping[str, Any]]"]
+Found = dict[str, dict[str, Any]]
+"""Figures by scenario."""
 
 
-@pytest.fixture(scope="module")
-def results() -> Results:
-    """What is measured of our operator at both sizes."""
-    contender = Sluicegate(block_seconds=BLOCK_SECONDS)
-    return {size: asyncio.run(measure(contender, size, PLAN, print)) for size in SIZES}
-
-
-@pytest.fixture(params=SIZES, ids=lambda size: f"N={size}")
-def one(request, results) -> Mapping[str, Mapping[str, Any]]:
-    found: Mapping[str, Mapping[str, Any]] = results[request.param]
+def measured(size: int, plan: Plan, operator: Sluicegate | None = None) -> Found:
+    """What is measured of our operator with so many products; no scenario of it may fail."""
+    found: Found = asyncio.run(measure(operator or Sluicegate(), size, plan, print))
     failed = {name: figures["failed"] for name, figures in found.items() if "failed" in figures}
     assert not failed
     return found
 
 
+@pytest.fixture(scope="module")
+def results() -> dict[int, Found]:
+    """What is measured at both sizes."""
+    quick = Sluicegate(block_seconds=BLOCK_SECONDS)
+    return {size: measured(size, PLAN, quick) for size in SIZES}
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"N={size}")
+def one(request, results) -> Found:
+    """What is measured at each of the sizes."""
+    found: Found = results[request.param]
+    return found
+
+
 @pytest.mark.timeout(200)
 def test_a_first_version_costs_five_writes():
-    cold = asyncio.run(measure(Sluicegate(), SIZES[1], COLD, print))["cold"]
+    cold = measured(SIZES[1], COLD)["cold"]
     assert cold["writesPerObject"] == 5, cold["requests"]
 
 
@@ -90,19 +95,16 @@ def test_memory_per_product_stays_small(results):
 
 @pytest.mark.timeout(600)
 def test_a_promotion_costs_eighteen_writes_events_included():
-    wave = asyncio.run(measure(Sluicegate(), SIZES[1], PROMOTIONS, print))["promotions"]
+    wave = measured(SIZES[1], PROMOTIONS)["promotions"]
     assert wave["products"] > 10
     assert wave["writesAndEventsUntilPromoted"] <= 18, wave["requests"]
 
 
 # ---- waves ------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def waves() -> Mapping[str, Mapping[str, Any]]:
+def waves() -> Found:
     """Some models become worse at the same moment, then two fifths of all do."""
-    found = asyncio.run(measure(Sluicegate(), SIZES[1], WAVES, print))
-    failed = {name: figures["failed"] for name, figures in found.items() if "failed" in figures}
-    assert not failed
-    return found
+    return measured(SIZES[1], WAVES)
 
 
 @pytest.mark.timeout(900)

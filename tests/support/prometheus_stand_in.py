@@ -99,6 +99,14 @@ class PrometheusStandIn:
     instant: Instant = lambda _: None
     _runner: web.AppRunner | None = None
 
+    def about_products(self) -> list[dict[str, str]]:
+        """The forms of the questions about products."""
+        return [one for one in list(self.forms) if recognise(one["query"]) != "unknown"]
+
+    def newest_block(self) -> float:
+        """The end of the newest block that was asked for, in seconds since 1970; 0 before."""
+        return max((float(form["end"]) for form in self.about_products()), default=0.0)
+
     async def __aenter__(self) -> Self:
         # What Go reads of a form.
         app = web.Application(client_max_size=10 * 2**20)

@@ -21,6 +21,7 @@ from sluicegate.reconcile import measure
 from sluicegate.reconcile.measure import Measurements, keep_measuring
 from sluicegate.reconcile.measured import Measured as OfOneProduct
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
+from sluicegate.runtime.contracts import Priority
 from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.gateway import backend_of
 from tests.support.measured_world import Measured, World
@@ -126,9 +127,13 @@ async def test_blocks_of_the_future_are_forgotten_when_the_clock_is_set_back(
 
 @contextlib.asynccontextmanager
 async def measuring(measurements: Measurements, evaluation: Evaluation):
-    """The loop, for the length of a block; yields the products that it says to look at."""
-    looked_at: asyncio.Queue[Key] = asyncio.Queue()
-    loop = asyncio.create_task(keep_measuring(measurements, evaluation, looked_at.put_nowait))
+    """The loop, for the length of a block; yields what it says to look at, and how urgently."""
+    looked_at: asyncio.Queue[tuple[Key, Priority]] = asyncio.Queue()
+
+    def look_at(key: Key, priority: Priority) -> None:
+        looked_at.put_nowait((key, priority))
+
+    loop = asyncio.create_task(keep_measuring(measurements, evaluation, look_at))
     try:
         yield looked_at
     finally:
@@ -139,9 +144,17 @@ async def measuring(measurements: Measurements, evaluation: Evaluation):
 async def test_a_new_product_is_not_kept_waiting_for_the_next_block(evaluation, measurements):
     measurements.want(CARS, target(CARS, block_seconds=AN_HOUR))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(20):
-        assert await looked_at.get() == CARS
+        assert (await looked_at.get())[0] == CARS
         measurements.want(VANS, target(VANS, block_seconds=AN_HOUR))
-        assert await looked_at.get() == VANS
+        assert (await looked_at.get())[0] == VANS
+
+
+async def test_a_canary_is_looked_at_before_products_at_rest(evaluation, measurements):
+    measurements.want(CARS, target(CARS, block_seconds=AN_HOUR))
+    measurements.want(VANS, target(VANS, block_seconds=AN_HOUR, canary_from=int(NOW) - 3600))
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(20):
+        told = dict([await looked_at.get(), await looked_at.get()])
+    assert told == {CARS: Priority.BACKGROUND, VANS: Priority.NORMAL}
 
 
 async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
@@ -263,6 +276,59 @@ def in_a_canary(pods: dict[str, int], sent: dict[str, int] | None) -> OfOneProdu
         )
     )
     return measured
+
+
+def read_again(measured: OfOneProduct, first: int, last: int, **changes) -> None:
+    """Another reading of some canary blocks: of the candidate, and of what the gateway sent."""
+    settings = {"block_seconds": measured.canary_seconds, "canary": True, "blocks": {}}
+    measured.measurements.canaries.record(
+        Readings(first=first, last=last, **settings | changes),
+    )
+
+
+def test_canary_blocks_that_are_known_are_not_made_again_but_those_that_were_read_again():
+    measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 150, "v2": 50})
+    before = measured.canary_blocks()
+    index = before[2].end // measured.canary_seconds
+    slo = measured.product.spec.slos[0].name
+    candidate = SeriesKey(*measured.product.metadata.key, "v2", slo)
+
+    counted = Block(index, Quality.COUNTED, Count(1, 7))
+    read_again(measured, index, index, blocks={candidate: [counted]})
+    after = measured.canary_blocks()
+
+    assert [new is old for new, old in zip(after, before, strict=True)] == [
+        True, True, False, True, True
+    ]  # fmt: skip
+    assert after[2].candidate[slo] == counted
+
+
+@pytest.mark.parametrize("of_all", [False, True])
+def test_what_a_gateway_says_later_counts(of_all):
+    measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 150, "v2": 50})
+    before = measured.canary_blocks()
+    first, last = (block.end // measured.canary_seconds for block in (before[0], before[-1]))
+    stable = measured.product.status.stable
+    backend = backend_of("catalog", version_name(measured.product.metadata.name, stable.revision))
+    read_again(
+        measured, first, last if of_all else first,
+        gateway={backend: dict.fromkeys(range(first, last + 1), 9.0)},
+    )  # fmt: skip
+    told = [block.sent for block in measured.canary_blocks()]
+    assert told == [(50, 9)] * (5 if of_all else 1) + [(50, 150)] * (0 if of_all else 4)
+
+
+def test_canary_blocks_are_made_anew_for_another_candidate():
+    measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 150, "v2": 50})
+    before = measured.canary_blocks()
+    status = measured.product.status
+    other = status.candidate.model_copy(update={"version": "v3"})
+    changed = measured.product.model_copy(
+        update={"status": status.model_copy(update={"candidate": other})}
+    )
+    after = OfOneProduct(measured.measurements, changed).canary_blocks()
+    assert len(after) == len(before)
+    assert not {id(block) for block in after} & {id(block) for block in before}
 
 
 def verified(measured: OfOneProduct) -> tuple[float, bool]:

@@ -171,6 +171,15 @@ def test_a_slot_that_is_free_again_is_theirs_who_are_next_in_line():
     assert set(standings.next_in_line(NOW)) == {key("b"), key("c", "other")}
 
 
+def test_a_slot_that_was_kept_for_a_product_that_is_gone_is_free_too():
+    standings = Standings(Budget(1, 1))
+    standings.record(key("a"), waiting())
+    standings.record(key("b", "other"), waiting(since=NOW + 1))
+    assert not standings.portfolio(key("b", "other"), NOW).slot
+    assert standings.forget(key("a"))
+    assert standings.next_in_line(NOW) == (key("b", "other"),)
+
+
 COOLING_DOWN = Standing(
     state=ProductState.DEGRADED, priority=Priority.CRITICAL, bad_since=NOW - 900, judged=NOW
 )

@@ -6,7 +6,7 @@ is on its way; there are few such products at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sluicegate.prometheus.readings import ProductKey, VersionKey
 from sluicegate.slo.blocks import Block, Quality, read_block
@@ -27,6 +27,7 @@ class CanaryBlocks:
         self._scraped: dict[VersionKey, set[int]] = {}
         self._sent: dict[tuple[int, int], dict[str, float]] = {}
         """What the gateway sent, by length of block and index, then by backend."""
+        self._derived: dict[ProductKey, tuple[object, dict[int, Any]]] = {}
 
     def record(self, readings: Readings) -> None:
         """Take in canary blocks; one that is read again replaces what it said before."""
@@ -46,6 +47,19 @@ class CanaryBlocks:
                 for backend, values in readings.gateway.items():
                     if index in values:
                         sent[backend] = values[index]
+        self._outdate(readings)
+
+    def _outdate(self, readings: Readings) -> None:
+        """Forget what was derived from blocks that say something else now."""
+        changed = {ProductKey(key.namespace, key.product) for key in readings.scraped}
+        changed |= {ProductKey(key.namespace, key.product) for key in readings.blocks}
+        changed |= {ProductKey(key.namespace, key.product) for key in readings.means}
+        if readings.gateway is not None:  # it tells of everyone
+            changed |= self._derived.keys()
+        for product in changed & self._derived.keys():
+            _, derived = self._derived[product]
+            for index in range(readings.first, readings.last + 1):
+                derived.pop(index, None)
 
     def clear(self) -> None:
         """Forget all that was read."""
@@ -53,6 +67,7 @@ class CanaryBlocks:
         self._means.clear()
         self._scraped.clear()
         self._sent.clear()
+        self._derived.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
         """Forget products without a candidate, and what came before the hour that counts."""
@@ -64,12 +79,26 @@ class CanaryBlocks:
         for version in [*self._scraped]:
             if begins.get(ProductKey(version.namespace, version.product)) is None:
                 del self._scraped[version]
+        for product in [*self._derived]:
+            if begins.get(product) is None:
+                del self._derived[product]
         oldest = min((begin for begin in begins.values() if begin is not None), default=None)
         self._sent = {
             (length, index): sent
             for (length, index), sent in self._sent.items()
             if oldest is not None and index * length > oldest
         }
+
+    def derived(self, product: ProductKey, made_with: object) -> dict[int, Any]:
+        """What a reader computed from a product's blocks, by index, and may find here again.
+
+        Entries go when their block is read again, and all when it is computed with something
+        else.
+        """
+        known = self._derived.get(product)
+        if known is None or known[0] != made_with:
+            known = self._derived[product] = (made_with, {})
+        return known[1]
 
     @property
     def heard_of_gateway(self) -> bool:

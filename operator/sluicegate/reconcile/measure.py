@@ -24,6 +24,7 @@ from sluicegate.prometheus.evaluation import Evaluation
 from sluicegate.prometheus.readings import ProductKey, Target
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.punctuality import Punctuality
+from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME
 from sluicegate.slo.dispersion import LEAST_BLOCKS
 from sluicegate.spans import Spans, no_spans
@@ -69,6 +70,15 @@ class Measurements:
     def owing(self) -> bool:
         """Whether something that was asked for wasn't answered yet."""
         return self._incomplete or bool(self.blocks.pending(self.targets.values()))
+
+    def urgency(self, key: Key) -> Priority:
+        """How urgent it is to look at a product of which a block has settled.
+
+        A canary before products at rest: each of its steps would wait for all of them.
+        """
+        target = self.targets.get(key)
+        in_canary = target is not None and target.canary_from is not None
+        return Priority.NORMAL if in_canary else Priority.BACKGROUND
 
     def want(self, key: Key, target: Target | None) -> None:
         """Say what a product wants to know from now on; None when nothing any more."""
@@ -150,10 +160,10 @@ class Measurements:
 async def keep_measuring(
     measurements: Measurements,
     evaluation: Evaluation,
-    look_at: Callable[[Key], None],
+    look_at: Callable[[Key, Priority], None],
     spans: Spans = no_spans,
 ) -> None:
-    """Measure for ever; `look_at` is told each product for which a block has settled."""
+    """Measure for ever; `look_at` is told each product of which a block settled, how urgently."""
     while True:
         now = time.time()
         measurements.news.clear()
@@ -161,7 +171,7 @@ async def keep_measuring(
             with spans("measure", {"sluicegate.products": len(measurements.targets)}):
                 moved = await measurements.read(evaluation, now)
             for key in moved:
-                look_at(key)
+                look_at(key, measurements.urgency(key))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_pause(measurements, now)):
                 await measurements.news.wait()

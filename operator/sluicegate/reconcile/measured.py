@@ -1,6 +1,6 @@
 """What was measured of one product, in the shapes that decisions and verification want."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,8 @@ from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.policy.observed import CanaryBlock
-from sluicegate.prometheus.readings import REQUESTS, Facts, SeriesKey, VersionKey
+from sluicegate.prometheus.readings import REQUESTS, Facts, ProductKey, SeriesKey, VersionKey
+from sluicegate.reconcile.arms import Arms, arm_of
 from sluicegate.reconcile.gateways import GatewayState
 from sluicegate.reconcile.layout import layout_of
 from sluicegate.reconcile.measure import Measurements
@@ -22,12 +23,10 @@ from sluicegate.reconcile.verification import (
     verify_acceptance,
     verify_share,
 )
-from sluicegate.slo.blocks import Block, Quality, Series
-from sluicegate.slo.gateway import backend_of
+from sluicegate.slo.blocks import Quality, Series
 
 GATEWAY_LAG: Final = 3
 """Seconds by which a gateway's data plane may follow its status."""
-_BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,49 +103,25 @@ class Measured:
 
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
         """Blocks of both arms, from an hour before the rollout on; none without a candidate."""
-        candidate, stable = self.product.status.candidate, self.product.status.stable
-        if candidate is None or stable is None:
-            return ()
-        canaries, seconds = self.measurements.canaries, self.canary_seconds
-        # A day of blocks is looked at each minute: what holds for all of them is found once.
-        scraped = canaries.scraped(VersionKey(*self.product.metadata.key, candidate.version))
-        stables, candidates = self._arm(stable.version), self._arm(candidate.version)
-        gauges = self._gauges()
-        backends = self._backend(candidate.revision), self._backend(stable.revision)
-        begins = int(candidate.since.timestamp()) // seconds
-        return tuple(
-            CanaryBlock(
-                end=index * seconds,
-                quality=_quality(block),
-                stable=_at(stables, index),
-                candidate=_at(candidates, index),
-                canary_up=index in scraped,
-                gauges=dict(self._means(gauges, candidate.version, stable.version, index)),
-                sent=self._pair(backends, index),
-            )
-            if index > begins
-            else CanaryBlock(index * seconds, _quality(block), _at(stables, index))
-            for index, block in sorted(canaries.blocks(self._requests_key(stable.version)).items())
-        )
+        arms = self._arms()
+        return () if arms is None else arms.blocks()
 
     def requests(self) -> Requests:
         """Requests of both versions in the canary blocks that began after the last change."""
-        status = self.product.status
-        candidate, stable = status.candidate, status.stable
-        if candidate is None or stable is None or not candidate.shares:
+        arms, since = self._arms(), self._changed()
+        if arms is None or since is None:
             return Requests()
-        return count_requests(self._since(stable.version), self._since(candidate.version))
+        return count_requests(arms.since(since, arms.stable), arms.since(since, arms.candidate))
 
     def sent(self) -> Requests | None:
         """What the gateway sent to both versions in these blocks; None while it says nothing."""
-        candidate, stable = self.product.status.candidate, self.product.status.stable
-        if candidate is None or stable is None or not candidate.shares:
+        arms, since = self._arms(), self._changed()
+        if arms is None or since is None:
             return None
-        indexes = [block.index for block in self._since(stable.version)]
-        theirs, ours = self._backend(stable.revision), self._backend(candidate.revision)
+        indexes = [block.index for block in arms.since(since, arms.stable)]
         counted = count_requests(
-            (self._sent(theirs, index) for index in indexes),
-            (self._sent(ours, index) for index in indexes),
+            (arms.sent(arms.stable, index) for index in indexes),
+            (arms.sent(arms.candidate, index) for index in indexes),
         )
         return counted if counted.stable or counted.candidate else None
 
@@ -179,17 +154,6 @@ class Measured:
             gateway=sent is not None,
         )
 
-    def _means(
-        self, gauges: Sequence[str], candidate: str, stable: str, index: int
-    ) -> Iterator[tuple[str, tuple[float, float]]]:
-        """Means of candidate and stable in one canary block, by SLO, where both have one."""
-        canaries = self.measurements.canaries
-        for name in gauges:
-            ours = canaries.mean(self._key(candidate, name), index)
-            theirs = canaries.mean(self._key(stable, name), index)
-            if ours is not None and theirs is not None:
-                yield name, (ours, theirs)
-
     def _gauges(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is not None]
 
@@ -199,52 +163,30 @@ class Measured:
     def _key(self, version: str, slo: str) -> SeriesKey:
         return SeriesKey(*self.product.metadata.key, version, slo)
 
-    def _requests_key(self, version: str) -> SeriesKey:
-        target = self.measurements.targets.get(Key(*self.product.metadata.key))
-        return self._key(version, target.requests if target else REQUESTS)
-
-    def _arm(self, version: str) -> dict[str, Mapping[int, Block]]:
-        """Canary blocks of a version, by SLO and index."""
-        canaries = self.measurements.canaries
-        return {name: canaries.blocks(self._key(version, name)) for name in self._counted()}
-
-    def _backend(self, revision: str) -> str:
-        name, namespace = self.product.metadata.name, self.product.metadata.namespace
-        return backend_of(namespace, version_name(name, revision))
-
-    def _sent(self, backend: str, index: int) -> Block:
-        return self.measurements.canaries.sent(backend, self.canary_seconds, index)
-
-    def _pair(self, backends: tuple[str, str], index: int) -> tuple[int, int] | None:
-        """What the gateway sent to candidate and stable in one canary block; None if unknown.
-
-        One of them may have no series yet, as a counter begins with the first request.
-        """
-        if not self.measurements.canaries.heard_of_gateway:
+    def _arms(self) -> Arms | None:
+        """Both arms of the canary; None without a candidate, or before a version serves."""
+        candidate, stable = self.product.status.candidate, self.product.status.stable
+        if candidate is None or stable is None:
             return None
-        pair = self._sent(backends[0], index), self._sent(backends[1], index)
-        known = {block.quality for block in pair} - {Quality.NO_SERIES} == {Quality.COUNTED}
-        return (pair[0].count.total, pair[1].count.total) if known else None
+        target = self.measurements.targets.get(Key(*self.product.metadata.key))
+        return Arms(
+            canaries=self.measurements.canaries,
+            product=ProductKey(*self.product.metadata.key),
+            stable=arm_of(self.product, stable),
+            candidate=arm_of(self.product, candidate),
+            counted=tuple(self._counted()),
+            gauges=tuple(self._gauges()),
+            requests=target.requests if target else REQUESTS,
+            seconds=self.canary_seconds,
+            begins=int(candidate.since.timestamp()) // self.canary_seconds,
+        )
 
-    def _since(self, version: str) -> Iterator[Block]:
-        """The blocks that began after the last change of the share and of the traffic."""
+    def _changed(self) -> float | None:
+        """When the last change of the share and of the traffic was in force; None without one."""
         candidate, traffic = self.product.status.candidate, self.product.status.traffic
-        assert candidate is not None
+        if candidate is None or not candidate.shares:
+            return None
         changed = candidate.shares[-1].since
         if traffic is not None:
             changed = max(changed, traffic.since)
-        first = changed.timestamp() + GATEWAY_LAG
-        seconds = self.canary_seconds
-        blocks = self.measurements.canaries.blocks(self._requests_key(version))
-        yield from (blocks[index] for index in sorted(blocks) if (index - 1) * seconds >= first)
-
-
-def _at(arm: Mapping[str, Mapping[int, Block]], index: int) -> dict[str, Block]:
-    """The block of each SLO; MISSING where it was never read."""
-    return {
-        name: blocks.get(index) or Block(index, Quality.MISSING) for name, blocks in arm.items()
-    }
-
-
-def _quality(block: Block) -> Quality:
-    return block.quality if block.quality in _BLIND else Quality.COUNTED
+        return changed.timestamp() + GATEWAY_LAG

@@ -96,7 +96,7 @@ class Standings:
         self._standings[key] = standing
         applies = standing.training or standing.waiting_since is not None
         trained = before is not None and before.training
-        kept_for_it = any(key in line.admitted for line in self._lines.values())
+        kept_for_it = self._has_kept(key)
         if kept_for_it or trained != standing.training or applies != (key in self._applying):
             self._lines.clear()
         for kept, belongs in (
@@ -109,13 +109,13 @@ class Standings:
 
     def forget(self, key: Key) -> bool:
         """The product is gone; those that call it go on calling it. Return whether a slot is free."""
-        trained = self._standings.get(key, Standing()).training
+        had = self._standings.get(key, Standing()).training or self._has_kept(key)
         self._unlink(key)
         self._standings.pop(key, None)
         for kept in (self._applying, self._turning, self._bad):
             kept.discard(key)
         self._lines.clear()
-        return trained
+        return had
 
     def dependency(self, key: Key) -> DependencyState:
         """What is told about a product to those that depend on it."""
@@ -186,6 +186,10 @@ class Standings:
             silent=silent,
             slot=may_train and self._has_slot(key, now, block_end),
         )
+
+    def _has_kept(self, key: Key) -> bool:
+        """Whether a slot is kept for the product, in a line that still stands."""
+        return any(key in line.admitted for line in self._lines.values())
 
     def _unlink(self, key: Key) -> None:
         """Take a product out of the dependents of what it called until now."""

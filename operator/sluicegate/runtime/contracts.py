@@ -36,8 +36,8 @@ class Priority(IntEnum):
     """Who is served first: the smaller, the sooner."""
 
     URGENT = 0  # a person changed the spec, or asked for something
-    NORMAL = 1  # the cluster moved: a child changed
-    BACKGROUND = 2  # nothing is known to have changed: resync, new leader, next block
+    NORMAL = 1  # something moved: a child changed, or a block of a canary has settled
+    BACKGROUND = 2  # nothing is known to have changed: resync, new leader, next block at rest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""Both arms of a canary, block by block, as evidence wants them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.product import DataProduct
+from sluicegate.manifests.names import version_name
+from sluicegate.policy.observed import CanaryBlock
+from sluicegate.prometheus.canaries import CanaryBlocks
+from sluicegate.prometheus.readings import ProductKey, SeriesKey, VersionKey
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.gateway import backend_of
+
+_BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One of the two: its version, and what it is called at the gateway."""
+
+    version: str
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Both arms of one product: equal when the same blocks are made of the same readings.
+
+    Attributes
+    ----------
+    counted, gauges : names of the SLOs that count events, and of those that are a mean.
+    requests : name of the series that tells all requests.
+    seconds : length of a canary block.
+    begins : index of the block in which the rollout began.
+    """
+
+    canaries: CanaryBlocks = field(compare=False, repr=False)
+    product: ProductKey
+    stable: Arm
+    candidate: Arm
+    counted: tuple[str, ...]
+    gauges: tuple[str, ...]
+    requests: str
+    seconds: int
+    begins: int
+
+    def blocks(self) -> tuple[CanaryBlock, ...]:
+        """All blocks that were read, from an hour before the rollout on, oldest first.
+
+        A day of them is looked at each minute, so those that are known aren't made again.
+        """
+        read = self.canaries.blocks(self.series(self.stable, self.requests))
+        made: dict[int, CanaryBlock] = self.canaries.derived(self.product, self)
+        unmade = sorted(read.keys() - made.keys())
+        if unmade:
+            # What holds for all of them is found once.
+            made.update(zip(unmade, self._make(unmade, read), strict=True))
+        return tuple(made[index] for index in sorted(made))
+
+    def series(self, arm: Arm, name: str) -> SeriesKey:
+        """The key of one SLO's series of an arm."""
+        return SeriesKey(*self.product, arm.version, name)
+
+    def since(self, seconds: float, arm: Arm) -> Iterator[Block]:
+        """All requests of an arm, in the blocks that began at this time or later."""
+        blocks = self.canaries.blocks(self.series(arm, self.requests))
+        first = ceil(seconds / self.seconds) + 1
+        yield from (blocks[index] for index in sorted(blocks) if index >= first)
+
+    def sent(self, arm: Arm, index: int) -> Block:
+        """What the gateway sent to an arm in one block; MISSING where it didn't say."""
+        return self.canaries.sent(arm.backend, self.seconds, index)
+
+    def _make(self, indexes: list[int], read: Mapping[int, Block]) -> list[CanaryBlock]:
+        stables, candidates = self._counts(self.stable), self._counts(self.candidate)
+        scraped = self.canaries.scraped(VersionKey(*self.product, self.candidate.version))
+        return [
+            CanaryBlock(
+                end=index * self.seconds,
+                quality=_quality(read[index]),
+                stable=_at(stables, index),
+                candidate=_at(candidates, index),
+                canary_up=index in scraped,
+                gauges=self._means(index),
+                sent=self._pair(index),
+            )
+            if index > self.begins
+            else CanaryBlock(index * self.seconds, _quality(read[index]), _at(stables, index))
+            for index in indexes
+        ]
+
+    def _pair(self, index: int) -> tuple[int, int] | None:
+        """What the gateway sent to candidate and stable in one block; None if unknown.
+
+        One of them may have no series yet, as a counter begins with the first request.
+        """
+        if not self.canaries.heard_of_gateway:
+            return None
+        candidate, stable = self.sent(self.candidate, index), self.sent(self.stable, index)
+        known = {candidate.quality, stable.quality} - {Quality.NO_SERIES} == {Quality.COUNTED}
+        return (candidate.count.total, stable.count.total) if known else None
+
+    def _counts(self, arm: Arm) -> dict[str, Mapping[int, Block]]:
+        return {name: self.canaries.blocks(self.series(arm, name)) for name in self.counted}
+
+    def _means(self, index: int) -> dict[str, tuple[float, float]]:
+        """Means of candidate and stable in one block, by SLO, where both have one."""
+        means = {}
+        for name in self.gauges:
+            ours = self.canaries.mean(self.series(self.candidate, name), index)
+            theirs = self.canaries.mean(self.series(self.stable, name), index)
+            if ours is not None and theirs is not None:
+                means[name] = (ours, theirs)
+        return means
+
+
+def arm_of(product: DataProduct, version: VersionBase) -> Arm:
+    """The arm that is one version of a product."""
+    name, namespace = product.metadata.name, product.metadata.namespace
+    return Arm(version.version, backend_of(namespace, version_name(name, version.revision)))
+
+
+def _at(arm: Mapping[str, Mapping[int, Block]], index: int) -> dict[str, Block]:
+    """The block of each SLO; MISSING where it was never read."""
+    return {
+        name: blocks.get(index) or Block(index, Quality.MISSING) for name, blocks in arm.items()
+    }
+
+
+def _quality(block: Block) -> Quality:
+    return block.quality if block.quality in _BLIND else Quality.COUNTED
