@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -191,6 +192,26 @@ async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
     measured.measurements.want(key, measure.target_of(product, Timing()))
     assert measured.problem() is DecisionReason.BACKFILLING
     await measured.measurements.read(evaluation, NOW)
+    assert measured.problem() is None
+
+
+async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
+    server, evaluation, measurements
+):
+    product = Rollout().until(lambda world: world.serving == "v1").product
+    key, measured = Key(*product.metadata.key), OfOneProduct(measurements, product)
+    # Long enough ago to have a past.
+    measurements.want(key, replace(measure.target_of(product, Timing()), evidence_from=0))
+    answer, seen = server.rows, []
+
+    def look_while_asked(*asked):
+        seen.append((measurements.is_filled(key), measured.problem()))
+        return answer(*asked)
+
+    server.rows = look_while_asked
+    await measurements.read(evaluation, NOW)
+    assert {filled for filled, _ in seen} == {False, True}
+    assert {problem for _, problem in seen} == {DecisionReason.BACKFILLING}
     assert measured.problem() is None
 
 
