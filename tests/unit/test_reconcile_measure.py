@@ -95,7 +95,7 @@ async def test_a_version_that_was_just_accepted_has_no_past_to_be_asked_for(serv
     measurements = Measurements(Timing())
     newest = NOW // 300 * 300
     measurements.want(CARS, target(CARS, evidence_from=newest))
-    assert CARS in await measurements.read(evaluation, NOW)
+    await measurements.read(evaluation, NOW)
     assert measurements.is_filled(CARS)
     asked = [float(form["start"]) for form in server.forms]
     assert asked
@@ -103,6 +103,23 @@ async def test_a_version_that_was_just_accepted_has_no_past_to_be_asked_for(serv
     measurements.want(VANS, target(VANS, evidence_from=newest - 300))
     await measurements.read(evaluation, NOW + 10)
     assert min(float(form["start"]) for form in server.forms) < newest - 3000
+
+
+async def test_a_version_that_warms_up_is_not_looked_at_for_its_blocks_unless_they_cannot_be_read(
+    server, evaluation
+):
+    measurements = Measurements(Timing())
+    newest = NOW // 300 * 300
+    measurements.want(CARS, target(CARS, evidence_from=newest + 300))
+    measurements.want(VANS, target(VANS, evidence_from=newest + 300, versions=("v1", "v2")))
+    assert list(await measurements.read(evaluation, NOW)) == [VANS], "a release is under way"
+    server.lies[""] = Lie.ERROR_503
+    assert CARS in await measurements.read(evaluation, NOW + 300)
+    server.lies.clear()
+    assert CARS in await measurements.read(evaluation, NOW + 310), "it is told that all is well"
+    measurements.want(CARS, target(CARS, evidence_from=newest + 600))
+    assert CARS not in await measurements.read(evaluation, NOW + 600)
+    assert CARS in await measurements.read(evaluation, NOW + 900)
 
 
 def test_nothing_counts_before_a_version_has_warmed_up():

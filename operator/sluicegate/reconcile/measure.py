@@ -90,7 +90,11 @@ class Measurements:
             self.targets[key] = target
 
     async def read(self, evaluation: Evaluation, now: float) -> Iterable[Key]:
-        """Read what has settled; return the products for which something did."""
+        """Read what has settled; return the products that are to be looked at for it.
+
+        Those aren't that warm up, unless the reading fails or is whole again: blocks say nothing
+        of them yet, and thousands that were created at once would be looked at again and again.
+        """
         self._mind_the_clock(now)
         targets = tuple(self.targets.values())
         self.punctuality.expect(targets, now)
@@ -100,7 +104,9 @@ class Measurements:
         fetched = await evaluation.fetch_blocks(targets, now)
         if fetched:
             EVALUATION_TIME.observe(time.monotonic() - begun)
+        was_incomplete = self._incomplete
         self._incomplete = not all(readings.complete for readings in fetched)
+        troubled = was_incomplete or self._incomplete
         for readings in fetched:
             lengths.add((readings.block_seconds, readings.canary))
             if readings.canary:
@@ -115,7 +121,8 @@ class Measurements:
         return [
             key
             for key, target in self.targets.items()
-            if target.key in filled or self._moved(target, lengths)
+            if (target.key in filled or self._moved(target, lengths))
+            and (troubled or not self._is_warming_up(target, now))
         ]
 
     def _mind_the_clock(self, now: float) -> None:
@@ -136,7 +143,7 @@ class Measurements:
         asked about for nothing.
         """
         waiting = self.blocks.pending(targets)
-        young = [target for target in waiting if self._is_young(target, now)]
+        young = [target for target in waiting if self._is_warming_up(target, now)]
         self.blocks.record_filled(young)
         filled = {target.key for target in young}
         pending = [target for target in waiting if target.key not in filled]
@@ -147,9 +154,10 @@ class Measurements:
         BACKFILLING.set(sum(target.key not in filled for target in pending))
         return filled
 
-    def _is_young(self, target: Target, now: float) -> bool:
+    def _is_warming_up(self, target: Target, now: float) -> bool:
+        """Whether no block says anything of the product's only version yet."""
         newest = self.timing.newest_settled(now, target.block_seconds)
-        return newest * target.block_seconds <= target.evidence_from
+        return len(target.versions) == 1 and newest * target.block_seconds <= target.evidence_from
 
     def _moved(self, target: Target, lengths: set[tuple[int, bool]]) -> bool:
         canary = self.timing.canary_block(target.block_seconds)
