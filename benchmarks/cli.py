@@ -94,9 +94,16 @@ def parse() -> argparse.Namespace:
 
 
 def record(file: Path, name: str, count: int, results: Mapping[str, Figures]) -> None:
-    """Add the results of a contender at a size; those of an earlier run are replaced."""
+    """Add the results of a contender at a size; those of an earlier run are replaced.
+
+    All that was measured on another machine, or of another Kubernetes, goes.
+    """
+    machine = describe_machine()
     document: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"results": {}}
-    document["machine"] = describe_machine()
+    if not is_same(document.get("machine", machine), machine):
+        say(f"{file} has the figures of another machine, which are no longer kept")
+        document = {"results": {}}
+    document["machine"] = machine
     description = CONTENDERS[name]().description
     one = document["results"].setdefault(name, {"sizes": {}})
     one["version"], one["makes"] = description.version, description.makes
@@ -105,6 +112,11 @@ def record(file: Path, name: str, count: int, results: Mapping[str, Figures]) ->
     one["sizes"].setdefault(str(count), {}).update(results)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether figures of two runs may stand side by side: all but the day is the same."""
+    return {**one, "date": ""} == {**other, "date": ""}
 
 
 def record_rounds(

@@ -1,0 +1,117 @@
+"""The page of the benchmarks: bars with whether they held, growth, and what is set beside whom."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks import cli
+from benchmarks.report import missed, render
+
+MACHINE = {
+    "date": "2026-01-02", "cores": 2, "processor": "a processor", "memoryGiB": 24,
+    "python": "3.11.7", "kubernetes": "v1.37.2", "etcd": "v3.7.3",
+}  # fmt: skip
+
+
+def contender(**sizes: Any) -> dict[str, Any]:
+    return {
+        "version": "1", "makes": "objects", "notComparable": ["It is another thing."],
+        "sizes": {size.removeprefix("n"): found for size, found in sizes.items()},
+    }  # fmt: skip
+
+
+def ours(seconds: float, **more: Any) -> dict[str, Any]:
+    return {
+        "cold": {
+            "readySeconds": seconds, "writesUntilReady": 5.0, "peakMemoryMiB": 100.0,
+            "requests": {"patch deployments": 1000, "list jobs": 1},
+        },
+        **more,
+    }  # fmt: skip
+
+
+RESULTS = {
+    "floor": contender(n500={"cold": {"readySeconds": 30.0}}, n1000={"cold": {"readySeconds": 60.0}}),
+    "sluicegate": contender(
+        n500=ours(36.0, steady={"queriesPerBlock": 8.0}),
+        n1000=ours(
+            78.0,
+            steady={"queriesPerBlock": 8.0, "writes": 0},
+            restart={"writes": 2},
+            promotions={"failed": "the last one wasn't promoted\nwithin 770 s"},
+        ),
+    ),
+    "flagger": contender(n1000={"cold": {"readySeconds": 156.0}}),
+}  # fmt: skip
+PAGE = list(
+    render({"machine": MACHINE, "results": RESULTS, "profile": {
+        "products": 500, "seconds": 60.0, "cpuSeconds": 19.0, "packages": {"kopf": 0.25},
+    }})
+)  # fmt: skip
+
+
+def cells(title: str, *, after: str = "") -> list[str]:
+    """The cells of the first row with this title, below a heading."""
+    start = PAGE.index(after) if after else 0
+    row = next(line for line in PAGE[start:] if line.startswith(f"| {title} |"))
+    return [cell.strip() for cell in row.strip("|").split("|")[1:]]
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("cold start: all Ready, ratio to the floor", ["1.2", "1.3 **✗**"]),
+        ("… ratio to the fastest peer, tuned or not", ["–", "0.5 ✓"]),
+        ("… writes per product", ["5 ✓", "5 ✓"]),
+        ("restart: writes of any kind", ["–", "2 **✗**"]),
+        ("… Prometheus queries per block beyond those at the smallest N", ["0 ✓", "0 ✓"]),
+        ("wave of promotions: ratio to the ideal", ["–", "–"]),
+    ],
+)
+def test_a_bar_tells_the_figure_whether_it_held_and_nothing_where_nothing_was_measured(
+    title, expected
+):
+    assert cells(title)[:2] == expected
+
+
+def test_bars_that_were_missed_are_told_with_what_was_wanted():
+    assert list(missed(RESULTS)) == [
+        (
+            "missed at N = 1,000: cold start: all Ready, ratio to the floor: 1.3,"
+            " wanted ≤ 1.25 from 1,000 on"
+        ),
+        "missed at N = 1,000: restart: writes of any kind: 2, wanted 0",
+    ]
+
+
+def test_contenders_stand_side_by_side_with_their_ratio_to_ours():
+    beside = "N = 1,000; in brackets the ratio to sluicegate.\n"
+    assert cells("all Ready, s", after=beside) == ["60 (0.77×)", "78 (1×)", "156 (2×)"]
+
+
+def test_growth_is_fitted_where_there_are_two_sizes():
+    assert cells("cold start: all Ready, s", after="sluicegate:\n") == ["36", "78", "N^1.12"]
+    assert cells("cold start: all Ready, s", after="floor:\n") == ["30", "60", "N^1.00"]
+    assert "flagger:\n" not in PAGE
+
+
+def test_the_page_tells_the_machine_what_was_given_up_requests_and_where_time_goes():
+    text = "\n".join(PAGE)
+    assert "2 cores (a processor), 24 GiB" in text
+    assert "- sluicegate, N = 1,000, promotions: given up: the last one wasn't promoted" in text
+    assert "| sluicegate | 1 patch deployments |" in text
+    assert "| 25.0% | kopf |" in text
+    assert "- **flagger 1**: objects. It is another thing." in text
+
+
+def test_figures_of_another_machine_are_not_kept_beside_new_ones(tmp_path, monkeypatch):
+    file = tmp_path / "results.json"
+    for cores, size in ((2, 50), (2, 500), (4, 1000)):
+        monkeypatch.setattr(cli, "describe_machine", lambda cores=cores: MACHINE | {"cores": cores})
+        cli.record(file, "floor", size, {"cold": {"readySeconds": 1.0}})
+    kept = json.loads(file.read_text())
+    assert kept["machine"]["cores"] == 4
+    assert list(kept["results"]["floor"]["sizes"]) == ["1000"]
