@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from tests.support.accepting_gateway import accepting
 from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Answer
 from tests.support.judged_products import (
     BUSY,
     CANARY,
@@ -55,8 +57,17 @@ class Way:
     measured: bool = True
 
 
+@contextmanager
+def answering_503(proxy: FaultProxy) -> Iterator[None]:
+    """Whatever is asked is refused, open watches end."""
+    with proxy.broken(Answer(503, "ServiceUnavailable")):
+        proxy.cut()
+        yield
+
+
 WAYS = {
     "nobody-listens": Way(FaultProxy.refusing),
+    "everything-refused": Way(answering_503),
     "nothing-answers": Way(FaultProxy.frozen),
     "nothing-measured": Way(FaultProxy.refusing, measured=False),
 }

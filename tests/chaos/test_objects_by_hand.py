@@ -146,6 +146,7 @@ def test_a_product_of_a_mebibyte_is_refused_in_words_and_others_are_served(opera
 
 def test_a_child_of_a_mebibyte_is_kept_as_it_should_be(operator, promises):
     operator.serve("cars")
+    before = specs(operator)
     (name,) = (one for one in operator.children() if one.startswith("Deployment/"))
     containers = operator.children()[name]["spec"]["template"]["spec"]["containers"]
     grown = [{"name": containers[0]["name"], "env": [{"name": "BIG", "value": "x" * MEBIBYTE}]}]
@@ -155,6 +156,11 @@ def test_a_child_of_a_mebibyte_is_kept_as_it_should_be(operator, promises):
     where.write_text(body)
     operator.plane.kubectl(
         *("patch", name, "-n", operator.namespace, "--type=strategic", f"--patch-file={where}")
+    )
+    eventually(
+        lambda: specs(operator) == before,
+        seconds=RECOVERY_SECONDS,
+        what="the child is as before it grew to a mebibyte",
     )
     operator.recovers(what="a child grew to a mebibyte", cars=1)
 

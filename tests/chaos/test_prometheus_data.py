@@ -53,6 +53,8 @@ NIGHT: Changes = {"requests": 0, "bad": 0, "fast": 0, "correct": 0, "wrong": 0}
 ALERTED = [{**VANS_OWE[0], "onDegraded": "Alert"}]
 SILENT_FOR = 12 * BLOCK_SECONDS
 """Longer than the ten blocks after which a silent canary goes back."""
+PAIRS_FOR = 30 * BLOCK_SECONDS
+"""Longer than the twenty blocks that a gauge speaks from."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,31 @@ ROWS = {
     "stale": everywhere("PrometheusStale", age=10),
     "labels-absent": Row(canary=NIGHT, vans={"correct": None, "wrong": None}),
 }
-LASTING = {"canary-unscraped": GONE, "canary-silent": SILENT}
+LASTING = {"canary-unscraped": GONE, "canary-silent": SILENT, "canary-not-a-number": {"bad": nan}}
 HONEST = "no-errors"
 """Counters of errors that don't exist, beside requests that do, are no errors."""
+
+ACCURACY = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxRegression": "0.05"}
+BASKET = {"name": "basket", "indicator": {"gauge": {"metric": "basket_value"}}, "maxDrop": "5"}
+UNLABELLED: Changes = {"correct": None, "wrong": None}
+
+
+@dataclass(frozen=True)
+class Witness:
+    """An SLO beside the availability, and what both versions show of it for as long as all lasts."""
+
+    slo: Object
+    shown: Changes
+    candidate: Changes = field(default_factory=dict)
+
+
+WITNESSES = {
+    "labels-required": Witness(ACCURACY | {"canaryEvidence": "Required"}, UNLABELLED),
+    "labels-if-available": Witness(ACCURACY, UNLABELLED),
+    "gauge-stale": Witness(BASKET, {"gauge": 41.0}, {"gauge_age": 1e6}),
+    "gauge-fresh": Witness(BASKET, {"gauge": 41.0}),
+}
+"""The availability speaks for each candidate; the other one does for those that are to go on."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +140,14 @@ def begin(scene: Judged) -> None:
     cars = [f"cars-{name}" for name in (*ROWS, *LASTING, HONEST)]
     scene.serve(*(f"vans-{name}" for name in ROWS), slos=ALERTED, shown=RIGHT)
     scene.serve(*cars, slos=CARS_OWE, shown=BUSY)
-    scene.begin_canaries(*cars, slos=CARS_OWE)
+    for name, one in WITNESSES.items():
+        shown = replace(BUSY, **one.shown)
+        scene.serve(f"cars-{name}", slos=[*CARS_OWE, one.slo], shown=shown)
+    owed = {f"cars-{name}": [*CARS_OWE, one.slo] for name, one in WITNESSES.items()}
+    scene.begin_canaries_of(dict.fromkeys(cars, CARS_OWE) | owed)
+    for name, one in WITNESSES.items():
+        shown = replace(CANARY, **one.shown | one.candidate)
+        scene.show(f"cars-{name}", shown, since=time.time())
 
 
 def lie(scene: Judged) -> dict[str, Object]:
@@ -167,6 +198,11 @@ def outlast(scene: Judged) -> dict[str, Object]:
     """The lasting rows, after they have lasted for longer than ten blocks."""
     scene.product("cars-canary-silent").until(
         lambda status: not weight(status), seconds=SILENT_FOR, what="the silent canary to go back"
+    )
+    scene.product("cars-gauge-fresh").until(
+        lambda status: weight(status) != STEPS[0],
+        seconds=PAIRS_FOR,
+        what="the fresh gauge to speak",
     )
     time.sleep(2 * BLOCK_SECONDS)  # time in which the others could follow, and must not
     return statuses(scene)
@@ -219,3 +255,26 @@ def test_a_canary_that_nobody_scrapes_is_held_not_judged(told):
         cars = status["cars-canary-unscraped"]
         assert weight(cars) == STEPS[0]
         assert not cars.get("history")
+
+
+def test_a_canary_whose_numbers_are_none_for_ten_blocks_is_held_and_told_why(told):
+    cars = told.lasting["cars-canary-not-a-number"]
+    assert weight(cars) == STEPS[0]
+    assert not cars.get("history")
+    assert cars["decision"]["reason"] == "InvalidData"
+    assert "blocks held no counts" in cars["decision"]["message"]
+
+
+def test_labels_that_are_absent_hold_a_canary_where_they_are_required_and_only_there(told):
+    assert weight(told.lasting["cars-labels-required"]) == STEPS[0]
+    assert not told.lasting["cars-labels-required"].get("history")
+    going_on = told.lasting["cars-labels-if-available"]
+    assert weight(going_on) != STEPS[0]
+    assert (going_on.get("candidate") or going_on["stable"])["version"] == "v2"
+
+
+def test_a_stale_gauge_says_nothing_for_a_canary_and_a_fresh_one_does(told):
+    stale, fresh = (told.lasting[f"cars-gauge-{name}"] for name in ("stale", "fresh"))
+    assert weight(stale) == STEPS[0]
+    assert not stale.get("history")
+    assert (fresh.get("candidate") or fresh["stable"])["version"] == "v2"

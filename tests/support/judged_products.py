@@ -22,7 +22,7 @@ from tests.support.truths import SCRAPE_SECONDS, SETTLE_SECONDS, Truth, hosted
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from cluster.controlplane import ControlPlane
@@ -101,10 +101,16 @@ class Judged:
 
     def begin_canaries(self, *names: str, slos: list[Object]) -> None:
         """Give products a second version, and wait until its traffic is all that it lacks."""
-        for name in names:
+        self.begin_canaries_of(dict.fromkeys(names, slos))
+
+    def begin_canaries_of(self, owed: Mapping[str, list[Object]]) -> None:
+        """The same, by product what it owes."""
+        for name in owed:
             self.show(name, IDLE)
-        apply(self.plane, *(self.body(name, version="v2", slos=slos) for name in names))
-        begun = [self.product(name).until(weight, what=f"{name}'s canary") for name in names]
+        apply(
+            self.plane, *(self.body(name, version="v2", slos=slos) for name, slos in owed.items())
+        )
+        begun = [self.product(name).until(weight, what=f"{name}'s canary") for name in owed]
         last = max(status["candidate"]["shares"][0]["since"] for status in begun)
         eventually(
             lambda: time.time() > datetime.fromisoformat(last).timestamp() + FIRST_STEP,

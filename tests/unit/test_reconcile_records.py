@@ -1,28 +1,43 @@
-"""Which changes of a Deployment are a reason to look at its product."""
+"""Which changes of a product and its Deployments are a reason to look at it, and how urgent."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from sluicegate.api import names
-from sluicegate.reconcile.records import DeploymentRecord, deployment_record
+from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS
+from sluicegate.reconcile.records import (
+    REQUESTS,
+    DeploymentRecord,
+    deployment_record,
+    product_record,
+)
+from sluicegate.runtime.caches import Cache
+from sluicegate.runtime.contracts import Priority, Watched
 
 
-def record(*, wanted: int = 2, generation: int = 1, **status: int) -> DeploymentRecord:
-    found = deployment_record(
-        {
-            "metadata": {
-                "namespace": "shop",
-                "name": "cars",
-                "uid": "u",
-                "resourceVersion": "7",
-                "generation": generation,
-                "labels": {names.LABEL_PRODUCT: "cars"},
-            },
-            "spec": {"replicas": wanted},
-            "status": {"observedGeneration": 1} | status,
-        }
-    )
+def deployment(
+    version: int = 7, *, wanted: int = 2, generation: int = 1, **status: int
+) -> dict[str, Any]:
+    """A product's Deployment at a resourceVersion."""
+    return {
+        "metadata": {
+            "namespace": "shop",
+            "name": "cars",
+            "uid": "u",
+            "resourceVersion": str(version),
+            "generation": generation,
+            "labels": {names.LABEL_PRODUCT: "cars"},
+        },
+        "spec": {"replicas": wanted},
+        "status": {"observedGeneration": 1} | status,
+    }
+
+
+def record(**changes: int) -> DeploymentRecord:
+    found = deployment_record(deployment(**changes))
     assert found is not None
     return found
 
@@ -54,3 +69,42 @@ READY = {"replicas": 2, "readyReplicas": 2}
 )
 def test_what_a_step_decides_by_is_a_reason_to_look(before, after, matters):
     assert (before != after) is matters
+
+
+def product(version: int, **meta: Any) -> dict[str, Any]:
+    """A DataProduct at a resourceVersion."""
+    known = {"namespace": "shop", "name": "cars", "uid": "u", "generation": 1}
+    spec, status = meta.pop("spec", {}), meta.pop("status", {})
+    metadata = {**known, "resourceVersion": str(version), **meta}
+    return {"metadata": metadata, "spec": spec, "status": status}
+
+
+NOW = "2026-11-25T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("changed", "priority"),
+    [
+        ({"generation": 2, "spec": {"owner": "other"}}, Priority.URGENT),
+        *(({"annotations": {request: "1"}}, Priority.URGENT) for request in REQUESTS),
+        ({"deletionTimestamp": NOW}, Priority.URGENT),
+        ({"status": {"state": "Healthy"}}, Priority.NORMAL),
+        ({"labels": {"team": "search"}, "annotations": {"kubectl": "last-applied"}}, None),
+    ],
+    ids=["spec", *(one.partition("/")[2] for one in REQUESTS), "deletion", "status", "labels"],
+)
+def test_what_a_person_changes_is_more_urgent_than_what_moved(changed, priority):
+    cache = Cache(Watched(DATA_PRODUCTS, product_record))
+    first = cache.observe(product(7))
+    assert first is not None
+    assert first.priority is Priority.URGENT, "someone created it"
+    change = cache.observe(product(8, **changed))
+    assert (change and change.priority) == priority
+
+
+def test_what_moved_of_a_child_is_less_urgent_than_what_a_person_changes():
+    cache = Cache(Watched(DEPLOYMENTS, deployment_record))
+    for version, ready in enumerate((0, 1), start=7):
+        change = cache.observe(deployment(version, readyReplicas=ready))
+        assert change is not None
+        assert change.priority is Priority.NORMAL

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sluicegate.__main__ import EXIT_WRONG_INPUT, main
 from sluicegate.program import GATEWAYS, evaluation_settings, timing_of
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.settings import (
@@ -93,6 +94,15 @@ def test_all_mistakes_are_told_at_once():
 )
 def test_values_that_contradict_each_other_are_refused(environment):
     assert refused(**environment)
+
+
+def test_the_operator_does_not_start_with_a_mistake_and_says_which(monkeypatch, capsys):
+    monkeypatch.setenv("SLUICEGATE_WORKERS", "none")
+    monkeypatch.setenv("SLUICEGATE_WRITE_RATE", "-1")
+    assert main(["run"]) == EXIT_WRONG_INPUT
+    told = capsys.readouterr().err
+    assert "SLUICEGATE_WORKERS" in told
+    assert "SLUICEGATE_WRITE_RATE" in told
 
 
 def test_the_page_of_settings_is_what_the_code_says():
