@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.memory import Release
 from sluicegate.slo.blocks import Block, Count, Quality, Series
 
 SeriesBySlo = Mapping[str, Series]
+NOTHING: Final[Mapping[str, Any]] = {}
+"""Shared, as a canary has hundreds of blocks in which most of this is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,9 @@ class CanaryBlock:
     end: int
     quality: Quality
     stable: Mapping[str, Block] = field(default_factory=dict)
-    candidate: Mapping[str, Block] = field(default_factory=dict)
+    candidate: Mapping[str, Block] = field(default_factory=lambda: NOTHING)
     canary_up: bool = True
-    gauges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    gauges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NOTHING)
     sent: tuple[int, int] | None = None
 
 

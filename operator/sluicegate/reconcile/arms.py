@@ -8,7 +8,7 @@ from typing import Final
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.names import version_name
-from sluicegate.policy.observed import CanaryBlock
+from sluicegate.policy.observed import NOTHING, CanaryBlock
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.readings import ProductKey, SeriesKey, VersionKey
 from sluicegate.slo.blocks import Block, Quality
@@ -106,7 +106,7 @@ class Arms:
     def _counts(self, arm: Arm) -> dict[str, Mapping[int, Block]]:
         return {name: self.canaries.blocks(self.series(arm, name)) for name in self.counted}
 
-    def _means(self, index: int) -> dict[str, tuple[float, float]]:
+    def _means(self, index: int) -> Mapping[str, tuple[float, float]]:
         """Means of candidate and stable in one block, by SLO, where both have one."""
         means = {}
         for name in self.gauges:
@@ -114,7 +114,7 @@ class Arms:
             theirs = self.canaries.mean(self.series(self.stable, name), index)
             if ours is not None and theirs is not None:
                 means[name] = (ours, theirs)
-        return means
+        return means or NOTHING
 
 
 def arm_of(product: DataProduct, version: VersionBase) -> Arm:
