@@ -79,7 +79,7 @@ class Process:
             return True
         try:
             if self.is_alive():
-                select.select([descriptor], [], [], seconds)
+                _has_ended(descriptor, seconds)
         finally:
             os.close(descriptor)
         return not self.is_alive()
@@ -104,9 +104,15 @@ def has_ended(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([descriptor], [], [], 0.0)[0])
+        return _has_ended(descriptor, 0.0)
     finally:
         os.close(descriptor)
+
+
+def _has_ended(descriptor: int, seconds: float) -> bool:
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(1000 * seconds))
 
 
 def start_time(pid: int) -> int | None:

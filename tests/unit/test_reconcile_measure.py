@@ -105,21 +105,40 @@ async def test_a_version_that_was_just_accepted_has_no_past_to_be_asked_for(serv
     assert min(float(form["start"]) for form in server.forms) < newest - 3000
 
 
-async def test_a_version_that_warms_up_is_not_looked_at_for_its_blocks_unless_they_cannot_be_read(
+async def test_a_product_that_only_warms_up_is_not_looked_at_until_its_first_block_unless_reading_fails(
     server, evaluation
 ):
     measurements = Measurements(Timing())
     newest = NOW // 300 * 300
-    measurements.want(CARS, target(CARS, evidence_from=newest + 300))
-    measurements.want(VANS, target(VANS, evidence_from=newest + 300, versions=("v1", "v2")))
-    assert list(await measurements.read(evaluation, NOW)) == [VANS], "a release is under way"
+    for key in (CARS, VANS):
+        young = target(key, evidence_from=newest + 600)
+        measurements.want(key, young, warms_up=key is CARS)
+    assert list(await measurements.read(evaluation, NOW)) == [VANS]
     server.lies[""] = Lie.ERROR_503
     assert CARS in await measurements.read(evaluation, NOW + 300)
     server.lies.clear()
-    assert CARS in await measurements.read(evaluation, NOW + 310), "it is told that all is well"
-    measurements.want(CARS, target(CARS, evidence_from=newest + 600))
     assert CARS not in await measurements.read(evaluation, NOW + 600)
     assert CARS in await measurements.read(evaluation, NOW + 900)
+
+
+async def test_a_product_that_warms_up_is_looked_at_when_its_samples_are_stale(server, evaluation):
+    measurements = Measurements(Timing())
+    young = target(CARS, evidence_from=NOW + 900)
+    measurements.want(CARS, young, warms_up=True)
+    for version in server.rows.versions:
+        version.age = 1000
+    assert CARS in await measurements.read(evaluation, NOW)
+
+
+async def test_what_was_known_of_a_length_of_block_is_forgotten_with_its_last_product(
+    evaluation, measurements
+):
+    await measurements.read(evaluation, NOW)
+    assert measurements.newest(300)
+    measurements.want(CARS, target(CARS, block_seconds=600))
+    await measurements.read(evaluation, NOW + 10)
+    assert measurements.newest(600)
+    assert not measurements.newest(300)
 
 
 def test_nothing_counts_before_a_version_has_warmed_up():
@@ -141,6 +160,18 @@ async def test_blocks_of_the_future_are_forgotten_when_the_clock_is_set_back(
     await measurements.read(evaluation, NOW)
     assert measurements.newest(300) == int(NOW) // 300
     assert newest(measurements) is Quality.COUNTED
+
+
+async def test_a_canary_is_read_anew_when_the_clock_is_set_back_within_a_block(
+    server, evaluation, measurements
+):
+    measurements.want(CARS, target(CARS, canary_from=int(NOW) - 3600))
+    await measurements.read(evaluation, NOW + 10)
+    key = SeriesKey(*CARS, "v1", "availability")
+    known = measurements.canaries.blocks(key).keys()
+    assert len(known) > 10
+    await measurements.read(evaluation, NOW + 5)
+    assert measurements.canaries.blocks(key).keys() == known
 
 
 @contextlib.asynccontextmanager
@@ -367,6 +398,17 @@ def test_canary_blocks_are_made_anew_for_another_candidate():
     after = OfOneProduct(measured.measurements, changed).canary_blocks()
     assert len(after) == len(before)
     assert not {id(block) for block in after} & {id(block) for block in before}
+
+
+def test_canary_blocks_of_another_length_do_not_stand_beside_these():
+    measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 150, "v2": 50})
+    (*_, last) = measured.canary_blocks()
+    stable = SeriesKey(*measured.product.metadata.key, "v1", REQUESTS)
+    seconds = 2 * measured.canary_seconds
+    index = last.end // seconds + 1
+    counted = [Block(index, Quality.COUNTED, Count(0, 9))]
+    read_again(measured, index, index, block_seconds=seconds, blocks={stable: counted})
+    assert list(measured.measurements.canaries.blocks(stable)) == [index]
 
 
 def verified(measured: OfOneProduct) -> tuple[float, bool]:

@@ -9,7 +9,7 @@ from sluicegate.policy.memory import Release
 from sluicegate.slo.blocks import Block, Count, Quality, Series
 
 SeriesBySlo = Mapping[str, Series]
-NOTHING: Final[Mapping[str, Any]] = {}
+NO_VALUES: Final[Mapping[str, Any]] = {}
 """Shared, as a canary has hundreds of blocks in which most of this is empty."""
 
 
@@ -30,9 +30,9 @@ class CanaryBlock:
     end: int
     quality: Quality
     stable: Mapping[str, Block] = field(default_factory=dict)
-    candidate: Mapping[str, Block] = field(default_factory=lambda: NOTHING)
+    candidate: Mapping[str, Block] = field(default_factory=lambda: NO_VALUES)
     canary_up: bool = True
-    gauges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NOTHING)
+    gauges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NO_VALUES)
     sent: tuple[int, int] | None = None
 
 

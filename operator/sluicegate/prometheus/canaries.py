@@ -6,7 +6,7 @@ is on its way; there are few such products at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sluicegate.prometheus.readings import ProductKey, VersionKey
 from sluicegate.slo.blocks import Block, Quality, read_block
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from sluicegate.prometheus.readings import Mean, Readings, SeriesKey, Target
 
 
+AKey = TypeVar("AKey", "SeriesKey", "VersionKey")
+AValue = TypeVar("AValue")
+
+
 class CanaryBlocks:
     """Canary blocks by version and SLO. Used from the event loop only."""
 
@@ -27,10 +31,19 @@ class CanaryBlocks:
         self._scraped: dict[VersionKey, set[int]] = {}
         self._sent: dict[tuple[int, int], dict[str, float]] = {}
         """What the gateway sent, by length of block and index, then by backend."""
+        self._lengths: dict[ProductKey, int] = {}
         self._derived: dict[ProductKey, tuple[object, dict[int, Any]]] = {}
 
     def record(self, readings: Readings) -> None:
-        """Take in canary blocks; one that is read again replaces what it said before."""
+        """Take in canary blocks; one that is read again replaces what it said before.
+
+        Blocks of another length say nothing beside these: their indexes are other times.
+        """
+        changed = _products(readings)
+        for product in changed:
+            if self._lengths.setdefault(product, readings.block_seconds) != readings.block_seconds:
+                self._forget({product})
+                self._lengths[product] = readings.block_seconds
         for key, blocks in readings.blocks.items():
             kept = self._blocks.setdefault(key, {})
             kept.update((block.index, block) for block in blocks)
@@ -47,13 +60,10 @@ class CanaryBlocks:
                 for backend, values in readings.gateway.items():
                     if index in values:
                         sent[backend] = values[index]
-        self._outdate(readings)
+        self._outdate(readings, changed)
 
-    def _outdate(self, readings: Readings) -> None:
+    def _outdate(self, readings: Readings, changed: set[ProductKey]) -> None:
         """Forget what was derived from blocks that say something else now."""
-        changed = {ProductKey(key.namespace, key.product) for key in readings.scraped}
-        changed |= {ProductKey(key.namespace, key.product) for key in readings.blocks}
-        changed |= {ProductKey(key.namespace, key.product) for key in readings.means}
         if readings.gateway is not None:  # it tells of everyone
             changed |= self._derived.keys()
         for product in changed & self._derived.keys():
@@ -63,31 +73,29 @@ class CanaryBlocks:
 
     def clear(self) -> None:
         """Forget all that was read."""
-        self._blocks.clear()
-        self._means.clear()
-        self._scraped.clear()
+        self._forget({*self._lengths})
         self._sent.clear()
-        self._derived.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
-        """Forget products without a candidate, and what came before the hour that counts."""
-        begins = {target.key: target.canary_from for target in targets}
-        for kept in (self._blocks, self._means):
-            for key in [*kept]:
-                if begins.get(ProductKey(key.namespace, key.product)) is None:
-                    del kept[key]
-        for version in [*self._scraped]:
-            if begins.get(ProductKey(version.namespace, version.product)) is None:
-                del self._scraped[version]
-        for product in [*self._derived]:
-            if begins.get(product) is None:
-                del self._derived[product]
-        oldest = min((begin for begin in begins.values() if begin is not None), default=None)
+        """Forget products without a candidate, and what a gateway sent before the hour that counts."""
+        begins = {one.key: one.canary_from for one in targets if one.canary_from is not None}
+        self._forget(self._lengths.keys() - begins.keys())
+        oldest = min(begins.values(), default=None)
         self._sent = {
             (length, index): sent
             for (length, index), sent in self._sent.items()
             if oldest is not None and index * length > oldest
         }
+
+    def _forget(self, products: AbstractSet[ProductKey]) -> None:
+        if not products:
+            return
+        self._blocks = _without(self._blocks, products)
+        self._means = _without(self._means, products)
+        self._scraped = _without(self._scraped, products)
+        for product in products:
+            self._derived.pop(product, None)
+            self._lengths.pop(product, None)
 
     def derived(self, product: ProductKey, made_with: object) -> dict[int, Any]:
         """What a reader computed from a product's blocks, by index, and may find here again.
@@ -124,3 +132,18 @@ class CanaryBlocks:
     def scraped(self, version: VersionKey) -> AbstractSet[int]:
         """The blocks in which pods of the version are known to have answered a scrape."""
         return self._scraped.get(version, frozenset())
+
+
+def _products(readings: Readings) -> set[ProductKey]:
+    """Products that canary blocks were read of."""
+    found = {ProductKey(key.namespace, key.product) for key in readings.scraped}
+    found |= {ProductKey(key.namespace, key.product) for key in readings.blocks}
+    return found | {ProductKey(key.namespace, key.product) for key in readings.means}
+
+
+def _without(kept: dict[AKey, AValue], products: AbstractSet[ProductKey]) -> dict[AKey, AValue]:
+    return {
+        key: value
+        for key, value in kept.items()
+        if ProductKey(key.namespace, key.product) not in products
+    }

@@ -108,6 +108,11 @@ class Evaluation:
         self._begun: dict[Length, set[ProductKey]] = {}
         """Products whose canary blocks of this length were read from their beginning."""
 
+    def forget(self) -> None:
+        """Begin anew: whoever kept what was read no longer does."""
+        self._read.clear()
+        self._begun.clear()
+
     async def fetch_blocks(self, targets: Sequence[Target], now: float) -> tuple[Readings, ...]:
         """Blocks that have settled since the last call, one answer per length of block.
 

@@ -8,7 +8,7 @@ from typing import Final
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.names import version_name
-from sluicegate.policy.observed import NOTHING, CanaryBlock
+from sluicegate.policy.observed import NO_VALUES, CanaryBlock
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.readings import ProductKey, SeriesKey, VersionKey
 from sluicegate.slo.blocks import Block, Quality
@@ -64,10 +64,10 @@ class Arms:
         """The key of one SLO's series of an arm."""
         return SeriesKey(*self.product, arm.version, name)
 
-    def since(self, seconds: float, arm: Arm) -> Iterator[Block]:
-        """All requests of an arm, in the blocks that began at this time or later."""
+    def since(self, moment: float, arm: Arm) -> Iterator[Block]:
+        """All requests of an arm, in the blocks that began at this moment, in seconds, or later."""
         blocks = self.canaries.blocks(self.series(arm, self.requests))
-        first = ceil(seconds / self.seconds) + 1
+        first = ceil(moment / self.seconds) + 1
         yield from (blocks[index] for index in sorted(blocks) if index >= first)
 
     def sent(self, arm: Arm, index: int) -> Block:
@@ -114,7 +114,7 @@ class Arms:
             theirs = self.canaries.mean(self.series(self.stable, name), index)
             if ours is not None and theirs is not None:
                 means[name] = (ours, theirs)
-        return means or NOTHING
+        return means or NO_VALUES
 
 
 def arm_of(product: DataProduct, version: VersionBase) -> Arm:

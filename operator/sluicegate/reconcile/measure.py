@@ -21,7 +21,7 @@ from sluicegate.policy.planning import warmed_up
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.evaluation import Evaluation
-from sluicegate.prometheus.readings import ProductKey, Target
+from sluicegate.prometheus.readings import ProductKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.punctuality import Punctuality
 from sluicegate.runtime.contracts import Priority
@@ -47,6 +47,7 @@ class Measurements:
         self.targets: dict[Key, Target] = {}
         self.news = asyncio.Event()
         """Set when a product wants to know something for the first time."""
+        self._warming_up: set[Key] = set()
         self._newest: dict[int, int] = {}
         self._problems: dict[int, str] = {}
         self.punctuality = Punctuality(timing)
@@ -80,8 +81,12 @@ class Measurements:
         in_canary = target is not None and target.canary_from is not None
         return Priority.NORMAL if in_canary else Priority.BACKGROUND
 
-    def want(self, key: Key, target: Target | None) -> None:
-        """Say what a product wants to know from now on; None when nothing any more."""
+    def want(self, key: Key, target: Target | None, *, warms_up: bool = False) -> None:
+        """Say what a product wants to know from now on; None when nothing any more.
+
+        With `warms_up`, nothing is expected of its blocks before those that count.
+        """
+        (self._warming_up.add if warms_up else self._warming_up.discard)(key)
         if target is None:
             self.targets.pop(key, None)
         else:
@@ -92,10 +97,9 @@ class Measurements:
     async def read(self, evaluation: Evaluation, now: float) -> Iterable[Key]:
         """Read what has settled; return the products that are to be looked at for it.
 
-        Those aren't that warm up, unless the reading fails or is whole again: blocks say nothing
-        of them yet, and thousands that were created at once would be looked at again and again.
+        Those aren't that only warm up, unless the reading fails: blocks say nothing of them yet.
         """
-        self._mind_the_clock(now)
+        self._mind_the_clock(evaluation, now)
         targets = tuple(self.targets.values())
         self.punctuality.expect(targets, now)
         filled = await self._fill(evaluation, targets, now)
@@ -104,9 +108,7 @@ class Measurements:
         fetched = await evaluation.fetch_blocks(targets, now)
         if fetched:
             EVALUATION_TIME.observe(time.monotonic() - begun)
-        was_incomplete = self._incomplete
         self._incomplete = not all(readings.complete for readings in fetched)
-        troubled = was_incomplete or self._incomplete
         for readings in fetched:
             lengths.add((readings.block_seconds, readings.canary))
             if readings.canary:
@@ -116,22 +118,31 @@ class Measurements:
             self.punctuality.record(readings)
             self._newest[readings.block_seconds] = readings.last
             self._problems[readings.block_seconds] = "" if readings.complete else readings.problem
-        self.blocks.prune(targets)
-        self.canaries.prune(targets)
+        self._prune(targets)
         return [
             key
             for key, target in self.targets.items()
             if (target.key in filled or self._moved(target, lengths))
-            and (troubled or not self._is_warming_up(target, now))
+            and not self._only_warms_up(key, target, now)
         ]
 
-    def _mind_the_clock(self, now: float) -> None:
+    def _prune(self, targets: tuple[Target, ...]) -> None:
+        """Forget what nobody asks for any more."""
+        self.blocks.prune(targets)
+        self.canaries.prune(targets)
+        lengths = {target.block_seconds for target in targets}
+        for kept in (self._newest, self._problems):
+            for length in kept.keys() - lengths:
+                del kept[length]
+
+    def _mind_the_clock(self, evaluation: Evaluation, now: float) -> None:
         """Forget what was read, if the clock was set back: blocks of the future say nothing."""
         if now < self._read_at - SHORTEST_LOOK:
             logger.warning("the clock was set back by %.0f s: reading anew", self._read_at - now)
             self.blocks.clear()
             self.canaries.clear()
             self._newest.clear()
+            evaluation.forget()
         self._read_at = now
 
     async def _fill(
@@ -143,7 +154,7 @@ class Measurements:
         asked about for nothing.
         """
         waiting = self.blocks.pending(targets)
-        young = [target for target in waiting if self._is_warming_up(target, now)]
+        young = [target for target in waiting if self._is_young(target, now)]
         self.blocks.record_filled(young)
         filled = {target.key for target in young}
         pending = [target for target in waiting if target.key not in filled]
@@ -154,10 +165,20 @@ class Measurements:
         BACKFILLING.set(sum(target.key not in filled for target in pending))
         return filled
 
-    def _is_warming_up(self, target: Target, now: float) -> bool:
-        """Whether no block says anything of the product's only version yet."""
+    def _is_young(self, target: Target, now: float) -> bool:
+        """Whether no block says anything of the stable version yet."""
         newest = self.timing.newest_settled(now, target.block_seconds)
-        return len(target.versions) == 1 and newest * target.block_seconds <= target.evidence_from
+        return newest * target.block_seconds <= target.evidence_from
+
+    def _only_warms_up(self, key: Key, target: Target, now: float) -> bool:
+        """Whether a product needn't be looked at: it waits for its first block, and all is well."""
+        if key not in self._warming_up or self._incomplete or not self._is_young(target, now):
+            return False
+        facts = [
+            self.blocks.facts(VersionKey(*target.key, version), target.block_seconds)
+            for version in target.versions
+        ]
+        return not any(one is not None and one.stale for one in facts)
 
     def _moved(self, target: Target, lengths: set[tuple[int, bool]]) -> bool:
         canary = self.timing.canary_block(target.block_seconds)

@@ -61,7 +61,7 @@ class Measured:
         facts = None if stable is None else self.facts(stable.version)
         if facts is not None and facts.stale:
             return DecisionReason.PROMETHEUS_STALE
-        # At a start some pasts are known before any product is judged by a newest block.
+        # At a start pasts are read before the newest block is.
         if not (self.newest and self.measurements.is_filled(Key(*self.product.metadata.key))):
             return DecisionReason.BACKFILLING
         return None

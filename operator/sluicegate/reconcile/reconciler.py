@@ -45,6 +45,7 @@ from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.verification import Level
 from sluicegate.reconcile.versions import FIRST_SECONDS, version_reused
+from sluicegate.reconcile.warming import only_warms_up
 from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
 from sluicegate.runtime.recorder import Note, Recorder, Subject
 from sluicegate.runtime.workqueue import WorkQueue
@@ -133,8 +134,13 @@ class ProductReconciler:
         with self.spans("apply"):
             await self._write_children(written, situation, step, children)
         after = product.model_copy(update={"status": step.status})
-        self.measurements.want(record.key, target_of(after, self.measurements.timing))
-        return self._next(situation, step)
+        result = self._next(situation, step)
+        self.measurements.want(
+            record.key,
+            target_of(after, self.measurements.timing),
+            warms_up=isinstance(result, Done) and only_warms_up(situation, step),
+        )
+        return result
 
     # ---- before -----------------------------------------------------------------------------
     def _seed(self) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import CandidatePhase, Fate, Version
+from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
@@ -21,13 +21,13 @@ from sluicegate.api.status import (
     SpecModelOutcome,
     Summary,
 )
-from sluicegate.policy.planning import WARM_UP_BLOCKS
 from sluicegate.reconcile.layout import Layout
 from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.traffic import traffic_of
 from sluicegate.reconcile.verification import Level
+from sluicegate.reconcile.warming import first_judged_at, is_unread
 from sluicegate.status import (
     Finding,
     find_condition,
@@ -41,15 +41,6 @@ VERIFIED_BLOCKS: Final = 10
 that goes as fast as it can takes less, so each costs one write."""
 VERIFIED_SECONDS: Final = 30
 """It may wait for so long at least."""
-_UNREAD: Final = frozenset(
-    {
-        DecisionReason.BACKFILLING,
-        DecisionReason.NO_DATA,
-        DecisionReason.NO_TRAFFIC,
-        DecisionReason.WARMING_UP,
-    }
-)
-"""Why nothing is said of a version in its first blocks, when all is as it should be."""
 _WORSE: Final = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
 
 
@@ -88,22 +79,12 @@ def _with_what_was_known(situation: Situation, status: DataProductStatus) -> Dat
     if [slo.name for slo in before.slos] != [slo.name for slo in status.slos] or not status.slos:
         return status
     reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
-    young = situation.now < _first_judged_at(situation, status.stable)
-    if not (reread or (young and _is_unread(before) and _is_unread(status))):
+    seconds = situation.terms.block_seconds
+    young = situation.now < first_judged_at(status.stable.promoted_at.timestamp(), seconds)
+    if not (reread or (young and is_unread(before) and is_unread(status))):
         return status
     known = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
     return status.model_copy(update=known)
-
-
-def _is_unread(status: DataProductStatus) -> bool:
-    return all(slo.reason in _UNREAD for slo in status.slos)
-
-
-def _first_judged_at(situation: Situation, stable: Version) -> float:
-    """When the block after a version's warm-up may have been read, in seconds."""
-    block = situation.terms.block_seconds
-    # One more as it took over within a block, one to be judged by, one until that is read.
-    return stable.promoted_at.timestamp() + (WARM_UP_BLOCKS + 3) * block
 
 
 def due(

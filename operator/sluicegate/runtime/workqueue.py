@@ -73,6 +73,7 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._wakeup = asyncio.Event()
         self._indulged = False
+        self._last_indulged = Priority.BACKGROUND
         self._open = True
 
     def __len__(self) -> int:
@@ -85,10 +86,13 @@ class WorkQueue:
         return frozenset(self._working)
 
     def add(self, key: Key, priority: Priority = Priority.NORMAL) -> None:
-        """Make a key ready, or, if it waits already, raise it to a higher priority."""
+        """Make a key ready, or, if it waits already, raise it to a higher priority.
+
+        One that isn't raised keeps its place: who is added again and again must have its turn.
+        """
         if key in self._working:
             self._again[key] = merged(self._again.get(key), priority, self._clock())
-        else:
+        elif not any(key in self._ready[one] for one in Priority if one <= priority):
             self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
 
     def add_after(self, key: Key, seconds: float, priority: Priority = Priority.BACKGROUND) -> None:
@@ -172,11 +176,19 @@ class WorkQueue:
         self._wakeup.set()
 
     def _next_priority(self) -> Priority | None:
-        """Whose turn it is: the most urgent's; every other time theirs who have waited too long."""
+        """Whose turn it is: the most urgent's; every other time theirs who have waited too long.
+
+        These take turns among themselves, or the least urgent would wait for ever.
+        """
         first = next((one for one, keys in self._ready.items() if keys), None)
-        overdue = next((one for one in PATIENCE if self._is_overdue(one)), None)
-        self._indulged = overdue is not None and not self._indulged
-        return overdue if self._indulged else first
+        overdue = [one for one in PATIENCE if self._is_overdue(one)]
+        if not overdue or self._indulged:
+            self._indulged = False
+            return first
+        self._indulged = True
+        others = [one for one in overdue if one is not self._last_indulged]
+        self._last_indulged = next(iter(others), overdue[0])
+        return self._last_indulged
 
     def _is_overdue(self, priority: Priority) -> bool:
         keys = self._ready[priority]

@@ -1,0 +1,77 @@
+"""A product whose first version waits for nothing but its first block; all others are looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api import names
+from sluicegate.api.names import DecisionReason
+from sluicegate.reconcile.standing import standing_of
+from sluicegate.reconcile.step import take_step
+from sluicegate.reconcile.warming import only_warms_up
+from tests.support.rollout_world import World, document
+
+
+@pytest.fixture
+def world():
+    """A first version was accepted, and looked at once more."""
+    return World(spec=document()).until(lambda world: world.serving == "v1").run(1)
+
+
+def warms_up(world: World, problem: DecisionReason | None = None) -> bool:
+    situation = world.situation()
+    situation = replace(situation, observed=replace(situation.observed, problem=problem))
+    return only_warms_up(situation, take_step(situation))
+
+
+def pushed(world: World) -> None:
+    world.push("b", "v2")
+
+
+def asked(world: World) -> None:
+    world.requests[names.REQUEST_RETRAIN] = "2026-01-01T00:00:00Z"
+
+
+def without_pods(world: World) -> None:
+    for pods in world.pods.values():
+        pods.ready = 0
+
+
+def unmeasured(world: World) -> None:
+    world.seen = False
+    world.run(8)
+
+
+def judged(world: World) -> None:
+    world.run(8)
+
+
+def released_before(world: World) -> None:
+    world.push("b", "v2")
+    world.until(lambda world: world.serving == "v2" and world.current.candidate is None)
+
+
+@pytest.mark.parametrize("problem", [None, DecisionReason.BACKFILLING])
+def test_a_first_version_that_serves_only_warms_up(world, problem):
+    assert warms_up(world, problem)
+
+
+@pytest.mark.parametrize("what", [pushed, asked, without_pods, unmeasured, judged, released_before])
+def test_whatever_else_is_under_way_or_was_told_is_a_reason_to_look(world, what):
+    what(world)
+    assert not warms_up(world)
+    assert not warms_up(world, DecisionReason.BACKFILLING)
+
+
+def test_a_version_that_only_just_took_over_is_not_silent(world):
+    def silent(blocks: int) -> dict[str, bool]:
+        situation = replace(world.situation(), now=world.now + blocks * 60)
+        observed = replace(situation.observed, problem=None, series={})
+        step = take_step(replace(situation, observed=observed))
+        found = standing_of(situation.product, step, block=0, now=situation.now).silent
+        return dict(found)
+
+    assert silent(0) == {}
+    assert silent(8) == {"outcomes": True}
