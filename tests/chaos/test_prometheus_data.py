@@ -53,8 +53,6 @@ NIGHT: Changes = {"requests": 0, "bad": 0, "fast": 0, "correct": 0, "wrong": 0}
 ALERTED = [{**VANS_OWE[0], "onDegraded": "Alert"}]
 SILENT_FOR = 12 * BLOCK_SECONDS
 """Longer than the ten blocks after which a silent canary goes back."""
-PAIRS_FOR = 30 * BLOCK_SECONDS
-"""Longer than the twenty blocks that a gauge speaks from."""
 
 
 @dataclass(frozen=True)
@@ -87,27 +85,14 @@ LASTING = {"canary-unscraped": GONE, "canary-silent": SILENT, "canary-not-a-numb
 HONEST = "no-errors"
 """Counters of errors that don't exist, beside requests that do, are no errors."""
 
-ACCURACY = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxRegression": "0.05"}
-BASKET = {"name": "basket", "indicator": {"gauge": {"metric": "basket_value"}}, "maxDrop": "5"}
+ACCURACY = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05"}
 UNLABELLED: Changes = {"correct": None, "wrong": None}
 
-
-@dataclass(frozen=True)
-class Witness:
-    """An SLO beside the availability, and what both versions show of it for as long as all lasts."""
-
-    slo: Object
-    shown: Changes
-    candidate: Changes = field(default_factory=dict)
-
-
-WITNESSES = {
-    "labels-required": Witness(ACCURACY | {"canaryEvidence": "Required"}, UNLABELLED),
-    "labels-if-available": Witness(ACCURACY, UNLABELLED),
-    "gauge-stale": Witness(BASKET, {"gauge": 41.0}, {"gauge_age": 1e6}),
-    "gauge-fresh": Witness(BASKET, {"gauge": 41.0}),
+LABELLESS = {
+    "labels-required": ACCURACY | {"canaryEvidence": "Required"},
+    "labels-if-available": ACCURACY,
 }
-"""The availability speaks for each candidate; the other one does for those that are to go on."""
+"""What products owe beside the availability that speaks for their candidates: nobody labels."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +125,12 @@ def begin(scene: Judged) -> None:
     cars = [f"cars-{name}" for name in (*ROWS, *LASTING, HONEST)]
     scene.serve(*(f"vans-{name}" for name in ROWS), slos=ALERTED, shown=RIGHT)
     scene.serve(*cars, slos=CARS_OWE, shown=BUSY)
-    for name, one in WITNESSES.items():
-        shown = replace(BUSY, **one.shown)
-        scene.serve(f"cars-{name}", slos=[*CARS_OWE, one.slo], shown=shown)
-    owed = {f"cars-{name}": [*CARS_OWE, one.slo] for name, one in WITNESSES.items()}
+    owed = {f"cars-{name}": [*CARS_OWE, one] for name, one in LABELLESS.items()}
+    for name, slos in owed.items():
+        scene.serve(name, slos=slos, shown=replace(BUSY, **UNLABELLED))
     scene.begin_canaries_of(dict.fromkeys(cars, CARS_OWE) | owed)
-    for name, one in WITNESSES.items():
-        shown = replace(CANARY, **one.shown | one.candidate)
-        scene.show(f"cars-{name}", shown, since=time.time())
+    for name in owed:
+        scene.show(name, CANARY, since=time.time())
 
 
 def lie(scene: Judged) -> dict[str, Object]:
@@ -198,11 +181,6 @@ def outlast(scene: Judged) -> dict[str, Object]:
     """The lasting rows, after they have lasted for longer than ten blocks."""
     scene.product("cars-canary-silent").until(
         lambda status: not weight(status), seconds=SILENT_FOR, what="the silent canary to go back"
-    )
-    scene.product("cars-gauge-fresh").until(
-        lambda status: weight(status) != STEPS[0],
-        seconds=PAIRS_FOR,
-        what="the fresh gauge to speak",
     )
     time.sleep(2 * BLOCK_SECONDS)  # time in which the others could follow, and must not
     return statuses(scene)
@@ -257,12 +235,11 @@ def test_a_canary_that_nobody_scrapes_is_held_not_judged(told):
         assert not cars.get("history")
 
 
-def test_a_canary_whose_numbers_are_none_for_ten_blocks_is_held_and_told_why(told):
+def test_a_canary_whose_numbers_are_none_for_ten_blocks_is_held_and_none_of_them_counts(told):
     cars = told.lasting["cars-canary-not-a-number"]
     assert weight(cars) == STEPS[0]
     assert not cars.get("history")
-    assert cars["decision"]["reason"] == "InvalidData"
-    assert "blocks held no counts" in cars["decision"]["message"]
+    assert [one["candidateTotal"] for one in cars["candidate"]["evidence"]] == [0]
 
 
 def test_labels_that_are_absent_hold_a_canary_where_they_are_required_and_only_there(told):
@@ -271,10 +248,3 @@ def test_labels_that_are_absent_hold_a_canary_where_they_are_required_and_only_t
     going_on = told.lasting["cars-labels-if-available"]
     assert weight(going_on) != STEPS[0]
     assert (going_on.get("candidate") or going_on["stable"])["version"] == "v2"
-
-
-def test_a_stale_gauge_says_nothing_for_a_canary_and_a_fresh_one_does(told):
-    stale, fresh = (told.lasting[f"cars-gauge-{name}"] for name in ("stale", "fresh"))
-    assert weight(stale) == STEPS[0]
-    assert not stale.get("history")
-    assert (fresh.get("candidate") or fresh["stable"])["version"] == "v2"
