@@ -23,7 +23,7 @@ FIRST_RETRY = 1.0
 LAST_RETRY = 300.0
 DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only make a huge number
 PATIENCE = {Priority.NORMAL: 1.0, Priority.BACKGROUND: 30.0}
-"""Seconds after which the less urgent get every other turn. When thousands of products are created
+"""Seconds after which the less urgent get every other turn, and their share among themselves. When thousands of products are created
 at once, those whose pods are ready need not wait until the last one was begun."""
 
 
@@ -73,7 +73,6 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._wakeup = asyncio.Event()
         self._indulged = False
-        self._last_indulged = Priority.BACKGROUND
         self._open = True
 
     def __len__(self) -> int:
@@ -178,21 +177,20 @@ class WorkQueue:
     def _next_priority(self) -> Priority | None:
         """Whose turn it is: the most urgent's; every other time theirs who have waited too long.
 
-        These take turns among themselves, or the least urgent would wait for ever.
+        Of several such classes it is the one that has waited longest by the measure of its
+        patience: so none waits for ever, and the less urgent wait longer.
         """
         first = next((one for one, keys in self._ready.items() if keys), None)
-        overdue = [one for one in PATIENCE if self._is_overdue(one)]
-        if not overdue or self._indulged:
-            self._indulged = False
-            return first
-        self._indulged = True
-        others = [one for one in overdue if one is not self._last_indulged]
-        self._last_indulged = next(iter(others), overdue[0])
-        return self._last_indulged
+        longest = max(PATIENCE, key=self._impatience)
+        self._indulged = not self._indulged and self._impatience(longest) > 1.0
+        return longest if self._indulged else first
 
-    def _is_overdue(self, priority: Priority) -> bool:
+    def _impatience(self, priority: Priority) -> float:
+        """How long a class has waited, in units of its patience; 0 when nobody waits."""
         keys = self._ready[priority]
-        return bool(keys) and self._clock() - keys[next(iter(keys))].since > PATIENCE[priority]
+        if not keys:
+            return 0.0
+        return (self._clock() - keys[next(iter(keys))].since) / PATIENCE[priority]
 
     def _ripen(self) -> None:
         now = self._clock()
