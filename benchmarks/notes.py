@@ -21,8 +21,8 @@ lease are what the operator says of itself.
 
 - **floor**: a bare client that sends the same five writes per product and does nothing else.
 - **cold start**: N products are applied at once; it ends when the last says that it is Ready. All
-  contenders of a run take turns, and the median of their rounds counts: such a machine is a fifth
-  faster in one minute than in another.
+  contenders of a run take turns, and the median of their rounds counts (`readySecondsOfRounds` in
+  the JSON has them all): such a machine is a fifth faster in one minute than in another.
 - **steady**: nothing changes, and blocks of measurements settle.
 - **restart**: the process is stopped by SIGTERM and started again.
 - **promotions**: N/5 products, at most 200, get a second version at the same moment. The ideal is

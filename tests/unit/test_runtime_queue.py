@@ -106,28 +106,23 @@ def test_background_work_is_patient_and_yet_done_beside_endless_urgent_work(queu
     assert PATIENCE[Priority.BACKGROUND] < turns < PATIENCE[Priority.BACKGROUND] + 3
 
 
-def test_background_work_is_done_beside_more_urgent_work_than_workers_can_do(queue, clock):
+def test_background_work_is_done_beside_a_line_of_normal_work_that_never_ends(queue, clock):
     queue.add(A, Priority.BACKGROUND)
-    moved = [Key("ns", f"moved-{number}") for number in range(5)]
-    longest = PATIENCE[Priority.BACKGROUND] * len(moved) / PATIENCE[Priority.NORMAL]
+    line = 5
+    for number in range(line):
+        queue.add(Key("ns", f"moved-{number}"), Priority.NORMAL)
+    longest = PATIENCE[Priority.BACKGROUND] * (line + 2) / PATIENCE[Priority.NORMAL]
     turns = 0
     while A not in queue.working:
         turns += 1
         assert turns < longest + 5, "it never has a turn"
-        for key in moved:
-            queue.add(key, Priority.NORMAL)
+        queue.add(Key("ns", f"moved-{line + turns}"), Priority.NORMAL)
         queue.add(B, Priority.URGENT)
         clock.now += 1.0
         for key in filter(None, (queue.poll(), queue.poll())):
             if key != A:
                 queue.done(key)
     assert turns > PATIENCE[Priority.BACKGROUND], "it is the least urgent"
-
-
-def test_a_waiting_key_that_is_added_again_keeps_its_place(queue):
-    for key in (A, B, A):
-        queue.add(key)
-    assert drain(queue) == [A, B]
 
 
 def test_a_waiting_key_is_raised_by_a_more_urgent_add_and_never_lowered(queue):

@@ -87,11 +87,11 @@ class WorkQueue:
     def add(self, key: Key, priority: Priority = Priority.NORMAL) -> None:
         """Make a key ready, or, if it waits already, raise it to a higher priority.
 
-        One that isn't raised keeps its place: who is added again and again must have its turn.
+        It goes to the end of its line: of what happens in a burst, one look takes in the most.
         """
         if key in self._working:
             self._again[key] = merged(self._again.get(key), priority, self._clock())
-        elif not any(key in self._ready[one] for one in Priority if one <= priority):
+        else:
             self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
 
     def add_after(self, key: Key, seconds: float, priority: Priority = Priority.BACKGROUND) -> None:
