@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.bars import BARS, FLOOR, OWN, failures, figure
+from benchmarks.bars import BARS, FLOOR, OWN, Bar, failures, figure
 from benchmarks.figures import exponent
 from benchmarks.notes import NOTES
 from benchmarks.rows import GROWTH, SIDE_BY_SIDE
@@ -43,8 +43,8 @@ def missed(results: Mapping[str, Any]) -> Iterator[str]:
     for size in sorted(map(int, results.get(OWN, {}).get("sizes", {}))):
         for bar in BARS:
             if bar.holds(results, size) is False:
-                value = _shown(bar.value(results, size))
-                yield f"missed at N = {size:,}: {bar.title}: {value}, wanted {bar.wanted}"
+                value = bar.value(results, size)
+                yield f"missed at N = {size:,}: {bar.title}: {value:.4g}, wanted {bar.wanted}"
 
 
 def render(document: Mapping[str, Any]) -> Iterator[str]:
@@ -82,11 +82,16 @@ def _bars(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]:
     shown = [size for size in sizes if str(size) in results.get(OWN, {}).get("sizes", {})]
     yield from _table(["", *(f"N = {size:,}" for size in shown), "wanted"])
     for bar in BARS:
-        cells = [
-            _shown(bar.value(results, size)) + MARKS[bar.holds(results, size)] for size in shown
-        ]
+        cells = [_held(bar, results, size) for size in shown]
         yield _line([bar.title, *cells, bar.wanted])
     yield ""
+
+
+def _held(bar: Bar, results: Mapping[str, Any], size: int) -> str:
+    """The figure and whether it is within the bar; exact where rounding would hide a miss."""
+    value, holds = bar.value(results, size), bar.holds(results, size)
+    text = f"{value:.4g}" if holds is False else _shown(value)
+    return text + MARKS[holds]
 
 
 def _side_by_side(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]:
