@@ -40,7 +40,7 @@ def main() -> int:
 
 def missed(results: Mapping[str, Any]) -> Iterator[str]:
     """The bars that weren't kept, with the figure and what was wanted."""
-    for size in sorted(map(int, results.get(OWN, {}).get("sizes", {}))):
+    for size in _sizes(results, OWN):
         for bar in BARS:
             if bar.holds(results, size) is False:
                 value = bar.value(results, size)
@@ -55,12 +55,12 @@ def render(document: Mapping[str, Any]) -> Iterator[str]:
     yield _machine(document["machine"])
     yield NOTES["method"]
     yield "## Bars\n"
-    yield from _bars(results, sizes)
+    yield from _bars(results)
     yield "## Side by side\n"
     yield from _side_by_side(results, sizes)
     yield from _given_up(results)
     yield "## By number of products\n"
-    yield from _growth(results, sizes)
+    yield from _growth(results)
     yield "## Requests to the API server\n"
     yield from _requests(results, sizes)
     yield from _profile(document.get("profile"))
@@ -78,8 +78,13 @@ def _machine(machine: Mapping[str, Any]) -> str:
     )
 
 
-def _bars(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]:
-    shown = [size for size in sizes if str(size) in results.get(OWN, {}).get("sizes", {})]
+def _sizes(results: Mapping[str, Any], who: str) -> list[int]:
+    """The sizes at which a contender was measured, the smallest first."""
+    return sorted(map(int, results.get(who, {}).get("sizes", {})))
+
+
+def _bars(results: Mapping[str, Any]) -> Iterator[str]:
+    shown = _sizes(results, OWN)
     yield from _table(["", *(f"N = {size:,}" for size in shown), "wanted"])
     for bar in BARS:
         cells = [_held(bar, results, size) for size in shown]
@@ -115,10 +120,10 @@ def _given_up(results: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _growth(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]:
+def _growth(results: Mapping[str, Any]) -> Iterator[str]:
     yield NOTES["growth"]
     for who in dict.fromkeys((OWN, FLOOR, *results)):
-        measured = [size for size in sizes if str(size) in results.get(who, {}).get("sizes", {})]
+        measured = _sizes(results, who)
         if who == OWN or len(measured) > 1:
             yield f"{who}:\n"
             yield from _grown(results, who, measured)

@@ -91,9 +91,8 @@ class Measured:
             return {}
         blocks = self.measurements.blocks
         means = {
-            slo.name: blocks.means(self._key(stable.version, slo.name), self.block_seconds)
-            for slo in self.product.spec.slos
-            if slo.indicator.gauge is not None
+            name: blocks.means(self._key(stable.version, name), self.block_seconds)
+            for name in self._gauges()
         }
         return {
             stable.version: {

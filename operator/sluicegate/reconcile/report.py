@@ -27,7 +27,7 @@ from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.traffic import traffic_of
 from sluicegate.reconcile.verification import Level
-from sluicegate.reconcile.warming import first_judged_at, is_unread
+from sluicegate.reconcile.warming import is_unread, just_took_over
 from sluicegate.status import (
     Finding,
     find_condition,
@@ -80,7 +80,7 @@ def _with_what_was_known(situation: Situation, status: DataProductStatus) -> Dat
         return status
     reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
     seconds = situation.terms.block_seconds
-    young = situation.now < first_judged_at(status.stable.promoted_at.timestamp(), seconds)
+    young = just_took_over(status.stable, seconds, now=situation.now)
     if not (reread or (young and is_unread(before) and is_unread(status))):
         return status
     known = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}

@@ -8,7 +8,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.reconcile.portfolio import Standing
 from sluicegate.reconcile.records import ProductRecord
 from sluicegate.reconcile.step import Step
-from sluicegate.reconcile.warming import first_judged_at
+from sluicegate.reconcile.warming import just_took_over
 
 
 def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> Standing:
@@ -23,8 +23,7 @@ def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> St
     streaks = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
     kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
     silent: dict[str, bool] = {}
-    stable = status.stable
-    young = stable and now < first_judged_at(stable.promoted_at.timestamp(), seconds)
+    young = status.stable is not None and just_took_over(status.stable, seconds, now=now)
     for slo in status.slos:
         # Series of a version that only just took over are about to appear: that is no silence.
         if slo.name in kinds and not young:

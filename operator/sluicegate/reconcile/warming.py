@@ -6,6 +6,7 @@ them, though it says nothing of a version that was just accepted.
 
 from typing import Final
 
+from sluicegate.api.canary import Version
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.planning import WARM_UP_BLOCKS
@@ -28,10 +29,10 @@ def is_unread(status: DataProductStatus) -> bool:
     return all(slo.reason in _UNREAD for slo in status.slos)
 
 
-def first_judged_at(promoted_at: float, block_seconds: int) -> float:
-    """When the block after a version's warm-up may have been read, in seconds."""
+def just_took_over(stable: Version, block_seconds: int, *, now: int) -> bool:
+    """Whether the block after a version's warm-up can't have been read yet; `now` in seconds."""
     # One more as it took over within a block, one to be judged by, one until that is read.
-    return promoted_at + (WARM_UP_BLOCKS + 3) * block_seconds
+    return now < stable.promoted_at.timestamp() + (WARM_UP_BLOCKS + 3) * block_seconds
 
 
 def only_warms_up(situation: Situation, step: Step) -> bool:

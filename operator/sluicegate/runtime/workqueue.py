@@ -23,8 +23,9 @@ FIRST_RETRY = 1.0
 LAST_RETRY = 300.0
 DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only make a huge number
 PATIENCE = {Priority.NORMAL: 1.0, Priority.BACKGROUND: 30.0}
-"""Seconds after which the less urgent get every other turn, and their share among themselves. When thousands of products are created
-at once, those whose pods are ready need not wait until the last one was begun."""
+"""Seconds after which the less urgent get every other turn, shared among them in proportion. When
+thousands of products are created at once, those whose pods are ready need not wait until the last
+one was begun."""
 
 
 class ShutDown(Exception):  # noqa: N818  # an end, not an error
