@@ -6,13 +6,17 @@ No absolute time is asserted: how fast the machine is, is no property of the ope
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks.figures import exponent
+from benchmarks.floor import Floor
 from benchmarks.measure import Plan, measure
 from benchmarks.own import Sluicegate
+
+if TYPE_CHECKING:
+    from benchmarks.contender import Contender
 
 SIZES = (20, 60)
 BLOCK_SECONDS = 5
@@ -34,9 +38,9 @@ Found = dict[str, dict[str, Any]]
 """Figures by scenario."""
 
 
-def measured(size: int, plan: Plan, operator: Sluicegate | None = None) -> Found:
-    """What is measured of our operator with so many products; no scenario of it may fail."""
-    found: Found = asyncio.run(measure(operator or Sluicegate(), size, plan, print))
+def measured(size: int, plan: Plan, contender: Contender | None = None) -> Found:
+    """What is measured, of our operator unless told otherwise; no scenario of it may fail."""
+    found: Found = asyncio.run(measure(contender or Sluicegate(), size, plan, print))
     failed = {name: figures["failed"] for name, figures in found.items() if "failed" in figures}
     assert not failed
     return found
@@ -56,10 +60,34 @@ def one(request, results) -> Found:
     return found
 
 
+# ---- beside the floor -------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def cold() -> dict[str, Any]:
+    """A cold start of ours."""
+    figures: dict[str, Any] = measured(SIZES[1], COLD)["cold"]
+    return figures
+
+
+@pytest.fixture(scope="module")
+def floors() -> list[dict[str, Any]]:
+    """Cold starts of a bare client that sends the same five writes."""
+    return [measured(SIZES[1], COLD, Floor())["cold"] for _ in range(2)]
+
+
 @pytest.mark.timeout(200)
-def test_a_first_version_costs_five_writes():
-    cold = measured(SIZES[1], COLD)["cold"]
+def test_a_first_version_costs_five_writes(cold):
     assert cold["writesPerObject"] == 5, cold["requests"]
+
+
+@pytest.mark.timeout(300)
+def test_a_cold_start_takes_little_longer_than_its_bare_writes(cold, floors):
+    """1,000 products have to stay within 1.25; at sixty a second more is already a quarter."""
+    assert cold["readySeconds"] <= 2 * max(floor["readySeconds"] for floor in floors)
+
+
+def test_what_it_thinks_costs_a_few_times_what_it_sends(cold, floors):
+    """Five times at 60 products and at 1,000; twice as much were a regression."""
+    assert cold["cpuSeconds"] <= 10 * max(floor["cpuSeconds"] for floor in floors)
 
 
 @pytest.mark.timeout(400)

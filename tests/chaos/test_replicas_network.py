@@ -11,7 +11,10 @@ import time
 import pytest
 
 from cluster.controlplane import ControlPlane, Options
+from tests.support.accepting_gateway import install_gateway_api
+from tests.support.proxied_operator import RUNTIME
 from tests.support.replicas import (
+    OPERATOR,
     SHIPPED_LEASE,
     TAKEOVER_SECONDS,
     apply,
@@ -21,6 +24,7 @@ from tests.support.replicas import (
     read,
     writers_by_object,
 )
+from tests.support.scaled_products import ScaledProducts
 from tests.support.waiting import eventually
 from tests.support.wires import switch, wired_replicas
 
@@ -38,10 +42,10 @@ def host():
 
 @pytest.fixture(scope="module")
 def control_plane(host):
-    """One that is reached over the wires; nothing else writes."""
-    options = Options(audit=True, controller_manager=False, scheduler=False, address=host.address)
-    with ControlPlane(options) as started:
+    """One that is reached over the wires, with fake nodes; whoever else writes has other names."""
+    with ControlPlane(Options(audit=True, fake_nodes=2, address=host.address)) as started:
         install_crds(started)
+        install_gateway_api(started)
         yield started
 
 
@@ -92,3 +96,36 @@ def assert_each_object_changed_hands_once(plane: ControlPlane) -> None:
     late = {target for target in writers if target.endswith("/late-copy")}
     assert {tuple(writers[target]) for target in writers.keys() - late} == {NAMES}
     assert {tuple(writers[target]) for target in late} == {("two",)}
+
+
+def test_the_operator_whose_network_is_cut_at_work_is_succeeded_and_comes_back_as_a_standby(
+    control_plane, host, namespace, tmp_path
+):
+    products = ScaledProducts(control_plane, namespace, PRODUCTS)
+    names = ("cut", "successor")
+    extra = {
+        "SLUICEGATE_NAMESPACE": namespace,
+        "SLUICEGATE_WATCH_NAMESPACES": namespace,
+        "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
+        **SHIPPED_LEASE,
+    }
+    with wired_replicas(control_plane, host, tmp_path, *names, extra=extra, module=OPERATOR) as (
+        leader,
+        standby,
+    ):
+        eventually(leader.leads, what="the first leads")
+        products.rescale(1)
+        products.scale(2)
+        leader.wire.cut()
+        cut = time.monotonic()
+        eventually(standby.leads, seconds=TAKEOVER_SECONDS, what="the standby leads")
+        print(f"takeover from the operator that was cut: {time.monotonic() - cut:.1f} s")
+        assert not leader.leads(), "the old leader has stopped before the new one began"
+        products.until_scaled(2)
+        leader.wire.mend()
+        eventually(leader.is_ready, what="the cut one sees again")
+        products.rescale(3)
+        assert leader.process.poll() is None
+        assert not leader.leads()
+        assert standby.leads()
+    products.assert_written_in_turn(*names)

@@ -42,6 +42,7 @@ from tests.support.replicas import (
     TAKEOVER_SECONDS,
     apply,
     audited_writes,
+    orders,
     writers_by_object,
 )
 from tests.support.truths import Truth, hosted
@@ -156,11 +157,6 @@ class Pair:
         assert handed == {*KINDS} - {"jobs"}, "each kind, but the training that was still to begin"
         assert [writers[target] for target in writers if target.startswith("jobs/")] == [users[1:]]
         Promises(self.scene.plane, self.scene.namespace, self.standby.replica).check()
-
-
-def orders(first: str, second: str) -> set[tuple[str, ...]]:
-    """By whom an object may have been written, if the first never followed the second."""
-    return {(first,), (second,), (first, second)}
 
 
 def writes_come_late_and_renewals_hang(pair: Pair) -> None:

@@ -88,6 +88,7 @@ class PrometheusStandIn:
 
     A lie under the key "" is told to every query. `asked` counts the queries by kind. The
     operator asks for ranges only; `instant` answers other programs' instant queries.
+    Every range is answered `slow_seconds` late; `most_at_once` is how many waited together.
     """
 
     rows: RowSource
@@ -97,6 +98,9 @@ class PrometheusStandIn:
     tokens: list[str] = field(default_factory=list)
     url: str = ""
     instant: Instant = lambda _: None
+    slow_seconds: float = 0.0
+    most_at_once: int = 0
+    _under_way: int = 0
     _runner: web.AppRunner | None = None
 
     def about_products(self) -> list[dict[str, str]]:
@@ -126,6 +130,15 @@ class PrometheusStandIn:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            await asyncio.sleep(self.slow_seconds)
+            return await self._tell(request)
+        finally:
+            self._under_way -= 1
+
+    async def _tell(self, request: web.Request) -> web.StreamResponse:
         form = {key: str(value) for key, value in (await request.post()).items()}
         kind = recognise(form["query"])
         self.asked[kind] += 1

@@ -257,6 +257,11 @@ def writers_by_object(writes: Iterable[Write], resource: str) -> dict[str, list[
     }
 
 
+def orders(first: str, second: str) -> set[tuple[str, ...]]:
+    """By whom an object may have been written, if the first never followed the second."""
+    return {(first,), (second,), (first, second)}
+
+
 def product(namespace: str, name: str, *, version: str = "v1") -> dict[str, Any]:
     """A small valid DataProduct."""
     image = f"registry.example/bentos/{name}@sha256:{'a' * 64}"

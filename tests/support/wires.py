@@ -19,7 +19,7 @@ from cluster.commands import run
 from cluster.errors import ClusterError
 from cluster.network import NAMESPACES, blocks_in_use
 from cluster.prerequisites import require_linux_root
-from tests.support.replicas import Replica, ready_in_turn
+from tests.support.replicas import COPIER, Replica, ready_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,9 +124,10 @@ class WiredReplica(Replica):
         *,
         wire: Wire,
         extra: Mapping[str, str],
+        module: tuple[str, ...],
     ) -> None:
         self.wire = wire
-        super().__init__(plane, name, folder, extra=extra, prefix=wire.prefix)
+        super().__init__(plane, name, folder, extra=extra, module=module, prefix=wire.prefix)
 
     @override
     def get(self, path: str) -> tuple[int, str]:
@@ -138,13 +139,23 @@ class WiredReplica(Replica):
 
 @contextlib.contextmanager
 def wired_replicas(
-    plane: ControlPlane, made: Switch, folder: Path, *names: str, extra: Mapping[str, str]
+    plane: ControlPlane,
+    made: Switch,
+    folder: Path,
+    *names: str,
+    extra: Mapping[str, str],
+    module: tuple[str, ...] = COPIER,
 ) -> Iterator[list[WiredReplica]]:
     """Operators, each on a wire of its own, for the length of a block."""
     with contextlib.ExitStack() as wires:
         starting = (
             WiredReplica(
-                plane, name, folder, wire=wires.enter_context(made.wire(number)), extra=extra
+                plane,
+                name,
+                folder,
+                wire=wires.enter_context(made.wire(number)),
+                extra=extra,
+                module=module,
             )
             for number, name in enumerate(names)
         )

@@ -41,10 +41,11 @@ from sluicegate.reconcile.restore import restored_status, was_there_before, with
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.standing import standing_before, standing_of
+from sluicegate.reconcile.starts import FirstStarts
 from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.verification import Level
-from sluicegate.reconcile.versions import FIRST_SECONDS, version_reused
+from sluicegate.reconcile.versions import version_reused
 from sluicegate.reconcile.warming import only_warms_up
 from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
 from sluicegate.runtime.recorder import Note, Recorder, Subject
@@ -77,8 +78,7 @@ class ProductReconciler:
     metrics: ProductMetrics = field(default_factory=ProductMetrics)
     spans: Spans = no_spans
     seeded: list[bool] = field(default_factory=list)
-    begun: dict[Key, int] = field(default_factory=dict)
-    """Since when products without a version that serves have been looked at, in seconds."""
+    starts: FirstStarts = field(default_factory=FirstStarts)
     lost: set[Key] = field(default_factory=set)
     """Those of them that once had one, of which nothing is left."""
     conflicts: dict[Key, str] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class ProductReconciler:
             )
             situation = replace(
                 await self._with_obstacles(record, situation),
-                begun=self._begun(product, now),
+                begun=self.starts.begin(product, now),
                 lost=record.key in self.lost,
             )
         with self.spans("decide") as span:
@@ -125,7 +125,7 @@ class ProductReconciler:
         # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
         self._stand(record.key, product, step, situation)
         written = record
-        if _can_wait(situation, step):
+        if self.starts.can_wait(situation, step):
             self._show(record.key, product, step, step.status)
         else:
             with self.spans("report"):
@@ -158,16 +158,8 @@ class ProductReconciler:
                 self.claims.record(record)
                 self.standings.record(key, standing_before(record))
 
-    def _begun(self, product: DataProduct, now: int) -> int:
-        """Since when the first version is waited for: status needn't say it within a moment."""
-        key = Key(*product.metadata.key)
-        if product.status.stable is not None or product.spec.suspend:
-            self.begun.pop(key, None)
-            return now
-        return self.begun.setdefault(key, now)
-
     def _forget(self, key: Key) -> None:
-        self.begun.pop(key, None)
+        self.starts.forget(key)
         self.lost.discard(key)
         self.conflicts.pop(key, None)
         rivals = self.claims.rivals(key)
@@ -195,7 +187,7 @@ class ProductReconciler:
             return product
         if record.key in self.lost:
             return with_requests_handled(product)
-        if record.key in self.begun:
+        if record.key in self.starts:
             return product
         live, route = self.observer.live(record), self.observer.route(record)
         restored = restored_status(product, wanted, live, route, now=now)
@@ -361,7 +353,7 @@ class ProductReconciler:
             return RequeueAfter(LOOK_SECONDS)
         stable = step.status.stable
         if stable is not None and stable != situation.product.status.stable:
-            return RequeueAfter(LOOK_SECONDS if _can_wait(situation, step) else 0)
+            return RequeueAfter(LOOK_SECONDS if self.starts.can_wait(situation, step) else 0)
         if situation.gateways and situation.split and situation.split.level < Level.ACCEPTED:
             return RequeueAfter(LOOK_SECONDS)  # Gateways aren't watched
         if is_starting(situation.live.values(), situation.now):
@@ -372,16 +364,3 @@ class ProductReconciler:
 def decision_of(step: Step) -> str:
     """The decision of a step in one word; empty when nothing was judged."""
     return "" if step.evaluation is None else type(step.evaluation.decision).__name__
-
-
-def _can_wait(situation: Situation, step: Step) -> bool:
-    """Nothing is lost if the first version's start isn't reported before the gateway takes it."""
-    if situation.product.status.stable is not None or situation.conflict or situation.stalled:
-        return False
-    if situation.begun is None or situation.now - situation.begun >= FIRST_SECONDS:
-        return False
-    if step.status.stable is None:
-        conditions = report(situation, step).conditions
-        stalled = any(one.type == ConditionType.STALLED for one in conditions)
-        return step.status.candidate is not None and not stalled
-    return situation.split is not None and situation.split.level < Level.ACCEPTED

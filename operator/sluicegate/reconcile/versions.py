@@ -25,7 +25,7 @@ from sluicegate.slo.blocks import Count
 from sluicegate.status import Finding
 
 FIRST_SECONDS: Final = 30
-"""The first write of status is the one that says Ready, unless it takes longer than this."""
+"""What comes up within this counts as stable from its beginning."""
 
 
 def identifier(product: DataProduct, status: DataProductStatus) -> Identify:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-QUEUE_LENGTH = 1000
+QUEUE_LENGTH = 5000
+"""Thousands of products may begin to serve in the same minute, and each is one event."""
 BURST_PER_OBJECT = 25
 RATE_PER_OBJECT = 1 / 300
 SERIES_SECONDS = 600.0  # a repeat later than this is a new event

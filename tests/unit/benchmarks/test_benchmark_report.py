@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import cli
-from benchmarks.report import missed, render
+from benchmarks.report import missed, render, write_page
 
 MACHINE = {
     "date": "2026-01-02", "cores": 2, "processor": "a processor", "memoryGiB": 24,
@@ -85,6 +85,18 @@ def test_bars_that_were_missed_are_told_with_what_was_wanted():
         ),
         "missed at N = 1,000: restart: writes of any kind: 2, wanted 0",
     ]
+
+
+@pytest.mark.parametrize(("restart", "code"), [(2, 1), (0, 0)])
+def test_the_command_fails_when_a_bar_was_missed_and_writes_the_page_anyway(
+    tmp_path, capsys, restart, code
+):
+    found = contender(n1000=ours(60.0, restart={"writes": restart}))
+    figures, page = tmp_path / "figures.json", tmp_path / "page.md"
+    figures.write_text(json.dumps({"machine": MACHINE, "results": {"sluicegate": found}}))
+    assert write_page(figures, page) == code
+    assert page.read_text().startswith("# Benchmarks")
+    assert len(capsys.readouterr().out.splitlines()) == code
 
 
 def test_contenders_stand_side_by_side_with_their_ratio_to_ours():

@@ -1,0 +1,85 @@
+"""For how long status needn't speak of a first version that is on its way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.product import DataProduct
+from sluicegate.reconcile.starts import FirstStarts
+from sluicegate.reconcile.step import take_step
+from tests.support.rollout_world import World, broken_pod, document
+
+
+def named(number: int, **spec) -> DataProduct:
+    body = document(**spec)
+    body["metadata"]["name"] = f"search-{number}"
+    return DataProduct.parse(body)
+
+
+def starting(count: int) -> FirstStarts:
+    """So many products whose first version is on its way."""
+    starts = FirstStarts()
+    for number in range(count):
+        starts.begin(named(number), 1000)
+    return starts
+
+
+def can_wait(starts: FirstStarts, world: World, *, after: float) -> bool:
+    situation = world.situation()
+    situation = replace(situation, now=int((situation.begun or 0) + after))
+    return starts.can_wait(situation, take_step(situation))
+
+
+def test_the_first_look_counts_however_often_it_is_looked_at():
+    starts = starting(1)
+    assert starts.begin(named(0), 1025) == 1000
+    assert len(starts.begun) == 1
+
+
+def test_a_product_that_serves_or_is_suspended_or_gone_doesnt_start():
+    serving = World().until(lambda one: one.serving == "v1").product
+    starts = starting(2)
+    assert starts.begin(serving, 1025) == 1025
+    assert starts.begin(named(0, suspend=True), 1025) == 1025
+    starts.forget(next(iter(starts.begun)))
+    assert not starts.begun
+
+
+@pytest.mark.parametrize(
+    ("others", "seconds"), [(1, 30), (300, 30), (1000, 100), (5000, 500), (9000, 600)]
+)
+def test_each_waits_longer_while_many_start_but_not_beyond_the_deadline_of_its_pods(
+    others, seconds
+):
+    assert starting(others).quiet_seconds(named(0)) == pytest.approx(seconds)
+
+
+def test_a_short_deadline_isnt_passed_in_silence():
+    impatient = named(0, serving=document()["spec"]["serving"] | {"progressDeadlineSeconds": 20})
+    assert starting(1).quiet_seconds(impatient) == 20
+
+
+def test_a_start_is_reported_once_it_has_taken_thirty_seconds():
+    world, starts = World(spec=document()), starting(1)
+    assert can_wait(starts, world, after=29)
+    assert not can_wait(starts, world, after=30)
+
+
+def test_while_a_thousand_start_it_is_reported_later():
+    world, starts = World(spec=document()), starting(1000)
+    assert can_wait(starts, world, after=99)
+    assert not can_wait(starts, world, after=100)
+
+
+def test_what_is_wrong_is_reported_at_once_however_many_start():
+    world, starts = World(spec=document()), starting(1000)
+    world.broken["v1"] = broken_pod()
+    world.settle()
+    assert not can_wait(starts, world, after=1)
+
+
+def test_that_it_serves_is_reported_at_once_however_many_start():
+    world = World().until(lambda one: one.serving == "v1")
+    assert not can_wait(starting(1000), world, after=1)
