@@ -62,6 +62,9 @@ LATE = Requests(
     path=r"/(deployments|services|httproutes|jobs)(/|$)|/dataproducts/trams/status$",
 )
 """Where a write doesn't get through, a product's others aren't sent: so each is another product's."""
+WRITES_OF_KINDS = Requests(
+    methods=("POST", "PATCH", "PUT", "DELETE"), path=f"/({'|'.join(KINDS)})(/|$)"
+)
 LATE_SECONDS = 60.0
 """The training takes a third of it to begin, the takeover another."""
 CONFLICT = 409
@@ -194,7 +197,9 @@ def is_frozen_beyond_its_lease(pair: Pair) -> None:
     pair.give_work()
     pair.is_succeeded(since=frozen, what="a freeze")
     pair.leader.replica.signal(signal.SIGCONT)
+    woken = time.monotonic()
     pair.comes_back_as_a_standby()
+    assert not pair.leader.proxy.seen(WRITES_OF_KINDS, since=woken), "it knew before it wrote"
 
 
 def is_killed(pair: Pair) -> None:

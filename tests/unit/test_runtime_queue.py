@@ -133,6 +133,29 @@ def test_a_waiting_key_is_raised_by_a_more_urgent_add_and_never_lowered(queue):
     assert drain(queue) == [A, B]
 
 
+def test_as_urgent_news_lets_a_waiting_key_wait_for_more_and_less_urgent_news_doesnt(queue):
+    for key in (A, B, C):
+        queue.add(key, Priority.NORMAL)
+    queue.add(A, Priority.NORMAL)
+    queue.add(B, Priority.BACKGROUND)
+    assert drain(queue) == [B, C, A]
+
+
+def test_blocks_that_settle_keep_nobody_from_a_turn_that_takes_longer_than_a_block(queue, clock):
+    measured = [Key("ns", f"measured-{number}") for number in range(90)]
+    for key in measured:
+        queue.add(key, Priority.NORMAL)
+    taken = []
+    for second in range(1, len(measured) + 1):
+        clock.now += 1.0
+        queue.add(Key("ns", f"moved-{second}"), Priority.NORMAL)
+        if second % 60 == 0:
+            for key in measured:
+                queue.add(key, Priority.BACKGROUND)
+        taken.append(queue.poll())
+    assert taken == measured
+
+
 def test_a_delayed_key_is_taken_when_it_is_due_and_not_before(queue, clock):
     queue.add_after(A, 10)
     clock.now += 9.9

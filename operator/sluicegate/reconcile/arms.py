@@ -68,7 +68,7 @@ class Arms:
         """All requests of an arm, in the blocks that began at this moment, in seconds, or later."""
         blocks = self.canaries.blocks(self.series(arm, self.requests))
         first = ceil(moment / self.seconds) + 1
-        yield from (blocks[index] for index in sorted(blocks) if index >= first)
+        yield from (blocks[index] for index in sorted(one for one in blocks if one >= first))
 
     def sent(self, arm: Arm, index: int) -> Block:
         """What the gateway sent to an arm in one block; MISSING where it didn't say."""

@@ -89,11 +89,15 @@ class WorkQueue:
         """Make a key ready, or, if it waits already, raise it to a higher priority.
 
         It goes to the end of its line: of what happens in a burst, one look takes in the most.
+        Less urgent news doesn't move it. Else the blocks that settle would keep all those from
+        their turn that have to wait for longer than a block.
         """
         if key in self._working:
             self._again[key] = merged(self._again.get(key), priority, self._clock())
-        else:
-            self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
+            return
+        if any(key in self._ready[more] for more in Priority if more < priority):
+            return
+        self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
 
     def add_after(self, key: Key, seconds: float, priority: Priority = Priority.BACKGROUND) -> None:
         """Make a key ready later; of several such wishes the earliest and the most urgent count."""
