@@ -34,7 +34,9 @@ AFTER_SECONDS: Final = 60.0
 """Watched after the last product is ready: their first blocks settle and are judged."""
 FRAME: Final = re.compile(r"(?:site-packages|operator)/(sluicegate/\w+|\w+)")
 LIBRARY: Final = "the standard library"
-WAITING: Final = ("select (selectors.py", "wait (threading.py", "_worker (concurrent/futures")
+WAITING: Final = re.compile(
+    r"(select \(\S*selectors|wait \(\S*threading|_worker \(\S*concurrent/futures/\w+)\.py:"
+)
 """Frames in which a thread waits, should the sampler take it for busy."""
 
 
@@ -77,8 +79,8 @@ async def sample(size: int) -> Counter[str]:
 def sampling(pid: int, file: Path) -> Iterator[None]:
     """Sample a process while the block lasts."""
     program = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid)]
-    form = ["--rate", str(SAMPLES_PER_SECOND), "--format", "raw", "--output", str(file)]
-    sampler = subprocess.Popen([*program, *form], stdout=subprocess.DEVNULL)
+    form = ["--rate", str(SAMPLES_PER_SECOND), "--full-filenames", "--format", "raw"]
+    sampler = subprocess.Popen([*program, *form, "--output", str(file)], stdout=subprocess.DEVNULL)
     try:
         yield
     finally:
@@ -91,7 +93,7 @@ def parse(text: str) -> Counter[str]:
     found: Counter[str] = Counter()
     for line in text.splitlines():
         stack, _, number = line.rpartition(" ")
-        if not any(frame in stack.rpartition(";")[2] for frame in WAITING):
+        if not WAITING.match(stack.rpartition(";")[2]):
             found[stack] += int(number)
     return found
 

@@ -10,11 +10,11 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from sluicegate.api import names
 from sluicegate.api.base import at
-from sluicegate.api.canary import CandidatePhase, VersionBase
+from sluicegate.api.canary import VersionBase
 from sluicegate.api.context import check_context, runtime_image
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import ConditionReason, ConditionType
@@ -30,8 +30,8 @@ from sluicegate.reconcile.carrying import Told
 from sluicegate.reconcile.children import Child, build_children
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, target_of
+from sluicegate.reconcile.next_look import next_look
 from sluicegate.reconcile.observe import Observer
-from sluicegate.reconcile.pod_reads import is_starting
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_figures import REFUSED, figures_of
 from sluicegate.reconcile.product_metrics import ProductMetrics
@@ -44,10 +44,9 @@ from sluicegate.reconcile.standing import standing_before, standing_of
 from sluicegate.reconcile.starts import FirstStarts
 from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.traffic import with_first_split
-from sluicegate.reconcile.verification import Level
 from sluicegate.reconcile.versions import version_reused
 from sluicegate.reconcile.warming import only_warms_up
-from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
+from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, Result
 from sluicegate.runtime.recorder import Note, Recorder, Subject
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
@@ -55,11 +54,6 @@ from sluicegate.spans import Spans, no_spans
 from sluicegate.status import Finding, report_conditions
 
 logger = logging.getLogger(__name__)
-
-CONFLICT_SECONDS: Final = 30
-"""How often to look whether a stranger still has one of our names: strangers aren't watched."""
-LOOK_SECONDS: Final = 5
-"""While pods start or traffic moves: how often to look, should no event come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +119,8 @@ class ProductReconciler:
         # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
         self._stand(record.key, product, step, situation)
         written = record
-        if self.starts.can_wait(situation, step):
+        untold = self.starts.can_wait(situation, step)
+        if untold:
             self._show(record.key, product, step, step.status)
         else:
             with self.spans("report"):
@@ -134,7 +129,7 @@ class ProductReconciler:
         with self.spans("apply"):
             await self._write_children(written, situation, step, children)
         after = product.model_copy(update={"status": step.status})
-        result = self._next(situation, step)
+        result = next_look(situation, step, conflicted=record.key in self.conflicts, untold=untold)
         self.measurements.want(
             record.key,
             target_of(after, self.measurements.timing),
@@ -343,22 +338,6 @@ class ProductReconciler:
             if not one.quiet:
                 self.recorder.record(Note(subject, one.reason, one.action, one.message, severity))
             logger.info("%s: %s", one.reason, one.message)
-
-    def _next(self, situation: Situation, step: Step) -> Result:
-        """When to look again, should nothing happen before."""
-        if Key(*situation.product.metadata.key) in self.conflicts:
-            return RequeueAfter(CONFLICT_SECONDS)
-        candidate = step.status.candidate
-        if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
-            return RequeueAfter(LOOK_SECONDS)
-        stable = step.status.stable
-        if stable is not None and stable != situation.product.status.stable:
-            return RequeueAfter(LOOK_SECONDS if self.starts.can_wait(situation, step) else 0)
-        if situation.gateways and situation.split and situation.split.level < Level.ACCEPTED:
-            return RequeueAfter(LOOK_SECONDS)  # Gateways aren't watched
-        if is_starting(situation.live.values(), situation.now):
-            return RequeueAfter(LOOK_SECONDS)  # neither are pods
-        return Done()
 
 
 def decision_of(step: Step) -> str:

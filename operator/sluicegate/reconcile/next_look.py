@@ -1,0 +1,40 @@
+"""When a product is to be looked at again, should no event come before. Pure."""
+
+from typing import Final
+
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.reconcile.pod_reads import is_starting
+from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.step import Step
+from sluicegate.reconcile.verification import Level
+from sluicegate.runtime.contracts import Done, RequeueAfter, Result
+
+CONFLICT_SECONDS: Final = 30
+"""How often to look whether a stranger still has one of our names: strangers aren't watched."""
+LOOK_SECONDS: Final = 5
+"""While pods start or traffic moves: how often to look, should no event come."""
+
+
+def next_look(situation: Situation, step: Step, *, conflicted: bool, untold: bool) -> Result:
+    """When to look again; Done for not before an event.
+
+    Parameters
+    ----------
+    situation : what the step was made from; its status is the one from before.
+    conflicted : one of the product's names is a stranger's.
+    untold : what the step led to isn't written to status yet.
+    """
+    if conflicted:
+        return RequeueAfter(CONFLICT_SECONDS)
+    candidate = step.status.candidate
+    moves = candidate is not None and candidate.phase is not CandidatePhase.PARKED
+    if moves or untold:
+        return RequeueAfter(LOOK_SECONDS)
+    before = situation.product.status.stable
+    if before is not None and step.status.stable != before:
+        return RequeueAfter(0)  # what becomes of the version before is seen from the new status
+    if situation.gateways and situation.split and situation.split.level < Level.ACCEPTED:
+        return RequeueAfter(LOOK_SECONDS)  # Gateways aren't watched
+    if is_starting(situation.live.values(), situation.now):
+        return RequeueAfter(LOOK_SECONDS)  # neither are pods
+    return Done()

@@ -1,0 +1,64 @@
+"""When a product is looked at again though nothing happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sluicegate.reconcile.next_look import CONFLICT_SECONDS, LOOK_SECONDS, next_look
+from sluicegate.reconcile.step import Step, take_step
+from sluicegate.runtime.contracts import Done, RequeueAfter, Result
+from tests.support.rollout_world import World, document
+
+
+@dataclass
+class Looked(World):
+    """A world that remembers after which look each version became stable."""
+
+    looks: dict[str, Result] = field(default_factory=dict)
+
+    def step(self) -> Step:
+        before = self.serving
+        said = look(self)
+        step = super().step()
+        if self.serving != before:
+            self.looks[self.serving] = said
+        return step
+
+
+def look(world: World, *, conflicted: bool = False, untold: bool = False) -> Result:
+    situation = world.situation()
+    return next_look(situation, take_step(situation), conflicted=conflicted, untold=untold)
+
+
+def serving() -> Looked:
+    world = Looked(spec=document())
+    world.until(lambda one: one.serving == "v1")
+    return world
+
+
+def test_a_version_on_its_way_is_looked_at_now_and_then():
+    assert look(World(spec=document())) == RequeueAfter(LOOK_SECONDS)
+    pushed = serving().push("b", "v2").until(lambda one: one.current.candidate is not None)
+    assert look(pushed) == RequeueAfter(LOOK_SECONDS)
+
+
+def test_a_product_at_rest_waits_for_an_event():
+    assert look(serving().run(2)) == Done()
+
+
+def test_a_first_version_that_serves_leaves_nothing_to_do():
+    assert serving().looks == {"v1": Done()}
+
+
+def test_a_version_that_took_over_leaves_the_one_before_to_be_put_away():
+    world = serving()
+    world.push("b", "v2").until(lambda one: one.serving == "v2")
+    assert world.looks["v2"] == RequeueAfter(0)
+
+
+def test_what_isnt_told_yet_is_looked_at_now_and_then():
+    assert look(serving().run(2), untold=True) == RequeueAfter(LOOK_SECONDS)
+
+
+def test_a_strangers_name_is_looked_at_from_time_to_time():
+    assert look(serving().run(2), conflicted=True) == RequeueAfter(CONFLICT_SECONDS)
