@@ -21,6 +21,7 @@ from benchmarks.own import RUNTIME, Sluicegate, data_product
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.plan import first_children, spec_version
 from sluicegate.settings import Settings
+from tests.support.rollout_world import NAME, World
 
 if TYPE_CHECKING:
     from benchmarks.contender import Body, Surroundings
@@ -30,6 +31,7 @@ AT_ONCE: Final = 8
 """Products at the same time, as many as the operator has workers."""
 QUERY: Final = "fieldManager=floor&force=true"
 APPLY: Final = "application/apply-patch+yaml"
+EPOCH: Final = "2026-01-01T00:00:00Z"
 STAND_INS: Final = ("benchmark-namespace", "benchmark-name", "benchmark-uid")
 
 
@@ -93,7 +95,7 @@ def render_template() -> list[str]:
         "apiVersion": product["apiVersion"],
         "kind": product["kind"],
         "metadata": {"namespace": STAND_INS[0], "name": STAND_INS[1]},
-        "status": {"observedGeneration": 1, "state": "Unknown", "conditions": _conditions()},
+        "status": served_status(product),
     }
     paths = [*map(path_of, children), f"{path_of(status)}/status"]
     return [
@@ -101,18 +103,21 @@ def render_template() -> list[str]:
     ]
 
 
-def _conditions() -> list[Body]:
-    return [
-        {
-            "type": kind,
-            "status": "True",
-            "reason": "Serving",
-            "message": "as long as what the operator says here, more or less",
-            "observedGeneration": 1,
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        }
-        for kind in ("Ready", "MetricsAvailable", "TrafficSplitVerified", "RuntimePinned")
-    ]
+def served_status(product: Body) -> Body:
+    """What the operator says of a product once its first version serves.
+
+    Told by the engine itself, of a world in memory in which all went well: of the same length as
+    the real one, as the API server takes longer for a long status.
+    """
+    meta = {
+        **product["metadata"],
+        "name": NAME,
+        "uid": "-",
+        "generation": 1,
+        "creationTimestamp": EPOCH,
+    }
+    world = World(spec={**product, "metadata": meta})
+    return dict(world.until(lambda one: one.condition("Ready") == ("True", "Serving")).status)
 
 
 async def serve(kubeconfig: Path) -> None:

@@ -19,7 +19,8 @@ limit. What is told was seen from outside: requests in the API server's audit lo
 in `/proc`, readiness by a watch. Only loop lag, reconcile time, queue wait and the moment of the
 lease are what the operator says of itself.
 
-- **floor**: a bare client that sends the same five writes per product and does nothing else.
+- **floor**: a bare client that sends the same five writes per product, a status of the same length
+  among them, and does nothing else.
 - **cold start**: N products are applied at once; it ends when the last says that it is Ready. All
   contenders of a run take turns, and the median of their rounds counts (`readySecondsOfRounds` in
   the JSON has them all): such a machine is a fifth faster in one minute than in another.
