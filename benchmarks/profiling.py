@@ -34,6 +34,9 @@ AFTER_SECONDS: Final = 60.0
 """Watched after the last product is ready: their first blocks settle and are judged."""
 FRAME: Final = re.compile(r"(?:site-packages|operator)/(sluicegate/\w+|\w+)")
 LIBRARY: Final = "the standard library"
+EVENT_LOOP: Final = "the event loop itself"
+LOOP: Final = re.compile(r"(Runner\.)?run \(\S*asyncio/runners\.py:")
+"""The innermost frame while the loop polls sockets and calls back: it isn't written in Python."""
 WAITING: Final = re.compile(
     r"(select \(\S*selectors|wait \(\S*threading|_worker \(\S*concurrent/futures/\w+)\.py:"
 )
@@ -106,8 +109,10 @@ def by_package(stacks: Mapping[str, int]) -> dict[str, float]:
     total = sum(stacks.values())
     found: Counter[str] = Counter()
     for stack, number in stacks.items():
-        packages = [_package(frame) for frame in reversed(stack.split(";"))]
-        found[next((one for one in packages if one != LIBRARY), LIBRARY)] += number
+        frames = stack.split(";")
+        packages = [_package(frame) for frame in reversed(frames)]
+        who = next((one for one in packages if one != LIBRARY), LIBRARY)
+        found[EVENT_LOOP if LOOP.match(frames[-1]) else who] += number
     return {name: number / total for name, number in found.most_common(SHOWN)}
 
 

@@ -9,7 +9,7 @@ from benchmarks.profiling import by_package, parse
 PYTHON = "/usr/lib/python3.11"
 SITE = "/work/.venv/lib/python3.11/site-packages"
 OWN = "/work/operator/sluicegate"
-RUN = f"run ({PYTHON}/asyncio/runners.py:118)"
+RUN = f"run ({OWN}/handlers.py:50);Runner.run ({PYTHON}/asyncio/runners.py:118)"
 SAMPLES = f"""\
 {RUN};reconcile ({OWN}/reconcile/reconciler.py:90);loads ({PYTHON}/json/__init__.py:346) 3
 {RUN};worker ({SITE}/kopf/_core/reactor/queueing.py:340) 2
@@ -28,5 +28,5 @@ def test_what_a_thread_does_while_it_waits_is_no_work():
 def test_work_belongs_to_the_package_that_does_it_or_has_it_done():
     assert by_package(parse(SAMPLES)) == pytest.approx(
         {"sluicegate/runtime": 0.4, "sluicegate/reconcile": 0.3, "kopf": 0.2,
-         "the standard library": 0.1}
+         "the event loop itself": 0.1}
     )  # fmt: skip
