@@ -105,6 +105,7 @@ BARS: Final = (
     Bar("event-loop lag p99, s, in cold start", "≤ 0.25", own("cold.loopLagP99Seconds"), at_most(0.25)),
     Bar("… in steady state", "≤ 0.25", own("steady.loopLagP99Seconds"), at_most(0.25)),
     Bar("… in the wave of promotions", "≤ 0.25", own("promotions.loopLagP99Seconds"), at_most(0.25)),
+    Bar("… in a restart", "≤ 0.25", own("restart.loopLagP99Seconds"), at_most(0.25)),
     Bar("restart: writes of any kind", "0", own("restart.writes"), at_most(0)),
     Bar("… lease to all reconciled, s", "≤ 5 at 1,000", own("restart.leaseToReconciledSeconds"), at_most(5, upto=1000)),
     Bar("… the process before ended within, s", "< 5", own("restart.stopSeconds"), at_most(4.999)),

@@ -7,7 +7,7 @@ import asyncio
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.runtime.caches import Caches, Change
 from sluicegate.runtime.contracts import Priority, Record, Watched
-from sluicegate.runtime.resync import Resync
+from sluicegate.runtime.resync import OBJECTS_AT_ONCE, Resync
 from sluicegate.runtime.tasks import end
 from tests.support.api_stand_in import ApiStandIn
 
@@ -38,3 +38,30 @@ async def test_what_is_gone_without_a_word_is_found_by_the_next_list_and_lists_g
         finally:
             await end([running])
     assert len(caches.products) == 0
+
+
+async def test_while_a_long_page_is_taken_in_others_have_a_turn():
+    in_a_row = [0]
+
+    def project_and_count(body) -> Record:
+        in_a_row[-1] += 1
+        return project(body)
+
+    async def take_turns() -> None:
+        while True:
+            in_a_row.append(0)
+            await asyncio.sleep(0)
+
+    objects = 10 * OBJECTS_AT_ONCE
+    async with ApiStandIn() as server:
+        for number in range(objects):
+            server.keep(CONFIG_MAPS, {"metadata": {"namespace": "shop", "name": f"n{number}"}})
+        caches = Caches([Watched(CONFIG_MAPS, project_and_count)])
+        resync = Resync(server.api, caches, lambda _: None, interval=600, jitter=lambda: 0.5)
+        turns = asyncio.create_task(take_turns())
+        try:
+            await resync.prime()
+        finally:
+            await end([turns])
+    assert sum(in_a_row) == objects
+    assert max(in_a_row) <= OBJECTS_AT_ONCE

@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import KubeError, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sluicegate.kube.port import KubeApi
-    from sluicegate.runtime.caches import Cache, Caches, Change
+    from sluicegate.runtime.caches import Cache, Caches, Change, Listing
     from sluicegate.runtime.contracts import Resource
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ LONGEST_WAIT = 10.0
 """Between attempts while the API server is away: what the operator may lag behind its return."""
 
 FIRST_SECONDS = 30.0
+OBJECTS_AT_ONCE = 20
 
 
 class Resync:
@@ -124,13 +125,18 @@ class Resync:
                         cache.watched.resource, namespace=namespace, labels=cache.watched.labels
                     ):
                         version = int(page.resource_version)
-                        for change in listing.add(page.items):
-                            self._on_change(change)
+                        await self._take_in(listing, page.items)
                         del page  # or it would be held while the next one is read
-                        await asyncio.sleep(0)  # a page is milliseconds of work: let others in
                 except NotFound:
                     # The kind itself is gone, and so is every object of it.
                     version = 2**63
                 if version is not None:
                     for change in listing.finish(version):
                         self._on_change(change)
+
+    async def _take_in(self, listing: Listing, items: Sequence[Mapping[str, Any]]) -> None:
+        """Take in a page, a few milliseconds of work at a time: in between others have a turn."""
+        for begin in range(0, len(items), OBJECTS_AT_ONCE):
+            for change in listing.add(items[begin : begin + OBJECTS_AT_ONCE]):
+                self._on_change(change)
+            await asyncio.sleep(0)
