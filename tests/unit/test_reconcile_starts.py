@@ -47,6 +47,15 @@ def test_a_product_that_serves_or_is_suspended_or_gone_doesnt_start():
     assert not starts.begun
 
 
+def test_a_start_ends_with_the_status_that_says_that_it_serves_and_not_before():
+    world, starts = World(), starting(1)
+    key = next(iter(starts.begun))
+    starts.end(key, take_step(world.situation()))
+    assert key in starts
+    starts.end(key, take_step(world.until(lambda one: one.serving == "v1").situation()))
+    assert key not in starts
+
+
 @pytest.mark.parametrize(
     ("others", "seconds"), [(1, 30), (300, 30), (1000, 100), (5000, 500), (9000, 600)]
 )

@@ -125,6 +125,7 @@ class ProductReconciler:
         else:
             with self.spans("report"):
                 written = await self._write_status(record, situation, step, recorded)
+            self.starts.end(record.key, step)
             self._tell(record, step.told)
         with self.spans("apply"):
             await self._write_children(written, situation, step, children)

@@ -40,6 +40,11 @@ class FirstStarts:
             return now
         return self.begun.setdefault(key, now)
 
+    def end(self, key: Key, step: Step) -> None:
+        """Status was written: if it says that a version serves, nobody waits for it any more."""
+        if step.status.stable is not None:
+            self.forget(key)
+
     def forget(self, key: Key) -> None:
         """A product is gone, or has a version that serves."""
         self.begun.pop(key, None)
