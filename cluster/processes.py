@@ -115,6 +115,19 @@ def _has_ended(descriptor: int, seconds: float) -> bool:
     return bool(waiting.poll(1000 * seconds))
 
 
+def can_be_told(pid: int) -> bool:
+    """Whether the kernel has noted arguments and environment of a program that was just started.
+
+    The call that starts it returns as soon as it borrows nothing of ours any more, which is a
+    moment before that: until then it has no mark.
+    """
+    folder = Path(f"/proc/{pid}")
+    try:
+        return bool((folder / "cmdline").read_bytes() and (folder / "environ").read_bytes())
+    except OSError:  # it is gone, or somebody else's
+        return True
+
+
 def start_time(pid: int) -> int | None:
     """When the process started, in clock ticks since the machine's start; None if it's gone."""
     try:
@@ -185,6 +198,8 @@ class Processes:
             )
         finally:
             os.close(log)
+        while not (can_be_told(pid) or has_ended(pid)):
+            time.sleep(0.001)
         process = Process(pid, start_time(pid) or 0, command.key())
         write_atomically(self._records / f"{command.name}.json", json.dumps(asdict(process)))
         return process

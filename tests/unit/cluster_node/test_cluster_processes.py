@@ -140,6 +140,15 @@ def test_a_program_whose_record_was_never_written_is_replaced(processes, tmp_pat
     assert processes.is_alive("sleeper")
 
 
+def test_a_program_can_be_told_by_its_mark_as_soon_as_it_was_started(processes, tmp_path):
+    record = tmp_path / "processes" / "sleeper.json"
+    started = []
+    for _ in range(100):  # each replaces the one before, of which nothing is recorded
+        started.append(processes.start(sleeper()))
+        record.unlink()
+    assert [one.is_alive() for one in started] == [*[False] * 99, True]
+
+
 def test_the_same_command_of_another_folder_is_left_alone(processes, tmp_path):
     other = Processes(tmp_path / "other")
     theirs = other.start(sleeper())
