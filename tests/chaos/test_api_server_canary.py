@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.accepting_gateway import accepting
+from tests.support.asked import asked_for
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
 from tests.support.judged_products import (
@@ -81,9 +82,7 @@ def stories(
 ) -> Iterator[dict[str, Future[None]]]:
     """What happens in each way that is asked for, told all at once."""
     seconds = float(request.config.getoption("--outage-seconds"))
-    wanted = [
-        item.callspec.params["way"] for item in request.session.items if item.path == request.path
-    ]
+    wanted = asked_for(request, "way")
     with accepting(control_plane), ThreadPoolExecutor(len(WAYS)) as pool:
         yield {
             way: pool.submit(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.accepting_gateway import accepting
+from tests.support.asked import asked_for
 from tests.support.judged_products import (
     BUSY,
     CANARY,
@@ -55,9 +56,7 @@ def stories(
 ) -> Iterator[dict[Lie, Future[None]]]:
     """What happens under each lie that is asked for, told all at once."""
     folder = tmp_path_factory.mktemp("lies")
-    wanted = [
-        item.callspec.params["lie"] for item in request.session.items if item.path == request.path
-    ]
+    wanted = asked_for(request, "lie")
     with accepting(control_plane), ThreadPoolExecutor(AT_ONCE) as pool:
         yield {lie: pool.submit(story, control_plane, folder, lie) for lie in wanted}
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.accepting_gateway import accepting
+from tests.support.asked import asked_for
 from tests.support.judged_products import (
     BLOCK_SECONDS,
     BUSY,
@@ -59,9 +60,7 @@ def stories(
 ) -> Iterator[dict[str, Future[None]]]:
     """What happens however slow it is, told all at once."""
     folder = tmp_path_factory.mktemp("slow")
-    wanted = [
-        item.callspec.params["how"] for item in request.session.items if item.path == request.path
-    ]
+    wanted = asked_for(request, "how")
     with accepting(control_plane), ThreadPoolExecutor(len(SLOW)) as pool:
         yield {how: pool.submit(story, control_plane, folder, how) for how in wanted}
 

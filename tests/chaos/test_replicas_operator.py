@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.accepting_gateway import accepting
+from tests.support.asked import asked_for
 from tests.support.faults import LEASES, Delay, Hang, Requests, Seen
 from tests.support.judged_products import (
     BUSY,
@@ -224,9 +225,7 @@ def stories(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Future[None]]]:
     """What comes of each failure that is asked for, told all at once."""
-    wanted = [
-        item.callspec.params["name"] for item in request.session.items if item.path == request.path
-    ]
+    wanted = asked_for(request, "name")
     with accepting(control_plane), ThreadPoolExecutor(len(FAILURES)) as pool:
         yield {
             name: pool.submit(

@@ -59,9 +59,8 @@ class FirstStarts:
         product = situation.product
         if product.status.stable is not None or situation.conflict or situation.stalled:
             return False
-        if situation.begun is None:
-            return False
-        if situation.now - situation.begun >= self.quiet_seconds(product):
+        begun = situation.begun
+        if begun is None or situation.now - begun >= self.quiet_seconds(product):
             return False
         if step.status.stable is None:
             conditions = report(situation, step).conditions
