@@ -85,15 +85,6 @@ LASTING = {"canary-unscraped": GONE, "canary-silent": SILENT, "canary-not-a-numb
 HONEST = "no-errors"
 """Counters of errors that don't exist, beside requests that do, are no errors."""
 
-ACCURACY = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05"}
-UNLABELLED: Changes = {"correct": None, "wrong": None}
-
-LABELLESS = {
-    "labels-required": ACCURACY | {"canaryEvidence": "Required"},
-    "labels-if-available": ACCURACY,
-}
-"""What products owe beside the availability that speaks for their candidates: nobody labels."""
-
 
 @dataclass(frozen=True)
 class Told:
@@ -125,12 +116,7 @@ def begin(scene: Judged) -> None:
     cars = [f"cars-{name}" for name in (*ROWS, *LASTING, HONEST)]
     scene.serve(*(f"vans-{name}" for name in ROWS), slos=ALERTED, shown=RIGHT)
     scene.serve(*cars, slos=CARS_OWE, shown=BUSY)
-    owed = {f"cars-{name}": [*CARS_OWE, one] for name, one in LABELLESS.items()}
-    for name, slos in owed.items():
-        scene.serve(name, slos=slos, shown=replace(BUSY, **UNLABELLED))
-    scene.begin_canaries_of(dict.fromkeys(cars, CARS_OWE) | owed)
-    for name in owed:
-        scene.show(name, CANARY, since=time.time())
+    scene.begin_canaries(*cars, slos=CARS_OWE)
 
 
 def lie(scene: Judged) -> dict[str, Object]:
@@ -240,11 +226,3 @@ def test_a_canary_whose_numbers_are_none_for_ten_blocks_is_held_and_none_of_them
     assert weight(cars) == STEPS[0]
     assert not cars.get("history")
     assert [one["candidateTotal"] for one in cars["candidate"]["evidence"]] == [0]
-
-
-def test_labels_that_are_absent_hold_a_canary_where_they_are_required_and_only_there(told):
-    assert weight(told.lasting["cars-labels-required"]) == STEPS[0]
-    assert not told.lasting["cars-labels-required"].get("history")
-    going_on = told.lasting["cars-labels-if-available"]
-    assert weight(going_on) != STEPS[0]
-    assert (going_on.get("candidate") or going_on["stable"])["version"] == "v2"
