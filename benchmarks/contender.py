@@ -145,6 +145,12 @@ class Contender(Protocol):
         Three steps to promotion, as near as the contender can to 5, 25 and 50 %.
         """
 
+    def hurried(self) -> Contender:
+        """With products whose judgements a run of minutes can see; itself, if those as usual do.
+
+        The cold start is measured with products as usual, everything after it with these.
+        """
+
     def ideal_promotion_seconds(self) -> float:
         """The sum of the waits that the objects ask for, as if the controller took no time."""
 

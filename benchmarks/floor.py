@@ -69,6 +69,10 @@ class Floor:
         """Nothing: it brings no second version."""
         return ()
 
+    def hurried(self) -> Floor:
+        """Itself: nothing of it takes longer than a run."""
+        return self
+
     def ideal_promotion_seconds(self) -> float:
         """Without meaning."""
         return 0.0

@@ -67,7 +67,6 @@ class Plan:
 class Run:
     """The results so far; a scenario that fails doesn't take the others with it."""
 
-    stage: Stage
     plan: Plan
     say: Say
     keep: Keep
@@ -89,6 +88,10 @@ class Run:
         self.keep(self.results)
         self.say(f"{name}: {time.monotonic() - began:.0f} s; {summary(figures)}")
 
+    def goes_on(self) -> bool:
+        """Whether there is a start to go on from, and anything to go on to."""
+        return "failed" not in self.results["cold"] and self.planned(*SCENARIOS[1:])
+
     def planned(self, *names: str) -> bool:
         """Whether any of these is to be run."""
         return any(name in self.plan.scenarios for name in names)
@@ -97,20 +100,28 @@ class Run:
 async def measure(
     contender: Contender, count: int, plan: Plan, say: Say, *, keep: Keep = lambda _: None
 ) -> dict[str, Figures]:
-    """All scenarios of a contender at N = `count`, on a control plane of its own."""
-    everyone = products(count)
+    """All scenarios of a contender at N = `count`, on control planes of its own.
+
+    Where what comes after the cold start is measured with other products than this one, it has a
+    control plane of its own, too.
+    """
     plan = replace(plan, scenarios=fitting(contender, count, plan))
+    run = Run(plan, say, keep, limit=plan.limit_seconds + SECONDS_PER_PRODUCT * count)
+    hurried = contender.hurried()
+    if hurried != contender:
+        async with open_stage(contender, count) as stage:
+            with stage.running() as process:
+                await start(run, stage, process, count)
+        if not run.goes_on():
+            return run.results
     wave = min(LARGEST_WAVE, max(count // WAVE_SHARE, 1))
     many = math.ceil(COMMON_SHARE / (1 - COMMON_SHARE) * (count + 2 * wave))
-    limit = plan.limit_seconds + SECONDS_PER_PRODUCT * count
-    async with open_stage(contender, count + 2 * wave + many) as stage:
-        run = Run(stage, plan, say, keep, limit)
+    async with open_stage(hurried, count + 2 * wave + many) as stage:
         with stage.running() as process:
-            await warm_up(stage, process, seconds=60)
-            await run.scenario("cold", lambda: cold_start(stage, process, everyone, seconds=limit))
-            if "failed" in run.results["cold"]:
+            await start(run, stage, process, count)
+            if not run.goes_on():
                 return run.results
-            settle = contender.description.settle_seconds
+            settle = hurried.description.settle_seconds
             await run.scenario(
                 "steady",
                 lambda: steady(stage, process, settle_seconds=settle, seconds=plan.steady_seconds),
@@ -121,10 +132,22 @@ async def measure(
         with stage.running() as process:
             await run.scenario(
                 "restart",
-                lambda: restart(stage, process, count, stopped=stopped, seconds=limit),
+                lambda: restart(stage, process, count, stopped=stopped, seconds=run.limit),
             )
-            await waves(run, process, wave, many)
+            await waves(run, stage, process, size=wave, many=many)
     return run.results
+
+
+async def start(run: Run, stage: Stage, process: Process, count: int) -> None:
+    """The cold start; the second one is no scenario, but tells what short blocks cost it."""
+    await warm_up(stage, process, seconds=60)
+    everyone = products(count)
+    if "cold" not in run.results:
+        await run.scenario("cold", lambda: cold_start(stage, process, everyone, seconds=run.limit))
+        return
+    took = (await cold_start(stage, process, everyone, seconds=run.limit))["readySeconds"]
+    run.results["cold"]["readySecondsWithShortBlocks"] = took
+    run.say(f"{count} products with short blocks joined in {took:.1f} s")
 
 
 def fitting(contender: Contender, count: int, plan: Plan) -> tuple[str, ...]:
@@ -135,9 +158,9 @@ def fitting(contender: Contender, count: int, plan: Plan) -> tuple[str, ...]:
     return tuple(one for one in wanted if one in contender.description.scenarios)
 
 
-async def waves(run: Run, process: Process, size: int, many: int) -> None:
+async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: int) -> None:
     """The waves, each with products of its own that join for it; a common cause has `many`."""
-    stage, limit = run.stage, run.limit
+    limit = run.limit
 
     async def joined(count: int, name: str) -> list[Product]:
         chosen = products(count, name, quick=True)

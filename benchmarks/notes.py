@@ -24,12 +24,16 @@ lease are what the operator says of itself.
 - **cold start**: N products are applied at once; it ends when the last says that it is Ready. All
   contenders of a run take turns, and the median of their rounds counts (`readySecondsOfRounds` in
   the JSON has them all): such a machine is a fifth faster in one minute than in another.
+  What comes after it is measured with products that are judged ten times as often as usual, on a
+  control plane of its own; what that costs a cold start has a row, too.
 - **steady**: nothing changes, and blocks of measurements settle.
 - **restart**: the process is stopped by SIGTERM and started again.
 - **promotions**: N/5 products, at most 200, get a second version at the same moment. The ideal is
   the sum of the waits that their objects ask for: warm-up and dwell of three steps (111 s for
   ours), and until two blocks have shown that nothing asks the old version's pods any more (15 s).
-  The peers' are promoted before their old pods go.
+  The peers' are promoted before their old pods go. Blocks of these products have 5 s, the shortest
+  there is, so the hour that is kept of both versions has 720 of them instead of 12: nearly all of
+  the memory that the wave adds (docs/operations.md has the rule).
 - **degradations**: the predictions of as many products become wrong at the same moment. Their
   training Jobs end at once and bring nothing, so each is an attempt that failed and its slot is
   free again.

@@ -16,6 +16,7 @@ class Row:
 
 GROWTH: Final = (
     Row("cold start: all Ready, s", "cold.readySeconds"),
+    Row("… all Ready with blocks of 30 s, s", "cold.readySecondsWithShortBlocks"),
     Row("… writes per product until it is ready", "cold.writesUntilReady"),
     Row("… writes per product in all", "cold.writesPerObject"),
     Row("… events per product", "cold.eventsPerObject"),
@@ -55,12 +56,14 @@ GROWTH: Final = (
     Row("… writes per promotion in all", "promotions.writesPerObject"),
     Row("… events per promotion", "promotions.eventsPerObject"),
     Row("… reads per promotion", "promotions.readsPerObject"),
+    Row("… memory, MiB", "promotions.memoryMiB"),
     Row("… loop lag p99, s", "promotions.loopLagP99Seconds"),
     Row("degradations: products at once", "degradations.products"),
     Row("… of which found degraded", "degradations.foundDegraded"),
     Row("… breach to first Job, blocks", "degradations.breachToFirstJobBlocks"),
     Row("… confirming block to first Job, blocks", "degradations.confirmedToFirstJobBlocks"),
     Row("… Jobs in 90 s", "degradations.jobs"),
+    Row("… loop lag p99, s", "degradations.loopLagP99Seconds"),
     Row("common cause: products at once", "commonCause.products"),
     Row("… share blamed on the common cause", "commonCause.blamedOnCommonCause"),
     Row("… Jobs", "commonCause.jobs"),
@@ -86,5 +89,6 @@ SIDE_BY_SIDE: Final = (
     ),
     Row("promotions: writes and events each in all", "promotions.writesAndEventsPerObject"),
     Row("promotions: reads each", "promotions.readsPerObject"),
+    Row("promotions: memory, MiB", "promotions.memoryMiB"),
 )
 """What is set beside the other contenders."""

@@ -98,6 +98,10 @@ class Flagger:
         """The Deployment with a new pod template."""
         return [deployment(product, workload.CANARY)]
 
+    def hurried(self) -> Flagger:
+        """Itself: nothing of it takes longer than a run."""
+        return self
+
     def ideal_promotion_seconds(self) -> float:
         """One interval at each weight."""
         return float(DWELL_SECONDS * len(WEIGHTS))

@@ -61,6 +61,8 @@ FLUSH_SECONDS = 0.5
 CLOSE_SECONDS = 0.5
 EVENT_RATE = 10.0
 EVENT_BURST = 100
+MANY_WAITING = 100
+"""Keys in the queue from which on a list of everything can wait."""
 
 
 def spread() -> float:
@@ -295,6 +297,7 @@ class Operator:
             namespaces=self.settings.watch_namespaces,
             interval=self.settings.resync_seconds,
             jitter=random.random,
+            busy=lambda: len(self.queue) >= MANY_WAITING,
         )
 
     def _build_health(self) -> Health:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sluicegate.api.canary import CandidatePhase
 from tests.support.accepting_gateway import accepting
 from tests.support.judged_products import (
     BLOCK_SECONDS,
@@ -83,8 +84,9 @@ def told(
     ):
         promises = Promises(control_plane, "silent-slos", scene.replica)
         begin(scene)
+        go_on(scene)
         for name in PASSED_OVER:
-            scene.product(name).until_stable("v2", seconds=3 * FIRST_STEP)
+            promote(scene, name)
         scene.product("fresh").until(
             lambda status: not weight(status), what="the worse one to go back", seconds=TWENTY_PAIRS
         )
@@ -101,6 +103,28 @@ def begin(scene: Judged) -> None:
     scene.begin_canaries_of(owed)
     for name, case in CASES.items():
         scene.show(name, case.canary, since=time.time())
+
+
+def go_on(scene: Judged) -> None:
+    """Let all that get to the last step have its share of the requests there."""
+    for name in (*PASSED_OVER, "stale-required"):
+        scene.product(name).until(
+            lambda status: weight(status) == STEPS[-1], what=f"{name} at the last step"
+        )
+        canary = replace(CASES[name].canary, requests=BUSY.requests, fast=BUSY.fast)
+        scene.show(name, canary, since=time.time())
+
+
+def promote(scene: Judged, name: str) -> None:
+    """See a candidate pass, and let nobody ask the old version's pods any more."""
+    scene.product(name).until(is_promoted, what=f"{name} to pass", seconds=2 * FIRST_STEP)
+    idle = replace(CASES[name].stable, requests=0, bad=0, fast=0)
+    scene.show(name, idle, since=time.time())
+    scene.product(name).until_stable("v2", seconds=FIRST_STEP)
+
+
+def is_promoted(status: Object) -> bool:
+    return (status.get("candidate") or {}).get("phase") == CandidatePhase.PROMOTING
 
 
 @pytest.mark.parametrize("name", PASSED_OVER)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import TYPE_CHECKING
 
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.runtime.caches import Caches, Change
@@ -10,6 +12,9 @@ from sluicegate.runtime.contracts import Priority, Record, Watched
 from sluicegate.runtime.resync import OBJECTS_AT_ONCE, Resync
 from sluicegate.runtime.tasks import end
 from tests.support.api_stand_in import ApiStandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 A, B = Key("shop", "a"), Key("shop", "b")
 
@@ -38,6 +43,51 @@ async def test_what_is_gone_without_a_word_is_found_by_the_next_list_and_lists_g
         finally:
             await end([running])
     assert len(caches.products) == 0
+
+
+@contextlib.asynccontextmanager
+async def resyncing(busy: Callable[[ApiStandIn], bool], changes: Callable[[Change], None]):
+    """A resync every 0.6 s, for the length of a block, of a server that an object vanishes from."""
+    async with ApiStandIn() as server:
+        server.keep(CONFIG_MAPS, {"metadata": {"namespace": A.namespace, "name": A.name}})
+        resync = Resync(
+            server.api,
+            Caches([Watched(CONFIG_MAPS, project)]),
+            changes,
+            interval=0.6,
+            jitter=lambda: 0.5,
+            busy=lambda: busy(server),
+        )
+        await resync.prime()
+        del server.objects[CONFIG_MAPS.path(*A)]
+        running = asyncio.create_task(resync.run())
+        try:
+            yield server
+        finally:
+            await end([running])
+
+
+async def test_a_list_of_all_is_put_off_until_the_operator_has_time_for_it():
+    changes: asyncio.Queue[Change] = asyncio.Queue()
+    sent: list[int] = []
+
+    def busy(server: ApiStandIn) -> bool:
+        sent.append(len(server.sent))
+        return len(sent) <= 3
+
+    async with resyncing(busy, changes.put_nowait):
+        await changes.get()
+        async with asyncio.timeout(20):
+            assert await changes.get() == Change(A, Priority.NORMAL)
+    assert sent[:4] == [sent[0]] * 4, "nothing was asked while it was busy"
+
+
+async def test_a_list_of_all_comes_an_interval_later_though_the_operator_is_always_busy():
+    changes: asyncio.Queue[Change] = asyncio.Queue()
+    async with resyncing(lambda _: True, changes.put_nowait):
+        await changes.get()
+        async with asyncio.timeout(20):
+            assert await changes.get() == Change(A, Priority.NORMAL)
 
 
 async def test_while_a_long_page_is_taken_in_others_have_a_turn():

@@ -31,10 +31,16 @@ LONGEST_WAIT = 10.0
 
 FIRST_SECONDS = 30.0
 OBJECTS_AT_ONCE = 20
+LATER = 1 / 60
+"""Of an interval: when to ask again whether a list is welcome."""
 
 
 class Resync:
-    """Replaces caches by lists; `on_change` is told each product that has to be looked at."""
+    """Replaces caches by lists; `on_change` is told each product that has to be looked at.
+
+    While it is `busy` the list of all kinds is put off, for one interval at most: with thousands
+    of products it takes both sides most of a minute's work, to find what watches rarely miss.
+    """
 
     def __init__(
         self,
@@ -45,6 +51,7 @@ class Resync:
         namespaces: Sequence[str] = (),
         interval: float,
         jitter: Callable[[], float],
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._api = api
         self._caches = caches
@@ -52,6 +59,7 @@ class Resync:
         self._namespaces = tuple(namespaces) or ("",)
         self._interval = interval
         self._jitter = jitter
+        self._busy = busy
         self._wanted: set[Resource] = set()
         self._asked = asyncio.Event()
         self._returned = asyncio.Event()
@@ -80,10 +88,16 @@ class Resync:
         loop = asyncio.get_running_loop()
         # The first one comes early: it finds what was deleted between priming and watching.
         next_full = loop.time() + min(self._interval, FIRST_SECONDS)
+        latest = next_full + self._interval
         while True:
             due = await self._asked_before(next_full)
+            now = loop.time()
+            if due is None and now < latest and self._busy():
+                next_full = min(latest, now + LATER * self._interval)
+                continue
             if due is None:
-                next_full = loop.time() + self._interval * (0.8 + 0.4 * self._jitter())
+                next_full = now + self._interval * (0.8 + 0.4 * self._jitter())
+                latest = next_full + self._interval
             for cache in due or self._caches:
                 await self._list_until_done(cache)
 
