@@ -31,6 +31,10 @@ class Metrics:
         """One value, 0 when there is none."""
         return self.values.get(f"{name}{{{labels}}}", 0.0)
 
+    def tells(self, name: str) -> bool:
+        """Whether there is such a metric, with whatever labels."""
+        return any(key.partition("{")[0] == name for key in self.values)
+
     def since(self, before: Metrics) -> Metrics:
         """What was added: for counters and histograms."""
         return Metrics(

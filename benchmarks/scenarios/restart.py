@@ -18,9 +18,10 @@ RECONCILES: Final = "controller_runtime_reconcile_total"
 WAITING: Final = ("workqueue_depth", 'name="dataproduct"')
 """Repeats count as reconciles too, so nobody may wait for the first one either."""
 TELLS_SECONDS: Final = 20
-"""A contender that tells when it leads has told by then."""
+"""A contender that has such metrics has them by then."""
 QUIET_WITHIN_SECONDS: Final = 120
-"""A contender that polls is never quiet; one that isn't by then won't be."""
+QUIET_SECONDS_PER_OBJECT: Final = 0.02
+"""A contender that polls is never quiet; one that isn't within these won't be."""
 
 
 async def restart(
@@ -32,7 +33,8 @@ async def restart(
     """
     period = await Period.begin(stage, process)
     reached = asyncio.create_task(_reached(stage, process, objects, seconds=seconds))
-    quiet = await period.quiet(seconds=min(seconds, QUIET_WITHIN_SECONDS))
+    patience = QUIET_WITHIN_SECONDS + QUIET_SECONDS_PER_OBJECT * objects
+    quiet = await period.quiet(seconds=min(seconds, patience))
     figures = await reached
     return {
         **figures,
@@ -63,7 +65,7 @@ async def _reached(stage: Stage, process: Process, objects: int, *, seconds: flo
         )
         if leads is not None and reconciled >= objects and not metrics.get(*WAITING):
             done = now
-        if leads is None and now > process.started + TELLS_SECONDS:
+        if not metrics.tells(LEADS[0]) and now > process.started + TELLS_SECONDS:
             # A peer, which has other metrics or none; asking for them costs it CPU.
             break
     return {
