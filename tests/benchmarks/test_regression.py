@@ -123,7 +123,7 @@ def test_memory_per_product_stays_small(results):
 
 @pytest.mark.timeout(600)
 def test_a_promotion_costs_eighteen_writes_events_included():
-    wave = measured(SIZES[1], PROMOTIONS, Sluicegate().hurried())["promotions"]
+    wave = measured(SIZES[1], PROMOTIONS)["promotions"]
     assert wave["products"] > 10
     assert wave["writesAndEventsUntilPromoted"] <= 18, wave["requests"]
 

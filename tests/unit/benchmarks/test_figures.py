@@ -1,0 +1,17 @@
+"""What a contender tells of itself, as the benchmarks read it."""
+
+from benchmarks.figures import Metrics
+
+EXPOSED = """\
+# HELP leader_election_master_status 1 while this replica may write, else 0.
+# TYPE leader_election_master_status gauge
+leader_election_master_status{name="dataproduct"} 0.0
+# TYPE process_start_time_seconds gauge
+"""
+
+
+def test_a_metric_is_told_with_whatever_labels_and_value_and_not_by_its_help_alone():
+    metrics = Metrics.parse(EXPOSED)
+    assert metrics.tells("leader_election_master_status")
+    assert not metrics.tells("process_start_time_seconds")
+    assert not metrics.tells("leader_election")
