@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from benchmarks.own import SHORT_BLOCK_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -16,7 +18,9 @@ class Row:
 
 GROWTH: Final = (
     Row("cold start: all Ready, s", "cold.readySeconds"),
-    Row("… all Ready with blocks of 30 s, s", "cold.readySecondsWithShortBlocks"),
+    Row(
+        f"… all Ready with blocks of {SHORT_BLOCK_SECONDS} s, s", "cold.readySecondsWithShortBlocks"
+    ),
     Row("… writes per product until it is ready", "cold.writesUntilReady"),
     Row("… writes per product in all", "cold.writesPerObject"),
     Row("… events per product", "cold.eventsPerObject"),
