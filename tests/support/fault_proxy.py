@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
 
@@ -66,6 +68,7 @@ class FaultProxy:
         self._seen: list[Seen] = []
         self._streams: set[Stream] = set()
         self._late: set[asyncio.Task[Any]] = set()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault proxy")
         self._ports = free_ports(1)
@@ -154,7 +157,9 @@ class FaultProxy:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
 
     async def _start(self) -> None:
-        connector = aiohttp.TCPConnector(limit=0, ssl=self._trusting)
+        connector = aiohttp.TCPConnector(
+            limit=0, ssl=self._trusting, socket_factory=self._open_socket
+        )
         self._client = aiohttp.ClientSession(
             connector=connector, auto_decompress=False, timeout=NO_LIMIT
         )
@@ -174,8 +179,20 @@ class FaultProxy:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
         await self._client.close()
-        for _ in range(5):  # closed transports let go of their sockets in the loop's next turns
-            await asyncio.sleep(0)
+        await self._goodbye()
+
+    async def _goodbye(self) -> None:
+        """Let the loop go on until no socket is left; one that was cancelled says goodbye first."""
+        left = list(self._sockets)
+        while left:
+            await asyncio.sleep(0.01)
+            left = [one for one in left if one.fileno() >= 0]
+
+    def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        opened = socket.socket(family, kind, protocol)
+        self._sockets.add(opened)
+        return opened
 
     async def _listen(self) -> None:
         self._site = web.TCPSite(
