@@ -34,6 +34,8 @@ COMMON_BELOW: Final = 1000
 """Products from which on a common cause isn't made: it would take thousands more."""
 SECONDS_PER_PRODUCT: Final = 0.35
 """What is added to a scenario's limit: the slowest contender admits ten products a second."""
+SECOND_START: Final = "coldWithShortBlocks"
+"""What everything after the cold start begins with, where it needs products of its own."""
 SLACK_SECONDS: Final = 240.0
 """A scenario's own waits, beside what its limit is for."""
 
@@ -75,7 +77,7 @@ class Run:
 
     async def scenario(self, name: str, run: Callable[[], Awaitable[Figures]]) -> None:
         """Run one scenario, if it is planned."""
-        if name not in self.plan.scenarios:
+        if name not in (*self.plan.scenarios, SECOND_START):
             return
         began = time.monotonic()
         try:
@@ -90,7 +92,8 @@ class Run:
 
     def goes_on(self) -> bool:
         """Whether there is a start to go on from, and anything to go on to."""
-        return "failed" not in self.results["cold"] and self.planned(*SCENARIOS[1:])
+        failed = any("failed" in self.results.get(one, ()) for one in ("cold", SECOND_START))
+        return not failed and self.planned(*SCENARIOS[1:])
 
     def planned(self, *names: str) -> bool:
         """Whether any of these is to be run."""
@@ -139,15 +142,11 @@ async def measure(
 
 
 async def start(run: Run, stage: Stage, process: Process, count: int) -> None:
-    """The cold start; the second one is no scenario, but tells what short blocks cost it."""
+    """The cold start; a second one tells what short blocks cost it, and can't be left out."""
     await warm_up(stage, process, seconds=60)
     everyone = products(count)
-    if "cold" not in run.results:
-        await run.scenario("cold", lambda: cold_start(stage, process, everyone, seconds=run.limit))
-        return
-    took = (await cold_start(stage, process, everyone, seconds=run.limit))["readySeconds"]
-    run.results["cold"]["readySecondsWithShortBlocks"] = took
-    run.say(f"{count} products with short blocks joined in {took:.1f} s")
+    name = SECOND_START if "cold" in run.results else "cold"
+    await run.scenario(name, lambda: cold_start(stage, process, everyone, seconds=run.limit))
 
 
 def fitting(contender: Contender, count: int, plan: Plan) -> tuple[str, ...]:
@@ -178,7 +177,7 @@ async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: in
         return await degradations(stage, process, await joined(size, "degraded"), seconds=limit)
 
     async def together() -> Figures:
-        return await common_cause(stage, process, await joined(many, "together"))
+        return await common_cause(stage, process, await joined(many, "together"), seconds=limit)
 
     await run.scenario("promotions", promoted)
     await run.scenario("degradations", degraded)

@@ -19,7 +19,7 @@ class Row:
 GROWTH: Final = (
     Row("cold start: all Ready, s", "cold.readySeconds"),
     Row(
-        f"… all Ready with blocks of {SHORT_BLOCK_SECONDS} s, s", "cold.readySecondsWithShortBlocks"
+        f"… all Ready with blocks of {SHORT_BLOCK_SECONDS} s, s", "coldWithShortBlocks.readySeconds"
     ),
     Row("… writes per product until it is ready", "cold.writesUntilReady"),
     Row("… writes per product in all", "cold.writesPerObject"),

@@ -101,7 +101,8 @@ def begin(scene: Judged) -> None:
 
 def go_on(scene: Judged) -> None:
     """Let all that get to the last step have its share of the requests there."""
-    for name in (*PASSED_OVER, "stale-required", "fresh"):
+    held_before = {name for name, weight in HELD_AT.items() if weight != STEPS[-1]}
+    for name in CASES.keys() - held_before:
         scene.product(name).until(
             lambda status: weight(status) == STEPS[-1], what=f"{name} at the last step"
         )

@@ -12,9 +12,10 @@ from sluicegate.api.description import Priority
 from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.retraining import Budget
-from sluicegate.reconcile.portfolio import Standing, Standings
+from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.records import product_record
 from sluicegate.reconcile.routes import Claims
+from sluicegate.reconcile.standing import Standing
 
 NOW = 1_767_225_600
 
@@ -211,6 +212,71 @@ def test_products_that_turned_bad_within_three_blocks_turned_bad_together():
     standings.record(key("fine"), Standing())
     portfolio = standings.portfolio(key("p0"), NOW)
     assert (portfolio.products, portfolio.turned_bad) == (5, 3)
+
+
+BLOCK = 300
+LOOKS = st.lists(st.integers(1, 60), min_size=1, max_size=8, unique=True).map(sorted)
+
+
+def judge(standings: Standings, name: str, blocks: list[int], *, broke: int) -> None:
+    """Judge a product by these blocks, as one that turns bad in the block `broke`."""
+    found = None
+    for block in blocks:
+        found = NOW + block * BLOCK if found is None and block >= broke else found
+        standings.record(key(name), Standing(bad_since=found, judged=NOW + block * BLOCK))
+
+
+@given(st.lists(LOOKS, min_size=1, max_size=8), st.integers(2, 60))
+def test_products_of_one_cause_are_together_however_late_each_is_judged(looks, broke):
+    standings = Standings(Budget(1, 1))
+    for number, blocks in enumerate(looks):
+        judge(standings, f"p{number}", [0, *blocks, 61], broke=broke)
+    for number in range(len(looks)):
+        assert standings.portfolio(key(f"p{number}"), NOW).turned_bad == len(looks)
+
+
+@pytest.mark.parametrize(
+    ("looks", "broke", "together"),
+    [
+        ([9, 10], 10, 2),
+        ([12, 13], 13, 2),
+        ([13, 14], 14, 1),
+        ([12, 20], 20, 2),
+        ([13, 20], 20, 1),
+    ],
+    ids=[
+        "judged in time, in the same block",
+        "judged in time, three blocks later",
+        "judged in time, four blocks later",
+        "judged late, perhaps bad three blocks later",
+        "judged late, fine for three blocks more",
+    ],
+)
+def test_where_judging_is_late_the_last_time_that_it_was_fine_decides(looks, broke, together):
+    standings = Standings(Budget(1, 1))
+    judge(standings, "first", [9, 10], broke=10)
+    judge(standings, "second", looks, broke=broke)
+    for name in ("first", "second"):
+        assert standings.portfolio(key(name), NOW).turned_bad == together
+
+
+def test_one_that_is_asked_about_before_it_is_found_bad_may_be_so_since_it_was_judged():
+    standings = Standings(Budget(1, 1))
+    judge(standings, "bad", [9, 10], broke=10)
+    judge(standings, "asks", [10], broke=99)
+    now = NOW + 20 * BLOCK
+    assert standings.portfolio(key("asks"), now).turned_bad == 1
+    judge(standings, "asks", [19], broke=99)
+    assert standings.portfolio(key("asks"), now).turned_bad == 0
+
+
+def test_of_an_slo_that_is_bad_for_long_beside_one_that_recovered_nothing_is_known():
+    standings, bad = Standings(Budget(1, 1)), NOW + 10 * BLOCK
+    standings.record(key("a"), Standing(judged=NOW))
+    standings.record(key("a"), Standing(bad_since=NOW + 300, judged=bad))
+    standings.record(key("a"), Standing(bad_since=bad, judged=bad + 300))
+    standings.record(key("b"), Standing(bad_since=NOW + 300, judged=bad))
+    assert standings.portfolio(key("a"), NOW).turned_bad == 1
 
 
 def test_what_turned_bad_together_is_together_until_it_has_recovered():

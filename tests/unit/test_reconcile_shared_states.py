@@ -8,8 +8,8 @@ from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.app import Tools
 from sluicegate.kube.resources import Key
 from sluicegate.program import build
-from sluicegate.reconcile.portfolio import Standing
 from sluicegate.reconcile.records import product_record, watched
+from sluicegate.reconcile.standing import Standing
 from sluicegate.runtime.caches import Caches
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.recorder import Recorder

@@ -7,9 +7,9 @@ import pytest
 from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.retraining import Budget
-from sluicegate.reconcile.portfolio import Standing, Standings
+from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.records import product_record
-from sluicegate.reconcile.standing import standing_before
+from sluicegate.reconcile.standing import Standing, standing_before
 
 BLOCK = 60
 FIRST = 30_000_000

@@ -67,7 +67,7 @@ class Portfolio:
     Attributes
     ----------
     products : how many are watched.
-    turned_bad : how many turned bad within the last three blocks, this one included.
+    turned_bad : how many turned bad within three blocks of this one, itself included, or may have.
     silent : share of the products whose SLO of this kind has no data, by kind of indicator.
     slot : whether this product may train now, by budget and priority.
     """

@@ -5,55 +5,13 @@ before that is "unknown", which starts nothing.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from sluicegate.api.description import Priority
 from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.observed import Portfolio
 from sluicegate.policy.retraining import Applicant, Budget, admit
-
-COMMON_BLOCKS = 3
-"""Products that turned bad within this many blocks turned bad together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the others may know of a product.
-
-    Attributes
-    ----------
-    state : as it was evaluated last.
-    block_seconds : length of its blocks.
-    bad_since : when it turned bad; None while it isn't.
-    degraded_at : when it was last found degraded; None when that isn't known.
-    silent : by kind of indicator, whether an SLO of it had no data.
-    depends_on : products that it calls.
-    priority : who trains first.
-    training : it trains.
-    waiting_since : it wants to train since then; None when it doesn't.
-    judged : end of the newest block that it was judged by, in seconds.
-    """
-
-    state: ProductState = ProductState.UNKNOWN
-    block_seconds: int = 300
-    bad_since: int | None = None
-    degraded_at: int | None = None
-    silent: Mapping[str, bool] = field(default_factory=dict)
-    depends_on: tuple[Key, ...] = ()
-    priority: Priority = Priority.MEDIUM
-    training: bool = False
-    waiting_since: int | None = None
-    judged: int = 0
-
-    @property
-    def turns_bad(self) -> bool:
-        """Whether it is bad and that isn't confirmed yet."""
-        return self.state is ProductState.DEGRADING and self.bad_since is not None
-
-    def is_due(self, block_end: int) -> bool:
-        """Whether it is still to be judged by a block that ended by then."""
-        return self.judged + self.block_seconds <= block_end
+from sluicegate.reconcile.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +34,19 @@ class Standings:
         # At a start each product's state changes: nobody looks through all for who calls it.
         self._dependents: dict[Key, dict[Key, None]] = {}
         self._bad: set[Key] = set()
-        self._counted: tuple[int, dict[int, int], Mapping[str, float]] | None = None
+        self._counted: tuple[int, dict[tuple[int, int], int], Mapping[str, float]] | None = None
         self._lines: dict[tuple[int, int], Line] = {}
 
     def record(self, key: Key, standing: Standing) -> bool:
-        """Take in what an evaluation found; when it was last degraded stays known.
+        """Take in what an evaluation found; what only the one before knew stays known.
 
         Returns
         -------
         Whether a slot is free by it: the product had one, or it was kept for it.
         """
         before = self._standings.get(key)
-        if standing.degraded_at is None and before is not None:
-            standing = replace(standing, degraded_at=before.degraded_at)
+        if before is not None:
+            standing = standing.following(before)
         if before is None or before.depends_on != standing.depends_on:
             self._unlink(key)
             for dependency in standing.depends_on:
@@ -208,11 +166,11 @@ class Standings:
         if self._counted is None or self._counted[0] != now:
             self._counted = (now, {}, self._silent())
         _, counted, silent = self._counted
-        since = now if own.bad_since is None else own.bad_since
-        if since not in counted:
+        turned = own.turned(now)
+        if turned not in counted:
             bad = (self._standings[one] for one in self._bad)
-            counted[since] = sum(_is_near(each, since) for each in bad)
-        return counted[since], silent
+            counted[turned] = sum(each.is_near(turned) for each in bad)
+        return counted[turned], silent
 
     def _silent(self) -> dict[str, float]:
         """By kind of indicator: the share of the products with such an SLO that have no data.
@@ -255,12 +213,6 @@ class Standings:
         admitted = admit(waiting, running, self._budget)
         # Who was given a slot keeps it, should the write that tells of it have to be repeated.
         return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
-
-
-def _is_near(standing: Standing, since: int) -> bool:
-    """Whether it turned bad within three blocks of this moment."""
-    assert standing.bad_since is not None
-    return abs(standing.bad_since - since) <= COMMON_BLOCKS * standing.block_seconds
 
 
 def _applicant(key: Key, standing: Standing, now: int) -> Applicant:

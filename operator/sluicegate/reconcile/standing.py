@@ -1,14 +1,98 @@
 """What the others may know of a product after a step: whoever depends on it, or waits for a slot."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sluicegate.api.description import Priority
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.portfolio import Standing
 from sluicegate.reconcile.records import ProductRecord
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.warming import just_took_over
+
+COMMON_BLOCKS = 3
+"""Products that turned bad within this many blocks turned bad together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the others may know of a product.
+
+    Attributes
+    ----------
+    state : as it was evaluated last.
+    block_seconds : length of its blocks.
+    bad_since : end of the block by which it was first found bad; None while it isn't.
+    fine_at : end of the block that it was judged by last before that; None when that isn't known.
+    degraded_at : when it was last found degraded; None when that isn't known.
+    silent : by kind of indicator, whether an SLO of it had no data.
+    depends_on : products that it calls.
+    priority : who trains first.
+    training : it trains.
+    waiting_since : it wants to train since then; None when it doesn't.
+    judged : end of the newest block that it was judged by, in seconds.
+    """
+
+    state: ProductState = ProductState.UNKNOWN
+    block_seconds: int = 300
+    bad_since: int | None = None
+    fine_at: int | None = None
+    degraded_at: int | None = None
+    silent: Mapping[str, bool] = field(default_factory=dict)
+    depends_on: tuple[Key, ...] = ()
+    priority: Priority = Priority.MEDIUM
+    training: bool = False
+    waiting_since: int | None = None
+    judged: int = 0
+
+    @property
+    def turns_bad(self) -> bool:
+        """Whether it is bad and that isn't confirmed yet."""
+        return self.state is ProductState.DEGRADING and self.bad_since is not None
+
+    def is_due(self, block_end: int) -> bool:
+        """Whether it is still to be judged by a block that ended by then."""
+        return self.judged + self.block_seconds <= block_end
+
+    def turned(self, now: int) -> tuple[int, int]:
+        """Ends of the first and the last block in which it may have turned bad.
+
+        They are the same block as long as each is judged in time. Where judging is late, some
+        blocks are never judged by, and it turned bad in any of them.
+
+        Parameters
+        ----------
+        now : the moment to take for one that isn't found bad, should it be so now.
+        """
+        last = now if self.bad_since is None else self.bad_since
+        fine = self.judged if self.bad_since is None else self.fine_at
+        return min(last, (fine or last - self.block_seconds) + self.block_seconds), last
+
+    def is_near(self, turned: tuple[int, int]) -> bool:
+        """Whether it is bad, and may have turned so within three blocks of these."""
+        if self.bad_since is None:
+            return False
+        first, last = self.turned(self.bad_since)
+        return max(first, turned[0]) - min(last, turned[1]) <= COMMON_BLOCKS * self.block_seconds
+
+    def following(self, before: "Standing") -> "Standing":
+        """The same, with what only the one before can tell."""
+        return replace(
+            self,
+            degraded_at=before.degraded_at if self.degraded_at is None else self.degraded_at,
+            fine_at=self._fine_at(before),
+        )
+
+    def _fine_at(self, before: "Standing") -> int | None:
+        if self.bad_since is None:
+            return None
+        if self.bad_since == before.bad_since:
+            return before.fine_at
+        # One SLO may recover while another is bad since an older block: then nothing tells.
+        return before.judged if 0 < before.judged < self.bad_since else None
 
 
 def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> Standing:
