@@ -24,9 +24,22 @@ def figure(results: Mapping[str, Any], who: str, size: int, path: str) -> float 
     `results` is as in the JSON: `{"floor": {"sizes": {"50": {"cold": {"readySeconds": 2.5}}}}}`.
     """
     scenario, name = path.split(".")
-    sizes = results.get(who, {}).get("sizes", {})
-    value = sizes.get(str(size), {}).get(scenario, {}).get(name)
+    value = _scenario(results, who, size, scenario).get(name)
     return None if value is None else float(value)
+
+
+def same_run(results: Mapping[str, Any], who: str, size: int, path: str) -> bool:
+    """Whether a contender's figure was measured in the same run as ours."""
+    scenario, _ = path.split(".")
+    found = (_scenario(results, one, size, scenario) for one in (OWN, who))
+    return len({one.get("run") for one in found}) == 1
+
+
+def _scenario(results: Mapping[str, Any], who: str, size: int, scenario: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (
+        results.get(who, {}).get("sizes", {}).get(str(size), {}).get(scenario, {})
+    )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +76,12 @@ def own(*paths: str) -> Callable[[Mapping[str, Any], int], float | None]:
 
 
 def beside(path: str, others: tuple[str, ...]) -> Callable[[Mapping[str, Any], int], float | None]:
-    """Our figure as a ratio to the best of these contenders."""
+    """Our figure as a ratio to the best of these contenders in the same run."""
 
     def value(results: Mapping[str, Any], size: int) -> float | None:
         ours = figure(results, OWN, size, path)
-        theirs = [figure(results, one, size, path) for one in others]
+        beside = [one for one in others if same_run(results, one, size, path)]
+        theirs = [figure(results, one, size, path) for one in beside]
         best = min((one for one in theirs if one), default=None)
         return None if ours is None or best is None else ours / best
 

@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_commit, describe_machine
 from benchmarks.measure import Plan, measure
 from benchmarks.own import SCENARIOS
 
@@ -40,6 +40,8 @@ def main() -> int:
         scenarios=tuple(args.scenarios),
         steady_seconds=args.steady_seconds,
         limit_seconds=args.limit_seconds,
+        run=time.strftime("%Y-%m-%dT%H:%M:%S"),
+        commit=describe_commit(),
     )
     for count in args.sizes:
         starts: dict[str, list[float]] = {name: [] for name in args.contenders}

@@ -1,15 +1,17 @@
-"""What the figures were measured on."""
+"""What the figures were measured on, and of which commit."""
 
 from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import time
 from pathlib import Path
 from typing import Final
 
 from cluster.versions import versions
 
+ROOT: Final = Path(__file__).resolve().parents[1]
 KUBERNETES: Final = "k8s.io/kubernetes"
 ETCD: Final = "go.etcd.io/etcd/server/v3"
 KIB_PER_GIB: Final = 1024 * 1024
@@ -27,6 +29,16 @@ def describe_machine() -> dict[str, str | int | float]:
         "kubernetes": modules.get(KUBERNETES, ""),
         "etcd": modules.get(ETCD, ""),
     }
+
+
+def describe_commit() -> str:
+    """The commit that is measured, with "+" where the work tree differs; empty outside Git."""
+    command = ("git", "describe", "--always", "--exclude=*", "--dirty=+")
+    try:
+        told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return told.stdout.strip()
 
 
 def _field(file: Path, name: str) -> str:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.bars import BARS, FLOOR, OWN, Bar, failures, figure
+from benchmarks.bars import BARS, FLOOR, OWN, Bar, failures, figure, same_run
 from benchmarks.figures import exponent
 from benchmarks.notes import NOTES
 from benchmarks.rows import GROWTH, SIDE_BY_SIDE
@@ -25,6 +25,7 @@ NOTHING: Final = "–"
 MARKS: Final = {True: " ✓", False: " **✗**", None: ""}
 LARGE: Final = 100
 """Figures from here on are shown whole."""
+WRITING: Final = ("create", "patch", "update", "delete")
 MOST_KINDS: Final = 12
 """Kinds of requests that are listed; what is left is watches and lists, one each."""
 
@@ -67,6 +68,7 @@ def render(document: Mapping[str, Any]) -> Iterator[str]:
     yield "## By number of products\n"
     yield from _growth(results)
     yield "## Requests to the API server\n"
+    yield from _verbs(results)
     yield from _requests(results, sizes)
     yield from _profile(document.get("profile"))
     yield "## What is and what isn't comparable\n"
@@ -109,12 +111,10 @@ def _side_by_side(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[
         found = [name for name, one in results.items() if str(size) in one["sizes"]]
         if len(found) < 2:  # noqa: PLR2004 - nothing beside which
             continue
-        yield f"N = {size:,}; in brackets the ratio to {OWN}.\n"
+        yield f"N = {size:,}; in brackets the ratio to {OWN} in the same run.\n"
         yield from _table(["", *found])
         for row in SIDE_BY_SIDE:
-            ours = figure(results, OWN, size, row.path)
-            cells = [_beside(figure(results, name, size, row.path), ours) for name in found]
-            yield _line([row.title, *cells])
+            yield _line([row.title, *(_beside(results, name, size, row.path) for name in found)])
         yield ""
 
 
@@ -147,6 +147,28 @@ def _fitted(sizes: Sequence[int], values: Sequence[float | None]) -> str:
     points = [(float(size), value) for size, value in zip(sizes, values, strict=True) if value]
     power = exponent(points)
     return "" if power is None else f"N^{power:.2f}"
+
+
+def _verbs(results: Mapping[str, Any]) -> Iterator[str]:
+    """Our writes of a cold start by verb; leases are none of a product's."""
+    found = {
+        size: one["cold"]["requests"]
+        for size in _sizes(results, OWN)
+        if _has(one := results[OWN]["sizes"][str(size)], "cold")
+    }
+    yield f"Writes of {OWN} per new product by verb, until it is quiet:\n"
+    yield from _table(["", *(f"{size:,}" for size in found), "grows as"])
+    for verb in WRITING:
+        values = [_number(requests, verb) / size for size, requests in found.items()]
+        if any(values):
+            yield _line([verb, *map(_shown, values), _fitted(list(found), values)])
+    yield ""
+
+
+def _number(requests: Mapping[str, int], verb: str) -> int:
+    return sum(
+        n for kind, n in requests.items() if kind.split()[0] == verb and "leases" not in kind
+    )
 
 
 def _requests(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]:
@@ -194,10 +216,14 @@ def _profile(profile: Mapping[str, Any] | None) -> Iterator[str]:
     yield ""
 
 
-def _beside(value: float | None, own: float | None) -> str:
+def _beside(results: Mapping[str, Any], who: str, size: int, path: str) -> str:
+    """A figure with its ratio to ours, where both are of the same run."""
+    value, ours = figure(results, who, size, path), figure(results, OWN, size, path)
     if value is None:
         return NOTHING
-    return f"{_shown(value)} ({_shown(value / own)}×)" if own else _shown(value)
+    if not ours or not same_run(results, who, size, path):
+        return _shown(value)
+    return f"{_shown(value)} ({_shown(value / ours)}×)"
 
 
 def _shown(value: float | None) -> str:

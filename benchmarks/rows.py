@@ -66,9 +66,12 @@ GROWTH: Final = (
     Row("… of which found degraded", "degradations.foundDegraded"),
     Row("… breach to first Job, blocks", "degradations.breachToFirstJobBlocks"),
     Row("… confirming block to first Job, blocks", "degradations.confirmedToFirstJobBlocks"),
+    Row("… breach to Job p50, s", "degradations.breachToJobP50Seconds"),
+    Row("… breach to the last Job of 90 s, s", "degradations.breachToLastJobSeconds"),
     Row("… Jobs in 90 s", "degradations.jobs"),
     Row("… loop lag p99, s", "degradations.loopLagP99Seconds"),
     Row("common cause: products at once", "commonCause.products"),
+    Row("… breach to all found degraded, s", "commonCause.breachToAllFoundSeconds"),
     Row("… share blamed on the common cause", "commonCause.blamedOnCommonCause"),
     Row("… Jobs", "commonCause.jobs"),
 )

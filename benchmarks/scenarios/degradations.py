@@ -15,6 +15,7 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.own import PRIORITIES, QUICK_BLOCK_SECONDS
@@ -167,6 +168,8 @@ async def degradations(
         "breachToFirstJobBlocks": (jobs.created[first] - breach) / QUICK_BLOCK_SECONDS,
         "confirmedToFirstJobBlocks": (jobs.created[first] - jobs.confirmed[first])
         / QUICK_BLOCK_SECONDS,
+        "breachToJobP50Seconds": median(jobs.created.values()) - breach,
+        "breachToLastJobSeconds": max(jobs.created.values()) - breach,
         "jobs": len(jobs.created),
         "mostAtOnce": jobs.most,
         "mostInNamespace": jobs.most_in_namespace,

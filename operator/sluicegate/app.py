@@ -89,10 +89,12 @@ class Controller:
     """What the program gives to the runtime.
 
     `always` runs on every replica, e.g. to keep a standby's measurements warm; `leading` only
-    while this replica may write.
+    while this replica may write. `begin` is called whenever it begins to, before the first
+    reconcile.
     """
 
     reconciler: Reconciler
+    begin: Callable[[], None] = lambda: None
     always: Mapping[str, Work] = field(default_factory=dict)
     leading: Mapping[str, Work] = field(default_factory=dict)
     before_scrape: Callable[[], None] = lambda: None
@@ -211,6 +213,7 @@ class Operator:
 
     async def _lead(self) -> None:
         """Do what only the leader does, until it is cancelled."""
+        self._controller.begin()
         for key in self.caches.products:
             self.queue.add(key, Priority.BACKGROUND)
         loops = [self._start(name, work) for name, work in self._controller.leading.items()]

@@ -75,6 +75,7 @@ def build(tools: Tools) -> Controller:
     }
     return Controller(
         reconciler=reconciler,
+        begin=reconciler.begin,
         always=measuring if settings.prometheus_url else {},
         leading={"product metrics": product_metrics.publish},
         before_scrape=before_scrape,

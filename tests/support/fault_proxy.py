@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"}
+GOODBYE_SECONDS = 10.0
 NO_LIMIT = aiohttp.ClientTimeout(total=None)
 
 
@@ -86,11 +87,13 @@ class FaultProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        self._ports.__exit__(None, None, None)
+        try:
+            self._run(self._stop())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._ports.__exit__(None, None, None)
 
     @property
     def url(self) -> str:
@@ -184,9 +187,11 @@ class FaultProxy:
     async def _goodbye(self) -> None:
         """Let the loop go on until no socket is left; one that was cancelled says goodbye first."""
         left = list(self._sockets)
-        while left:
-            await asyncio.sleep(0.01)
-            left = [one for one in left if one.fileno() >= 0]
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await asyncio.sleep(0)  # accepted ones need no more than a turn of the loop
+            while left:
+                left = [one for one in left if one.fileno() >= 0]
+                await asyncio.sleep(0.01)
 
     def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, _ = address

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.app import EVENT_BURST, Controller, Operator, Program, identity_of, spread
-from sluicegate.kube.resources import CONFIG_MAPS
+from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.runtime.contracts import Done, Watched
 from sluicegate.settings import Settings
 
@@ -20,16 +20,17 @@ class Idle:
         return Done()
 
 
+async def forever(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
 @pytest.fixture
 async def operator() -> Operator:
     program = Program(
         [Watched(CONFIG_MAPS, lambda _: None)], lambda _: Controller(reconciler=Idle())
     )
 
-    async def watch(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    return Operator(SETTINGS, program, watch)
+    return Operator(SETTINGS, program, forever)
 
 
 def delays(api, count: int) -> list[float]:
@@ -39,6 +40,30 @@ def delays(api, count: int) -> list[float]:
 
 async def test_the_write_budget_of_the_settings_is_what_the_gate_waits_for(operator):
     assert delays(operator.api, 4) == [0, 0, 0, pytest.approx(100, abs=30)]
+
+
+async def test_a_controller_is_told_of_each_term_before_it_begins_to_work():
+    told: list[str] = []
+    worked = asyncio.Event()
+
+    class Tells:
+        async def reconcile(self, key: Key) -> Done:
+            told.append(key.name)
+            worked.set()
+            return Done()
+
+    controller = Controller(reconciler=Tells(), begin=lambda: told.append("begin"))
+    operator = Operator(
+        SETTINGS, Program([Watched(CONFIG_MAPS, lambda _: None)], lambda _: controller), forever
+    )
+    for name in ("a", "b"):
+        worked.clear()
+        operator.queue.add(Key("ns", name))
+        term = asyncio.create_task(operator._lead())
+        await worked.wait()
+        term.cancel()
+        await asyncio.gather(term, return_exceptions=True)
+    assert told == ["begin", "a", "begin", "b"]
 
 
 async def test_events_have_a_budget_of_their_own(operator):

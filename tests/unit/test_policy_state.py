@@ -13,7 +13,7 @@ from sluicegate.policy.degradation import SloResult, judge
 from sluicegate.policy.diagnosis import common_cause
 from sluicegate.policy.holdout import Verdict
 from sluicegate.policy.holdout import judge as judge_hold_out
-from sluicegate.policy.memory import Accepted, Release, RetrainingMemory, SloMemory
+from sluicegate.policy.memory import Accepted, Release, RetrainingMemory, SloMemory, Streak
 from sluicegate.policy.observed import Portfolio
 from sluicegate.policy.retraining import Applicant, Budget, admit, cooldown, trigger_of
 from sluicegate.policy.rollback import kept, named, previous
@@ -174,6 +174,17 @@ def test_the_same_block_counts_once_however_often_it_is_looked_at():
     for _ in range(10):
         memory = remember(memory, BAD, block=7, block_end=2100)
     assert memory.streak.evaluations == 1
+
+
+@pytest.mark.parametrize("seconds", [60, 900])
+def test_a_streak_that_was_counted_in_blocks_of_another_length_begins_anew(seconds):
+    then = 1_767_225_600 // 300
+    memory = SloMemory(streak=Streak(then - 1, then, 2, 2))
+    for block in range(then * 300 // seconds + 1, then * 300 // seconds + 4):
+        assert not memory.degraded
+        memory = remember(memory, BAD, block=block, block_end=block * seconds)
+    assert memory.degraded
+    assert memory.streak.first == then * 300 // seconds + 1
 
 
 def test_degraded_is_left_after_twelve_calm_blocks_in_a_row():

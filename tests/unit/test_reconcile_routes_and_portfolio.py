@@ -15,7 +15,7 @@ from sluicegate.policy.retraining import Budget
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.records import product_record
 from sluicegate.reconcile.routes import Claims
-from sluicegate.reconcile.standing import Standing
+from sluicegate.reconcile.standing import COMMON_BLOCKS, Standing
 
 NOW = 1_767_225_600
 
@@ -222,8 +222,10 @@ def judge(standings: Standings, name: str, blocks: list[int], *, broke: int) -> 
     """Judge a product by these blocks, as one that turns bad in the block `broke`."""
     found = None
     for block in blocks:
-        found = NOW + block * BLOCK if found is None and block >= broke else found
-        standings.record(key(name), Standing(bad_since=found, judged=NOW + block * BLOCK))
+        end = NOW + block * BLOCK
+        found = end if found is None and block >= broke else found
+        fine = end if found is None else None
+        standings.record(key(name), Standing(bad_since=found, fine_at=fine, judged=end))
 
 
 @given(st.lists(LOOKS, min_size=1, max_size=8), st.integers(2, 60))
@@ -270,13 +272,45 @@ def test_one_that_is_asked_about_before_it_is_found_bad_may_be_so_since_it_was_j
     assert standings.portfolio(key("asks"), now).turned_bad == 0
 
 
-def test_of_an_slo_that_is_bad_for_long_beside_one_that_recovered_nothing_is_known():
-    standings, bad = Standings(Budget(1, 1)), NOW + 10 * BLOCK
-    standings.record(key("a"), Standing(judged=NOW))
-    standings.record(key("a"), Standing(bad_since=NOW + 300, judged=bad))
-    standings.record(key("a"), Standing(bad_since=bad, judged=bad + 300))
-    standings.record(key("b"), Standing(bad_since=NOW + 300, judged=bad))
-    assert standings.portfolio(key("a"), NOW).turned_bad == 1
+SPANS = st.tuples(st.integers(1, 30), st.integers(1, 30)).map(sorted)
+
+
+@given(st.lists(SPANS, min_size=1, max_size=8))
+def test_so_many_are_together_as_one_moment_can_explain(spans):
+    """Two that turned bad far apart aren't together by a third that may have at any time."""
+    standings = Standings(Budget(1, 1))
+    for number, (first, last) in enumerate(spans):
+        judge(standings, f"p{number}", [first - 1, last], broke=first)
+    moments = range(spans[0][0], spans[0][1] + 1)
+    most = max(
+        sum(first - COMMON_BLOCKS <= moment <= last + COMMON_BLOCKS for first, last in spans)
+        for moment in moments
+    )
+    assert standings.portfolio(key("p0"), NOW).turned_bad == most
+
+
+def test_one_that_nothing_was_known_of_for_a_while_may_have_turned_bad_in_it():
+    standings = Standings(Budget(1, 1))
+    judge(standings, "a", [9, 10], broke=10)
+    judge(standings, "b", [9], broke=99)
+    for block in (10, 15, 20):
+        unknown = Standing(ProductState.UNKNOWN, judged=NOW + block * BLOCK)
+        standings.record(key("b"), unknown)
+    standings.record(key("b"), Standing(bad_since=NOW + 20 * BLOCK, judged=NOW + 20 * BLOCK))
+    assert standings.portfolio(key("a"), NOW).turned_bad == 2
+
+
+def test_a_new_term_knows_what_status_says_and_when_a_product_was_degraded():
+    standings = Standings(Budget(1, 1))
+    standings.record(key("gone"), Standing(training=True))
+    standings.record(key("stays"), Standing(ProductState.DEGRADED, training=True, degraded_at=NOW))
+    known = {key("stays"): Standing(), key("new", "other"): waiting()}
+    standings.renew(known)
+    assert standings.portfolio(key("new", "other"), NOW).products == 2
+    assert standings.portfolio(key("new", "other"), NOW).slot
+    assert standings.was_degraded(key("stays"), NOW)
+    assert standings.dependency(key("stays")) is DependencyState.UNKNOWN
+    assert standings.dependency(key("gone")) is DependencyState.NOT_FOUND
 
 
 def test_what_turned_bad_together_is_together_until_it_has_recovered():

@@ -9,7 +9,9 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy.retraining import Budget
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.records import product_record
-from sluicegate.reconcile.standing import Standing, standing_before
+from sluicegate.reconcile.standing import Standing, standing_before, standing_of
+from sluicegate.reconcile.step import take_step
+from tests.support.rollout_world import World, document
 
 BLOCK = 60
 FIRST = 30_000_000
@@ -60,3 +62,32 @@ def test_a_common_cause_is_known_after_a_restart_before_the_first_is_judged():
         standings.record(Key("catalog", name), standing_before(record(name, **status)))
     now = FIRST * BLOCK + 86_400
     assert standings.portfolio(Key("catalog", "a"), now).turned_bad == 3
+
+
+# ---- after a step -----------------------------------------------------------------------------
+def standing_after(world: World) -> Standing:
+    situation = world.situation()
+    step = take_step(situation)
+    return standing_of(situation.product, step, block=situation.observed.block, now=situation.now)
+
+
+def test_the_newest_block_by_which_a_product_was_fine_is_told_until_it_is_bad():
+    world = World(spec=document()).until(lambda world: world.current.state == ProductState.HEALTHY)
+    fine = standing_after(world)
+    assert (fine.bad_since, fine.fine_at) == (None, fine.judged)
+    world.bad["v1"] = 0.9
+    world.until(lambda world: any(slo.streak for slo in world.current.slos))
+    bad = standing_after(world)
+    assert bad.fine_at is None, "what the others know of it is from before"
+    assert fine.judged < bad.bad_since <= bad.judged
+
+
+def test_a_product_whose_blocks_became_longer_is_not_bad_in_the_future():
+    world = World(spec=document()).until(lambda world: world.current.state == ProductState.HEALTHY)
+    world.bad["v1"] = 0.9
+    world.until(lambda world: world.current.state == ProductState.DEGRADED)
+    assert standing_after(world).bad_since is not None
+    for slo in world.status["slos"]:
+        slo["streak"]["first"] *= 5
+    after = standing_after(world)
+    assert (after.bad_since, after.fine_at) == (None, None)

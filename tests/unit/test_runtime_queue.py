@@ -156,6 +156,18 @@ def test_blocks_that_settle_keep_nobody_from_a_turn_that_takes_longer_than_a_blo
     assert taken == measured
 
 
+def test_where_blocks_are_too_short_for_all_nobody_has_a_third_turn_before_each_had_one(queue):
+    turns = {Key("ns", f"measured-{number}"): 0 for number in range(90)}
+    for _ in range(20):
+        for key in turns:
+            queue.add(key, Priority.BACKGROUND)
+        for _ in range(20):
+            turns[key := queue.poll()] += 1
+            queue.done(key)
+            assert max(turns.values()) - min(turns.values()) <= 2
+    assert min(turns.values()) > 2
+
+
 def test_a_delayed_key_is_taken_when_it_is_due_and_not_before(queue, clock):
     queue.add_after(A, 10)
     clock.now += 9.9

@@ -17,6 +17,8 @@ CONFIRMING_EVALUATIONS: Final = 3
 CONFIRMING_BLOCKS: Final = 2
 """Of them with new events."""
 CALM_BLOCKS: Final = 12
+UNRELATED_BLOCKS: Final = 50_000
+"""A streak so far away was counted in blocks of another length, or is over for half a year."""
 NOT_STEADY: Final = -1
 
 
@@ -51,7 +53,7 @@ def _recovering(memory: SloMemory, result: SloResult, block: int) -> SloMemory:
 
 
 def _longer(streak: Streak | None, block: int, *, fresh: bool) -> Streak:
-    if streak is None:
+    if streak is None or abs(block - streak.last) > UNRELATED_BLOCKS:
         return Streak(block, block, 1, int(fresh))
     if block <= streak.last:
         return streak

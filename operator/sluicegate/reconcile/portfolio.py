@@ -5,13 +5,15 @@ before that is "unknown", which starts nothing.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.observed import Portfolio
 from sluicegate.policy.retraining import Applicant, Budget, admit
 from sluicegate.reconcile.standing import Standing
+
+_BEGINS, _ENDS = 0, 1  # in the order in which they count, should both be at the same moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,15 @@ class Standings:
         ):
             (kept.add if belongs else kept.discard)(key)
         return (trained or kept_for_it) and not standing.training
+
+    def renew(self, known: Mapping[Key, Standing]) -> None:
+        """Know these products; of what was known before, only when they were found degraded."""
+        degraded_at = {key: one.degraded_at for key, one in self._standings.items()}
+        for key in degraded_at:
+            self.forget(key)
+        for key, standing in known.items():
+            self.record(key, replace(standing, degraded_at=degraded_at.get(key)))
+        self._counted = None
 
     def forget(self, key: Key) -> bool:
         """The product is gone; those that call it go on calling it. Return whether a slot is free."""
@@ -168,8 +179,8 @@ class Standings:
         _, counted, silent = self._counted
         turned = own.turned(now)
         if turned not in counted:
-            bad = (self._standings[one] for one in self._bad)
-            counted[turned] = sum(each.is_near(turned) for each in bad)
+            bad = (self._standings[one].near(turned) for one in self._bad)
+            counted[turned] = most_at_once(span for span in bad if span is not None)
         return counted[turned], silent
 
     def _silent(self) -> dict[str, float]:
@@ -213,6 +224,16 @@ class Standings:
         admitted = admit(waiting, running, self._budget)
         # Who was given a slot keeps it, should the write that tells of it have to be repeated.
         return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
+
+
+def most_at_once(spans: Iterable[tuple[int, int]]) -> int:
+    """How many of these spans hold the moment that most of them hold; ends belong to them."""
+    edges = sorted(edge for first, last in spans for edge in ((first, _BEGINS), (last, _ENDS)))
+    count = most = 0
+    for _, kind in edges:
+        count += 1 if kind == _BEGINS else -1
+        most = max(most, count)
+    return most
 
 
 def _applicant(key: Key, standing: Standing, now: int) -> Applicant:

@@ -71,16 +71,28 @@ class ProductReconciler:
     queue: WorkQueue
     metrics: ProductMetrics = field(default_factory=ProductMetrics)
     spans: Spans = no_spans
-    seeded: list[bool] = field(default_factory=list)
     starts: FirstStarts = field(default_factory=FirstStarts)
     lost: set[Key] = field(default_factory=set)
     """Those of them that once had one, of which nothing is left."""
     conflicts: dict[Key, str] = field(default_factory=dict)
     """Products one of whose names is a stranger's."""
 
+    def begin(self) -> None:
+        """Know who trains and who is bad before anybody may train, as this replica begins to lead.
+
+        A budget counts those that began before, and so does a common cause. What was known of a
+        time in which this replica led before may be weeks old.
+        """
+        caches = self.applier.caches.products
+        records = [
+            one for key in tuple(caches) if isinstance(one := caches.get(key), ProductRecord)
+        ]
+        for record in records:
+            self.claims.record(record)
+        self.standings.renew({record.key: standing_before(record) for record in records})
+
     async def reconcile(self, key: Key) -> Result:
         """Bring one product a step nearer to its spec."""
-        self._seed()
         record = self.applier.caches.products.get(key)
         if not isinstance(record, ProductRecord) or record.deleting:
             self._forget(key)
@@ -139,21 +151,6 @@ class ProductReconciler:
         return result
 
     # ---- before -----------------------------------------------------------------------------
-    def _seed(self) -> None:
-        """Know who trains and who is bad before anybody may train.
-
-        A budget counts those that began before a restart, and so does a common cause.
-        """
-        if self.seeded:
-            return
-        self.seeded.append(True)
-        products = self.applier.caches.products
-        for key in tuple(products):
-            record = products.get(key)
-            if isinstance(record, ProductRecord):
-                self.claims.record(record)
-                self.standings.record(key, standing_before(record))
-
     def _forget(self, key: Key) -> None:
         self.starts.forget(key)
         self.lost.discard(key)

@@ -26,7 +26,7 @@ class Standing:
     state : as it was evaluated last.
     block_seconds : length of its blocks.
     bad_since : end of the block by which it was first found bad; None while it isn't.
-    fine_at : end of the block that it was judged by last before that; None when that isn't known.
+    fine_at : end of the newest block by which it was found not to be; None when that isn't known.
     degraded_at : when it was last found degraded; None when that isn't known.
     silent : by kind of indicator, whether an SLO of it had no data.
     depends_on : products that it calls.
@@ -68,31 +68,28 @@ class Standing:
         now : the moment to take for one that isn't found bad, should it be so now.
         """
         last = now if self.bad_since is None else self.bad_since
-        fine = self.judged if self.bad_since is None else self.fine_at
-        return min(last, (fine or last - self.block_seconds) + self.block_seconds), last
+        first = last if self.fine_at is None else self.fine_at + self.block_seconds
+        return min(first, last), last
 
-    def is_near(self, turned: tuple[int, int]) -> bool:
-        """Whether it is bad, and may have turned so within three blocks of these."""
+    def near(self, turned: tuple[int, int]) -> tuple[int, int] | None:
+        """The part of these moments within three blocks of which it may have turned bad, too.
+
+        None when there is none, or when it isn't bad.
+        """
         if self.bad_since is None:
-            return False
+            return None
         first, last = self.turned(self.bad_since)
-        return max(first, turned[0]) - min(last, turned[1]) <= COMMON_BLOCKS * self.block_seconds
+        reach = COMMON_BLOCKS * self.block_seconds
+        begin, end = max(first - reach, turned[0]), min(last + reach, turned[1])
+        return (begin, end) if begin <= end else None
 
     def following(self, before: "Standing") -> "Standing":
         """The same, with what only the one before can tell."""
         return replace(
             self,
             degraded_at=before.degraded_at if self.degraded_at is None else self.degraded_at,
-            fine_at=self._fine_at(before),
+            fine_at=before.fine_at if self.fine_at is None else self.fine_at,
         )
-
-    def _fine_at(self, before: "Standing") -> int | None:
-        if self.bad_since is None:
-            return None
-        if self.bad_since == before.bad_since:
-            return before.fine_at
-        # One SLO may recover while another is bad since an older block: then nothing tells.
-        return before.judged if 0 < before.judged < self.bad_since else None
 
 
 def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> Standing:
@@ -104,7 +101,9 @@ def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> St
     """
     status, spec = step.status, product.spec
     seconds = spec.analysis.block_seconds
-    streaks = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
+    firsts = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
+    # In blocks that were shorter until a moment ago, what happened lies far ahead.
+    streaks = [first for first in firsts if first <= now]
     kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
     silent: dict[str, bool] = {}
     young = status.stable is not None and just_took_over(status.stable, seconds, now=now)
@@ -116,10 +115,12 @@ def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> St
     waits = (
         step.evaluation is not None and step.evaluation.decision.reason is DecisionReason.NO_SLOT
     )
+    evaluated = step.evaluation is not None and status.state is not ProductState.UNKNOWN
     return Standing(
         state=status.state or ProductState.UNKNOWN,
         block_seconds=seconds,
         bad_since=min(streaks, default=None),
+        fine_at=block * seconds if evaluated and not firsts else None,
         degraded_at=now if status.state is ProductState.DEGRADED else None,
         silent=silent,
         depends_on=tuple(

@@ -19,11 +19,17 @@ NAME = "dataproduct"
 
 SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
+LONG_SECONDS = (*SECONDS, 120, 300, 600, 1800)
+"""A key waits in the background while thousands of products begin."""
+
 QUEUE_DEPTH = Gauge("workqueue_depth", "Keys that wait for a worker.", ["name"])
 QUEUE_ADDS = Counter("workqueue_adds_total", "Keys added to the queue.", ["name"])
 QUEUE_RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ["name"])
 QUEUE_WAIT = Histogram(
-    "workqueue_queue_duration_seconds", "From being added to a worker.", ["name"], buckets=SECONDS
+    "workqueue_queue_duration_seconds",
+    "From being added to a worker.",
+    ["name"],
+    buckets=LONG_SECONDS,
 )
 WORK_TIME = Histogram(
     "workqueue_work_duration_seconds", "Time that a worker takes.", ["name"], buckets=SECONDS

@@ -89,13 +89,14 @@ class WorkQueue:
         """Make a key ready, or, if it waits already, raise it to a higher priority.
 
         It goes to the end of its line: of what happens in a burst, one look takes in the most.
-        Less urgent news doesn't move it. Else the blocks that settle would keep all those from
-        their turn that have to wait for longer than a block.
+        Neither background work nor anything less urgent moves it. Else the blocks that settle
+        would keep all those from their turn that have to wait for longer than a block.
         """
         if key in self._working:
             self._again[key] = merged(self._again.get(key), priority, self._clock())
             return
-        if any(key in self._ready[more] for more in Priority if more < priority):
+        least = priority if priority is Priority.BACKGROUND else priority - 1
+        if any(key in keys for one, keys in self._ready.items() if one <= least):
             return
         self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
 

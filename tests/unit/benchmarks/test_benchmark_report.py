@@ -100,8 +100,22 @@ def test_the_command_fails_when_a_bar_was_missed_and_writes_the_page_anyway(
 
 
 def test_contenders_stand_side_by_side_with_their_ratio_to_ours():
-    beside = "N = 1,000; in brackets the ratio to sluicegate.\n"
+    beside = "N = 1,000; in brackets the ratio to sluicegate in the same run.\n"
     assert cells("all Ready, s", after=beside) == ["60 (0.77×)", "78 (1×)", "156 (2×)"]
+
+
+def test_figures_of_two_runs_have_no_ratio():
+    def of(run: str, seconds: float) -> dict[str, Any]:
+        return {"cold": {"readySeconds": seconds, "run": run}}
+
+    found = {
+        "floor": contender(n1000=of("first", 60.0)),
+        "sluicegate": contender(n1000=of("second", 78.0)),
+        "flagger": contender(n1000=of("second", 156.0)),
+    }
+    page = list(render({"machine": MACHINE, "results": found}))
+    assert "| all Ready, s | 60 | 78 (1×) | 156 (2×) |" in page
+    assert not list(missed(found)), "nothing tells how it compares to the floor"
 
 
 def test_growth_is_fitted_where_there_are_two_sizes():
@@ -115,6 +129,7 @@ def test_the_page_tells_the_machine_what_was_given_up_requests_and_where_time_go
     assert "2 cores (a processor), 24 GiB" in text
     assert "- sluicegate, N = 1,000, promotions: given up: the last one wasn't promoted" in text
     assert "| sluicegate | 1 patch deployments |" in text
+    assert "| patch | 2 | 1 | N^-1.00 |" in text
     assert "| 25.0% | kopf |" in text
     assert "- **flagger 1**: objects. It is another thing." in text
 
