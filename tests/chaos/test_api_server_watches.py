@@ -95,6 +95,21 @@ def test_a_watch_that_breaks_in_the_middle_of_an_event_loses_nothing(operator, p
     promises.check_without_data()
 
 
+def test_nothing_is_written_before_every_kind_was_listed(start):
+    """Not even a lease, though all that a product is made of could be."""
+    last = watched()[-1].resource
+    missing = Requests(path=f"/{last.plural}$", watch=False)
+    with start(born_into=Answer(503), among=missing) as operator:
+        operator.apply(operator.routed("cars"))
+        eventually(lambda: len(operator.proxy.seen(missing)) >= 3, what="three attempts")
+        for one in watched()[:-1]:
+            listed = operator.proxy.seen(Requests(path=f"/{one.resource.plural}$", watch=False))
+            assert [seen.answer for seen in listed] == [200], one.resource.plural
+        assert not operator.proxy.seen(Requests(methods=("POST", "PUT", "PATCH", "DELETE")))
+        operator.proxy.mend()
+        operator.recovers(what=f"{last.plural} could be listed", cars=1)
+
+
 @pytest.mark.parametrize("fault", [Answer(503), Hang()], ids=["503", "no answer"])
 def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(start, fault):
     with start(born_into=fault) as operator:

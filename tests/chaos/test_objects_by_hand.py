@@ -254,7 +254,7 @@ def test_an_operator_whose_disk_is_full_goes_on_and_ends_in_order(
     for one in disk.iterdir():
         if one != operator.log:
             one.unlink()
-    serve(control_plane, namespace, "vans")
+    serve(control_plane, namespace, "vans", seconds=RECOVERY_SECONDS)
     eventually(
         lambda: "vans" in operator.log.read_text()[len(lines) :],
         what="its log goes on in the space",
@@ -264,7 +264,7 @@ def test_an_operator_whose_disk_is_full_goes_on_and_ends_in_order(
     assert operator.wait() == 0
 
 
-def serve(plane, namespace: str, name: str) -> None:
+def serve(plane, namespace: str, name: str, *, seconds: float = 60) -> None:
     """Apply a product and wait until it serves."""
     apply(plane, product(namespace, name))
 
@@ -277,4 +277,4 @@ def serve(plane, namespace: str, name: str) -> None:
         conditions = (found.get("status") or {}).get("conditions") or ()
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
-    eventually(ready, seconds=60, what=f"{name} serves")
+    eventually(ready, seconds=seconds, what=f"{name} serves")

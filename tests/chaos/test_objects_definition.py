@@ -74,7 +74,8 @@ def test_a_thousand_malformed_products_are_told_what_is_wrong_and_others_are_ser
 
         eventually(lambda: not untold(), seconds=180, every=2, what="all are told")
         print(f"{MALFORMED} were told {time.monotonic() - began:.0f} s after the start")
-        operator.serve("vans")
+        operator.apply(operator.routed("vans"))
+        operator.recovers(what="all were told, with a new product among them", cars=1, vans=1)
         children = operator.children()
         assert {one.partition("/")[2].partition("-")[0] for one in children} == {"cars", "vans"}
         found = read(control_plane, "dataproducts", "-n", namespace)

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from sluicegate.api.slos import Indicator
+from sluicegate.prometheus.readings import ProductKey, Target
+from sluicegate.prometheus.schedule import split_scopes
 from sluicegate.slo.gateway import TRAEFIK, GatewayMetric, backend_of, render_gateway
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
@@ -25,6 +28,7 @@ from sluicegate.slo.queries import (
 from sluicegate.slo.rules import build_prometheus_rule, record_name, render_rules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 NEEDS = Needs(
@@ -364,6 +368,19 @@ def test_the_rules_pass_promtools_check(window: int, promtool: Path, tmp_path: P
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+def test_the_longest_queries_of_a_large_portfolio_parse(promtool: Path, tmp_path: Path):
+    key = ProductKey("n" * 63, "")
+    slos = {"availability": Indicator(availability={})}
+    targets = [
+        Target(key=key._replace(product=f"{number:040}"), versions=("v1",), slos=slos)
+        for number in range(5_001)
+    ]
+    scopes = split_scopes(targets, 5_000)
+    assert len(scopes) > 1
+    longest = max(scopes, key=lambda scope: len(scope.products))
+    check_parses(promtool, tmp_path, render_queries(longest, 300, NEEDS))
+
+
 def test_every_query_parses(promtool: Path, tmp_path: Path):
     gateway = GatewayMetric("traefik_service_requests_total", "service", ("a", "b"))
     scope = Scope(("a", "b"), ("x", 'hostile"} or up{a="'))
@@ -372,9 +389,14 @@ def test_every_query_parses(promtool: Path, tmp_path: Path):
         Query(QueryKind.GATEWAY, render_gateway(gateway, 5)),
         Query(QueryKind.GATEWAY, render_gateway(TRAEFIK, 5, scope.products)),
     ]
+    check_parses(promtool, tmp_path, queries)
+
+
+def check_parses(promtool: Path, folder: Path, queries: Iterable[Query]) -> None:
+    """Let Prometheus' own parser read them, as expressions of rules."""
     rules = [{"record": f"query:{q.kind}:{n}", "expr": q.text} for n, q in enumerate(queries)]
     answer = run(
-        promtool, tmp_path, "check", "rules", rules={"groups": [{"name": "g", "rules": rules}]}
+        promtool, folder, "check", "rules", rules={"groups": [{"name": "g", "rules": rules}]}
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
 

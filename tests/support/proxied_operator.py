@@ -14,6 +14,7 @@ from cluster.apiclient import Api
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES
 from tests.support.accepting_gateway import take_routes
 from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import EVERYTHING
 from tests.support.replicas import OPERATOR, Replica, apply, product, read
 from tests.support.service_account import ServiceAccount
 from tests.support.waiting import eventually
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cluster.controlplane import ControlPlane
-    from tests.support.faults import Fault
+    from tests.support.faults import Fault, Requests
 
 Object = dict[str, Any]
 
@@ -157,10 +158,12 @@ def proxied_operator(
     extra: Mapping[str, str] | None = None,
     module: tuple[str, ...] = OPERATOR,
     born_into: Fault | None = None,
+    among: Requests = EVERYTHING,
 ) -> Iterator[ProxiedOperator]:
     """`sluicegate run` for one namespace, in which its Lease lies too, for the length of a block.
 
-    One that is born into a fault isn't waited for; the test mends the proxy.
+    One that is born into a fault, which may be for some requests only, isn't waited for; the test
+    mends the proxy.
     """
     with FaultProxy(plane) as proxy:
         account = ServiceAccount(plane, namespace, name, folder=folder, server=proxy.url)
@@ -172,7 +175,7 @@ def proxied_operator(
             **(extra or {}),
         }
         if born_into is not None:
-            proxy.start(born_into)
+            proxy.start(born_into, among)
         replica = Replica(plane, name, folder, extra=settings, module=module)
         try:
             if born_into is None:

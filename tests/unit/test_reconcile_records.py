@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import tracemalloc
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +18,10 @@ from sluicegate.reconcile.records import (
 )
 from sluicegate.runtime.caches import Cache
 from sluicegate.runtime.contracts import Priority, Watched
+from tests.support.rollout_world import World, document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def deployment(
@@ -108,3 +114,34 @@ def test_what_moved_of_a_child_is_less_urgent_than_what_a_person_changes():
         change = cache.observe(deployment(version, readyReplicas=ready))
         assert change is not None
         assert change.priority is Priority.NORMAL
+
+
+# ---- memory -----------------------------------------------------------------------------------
+PRODUCTS = 500
+
+
+def bytes_of_each(make: Callable[[dict[str, Any]], object], text: str) -> float:
+    """What so many objects of this JSON take, each with a name of its own."""
+    tracemalloc.start()
+    kept = []
+    for number in range(PRODUCTS):
+        body = json.loads(text)
+        body["metadata"] |= {
+            "name": f"cars-{number}",
+            "uid": f"uid-{number}",
+            "resourceVersion": str(number),
+        }
+        kept.append(make(body))
+    del body
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return size / len(kept)
+
+
+def test_a_product_and_its_deployment_take_a_fraction_of_what_the_api_server_tells_of_them():
+    world = World(spec=document()).until(lambda one: one.serving == "v1").run(30)
+    product = json.dumps({**world.spec, "status": world.status})
+    child = json.dumps(deployment())
+    whole = bytes_of_each(lambda body: body, product) + bytes_of_each(lambda body: body, child)
+    slim = bytes_of_each(product_record, product) + bytes_of_each(deployment_record, child)
+    assert slim <= whole / 5, (slim, whole)

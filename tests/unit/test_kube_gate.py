@@ -1,0 +1,77 @@
+"""Each way to write passes the gate: none is sent that the lease doesn't cover."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from dataclasses import dataclass
+
+import pytest
+
+from sluicegate.kube.errors import KubeError, WriteFenced
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.requests import ABSENT
+from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
+from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.gate import MARGIN_SECONDS, Gate
+from sluicegate.runtime.limiter import TokenBucket
+from tests.support.api_stand_in import ApiStandIn
+
+KEY = Key("catalog", "cars")
+BODY = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"namespace": KEY.namespace, "name": KEY.name, "resourceVersion": "1"},
+}
+WRITES = {
+    "apply": lambda api: api.apply(CONFIG_MAPS, BODY, resource_version=ABSENT),
+    "apply_status": lambda api: api.apply_status(DATA_PRODUCTS, BODY, resource_version="1"),
+    "create": lambda api: api.create(CONFIG_MAPS, BODY),
+    "replace": lambda api: api.replace(CONFIG_MAPS, BODY),
+    "annotate": lambda api: api.annotate(CONFIG_MAPS, KEY, {"a": "b"}),
+    "patch": lambda api: api.patch(CONFIG_MAPS, KEY, {}),
+    "delete": lambda api: api.delete(CONFIG_MAPS, KEY),
+}
+READS = {"get", "pages", "served", "try_apply"}
+
+
+@dataclass
+class HeldFor:
+    """A lease that ends so many seconds from now."""
+
+    seconds: float
+
+    @property
+    def valid_until(self) -> float:
+        return boottime() + self.seconds
+
+
+@pytest.fixture
+async def server():
+    async with ApiStandIn() as started:
+        yield started
+
+
+def behind(server: ApiStandIn, seconds: float) -> KubeApi:
+    bucket = TokenBucket(boottime, rate=1000, burst=100)
+    return server.api.with_gate(Gate(bucket, HeldFor(seconds), boottime))
+
+
+def test_whatever_the_port_can_do_reads_or_is_listed_here_as_a_write():
+    public = {
+        name
+        for name, one in vars(KubeApi).items()
+        if not name.startswith("_")
+        and (inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one))
+    }
+    assert public == READS | WRITES.keys()
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+async def test_no_write_is_sent_that_the_lease_does_not_cover(server, write):
+    with pytest.raises(WriteFenced):
+        await write(behind(server, MARGIN_SECONDS - 1))
+    assert not server.sent
+    with contextlib.suppress(KubeError):  # there is no such object
+        await write(behind(server, MARGIN_SECONDS + 60))
+    assert len(server.writes) == 1
