@@ -84,6 +84,10 @@ class Tools:
     """Whether this replica may write now."""
 
 
+async def nothing() -> None:
+    """Begin without knowing anything."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
     """What the program gives to the runtime.
@@ -94,7 +98,7 @@ class Controller:
     """
 
     reconciler: Reconciler
-    begin: Callable[[], None] = lambda: None
+    begin: Work = nothing
     always: Mapping[str, Work] = field(default_factory=dict)
     leading: Mapping[str, Work] = field(default_factory=dict)
     before_scrape: Callable[[], None] = lambda: None
@@ -213,7 +217,7 @@ class Operator:
 
     async def _lead(self) -> None:
         """Do what only the leader does, until it is cancelled."""
-        self._controller.begin()
+        await self._controller.begin()
         for key in self.caches.products:
             self.queue.add(key, Priority.BACKGROUND)
         loops = [self._start(name, work) for name, work in self._controller.leading.items()]

@@ -52,7 +52,10 @@ async def test_a_controller_is_told_of_each_term_before_it_begins_to_work():
             worked.set()
             return Done()
 
-    controller = Controller(reconciler=Tells(), begin=lambda: told.append("begin"))
+    async def begin() -> None:
+        told.append("begin")
+
+    controller = Controller(reconciler=Tells(), begin=begin)
     operator = Operator(
         SETTINGS, Program([Watched(CONFIG_MAPS, lambda _: None)], lambda _: controller), forever
     )

@@ -5,12 +5,13 @@ So whoever comes after a crash knows what was meant, and does nothing twice. Onl
 version is an exception: nothing has to be remembered of it, and a write is saved.
 """
 
+import asyncio
 import contextlib
 import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from sluicegate.api import names
 from sluicegate.api.base import at
@@ -55,6 +56,9 @@ from sluicegate.status import Finding, report_conditions
 
 logger = logging.getLogger(__name__)
 
+READ_AT_ONCE: Final = 100
+"""Products whose status is read in one turn of the event loop: some milliseconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductReconciler:
@@ -77,19 +81,21 @@ class ProductReconciler:
     conflicts: dict[Key, str] = field(default_factory=dict)
     """Products one of whose names is a stranger's."""
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         """Know who trains and who is bad before anybody may train, as this replica begins to lead.
 
         A budget counts those that began before, and so does a common cause. What was known of a
         time in which this replica led before may be weeks old.
         """
-        caches = self.applier.caches.products
-        records = [
-            one for key in tuple(caches) if isinstance(one := caches.get(key), ProductRecord)
-        ]
-        for record in records:
-            self.claims.record(record)
-        self.standings.renew({record.key: standing_before(record) for record in records})
+        products, known = self.applier.caches.products, {}
+        for number, key in enumerate(tuple(products)):
+            if number % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)  # each is unpacked; meanwhile others have their turn
+            record = products.get(key)
+            if isinstance(record, ProductRecord):
+                self.claims.record(record)
+                known[key] = standing_before(record)
+        self.standings.renew(known)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one product a step nearer to its spec."""
