@@ -14,7 +14,7 @@ from benchmarks.scenarios.common_cause import common_cause
 from benchmarks.scenarios.degradations import degradations
 from benchmarks.scenarios.promotions import promotions
 from benchmarks.scenarios.restart import restart
-from benchmarks.scenarios.steady import steady
+from benchmarks.scenarios.steady import settle, steady
 from benchmarks.stage import open_stage, products
 
 if TYPE_CHECKING:
@@ -128,10 +128,13 @@ async def measure(
             await start(run, stage, process, count)
             if not run.goes_on():
                 return run.results
-            settle = hurried.description.settle_seconds
+            # A restart would write what is still to be said of products that only just began, too.
+            settled = run.planned("steady", "restart") and await settle(
+                stage, process, seconds=hurried.description.settle_seconds
+            )
             await run.scenario(
                 "steady",
-                lambda: steady(stage, process, settle_seconds=settle, seconds=plan.steady_seconds),
+                lambda: steady(stage, process, settled=settled, seconds=plan.steady_seconds),
             )
             stopped = await process.stop()
         if not run.planned("restart", "promotions", "degradations", "commonCause"):

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from benchmarks.stage import Stage
 
 
-async def steady(
-    stage: Stage, process: Process, *, settle_seconds: float, seconds: float
-) -> Figures:
-    """CPU, requests and queries over `seconds`, begun when it no longer writes.
+async def settle(stage: Stage, process: Process, *, seconds: float) -> bool:
+    """Wait until nothing changes any more, and say whether that came.
 
     A contender that judges says so once, some blocks after its products were ready: that is
-    waited for first, `settle_seconds`.
+    waited for first, `seconds`, and then until it no longer writes.
     """
-    await asyncio.sleep(settle_seconds)
-    settled = await (await Period.begin(stage, process)).quiet(seconds=180, what="writes")
+    await asyncio.sleep(seconds)
+    period = await Period.begin(stage, process)
+    return await period.quiet(seconds=180, what="writes") is not None
+
+
+async def steady(stage: Stage, process: Process, *, settled: bool, seconds: float) -> Figures:
+    """CPU, requests and queries over `seconds`, of products that have settled."""
     period = await Period.begin(stage, process)
     asked, forms = Counter(stage.prometheus.asked), len(stage.prometheus.forms)
     async with CpuSeconds(process) as cpu:
@@ -38,7 +41,7 @@ async def steady(
     blocks = {form["end"] for form in stage.prometheus.forms[forms:]}
     return {
         "seconds": lasted,
-        "settledBefore": settled is not None,
+        "settledBefore": settled,
         "cpuShare": statistics.mean(cpu.samples),
         # Blocks take a few seconds of each minute, so the median second is one between them.
         "cpuShareBetweenBlocks": statistics.median(cpu.samples),
