@@ -24,7 +24,7 @@ lease are what the operator says of itself.
 - **cold start**: N products are applied at once; it ends when the last says that it is Ready. All
   contenders of a run take turns, and the median of their rounds counts (`readySecondsOfRounds` in
   the JSON has them all): such a machine is a fifth faster in one minute than in another, so ratios
-  are told within a run only.
+  are told within a run only (`run` and `commit` in the JSON say which it was).
   What comes after it is measured with shorter blocks, or a run would see none settle, on a
   control plane of its own; what that costs a cold start has a row, too.
 - **steady**: nothing changes, and blocks of measurements settle.
