@@ -6,10 +6,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from prometheus_client import REGISTRY
 
 from sluicegate.app import EVENT_BURST, Controller, Operator, Program, identity_of, spread
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.runtime.contracts import Done, Watched
+from sluicegate.runtime.metrics import LEADING, NAME
 from sluicegate.settings import Settings
 
 SETTINGS = Settings(pod_name="sluicegate-0", write_rate=0.01, write_burst=3)
@@ -20,17 +22,16 @@ class Idle:
         return Done()
 
 
+PROGRAM = Program([Watched(CONFIG_MAPS, lambda _: None)], lambda _: Controller(reconciler=Idle()))
+
+
 async def forever(*_: object) -> None:
     await asyncio.Event().wait()
 
 
 @pytest.fixture
 async def operator() -> Operator:
-    program = Program(
-        [Watched(CONFIG_MAPS, lambda _: None)], lambda _: Controller(reconciler=Idle())
-    )
-
-    return Operator(SETTINGS, program, forever)
+    return Operator(SETTINGS, PROGRAM, forever)
 
 
 def delays(api, count: int) -> list[float]:
@@ -67,6 +68,12 @@ async def test_a_controller_is_told_of_each_term_before_it_begins_to_work():
         term.cancel()
         await asyncio.gather(term, return_exceptions=True)
     assert told == ["begin", "a", "begin", "b"]
+
+
+def test_a_replica_tells_that_it_does_not_lead_before_it_contends():
+    LEADING.clear()
+    Operator(SETTINGS, PROGRAM, forever)
+    assert REGISTRY.get_sample_value("leader_election_master_status", {"name": NAME}) == 0
 
 
 async def test_events_have_a_budget_of_their_own(operator):

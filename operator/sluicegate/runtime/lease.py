@@ -84,6 +84,8 @@ class Elector:
         self._seen = LeaseRecord()
         self._seen_at = NEVER
         self._renewed_at = NEVER
+        # Also before it contends: thousands of products take half a minute to be listed.
+        LEADING.labels(NAME).set(0)
 
     @property
     def identity(self) -> str:
@@ -111,7 +113,6 @@ class Elector:
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Contend for ever: each time the lease is ours, run `lead` until it is lost."""
-        LEADING.labels(NAME).set(0)
         while True:
             await self._acquire()
             try:
