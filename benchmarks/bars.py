@@ -29,10 +29,10 @@ def figure(results: Mapping[str, Any], who: str, size: int, path: str) -> float 
 
 
 def same_run(results: Mapping[str, Any], who: str, size: int, path: str) -> bool:
-    """Whether a contender's figure was measured in the same run as ours."""
+    """Whether a contender's figure was measured in the same run as ours, as far as that is known."""
     scenario, _ = path.split(".")
-    found = (_scenario(results, one, size, scenario) for one in (OWN, who))
-    return len({one.get("run") for one in found}) == 1
+    ours, theirs = (_scenario(results, one, size, scenario).get("run") for one in (OWN, who))
+    return ours is not None and ours == theirs
 
 
 def _scenario(results: Mapping[str, Any], who: str, size: int, scenario: str) -> Mapping[str, Any]:

@@ -23,10 +23,14 @@ def contender(**sizes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def cold(seconds: float, run: str | None = "one") -> dict[str, Any]:
+    return {"cold": {"readySeconds": seconds} | ({"run": run} if run else {})}
+
+
 def ours(seconds: float, **more: Any) -> dict[str, Any]:
     return {
         "cold": {
-            "readySeconds": seconds, "writesUntilReady": 5.0, "peakMemoryMiB": 100.0,
+            "readySeconds": seconds, "writesUntilReady": 5.0, "peakMemoryMiB": 100.0, "run": "one",
             "requests": {"patch deployments": 1000, "list jobs": 1},
         },
         **more,
@@ -34,7 +38,7 @@ def ours(seconds: float, **more: Any) -> dict[str, Any]:
 
 
 RESULTS = {
-    "floor": contender(n500={"cold": {"readySeconds": 30.0}}, n1000={"cold": {"readySeconds": 60.0}}),
+    "floor": contender(n500=cold(30.0), n1000=cold(60.0)),
     "sluicegate": contender(
         n500=ours(36.0, steady={"queriesPerBlock": 8.0}),
         n1000=ours(
@@ -44,7 +48,7 @@ RESULTS = {
             promotions={"failed": "the last one wasn't promoted\nwithin 770 s"},
         ),
     ),
-    "flagger": contender(n1000={"cold": {"readySeconds": 156.0}}),
+    "flagger": contender(n1000=cold(156.0)),
 }  # fmt: skip
 PAGE = list(
     render({"machine": MACHINE, "results": RESULTS, "profile": {
@@ -104,14 +108,12 @@ def test_contenders_stand_side_by_side_with_their_ratio_to_ours():
     assert cells("all Ready, s", after=beside) == ["60 (0.77×)", "78 (1×)", "156 (2×)"]
 
 
-def test_figures_of_two_runs_have_no_ratio():
-    def of(run: str, seconds: float) -> dict[str, Any]:
-        return {"cold": {"readySeconds": seconds, "run": run}}
-
+@pytest.mark.parametrize("run", ["another", None])
+def test_figures_of_two_runs_or_of_an_unknown_one_have_no_ratio(run):
     found = {
-        "floor": contender(n1000=of("first", 60.0)),
-        "sluicegate": contender(n1000=of("second", 78.0)),
-        "flagger": contender(n1000=of("second", 156.0)),
+        "floor": contender(n1000=cold(60.0, run)),
+        "sluicegate": contender(n1000=cold(78.0)),
+        "flagger": contender(n1000=cold(156.0)),
     }
     page = list(render({"machine": MACHINE, "results": found}))
     assert "| all Ready, s | 60 | 78 (1×) | 156 (2×) |" in page
