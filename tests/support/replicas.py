@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from dataclasses import dataclass
 from itertools import groupby
@@ -132,14 +133,24 @@ def replicas(
         yield started
 
 
+START_SECONDS = 60.0
+_STARTS = threading.Semaphore(2)
+"""A start is seconds of CPU: where a test has an operator in each of sixteen threads, all would be
+ready late if they started at once, and other tests run beside them."""
+
+
 @contextlib.contextmanager
 def ready_in_turn(starting: Iterable[AReplica]) -> Iterator[list[AReplica]]:
     """Replicas for the length of a block, the next started when the one before is ready."""
     started: list[AReplica] = []
+    waiting = iter(starting)
     try:
-        for one in starting:
-            started.append(one)
-            eventually(one.is_ready, what=f"{one.name} ready")
+        while True:
+            with _STARTS:
+                if (one := next(waiting, None)) is None:
+                    break
+                started.append(one)
+                eventually(one.is_ready, seconds=START_SECONDS, what=f"{one.name} ready")
         yield started
     except BaseException:
         for one in started:
