@@ -7,7 +7,17 @@ import time
 import pytest
 
 from sluicegate.reconcile.records import watched
-from tests.support.faults import WATCHES, Answer, CutInLine, Expire, Hang, Requests, Seen, Silence
+from tests.support.faults import (
+    WATCHES,
+    WRITES,
+    Answer,
+    CutInLine,
+    Expire,
+    Hang,
+    Requests,
+    Seen,
+    Silence,
+)
 from tests.support.proxied_operator import RECOVERY_SECONDS
 from tests.support.waiting import eventually
 
@@ -105,7 +115,7 @@ def test_nothing_is_written_before_every_kind_was_listed(start):
         for one in watched()[:-1]:
             listed = operator.proxy.seen(Requests(path=f"/{one.resource.plural}$", watch=False))
             assert [seen.answer for seen in listed] == [200], one.resource.plural
-        assert not operator.proxy.seen(Requests(methods=("POST", "PUT", "PATCH", "DELETE")))
+        assert not operator.proxy.seen(Requests(methods=WRITES.methods))
         operator.proxy.mend()
         operator.recovers(what=f"{last.plural} could be listed", cars=1)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from sluicegate.api import names
-from sluicegate.app import Tools
 from sluicegate.kube.errors import Conflict
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import (
@@ -18,19 +19,16 @@ from sluicegate.kube.resources import (
     SERVICES,
     Key,
 )
-from sluicegate.program import build
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.reconciler import ProductReconciler
-from sluicegate.reconcile.records import product_record, watched
-from sluicegate.runtime.caches import Caches
-from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.recorder import Recorder
-from sluicegate.runtime.workqueue import WorkQueue
-from sluicegate.settings import ServiceKind, Settings
-from sluicegate.spans import no_spans
+from sluicegate.reconcile.records import product_record
+from sluicegate.settings import ServiceKind
 from tests.support.api_stand_in import ApiStandIn
+from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import RUNTIME, World, document
+
+if TYPE_CHECKING:
+    from sluicegate.reconcile.reconciler import ProductReconciler
 
 KINDS = (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES)
 ONE_OF_EACH = {
@@ -52,12 +50,7 @@ async def server():
 
 @pytest.fixture
 def reconciler(server) -> ProductReconciler:
-    recorder = Recorder(server.api, boottime, instance="test")
-    queue = WorkQueue(boottime, jitter=lambda: 1.0)
-    tools = Tools(Settings(), server.api, Caches(watched()), queue, recorder, no_spans)
-    made = build(tools).reconciler
-    assert isinstance(made, ProductReconciler)
-    return made
+    return reconciler_of(build_controller(server.api))
 
 
 @pytest.fixture

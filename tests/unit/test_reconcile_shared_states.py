@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.status import DependencyState, ProductState
-from sluicegate.app import Tools
 from sluicegate.kube.resources import Key
-from sluicegate.program import build
-from sluicegate.reconcile.records import product_record, watched
+from sluicegate.reconcile.records import product_record
 from sluicegate.reconcile.standing import Standing
-from sluicegate.runtime.caches import Caches
-from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.recorder import Recorder
-from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
-from sluicegate.spans import no_spans
 from tests.support.api_stand_in import ApiStandIn
+from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import World, document
 
 NEAR, FAR = Key("catalog", "features"), Key("finance", "pricing")
@@ -34,10 +28,7 @@ async def test_of_another_namespace_a_product_knows_only_what_may_be_shared(shar
     world = World(spec=document(dependsOn=DEPENDS_ON)).until(lambda one: one.serving == "v1")
     async with ApiStandIn() as server:
         settings = Settings(share_dependency_states=shared)
-        recorder = Recorder(server.api, boottime, instance="test")
-        queue = WorkQueue(boottime, jitter=lambda: 1.0)
-        tools = Tools(settings, server.api, Caches(watched()), queue, recorder, no_spans)
-        observer = build(tools).reconciler.observer
+        observer = reconciler_of(build_controller(server.api, settings)).observer
         for key in (NEAR, FAR):
             observer.standings.record(key, Standing(ProductState.DEGRADED, degraded_at=world.now))
         body = world.spec

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from sluicegate.app import Controller, Tools
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.program import build
 from sluicegate.reconcile.reconciler import READ_AT_ONCE, ProductReconciler
-from sluicegate.reconcile.records import watched
-from sluicegate.runtime.caches import Caches
-from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.recorder import Recorder
-from sluicegate.runtime.workqueue import WorkQueue
-from sluicegate.settings import Settings
-from sluicegate.spans import no_spans
 from tests.support.api_stand_in import ApiStandIn
+from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import document
+
+if TYPE_CHECKING:
+    from sluicegate.app import Controller
 
 TRAINS = {"retraining": {"trigger": {"id": "12345678"}}}
 NOW = 1_767_225_600
@@ -30,15 +27,12 @@ async def server():
 
 @pytest.fixture
 def controller(server) -> Controller:
-    recorder = Recorder(server.api, boottime, instance="test")
-    queue = WorkQueue(boottime, jitter=lambda: 1.0)
-    return build(Tools(Settings(), server.api, Caches(watched()), queue, recorder, no_spans))
+    return build_controller(server.api)
 
 
 @pytest.fixture
 def reconciler(controller) -> ProductReconciler:
-    assert isinstance(controller.reconciler, ProductReconciler)
-    return controller.reconciler
+    return reconciler_of(controller)
 
 
 def stored(server, reconciler, name: str, **status) -> Key:

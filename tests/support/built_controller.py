@@ -1,0 +1,33 @@
+"""The operator's own controller on an API server that isn't real; nothing of it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sluicegate.app import Controller, Tools
+from sluicegate.program import build
+from sluicegate.reconcile.reconciler import ProductReconciler
+from sluicegate.reconcile.records import watched
+from sluicegate.runtime.caches import Caches
+from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.recorder import Recorder
+from sluicegate.runtime.workqueue import WorkQueue
+from sluicegate.settings import Settings
+from sluicegate.spans import no_spans
+
+if TYPE_CHECKING:
+    from sluicegate.kube.port import KubeApi
+
+
+def build_controller(api: KubeApi, settings: Settings | None = None) -> Controller:
+    """A controller with empty caches and an empty queue."""
+    recorder = Recorder(api, boottime, instance="test")
+    queue = WorkQueue(boottime, jitter=lambda: 1.0)
+    tools = Tools(settings or Settings(), api, Caches(watched()), queue, recorder, no_spans)
+    return build(tools)
+
+
+def reconciler_of(controller: Controller) -> ProductReconciler:
+    """Its reconciler."""
+    assert isinstance(controller.reconciler, ProductReconciler)
+    return controller.reconciler
