@@ -46,8 +46,9 @@ def main() -> int:
     for count in args.sizes:
         starts: dict[str, list[float]] = {name: [] for name in args.contenders}
         for one in range(1, args.rounds + 1):
-            chosen = plan if one == args.rounds else replace(plan, scenarios=("cold",))
             for name in args.contenders:
+                whole = one == args.rounds and name not in args.cold_only
+                chosen = plan if whole else replace(plan, scenarios=("cold",))
                 say(f"{name}, N = {count}, round {one} of {args.rounds}")
                 add = partial(record, args.output, name, count)
                 keep = partial(record_rounds, add, starts[name])
@@ -74,6 +75,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS),
         help="what is measured (default: all); cold always is",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cold-only", nargs="+", choices=list(CONTENDERS), default=[], metavar="CONTENDER",
+        help="of these only the cold start is measured, so that it has a ratio in a run that"
+        " would take too long with all else of them",
     )  # fmt: skip
     parser.add_argument(
         "--steady-seconds", type=float, default=Plan().steady_seconds, metavar="SECONDS",
