@@ -220,7 +220,7 @@ def test_what_was_urgent_is_urgent_when_it_comes_back_from_a_failure(queue, cloc
     queue.add(A, Priority.URGENT)
     assert queue.poll() == A
     for key in (B, C):
-        queue.add(key, Priority.NORMAL)
+        queue.add(key, Priority.BACKGROUND)
     delay = queue.retry(A)
     queue.done(A)
     clock.now += delay
@@ -244,34 +244,6 @@ def test_of_two_delays_of_a_key_the_more_urgent_counts_too(queue, clock, first, 
     clock.now += 5
     queue.add(B, Priority.NORMAL)
     assert drain(queue) == [A, B]
-
-
-@pytest.mark.parametrize("other", [Priority.URGENT, Priority.NORMAL])
-def test_background_work_is_done_one_at_a_time_while_others_are_busy(queue, other):
-    for key in (A, B):
-        queue.add(key, Priority.BACKGROUND)
-    queue.add(C, other)
-    assert [queue.poll(), queue.poll(), queue.poll()] == [C, A, None]
-    queue.done(A)
-    assert [queue.poll(), queue.poll()] == [B, None]
-
-
-def test_background_work_has_all_workers_while_nobody_else_has_anything_to_do(queue):
-    for key in (A, B, C):
-        queue.add(key, Priority.BACKGROUND)
-    assert drain(queue) == [A, B, C]
-
-
-async def test_a_waiting_worker_gets_what_was_held_back_as_soon_as_it_may(queue):
-    queue.add(A, Priority.URGENT)
-    queue.add(B, Priority.BACKGROUND)
-    queue.add(C, Priority.BACKGROUND)
-    assert [queue.poll(), queue.poll()] == [A, B]
-    taking = asyncio.ensure_future(queue.take())
-    await asyncio.sleep(0)
-    assert not taking.done()
-    queue.done(A)
-    assert await taking == C
 
 
 def test_success_forgets_the_failures_before(queue):
@@ -344,27 +316,18 @@ class QueueMachine(RuleBasedStateMachine):
     def poll(self):
         key = self.queue.poll()
         self.move_due()
-        free = self.free()
         if key is None:
-            assert not free, "a wish is lost"
+            assert self.wished.keys() <= self.working.keys(), "a wish is lost"
             return multiple()
         assert key not in self.working, "two workers have one key"
         assert key in self.wished, "nobody wished for this run"
-        assert key in free, "background work beside background work, while others are busy"
-        overtook = self.wished[key] > min(free.values())
+        free = [priority for one, priority in self.wished.items() if one not in self.working]
+        overtook = self.wished[key] > min(free)
         assert not (overtook and self.indulged), "less urgent keys overtook twice in a row"
         self.indulged = overtook
         self.working[key] = self.wished.pop(key)
         self.delayed.pop(key, None)
         return key
-
-    def free(self) -> dict[Key, Priority]:
-        """Wishes that a worker may begin with."""
-        free = {one: wish for one, wish in self.wished.items() if one not in self.working}
-        busy = {*free.values(), *self.working.values()}
-        if Priority.BACKGROUND in self.working.values() and min(busy) < Priority.BACKGROUND:
-            return {one: wish for one, wish in free.items() if wish < Priority.BACKGROUND}
-        return free
 
     @rule(key=consumes(taken))
     def done(self, key: Key) -> None:

@@ -66,9 +66,7 @@ class BlockCache:
         """
         await self.record(past.singles)
         async for key, blocks in _in_slices(past.hours.blocks):
-            series = self._series.get((past.singles.block_seconds, key))
-            if series is None:
-                continue  # nobody asks for it any more, since a moment ago
+            series = self._series[past.singles.block_seconds, key]
             for block in blocks:
                 if block.quality is Quality.COUNTED:
                     series.record_hour(block.index - 1, block.count)

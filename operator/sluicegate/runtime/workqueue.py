@@ -3,10 +3,6 @@
 A key added while it waits is the same work; a key added while a worker has it is worked on
 again afterwards, as the worker may have looked before the change. Urgent keys overtake, but
 nobody waits for ever.
-
-Background work is done by one worker at a time while others have something to do. A look at a
-product at rest is some milliseconds of computing; with one of them in each worker, whoever has
-five writes to send would find all of that before each of its answers.
 """
 
 from __future__ import annotations
@@ -155,7 +151,6 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """Give a key back; it is ready again if it was added meanwhile."""
         self._working.pop(key, None)
-        self._wakeup.set()  # what was held back beside it may go on
         if (waiting := self._again.pop(key, None)) is not None:
             self._make_ready(key, waiting)
 
@@ -191,26 +186,16 @@ class WorkQueue:
         Of several such classes it is the one that has waited longest by the measure of its
         patience: so none waits for ever, and the less urgent wait longer.
         """
-        ready = [one for one, keys in self._ready.items() if keys and not self._held_back(one)]
-        if not ready:
-            return None
-        longest = max(ready, key=self._impatience)
+        first = next((one for one, keys in self._ready.items() if keys), None)
+        longest = max(PATIENCE, key=self._impatience)
         self._indulged = not self._indulged and self._impatience(longest) > 1.0
-        return longest if self._indulged else ready[0]
-
-    def _held_back(self, priority: Priority) -> bool:
-        """Whether it is background work that goes on already, beside what is more urgent."""
-        if priority is not Priority.BACKGROUND:
-            return False
-        working = self._working.values()
-        busy = [one for one, keys in self._ready.items() if keys or one in working]
-        return Priority.BACKGROUND in working and busy != [Priority.BACKGROUND]
+        return longest if self._indulged else first
 
     def _impatience(self, priority: Priority) -> float:
-        """How long a class that waits has waited, in units of its patience; 0 for the urgent."""
-        if priority not in PATIENCE:
-            return 0.0
+        """How long a class has waited, in units of its patience; 0 when nobody waits."""
         keys = self._ready[priority]
+        if not keys:
+            return 0.0
         return (self._clock() - keys[next(iter(keys))].since) / PATIENCE[priority]
 
     def _ripen(self) -> None:
