@@ -14,13 +14,14 @@ from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.apply import Applier
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.jobs import Trainer
-from sluicegate.reconcile.measure import Measurements, keep_measuring
+from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.pod_reads import PodReads
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.records import watched
+from sluicegate.reconcile.rounds import Rounds
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.standby import Standby
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
@@ -114,7 +115,7 @@ async def _measure(tools: Tools, measurements: Measurements) -> None:
     settings = tools.settings
     async with Prometheus(endpoint_of(settings), tools.spans) as prometheus:
         evaluation = Evaluation(prometheus, evaluation_settings(settings, measurements.timing))
-        await keep_measuring(measurements, evaluation, tools.queue.add, tools.spans)
+        await Rounds(measurements, evaluation, tools.queue.add, tools.spans).run()
 
 
 async def _check_retention(tools: Tools) -> None:

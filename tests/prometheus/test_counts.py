@@ -30,6 +30,7 @@ from sluicegate.prometheus.schedule import Timing
 from sluicegate.slo.blocks import Count, Quality
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
+from tests.support.fetching import fetch_all
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -208,7 +209,8 @@ async def check_evaluation(prometheus: Prometheus, client: Client, first: int, l
     await asyncio.to_thread(eventually, settled, seconds=30, what="the last block to settle")
     async for past in evaluation.backfill([TARGET], time.time()):
         await cache.record_past(past)
-    for readings in await evaluation.fetch_blocks([TARGET], time.time()):
+        cache.record_filled(past.targets)
+    for readings in await fetch_all(evaluation, [TARGET], time.time()):
         assert not readings.problem
         await cache.record(readings)
         facts = readings.facts[VERSION]

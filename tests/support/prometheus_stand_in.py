@@ -82,13 +82,22 @@ def format_value(value: float) -> str:
     return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}.get(text, text.removesuffix(".0"))
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Answers that are held back, and whether anybody waits for one."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 @dataclass
 class PrometheusStandIn:
     """The server; `rows` is the truth, `lies` what becomes of it by kind of query.
 
     A lie under the key "" is told to every query. `asked` counts the queries by kind. The
     operator asks for ranges only; `instant` answers other programs' instant queries.
-    Every range is answered `slow_seconds` late; `most_at_once` is how many waited together.
+    Every range is answered `slow_seconds` late, and one whose step, in seconds, is held only once
+    that is released; `most_at_once` is how many waited together.
     """
 
     rows: RowSource
@@ -99,6 +108,7 @@ class PrometheusStandIn:
     url: str = ""
     instant: Instant = lambda _: None
     slow_seconds: float = 0.0
+    held: dict[int, Held] = field(default_factory=dict)
     most_at_once: int = 0
     _under_way: int = 0
     _runner: web.AppRunner | None = None
@@ -145,6 +155,9 @@ class PrometheusStandIn:
         self.forms.append(form)
         self.tokens.append(request.headers.get("Authorization", ""))
         step = int(float(form["step"]))
+        if step in self.held:
+            self.held[step].asked.set()
+            await self.held[step].released.wait()
         float(form["timeout"])  # what Prometheus reads as seconds
         indexes = range(int(float(form["start"])) // step, int(float(form["end"])) // step + 1)
         body = envelope(self.rows(kind, indexes, step))

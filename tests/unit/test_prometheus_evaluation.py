@@ -14,6 +14,7 @@ from sluicegate.prometheus.readings import REQUESTS, ProductKey, SeriesKey, Targ
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.gateway import TRAEFIK, backend_of
+from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
 
@@ -54,7 +55,7 @@ async def fetch(world: World, *targets: Target, lies=None, settings=None, now: f
         endpoint = Endpoint(url=server.url, timeout_seconds=0.5)
         async with Prometheus(endpoint) as prometheus:
             evaluation = Evaluation(prometheus, settings)
-            return await evaluation.fetch_blocks(targets or (target(),), now), server
+            return await fetch_all(evaluation, targets or (target(),), now), server
 
 
 async def newest(measured: Measured, lies=None) -> dict[str, Block]:
@@ -317,7 +318,7 @@ class Session:
         self.cache = BlockCache()
 
     async def fetch(self, now: float, *targets: Target):
-        readings = await self.evaluation.fetch_blocks(targets or (target(),), now)
+        readings = await fetch_all(self.evaluation, targets or (target(),), now)
         for each in readings:
             await self.cache.record(each)
         return readings
@@ -325,6 +326,7 @@ class Session:
     async def backfill(self, now: float, *targets: Target):
         async for past in self.evaluation.backfill(targets, now):
             await self.cache.record_past(past)
+            self.cache.record_filled(past.targets)
 
 
 @pytest.fixture
@@ -493,12 +495,12 @@ async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go
         endpoint = Endpoint(url=server.url, timeout_seconds=0.5)
         async with Prometheus(endpoint) as prometheus:
             evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
-            await evaluation.fetch_blocks((first,), NOW)
+            await fetch_all(evaluation, (first,), NOW)
             if lie:
                 lies["requests"] = lie
-                await evaluation.fetch_blocks((first, second), later)
+                await fetch_all(evaluation, (first, second), later)
                 lies.clear()
-            readings = await evaluation.fetch_blocks((first, second), later)
+            readings = await fetch_all(evaluation, (first, second), later)
     read = {
         key.product: (one.first, one.last) for one in readings if one.canary for key in one.blocks
     }
@@ -521,8 +523,8 @@ async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginni
         Prometheus(Endpoint(url=server.url, timeout_seconds=0.5)) as prometheus,
     ):
         evaluation = Evaluation(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
-        await evaluation.fetch_blocks((minutes, others), NOW)
-        readings = await evaluation.fetch_blocks((halves, others), NOW + 30)
+        await fetch_all(evaluation, (minutes, others), NOW)
+        readings = await fetch_all(evaluation, (halves, others), NOW + 30)
     first = {key.product: each.first for each in readings if each.canary for key in each.blocks}
     assert first["product-1"] == began // 30
     assert first["product-2"] > began // 30

@@ -21,6 +21,7 @@ from sluicegate.settings import parse_settings
 from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import NAMES_PER_QUERY, Needs, QueryKind, render_queries
+from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import PrometheusStandIn, Row
 from tests.support.selectors import all_match, parse_matchers
@@ -125,7 +126,7 @@ async def fetch(
     async with PrometheusStandIn(rows) as rows.server:
         endpoint = Endpoint(url=rows.server.url, timeout_seconds=60)
         async with Prometheus(endpoint) as prometheus:
-            readings = await Evaluation(prometheus, settings).fetch_blocks(targets, NOW)
+            readings = await fetch_all(Evaluation(prometheus, settings), targets, NOW)
     return readings, rows
 
 

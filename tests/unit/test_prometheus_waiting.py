@@ -14,6 +14,7 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.readings import ProductKey, Target
 from sluicegate.slo.blocks import Quality
+from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
 
@@ -41,7 +42,7 @@ async def test_a_fetch_waits_its_jitter_before_it_asks(server, prometheus, monke
     monkeypatch.setattr(evaluation_module.random, "random", lambda: 0.5)
     fetching = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0.4))
     begun = asyncio.get_running_loop().time()
-    (readings,) = await fetching.fetch_blocks((target(),), NOW)
+    (readings,) = await fetch_all(fetching, (target(),), NOW)
     assert asyncio.get_running_loop().time() - begun >= 0.2
     assert readings.complete
 
@@ -49,7 +50,7 @@ async def test_a_fetch_waits_its_jitter_before_it_asks(server, prometheus, monke
 async def test_what_is_not_answered_within_the_time_of_a_fetch_is_unavailable(server, prometheus):
     server.lies[""] = Lie.HANGS
     settings = EvaluationSettings(jitter_seconds=0, fetch_seconds=0.2)
-    (readings,) = await Evaluation(prometheus, settings).fetch_blocks((target(),), NOW)
+    (readings,) = await fetch_all(Evaluation(prometheus, settings), (target(),), NOW)
     assert "no answer within 0.2 s" in readings.problem
     assert not readings.complete
     for blocks in readings.blocks.values():

@@ -1,10 +1,7 @@
-"""When measurements are read: as blocks settle, soon again after a failure, at once for the new."""
+"""What is read when blocks have settled, what is kept of it, and who is looked at for it."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
 from dataclasses import replace
 
 import pytest
@@ -15,14 +12,13 @@ from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
+from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
 from sluicegate.prometheus.readings import REQUESTS, Mean, ProductKey, Readings, SeriesKey, Target
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile import measure
-from sluicegate.reconcile.measure import Measurements, keep_measuring
+from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.measured import Measured as OfOneProduct
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
-from sluicegate.runtime.contracts import Priority
 from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.gateway import backend_of
 from tests.support.measured_world import Measured, World
@@ -33,8 +29,7 @@ from tests.support.rollout_world import World as Rollout
 NOW = 300 * 12 * 400 + 60.0
 AVAILABILITY = Indicator(availability={})
 CARS, VANS = Key("catalog", "cars"), Key("catalog", "vans")
-AN_HOUR = 3600
-"""Length of a block in tests that must not depend on when one ends."""
+AT_REST = Length(300, canary=False)
 
 
 def target(key: Key, **changes) -> Target:
@@ -74,11 +69,11 @@ async def test_nothing_is_owed_once_all_is_answered_and_something_while_it_is_no
 ):
     server.lies[""] = Lie.ERROR_503
     await measurements.read(evaluation, NOW)
-    assert measurements.owing
+    assert measurements.owes(AT_REST)
     assert measurements.problem(300)
     server.lies.clear()
     assert CARS in await measurements.read(evaluation, NOW + 10)
-    assert not measurements.owing
+    assert not measurements.owes(AT_REST)
     assert newest(measurements) is Quality.COUNTED
 
 
@@ -174,63 +169,6 @@ async def test_a_canary_is_read_anew_when_the_clock_is_set_back_within_a_block(
     assert measurements.canaries.blocks(key).keys() == known
 
 
-@contextlib.asynccontextmanager
-async def measuring(measurements: Measurements, evaluation: Evaluation):
-    """The loop, for the length of a block; yields what it says to look at, and how urgently."""
-    looked_at: asyncio.Queue[tuple[Key, Priority]] = asyncio.Queue()
-
-    def look_at(key: Key, priority: Priority) -> None:
-        looked_at.put_nowait((key, priority))
-
-    loop = asyncio.create_task(keep_measuring(measurements, evaluation, look_at))
-    try:
-        yield looked_at
-    finally:
-        loop.cancel()
-        await asyncio.wait([loop])
-
-
-async def test_a_new_product_is_not_kept_waiting_for_the_next_block(evaluation, measurements):
-    measurements.want(CARS, target(CARS, block_seconds=AN_HOUR))
-    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(20):
-        assert (await looked_at.get())[0] == CARS
-        measurements.want(VANS, target(VANS, block_seconds=AN_HOUR))
-        assert (await looked_at.get())[0] == VANS
-
-
-async def test_a_canary_is_looked_at_before_products_at_rest(evaluation, measurements):
-    measurements.want(CARS, target(CARS, block_seconds=AN_HOUR))
-    measurements.want(VANS, target(VANS, block_seconds=AN_HOUR, canary_from=int(NOW) - 3600))
-    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(20):
-        told = dict([await looked_at.get(), await looked_at.get()])
-    assert told == {CARS: Priority.BACKGROUND, VANS: Priority.NORMAL}
-
-
-async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
-    server, evaluation, measurements, monkeypatch
-):
-    monkeypatch.setattr(measure, "RETRY_SECONDS", 0.2)
-    server.lies[""] = Lie.ERROR_503
-    measurements.want(CARS, target(CARS, block_seconds=AN_HOUR))
-    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(20):
-        await looked_at.get()
-        assert measurements.problem(AN_HOUR)
-        server.lies.clear()
-        while measurements.problem(AN_HOUR):
-            await looked_at.get()
-
-
-@pytest.mark.parametrize("set_back", [0, 600, 86_400])
-def test_a_clock_that_is_set_back_delays_the_next_look_by_a_block_at_most(set_back):
-    measurements = Measurements(Timing())
-    product = Rollout().until(lambda world: world.serving == "v1").product
-    measurements.want(Key(*product.metadata.key), measure.target_of(product, Timing()))
-    block = product.spec.analysis.block_seconds
-    measurements.blocks._filled[ProductKey(*product.metadata.key)] = block
-    assert not measurements.owing
-    assert 0 < measure._pause(measurements, time.time() + set_back) <= block
-
-
 # ---- one product's -----------------------------------------------------------------------
 async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
     product = Rollout().until(lambda world: world.serving == "v1").product
@@ -248,6 +186,7 @@ async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
 ):
     product = Rollout().until(lambda world: world.serving == "v1").product
     key, measured = Key(*product.metadata.key), OfOneProduct(measurements, product)
+    measurements.want(CARS, None)  # whose blocks have another length
     # Long enough ago to have a past.
     measurements.want(key, replace(measure.target_of(product, Timing()), evidence_from=0))
     answer, seen = server.rows, []

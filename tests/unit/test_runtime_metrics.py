@@ -13,7 +13,7 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import PrometheusError
-from sluicegate.prometheus.readings import ProductKey, Readings, Target
+from sluicegate.prometheus.readings import Readings
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.punctuality import Punctuality
 from sluicegate.runtime.clock import boottime
@@ -222,7 +222,6 @@ async def test_a_scrape_has_no_series_that_nobody_asks_for():
 # ---- lateness -------------------------------------------------------------------------------
 
 TIMING = Timing(scrape_seconds=30, settle_seconds=30)
-TARGET = Target(key=ProductKey("shop", "a"), versions=("v1",), slos={}, block_seconds=300)
 
 
 def readings(last: int, *, complete: bool = True) -> Readings:
@@ -236,7 +235,7 @@ def test_measurements_are_late_from_the_moment_the_next_block_could_be_read():
     punctuality = Punctuality(TIMING)
     now = 300 * 1000 + 60.0  # block 1000 may be read from now on
     assert punctuality.lateness(now) == 0
-    punctuality.expect([TARGET], now)
+    punctuality.expect([300], now)
     punctuality.record(readings(1000))
     assert punctuality.lateness(now + 300) == 0
     assert punctuality.lateness(now + 310) == 10
@@ -245,7 +244,7 @@ def test_measurements_are_late_from_the_moment_the_next_block_could_be_read():
 def test_a_part_of_a_block_is_no_block():
     punctuality = Punctuality(TIMING)
     now = 300 * 1000 + 60.0
-    punctuality.expect([TARGET], now)
+    punctuality.expect([300], now)
     punctuality.record(readings(1000, complete=False))
     assert punctuality.lateness(now + 100) == 100
 
@@ -253,11 +252,11 @@ def test_a_part_of_a_block_is_no_block():
 def test_a_length_that_nobody_wants_any_more_is_never_late_nor_is_the_future():
     punctuality = Punctuality(TIMING)
     now = 300 * 1000 + 60.0
-    punctuality.expect([TARGET], now)
+    punctuality.expect([300], now)
     punctuality.expect([], now)
     assert punctuality.lateness(now + 9999) == 0
-    punctuality.expect([TARGET], now)
+    punctuality.expect([300], now)
     punctuality.record(readings(1000))
     earlier = now - 3000  # the clock was set back
-    punctuality.expect([TARGET], earlier)
+    punctuality.expect([300], earlier)
     assert punctuality.lateness(earlier + 310) == 10

@@ -66,14 +66,15 @@ class BlockCache:
         """
         await self.record(past.singles)
         async for key, blocks in _in_slices(past.hours.blocks):
-            series = self._series[past.singles.block_seconds, key]
+            series = self._series.get((past.singles.block_seconds, key))
+            if series is None:
+                continue  # nobody asks for it any more, since a moment ago
             for block in blocks:
                 if block.quality is Quality.COUNTED:
                     series.record_hour(block.index - 1, block.count)
-        self.record_filled(past.targets)
 
     def record_filled(self, targets: Iterable[Target]) -> None:
-        """Take in that of these nothing is to be read but what settles from now on."""
+        """Take in that of these only what settles from now on is still to be read."""
         self._filled |= {target.key: target.block_seconds for target in targets}
 
     def clear(self) -> None:
@@ -82,14 +83,18 @@ class BlockCache:
             kept.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
-        """Forget products, versions and SLOs that nobody asks for any more."""
+        """Forget products, versions, SLOs and lengths that nobody asks for any more."""
         live = {(*target.key, version): target for target in targets for version in target.versions}
         for kept in (self._series, self._means):
             for length, key in [*kept]:
                 target = live.get(key[:3])
-                if target is None or (key.slo and key.slo not in target.slos):
+                if target is None or not _wants(target, length, key.slo):
                     del kept[length, key]
-        self._facts = {key: facts for key, facts in self._facts.items() if key[1] in live}
+        self._facts = {
+            (length, version): facts
+            for (length, version), facts in self._facts.items()
+            if version in live and live[version].block_seconds == length
+        }
         products = {target.key for target in live.values()}
         self._filled = {key: length for key, length in self._filled.items() if key in products}
 
@@ -117,6 +122,10 @@ class BlockCache:
     def facts(self, version: VersionKey, block_seconds: int) -> Facts | None:
         """What else is known of a version at its newest block; None before the first."""
         return self._facts.get((block_seconds, version))
+
+
+def _wants(target: Target, block_seconds: int, slo: str) -> bool:
+    return target.block_seconds == block_seconds and (not slo or slo in target.slos)
 
 
 async def _in_slices(

@@ -1,6 +1,6 @@
-"""One fetch for all products: which blocks are due, which queries answer them, what came back.
+"""One fetch for all products of a length of block: which are due, which queries answer, what came.
 
-The queries of a fetch depend on block lengths and kinds of indicators, not on how many
+The queries of a fetch depend on the length and the kinds of indicators, not on how many
 products there are; only the past of products that are new, or begin a canary, is read some
 products at a time. A query that fails makes the blocks it answers UNAVAILABLE, and they are
 asked for again next time; it makes nothing else wrong.
@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.prometheus.answers import TableReader
 from sluicegate.prometheus.assemble import (
     Answers,
     assemble_blocks,
@@ -24,7 +23,7 @@ from sluicegate.prometheus.assemble import (
     assemble_means,
     assemble_scraped,
 )
-from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.batch import Batch
 from sluicegate.prometheus.readings import Past, Readings
 from sluicegate.prometheus.schedule import (
     Timing,
@@ -44,9 +43,8 @@ from sluicegate.slo.queries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-    from sluicegate.prometheus.answers import Table
     from sluicegate.prometheus.client import Prometheus
     from sluicegate.prometheus.readings import ProductKey, Target
 
@@ -105,32 +103,64 @@ class Evaluation:
         self._prometheus = prometheus
         self._settings = settings
         self._read: dict[Length, int] = {}
+        self._canaries: dict[Length, frozenset[ProductKey]] = {}
+        """Products that need canary blocks of this length."""
         self._begun: dict[Length, set[ProductKey]] = {}
-        """Products whose canary blocks of this length were read from their beginning."""
+        """Those of them whose blocks were read from their beginning."""
+        self._at_rest = asyncio.Semaphore(max(prometheus.endpoint.concurrency - 1, 1))
+        """Queries under way of products at rest: one place is left for those of canaries."""
 
     def forget(self) -> None:
         """Begin anew: whoever kept what was read no longer does."""
         self._read.clear()
         self._begun.clear()
 
-    async def fetch_blocks(self, targets: Sequence[Target], now: float) -> tuple[Readings, ...]:
-        """Blocks that have settled since the last call, one answer per length of block.
+    def regroup(self, targets: Iterable[Target]) -> Mapping[Length, Sequence[Target]]:
+        """The sets of queries that these targets need, each with its products.
 
-        Products that begin a canary are read from its beginning, in answers of their own.
-
-        Parameters
-        ----------
-        targets
-            Everything any product wants to know.
-        now
-            Seconds since 1970.
+        What was read for other sets is forgotten: whoever needs them again begins anew.
         """
         lengths = group_by_length(targets, self._settings.timing)
         self._read = {each: last for each, last in self._read.items() if each in lengths}
-        self._begun = {each: begun for each, begun in self._begun.items() if each in lengths}
-        due = [self._fetch(length, group, now) for length, group in lengths.items()]
-        fetched = await asyncio.gather(*due)
-        return tuple(readings for each in fetched for readings in each)
+        self._canaries = {
+            length: frozenset(target.key for target in group)
+            for length, group in lengths.items()
+            if length.canary
+        }
+        self._begun = {
+            length: begun & self._canaries[length]
+            for length, begun in self._begun.items()
+            if length in lengths
+        }
+        return lengths
+
+    async def fetch_blocks(
+        self, length: Length, group: Sequence[Target], now: float
+    ) -> tuple[Readings, ...]:
+        """Blocks of one set of queries that have settled since the last call; () when none has.
+
+        Products that begin a canary are read from its beginning, in answers of their own. Calls
+        for different lengths may overlap, those for one may not.
+
+        Parameters
+        ----------
+        group
+            The products that need this set.
+        now
+            Seconds since 1970.
+        """
+        newest = self._settings.timing.newest_settled(now, length.block_seconds)
+        if self._read.get(length, newest) > newest:
+            # The clock was set back: what was read lay in the future, where nothing was yet.
+            self._read.pop(length)
+            self._begun.pop(length, None)
+        if not length.canary:
+            return await self._go_on(length, tuple(group), newest)
+        begun = self._begun.get(length, set())
+        known = tuple(target for target in group if target.key in begun)
+        new = tuple(target for target in group if target.key not in begun)
+        went_on = await self._go_on(length, known, newest) if known else ()
+        return went_on + await self._begin(length, new, newest)
 
     async def backfill(self, targets: Sequence[Target], now: float) -> AsyncIterator[Past]:
         """The past of these products, some at a time; ends early when Prometheus fails.
@@ -159,23 +189,6 @@ class Evaluation:
             singles=await self._ask(length, group, singles, scopes),
             hours=await self._ask(hour, group, hours, scopes),
         )
-
-    async def _fetch(
-        self, length: Length, group: Sequence[Target], now: float
-    ) -> tuple[Readings, ...]:
-        newest = self._settings.timing.newest_settled(now, length.block_seconds)
-        if self._read.get(length, newest) > newest:
-            # The clock was set back: what was read lay in the future, where nothing was yet.
-            self._read.pop(length)
-            self._begun.pop(length, None)
-        if not length.canary:
-            return await self._go_on(length, tuple(group), newest)
-        begun = self._begun.setdefault(length, set())
-        begun &= {target.key for target in group}
-        known = tuple(target for target in group if target.key in begun)
-        new = tuple(target for target in group if target.key not in begun)
-        went_on = await self._go_on(length, known, newest) if known else ()
-        return went_on + await self._begin(length, new, newest)
 
     async def _go_on(
         self, length: Length, group: tuple[Target, ...], newest: int
@@ -213,7 +226,9 @@ class Evaluation:
             read.append(readings)
             if not readings.complete or loop.time() > deadline:
                 break
-            self._begun[length] |= {target.key for target in chunk}
+            # Whoever left while it was read begins anew when it comes back: nobody keeps the answer.
+            still = self._canaries.get(length, frozenset()) & {target.key for target in chunk}
+            self._begun.setdefault(length, set()).update(still)
             self._read.setdefault(length, readings.last)
         return tuple(read)
 
@@ -233,7 +248,8 @@ class Evaluation:
         scopes: Sequence[Scope],
     ) -> Readings:
         needs = Needs.of(slo for target in group for slo in target.slos.values())
-        batch = _Batch(self._prometheus, indexes, length.block_seconds)
+        turns = nullcontext() if length.canary else self._at_rest
+        batch = Batch(self._prometheus, indexes, length.block_seconds, turns)
         queries = [
             query
             for scope in scopes
@@ -263,52 +279,6 @@ class Evaluation:
         return await asyncio.to_thread(
             _assemble, answers, group, canary=length.canary, problem=batch.problem
         )
-
-
-class _Batch:
-    """The queries of one fetch while they are under way."""
-
-    def __init__(self, prometheus: Prometheus, indexes: range, step: int) -> None:
-        self._prometheus = prometheus
-        self._indexes = indexes
-        self._step = step
-        self._answered: set[Query] = set()
-        self.tables: dict[QueryKind, Table] = defaultdict(dict)
-        self.failures: dict[QueryKind, str] = {}
-
-    @property
-    def problem(self) -> str:
-        """What failed, in words; empty when all was answered."""
-        return "; ".join(f"{kind}: {why}" for kind, why in sorted(self.failures.items()))
-
-    async def ask_all(self, queries: Sequence[Query]) -> None:
-        """Ask about the targets first: when that fails the rest needn't be asked."""
-        first = [query for query in queries if query.kind is QueryKind.TARGETS]
-        await asyncio.gather(*map(self._ask, first))
-        if QueryKind.TARGETS not in self.failures:
-            await asyncio.gather(*(self._ask(query) for query in queries if query not in first))
-
-    def give_up(self, queries: Iterable[Query], seconds: float) -> None:
-        """What isn't answered by now has failed."""
-        for query in queries:
-            if query not in self._answered:
-                self.failures.setdefault(query.kind, f"no answer within {seconds:g} s in all")
-
-    async def _ask(self, query: Query) -> None:
-        step = self._step
-        try:
-            table = await self._prometheus.query_range(
-                query.text,
-                start=self._indexes[0] * step,
-                end=self._indexes[-1] * step,
-                step=step,
-                reader=partial(TableReader, query.kind, step=step),
-            )
-        except PrometheusError as error:
-            self.failures.setdefault(query.kind, str(error))
-        else:
-            self.tables[query.kind].update(table)
-            self._answered.add(query)
 
 
 def group_by_length(targets: Iterable[Target], timing: Timing) -> dict[Length, list[Target]]:

@@ -6,11 +6,12 @@ of them. Between the two lie the queries, which know no single product.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from sluicegate.api.slos import Indicator
     from sluicegate.slo.blocks import Block, Quality
@@ -41,6 +42,10 @@ class SeriesKey(NamedTuple):
     product: str
     version: str
     slo: str
+
+
+AKey = TypeVar("AKey", SeriesKey, VersionKey)
+AValue = TypeVar("AValue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +151,16 @@ class Readings:
     complete: bool = True
     problem: str = ""
 
+    def only(self, products: AbstractSet[ProductKey]) -> Readings:
+        """The same without the blocks of other products."""
+        return replace(
+            self,
+            blocks=_only(self.blocks, products),
+            means=_only(self.means, products),
+            facts=_only(self.facts, products),
+            scraped=_only(self.scraped, products),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -154,3 +169,11 @@ class Past:
     targets: tuple[Target, ...]
     singles: Readings
     hours: Readings
+
+
+def _only(read: Mapping[AKey, AValue], products: AbstractSet[ProductKey]) -> dict[AKey, AValue]:
+    return {
+        key: value
+        for key, value in read.items()
+        if ProductKey(key.namespace, key.product) in products
+    }

@@ -1,14 +1,9 @@
-"""Reads the blocks of all products as they settle, and says which products to look at then.
-
-One loop for all of them: the queries don't depend on how many there are. It runs on a standby
-too, so that a new leader has its measurements at once.
-"""
+"""What is measured of all products, and up to where; which of them to look at when blocks settle."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -20,21 +15,18 @@ from sluicegate.policy.canary import LOOK_BACK_SECONDS
 from sluicegate.policy.planning import warmed_up
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.canaries import CanaryBlocks
-from sluicegate.prometheus.evaluation import Evaluation
-from sluicegate.prometheus.readings import ProductKey, Target, VersionKey
+from sluicegate.prometheus.evaluation import Evaluation, Length
+from sluicegate.prometheus.readings import ProductKey, Readings, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.punctuality import Punctuality
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME
 from sluicegate.slo.dispersion import LEAST_BLOCKS
-from sluicegate.spans import Spans, no_spans
 
 logger = logging.getLogger(__name__)
 
-SHORTEST_LOOK: Final = 1.0
-"""Seconds between two looks at the clock, while nothing is due."""
-RETRY_SECONDS: Final = 10.0
-"""How soon to ask again for what wasn't answered: a block may be minutes long, an outage not."""
+CLOCK_TOLERANCE: Final = 1.0
+"""Seconds within which a clock may go back and forth."""
 
 
 class Measurements:
@@ -46,13 +38,16 @@ class Measurements:
         self.canaries = CanaryBlocks()
         self.targets: dict[Key, Target] = {}
         self.news = asyncio.Event()
-        """Set when a product wants to know something for the first time."""
+        """Set when a product wants to know something for the first time, or in other blocks."""
         self._warming_up: set[Key] = set()
         self._newest: dict[int, int] = {}
         self._problems: dict[int, str] = {}
         self.punctuality = Punctuality(timing)
+        self.groups: Mapping[Length, Sequence[Target]] = {}
+        """The products by the sets of queries that they need."""
+        self._regroups = True
         self._read_at = 0.0
-        self._incomplete = False
+        self._incomplete: set[Length] = set()
 
     def newest(self, block_seconds: int) -> int:
         """Index of the newest block of this length that was asked for; 0 before the first."""
@@ -67,10 +62,11 @@ class Measurements:
         target = self.targets.get(key)
         return target is not None and not self.blocks.pending([target])
 
-    @property
-    def owing(self) -> bool:
-        """Whether something that was asked for wasn't answered yet."""
-        return self._incomplete or bool(self.blocks.pending(self.targets.values()))
+    def owes(self, length: Length) -> bool:
+        """Whether something that was asked for in blocks of this length wasn't answered yet."""
+        if length in self._incomplete:
+            return True
+        return not length.canary and bool(self.blocks.pending(self.groups.get(length, ())))
 
     def urgency(self, key: Key) -> Priority:
         """How urgent it is to look at a product of which a block has settled.
@@ -87,66 +83,98 @@ class Measurements:
         With `warms_up`, nothing is expected of its blocks before those that count.
         """
         (self._warming_up.add if warms_up else self._warming_up.discard)(key)
-        if target is None:
-            self.targets.pop(key, None)
-        else:
-            if key not in self.targets:
-                self.news.set()
+        before = self.targets.pop(key, None) if target is None else self.targets.get(key)
+        if target != before:
+            self._regroups = True
+        if target is not None:
             self.targets[key] = target
+            if before is None or _lengths(target) != _lengths(before):
+                self.news.set()
 
-    async def read(self, evaluation: Evaluation, now: float) -> Iterable[Key]:
-        """Read what has settled; return the products that are to be looked at for it.
+    def is_set_back(self, now: float) -> bool:
+        """Whether the clock was set back: then blocks were read that lie in the future."""
+        return now < self._read_at - CLOCK_TOLERANCE
 
-        Those aren't that only warm up, unless the reading fails: blocks say nothing of them yet.
+    def prepare(self, evaluation: Evaluation, now: float) -> None:
+        """Know which sets of queries are needed, and forget what nobody asks for any more.
+
+        Where the clock was set back all is forgotten; nothing may be under way then.
         """
-        self._mind_the_clock(evaluation, now)
-        targets = tuple(self.targets.values())
-        self.punctuality.expect(targets, now)
-        filled = await self._fill(evaluation, targets, now)
-        lengths: set[tuple[int, bool]] = set()
-        begun = time.monotonic()
-        fetched = await evaluation.fetch_blocks(targets, now)
-        if fetched:
-            EVALUATION_TIME.observe(time.monotonic() - begun)
-        self._incomplete = not all(readings.complete for readings in fetched)
-        for readings in fetched:
-            lengths.add((readings.block_seconds, readings.canary))
-            if readings.canary:
-                self.canaries.record(readings)
-                continue
-            await self.blocks.record(readings)
-            self.punctuality.record(readings)
-            self._newest[readings.block_seconds] = readings.last
-            self._problems[readings.block_seconds] = "" if readings.complete else readings.problem
-        self._prune(targets)
-        return [
-            key
-            for key, target in self.targets.items()
-            if (target.key in filled or self._moved(target, lengths))
-            and not self._only_warms_up(key, target, now)
-        ]
-
-    def _prune(self, targets: tuple[Target, ...]) -> None:
-        """Forget what nobody asks for any more."""
-        self.blocks.prune(targets)
-        self.canaries.prune(targets)
-        lengths = {target.block_seconds for target in targets}
-        for kept in (self._newest, self._problems):
-            for length in kept.keys() - lengths:
-                del kept[length]
-
-    def _mind_the_clock(self, evaluation: Evaluation, now: float) -> None:
-        """Forget what was read, if the clock was set back: blocks of the future say nothing."""
-        if now < self._read_at - SHORTEST_LOOK:
+        if self.is_set_back(now):
             logger.warning("the clock was set back by %.0f s: reading anew", self._read_at - now)
             self.blocks.clear()
             self.canaries.clear()
             self._newest.clear()
             evaluation.forget()
         self._read_at = now
+        if self._regroups:
+            self._regroup(evaluation)
+        self.punctuality.expect(self._block_lengths(), now)
+
+    async def read(self, evaluation: Evaluation, now: float) -> list[Key]:
+        """Read what has settled, of all lengths once; return the products to be looked at for it."""
+        self.prepare(evaluation, now)
+        reads = [self.read_length(evaluation, length, now) for length in self.groups]
+        moved = await asyncio.gather(*reads)
+        return list(dict.fromkeys(key for each in moved for key in each))
+
+    async def read_length(self, evaluation: Evaluation, length: Length, now: float) -> list[Key]:
+        """Read what has settled of one length; return the products to be looked at for it.
+
+        Those aren't that only warm up, unless the reading fails: blocks say nothing of them yet.
+        Other lengths may be read meanwhile.
+        """
+        group = self.groups[length]
+        filled = await self._fill(evaluation, () if length.canary else group, now)
+        begun = time.monotonic()
+        fetched = await evaluation.fetch_blocks(length, group, now)
+        if fetched:
+            EVALUATION_TIME.observe(time.monotonic() - begun)
+        complete = all(readings.complete for readings in fetched)
+        (self._incomplete.discard if complete else self._incomplete.add)(length)
+        for readings in fetched:
+            await self._record(readings)
+        # Of those that nobody asked for any more when it came, something is kept again.
+        self._regroups |= self.groups.get(length) is not group
+        if not filled and not fetched:
+            return []
+        keys = [Key(*asked.key) for asked in group]
+        return [
+            key
+            for key in keys
+            if (target := self.targets.get(key))
+            and (target.key in filled or (fetched and self._concerns(length, target)))
+            and not self._only_warms_up(key, target, now)
+        ]
+
+    async def _record(self, readings: Readings) -> None:
+        if readings.canary:
+            self.canaries.record(readings.only(self._in_canary(readings.block_seconds)))
+            await asyncio.sleep(0)  # an hour of some products takes tens of milliseconds
+            return
+        await self.blocks.record(readings)
+        self.punctuality.record(readings)
+        self._newest[readings.block_seconds] = readings.last
+        self._problems[readings.block_seconds] = "" if readings.complete else readings.problem
+
+    def _regroup(self, evaluation: Evaluation) -> None:
+        """What was read is forgotten where the evaluation forgets that it was, and only there."""
+        self._regroups = False
+        targets = tuple(self.targets.values())
+        self.groups = evaluation.regroup(targets)
+        self.blocks.prune(targets)
+        self.canaries.prune(targets)
+        self._incomplete &= self.groups.keys()
+        lengths = self._block_lengths()
+        for kept in (self._newest, self._problems):
+            for length in kept.keys() - lengths:
+                del kept[length]
+
+    def _block_lengths(self) -> set[int]:
+        return {length.block_seconds for length in self.groups if not length.canary}
 
     async def _fill(
-        self, evaluation: Evaluation, targets: tuple[Target, ...], now: float
+        self, evaluation: Evaluation, targets: Iterable[Target], now: float
     ) -> set[ProductKey]:
         """Read the past of products that are new here; return those whose past is known now.
 
@@ -161,9 +189,21 @@ class Measurements:
         if pending:
             async for past in evaluation.backfill(pending, now):
                 await self.blocks.record_past(past)
-                filled |= {target.key for target in past.targets}
-        BACKFILLING.set(sum(target.key not in filled for target in pending))
+                known = [target for target in past.targets if self._still_wants(target)]
+                self.blocks.record_filled(known)
+                filled |= {target.key for target in known}
+        BACKFILLING.set(len(self.blocks.pending(self.targets.values())))
         return filled
+
+    def _still_wants(self, asked: Target) -> bool:
+        """Whether a product's past is still of use: it may be gone, or want blocks of another length."""
+        target = self.targets.get(Key(*asked.key))
+        return target is not None and target.block_seconds == asked.block_seconds
+
+    def _in_canary(self, block_seconds: int) -> frozenset[ProductKey]:
+        """The products that need canary blocks of this length now."""
+        group = self.groups.get(Length(block_seconds, canary=True), ())
+        return frozenset(target.key for target in group)
 
     def _is_young(self, target: Target, now: float) -> bool:
         """Whether no block says anything of the stable version yet."""
@@ -172,7 +212,10 @@ class Measurements:
 
     def _only_warms_up(self, key: Key, target: Target, now: float) -> bool:
         """Whether a product needn't be looked at: it waits for its first block, and all is well."""
-        if key not in self._warming_up or self._incomplete or not self._is_young(target, now):
+        at_rest = Length(target.block_seconds, canary=False)
+        if key not in self._warming_up or at_rest in self._incomplete:
+            return False
+        if not self._is_young(target, now):
             return False
         facts = [
             self.blocks.facts(VersionKey(*target.key, version), target.block_seconds)
@@ -180,53 +223,20 @@ class Measurements:
         ]
         return not any(one is not None and one.stale for one in facts)
 
-    def _moved(self, target: Target, lengths: set[tuple[int, bool]]) -> bool:
+    def _concerns(self, length: Length, target: Target) -> bool:
+        """Whether a product is looked at as blocks of a length have settled."""
         canary = self.timing.canary_block(target.block_seconds)
-        in_canary = target.canary_from is not None and (canary, True) in lengths
-        return in_canary or (target.block_seconds, False) in lengths
+        in_canary = target.canary_from is not None
+        if length.canary:
+            return in_canary and length.block_seconds == canary
+        # Where a canary's blocks settle at the same time, one look takes in both.
+        both = in_canary and canary == target.block_seconds
+        return length.block_seconds == target.block_seconds and not both
 
 
-async def keep_measuring(
-    measurements: Measurements,
-    evaluation: Evaluation,
-    look_at: Callable[[Key, Priority], None],
-    spans: Spans = no_spans,
-) -> None:
-    """Measure for ever; `look_at` is told each product of which a block settled, how urgently."""
-    while True:
-        now = time.time()
-        measurements.news.clear()
-        if measurements.targets:
-            with spans("measure", {"sluicegate.products": len(measurements.targets)}):
-                moved = await measurements.read(evaluation, now)
-            for key in moved:
-                look_at(key, measurements.urgency(key))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_pause(measurements, now)):
-                await measurements.news.wait()
-                await asyncio.sleep(SHORTEST_LOOK)  # others come along with it
-
-
-def _pause(measurements: Measurements, asked_at: float) -> float:
-    """Seconds until the next block of any length settles."""
-    lengths = {
-        length for t in measurements.targets.values() for length in _lengths(measurements, t)
-    }
-    timing = measurements.timing
-    ends = [
-        timing.settled_at(timing.newest_settled(asked_at, length) + 1, length) for length in lengths
-    ]
-    pause = max(min(ends, default=asked_at + SHORTEST_LOOK) - time.time(), SHORTEST_LOOK / 4)
-    # A clock that was set back since then would have it wait for as long as that, and a block of
-    # the shortest length ends at least once in its length.
-    longest = min(lengths, default=SHORTEST_LOOK)
-    return min(pause, longest, RETRY_SECONDS if measurements.owing else longest)
-
-
-def _lengths(measurements: Measurements, target: Target) -> Iterator[int]:
-    yield target.block_seconds
-    if target.canary_from is not None:
-        yield measurements.timing.canary_block(target.block_seconds)
+def _lengths(target: Target) -> tuple[int, bool]:
+    """What decides which sets of queries a product needs."""
+    return target.block_seconds, target.canary_from is not None
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sluicegate.prometheus.readings import Readings, Target
+from sluicegate.prometheus.readings import Readings
 from sluicegate.prometheus.schedule import Timing
 
 
@@ -13,12 +13,9 @@ class Punctuality:
         self._timing = timing
         self._complete: dict[int, int] = {}
 
-    def expect(self, targets: Iterable[Target], now: float) -> None:
+    def expect(self, lengths: Iterable[int], now: float) -> None:
         """Wait for blocks of these lengths: of a new one from its newest on, never of the future."""
-        newest = {
-            target.block_seconds: self._timing.newest_settled(now, target.block_seconds)
-            for target in targets
-        }
+        newest = {length: self._timing.newest_settled(now, length) for length in lengths}
         self._complete = {
             length: min(self._complete.get(length, last - 1), last)
             for length, last in newest.items()

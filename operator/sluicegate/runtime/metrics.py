@@ -88,7 +88,7 @@ WATCH_AGE = Gauge(
 )
 EVALUATION_TIME = Histogram(
     "sluicegate_evaluation_duration_seconds",
-    "From asking Prometheus for the blocks of all products to having them, spread included.",
+    "From asking Prometheus for newly settled blocks of one length to having them, spread included.",
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 EVALUATION_LATENESS = Gauge(

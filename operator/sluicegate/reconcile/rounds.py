@@ -1,0 +1,125 @@
+"""Reads the blocks of each length as they settle, and says which products to look at then.
+
+A round reads one length for all products that have it: the queries don't depend on how many there
+are. Lengths don't wait for each other. Those at rest may be thousands, whose answers take seconds
+to read, or a minute where Prometheus is slow; a canary's next blocks have settled by then. Rounds
+run on a standby too, so that a new leader has its measurements at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from sluicegate.kube.resources import Key
+from sluicegate.prometheus.evaluation import Evaluation, Length
+from sluicegate.reconcile.measure import Measurements
+from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.tasks import end
+from sluicegate.spans import Spans, no_spans
+
+SHORTEST_PAUSE: Final = 0.25
+"""Seconds between two rounds of a length, at least."""
+GATHER_SECONDS: Final = 1.0
+"""How long after a product's first wish a round begins: others come along with it."""
+RETRY_SECONDS: Final = 10.0
+"""How soon to ask again for what wasn't answered: a block may be minutes long, an outage not."""
+
+LookAt = Callable[[Key, Priority], None]
+
+
+class Rounds:
+    """One round at a time for each length of block, for ever."""
+
+    def __init__(
+        self,
+        measurements: Measurements,
+        evaluation: Evaluation,
+        look_at: LookAt,
+        spans: Spans = no_spans,
+    ) -> None:
+        """`look_at` is told each product of which a block settled, and how urgently."""
+        self._measurements = measurements
+        self._evaluation = evaluation
+        self._look_at = look_at
+        self._spans = spans
+        self._under_way: dict[Length, asyncio.Task[None]] = {}
+        self._due: dict[Length, float] = {}
+        """When the next round begins, by the event loop's clock, which nobody sets back."""
+
+    async def run(self) -> None:
+        """Measure for ever; raise what a round raised."""
+        try:
+            while True:
+                await self._begin(time.time())
+                await self._wait()
+        finally:
+            await end(self._under_way.values())
+
+    async def _begin(self, now: float) -> None:
+        """Begin the rounds that are due."""
+        if self._measurements.is_set_back(now):
+            await end(self._under_way.values())
+            self._under_way.clear()
+            self._due.clear()
+        self._measurements.prepare(self._evaluation, now)
+        reached = asyncio.get_running_loop().time()
+        for length in self._idle():
+            if self._due.get(length, 0.0) <= reached:
+                self._due.pop(length, None)
+                name = f"round of {length.block_seconds} s"
+                self._under_way[length] = asyncio.create_task(self._round(length, now), name=name)
+
+    async def _round(self, length: Length, now: float) -> None:
+        described = {
+            "sluicegate.products": len(self._measurements.groups[length]),
+            "sluicegate.block_seconds": length.block_seconds,
+        }
+        with self._spans("measure", described):
+            moved = await self._measurements.read_length(self._evaluation, length, now)
+        for key in moved:
+            self._look_at(key, self._measurements.urgency(key))
+        # Whoever came meanwhile has made it due already.
+        self._due.setdefault(length, asyncio.get_running_loop().time() + self.pause(length, now))
+
+    async def _wait(self) -> None:
+        """Return when a round has ended or is due, or a product is new."""
+        news = asyncio.create_task(self._news())
+        try:
+            await asyncio.wait(
+                {news, *self._under_way.values()},
+                timeout=self._next(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            await end([news])
+        if self._measurements.news.is_set():
+            await asyncio.sleep(GATHER_SECONDS)
+            self._measurements.news.clear()
+            self._due = dict.fromkeys({*self._measurements.groups, *self._under_way}, 0.0)
+        for length, task in tuple(self._under_way.items()):
+            if task.done():
+                del self._under_way[length]
+                task.result()
+
+    async def _news(self) -> None:
+        await self._measurements.news.wait()
+
+    def _idle(self) -> list[Length]:
+        return [one for one in self._measurements.groups if one not in self._under_way]
+
+    def _next(self) -> float | None:
+        """Seconds until a round is due; None while none is before another one ends."""
+        due = min((self._due.get(length, 0.0) for length in self._idle()), default=None)
+        return None if due is None else max(due - asyncio.get_running_loop().time(), 0.0)
+
+    def pause(self, length: Length, asked_at: float) -> float:
+        """Seconds until the next block of this length settles.
+
+        A clock that was set back since then would make it as much longer, and one ends at least
+        once in its length.
+        """
+        timing, seconds = self._measurements.timing, length.block_seconds
+        settled = timing.settled_at(timing.newest_settled(asked_at, seconds) + 1, seconds)
+        longest = min(RETRY_SECONDS, seconds) if self._measurements.owes(length) else seconds
+        return min(max(settled - time.time(), SHORTEST_PAUSE), longest)

@@ -1,0 +1,192 @@
+"""What products want may change while it is read: nothing that is late undoes what came since."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sluicegate.api.slos import Indicator
+from sluicegate.kube.resources import Key
+from sluicegate.prometheus.cache import BLOCKS_PER_SLICE, BlockCache
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
+from sluicegate.prometheus.readings import Past, ProductKey, Readings, SeriesKey, Target
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.reconcile.measure import Measurements
+from sluicegate.slo.blocks import Block, Count, Quality
+from tests.support.measured_world import Measured, World
+from tests.support.prometheus_stand_in import Held, PrometheusStandIn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+CARS = Key("catalog", "cars")
+LONG, SHORT = 3600, 600
+TIMING = Timing(scrape_seconds=5, settle_seconds=5)
+"""With which blocks of an hour have canary blocks of a minute, and shorter ones as long as they."""
+NOW = 1_700_000_000.0
+AVAILABILITY = SeriesKey("catalog", "cars", "v1", "availability")
+SECONDS = 20
+
+
+def target(block_seconds: int = LONG, *, canary: bool = False) -> Target:
+    return Target(
+        key=ProductKey(*CARS),
+        versions=("v1",),
+        slos={"availability": Indicator(availability={})},
+        block_seconds=block_seconds,
+        canary_from=int(NOW) - 1800 if canary else None,
+    )
+
+
+AT_REST, IN_CANARY = target(), target(canary=True)
+
+
+class Reading:
+    """Measurements of one product that are read length by length, at one moment."""
+
+    def __init__(self, server: PrometheusStandIn, evaluation: Evaluation) -> None:
+        self.server = server
+        self.evaluation = evaluation
+        self.measurements = Measurements(TIMING)
+
+    def want(self, wanted: Target | None) -> None:
+        """Change what the product wants to know, and see it as a round's begin does."""
+        self.measurements.want(CARS, wanted)
+        self.measurements.prepare(self.evaluation, NOW)
+
+    async def read(self, block_seconds: int, *, canary: bool = False, now: float = NOW):
+        """Read one length as a round does; return what is to be looked at."""
+        length = Length(block_seconds, canary)
+        return await self.measurements.read_length(self.evaluation, length, now)
+
+    async def begin(self, block_seconds: int, *, canary: bool = False):
+        """Begin such a reading; return it and the event that lets its answers come."""
+        held = self.server.held[block_seconds] = Held()
+        late = asyncio.create_task(self.read(block_seconds, canary=canary))
+        await held.asked.wait()
+        return late, held.released
+
+    def canary_blocks(self):
+        return self.measurements.canaries.blocks(AVAILABILITY)
+
+
+@pytest.fixture
+async def reading() -> AsyncIterator[Reading]:
+    world = World([Measured(product="cars")], scrape_seconds=5)
+    async with (
+        PrometheusStandIn(world) as server,
+        Prometheus(Endpoint(url=server.url, timeout_seconds=SECONDS)) as prometheus,
+        asyncio.timeout(SECONDS),
+    ):
+        settings = EvaluationSettings(timing=TIMING, jitter_seconds=0)
+        yield Reading(server, Evaluation(prometheus, settings))
+
+
+async def test_a_past_that_is_late_does_not_make_a_product_wait_for_it_again(reading):
+    reading.want(AT_REST)
+    late, release = await reading.begin(LONG)
+    reading.want(target(SHORT))
+    assert await reading.read(SHORT) == [CARS]
+    assert reading.measurements.is_filled(CARS)
+    release.set()
+    await late
+    assert reading.measurements.is_filled(CARS)
+
+
+async def test_canary_blocks_that_are_late_do_not_replace_those_of_the_length_wanted_now(reading):
+    reading.want(IN_CANARY)
+    late, release = await reading.begin(60, canary=True)
+    reading.want(target(30, canary=True))
+    await reading.read(30, canary=True)
+    known = dict(reading.canary_blocks())
+    assert len(known) >= 1800 // 30
+    release.set()
+    assert await late == []
+    assert reading.canary_blocks() == known
+
+
+@pytest.mark.parametrize("comes_back", ["while it is read", "later"])
+async def test_a_canary_that_leaves_and_comes_back_has_its_past(reading, comes_back):
+    reading.want(IN_CANARY)
+    late, release = await reading.begin(60, canary=True)
+    reading.want(AT_REST)
+    if comes_back == "later":
+        release.set()
+        await late
+        assert not reading.canary_blocks()
+    reading.want(IN_CANARY)
+    release.set()
+    await late
+    await reading.read(60, canary=True)
+    assert len(reading.canary_blocks()) >= 1800 // 60
+
+
+async def test_what_comes_of_a_product_that_is_gone_is_forgotten(reading):
+    reading.want(AT_REST)
+    late, release = await reading.begin(LONG)
+    reading.want(None)
+    release.set()
+    await late
+    reading.measurements.prepare(reading.evaluation, NOW)
+    assert reading.measurements.blocks.series(AVAILABILITY, LONG).newest == -1
+    assert not reading.measurements.owes(Length(LONG, canary=False))
+
+
+async def test_blocks_of_a_length_that_is_not_wanted_any_more_are_forgotten(reading):
+    reading.want(AT_REST)
+    await reading.read(LONG)
+    blocks = reading.measurements.blocks
+    assert blocks.series(AVAILABILITY, LONG).newest > 0
+    reading.want(target(SHORT))
+    assert blocks.series(AVAILABILITY, LONG).newest == -1
+    assert blocks.facts(AVAILABILITY[:3], LONG) is None
+
+
+async def test_a_product_that_goes_while_its_past_is_taken_in_does_no_harm():
+    cache = BlockCache()
+    others = [SeriesKey("catalog", f"vans-{n}", "v1", "availability") for n in range(2)]
+    counted = [Block(n + 1, Quality.COUNTED, Count(0, 9)) for n in range(BLOCKS_PER_SLICE + 1)]
+    blocks = dict.fromkeys([AVAILABILITY, *others], counted)
+    singles = Readings(block_seconds=LONG, canary=False, first=1, last=1, blocks=blocks)
+    hours = replace(singles, block_seconds=12 * LONG)
+    taking_in = asyncio.create_task(cache.record_past(Past((AT_REST,), singles, hours)))
+    while not taking_in.done():
+        await asyncio.sleep(0)
+        cache.prune([])
+    await taking_in
+    assert cache.series(AVAILABILITY, LONG).newest == -1
+
+
+@pytest.mark.parametrize(("block_seconds", "at_rest"), [(LONG, [CARS]), (30, [])])
+async def test_one_look_takes_in_a_canary_whose_blocks_settle_with_those_at_rest(
+    reading, block_seconds, at_rest
+):
+    reading.want(target(block_seconds, canary=True))
+    assert await reading.read(block_seconds) == [CARS], "its past is known now"
+    later = NOW + block_seconds
+    assert await reading.read(block_seconds, now=later) == at_rest
+    canary = TIMING.canary_block(block_seconds)
+    assert await reading.read(canary, canary=True, now=later) == [CARS]
+
+
+async def test_products_at_rest_leave_a_query_for_those_in_a_canary(reading):
+    lengths = [LONG, 2 * LONG, 3 * LONG, 4 * LONG]
+    held = reading.server.held = {length: Held() for length in lengths}
+    wanted = {Key("catalog", f"vans-{length}"): target(length) for length in lengths}
+    for key, one in wanted.items():
+        reading.measurements.want(key, replace(one, key=ProductKey(*key)))
+    reading.want(IN_CANARY)
+    late = [asyncio.create_task(reading.read(length)) for length in lengths]
+    await asyncio.wait(
+        [asyncio.create_task(held[length].asked.wait()) for length in lengths[:3]],
+    )
+    assert await reading.read(60, canary=True) == [CARS]
+    assert not held[4 * LONG].asked.is_set(), "as many at once as places, but for one"
+    for one in held.values():
+        one.released.set()
+    await asyncio.gather(*late)

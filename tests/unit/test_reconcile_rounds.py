@@ -1,0 +1,210 @@
+"""When measurements are read: as blocks settle, soon again after a failure, at once for the new."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sluicegate.api.slos import Indicator
+from sluicegate.kube.resources import Key
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
+from sluicegate.prometheus.readings import ProductKey, Target
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.reconcile import rounds
+from sluicegate.reconcile.measure import Measurements
+from sluicegate.reconcile.rounds import Rounds
+from sluicegate.runtime.contracts import Priority
+from tests.support.measured_world import Measured, World
+from tests.support.prometheus_stand_in import Held, Lie, PrometheusStandIn
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+CARS, VANS = Key("catalog", "cars"), Key("catalog", "vans")
+AN_HOUR = 3600
+"""Length of a block in tests that must not depend on when one ends."""
+SECONDS = 20
+
+
+def target(key: Key, *, canary: bool = False) -> Target:
+    return Target(
+        key=ProductKey(*key),
+        versions=("v1",),
+        slos={"availability": Indicator(availability={})},
+        block_seconds=AN_HOUR,
+        canary_from=int(time.time()) - AN_HOUR if canary else None,
+    )
+
+
+@pytest.fixture
+async def server():
+    world = World([Measured(product="cars"), Measured(product="vans")])
+    async with PrometheusStandIn(world) as started:
+        yield started
+
+
+@pytest.fixture
+async def evaluation(server):
+    async with Prometheus(Endpoint(url=server.url, timeout_seconds=SECONDS)) as prometheus:
+        yield Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+
+
+@pytest.fixture
+def measurements():
+    return Measurements(Timing())
+
+
+until = partial(asyncio.to_thread, eventually)
+Looked = asyncio.Queue[tuple[Key, Priority]]
+
+
+@contextlib.asynccontextmanager
+async def measuring(measurements: Measurements, evaluation: Evaluation) -> AsyncIterator[Looked]:
+    """The rounds; yields what they say to look at, and how urgently."""
+    looked_at: Looked = asyncio.Queue()
+
+    def look_at(key: Key, priority: Priority) -> None:
+        looked_at.put_nowait((key, priority))
+
+    loop = asyncio.create_task(Rounds(measurements, evaluation, look_at).run())
+    try:
+        yield looked_at
+    finally:
+        loop.cancel()
+        await asyncio.wait([loop])
+
+
+async def test_a_new_product_is_not_kept_waiting_for_the_next_block(evaluation, measurements):
+    measurements.want(CARS, target(CARS))
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
+        assert (await looked_at.get())[0] == CARS
+        measurements.want(VANS, target(VANS))
+        assert (await looked_at.get())[0] == VANS
+
+
+@pytest.mark.parametrize("others", ["stay", "go"])
+async def test_a_product_that_comes_while_its_length_is_read_is_not_kept_waiting_either(
+    server, evaluation, measurements, others, monkeypatch
+):
+    monkeypatch.setattr(rounds, "RETRY_SECONDS", AN_HOUR)
+    hours, held = Length(AN_HOUR, canary=False), Held()
+    server.held[AN_HOUR] = held
+    measurements.want(CARS, target(CARS))
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
+        await held.asked.wait()
+        if others == "go":
+            measurements.want(CARS, None)
+            measurements.news.set()
+            await until(lambda: not measurements.groups)
+        measurements.want(VANS, target(VANS))
+        await until(lambda: VANS in [Key(*one.key) for one in measurements.groups.get(hours, ())])
+        held.released.set()
+        while (await looked_at.get())[0] != VANS:
+            pass
+
+
+async def test_a_canary_that_begins_is_not_kept_waiting_for_a_block_of_those_at_rest(
+    evaluation, measurements
+):
+    measurements.want(CARS, target(CARS))
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
+        assert await looked_at.get() == (CARS, Priority.BACKGROUND)
+        measurements.want(CARS, target(CARS, canary=True))
+        assert await looked_at.get() == (CARS, Priority.NORMAL)
+
+
+async def test_a_canary_is_looked_at_before_products_at_rest(evaluation, measurements):
+    measurements.want(CARS, target(CARS))
+    measurements.want(VANS, target(VANS, canary=True))
+    told: dict[Key, Priority] = {}
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
+        while told.keys() != {CARS, VANS}:
+            told |= dict([await looked_at.get()])
+    assert told == {CARS: Priority.BACKGROUND, VANS: Priority.NORMAL}
+
+
+async def test_a_canary_does_not_wait_until_those_at_rest_are_read(
+    server, evaluation, measurements
+):
+    held = server.held[AN_HOUR] = Held()
+    measurements.want(CARS, target(CARS))
+    measurements.want(VANS, target(VANS, canary=True))
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
+        await held.asked.wait()
+        assert await looked_at.get() == (VANS, Priority.NORMAL)
+        assert not measurements.newest(AN_HOUR), "the others' answer is still held"
+        held.released.set()
+        while (await looked_at.get())[0] != CARS:
+            pass
+
+
+async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
+    server, evaluation, measurements, monkeypatch
+):
+    monkeypatch.setattr(rounds, "RETRY_SECONDS", 0.2)
+    server.lies[""] = Lie.ERROR_503
+    measurements.want(CARS, target(CARS))
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
+        await looked_at.get()
+        assert measurements.problem(AN_HOUR)
+        server.lies.clear()
+        while measurements.problem(AN_HOUR):
+            await looked_at.get()
+
+
+async def test_what_is_under_way_as_the_clock_is_set_back_is_read_anew(
+    server, evaluation, measurements, monkeypatch
+):
+    held = server.held[AN_HOUR] = Held()
+    measurements.want(CARS, target(CARS))
+    ahead = [10.0 * AN_HOUR]
+    monkeypatch.setattr(rounds, "time", SimpleNamespace(time=lambda: time.time() + ahead[0]))
+    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
+        await held.asked.wait()
+        ahead[0] = 0.0
+        held = server.held[AN_HOUR] = Held()
+        measurements.want(VANS, target(VANS))
+        await held.asked.wait()
+        held.released.set()
+        while (await looked_at.get())[0] != CARS:
+            pass
+    newest = Timing().newest_settled(time.time(), AN_HOUR)
+    assert measurements.newest(AN_HOUR) in {newest - 1, newest}, "an hour may have ended meanwhile"
+
+
+async def test_what_goes_wrong_in_a_round_ends_the_others_and_is_told(
+    server, evaluation, measurements
+):
+    held = server.held[AN_HOUR] = Held()
+    measurements.want(CARS, target(CARS))
+    measurements.want(VANS, target(VANS, canary=True))
+
+    def look_at(key: Key, priority: Priority) -> None:
+        raise RuntimeError(f"{key} can't be looked at")
+
+    with pytest.raises(RuntimeError, match="vans can't be looked at"):
+        async with asyncio.timeout(SECONDS):
+            await Rounds(measurements, evaluation, look_at).run()
+    assert held.asked.is_set(), "another round was under way"
+    assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("round")]
+
+
+@pytest.mark.parametrize("set_back", [0, 600, 86_400])
+async def test_a_clock_that_is_set_back_delays_the_next_round_by_a_block_at_most(
+    evaluation, measurements, set_back
+):
+    measurements.want(CARS, target(CARS))
+    await measurements.read(evaluation, time.time())
+    length = Length(AN_HOUR, canary=False)
+    assert not measurements.owes(length)
+    pause = Rounds(measurements, evaluation, lambda *_: None).pause(length, time.time() + set_back)
+    assert 0 < pause <= AN_HOUR
