@@ -54,6 +54,7 @@ class Workers:
         self._count = count
         self._spans = spans
         self._begun: dict[Key, float] = {}
+        self._turn = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
         metrics.MAX_WORKERS.labels(metrics.NAME).set(count)
@@ -82,15 +83,23 @@ class Workers:
     async def _work(self) -> None:
         while True:
             try:
-                key = await self._queue.take()
+                key = await self._next_key()
             except ShutDown:
                 return
             try:
                 await self._reconcile(key)
             finally:
                 self._queue.done(key)
-            # One that finds nothing to do never waits: a queue of thousands would be one turn.
+
+    async def _next_key(self) -> Key:
+        """The next key; one is handed out in each turn of the event loop.
+
+        A look that finds nothing to write is computing alone, some milliseconds of it. With one of
+        each worker in a turn, the answer to every write would wait for all of them.
+        """
+        async with self._turn:
             await asyncio.sleep(0)
+            return await self._queue.take()
 
     async def _reconcile(self, key: Key) -> None:
         active = metrics.ACTIVE_WORKERS.labels(metrics.NAME)
