@@ -25,8 +25,9 @@ lease are what the operator says of itself.
   contenders of a run take turns, and the median of their rounds counts (`readySecondsOfRounds` in
   the JSON has them all): such a machine is a fifth faster in one minute than in another, so ratios
   are told within a run only (`run` and `commit` in the JSON say which it was).
-  What comes after it is measured with shorter blocks, or a run would see none settle, on a
-  control plane of its own; what that costs a cold start has a row, too.
+  What comes after it is measured with blocks of a minute, or a run would see none settle, on a
+  control plane of its own; what that costs a cold start has a row, too. All products are judged
+  once a block: a fifth of the default's length is five times its load.
 - **steady**: nothing changes, and blocks of measurements settle.
 - **restart**: the process is stopped by SIGTERM and started again.
 - **promotions**: N/5 products, at most 200, get a second version at the same moment. The ideal is

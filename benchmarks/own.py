@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RUNTIME: Final = f"registry.example/runtime@sha256:{'d' * 64}"
 DIGESTS: Final = {"v1": f"sha256:{'a' * 64}", "v2": f"sha256:{'b' * 64}"}
 USUAL_BLOCK_SECONDS: Final = Analysis().block_seconds
-SHORT_BLOCK_SECONDS: Final = 30
+SHORT_BLOCK_SECONDS: Final = 60
 QUICK_BLOCK_SECONDS: Final = 5
 SETTLING_BLOCKS: Final = 7
 """From serving to a state that lasts: warm-up, and blocks enough to be judged by."""

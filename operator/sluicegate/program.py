@@ -13,6 +13,7 @@ from sluicegate.prometheus.retention import keep_checking_retention
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.apply import Applier
 from sluicegate.reconcile.gateways import Gateways
+from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.observe import Observer
@@ -58,6 +59,7 @@ def build(tools: Tools) -> Controller:
         measurements=measurements,
         standings=standings,
         claims=Claims(),
+        in_step=InStep(tools.caches),
         recorder=tools.recorder,
         queue=tools.queue,
         metrics=product_metrics,

@@ -5,16 +5,18 @@ flips; Reconciling and Stalled are there only while True, because kstatus (and s
 `kubectl wait`) reads their mere presence; all others are always there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TypeVar
 
+from sluicegate.api.base import StatusModel
 from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.status import Condition, DataProductStatus
 
 Conditions = tuple[Condition, ...]
 Truth = Literal["True", "False", "Unknown"]
+AModel = TypeVar("AModel", bound=StatusModel)
 
 ABNORMAL: Final = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 """There only while True."""
@@ -101,12 +103,16 @@ def _to_second(moment: datetime) -> datetime:
 
 
 # ---- what is worth a write ---------------------------------------------------------------
-_NUMBERS_OF_SLO: Final = (
-    "message", "ratio", "bad", "samples", "objective", "budgetRemaining", "baselineRatio", "drop",
-    "interval", "statistic", "statisticBound",
-)  # fmt: skip
-_NUMBERS_OF_CANDIDATE: Final = ("evidence", "expectedSeconds")
-_NUMBERS_OF_TRAFFIC: Final = ("observedShare", "requests", "realShare")
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_WORDING: Final = {"message": ""}
+_WORDING_AND_TIME: Final = {"message": "", "at": _LONG_AGO}
+_NUMBERS_OF_SLO: Final = {
+    "message": "", "ratio": None, "bad": None, "samples": None, "objective": None,
+    "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
+    "statistic": None, "statistic_bound": None,
+}  # fmt: skip
+_NUMBERS_OF_CANDIDATE: Final = {"evidence": (), "expected_seconds": None}
+_NUMBERS_OF_TRAFFIC: Final = {"observed_share": None, "requests": None, "real_share": None}
 
 
 def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
@@ -116,7 +122,9 @@ def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
     diagnosis, whose messages hold numbers. States, reasons, memory and times of transitions
     all count.
     """
-    return _meaning(one) == _meaning(other)
+    first, second = _bare(one), _bare(other)
+    # What differs may still be written alike: a field that is empty, and one that is left out.
+    return first == second or first.to_dict() == second.to_dict()
 
 
 def with_fresh_numbers(
@@ -151,22 +159,25 @@ def _is_due(before: DataProductStatus, now: datetime, refresh_seconds: float) ->
     )
 
 
-def _meaning(status: DataProductStatus) -> dict[str, Any]:
-    document = status.to_dict()
-    document.pop("numbersAt", None)
-    for condition in document.get("conditions", ()):
-        condition.pop("message", None)
-    for slo in document.get("slos", ()):
-        _drop(slo, _NUMBERS_OF_SLO)
-    _drop(document.get("candidate", {}), _NUMBERS_OF_CANDIDATE)
-    _drop(document.get("traffic", {}), _NUMBERS_OF_TRAFFIC)
-    for told in (document.get("decision", {}), document.get("diagnosis", {})):
-        _drop(told, ("message", "at"))
-    for evidence in document.get("diagnosis", {}).get("evidence", ()):
-        _drop(evidence, ("message",))
-    return document
+def _bare(status: DataProductStatus) -> DataProductStatus:
+    """The status without numbers and wording."""
+    told = status.diagnosis
+    diagnosis = told and told.model_copy(
+        update={**_WORDING_AND_TIME, "evidence": _each(told.evidence, _WORDING)}
+    )
+    return status.model_copy(
+        update={
+            "numbers_at": None,
+            "conditions": _each(status.conditions, _WORDING),
+            "slos": _each(status.slos, _NUMBERS_OF_SLO),
+            "candidate": status.candidate
+            and status.candidate.model_copy(update=_NUMBERS_OF_CANDIDATE),
+            "traffic": status.traffic and status.traffic.model_copy(update=_NUMBERS_OF_TRAFFIC),
+            "decision": status.decision and status.decision.model_copy(update=_WORDING_AND_TIME),
+            "diagnosis": diagnosis,
+        }
+    )
 
 
-def _drop(part: dict[str, Any], keys: tuple[str, ...]) -> None:
-    for key in keys:
-        part.pop(key, None)
+def _each(parts: Iterable[AModel], blank: Mapping[str, Any]) -> tuple[AModel, ...]:
+    return tuple(part.model_copy(update=blank) for part in parts)

@@ -29,6 +29,7 @@ from sluicegate.policy.terms import terms_of
 from sluicegate.reconcile.apply import Applier, NameConflict
 from sluicegate.reconcile.carrying import Told
 from sluicegate.reconcile.children import Child, build_children
+from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.next_look import next_look
@@ -71,6 +72,7 @@ class ProductReconciler:
     measurements: Measurements
     standings: Standings
     claims: Claims
+    in_step: InStep
     recorder: Recorder
     queue: WorkQueue
     metrics: ProductMetrics = field(default_factory=ProductMetrics)
@@ -130,9 +132,12 @@ class ProductReconciler:
         with self.spans("decide") as span:
             step = take_step(situation)
             situation = with_first_split(situation, step)
-            children = build_children(
-                product, step.layout, situation.live, service_kind=self.settings.service_kind
-            )
+            basis = self.in_step.basis(record, recorded, situation, step)
+            children = None
+            if record.key in self.conflicts or not self.in_step.holds(record.key, basis):
+                children = build_children(
+                    product, step.layout, situation.live, service_kind=self.settings.service_kind
+                )
             span.set("sluicegate.decision", decision_of(step))
         # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
         self._stand(record.key, product, step, situation)
@@ -147,6 +152,10 @@ class ProductReconciler:
             self._tell(record, step.told)
         with self.spans("apply"):
             await self._write_children(written, situation, step, children)
+            # Only a look that changed nothing has seen all in step.
+            same = self.in_step.basis(written, recorded, situation, step) == basis
+            if same and record.key not in self.conflicts:
+                self.in_step.record(record.key, basis)
         after = product.model_copy(update={"status": step.status})
         result = next_look(situation, step, conflicted=record.key in self.conflicts, untold=untold)
         self.measurements.want(
@@ -161,6 +170,7 @@ class ProductReconciler:
         self.starts.forget(key)
         self.lost.discard(key)
         self.conflicts.pop(key, None)
+        self.in_step.forget(key)
         rivals = self.claims.rivals(key)
         self.claims.forget(key)
         if self.standings.forget(key):
@@ -229,9 +239,10 @@ class ProductReconciler:
         record: ProductRecord,
         situation: Situation,
         step: Step,
-        children: tuple[Child, ...],
+        children: tuple[Child, ...] | None,
     ) -> None:
-        if not situation.is_frozen(step.status):
+        """Write what differs; no children are given of whom all are known to be in step."""
+        if children is not None and not situation.is_frozen(step.status):
             try:
                 await self._keep_children(record, situation, children)
             except NameConflict as error:
