@@ -117,7 +117,7 @@ async def _measure(tools: Tools, measurements: Measurements) -> None:
     settings = tools.settings
     async with Prometheus(endpoint_of(settings), tools.spans) as prometheus:
         evaluation = Evaluation(prometheus, evaluation_settings(settings, measurements.timing))
-        await Rounds(measurements, evaluation, tools.queue.add, tools.spans).run()
+        await Rounds(measurements, evaluation, tools.queue.add_after, tools.spans).run()
 
 
 async def _check_retention(tools: Tools) -> None:

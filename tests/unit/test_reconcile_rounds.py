@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ async def measuring(measurements: Measurements, evaluation: Evaluation) -> Async
     """The rounds; yields what they say to look at, and how urgently."""
     looked_at: Looked = asyncio.Queue()
 
-    def look_at(key: Key, priority: Priority) -> None:
+    def look_at(key: Key, _: float, priority: Priority) -> None:
         looked_at.put_nowait((key, priority))
 
     loop = asyncio.create_task(Rounds(measurements, evaluation, look_at).run())
@@ -188,7 +189,7 @@ async def test_what_goes_wrong_in_a_round_ends_the_others_and_is_told(
     measurements.want(CARS, target(CARS))
     measurements.want(VANS, target(VANS, canary=True))
 
-    def look_at(key: Key, priority: Priority) -> None:
+    def look_at(key: Key, *_: object) -> None:
         raise RuntimeError(f"{key} can't be looked at")
 
     with pytest.raises(RuntimeError, match="vans can't be looked at"):
@@ -208,3 +209,20 @@ async def test_a_clock_that_is_set_back_delays_the_next_round_by_a_block_at_most
     assert not measurements.owes(length)
     pause = Rounds(measurements, evaluation, lambda *_: None).pause(length, time.time() + set_back)
     assert 0 < pause <= AN_HOUR
+
+
+@pytest.mark.parametrize(("seconds", "last"), [(AN_HOUR, 3.2), (60, 3.2), (5, 2.0)])
+def test_thousands_at_rest_are_looked_at_one_after_the_other_and_a_canary_at_once(
+    measurements, seconds, last
+):
+    many = [Key("catalog", f"cars-{number}") for number in range(rounds.AT_ONCE + 800)]
+    for key in many:
+        measurements.want(key, replace(target(key), block_seconds=seconds))
+    measurements.want(VANS, replace(target(VANS, canary=True), block_seconds=seconds))
+    told: dict[Key, float] = {}
+    look = Rounds(measurements, None, lambda key, late, _: told.update({key: late}))
+    look._call([*many, VANS], Length(seconds, canary=False))
+    assert told.pop(VANS) == 0
+    assert [told[key] for key in many[: rounds.AT_ONCE]] == [0] * rounds.AT_ONCE
+    assert list(told.values()) == sorted(told.values())
+    assert told[many[-1]] == pytest.approx(last, rel=0.01)

@@ -8,7 +8,7 @@ run on a standby too, so that a new leader has its measurements at once.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sluicegate.kube.resources import Key
@@ -25,7 +25,16 @@ GATHER_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 10.0
 """How soon to ask again for what wasn't answered: a block may be minutes long, an outage not."""
 
-LookAt = Callable[[Key, Priority], None]
+AT_ONCE: Final = 200
+"""Products at rest to be looked at at once as their block settles."""
+PACE_SECONDS: Final = 0.004
+"""Between two of those beyond: longer than a look at one takes, so others have their turn.
+
+In one go, the looks at thousands would keep whoever comes next waiting for as long as all of them
+take, some ten seconds.
+"""
+
+LookAt = Callable[[Key, float, Priority], None]
 
 
 class Rounds:
@@ -38,7 +47,7 @@ class Rounds:
         look_at: LookAt,
         spans: Spans = no_spans,
     ) -> None:
-        """`look_at` is told each product of which a block settled, and how urgently."""
+        """`look_at` is told each product of which a block settled, in how many seconds, how urgently."""
         self._measurements = measurements
         self._evaluation = evaluation
         self._look_at = look_at
@@ -77,10 +86,17 @@ class Rounds:
         }
         with self._spans("measure", described):
             moved = await self._measurements.read_length(self._evaluation, length, now)
-        for key in moved:
-            self._look_at(key, self._measurements.urgency(key))
+        self._call(moved, length)
         # Whoever came meanwhile has made it due already.
         self._due.setdefault(length, asyncio.get_running_loop().time() + self.pause(length, now))
+
+    def _call(self, moved: Sequence[Key], length: Length) -> None:
+        """Have these looked at: canaries at once, those at rest within half a block at most."""
+        pace = min(PACE_SECONDS, length.block_seconds / 2 / max(len(moved), 1))
+        for number, key in enumerate(moved):
+            urgency = self._measurements.urgency(key)
+            late = max(number - AT_ONCE, 0) * pace if urgency is Priority.BACKGROUND else 0.0
+            self._look_at(key, late, urgency)
 
     async def _wait(self) -> None:
         """Return when a round has ended or is due, or a product is new."""
