@@ -27,7 +27,7 @@ RETRY_SECONDS: Final = 10.0
 
 AT_ONCE: Final = 200
 """Products at rest to be looked at at once as their block settles."""
-PACE_SECONDS: Final = 0.004
+PACE_SECONDS: Final = 0.006
 """Between two of those beyond: longer than a look at one takes, so others have their turn.
 
 In one go, the looks at thousands would keep whoever comes next waiting for as long as all of them
