@@ -1,6 +1,7 @@
 """The client against a server that misbehaves in every way a real one does."""
 
 import asyncio
+import threading
 from time import monotonic
 
 import pytest
@@ -26,8 +27,9 @@ def two_blocks(kind: str, indexes: range, step: int):
     return [row({index: index * 1.5 for index in indexes}, step, product="x")]
 
 
-def ask(prometheus: Prometheus, text: str = "up"):
-    return prometheus.query_range(text, start=300, end=600, step=300, reader=Rows)
+def ask(prometheus: Prometheus, text: str = "up", **how):
+    how = {"reader": Rows} | how
+    return prometheus.query_range(text, start=300, end=600, step=300, **how)
 
 
 async def test_an_answer_comes_back_as_rows():
@@ -121,7 +123,8 @@ async def test_a_token_that_is_missing_is_unavailable_and_says_which(tmp_path):
             await ask(prometheus)
 
 
-async def test_no_more_queries_are_under_way_than_allowed():
+@pytest.mark.parametrize(("urgent", "allowed"), [(6, 3), (0, 2)])
+async def test_no_more_queries_are_under_way_than_allowed(urgent, allowed):
     under_way, most = 0, 0
 
     class Slow(PrometheusStandIn):
@@ -137,8 +140,31 @@ async def test_no_more_queries_are_under_way_than_allowed():
         Slow(two_blocks) as server,
         Prometheus(Endpoint(url=server.url, concurrency=3)) as prometheus,
     ):
-        await asyncio.gather(*(ask(prometheus) for _ in range(12)))
-    assert most == 3
+        await asyncio.gather(*(ask(prometheus, urgent=number < urgent) for number in range(12)))
+    assert most == allowed, "the last place is for the urgent"
+
+
+async def test_an_urgent_answer_waits_for_no_other_to_be_read():
+    reading, finish = threading.Event(), threading.Event()
+
+    class Slow(Rows):
+        def take(self, row):
+            reading.set()
+            finish.wait(20)
+            super().take(row)
+
+    async with (
+        asyncio.timeout(20),
+        PrometheusStandIn(two_blocks) as server,
+        Prometheus(Endpoint(url=server.url)) as prometheus,
+    ):
+        others = [asyncio.create_task(ask(prometheus, reader=Slow)) for _ in range(5)]
+        await asyncio.to_thread(reading.wait)
+        rows = await ask(prometheus, urgent=True)
+        assert len(rows) == 1
+        assert not any(other.done() for other in others)
+        finish.set()
+        assert await asyncio.gather(*others) == [rows] * 5
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -36,7 +37,7 @@ from sluicegate.runtime.recorder import (
     render_event,
 )
 from sluicegate.runtime.watches import Watches
-from sluicegate.runtime.workers import SLOW_RETRY, Workers
+from sluicegate.runtime.workers import SLOW_RETRY, TURN_SECONDS, Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from tests.support.api_stand_in import ApiStandIn
 
@@ -303,22 +304,25 @@ async def test_thousands_of_keys_that_need_nothing_leave_others_their_turns(cloc
     class FromCaches:
         async def reconcile(self, _: Key) -> Done:
             seen.append(turn)
+            ends = time.perf_counter() + TURN_SECONDS / 3
+            while time.perf_counter() < ends:
+                pass
             return Done()
 
     async def others() -> None:
         nonlocal turn
-        while len(seen) < 1000:
+        while len(seen) < 100:
             turn += 1
             await asyncio.sleep(0)
         queue.shut_down()
 
     queue = WorkQueue(clock, jitter=lambda: 1.0)
-    for number in range(1000):
+    for number in range(100):
         queue.add(Key("shop", f"product-{number}"))
     async with asyncio.timeout(30):
         await asyncio.gather(Workers(queue, FromCaches(), count=8).run(), others())
     most = max(seen.count(one) for one in set(seen))
-    assert most == 1, "so many were reconciled in one turn of the loop"
+    assert most <= 4, "so many were reconciled in one turn of the loop"
 
 
 async def test_on_shut_down_what_is_under_way_is_finished(clock):

@@ -13,7 +13,6 @@ from sluicegate.slo.queries import QueryKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from contextlib import AbstractAsyncContextManager
 
     from sluicegate.prometheus.answers import Table
     from sluicegate.prometheus.client import Prometheus
@@ -23,18 +22,11 @@ if TYPE_CHECKING:
 class Batch:
     """The queries of one fetch while they are under way."""
 
-    def __init__(
-        self,
-        prometheus: Prometheus,
-        indexes: range,
-        step: int,
-        turns: AbstractAsyncContextManager[None],
-    ) -> None:
-        """Each query waits until it may enter `turns`; its own time-out begins only then."""
+    def __init__(self, prometheus: Prometheus, indexes: range, step: int, *, urgent: bool) -> None:
         self._prometheus = prometheus
-        self._turns = turns
         self._indexes = indexes
         self._step = step
+        self._urgent = urgent
         self._answered: set[Query] = set()
         self.tables: dict[QueryKind, Table] = defaultdict(dict)
         self.failures: dict[QueryKind, str] = {}
@@ -60,14 +52,14 @@ class Batch:
     async def _ask(self, query: Query) -> None:
         step = self._step
         try:
-            async with self._turns:
-                table = await self._prometheus.query_range(
-                    query.text,
-                    start=self._indexes[0] * step,
-                    end=self._indexes[-1] * step,
-                    step=step,
-                    reader=partial(TableReader, query.kind, step=step),
-                )
+            table = await self._prometheus.query_range(
+                query.text,
+                start=self._indexes[0] * step,
+                end=self._indexes[-1] * step,
+                step=step,
+                reader=partial(TableReader, query.kind, step=step),
+                urgent=self._urgent,
+            )
         except PrometheusError as error:
             self.failures.setdefault(query.kind, str(error))
         else:

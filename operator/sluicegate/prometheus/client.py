@@ -11,6 +11,7 @@ import asyncio
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar, cast
@@ -65,7 +66,9 @@ class Prometheus:
         self._spans = spans
         self.asked = 0
         self._local = threading.local()
-        self._turn = threading.Lock()
+        self._turn, self._urgent_turn = threading.Lock(), threading.Lock()
+        self._others = asyncio.Semaphore(max(endpoint.concurrency - 1, 1))
+        """Queries under way that aren't urgent: one place is left for those that are."""
         self._clients: list[PrometheusConnect] = []
         self._threads = ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="prometheus")
 
@@ -87,12 +90,20 @@ class Prometheus:
             client.close()
 
     async def query_range(
-        self, text: str, *, start: int, end: int, step: int, reader: Callable[[], Reader[T]]
+        self,
+        text: str,
+        *,
+        start: int,
+        end: int,
+        step: int,
+        reader: Callable[[], Reader[T]],
+        urgent: bool = False,
     ) -> T:
         """The values of `text` at start, start + step … end, as a reader makes of the rows.
 
         Readers work in a worker thread, one at a time: thousands of rows would hold up the event
-        loop, and those of several answers take too much memory.
+        loop, and those of several answers take too much memory. An urgent query waits for no
+        other to be answered, nor for its rows to be read.
 
         Raises
         ------
@@ -103,7 +114,7 @@ class Prometheus:
 
         def ask() -> T:
             client, session = self._of_this_thread()
-            session.reader = reader
+            session.reader, session.turn = reader, self._urgent_turn if urgent else self._turn
             # The session has put what the reader made of the rows in their place.
             return cast("T", self._ask(client, _Question(text, start, end, step)))
 
@@ -112,18 +123,19 @@ class Prometheus:
             "db.query.text": text,
             "sluicegate.step": step,
         }
-        result, sent = ABANDONED, monotonic()
-        try:
-            with self._spans("query", described):
-                answer = await self._answer(ask)
-            result = ANSWERED
-        except PrometheusError as error:
-            result = result_of(error)
-            raise
-        finally:
-            QUERIES.labels(result).inc()
-            QUERY_TIME.observe(monotonic() - sent)
-        return answer
+        async with nullcontext() if urgent else self._others:
+            result, sent = ABANDONED, monotonic()
+            try:
+                with self._spans("query", described):
+                    answer = await self._answer(ask)
+                result = ANSWERED
+            except PrometheusError as error:
+                result = result_of(error)
+                raise
+            finally:
+                QUERIES.labels(result).inc()
+                QUERY_TIME.observe(monotonic() - sent)
+            return answer
 
     async def _answer(self, ask: Callable[[], T]) -> T:
         answer = asyncio.get_running_loop().run_in_executor(self._threads, ask)
@@ -152,7 +164,7 @@ class Prometheus:
     def _of_this_thread(self) -> tuple[PrometheusConnect, QuerySession]:
         """The client of the thread that calls, and the session it works on."""
         if not hasattr(self._local, "client"):
-            self._local.session = QuerySession(self.endpoint, self._turn)
+            self._local.session = QuerySession(self.endpoint)
             self._local.client = PrometheusConnect(
                 url=self.endpoint.url.rstrip("/"),
                 session=self._local.session,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -107,8 +106,6 @@ class Evaluation:
         """Products that need canary blocks of this length."""
         self._begun: dict[Length, set[ProductKey]] = {}
         """Those of them whose blocks were read from their beginning."""
-        self._at_rest = asyncio.Semaphore(max(prometheus.endpoint.concurrency - 1, 1))
-        """Queries under way of products at rest: one place is left for those of canaries."""
 
     def forget(self) -> None:
         """Begin anew: whoever kept what was read no longer does."""
@@ -248,8 +245,7 @@ class Evaluation:
         scopes: Sequence[Scope],
     ) -> Readings:
         needs = Needs.of(slo for target in group for slo in target.slos.values())
-        turns = nullcontext() if length.canary else self._at_rest
-        batch = Batch(self._prometheus, indexes, length.block_seconds, turns)
+        batch = Batch(self._prometheus, indexes, length.block_seconds, urgent=length.canary)
         queries = [
             query
             for scope in scopes

@@ -7,7 +7,8 @@ token each time, holds one deadline over a request, and hands on only complete a
 
 Rows are handed on while the answer is parsed, and answers are parsed one at a time: parsed JSON
 takes ten times the room of its text, and that of five thousand products would be most of the
-operator's memory. Nothing is lost by waiting, as Python parses one at a time anyway.
+operator's memory. Nothing is lost by waiting, as Python parses one at a time anyway; only what is
+urgent doesn't wait for seconds of others.
 """
 
 from __future__ import annotations
@@ -71,23 +72,20 @@ class CheckedAnswer(requests.Response):
 class QuerySession(requests.Session):
     """A session for one thread; every request is a query.
 
-    Parameters
-    ----------
-    turn
-        Held while an answer is parsed; the sessions of all threads share it.
-
     Attributes
     ----------
     reader
         Makes what takes the rows of an answer in.
+    turn
+        Held while an answer is parsed; the sessions of all threads share it.
     """
 
     reader: Callable[[], Reader[object]]
+    turn: Lock
 
-    def __init__(self, endpoint: Endpoint, turn: Lock) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         super().__init__()
         self._endpoint = endpoint
-        self._turn = turn
         # A proxy or a netrc of the environment has no say in where measurements come from.
         self.trust_env = False
         self.verify = str(endpoint.ca_file) if endpoint.ca_file else True
@@ -110,7 +108,7 @@ class QuerySession(requests.Session):
                 body = self._read(response, deadline)
         except (requests.RequestException, OSError) as error:
             raise PrometheusUnavailable(f"Prometheus at {url} can't be asked: {error}") from error
-        with self._turn:
+        with self.turn:
             reader = self.reader()
             read_rows(response.status_code, body, reader.take)
             return CheckedAnswer(reader.result())

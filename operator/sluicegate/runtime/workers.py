@@ -39,6 +39,9 @@ CONFLICT_RETRY = 5.0
 """The most between attempts after a Conflict: the object is known anew, there is nothing to wait
 for, and a look from the caches costs little."""
 
+TURN_SECONDS = 0.01
+"""How long looks begin in one turn of the event loop: three or four at products at rest."""
+
 LONG_SECONDS = 60.0
 """After this a reconcile is told of while it still lasts: each of its requests takes seconds."""
 
@@ -54,7 +57,8 @@ class Workers:
         self._count = count
         self._spans = spans
         self._begun: dict[Key, float] = {}
-        self._turn = asyncio.Lock()
+        self._turn_ends: float | None = None
+        """From when on no look begins in this turn of the event loop; None before its first."""
         self._idle = asyncio.Event()
         self._idle.set()
         metrics.MAX_WORKERS.labels(metrics.NAME).set(count)
@@ -82,8 +86,9 @@ class Workers:
 
     async def _work(self) -> None:
         while True:
+            await self._its_turn()
             try:
-                key = await self._next_key()
+                key = await self._queue.take()
             except ShutDown:
                 return
             try:
@@ -91,15 +96,24 @@ class Workers:
             finally:
                 self._queue.done(key)
 
-    async def _next_key(self) -> Key:
-        """The next key; one is handed out in each turn of the event loop.
+    async def _its_turn(self) -> None:
+        """Return when a look may begin: in each turn of the event loop some milliseconds' worth.
 
-        A look that finds nothing to write is computing alone, some milliseconds of it. With one of
-        each worker in a turn, the answer to every write would wait for all of them.
+        One that finds nothing to write never waits: a queue of thousands would be one turn. With
+        one of each worker in a turn, the answer to every write would wait for all of them. With a
+        single one, each would wait for the interpreter, which other threads take in every turn.
         """
-        async with self._turn:
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._turn_ends is None:
+                self._turn_ends = loop.time() + TURN_SECONDS
+                loop.call_soon(self._end_turn)
+            if loop.time() < self._turn_ends:
+                return
             await asyncio.sleep(0)
-            return await self._queue.take()
+
+    def _end_turn(self) -> None:
+        self._turn_ends = None
 
     async def _reconcile(self, key: Key) -> None:
         active = metrics.ACTIVE_WORKERS.labels(metrics.NAME)
