@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
+from tests.support.measured_world import Measured, World
+from tests.support.prometheus_stand_in import PrometheusStandIn
 
-    from sluicegate.prometheus.evaluation import Evaluation
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
     from sluicegate.prometheus.readings import Readings, Target
 
 
@@ -19,3 +25,15 @@ async def fetch_all(
     groups = evaluation.regroup(targets)
     asked = [evaluation.fetch_blocks(length, group, now) for length, group in groups.items()]
     return tuple(readings for answered in await asyncio.gather(*asked) for readings in answered)
+
+
+def cars_and_vans() -> PrometheusStandIn:
+    """A Prometheus that has counts of two products."""
+    return PrometheusStandIn(World([Measured(product="cars"), Measured(product="vans")]))
+
+
+@asynccontextmanager
+async def evaluating(server: PrometheusStandIn, *, seconds: float) -> AsyncIterator[Evaluation]:
+    """An evaluation that asks a Prometheus at once, and waits so many seconds for an answer."""
+    async with Prometheus(Endpoint(url=server.url, timeout_seconds=seconds)) as prometheus:
+        yield Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))

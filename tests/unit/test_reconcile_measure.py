@@ -10,9 +10,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
-from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
+from sluicegate.prometheus.evaluation import Length
 from sluicegate.prometheus.readings import REQUESTS, Mean, ProductKey, Readings, SeriesKey, Target
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile import measure
@@ -21,8 +19,8 @@ from sluicegate.reconcile.measured import Measured as OfOneProduct
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
 from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.gateway import backend_of
-from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
+from tests.support.fetching import cars_and_vans, evaluating
+from tests.support.prometheus_stand_in import Lie
 from tests.support.rollout_world import ACCURACY, BLOCK, document
 from tests.support.rollout_world import World as Rollout
 
@@ -41,15 +39,14 @@ def target(key: Key, **changes) -> Target:
 
 @pytest.fixture
 async def server():
-    world = World([Measured(product="cars"), Measured(product="vans")])
-    async with PrometheusStandIn(world) as started:
+    async with cars_and_vans() as started:
         yield started
 
 
 @pytest.fixture
 async def evaluation(server):
-    async with Prometheus(Endpoint(url=server.url, timeout_seconds=0.5)) as prometheus:
-        yield Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+    async with evaluating(server, seconds=0.5) as started:
+        yield started
 
 
 @pytest.fixture

@@ -14,17 +14,15 @@ import pytest
 
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
-from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
+from sluicegate.prometheus.evaluation import Evaluation, Length
 from sluicegate.prometheus.readings import ProductKey, Target
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile import rounds
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.rounds import Rounds
 from sluicegate.runtime.contracts import Priority
-from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import Held, Lie, PrometheusStandIn
+from tests.support.fetching import cars_and_vans, evaluating
+from tests.support.prometheus_stand_in import Held, Lie
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -48,15 +46,14 @@ def target(key: Key, *, canary: bool = False) -> Target:
 
 @pytest.fixture
 async def server():
-    world = World([Measured(product="cars"), Measured(product="vans")])
-    async with PrometheusStandIn(world) as started:
+    async with cars_and_vans() as started:
         yield started
 
 
 @pytest.fixture
 async def evaluation(server):
-    async with Prometheus(Endpoint(url=server.url, timeout_seconds=SECONDS)) as prometheus:
-        yield Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+    async with evaluating(server, seconds=SECONDS) as started:
+        yield started
 
 
 @pytest.fixture

@@ -6,20 +6,16 @@ is on its way; there are few such products at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from sluicegate.prometheus.readings import ProductKey, VersionKey
+from sluicegate.prometheus.readings import ProductKey, of_products
 from sluicegate.slo.blocks import Block, Quality, read_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from sluicegate.prometheus.readings import Mean, Readings, SeriesKey, Target
-
-
-AKey = TypeVar("AKey", "SeriesKey", "VersionKey")
-AValue = TypeVar("AValue")
+    from sluicegate.prometheus.readings import Mean, Readings, SeriesKey, Target, VersionKey
 
 
 class CanaryBlocks:
@@ -90,9 +86,13 @@ class CanaryBlocks:
     def _forget(self, products: AbstractSet[ProductKey]) -> None:
         if not products:
             return
-        self._blocks = _without(self._blocks, products)
-        self._means = _without(self._means, products)
-        self._scraped = _without(self._scraped, products)
+
+        def stays(product: ProductKey) -> bool:
+            return product not in products
+
+        self._blocks = of_products(self._blocks, stays)
+        self._means = of_products(self._means, stays)
+        self._scraped = of_products(self._scraped, stays)
         for product in products:
             self._derived.pop(product, None)
             self._lengths.pop(product, None)
@@ -139,11 +139,3 @@ def _products(readings: Readings) -> set[ProductKey]:
     found = {ProductKey(key.namespace, key.product) for key in readings.scraped}
     found |= {ProductKey(key.namespace, key.product) for key in readings.blocks}
     return found | {ProductKey(key.namespace, key.product) for key in readings.means}
-
-
-def _without(kept: dict[AKey, AValue], products: AbstractSet[ProductKey]) -> dict[AKey, AValue]:
-    return {
-        key: value
-        for key, value in kept.items()
-        if ProductKey(key.namespace, key.product) not in products
-    }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from sluicegate.api.slos import Indicator
@@ -155,10 +155,10 @@ class Readings:
         """The same without the blocks of other products."""
         return replace(
             self,
-            blocks=_only(self.blocks, products),
-            means=_only(self.means, products),
-            facts=_only(self.facts, products),
-            scraped=_only(self.scraped, products),
+            blocks=of_products(self.blocks, products.__contains__),
+            means=of_products(self.means, products.__contains__),
+            facts=of_products(self.facts, products.__contains__),
+            scraped=of_products(self.scraped, products.__contains__),
         )
 
 
@@ -171,9 +171,10 @@ class Past:
     hours: Readings
 
 
-def _only(read: Mapping[AKey, AValue], products: AbstractSet[ProductKey]) -> dict[AKey, AValue]:
+def of_products(
+    read: Mapping[AKey, AValue], chosen: Callable[[ProductKey], bool]
+) -> dict[AKey, AValue]:
+    """What was read of the products that are chosen."""
     return {
-        key: value
-        for key, value in read.items()
-        if ProductKey(key.namespace, key.product) in products
+        key: value for key, value in read.items() if chosen(ProductKey(key.namespace, key.product))
     }
