@@ -1,5 +1,6 @@
 """One fetch for all products: what is read, when, and what becomes of answers that lie."""
 
+import asyncio
 from math import inf, nan
 
 import pytest
@@ -9,14 +10,14 @@ from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
+from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
 from sluicegate.prometheus.readings import REQUESTS, ProductKey, SeriesKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
+from tests.support.prometheus_stand_in import Held, Lie, PrometheusStandIn
 
 SLOS = {
     "availability": Indicator(availability={}),
@@ -283,6 +284,34 @@ async def test_products_of_two_block_lengths_are_two_sets_of_queries():
     readings, server = await fetch(World([FULL]), *targets)
     assert sorted(each.block_seconds for each in readings) == [60, 300]
     assert server.asked["requests"] == 2
+
+
+async def test_queries_name_the_few_products_of_a_length_beside_the_many_of_another():
+    few, many = [target(1, block_seconds=60)], [target(2), target(3)]
+    readings, server = await fetch(World([FULL]), *few, *many)
+    assert {each.block_seconds for each in readings if each.complete} == {60, 300}
+    asked = {form["step"]: form["query"] for form in server.forms}
+    assert 'product="product-1"' in asked["60"]
+    assert 'product!=""' in asked["300"]
+
+
+async def test_the_few_do_not_wait_for_the_answers_of_the_many():
+    few, many = [target(1, block_seconds=60)], [target(2), target(3)]
+    async with PrometheusStandIn(World([FULL])) as server:
+        endpoint = Endpoint(url=server.url, timeout_seconds=20, concurrency=2)
+        async with Prometheus(endpoint) as prometheus, asyncio.timeout(20):
+            evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+            evaluation.regroup(few + many)
+            held = server.held[300] = Held()
+            late = asyncio.create_task(
+                evaluation.fetch_blocks(Length(300, canary=False), many, NOW)
+            )
+            await held.asked.wait()
+            (readings,) = await evaluation.fetch_blocks(Length(60, canary=False), few, NOW)
+            assert readings.complete
+            assert not late.done()
+            held.released.set()
+            await late
 
 
 async def test_only_products_in_a_canary_are_read_a_second_time_and_by_name():

@@ -2,7 +2,7 @@
 
 The queries of a fetch depend on the length and the kinds of indicators, not on how many
 products there are; only the past of products that are new, or begin a canary, is read some
-products at a time. A query that fails makes the blocks it answers UNAVAILABLE, and they are
+products at a time. They ask for whole namespaces, or name the products where those are few. A query that fails makes the blocks it answers UNAVAILABLE, and they are
 asked for again next time; it makes nothing else wrong.
 """
 
@@ -49,6 +49,12 @@ if TYPE_CHECKING:
 
 LONGEST_CANARY: Final = 10_000
 """Canary blocks that one query may ask for; Prometheus refuses more than 11,000 points."""
+NAMED_SHARE: Final = 0.5
+"""Of all products; where a length has fewer, its queries name them.
+
+Otherwise a few products with short blocks would have the rows of thousands with long ones read as
+often.
+"""
 REREAD: Final = 1
 """Blocks before the newest that are read again: samples may arrive late."""
 
@@ -102,6 +108,8 @@ class Evaluation:
         self._prometheus = prometheus
         self._settings = settings
         self._read: dict[Length, int] = {}
+        self._products = 0
+        """How many there are, whatever their length."""
         self._canaries: dict[Length, frozenset[ProductKey]] = {}
         """Products that need canary blocks of this length."""
         self._begun: dict[Length, set[ProductKey]] = {}
@@ -119,6 +127,7 @@ class Evaluation:
         """
         lengths = group_by_length(targets, self._settings.timing)
         self._read = {each: last for each, last in self._read.items() if each in lengths}
+        self._products = sum(len(group) for each, group in lengths.items() if not each.canary)
         self._canaries = {
             length: frozenset(target.key for target in group)
             for length, group in lengths.items()
@@ -197,7 +206,13 @@ class Evaluation:
         kept = LONGEST_CANARY if length.canary else SINGLE_BLOCKS
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
         indexes = range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
-        readings = await self._ask(length, group, indexes, self._scopes(length, group))
+        readings = await self._ask(
+            length,
+            group,
+            indexes,
+            self._scopes(length, group),
+            urgent=self._is_apart(length, group),
+        )
         if readings.complete:
             self._read[length] = readings.last
         else:
@@ -219,7 +234,8 @@ class Evaluation:
             begin = min(target.canary_from or 0 for target in chunk) // length.block_seconds
             first = min(max(begin, newest - LONGEST_CANARY + 1, 1), newest)
             indexes = range(first, newest + 1)
-            readings = await self._ask(length, chunk, indexes, self._scopes(length, chunk))
+            scopes = self._scopes(length, chunk)
+            readings = await self._ask(length, chunk, indexes, scopes, urgent=True)
             read.append(readings)
             if not readings.complete or loop.time() > deadline:
                 break
@@ -231,11 +247,15 @@ class Evaluation:
 
     def _scopes(self, length: Length, group: tuple[Target, ...]) -> tuple[Scope, ...]:
         limit = self._settings.products_per_query
-        if length.canary:
+        if self._is_apart(length, group):
             return named_scopes(group, limit)
         if len(group) > limit:
             return split_scopes(group, limit)
         return (Scope(namespaces=self._settings.namespaces),)
+
+    def _is_apart(self, length: Length, group: tuple[Target, ...]) -> bool:
+        """Whether queries name these products, and don't wait for those of all the others."""
+        return length.canary or len(group) < self._products * NAMED_SHARE
 
     async def _ask(
         self,
@@ -243,9 +263,11 @@ class Evaluation:
         group: tuple[Target, ...],
         indexes: range,
         scopes: Sequence[Scope],
+        *,
+        urgent: bool = False,
     ) -> Readings:
         needs = Needs.of(slo for target in group for slo in target.slos.values())
-        batch = Batch(self._prometheus, indexes, length.block_seconds, urgent=length.canary)
+        batch = Batch(self._prometheus, indexes, length.block_seconds, urgent=urgent)
         queries = [
             query
             for scope in scopes
