@@ -88,6 +88,18 @@ def beside(path: str, others: tuple[str, ...]) -> Callable[[Mapping[str, Any], i
     return value
 
 
+def beyond_starts(results: Mapping[str, Any], size: int) -> float | None:
+    """What a wave of promotions took, by the ideal and what the floor took to start as many."""
+    ours = _scenario(results, OWN, size, "promotions")
+    started = _scenario(results, FLOOR, size, "starts")
+    if ours.get("run") is None or ours["run"] != started.get("run"):
+        return None
+    if "failed" in ours or "failed" in started:
+        return None
+    least: float = ours["idealSeconds"] + started["readySeconds"]
+    return float(ours["seconds"]) / least
+
+
 def difference_of_queries(results: Mapping[str, Any], size: int) -> float | None:
     """Queries per block at this size beyond those at the smallest."""
     sizes = results.get(OWN, {}).get("sizes", {})
@@ -127,7 +139,8 @@ BARS: Final = (
     Bar("… reads per second beyond the lease", "≤ 0.2", own("steady.readsPerSecond"), at_most(0.2)),
     Bar("… share of a core between blocks", "≤ 0.01 at 1,000", own("steady.cpuShareBetweenBlocks"), at_most(0.01, upto=1000)),
     Bar("… Prometheus queries per block beyond those at the smallest N", "0", difference_of_queries, at_most(0)),
-    Bar("wave of promotions: ratio to the ideal", "≤ 1.3", own("promotions.ratioToIdeal"), at_most(1.3)),
+    Bar("wave of promotions: ratio to the ideal", "≤ 1.3 at 1,000", own("promotions.ratioToIdeal"), at_most(1.3, upto=1000)),
+    Bar("… ratio to the ideal and the floor's start of as many products", "≤ 1.3", beyond_starts, at_most(1.3)),
     Bar("… writes per promotion, events included", "≤ 18", own("promotions.writesAndEventsUntilPromoted"), at_most(18)),
     Bar("wave of degradations: confirming block to first Job, blocks", "≤ 2",
         own("degradations.confirmedToFirstJobBlocks"), at_most(2)),

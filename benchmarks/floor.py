@@ -49,7 +49,7 @@ class Floor:
             version="-",
             makes="the same objects as sluicegate, status included",
             not_comparable=("It would do the same again after a restart, and notices nothing.",),
-            scenarios=("cold",),
+            scenarios=("cold", "starts"),
         )
 
     def prepare(self, plane: ControlPlane) -> None:

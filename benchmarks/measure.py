@@ -14,6 +14,7 @@ from benchmarks.scenarios.common_cause import common_cause
 from benchmarks.scenarios.degradations import degradations
 from benchmarks.scenarios.promotions import promotions
 from benchmarks.scenarios.restart import restart
+from benchmarks.scenarios.starts import starts
 from benchmarks.scenarios.steady import settle, steady
 from benchmarks.stage import open_stage, products
 
@@ -128,6 +129,10 @@ async def measure(
             await start(run, stage, process, count)
             if not run.goes_on():
                 return run.results
+            await run.scenario(
+                "starts",
+                lambda: starts(stage, process, wave_of(wave, "started"), seconds=run.limit),
+            )
             # A restart would write what is still to be said of products that only just began, too.
             settled = run.planned("steady", "restart") and await settle(
                 stage, process, seconds=hurried.description.settle_seconds
@@ -169,7 +174,7 @@ async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: in
     limit = run.limit
 
     async def joined(count: int, name: str) -> list[Product]:
-        chosen = products(count, name, quick=True)
+        chosen = wave_of(count, name)
         took = await cold_start(stage, process, chosen, seconds=limit)
         run.say(f"{count} products joined in {took['readySeconds']:.1f} s")
         return chosen
@@ -189,6 +194,11 @@ async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: in
     await run.scenario("promotions", promoted)
     await run.scenario("degradations", degraded)
     await run.scenario("commonCause", together)
+
+
+def wave_of(count: int, name: str) -> list[Product]:
+    """Products of a wave: their blocks are as short as can be."""
+    return products(count, name, quick=True)
 
 
 def summary(figures: Figures) -> str:

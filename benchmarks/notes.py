@@ -33,6 +33,8 @@ lease are what the operator says of itself.
 - **promotions**: N/5 products, at most 200, get a second version at the same moment. The ideal is
   the sum of the waits that their objects ask for: warm-up and dwell of three steps (111 s for
   ours), and until two blocks have shown that nothing asks the old version's pods any more (15 s).
+  A second ratio adds what the floor takes to start as many new products beside the N (**starts**):
+  where the control plane is slow, no controller has the second versions' pods sooner.
   The peers' are promoted before their old pods go. Blocks of these products have 5 s, the shortest
   there is, so the hour that is kept of both versions has 720 of them instead of 12: nearly all of
   the memory that the wave adds (docs/operations.md has the rule).

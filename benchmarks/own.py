@@ -33,7 +33,8 @@ SETTLING_BLOCKS: Final = 7
 """From serving to a state that lasts: warm-up, and blocks enough to be judged by."""
 EVENT_SERIES_SECONDS: Final = 80.0
 """Repeats of an event are written as one count, when they have rested for a minute."""
-SCENARIOS: Final = ("cold", "steady", "restart", "promotions", "degradations", "commonCause")
+OWN_SCENARIOS: Final = ("cold", "steady", "restart", "promotions", "degradations", "commonCause")
+SCENARIOS: Final = (*OWN_SCENARIOS, "starts")
 """All there are."""
 STEPS: Final = (5, 25, 50)
 SETTLE_SECONDS: Final = 1
@@ -85,7 +86,7 @@ class Sluicegate:
                 " product; judges four SLOs against a Prometheus"
             ),
             not_comparable=NOT_COMPARABLE,
-            scenarios=SCENARIOS,
+            scenarios=OWN_SCENARIOS,
             settle_seconds=SETTLING_BLOCKS * self.block_seconds,
             late_seconds=EVENT_SERIES_SECONDS,
         )

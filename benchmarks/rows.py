@@ -62,6 +62,8 @@ GROWTH: Final = (
     Row("… reads per promotion", "promotions.readsPerObject"),
     Row("… memory, MiB", "promotions.memoryMiB"),
     Row("… loop lag p99, s", "promotions.loopLagP99Seconds"),
+    Row("starts: products at once", "starts.products"),
+    Row("… all Ready, s", "starts.readySeconds"),
     Row("degradations: products at once", "degradations.products"),
     Row("… of which found degraded", "degradations.foundDegraded"),
     Row("… breach to first Job, blocks", "degradations.breachToFirstJobBlocks"),

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.figures import exponent
 from benchmarks.floor import Floor
-from benchmarks.measure import Plan, measure
+from benchmarks.measure import WAVE_SHARE, Plan, measure
 from benchmarks.own import Sluicegate
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ COLD = Plan(scenarios=("cold",), limit_seconds=90.0)
 """With blocks of the usual length: on a slow machine the quick ones are judged, which is a write,
 before the last product serves."""
 
+FLOOR = Plan(scenarios=("cold", "starts"), limit_seconds=90.0)
 PROMOTIONS = Plan(scenarios=("promotions",), limit_seconds=200.0)
 WAVES = Plan(scenarios=("degradations", "commonCause"), limit_seconds=200.0)
 
@@ -69,9 +70,15 @@ def cold() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def floors() -> list[dict[str, Any]]:
-    """Cold starts of a bare client that sends the same five writes."""
-    return [measured(SIZES[1], COLD, Floor())["cold"] for _ in range(2)]
+def bare() -> list[Found]:
+    """What a bare client takes that sends the same five writes."""
+    return [measured(SIZES[1], FLOOR, Floor()) for _ in range(2)]
+
+
+@pytest.fixture(scope="module")
+def floors(bare) -> list[dict[str, Any]]:
+    """Its cold starts."""
+    return [found["cold"] for found in bare]
 
 
 @pytest.mark.timeout(200)
@@ -83,6 +90,12 @@ def test_a_first_version_costs_five_writes(cold):
 def test_a_cold_start_takes_little_longer_than_its_bare_writes(cold, floors):
     """1,000 products have to stay within 1.25; at sixty a second more is already a quarter."""
     assert cold["readySeconds"] <= 2 * max(floor["readySeconds"] for floor in floors)
+
+
+def test_the_floor_starts_a_waves_products_beside_the_others(bare):
+    for found in bare:
+        assert found["starts"]["products"] == SIZES[1] / WAVE_SHARE
+        assert found["starts"]["readySeconds"] < found["cold"]["readySeconds"]
 
 
 def test_what_it_thinks_costs_a_few_times_what_it_sends(cold, floors):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import cli
+from benchmarks.bars import BARS
 from benchmarks.report import missed, render, write_page
 
 MACHINE = {
@@ -118,6 +119,23 @@ def test_figures_of_two_runs_or_of_an_unknown_one_have_no_ratio(run):
     page = list(render({"machine": MACHINE, "results": found}))
     assert "| all Ready, s | 60 | 78 (1×) | 156 (2×) |" in page
     assert not list(missed(found)), "nothing tells how it compares to the floor"
+
+
+@pytest.mark.parametrize(
+    ("run", "seconds", "ratio"),
+    [("one", 195.0, 1.3), ("one", 225.0, 1.5), ("another", 225.0, None)],
+)
+def test_a_wave_of_promotions_is_held_against_what_the_control_plane_takes_to_start_it(
+    run, seconds, ratio
+):
+    promoted = {"seconds": seconds, "idealSeconds": 126.0, "ratioToIdeal": 1.5, "run": run}
+    found = {
+        "floor": contender(n5000={"starts": {"readySeconds": 24.0, "run": "one"}}),
+        "sluicegate": contender(n5000={"promotions": promoted}),
+    }
+    bar = next(one for one in BARS if "floor's start of as many" in one.title)
+    assert bar.value(found, 5000) == ratio
+    assert len(list(missed(found))) == (ratio == 1.5)
 
 
 def test_growth_is_fitted_where_there_are_two_sizes():

@@ -1,0 +1,27 @@
+"""Starts: as many products as a wave has begin beside the N, all at once.
+
+Measured of the floor. A wave of promotions starts as many versions, and no controller can have
+them serve sooner than the control plane brings up their pods.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.scenarios.cold_start import cold_start
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.contender import Product
+    from benchmarks.process import Process
+    from benchmarks.scenarios.common import Figures
+    from benchmarks.stage import Stage
+
+
+async def starts(
+    stage: Stage, process: Process, wave: Sequence[Product], *, seconds: float
+) -> Figures:
+    """From the first create to the last Ready of a wave's products."""
+    took = await cold_start(stage, process, wave, seconds=seconds)
+    return {"products": len(wave), "readySeconds": took["readySeconds"]}
