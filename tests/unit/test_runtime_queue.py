@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
+import uvloop
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -266,6 +268,53 @@ async def test_each_of_many_waiting_workers_gets_a_key_of_its_own(queue):
     for key in (A, B, C):
         queue.add(key)
     assert sorted(await asyncio.gather(*taking)) == [A, B, C]
+
+
+class CountingQueue(WorkQueue):
+    """Counts how often a worker looked for a key."""
+
+    polls = 0
+
+    def poll(self) -> Key | None:
+        self.polls += 1
+        return super().poll()
+
+
+async def test_a_key_that_comes_wakes_one_of_the_idle_workers():
+    queue = CountingQueue(time.monotonic, jitter=lambda: 1.0)
+    taking = [asyncio.ensure_future(queue.take()) for _ in range(8)]
+    for key in (A, B, C):
+        await asyncio.sleep(0.01)
+        queue.polls = 0
+        queue.add_after(key, 0.02)
+        queue.add_after(D, 60.0)
+        done, taking = await asyncio.wait(taking, return_when=asyncio.FIRST_COMPLETED)
+        assert [one.result() for one in done] == [key]
+        assert queue.polls == 1
+    queue.shut_down()
+    ended = await asyncio.gather(*taking, return_exceptions=True)
+    assert all(isinstance(one, ShutDown) for one in ended)
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_worker_that_waits_for_a_key_to_become_due_sleeps_until_then(make_loop):
+    reads = 0
+
+    def clock() -> float:
+        nonlocal reads
+        reads += 1
+        return time.monotonic()
+
+    async def wait_for_each() -> None:
+        queue = WorkQueue(clock, jitter=lambda: 1.0)
+        for number in range(20):
+            queue.add_after(A, 0.0103 + 0.0001 * number)
+            assert await queue.take() == A
+            queue.done(A)
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(wait_for_each())
+    assert reads <= 20 * 12
 
 
 async def test_after_shut_down_workers_are_told_so(queue):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FIRST_RETRY = 1.0
 LAST_RETRY = 300.0
 DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only make a huge number
+GRAIN = 0.001
+"""Seconds that a wait is longer than needed: uvloop counts in milliseconds, and would wake up to one
+too early, again and again."""
 PATIENCE = {Priority.NORMAL: 1.0, Priority.BACKGROUND: 30.0}
 """Seconds after which the less urgent get every other turn, shared among them in proportion. When
 thousands of products are created at once, those whose pods are ready need not wait until the last
@@ -73,6 +76,8 @@ class WorkQueue:
         self._serial = 0
         self._failures: dict[Key, int] = {}
         self._wakeup = asyncio.Event()
+        self._watching = asyncio.Lock()
+        """Held by the one that waits for the next key, of all who want one."""
         self._indulged = False
         self._open = True
 
@@ -111,7 +116,8 @@ class WorkQueue:
         self._serial += 1
         self._due[key] = (due, self._serial, priority)
         heapq.heappush(self._timers, (due, self._serial, key))
-        self._wakeup.set()
+        if self._timers[0][1] == self._serial:
+            self._wakeup.set()
 
     def retry(self, key: Key, *, at_least: float = 0.0, at_most: float = LAST_RETRY) -> float:
         """Make a key ready after a failure, as urgent as it was; return the seconds until then.
@@ -165,20 +171,32 @@ class WorkQueue:
         while self._open:
             if (key := self.poll()) is not None:
                 return key
-            self._wakeup.clear()
-            due = self.next_due()
-            timeout = None if due is None else max(0.0, due - self._clock())
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._wakeup.wait()
-            except TimeoutError:
-                continue
+            # Idle workers wait in line: a key that comes wakes one of them, not all.
+            async with self._watching:
+                await self._next_is_ready()
         raise ShutDown
 
     def shut_down(self) -> None:
         """Give out no more keys; those that workers have stay theirs until `done`."""
         self._open = False
         self._wakeup.set()
+
+    async def _next_is_ready(self) -> None:
+        """Return when a key is ready, or none will be."""
+        while self._open:
+            self._ripen()
+            if any(self._ready.values()):
+                return
+            self._wakeup.clear()
+            due, alarm = self.next_due(), None
+            if due is not None:
+                seconds = max(0.0, due - self._clock()) + GRAIN
+                alarm = asyncio.get_running_loop().call_later(seconds, self._wakeup.set)
+            try:
+                await self._wakeup.wait()
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
 
     def _next_priority(self) -> Priority | None:
         """Whose turn it is: the most urgent's; every other time theirs who have waited too long.
