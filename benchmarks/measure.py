@@ -131,7 +131,9 @@ async def measure(
                 return run.results
             await run.scenario(
                 "starts",
-                lambda: starts(stage, process, wave_of(wave, "started"), seconds=run.limit),
+                lambda: starts(
+                    stage, process, products(wave, "started", quick=True), seconds=run.limit
+                ),
             )
             # A restart would write what is still to be said of products that only just began, too.
             settled = run.planned("steady", "restart") and await settle(
@@ -174,7 +176,7 @@ async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: in
     limit = run.limit
 
     async def joined(count: int, name: str) -> list[Product]:
-        chosen = wave_of(count, name)
+        chosen = products(count, name, quick=True)
         took = await cold_start(stage, process, chosen, seconds=limit)
         run.say(f"{count} products joined in {took['readySeconds']:.1f} s")
         return chosen
@@ -194,11 +196,6 @@ async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: in
     await run.scenario("promotions", promoted)
     await run.scenario("degradations", degraded)
     await run.scenario("commonCause", together)
-
-
-def wave_of(count: int, name: str) -> list[Product]:
-    """Products of a wave: their blocks are as short as can be."""
-    return products(count, name, quick=True)
 
 
 def summary(figures: Figures) -> str:

@@ -33,7 +33,10 @@ def cars_and_vans() -> PrometheusStandIn:
 
 
 @asynccontextmanager
-async def evaluating(server: PrometheusStandIn, *, seconds: float) -> AsyncIterator[Evaluation]:
+async def evaluating(
+    server: PrometheusStandIn, *, seconds: float, concurrency: int = 4
+) -> AsyncIterator[Evaluation]:
     """An evaluation that asks a Prometheus at once, and waits so many seconds for an answer."""
-    async with Prometheus(Endpoint(url=server.url, timeout_seconds=seconds)) as prometheus:
+    endpoint = Endpoint(url=server.url, timeout_seconds=seconds, concurrency=concurrency)
+    async with Prometheus(endpoint) as prometheus:
         yield Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))

@@ -15,7 +15,7 @@ from sluicegate.prometheus.readings import REQUESTS, ProductKey, SeriesKey, Targ
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.gateway import TRAEFIK, backend_of
-from tests.support.fetching import fetch_all
+from tests.support.fetching import evaluating, fetch_all
 from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import Held, Lie, PrometheusStandIn
 
@@ -297,21 +297,20 @@ async def test_queries_name_the_few_products_of_a_length_beside_the_many_of_anot
 
 async def test_the_few_do_not_wait_for_the_answers_of_the_many():
     few, many = [target(1, block_seconds=60)], [target(2), target(3)]
-    async with PrometheusStandIn(World([FULL])) as server:
-        endpoint = Endpoint(url=server.url, timeout_seconds=20, concurrency=2)
-        async with Prometheus(endpoint) as prometheus, asyncio.timeout(20):
-            evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
-            evaluation.regroup(few + many)
-            held = server.held[300] = Held()
-            late = asyncio.create_task(
-                evaluation.fetch_blocks(Length(300, canary=False), many, NOW)
-            )
-            await held.asked.wait()
-            (readings,) = await evaluation.fetch_blocks(Length(60, canary=False), few, NOW)
-            assert readings.complete
-            assert not late.done()
-            held.released.set()
-            await late
+    async with (
+        PrometheusStandIn(World([FULL])) as server,
+        evaluating(server, seconds=20, concurrency=2) as evaluation,
+        asyncio.timeout(20),
+    ):
+        evaluation.regroup(few + many)
+        held = server.held[300] = Held()
+        late = asyncio.create_task(evaluation.fetch_blocks(Length(300, canary=False), many, NOW))
+        await held.asked.wait()
+        (readings,) = await evaluation.fetch_blocks(Length(60, canary=False), few, NOW)
+        assert readings.complete
+        assert not late.done()
+        held.released.set()
+        await late
 
 
 async def test_only_products_in_a_canary_are_read_a_second_time_and_by_name():

@@ -135,7 +135,7 @@ def test_a_wave_of_promotions_is_held_against_what_the_control_plane_takes_to_st
     }
     bar = next(one for one in BARS if "floor's start of as many" in one.title)
     assert bar.value(found, 5000) == ratio
-    assert len(list(missed(found))) == (ratio == 1.5)
+    assert len([line for line in missed(found) if bar.title in line]) == (ratio == 1.5)
 
 
 def test_growth_is_fitted_where_there_are_two_sizes():
