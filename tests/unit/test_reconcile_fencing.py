@@ -21,7 +21,7 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.records import product_record
+from sluicegate.reconcile.product_record import product_record
 from sluicegate.settings import ServiceKind
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of

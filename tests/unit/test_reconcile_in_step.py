@@ -13,7 +13,8 @@ from sluicegate.api.names import REQUEST_ABORT, REQUEST_ROLLBACK
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, Key
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.in_step import InStep
-from sluicegate.reconcile.records import product_record, watched
+from sluicegate.reconcile.product_record import product_record
+from sluicegate.reconcile.records import watched
 from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.runtime.caches import Caches
 from sluicegate.settings import ServiceKind

@@ -13,7 +13,7 @@ from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.retraining import Budget
 from sluicegate.reconcile.portfolio import Standings
-from sluicegate.reconcile.records import product_record
+from sluicegate.reconcile.product_record import product_record
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.standing import COMMON_BLOCKS, Standing
 

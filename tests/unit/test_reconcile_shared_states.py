@@ -6,7 +6,7 @@ import pytest
 
 from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.records import product_record
+from sluicegate.reconcile.product_record import product_record
 from sluicegate.reconcile.standing import Standing
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn

@@ -8,7 +8,7 @@ from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.retraining import Budget
 from sluicegate.reconcile.portfolio import Standings
-from sluicegate.reconcile.records import product_record
+from sluicegate.reconcile.product_record import product_record
 from sluicegate.reconcile.standing import Standing, standing_before, standing_of
 from sluicegate.reconcile.step import take_step
 from tests.support.rollout_world import World, document

@@ -70,9 +70,14 @@ class ApiModel(BaseModel):
             )
         return self
 
-    def to_dict(self) -> dict[str, Any]:
-        """The object as the API server has it: camelCase, JSON values, nothing that is None."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+    def to_dict(self, only: set[str] | None = None) -> dict[str, Any]:
+        """The object as the API server has it: camelCase, JSON values, nothing that is None.
+
+        Parameters
+        ----------
+        only : names of the fields that are asked for, as Python has them; None for all.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=only)
 
 
 def _line_error(rule: Rule) -> InitErrorDetails:

@@ -205,26 +205,46 @@ class DataProduct(ApiModel):
         InvalidProduct
             With one problem a mistake, its path and the way out.
         """
-        readable = _without_nulls({**document, "status": None})
+        readable = without_nulls({**document, "status": None})
+        return cls.parse_json(json.dumps(readable), json.dumps(document.get("status") or {}))
+
+    @classmethod
+    def parse_json(cls, document: str, status: str) -> Self:
+        """The same from JSON text.
+
+        Parameters
+        ----------
+        document : of the product but its status, without nulls.
+        status : of its status.
+
+        Raises
+        ------
+        InvalidProduct
+            As `parse` does.
+        """
         try:
-            product = cls.model_validate_json(json.dumps(readable), by_name=False)
+            product = cls.model_validate_json(document, by_name=False)
         except ValidationError as error:
             raise InvalidProduct(map(problem, error.errors())) from error
-        return product.model_copy(update={"status": read_status(document.get("status"))})
+        return product.model_copy(update={"status": _read_status_json(status)})
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
     """The API server takes a field that is null for one that is left out; so do we."""
     if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
+        return [without_nulls(item) for item in value]
     return value
 
 
 def read_status(document: object) -> DataProductStatus:
     """The status in a document; an empty one when there is none or it can't be read."""
+    return _read_status_json(json.dumps(document or {}))
+
+
+def _read_status_json(text: str) -> DataProductStatus:
     try:
-        return DataProductStatus.model_validate_json(json.dumps(document or {}), by_name=False)
+        return DataProductStatus.model_validate_json(text, by_name=False)
     except ValidationError:
         return DataProductStatus()

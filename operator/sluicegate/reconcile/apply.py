@@ -25,7 +25,8 @@ from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import DEPLOYMENTS, JOBS, Key, Resource
 from sluicegate.manifests.common import Manifest
 from sluicegate.reconcile.children import Child
-from sluicegate.reconcile.records import ChildRecord, DeploymentRecord, ProductRecord
+from sluicegate.reconcile.product_record import ProductRecord
+from sluicegate.reconcile.records import ChildRecord, DeploymentRecord
 from sluicegate.runtime.caches import Caches
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sluicegate.api.canary import VersionBase
     from sluicegate.api.status import DataProductStatus
     from sluicegate.kube.resources import Key
-    from sluicegate.reconcile.records import ProductRecord
+    from sluicegate.reconcile.product_record import ProductRecord
     from sluicegate.reconcile.situation import Situation
     from sluicegate.reconcile.step import Step
     from sluicegate.runtime.caches import Caches

@@ -11,7 +11,8 @@ from sluicegate.kube.resources import JOBS, SERVICE_ACCOUNTS, Key
 from sluicegate.manifests.names import job_name
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.reconcile.apply import Applier
-from sluicegate.reconcile.records import JobRecord, ProductRecord
+from sluicegate.reconcile.product_record import ProductRecord
+from sluicegate.reconcile.records import JobRecord
 from sluicegate.reconcile.situation import Situation
 from sluicegate.settings import Settings
 from sluicegate.status import Finding

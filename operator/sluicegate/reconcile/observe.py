@@ -19,11 +19,11 @@ from sluicegate.reconcile.measured import Measured
 from sluicegate.reconcile.pod_reads import PodReads
 from sluicegate.reconcile.pods import PodState, of_job, of_revision
 from sluicegate.reconcile.portfolio import Standings
+from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.records import (
     ChildRecord,
     DeploymentRecord,
     JobRecord,
-    ProductRecord,
     RouteRecord,
 )
 from sluicegate.reconcile.situation import Situation

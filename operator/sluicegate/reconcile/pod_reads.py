@@ -14,7 +14,8 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import PODS, Key
 from sluicegate.reconcile.pods import PodState, pod_state
-from sluicegate.reconcile.records import DeploymentRecord, JobRecord, ProductRecord
+from sluicegate.reconcile.product_record import ProductRecord
+from sluicegate.reconcile.records import DeploymentRecord, JobRecord
 
 BELIEVED_SECONDS: Final = 60
 """How long pods that are all ready count as they were read, should no Deployment change."""

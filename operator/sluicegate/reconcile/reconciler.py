@@ -37,7 +37,7 @@ from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_figures import REFUSED, figures_of
 from sluicegate.reconcile.product_metrics import ProductMetrics
-from sluicegate.reconcile.records import ProductRecord
+from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.report import due, report, verified_seconds
 from sluicegate.reconcile.restore import restored_status, was_there_before, with_requests_handled
 from sluicegate.reconcile.routes import Claims
@@ -106,7 +106,7 @@ class ProductReconciler:
             self._forget(key)
             return Done()
         try:
-            product = DataProduct.parse(record.body())
+            product = record.parse()
         except InvalidProduct as error:
             return await self._refuse(record, error.problems)
         if problems := check_context(product.spec, self.settings):

@@ -5,9 +5,7 @@ let go. A child's record holds a fingerprint of the part that is ours: where it 
 fingerprint of what would be applied, nothing is written, after a restart as well.
 """
 
-import json
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,64 +24,10 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
+from sluicegate.reconcile.product_record import product_record
 from sluicegate.runtime.contracts import Record, Watched
 
 OURS: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
-REQUESTS: Final = (
-    names.REQUEST_RETRAIN,
-    names.REQUEST_ROLLBACK,
-    names.REQUEST_PROMOTE,
-    names.REQUEST_ABORT,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProductRecord(Record):
-    """A DataProduct, its parts as packed JSON: parsed when it is its turn, small until then.
-
-    Attributes
-    ----------
-    generation : of the spec.
-    deleting : it has a deletionTimestamp; nothing of it is written any more.
-    created : creationTimestamp, RFC 3339; the older of two products keeps a route.
-    requests : one-shot annotations, by name.
-    packed_spec, packed_status : as compressed JSON, which takes a third of the text.
-    """
-
-    generation: int
-    deleting: bool
-    created: str
-    requests: tuple[tuple[str, str], ...]
-    packed_spec: bytes
-    packed_status: bytes
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """The spec as parsed JSON, parsed anew each time."""
-        return _unpacked(self.packed_spec)
-
-    @property
-    def status(self) -> dict[str, Any]:
-        """The status as parsed JSON, parsed anew each time."""
-        return _unpacked(self.packed_status)
-
-    def body(self) -> dict[str, Any]:
-        """The object as the types of the API parse it."""
-        return {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {
-                "name": self.key.name,
-                "namespace": self.key.namespace,
-                "uid": self.uid,
-                "generation": self.generation,
-                "creationTimestamp": self.created,
-                "resourceVersion": str(self.version),
-                "annotations": dict(self.requests),
-            },
-            "spec": self.spec,
-            "status": self.status,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,37 +152,6 @@ class JobRecord(ChildRecord):
     started: str
     ended: str
     expires: bool
-
-
-def product_record(body: Mapping[str, Any]) -> ProductRecord:
-    """Slim a DataProduct."""
-    meta = body["metadata"]
-    annotations = meta.get("annotations") or {}
-    requests = tuple((name, annotations[name]) for name in REQUESTS if name in annotations)
-    key = Key(meta["namespace"], meta["name"])
-    return ProductRecord(
-        key=key,
-        parent=key,
-        uid=meta["uid"],
-        version=int(meta["resourceVersion"]),
-        urgent=(meta.get("generation", 0), requests, "deletionTimestamp" in meta),
-        generation=meta.get("generation", 0),
-        deleting="deletionTimestamp" in meta,
-        created=meta.get("creationTimestamp", ""),
-        requests=requests,
-        packed_spec=_packed(body.get("spec") or {}),
-        packed_status=_packed(body.get("status") or {}),
-    )
-
-
-def _packed(value: Mapping[str, Any]) -> bytes:
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return zlib.compress(text.encode(), level=1)
-
-
-def _unpacked(packed: bytes) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(zlib.decompress(packed))
-    return value
 
 
 def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:

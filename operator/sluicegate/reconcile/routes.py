@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.records import ProductRecord
+from sluicegate.reconcile.product_record import ProductRecord
 
 Claim = tuple[str, str, str, str]
 """Gateway, hostname, match kind and path."""

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Final
 
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.measure import Measurements, target_of
-from sluicegate.reconcile.records import ProductRecord
+from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.runtime.caches import Cache
 
 LOOK_SECONDS: Final = 5.0
@@ -62,7 +61,7 @@ class Standby:
             return False
         self._seen[key] = record.version
         try:
-            product = DataProduct.parse(record.body())
+            product = record.parse()
         except InvalidProduct:
             return True  # what it wanted before holds: so it does on the leader
         self._measurements.want(key, target_of(product, self._measurements.timing))

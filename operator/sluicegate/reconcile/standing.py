@@ -9,7 +9,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.records import ProductRecord
+from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.warming import just_took_over
 
