@@ -125,8 +125,9 @@ class Assessment:
 
 def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observed) -> Assessment:
     """Gather what the blocks say of a candidate that takes traffic."""
-    blocks = [block for block in observed.canary_blocks if block.end > began(candidate)]
-    seconds = observed.canary_block_seconds
+    seconds, start = observed.canary_block_seconds, began(candidate)
+    before = look_back(observed.canary_blocks, start, seconds)
+    blocks = [block for block in observed.canary_blocks if block.end > start]
     step = [b for b in blocks if _after_warm_up(b, candidate, seconds) and _in_step(b, candidate)]
     usable = [block for block in step if block.quality is Quality.COUNTED]
     newest = blocks[-1] if blocks else None
@@ -136,7 +137,7 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
     ]
     return Assessment(
         slos=tuple(
-            _slo_evidence(slo, terms, memory, candidate, observed=observed)
+            _slo_evidence(slo, terms, memory, candidate, arms=_Arms(before, blocks, seconds))
             for slo in terms.deciding
             if slo.gauge is None
         ),
@@ -181,57 +182,62 @@ def _count(block: Block | None) -> Count | None:
     return block.count if block is not None and block.quality is Quality.COUNTED else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """Blocks of both arms, oldest first: stable's before the rollout, and all since it began."""
+
+    before: list[CanaryBlock]
+    since: list[CanaryBlock]
+    seconds: int
+
+
 def _pairs(
-    slo: SloTerms, memory: Memory, candidate: Candidate, observed: Observed, *, lag_seconds: int
+    slo: SloTerms, memory: Memory, candidate: Candidate, arms: _Arms, *, lag_seconds: int
 ) -> Iterator[tuple[Count | None, Count]]:
     """Events of (candidate, stable) since it takes traffic, oldest first.
 
     None for the candidate in blocks that are no evidence: warm-up, and good events still to come.
     """
-    start = began(candidate)
-    first = max(start + lag_seconds, memory.slo(slo.name).since)
-    for block in observed.canary_blocks:
-        if block.end <= start or block.quality is not Quality.COUNTED:
+    first = max(began(candidate) + lag_seconds, memory.slo(slo.name).since)
+    for block in arms.since:
+        if block.quality is not Quality.COUNTED:
             continue
         theirs = _count(block.stable.get(slo.name))
         if theirs is None:
             continue
         ours = _count(block.candidate.get(slo.name))
-        counts = block.end > first and _after_warm_up(
-            block, candidate, observed.canary_block_seconds
-        )
+        counts = block.end > first and _after_warm_up(block, candidate, arms.seconds)
         if ours is not None or not counts:
             yield ours if counts else None, theirs
 
 
-def look_back(slo: str, blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[Count]:
-    """Stable's events by block before the rollout: the last hour, at least thirty blocks."""
+def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
+    """What was counted before the rollout: in the last hour, at least in thirty blocks."""
     first = since - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * seconds)
-    before = [b for b in blocks if first < b.end <= since and b.quality is Quality.COUNTED]
-    return [count for block in before if (count := _count(block.stable.get(slo))) is not None]
+    return [b for b in blocks if first < b.end <= since and b.quality is Quality.COUNTED]
 
 
 # ---- evidence -------------------------------------------------------------------------------
 def _slo_evidence(
-    slo: SloTerms, terms: Terms, memory: Memory, candidate: Candidate, *, observed: Observed
+    slo: SloTerms, terms: Terms, memory: Memory, candidate: Candidate, *, arms: _Arms
 ) -> SloEvidence:
-    seconds = observed.canary_block_seconds
-    before = look_back(slo.name, observed.canary_blocks, began(candidate), seconds)
+    found = (_count(block.stable.get(slo.name)) for block in arms.before)
+    before = [count for count in found if count is not None]
     shift = level_shift(tuple(before))
     recent = before[shift:]
     past = Count(sum(count.bad for count in recent), sum(count.total for count in recent))
     known = candidate.correlation.get(slo.name)
     correlation = burst_correlation(before, shift=shift) if known is None else known
     lag = slo.lag_blocks * terms.block_seconds
-    pairs = list(_pairs(slo, memory, candidate, observed, lag_seconds=lag))
+    pairs = list(_pairs(slo, memory, candidate, arms, lag_seconds=lag))
     blocks = sum(ours is not None for ours, _ in pairs)
     evidence = gather(pairs, past, margin=slo.margin, correlation=correlation)
     expected = lag + expected_seconds(
         terms.steps,
-        events_per_second=_rate(before, evidence, blocks) / seconds,
+        events_per_second=_rate(before, evidence, blocks) / arms.seconds,
         ratio=expected_ratio(_sum(past, evidence.stable), slo.margin),
         margin=slo.margin,
-        block_seconds=seconds,
+        block_seconds=arms.seconds,
         correlation=correlation,
     )
     return SloEvidence(
