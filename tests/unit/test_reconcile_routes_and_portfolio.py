@@ -20,14 +20,17 @@ from sluicegate.reconcile.standing import COMMON_BLOCKS, Standing
 NOW = 1_767_225_600
 
 
-def record(name: str, *, created: str = "2026-01-01T00:00:00Z", **route):
+def record(
+    name: str, *, created: str = "2026-01-01T00:00:00Z", uid: str = "", generation: int = 1, **route
+):
     body = {"parentRefs": [{"name": "web", "namespace": "gateway"}], "hostnames": ["cars.example"]}
     return product_record(
         {
             "metadata": {
                 "name": name,
                 "namespace": "catalog",
-                "uid": name,
+                "uid": uid or name,
+                "generation": generation,
                 "resourceVersion": "1",
                 "creationTimestamp": created,
             },
@@ -75,11 +78,19 @@ def test_a_claim_is_free_when_its_product_is_gone_or_wants_another_route():
     younger = Key("catalog", "younger")
     found = claims(record("elder"), record("younger", **YOUNGER))
     assert found.rivals(younger) == {Key("catalog", "elder")}
-    found.record(record("elder", path="/search"))
+    found.record(record("elder", path="/search", generation=2))
     assert found.elder(younger) is None
-    found.record(record("elder"))
+    found.record(record("elder", generation=3))
+    assert found.elder(younger) is not None
     found.forget(Key("catalog", "elder"))
     assert found.elder(younger) is None
+
+
+def test_a_product_that_was_made_anew_is_the_younger_one():
+    found = claims(record("elder"), record("younger", **YOUNGER))
+    found.record(record("elder", uid="another", created="2026-03-01T00:00:00Z"))
+    assert found.elder(Key("catalog", "younger")) is None
+    assert found.elder(Key("catalog", "elder"))[0] == Key("catalog", "younger")
 
 
 # ---- portfolio --------------------------------------------------------------------------------

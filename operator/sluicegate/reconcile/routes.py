@@ -48,11 +48,17 @@ class Claims:
 
     def __init__(self) -> None:
         self._claims: dict[Key, frozenset[Claim]] = {}
+        self._specs: dict[Key, tuple[str, int]] = {}
+        """By uid and generation, as a claim changes with them alone."""
         self._claimants: dict[Claim, dict[Key, tuple[str, str, str]]] = {}
 
     def record(self, record: ProductRecord) -> None:
         """Take in what a product claims now."""
+        spec = record.uid, record.generation
+        if self._specs.get(record.key) == spec:
+            return
         self.forget(record.key)
+        self._specs[record.key] = spec
         claims = self._claims[record.key] = claims_of(record)
         for claim in claims:
             rank = (record.created, record.key.namespace, record.key.name)
@@ -60,6 +66,7 @@ class Claims:
 
     def forget(self, key: Key) -> None:
         """The product is gone."""
+        self._specs.pop(key, None)
         for claim in self._claims.pop(key, ()):
             claimants = self._claimants[claim]
             del claimants[key]
