@@ -1,16 +1,19 @@
 """Pods are read where they may tell something, and not again before they can tell something else."""
 
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 
 from sluicegate.api.product import read_status
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.pod_reads import BELIEVED_SECONDS, STARTING_SECONDS, PodReads
+from sluicegate.reconcile.pod_reads import BELIEVED_SECONDS, STARTING_SECONDS, PodReads, ahead
 from tests.support.rollout_world import START, World
 
-MINUTE = START // BELIEVED_SECONDS * BELIEVED_SECONDS
+KEY = Key("catalog", "search")
+MINUTE = START - (START + ahead(KEY)) % BELIEVED_SECONDS
+"""When one begins for the product."""
 
 
 class Api:
@@ -20,7 +23,8 @@ class Api:
         self.asked = 0
 
     async def pages(self, _resource, *, namespace, labels):
-        assert (namespace, labels) == ("catalog", "sluicegate.dev/product=search")
+        assert namespace == "catalog"
+        assert labels.startswith("sluicegate.dev/product=search")
         self.asked += 1
         yield SimpleNamespace(items=())
 
@@ -35,7 +39,7 @@ def seen(world):
     return {key: world._deployment(key, one) for key, one in world.pods.items()}
 
 
-RECORD = SimpleNamespace(key=Key("catalog", "search"))
+RECORD = SimpleNamespace(key=KEY)
 
 
 @pytest.fixture
@@ -65,6 +69,20 @@ async def test_a_canary_whose_pods_are_ready_is_read_once_a_minute_or_change(rea
     changed = live | {name: replace(one, version=2)}
     assert await asks(reads, world, changed, now=MINUTE + BELIEVED_SECONDS) == 1
     assert await asks(reads, world, changed, now=MINUTE + BELIEVED_SECONDS) == 0
+
+
+async def test_products_with_a_canary_dont_all_read_in_the_same_second(reads, world):
+    live = seen(world)
+    many = [SimpleNamespace(key=Key("catalog", f"search-{number}")) for number in range(300)]
+    asked = [0]
+    for second in range(BELIEVED_SECONDS + 1):
+        for one in many:
+            await reads.of(one, world.current, live, None, now=MINUTE + second)
+        asked.append(reads.api.asked)
+    first, *later = [after - before for before, after in pairwise(asked)]
+    assert first == 300
+    assert sum(later) == 300
+    assert max(later) <= 15
 
 
 async def test_pods_that_arent_ready_are_read_every_few_seconds(reads, world):
