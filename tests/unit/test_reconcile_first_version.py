@@ -17,8 +17,13 @@ from tests.support.rollout_world import World
 def deployment_of(product, live):
     layout = layout_of(product, product.status, stable_pods=2)
     children = build_children(product, layout, live, service_kind=ServiceKind.HEADLESS)
-    (found,) = (one for one in children if one.resource == DEPLOYMENTS)
+    revision = product.status.stable.revision
+    (found,) = (one for one in children if one.resource == DEPLOYMENTS and is_of(one, revision))
     return found
+
+
+def is_of(child, revision):
+    return child.manifest["metadata"]["labels"]["sluicegate.dev/revision"] == revision
 
 
 def as_observed(child):
@@ -47,10 +52,15 @@ def test_what_a_first_versions_deployment_remembers_isnt_written_again(served):
     assert deployment_of(slow, as_observed(made)).fingerprint == made.fingerprint
 
 
-def test_it_is_written_when_there_is_another_version_to_tell_it_from(served):
+def test_nor_is_it_beside_the_first_canary(served):
     _, made, slow = served
-    other = {**as_observed(made), "0123456789": next(iter(as_observed(made).values()))}
-    assert deployment_of(slow, other).fingerprint != made.fingerprint
+    canary = World().until(lambda one: one.serving == "v1").push("b", "v2")
+    candidate = canary.until(lambda one: one.current.candidate is not None).current.candidate
+    status = slow.status.model_copy(update={"candidate": candidate})
+    beside = slow.model_copy(update={"status": status})
+    other = next(iter(as_observed(made).values()))
+    live = {**as_observed(made), candidate.revision: other}
+    assert deployment_of(beside, live).fingerprint == made.fingerprint
 
 
 def test_it_is_written_when_the_version_came_back_to_a_product_with_a_history(served):

@@ -76,7 +76,7 @@ def _manifests(
     for placement in layout.placements:
         version, found = placement.version, live.get(placement.version.revision)
         replicas = _replicas(placement, found)
-        if found is not None and len(live) == 1 and not product.status.history:
+        if found is not None and not product.status.history:
             version = _as_foreseen(version, found)
         yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
         if product.spec.route is not None:
@@ -95,8 +95,9 @@ def _manifests(
 def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
     """The first version as its Deployment remembers it, since the moment when it was made.
 
-    That its pods took long is no reason to write again: it is all there is to go back to, and
-    only its evaluation is known.
+    That its pods took long is no reason to write again: it is the only one that was ever accepted,
+    a canary beside it too, and only its evaluation is known. Once another has taken over, it is
+    written anyway, to be scaled down.
     """
     before = read_version(dict(live.labels), dict(live.annotations))
     if not isinstance(version, Version) or before is None or before.image != version.image:
