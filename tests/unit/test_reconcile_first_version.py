@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.canary import Fate, PastVersion, VersionBase
 from sluicegate.kube.resources import DEPLOYMENTS
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import layout_of
@@ -50,6 +52,35 @@ def served():
 def test_what_a_first_versions_deployment_remembers_isnt_written_again(served):
     _, made, slow = served
     assert deployment_of(slow, as_observed(made)).fingerprint == made.fingerprint
+
+
+def with_evaluation(product, *, bad):
+    stable = product.status.stable
+    moment = stable.promoted_at
+    baseline = Baseline(
+        bad=bad, total=100, start=moment, end=moment, source=BaselineSource.EVALUATION
+    )
+    after = stable.model_copy(update={"baseline": {"accuracy": baseline}})
+    status = product.status.model_copy(update={"stable": after})
+    return product.model_copy(update={"status": status})
+
+
+@pytest.mark.parametrize(("bad", "kept"), [(10, True), (12, False)], ids=["the same", "corrected"])
+def test_an_evaluation_is_written_when_it_was_corrected_while_the_pods_started(served, bad, kept):
+    product, _, slow = served
+    made = deployment_of(with_evaluation(product, bad=10), {})
+    after = deployment_of(with_evaluation(slow, bad=bad), as_observed(made))
+    assert (after.fingerprint == made.fingerprint) == kept
+
+
+def test_nor_is_it_after_a_canary_that_went_back(served):
+    _, made, slow = served
+    stable = slow.status.stable
+    identity = {name: getattr(stable, name) for name in VersionBase.model_fields}
+    refused = PastVersion(**identity, fate=Fate.ROLLED_BACK, until=stable.promoted_at)
+    status = slow.status.model_copy(update={"history": (refused,)})
+    after = slow.model_copy(update={"status": status})
+    assert deployment_of(after, as_observed(made)).fingerprint == made.fingerprint
 
 
 def test_nor_is_it_beside_the_first_canary(served):

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.canary import Version, VersionBase
 from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.ownership import fingerprint
 from sluicegate.kube.resources import (
     DEPLOYMENTS,
@@ -76,7 +77,7 @@ def _manifests(
     for placement in layout.placements:
         version, found = placement.version, live.get(placement.version.revision)
         replicas = _replicas(placement, found)
-        if found is not None and not product.status.history:
+        if found is not None and not _was_followed(product.status):
             version = _as_foreseen(version, found)
         yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
         if product.spec.route is not None:
@@ -92,6 +93,11 @@ def _manifests(
         yield HTTP_ROUTES, build_route(product, product.spec.route, backends)
 
 
+def _was_followed(status: DataProductStatus) -> bool:
+    """Whether another version was ever accepted."""
+    return any(one.promoted_at is not None for one in status.history)
+
+
 def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
     """The first version as its Deployment remembers it, since the moment when it was made.
 
@@ -104,8 +110,17 @@ def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
         return version
     if any(one.source is not BaselineSource.EVALUATION for one in version.baseline.values()):
         return version
+    if _counts(before.baseline) != _counts(version.baseline):
+        return version  # another evaluation, or another indicator
     foreseen = {"promoted_at": before.promoted_at, "baseline": before.baseline}
     return version.model_copy(update=foreseen)
+
+
+def _counts(baseline: Mapping[str, Baseline]) -> dict[str, tuple[object, ...]]:
+    """What a baseline holds but its times."""
+    return {
+        name: (one.source, one.bad, one.total, one.indicator_hash) for name, one in baseline.items()
+    }
 
 
 def _replicas(placement: Placement, live: DeploymentRecord | None) -> int | None:
