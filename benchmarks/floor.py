@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from benchmarks.contender import Body, Surroundings
     from cluster.controlplane import ControlPlane
 
-AT_ONCE: Final = 8
+AT_ONCE: Final = Settings().workers
 """Products at the same time, as many as the operator has workers."""
 QUERY: Final = "fieldManager=floor&force=true"
 APPLY: Final = "application/apply-patch+yaml"

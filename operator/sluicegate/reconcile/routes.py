@@ -58,11 +58,11 @@ class Claims:
         if self._specs.get(record.key) == spec:
             return
         self.forget(record.key)
-        self._specs[record.key] = spec
         claims = self._claims[record.key] = claims_of(record)
         for claim in claims:
             rank = (record.created, record.key.namespace, record.key.name)
             self._claimants.setdefault(claim, {})[record.key] = rank
+        self._specs[record.key] = spec
 
     def forget(self, key: Key) -> None:
         """The product is gone."""
