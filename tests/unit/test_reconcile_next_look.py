@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sluicegate.reconcile.next_look import CONFLICT_SECONDS, LOOK_SECONDS, next_look
+from sluicegate.reconcile.pod_reads import UNREADY_SECONDS
 from sluicegate.reconcile.step import Step, take_step
 from sluicegate.runtime.contracts import Done, RequeueAfter, Result
 from tests.support.rollout_world import World, document
@@ -39,6 +40,8 @@ def serving() -> Looked:
 def test_a_version_on_its_way_is_looked_at_now_and_then():
     assert look(World(spec=document())) == RequeueAfter(LOOK_SECONDS)
     pushed = serving().push("b", "v2").until(lambda one: one.current.candidate is not None)
+    assert look(pushed) == RequeueAfter(UNREADY_SECONDS)
+    pushed.until(lambda one: one.current.candidate.weight > 0)
     assert look(pushed) == RequeueAfter(LOOK_SECONDS)
 
 

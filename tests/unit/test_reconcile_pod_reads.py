@@ -6,9 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from sluicegate.api.memory import Streak
 from sluicegate.api.product import read_status
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.pod_reads import BELIEVED_SECONDS, STARTING_SECONDS, PodReads, ahead
+from sluicegate.reconcile.pod_reads import (
+    BELIEVED_SECONDS,
+    STARTING_SECONDS,
+    UNREADY_SECONDS,
+    PodReads,
+    ahead,
+)
 from tests.support.rollout_world import START, World
 
 KEY = Key("catalog", "search")
@@ -40,6 +47,7 @@ def seen(world):
 
 
 RECORD = SimpleNamespace(key=KEY)
+STREAK = Streak(first=1, last=3, evaluations=3, fresh=2)
 
 
 @pytest.fixture
@@ -88,8 +96,24 @@ async def test_products_with_a_canary_dont_all_read_in_the_same_second(reads, wo
 async def test_pods_that_arent_ready_are_read_every_few_seconds(reads, world):
     name, one = next(iter(seen(world).items()))
     unready = seen(world) | {name: replace(one, ready=0, replicas=2)}
-    found = [await asks(reads, world, unready, now=MINUTE + n) for n in (0, 1, 4, 5, 9, 10)]
-    assert found == [1, 0, 0, 1, 0, 1]
+    moments = (0, 1, UNREADY_SECONDS - 1, UNREADY_SECONDS, 2 * UNREADY_SECONDS)
+    found = [await asks(reads, world, unready, now=MINUTE + n) for n in moments]
+    assert found == [1, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("troubled", [False, True])
+async def test_a_canary_whose_pods_have_just_become_ready_is_given_a_moment_too(
+    reads, world, troubled
+):
+    name, one = next(iter(seen(world).items()))
+    ready = seen(world) | {name: replace(one, moved=MINUTE - 1)}
+    status = world.current
+    if troubled:
+        slos = tuple(slo.model_copy(update={"streak": STREAK}) for slo in status.slos)
+        status = status.model_copy(update={"slos": slos})
+    assert await asks(reads, world, ready, status) == troubled
+    later = MINUTE + STARTING_SECONDS
+    assert await asks(reads, world, ready, status, now=later) == (not troubled)
 
 
 @pytest.mark.parametrize(

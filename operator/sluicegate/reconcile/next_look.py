@@ -3,7 +3,7 @@
 from typing import Final
 
 from sluicegate.api.canary import CandidatePhase
-from sluicegate.reconcile.pod_reads import is_starting
+from sluicegate.reconcile.pod_reads import UNREADY_SECONDS, is_starting
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.verification import Level
@@ -12,7 +12,7 @@ from sluicegate.runtime.contracts import Done, RequeueAfter, Result
 CONFLICT_SECONDS: Final = 30
 """How often to look whether a stranger still has one of our names: strangers aren't watched."""
 LOOK_SECONDS: Final = 5
-"""While pods start or traffic moves: how often to look, should no event come."""
+"""While traffic moves, or a first version starts: how often to look, should no event come."""
 
 
 def next_look(situation: Situation, step: Step, *, conflicted: bool, untold: bool) -> Result:
@@ -27,9 +27,11 @@ def next_look(situation: Situation, step: Step, *, conflicted: bool, untold: boo
     if conflicted:
         return RequeueAfter(CONFLICT_SECONDS)
     candidate = step.status.candidate
-    moves = candidate is not None and candidate.phase is not CandidatePhase.PARKED
-    if moves or untold:
-        return RequeueAfter(LOOK_SECONDS)
+    phase = None if candidate is None else candidate.phase
+    if phase not in (None, CandidatePhase.PARKED) or untold:
+        # Of a canary that starts, only its pods can tell something.
+        starts = phase is CandidatePhase.STARTING and not untold
+        return RequeueAfter(UNREADY_SECONDS if starts else LOOK_SECONDS)
     before = situation.product.status.stable
     if before is not None and step.status.stable != before:
         return RequeueAfter(0)  # what becomes of the version before is seen from the new status

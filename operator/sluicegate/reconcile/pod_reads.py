@@ -2,7 +2,9 @@
 
 Pods aren't watched: at 5,000 products they would be most of what there is. What matters of them
 shows in the Deployment too, so while all are ready they are read again only when that changes,
-and pods that have only just begun to start are given a moment: most are ready by then.
+and pods that have only just changed are given a moment: most have nothing to tell then. Of two
+hundred canaries that began at once they were listed 536 times in 40 s, on a control plane whose
+CPU was all that these starts waited for.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,9 +22,9 @@ from sluicegate.reconcile.records import DeploymentRecord, JobRecord
 
 BELIEVED_SECONDS: Final = 60
 """How long pods that are all ready count as they were read, should no Deployment change."""
-UNREADY_SECONDS: Final = 5
+UNREADY_SECONDS: Final = 10
 """The same for pods that aren't: how often a start that fails is looked at."""
-STARTING_SECONDS: Final = 3
+STARTING_SECONDS: Final = 10
 """From a Deployment's last change for better or worse until its pods have something to tell."""
 
 Sight = tuple[object, ...]
@@ -60,7 +62,10 @@ class PodReads:
         period = UNREADY_SECONDS if unready else BELIEVED_SECONDS
         sight = _sight(live, job, (now + ahead(record.key)) // period)
         at, pods = self._known.get(record.key, ((), ()))
-        if at != sight and (ended or not is_starting(live.values(), now)):
+        given = is_starting(live.values(), now)
+        if status.candidate is not None and not troubled:
+            given = has_just_changed(live.values(), now)  # ready or not: it is looked at again
+        if at != sight and (ended or not given):
             pods = await self._read(record.key)
             self._known[record.key] = (sight, pods)
         return pods
@@ -88,7 +93,12 @@ def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
 
     A clock that differs from the API server's makes that "no": then they are looked at at once.
     """
-    return any(one.ready < one.replicas and 0 <= now - one.moved < STARTING_SECONDS for one in live)
+    return has_just_changed((one for one in live if one.ready < one.replicas), now)
+
+
+def has_just_changed(live: Iterable[DeploymentRecord], now: int) -> bool:
+    """Whether one of them became better or worse a moment ago."""
+    return any(0 <= now - one.moved < STARTING_SECONDS for one in live)
 
 
 def _sight(live: Mapping[str, DeploymentRecord], job: JobRecord | None, period: int) -> Sight:
