@@ -159,7 +159,7 @@ class Settings:
     )  # fmt: skip
 
     # ---- how much at once
-    workers: int = _whole(16, "Products reconciled at the same time.", low=1, high=256)
+    workers: int = _whole(8, "Products reconciled at the same time.", low=1, high=256)
     write_rate: float = setting(
         "Writes to the API server per second, in the long run.",
         _number(float, 1, 10_000), 200.0, "a number from 1 to 10000",
