@@ -1,5 +1,6 @@
 """Pods are read where they may tell something, and not again before they can tell something else."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -24,15 +25,13 @@ MINUTE = START - (START + ahead(KEY)) % BELIEVED_SECONDS
 
 
 class Api:
-    """Lists no pods, and counts who asks."""
+    """Lists no pods, and counts who asks for which."""
 
     def __init__(self):
-        self.asked = 0
+        self.asked = Counter()
 
     async def pages(self, _resource, *, namespace, labels):
-        assert namespace == "catalog"
-        assert labels.startswith("sluicegate.dev/product=search")
-        self.asked += 1
+        self.asked[namespace, labels] += 1
         yield SimpleNamespace(items=())
 
 
@@ -47,6 +46,7 @@ def seen(world):
 
 
 RECORD = SimpleNamespace(key=KEY)
+SEARCH = ("catalog", "sluicegate.dev/product=search")
 STREAK = Streak(first=1, last=3, evaluations=3, fresh=2)
 
 
@@ -57,9 +57,11 @@ def reads():
 
 
 async def asks(reads, world, live, status=None, now=MINUTE):
-    before = reads.api.asked
+    before = reads.api.asked.copy()
     await reads.of(RECORD, status or world.current, live, None, now=now)
-    return reads.api.asked - before
+    asked = reads.api.asked - before
+    assert set(asked) <= {SEARCH}
+    return asked.total()
 
 
 async def test_a_product_at_rest_costs_no_read(reads, world):
@@ -86,11 +88,12 @@ async def test_products_with_a_canary_dont_all_read_in_the_same_second(reads, wo
     for second in range(BELIEVED_SECONDS + 1):
         for one in many:
             await reads.of(one, world.current, live, None, now=MINUTE + second)
-        asked.append(reads.api.asked)
+        asked.append(reads.api.asked.total())
     first, *later = [after - before for before, after in pairwise(asked)]
     assert first == 300
     assert sum(later) == 300
     assert max(later) <= 15
+    assert set(reads.api.asked) == {(SEARCH[0], f"{SEARCH[1]}-{number}") for number in range(300)}
 
 
 async def test_pods_that_arent_ready_are_read_every_few_seconds(reads, world):
@@ -138,7 +141,7 @@ async def test_a_training_that_has_ended_is_read_whatever_starts_beside_it(reads
     starting = seen(world) | {name: replace(one, ready=0, replicas=2, moved=MINUTE)}
     job = SimpleNamespace(uid="job", version=1, finished=True)
     await reads.of(RECORD, world.current, starting, job, now=MINUTE)
-    assert reads.api.asked == 1
+    assert reads.api.asked == {SEARCH: 1}
 
 
 async def test_a_degraded_product_is_read_once_a_minute(reads, world):
