@@ -43,14 +43,12 @@ class ProductRecord(Record):
     @property
     def spec(self) -> dict[str, Any]:
         """The spec as parsed JSON, parsed anew each time."""
-        value: dict[str, Any] = json.loads(_text(self.packed_spec))
-        return value
+        return _unpacked(self.packed_spec)
 
     @property
     def status(self) -> dict[str, Any]:
         """The status as parsed JSON, parsed anew each time."""
-        value: dict[str, Any] = json.loads(_text(self.packed_status))
-        return value
+        return _unpacked(self.packed_status)
 
     def parse(self) -> DataProduct:
         """The product, parsed anew each time; InvalidProduct as `DataProduct.parse` raises it."""
@@ -96,6 +94,11 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
 def _packed(value: Mapping[str, Any]) -> bytes:
     text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     return zlib.compress(text.encode(), level=1)
+
+
+def _unpacked(packed: bytes) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(_text(packed))
+    return value
 
 
 def _text(packed: bytes) -> str:
