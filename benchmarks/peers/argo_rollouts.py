@@ -16,6 +16,7 @@ from benchmarks.contender import Description, Program
 from benchmarks.peers import workload
 from benchmarks.peers.settings import AS_IT_COMES, DWELL_SECONDS, WEIGHTS, Setting
 from cluster import builds
+from cluster.definitions import wait_until_established
 from cluster.versions import versions
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ArgoRollouts:
         folder = builds.module_folder(MODULE) / "manifests" / "crds"
         definitions = [f"--filename={path}" for path in sorted(folder.glob("*-crd.yaml"))]
         plane.kubectl("apply", "--server-side", *definitions)
-        plane.kubectl("wait", "--for=condition=Established", *definitions)
+        wait_until_established(plane.kubectl, *definitions)
         items = [namespace(), analysis()]
         listed = {"apiVersion": "v1", "kind": "List", "items": items}
         plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))

@@ -15,6 +15,7 @@ from benchmarks.contender import Description, Program
 from benchmarks.peers import workload
 from benchmarks.peers.settings import AS_IT_COMES, DWELL_SECONDS, WEIGHTS, Setting
 from cluster import builds
+from cluster.definitions import wait_until_established
 from cluster.versions import versions
 from tests.support.accepting_gateway import install_gateway_api
 
@@ -73,7 +74,7 @@ class Flagger:
         install_gateway_api(plane)
         definitions = builds.module_folder(MODULE) / "artifacts" / "flagger" / "crd.yaml"
         plane.kubectl("apply", "--server-side", "-f", str(definitions))
-        plane.kubectl("wait", "--for=condition=Established", "-f", str(definitions))
+        wait_until_established(plane.kubectl, f"--filename={definitions}")
 
     def program(self, surroundings: Surroundings) -> Program:
         """One replica without leader election, which is its chart's default."""

@@ -10,6 +10,7 @@ from cluster import builds
 from cluster.addons.addon import Addon, Manifest
 from cluster.addons.addresses import GATEWAY_PORT, Addresses
 from cluster.addons.manifests import Server, namespace, reader, rule, server_objects
+from cluster.definitions import wait_until_established
 from cluster.images import build, describe
 from cluster.versions import versions
 
@@ -134,4 +135,4 @@ def _install_definitions(backend: Backend) -> None:
         for document in documents
         if document["kind"] == "CustomResourceDefinition"
     ]
-    backend.run_kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+    wait_until_established(backend.run_kubectl, *names)

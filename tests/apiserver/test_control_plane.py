@@ -7,6 +7,7 @@ import json
 import pytest
 
 from cluster.controlplane import ControlPlane, Options
+from cluster.definitions import ESTABLISHED, HAS_CONDITIONS, wait_until_established
 from cluster.errors import ClusterError
 from tests.support.waiting import eventually
 
@@ -23,6 +24,37 @@ DEPLOYMENT = {
         },
     },
 }
+
+PENDING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "pendings.test.example"},
+    "spec": {
+        "group": "test.example",
+        "names": {"kind": "Pending", "plural": "pendings"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": PENDING},
+            }
+        ],
+    },
+}
+
+
+def pending(conditions: list[dict[str, str]] | None) -> str:
+    return json.dumps(
+        {
+            "apiVersion": "test.example/v1",
+            "kind": "Pending",
+            "metadata": {"name": "one"},
+            "status": {"conditions": conditions},
+        }
+    )
 
 
 def ready_replicas(control_plane: ControlPlane, namespace: str) -> str:
@@ -49,6 +81,22 @@ def test_a_namespace_gets_its_service_account(control_plane, namespace):
     eventually(
         lambda: "default" in control_plane.kubectl("get", "serviceaccounts", "-n", namespace)
     )
+
+
+def test_null_conditions_as_a_new_definition_has_them_are_waited_for(control_plane, namespace):
+    control_plane.kubectl("apply", "-f", "-", stdin=json.dumps(DEFINITION))
+    wait_until_established(control_plane.kubectl, "crd/pendings.test.example")
+    control_plane.kubectl("create", "-f", "-", "-n", namespace, stdin=pending(None))
+    one = ("pendings.test.example/one", f"--namespace={namespace}")
+
+    with pytest.raises(ClusterError, match="accessor error"):
+        control_plane.kubectl("wait", f"--for={ESTABLISHED}", "--timeout=1s", *one)
+    with pytest.raises(ClusterError, match="timed out"):
+        control_plane.kubectl("wait", f"--for={HAS_CONDITIONS}", "--timeout=1s", *one)
+
+    established = [{"type": "Established", "status": "True"}]
+    control_plane.kubectl("replace", "-f", "-", "-n", namespace, stdin=pending(established))
+    wait_until_established(control_plane.kubectl, *one)
 
 
 def test_what_is_answered_is_in_the_audit_log(control_plane, namespace):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cluster import addons
+from cluster.definitions import wait_until_established
 from tests.support.evidence import evidence
 from tests.support.learner import NAME, Bentos, Visitors, feedback_secret, learner
 from tests.support.live_product import LiveProduct
@@ -29,9 +30,7 @@ def where(cluster: Backend) -> Addresses:
     """The add-ons, which run then, and a cluster that knows DataProducts."""
     addons.up(cluster)
     cluster.run_kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
-    cluster.run_kubectl(
-        "wait", "--for=condition=Established", "crd/dataproducts.sluicegate.dev", "--timeout=30s"
-    )
+    wait_until_established(cluster.run_kubectl, "crd/dataproducts.sluicegate.dev")
     return addons.addresses(cluster)
 
 
