@@ -147,7 +147,7 @@ BARS: Final = (
     Bar("… reads per second beyond the lease", "≤ 0.2", own("steady.readsPerSecond"), at_most(0.2)),
     Bar("… share of a core between blocks", "≤ 0.01 at 1,000", own("steady.cpuShareBetweenBlocks"), at_most(0.01, upto=1000)),
     Bar("… Prometheus queries per block beyond those at the smallest N", "0", difference_of_queries, at_most(0)),
-    Bar("wave of promotions: ratio to the ideal", "≤ 1.3", own("promotions.ratioToIdeal"), at_most(1.3)),
+    Bar("wave of promotions: ratio to the ideal", "≤ 1.3 at 1,000", own("promotions.ratioToIdeal"), at_most(1.3, upto=1000)),
     Bar("… ratio to the ideal and the floor's start of as many products", "≤ 1.3", beyond_starts, at_most(1.3)),
     Bar("… writes per promotion, events included", "≤ 18", own("promotions.writesAndEventsUntilPromoted"), at_most(18)),
     Bar("wave of degradations: confirming block to first Job, blocks", "≤ 2",

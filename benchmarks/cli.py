@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.machine import describe_commit, describe_machine
+from benchmarks.machine import describe_commit, describe_machine, is_same
 from benchmarks.measure import Plan, measure
 from benchmarks.own import SCENARIOS
 
@@ -104,27 +104,25 @@ def parse() -> argparse.Namespace:
 def record(file: Path, name: str, count: int, results: Mapping[str, Figures]) -> None:
     """Add the results of a contender at a size; those of an earlier run are replaced.
 
-    All that was measured on another machine, or of another Kubernetes, goes.
+    What was measured at this size on another machine, or of another Kubernetes, goes, whoever's
+    it is: nothing may stand beside it. Each size may be of a machine of its own.
     """
-    machine = describe_machine()
+    machine, size = describe_machine(), str(count)
     document: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"results": {}}
-    if not is_same(document.get("machine", machine), machine):
-        say(f"{file} has the figures of another machine, which are no longer kept")
-        document = {"results": {}}
-    document["machine"] = machine
+    machines = document.setdefault("machines", {})
+    if not is_same(machines.setdefault(size, machine), machine):
+        say(f"{file}: what another machine took for N = {count:,} is no longer kept")
+        for other in document["results"].values():
+            other["sizes"].pop(size, None)
+    machines[size] = machine
     description = CONTENDERS[name]().description
     one = document["results"].setdefault(name, {"sizes": {}})
     one["version"], one["makes"] = description.version, description.makes
     one["notComparable"] = list(description.not_comparable)
     # Scenarios that weren't run this time keep their figures.
-    one["sizes"].setdefault(str(count), {}).update(results)
+    one["sizes"].setdefault(size, {}).update(results)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether figures of two runs may stand side by side: all but the day is the same."""
-    return {**one, "date": ""} == {**other, "date": ""}
 
 
 def record_rounds(

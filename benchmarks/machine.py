@@ -1,4 +1,4 @@
-"""What the figures were measured on, and of which commit."""
+"""What the figures were measured on, of which commit, and which of them may stand side by side."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ import platform
 import subprocess
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cluster.versions import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 KUBERNETES: Final = "k8s.io/kubernetes"
 ETCD: Final = "go.etcd.io/etcd/server/v3"
 KIB_PER_GIB: Final = 1024 * 1024
 
+Machine = dict[str, str | int | float]
+"""As `describe_machine` gives it."""
 
-def describe_machine() -> dict[str, str | int | float]:
+
+def describe_machine() -> Machine:
     """Cores, memory and versions; no name of the machine."""
     modules = versions().modules
     return {
@@ -39,6 +45,40 @@ def describe_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return told.stdout.strip()
+
+
+def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether figures of two runs may stand side by side: all but the day is the same."""
+    return {**one, "date": ""} == {**other, "date": ""}
+
+
+def sizes_by_machine(machines: Mapping[str, Machine]) -> list[list[int]]:
+    """Numbers of products that the same machine measured; the machine with most of them first.
+
+    `machines` is as in the JSON, by number of products: `{"50": {"cores": 2, …}}`.
+    """
+    groups: list[list[int]] = []
+    for size in sorted(map(int, machines)):
+        machine = machines[str(size)]
+        for group in groups:
+            if is_same(machines[str(group[0])], machine):
+                group.append(size)
+                break
+        else:
+            groups.append([size])
+    return sorted(groups, key=len, reverse=True)
+
+
+def tell_machines(machines: Mapping[str, Machine]) -> Iterator[str]:
+    """A line of Markdown for each machine: which sizes it measured, when, and what it is."""
+    for sizes in sizes_by_machine(machines):
+        days = sorted({str(machines[str(size)]["date"]) for size in sizes})
+        one = machines[str(sizes[0])]
+        yield (
+            f"- N = {', '.join(f'{size:,}' for size in sizes)}, on {' and '.join(days)}:"
+            f" {one['cores']} cores ({one['processor']}), {one['memoryGiB']} GiB, Python"
+            f" {one['python']}, Kubernetes {one['kubernetes']}, etcd {one['etcd']}"
+        )
 
 
 def _field(file: Path, name: str) -> str:

@@ -11,6 +11,10 @@ NOTES: Final = {
 `make bench` measures everything here again (`python -m benchmarks --help`); this page is written
 from `benchmarks.json` by `python -m benchmarks.report`.
 """,
+    "machines": """\
+Measured on these machines. All of the control plane, the fake nodes, the harness and the contender
+share a machine's cores, so figures of one N are of one machine:
+""",
     "method": """\
 Each contender at each size gets a control plane of its own: etcd, API server, controller-manager
 and scheduler are the real ones, pods are played by kwok, which makes them ready at once. The
@@ -35,7 +39,8 @@ lease are what the operator says of itself.
   the sum of the waits that their objects ask for: warm-up and dwell of three steps (111 s for
   ours), and until two blocks have shown that nothing asks the old version's pods any more (15 s).
   A second ratio adds what the floor takes to start as many new products beside the N (**starts**):
-  where the control plane is slow, no controller has the second versions' pods sooner.
+  where the control plane is slow, no controller has the second versions' pods sooner. That one is
+  the bar at every size; the first depends on the machine, and is one where N/5 are 200.
   The peers' are promoted before their old pods go. Blocks of these products have 5 s, the shortest
   there is, so the hour that is kept of both versions has 720 of them instead of 12: nearly all of
   the memory that the wave adds (docs/operations.md has the rule).
@@ -46,6 +51,7 @@ lease are what the operator says of itself.
 """,
     "growth": """\
 "Grows as" is a fitted exponent: the slope of the logarithms. One near 1 is in proportion to the
-number of products, one near 0 doesn't depend on it.
+number of products, one near 0 doesn't depend on it. Only what one machine measured is fitted: that
+of most sizes.
 """,
 }

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.bars import BARS, FLOOR, OWN, Bar, failures, figure, same_run
 from benchmarks.figures import exponent
+from benchmarks.machine import sizes_by_machine, tell_machines
 from benchmarks.notes import NOTES
 from benchmarks.rows import GROWTH, SIDE_BY_SIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
@@ -58,7 +59,9 @@ def render(document: Mapping[str, Any]) -> Iterator[str]:
     results: Mapping[str, Any] = document["results"]
     sizes = sorted({int(size) for one in results.values() for size in one["sizes"]})
     yield NOTES["title"]
-    yield _machine(document["machine"])
+    yield NOTES["machines"]
+    yield from tell_machines(document["machines"])
+    yield ""
     yield NOTES["method"]
     yield "## Bars\n"
     yield from _bars(results)
@@ -66,23 +69,15 @@ def render(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _side_by_side(results, sizes)
     yield from _given_up(results)
     yield "## By number of products\n"
-    yield from _growth(results)
+    together = set(sizes_by_machine(document["machines"])[0])
+    yield from _growth(results, together)
     yield "## Requests to the API server\n"
-    yield from _verbs(results)
+    yield from _verbs(results, together)
     yield from _requests(results, sizes)
     yield from _profile(document.get("profile"))
     yield "## What is and what isn't comparable\n"
     for name, one in results.items():
         yield f"- **{name} {one['version']}**: {one['makes']}. {' '.join(one['notComparable'])}"
-
-
-def _machine(machine: Mapping[str, Any]) -> str:
-    return (
-        f"Measured on {machine['date']}: {machine['cores']} cores ({machine['processor']}),"
-        f" {machine['memoryGiB']} GiB, Python {machine['python']}, Kubernetes"
-        f" {machine['kubernetes']}, etcd {machine['etcd']}. All of the control plane, the fake"
-        " nodes, the harness and the contender share these cores.\n"
-    )
 
 
 def _sizes(results: Mapping[str, Any], who: str) -> list[int]:
@@ -125,31 +120,35 @@ def _given_up(results: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _growth(results: Mapping[str, Any]) -> Iterator[str]:
+def _growth(results: Mapping[str, Any], together: Collection[int]) -> Iterator[str]:
+    """All figures by size; `together` are those that one machine measured."""
     yield NOTES["growth"]
     for who in dict.fromkeys((OWN, FLOOR, *results)):
         measured = _sizes(results, who)
         if who == OWN or len(measured) > 1:
             yield f"{who}:\n"
-            yield from _grown(results, who, measured)
+            yield from _grown(results, who, measured, together)
 
 
-def _grown(results: Mapping[str, Any], who: str, sizes: Sequence[int]) -> Iterator[str]:
+def _grown(
+    results: Mapping[str, Any], who: str, sizes: Sequence[int], together: Collection[int]
+) -> Iterator[str]:
     yield from _table(["", *(f"{size:,}" for size in sizes), "grows as"])
     for row in GROWTH:
         values = [figure(results, who, size, row.path) for size in sizes]
         if any(value is not None for value in values):
-            yield _line([row.title, *map(_shown, values), _fitted(sizes, values)])
+            yield _line([row.title, *map(_shown, values), _fitted(sizes, values, together)])
     yield ""
 
 
-def _fitted(sizes: Sequence[int], values: Sequence[float | None]) -> str:
-    points = [(float(size), value) for size, value in zip(sizes, values, strict=True) if value]
+def _fitted(sizes: Sequence[int], values: Sequence[float | None], together: Collection[int]) -> str:
+    found = zip(sizes, values, strict=True)
+    points = [(float(size), value) for size, value in found if value and size in together]
     power = exponent(points)
     return "" if power is None else f"N^{power:.2f}"
 
 
-def _verbs(results: Mapping[str, Any]) -> Iterator[str]:
+def _verbs(results: Mapping[str, Any], together: Collection[int]) -> Iterator[str]:
     """Our writes of a cold start by verb; leases are none of a product's."""
     found = {
         size: one["cold"]["requests"]
@@ -161,7 +160,7 @@ def _verbs(results: Mapping[str, Any]) -> Iterator[str]:
     for verb in WRITING:
         values = [_number(requests, verb) / size for size, requests in found.items()]
         if any(values):
-            yield _line([verb, *map(_shown, values), _fitted(list(found), values)])
+            yield _line([verb, *map(_shown, values), _fitted(list(found), values, together)])
     yield ""
 
 

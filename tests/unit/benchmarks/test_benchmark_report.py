@@ -15,6 +15,7 @@ MACHINE = {
     "date": "2026-01-02", "cores": 2, "processor": "a processor", "memoryGiB": 24,
     "python": "3.11.7", "kubernetes": "v1.37.2", "etcd": "v3.7.3",
 }  # fmt: skip
+MACHINES = dict.fromkeys(("500", "1000", "5000"), MACHINE)
 
 
 def contender(**sizes: Any) -> dict[str, Any]:
@@ -52,7 +53,7 @@ RESULTS = {
     "flagger": contender(n1000=cold(156.0)),
 }  # fmt: skip
 PAGE = list(
-    render({"machine": MACHINE, "results": RESULTS, "profile": {
+    render({"machines": MACHINES, "results": RESULTS, "profile": {
         "products": 500, "seconds": 60.0, "cpuSeconds": 19.0, "packages": {"kopf": 0.25},
     }})
 )  # fmt: skip
@@ -98,7 +99,7 @@ def test_the_command_fails_when_a_bar_was_missed_and_writes_the_page_anyway(
 ):
     found = contender(n1000=ours(60.0, restart={"writes": restart}))
     figures, page = tmp_path / "figures.json", tmp_path / "page.md"
-    figures.write_text(json.dumps({"machine": MACHINE, "results": {"sluicegate": found}}))
+    figures.write_text(json.dumps({"machines": MACHINES, "results": {"sluicegate": found}}))
     assert write_page(figures, page) == code
     assert page.read_text().startswith("# Benchmarks")
     assert len(capsys.readouterr().out.splitlines()) == code
@@ -116,7 +117,7 @@ def test_figures_of_two_runs_or_of_an_unknown_one_have_no_ratio(run):
         "sluicegate": contender(n1000=cold(78.0)),
         "flagger": contender(n1000=cold(156.0)),
     }
-    page = list(render({"machine": MACHINE, "results": found}))
+    page = list(render({"machines": MACHINES, "results": found}))
     assert "| all Ready, s | 60 | 78 (1×) | 156 (2×) |" in page
     assert not list(missed(found)), "nothing tells how it compares to the floor"
 
@@ -146,7 +147,8 @@ def test_growth_is_fitted_where_there_are_two_sizes():
 
 def test_the_page_tells_the_machine_what_was_given_up_requests_and_where_time_goes():
     text = "\n".join(PAGE)
-    assert "2 cores (a processor), 24 GiB" in text
+    told = "- N = 500, 1,000, 5,000, on 2026-01-02: 2 cores (a processor), 24 GiB, Python 3.11.7"
+    assert told in text
     assert "- sluicegate, N = 1,000, promotions: given up: the last one wasn't promoted" in text
     assert "| sluicegate | 1 patch deployments |" in text
     assert "| patch | 2 | 1 | N^-1.00 |" in text
@@ -154,11 +156,32 @@ def test_the_page_tells_the_machine_what_was_given_up_requests_and_where_time_go
     assert "- **flagger 1**: objects. It is another thing." in text
 
 
-def test_figures_of_another_machine_are_not_kept_beside_new_ones(tmp_path, monkeypatch):
+def test_what_another_machine_measured_is_not_kept_beside_new_figures_of_its_size(
+    tmp_path, monkeypatch
+):
     file = tmp_path / "results.json"
-    for cores, size in ((2, 50), (2, 500), (4, 1000)):
+    runs = (2, "floor", 50), (2, "floor", 500), (2, "flagger", 500), (4, "floor", 500)
+    for cores, who, size in runs:
         monkeypatch.setattr(cli, "describe_machine", lambda cores=cores: MACHINE | {"cores": cores})
-        cli.record(file, "floor", size, {"cold": {"readySeconds": 1.0}})
+        cli.record(file, who, size, {"cold": {"readySeconds": float(cores)}})
     kept = json.loads(file.read_text())
-    assert kept["machine"]["cores"] == 4
-    assert list(kept["results"]["floor"]["sizes"]) == ["1000"]
+    assert {size: one["cores"] for size, one in kept["machines"].items()} == {"50": 2, "500": 4}
+    assert kept["results"]["floor"]["sizes"] == {
+        "50": {"cold": {"readySeconds": 2.0}},
+        "500": {"cold": {"readySeconds": 4.0}},
+    }
+    assert kept["results"]["flagger"]["sizes"] == {}
+
+
+def test_only_sizes_of_one_machine_are_fitted_together():
+    quick = MACHINE | {"processor": "a quicker one", "date": "2026-01-03"}
+    found = {"floor": contender(n50=cold(3.0), n500=cold(30.0), n5000=cold(30.0))}
+    page = list(
+        render({"machines": {"50": MACHINE, "500": MACHINE, "5000": quick}, "results": found})
+    )
+    assert "| cold start: all Ready, s | 3 | 30 | 30 | N^1.00 |" in page
+    machines = [line for line in page if line.startswith("- N = ")]
+    assert [line.partition(" cores (")[0] for line in machines] == [
+        "- N = 50, 500, on 2026-01-02: 2",
+        "- N = 5,000, on 2026-01-03: 2",
+    ]
