@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import time
+import traceback
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,8 +35,8 @@ plane of its own. Results are added to a JSON file, from which the report is wri
 
 
 def main() -> int:
-    """Run what the arguments ask for."""
-    args = parse()
+    """Run what the arguments ask for; 1 if the harness failed with any of it."""
+    args, failed = parse(), False
     plan = Plan(
         scenarios=tuple(args.scenarios),
         steady_seconds=args.steady_seconds,
@@ -52,9 +53,16 @@ def main() -> int:
                 say(f"{name}, N = {count}, round {one} of {args.rounds}")
                 add = partial(record, args.output, name, count)
                 keep = partial(record_rounds, add, starts[name])
-                results = asyncio.run(measure(CONTENDERS[name](), count, chosen, say, keep=keep))
+                try:
+                    results = asyncio.run(
+                        measure(CONTENDERS[name](), count, chosen, say, keep=keep)
+                    )
+                except Exception:  # noqa: BLE001 - hours of others may follow
+                    failed = True
+                    say(f"{name}, N = {count}: the harness failed\n{traceback.format_exc()}")
+                    continue
                 starts[name] += ready_seconds(results)
-    return 0
+    return int(failed)
 
 
 def parse() -> argparse.Namespace:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
     from benchmarks.contender import Body
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 PAGE: Final = 500
 AT_ONCE: Final = 16
 """Requests of the harness under way at the same time."""
-GONE: Final = 410
 BAD: Final = 400
+AGAIN_SECONDS: Final = 0.2
+"""Between a watch's end and the list that follows it."""
 Key = tuple[str, str]
 """Namespace and name."""
 
@@ -103,19 +104,29 @@ class Client:
             items, version = await self.list(path)
             for body in items:
                 take_in("ADDED", body)
-            await self._stream(f"{path}?watch=true&resourceVersion={version}", take_in)
+            assert self._session
+            async with self._session.get(f"{path}?watch=true&resourceVersion={version}") as answer:
+                async for event, body in events(answer):
+                    take_in(event, body)
+            await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _stream(self, path: str, take_in: Callable[[str, Body], None]) -> None:
-        assert self._session
-        async with self._session.get(path) as answer:
-            rest = b""
-            async for piece in answer.content.iter_any():
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        return
-                    take_in(event["type"], event["object"])
+
+async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Body]]:
+    """Type and object of each event of a watch, until it ends; a refused one has none.
+
+    A busy API server refuses watches, too. Whoever lists anew after each end is told why, if that
+    lasts.
+    """
+    if answer.status >= BAD:
+        return
+    rest = b""
+    async for piece in answer.content.iter_any():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                return
+            yield event["type"], event["object"]
 
 
 @dataclass

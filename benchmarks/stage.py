@@ -153,35 +153,28 @@ async def open_stage(contender: Contender, products: int) -> AsyncIterator[Stage
             ready=ready,
             promoted=Watcher(contender.is_promoted),
         )
-        tasks = await start_watching(stage)
-        try:
-            yield stage
-        finally:
-            await end(tasks)
+        # A watch that breaks ends all at once: nobody would be seen to be ready any more.
+        async with asyncio.TaskGroup() as group:
+            tasks = await start_watching(stage, group)
+            try:
+                yield stage
+            finally:
+                for task in tasks:
+                    task.cancel()
 
 
-async def start_watching(stage: Stage) -> list[asyncio.Task[None]]:
+async def start_watching(stage: Stage, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
     """Watch the contender's objects, and accept routes where there are any."""
 
     def take_in(event: str, body: dict[str, object]) -> None:
         stage.ready.take_in(event, body)
         stage.promoted.take_in(event, body)
 
-    tasks = [asyncio.create_task(stage.client.watch(stage.contender.observed, take_in))]
+    tasks = [group.create_task(stage.client.watch(stage.contender.observed, take_in))]
     with contextlib.suppress(RequestFailed):
         await stage.client.list(ROUTES)
-        tasks.append(asyncio.create_task(stage.gateway.run()))
+        tasks.append(group.create_task(stage.gateway.run()))
     return tasks
-
-
-async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel the harness's own tasks, and tell when one has failed before."""
-    failed = [task for task in tasks if task.done()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for task in failed:
-        task.result()
 
 
 def namespaces() -> tuple[str, ...]:
