@@ -130,7 +130,8 @@ def memory_limit(size: int) -> float | None:
 BARS: Final = (
     Bar("cold start: all Ready, ratio to the floor", "≤ 1.25 from 1,000 on",
         beside("cold.readySeconds", (FLOOR,)), at_most(1.25, since=1000)),
-    Bar("… ratio to the fastest peer as it ships", "< 1", beside("cold.readySeconds", PEERS), at_most(0.999)),
+    Bar("… ratio to the fastest peer as it ships", "< 1 from 1,000 on",
+        beside("cold.readySeconds", PEERS), at_most(0.999, since=1000)),
     Bar("… ratio to the fastest peer with its limits lifted", "not promised: it may make fewer objects",
         beside("cold.readySeconds", TUNED), lambda _: None),
     Bar("… writes per product", "≤ 5", own("cold.writesUntilReady"), at_most(5)),
