@@ -31,8 +31,8 @@ lease are what the operator says of itself.
   are told within a run only (`run` and `commit` in the JSON say which it was).
   What comes after it is measured with blocks of a minute, or a run would see none settle, on a
   control plane of its own; what that costs a cold start has a row, too. All products are judged
-  once a block: a fifth of the default's length is five times its load. (Up to N = 1,000 these
-  figures are older, of blocks of half a minute: `commit` in the JSON.)
+  once a block: a fifth of the default's length is five times its load. (At N = 500 and 1,000
+  these figures are older, of blocks of half a minute: `commit` in the JSON.)
 - **steady**: nothing changes, and blocks of measurements settle.
 - **restart**: the process is stopped by SIGTERM and started again.
 - **promotions**: N/5 products, at most 200, get a second version at the same moment. The ideal is

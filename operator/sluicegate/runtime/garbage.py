@@ -18,10 +18,11 @@ THRESHOLDS: Final = (10_000, 10, 1_000_000)
 """New objects, collections of the youngest, and of the middle generation before the next older is
 collected too; the last is never reached."""
 
-SHARE: Final = 0.005
+SHARE: Final = 0.002
 """Of the time that passes through all objects may take: they stop the event loop."""
 
-LEAST_SECONDS: Final = 2.0
+LEAST_SECONDS: Final = 10.0
+"""With few products a pass takes 15 ms; every two seconds it was most of what an idle operator did."""
 
 
 async def collect_seldom(least_seconds: float = LEAST_SECONDS) -> None:
