@@ -13,7 +13,7 @@ TIMEOUT: Final = "--timeout=30s"
 
 
 def wait_until_established(kubectl: Callable[..., str], *definitions: str) -> None:
-    """Wait until the API server serves the kinds, at most 30 seconds; ClusterError after that.
+    """Wait until the API server serves the kinds, at most a minute; ClusterError after that.
 
     Parameters
     ----------
