@@ -53,16 +53,22 @@ def main() -> int:
                 say(f"{name}, N = {count}, round {one} of {args.rounds}")
                 add = partial(record, args.output, name, count)
                 keep = partial(record_rounds, add, starts[name])
-                try:
-                    results = asyncio.run(
-                        measure(CONTENDERS[name](), count, chosen, say, keep=keep)
-                    )
-                except Exception:  # noqa: BLE001 - hours of others may follow
-                    failed = True
-                    say(f"{name}, N = {count}: the harness failed\n{traceback.format_exc()}")
-                    continue
-                starts[name] += ready_seconds(results)
+                results = attempt(name, count, chosen, keep)
+                failed |= results is None
+                if results is not None:
+                    starts[name] += ready_seconds(results)
     return int(failed)
+
+
+def attempt(
+    name: str, count: int, plan: Plan, keep: Callable[[Mapping[str, Figures]], None]
+) -> Mapping[str, Figures] | None:
+    """Measure one contender; None, and why, where the harness failed: hours of others may follow."""
+    try:
+        return asyncio.run(measure(CONTENDERS[name](), count, plan, say, keep=keep))
+    except Exception:  # noqa: BLE001 - whatever it was
+        say(f"{name}, N = {count}: the harness failed\n{traceback.format_exc()}")
+        return None
 
 
 def parse() -> argparse.Namespace:

@@ -49,7 +49,7 @@ def describe_commit() -> str:
 
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether figures of two runs may stand side by side: all but the day is the same."""
-    return {**one, "date": ""} == {**other, "date": ""}
+    return _identity(one) == _identity(other)
 
 
 def sizes_by_machine(machines: Mapping[str, Machine]) -> list[list[int]]:
@@ -57,16 +57,10 @@ def sizes_by_machine(machines: Mapping[str, Machine]) -> list[list[int]]:
 
     `machines` is as in the JSON, by number of products: `{"50": {"cores": 2, …}}`.
     """
-    groups: list[list[int]] = []
+    groups: dict[frozenset[tuple[str, object]], list[int]] = {}
     for size in sorted(map(int, machines)):
-        machine = machines[str(size)]
-        for group in groups:
-            if is_same(machines[str(group[0])], machine):
-                group.append(size)
-                break
-        else:
-            groups.append([size])
-    return sorted(groups, key=len, reverse=True)
+        groups.setdefault(_identity(machines[str(size)]), []).append(size)
+    return sorted(groups.values(), key=len, reverse=True)
 
 
 def tell_machines(machines: Mapping[str, Machine]) -> Iterator[str]:
@@ -79,6 +73,10 @@ def tell_machines(machines: Mapping[str, Machine]) -> Iterator[str]:
             f" {one['cores']} cores ({one['processor']}), {one['memoryGiB']} GiB, Python"
             f" {one['python']}, Kubernetes {one['kubernetes']}, etcd {one['etcd']}"
         )
+
+
+def _identity(machine: Mapping[str, Any]) -> frozenset[tuple[str, object]]:
+    return frozenset((key, value) for key, value in machine.items() if key != "date")
 
 
 def _field(file: Path, name: str) -> str:

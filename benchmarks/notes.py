@@ -40,7 +40,7 @@ lease are what the operator says of itself.
   ours), and until two blocks have shown that nothing asks the old version's pods any more (15 s).
   A second ratio adds what the floor takes to start as many new products beside the N (**starts**):
   where the control plane is slow, no controller has the second versions' pods sooner. That one is
-  the bar at every size; the first depends on the machine, and is one where N/5 are 200.
+  the bar at every size; the first depends on the machine, and is one up to N = 1,000.
   The peers' are promoted before their old pods go. Blocks of these products have 5 s, the shortest
   there is, so the hour that is kept of both versions has 720 of them instead of 12: nearly all of
   the memory that the wave adds (docs/operations.md has the rule).

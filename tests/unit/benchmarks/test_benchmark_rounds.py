@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import cli
 from benchmarks.cli import ready_seconds, record_rounds
 
 
@@ -31,3 +32,22 @@ def test_a_cold_start_that_failed_tells_no_time():
     record_rounds(kept.append, [60.0], results)
     assert kept == [results]
     assert ready_seconds(results) == []
+
+
+def test_when_the_harness_fails_with_one_contender_the_next_is_measured_and_the_command_fails(
+    monkeypatch, tmp_path, capsys
+):
+    measured: list[str] = []
+
+    async def measure(contender: Any, *_: object, **__: object) -> dict[str, Any]:
+        measured.append(contender.description.name)
+        if measured[-1] == "floor":
+            raise KeyError("type")
+        return {"cold": {"readySeconds": 1.0}}
+
+    monkeypatch.setattr(cli, "measure", measure)
+    arguments = ["--sizes", "50", "--rounds", "1", "--output", str(tmp_path / "results.json")]
+    monkeypatch.setattr("sys.argv", ["b", *arguments, "--contenders", "floor", "sluicegate"])
+    assert cli.main() == 1
+    assert measured == ["floor", "sluicegate"]
+    assert "floor, N = 50: the harness failed" in capsys.readouterr().out
