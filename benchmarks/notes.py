@@ -33,7 +33,8 @@ lease are what the operator says of itself.
   control plane of its own; what that costs a cold start has a row, too. All products are judged
   once a block: a fifth of the default's length is five times its load. (At N = 500 these figures
   are older, of blocks of half a minute: `commit` in the JSON. At N = 5,000 the second round of the
-  floor, ours and Argo Rollouts is of a run of its own, two hours after the first.)
+  floor, ours and Argo Rollouts is a run of its own, begun two hours after the first; of its figures
+  only the seconds until all were ready are told.)
 - **steady**: nothing changes, and blocks of measurements settle.
 - **restart**: the process is stopped by SIGTERM and started again.
 - **promotions**: N/5 products, at most 200, get a second version at the same moment. The ideal is
