@@ -9,6 +9,7 @@ import pytest
 from cluster.controlplane import ControlPlane, Options
 from cluster.definitions import ESTABLISHED, HAS_CONDITIONS, wait_until_established
 from cluster.errors import ClusterError
+from tests.support.audit import audited
 from tests.support.waiting import eventually
 
 DEPLOYMENT = {
@@ -102,10 +103,9 @@ def test_null_conditions_as_a_new_definition_has_them_are_waited_for(control_pla
 def test_what_is_answered_is_in_the_audit_log(control_plane, namespace):
     control_plane.kubectl("create", "configmap", "written", "-n", namespace)
 
-    events = [json.loads(line) for line in control_plane.audit_log.read_text().splitlines()]
     writes = [
         event
-        for event in events
+        for event in audited(control_plane.audit_log)
         if event["verb"] == "create"
         and event.get("objectRef", {}).get("namespace") == namespace
         and event["objectRef"]["name"] == "written"

@@ -21,6 +21,7 @@ from urllib.error import URLError
 from cluster.controlplane import ControlPlane, Options
 from cluster.errors import ClusterError
 from sluicegate.kube.resources import DATA_PRODUCTS
+from tests.support.audit import audited
 from tests.support.running import free_port, start
 from tests.support.waiting import eventually
 
@@ -237,7 +238,7 @@ def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
     return sorted(
         (
             write_of(entry)
-            for entry in map(json.loads, plane.audit_log.read_text().splitlines())
+            for entry in audited(plane.audit_log)
             if entry["user"].get("username") in wanted
             and entry["verb"] in WRITES
             and entry["stage"] == "ResponseComplete"

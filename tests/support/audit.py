@@ -1,0 +1,26 @@
+"""What the API server's audit log says of its requests so far."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def audited(log: Path) -> list[dict[str, Any]]:
+    """The log's entries so far, one per request that was answered.
+
+    An answered request is in the log whole, and others may be written while it is read: what
+    comes after the last end of a line is only a part of an entry yet.
+
+    Raises
+    ------
+    AssertionError
+        The log was begun anew, so what came before is elsewhere.
+    """
+    put_aside = sorted(log.parent.glob(f"{log.stem}-*{log.suffix}"))
+    assert not put_aside, f"the log has only what came after {put_aside[-1].name}"
+    whole, _, _ = log.read_bytes().rpartition(b"\n")
+    return [json.loads(line) for line in whole.splitlines()]

@@ -1,0 +1,35 @@
+"""The tests' reader of the audit log takes what is there whole, and all of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.audit import audited
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "audit.log"
+
+
+def test_an_entry_that_is_being_written_is_left_for_later(log):
+    written = '{"auditID": "a"}\n{"auditID": "b"}\n{"auditID": "c", "reason": "sür"}\n'.encode()
+    inside_a_character = written.index("ü".encode()) + 1
+    log.write_bytes(written[:inside_a_character])
+    assert [one["auditID"] for one in audited(log)] == ["a", "b"]
+
+    log.write_bytes(written)
+    assert [one["auditID"] for one in audited(log)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("text", ["", '{"auditID": "a'])
+def test_a_log_without_a_whole_entry_has_none(log, text):
+    log.write_text(text)
+    assert audited(log) == []
+
+
+def test_a_log_that_was_begun_anew_is_no_whole_history(log):
+    log.write_text('{"auditID": "b"}\n')
+    log.with_name("audit-2026-11-27T09-28-06.000.log").write_text('{"auditID": "a"}\n')
+    with pytest.raises(AssertionError, match=r"audit-2026-11-27T09-28-06\.000\.log"):
+        audited(log)
