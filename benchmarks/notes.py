@@ -31,12 +31,13 @@ lease are what the operator says of itself.
   are told within a run only (`run` and `commit` in the JSON say which it was).
   What comes after it is measured with blocks of a minute, or a run would see none settle, on a
   control plane of its own; what that costs a cold start has a row, too. All products are judged
-  once a block: a fifth of the default's length is five times its load. (At N = 500 these figures
-  are older, of blocks of half a minute: `commit` in the JSON. At N = 5,000 the second round of the
-  floor, ours and Argo Rollouts is a run of its own, begun two hours after the first; of its figures
-  only the seconds until all were ready are told.)
+  once a block: a fifth of the default's length is five times its load. (At N = 5,000 the second
+  round of the floor, ours and Argo Rollouts is a run of its own, begun two hours after the first;
+  of its figures only the seconds until all were ready are told.)
 - **steady**: nothing changes, and blocks of measurements settle.
-- **restart**: the process is stopped by SIGTERM and started again.
+- **restart**: the process is stopped by SIGTERM and started again. A peer doesn't say when it
+  leads, so of it there is what it asked within 20 s; of one that doesn't come to rest, within 120 s
+  and 20 ms for each product.
 - **promotions**: N/5 products, at most 200, get a second version at the same moment. The ideal is
   the sum of the waits that their objects ask for: warm-up and dwell of three steps (111 s for
   ours), and until two blocks have shown that nothing asks the old version's pods any more (15 s).

@@ -134,10 +134,14 @@ def _grown(
     results: Mapping[str, Any], who: str, sizes: Sequence[int], together: Collection[int]
 ) -> Iterator[str]:
     yield from _table(["", *(f"{size:,}" for size in sizes), "grows as"])
-    for row in GROWTH:
-        values = [figure(results, who, size, row.path) for size in sizes]
-        if any(value is not None for value in values):
-            yield _line([row.title, *map(_shown, values), _fitted(sizes, values, together)])
+    for scenario, rows in GROWTH.items():
+        before = f"{scenario}: "
+        for row in rows:
+            values = [figure(results, who, size, row.path) for size in sizes]
+            if any(value is not None for value in values):
+                title = before + row.title
+                yield _line([title, *map(_shown, values), _fitted(sizes, values, together)])
+                before = "… "
     yield ""
 
 
@@ -188,7 +192,7 @@ def _requests(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]
             found = results[name]["sizes"][str(size)][scenario]
             objects = found.get("products", size)
             kinds = [
-                f"{number / objects:.2g} {kind}"
+                f"{_shown(number / objects)} {kind}"
                 for kind, number in list(found["requests"].items())[:MOST_KINDS]
                 if number >= objects / 20
             ]

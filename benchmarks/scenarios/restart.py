@@ -36,10 +36,12 @@ async def restart(
     patience = QUIET_WITHIN_SECONDS + QUIET_SECONDS_PER_OBJECT * objects
     quiet = await period.quiet(seconds=min(seconds, patience))
     figures = await reached
+    # Who doesn't say when it leads may be quiet because it waits for the lease.
+    leads = figures["leadsSeconds"]
     return {
         **figures,
         "stopSeconds": stopped,
-        "quietSeconds": quiet and quiet - process.started,
+        "quietSeconds": quiet - process.started if quiet and leads else None,
         "cpuSeconds": process.cpu_seconds(),
         "memoryMiB": process.memory_mib(),
         **period.traffic(objects),

@@ -33,7 +33,7 @@ def ours(seconds: float, **more: Any) -> dict[str, Any]:
     return {
         "cold": {
             "readySeconds": seconds, "writesUntilReady": 5.0, "peakMemoryMiB": 100.0, "run": "one",
-            "requests": {"patch deployments": 1000, "list jobs": 1},
+            "requests": {"get pods": 234000, "patch deployments": 1000, "list jobs": 1},
         },
         **more,
     }  # fmt: skip
@@ -145,12 +145,21 @@ def test_growth_is_fitted_where_there_are_two_sizes():
     assert "flagger:\n" not in PAGE
 
 
+def test_the_first_figure_that_there_is_of_a_scenario_names_it():
+    assert cells("restart: writes", after="sluicegate:\n") == ["–", "2", ""]
+    assert cells("… writes per product until it is ready", after="sluicegate:\n") == [
+        "5",
+        "5",
+        "N^0.00",
+    ]
+
+
 def test_the_page_tells_the_machine_what_was_given_up_requests_and_where_time_goes():
     text = "\n".join(PAGE)
     told = "- N = 500, 1,000, 5,000, on 2026-01-02: 2 cores (a processor), 24 GiB, Python 3.11.7"
     assert told in text
     assert "- sluicegate, N = 1,000, promotions: given up: the last one wasn't promoted" in text
-    assert "| sluicegate | 1 patch deployments |" in text
+    assert "| sluicegate | 234 get pods, 1 patch deployments |" in text
     assert "| patch | 2 | 1 | N^-1.00 |" in text
     assert "| 25.0% | kopf |" in text
     assert "- **flagger 1**: objects. It is another thing." in text
