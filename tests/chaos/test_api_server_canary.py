@@ -108,9 +108,11 @@ def story(plane: ControlPlane, folder: Path, name: str, *, seconds: float) -> No
             promises = Promises(plane, namespace, scene.replica)
             begin(scene)
             before = decided(scene)
-            go_through(scene, proxy, way, seconds=seconds)
-            assert decided(scene) == before
-            promises.check_without_data()
+            with way.begin(proxy):
+                go_through(scene, way, seconds=seconds)
+                # Before it is over: what is decided a moment later is decided with data.
+                assert decided(scene) == before
+                promises.check_without_data()
             over = time.monotonic()
             if not way.measured:
                 remain_unmeasured(scene, before)
@@ -130,17 +132,16 @@ def begin(scene: Judged) -> None:
     scene.begin_canaries("cars", slos=CARS_OWE)
 
 
-def go_through(scene: Judged, proxy: FaultProxy, way: Way, *, seconds: float) -> None:
+def go_through(scene: Judged, way: Way, *, seconds: float) -> None:
     """The outage, in which both products get what they lacked."""
-    with way.begin(proxy):
-        if not way.measured:
-            scene.server.lies[""] = Lie.REFUSED
-        scene.show("cars", CANARY, since=time.time())
-        scene.show("vans", WRONG, since=time.time())
-        asked = scene.server.asked.total()
-        time.sleep(seconds)  # how long it lasts is what is tested: in this time nothing is decided
-        assert not scene.replica.leads()
-        assert scene.server.asked.total() > asked, "it went on measuring"
+    if not way.measured:
+        scene.server.lies[""] = Lie.REFUSED
+    scene.show("cars", CANARY, since=time.time())
+    scene.show("vans", WRONG, since=time.time())
+    asked = scene.server.asked.total()
+    time.sleep(seconds)  # how long it lasts is what is tested: in this time nothing is decided
+    assert not scene.replica.leads()
+    assert scene.server.asked.total() > asked, "it went on measuring"
 
 
 def decided(scene: Judged) -> list[Any]:
