@@ -98,12 +98,30 @@ def ask(url: str, number: int) -> int:
         return json.loads(answer.read())
 
 
+def service_address(cluster: Backend, namespace: str) -> str:
+    return read(cluster, namespace, "service", "small")["spec"]["clusterIP"]
+
+
+def takes_connections(address: str) -> bool:
+    try:
+        with socket.create_connection((address, 80), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def served(cluster: Backend, shared_namespace: str, runtime_image: str) -> str:
-    """The namespace in which two pods of the small service are Ready."""
+    """The namespace in which two pods of the small service are Ready, and its Service leads there.
+
+    kube-proxy hears of a Ready pod a moment after the Deployment does. Until it has written its
+    rules the Service's address has no route at all, in the node as little as on the host.
+    """
     create(cluster, shared_namespace, *serving(runtime_image))
     here = ("-n", shared_namespace)
     cluster.run_kubectl("rollout", "status", "deployment/small", *here, "--timeout=100s")
+    address = service_address(cluster, shared_namespace)
+    eventually(lambda: takes_connections(address), what=f"a connection to {address}, the Service")
     return shared_namespace
 
 
@@ -114,9 +132,7 @@ def test_two_bentoml_pods_become_ready(cluster, served):
 
 
 def test_a_service_answers_the_host_by_its_address(cluster, served):
-    address = read(cluster, served, "service", "small")["spec"]["clusterIP"]
-
-    assert eventually(lambda: ask(f"http://{address}/double", 21)) == 42
+    assert ask(f"http://{service_address(cluster, served)}/double", 21) == 42
 
 
 def test_pods_find_a_service_by_name(cluster, served):

@@ -47,7 +47,7 @@ def answers(host: str) -> bool:
     """Whether the registry takes requests."""
     try:
         return requests.get(f"http://{host}/v2/", timeout=2).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

@@ -117,7 +117,7 @@ def is_ready(url: str) -> bool:
     """Whether Prometheus says that it is ready."""
     try:
         return requests.get(f"{url}/-/ready", timeout=2).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 
