@@ -1,14 +1,23 @@
-"""What all tiers share: `--update-golden` writes goldens anew instead of comparing."""
+"""What all tiers share: `--update-golden` writes goldens anew instead of comparing.
+
+No property is about how long an example takes, and on a busy machine any may take long.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

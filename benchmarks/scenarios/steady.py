@@ -13,6 +13,8 @@ from benchmarks.process import CpuSeconds
 from benchmarks.scenarios.common import Figures, Period
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.process import Process
     from benchmarks.stage import Stage
 
@@ -31,14 +33,13 @@ async def settle(stage: Stage, process: Process, *, seconds: float) -> bool:
 async def steady(stage: Stage, process: Process, *, settled: bool, seconds: float) -> Figures:
     """CPU, requests and queries over `seconds`, of products that have settled."""
     period = await Period.begin(stage, process)
-    asked, forms = Counter(stage.prometheus.asked), len(stage.prometheus.forms)
+    asked = len(stage.prometheus.forms)
     async with CpuSeconds(process) as cpu:
         await asyncio.sleep(seconds)
     process.require()
     taken = period.traffic(1)
     lasted = time.monotonic() - period.began
-    queries = Counter(stage.prometheus.asked) - asked
-    blocks = {form["end"] for form in stage.prometheus.forms[forms:]}
+    queries = Counter(float(form["end"]) for form in stage.prometheus.forms[asked:])
     return {
         "seconds": lasted,
         "settledBefore": settled,
@@ -48,9 +49,19 @@ async def steady(stage: Stage, process: Process, *, settled: bool, seconds: floa
         "writes": audit.writes(period.requests) + audit.events(period.requests),
         "readsPerSecond": audit.reads(period.requests) / lasted,
         "requests": taken["requests"],
-        "blocks": len(blocks),
-        "cpuSecondsPerBlock": sum(cpu.samples) / len(blocks) if blocks else None,
-        "queriesPerBlock": queries.total() / len(blocks) if blocks else None,
+        "blocks": len(queries),
+        "cpuSecondsPerBlock": sum(cpu.samples) / len(queries) if queries else None,
+        "queriesPerBlock": per_whole_block(queries),
         "memoryMiB": process.memory_mib(),
         **await period.inside(),
     }
+
+
+def per_whole_block(queries: Mapping[float, int]) -> float | None:
+    """Queries per block, of `queries` by the end of their block; None if no block is whole.
+
+    The first and the last are left out: a period that begins or ends while a block is being read
+    has only a part of its queries.
+    """
+    whole = [queries[end] for end in sorted(queries)[1:-1]]
+    return statistics.mean(whole) if whole else None

@@ -91,7 +91,7 @@ def test_null_conditions_as_a_new_definition_has_them_are_waited_for(control_pla
     one = ("pendings.test.example/one", f"--namespace={namespace}")
 
     with pytest.raises(ClusterError, match="accessor error"):
-        control_plane.kubectl("wait", f"--for={ESTABLISHED}", "--timeout=1s", *one)
+        control_plane.kubectl("wait", f"--for={ESTABLISHED}", "--timeout=30s", *one)
     with pytest.raises(ClusterError, match="timed out"):
         control_plane.kubectl("wait", f"--for={HAS_CONDITIONS}", "--timeout=1s", *one)
 

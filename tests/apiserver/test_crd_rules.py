@@ -128,7 +128,6 @@ def _paths(value: Any, path: str = "") -> list[str]:
 @given(path=st.sampled_from(_paths(example())), value=VALUES)
 @settings(
     max_examples=400,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -31,6 +31,8 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+pytestmark = pytest.mark.timeout(300)
+
 RUNTIME = f"registry.example/runtime@sha256:{'d' * 64}"
 KINDS = "deployments,services,httproutes,jobs,poddisruptionbudgets,horizontalpodautoscalers"
 OURS = ("-l", "app.kubernetes.io/managed-by=sluicegate")

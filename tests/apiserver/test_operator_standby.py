@@ -108,7 +108,7 @@ def test_a_standby_measures_and_reads_no_past_when_the_leader_dies(
         apply(control_plane, body)
         eventually(
             lambda: "Unknown" not in states(status_of(control_plane, namespace)),
-            seconds=60,
+            seconds=120,
             what="its state is known",
         )
         eventually(lambda: standby.pasts() > 0, what="the standby reads its past")

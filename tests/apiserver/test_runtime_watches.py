@@ -19,6 +19,8 @@ from tests.support.replicas import (
 )
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.timeout(300)
+
 CRD = "dataproducts.sluicegate.dev"
 
 

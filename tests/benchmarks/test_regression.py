@@ -63,16 +63,29 @@ def one(request, results) -> Found:
 
 # ---- beside the floor -------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def cold() -> dict[str, Any]:
-    """A cold start of ours."""
-    figures: dict[str, Any] = measured(SIZES[1], COLD)["cold"]
+def in_turn() -> tuple[Found, Found, Found]:
+    """A bare client that sends the same five writes, ours, and the bare client once more.
+
+    So whatever else the machine is doing meets one of the floors as much as it meets ours.
+    """
+    return (
+        measured(SIZES[1], FLOOR, Floor()),
+        measured(SIZES[1], COLD),
+        measured(SIZES[1], FLOOR, Floor()),
+    )
+
+
+@pytest.fixture(scope="module")
+def cold(in_turn) -> dict[str, Any]:
+    """Our cold start."""
+    figures: dict[str, Any] = in_turn[1]["cold"]
     return figures
 
 
 @pytest.fixture(scope="module")
-def bare() -> list[Found]:
-    """What a bare client takes that sends the same five writes."""
-    return [measured(SIZES[1], FLOOR, Floor()) for _ in range(2)]
+def bare(in_turn) -> list[Found]:
+    """What the bare client takes."""
+    return [in_turn[0], in_turn[2]]
 
 
 @pytest.fixture(scope="module")
@@ -81,21 +94,23 @@ def floors(bare) -> list[dict[str, Any]]:
     return [found["cold"] for found in bare]
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(500)
 def test_a_first_version_costs_five_writes(cold):
     assert cold["writesPerObject"] == 5, cold["requests"]
 
 
-@pytest.mark.timeout(300)
 def test_a_cold_start_takes_little_longer_than_its_bare_writes(cold, floors):
     """1,000 products have to stay within 1.25; at sixty a second more is already a quarter."""
     assert cold["readySeconds"] <= 2 * max(floor["readySeconds"] for floor in floors)
 
 
 def test_the_floor_starts_a_waves_products_beside_the_others(bare):
-    for found in bare:
-        assert found["starts"]["products"] == SIZES[1] / WAVE_SHARE
-        assert found["starts"]["readySeconds"] < found["cold"]["readySeconds"]
+    assert {found["starts"]["products"] for found in bare} == {SIZES[1] / WAVE_SHARE}
+    # Noise only adds, so the quicker of each.
+    started, all_of_them = (
+        min(found[scenario]["readySeconds"] for found in bare) for scenario in ("starts", "cold")
+    )
+    assert started < all_of_them
 
 
 def test_what_it_thinks_costs_a_few_times_what_it_sends(cold, floors):
@@ -103,7 +118,7 @@ def test_what_it_thinks_costs_a_few_times_what_it_sends(cold, floors):
     assert cold["cpuSeconds"] <= 10 * max(floor["cpuSeconds"] for floor in floors)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_restart_writes_nothing(one):
     assert one["restart"]["writes"] == 0, one["restart"]["requests"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.builds import program
 from cluster.controlplane import ControlPlane, Options
-from tests.support.accepting_gateway import install_gateway_api
+from tests.support.accepting_gateway import accepting, install_gateway_api
 from tests.support.kept_promises import AUDIT_POLICY, Promises
 from tests.support.proxied_operator import ProxiedOperator, proxied_operator
 from tests.support.replicas import install_crds
@@ -35,14 +35,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """etcd, API server, controllers, scheduler and two fake nodes; writes lie whole in its audit log."""
+    """etcd, API server, controllers, scheduler and two fake nodes, and a Gateway that takes routes.
+
+    Writes lie whole in its audit log.
+    """
     policy = tmp_path_factory.mktemp("audit") / "policy.yaml"
     policy.write_text(AUDIT_POLICY)
     extra = {"kube-apiserver": (f"--audit-policy-file={policy}",)}
     with ControlPlane(Options(audit=True, fake_nodes=2, extra=extra)) as started:
         install_crds(started)
         install_gateway_api(started)
-        yield started
+        with accepting(started):
+            yield started
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.accepting_gateway import accepting
 from tests.support.asked import asked_for
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
@@ -83,7 +82,7 @@ def stories(
     """What happens in each way that is asked for, told all at once."""
     seconds = float(request.config.getoption("--outage-seconds"))
     wanted = asked_for(request, "way")
-    with accepting(control_plane), ThreadPoolExecutor(len(WAYS)) as pool:
+    with ThreadPoolExecutor(len(WAYS)) as pool:
         yield {
             way: pool.submit(
                 story, control_plane, tmp_path_factory.mktemp(way), way, seconds=seconds

@@ -5,6 +5,7 @@ The operator here writes each copy ten times a second, so the audit log would sh
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -63,11 +64,11 @@ def test_a_leader_whose_renewals_hang_stops_before_its_lease_ends_and_goes_on_af
             assert written, "it wrote on until it couldn't renew for too long"
             assert moment(written[-1]) < last + LEASE
             print(f"the last write came {moment(written[-1]) - last} after the last renewal")
-            stopped = len(copies(operator))
+            stopped, since = len(copies(operator)), time.monotonic()
             eventually(
-                lambda: len(operator.proxy.seen(LEASES)) > 0 and not operator.replica.leads(),
-                what="it tries for the lease",
+                lambda: operator.proxy.seen(LEASES, since=since), what="it tries for the lease"
             )
+            assert not operator.replica.leads()
             assert len(copies(operator)) == stopped
         eventually(operator.replica.leads, what="it leads again")
         goes_on(operator)

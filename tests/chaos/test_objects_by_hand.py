@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.kept_promises import Promises
 from tests.support.proxied_operator import RECOVERY_SECONDS, RUNTIME
-from tests.support.replicas import OPERATOR, Replica, apply, product, read
+from tests.support.replicas import OPERATOR, START_SECONDS, Replica, apply, product, read
 from tests.support.tiny_disk import fill, fits, tiny_disk
 from tests.support.waiting import eventually
 
@@ -231,7 +231,7 @@ def on_a_tiny_disk(control_plane, namespace, tmp_path):
             }
             one = Replica(control_plane, namespace, disk, extra=settings, module=OPERATOR)
             started.append(one)
-            eventually(one.is_ready, what="ready")
+            eventually(one.is_ready, seconds=START_SECONDS, what="ready")
             return one
 
         yield start, disk

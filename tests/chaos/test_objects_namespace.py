@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.accepting_gateway import accepting
 from tests.support.judged_products import BUSY, CARS_OWE, STEPS, judged, weight
 from tests.support.kept_promises import Promises
 from tests.support.proxied_operator import RECOVERY_SECONDS
@@ -23,7 +22,7 @@ def serves(plane, namespace: str, *, deployments: int) -> bool:
 def test_a_namespace_is_deleted_in_the_middle_of_a_canary(control_plane, make_namespace, tmp_path):
     own, gone = make_namespace(), "gone-in-mid-canary"
     where = {"SLUICEGATE_NAMESPACE": own, "SLUICEGATE_WATCH_NAMESPACES": f"{own},{gone}"}
-    with accepting(control_plane), judged(control_plane, gone, tmp_path, **where) as scene:
+    with judged(control_plane, gone, tmp_path, **where) as scene:
         apply(control_plane, product(own, "neighbour"))
         eventually(lambda: serves(control_plane, own, deployments=1), what="the neighbour serves")
         scene.serve("cars", slos=CARS_OWE, shown=BUSY)

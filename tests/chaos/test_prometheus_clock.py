@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from tests.support.accepting_gateway import accepting
 from tests.support.judged_products import (
     BUSY,
     CANARY,
@@ -36,10 +35,7 @@ def test_while_the_clock_is_wrong_nothing_is_decided_and_when_it_is_right_all_is
 ):
     clock = SteppedClock.make(tmp_path)
     namespace = f"clock-{'ahead' if step > 0 else 'behind'}"
-    with (
-        accepting(control_plane),
-        judged(control_plane, namespace, tmp_path, **clock.environment) as scene,
-    ):
+    with judged(control_plane, namespace, tmp_path, **clock.environment) as scene:
         promises = Promises(control_plane, namespace, scene.replica)
         scene.serve("cars", slos=CARS_OWE, shown=BUSY)
         scene.serve("vans", slos=VANS_OWE, shown=RIGHT, retraining=TRAINING)

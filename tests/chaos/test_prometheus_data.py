@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.accepting_gateway import accepting
 from tests.support.judged_products import (
     BLOCK_SECONDS,
     BUSY,
@@ -99,10 +98,7 @@ class Told:
 def told(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """All rows at the same time: most of it is waiting for blocks."""
     folder = tmp_path_factory.mktemp("data")
-    with (
-        accepting(control_plane),
-        judged(control_plane, "data", folder) as scene,
-    ):
+    with judged(control_plane, "data", folder) as scene:
         promises = Promises(control_plane, "data", scene.replica)
         begin(scene)
         during = lie(scene)

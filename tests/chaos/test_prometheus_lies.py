@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.accepting_gateway import accepting
 from tests.support.asked import asked_for
 from tests.support.judged_products import (
     BUSY,
     CANARY,
     CARS_OWE,
+    GIVEN_UP_SOON,
     HELD,
     RIGHT,
     STEPS,
@@ -57,7 +57,7 @@ def stories(
     """What happens under each lie that is asked for, told all at once."""
     folder = tmp_path_factory.mktemp("lies")
     wanted = asked_for(request, "lie")
-    with accepting(control_plane), ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {lie: pool.submit(story, control_plane, folder, lie) for lie in wanted}
 
 
@@ -70,7 +70,7 @@ def test_whatever_prometheus_answers_instead_of_data_nothing_is_decided_and_all_
 
 def story(plane: ControlPlane, folder: Path, lie: Lie) -> None:
     namespace = f"lie-{lie.name.lower().replace('_', '-')}"
-    with judged(plane, namespace, folder) as scene:
+    with judged(plane, namespace, folder, **GIVEN_UP_SOON) as scene:
         promises = Promises(plane, namespace, scene.replica)
         scene.serve("cars", slos=CARS_OWE, shown=BUSY)
         scene.serve("vans", slos=VANS_OWE, shown=RIGHT, retraining=TRAINING)

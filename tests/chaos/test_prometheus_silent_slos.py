@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sluicegate.api.canary import CandidatePhase
-from tests.support.accepting_gateway import accepting
 from tests.support.judged_products import (
     BUSY,
     CANARY,
@@ -75,10 +74,7 @@ def told(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Object]]:
     """Status by product, when the two that can pass have."""
-    with (
-        accepting(control_plane),
-        judged(control_plane, "silent-slos", tmp_path_factory.mktemp("silent-slos")) as scene,
-    ):
+    with judged(control_plane, "silent-slos", tmp_path_factory.mktemp("silent-slos")) as scene:
         promises = Promises(control_plane, "silent-slos", scene.replica)
         begin(scene)
         go_on(scene)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.accepting_gateway import accepting
 from tests.support.asked import asked_for
 from tests.support.judged_products import (
     BLOCK_SECONDS,
@@ -42,7 +41,6 @@ pytestmark = pytest.mark.timeout(400)
 
 AT_ONCE = 4
 """Queries, by the settings as they ship."""
-TIMEOUT = "20"
 SLOW = {"within a block": 1.0, "longer than a block": 4.0}
 """Seconds that each query takes; a block's take three times as long, and a canary has its own."""
 SETS_OF_QUERIES = 2
@@ -61,7 +59,7 @@ def stories(
     """What happens however slow it is, told all at once."""
     folder = tmp_path_factory.mktemp("slow")
     wanted = asked_for(request, "how")
-    with accepting(control_plane), ThreadPoolExecutor(len(SLOW)) as pool:
+    with ThreadPoolExecutor(len(SLOW)) as pool:
         yield {how: pool.submit(story, control_plane, folder, how) for how in wanted}
 
 
@@ -72,7 +70,7 @@ def test_a_prometheus_that_is_slow_is_waited_for_and_all_is_decided(stories, how
 
 def story(plane: ControlPlane, folder: Path, how: str) -> None:
     namespace = f"slow-{how.replace(' ', '-')}"
-    with judged(plane, namespace, folder, SLUICEGATE_PROMETHEUS_TIMEOUT_SECONDS=TIMEOUT) as scene:
+    with judged(plane, namespace, folder) as scene:
         promises = Promises(plane, namespace, scene.replica)
         scene.serve("cars", slos=CARS_OWE, shown=BUSY)
         scene.serve("vans", slos=VANS_OWE, shown=RIGHT, retraining=TRAINING)

@@ -11,6 +11,7 @@ from datetime import datetime
 import pytest
 
 from tests.support.replicas import (
+    START_SECONDS,
     Replica,
     apply,
     audited_writes,
@@ -51,7 +52,7 @@ def start(control_plane, namespace, tmp_path):
     def start(name: str, **extra: str) -> Replica:
         settings = {**where, "COPIER_TURNS": "true", **extra}
         started.append(Replica(control_plane, f"{namespace}-{name}", tmp_path, extra=settings))
-        eventually(started[-1].is_ready, what=f"{name} ready")
+        eventually(started[-1].is_ready, seconds=START_SECONDS, what=f"{name} ready")
         return started[-1]
 
     yield start

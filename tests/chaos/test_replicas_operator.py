@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.accepting_gateway import accepting
 from tests.support.asked import asked_for
 from tests.support.faults import LEASES, Delay, Hang, Requests, Seen
 from tests.support.judged_products import (
@@ -226,7 +225,7 @@ def stories(
 ) -> Iterator[dict[str, Future[None]]]:
     """What comes of each failure that is asked for, told all at once."""
     wanted = asked_for(request, "name")
-    with accepting(control_plane), ThreadPoolExecutor(len(FAILURES)) as pool:
+    with ThreadPoolExecutor(len(FAILURES)) as pool:
         yield {
             name: pool.submit(
                 story, control_plane, tmp_path_factory.mktemp(name), f"pair-{name}", FAILURES[name]

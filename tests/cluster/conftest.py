@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING, TextIO
 
 import pytest
 
+from cluster import addons
 from cluster.backend import Backend, choose_backend
 from cluster.builds import program
 from cluster.cache import cache_folder, lock_folder
-from cluster.images import build, describe
+from cluster.images import BuiltImage, build, describe
 from tests.support.evidence import add_evidence, evidence, what_happened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cluster.addons import Addresses
 
 HERE = Path(__file__).parent
 _numbers = itertools.count(1)
@@ -94,19 +97,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the cluster before the first test: what is built for it can take minutes once.
+    """Start before the first test what the tests want: it can take minutes once to build it all.
 
     A test's timeout is for the test, and what is built and started is said while it is.
     """
     if session.config.option.collectonly:
         return
-    wanted = [item for item in session.items if "cluster" in getattr(item, "fixturenames", ())]
-    if wanted:
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "cluster" in wanted:
         capture = session.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             attendance = session.config.stash[ATTENDANCE] = Attendance(choose_backend())
             attendance.arrive()
-            build(describe("runtime"), cache=cache_folder(), program=program)
+            if "runtime_image" in wanted:
+                attendance.backend.load_image(runtime().archive)
+            if "where" in wanted:
+                addons.up(attendance.backend)
+
+
+def runtime() -> BuiltImage:
+    """The runtime image, built if it isn't in the cache."""
+    return build(describe("runtime"), cache=cache_folder(), program=program)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -125,11 +136,15 @@ def cluster(pytestconfig: pytest.Config) -> Backend:
 
 
 @pytest.fixture(scope="session")
-def runtime_image(cluster: Backend) -> str:
-    """The reference of the runtime image, which the node has then."""
-    built = build(describe("runtime"), cache=cache_folder(), program=program)
-    cluster.load_image(built.archive)
-    return built.reference
+def where(cluster: Backend) -> Addresses:
+    """Where the add-ons are, which run."""
+    return addons.addresses(cluster)
+
+
+@pytest.fixture(scope="session")
+def runtime_image() -> str:
+    """The reference of the runtime image, which the node has."""
+    return runtime().reference
 
 
 @contextlib.contextmanager
@@ -139,6 +154,9 @@ def fresh_namespace(cluster: Backend, config: pytest.Config) -> Iterator[str]:
     with evidence(config, f"namespace {name}", lambda: what_happened(cluster, name)):
         cluster.run_kubectl("create", "namespace", name)
         try:
+            # Pods are refused until the controller manager has made it.
+            account = ("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+            cluster.run_kubectl(*account, "-n", name)
             yield name
         finally:
             cluster.run_kubectl("delete", "namespace", name, "--wait=false")

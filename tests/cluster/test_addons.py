@@ -83,12 +83,11 @@ def pod_status(backend: Backend, namespace: str, name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def world(
     cluster: Backend,
+    where: Addresses,
     shared_namespace: str,
     runtime_image: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> World:
-    addons.up(cluster)
-    where = addons.addresses(cluster)
     folder = tmp_path_factory.mktemp("bentos")
     repository = f"{where.registry}/test-{time.time_ns()}/churn"
     files = {version: build_churn(folder, version) for version in WEIGHTS}
@@ -148,7 +147,7 @@ def test_weights_are_honoured_and_counted_by_version(split: World):
         """Two readings more than a scrape apart agree: nothing is on its way."""
         before = dict(settled)
         settled.update(counted(split))
-        return before == settled
+        return before == settled and set(settled) == set(WEIGHTS)
 
     eventually(still, every=2.5, what="counts that stand still")
     before = dict(settled)
@@ -162,28 +161,32 @@ def test_weights_are_honoured_and_counted_by_version(split: World):
             )
             assert answer.status_code == 200
 
-    def taken() -> dict[str, float]:
-        return {version: count - before[version] for version, count in counted(split).items()}
+    def all_taken() -> dict[str, float]:
+        taken = {version: count - before[version] for version, count in counted(split).items()}
+        return taken if sum(taken.values()) == REQUESTS else {}
 
-    eventually(lambda: sum(taken().values()) == REQUESTS, what="all requests in Prometheus")
-    share = taken()["v2"] / REQUESTS
+    taken = eventually(all_taken, what="all requests in Prometheus")
+    share = taken["v2"] / REQUESTS
     print(f"share of v2: {share:.3f}, wanted {WEIGHTS['v2'] / 100}")
     assert abs(share - WEIGHTS["v2"] / 100) <= 0.01
 
 
 def test_targets_of_products_have_their_labels(split: World):
-    rows = split.query(f'up{{job="products",namespace="{split.namespace}"}}')
-    found = {
-        (row["metric"]["namespace"], row["metric"]["product"], row["metric"]["version"])
-        for row in rows
-    }
-    assert found == {(split.namespace, "churn", "v1"), (split.namespace, "churn", "v2")}
-    assert all(row["value"][1] == "1" for row in rows)
+    def found() -> dict[tuple[str, ...], str]:
+        """What each target's last scrape came to: one that took too long is 0 until the next."""
+        return {
+            tuple(row["metric"][label] for label in ("namespace", "product", "version")): up
+            for row in split.query(f'up{{job="products",namespace="{split.namespace}"}}')
+            for _, up in [row["value"]]
+        }
+
+    wanted = {(split.namespace, "churn", version): "1" for version in WEIGHTS}
+    eventually(lambda: found() == wanted, what=f"{wanted}, not {found()}")
 
 
 def test_bentomls_version_is_the_pods_version(split: World):
-    rows = split.query(f'bentoml_service_request_total{{namespace="{split.namespace}"}}')
-    assert rows
+    served = f'bentoml_service_request_total{{namespace="{split.namespace}"}}'
+    rows = eventually(lambda: split.query(served), what=served)
     assert all(row["metric"]["service_version"] == row["metric"]["version"] for row in rows)
     assert all(row["metric"]["service_name"] == row["metric"]["product"] for row in rows)
 

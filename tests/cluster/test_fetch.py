@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.bentos import build_churn
 from tests.support.certificates import self_signed
+from tests.support.connections import takes_connections
 from tests.support.served_bento import container, pod_spec, server
 from tests.support.waiting import eventually
 
@@ -53,6 +54,10 @@ class FileServer:
             self.pod("files", serving, labels={"app": "files"}),
         )
         self.wait("files", "--for=condition=Ready")
+        # Who fetches tries once; kube-proxy has its rules a moment after the pod is Ready.
+        read = backend.run_kubectl("get", "service", "files", "-n", namespace, "-o", "json")
+        address = json.loads(read)["spec"]["clusterIP"]
+        eventually(lambda: takes_connections(address, 443), what=f"a connection to {address}")
 
     def create(self, *objects: dict[str, Any]) -> None:
         listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

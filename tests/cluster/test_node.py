@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.connections import takes_connections
+from tests.support.served_bento import MODEST, ready_at
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ def serving(image: str) -> list[dict[str, Any]]:
         *("python", "-m", "bentoml", "serve", "small_service:Small"),
         *("--working-dir", "/service", "--port", "3000"),
         volumeMounts=[{"name": "service", "mountPath": "/service"}],
-        readinessProbe={"httpGet": {"path": "/readyz", "port": 3000}, "periodSeconds": 1},
+        readinessProbe=ready_at(3000),
+        resources=MODEST,
     )
     pod = {"containers": [server], "volumes": [{"name": "service", "configMap": {"name": "small"}}]}
     return [
@@ -102,14 +105,6 @@ def service_address(cluster: Backend, namespace: str) -> str:
     return read(cluster, namespace, "service", "small")["spec"]["clusterIP"]
 
 
-def takes_connections(address: str) -> bool:
-    try:
-        with socket.create_connection((address, 80), timeout=5):
-            return True
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def served(cluster: Backend, shared_namespace: str, runtime_image: str) -> str:
     """The namespace in which two pods of the small service are Ready, and its Service leads there.
@@ -121,7 +116,9 @@ def served(cluster: Backend, shared_namespace: str, runtime_image: str) -> str:
     here = ("-n", shared_namespace)
     cluster.run_kubectl("rollout", "status", "deployment/small", *here, "--timeout=100s")
     address = service_address(cluster, shared_namespace)
-    eventually(lambda: takes_connections(address), what=f"a connection to {address}, the Service")
+    eventually(
+        lambda: takes_connections(address, 80), what=f"a connection to {address}, the Service"
+    )
     return shared_namespace
 
 

@@ -31,7 +31,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAUSE = "sluicegate.local/pause:1"
 MIB = 1024 * 1024
 
-pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("cluster")]
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.usefixtures("cluster"),
+    # Up to two clusters are started, each with a pod, and three commands stop them.
+    pytest.mark.timeout(400),
+]
 
 
 class Shell:

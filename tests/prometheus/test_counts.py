@@ -134,14 +134,18 @@ async def until_scraped(url: str, after: float) -> None:
 
     def scraped() -> bool:
         query = f'timestamp(up{{product!=""}}) > {after} and up == 1'
-        answer = requests.get(f"{url}/api/v1/query", {"query": query}, timeout=5)
-        return bool(answer.json()["data"]["result"])
+        try:
+            answer = requests.get(f"{url}/api/v1/query", {"query": query}, timeout=5)
+        except requests.RequestException:
+            return False
+        return answer.ok and bool(answer.json()["data"]["result"])
 
     await asyncio.to_thread(eventually, scraped, seconds=30, what="the next scrape")
 
 
 async def until_counted(url: str) -> int:
-    """Wait until a block ended after all that was sent until now; its index."""
+    """Wait until a block ended that has all that was sent until now; its index."""
+    await until_scraped(url, time.time())
     index = int(time.time() // BLOCK) + 1
     await until_scraped(url, index * BLOCK)
     return index

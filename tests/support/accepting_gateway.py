@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+from urllib3.exceptions import HTTPError
 
 from cluster import builds
 from cluster.addons.gateway import MODULE
-from cluster.apiclient import Api
 from cluster.errors import ClusterError
 from sluicegate.kube.resources import HTTP_ROUTES
+from tests.support.live_product import get, merge_patch
 from tests.support.replicas import read, succeeds
 from tests.support.waiting import eventually
 
@@ -69,13 +71,9 @@ def accepting(plane: ControlPlane, *, every: float = 0.3) -> Iterator[None]:
 
     def accept() -> None:
         while not over.wait(every):
-            try:
-                for route in Api(plane.kubeconfig).get(HTTP_ROUTES.path())["items"]:
+            with suppress(ClusterError, HTTPError):  # the API server is away
+                for route in get(plane.kubeconfig, HTTP_ROUTES.path())["items"]:
                     _take(plane, route)
-            except (
-                ClusterError
-            ):  # a route that was deleted meanwhile, or an API server that is away
-                continue
 
     thread = threading.Thread(target=accept, name="gateway")
     thread.start()
@@ -91,11 +89,8 @@ def _take(plane: ControlPlane, route: dict[str, Any]) -> None:
     if route.get("status", {}).get("parents") == parents:
         return
     meta = route["metadata"]
-    plane.kubectl(
-        "patch", "httproute", meta["name"], "-n", meta["namespace"],
-        "--subresource=status", "--type=merge", "-p",
-        json.dumps({"status": {"parents": parents}}),
-    )  # fmt: skip
+    path = f"{HTTP_ROUTES.path(meta['namespace'], meta['name'])}/status"
+    merge_patch(plane.kubeconfig, path, {"status": {"parents": parents}})
 
 
 def _accepted(route: dict[str, Any], parent: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 `python -m tests.support.copying_operator` runs it, configured as the operator itself. The copy of
 a product is a ConfigMap with the product's generation. With COPIER_TURNS it writes each copy ten
-times a second, with the number of the turn: so a second writer could not go unnoticed.
+times a second, with the number of the turn: so a second writer could not go unnoticed. While
+there is a file COPIER_HELD_BY, each write waits.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate import handlers
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 LABELS = {"app.kubernetes.io/managed-by": "sluicegate"}
 SELECTOR = "app.kubernetes.io/managed-by=sluicegate"
 TURN_SECONDS = 0.1
+LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +74,10 @@ def project_copy(body: Mapping[str, Any]) -> Copy | None:
 class Copier:
     """Keeps a copy of each product."""
 
-    def __init__(self, tools: Tools, *, turns: bool, slow_seconds: float) -> None:
+    def __init__(self, tools: Tools, *, turns: bool, held_by: Path | None) -> None:
         self._tools = tools
         self._turn = 0 if turns else None
-        self._slow_seconds = slow_seconds
+        self._held_by = held_by
 
     async def reconcile(self, key: Key) -> Result:
         caches = self._tools.caches
@@ -85,7 +88,8 @@ class Copier:
         copies = [one for one in caches[CONFIG_MAPS].children(key) if isinstance(one, Copy)]
         if copies and dict(copies[0].data) == data:
             return Done()
-        await asyncio.sleep(self._slow_seconds)  # as if the write took long
+        while self._held_by and self._held_by.exists():  # noqa: ASYNC110 - a test takes it away
+            await asyncio.sleep(LOOK_SECONDS)
         written = await self._tools.api.apply(
             CONFIG_MAPS,
             self.render(product, data),
@@ -130,9 +134,9 @@ class Copier:
                 self._tools.queue.add(key, Priority.BACKGROUND)
 
 
-def program(*, turns: bool = False, slow_seconds: float = 0.0) -> Program:
+def program(*, turns: bool = False, held_by: Path | None = None) -> Program:
     def build(tools: Tools) -> Controller:
-        copier = Copier(tools, turns=turns, slow_seconds=slow_seconds)
+        copier = Copier(tools, turns=turns, held_by=held_by)
         leading = {"turns": copier.take_turns} if turns else {}
         return Controller(reconciler=copier, leading=leading)
 
@@ -147,8 +151,8 @@ def main() -> None:
     settings = parse_settings(os.environ)
     configure_logging(settings.log_level, JsonFormatter())
     turns = os.environ.get("COPIER_TURNS") == "true"
-    slow_seconds = float(os.environ.get("COPIER_SLOW_SECONDS", "0"))
-    handlers.run(settings, program(turns=turns, slow_seconds=slow_seconds))
+    held_by = os.environ.get("COPIER_HELD_BY")
+    handlers.run(settings, program(turns=turns, held_by=Path(held_by) if held_by else None))
 
 
 if __name__ == "__main__":

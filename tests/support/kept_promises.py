@@ -60,7 +60,7 @@ class State:
 def stored_states(plane: ControlPlane, namespace: str) -> list[State]:
     """The states of a namespace's objects in the order in which they were stored."""
     states = []
-    for entry in audited(plane.audit_log):
+    for entry in audited(plane.audit_log, namespace):
         body = entry.get("responseObject")
         ref = entry.get("objectRef") or {}
         if (
@@ -107,15 +107,18 @@ class Promises:
 
     def check(self) -> None:
         """Check those that hold in every test."""
+        self._check()
+
+    def check_without_data(self) -> None:
+        """Check those that hold while nothing is measured, too."""
+        nothing_was_decided(self._check())
+
+    def _check(self) -> list[State]:
         self.process_never_ended()
         states = stored_states(self.plane, self.namespace)
         no_version_was_lost(states)
         stable_always_had_pods(states)
-
-    def check_without_data(self) -> None:
-        """Check those that hold while nothing is measured, too."""
-        self.check()
-        nothing_was_decided(stored_states(self.plane, self.namespace))
+        return states
 
     def process_never_ended(self) -> None:
         code = self.replica.process.poll()

@@ -29,7 +29,8 @@ SOURCE = Path(__file__).resolve().parents[1] / "data" / "learner"
 NAME = "learner"
 EVALUATION = {"accuracy": {"bad": 1000, "total": 10_000}}
 WORLDS = {"before": (1.0, 1.0, 1.0), "after": (1.0, -1.0, -1.0)}
-NOISE = 0.1
+NOISE = 10
+"""Of so many answers one is wrong by the truth's fault, as with the evaluation's 10 %."""
 SECRET = "learner-feedback"
 BEARER = "the-label-jobs-own-token"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -133,7 +134,9 @@ class Tally:
 class Visitors:
     """Ask through the gateway at a steady rate, and send the truth of each answer a moment later.
 
-    They live in a thread of their own, so that a test can wait for the cluster meanwhile. `world`
+    They live in a thread of their own, so that a test can wait for the cluster meanwhile. The truth
+    is noisy, and equally for each version: were it drawn by lot, the operator would rightly find
+    one of two good versions worse now and then. `world`
     and `comparisons` may be changed at any time; `at_once` bounds the requests under way (0: no
     bound), and holds from the beginning.
     """
@@ -195,16 +198,18 @@ class Visitors:
 
     async def _ask(self, session: aiohttp.ClientSession) -> None:
         question = self._random.normal(size=3)
-        truth = bool(question @ np.array(WORLDS[self.world]) > 0) ^ (self._random.random() < NOISE)
+        right = bool(question @ np.array(WORLDS[self.world]) > 0)
         body = {"question": question.tolist(), "comparisons": self.comparisons}
         answer = await self._post(session, "/answer", body)
         if answer is None:
             return
         self.tally.answered += 1
         self.tally.versions[answer["version"]] += 1
+        is_noise = self.tally.versions[answer["version"]] % NOISE == 0
+        truth = right ^ is_noise
         self.tally.wrong[answer["version"]] += answer["answer"] != truth
         if answer["token"]:
-            self._labels.append({"token": answer["token"], "truth": bool(truth)})
+            self._labels.append({"token": answer["token"], "truth": truth})
 
     async def _tell(self, session: aiohttp.ClientSession) -> None:
         authorization = {"Authorization": f"Bearer {BEARER}"}

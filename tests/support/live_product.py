@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubernetes.config import new_client_from_config
 
+from cluster.errors import ClusterError
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -24,15 +25,35 @@ API = "/apis/sluicegate.dev/v1alpha1/namespaces/{namespace}/dataproducts/{name}"
 @cache
 def connection(kubeconfig: Path) -> Any:
     """A client of the API server that keeps its connections: waits ask it twice a second."""
-    return new_client_from_config(str(kubeconfig))
+    return new_client_from_config(str(kubeconfig))  # type: ignore[no-untyped-call]
 
 
 def get(kubeconfig: Path, path: str) -> Object:
-    """The JSON at a path of the API server."""
+    """The JSON at a path of the API server.
+
+    Raises
+    ------
+    ClusterError
+        Its answer isn't a success.
+    """
     client = connection(kubeconfig)
     answer = client.rest_client.pool_manager.request("GET", client.configuration.host + path)
-    assert answer.status == 200, f"{path}: {answer.data!r}"
+    if answer.status != 200:
+        raise ClusterError(f"{path}: {answer.status} {answer.data!r}")
     return dict(json.loads(answer.data))
+
+
+def merge_patch(kubeconfig: Path, path: str, body: Object) -> None:
+    """Patch what is at a path of the API server, if it is still there; raises as `get` does."""
+    client = connection(kubeconfig)
+    answer = client.rest_client.pool_manager.request(
+        "PATCH",
+        client.configuration.host + path,
+        body=json.dumps(body),
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
+    if answer.status not in {200, 404}:
+        raise ClusterError(f"{path}: {answer.status} {answer.data!r}")
 
 
 @dataclass(frozen=True)
@@ -101,6 +122,16 @@ class LiveProduct:
             print(json.dumps(seen, indent=1))
             raise
         return dict(seen)
+
+    def until_told(self, said: str) -> None:
+        """Wait for an event that says so: the operator records it after the status, beside it."""
+
+        def notes() -> list[str]:
+            return [one["note"] for one in self.listed("events.k8s.io/v1/events")]
+
+        eventually(
+            lambda: any(said in note for note in notes()), what=f"{said!r}, said in an event"
+        )
 
     def until_ready(self, *, seconds: float = 120) -> Object:
         return self.until(

@@ -150,7 +150,7 @@ def served(bento: Path, folder: Path, **environment: str) -> Iterator[ServedProd
         f"http://127.0.0.1:{api}", f"http://127.0.0.1:{metrics}", folder / "server.log"
     )
     try:
-        eventually(lambda: ready(product), seconds=60, what="/readyz of the product")
+        eventually(lambda: ready(product), seconds=180, what="/readyz of the product")
         yield product
     except AssertionError:
         print(product.log.read_text()[-4000:])

@@ -47,6 +47,14 @@ class Lie(StrEnum):
     ENDLESS = "endless"
 
 
+NEVER_WHOLE = {Lie.HANGS, Lie.TRICKLES}
+
+
+def patience(*lies: Lie | None) -> float:
+    """Seconds that a test should give an answer: few only where waiting for it is in vain."""
+    return 0.5 if NEVER_WHOLE.intersection(lies) else 20.0
+
+
 _MARKS = (
     ("gateway", "sluicegate_backend"),
     ("cpu_throttled", "container_cpu_cfs_throttled_periods_total"),

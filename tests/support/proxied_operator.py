@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cluster.apiclient import Api
+from cluster.errors import ClusterError
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES
-from tests.support.accepting_gateway import take_routes
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import EVERYTHING
-from tests.support.replicas import OPERATOR, Replica, apply, product, read
+from tests.support.replicas import OPERATOR, Replica, apply, product, read, replicas
 from tests.support.service_account import ServiceAccount
 from tests.support.waiting import eventually
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cluster.controlplane import ControlPlane
+    from sluicegate.kube.resources import Resource
     from tests.support.faults import Fault, Requests
 
 Object = dict[str, Any]
@@ -69,7 +70,7 @@ class ProxiedOperator:
         eventually(self.settled, what="nothing more to do")
 
     def until_ready(self, *names: str, seconds: float = 60) -> None:
-        eventually(lambda: all(map(self.ready, names)), seconds=seconds, what=f"{names} ready")
+        eventually(lambda: self.ready(*names), seconds=seconds, what=f"{names} ready")
 
     def live(self, name: str) -> Object:
         """A product as it is."""
@@ -80,17 +81,10 @@ class ProxiedOperator:
         found = (self.live(name).get("status") or {}).get("conditions", [])
         return next((one for one in found if one["type"] == kind), {})
 
-    def ready(self, name: str) -> bool:
-        """Whether a product is Ready at its newest generation."""
-        take_routes(self.plane, self.namespace)
-        body = self.live(name)
-        status = body.get("status") or {}
-        conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
-        return (
-            status.get("observedGeneration") == body["metadata"]["generation"]
-            and conditions.get("Ready") == "True"
-            and conditions.get("Reconciling", "False") == "False"
-        )
+    def ready(self, *names: str) -> bool:
+        """Whether products are Ready at their newest generation."""
+        products = self._there(DATA_PRODUCTS)
+        return all(name in products and is_ready(products[name]) for name in names)
 
     def children(self) -> dict[str, Object]:
         """What the operator made, by `Kind/name`."""
@@ -118,18 +112,33 @@ class ProxiedOperator:
         return self.replica.process.poll() is None and self.replica.get("/healthz")[0] == 200
 
     def scaled(self, name: str, pods: int) -> bool:
-        """Whether a product's stable version runs with so many ready pods."""
-        if not self.ready(name):
-            return False
-        return (self.deployment(name).get("status") or {}).get("readyReplicas") == pods
+        """Whether a product is ready, and its stable version runs with so many ready pods."""
+        return self._scaled({name: pods})
 
     def well(self, **pods: int) -> bool:
         """Whether it leads, and products have so many pods each."""
-        return (
-            self.replica.leads()
-            and self.alive()
-            and all(self.scaled(name, number) for name, number in pods.items())
+        return self.replica.leads() and self.alive() and self._scaled(pods)
+
+    def _scaled(self, pods: Mapping[str, int]) -> bool:
+        products, deployments = self._there(DATA_PRODUCTS), self._there(DEPLOYMENTS)
+
+        def ready_pods(name: str) -> int:
+            stable = products[name]["status"]["stable"]
+            deployment = deployments.get(f"{name}-{stable['revision']}", {})
+            return int((deployment.get("status") or {}).get("readyReplicas", 0))
+
+        return all(
+            name in products and is_ready(products[name]) and ready_pods(name) == number
+            for name, number in pods.items()
         )
+
+    def _there(self, kind: Resource) -> dict[str, Object]:
+        """Objects of a kind by name, one list for all; none while the API server doesn't answer."""
+        try:
+            listed = Api(self.plane.kubeconfig).get(kind.path(self.namespace))["items"]
+        except ClusterError:
+            return {}
+        return {one["metadata"]["name"]: one for one in listed}
 
     def recovers(self, *, what: str, **pods: int) -> float:
         """Seconds from now, when a fault has ended, until all is well.
@@ -146,6 +155,17 @@ class ProxiedOperator:
         seconds = time.monotonic() - ended
         print(f"recovered {seconds:.1f} s after {what}")
         return seconds
+
+
+def is_ready(body: Object) -> bool:
+    """Whether a product is Ready at its newest generation, and no change is under way."""
+    status = body.get("status") or {}
+    conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
+    return (
+        status.get("observedGeneration") == body["metadata"]["generation"]
+        and conditions.get("Ready") == "True"
+        and conditions.get("Reconciling", "False") == "False"
+    )
 
 
 @contextmanager
@@ -176,13 +196,7 @@ def proxied_operator(
         }
         if born_into is not None:
             proxy.start(born_into, among)
-        replica = Replica(plane, name, folder, extra=settings, module=module)
-        try:
-            if born_into is None:
-                eventually(replica.is_ready, what=f"{name} ready")
+        waited_for = born_into is None
+        starting = replicas(plane, folder, name, extra=settings, module=module, ready=waited_for)
+        with starting as (replica,):
             yield ProxiedOperator(plane, namespace, proxy, account, replica)
-        except BaseException:
-            print(name, replica.tail())
-            raise
-        finally:
-            replica.end()

@@ -13,10 +13,13 @@ import sys
 import threading
 import urllib.request
 from dataclasses import dataclass
+from datetime import datetime
+from http.client import HTTPException
 from itertools import groupby
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.error import URLError
+from urllib.error import HTTPError
 
 from cluster.controlplane import ControlPlane, Options
 from cluster.errors import ClusterError
@@ -50,6 +53,8 @@ STOP_SECONDS = 5.0
 """The bar for the end of a process that was told to stop."""
 HANDOVER_SECONDS = 3.0
 """The bar for a successor to lead when nothing hangs, from the signal on."""
+ANSWER_SECONDS = 15.0
+"""After which a process is taken to give no answer; its machine may be busy with others."""
 
 
 class Replica:
@@ -84,16 +89,20 @@ class Replica:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of its own HTTP server; 0 when there is no answer."""
+        url = f"http://127.0.0.1:{self.port}{path}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
                 return answer.status, answer.read().decode()
-        except URLError as error:
-            read = getattr(error, "read", None)
-            return (error.code, read().decode()) if read else (0, str(error))  # type: ignore[attr-defined]
+        except HTTPError as error:
+            return error.code, error.read().decode()
+        except (OSError, HTTPException) as error:
+            return 0, repr(error)
 
     def metric(self, line: str) -> float:
-        """The value of one line of its metrics, 0 when there is none."""
-        _, text = self.get("/metrics")
+        """The value of one line of its metrics, 0 when there is none and NaN without an answer."""
+        status, text = self.get("/metrics")
+        if not status:
+            return nan
         found = [one for one in text.splitlines() if one.startswith(f"{line} ")]
         return float(found[0].split()[-1]) if found else 0.0
 
@@ -115,8 +124,35 @@ class Replica:
         except subprocess.TimeoutExpired as error:
             raise AssertionError(f"{self.name} doesn't end; {self.tail()}") from error
 
+    def logged(self, message: str) -> datetime | None:
+        """When it last said so in its log; None if it didn't."""
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        said = [one for one in whole.splitlines() if f'"message": "{message}"' in one]
+        return datetime.fromisoformat(json.loads(said[-1])["ts"]) if said else None
+
     def tail(self) -> str:
         return "its last lines:\n" + "\n".join(self.log.read_text().splitlines()[-30:])
+
+
+def assert_stopped_in_time(replica: Replica) -> None:
+    """By its own log, it took no longer to end than it may."""
+    took = between(replica.logged("stopping"), replica.logged("stopped"))
+    print(f"{replica.name} ended in {took:.1f} s")
+    assert took < STOP_SECONDS
+
+
+def assert_handed_over_in_time(leader: Replica, standby: Replica) -> None:
+    """By both logs, the standby led soon after the leader was told to stop."""
+    took = between(leader.logged("stopping"), standby.logged("lease acquired"))
+    print(f"{standby.name} took over in {took:.1f} s")
+    assert took <= HANDOVER_SECONDS
+
+
+def between(first: datetime | None, second: datetime | None) -> float:
+    """Seconds between two lines of logs, which are there."""
+    assert first, "the first wasn't said"
+    assert second, "the second wasn't said"
+    return (second - first).total_seconds()
 
 
 @contextlib.contextmanager
@@ -126,11 +162,11 @@ def replicas(
     *names: str,
     extra: Mapping[str, str],
     module: tuple[str, ...] = COPIER,
+    ready: bool = True,
 ) -> Iterator[list[Replica]]:
     """Operators for the length of a block; their last lines are printed when it fails."""
-    with ready_in_turn(
-        Replica(plane, name, folder, extra=extra, module=module) for name in names
-    ) as started:
+    starting = (Replica(plane, name, folder, extra=extra, module=module) for name in names)
+    with ready_in_turn(starting, ready=ready) as started:
         yield started
 
 
@@ -141,8 +177,11 @@ ready late if they started at once, and other tests run beside them."""
 
 
 @contextlib.contextmanager
-def ready_in_turn(starting: Iterable[AReplica]) -> Iterator[list[AReplica]]:
-    """Replicas for the length of a block, the next started when the one before is ready."""
+def ready_in_turn(starting: Iterable[AReplica], *, ready: bool = True) -> Iterator[list[AReplica]]:
+    """Replicas for the length of a block, the next started when the one before is ready.
+
+    Without `ready` none is waited for.
+    """
     started: list[AReplica] = []
     waiting = iter(starting)
     try:
@@ -151,7 +190,8 @@ def ready_in_turn(starting: Iterable[AReplica]) -> Iterator[list[AReplica]]:
                 if (one := next(waiting, None)) is None:
                     break
                 started.append(one)
-                eventually(one.is_ready, seconds=START_SECONDS, what=f"{one.name} ready")
+                if ready:
+                    eventually(one.is_ready, seconds=START_SECONDS, what=f"{one.name} ready")
         yield started
     except BaseException:
         for one in started:
@@ -234,11 +274,11 @@ class Write:
 
 def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
     """The successful writes of these users, in the order in which they were stored."""
-    wanted = set(users)
+    wanted = {*users}
     return sorted(
         (
             write_of(entry)
-            for entry in audited(plane.audit_log)
+            for entry in audited(plane.audit_log, *wanted)
             if entry["user"].get("username") in wanted
             and entry["verb"] in WRITES
             and entry["stage"] == "ResponseComplete"

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-from contextlib import contextmanager, suppress
+from collections import deque
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psutil
+
+from cluster.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
+_given: deque[ExitStack] = deque()
+HELD = 64
+
+
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on, and that is given to no other test.
+
+    So it stays free until the program that it is for has come so far, which takes seconds. It is
+    held until so many more were asked for that the program has ended or listens.
+    """
+    with ExitStack() as stack:
+        (port,) = stack.enter_context(free_ports(1))
+        _given.append(stack.pop_all())
+    while len(_given) > HELD:
+        _given.popleft().close()
+    return port
 
 
 def start(

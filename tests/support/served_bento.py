@@ -19,6 +19,8 @@ RESTRICTED = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
+MODEST = {"requests": {"cpu": "50m", "memory": "160Mi"}}
+"""Without a request a pod gets next to nothing of a node on which others work."""
 MOUNTS = [
     {"name": "bento", "mountPath": "/bento", "readOnly": True},
     {"name": "home", "mountPath": "/var/lib/bentoml"},
@@ -64,6 +66,12 @@ def image_volume(reference: str) -> dict[str, Any]:
     return {"image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
 
 
+def ready_at(port: int | str) -> dict[str, Any]:
+    """The readiness probe of the operator's own pods."""
+    http = {"path": "/readyz", "port": port}
+    return {"httpGet": http, "timeoutSeconds": 3, "periodSeconds": 2, "failureThreshold": 2}
+
+
 def server(runtime: str) -> dict[str, Any]:
     """The container that serves the bento."""
     return container(
@@ -74,7 +82,8 @@ def server(runtime: str) -> dict[str, Any]:
             {"name": "http", "containerPort": 3000},
             {"name": "metrics", "containerPort": 3001},
         ],
-        readinessProbe={"httpGet": {"path": "/readyz", "port": "metrics"}, "periodSeconds": 1},
+        readinessProbe=ready_at("metrics"),
+        resources=MODEST,
     )
 
 

@@ -31,14 +31,14 @@ BLOCKS = range(200, 256)
 """Second bytes of 10.x.0.0/24 to try: clusters on this machine take those below."""
 DEVICE = "eth0"
 FETCH = """\
-import json, sys, urllib.error, urllib.request
+import http.client, json, sys, urllib.error, urllib.request
 try:
-    with urllib.request.urlopen(sys.argv[1], timeout=5) as answer:
+    with urllib.request.urlopen(sys.argv[1], timeout=15) as answer:
         print(json.dumps([answer.status, answer.read().decode()]))
 except urllib.error.HTTPError as error:
     print(json.dumps([error.code, error.read().decode()]))
-except urllib.error.URLError as error:
-    print(json.dumps([0, str(error)]))
+except (OSError, http.client.HTTPException) as error:
+    print(json.dumps([0, repr(error)]))
 """
 
 

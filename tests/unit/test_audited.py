@@ -22,6 +22,15 @@ def test_an_entry_that_is_being_written_is_left_for_later(log):
     assert [one["auditID"] for one in audited(log)] == ["a", "b", "c"]
 
 
+def test_entries_that_name_none_of_those_asked_for_are_passed_over(log):
+    log.write_text(
+        '{"auditID": "a", "objectRef": {"namespace": "one"}}\n'
+        '{"auditID": "b", "objectRef": {"namespace": "one-more"}}\n'
+        '{"auditID": "c", "user": {"username": "somebody"}}\n'
+    )
+    assert [one["auditID"] for one in audited(log, "one", "somebody")] == ["a", "c"]
+
+
 @pytest.mark.parametrize("text", ["", '{"auditID": "a'])
 def test_a_log_without_a_whole_entry_has_none(log, text):
     log.write_text(text)

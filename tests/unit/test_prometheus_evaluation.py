@@ -17,7 +17,7 @@ from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from tests.support.fetching import evaluating, fetch_all
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import Held, Lie, PrometheusStandIn
+from tests.support.prometheus_stand_in import Held, Lie, PrometheusStandIn, patience
 
 SLOS = {
     "availability": Indicator(availability={}),
@@ -53,8 +53,8 @@ async def fetch(world: World, *targets: Target, lies=None, settings=None, now: f
     """One fetch of everything, by a fresh evaluation."""
     settings = settings or EvaluationSettings(jitter_seconds=0)
     async with PrometheusStandIn(world, lies or {}) as server:
-        endpoint = Endpoint(url=server.url, timeout_seconds=0.5)
-        async with Prometheus(endpoint) as prometheus:
+        seconds = patience(*server.lies.values())
+        async with Prometheus(Endpoint(url=server.url, timeout_seconds=seconds)) as prometheus:
             evaluation = Evaluation(prometheus, settings)
             return await fetch_all(evaluation, targets or (target(),), now), server
 
@@ -362,7 +362,7 @@ async def session(request):
     world = World([Measured()])
     async with (
         PrometheusStandIn(world) as server,
-        Prometheus(Endpoint(url=server.url, timeout_seconds=0.5)) as prometheus,
+        Prometheus(Endpoint(url=server.url)) as prometheus,
     ):
         yield Session(server, prometheus)
 
@@ -519,16 +519,17 @@ async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go
     first, second = target(1, canary_from=began), target(2, canary_from=began)
     later = NOW + 300
     lies: dict[str, Lie] = {}
-    async with PrometheusStandIn(World([FULL]), lies) as server:
-        endpoint = Endpoint(url=server.url, timeout_seconds=0.5)
-        async with Prometheus(endpoint) as prometheus:
-            evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
-            await fetch_all(evaluation, (first,), NOW)
-            if lie:
-                lies["requests"] = lie
-                await fetch_all(evaluation, (first, second), later)
-                lies.clear()
-            readings = await fetch_all(evaluation, (first, second), later)
+    async with (
+        PrometheusStandIn(World([FULL]), lies) as server,
+        Prometheus(Endpoint(url=server.url)) as prometheus,
+    ):
+        evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+        await fetch_all(evaluation, (first,), NOW)
+        if lie:
+            lies["requests"] = lie
+            await fetch_all(evaluation, (first, second), later)
+            lies.clear()
+        readings = await fetch_all(evaluation, (first, second), later)
     read = {
         key.product: (one.first, one.last) for one in readings if one.canary for key in one.blocks
     }
@@ -548,7 +549,7 @@ async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginni
     halves, others = (target(number, canary_from=began, block_seconds=30) for number in (1, 2))
     async with (
         PrometheusStandIn(World([FULL])) as server,
-        Prometheus(Endpoint(url=server.url, timeout_seconds=0.5)) as prometheus,
+        Prometheus(Endpoint(url=server.url)) as prometheus,
     ):
         evaluation = Evaluation(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
         await fetch_all(evaluation, (minutes, others), NOW)

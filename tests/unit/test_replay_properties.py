@@ -85,7 +85,7 @@ FALLS_SILENT = {
 
 @given(histories)
 @example(FALLS_SILENT)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_data_never_acts_for_a_version(history):
     document, troubles = made(history)
     for line, trouble in zip(run(document), troubles, strict=True):
@@ -96,7 +96,7 @@ def test_no_data_never_acts_for_a_version(history):
 
 
 @given(histories)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_line_is_consistent_in_itself_and_with_the_one_before(history):
     document, _ = made(history)
     before = None
@@ -111,7 +111,7 @@ def test_every_line_is_consistent_in_itself_and_with_the_one_before(history):
 
 
 @given(histories, st.integers(1, 200))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_comes_later_changes_nothing_before_it(history, cut):
     document, _ = made(history)
     shorter = {**document, "blocks": document["blocks"][:cut]}
@@ -121,7 +121,7 @@ def test_what_comes_later_changes_nothing_before_it(history, cut):
 @given(
     st.lists(st.integers(0, 40), min_size=20, max_size=60), st.integers(0, 59), st.integers(1, 40)
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_more_bad_events_never_make_a_healthy_product_of_a_troubled_one(bads, place, more):
     order = ["Unknown", "Healthy", "Degrading", "Degraded"]
     place %= len(bads)

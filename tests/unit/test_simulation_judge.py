@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.policy.evidence import block_factor, nearest_null
@@ -42,7 +42,7 @@ def stable_that_changes_level():
     return canary_terms(SLOS[0], evidence="IfAvailable", maxDurationSeconds=2400), traffic
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(imagined_canaries(), st.integers(0, 2**20))
 @example(canary=stable_that_changes_level(), seed=0)
 def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cluster import addons
 from cluster.definitions import wait_until_established
 from tests.support.evidence import evidence
 from tests.support.learner import NAME, Bentos, Visitors, feedback_secret, learner
@@ -26,12 +25,11 @@ CRDS = Path(__file__).resolve().parents[3] / "crds"
 
 
 @pytest.fixture(scope="session")
-def where(cluster: Backend) -> Addresses:
-    """The add-ons, which run then, and a cluster that knows DataProducts."""
-    addons.up(cluster)
+def where(cluster: Backend, where: Addresses) -> Addresses:
+    """Where the add-ons of a cluster are that knows DataProducts."""
     cluster.run_kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     wait_until_established(cluster.run_kubectl, "crd/dataproducts.sluicegate.dev")
-    return addons.addresses(cluster)
+    return where
 
 
 @pytest.fixture(scope="session")

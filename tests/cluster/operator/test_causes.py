@@ -127,7 +127,7 @@ def test_slowness_of_a_throttled_pod_is_reported_and_nothing_is_retrained(world)
     # More than a twelfth of a core can do on any machine, and never so many at once that it has no
     # time left to be scraped: how slow a request is then is told by the limit, not by the machine.
     visitors = world.visitors(per_second=60)
-    visitors.at_once = 16
+    visitors.at_once = 8
     with visitors:
         status = world.product.until(is_degraded, seconds=240, what="Degraded")
         told = world.product.until(is_told, what="people to be told")
@@ -146,7 +146,9 @@ def test_slowness_under_a_surge_of_traffic_is_reported_and_nothing_is_retrained(
     visitors.at_once = 32
     with visitors:
         world.product.until(
-            lambda _: visitors.tally.answered > NORMAL_BLOCKS * 5 * 5, what="a normal load"
+            lambda _: visitors.tally.answered > NORMAL_BLOCKS * 5 * 5,
+            seconds=2 * NORMAL_BLOCKS * 5,
+            what="a normal load",
         )
         # One lookup takes 20 ms, so 50 a second are possible, and the others wait.
         visitors.per_second = 60

@@ -70,5 +70,7 @@ def test_a_product_is_served_through_the_gateway_and_leaves_nothing_behind(world
         what=f"{children(world).keys()} to be {before.keys()}",
     )
     assert children(world) == before
-    assert ask(world, world.host).status_code == 404
+    eventually(
+        lambda: ask(world, world.host).status_code == 404, what="the gateway to forget its host"
+    )
     assert ask(world, beside).ok

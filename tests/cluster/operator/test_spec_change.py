@@ -72,6 +72,5 @@ def test_a_bento_that_never_comes_up_gets_no_traffic_and_the_condition_says_why(
     assert stalled["specModel"]["outcome"] == "Rejected"
     (refused,) = stalled["history"]
     assert refused["version"] == version
-    told = [one["note"] for one in world.product.listed("events.k8s.io/v1/events")]
-    assert any(said in note for note in told), told
+    world.product.until_told(said)
     assert version in world.product.condition("Stalled")["message"]

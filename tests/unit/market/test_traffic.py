@@ -1,5 +1,6 @@
 """The traffic's sender, against a loopback server that answers as a product may."""
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -81,6 +82,28 @@ async def test_each_request_is_sent_once_and_each_truth_comes_back(product):
     assert product.largest <= MAX_TRUTHS
     version = tally.versions["v1"]
     assert (version.answers, version.correct + version.wrong) == (60, 240)
+
+
+async def test_truths_that_are_on_their_way_when_it_ends_arrive(product):
+    arrived, let_in = asyncio.Event(), asyncio.Event()
+    take = product.feedback
+
+    async def slow(request: web.Request) -> web.Response:
+        arrived.set()
+        await let_in.wait()
+        return await take(request)
+
+    product.feedback = slow
+    async with serving(product) as url:
+        traffic = Traffic(Target(url, bearer="secret"), Sellers(), Market(), replace(PACE, limit=5))
+        await traffic.__aenter__()
+        await arrived.wait()
+        ending = asyncio.create_task(traffic.__aexit__(None, None, None))
+        await asyncio.sleep(0)  # it has begun to end
+        let_in.set()
+        await ending
+    assert len(product.labels) == traffic.tally.truths == 20
+    assert set(traffic.tally.refused) == {"Repeated"}
 
 
 async def test_what_feedback_refuses_is_counted_by_its_reason(product):

@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import requests
 
 from sluicegate_service.bentos import extract
 from tests.support.bentos import bento_environment, build_churn
+from tests.support.running import free_port
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -96,12 +96,6 @@ def wait_until_ready(server: Served) -> None:
             return False
 
     eventually(ready, seconds=180, what="/readyz")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_api_port_answers_the_services_routes(served: Served):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -71,6 +72,7 @@ class Traffic:
         self._due: deque[tuple[float, Truth]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._leaving = asyncio.Event()
         self._bugs: list[BaseException] = []
         self._session: aiohttp.ClientSession | None = None
 
@@ -89,8 +91,10 @@ class Traffic:
         traceback: TracebackType | None,
     ) -> None:
         """Stop sending; what is under way is answered first, and its truth sent at once."""
-        for task in self._tasks:
-            task.cancel()
+        sending, _ = self._tasks
+        sending.cancel()
+        # Not cancelled: the truths that it is posting are in nobody's books yet.
+        self._leaving.set()
         await asyncio.wait([*self._tasks, *self._under_way])
         assert self._session is not None
         try:
@@ -169,8 +173,9 @@ class Traffic:
                 self._due.append((due, truth))
 
     async def _feed_back(self) -> None:
-        while True:
-            await asyncio.sleep(FEEDBACK_SECONDS)
+        while not self._leaving.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), FEEDBACK_SECONDS)
             while truths := self._take(now=time.monotonic()):
                 await self._send_truths(truths)
 
