@@ -89,7 +89,8 @@ def test_the_leader_tells_of_products_while_they_exist_and_traces_what_it_does(
             requests = receiver.children(writing)
             assert requests
             assert all("http.request.method" in one.attributes for one in requests)
-            lines = [json.loads(line) for line in leader.log.read_text().splitlines()]
+            whole, _, _ = leader.log.read_text().rpartition("\n")  # the last is being written
+            lines = [json.loads(line) for line in whole.splitlines()]
             traced = {line["trace_id"] for line in lines if "trace_id" in line}
             assert traced <= {one.trace for one in receiver.spans}
             for line in lines:

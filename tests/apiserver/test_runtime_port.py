@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.kube import errors
+from sluicegate.kube import errors, requests
 from sluicegate.kube.leases import LeaseRecord, LeaseStore
 from sluicegate.kube.login import login
 from sluicegate.kube.ownership import fingerprint, owned_part
@@ -37,6 +37,8 @@ def crds(control_plane):
 
 @pytest.fixture
 async def transport(control_plane, monkeypatch):
+    # How long a write may take isn't what is tested here, and the machine may be busy.
+    monkeypatch.setattr(requests, "WRITE_SECONDS", 60.0)
     monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
     opened = Transport(login)
     yield opened

