@@ -158,18 +158,21 @@ def test_a_leader_that_is_stopped_finishes_its_writes_and_hands_over_at_once(
 ):
     hold = tmp_path / "hold"
     hold.touch()
-    extra = {"COPIER_HELD_BY": str(hold), **SHIPPED_LEASE}
-    with start(users[0], extra=extra) as (leader,), start(users[1], extra=SHIPPED_LEASE) as others:
-        (standby,) = others
+    workers = PRODUCTS // 2  # the others wait in the queue
+    extra = {"COPIER_HELD_BY": str(hold), "SLUICEGATE_WORKERS": str(workers), **SHIPPED_LEASE}
+    with (
+        start(users[0], extra=extra) as (leader,),
+        start(users[1], extra=SHIPPED_LEASE) as (standby,),
+    ):
         working = 'controller_runtime_active_workers{controller="dataproduct"}'
-        under_way = eventually(lambda: max(leader.metric(working), 0), what="work under way")
+        eventually(lambda: leader.metric(working) == workers, what="all workers at work")
         assert writes_of(control_plane, users[0]) == 0
         leader.signal(signal.SIGTERM)
         eventually(lambda: leader.logged("stopping"), what="it stops")
         hold.unlink()
         assert leader.wait() == 0
         eventually(standby.leads, what="the standby leads")
-        assert writes_of(control_plane, users[0]) == under_way, "what was under way was finished"
+        assert writes_of(control_plane, users[0]) == workers, "what was under way was finished"
         # It waits neither for the work that was queued nor for the lease to run out.
         assert_stopped_in_time(leader)
         assert_handed_over_in_time(leader, standby)
