@@ -12,6 +12,7 @@ from tests.support.exposed import exposed_labels
 from tests.support.replicas import OPERATOR, apply, product, quiet_control_plane, replicas
 from tests.support.trace_receiver import TraceReceiver
 from tests.support.waiting import eventually
+from tests.support.whole_lines import whole_lines
 
 if TYPE_CHECKING:
     from tests.support.replicas import Replica
@@ -89,8 +90,7 @@ def test_the_leader_tells_of_products_while_they_exist_and_traces_what_it_does(
             requests = receiver.children(writing)
             assert requests
             assert all("http.request.method" in one.attributes for one in requests)
-            whole, _, _ = leader.log.read_text().rpartition("\n")  # the last is being written
-            lines = [json.loads(line) for line in whole.splitlines()]
+            lines = [json.loads(line) for line in whole_lines(leader.log)]
             traced = {line["trace_id"] for line in lines if "trace_id" in line}
             assert traced <= {one.trace for one in receiver.spans}
             for line in lines:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.bentos import build_churn
 from tests.support.certificates import self_signed
-from tests.support.connections import takes_connections
+from tests.support.connections import connected_service
 from tests.support.served_bento import container, pod_spec, server
 from tests.support.waiting import eventually
 
@@ -54,10 +54,7 @@ class FileServer:
             self.pod("files", serving, labels={"app": "files"}),
         )
         self.wait("files", "--for=condition=Ready")
-        # Who fetches tries once; kube-proxy has its rules a moment after the pod is Ready.
-        read = backend.run_kubectl("get", "service", "files", "-n", namespace, "-o", "json")
-        address = json.loads(read)["spec"]["clusterIP"]
-        eventually(lambda: takes_connections(address, 443), what=f"a connection to {address}")
+        connected_service(backend, namespace, "files", port=443)  # who fetches tries once
 
     def create(self, *objects: dict[str, Any]) -> None:
         listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.connections import takes_connections
+from tests.support.connections import connected_service
 from tests.support.served_bento import MODEST, ready_at
 from tests.support.waiting import eventually
 
@@ -101,24 +101,13 @@ def ask(url: str, number: int) -> int:
         return json.loads(answer.read())
 
 
-def service_address(cluster: Backend, namespace: str) -> str:
-    return read(cluster, namespace, "service", "small")["spec"]["clusterIP"]
-
-
 @pytest.fixture(scope="module")
 def served(cluster: Backend, shared_namespace: str, runtime_image: str) -> str:
-    """The namespace in which two pods of the small service are Ready, and its Service leads there.
-
-    kube-proxy hears of a Ready pod a moment after the Deployment does. Until it has written its
-    rules the Service's address has no route at all, in the node as little as on the host.
-    """
+    """The namespace in which two pods of the small service are Ready, and its Service leads there."""
     create(cluster, shared_namespace, *serving(runtime_image))
     here = ("-n", shared_namespace)
     cluster.run_kubectl("rollout", "status", "deployment/small", *here, "--timeout=100s")
-    address = service_address(cluster, shared_namespace)
-    eventually(
-        lambda: takes_connections(address, 80), what=f"a connection to {address}, the Service"
-    )
+    connected_service(cluster, shared_namespace, "small", port=80)
     return shared_namespace
 
 
@@ -129,7 +118,9 @@ def test_two_bentoml_pods_become_ready(cluster, served):
 
 
 def test_a_service_answers_the_host_by_its_address(cluster, served):
-    assert ask(f"http://{service_address(cluster, served)}/double", 21) == 42
+    address = connected_service(cluster, served, "small", port=80)
+
+    assert ask(f"http://{address}/double", 21) == 42
 
 
 def test_pods_find_a_service_by_name(cluster, served):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from tests.support.whole_lines import whole_lines
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,8 +17,7 @@ def audited(log: Path, *names: str) -> list[dict[str, Any]]:
     With `names` only those that have any of them in quotes: the log of a session is long, and the
     others needn't be parsed to be passed over.
 
-    An answered request is in the log whole, and others may be written while it is read: what
-    comes after the last end of a line is only a part of an entry yet.
+    An answered request is in the log whole, and others may be written while it is read.
 
     Raises
     ------
@@ -25,10 +26,9 @@ def audited(log: Path, *names: str) -> list[dict[str, Any]]:
     """
     put_aside = sorted(log.parent.glob(f"{log.stem}-*{log.suffix}"))
     assert not put_aside, f"the log has only what came after {put_aside[-1].name}"
-    whole, _, _ = log.read_bytes().rpartition(b"\n")
     wanted = [json.dumps(name).encode() for name in names]
     return [
         json.loads(line)
-        for line in whole.splitlines()
+        for line in whole_lines(log)
         if not wanted or any(name in line for name in wanted)
     ]

@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from typing import TYPE_CHECKING
+
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from cluster.backend import Backend
+
+
+def connected_service(backend: Backend, namespace: str, name: str, *, port: int) -> str:
+    """The address of a Service whose pods are Ready, once it takes connections.
+
+    kube-proxy hears of a Ready pod a moment after others do. Until it has written its rules the
+    Service's address has no route at all, in the node as little as on the host.
+    """
+    read = backend.run_kubectl("get", "service", name, "-n", namespace, "-o", "json")
+    address = str(json.loads(read)["spec"]["clusterIP"])
+    eventually(
+        lambda: takes_connections(address, port),
+        what=f"a connection to {address}, {name}'s address",
+    )
+    return address
 
 
 def takes_connections(address: str, port: int) -> bool:

@@ -105,20 +105,17 @@ class Promises:
     namespace: str
     replica: Replica
 
-    def check(self) -> None:
-        """Check those that hold in every test."""
-        self._check()
-
-    def check_without_data(self) -> None:
-        """Check those that hold while nothing is measured, too."""
-        nothing_was_decided(self._check())
-
-    def _check(self) -> list[State]:
+    def check(self) -> list[State]:
+        """Check those that hold in every test; the states by which they did."""
         self.process_never_ended()
         states = stored_states(self.plane, self.namespace)
         no_version_was_lost(states)
         stable_always_had_pods(states)
         return states
+
+    def check_without_data(self) -> None:
+        """Check those that hold while nothing is measured, too."""
+        nothing_was_decided(self.check())
 
     def process_never_ended(self) -> None:
         code = self.replica.process.poll()

@@ -15,6 +15,7 @@ from cluster.errors import ClusterError
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import EVERYTHING
+from tests.support.live_product import conditions
 from tests.support.replicas import OPERATOR, Replica, apply, product, read, replicas
 from tests.support.service_account import ServiceAccount
 from tests.support.waiting import eventually
@@ -91,12 +92,6 @@ class ProxiedOperator:
         found = read(self.plane, KINDS, "-n", self.namespace, *OURS)
         return {f"{one['kind']}/{one['metadata']['name']}": one for one in found}
 
-    def deployment(self, name: str) -> Object:
-        """The Deployment of a product's stable version."""
-        revision = self.live(name)["status"]["stable"]["revision"]
-        path = DEPLOYMENTS.path(self.namespace, f"{name}-{revision}")
-        return dict(Api(self.plane.kubeconfig).get(path))
-
     def has_service(self, name: str) -> bool:
         """Whether there is a Service of this name."""
         found = Api(self.plane.kubeconfig).get(SERVICES.path(self.namespace))["items"]
@@ -160,11 +155,11 @@ class ProxiedOperator:
 def is_ready(body: Object) -> bool:
     """Whether a product is Ready at its newest generation, and no change is under way."""
     status = body.get("status") or {}
-    conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
+    said = conditions(status)
     return (
         status.get("observedGeneration") == body["metadata"]["generation"]
-        and conditions.get("Ready") == "True"
-        and conditions.get("Reconciling", "False") == "False"
+        and said.get("Ready") == "True"
+        and said.get("Reconciling", "False") == "False"
     )
 
 

@@ -27,6 +27,7 @@ from sluicegate.kube.resources import DATA_PRODUCTS
 from tests.support.audit import audited
 from tests.support.running import free_port, start
 from tests.support.waiting import eventually
+from tests.support.whole_lines import whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -126,8 +127,8 @@ class Replica:
 
     def logged(self, message: str) -> datetime | None:
         """When it last said so in its log; None if it didn't."""
-        whole, _, _ = self.log.read_text().rpartition("\n")
-        said = [one for one in whole.splitlines() if f'"message": "{message}"' in one]
+        text = f'"message": "{message}"'.encode()
+        said = [one for one in whole_lines(self.log) if text in one]
         return datetime.fromisoformat(json.loads(said[-1])["ts"]) if said else None
 
     def tail(self) -> str:
@@ -274,7 +275,7 @@ class Write:
 
 def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
     """The successful writes of these users, in the order in which they were stored."""
-    wanted = {*users}
+    wanted = set(users)
     return sorted(
         (
             write_of(entry)

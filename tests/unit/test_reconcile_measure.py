@@ -20,7 +20,7 @@ from sluicegate.reconcile.records import ParentStatus, RouteRecord
 from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.gateway import backend_of
 from tests.support.fetching import cars_and_vans, evaluating
-from tests.support.prometheus_stand_in import Lie, patience
+from tests.support.prometheus_stand_in import Lie
 from tests.support.rollout_world import ACCURACY, BLOCK, document
 from tests.support.rollout_world import World as Rollout
 
@@ -45,7 +45,7 @@ async def server():
 
 @pytest.fixture
 async def evaluation(server):
-    async with evaluating(server, seconds=patience()) as started:
+    async with evaluating(server, seconds=20) as started:
         yield started
 
 
