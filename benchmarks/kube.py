@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 
+from cluster.kubeconfigs import read_kubeconfig
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
@@ -41,7 +43,7 @@ class Client:
     """One pool of connections, as the user of a kubeconfig of `cluster.kubeconfigs`."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        config = json.loads(kubeconfig.read_text())
+        config = read_kubeconfig(kubeconfig)
         self._url: str = config["clusters"][0]["cluster"]["server"]
         self._tls = _tls(config)
         self._session: aiohttp.ClientSession | None = None

@@ -17,6 +17,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import ClusterError, StartError
+from cluster.kubeconfigs import read_kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +27,11 @@ POLL_SECONDS = 0.1
 
 
 class Api:
-    """Reads as whom the kubeconfig says; one of ours, so everything lies inline in it."""
+    """Reads as whom the kubeconfig says; everything lies inline in it, ours or kind's."""
 
     def __init__(self, kubeconfig: Path) -> None:
         """Read the kubeconfig; the connection is made anew for each question."""
-        config = json.loads(kubeconfig.read_text())
+        config = read_kubeconfig(kubeconfig)
         server, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self._url = server["server"]
         authority = base64.b64decode(server["certificate-authority-data"]).decode()

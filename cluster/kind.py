@@ -6,20 +6,26 @@ be done by hand with `kind` and `docker`.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from cluster.apiclient import wait_until
 from cluster.backend import KIND, Component
 from cluster.builds import program
 from cluster.cache import locked
 from cluster.commands import run, succeeds
 from cluster.errors import ClusterError, MissingPrerequisiteError
 from cluster.identity import CHECKOUT, Identity
+from cluster.kind_requests import lower_system_requests, write_patches
+from cluster.loading import first_load, forget_loads
 
 CONFIGURATION = CHECKOUT / "kind-config.yaml"
+NODE_IMAGE_VARIABLE = "SLUICEGATE_NODE_IMAGE"
 START_SECONDS = 600.0
+READY_SECONDS = 120.0
 NODE_ADDRESS = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
 NODE_FOLDER = "/run/sluicegate"
 
@@ -81,13 +87,23 @@ class KindCluster:
         with locked(f"cluster-{self._identity.name}"):
             require_engine()
             self.registry_hosts.mkdir(parents=True, exist_ok=True)
-            if self._identity.name in self._kind("get", "clusters").split():
-                # A container that was stopped, or a start that was interrupted.
+            there = self._identity.name in self._kind("get", "clusters").split()
+            if there and not self._created.exists():
+                # A start that was interrupted left half a control plane, which nothing completes.
+                self._kind("delete", "cluster", f"--kubeconfig={self.kubeconfig}", *self._name)
+                there = False
+            if there:
                 self._docker("start", self.node)
                 self._kind("export", "kubeconfig", f"--kubeconfig={self.kubeconfig}", *self._name)
-                self.run_kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=120s")
             else:
                 self._create()
+            # `kubectl wait` fails at once while the API server doesn't listen yet.
+            wait_until(
+                self.is_ready,
+                seconds=READY_SECONDS,
+                failed=lambda: None,
+                what=f"the node {self.node} was not Ready",
+            )
         return True
 
     def down(self) -> None:
@@ -97,8 +113,8 @@ class KindCluster:
             shutil.rmtree(self.state, ignore_errors=True)
 
     def is_ready(self) -> bool:
-        """Whether the node says that it is Ready."""
-        if not self.kubeconfig.exists():
+        """Whether the cluster was created whole, and the node reports Ready."""
+        if not (self.kubeconfig.exists() and self._created.exists()):
             return False
         ask = ("get", "node", self.node, "--request-timeout=2s", "-o")
         ready = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
@@ -113,8 +129,10 @@ class KindCluster:
         return [Component(self.node, running)]
 
     def load_image(self, archive: Path) -> None:
-        """Make the images of an OCI archive known to the node."""
-        self._kind("load", "image-archive", str(archive), *self._name)
+        """Make the images of an OCI archive known to the node; once an archive, whoever asks."""
+        with first_load(archive, self._identity) as wanted:
+            if wanted:
+                self._kind("load", "image-archive", str(archive), *self._name)
 
     def has_image(self, reference: str) -> bool:
         """Whether the node knows an image by this reference."""
@@ -151,14 +169,24 @@ class KindCluster:
         return subprocess.run(command, check=False).returncode
 
     @property
+    def _created(self) -> Path:
+        """Marks a cluster whose creation ended well."""
+        return self.state / "created"
+
+    @property
     def _name(self) -> tuple[str, str]:
         return ("--name", self._identity.name)
 
     def _create(self) -> None:
+        self._created.unlink(missing_ok=True)
+        forget_loads(self._identity)
+        write_patches(self.state)
         self._kind(
-            *("create", "cluster", f"--config={CONFIGURATION}", "--wait=120s"),
+            *("create", "cluster", f"--config={CONFIGURATION}", *_node_image()),
             *(f"--kubeconfig={self.kubeconfig}", *self._name),
         )
+        lower_system_requests(self.run_kubectl)
+        self._created.touch()
 
     def _kind(self, *arguments: str) -> str:
         # Relative host paths in the configuration are the cluster's own folder's.
@@ -179,6 +207,11 @@ def require_engine() -> None:
         raise MissingPrerequisiteError(
             "no Docker engine answers: start it, or use the local node with SLUICEGATE_BACKEND=local"
         )
+
+
+def _node_image() -> tuple[str, ...]:
+    image = os.environ.get(NODE_IMAGE_VARIABLE)
+    return (f"--image={image}",) if image else ()
 
 
 def _found_or_built(name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cluster.cache import write_atomically
 
@@ -55,3 +55,16 @@ def write_kubeconfig(path: Path, server: str, authority: Authority, client: Pair
     """Write a kubeconfig that only its owner can read."""
     write_atomically(path, render_kubeconfig(server, authority, client), mode=0o600)
     return path
+
+
+def read_kubeconfig(path: Path) -> dict[str, Any]:
+    """A parsed kubeconfig: JSON as above, or YAML as kind writes it."""
+    text = path.read_text()
+    parsed: dict[str, Any]
+    if text.startswith("{"):
+        parsed = json.loads(text)
+    else:
+        import yaml  # noqa: PLC0415 - `up` on a running local node has no time for it
+
+        parsed = yaml.safe_load(text)
+    return parsed

@@ -30,6 +30,7 @@ from cluster.identity import (
     refuse_foreign,
     release_addresses,
 )
+from cluster.loading import first_load
 from cluster.prerequisites import cni_folder, require_node_prerequisites
 from cluster.processes import Command, Processes
 from cluster.versions import VERSIONS_FILE
@@ -168,17 +169,14 @@ class LocalNode:
 
     def load_image(self, archive: Path) -> None:
         """Make the images of an OCI archive known to the node; once an archive, whoever asks."""
-        about = archive.stat()
-        mark = self.state / "loaded" / f"{archive.name}-{about.st_size}-{about.st_mtime_ns}"
-        with locked(f"load-{self._identity.name}-{archive.name}"):
-            if mark.exists():
+        with first_load(archive, self._identity) as wanted:
+            if not wanted:
                 return
-            size = about.st_size // 1024**2
+            size = archive.stat().st_size // 1024**2
             # The archive is kept compressed or not, and unpacked beside that.
             require_space(self.state, 3 * size, f"load {archive.name}")
             # Read by ctr itself, layers that are there already are not sent to containerd again.
             self._ctr("images", "import", "--local", str(archive), timeout=300)
-            write_atomically(mark, "")
 
     def has_image(self, reference: str) -> bool:
         """Whether the node knows an image by this reference."""

@@ -31,9 +31,10 @@ VERDICT_SECONDS = 420
 
 
 def break_new_version(backend: Backend, terminal: Terminal) -> int:
-    """Push a model that was trained before the market moved, and wait until it is taken back."""
+    """Push a model that was trained before the market moved, wait until it is taken back, clean up."""
     telling = _telling(backend, terminal)
-    stable = look(telling.read(PRICING)).stable
+    found = telling.read(PRICING)
+    stable = look(found).stable
     version = f"old-{time.time():.0f}"
     terminal.say(
         f"pricing serves {stable}. {version} is trained on the market of before the shift, as if a"
@@ -41,26 +42,35 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
         " into spec.model, as a Git push would.\n"
     )
     terminal.live(f"  … training {version}")
-    changed = _with_model(telling.read(PRICING), version)
+    changed = _with_model(found, version)
     with _visitors(telling):
         telling.until(_measured())
-        products.apply_product(backend, changed)
-        telling.note("pricing", f"kubectl apply: spec.model is {version} now")
+        with _spec_model_restored(telling, found):
+            products.apply_product(backend, changed)
+            telling.note("pricing", f"kubectl apply: spec.model is {version} now")
+            telling.until(
+                Stage(
+                    name="taken back",
+                    expects=f"{version} to be rolled back",
+                    seconds=VERDICT_SECONDS,
+                    reached=lambda scene: _fate(scene, version) == "RolledBack",
+                    spoiled=lambda scene: (
+                        f"{version} was promoted" if scene.seen[PRICING].stable == version else ""
+                    ),
+                )
+            )
         scene = telling.until(
             Stage(
-                name="taken back",
-                expects=f"{version} to be rolled back",
-                seconds=VERDICT_SECONDS,
-                reached=lambda scene: _fate(scene, version) == "RolledBack",
-                spoiled=lambda scene: (
-                    f"{version} was promoted" if scene.seen[PRICING].stable == version else ""
-                ),
+                name="as found",
+                expects=f"pricing to serve {stable} with nothing stalled",
+                seconds=60,
+                reached=lambda scene: scene.seen[PRICING].rests and not _stalled(telling),
             )
         )
         failed = _failed(scene)
     terminal.say(
-        f"\n{version} was rolled back; {scene.seen[PRICING].stable} serves all traffic;"
-        f" {failed} requests failed. `make demo-history` shows it."
+        f"\n{version} was rolled back; {scene.seen[PRICING].stable} serves all traffic, and"
+        f" spec.model names it; {failed} requests failed. `make demo-history` shows it."
     )
     return 1 if failed else 0
 
@@ -184,10 +194,45 @@ def _with_model(product: Object, version: str) -> Object:
     with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as scratch:
         bento = train(PRICING, version, Market(), Path(scratch) / "bento")
         model = products.Model(bento.push(repository), bento, runtime)
+    return products.fitted(_to_apply(product), model, repository=repository)
+
+
+@contextmanager
+def _spec_model_restored(telling: Telling, found: Object) -> Iterator[None]:
+    """However the block ends, spec.model names the version that served before it."""
+    try:
+        yield
+    finally:
+        restored = naming_what_serves(found)
+        products.apply_product(telling.backend, restored)
+        version = restored["spec"]["model"]["bento"]["version"]
+        telling.note("pricing", f"kubectl apply: spec.model is {version} again")
+
+
+def naming_what_serves(product: Object) -> Object:
+    """The product, to be applied, with the stable version as its spec.model.
+
+    A retrained version serves although spec.model names the one before it. Naming that again
+    after another push would start its canary.
+    """
+    bento, stable = product["spec"]["model"]["bento"], product["status"]["stable"]
+    model = product["spec"]["model"]
+    if bento["image"] != stable["image"]:
+        named = {key: stable[key] for key in ("image", "version", "service") if stable.get(key)}
+        model = {"bento": bento | named}
+    return _to_apply(product) | {"spec": product["spec"] | {"model": model}}
+
+
+def _to_apply(product: Object) -> Object:
+    """What a person keeps of a product that was read."""
     metadata = {key: product["metadata"][key] for key in ("name", "namespace")}
-    changed = {**product, "metadata": metadata}
-    changed.pop("status", None)
-    return products.fitted(changed, model, repository=repository)
+    kept = {key: product[key] for key in ("apiVersion", "kind", "spec")}
+    return kept | {"metadata": metadata}
+
+
+def _stalled(telling: Telling) -> bool:
+    conditions = telling.read(PRICING)["status"].get("conditions", [])
+    return any(one["type"] == "Stalled" and one["status"] == "True" for one in conditions)
 
 
 def _measured() -> Stage:

@@ -277,14 +277,22 @@ class Settings:
         return self.pod_name or "sluicegate"
 
 
-def parse_settings(environment: Mapping[str, str]) -> Settings:
+def parse_settings(environment: Mapping[str, str], *, refuse_unknown: bool = True) -> Settings:
     """The settings in an environment. An empty variable counts as unset.
+
+    Parameters
+    ----------
+    environment
+        Values by variable.
+    refuse_unknown
+        Whether a variable that begins with SLUICEGATE_ and is no setting is a mistake. It is one
+        in the operator's container; a person's shell also holds variables of other tools.
 
     Raises
     ------
     InvalidSettings
-        With all mistakes at once: unknown variables that begin with SLUICEGATE_, values that
-        can't be used, values that don't go together.
+        With all mistakes at once: unknown variables, values that can't be used, values that
+        don't go together.
     """
     known = {variable(item): item for item in fields(Settings)}
     given = {
@@ -292,7 +300,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         for name, value in environment.items()
         if value and (name.startswith(PREFIX) or name in known)
     }
-    problems = [*_unknown(given, known)]
+    problems = [*_unknown(given, known)] if refuse_unknown else []
     values: dict[str, Any] = {}
     for name in given.keys() & known.keys():
         item = known[name]
@@ -350,7 +358,8 @@ _PAGE: Final = """\
 Environment variables of the operator's container; the chart sets them from `settings` and
 `extraSettings`. All are read once at start; if one can't be used, the operator says all that is
 wrong, each with the variable, the value and the way out, and ends with exit code 2. An unknown
-variable that begins with `SLUICEGATE_` is a mistake too. This page is written from the code
+variable that begins with `SLUICEGATE_` is a mistake too; the commands `plan` and `explain`, which
+run in a shell, ignore it. This page is written from the code
 (`python -m sluicegate.settings > docs/settings.md`), and a test compares them.
 
 | variable | accepts | default | meaning |

@@ -21,6 +21,7 @@ from sluicegate.settings import (
     variable,
 )
 from sluicegate.slo.gateway import TRAEFIK
+from tests.support.product_cases import EXAMPLE
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 CODE = Path(__file__).parents[2] / "operator" / "sluicegate"
@@ -38,6 +39,18 @@ def refused(**environment: str) -> dict[str, str]:
 def test_an_empty_environment_gives_the_defaults():
     assert parse_settings({}) == Settings()
     assert parse_settings({"PATH": "/bin", "SLUICEGATE_WORKERS": ""}) == Settings()
+
+
+@pytest.mark.parametrize("name", ["BACKEND", "CLUSTER", "CACHE", "NODE_IMAGE", "SCRAPE_SECONDS"])
+def test_variables_of_other_tools_in_a_shell_are_no_mistake_of_a_command(name, monkeypatch):
+    monkeypatch.setenv(f"SLUICEGATE_{name}", "local")
+    assert main(["plan", str(EXAMPLE)]) == 0
+
+
+def test_a_value_that_a_command_cannot_use_is_one(monkeypatch, capsys):
+    monkeypatch.setenv("SLUICEGATE_SCRAPE_INTERVAL_SECONDS", "often")
+    assert main(["plan", str(EXAMPLE)]) == EXIT_WRONG_INPUT
+    assert "SLUICEGATE_SCRAPE_INTERVAL_SECONDS" in capsys.readouterr().err
 
 
 def test_values_are_parsed_by_their_kind():

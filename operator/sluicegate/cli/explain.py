@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if not (namespace and slash and name):
         problem = f'is "{args.product}": write NAMESPACE/NAME, e.g. catalog/search-ranking'
         raise InvalidInput([Problem("product", problem)])
-    asyncio.run(_explain(Key(namespace, name), parse_settings(os.environ)))
+    asyncio.run(_explain(Key(namespace, name), parse_settings(os.environ, refuse_unknown=False)))
     return 0
 
 

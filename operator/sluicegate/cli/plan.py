@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan."""
-    settings = parse_settings(os.environ)
+    settings = parse_settings(os.environ, refuse_unknown=False)
     children = [
         child
         for product in read_products(args.file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import stat
 from typing import TYPE_CHECKING
 
@@ -88,32 +89,109 @@ def test_an_unknown_backend_is_refused(machine, monkeypatch):
         choose_backend()
 
 
-def test_kind_creates_the_cluster_from_the_configuration_with_its_own_kubeconfig(machine):
+@pytest.fixture
+def kind(machine):
+    """Kind and an engine whose node is Ready, with a kubectl of its own."""
     machine.install("docker")
     machine.install("kind")
+    machine.install("kubectl", **{"--kubeconfig": 'case "$*" in *"get node"*) printf True ;; esac'})
     cluster = KindCluster(Identity("mine"))
+    cluster.state.mkdir(parents=True)
+    (cluster.state / "kubectl").symlink_to(machine.folder / "kubectl")
+    cluster.kubeconfig.write_text("kind writes it")
+    return cluster
 
-    assert cluster.up()
+
+def test_kind_creates_the_cluster_from_the_configuration_with_its_own_kubeconfig(machine, kind):
+    assert kind.up()
 
     create = next(call for call in machine.calls() if call.startswith("kind create"))
     assert create == (
-        f"kind create cluster --config={CONFIGURATION} --wait=120s "
-        f"--kubeconfig={cluster.kubeconfig} --name mine"
+        f"kind create cluster --config={CONFIGURATION} --kubeconfig={kind.kubeconfig} --name mine"
     )
-    assert cluster.registry_hosts.is_dir()
+    assert kind.registry_hosts.is_dir()
+    assert not kind.up()
 
 
-def test_kind_loads_an_archive_and_deletes_the_cluster_by_name(machine, tmp_path):
-    machine.install("docker")
-    machine.install("kind")
-    cluster = KindCluster(Identity("mine"))
+def test_the_node_image_of_kind_can_be_chosen(machine, kind, monkeypatch):
+    monkeypatch.setenv("SLUICEGATE_NODE_IMAGE", "own/node:1")
 
-    cluster.load_image(tmp_path / "image.tar")
-    cluster.down()
+    kind.up()
 
-    assert f"kind load image-archive {tmp_path}/image.tar --name mine" in machine.calls()
-    assert f"kind delete cluster --kubeconfig={cluster.kubeconfig} --name mine" in machine.calls()
-    assert not cluster.state.exists()
+    assert any(f"--config={CONFIGURATION} --image=own/node:1" in one for one in machine.calls())
+
+
+def test_a_kind_cluster_whose_creation_was_interrupted_is_created_anew(machine, kind):
+    machine.install("kind", get="echo mine")
+
+    kind.up()
+
+    calls = [call.split()[1] for call in machine.calls() if call.startswith("kind ")]
+    assert calls == ["get", "delete", "create"]
+
+
+def test_a_kind_node_that_was_stopped_is_started_and_waited_for(machine, kind):
+    kind.up()
+    down = 'test -e "$0.asked" && printf True || { touch "$0.asked"; echo refused >&2; exit 1; }'
+    machine.install("kubectl", **{"--kubeconfig": down})
+    machine.install("kind", get="echo mine")
+
+    assert kind.up()
+
+    assert "docker start mine-control-plane" in machine.calls()
+    assert sum(call.startswith("kind create") for call in machine.calls()) == 1
+
+
+def test_two_cpus_are_enough_for_kind_s_own_components_and_the_demonstration(machine, kind):
+    machine.install(
+        "kubectl",
+        **{"--kubeconfig": 'case "$*" in *"get node"*) printf True ;; *get*) echo there ;; esac'},
+    )
+    kind.up()
+
+    cpu = {
+        json.loads(file.read_text())["spec"]["containers"][0]["name"]: json.loads(file.read_text())[
+            "spec"
+        ]["containers"][0]["resources"]["requests"]["cpu"]
+        for file in (kind.state / "kubeadm-patches").iterdir()
+    }
+    asked = sum(int(one.removesuffix("m")) for one in cpu.values())
+    system = [call for call in machine.calls() if "set resources" in call]
+    asked += sum(int(call.rpartition("cpu=")[2].removesuffix("m")) for call in system)
+    assert set(cpu) == {
+        "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
+    }  # fmt: skip
+    assert any(
+        "scale deployment/coredns" in one and "--replicas=1" in one for one in machine.calls()
+    )
+    # Add-ons, two replicas of the operator, two products, a training and two canaries.
+    assert asked + 420 + 200 + 400 + 100 + 400 <= 2000
+
+
+def test_kind_loads_an_archive_once_and_again_into_a_node_that_was_made_anew(
+    machine, kind, tmp_path
+):
+    archive = tmp_path / "image.tar"
+    archive.write_text("layers")
+    kind.up()
+
+    for _ in range(2):
+        kind.load_image(archive)
+
+    load = f"kind load image-archive {archive} --name mine"
+    assert machine.calls().count(load) == 1
+
+    (kind.state / "created").unlink()  # by hand: kind delete cluster
+    kind.up()
+    kind.load_image(archive)
+    assert machine.calls().count(load) == 2
+
+
+def test_kind_deletes_the_cluster_by_name(machine, kind):
+    kind.down()
+
+    assert f"kind delete cluster --kubeconfig={kind.kubeconfig} --name mine" in machine.calls()
+    assert not kind.state.exists()
 
 
 def test_a_program_is_copied_to_kind_s_node_and_started_once(machine):

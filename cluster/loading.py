@@ -1,0 +1,39 @@
+"""Images of an archive are loaded into a node once, whoever asks and however often."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from typing import TYPE_CHECKING
+
+from cluster.cache import locked, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cluster.identity import Identity
+
+
+@contextlib.contextmanager
+def first_load(archive: Path, identity: Identity) -> Iterator[bool]:
+    """Whether the block has to load `archive`; once it has, the next caller need not.
+
+    A failed load leaves no mark. An archive that was written anew counts as another one.
+    """
+    about = archive.stat()
+    mark = _marks(identity) / f"{archive.name}-{about.st_size}-{about.st_mtime_ns}"
+    with locked(f"load-{identity.name}-{archive.name}"):
+        wanted = not mark.exists()
+        yield wanted
+        if wanted:
+            write_atomically(mark, "")
+
+
+def forget_loads(identity: Identity) -> None:
+    """A node that is made anew knows no image."""
+    shutil.rmtree(_marks(identity), ignore_errors=True)
+
+
+def _marks(identity: Identity) -> Path:
+    return identity.state / "loaded"
