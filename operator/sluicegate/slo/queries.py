@@ -22,6 +22,7 @@ from sluicegate.slo.promql import (
     quote,
     render_count,
     select,
+    select_named,
     sum_by,
     tag,
 )
@@ -202,7 +203,7 @@ def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int
 
 def _counter(scope: Scope, window: int, name: str, lag: int) -> str:
     up = select(names.UP, scope.matchers())
-    count = render_count(select(name, scope.matchers()), window, up=up, lag_seconds=lag)
+    count = render_count(select_named(name, scope.matchers()), window, up=up, lag_seconds=lag)
     total = sum_by((*BY_VERSION, names.PREDICTION_VERSION), count)
     return tag(tag(total, names.COUNTER, name), names.LAG, str(lag))
 
@@ -213,7 +214,7 @@ def render_gauges(scope: Scope, window: int, gauges: Sequence[str]) -> str:
 
 
 def _gauge(scope: Scope, window: int, name: str) -> Iterator[str]:
-    selector, by = select(name, scope.matchers()), ", ".join(BY_VERSION)
+    selector, by = select_named(name, scope.matchers()), ", ".join(BY_VERSION)
     facts = {
         Fact.MEAN: f"avg by ({by}) (avg_over_time({selector}[{window}s]))",
         Fact.AGE: f"time() - max by ({by}) (timestamp({selector}))",
@@ -241,7 +242,9 @@ def render_cpu_throttled(scope: Scope, window: int) -> str:
     throttled, periods = (
         sum_by(
             BY_VERSION,
-            _of_product(f"increase({_container(each, scope)}[{window}s])", scope, window),
+            _of_product(
+                _by_pod("sum", f"increase({_container(each, scope)}[{window}s])"), scope, window
+            ),
         )
         for each in (names.CPU_THROTTLED, names.CPU_PERIODS)
     )
@@ -254,7 +257,7 @@ def render_memory(scope: Scope, window: int) -> str:
     limit = f"({_container(names.MEMORY_LIMIT, scope)} > 0)"
     on = f"{names.NAMESPACE}, {names.POD}, container"
     share = f"max by ({on}) ({used})\n/\nmax by ({on}) ({limit})"
-    product = _of_product(f"max by ({names.NAMESPACE}, {names.POD}) ({share})", scope, window)
+    product = _of_product(_by_pod("max", share), scope, window)
     return f"max by ({', '.join(BY_VERSION)}) (\n{product}\n)"
 
 
@@ -272,13 +275,23 @@ def _container(metric: str, scope: Scope) -> str:
     return select(metric, [scope.namespace_matcher(), 'container!=""'])
 
 
+def _by_pod(operator: str, expression: str) -> str:
+    """One series a pod, of containers or of what says that it is about one."""
+    return f"{operator} by ({names.NAMESPACE}, {names.POD}) ({expression})"
+
+
 def _of_product(expression: str, scope: Scope, window: int) -> str:
-    """`expression` of pods, with the product and version that the scraped pod belongs to."""
+    """`expression`, one series a pod, with the product and version that the pod belongs to.
+
+    A pod whose labels were changed has belonged to two of them in the window: it counts for the
+    one as which it was scraped most often. Two owners would have the whole query refused.
+    """
     up = select(names.UP, scope.matchers())
     by = f"{names.POD}, {', '.join(BY_VERSION)}"
-    owner = f"0 * max by ({by}) (max_over_time({up}[{window}s])) + 1"
     on = f"{names.NAMESPACE}, {names.POD}"
-    return f"{expression}\n* on ({on}) group_left ({names.PRODUCT}, {names.VERSION}) (\n{owner}\n)"
+    owner = f"topk by ({on}) (1, max by ({by}) (count_over_time({up}[{window}s])))"
+    joined = f"* on ({on}) group_left ({names.PRODUCT}, {names.VERSION}) (\n0 * {owner} + 1\n)"
+    return f"{expression}\n{joined}"
 
 
 def _render_chunks(values: Sequence[T], render: Callable[[Sequence[T]], str]) -> Iterator[str]:
