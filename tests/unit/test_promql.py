@@ -100,7 +100,9 @@ def test_a_label_of_ours_is_set_only_where_no_two_series_can_become_one():
     """A pod chooses its labels, and Prometheus refuses a query whose answer has a row twice."""
     texts = [query.text for query in render_queries(Scope(), 300, EVERYTHING)]
     texts.append(render_gateway(GatewayMetric("sent_total", "service", ("gateway",)), 60, ["cars"]))
-    summed = re.compile(r"\s*(label_replace\(|(sum|avg|max|count) (by|without) \(|time\(\) - max by)")
+    summed = re.compile(
+        r"\s*(label_replace\(|(sum|avg|max|count) (by|without) \(|time\(\) - max by)"
+    )
     for text in texts:
         for piece in text.split("label_replace(")[1:]:
             assert summed.match(piece) or not piece.strip(), piece

@@ -10,7 +10,7 @@ beside a request series means zero, and the requests need not be evaluated twice
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -88,10 +88,11 @@ class Fact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL query and what it is for."""
+    """One PromQL query and what it is for; `names` are the raw counters or gauges it asks for."""
 
     kind: QueryKind
     text: str
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,14 @@ class Needs:
     events: bool = False
     counters: frozenset[tuple[str, int]] = frozenset()
     gauges: frozenset[str] = frozenset()
+
+    def only(self, names: frozenset[str]) -> Needs:
+        """The same with no other raw counters and gauges than these."""
+        return replace(
+            self,
+            counters=frozenset(one for one in self.counters if one[0] in names),
+            gauges=self.gauges & names,
+        )
 
     @classmethod
     def of(cls, indicators: Iterable[Indicator]) -> Needs:
@@ -148,10 +157,12 @@ def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -
         yield Query(QueryKind.LABELLED, render_labelled(scope, window))
     if needs.events:
         yield Query(QueryKind.EVENTS, render_events(scope, window))
-    for text in _render_chunks(sorted(needs.counters), partial(render_counters, scope, window)):
-        yield Query(QueryKind.COUNTERS, text)
-    for text in _render_chunks(sorted(needs.gauges), partial(render_gauges, scope, window)):
-        yield Query(QueryKind.GAUGES, text)
+    counters = _render_chunks(sorted(needs.counters), partial(render_counters, scope, window))
+    for text, chunk in counters:
+        yield Query(QueryKind.COUNTERS, text, frozenset(name for name, _ in chunk))
+    gauges = _render_chunks(sorted(needs.gauges), partial(render_gauges, scope, window))
+    for text, chunk_of_gauges in gauges:
+        yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
     if infrastructure:
         measured = max(window, KUBELET_SECONDS)
         yield Query(QueryKind.CPU_THROTTLED, render_cpu_throttled(scope, measured))
@@ -294,8 +305,10 @@ def _of_product(expression: str, scope: Scope, window: int) -> str:
     return f"{expression}\n{joined}"
 
 
-def _render_chunks(values: Sequence[T], render: Callable[[Sequence[T]], str]) -> Iterator[str]:
-    """What `render` makes of as many of `values` at a time as a query has room for.
+def _render_chunks(
+    values: Sequence[T], render: Callable[[Sequence[T]], str]
+) -> Iterator[tuple[str, Sequence[T]]]:
+    """What `render` makes of as many of `values` at a time as a query has room for, and of which.
 
     One value tells how long each is, for the matchers are the same and the names are short.
     """
@@ -306,4 +319,5 @@ def _render_chunks(values: Sequence[T], render: Callable[[Sequence[T]], str]) ->
     room = LONGEST_QUERY // (len(one) + 2 * one.count("|"))
     size = max(1, min(NAMES_PER_QUERY, room))
     for start in range(0, len(values), size):
-        yield render(values[start : start + size])
+        chunk = values[start : start + size]
+        yield render(chunk), chunk
