@@ -24,6 +24,8 @@ RowSource = Callable[[str, range, int], Iterable[Row]]
 """(kind of query, block indexes, step in seconds) → rows of a matrix."""
 Instant = Callable[[str], float | None]
 """An instant query → the one value of its answer; None: no series."""
+Fault = Callable[[str, dict[str, str]], "Lie | None"]
+"""(kind of query, its form) → what becomes of this one query; None: nothing."""
 
 
 class Lie(StrEnum):
@@ -34,6 +36,7 @@ class Lie(StrEnum):
     ERROR_503 = "error 503"
     BUSY_429 = "busy 429"
     FORBIDDEN_403 = "forbidden 403"
+    REJECTED_422 = "rejected 422"
     HANGS = "hangs"
     TRICKLES = "trickles"
     CUT_OFF = "cut off"
@@ -102,7 +105,7 @@ class Held:
 class PrometheusStandIn:
     """The server; `rows` is the truth, `lies` what becomes of it by kind of query.
 
-    A lie under the key "" is told to every query. `asked` counts the queries by kind. The
+    A lie under the key "" is told to every query, and `fault` decides for each. `asked` counts the queries by kind. The
     operator asks for ranges only; `instant` answers other programs' instant queries.
     Every range is answered `slow_seconds` late, and one whose step, in seconds, is held only once
     that is released; `most_at_once` is how many waited together.
@@ -115,9 +118,11 @@ class PrometheusStandIn:
     tokens: list[str] = field(default_factory=list)
     url: str = ""
     instant: Instant = lambda _: None
+    fault: Fault = lambda kind, form: None
     slow_seconds: float = 0.0
     held: dict[int, Held] = field(default_factory=dict)
     most_at_once: int = 0
+    warning: str = "a store gateway didn't answer"
     _under_way: int = 0
     _runner: web.AppRunner | None = None
 
@@ -169,9 +174,11 @@ class PrometheusStandIn:
         float(form["timeout"])  # what Prometheus reads as seconds
         indexes = range(int(float(form["start"])) // step, int(float(form["end"])) // step + 1)
         body = envelope(self.rows(kind, indexes, step))
-        lie = self.lies.get(kind) or self.lies.get("")
+        lie = self.lies.get(kind) or self.lies.get("") or self.fault(kind, form)
         if lie is None:
             return web.Response(text=json.dumps(body), content_type="application/json")
+        if lie is Lie.PARTIAL:
+            return web.json_response({**body, "warnings": [self.warning]})
         return await _lie(lie, request, body)
 
     async def _answer_now(self, request: web.Request) -> web.Response:
@@ -188,7 +195,13 @@ def envelope(rows: Iterable[Row]) -> dict[str, Any]:
     return {"status": "success", "data": {"resultType": "matrix", "result": list(rows)}}
 
 
-_STATUS = {Lie.ERROR_500: 500, Lie.ERROR_503: 503, Lie.BUSY_429: 429, Lie.FORBIDDEN_403: 403}
+_STATUS = {
+    Lie.ERROR_500: 500,
+    Lie.ERROR_503: 503,
+    Lie.BUSY_429: 429,
+    Lie.FORBIDDEN_403: 403,
+    Lie.REJECTED_422: 422,
+}
 
 
 async def _lie(lie: Lie, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
@@ -212,8 +225,6 @@ def _falsify(lie: Lie, body: dict[str, Any]) -> str:
     match lie:
         case Lie.NOT_JSON:
             return "<html>Bad gateway</html>"
-        case Lie.PARTIAL:
-            body["warnings"] = ["a store gateway didn't answer"]
         case Lie.FAILURE_STATUS:
             body["status"] = "error"
         case Lie.VECTOR:

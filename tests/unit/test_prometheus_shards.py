@@ -1,8 +1,6 @@
 """Above the limit the queries are split: nothing is lost, nothing is read twice, nothing is too long."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import pytest
@@ -23,7 +21,8 @@ from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import NAMES_PER_QUERY, Needs, QueryKind, render_queries
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import PrometheusStandIn, Row
+from tests.support.prometheus_stand_in import PrometheusStandIn
+from tests.support.selecting import Selecting
 from tests.support.selectors import all_match, parse_matchers
 
 SLOS = {"availability": Indicator(availability={})}
@@ -98,23 +97,6 @@ def test_the_setting_is_the_limit_that_the_evaluation_splits_by():
 
 
 # ---- what a fetch reads -------------------------------------------------------------------
-
-
-@dataclass
-class Selecting:
-    """A stand-in's rows, of the products that the query's matchers select; `served` counts them."""
-
-    world: World
-    server: PrometheusStandIn = field(init=False)
-    served: Counter[tuple[str, ProductKey]] = field(default_factory=Counter)
-
-    def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
-        matchers = parse_matchers(self.server.forms[-1]["query"])
-        for row in self.world(kind, indexes, step):
-            labels = row["metric"]
-            if all_match(matchers, labels):
-                self.served[kind, ProductKey(labels["namespace"], labels["product"])] += 1
-                yield row
 
 
 async def fetch(

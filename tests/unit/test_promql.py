@@ -1,5 +1,7 @@
 """The text of queries: nothing that a user writes can change what is asked."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +80,34 @@ def test_every_selector_of_a_gateway_names_a_namespace_too():
     gateway = GatewayMetric("traefik_service_requests_total", "service", ("gateway",))
     for selector in braces(render_gateway(gateway, 60, ["cars"])):
         assert selector.startswith('namespace="gateway"')
+
+
+WORDS = ("inf", "NaN", "bool", "on", "ignoring", "group_left", "GROUP_RIGHT", "atan2", "by", "sum")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_metrics_name_that_a_user_gives_is_a_value_and_no_word_of_the_query(word: str):
+    needs = Needs(counters=frozenset({(word, 0), (word, 60)}), gauges=frozenset({word}))
+    for query in render_queries(Scope(), 300, needs):
+        if query.kind in {QueryKind.COUNTERS, QueryKind.GAUGES}:
+            assert f"{word}{{" not in query.text
+            selectors = [one for one in braces(query.text) if "__name__" in one]
+            assert selectors
+            assert all(one.endswith(f'__name__="{word}"') for one in selectors)
+
+
+def test_a_label_of_ours_is_set_only_where_no_two_series_can_become_one():
+    """A pod chooses its labels, and Prometheus refuses a query whose answer has a row twice."""
+    texts = [query.text for query in render_queries(Scope(), 300, EVERYTHING)]
+    texts.append(render_gateway(GatewayMetric("sent_total", "service", ("gateway",)), 60, ["cars"]))
+    summed = re.compile(
+        r"\s*(label_replace\(|(sum|avg|max|count) (by|without) \(|time\(\) - max by)"
+    )
+    for text in texts:
+        for piece in text.split("label_replace(")[1:]:
+            assert summed.match(piece) or not piece.strip(), piece
+        for part in text.split('"sluicegate_part", "after_restart"')[:-1]:
+            assert "sum without (sluicegate_part) (" in part.rpartition("label_replace(")[2]
 
 
 def test_eight_queries_two_of_infrastructure_and_one_per_fifty_counters_at_most():

@@ -183,6 +183,8 @@ class DecisionReason(StrEnum):
     # gates: why an SLO, or a product, is Unknown
     PROMETHEUS_UNAVAILABLE = "PrometheusUnavailable"
     PROMETHEUS_STALE = "PrometheusStale"
+    UNREADABLE_SERIES = "UnreadableSeries"
+    """Prometheus answers about other products, and not about this one."""
     BACKFILLING = "Backfilling"
     LOW_COVERAGE = "LowCoverage"
     NO_DATA = "NoData"

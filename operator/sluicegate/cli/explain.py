@@ -105,6 +105,7 @@ async def _judge(product: DataProduct, settings: Settings) -> Evaluation:
     observed = Observed(
         block=measured.newest,
         problem=measured.problem(),
+        problems=measured.problems(),
         series=measured.series(),
         gauges=measured.gauges(),
     )

@@ -40,7 +40,9 @@ from sluicegate.slo.blocks import Count
 OUTAGE_ALERT_SECONDS: Final = 300
 """People are told when nothing could be measured for so long."""
 MEASUREMENTS: Final = "measurements"
-_LOST: Final = frozenset({Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE})
+_LOST: Final = frozenset(
+    {Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.UNREADABLE_SERIES}
+)
 
 
 @dataclass(frozen=True, slots=True)

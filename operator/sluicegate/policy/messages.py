@@ -13,6 +13,10 @@ from sluicegate.policy.wording import duration, events, percent, points
 _UNKNOWN: Final[Mapping[Reason, str]] = {
     Reason.PROMETHEUS_UNAVAILABLE: "Prometheus didn't answer for the newest block",
     Reason.PROMETHEUS_STALE: "Prometheus' newest sample is too old",
+    Reason.UNREADABLE_SERIES: (
+        "Prometheus can't answer about what this product's pods expose at /metrics, or answers too"
+        " much; mend that, or delete the pods (the Warning event UnreadableSeries says more)"
+    ),
     Reason.BACKFILLING: "its blocks are still being read back",
     Reason.LOW_COVERAGE: "fewer than 80 % of the expected scrapes of the newest block exist",
     Reason.INVALID_DATA: "the newest block holds numbers that can't be counts",

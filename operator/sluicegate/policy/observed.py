@@ -136,6 +136,7 @@ class Observed:
     ----------
     block : index of the newest block that is settled; everything is judged at its end.
     problem : why the newest block couldn't be read; None when it could.
+    problems : why it couldn't be read for single SLOs, by name.
     series : blocks by version and SLO.
     gauges : block means by version, SLO and index, where an SLO is a gauge; nothing for a block
         without a fresh value.
@@ -151,6 +152,7 @@ class Observed:
 
     block: int
     problem: DecisionReason | None = None
+    problems: Mapping[str, DecisionReason] = field(default_factory=dict)
     series: Mapping[str, SeriesBySlo] = field(default_factory=dict)
     gauges: Mapping[str, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
     canary_blocks: tuple[CanaryBlock, ...] = ()

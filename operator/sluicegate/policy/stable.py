@@ -38,7 +38,8 @@ def judge_stable(
     for slo in terms.slos:
         known, blocks = memory.slo(slo.name), series.get(slo.name)
         since = evidence_since(terms, stable, known)
-        view = View(slo, blocks, alive, now, since, observed.problem, stable.release.version)
+        problem = observed.problem or observed.problems.get(slo.name)
+        view = View(slo, blocks, alive, now, since, problem, stable.release.version)
         result = _judge(terms, view, memory, stable, observed=observed)
         results.append(result)
         after = remember(known, result, block=now, block_end=terms.block_end(now))

@@ -7,6 +7,8 @@ from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.prometheus.errors import MalformedAnswer
+from sluicegate.prometheus.metrics import ROWS_SKIPPED
+from sluicegate.prometheus.readings import ProductKey
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, QueryKind
 
@@ -41,25 +43,42 @@ class TableReader:
     NaN and Inf stay: what is made of them is decided where a block is read.
     """
 
-    def __init__(self, kind: QueryKind, *, step: int) -> None:
+    def __init__(
+        self, kind: QueryKind, *, step: int, skipped: dict[ProductKey, str] | None = None
+    ) -> None:
+        """`skipped` is told the products whose rows can't be read, with the reason."""
         self._kind = kind
+        self._skipped = {} if skipped is None else skipped
         self._step = step
         self._table: Table = defaultdict(dict)
         self._indexes: dict[int, int] = {}
         """One number per block, not one per row and block."""
 
     def take(self, row: Row) -> None:
-        """Take in a row; rows with the same labels are added up."""
+        """Take in a row; rows with the same labels are added up.
+
+        One that can't be read is skipped, and so is its product in this answer: what is missing
+        of it must not pass for zero. A row of nobody spoils the whole answer.
+        """
+        if "histograms" in row:
+            self._skip(row["metric"], f"native histograms in the answer to {self._kind}")
+            return
         try:
             values = self._table[_row_key(self._kind, row["metric"])]
             for at, value in row["values"]:
                 index = round(at / self._step)
                 index = self._indexes.setdefault(index, index)
                 values[index] = values.get(index, 0.0) + float(value)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise MalformedAnswer(
-                f"an unreadable value in the answer to {self._kind}: {error}"
-            ) from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            self._skip(row["metric"], f"an unreadable row in the answer to {self._kind}: {error}")
+
+    def _skip(self, metric: Any, why: str) -> None:
+        labels = metric if isinstance(metric, dict) else {}
+        key = ProductKey(labels.get(names.NAMESPACE, ""), labels.get(names.PRODUCT, ""))
+        if not all(key):
+            raise MalformedAnswer(why)
+        ROWS_SKIPPED.inc()
+        self._skipped.setdefault(key, why)
 
     def result(self) -> Table:
         """The table."""

@@ -12,13 +12,21 @@ from math import isfinite, nan
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.api.slos import IndicatorKind
-from sluicegate.prometheus.readings import REQUESTS, Facts, Mean, SeriesKey, VersionKey
+from sluicegate.prometheus.readings import (
+    REQUESTS,
+    Facts,
+    Mean,
+    ProductKey,
+    SeriesKey,
+    VersionKey,
+)
 from sluicegate.prometheus.scrapes import Scrapes
 from sluicegate.slo.blocks import SLACK, Block, Quality, read_block
 from sluicegate.slo.queries import Fact, QueryKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from sluicegate.api.slos import Counters, Gauge, Latency
     from sluicegate.prometheus.answers import Labels, Table, Values
@@ -52,6 +60,17 @@ class Answers:
     interval_seconds: float
     tables: Mapping[QueryKind, Table] = field(default_factory=dict)
     failed: frozenset[QueryKind] = frozenset()
+    spoiled: Mapping[tuple[QueryKind, ProductKey], AbstractSet[int]] = field(default_factory=dict)
+    """Blocks that a kind has no answer for, of one product alone."""
+
+    def unanswered(self, kinds: frozenset[QueryKind], product: ProductKey) -> AbstractSet[int]:
+        """Blocks of a product without the answers of these kinds, or of its targets."""
+        asked = kinds | {QueryKind.TARGETS}
+        if self.failed & asked:
+            return frozenset(self.indexes)
+        if not self.spoiled:
+            return frozenset()
+        return {index for kind in asked for index in self.spoiled.get((kind, product), ())}
 
     def table(self, kind: QueryKind) -> Table:
         """The rows of this kind; none when it wasn't asked or failed."""
@@ -165,13 +184,14 @@ def _gate(
     answers: Answers, kind: IndicatorKind, version: VersionKey, counts: _Counts
 ) -> tuple[Block, ...]:
     """Blocks that hold, or say why they don't."""
-    if answers.failed & (ASKED[kind] | {QueryKind.TARGETS}):
-        return tuple(Block(index, Quality.UNAVAILABLE) for index in answers.indexes)
+    unanswered = answers.unanswered(ASKED[kind], ProductKey(*version[:2]))
     owner = version[:2] if kind in SCORED_ELSEWHERE else version
     # Most of a young version's past is empty, and millions of blocks are read back at a start.
     known = counts.indexes() | answers.scrapes.indexes(owner)
     return tuple(
-        _block(index, counts, answers.scrapes.of(owner, index))
+        Block(index, Quality.UNAVAILABLE)
+        if index in unanswered
+        else _block(index, counts, answers.scrapes.of(owner, index))
         if index in known
         else Block(index, Quality.NO_SERIES)
         for index in answers.indexes
@@ -277,13 +297,15 @@ def _counters(rows: Table, version: VersionKey, counters: Counters) -> _Counts:
 
 
 def _means(answers: Answers, version: VersionKey, gauge: Gauge) -> tuple[Mean, ...]:
-    if answers.failed & {QueryKind.GAUGES, QueryKind.TARGETS}:
-        return tuple(Mean(index, Quality.UNAVAILABLE, nan) for index in answers.indexes)
+    unanswered = answers.unanswered(ASKED[IndicatorKind.GAUGE], ProductKey(*version[:2]))
     rows = answers.table(QueryKind.GAUGES)
     values = rows.get((*version, gauge.metric, Fact.MEAN), NOTHING)
     ages = rows.get((*version, gauge.metric, Fact.AGE), NOTHING)
     return tuple(
-        _mean(index, values.get(index), ages.get(index), gauge) for index in answers.indexes
+        Mean(index, Quality.UNAVAILABLE, nan)
+        if index in unanswered
+        else _mean(index, values.get(index), ages.get(index), gauge)
+        for index in answers.indexes
     )
 
 

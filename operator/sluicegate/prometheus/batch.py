@@ -1,67 +1,291 @@
-"""The queries of one fetch: asked together, each answered or failed on its own."""
+"""The queries of one fetch: asked together, each answered or failed on its own.
+
+A query is about many products, and Prometheus refuses or answers it as a whole. One that is
+refused, or has an unusable answer, is split and asked again until only the products remain that
+it fails for; nothing is split where Prometheus doesn't answer at all. With S namespaces and at
+most P products in one of them, finding one product costs at most `extra_queries(S, P)` queries
+of the kind, in the fetch in which it begins to fail, and none while nothing fails.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from math import ceil, log2
+from typing import TYPE_CHECKING, Final
 
 from sluicegate.prometheus.answers import TableReader
-from sluicegate.prometheus.errors import PrometheusError
-from sluicegate.slo.queries import QueryKind
+from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError, QueryRejected
+from sluicegate.prometheus.quarantine import ANYWHERE, OTHERS, Place, halve, scope_of
+from sluicegate.slo.promql import Scope
+from sluicegate.slo.queries import Needs, Query, QueryKind, render_queries, render_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sluicegate.prometheus.answers import Table
     from sluicegate.prometheus.client import Prometheus
-    from sluicegate.slo.queries import Query
+    from sluicegate.prometheus.quarantine import Quarantine
+    from sluicegate.prometheus.readings import ProductKey, Target
+
+MOST_SPLITS: Final = 128
+"""Queries of one kind that a fetch may spend on a search; the next one goes on with it."""
+TIMES_HALVED: Final = 3
+"""How often the blocks of one product alone are halved: what fails may lie in few of them."""
+NOBODY: Final = "-"
+"""No label of a pod can be this."""
+
+
+def extra_queries(namespaces: int, products: int) -> int:
+    """The most queries that it takes to find one of these products in these namespaces.
+
+    One asks whether Prometheus answers at all, one names a namespace's products, and two are for
+    the two blocks that a fetch reads.
+    """
+    return 2 * (ceil(log2(namespaces)) + ceil(log2(products))) + 4
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A query, and what it reads: `targets` within `scope`, in the blocks `indexes`."""
+
+    query: Query
+    scope: Scope
+    targets: tuple[Target, ...]
+    indexes: range
+    halved: int = 0
 
 
 class Batch:
-    """The queries of one fetch while they are under way."""
+    """The queries of one fetch while they are under way.
 
-    def __init__(self, prometheus: Prometheus, indexes: range, step: int, *, urgent: bool) -> None:
+    Attributes
+    ----------
+    tables
+        What was answered, by kind.
+    failures
+        Why a kind as a whole wasn't.
+    spoiled
+        Blocks of products that a kind has no answer for.
+    reasons
+        Why a product's newest block isn't known, by kind.
+    released
+        Products that are answered again: what was missed can be read.
+    """
+
+    def __init__(
+        self,
+        prometheus: Prometheus,
+        indexes: range,
+        step: int,
+        *,
+        urgent: bool,
+        quarantine: Quarantine,
+        namespaces: tuple[str, ...] = (),
+    ) -> None:
         self._prometheus = prometheus
         self._indexes = indexes
         self._step = step
         self._urgent = urgent
-        self._answered: set[Query] = set()
+        self._quarantine = quarantine
+        self._namespaces = namespaces
+        self._open: Counter[QueryKind] = Counter()
+        self._splits: Counter[QueryKind] = Counter()
+        self._answered: set[QueryKind] = set()
+        self._found: defaultdict[QueryKind, set[Place]] = defaultdict(set)
+        self._answers: asyncio.Task[bool] | None = None
         self.tables: dict[QueryKind, Table] = defaultdict(dict)
         self.failures: dict[QueryKind, str] = {}
+        self.spoiled: defaultdict[tuple[QueryKind, ProductKey], set[int]] = defaultdict(set)
+        self.reasons: defaultdict[ProductKey, dict[QueryKind, str]] = defaultdict(dict)
+        self.released: set[ProductKey] = set()
 
     @property
     def problem(self) -> str:
         """What failed, in words; empty when all was answered."""
         return "; ".join(f"{kind}: {why}" for kind, why in sorted(self.failures.items()))
 
-    async def ask_all(self, queries: Sequence[Query]) -> None:
-        """Ask about the targets first: when that fails the rest needn't be asked."""
-        first = [query for query in queries if query.kind is QueryKind.TARGETS]
-        await asyncio.gather(*map(self._ask, first))
-        if QueryKind.TARGETS not in self.failures:
-            await asyncio.gather(*(self._ask(query) for query in queries if query not in first))
+    async def ask_all(self, parts: Sequence[Part], tried: Sequence[Target]) -> None:
+        """Ask about the targets first: when that fails the rest needn't be asked.
 
-    def give_up(self, queries: Iterable[Query], seconds: float) -> None:
+        What is in quarantine is left out of the parts; for the products `tried` it is tried again.
+        """
+        self._open = Counter(part.query.kind for part in parts)
+        for kind in self._open:
+            for key, why in self._quarantine.held(kind).items():
+                self._spoil(kind, key, self._indexes, why)
+        first = [part for part in parts if part.query.kind is QueryKind.TARGETS]
+        await asyncio.gather(*map(self._answer, first))
+        if QueryKind.TARGETS in self.failures:
+            return
+        rest = [part for part in parts if part.query.kind is not QueryKind.TARGETS]
+        due = self._quarantine.due(self._indexes[-1]) if tried else []
+        tries = [self._try(place, tried) for place in due]
+        await asyncio.gather(*map(self._answer, rest), *tries)
+        for kind, spent in self._splits.items():
+            if spent >= MOST_SPLITS and kind not in self._answered:
+                self._quarantine.believe_refused(kind, self._found[kind], self._indexes[-1])
+
+    def give_up(self, seconds: float) -> None:
         """What isn't answered by now has failed."""
-        for query in queries:
-            if query not in self._answered:
-                self.failures.setdefault(query.kind, f"no answer within {seconds:g} s in all")
+        for kind in +self._open:
+            self.failures.setdefault(kind, f"no answer within {seconds:g} s in all")
+        if self._answers is not None:
+            self._answers.cancel()
 
-    async def _ask(self, query: Query) -> None:
-        step = self._step
+    async def _answer(self, part: Part) -> None:
+        await self._ask(part)
+        self._open[part.query.kind] -= 1
+
+    async def _ask(self, part: Part) -> bool:
+        """Ask, and for less where that fails; whether the part as a whole was answered."""
         try:
-            table = await self._prometheus.query_range(
+            await self._take(part)
+        except (QueryRejected, MalformedAnswer) as error:
+            await self._search(part, error)
+            return False
+        except PrometheusError as error:
+            self.failures.setdefault(part.query.kind, str(error))
+            return False
+        return True
+
+    async def _take(self, part: Part) -> None:
+        """Ask for a part and take its answer in."""
+        kind, step = part.query.kind, self._step
+        skipped: dict[ProductKey, str] = {}
+        table = await self._prometheus.query_range(
+            part.query.text,
+            start=part.indexes[0] * step,
+            end=part.indexes[-1] * step,
+            step=step,
+            reader=partial(TableReader, kind, step=step, skipped=skipped),
+            urgent=self._urgent,
+        )
+        self._answered.add(kind)
+        merged = self.tables[kind]
+        for labels, values in table.items():
+            merged[labels] = {**merged[labels], **values} if labels in merged else values
+        for key, why in skipped.items():
+            self._spoil(kind, key, part.indexes, why)
+
+    def _spoil(self, kind: QueryKind, key: ProductKey, indexes: range, why: str) -> None:
+        self.spoiled[kind, key].update(indexes)
+        if indexes[-1] == self._indexes[-1]:
+            self.reasons[key].setdefault(kind, why)
+
+    # ---- what a query fails for --------------------------------------------------------------
+    async def _search(self, part: Part, error: QueryRejected | MalformedAnswer) -> None:
+        kind, why = part.query.kind, str(error)
+        oversized = isinstance(error, MalformedAnswer) and error.oversized
+        pieces = [] if kind is QueryKind.GATEWAY else self._pieces(part)
+        splits = kind is not QueryKind.GATEWAY and self._quarantine.may_split(
+            kind, part.indexes[-1]
+        )
+        if not splits or not await self._answers_at_all():
+            self.failures.setdefault(kind, why)
+        elif not pieces:
+            self._blame(part, why)
+        elif self._splits[kind] + len(pieces) > MOST_SPLITS:
+            self._splits[kind] = MOST_SPLITS
+            self.failures.setdefault(kind, why)
+        else:
+            self._splits[kind] += len(pieces)
+            answered = await asyncio.gather(*map(self._ask, pieces))
+            if all(answered) and pieces[0].indexes == part.indexes and not oversized:
+                self._blame_others(part, why)
+
+    async def _answers_at_all(self) -> bool:
+        """Whether Prometheus answers a query about nobody; asked once in a fetch."""
+        if self._answers is None:
+            self._answers = asyncio.create_task(self._ask_about_nobody())
+        return await self._answers
+
+    async def _ask_about_nobody(self) -> bool:
+        kind, newest = QueryKind.TARGETS, range(self._indexes[-1], self._indexes[-1] + 1)
+        nobody = Scope(namespaces=self._namespaces, products=(NOBODY,))
+        query = Query(kind, render_targets(nobody, self._step))
+        try:
+            await self._prometheus.query_range(
                 query.text,
-                start=self._indexes[0] * step,
-                end=self._indexes[-1] * step,
-                step=step,
-                reader=partial(TableReader, query.kind, step=step),
+                start=newest[0] * self._step,
+                end=newest[0] * self._step,
+                step=self._step,
+                reader=partial(TableReader, kind, step=self._step),
                 urgent=self._urgent,
             )
-        except PrometheusError as error:
-            self.failures.setdefault(query.kind, str(error))
+        except PrometheusError:
+            return False
+        return True
+
+    def _pieces(self, part: Part) -> list[Part]:
+        """What to ask instead; nothing where one product in few blocks is all that is left."""
+        narrower = halve(part.scope, part.targets)
+        if narrower:
+            return [piece for half in narrower for piece in self._render(part, *half)]
+        first, last = part.indexes[0], part.indexes[-1]
+        if first == last or part.halved >= TIMES_HALVED:
+            return []
+        middle = first + len(part.indexes) // 2
+        return [
+            replace(part, indexes=indexes, halved=part.halved + 1)
+            for indexes in (range(first, middle), range(middle, last + 1))
+        ]
+
+    def _render(self, part: Part, scope: Scope, targets: tuple[Target, ...]) -> Iterator[Part]:
+        kind, names = part.query.kind, part.query.names
+        needs = needs_of(targets)
+        for query in render_queries(scope, self._step, needs.only(names) if names else needs):
+            if query.kind is kind:
+                yield replace(part, query=query, scope=scope, targets=targets)
+
+    def _blame(self, part: Part, why: str) -> None:
+        """A part that can't be split fails: its one product is to be left out from now on."""
+        kind = part.query.kind
+        guilty = [target.key for target in part.targets if part.scope.covers(*target.key)]
+        if not guilty:
+            self.failures.setdefault(kind, why)
+        for key in guilty:
+            self._spoil(kind, key, part.indexes, why)
+            self._note(Place(kind, *key), why, part.indexes)
+
+    def _blame_others(self, part: Part, why: str) -> None:
+        """All that a part reads is answered by halves: what fails belongs to no product."""
+        namespaces = {t.key.namespace for t in part.targets if part.scope.covers(*t.key)}
+        if part.scope.products:
+            return  # by chance: two names in two namespaces match four ways, or it is over
+        alone = next(iter(namespaces)) if len(namespaces) == 1 else ANYWHERE
+        if alone or not part.scope.namespaces or not namespaces.issuperset(part.scope.namespaces):
+            self._note(Place(part.query.kind, alone, OTHERS), why, part.indexes)
+
+    def _note(self, place: Place, why: str, indexes: range) -> None:
+        newest = self._indexes[-1]
+        if indexes[-1] == newest:
+            self._found[place.kind].add(place)
+            self._quarantine.note(place, why, newest)
+
+    async def _try(self, place: Place, tried: Sequence[Target]) -> None:
+        """Ask again for the newest block of what is left out."""
+        scope = scope_of(place, self._namespaces)
+        covered = tuple(target for target in tried if scope.covers(*target.key))
+        newest = range(self._indexes[-1], self._indexes[-1] + 1)
+        try:
+            for query in render_queries(scope, self._step, needs_of(covered)):
+                if query.kind is place.kind and covered:
+                    await self._take(Part(query, scope, covered, newest))
+        except (QueryRejected, MalformedAnswer):
+            self._quarantine.failed_again(place, newest[0])
+        except PrometheusError:
+            return
         else:
-            self.tables[query.kind].update(table)
-            self._answered.add(query)
+            self._quarantine.release(place)
+            for key in (target.key for target in covered if place.product != OTHERS):
+                self.spoiled[place.kind, key].discard(newest[0])
+                self.reasons[key].pop(place.kind, None)
+                self.released.add(key)
+
+
+def needs_of(targets: Iterable[Target]) -> Needs:
+    """What these products ask for together."""
+    return Needs.of(slo for target in targets for slo in target.slos.values())

@@ -77,6 +77,11 @@ class BlockCache:
         """Take in that of these only what settles from now on is still to be read."""
         self._filled |= {target.key: target.block_seconds for target in targets}
 
+    def record_unfilled(self, products: Iterable[ProductKey]) -> None:
+        """Blocks of these are missing that can be read now: their past is read anew."""
+        for product in products:
+            self._filled.pop(product, None)
+
     def clear(self) -> None:
         """Forget all that was read."""
         for kept in (self._series, self._means, self._facts, self._filled):

@@ -20,8 +20,24 @@ class PartialAnswer(PrometheusUnavailable):
 
 
 class MalformedAnswer(PrometheusUnavailable):
-    """What answered isn't Prometheus, or a broken one: not JSON, the wrong type, too large."""
+    """What answered isn't Prometheus, or a broken one: not JSON, the wrong type, too large.
+
+    Or Prometheus answers with a row that can't be read, or with more than is read into memory:
+    then it is about the query, see `QueryRejected`.
+
+    Attributes
+    ----------
+    oversized
+        The answer is too large: a part of it may not be.
+    """
+
+    def __init__(self, text: str, *, oversized: bool = False) -> None:
+        super().__init__(text)
+        self.oversized = oversized
 
 
 class QueryRejected(PrometheusError):  # noqa: N818  # says what happened, as the others do
-    """Prometheus refuses the query (4xx): wrong address, wrong credentials, or a bug of ours."""
+    """Prometheus refuses the query (4xx): wrong address, wrong credentials, or series of somebody.
+
+    Where it answers other queries, only whoever this one fails for is to blame.
+    """

@@ -2,8 +2,10 @@
 
 The queries of a fetch depend on the length and the kinds of indicators, not on how many
 products there are; only the past of products that are new, or begin a canary, is read some
-products at a time. They ask for whole namespaces, or name the products where those are few. A query that fails makes the blocks it answers UNAVAILABLE, and they are
-asked for again next time; it makes nothing else wrong.
+products at a time. They ask for whole namespaces, or name the products where those are few.
+Where Prometheus doesn't answer, the blocks are UNAVAILABLE, and asked for again next time. Where it
+refuses a query, or its answer is of no use, only the products that the query fails for have
+UNAVAILABLE blocks; they are left out, and tried again after a growing pause (see `batch`).
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import asyncio
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sluicegate.prometheus.assemble import (
     Answers,
@@ -22,7 +25,8 @@ from sluicegate.prometheus.assemble import (
     assemble_means,
     assemble_scraped,
 )
-from sluicegate.prometheus.batch import Batch
+from sluicegate.prometheus.batch import Batch, Part, needs_of
+from sluicegate.prometheus.quarantine import Quarantine
 from sluicegate.prometheus.readings import Past, Readings
 from sluicegate.prometheus.schedule import (
     Timing,
@@ -35,14 +39,13 @@ from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
 from sluicegate.slo.gateway import GatewayMetric, render_gateway
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
-    Needs,
     Query,
     QueryKind,
     render_queries,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
     from sluicegate.prometheus.client import Prometheus
     from sluicegate.prometheus.readings import ProductKey, Target
@@ -55,11 +58,17 @@ NAMED_SHARE: Final = 0.5
 Otherwise a few products with short blocks would have the rows of thousands with long ones read as
 often.
 """
+FAILURES_IN_A_ROW: Final = 3
+"""Chunks of products that may fail before the rest of a backfill waits for the next time."""
 REREAD: Final = 1
 """Blocks before the newest that are read again: samples may arrive late."""
 
 ASIDE: Final = frozenset({QueryKind.CPU_THROTTLED, QueryKind.MEMORY, QueryKind.GATEWAY})
 """Answers that no count is made of: without them a check says so, and the counts still hold."""
+
+
+Scopes: TypeAlias = "Callable[[Sequence[Target]], Sequence[Scope]]"
+"""What to ask for, so that these products are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +103,17 @@ class EvaluationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one fetch is about."""
+
+    length: Length
+    group: tuple[Target, ...]
+    indexes: range
+    scopes: Scopes
+    quarantine: Quarantine
+
+
+@dataclass(frozen=True, slots=True)
 class Length:
     """One set of queries: blocks of one length, of all products or of those in a canary."""
 
@@ -114,11 +134,15 @@ class Evaluation:
         """Products that need canary blocks of this length."""
         self._begun: dict[Length, set[ProductKey]] = {}
         """Those of them whose blocks were read from their beginning."""
+        self._quarantines: dict[Length, Quarantine] = {}
+        self._failed: set[ProductKey] = set()
+        """Of chunks that failed when they were last read: they come after the others."""
 
     def forget(self) -> None:
         """Begin anew: whoever kept what was read no longer does."""
         self._read.clear()
         self._begun.clear()
+        self._quarantines.clear()
 
     def regroup(self, targets: Iterable[Target]) -> Mapping[Length, Sequence[Target]]:
         """The sets of queries that these targets need, each with its products.
@@ -138,6 +162,11 @@ class Evaluation:
             for length, begun in self._begun.items()
             if length in lengths
         }
+        self._quarantines = {
+            length: kept for length, kept in self._quarantines.items() if length in lengths
+        }
+        for length, kept in self._quarantines.items():
+            kept.prune(lengths[length])
         return lengths
 
     async def fetch_blocks(
@@ -169,32 +198,49 @@ class Evaluation:
         return went_on + await self._begin(length, new, newest)
 
     async def backfill(self, targets: Sequence[Target], now: float) -> AsyncIterator[Past]:
-        """The past of these products, some at a time; ends early when Prometheus fails.
+        """The past of these products, some at a time.
 
+        A chunk that fails doesn't hold up the next one; where Prometheus can't say whom it
+        scrapes, or three fail, the rest waits for the next time.
         Singles come first in each answer: sums of twelve replace what they add up to.
         """
-        timing = self._settings.timing
-        for chunk in chunk_by_hash(targets, self._settings.products_per_backfill):
+        timing, failures = self._settings.timing, 0
+        for chunk in self._chunks(targets):
             for length, group in group_by_length(chunk, timing).items():
                 if length.canary:
                     continue
                 newest = timing.newest_settled(now, length.block_seconds)
                 past = await self._past(length, tuple(group), newest)
-                if not (past.singles.complete and past.hours.complete):
+                keys = {target.key for target in group}
+                if past.singles.complete and past.hours.complete:
+                    self._failed -= keys
+                    yield past
+                    continue
+                self._failed |= keys
+                failures += 1
+                blind = QueryKind.TARGETS in past.singles.failed | past.hours.failed
+                if blind or failures == FAILURES_IN_A_ROW:
                     return
-                yield past
+
+    def _chunks(self, targets: Sequence[Target]) -> list[tuple[Target, ...]]:
+        """Some products at a time; those whose reading failed the last time come last."""
+        chunks = chunk_by_hash(targets, self._settings.products_per_backfill)
+        return sorted(chunks, key=lambda chunk: any(one.key in self._failed for one in chunk))
 
     async def _past(self, length: Length, group: tuple[Target, ...], newest: int) -> Past:
         singles = range(max(newest - SINGLE_BLOCKS + 1, 1), newest + 1)
         last_hour = newest // BLOCKS_PER_HOUR
         hours = range(max(last_hour - HOURS + 1, 1), last_hour + 1)
-        scopes = (named_scope(group),)
         hour = Length(length.block_seconds * BLOCKS_PER_HOUR, canary=False)
+        quarantine = self._quarantine(length)
         return Past(
             group,
-            singles=await self._ask(length, group, singles, scopes),
-            hours=await self._ask(hour, group, hours, scopes),
+            singles=await self._ask(_Asked(length, group, singles, _named, quarantine)),
+            hours=await self._ask(_Asked(hour, group, hours, _named, quarantine.of_the_past())),
         )
+
+    def _quarantine(self, length: Length) -> Quarantine:
+        return self._quarantines.setdefault(length, Quarantine(length.block_seconds))
 
     async def _go_on(
         self, length: Length, group: tuple[Target, ...], newest: int
@@ -206,13 +252,12 @@ class Evaluation:
         kept = LONGEST_CANARY if length.canary else SINGLE_BLOCKS
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
         indexes = range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
-        readings = await self._ask(
-            length,
-            group,
-            indexes,
-            self._scopes(length, group),
-            urgent=self._is_apart(length, group),
+        asked = _Asked(
+            length, group, indexes, self._scopes(length, group), self._quarantine(length)
         )
+        readings = await self._ask(asked, tried=group, urgent=self._is_apart(length, group))
+        # What was missed meanwhile is read like that of products that begin a canary now.
+        self._begun.get(length, set()).difference_update(readings.released)
         if readings.complete:
             self._read[length] = readings.last
         else:
@@ -225,78 +270,95 @@ class Evaluation:
     ) -> tuple[Readings, ...]:
         """All canary blocks of products that have a candidate now, read some products at a time.
 
-        Ends early when Prometheus fails or takes too long; who wasn't read begins next time.
+        Ends early when Prometheus can't say whom it scrapes, or takes too long; who wasn't read
+        begins next time.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.fetch_seconds
         read: list[Readings] = []
-        for chunk in chunk_by_hash(group, self._settings.products_per_backfill):
+        for chunk in self._chunks(group):
             begin = min(target.canary_from or 0 for target in chunk) // length.block_seconds
             first = min(max(begin, newest - LONGEST_CANARY + 1, 1), newest)
             indexes = range(first, newest + 1)
             scopes = self._scopes(length, chunk)
-            readings = await self._ask(length, chunk, indexes, scopes, urgent=True)
+            asked = _Asked(length, chunk, indexes, scopes, self._quarantine(length))
+            readings = await self._ask(asked, urgent=True)
+            keys = {target.key for target in chunk}
             read.append(readings)
-            if not readings.complete or loop.time() > deadline:
+            (self._failed.difference_update if readings.complete else self._failed.update)(keys)
+            if QueryKind.TARGETS in readings.failed or loop.time() > deadline:
                 break
+            if not readings.complete:
+                continue
             # Whoever left while it was read begins anew when it comes back: nobody keeps the answer.
-            still = self._canaries.get(length, frozenset()) & {target.key for target in chunk}
+            still = self._canaries.get(length, frozenset()) & keys
             self._begun.setdefault(length, set()).update(still)
             self._read.setdefault(length, readings.last)
         return tuple(read)
 
-    def _scopes(self, length: Length, group: tuple[Target, ...]) -> tuple[Scope, ...]:
+    def _scopes(self, length: Length, group: tuple[Target, ...]) -> Scopes:
+        """What a query of this length asks for, of these products or of some of them."""
         limit = self._settings.products_per_query
         if self._is_apart(length, group):
-            return named_scopes(group, limit)
+            return partial(named_scopes, limit=limit)
         if len(group) > limit:
-            return split_scopes(group, limit)
-        return (Scope(namespaces=self._settings.namespaces),)
+            return partial(split_scopes, limit=limit)
+        return lambda _: (Scope(namespaces=self._settings.namespaces),)
 
     def _is_apart(self, length: Length, group: tuple[Target, ...]) -> bool:
         """Whether queries name these products, and don't wait for those of all the others."""
         return length.canary or len(group) < self._products * NAMED_SHARE
 
     async def _ask(
-        self,
-        length: Length,
-        group: tuple[Target, ...],
-        indexes: range,
-        scopes: Sequence[Scope],
-        *,
-        urgent: bool = False,
+        self, asked: _Asked, *, tried: tuple[Target, ...] = (), urgent: bool = False
     ) -> Readings:
-        needs = Needs.of(slo for target in group for slo in target.slos.values())
-        batch = Batch(self._prometheus, indexes, length.block_seconds, urgent=urgent)
-        queries = [
-            query
-            for scope in scopes
-            for query in render_queries(
-                scope, length.block_seconds, needs, infrastructure=not length.canary
-            )
-        ]
-        if length.canary and (gateway := self._settings.gateway):
-            queries += [
-                Query(
-                    QueryKind.GATEWAY, render_gateway(gateway, length.block_seconds, scope.products)
-                )
-                for scope in scopes
-            ]
+        seconds = asked.length.block_seconds
+        batch = Batch(
+            self._prometheus,
+            asked.indexes,
+            seconds,
+            urgent=urgent,
+            quarantine=asked.quarantine,
+            namespaces=self._settings.namespaces,
+        )
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
-                await batch.ask_all(queries)
+                await batch.ask_all(list(self._parts(asked)), tried)
         except TimeoutError:
-            batch.give_up(queries, self._settings.fetch_seconds)
+            batch.give_up(self._settings.fetch_seconds)
         answers = Answers(
-            indexes,
-            length.block_seconds,
+            asked.indexes,
+            seconds,
             self._settings.timing.scrape_seconds,
             tables=batch.tables,
             failed=frozenset(batch.failures),
+            spoiled=batch.spoiled,
         )
-        return await asyncio.to_thread(
-            _assemble, answers, group, canary=length.canary, problem=batch.problem
-        )
+        canary = asked.length.canary
+        return await asyncio.to_thread(_assemble, answers, asked.group, canary=canary, batch=batch)
+
+    def _parts(self, asked: _Asked) -> Iterator[Part]:
+        """The queries of one fetch; what is in quarantine for one of them is left out of it."""
+        length, group, scopes = asked.length, asked.group, asked.scopes
+        seconds, needs, canary = length.block_seconds, needs_of(group), length.canary
+        by_scopes: dict[tuple[Scope, ...], set[QueryKind]] = defaultdict(set)
+        for kind in QueryKind:
+            limit = self._settings.products_per_query
+            chosen = tuple(asked.quarantine.scopes(kind, group, scopes, limit))
+            by_scopes[chosen].add(kind)
+        for chosen, kinds in by_scopes.items():
+            for scope in chosen:
+                for query in render_queries(scope, seconds, needs, infrastructure=not canary):
+                    if query.kind in kinds:
+                        yield Part(query, scope, group, asked.indexes)
+        if canary and (gateway := self._settings.gateway):
+            for scope in scopes(group):
+                text = render_gateway(gateway, seconds, scope.products)
+                yield Part(Query(QueryKind.GATEWAY, text), scope, group, asked.indexes)
+
+
+def _named(group: Sequence[Target]) -> Sequence[Scope]:
+    return (named_scope(group),)
 
 
 def group_by_length(targets: Iterable[Target], timing: Timing) -> dict[Length, list[Target]]:
@@ -310,7 +372,7 @@ def group_by_length(targets: Iterable[Target], timing: Timing) -> dict[Length, l
     return dict(groups)
 
 
-def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, problem: str) -> Readings:
+def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, batch: Batch) -> Readings:
     return Readings(
         block_seconds=answers.block_seconds,
         canary=canary,
@@ -321,6 +383,9 @@ def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, proble
         facts=dict(assemble_facts(answers, group)),
         scraped=dict(assemble_scraped(answers, group)) if canary else {},
         gateway=assemble_gateway(answers),
+        failed=answers.failed,
         complete=answers.failed <= ASIDE,
-        problem=problem,
+        problem=batch.problem,
+        unreadable={one.key: batch.reasons[one.key] for one in group if batch.reasons.get(one.key)},
+        released=frozenset(batch.released),
     )

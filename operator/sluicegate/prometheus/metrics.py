@@ -23,6 +23,10 @@ RETENTION_SHORT: Final = Gauge(
     "sluicegate_prometheus_retention_short",
     "1 if Prometheus says that it keeps its samples for less than decisions look back.",
 )
+ROWS_SKIPPED: Final = Counter(
+    "sluicegate_prometheus_rows_skipped_total",
+    "Rows that no number could be read from; their product's blocks are unknown.",
+)
 
 ANSWERED: Final = "answered"
 ABANDONED: Final = "abandoned"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sluicegate.api.slos import Indicator
     from sluicegate.slo.blocks import Block, Quality
+    from sluicegate.slo.queries import QueryKind
 
 REQUESTS: Final = ""
 """The SLO name under which a version's requests are kept when no SLO of its own counts them."""
@@ -133,10 +134,18 @@ class Readings:
     gateway
         Requests by backend and block, as the gateway counted them; of canary blocks only. None
         where no gateway was asked, or it didn't answer.
+    failed
+        Kinds of queries that weren't answered, for all products.
     complete
         Whether every count was read; what wasn't is there as UNAVAILABLE blocks.
     problem
         Why some of it couldn't be read, facts about infrastructure included.
+    unreadable
+        Why the newest block of a product alone couldn't be read, by kind of query: Prometheus
+        refuses the query, or its answer is of no use. These are UNAVAILABLE blocks too, and
+        leave `complete` as it is: they aren't asked for again.
+    released
+        Products of whom some blocks are missing, and that can be read again.
     """
 
     block_seconds: int
@@ -148,8 +157,11 @@ class Readings:
     facts: Mapping[VersionKey, Facts] = field(default_factory=dict)
     scraped: Mapping[VersionKey, frozenset[int]] = field(default_factory=dict)
     gateway: Mapping[str, Mapping[int, float]] | None = None
+    failed: frozenset[QueryKind] = frozenset()
     complete: bool = True
     problem: str = ""
+    unreadable: Mapping[ProductKey, Mapping[QueryKind, str]] = field(default_factory=dict)
+    released: frozenset[ProductKey] = frozenset()
 
     def only(self, products: AbstractSet[ProductKey]) -> Readings:
         """The same without the blocks of other products."""

@@ -75,7 +75,7 @@ class _NewestValue:
     def take(self, row: Row) -> None:
         try:
             self._value = float(row["values"][-1][1])
-        except (IndexError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise MalformedAnswer(f"an unreadable retention: {error}") from error
 
     def result(self) -> float | None:

@@ -38,6 +38,7 @@ Row = dict[str, Any]
 """A row of a range query as JSON has it: `{"metric": {…}, "values": [[time, "value"], …]}`."""
 
 _ROW: Final = frozenset({"metric", "values"})
+_ANNOTATIONS: Final = ("PromQL warning", "PromQL info")
 _CHUNK: Final = 2**16
 _SERVER_ERROR: Final = 500
 _BUSY: Final = 429
@@ -50,7 +51,7 @@ class Reader(Protocol[T_co]):
     """Takes in the rows of one answer."""
 
     def take(self, row: Row) -> None:
-        """Take in a row; `MalformedAnswer` if it can't be read."""
+        """Take in a row, perhaps one without values; `MalformedAnswer` if it can't be read."""
 
     def result(self) -> T_co:
         """What was made of all rows; asked for when the whole answer holds."""
@@ -130,7 +131,8 @@ class QuerySession(requests.Session):
                 )
             if len(body) > self._endpoint.max_answer_bytes:
                 raise MalformedAnswer(
-                    f"Prometheus' answer exceeds {self._endpoint.max_answer_bytes:,} bytes"
+                    f"Prometheus' answer exceeds {self._endpoint.max_answer_bytes:,} bytes",
+                    oversized=True,
                 )
         return body
 
@@ -150,8 +152,11 @@ def read_rows(status: int, body: bytearray, take: Callable[[Row], None]) -> None
     except ValueError as error:
         raise MalformedAnswer(f"not JSON but {_excerpt(body)}") from error
     for row in _result(envelope, body):
-        if row is not None:
+        if row is None:
+            continue
+        if not isinstance(row, dict) or not row.get("metric"):
             raise MalformedAnswer(f"a row without metric and values: {row!r:.200}")
+        take(row)
 
 
 def _check_status(status: int, body: bytearray) -> None:
@@ -165,7 +170,7 @@ def _result(envelope: object, body: bytearray) -> list[object]:
     """What is left of the rows in a complete matrix: None for each that was taken."""
     if not isinstance(envelope, dict) or envelope.get("status") != "success":
         raise PrometheusUnavailable(f"Prometheus reports no success: {_excerpt(body)}")
-    if warnings := envelope.get("warnings"):
+    if warnings := _about_data(envelope.get("warnings")):
         raise PartialAnswer(f"Prometheus warns that its answer is incomplete: {warnings}")
     data = envelope.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("result"), list):
@@ -174,6 +179,16 @@ def _result(envelope: object, body: bytearray) -> list[object]:
         raise MalformedAnswer(f"a range query answers with a matrix, this one with {kind!r}")
     rows: list[object] = data["result"]
     return rows
+
+
+def _about_data(warnings: object) -> list[object]:
+    """The warnings that say that data is missing.
+
+    What the engine says of series that it left out, as they are native histograms for instance,
+    is no reason to believe none of the others.
+    """
+    listed = warnings if isinstance(warnings, list) else [warnings] if warnings else []
+    return [one for one in listed if not str(one).startswith(_ANNOTATIONS)]
 
 
 def _excerpt(body: bytearray) -> str:

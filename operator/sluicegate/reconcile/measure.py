@@ -20,8 +20,9 @@ from sluicegate.prometheus.readings import ProductKey, Readings, Target, Version
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.punctuality import Punctuality
 from sluicegate.runtime.contracts import Priority
-from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME
+from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME, UNREADABLE
 from sluicegate.slo.dispersion import LEAST_BLOCKS
+from sluicegate.slo.queries import QueryKind
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,9 @@ class Measurements:
         self._warming_up: set[Key] = set()
         self._newest: dict[int, int] = {}
         self._problems: dict[int, str] = {}
+        self._failed: dict[int, frozenset[QueryKind]] = {}
+        self._unreadable: dict[Length, dict[Key, Mapping[QueryKind, str]]] = {}
+        self._told: dict[Key, frozenset[QueryKind]] = {}
         self.punctuality = Punctuality(timing)
         self.groups: Mapping[Length, Sequence[Target]] = {}
         """The products by the sets of queries that they need."""
@@ -54,8 +58,31 @@ class Measurements:
         return self._newest.get(block_seconds, 0)
 
     def problem(self, block_seconds: int) -> str:
-        """Why the newest block of this length couldn't be read; empty when it could."""
+        """Why counts of the newest block of this length couldn't be read; empty when they could."""
         return self._problems.get(block_seconds, "")
+
+    def failed(self, block_seconds: int) -> frozenset[QueryKind]:
+        """Kinds of queries that weren't answered for the newest block of this length."""
+        return self._failed.get(block_seconds, frozenset())
+
+    def unreadable(self, key: Key, block_seconds: int) -> Mapping[QueryKind, str]:
+        """Why the newest block of one product couldn't be read though others could, by kind."""
+        return self._unreadable.get(Length(block_seconds, canary=False), {}).get(key, {})
+
+    def untold(self, key: Key) -> str:
+        """What can't be read of a product, in words; empty when it is nothing, or was told."""
+        found = {
+            kind: why
+            for kept in self._unreadable.values()
+            for kind, why in kept.get(key, {}).items()
+        }
+        before = self._told.pop(key, frozenset())
+        if not found:
+            return ""
+        self._told[key] = frozenset(found)
+        if before >= found.keys():
+            return ""
+        return "; ".join(f"{kind}: {why}" for kind, why in sorted(found.items()))
 
     def is_filled(self, key: Key) -> bool:
         """Whether the product's past was read."""
@@ -83,6 +110,8 @@ class Measurements:
         With `warms_up`, nothing is expected of its blocks before those that count.
         """
         (self._warming_up.add if warms_up else self._warming_up.discard)(key)
+        if target is None:
+            self._told.pop(key, None)
         before = self.targets.pop(key, None) if target is None else self.targets.get(key)
         if target != before:
             self._regroups = True
@@ -148,14 +177,27 @@ class Measurements:
         ]
 
     async def _record(self, readings: Readings) -> None:
+        self._record_unreadable(readings)
         if readings.canary:
             self.canaries.record(readings.only(self._in_canary(readings.block_seconds)))
             await asyncio.sleep(0)  # an hour of some products takes tens of milliseconds
             return
         await self.blocks.record(readings)
         self.punctuality.record(readings)
+        self.blocks.record_unfilled(readings.released)
         self._newest[readings.block_seconds] = readings.last
         self._problems[readings.block_seconds] = "" if readings.complete else readings.problem
+        self._failed[readings.block_seconds] = readings.failed
+
+    def _record_unreadable(self, readings: Readings) -> None:
+        kept = self._unreadable.setdefault(Length(readings.block_seconds, readings.canary), {})
+        for version in readings.facts:
+            kept.pop(Key(version.namespace, version.product), None)
+        kept.update({Key(*key): why for key, why in readings.unreadable.items()})
+        self._count_unreadable()
+
+    def _count_unreadable(self) -> None:
+        UNREADABLE.set(len({key for kept in self._unreadable.values() for key in kept}))
 
     def _regroup(self, evaluation: Evaluation) -> None:
         """What was read is forgotten where the evaluation forgets that it was, and only there."""
@@ -166,9 +208,18 @@ class Measurements:
         self.canaries.prune(targets)
         self._incomplete &= self.groups.keys()
         lengths = self._block_lengths()
-        for kept in (self._newest, self._problems):
+        for kept in (self._newest, self._problems, self._failed):
             for length in kept.keys() - lengths:
                 del kept[length]
+        self._unreadable = {
+            length: {key: why for key, why in self._unreadable[length].items() if key in asked}
+            for length, asked in (
+                (length, {Key(*target.key) for target in group})
+                for length, group in self.groups.items()
+                if length in self._unreadable
+            )
+        }
+        self._count_unreadable()
 
     def _block_lengths(self) -> set[int]:
         return {length.block_seconds for length in self.groups if not length.canary}
@@ -214,6 +265,8 @@ class Measurements:
         """Whether a product needn't be looked at: it waits for its first block, and all is well."""
         at_rest = Length(target.block_seconds, canary=False)
         if key not in self._warming_up or at_rest in self._incomplete:
+            return False
+        if self.unreadable(key, target.block_seconds):
             return False
         if not self._is_young(target, now):
             return False

@@ -10,6 +10,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.policy.observed import CanaryBlock
+from sluicegate.prometheus.assemble import ASKED
 from sluicegate.prometheus.readings import REQUESTS, Facts, ProductKey, SeriesKey, VersionKey
 from sluicegate.reconcile.arms import Arms, arm_of
 from sluicegate.reconcile.gateways import GatewayState
@@ -24,6 +25,7 @@ from sluicegate.reconcile.verification import (
     verify_share,
 )
 from sluicegate.slo.blocks import Quality, Series
+from sluicegate.slo.queries import QueryKind
 
 GATEWAY_LAG: Final = 3
 """Seconds by which a gateway's data plane may follow its status."""
@@ -55,8 +57,10 @@ class Measured:
         """Why nothing can be said of the newest block; None when something can."""
         if not self.product.spec.slos:
             return None
-        if self.measurements.problem(self.block_seconds):
-            return DecisionReason.PROMETHEUS_UNAVAILABLE
+        lost = self.problems()
+        if len(lost) == len(self.product.spec.slos):
+            unavailable = DecisionReason.PROMETHEUS_UNAVAILABLE
+            return unavailable if unavailable in lost.values() else next(iter(lost.values()))
         stable = self.product.status.stable
         facts = None if stable is None else self.facts(stable.version)
         if facts is not None and facts.stale:
@@ -65,6 +69,22 @@ class Measured:
         if not (self.newest and self.measurements.is_filled(Key(*self.product.metadata.key))):
             return DecisionReason.BACKFILLING
         return None
+
+    def problems(self) -> dict[str, DecisionReason]:
+        """Why single SLOs have no newest block: queries that they need aren't answered."""
+        failed = self.measurements.failed(self.block_seconds)
+        key = Key(*self.product.metadata.key)
+        unreadable = self.measurements.unreadable(key, self.block_seconds).keys()
+        if not failed and not unreadable:
+            return {}
+        found = {}
+        for slo in self.product.spec.slos:
+            asked = ASKED[slo.indicator.kind] | {QueryKind.TARGETS}
+            if asked & failed:
+                found[slo.name] = DecisionReason.PROMETHEUS_UNAVAILABLE
+            elif asked & unreadable:
+                found[slo.name] = DecisionReason.UNREADABLE_SERIES
+        return found
 
     def facts(self, version: str) -> Facts | None:
         """What else is known of a version."""

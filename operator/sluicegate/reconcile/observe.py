@@ -90,6 +90,7 @@ class Observer:
             observed=Observed(
                 block=measured.newest,
                 problem=measured.problem(),
+                problems=measured.problems(),
                 series=measured.series(),
                 gauges=measured.gauges(),
                 canary_blocks=measured.canary_blocks(),

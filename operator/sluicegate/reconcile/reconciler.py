@@ -142,6 +142,11 @@ class ProductReconciler:
         # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
         self._stand(record.key, product, step, situation)
         written = record
+        if text := self.measurements.untold(record.key):
+            self._tell(
+                record,
+                (Told("UnreadableSeries", "Measure", f"{_UNREADABLE}: {text}", warning=True),),
+            )
         untold = self.starts.can_wait(situation, step)
         if untold:
             self._show(record.key, product, step, step.status)
@@ -353,6 +358,13 @@ class ProductReconciler:
             if not one.quiet:
                 self.recorder.record(Note(subject, one.reason, one.action, one.message, severity))
             logger.info("%s: %s", one.reason, one.message)
+
+
+_UNREADABLE: Final = (
+    "Prometheus can't answer about this product alone, so SLOs that need these queries are Unknown;"
+    " mend what its pods expose at /metrics, or delete the pods, and it is asked again within ten"
+    " minutes"
+)
 
 
 def decision_of(step: Step) -> str:

@@ -98,6 +98,10 @@ EVALUATION_LATENESS = Gauge(
 BACKFILLING = Gauge(
     "sluicegate_backfill_pending_products", "Products whose past hasn't been read yet."
 )
+UNREADABLE = Gauge(
+    "sluicegate_unreadable_products",
+    "Products that Prometheus can't answer about, or with what is of no use; the log names them.",
+)
 CACHED = Gauge("sluicegate_cache_objects", "Objects that are kept.", ["resource"])
 GHOSTS = Counter(
     "sluicegate_cache_ghosts_total", "Deletions that no watch told, found by resync.", ["resource"]

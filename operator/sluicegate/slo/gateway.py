@@ -60,10 +60,13 @@ def render_gateway(gateway: GatewayMetric, window: int, products: Iterable[str] 
         if gateway.namespaces
         else f'{names.NAMESPACE}!=""'
     )
+    # A product's pod may expose whatever it likes, also under the name of the gateway's counter.
+    of_gateway = [namespace, f'{names.PRODUCT}=""']
     counted = render_count(
-        select(gateway.metric, [namespace, f"{gateway.label}=~{pattern}"]),
+        select(gateway.metric, [*of_gateway, f"{gateway.label}=~{pattern}"]),
         window,
-        up=select(names.UP, [namespace]),
+        up=select(names.UP, of_gateway),
     )
-    backend = f'label_replace(\n{counted}\n, "{names.BACKEND}", "$1", "{gateway.label}", {pattern})'
+    sent = sum_by((gateway.label,), counted)
+    backend = f'label_replace(\n{sent}\n, "{names.BACKEND}", "$1", "{gateway.label}", {pattern})'
     return sum_by((names.BACKEND,), backend)

@@ -9,7 +9,8 @@ NAMESPACE: Final = "namespace"
 PRODUCT: Final = "product"
 VERSION: Final = "version"
 PREDICTION_VERSION: Final = "prediction_version"
-TARGET: Final = ("namespace", "pod", "job", "instance")
+TARGET: Final = ("namespace", "pod", "job", "instance", "product", "version")
+"""A target while it belongs to one product and version: a pod's labels can be changed."""
 
 # BentoML's own metrics.
 REQUESTS: Final = "bentoml_service_request_total"

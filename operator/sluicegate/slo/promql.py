@@ -2,6 +2,11 @@
 
 Text in, text out. Whatever comes from a DataProduct enters a query through `quote` or
 `any_of`, so that no label value can end a matcher, and every selector names a namespace.
+
+One query is about the pods of all products, and Prometheus refuses it whole where two series
+of a step have the same labels. A pod chooses the labels of its metrics page but for those of
+its target, so no operator that may meet the same labels twice is given series as they are:
+they are summed first, without whatever label is to be set.
 """
 
 from __future__ import annotations
@@ -58,6 +63,12 @@ class Scope:
         product = any_of(names.PRODUCT, self.products) if self.products else f'{names.PRODUCT}!=""'
         return (self.namespace_matcher(), product)
 
+    def covers(self, namespace: str, product: str) -> bool:
+        """Whether a product's series are read."""
+        return (not self.namespaces or namespace in self.namespaces) and (
+            not self.products or product in self.products
+        )
+
     def namespace_matcher(self) -> str:
         """The one matcher that is in every selector, also where there is no product label."""
         if self.namespaces:
@@ -70,13 +81,30 @@ def select(metric: str, matchers: Sequence[str]) -> str:
     return f"{metric}{{{', '.join(matchers)}}}"
 
 
+def select_named(metric: str, matchers: Sequence[str]) -> str:
+    """An instant vector selector of a metric whose name a user gave.
+
+    The name is a label's value: in front of the braces `nan`, `on` or `bool` are words of PromQL.
+    """
+    return select("", [*matchers, f"__name__={quote(metric)}"])
+
+
 def sum_by(labels: Sequence[str], expression: str) -> str:
     """`expression` summed so that only `labels` stay."""
     return f"sum by ({', '.join(labels)}) (\n{expression}\n)"
 
 
+def sum_without(label: str, expression: str) -> str:
+    """`expression` without a label; series that nothing else tells apart are added up."""
+    return f"sum without ({label}) (\n{expression}\n)"
+
+
 def tag(expression: str, label: str, value: str) -> str:
-    """`expression` with a label of ours, so that several answers fit in one query."""
+    """`expression` with a label of ours, so that several answers fit in one query.
+
+    The labels of `expression` must be known: of series that a pod exposes, two may differ in
+    nothing but this label (see `sum_without`).
+    """
     return f'label_replace(\n{expression}\n, "{label}", {quote(value)}, "", "")'
 
 
@@ -98,7 +126,8 @@ def render_count(selector: str, window_seconds: int, *, up: str, lag_seconds: in
     3. a series that was not there before, or a counter that restarted between the blocks: its
        whole value, provided its target was scraped in the block before. Without that
        condition a counter seen again after a scrape gap counts its whole life;
-    4. a target not scraped in the block before: only the growth that was seen.
+    4. a target not scraped in the block before: only the growth that was seen. A pod that is
+       given to another product or version is another target.
 
     In addition, tagged apart: the value after a restart inside the block (of 2).
 
@@ -120,6 +149,6 @@ def render_count(selector: str, window_seconds: int, *, up: str, lag_seconds: in
         f"  ({peak} > {last}) - {edge} >= 0",
         f"  {peak}\n    and {scraped}",
         f"  {last} - {least}",
-        f"  {tag(after_restart, names.PART, 'after_restart')}",
+        f"  {tag(sum_without(names.PART, after_restart), names.PART, 'after_restart')}",
     )
     return "\n  or\n".join(arms)

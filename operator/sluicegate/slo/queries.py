@@ -10,7 +10,7 @@ beside a request series means zero, and the requests need not be evaluated twice
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -22,6 +22,7 @@ from sluicegate.slo.promql import (
     quote,
     render_count,
     select,
+    select_named,
     sum_by,
     tag,
 )
@@ -87,10 +88,11 @@ class Fact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL query and what it is for."""
+    """One PromQL query and what it is for; `names` are the raw counters or gauges it asks for."""
 
     kind: QueryKind
     text: str
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,14 @@ class Needs:
     events: bool = False
     counters: frozenset[tuple[str, int]] = frozenset()
     gauges: frozenset[str] = frozenset()
+
+    def only(self, names: frozenset[str]) -> Needs:
+        """The same with no other raw counters and gauges than these."""
+        return replace(
+            self,
+            counters=frozenset(one for one in self.counters if one[0] in names),
+            gauges=self.gauges & names,
+        )
 
     @classmethod
     def of(cls, indicators: Iterable[Indicator]) -> Needs:
@@ -147,10 +157,12 @@ def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -
         yield Query(QueryKind.LABELLED, render_labelled(scope, window))
     if needs.events:
         yield Query(QueryKind.EVENTS, render_events(scope, window))
-    for text in _render_chunks(sorted(needs.counters), partial(render_counters, scope, window)):
-        yield Query(QueryKind.COUNTERS, text)
-    for text in _render_chunks(sorted(needs.gauges), partial(render_gauges, scope, window)):
-        yield Query(QueryKind.GAUGES, text)
+    counters = _render_chunks(sorted(needs.counters), partial(render_counters, scope, window))
+    for text, chunk in counters:
+        yield Query(QueryKind.COUNTERS, text, frozenset(name for name, _ in chunk))
+    gauges = _render_chunks(sorted(needs.gauges), partial(render_gauges, scope, window))
+    for text, chunk_of_gauges in gauges:
+        yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
     if infrastructure:
         measured = max(window, KUBELET_SECONDS)
         yield Query(QueryKind.CPU_THROTTLED, render_cpu_throttled(scope, measured))
@@ -202,7 +214,7 @@ def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int
 
 def _counter(scope: Scope, window: int, name: str, lag: int) -> str:
     up = select(names.UP, scope.matchers())
-    count = render_count(select(name, scope.matchers()), window, up=up, lag_seconds=lag)
+    count = render_count(select_named(name, scope.matchers()), window, up=up, lag_seconds=lag)
     total = sum_by((*BY_VERSION, names.PREDICTION_VERSION), count)
     return tag(tag(total, names.COUNTER, name), names.LAG, str(lag))
 
@@ -213,7 +225,7 @@ def render_gauges(scope: Scope, window: int, gauges: Sequence[str]) -> str:
 
 
 def _gauge(scope: Scope, window: int, name: str) -> Iterator[str]:
-    selector, by = select(name, scope.matchers()), ", ".join(BY_VERSION)
+    selector, by = select_named(name, scope.matchers()), ", ".join(BY_VERSION)
     facts = {
         Fact.MEAN: f"avg by ({by}) (avg_over_time({selector}[{window}s]))",
         Fact.AGE: f"time() - max by ({by}) (timestamp({selector}))",
@@ -241,7 +253,9 @@ def render_cpu_throttled(scope: Scope, window: int) -> str:
     throttled, periods = (
         sum_by(
             BY_VERSION,
-            _of_product(f"increase({_container(each, scope)}[{window}s])", scope, window),
+            _of_product(
+                _by_pod("sum", f"increase({_container(each, scope)}[{window}s])"), scope, window
+            ),
         )
         for each in (names.CPU_THROTTLED, names.CPU_PERIODS)
     )
@@ -254,7 +268,7 @@ def render_memory(scope: Scope, window: int) -> str:
     limit = f"({_container(names.MEMORY_LIMIT, scope)} > 0)"
     on = f"{names.NAMESPACE}, {names.POD}, container"
     share = f"max by ({on}) ({used})\n/\nmax by ({on}) ({limit})"
-    product = _of_product(f"max by ({names.NAMESPACE}, {names.POD}) ({share})", scope, window)
+    product = _of_product(_by_pod("max", share), scope, window)
     return f"max by ({', '.join(BY_VERSION)}) (\n{product}\n)"
 
 
@@ -272,17 +286,29 @@ def _container(metric: str, scope: Scope) -> str:
     return select(metric, [scope.namespace_matcher(), 'container!=""'])
 
 
+def _by_pod(operator: str, expression: str) -> str:
+    """One series a pod, of containers or of what says that it is about one."""
+    return f"{operator} by ({names.NAMESPACE}, {names.POD}) ({expression})"
+
+
 def _of_product(expression: str, scope: Scope, window: int) -> str:
-    """`expression` of pods, with the product and version that the scraped pod belongs to."""
+    """`expression`, one series a pod, with the product and version that the pod belongs to.
+
+    A pod whose labels were changed has belonged to two of them in the window: it counts for the
+    one as which it was scraped most often. Two owners would have the whole query refused.
+    """
     up = select(names.UP, scope.matchers())
     by = f"{names.POD}, {', '.join(BY_VERSION)}"
-    owner = f"0 * max by ({by}) (max_over_time({up}[{window}s])) + 1"
     on = f"{names.NAMESPACE}, {names.POD}"
-    return f"{expression}\n* on ({on}) group_left ({names.PRODUCT}, {names.VERSION}) (\n{owner}\n)"
+    owner = f"topk by ({on}) (1, max by ({by}) (count_over_time({up}[{window}s])))"
+    joined = f"* on ({on}) group_left ({names.PRODUCT}, {names.VERSION}) (\n0 * {owner} + 1\n)"
+    return f"{expression}\n{joined}"
 
 
-def _render_chunks(values: Sequence[T], render: Callable[[Sequence[T]], str]) -> Iterator[str]:
-    """What `render` makes of as many of `values` at a time as a query has room for.
+def _render_chunks(
+    values: Sequence[T], render: Callable[[Sequence[T]], str]
+) -> Iterator[tuple[str, Sequence[T]]]:
+    """What `render` makes of as many of `values` at a time as a query has room for, and of which.
 
     One value tells how long each is, for the matchers are the same and the names are short.
     """
@@ -293,4 +319,5 @@ def _render_chunks(values: Sequence[T], render: Callable[[Sequence[T]], str]) ->
     room = LONGEST_QUERY // (len(one) + 2 * one.count("|"))
     size = max(1, min(NAMES_PER_QUERY, room))
     for start in range(0, len(values), size):
-        yield render(values[start : start + size])
+        chunk = values[start : start + size]
+        yield render(chunk), chunk

@@ -1,0 +1,199 @@
+"""Whom one query can't be asked about: found once, left out of the queries that serve all, retried.
+
+A query that Prometheus refuses, or that has an unusable answer, is split until only whoever it
+fails for is left (see `batch`). What was found is remembered here, so that the next block doesn't
+pay for the search again. There is one quarantine per length of block.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sluicegate.prometheus.readings import ProductKey
+from sluicegate.prometheus.schedule import named_scope, named_scopes, split_scopes
+from sluicegate.slo.promql import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from sluicegate.prometheus.readings import Target
+    from sluicegate.slo.queries import QueryKind
+
+logger = logging.getLogger(__name__)
+
+LONGEST_PAUSE_SECONDS: Final = 600
+"""Between two tries, at most: less than the alert looks back."""
+TRIES_PER_FETCH: Final = 16
+_NEVER: Final = 2**62
+ANYWHERE: Final = ""
+"""In the place of a namespace: pods of no DataProduct, in a namespace that has none."""
+OTHERS: Final = ""
+"""In the place of a product: pods of the namespace that belong to no DataProduct."""
+
+
+class Place(NamedTuple):
+    """What can't be asked about whom; see `ANYWHERE` and `OTHERS`."""
+
+    kind: QueryKind
+    namespace: str
+    product: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Why, and the index of the block at which it is tried again."""
+
+    why: str
+    due: int
+    pause: int = 1
+    """Blocks."""
+
+
+class Quarantine:
+    """The places that one length of block is asked about apart, or not at all."""
+
+    def __init__(self, block_seconds: int) -> None:
+        self._longest = max(LONGEST_PAUSE_SECONDS // block_seconds, 1)
+        self._entries: dict[Place, Entry] = {}
+        self._unsplit: dict[QueryKind, int] = {}
+        """Kinds that were refused about everybody, with the block until which that is believed."""
+
+    def note(self, place: Place, why: str, index: int) -> None:
+        """Leave out, from block `index` on, what a query failed for; logged once."""
+        if place not in self._entries:
+            logger.warning(_TEXT, place.kind, _whose(place), why)
+            self._entries[place] = Entry(why, index + 1)
+
+    def failed_again(self, place: Place, index: int) -> None:
+        """Wait for twice as long before the next try."""
+        if (entry := self._entries.get(place)) is not None:
+            pause = min(2 * entry.pause, self._longest)
+            self._entries[place] = replace(entry, due=index + pause, pause=pause)
+
+    def release(self, place: Place) -> None:
+        """Ask about a place together with the others again."""
+        if self._entries.pop(place, None) is not None:
+            logger.info("the %s query about %s is answered again", place.kind, _whose(place))
+
+    def believe_refused(self, kind: QueryKind, found: Iterable[Place], index: int) -> None:
+        """All were refused: it isn't these products', and the search isn't repeated for a while."""
+        for place in found:
+            self._entries.pop(place, None)
+        self._unsplit[kind] = index + self._longest
+
+    def may_split(self, kind: QueryKind, index: int) -> bool:
+        """Whether it makes sense to search for whom this kind fails."""
+        return self._unsplit.get(kind, index) <= index
+
+    def of_the_past(self) -> Quarantine:
+        """The same places for a query about longer blocks; what is found with it is its own."""
+        other = Quarantine(1)
+        other._entries = {place: replace(one, due=_NEVER) for place, one in self._entries.items()}
+        return other
+
+    def prune(self, targets: Iterable[Target]) -> None:
+        """Forget products that nobody asks about any more."""
+        keys = {target.key for target in targets}
+        namespaces = {key.namespace for key in keys} | {ANYWHERE}
+        self._entries = {
+            place: entry
+            for place, entry in self._entries.items()
+            if (place.product == OTHERS and place.namespace in namespaces)
+            or ProductKey(place.namespace, place.product) in keys
+        }
+
+    # ---- reading ---------------------------------------------------------------------------
+    def held(self, kind: QueryKind) -> dict[ProductKey, str]:
+        """The products that this kind isn't asked about, and why."""
+        return {
+            ProductKey(place.namespace, place.product): entry.why
+            for place, entry in self._entries.items()
+            if place.kind is kind and place.product != OTHERS
+        }
+
+    def due(self, index: int) -> list[Place]:
+        """What is to be tried at this block; those that have waited longest come first."""
+        ripe = [(entry.due, place) for place, entry in self._entries.items() if entry.due <= index]
+        return [place for _, place in sorted(ripe)[:TRIES_PER_FETCH]]
+
+    def scopes(
+        self,
+        kind: QueryKind,
+        group: Sequence[Target],
+        ordinary: Callable[[Sequence[Target]], Sequence[Scope]],
+        limit: int,
+    ) -> Sequence[Scope]:
+        """What to ask instead of `ordinary`, so that nothing here is matched.
+
+        Namespaces with a product in quarantine are asked about by the names of the others: a
+        matcher can leave out a name, but no pair of a namespace and a name.
+        """
+        places = [place for place in self._entries if place.kind is kind]
+        if not places:
+            return ordinary(group)
+        held: AbstractSet[ProductKey] = self.held(kind).keys()
+        apart = {place.namespace for place in places}
+        left = [target for target in group if target.key not in held]
+        clean = [target for target in left if target.key.namespace not in apart]
+        scopes = list(ordinary(clean)) if clean else []
+        if any(not scope.products for scope in scopes):
+            scopes = list(split_scopes(clean, limit))
+        for namespace in sorted(apart):
+            named = [target for target in left if target.key.namespace == namespace]
+            scopes += named_scopes(named, limit)
+        return scopes
+
+
+def scope_of(place: Place, namespaces: tuple[str, ...]) -> Scope:
+    """The scope by which a place is tried; `namespaces` are those that the operator watches."""
+    if place.namespace == ANYWHERE:
+        return Scope(namespaces=namespaces)
+    if place.product == OTHERS:
+        return Scope(namespaces=(place.namespace,))
+    return Scope(namespaces=(place.namespace,), products=(place.product,))
+
+
+def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Target, ...]]]:
+    """Narrower scopes that read the same products; none for one product alone.
+
+    Namespaces are halved until one is left; then its products are named, which leaves out pods
+    that belong to none of them; then the names are halved.
+    """
+    covered = [target for target in targets if scope.covers(*target.key)]
+    namespaces = sorted({target.key.namespace for target in covered})
+    if len(namespaces) > 1:
+        first = set(namespaces[: len(namespaces) // 2])
+        halves = [
+            [target for target in covered if (target.key.namespace in first) is chosen]
+            for chosen in (True, False)
+        ]
+        if not scope.products:
+            return [
+                (Scope(namespaces=tuple(sorted({t.key.namespace for t in half}))), tuple(half))
+                for half in halves
+            ]
+    elif covered and not scope.products:
+        halves = [covered]
+    elif len(covered) > 1:
+        covered.sort(key=lambda target: target.key)
+        halves = [covered[: len(covered) // 2], covered[len(covered) // 2 :]]
+    else:
+        return []
+    return [(named_scope(half), tuple(half)) for half in halves]
+
+
+_TEXT: Final = (
+    "the %s query fails for %s alone, which is left out of it from now on and tried again after a"
+    " growing pause: mend what its pods expose at /metrics, or delete them: %s"
+)
+
+
+def _whose(place: Place) -> str:
+    if place.namespace == ANYWHERE:
+        return "pods of no DataProduct, in a namespace without any"
+    if place.product == OTHERS:
+        return f"pods of no DataProduct in namespace {place.namespace}"
+    return f"DataProduct {place.namespace}/{place.product}"
