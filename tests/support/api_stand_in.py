@@ -42,10 +42,11 @@ class Sent:
 
 @dataclass
 class ApiStandIn:
-    """The server; `objects` by path, `sent` in order."""
+    """The server; `objects` by path, `sent` in order, `refused` the paths that answer 403."""
 
     objects: dict[str, Body] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
     _transport: Transport | None = None
     _runner: web.AppRunner | None = None
@@ -103,6 +104,8 @@ class ApiStandIn:
         sent = Sent(request.method, request.path, json.loads(text) if text else {})
         self.sent.append(sent)
         path = sent.path.removesuffix("/status")
+        if path in self.refused:
+            return failure(403, "Forbidden")
         match sent.method:
             case "GET":
                 return self._list(path) if "limit" in request.query else self._answer(path)

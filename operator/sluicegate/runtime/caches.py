@@ -45,6 +45,10 @@ class Cache:
         """Return how many objects are kept."""
         return len(self._records)
 
+    def __contains__(self, key: object) -> bool:
+        """Return whether an object is kept."""
+        return key in self._records
+
     def get(self, key: Key) -> Record | None:
         """Return the record of an object."""
         return self._records.get(key)
