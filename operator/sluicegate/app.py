@@ -190,9 +190,8 @@ class Operator:
                 loop.add_signal_handler(number, self.stop.set)
 
     def take_in(self, resource: Resource, event: Mapping[str, Any]) -> None:
-        """Take in an event: `type` and `object`, as the API server sends it; no type from a list."""
-        if event["type"] is not None:  # else it comes from a list
-            self.watches.alive(resource)
+        """Take in an event of a watch: `type` and `object`, as the API server sends it."""
+        self.watches.alive(resource)
         cache, body = self.caches[resource], event["object"]
         change = cache.forget(body) if event["type"] == "DELETED" else cache.observe(body)
         if change is not None:

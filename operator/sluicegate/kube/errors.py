@@ -72,6 +72,10 @@ class Unapplicable(Invalid):
     """The object as stored breaks its schema so far that the server applies nothing to it."""
 
 
+class AnswerTooLarge(KubeError):
+    """The answer has more bytes than the caller wants: ask for less."""
+
+
 class Transient(KubeError):
     """No answer, or the server's own failure: the same call may succeed later."""
 

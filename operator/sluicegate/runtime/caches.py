@@ -157,13 +157,12 @@ class Listing:
         """End, whether or not the list was complete."""
         self._cache.end_listing()
 
-    def add(self, items: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
-        """Take in a page."""
-        for body in items:
-            key, _, _ = identity_of(body)
-            self._kept.add(key)
-            if (change := self._cache.observe(body)) is not None:
-                yield change
+    def add(self, body: Mapping[str, Any]) -> Iterator[Change]:
+        """Take in an object of a page."""
+        key, _, _ = identity_of(body)
+        self._kept.add(key)
+        if (change := self._cache.observe(body)) is not None:
+            yield change
 
     def finish(self, version: int) -> Iterator[Change]:
         """Drop what the list, which shows the state at `version`, did not hold."""

@@ -211,8 +211,8 @@ class Resync:
                 async for page in self._api.pages(
                     cache.watched.resource, namespace=namespace, labels=cache.watched.labels
                 ):
-                    version = int(page.resource_version)
                     await self._take_in(listing, page.items)
+                    version = int(page.resource_version)
                     del page  # or it would be held while the next one is read
             except NotFound:
                 # The kind itself is gone, and so is every object of it.
@@ -221,9 +221,10 @@ class Resync:
                 for change in listing.finish(version):
                     self._on_change(change)
 
-    async def _take_in(self, listing: Listing, items: Sequence[Mapping[str, Any]]) -> None:
+    async def _take_in(self, listing: Listing, items: Iterable[Mapping[str, Any]]) -> None:
         """Take in a page, a few milliseconds of work at a time: in between others have a turn."""
-        for begin in range(0, len(items), OBJECTS_AT_ONCE):
-            for change in listing.add(items[begin : begin + OBJECTS_AT_ONCE]):
+        for number, body in enumerate(items, start=1):
+            for change in listing.add(body):
                 self._on_change(change)
-            await asyncio.sleep(0)
+            if number % OBJECTS_AT_ONCE == 0:
+                await asyncio.sleep(0)

@@ -2,20 +2,23 @@
 
 Kopf keeps its streams to itself, but not its requests: a session of ours tells of each. A watch
 is renewed every few minutes, so one that hasn't been for long is dead even if the connection
-looks alive; a new list means that the old watch couldn't be resumed, so deletions may be missed.
+looks alive. Kopf begins each watch by a list, of which it is given only the state that the list
+shows: what came before is for the caches' own list, which reads objects one at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import aiohttp
+from typing_extensions import override
 
 from sluicegate.kube.errors import retry_after
 from sluicegate.kube.login import bearer_of, tls_of
+from sluicegate.kube.pages import Page
 from sluicegate.kube.transport import REQUESTS
 from sluicegate.runtime.metrics import WATCH_AGE
 
@@ -36,10 +39,6 @@ RENEWAL_SECONDS = 300
 ANSWER_SECONDS = 10.0
 """How long an answer may take to begin. The API server begins a watch's at once, and Kopf itself
 would wait for one that was swallowed as long as for an event: more than a minute."""
-
-PAGE_SECONDS = 0.1
-"""From a page of a list to the next one. Kopf makes a task of each object, which holds the object
-until its turn has come: without a pause it would hold those of all pages at once."""
 
 REFUSED_SECONDS = 30.0
 """Between requests for what is forbidden, e.g. as the namespace is gone: Kopf would ask each few
@@ -115,11 +114,20 @@ class Watches:
             self.alive(resource)
             return
         # No sign of life: each restart begins with a list, whatever becomes of the watch.
-        if "continue" in url.query:
-            return
-        if resource in self._listed:
-            self._on_gap(resource)
+        self._on_gap(resource)
         self._listed.add(resource)
+
+
+class Beginning(aiohttp.ClientResponse):
+    """An answer to Kopf; of a list it says only where the watch is to begin."""
+
+    @override
+    async def json(self, **how: Any) -> Any:
+        """Return the parsed answer: a list without its objects, and as if it had one page."""
+        if "limit" not in self.url.query:
+            return await super().json(**how)
+        page = Page((await self.read()).decode(errors="replace"))
+        return {"items": [], "metadata": {"resourceVersion": page.resource_version}}
 
 
 class Bounds:
@@ -135,8 +143,6 @@ class Bounds:
     ) -> aiohttp.ClientResponse:
         """Send a request when its time has come."""
         path = request.url.path
-        if "continue" in request.url.query:
-            await asyncio.sleep(PAGE_SECONDS)
         # Kopf's own time-out may come before, but its next request waits here as well.
         await asyncio.sleep(max(0.0, self._refused_until.get(path, 0.0) - time.monotonic()))
         await self._patience.wait()
@@ -192,6 +198,7 @@ def watching_session(
         proxy=configuration.proxy,
         trace_configs=[trace],
         middlewares=[Bounds(patience)],
+        response_class=Beginning,
     )
 
 
