@@ -140,7 +140,7 @@ def parse_status(body: bytes) -> dict[str, Any]:
     """Return the Status object of an error, or an empty one: proxies answer with anything."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
 

@@ -92,6 +92,14 @@ def _value(text: str, at: int) -> tuple[Any, int]:
         return json.loads(shallow), end
 
 
+def parse(text: str) -> Any:
+    """Parse one JSON value, without what is nested too deeply; ValueError for what is none."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return json.loads(cut(text)[0])
+
+
 def cut(text: str, at: int = 0) -> tuple[str, int]:
     """The JSON value that begins here without what is nested too deeply, and where it ends."""
     kept, begin, depth = [], at, 0

@@ -7,7 +7,6 @@ version of the client doesn't know is neither lost nor refused.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +24,7 @@ from sluicegate.kube.errors import (
     Unauthorized,
     from_response,
 )
-from sluicegate.kube.pages import cut
+from sluicegate.kube.pages import parse
 from sluicegate.kube.patience import Patience
 from sluicegate.spans import no_spans
 
@@ -233,11 +232,9 @@ async def read(response: aiohttp.ClientResponse, most: int) -> bytes | None:
 def parse_object(request: Request, body: bytes) -> Body:
     """Return the JSON object of a 2xx answer."""
     try:
-        answer = json.loads(body)
+        answer = parse(body.decode())
     except ValueError as error:
         raise Transient(f"{request.title}: the answer is not JSON: {error}") from error
-    except RecursionError:
-        answer = json.loads(cut(body.decode())[0])
     if not isinstance(answer, dict):
         raise KubeError(f"{request.title}: the answer is not an object")
     return answer
