@@ -34,6 +34,7 @@ from sluicegate.runtime.lease import Elector, LeaseTiming
 from sluicegate.runtime.limiter import TokenBucket
 from sluicegate.runtime.metrics import QueueMetrics
 from sluicegate.runtime.recorder import Recorder
+from sluicegate.runtime.refusals import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.server import Server
 from sluicegate.runtime.supervision import Supervisor
@@ -142,6 +143,7 @@ class Operator:
             self._build_api(EVENT_RATE, EVENT_BURST), boottime, instance=self._identity
         )
         self.watches = Watches((one.resource for one in program.watched), boottime, self._on_gap)
+        self._refusals = Refusals(boottime)
         self._resync = self._build_resync()
         tools = Tools(
             settings,
@@ -153,9 +155,10 @@ class Operator:
             leads=lambda: self._elector.leading,
         )
         self._controller = program.build(tools)
-        self._workers = Workers(
-            self.queue, self._controller.reconciler, count=settings.workers, spans=spans
+        reconciler = ListedOnly(
+            self._controller.reconciler, self._refusals, known=self.caches.products
         )
+        self._workers = Workers(self.queue, reconciler, count=settings.workers, spans=spans)
         self._pulse = Pulse()
         self._health = self._build_health()
         self._server = Server(
@@ -187,9 +190,8 @@ class Operator:
                 loop.add_signal_handler(number, self.stop.set)
 
     def take_in(self, resource: Resource, event: Mapping[str, Any]) -> None:
-        """Take in an event: `type` and `object`, as the API server sends it; no type from a list."""
-        if event["type"] is not None:  # else it comes from a list
-            self.watches.alive(resource)
+        """Take in an event of a watch: `type` and `object`, as the API server sends it."""
+        self.watches.alive(resource)
         cache, body = self.caches[resource], event["object"]
         change = cache.forget(body) if event["type"] == "DELETED" else cache.observe(body)
         if change is not None:
@@ -301,6 +303,7 @@ class Operator:
             self.api,
             self.caches,
             self._on_change,
+            refusals=self._refusals,
             namespaces=self.settings.watch_namespaces,
             interval=self.settings.resync_seconds,
             jitter=random.random,

@@ -1,4 +1,4 @@
-"""Kopf delivers events; nothing is decided here.
+"""Kopf watches; nothing is decided here.
 
 Only `on.event` handlers: they write nothing to the objects (no finalizer, no annotation, no
 progress), so a second replica can watch too, and products can be deleted without the operator.
@@ -172,9 +172,8 @@ def build_settings(watched: Iterable[Watched]) -> kopf.OperatorSettings:
     settings.posting.enabled = False  # events are the recorder's
     settings.process.ultimate_exiting_timeout = None  # it would kill us after each restart of Kopf
     settings.persistence.diffbase_storage = NothingStored()
-    # Kopf lists all kinds at once and handles a page in one turn of the loop: a large one is tens
-    # of MiB, and a pause that everybody else notices.
-    settings.watching.chunk_size = 50
+    # Of a list Kopf is given no more than where a watch begins (see `runtime.watches`).
+    settings.watching.chunk_size = 1
     settings.watching.inactivity_timeout = 70
     settings.watching.server_timeout = RENEWAL_SECONDS  # so that a renewal proves it alive
     settings.watching.connect_timeout = 10

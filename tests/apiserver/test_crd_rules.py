@@ -121,8 +121,7 @@ def _paths(value: Any, path: str = "") -> list[str]:
     for key, child in children:
         if path == "" or path.startswith("spec") or key == "spec":
             found += _paths(child, f"{path}.{key}" if path else str(key))
-    return [each for each in found if each.startswith("spec.") and "ffinity" not in each
-            and "topologySpread" not in each]  # fmt: skip
+    return [each for each in found if each.startswith("spec.")]
 
 
 @given(path=st.sampled_from(_paths(example())), value=VALUES)

@@ -42,11 +42,13 @@ class Sent:
 
 @dataclass
 class ApiStandIn:
-    """The server; `objects` by path, `sent` in order."""
+    """The server; `objects` by path, `sent` in order, `refused` the paths that answer 403."""
 
     objects: dict[str, Body] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
+    _configuration: Configuration | None = None
     _transport: Transport | None = None
     _runner: web.AppRunner | None = None
 
@@ -58,8 +60,10 @@ class ApiStandIn:
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         host, port = self._runner.addresses[0][:2]
 
+        self._configuration = Configuration(host=f"http://{host}:{port}")
+
         async def login() -> Configuration:
-            return Configuration(host=f"http://{host}:{port}")
+            return self.configuration
 
         self._transport = Transport(login)
         return self
@@ -75,6 +79,12 @@ class ApiStandIn:
         """The operator's port to it."""
         assert self._transport
         return KubeApi(self._transport, OpenGate(), field_manager="sluicegate")
+
+    @property
+    def configuration(self) -> Configuration:
+        """How a client reaches it."""
+        assert self._configuration
+        return self._configuration
 
     @property
     def writes(self) -> list[Sent]:
@@ -103,9 +113,11 @@ class ApiStandIn:
         sent = Sent(request.method, request.path, json.loads(text) if text else {})
         self.sent.append(sent)
         path = sent.path.removesuffix("/status")
+        if path in self.refused:
+            return failure(403, "Forbidden")
         match sent.method:
             case "GET":
-                return self._list(path) if "limit" in request.query else self._answer(path)
+                return self._list(path, request) if "limit" in request.query else self._answer(path)
             case "POST":
                 return self._create(f"{path}/{sent.body['metadata']['name']}", sent.body)
         if (live := self.objects.get(path)) is not None and self._is_stale(sent, live):
@@ -118,14 +130,18 @@ class ApiStandIn:
         live = self.objects.get(path)
         return failure(404, "NotFound") if live is None else web.json_response(live)
 
-    def _list(self, path: str) -> web.Response:
+    def _list(self, path: str, request: web.Request) -> web.Response:
         def collections(name: str) -> set[str]:
             within = name.rpartition("/")[0]
             return {within, re.sub("/namespaces/[^/]+", "", within)}
 
+        begin = int(request.query.get("continue", 0))
+        end = begin + int(request.query["limit"])
         items = [body for name, body in self.objects.items() if path in collections(name)]
         meta = {"resourceVersion": str(next(self._versions))}
-        return web.json_response({"metadata": meta, "items": items})
+        if end < len(items):
+            meta["continue"] = str(end)
+        return web.json_response({"items": items[begin:end], "metadata": meta})
 
     def _create(self, path: str, body: Body) -> web.Response:
         if path in self.objects:

@@ -65,6 +65,13 @@ BENTO_URL = {
 NO_BUCKETS = {"spec.serving.latencyBucketsMilliseconds": REMOVED}
 TEMPLATE = {"spec": {"containers": [{"name": "train", "command": ["train"]}]}}
 
+
+def template(metadata: Any = None, **spec: Any) -> Change:
+    """The example with a pod template for its trainings."""
+    body = {"spec": TEMPLATE["spec"] | spec} | ({"metadata": metadata} if metadata else {})
+    return {"spec.retraining.command": REMOVED, "spec.retraining.podTemplate": body}
+
+
 RULES = (
     Case(
         "bad events are part of all events",
@@ -224,6 +231,36 @@ RULES = (
         "spec.retraining.command",
         "exactly one of command",
         ({"spec.retraining.command": REMOVED}, {"spec.retraining.command": []}),
+    ),
+    Case(
+        "one container trains",
+        template(initContainers=[{"name": "a"}, {"name": "b"}]),
+        template(containers=[{"name": "a"}, {"name": "b"}]),
+        "spec.retraining.podTemplate.spec.containers",
+        "give exactly one container",
+        (template(containers=[]),),
+    ),
+    Case(
+        "a template leaves the operator's variables alone",
+        template(containers=[{"env": [{"name": "A", "value": "b"}]}]),
+        template(containers=[{"env": [{"name": "SLUICEGATE_OUTPUT", "value": "b"}]}]),
+        "spec.retraining.podTemplate.spec.containers[0].env[0].name",
+        "set by the operator",
+        (template(containers=[{"env": [{"name": "DOCKER_CONFIG", "value": "b"}]}]),),
+    ),
+    Case(
+        "a template leaves the operator's volumes alone",
+        template(volumes=[{"name": "data", "emptyDir": {}}]),
+        template(volumes=[{"name": "bento", "emptyDir": {}}]),
+        "spec.retraining.podTemplate.spec.volumes[0].name",
+        "rename it",
+    ),
+    Case(
+        "a template leaves the operator's labels alone",
+        template(metadata={"labels": {"team": "a"}}),
+        template(metadata={"labels": {"app.kubernetes.io/name": "a"}}),
+        "spec.retraining.podTemplate.metadata.labels",
+        "use a prefix of your own",
     ),
     Case(
         "steps increase",

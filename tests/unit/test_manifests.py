@@ -11,8 +11,9 @@ from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.canary import Version, VersionBase, VersionSource
+from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.memory import Trigger
-from sluicegate.api.pod_template import check_pod_template
+from sluicegate.api.pod_template import TrainingTemplate, check_pod_template
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests import names as derived
 from sluicegate.manifests.deployment import build_deployment
@@ -321,38 +322,81 @@ WILD_TEMPLATE = {
                     {"name": "bento", "emptyDir": {}}],
     },
 }  # fmt: skip
+TAME_TEMPLATE = {
+    "metadata": {"labels": {"team": "a"}},
+    "spec": {
+        "terminationGracePeriodSeconds": 7,
+        "containers": [{
+            "name": "train", "image": "registry.example/train:1", "command": ["train"],
+            "env": [{"name": "A", "value": "b"}],
+            "volumeMounts": [{"name": "data", "mountPath": "/data"},
+                             {"name": "data", "mountPath": "/bento"}],
+        }],
+        "initContainers": [{"name": "get", "image": "registry.example/get:1"}],
+        "volumes": [{"name": "data", "emptyDir": {}}],
+    },
+}  # fmt: skip
+
+
+def template_of(template: dict) -> dict:
+    changes = {"spec.retraining.command": [], "spec.retraining.podTemplate": template}
+    return job_of(**changes, **{"spec.retraining.serviceAccountName": None})["spec"]["template"]
 
 
 def test_a_template_is_told_all_that_it_may_not_say():
-    paths = {problem.path for problem in check_pod_template(WILD_TEMPLATE, "t")}
-    assert paths == {
-        "t.metadata.labels", "t.spec.hostNetwork", "t.spec.serviceAccountName",
-        "t.spec.restartPolicy", "t.spec.containers[0].securityContext", "t.spec.containers[0].env",
-        "t.spec.initContainers[0].securityContext", "t.spec.volumes[0].hostPath",
-        "t.spec.volumes[2].name",
+    with pytest.raises(InvalidProduct) as refusal:
+        template_of(WILD_TEMPLATE)
+    at = "spec.retraining.podTemplate"
+    assert {problem.path for problem in refusal.value.problems} == {
+        f"{at}.metadata.labels", f"{at}.spec.hostNetwork", f"{at}.spec.serviceAccountName",
+        f"{at}.spec.restartPolicy", f"{at}.spec.containers[0].securityContext",
+        f"{at}.spec.containers[0].env[0].name", f"{at}.spec.initContainers[0].securityContext",
+        f"{at}.spec.volumes[0].hostPath", f"{at}.spec.volumes[2].name",
     }  # fmt: skip
 
 
-def test_a_template_that_was_never_checked_can_do_no_more():
-    template = job_of(
-        **{"spec.retraining.command": [], "spec.retraining.podTemplate": WILD_TEMPLATE,
-           "spec.retraining.serviceAccountName": None}
-    )["spec"]["template"]  # fmt: skip
+def test_what_is_enforced_is_set_over_a_template():
+    template = template_of(TAME_TEMPLATE)
     spec, trainer = template["spec"], template["spec"]["containers"][0]
-    assert "hostNetwork" not in spec
-    assert "serviceAccountName" not in spec
     assert spec["restartPolicy"] == "Never"
-    assert "hostPath" not in json.dumps(spec)
-    assert trainer["image"] == "registry.example/train:1"
-    assert "privileged" not in trainer["securityContext"]
+    assert spec["terminationGracePeriodSeconds"] == 7
+    assert (trainer["name"], trainer["image"]) == ("trainer", "registry.example/train:1")
+    assert trainer["securityContext"]["readOnlyRootFilesystem"] is True
     assert env_of(trainer)["SLUICEGATE_OUTPUT"] == "registry.example/bentos/search-ranking"
     assert env_of(trainer)["A"] == "b"
     assert [m["name"] for m in trainer["volumeMounts"] if m["mountPath"] == "/bento"] == ["bento"]
-    assert spec["initContainers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    assert spec["initContainers"][-1]["securityContext"]["readOnlyRootFilesystem"] is True
     assert [v["name"] for v in spec["volumes"]].count("bento") == 1
+    assert template["metadata"]["labels"] | {"team": "a"} == template["metadata"]["labels"]
     assert template["metadata"]["labels"][names.LABEL_COMPONENT] == "trainer"
 
 
+WRONG_SHAPES = [
+    {}, {"spec": []}, {"spec": {}}, {"spec": {"containers": "a"}}, {"spec": {"containers": []}},
+    {"spec": {"containers": [{}, {}]}}, {"spec": {"containers": ["a"]}}, {"metadata": "a"},
+    *({"metadata": {"labels": value}, "spec": TAME_TEMPLATE["spec"]} for value in ("a", [], {"a": 1})),
+    *({"spec": TAME_TEMPLATE["spec"] | {"volumes": value}}
+      for value in ("a", {"a": 1}, ["a"], [{}], [{"name": []}], [{"name": "a", "emptyDir": 1}])),
+    *({"spec": TAME_TEMPLATE["spec"] | {"initContainers": value}}
+      for value in ("a", [1], [{"name": {}}], [{"env": "a"}])),
+    *({"spec": {"containers": [{field: value}]}}
+      for field in ("env", "volumeMounts", "envFrom", "resources", "command", "image")
+      for value in ("", 1, [1], {"a": 1}, [{"value": "a"}], [["a"]], True)
+      if (field, value) != ("image", "")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("template", WRONG_SHAPES, ids=lambda one: json.dumps(one)[:60])
+def test_a_template_of_another_shape_is_refused_by_its_field(template):
+    with pytest.raises(InvalidProduct) as refusal:
+        template_of(template)
+    assert all(
+        problem.path.startswith("spec.retraining.podTemplate") and problem.message
+        for problem in refusal.value.problems
+    )
+
+
 def test_a_template_has_a_size():
-    (problem,) = check_pod_template({"spec": {"containers": [{"args": ["x" * 40_000]}]}})
+    large = {"spec": {"containers": [{"args": ["x" * 8000] * 5}]}}
+    (problem,) = check_pod_template(TrainingTemplate.model_validate_json(json.dumps(large)))
     assert "bytes" in problem.message

@@ -133,6 +133,8 @@ def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
         ),
         (Ended("rubbish", 0), {}, Reason.INVALID_RESULT, "no JSON"),
         (Ended("[1]", 0), {}, Reason.INVALID_RESULT, "not an object"),
+        (Ended("[" * 4000, 0), {}, Reason.INVALID_RESULT, "nested too deeply"),
+        (Ended('{"a":' * 1000, 0), {}, Reason.INVALID_RESULT, "nested too deeply"),
         (Ended("", 0), {}, Reason.INVALID_RESULT, "empty"),
         (Ended("{}", 0), {}, Reason.INVALID_RESULT, "image"),
         (
@@ -156,7 +158,8 @@ def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
         ),
     ],
     ids=[
-        "crashed", "never ran", "timed out", "rubbish", "a list", "nothing", "nothing pushed",
+        "crashed", "never ran", "timed out", "rubbish", "a list", "many lists",
+        "many objects", "nothing", "nothing pushed",
         "a tag", "outside", "an old name", "the old image",
     ],
 )  # fmt: skip

@@ -16,6 +16,12 @@ from tests.support.rollout_world import World, document
 BLOCK = 60
 FIRST = 30_000_000
 STREAK = {"first": FIRST, "last": FIRST + 2, "evaluations": 3, "fresh": 3}
+TRIGGER = {
+    "id": "12345678",
+    "cause": "ModelDecay",
+    "version": "v1",
+    "at": "2026-01-31T09:00:00Z",
+}
 BAD = {"name": "accuracy", "state": "BAD", "streak": STREAK}
 
 
@@ -39,7 +45,8 @@ def record(name: str = "search", **status):
     [
         ({}, Standing()),
         ({"state": "Healthy", "slos": [{"name": "accuracy", "state": "OK"}]}, Standing()),
-        ({"retraining": {"trigger": {"id": "12345678"}}}, Standing(training=True)),
+        ({"retraining": {"trigger": TRIGGER}}, Standing(training=True)),
+        ({"retraining": {"trigger": TRIGGER["id"]}}, Standing()),
         (
             {"state": "Degrading", "slos": [BAD]},
             Standing(block_seconds=BLOCK, bad_since=FIRST * BLOCK),
@@ -49,7 +56,7 @@ def record(name: str = "search", **status):
             Standing(state=ProductState.DEGRADED, block_seconds=BLOCK, bad_since=FIRST * BLOCK),
         ),
     ],
-    ids=["new", "healthy", "training", "turning bad", "degraded"],
+    ids=["new", "healthy", "training", "malformed", "turning bad", "degraded"],
 )
 def test_a_status_tells_who_trains_and_who_is_bad(status, expected):
     assert standing_before(record(**status)) == expected

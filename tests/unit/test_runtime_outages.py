@@ -98,27 +98,6 @@ async def transport(logins) -> AsyncIterator[Transport]:
     await opened.close()
 
 
-# ---- lists ------------------------------------------------------------------------------
-
-
-async def test_between_the_pages_of_a_list_what_came_before_is_taken_in(server):
-    order = []
-
-    async def answer(_: web.Request) -> web.StreamResponse:
-        order.append("next page")
-        return web.json_response({})
-
-    async def take_in() -> None:
-        await asyncio.sleep(watches_module.PAGE_SECONDS / 2)
-        order.append("taken in")
-
-    server.answers.append(answer)
-    watches = Watches((), time.monotonic, lambda _: None)
-    async with watching_session(Configuration(host=server.url), watches, Patience()) as session:
-        await asyncio.gather(session.get(f"{server.url}/api/v1/x?limit=50&continue=y"), take_in())
-    assert order == ["taken in", "next page"]
-
-
 # ---- patience ---------------------------------------------------------------------------
 
 

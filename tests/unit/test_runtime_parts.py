@@ -12,6 +12,7 @@ import pytest
 from yarl import URL
 
 from sluicegate.kube import errors
+from sluicegate.kube.patience import Patience
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime.caches import Cache, Change
 from sluicegate.runtime.contracts import (
@@ -36,7 +37,7 @@ from sluicegate.runtime.recorder import (
     Subject,
     render_event,
 )
-from sluicegate.runtime.watches import Watches
+from sluicegate.runtime.watches import Watches, watching_session
 from sluicegate.runtime.workers import SLOW_RETRY, TURN_SECONDS, Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from tests.support.api_stand_in import ApiStandIn
@@ -141,7 +142,7 @@ def test_a_list_drops_what_it_does_not_hold(cache):
     cache.observe(body(A, 1))
     cache.observe(body(B, 2))
     with cache.listing() as listing:
-        assert list(listing.add([body(A, 1)])) == []
+        assert list(listing.add(body(A, 1))) == []
         assert list(listing.finish(10)) == [Change(PRODUCT, Priority.NORMAL)]
     assert list(cache) == [A]
 
@@ -157,7 +158,7 @@ def test_a_list_does_not_bring_back_what_was_deleted_while_it_was_on_its_way(cac
     cache.observe(body(A, 1))
     with cache.listing() as listing:
         cache.forget(body(A, 12))
-        assert list(listing.add([body(A, 1)])) == []
+        assert list(listing.add(body(A, 1))) == []
         assert list(listing.finish(10)) == []
     assert len(cache) == 0
 
@@ -394,14 +395,38 @@ def watches(clock, gaps) -> Watches:
     return Watches([CONFIG_MAPS], clock, gaps.append)
 
 
-def test_a_second_list_of_a_kind_means_a_gap_and_its_further_pages_do_not(watches, gaps):
-    first = URL("https://x/api/v1/configmaps?limit=500")
-    watches.requested(first)
-    watches.requested(first.update_query({"continue": "abc"}))
+def test_the_list_that_a_watch_begins_by_is_made_by_ourselves_as_well(watches, gaps):
+    first = URL("https://x/api/v1/configmaps?limit=1")
     watches.requested(first.update_query(watch="true"))
     assert gaps == []
     watches.requested(first)
     assert gaps == [CONFIG_MAPS]
+
+
+async def test_of_a_list_kopf_is_given_only_where_its_watch_begins(watches):
+    async with ApiStandIn() as server:
+        for key in (A, B):
+            meta = {"namespace": key.namespace, "name": key.name}
+            server.keep(CONFIG_MAPS, {"metadata": meta, "data": {"key": "x" * 1_000_000}})
+        async with watching_session(server.configuration, watches, Patience()) as session:
+            url = f"{server.configuration.host}{CONFIG_MAPS.path()}"
+            answer = await (await session.get(url, params={"limit": "1"})).json()
+    version = answer["metadata"]["resourceVersion"]
+    assert answer == {"items": [], "metadata": {"resourceVersion": version}}
+    assert version.isdecimal()
+
+
+async def test_what_is_forbidden_is_asked_for_again_after_a_while_only(watches):
+    async with ApiStandIn() as server:
+        server.refused.add(CONFIG_MAPS.path())
+        async with watching_session(server.configuration, watches, Patience()) as session:
+            url = f"{server.configuration.host}{CONFIG_MAPS.path()}"
+            assert (await session.get(url, params={"limit": "1"})).status == 403
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await session.get(url, params={"limit": "1"})
+    assert len(server.sent) == 1
+    assert CONFIG_MAPS in watches.ages(), "a watch that was never allowed doesn't hang"
 
 
 def test_requests_for_other_kinds_tell_nothing(watches, gaps):

@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from sluicegate.kube.resources import CONFIG_MAPS, Key
+import pytest
+
+from sluicegate.kube.resources import CONFIG_MAPS, SERVICES, Key
 from sluicegate.runtime.caches import Caches, Change
-from sluicegate.runtime.contracts import Priority, Record, Watched
+from sluicegate.runtime.contracts import Done, Priority, Record, RequeueAfter, Watched
+from sluicegate.runtime.refusals import FORGET_SECONDS, ListedOnly, Refusals
 from sluicegate.runtime.resync import OBJECTS_AT_ONCE, Resync
 from sluicegate.runtime.tasks import end
 from tests.support.api_stand_in import ApiStandIn
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 A, B = Key("shop", "a"), Key("shop", "b")
+PLAIN = {"jitter": lambda: 0.5, "refusals": Refusals(lambda: 0.0)}
 
 
 def project(body) -> Record:
@@ -31,7 +35,7 @@ async def test_what_is_gone_without_a_word_is_found_by_the_next_list_and_lists_g
         for key in (A, B):
             server.keep(CONFIG_MAPS, {"metadata": {"namespace": key.namespace, "name": key.name}})
         caches = Caches([Watched(CONFIG_MAPS, project)])
-        resync = Resync(server.api, caches, changes.put_nowait, interval=0.01, jitter=lambda: 0.5)
+        resync = Resync(server.api, caches, changes.put_nowait, interval=0.01, **PLAIN)
         await resync.prime()
         assert {changes.get_nowait().product for _ in range(2)} == {A, B}
         running = asyncio.create_task(resync.run())
@@ -55,7 +59,7 @@ async def resyncing(busy: Callable[[ApiStandIn], bool], changes: Callable[[Chang
             Caches([Watched(CONFIG_MAPS, project)]),
             changes,
             interval=0.6,
-            jitter=lambda: 0.5,
+            **PLAIN,
             busy=lambda: busy(server),
         )
         await resync.prime()
@@ -107,7 +111,7 @@ async def test_while_a_long_page_is_taken_in_others_have_a_turn():
         for number in range(objects):
             server.keep(CONFIG_MAPS, {"metadata": {"namespace": "shop", "name": f"n{number}"}})
         caches = Caches([Watched(CONFIG_MAPS, project_and_count)])
-        resync = Resync(server.api, caches, lambda _: None, interval=600, jitter=lambda: 0.5)
+        resync = Resync(server.api, caches, lambda _: None, interval=600, **PLAIN)
         turns = asyncio.create_task(take_turns())
         try:
             await resync.prime()
@@ -115,3 +119,139 @@ async def test_while_a_long_page_is_taken_in_others_have_a_turn():
             await end([turns])
     assert sum(in_a_row) == objects
     assert max(in_a_row) <= OBJECTS_AT_ONCE
+
+
+# ---- namespaces that can't be read ---------------------------------------------------------
+GONE = Key("gone", "a")
+
+
+class Cluster:
+    """A server with an object in each of two namespaces, and a resync that watches both."""
+
+    def __init__(self, server: ApiStandIn) -> None:
+        self.server = server
+        self.now = 0.0
+        for key in (A, GONE):
+            server.keep(CONFIG_MAPS, {"metadata": {"namespace": key.namespace, "name": key.name}})
+        self.caches = Caches([Watched(CONFIG_MAPS, project), Watched(SERVICES, project)])
+        self.changes: asyncio.Queue[Change] = asyncio.Queue()
+        self.refusals = Refusals(lambda: self.now)
+        self.resync = Resync(
+            server.api,
+            self.caches,
+            self.changes.put_nowait,
+            refusals=self.refusals,
+            namespaces=("gone", "shop"),
+            interval=0.2,
+            jitter=lambda: 0.0,
+        )
+
+    def refuse(self, namespace: str, *resources) -> None:
+        """Forbid these lists, as the Role is gone."""
+        self.server.refused |= {one.path(namespace) for one in resources}
+
+    def known(self) -> set[Key]:
+        return set(self.caches.products)
+
+    async def changed(self, key: Key) -> None:
+        """Wait until the object's product is to be looked at."""
+        async with asyncio.timeout(20):
+            while (await self.changes.get()).product != key:
+                pass
+
+    async def reconciled(self, key: Key) -> bool:
+        """Whether the product's turn leads to anything."""
+
+        class Inner:
+            async def reconcile(self, key: Key):
+                return RequeueAfter(1.0)
+
+        listed = ListedOnly(Inner(), self.refusals, known=self.caches.products)
+        return await listed.reconcile(key) != Done()
+
+
+@pytest.fixture
+async def cluster():
+    async with ApiStandIn() as server:
+        yield Cluster(server)
+
+
+@contextlib.asynccontextmanager
+async def running(cluster: Cluster):
+    task = asyncio.create_task(cluster.resync.run())
+    try:
+        yield
+    finally:
+        await end([task])
+
+
+async def test_a_namespace_that_is_gone_keeps_no_other_from_being_listed(cluster):
+    cluster.refuse("gone", CONFIG_MAPS, SERVICES)
+    async with asyncio.timeout(20):
+        await cluster.resync.prime()
+    assert cluster.known() == {A}
+    cluster.server.keep(CONFIG_MAPS, {"metadata": {"namespace": B.namespace, "name": B.name}})
+    async with running(cluster):
+        await cluster.changed(B)
+
+
+async def test_a_namespace_that_comes_back_is_taken_up(cluster):
+    cluster.refuse("gone", CONFIG_MAPS, SERVICES)
+    await cluster.resync.prime()
+    async with running(cluster):
+        cluster.server.refused.clear()
+        await cluster.changed(GONE)
+    assert cluster.known() == {A, GONE}
+
+
+async def test_what_is_known_of_a_namespace_stays_so_while_it_may_be_a_mistake(cluster):
+    await cluster.resync.prime()
+    cluster.refuse("gone", CONFIG_MAPS, SERVICES)
+    cluster.server.keep(CONFIG_MAPS, {"metadata": {"namespace": B.namespace, "name": B.name}})
+    async with running(cluster):
+        await cluster.changed(B)  # a list of all was made
+        assert cluster.known() == {A, B, GONE}
+        assert await cluster.reconciled(GONE)
+        cluster.now = FORGET_SECONDS
+        await cluster.changed(GONE)
+        assert cluster.known() == {A, B}
+
+
+async def test_where_one_kind_cant_be_read_nothing_is_taken_for_absent(cluster):
+    cluster.refuse("gone", SERVICES)
+    await cluster.resync.prime()
+    assert cluster.known() == {A, GONE}
+    assert await cluster.reconciled(A)
+    assert not await cluster.reconciled(GONE)
+    async with running(cluster):
+        while not cluster.changes.empty():
+            cluster.changes.get_nowait()
+        cluster.server.refused.clear()
+        await cluster.changed(GONE)
+        assert await cluster.reconciled(GONE)
+
+
+async def test_a_list_of_all_namespaces_that_is_refused_is_waited_for():
+    async with ApiStandIn() as server:
+        server.refused |= {CONFIG_MAPS.path()}
+        caches = Caches([Watched(CONFIG_MAPS, project)])
+        refusals = Refusals(lambda: 0.0)
+        resync = Resync(
+            server.api,
+            caches,
+            lambda _: None,
+            interval=1,
+            jitter=lambda: 0.0,
+            refusals=refusals,
+        )
+        priming = asyncio.create_task(resync.prime())
+        try:
+            async with asyncio.timeout(20):
+                while len(server.sent) < 2:  # noqa: ASYNC110 - the stand-in doesn't tell
+                    await asyncio.sleep(0)
+            assert not resync.primed.is_set()
+            server.refused.clear()
+            async with asyncio.timeout(20):
+                await priming
+        finally:
+            await end([priming])

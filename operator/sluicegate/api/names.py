@@ -263,3 +263,11 @@ class DecisionReason(StrEnum):
     RUNTIME_MISMATCH = "RuntimeMismatch"
     HEALTHY = "Healthy"
     UNKNOWN = "Unknown"
+
+    @classmethod
+    def read(cls, word: str) -> "DecisionReason":
+        """The reason that status names; UNKNOWN for a word that a newer operator wrote."""
+        try:
+            return cls(word)
+        except ValueError:
+            return cls.UNKNOWN

@@ -1,105 +1,255 @@
-"""What a training's pod template may say. Everything that isn't listed is refused.
+"""What a training's pod template may say. Everything that isn't a field here is refused.
 
-The schema leaves the template open, because a pod spec written out would be larger than all
-the rest; what is listed here can't reach the node, another namespace or a token. The
-restricted profile is set over it afterwards (see manifests.template).
+What is a field can't reach the node, another namespace or a token. The restricted profile is set
+over it afterwards (see manifests.template). All parts are typed and bounded, so that a template
+that is accepted can be built from, and no object of megabytes is stored.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Annotated, ClassVar, Final
 
+from pydantic import Field, StringConstraints
+
+from sluicegate.api.base import ObjectName, Rule
+from sluicegate.api.containers import EnvName, KeyRef, Quantity, ResourceName
+from sluicegate.api.extent import compact
+from sluicegate.api.model import LocalRef
+from sluicegate.api.names import RESERVED_PREFIXES
+from sluicegate.api.scheduling import (
+    Affinity,
+    Key,
+    LabelValue,
+    Passed,
+    PlainWord,
+    Toleration,
+    TopologySpreadConstraint,
+)
+from sluicegate.api.volumes import (
+    Annotations,
+    ContainerResource,
+    Labels,
+    Path,
+    PodField,
+    TemplateVolume,
+)
 from sluicegate.errors import Problem
 
 MAX_BYTES: Final = 32 * 1024
-POD_FIELDS: Final = frozenset(
-    {
-        "containers", "initContainers", "volumes", "nodeSelector", "tolerations", "affinity",
-        "topologySpreadConstraints", "priorityClassName", "imagePullSecrets", "runtimeClassName",
-        "schedulerName", "terminationGracePeriodSeconds",
-    }
-)  # fmt: skip
-CONTAINER_FIELDS: Final = frozenset(
-    {
-        "name", "image", "imagePullPolicy", "command", "args", "workingDir", "env", "envFrom",
-        "resources", "volumeMounts",
-    }
-)  # fmt: skip
-VOLUME_FIELDS: Final = frozenset(
-    {
-        "name", "emptyDir", "configMap", "secret", "persistentVolumeClaim", "ephemeral", "image",
-        "downwardAPI",
-    }
-)  # fmt: skip
-OUR_VOLUMES: Final = frozenset({"bento", "home", "tmp", "push", "claim"})
 OUR_VARIABLES: Final = ("SLUICEGATE_", "BENTOML_", "DOCKER_CONFIG")
-_METADATA_FIELDS: Final = frozenset({"labels", "annotations"})
-_TEMPLATE_FIELDS: Final = frozenset({"metadata", "spec"})
-_RESERVED_LABELS: Final = ("sluicegate.dev/", "app.kubernetes.io/")
+Arguments = Annotated[
+    tuple[Annotated[str, StringConstraints(max_length=8192)], ...], Field(max_length=64)
+]
+Amounts = Annotated[dict[ResourceName, Quantity], Field(max_length=8)]
+
+
+class FileKey(Passed):
+    """A variable in a file of a volume."""
+
+    volume_name: PlainWord
+    """The volume."""
+    path: Path
+    """The file, below it."""
+    key: Annotated[str, StringConstraints(max_length=253)]
+    """The variable."""
+    optional: bool | None = None
+    """Whether it may be missing."""
+
+
+class TemplateEnvSource(Passed):
+    """Where a variable's value comes from."""
+
+    secret_key_ref: KeyRef | None = None
+    """A key of a Secret."""
+    config_map_key_ref: KeyRef | None = None
+    """A key of a ConfigMap."""
+    field_ref: PodField | None = None
+    """A field of the pod."""
+    resource_field_ref: ContainerResource | None = None
+    """A resource of a container."""
+    file_key_ref: FileKey | None = None
+    """A variable in a file."""
+
+
+class TemplateEnvVar(Passed):
+    """One environment variable."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel=" && ".join(f"!self.name.startsWith('{name}')" for name in OUR_VARIABLES),
+            holds=lambda self: not self.name.startswith(OUR_VARIABLES),
+            message=f"names that begin with {', '.join(OUR_VARIABLES)} are set by the operator:"
+            " choose another",
+            field="name",
+        ),
+    )
+
+    name: EnvName
+    """Its name."""
+    value: Annotated[str, StringConstraints(max_length=8192)] | None = None
+    """Its value."""
+    value_from: TemplateEnvSource | None = None
+    """Where its value comes from."""
+
+
+class AllOf(Passed):
+    """All keys of a Secret or ConfigMap."""
+
+    name: ObjectName
+    """Name of the object."""
+    optional: bool | None = None
+    """Whether it may be missing."""
+
+
+class TemplateEnvFrom(Passed):
+    """Variables from all keys of an object."""
+
+    prefix: PlainWord | None = None
+    """What their names begin with."""
+    config_map_ref: AllOf | None = None
+    """A ConfigMap."""
+    secret_ref: AllOf | None = None
+    """A Secret."""
+
+
+class DeviceClaim(Passed):
+    """A claim of the pod that a container uses."""
+
+    name: PlainWord
+    """The claim."""
+    request: PlainWord | None = None
+    """The request in it."""
+
+
+class TemplateResources(Passed):
+    """What a container asks for, and what it may use at most."""
+
+    requests: Amounts = Field(default_factory=dict)
+    """What is set aside for it."""
+    limits: Amounts = Field(default_factory=dict)
+    """What it may use at most."""
+    claims: Annotated[tuple[DeviceClaim, ...], Field(max_length=8)] = ()
+    """Claims that it uses."""
+
+
+class TemplateMount(Passed):
+    """Where a volume is mounted."""
+
+    name: PlainWord
+    """The volume."""
+    mount_path: Path
+    """Where."""
+    read_only: bool | None = None
+    """Whether it is read-only."""
+    recursive_read_only: PlainWord | None = None
+    """Whether what is mounted below is, too."""
+    sub_path: Path | None = None
+    """Which part of the volume."""
+    sub_path_expr: Path | None = None
+    """The same, with variables."""
+    mount_propagation: PlainWord | None = None
+    """Whether mounts pass on."""
+
+
+class TemplateContainer(Passed):
+    """A container of a training's pod."""
+
+    name: PlainWord | None = None
+    """Its name; the one that trains is called trainer."""
+    image: Annotated[str, StringConstraints(max_length=512)] | None = None
+    """Its image."""
+    image_pull_policy: PlainWord | None = None
+    """When the image is pulled."""
+    command: Arguments = ()
+    """Its entry point."""
+    args: Arguments = ()
+    """Arguments of that."""
+    working_dir: Path | None = None
+    """Where it runs."""
+    env: Annotated[tuple[TemplateEnvVar, ...], Field(max_length=64)] = ()
+    """Its variables."""
+    env_from: Annotated[tuple[TemplateEnvFrom, ...], Field(max_length=16)] = ()
+    """Variables from objects."""
+    resources: TemplateResources | None = None
+    """What it asks for."""
+    volume_mounts: Annotated[tuple[TemplateMount, ...], Field(max_length=32)] = ()
+    """What is mounted into it."""
+
+
+class TemplateSpec(Passed):
+    """The pod."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="size(self.containers) == 1",
+            holds=lambda self: len(self.containers) == 1,
+            message="give exactly one container, which trains: more go to initContainers",
+            field="containers",
+        ),
+    )
+
+    containers: Annotated[tuple[TemplateContainer, ...], Field(max_length=8)]
+    """Exactly one, which trains."""
+    init_containers: Annotated[tuple[TemplateContainer, ...], Field(max_length=8)] = ()
+    """What runs before."""
+    volumes: Annotated[tuple[TemplateVolume, ...], Field(max_length=16)] = ()
+    """Its volumes."""
+    node_selector: Annotated[dict[Key, LabelValue], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
+    """Labels that a node must have."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
+    """Taints that the pod doesn't mind."""
+    affinity: Affinity | None = None
+    """Where it runs."""
+    topology_spread_constraints: Annotated[
+        tuple[TopologySpreadConstraint, ...], Field(max_length=8)
+    ] = ()
+    """How pods spread."""
+    priority_class_name: ObjectName | None = None
+    """Its priority class."""
+    image_pull_secrets: Annotated[tuple[LocalRef, ...], Field(max_length=8)] = ()
+    """Secrets to pull images with."""
+    runtime_class_name: ObjectName | None = None
+    """Its runtime class."""
+    scheduler_name: ObjectName | None = None
+    """Its scheduler."""
+    termination_grace_period_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
+    """How long it may take to end."""
+
+
+class TemplateMetadata(Passed):
+    """Labels and annotations of the pod."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="!has(self.labels) || self.labels.all(key, !key.startsWith('sluicegate.dev/')"
+            " && !key.startsWith('app.kubernetes.io/'))",
+            holds=lambda self: not any(key.startswith(RESERVED_PREFIXES) for key in self.labels),
+            message="labels must not set sluicegate.dev/* or app.kubernetes.io/*, which are the"
+            " operator's: use a prefix of your own",
+            field="labels",
+        ),
+    )
+
+    labels: Labels = Field(default_factory=dict)
+    """Its labels."""
+    annotations: Annotations = Field(default_factory=dict)
+    """Its annotations."""
+
+
+class TrainingTemplate(Passed):
+    """A pod template for trainings."""
+
+    metadata: TemplateMetadata | None = None
+    """Labels and annotations of the pod."""
+    spec: TemplateSpec
+    """The pod."""
 
 
 def check_pod_template(
-    template: Mapping[str, Any], path: str = "spec.retraining.podTemplate"
+    template: TrainingTemplate, path: str = "spec.retraining.podTemplate"
 ) -> tuple[Problem, ...]:
-    """All that the template may not say; empty when it may be used."""
-    size = len(json.dumps(template).encode())
+    """What the types can't say of a template: its size. Empty when it may be used."""
+    size = len(compact(template.to_dict()).encode())
     if size > MAX_BYTES:
         return (Problem(path, f"has {size} bytes: keep it to {MAX_BYTES}"),)
-    return tuple(_check(template, path))
-
-
-def _check(template: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    yield from _only(template, _TEMPLATE_FIELDS, path)
-    metadata, spec = _map(template.get("metadata")), _map(template.get("spec"))
-    yield from _only(metadata, _METADATA_FIELDS, f"{path}.metadata")
-    for label in _map(metadata.get("labels")):
-        if label.startswith(_RESERVED_LABELS):
-            yield Problem(
-                f"{path}.metadata.labels", f"must not set {label}: use a prefix of your own"
-            )
-    yield from _only(spec, POD_FIELDS, f"{path}.spec")
-    yield from _check_containers(spec, f"{path}.spec")
-    for place, volume in enumerate(_items(spec, "volumes")):
-        yield from _check_volume(volume, f"{path}.spec.volumes[{place}]")
-
-
-def _check_containers(spec: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    containers = _items(spec, "containers")
-    if len(containers) != 1:
-        yield Problem(
-            f"{path}.containers",
-            f"has {len(containers)}: give exactly one, which trains (more go to initContainers)",
-        )
-    for kind in ("containers", "initContainers"):
-        for place, container in enumerate(_items(spec, kind)):
-            yield from _check_container(container, f"{path}.{kind}[{place}]")
-
-
-def _check_container(container: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    yield from _only(container, CONTAINER_FIELDS, path)
-    for variable in _items(container, "env"):
-        name = str(variable.get("name", ""))
-        if name.startswith(OUR_VARIABLES):
-            yield Problem(f"{path}.env", f"must not set {name}: the operator does")
-
-
-def _check_volume(volume: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    yield from _only(volume, VOLUME_FIELDS, path)
-    if volume.get("name") in OUR_VOLUMES:
-        yield Problem(f"{path}.name", f'is "{volume["name"]}", which is the operator\'s: rename it')
-
-
-def _only(part: Mapping[str, Any], allowed: frozenset[str], path: str) -> Iterator[Problem]:
-    for field in part:
-        if field not in allowed:
-            words = ", ".join(sorted(allowed))
-            yield Problem(f"{path}.{field}", f"isn't allowed: remove it (allowed are {words})")
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _items(part: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
-    value = part.get(field)
-    return [_map(item) for item in value] if isinstance(value, list) else []
+    return ()

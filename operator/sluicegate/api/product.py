@@ -1,9 +1,8 @@
 """The DataProduct itself: the root type, its spec, and the border where objects come in."""
 
-import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -21,6 +20,7 @@ from sluicegate.api.description import (
     Team,
 )
 from sluicegate.api.errors import InvalidProduct, problem
+from sluicegate.api.extent import compact, readable, without_nulls
 from sluicegate.api.lists import Keyed, Unique
 from sluicegate.api.model import Model
 from sluicegate.api.renewal import Retraining, Rollout
@@ -30,6 +30,8 @@ from sluicegate.api.slos import Analysis, Slo
 from sluicegate.api.status import DataProductStatus
 
 _BOUNDS = ", ".join(map(str, DEFAULT_BUCKETS_MILLISECONDS))
+MOST_STATUS: Final = 256 * 1024
+"""Characters of a status that is read. The largest that a step can lead to has some 20 KiB."""
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 SEMVER = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 
@@ -205,8 +207,13 @@ class DataProduct(ApiModel):
         InvalidProduct
             With one problem a mistake, its path and the way out.
         """
-        readable = without_nulls({**document, "status": None})
-        return cls.parse_json(json.dumps(readable), json.dumps(document.get("status") or {}))
+        _, unreadable = readable(document.get("spec") or {})
+        if unreadable is not None:
+            raise InvalidProduct([unreadable])
+        return cls.parse_json(
+            compact(without_nulls({**document, "status": None})),
+            status_text(document.get("status")),
+        )
 
     @classmethod
     def parse_json(cls, document: str, status: str) -> Self:
@@ -226,24 +233,25 @@ class DataProduct(ApiModel):
             product = cls.model_validate_json(document, by_name=False)
         except ValidationError as error:
             raise InvalidProduct(map(problem, error.errors())) from error
-        return product.model_copy(update={"status": _read_status_json(status)})
+        return product.model_copy(update={"status": read_status_json(status)})
 
 
-def without_nulls(value: Any) -> Any:
-    """The API server takes a field that is null for one that is left out; so do we."""
-    if isinstance(value, Mapping):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value
+def status_text(status: object) -> str:
+    """A status as JSON; an empty object for what is none, or is beyond any that can be read."""
+    try:
+        text = compact(status or {})
+    except RecursionError:
+        return "{}"
+    return text if isinstance(status, Mapping) and len(text) <= MOST_STATUS else "{}"
 
 
 def read_status(document: object) -> DataProductStatus:
     """The status in a document; an empty one when there is none or it can't be read."""
-    return _read_status_json(json.dumps(document or {}))
+    return read_status_json(status_text(document))
 
 
-def _read_status_json(text: str) -> DataProductStatus:
+def read_status_json(text: str) -> DataProductStatus:
+    """The same from JSON text."""
     try:
         return DataProductStatus.model_validate_json(text, by_name=False)
     except ValidationError:

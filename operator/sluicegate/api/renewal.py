@@ -2,13 +2,14 @@
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, ObjectName, RatioString, Rule
 from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.model import LocalRef, SloName
+from sluicegate.api.pod_template import TrainingTemplate
 
 DEFAULT_HOLD_OUT_REGRESSION = "0.01"
 
@@ -65,14 +66,8 @@ class Retraining(ApiModel):
         tuple[Annotated[str, StringConstraints(max_length=1024)], ...], Field(max_length=32)
     ] = ()
     """Runs in the runtime image with the stable bento mounted at /bento."""
-    pod_template: (
-        Annotated[
-            dict[str, Any],
-            Field(max_length=8, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
-        ]
-        | None
-    ) = None
-    """A whole pod template instead of command; the first container trains. See docs for its fields."""
+    pod_template: TrainingTemplate | None = None
+    """A whole pod template instead of command, of at most 32 KiB; its one container trains."""
     output: Annotated[
         str,
         StringConstraints(

@@ -119,16 +119,14 @@ def _tidy_default(schema: Schema) -> None:
 def _key_rules(schema: Schema) -> list[Schema]:
     names = schema.get("propertyNames", {})
     pattern = names.get("pattern") or next(iter(schema.get("patternProperties", {})), None)
-    if pattern is None:
-        return []
     size = names.get("maxLength", _KEY_SIZE)
-    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
-    return [
-        {
-            "rule": f"self.all(key, size(key) <= {size} && key.matches('{escaped}'))",
-            "message": f"keys have at most {size} characters and match {pattern}",
-        }
-    ]
+    rule, message = f"size(key) <= {size}", f"keys have at most {size} characters"
+    if pattern is not None:
+        escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
+        rule, message = f"{rule} && key.matches('{escaped}')", f"{message} and match {pattern}"
+    elif "maxLength" not in names:
+        return []
+    return [{"rule": f"self.all(key, {rule})", "message": message}]
 
 
 def _validation(rule: Rule) -> Schema:

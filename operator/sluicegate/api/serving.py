@@ -1,8 +1,7 @@
 """How a version of the model runs: image, size, scheduling, timeouts."""
 
-from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
@@ -11,48 +10,17 @@ from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.lists import Keyed
 from sluicegate.api.model import LocalRef
 from sluicegate.api.names import RESERVED_PREFIXES
+from sluicegate.api.scheduling import (
+    Affinity,
+    LabelKey,
+    LabelValue,
+    Toleration,
+    TopologySpreadConstraint,
+)
 
-LabelKey = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$",
-        max_length=253,
-    ),
-]
-LabelValue = Annotated[
-    str, StringConstraints(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)
-]
 DEFAULT_BUCKETS_MILLISECONDS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
                                 60_000, 120_000, 180_000)  # fmt: skip
 """Bounds of BentoML's request histogram; a latency threshold must be one of the bounds in use."""
-
-
-class TolerationOperator(StrEnum):
-    """How a toleration compares."""
-
-    EXISTS = "Exists"
-    EQUAL = "Equal"
-
-
-class Toleration(ApiModel):
-    """A taint that the pods don't mind."""
-
-    key: Annotated[str, StringConstraints(max_length=317)] | None = None
-    """Key of the taint; all taints when left out."""
-    operator: TolerationOperator | None = None
-    """How to compare the value; Equal when left out."""
-    value: LabelValue | None = None
-    """Value of the taint."""
-    effect: (
-        Annotated[
-            str,
-            StringConstraints(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16),
-        ]
-        | None
-    ) = None
-    """Effect of the taint; all effects when left out."""
-    toleration_seconds: Annotated[int, Field(ge=0, le=2**31)] | None = None
-    """How long to stay on the node after the taint appears."""
 
 
 class Autoscaling(ApiModel):
@@ -82,13 +50,6 @@ class Feedback(ApiModel):
 
     secret_ref: LocalRef
     """Secret with the keys hmac, optionally hmac-previous, and bearer. You make it; pods mount it."""
-
-
-PlainObject = Annotated[
-    dict[str, Any],
-    Field(max_length=16, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
-]
-"""Part of a pod spec that is passed on as it is."""
 
 
 def _reserved(labels: dict[str, str]) -> bool:
@@ -160,9 +121,11 @@ class Serving(ApiModel):
     """Labels that a node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
     """Taints that the pods don't mind."""
-    affinity: PlainObject | None = None
+    affinity: Affinity | None = None
     """Affinity of the pods, as in a pod spec."""
-    topology_spread_constraints: Annotated[tuple[PlainObject, ...], Field(max_length=8)] = ()
+    topology_spread_constraints: Annotated[
+        tuple[TopologySpreadConstraint, ...], Field(max_length=8)
+    ] = ()
     """How pods spread, as in a pod spec."""
     priority_class_name: ObjectName | None = None
     """Priority class of the pods."""

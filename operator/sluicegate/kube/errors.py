@@ -72,6 +72,10 @@ class Unapplicable(Invalid):
     """The object as stored breaks its schema so far that the server applies nothing to it."""
 
 
+class AnswerTooLarge(KubeError):
+    """The answer has more bytes than the caller wants: ask for less."""
+
+
 class Transient(KubeError):
     """No answer, or the server's own failure: the same call may succeed later."""
 
@@ -136,7 +140,7 @@ def parse_status(body: bytes) -> dict[str, Any]:
     """Return the Status object of an error, or an empty one: proxies answer with anything."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
 

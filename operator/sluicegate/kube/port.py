@@ -6,23 +6,25 @@ lease doesn't cover the write any more (see `sluicegate.runtime.gate`), so no ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import Counter
 
 from sluicegate.kube import requests
-from sluicegate.kube.errors import NotFound
+from sluicegate.kube.errors import AnswerTooLarge, NotFound, TimedOut
+from sluicegate.kube.pages import MOST_BYTES, Page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping
 
     from sluicegate.kube.resources import Key, Resource
     from sluicegate.kube.transport import Body, Transport
 
 PAGE = 250
-"""Objects of a list that are held at once, 30 KiB each; smaller pages would make a resync of
-5,000 products more reads than it may cost."""
+"""Objects of a page, some 30 KiB each; smaller pages would make a resync of 5,000 products more
+reads than it may cost."""
+ROOMY = 4
+"""A page of less than this part of the most is followed by a larger one."""
 
 WRITES = Counter(
     "sluicegate_writes_total",
@@ -38,14 +40,6 @@ class WriteGate(Protocol):
         """Return when a write may be sent now; raise WriteFenced when none may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a list; all pages of one list show the state at `resource_version`."""
-
-    items: Sequence[Mapping[str, Any]]
-    resource_version: str
-
-
 class KubeApi:
     """Reads and gated writes; every failure is a KubeError, every call has a timeout."""
 
@@ -53,6 +47,8 @@ class KubeApi:
         self._transport = transport
         self._gate = gate
         self._manager = field_manager
+        self._limits: dict[Resource, int] = {}
+        """Objects a page, of kinds whose objects are large."""
 
     @property
     def field_manager(self) -> str:
@@ -70,18 +66,30 @@ class KubeApi:
     async def pages(
         self, resource: Resource, *, namespace: str = "", labels: str = "", chunk: int = PAGE
     ) -> AsyncIterator[Page]:
-        """Yield a list page by page; an empty namespace means all of them."""
-        token = ""
+        """Yield a list page by page; an empty namespace means all of them.
+
+        A page that is too large, or takes too long, is asked for again with half of the objects,
+        and so are the next ones until they have become small.
+        """
+        token, limit = "", min(chunk, self._limits.get(resource, chunk))
         while True:
-            answer = await self._read(
-                requests.list_page(
-                    resource, namespace=namespace, labels=labels, limit=chunk, token=token
-                )
+            request = requests.list_page(
+                resource, namespace=namespace, labels=labels, limit=limit, token=token
             )
-            meta = answer.get("metadata", {})
-            # Nothing here holds the objects any more while the next page is read.
-            yield Page(answer.pop("items", None) or (), meta.get("resourceVersion", ""))
-            token = meta.get("continue", "")
+            try:
+                size, page = await self._page(request, most=MOST_BYTES if limit > 1 else None)
+            except AnswerTooLarge:
+                limit = self._limits[resource] = limit // 2
+                continue
+            except TimedOut:
+                self._limits[resource] = max(1, limit // 2)
+                raise
+            yield page
+            token = page.token
+            del page  # nothing here holds it while the next one is read
+            if size < MOST_BYTES // ROOMY:
+                limit = min(chunk, 2 * limit)
+            self._limits[resource] = limit
             if not token:
                 return
 
@@ -186,6 +194,12 @@ class KubeApi:
                 propagation=propagation,
             ),
         )
+
+    async def _page(self, request: requests.Request, *, most: int | None) -> tuple[int, Page]:
+        """Return the answer's bytes and the page in it."""
+        await self._transport.patience.wait()
+        text = await self._transport.fetch(request, most=most)
+        return len(text), Page(text.decode(errors="replace"))
 
     async def _read(self, request: requests.Request) -> Body:
         await self._transport.patience.wait()

@@ -7,7 +7,6 @@ version of the client doesn't know is neither lost nor refused.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +16,7 @@ from kubernetes.aio.client import ApiClient
 from prometheus_client import Counter, Histogram
 
 from sluicegate.kube.errors import (
+    AnswerTooLarge,
     KubeError,
     TimedOut,
     TooManyRequests,
@@ -24,6 +24,7 @@ from sluicegate.kube.errors import (
     Unauthorized,
     from_response,
 )
+from sluicegate.kube.pages import parse
 from sluicegate.kube.patience import Patience
 from sluicegate.spans import no_spans
 
@@ -106,12 +107,16 @@ class Transport:
         request logs in anew. Only a read is that next request: a write's time is what the
         lease was checked for.
         """
+        return parse_object(request, await self.fetch(request))
+
+    async def fetch(self, request: Request, *, most: int | None = None) -> bytes:
+        """Return the answer's text, as `send` does; AnswerTooLarge above so many bytes."""
         try:
-            return await self._attempt(request)
+            return await self._attempt(request, most)
         except Unauthorized:
             if request.method != "GET":
                 raise
-            return await self._attempt(request)
+            return await self._attempt(request, most)
 
     def silence(self) -> float:
         """Return the seconds since the API server last answered as one that works."""
@@ -123,20 +128,20 @@ class Transport:
         if pool is not None:
             await pool.client.close()  # type: ignore[no-untyped-call]
 
-    async def _attempt(self, request: Request) -> Body:
+    async def _attempt(self, request: Request, most: int | None) -> bytes:
         if left := self.patience.left:
             asked = f"{request.title}: not sent, the API server wants to be left alone"
             raise TooManyRequests(asked, retry_after=left)
         described = {"http.request.method": request.method, "url.path": request.path}
         with self._spans(request.verb, described) as span:
-            status, body, headers = await self._counted(request)
+            status, body, headers = await self._counted(request, most)
             span.set("http.response.status_code", status)
             if status // 100 != 2:  # noqa: PLR2004  # an HTTP status is its own name
                 error = from_response(request.title, status, body, headers)
                 self._take_in(error)
                 raise error
             self._hear()
-            return parse_object(request, body)
+            return body
 
     def _take_in(self, error: KubeError) -> None:
         if isinstance(error, TooManyRequests):
@@ -148,11 +153,13 @@ class Transport:
         silence, self._answered_at = self.silence(), time.monotonic()
         self._on_return(silence)
 
-    async def _counted(self, request: Request) -> tuple[int, bytes, dict[str, str]]:
+    async def _counted(
+        self, request: Request, most: int | None
+    ) -> tuple[int, bytes, dict[str, str]]:
         code, sent = "<error>", time.monotonic()
         try:
             async with asyncio.timeout(request.seconds):
-                answer = await self._exchange(request)
+                answer = await self._exchange(request, most)
             code = str(answer[0])
         except TimeoutError as error:
             raise TimedOut(f"{request.title}: no answer in {request.seconds} s") from error
@@ -163,11 +170,13 @@ class Transport:
             REQUEST_TIME.labels(verb=request.verb).observe(time.monotonic() - sent)
         return answer
 
-    async def _exchange(self, request: Request) -> tuple[int, bytes, dict[str, str]]:
+    async def _exchange(
+        self, request: Request, most: int | None
+    ) -> tuple[int, bytes, dict[str, str]]:
         pool = await self._open()
         pool.users += 1
         try:
-            answer = await exchange(pool.client, request)
+            answer = await exchange(pool.client, request, most)
             if answer[0] == UNAUTHORIZED:
                 self._retire(pool)
             return answer
@@ -188,8 +197,10 @@ class Transport:
             return self._pool
 
 
-async def exchange(client: ApiClient, request: Request) -> tuple[int, bytes, dict[str, str]]:
-    """Return status, body and headers of the answer."""
+async def exchange(
+    client: ApiClient, request: Request, most: int | None = None
+) -> tuple[int, bytes, dict[str, str]]:
+    """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
     headers = {"Content-Type": request.content_type, "User-Agent": USER_AGENT}
     await client.update_params_for_auth(
         headers, [], ["BearerToken"], request.path, request.method, None
@@ -201,13 +212,27 @@ async def exchange(client: ApiClient, request: Request) -> tuple[int, bytes, dic
         body=request.body,
         _request_timeout=aiohttp.ClientTimeout(total=request.seconds),
     )
-    return response.status, await response.read(), dict(response.headers)
+    body = await response.read() if most is None else await read(response.response, most)
+    if body is None:
+        raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
+    return response.status, body, dict(response.headers)
+
+
+async def read(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """Return the body of an answer; None, and the connection is closed, if it has more bytes."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            response.close()
+            return None
+    return bytes(body)
 
 
 def parse_object(request: Request, body: bytes) -> Body:
     """Return the JSON object of a 2xx answer."""
     try:
-        answer = json.loads(body)
+        answer = parse(body.decode())
     except ValueError as error:
         raise Transient(f"{request.title}: the answer is not JSON: {error}") from error
     if not isinstance(answer, dict):

@@ -66,5 +66,5 @@ def _identity(labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict
 def _baseline(text: str) -> object:
     try:
         return json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}

@@ -189,7 +189,7 @@ def _scheduling(product: DataProduct) -> Manifest:
     return {
         "nodeSelector": dict(serving.node_selector),
         "tolerations": [toleration.to_dict() for toleration in serving.tolerations],
-        "affinity": serving.affinity,
-        "topologySpreadConstraints": list(serving.topology_spread_constraints),
+        "affinity": serving.affinity.to_dict() if serving.affinity else None,
+        "topologySpreadConstraints": [one.to_dict() for one in serving.topology_spread_constraints],
         "priorityClassName": serving.priority_class_name,
     }

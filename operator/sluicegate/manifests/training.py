@@ -65,7 +65,7 @@ def build_training_job(product: DataProduct, retraining: Retraining, attempt: At
         "spec": _pod_spec(product, retraining, attempt),
     }
     if retraining.pod_template is not None:
-        template = merge_template(retraining.pod_template, template)
+        template = merge_template(retraining.pod_template.to_dict(), template)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

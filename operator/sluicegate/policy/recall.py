@@ -152,7 +152,7 @@ def _retraining(status: DataProductStatus) -> RetrainingMemory:
         failures=one.attempts,
         next_allowed_at=_maybe(one.next_allowed_at) or 0,
         last_seconds=one.last_duration_seconds or 0,
-        last_reason=DecisionReason(one.last_reason) if one.last_reason else None,
+        last_reason=DecisionReason.read(one.last_reason) if one.last_reason else None,
     )
 
 

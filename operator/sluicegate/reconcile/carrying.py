@@ -100,7 +100,7 @@ def _complete(
         return remembered(situation, status, memory), (told,)
     if candidate.phase is CandidatePhase.PROMOTING:
         return _promoted(situation, status, candidate)
-    reason = DecisionReason(candidate.rollback_reason)
+    reason = DecisionReason.read(candidate.rollback_reason)
     if candidate.returning:  # stable stays
         update = {"candidate": None, "history": _without_return(situation, status, candidate)}
         return status.model_copy(update=update), ()
@@ -132,7 +132,7 @@ def _promoted(
     decision: Decision
     if candidate.returning:
         decision = Rollback(
-            reason=DecisionReason(candidate.rollback_reason),
+            reason=DecisionReason.read(candidate.rollback_reason),
             message=message,
             leaving=release_of(status.stable),
             to=release_of(candidate),

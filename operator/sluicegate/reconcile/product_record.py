@@ -1,4 +1,9 @@
-"""What is kept of each DataProduct: packed text, parsed when it is the product's turn."""
+"""What is kept of each DataProduct: packed text, parsed when it is the product's turn.
+
+This is the border for stored objects, which may be older than their schema: whatever they hold,
+a record is made, and its views are typed. A part that can't be read is empty here, and `parse`
+says why.
+"""
 
 import json
 import zlib
@@ -6,8 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from sluicegate.api import names
-from sluicegate.api.product import DataProduct, without_nulls
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.extent import readable
+from sluicegate.api.product import DataProduct, read_status_json, status_text
+from sluicegate.api.route import Route
+from sluicegate.api.slos import Analysis
+from sluicegate.api.status import DataProductStatus
+from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
 from sluicegate.runtime.contracts import Record
 
@@ -17,6 +30,8 @@ REQUESTS: Final = (
     names.REQUEST_PROMOTE,
     names.REQUEST_ABORT,
 )
+LONGEST_REQUEST: Final = 253
+"""Characters of a one-shot annotation: a token, or a version and a token. Status echoes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +46,7 @@ class ProductRecord(Record):
     requests : one-shot annotations, by name.
     packed_spec, packed_status : as compressed JSON, which takes a third of the text; the spec
         without nulls.
+    refused : why the spec isn't kept; None when it is.
     """
 
     generation: int
@@ -39,19 +55,40 @@ class ProductRecord(Record):
     requests: tuple[tuple[str, str], ...]
     packed_spec: bytes
     packed_status: bytes
+    refused: Problem | None = None
 
     @property
-    def spec(self) -> dict[str, Any]:
-        """The spec as parsed JSON, parsed anew each time."""
-        return _unpacked(self.packed_spec)
+    def status(self) -> DataProductStatus:
+        """The status, parsed each time; an empty one when it can't be read."""
+        return read_status_json(_text(self.packed_status))
 
     @property
-    def status(self) -> dict[str, Any]:
-        """The status as parsed JSON, parsed anew each time."""
-        return _unpacked(self.packed_status)
+    def route(self) -> dict[str, Any]:
+        """The spec's route as JSON of the API's types, parsed each time.
+
+        Empty without one, and when it is malformed.
+        """
+        text = _text(self.packed_spec)
+        try:
+            _RouteView.model_validate_json(text)
+        except ValidationError:
+            return {}
+        route: dict[str, Any] = json.loads(text).get("route") or {}
+        return route
+
+    @property
+    def block_seconds(self) -> int:
+        """Length of the spec's blocks, parsed each time; the default if it is malformed."""
+        try:
+            view = _AnalysisView.model_validate_json(_text(self.packed_spec))
+        except ValidationError:
+            view = _AnalysisView()
+        return view.analysis.block_seconds
 
     def parse(self) -> DataProduct:
         """The product, parsed anew each time; InvalidProduct as `DataProduct.parse` raises it."""
+        if self.refused is not None:
+            raise InvalidProduct([self.refused])
         rest = {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
@@ -70,12 +107,26 @@ class ProductRecord(Record):
         return DataProduct.parse_json(text, _text(self.packed_status))
 
 
+class _RouteView(BaseModel):
+    """Of a spec its route."""
+
+    model_config = ConfigDict(extra="ignore")
+    route: Route | None = None
+
+
+class _AnalysisView(BaseModel):
+    """Of a spec how measurements are cut."""
+
+    model_config = ConfigDict(extra="ignore")
+    analysis: Analysis = Field(default_factory=Analysis)
+
+
 def product_record(body: Mapping[str, Any]) -> ProductRecord:
-    """Slim a DataProduct."""
+    """Slim a DataProduct, whatever its spec, status and annotations hold."""
     meta = body["metadata"]
-    annotations = meta.get("annotations") or {}
-    requests = tuple((name, annotations[name]) for name in REQUESTS if name in annotations)
+    requests, unclear = _requests(meta.get("annotations"))
     key = Key(meta["namespace"], meta["name"])
+    spec, refused = readable(body.get("spec") or {})
     return ProductRecord(
         key=key,
         parent=key,
@@ -86,19 +137,29 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         deleting="deletionTimestamp" in meta,
         created=meta.get("creationTimestamp", ""),
         requests=requests,
-        packed_spec=_packed(without_nulls(body.get("spec") or {})),
-        packed_status=_packed(body.get("status") or {}),
+        packed_spec=_packed(spec),
+        packed_status=_packed(status_text(body.get("status"))),
+        refused=refused or unclear,
     )
 
 
-def _packed(value: Mapping[str, Any]) -> bytes:
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return zlib.compress(text.encode(), level=1)
+def _requests(annotations: Any) -> tuple[tuple[tuple[str, str], ...], Problem | None]:
+    """The one-shot annotations, and what is wrong with one that is no short text."""
+    given = annotations if isinstance(annotations, Mapping) else {}
+    asked = {name: given[name] for name in REQUESTS if given.get(name) is not None}
+    clear = {
+        name: value
+        for name, value in asked.items()
+        if isinstance(value, str) and len(value) <= LONGEST_REQUEST
+    }
+    unclear = next((name for name in asked if name not in clear), None)
+    text = f"must be a token of at most {LONGEST_REQUEST} characters: shorten or remove it"
+    problem = Problem(f"metadata.annotations[{unclear}]", text) if unclear else None
+    return tuple(clear.items()), problem
 
 
-def _unpacked(packed: bytes) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(_text(packed))
-    return value
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode(errors="replace"), level=1)
 
 
 def _text(packed: bytes) -> str:

@@ -19,7 +19,7 @@ from sluicegate.api.canary import VersionBase
 from sluicegate.api.context import check_context, runtime_image
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import ConditionReason, ConditionType
-from sluicegate.api.product import DataProduct, read_status
+from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
 from sluicegate.kube.errors import Unapplicable
@@ -59,6 +59,9 @@ logger = logging.getLogger(__name__)
 
 READ_AT_ONCE: Final = 100
 """Products whose status is read in one turn of the event loop: some milliseconds."""
+
+MOST_PROBLEMS: Final = 64
+"""Mistakes of a spec that are told; there may be as many as it has fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +256,7 @@ class ProductReconciler:
             except NameConflict as error:
                 self.conflicts[record.key] = str(error)
                 conflicted = replace(situation, conflict=str(error), route_conflict=False)
-                recorded = read_status(record.status)  # it may just have been written
+                recorded = record.status  # it may just have been written
                 await self._write_status(record, conflicted, step, recorded)
                 return
             if self.conflicts.pop(record.key, None) is not None:
@@ -308,8 +311,8 @@ class ProductReconciler:
 
     async def _refuse(self, record: ProductRecord, problems: Iterable[Problem]) -> Result:
         """Say what is wrong with the spec, and touch nothing."""
-        before = read_status(record.status)
-        listed = tuple(str(problem)[:1024] for problem in problems)
+        before = record.status
+        listed = tuple(str(problem)[:1024] for problem in problems)[:MOST_PROBLEMS]
         finding = Finding(
             ConditionType.STALLED, "True", ConditionReason.INVALID_SPEC, "; ".join(listed)
         )
@@ -319,7 +322,7 @@ class ProductReconciler:
         after = before.model_copy(
             update={
                 "observed_generation": record.generation,
-                "problems": listed[:64],
+                "problems": listed,
                 "conditions": conditions,
             }
         )

@@ -16,8 +16,7 @@ Claim = tuple[str, str, str, str]
 
 def claims_of(record: ProductRecord) -> frozenset[Claim]:
     """What a product's route claims."""
-    route = record.spec.get("route") or {}
-    return frozenset(_claims(route, record.key.namespace))
+    return frozenset(_claims(record.route, record.key.namespace))
 
 
 def _claims(route: Mapping[str, Any], namespace: str) -> Iterator[Claim]:

@@ -136,24 +136,17 @@ def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> St
 def standing_before(record: ProductRecord) -> Standing:
     """What a product's status says of it before anybody has looked at it since the start.
 
-    All products at once, so the few fields are taken from the text, and a spec is read only of
-    those that are bad. What an older version of the API wrote says nothing.
+    A status that can't be read says nothing. A spec is read only of products that are bad.
     """
     status = record.status
-    training = bool((status.get("retraining") or {}).get("trigger"))
-    firsts = [
-        slo["streak"]["first"]
-        for slo in status.get("slos") or ()
-        if (slo.get("streak") or {}).get("first")
-    ]
+    training = status.retraining is not None and status.retraining.trigger is not None
+    firsts = [slo.streak.first for slo in status.slos if slo.streak is not None]
     if not firsts:
         return Standing(training=training)
-    analysis = record.spec.get("analysis") or {}
-    seconds = analysis.get("blockSeconds", Standing().block_seconds)
+    seconds = record.block_seconds
+    degraded = status.state is ProductState.DEGRADED
     return Standing(
-        state=ProductState.DEGRADED
-        if status.get("state") == ProductState.DEGRADED
-        else ProductState.UNKNOWN,
+        state=ProductState.DEGRADED if degraded else ProductState.UNKNOWN,
         block_seconds=seconds,
         bad_since=min(firsts) * seconds,
         training=training,

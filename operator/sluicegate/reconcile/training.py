@@ -122,7 +122,10 @@ def _json_object(message: str) -> str:
     """The message, if it is one JSON object; ValueError says what it is instead."""
     if not message.strip():
         raise ValueError("it is empty")
-    value: Any = json.loads(message)
+    try:
+        value: Any = json.loads(message)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError(f"it is a JSON {type(value).__name__}, not an object")  # noqa: TRY004
     return message

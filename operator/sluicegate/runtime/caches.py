@@ -45,6 +45,10 @@ class Cache:
         """Return how many objects are kept."""
         return len(self._records)
 
+    def __contains__(self, key: object) -> bool:
+        """Return whether an object is kept."""
+        return key in self._records
+
     def get(self, key: Key) -> Record | None:
         """Return the record of an object."""
         return self._records.get(key)
@@ -153,13 +157,12 @@ class Listing:
         """End, whether or not the list was complete."""
         self._cache.end_listing()
 
-    def add(self, items: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
-        """Take in a page."""
-        for body in items:
-            key, _, _ = identity_of(body)
-            self._kept.add(key)
-            if (change := self._cache.observe(body)) is not None:
-                yield change
+    def add(self, body: Mapping[str, Any]) -> Iterator[Change]:
+        """Take in an object of a page."""
+        key, _, _ = identity_of(body)
+        self._kept.add(key)
+        if (change := self._cache.observe(body)) is not None:
+            yield change
 
     def finish(self, version: int) -> Iterator[Change]:
         """Drop what the list, which shows the state at `version`, did not hold."""

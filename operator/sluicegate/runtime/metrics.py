@@ -106,6 +106,11 @@ CACHED = Gauge("sluicegate_cache_objects", "Objects that are kept.", ["resource"
 GHOSTS = Counter(
     "sluicegate_cache_ghosts_total", "Deletions that no watch told, found by resync.", ["resource"]
 )
+REFUSED_LISTS = Gauge(
+    "sluicegate_refused_lists",
+    "Namespaces in which the API server forbids to list a kind; the log names them.",
+    ["resource"],
+)
 EVENTS_SENT = Counter("sluicegate_events_sent_total", "Events written.", ["result"])
 EVENTS_DROPPED = Counter("sluicegate_events_dropped_total", "Events given up.", ["cause"])
 

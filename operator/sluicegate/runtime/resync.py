@@ -2,6 +2,9 @@
 
 A watch tells what changes; only a list tells what isn't there any more (a deletion during a gap
 of the watch is never told). Differences are queued, so an unchanged cluster costs a few reads.
+
+Each kind of each namespace is a list of its own: one that fails is tried again later, and keeps
+no other waiting.
 """
 
 from __future__ import annotations
@@ -9,16 +12,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.kube.errors import KubeError, NotFound
+from sluicegate.kube.errors import Forbidden, KubeError, NotFound
+from sluicegate.runtime.caches import Change
+from sluicegate.runtime.contracts import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sluicegate.kube.port import KubeApi
-    from sluicegate.runtime.caches import Cache, Caches, Change, Listing
+    from sluicegate.runtime.caches import Cache, Caches, Listing
     from sluicegate.runtime.contracts import Resource
+    from sluicegate.runtime.refusals import Refusals
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +36,21 @@ often break together."""
 LONGEST_WAIT = 10.0
 """Between attempts while the API server is away: what the operator may lag behind its return."""
 
+LONGEST_REFUSAL = 60.0
+"""Between attempts at what the API server forbids: how late a namespace that is back is noticed."""
+
 FIRST_SECONDS = 30.0
 OBJECTS_AT_ONCE = 20
 LATER = 1 / 60
 """Of an interval: when to ask again whether a list is welcome."""
+
+
+@dataclass(slots=True)
+class Due:
+    """A list that is still to be made: when, on the event loop's clock, and the pause after that."""
+
+    at: float = float("-inf")
+    pause: float = 1.0
 
 
 class Resync:
@@ -48,6 +66,7 @@ class Resync:
         caches: Caches,
         on_change: Callable[[Change], None],
         *,
+        refusals: Refusals,
         namespaces: Sequence[str] = (),
         interval: float,
         jitter: Callable[[], float],
@@ -56,11 +75,13 @@ class Resync:
         self._api = api
         self._caches = caches
         self._on_change = on_change
+        self._refusals = refusals
         self._namespaces = tuple(namespaces) or ("",)
         self._interval = interval
         self._jitter = jitter
         self._busy = busy
         self._wanted: set[Resource] = set()
+        self._due: dict[tuple[Cache, str], Due] = {}
         self._asked = asyncio.Event()
         self._returned = asyncio.Event()
         self.primed = asyncio.Event()
@@ -77,9 +98,16 @@ class Resync:
         self._returned.set()
 
     async def prime(self) -> None:
-        """Fill all caches, however long the API server is away; writes must wait for it."""
-        for cache in self._caches:
-            await self._list_until_done(cache)
+        """Fill all caches, however long the API server is away; writes must wait for it.
+
+        A namespace that is refused was tried, and keeps the others waiting no longer. Where all
+        namespaces are watched by one list, that list must succeed.
+        """
+        self._want(self._caches)
+        await self._list_due()
+        while any(not self._is_refused(one) for one in self._due):
+            await self._pause(self._earliest())
+            await self._list_due()
         self.primed.set()
         logger.info("caches are primed", extra={"objects": sum(map(len, self._caches))})
 
@@ -90,67 +118,113 @@ class Resync:
         next_full = loop.time() + min(self._interval, FIRST_SECONDS)
         latest = next_full + self._interval
         while True:
-            due = await self._asked_before(next_full)
+            asked = await self._asked_before(min(next_full, self._earliest()))
             now = loop.time()
-            if due is None and now < latest and self._busy():
+            if asked:
+                self._want(asked)
+            elif now >= next_full and now < latest and self._busy():
                 next_full = min(latest, now + LATER * self._interval)
-                continue
-            if due is None:
+            elif now >= next_full:
                 next_full = now + self._interval * (0.8 + 0.4 * self._jitter())
                 latest = next_full + self._interval
-            for cache in due or self._caches:
-                await self._list_until_done(cache)
+                self._want(self._caches)
+            await self._list_due()
 
-    async def _asked_before(self, deadline: float) -> Sequence[Cache] | None:
+    async def _asked_before(self, deadline: float) -> Sequence[Cache]:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._asked.wait()
         except TimeoutError:
-            return None
+            return ()
         await asyncio.sleep(SETTLE_SECONDS)
         self._asked.clear()
         wanted, self._wanted = self._wanted, set()
         return [self._caches[resource] for resource in wanted]
 
-    async def _list_until_done(self, cache: Cache) -> None:
-        pause = 1.0
-        while True:
-            try:
-                return await self._list(cache)
-            except KubeError as error:
-                delay = pause * (0.5 + self._jitter() / 2)
-                kind = cache.watched.resource.qualified
-                logger.warning("list of %s again in %.1f s: %s", kind, delay, error)
-                await self._pause(delay)
-                pause = min(LONGEST_WAIT, pause * 2)
+    def _want(self, caches: Iterable[Cache]) -> None:
+        """Have these listed at once, but for what is refused: that has its own time."""
+        for cache in caches:
+            for namespace in self._namespaces:
+                one = cache, namespace
+                if one not in self._due or not self._is_refused(one):
+                    self._due[one] = Due()
 
-    async def _pause(self, seconds: float) -> None:
+    def _is_refused(self, one: tuple[Cache, str]) -> bool:
+        """Whether this is one namespace of several that are listed, and it is refused."""
+        cache, namespace = one
+        return bool(namespace) and self._refusals.lists(cache.watched.resource, namespace)
+
+    def _earliest(self) -> float:
+        return min((one.at for one in self._due.values()), default=float("inf"))
+
+    async def _list_due(self) -> None:
+        """Make each list that is due; one that fails stays due, for later."""
+        loop = asyncio.get_running_loop()
+        for (cache, namespace), due in tuple(self._due.items()):
+            if due.at > loop.time():
+                continue
+            resource = cache.watched.resource
+            try:
+                await self._list(cache, namespace)
+            except KubeError as error:
+                refused = isinstance(error, Forbidden)
+                delay = due.pause * (0.5 + self._jitter() / 2)
+                due.at = loop.time() + delay
+                due.pause = min(LONGEST_REFUSAL if refused else LONGEST_WAIT, due.pause * 2)
+                if not refused or self._refusals.add(resource, namespace):
+                    kind, where = resource.qualified, f" in {namespace}" if namespace else ""
+                    logger.warning("list of %s%s again in %.1f s: %s", kind, where, delay, error)
+                if self._refusals.forget(resource, namespace):
+                    self._forget(cache, namespace)
+            else:
+                del self._due[cache, namespace]
+                if self._refusals.end(resource, namespace):
+                    logger.info("list of %s in %s is allowed again", resource.qualified, namespace)
+                    self._take_up(namespace)
+
+    def _forget(self, cache: Cache, namespace: str) -> None:
+        """Drop what was known of a kind in a namespace: it can't be read, and may be long gone."""
+        with cache.listing(namespace) as listing:
+            for change in listing.finish(2**63):
+                self._on_change(change)
+
+    def _take_up(self, namespace: str) -> None:
+        """Have the products of a namespace reconciled once all of its kinds are listed again."""
+        if not self._refusals.hides(namespace):
+            for key in self._caches.products:
+                if namespace in ("", key.namespace):
+                    self._on_change(Change(key, Priority.NORMAL))
+
+    async def _pause(self, until: float) -> None:
+        """Wait until then, or until the API server is back: then all is due."""
         self._returned.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(until):
                 await self._returned.wait()
+                for due in self._due.values():
+                    due.at = float("-inf")
 
-    async def _list(self, cache: Cache) -> None:
-        for namespace in self._namespaces:
-            with cache.listing(namespace) as listing:
-                version = None
-                try:
-                    async for page in self._api.pages(
-                        cache.watched.resource, namespace=namespace, labels=cache.watched.labels
-                    ):
-                        version = int(page.resource_version)
-                        await self._take_in(listing, page.items)
-                        del page  # or it would be held while the next one is read
-                except NotFound:
-                    # The kind itself is gone, and so is every object of it.
-                    version = 2**63
-                if version is not None:
-                    for change in listing.finish(version):
-                        self._on_change(change)
+    async def _list(self, cache: Cache, namespace: str) -> None:
+        with cache.listing(namespace) as listing:
+            version = None
+            try:
+                async for page in self._api.pages(
+                    cache.watched.resource, namespace=namespace, labels=cache.watched.labels
+                ):
+                    await self._take_in(listing, page.items)
+                    version = int(page.resource_version)
+                    del page  # or it would be held while the next one is read
+            except NotFound:
+                # The kind itself is gone, and so is every object of it.
+                version = 2**63
+            if version is not None:
+                for change in listing.finish(version):
+                    self._on_change(change)
 
-    async def _take_in(self, listing: Listing, items: Sequence[Mapping[str, Any]]) -> None:
+    async def _take_in(self, listing: Listing, items: Iterable[Mapping[str, Any]]) -> None:
         """Take in a page, a few milliseconds of work at a time: in between others have a turn."""
-        for begin in range(0, len(items), OBJECTS_AT_ONCE):
-            for change in listing.add(items[begin : begin + OBJECTS_AT_ONCE]):
+        for number, body in enumerate(items, start=1):
+            for change in listing.add(body):
                 self._on_change(change)
-            await asyncio.sleep(0)
+            if number % OBJECTS_AT_ONCE == 0:
+                await asyncio.sleep(0)

@@ -2,19 +2,23 @@
 
 Kopf keeps its streams to itself, but not its requests: a session of ours tells of each. A watch
 is renewed every few minutes, so one that hasn't been for long is dead even if the connection
-looks alive; a new list means that the old watch couldn't be resumed, so deletions may be missed.
+looks alive. Kopf begins each watch by a list, of which it is given only the state that the list
+shows: what came before is for the caches' own list, which reads objects one at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import aiohttp
+from typing_extensions import override
 
 from sluicegate.kube.errors import retry_after
 from sluicegate.kube.login import bearer_of, tls_of
+from sluicegate.kube.pages import Page
 from sluicegate.kube.transport import REQUESTS
 from sluicegate.runtime.metrics import WATCH_AGE
 
@@ -36,11 +40,12 @@ ANSWER_SECONDS = 10.0
 """How long an answer may take to begin. The API server begins a watch's at once, and Kopf itself
 would wait for one that was swallowed as long as for an event: more than a minute."""
 
-PAGE_SECONDS = 0.1
-"""From a page of a list to the next one. Kopf makes a task of each object, which holds the object
-until its turn has come: without a pause it would hold those of all pages at once."""
+REFUSED_SECONDS = 30.0
+"""Between requests for what is forbidden, e.g. as the namespace is gone: Kopf would ask each few
+seconds, for each kind."""
 
 HTTP_OK = 200
+HTTP_FORBIDDEN = 403
 HTTP_TOO_MANY_REQUESTS = 429
 
 
@@ -94,6 +99,12 @@ class Watches:
         for resource, age in self.ages().items():
             WATCH_AGE.labels(resource.qualified).set(age)
 
+    def refused(self, url: URL) -> None:
+        """Take in that a request was forbidden: what was never allowed isn't a watch that hangs."""
+        resource = self._by_end.get(url.path[url.path.rfind("/") :])
+        if resource is not None and resource not in self._listed:
+            self.alive(resource)
+
     def requested(self, url: URL) -> None:
         """Take in that the API server answered a list or watch request with success."""
         resource = self._by_end.get(url.path[url.path.rfind("/") :])
@@ -103,29 +114,51 @@ class Watches:
             self.alive(resource)
             return
         # No sign of life: each restart begins with a list, whatever becomes of the watch.
-        if "continue" in url.query:
-            return
-        if resource in self._listed:
-            self._on_gap(resource)
+        self._on_gap(resource)
         self._listed.add(resource)
+
+
+class Beginning(aiohttp.ClientResponse):
+    """An answer to Kopf; of a list it says only where the watch is to begin."""
+
+    @override
+    async def json(self, **how: Any) -> Any:
+        """Return the parsed answer: a list without its objects, and as if it had one page."""
+        if "limit" not in self.url.query:
+            return await super().json(**how)
+        page = Page((await self.read()).decode(errors="replace"))
+        return {"items": [], "metadata": {"resourceVersion": page.resource_version}}
+
+
+class Bounds:
+    """When a request of Kopf's is sent, and how long its answer may take to begin."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._refused_until: dict[str, float] = {}
+        """By path, on the monotonic clock."""
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Send a request when its time has come."""
+        path = request.url.path
+        # Kopf's own time-out may come before, but its next request waits here as well.
+        await asyncio.sleep(max(0.0, self._refused_until.get(path, 0.0) - time.monotonic()))
+        await self._patience.wait()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            response = await send(request)
+        if response.status == HTTP_TOO_MANY_REQUESTS:
+            self._patience.ask(retry_after({}, response.headers))
+        if response.status == HTTP_FORBIDDEN:
+            self._refused_until[path] = time.monotonic() + REFUSED_SECONDS
+        return response
 
 
 def watching_session(
     configuration: Configuration, watches: Watches, patience: Patience
 ) -> aiohttp.ClientSession:
     """Return a session for Kopf: our credentials on each request, each answer noticed."""
-
-    async def bound(
-        request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        if "continue" in request.url.query:
-            await asyncio.sleep(PAGE_SECONDS)
-        await patience.wait()
-        async with asyncio.timeout(ANSWER_SECONDS):
-            response = await send(request)
-        if response.status == HTTP_TOO_MANY_REQUESTS:
-            patience.ask(retry_after({}, response.headers))
-        return response
 
     async def authorize(
         _session: aiohttp.ClientSession,
@@ -142,6 +175,8 @@ def watching_session(
     ) -> None:
         status = params.response.status
         REQUESTS.labels(code=str(status), method=params.method, verb=verb_of(params.url)).inc()
+        if status == HTTP_FORBIDDEN:
+            watches.refused(params.url)
         if status == HTTP_OK:
             watches.requested(params.url)
             if "watch" in params.url.query:
@@ -162,7 +197,8 @@ def watching_session(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_of(configuration)),
         proxy=configuration.proxy,
         trace_configs=[trace],
-        middlewares=[bound],
+        middlewares=[Bounds(patience)],
+        response_class=Beginning,
     )
 
 

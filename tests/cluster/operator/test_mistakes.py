@@ -108,14 +108,16 @@ def test_kubectl_says_which_field_is_wrong_and_what_to_do(cluster, where, case: 
         (
             {
                 "retraining": {
-                    "podTemplate": {"spec": {"hostNetwork": True, "containers": [{"name": "a"}]}},
+                    "podTemplate": {
+                        "spec": {"containers": [{"name": "a", "args": ["x" * 8000] * 5}]}
+                    },
                     "output": "registry.example/learner",
                 }
             },
-            "spec.retraining.podTemplate.spec.hostNetwork",
+            "spec.retraining.podTemplate: has",
         ),
     ],
-    ids=["nobody names a runtime", "a training on the host's network"],
+    ids=["nobody names a runtime", "a training of 40 KB"],
 )
 def test_what_only_the_operator_can_know_is_told_by_the_condition(world, change, says):
     product = world.spec("v1")

@@ -1,0 +1,136 @@
+"""A page of a list, read an object at a time: only its text, and one object, are held at once.
+
+Small objects take twenty times their text once they are parsed, and one that is nested too deeply
+can't be parsed at all. Neither may keep the others of its page from being read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.kube.errors import Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Of an answer that is taken; a page of ordinary objects has a third."""
+DEEPEST = 200
+"""Levels of an object that are kept where it has more than can be parsed."""
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
+_decode = json.JSONDecoder().raw_decode
+
+
+class Page:
+    """A part of a list; all pages of one list show the state at `resource_version`."""
+
+    def __init__(self, text: str) -> None:
+        """Take the JSON of a list; where it is none, Transient is raised as it is read."""
+        self._meta: Any = None
+        self._items = self._parse(text)
+
+    @property
+    def items(self) -> Iterator[dict[str, Any]]:
+        """The objects, each parsed when it is asked for, and once."""
+        return self._items
+
+    @property
+    def resource_version(self) -> str:
+        """Which state the page shows; the objects that nobody has asked for are passed over."""
+        return str(self._after().get("resourceVersion", ""))
+
+    @property
+    def token(self) -> str:
+        """What asks for the next page; empty on the last one."""
+        return str(self._after().get("continue") or "")
+
+    def _after(self) -> dict[str, Any]:
+        for _ in self._items:
+            pass
+        return self._meta if isinstance(self._meta, dict) else {}
+
+    def _parse(self, text: str) -> Iterator[dict[str, Any]]:
+        try:
+            yield from self._members(text)
+        except (ValueError, IndexError) as error:
+            raise Transient(f"the answer is no JSON list: {error}") from error
+
+    def _members(self, text: str) -> Iterator[dict[str, Any]]:
+        at = _expect(text, 0, "{")
+        while text[at] != "}":
+            name, at = _decode(text, at)
+            at = _expect(text, at, ":")
+            if name == "items" and text[at] == "[":
+                at = yield from _objects(text, at)
+            else:
+                value, at = _value(text, at)
+                self._meta = value if name == "metadata" else self._meta
+            at = _next(text, at, "}")
+
+
+def _objects(text: str, at: int) -> Generator[dict[str, Any], None, int]:
+    """Yield the objects of the list that begins here; return where it ends."""
+    at = _expect(text, at, "[")
+    while text[at] != "]":
+        value, at = _value(text, at)
+        if isinstance(value, dict):
+            yield value
+        del value  # or it would be held while the next one is parsed
+        at = _next(text, at, "]")
+    return at + 1
+
+
+def _value(text: str, at: int) -> tuple[Any, int]:
+    try:
+        return _decode(text, at)
+    except RecursionError:
+        shallow, end = cut(text, at)
+        return json.loads(shallow), end
+
+
+def parse(text: str) -> Any:
+    """Parse one JSON value, without what is nested too deeply; ValueError for what is none."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return json.loads(cut(text)[0])
+
+
+def cut(text: str, at: int = 0) -> tuple[str, int]:
+    """The JSON value that begins here without what is nested too deeply, and where it ends."""
+    kept, begin, depth = [], at, 0
+    for token in _TOKEN.finditer(text, at):
+        if (mark := token[0]) in "[{":
+            depth += 1
+            if depth == DEEPEST:
+                kept.append(text[begin : token.end()])
+        elif mark in "]}":
+            if depth == DEEPEST:
+                begin = token.start()
+            depth -= 1
+        if not depth:
+            return "".join([*kept, text[begin : token.end()]]), token.end()
+    raise ValueError("the JSON ends too soon")
+
+
+def _expect(text: str, at: int, mark: str) -> int:
+    """Where the next thing after this mark begins."""
+    at = _skip(text, at)
+    if text[at : at + 1] != mark:
+        raise ValueError(f"no {mark} at character {at}")
+    return _skip(text, at + 1)
+
+
+def _next(text: str, at: int, end: str) -> int:
+    """Where the next member begins, or where the end is."""
+    at = _skip(text, at)
+    return at if text[at : at + 1] == end else _expect(text, at, ",")
+
+
+def _skip(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at

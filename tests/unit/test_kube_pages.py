@@ -1,0 +1,86 @@
+"""Lists are read an object at a time, in pages of bounded size, whatever the objects hold."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from sluicegate.kube.errors import Transient
+from sluicegate.kube.pages import DEEPEST, MOST_BYTES, Page, cut
+from sluicegate.kube.resources import CONFIG_MAPS
+from tests.support.api_stand_in import ApiStandIn
+
+MIB = 1024 * 1024
+
+
+def stored(name: str, data: str) -> dict:
+    return {"metadata": {"namespace": "shop", "name": name}, "data": {"key": data}}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("first", ["items", "metadata"])
+def test_a_page_gives_its_objects_and_what_comes_after_them(indent, first):
+    parts = {"items": [{"a": 1}, {"b": []}], "metadata": {"resourceVersion": "7", "continue": "x"}}
+    ordered = {"kind": "List", first: parts[first], **parts}
+    page = Page(json.dumps(ordered, indent=indent))
+    assert list(page.items) == [{"a": 1}, {"b": []}]
+    assert (page.resource_version, page.token) == ("7", "x")
+
+
+@pytest.mark.parametrize("items", ["null", "[]"])
+def test_a_page_may_be_empty(items):
+    page = Page(f'{{"items":{items},"metadata":{{"resourceVersion":"7"}}}}')
+    assert (page.resource_version, page.token, list(page.items)) == ("7", "", [])
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"items":[{}', '{"items":[1 2]}', "<html>"])
+def test_what_is_no_list_is_a_passing_failure(text):
+    with pytest.raises(Transient):
+        _ = Page(text).token
+
+
+def test_an_object_that_is_nested_too_deeply_is_cut_and_keeps_no_other_from_being_read():
+    deep = "[" * 9000 + '"]}"' + "]" * 9000
+    text = f'{{"items":[{{"a":1}},{{"deep":{deep},"z":2}},{{"b":1}}],"metadata":{{}}}}'
+    first, cut_off, last = Page(text).items
+    assert (first, last, cut_off["z"]) == ({"a": 1}, {"b": 1}, 2)
+    levels, value = 0, cut_off["deep"]
+    while value:
+        levels, value = levels + 1, value[0]
+    assert levels < DEEPEST < sys.getrecursionlimit()
+
+
+def test_cutting_leaves_what_is_shallow_as_it_is():
+    text = '{"a": ["\\"[", {"b": "]"}]} '
+    assert cut(text) == (text.strip(), len(text) - 1)
+
+
+async def test_pages_of_large_objects_are_halved_until_they_are_small_enough_and_grow_again():
+    async with ApiStandIn() as server:
+        for number in range(30):
+            server.keep(CONFIG_MAPS, stored(f"large{number}", "x" * MIB))
+        for number in range(300):
+            server.keep(CONFIG_MAPS, stored(f"small{number}", "x"))
+        sizes, names = [], []
+        async for page in server.api.pages(CONFIG_MAPS):
+            one = [body["metadata"]["name"] for body in page.items]
+            sizes.append(len(one))
+            names += one
+        assert len(names) == len(set(names)) == 330
+        assert all(size <= MOST_BYTES / MIB for size in sizes[:2])
+        assert max(sizes) > 100
+        assert len(server.sent) < 20
+
+
+async def test_one_object_beyond_the_bound_is_read_by_itself():
+    async with ApiStandIn() as server:
+        server.keep(CONFIG_MAPS, stored("huge", "x" * (MOST_BYTES + 1)))
+        server.keep(CONFIG_MAPS, stored("small", "x"))
+        found = [
+            body["metadata"]["name"]
+            async for page in server.api.pages(CONFIG_MAPS)
+            for body in page.items
+        ]
+        assert found == ["huge", "small"]

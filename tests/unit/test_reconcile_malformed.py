@@ -1,0 +1,204 @@
+"""Objects that an older or laxer definition let in stop nobody: no leader, and no other product."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.reconcile.product_record import ProductRecord, product_record
+from sluicegate.runtime.contracts import InvalidSpec
+from sluicegate.settings import Settings
+from tests.support.api_stand_in import ApiStandIn
+from tests.support.built_controller import build_controller, reconciler_of
+from tests.support.product_cases import example, full_status
+from tests.support.rollout_world import document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GOOD = Key("catalog", "search")
+TEMPLATE = {
+    "metadata": {"labels": {"team": "search"}},
+    "spec": {
+        "containers": [{"name": "trainer", "command": ["train"], "env": [{"name": "A"}]}],
+        "volumes": [{"name": "data", "emptyDir": {}}],
+    },
+}
+
+
+def nested(levels: int) -> Any:
+    """So many lists within each other."""
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+WRONG = (None, "web", ["web"], {"web": ["web"]}, [], {}, 7, -0.5, True, nested(300), [None], [[]])
+
+
+def whole() -> dict[str, Any]:
+    """A valid product that says as much as it can, with a status that does."""
+    body = example()
+    body["spec"]["retraining"] = {
+        **{key: value for key, value in body["spec"]["retraining"].items() if key != "command"},
+        "podTemplate": TEMPLATE,
+    }
+    body["spec"]["serving"]["affinity"] = {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}
+        }
+    }
+    body["metadata"]["annotations"] = {"sluicegate.dev/promote": "v1/now"}
+    return {**body, "status": full_status()}
+
+
+def paths(value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Where each part of a document lies, itself included."""
+    yield at
+    if isinstance(value, dict | list):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, part in parts:
+            yield from paths(part, (*at, name))
+
+
+def replaced(body: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """The document with another value there."""
+    changed = json.loads(json.dumps(body))
+    target: Any = changed
+    for part in path[:-1]:
+        target = target[part]
+    target[path[-1]] = value
+    return changed
+
+
+def stored(body: dict[str, Any], number: int) -> dict[str, Any]:
+    """As the API server has it, under a name of its own."""
+    meta = {
+        **body["metadata"],
+        "name": f"m{number}",
+        "namespace": "tenant",
+        "uid": f"uid-{number}",
+        "generation": 1,
+        "creationTimestamp": "2026-02-01T00:00:00Z",
+    }
+    return {**body, "metadata": meta}
+
+
+def malformed() -> list[dict[str, Any]]:
+    """Products of whose spec, status or annotations one part is of another type."""
+    body, found = whole(), []
+    at = [
+        *paths(body["spec"], ("spec",)),
+        *paths(body["status"], ("status",)),
+        *paths(body["metadata"]["annotations"], ("metadata", "annotations")),
+    ]
+    for number, path in enumerate([*(one for one in at if len(one) < 4), *at[::3]]):
+        value = WRONG[number * 5 % len(WRONG)]  # its neighbours meet the others
+        found.append(stored(replaced(body, path, value), len(found)))
+    for path in (
+        ("spec",),
+        ("status",),
+        ("spec", "route"),
+        ("status", "slos"),
+        ("status", "retraining"),
+    ):
+        found += [
+            stored(replaced(body, path, value), len(found) + n) for n, value in enumerate(WRONG)
+        ]
+    return found
+
+
+SETTINGS = Settings(
+    default_runtime_image=f"registry.example/runtime@sha256:{'d' * 64}", scrape_interval_seconds=15
+)
+
+
+async def test_products_of_any_shape_keep_nobody_from_leading_and_from_being_served():
+    bodies = malformed()
+    async with ApiStandIn() as server:
+        controller = build_controller(server.api, SETTINGS)
+        reconciler = reconciler_of(controller)
+        caches = reconciler.applier.caches
+        for body in [*bodies, document()]:
+            spec = body["spec"]
+            if isinstance(spec, dict) and isinstance(spec.get("route"), dict):
+                spec["route"]["path"] = f"/{body['metadata']['name']}"  # or all would be rivals
+            caches.written(DATA_PRODUCTS, server.keep(DATA_PRODUCTS, body))
+        assert len(caches.products) == len(bodies) + 1, "all have a record"
+        await reconciler.begin()
+        refused = 0
+        for body in bodies:
+            key = Key("tenant", body["metadata"]["name"])
+            try:
+                await reconciler.reconcile(key)
+            except InvalidSpec:
+                refused += 1
+        assert refused > len(bodies) / 4
+        server.sent.clear()
+        await reconciler.reconcile(GOOD)
+        assert any("/deployments/" in one.path for one in server.writes), "the good one is served"
+        controller.before_scrape()
+
+
+def record_of(**parts: Any) -> ProductRecord:
+    body = stored(document(), 0) | parts
+    return product_record({**body, "metadata": body["metadata"] | {"resourceVersion": "7"}})
+
+
+def problems_of(record: ProductRecord) -> str:
+    with pytest.raises(InvalidProduct) as refusal:
+        record.parse()
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("web", "spec: is a string, but must be an object: write its fields"),
+        (["web"], "spec: is a list, but must be an object: write its fields"),
+        (
+            {"serving": {"affinity": nested(100)}},
+            "spec.serving: has more than 64 levels: flatten it",
+        ),
+    ],
+    ids=["text", "list", "deep"],
+)
+def test_a_spec_that_is_none_is_refused_with_its_field_and_the_way_out(spec, says):
+    assert says in problems_of(record_of(spec=spec))
+
+
+def test_a_spec_beyond_64_kib_is_refused_by_its_largest_field_and_isnt_kept():
+    serving = {"affinity": {"junk": "x" * 1_300_000}, "replicas": 2}
+    record = record_of(spec={**document()["spec"], "serving": serving})
+    assert problems_of(record).startswith("spec.serving.affinity.junk: spec has 130")
+    assert "keep all to 65536" in problems_of(record)
+    assert len(record.packed_spec) < 100
+
+
+def test_a_spec_of_64_kib_is_kept():
+    size = len(json.dumps(document()["spec"], separators=(",", ":")))
+    support = '"links":[{"url":"https://a/"}],'
+    env = [
+        {"name": f"N{number}", "value": "x" * 4000}
+        for number in range((64 * 1024 - size - len(support)) // 4100)
+    ]
+    spec = document()["spec"]
+    spec["serving"] = {**spec["serving"], "env": env}
+    assert record_of(spec=spec).parse().spec.serving.env
+
+
+def test_a_request_that_is_no_short_text_is_refused_by_name():
+    meta = stored(document(), 0)["metadata"] | {"annotations": {"sluicegate.dev/abort": "x" * 9999}}
+    record = record_of(metadata=meta)
+    assert record.requests == ()
+    assert "metadata.annotations[sluicegate.dev/abort]: must be a token" in problems_of(record)
+
+
+def test_a_status_beyond_all_bounds_counts_as_lost():
+    record = record_of(status={"message": nested(5000)})
+    assert record.status.stable is None
