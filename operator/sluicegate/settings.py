@@ -260,8 +260,8 @@ class Settings:
         low=330, high=86_400,
     )  # fmt: skip
     product_metrics: int = _whole(
-        100, "Products that get metrics of their own, the most pressing first (spec.priority,"
-        " then name); totals cover all of them. 0: none.",
+        100, "Products that get metrics of their own: by turns of the namespaces, in each the most"
+        " pressing first (spec.priority, then name); totals cover all of them. 0: none.",
         low=0, high=10_000,
     )  # fmt: skip
     traces_endpoint: str = setting(

@@ -7,6 +7,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from sluicegate.api.base import at
@@ -23,7 +25,7 @@ from sluicegate.reconcile.product_figures import (
     RetrainingState,
     figures_of,
 )
-from sluicegate.reconcile.product_metrics import ProductMetrics
+from sluicegate.reconcile.product_metrics import ProductMetrics, by_turns
 from tests.support.rollout_world import START, document
 
 if TYPE_CHECKING:
@@ -74,6 +76,44 @@ async def test_totals_cover_all_products_and_names_only_the_most_pressing():
         assert sum(series("products").values()) == 4
         assert value("products", state="Unknown", priority="Medium") == 2
         assert value("products_ready") == 2
+
+
+async def test_critical_products_of_one_namespace_push_nobody_out():
+    metrics = ProductMetrics(limit=100)
+    async with leading(metrics):
+        for number in range(100):
+            critical = ProductFigures(priority=Priority.CRITICAL)
+            metrics.record(Key("aaa", f"p{number:03}"), critical)
+        metrics.record(Key("catalog", "search"), ProductFigures(priority=Priority.LOW))
+        metrics.record(Key("catalog", "ranking"), ProductFigures(priority=Priority.HIGH))
+        metrics.export(NOW)
+        shown = series("product_state")
+        assert len(shown) == 100
+        assert {("catalog", "search"), ("catalog", "ranking")} <= set(shown)
+        assert value("product_metrics_left_out") == 2
+
+
+PRODUCTS = st.dictionaries(
+    st.tuples(st.sampled_from("abcd"), st.integers(0, 30).map(str)).map(lambda one: Key(*one)),
+    st.sampled_from(Priority).map(lambda one: ProductFigures(priority=one)),
+    max_size=60,
+)
+
+
+@given(PRODUCTS, st.integers(0, 40))
+def test_namespaces_have_the_same_share_of_the_series_and_their_most_pressing_products(
+    figures, limit
+):
+    shown = by_turns(figures, limit)
+    assert len(shown) == len(set(shown)) == min(limit, len(figures))
+    counts = {place: sum(key.namespace == place for key in shown) for place in "abcd"}
+    left = {place: sum(key.namespace == place for key in figures) for place in "abcd"}
+    for place, count in counts.items():
+        if count < left[place]:
+            assert count >= max(counts.values()) - 1
+        ranks = sorted(figures[key].rank for key in figures if key.namespace == place)
+        own = [figures[key].rank for key in shown if key.namespace == place]
+        assert sorted(own) == ranks[:count]
 
 
 @pytest.mark.parametrize("limit", [0, 100])

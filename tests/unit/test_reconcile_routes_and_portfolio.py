@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,15 @@ from hypothesis import strategies as st
 from sluicegate.api.description import Priority
 from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
+from sluicegate.policy.diagnosis import common_cause
 from sluicegate.policy.retraining import Budget
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_record import product_record
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.standing import COMMON_BLOCKS, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NOW = 1_767_225_600
 
@@ -317,8 +322,9 @@ def test_a_new_term_knows_what_status_says_and_when_a_product_was_degraded():
     standings.record(key("stays"), Standing(ProductState.DEGRADED, training=True, degraded_at=NOW))
     known = {key("stays"): Standing(), key("new", "other"): waiting()}
     standings.renew(known)
-    assert standings.portfolio(key("new", "other"), NOW).products == 2
-    assert standings.portfolio(key("new", "other"), NOW).slot
+    portfolio = standings.portfolio(key("new", "other"), NOW)
+    assert (portfolio.products, portfolio.namespaces) == (1, 1)
+    assert portfolio.slot
     assert standings.was_degraded(key("stays"), NOW)
     assert standings.dependency(key("stays")) is DependencyState.UNKNOWN
     assert standings.dependency(key("gone")) is DependencyState.NOT_FOUND
@@ -342,6 +348,113 @@ def test_a_kind_of_indicator_is_silent_in_the_share_of_products_that_have_it():
     standings.record(key("c"), Standing(silent={"outcomes": True}))
     standings.record(key("d"), Standing(silent={"outcomes": False}))
     assert standings.portfolio(key("a"), NOW).silent == {"outcomes": 0.5}
+
+
+# ---- what one tenant declares counts once -----------------------------------------------------
+def blamed(standings: Standings, one: Key, kind: str = "outcomes") -> bool:
+    return common_cause(standings.portfolio(one, NOW), kind)
+
+
+def bad(*products: Key, among: Iterable[Key]) -> Standings:
+    standings = Standings(Budget(2, 1))
+    for one in among:
+        standings.record(one, Standing(bad_since=NOW if one in products else None))
+    return standings
+
+
+def of(namespace: str, count: int) -> list[Key]:
+    return [key(f"p{number:02}", namespace) for number in range(count)]
+
+
+@pytest.mark.parametrize("throw_away", [1, 6, 200])
+@pytest.mark.parametrize("together", [True, False], ids=["one team", "a namespace each"])
+def test_products_of_one_namespace_veto_nobody_elses_retraining(throw_away, together):
+    theirs = of("tenant", throw_away)
+    ours = of("catalog", 11) if together else [key("p", f"team-{n:02}") for n in range(11)]
+    standings = bad(ours[0], *theirs, among=[*ours, *theirs])
+    assert not blamed(standings, ours[0])
+    assert blamed(standings, theirs[0]) == (throw_away >= 3)
+
+
+@pytest.mark.parametrize("namespaces", [1, 2, 3, 10, 50])
+@pytest.mark.parametrize("each", [1, 2, 5, 12])
+def test_what_turns_all_namespaces_bad_is_a_common_cause_in_each(namespaces, each):
+    products = [one for n in range(namespaces) for one in of(f"team-{n}", each)]
+    standings = bad(*products, among=products)
+    expected = namespaces * each >= 3
+    # A small team beside one other: two of its own and the other namespace are three.
+    expected = expected and each + (namespaces - 1) >= 3
+    assert {blamed(standings, one) for one in products} == {expected}
+
+
+@pytest.mark.parametrize("spread", [1, 3, 10])
+def test_two_fifths_of_117_products_are_a_common_cause_however_they_are_spread(spread):
+    products = [key(f"p{n:03}", f"bench-{n % spread}") for n in range(117)]
+    wave = products[70:]
+    standings = bad(*wave, among=products)
+    assert len(wave) == 47
+    assert all(blamed(standings, one) for one in wave)
+
+
+def test_a_fifth_of_the_products_is_no_common_cause():
+    products = [key(f"p{n:03}", f"bench-{n % 10}") for n in range(70)]
+    standings = bad(*products[50:60], among=products)
+    assert not any(blamed(standings, one) for one in products[50:60])
+
+
+def test_a_team_with_one_namespace_recognises_what_its_own_products_share():
+    ours, others = of("catalog", 10), [key("p", f"team-{n:02}") for n in range(40)]
+    standings = bad(*ours[:4], others[0], among=[*ours, *others])
+    assert not blamed(standings, ours[0]), "4 of 50, the namespaces included"
+    alone = bad(*ours[:4], among=ours)
+    assert blamed(alone, ours[0])
+
+
+PLACES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), min_size=1, max_size=14)
+
+
+@given(PLACES, st.integers(0, 13), st.integers(1, 300))
+def test_another_namespace_counts_at_most_once_whatever_it_declares(places, asks, more):
+    """However many bad products another namespace adds, it is one of those that turned bad."""
+    products = [key(f"p{n}", f"team-{place}") for n, (place, _) in enumerate(places)]
+    moments = [moment for _, moment in places]
+    one = products[asks % len(products)]
+    found = []
+    for declared in (0, 1, more):
+        standings = Standings(Budget(1, 1))
+        for each, moment in zip(products, moments, strict=True):
+            standings.record(each, Standing(bad_since=NOW + moment * BLOCK))
+        for extra in of("tenant", declared):
+            standings.record(extra, Standing(bad_since=NOW))
+        found.append(standings.portfolio(one, NOW))
+    without, once, often = found
+    assert (often.namespaces, often.turned_bad) == (once.namespaces, once.turned_bad)
+    assert often.namespaces_bad == once.namespaces_bad <= without.namespaces_bad + 1
+    assert often.namespaces_share == pytest.approx(once.namespaces_share)
+    assert often.namespaces_share <= often.namespaces_bad + 1e-9
+
+
+def test_a_namespace_whose_outcomes_fall_silent_vetoes_nobody_elses_retraining():
+    ours, theirs = of("catalog", 11), of("tenant", 200)
+    standings = Standings(Budget(2, 1))
+    for one in ours:
+        standings.record(one, Standing(silent={"outcomes": False}))
+    for one in theirs:
+        standings.record(one, Standing(silent={"outcomes": True}))
+    assert not blamed(standings, ours[0])
+    assert blamed(standings, theirs[0])
+
+
+@pytest.mark.parametrize(("spread", "silent", "common"), [(1, 5, True), (1, 4, False),
+                                                          (16, 5, True), (16, 4, False),
+                                                          (4, 8, True)])  # fmt: skip
+def test_a_label_pipeline_that_dies_is_a_common_cause(spread, silent, common):
+    standings = Standings(Budget(2, 1))
+    products = [key(f"p{n:02}", f"team-{n % spread}") for n in range(16)]
+    for number, one in enumerate(products):
+        standings.record(one, Standing(silent={"outcomes": number < silent}))
+    assert blamed(standings, products[-1]) is common
+    assert not blamed(standings, products[-1], "latency")
 
 
 def test_one_product_that_is_silent_by_itself_is_no_common_cause():

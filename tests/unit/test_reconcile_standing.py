@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.retraining import Budget
@@ -11,6 +14,7 @@ from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_record import product_record
 from sluicegate.reconcile.standing import Standing, standing_before, standing_of
 from sluicegate.reconcile.step import take_step
+from sluicegate.slo.blocks import Block, Count, Quality, Series, hour_of
 from tests.support.rollout_world import World, document
 
 BLOCK = 60
@@ -75,7 +79,7 @@ def test_a_common_cause_is_known_after_a_restart_before_the_first_is_judged():
 def standing_after(world: World) -> Standing:
     situation = world.situation()
     step = take_step(situation)
-    return standing_of(situation.product, step, block=situation.observed.block, now=situation.now)
+    return standing_of(situation, step)
 
 
 def test_the_newest_block_by_which_a_product_was_fine_is_told_until_it_is_bad():
@@ -98,3 +102,54 @@ def test_a_product_whose_blocks_became_longer_is_not_bad_in_the_future():
         slo["streak"]["first"] *= 5
     after = standing_after(world)
     assert (after.bad_since, after.fine_at) == (None, None)
+
+
+# ---- silence ----------------------------------------------------------------------------------
+def silence(world: World, **observed) -> dict[str, bool]:
+    """What is said of a product's silence, with this read of it."""
+    situation = world.situation()
+    changed = replace(situation.observed, **{"problem": None, "series": {}, **observed})
+    situation = replace(situation, observed=changed)
+    return dict(standing_of(situation, take_step(situation)).silent)
+
+
+def counted(world: World, *, ago: int, total: int = 100) -> dict[str, dict[str, Series]]:
+    """Blocks as they are read back after a restart: events long ago, and none since."""
+    series, newest = Series(), world.situation().observed.block
+    series.record(Block(newest, Quality.NO_SERIES))
+    series.record_hour(hour_of(newest - ago), Count(0, total))
+    return {"v1": {"accuracy": series}}
+
+
+def serving(**spec) -> World:
+    return World(spec=document(**spec)).until(lambda world: world.serving == "v1").run(8)
+
+
+def test_a_product_that_never_had_data_is_not_silent():
+    """A third of the teams hadn't wired their labels, so nobody's model was retrained."""
+    world = serving()
+    assert silence(world) == {}
+    assert silence(world, series=counted(world, ago=500, total=0)) == {}
+
+
+def test_a_product_that_had_data_and_has_none_any_more_is_silent_after_a_restart_too():
+    world = serving()
+    assert silence(world, series=counted(world, ago=500)) == {"outcomes": True}
+
+
+def test_what_cannot_be_read_at_present_is_not_silent():
+    world = serving()
+    problem = DecisionReason.PROMETHEUS_UNAVAILABLE
+    assert silence(world, series=counted(world, ago=500), problem=problem) == {"outcomes": False}
+    assert silence(world, problem=problem) == {}
+
+
+GAUGE = {
+    "name": "freshness",
+    "indicator": {"gauge": {"metric": "age_seconds", "direction": "LowerIsBetter", "bound": "9"}},
+}
+
+
+def test_a_gauge_that_was_never_pushed_is_not_silent():
+    world = serving(slos=[GAUGE])
+    assert silence(world) == {}

@@ -11,6 +11,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.reconcile.standing import standing_of
 from sluicegate.reconcile.step import take_step
 from sluicegate.reconcile.warming import only_warms_up
+from sluicegate.slo.blocks import Block, Count, Quality, Series
 from tests.support.rollout_world import World, document
 
 
@@ -68,10 +69,11 @@ def test_whatever_else_is_under_way_or_was_told_is_a_reason_to_look(world, what)
 def test_a_version_that_only_just_took_over_is_not_silent(world):
     def silent(blocks: int) -> dict[str, bool]:
         situation = replace(world.situation(), now=world.now + blocks * 60)
-        observed = replace(situation.observed, problem=None, series={})
-        step = take_step(replace(situation, observed=observed))
-        found = standing_of(situation.product, step, block=0, now=situation.now).silent
-        return dict(found)
+        series = Series()
+        series.record(Block(situation.observed.block - 100, Quality.COUNTED, Count(0, 100)))
+        observed = replace(situation.observed, problem=None, series={"v1": {"accuracy": series}})
+        situation = replace(situation, observed=observed)
+        return dict(standing_of(situation, take_step(situation)).silent)
 
     assert silent(0) == {}
     assert silent(8) == {"outcomes": True}

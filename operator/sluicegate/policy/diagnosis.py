@@ -21,7 +21,10 @@ from sluicegate.policy.wording import percent
 
 COMMON_PRODUCTS: Final = 3
 COMMON_SHARE: Final = 0.3
-"""At least three, and 30 % of the products, turned bad together: it isn't this one's model."""
+"""At least three, and 30 %, turned bad together: it isn't this one's model. Products of the same
+namespace count one by one, each other namespace as one, by the share of its products."""
+_ROUNDING: Final = 1e-9
+"""A sum of shares that are 30 % each may fall short of it by so much."""
 TRAFFIC_FACTOR: Final = 3.0
 """Requests a pod, over the normal ones, beyond which load explains latency and failures. A daily
 swing of ±80 % stays below."""
@@ -137,16 +140,19 @@ def many_turned_bad_together(symptoms: Symptoms) -> Finding:
     kind = symptoms.worst.terms.kind.value
     silent = portfolio.silent.get(kind, 0.0)
     text = (
-        f"{portfolio.turned_bad} of {portfolio.products} products turned bad within three blocks,"
-        f" {silent:.0%} have no {kind}"
+        f"{portfolio.turned_bad} of {portfolio.products} products of this namespace and products of"
+        f" {portfolio.namespaces_bad} of {portfolio.namespaces} other namespaces turned bad within"
+        f" three blocks, {silent:.0%} have lost their {kind}"
     )
     return _finding(Reason.COMMON_CAUSE, common_cause(portfolio, kind), text)
 
 
 def common_cause(portfolio: Portfolio, kind: str) -> bool:
     """Whether so many products turned bad, or fell silent, that a shared cause is likely."""
-    together = portfolio.turned_bad
-    many = together >= COMMON_PRODUCTS and together >= COMMON_SHARE * portfolio.products
+    parties = portfolio.turned_bad + portfolio.namespaces_bad
+    together = portfolio.turned_bad + portfolio.namespaces_share
+    share = together / (portfolio.products + portfolio.namespaces)
+    many = parties >= COMMON_PRODUCTS and share >= COMMON_SHARE - _ROUNDING
     return many or portfolio.silent.get(kind, 0.0) > COMMON_SHARE
 
 

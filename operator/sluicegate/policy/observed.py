@@ -64,16 +64,26 @@ class Facts:
 class Portfolio:
     """The other products of this operator, as far as they matter here.
 
+    Each product of the same namespace counts as one, and so does each other namespace, however
+    many products it declares.
+
     Attributes
     ----------
-    products : how many are watched.
-    turned_bad : how many turned bad within three blocks of this one, itself included, or may have.
-    silent : share of the products whose SLO of this kind has no data, by kind of indicator.
+    products : how many the namespace has.
+    turned_bad : how many of them turned bad within three blocks of this one, itself included, or
+        may have.
+    namespaces : how many others there are.
+    namespaces_bad : in how many of them a product turned bad at the same time.
+    namespaces_share : the shares of their products that did, summed.
+    silent : share of those whose SLO of this kind has no data any more, by kind of indicator.
     slot : whether this product may train now, by budget and priority.
     """
 
     products: int = 1
     turned_bad: int = 0
+    namespaces: int = 0
+    namespaces_bad: int = 0
+    namespaces_share: float = 0.0
     silent: Mapping[str, float] = field(default_factory=dict)
     slot: bool = True
 
@@ -163,3 +173,9 @@ class Observed:
     facts: Facts = field(default_factory=Facts)
     portfolio: Portfolio = field(default_factory=Portfolio)
     requests: tuple[Request, ...] = ()
+
+    def had_data(self, version: str, slo: str) -> bool:
+        """Whether anything was counted, or read, of an SLO of a version in what is kept of it."""
+        series = self.series.get(version, {}).get(slo)
+        counted = series is not None and series.had_events
+        return counted or bool(self.gauges.get(version, {}).get(slo))

@@ -4,16 +4,16 @@ Kept in memory and rebuilt by the first evaluation of each product after a resta
 before that is "unknown", which starts nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.observed import Portfolio
 from sluicegate.policy.retraining import Applicant, Budget, admit
 from sluicegate.reconcile.standing import Standing
-
-_BEGINS, _ENDS = 0, 1  # in the order in which they count, should both be at the same moment
+from sluicegate.reconcile.together import Overlaps, Silence, Span, Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,17 @@ class Line:
 
     asking: frozenset[Key]
     admitted: frozenset[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What was counted at a moment, as thousands ask within the same second."""
+
+    now: int
+    silence: Silence
+    overlaps: dict[Span, Overlaps] = field(default_factory=dict)
+    together: dict[tuple[Span, str], Together] = field(default_factory=dict)
+    silent: dict[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 class Standings:
@@ -36,7 +47,9 @@ class Standings:
         # At a start each product's state changes: nobody looks through all for who calls it.
         self._dependents: dict[Key, dict[Key, None]] = {}
         self._bad: set[Key] = set()
-        self._counted: tuple[int, dict[tuple[int, int], int], Mapping[str, float]] | None = None
+        self._sizes: Counter[str] = Counter()
+        """Products by namespace."""
+        self._counted: _Counts | None = None
         self._lines: dict[tuple[int, int], Line] = {}
 
     def record(self, key: Key, standing: Standing) -> bool:
@@ -54,6 +67,7 @@ class Standings:
             for dependency in standing.depends_on:
                 self._dependents.setdefault(dependency, {})[key] = None
         self._standings[key] = standing
+        self._sizes[key.namespace] += before is None
         applies = standing.training or standing.waiting_since is not None
         trained = before is not None and before.training
         kept_for_it = self._has_kept(key)
@@ -80,7 +94,10 @@ class Standings:
         """The product is gone; those that call it go on calling it. Return whether a slot is free."""
         had = self._standings.get(key, Standing()).training or self._has_kept(key)
         self._unlink(key)
-        self._standings.pop(key, None)
+        if self._standings.pop(key, None) is not None:
+            self._sizes[key.namespace] -= 1
+            if not self._sizes[key.namespace]:
+                del self._sizes[key.namespace]
         for kept in (self._applying, self._turning, self._bad):
             kept.discard(key)
         self._lines.clear()
@@ -148,10 +165,14 @@ class Standings:
         """
         own = self._standings.get(key, Standing())
         may_train = asked or own.bad_since is not None or own.waiting_since is not None
-        together, silent = self._counts(own, now)
+        together, silent = self._counts(key.namespace, own, now)
+        known = key.namespace in self._sizes
         return Portfolio(
-            products=max(len(self._standings), 1),
-            turned_bad=together,
+            products=max(self._sizes[key.namespace], 1),
+            turned_bad=together.own,
+            namespaces=len(self._sizes) - known,
+            namespaces_bad=together.others,
+            namespaces_share=together.share,
             silent=silent,
             slot=may_train and self._has_slot(key, now, block_end),
         )
@@ -169,30 +190,26 @@ class Standings:
             if not callers:
                 del self._dependents[dependency]
 
-    def _counts(self, own: Standing, now: int) -> tuple[int, Mapping[str, float]]:
+    def _counts(
+        self, namespace: str, own: Standing, now: int
+    ) -> tuple[Together, Mapping[str, float]]:
         """How many turned bad together with this one, and who is silent; counted once a second.
 
         Those count that are bad still: as long as they are, what they share isn't over either.
         """
-        if self._counted is None or self._counted[0] != now:
-            self._counted = (now, {}, self._silent())
-        _, counted, silent = self._counted
-        turned = own.turned(now)
-        if turned not in counted:
-            bad = (self._standings[one].near(turned) for one in self._bad)
-            counted[turned] = most_at_once(span for span in bad if span is not None)
-        return counted[turned], silent
-
-    def _silent(self) -> dict[str, float]:
-        """By kind of indicator: the share of the products with such an SLO that have no data.
-
-        One that is silent by itself, say as its version is new, shares no cause with others.
-        """
-        having: dict[str, list[bool]] = {}
-        for each in self._standings.values():
-            for kind, silent in each.silent.items():
-                having.setdefault(kind, []).append(silent)
-        return {kind: sum(flags) / len(flags) for kind, flags in having.items() if sum(flags) > 1}
+        if self._counted is None or self._counted.now != now:
+            silence = Silence((key.namespace, one.silent) for key, one in self._standings.items())
+            self._counted = _Counts(now, silence)
+        counted, turned = self._counted, own.turned(now)
+        if turned not in counted.overlaps:
+            near = ((one.namespace, self._standings[one].near(turned)) for one in self._bad)
+            spans = ((where, span) for where, span in near if span is not None)
+            counted.overlaps[turned] = Overlaps(spans, self._sizes)
+        if (turned, namespace) not in counted.together:
+            counted.together[turned, namespace] = counted.overlaps[turned].most(namespace)
+        if namespace not in counted.silent:
+            counted.silent[namespace] = counted.silence.shares(namespace)
+        return counted.together[turned, namespace], counted.silent[namespace]
 
     def _has_slot(self, key: Key, now: int, block_end: int) -> bool:
         line = self._line(now, block_end)
@@ -224,16 +241,6 @@ class Standings:
         admitted = admit(waiting, running, self._budget)
         # Who was given a slot keeps it, should the write that tells of it have to be repeated.
         return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
-
-
-def most_at_once(spans: Iterable[tuple[int, int]]) -> int:
-    """How many of these spans hold the moment that most of them hold; ends belong to them."""
-    edges = sorted(edge for first, last in spans for edge in ((first, _BEGINS), (last, _ENDS)))
-    count = most = 0
-    for _, kind in edges:
-        count += 1 if kind == _BEGINS else -1
-        most = max(most, count)
-    return most
 
 
 def _applicant(key: Key, standing: Standing, now: int) -> Applicant:

@@ -1,8 +1,9 @@
 """What the operator's metrics say of the products: totals of all of them, and some by name.
 
 Totals have no label that grows with the number of products. Series by name do, so they are
-bounded: the most pressing products have them, as many as a setting allows. They are told by the
-leader only, written anew for each scrape, and so gone with their product.
+bounded: as many as a setting allows, by turns of the namespaces, the most pressing product of each
+first. How pressing a product is, it says itself, so those of one namespace push nobody out. They
+are told by the leader only, written anew for each scrape, and so gone with their product.
 """
 
 import asyncio
@@ -104,13 +105,26 @@ class ProductMetrics:
         for gauge in (*_TOTALS, *_OWN):
             gauge.clear()
         figures = self._figures if self._leading else {}
-        shown = heapq.nsmallest(self._limit, figures, key=lambda key: (figures[key].rank, key))
+        shown = by_turns(figures, self._limit)
         LEFT_OUT.set(len(figures) - len(shown))
         READY.set(sum(one.ready for one in figures.values()))
         OVERDUE.set(max((one.overdue(now) for one in figures.values()), default=0.0))
         if self._leading:
             _export_totals(figures.values(), now)
         _export_products({key: figures[key] for key in shown})
+
+
+def by_turns(figures: Mapping[Key, ProductFigures], limit: int) -> list[Key]:
+    """At most so many products: the most pressing one of each namespace, then the second ones."""
+    namespaces: dict[str, list[tuple[int, Key]]] = {}
+    for key, one in figures.items():
+        namespaces.setdefault(key.namespace, []).append((one.rank, key))
+    ranked = (
+        (turn, rank, key)
+        for own in namespaces.values()
+        for turn, (rank, key) in enumerate(heapq.nsmallest(limit, own))
+    )
+    return [key for _, _, key in heapq.nsmallest(limit, ranked)]
 
 
 def _export_totals(figures: Iterable[ProductFigures], now: float) -> None:

@@ -143,7 +143,7 @@ class ProductReconciler:
                 )
             span.set("sluicegate.decision", decision_of(step))
         # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
-        self._stand(record.key, product, step, situation)
+        self._stand(record.key, step, situation)
         written = record
         if text := self.measurements.untold(record.key):
             self._tell(
@@ -334,11 +334,10 @@ class ProductReconciler:
         raise InvalidSpec("; ".join(listed))
 
     # ---- after ------------------------------------------------------------------------------
-    def _stand(self, key: Key, product: DataProduct, step: Step, situation: Situation) -> None:
+    def _stand(self, key: Key, step: Step, situation: Situation) -> None:
         """Let the others know how this product does."""
-        before, block = self.standings.dependency(key), situation.observed.block
-        standing = standing_of(product, step, block=block, now=situation.now)
-        if self.standings.record(key, standing):
+        before = self.standings.dependency(key)
+        if self.standings.record(key, standing_of(situation, step)):
             self._call_next(situation.now)
         if self.standings.dependency(key) is not before:
             for dependent in self.standings.dependents(key):

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from sluicegate.api.description import Priority
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason
-from sluicegate.api.product import DataProduct
-from sluicegate.api.status import ProductState
+from sluicegate.api.status import DataProductStatus, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.product_record import ProductRecord
+from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.warming import just_took_over
 
@@ -28,7 +28,7 @@ class Standing:
     bad_since : end of the block by which it was first found bad; None while it isn't.
     fine_at : end of the newest block by which it was found not to be; None when that isn't known.
     degraded_at : when it was last found degraded; None when that isn't known.
-    silent : by kind of indicator, whether an SLO of it had no data.
+    silent : by kind of indicator of which it had data, whether an SLO of it has none any more.
     depends_on : products that it calls.
     priority : who trains first.
     training : it trains.
@@ -92,26 +92,14 @@ class Standing:
         )
 
 
-def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> Standing:
-    """What the others may know of a product after a step.
-
-    Parameters
-    ----------
-    block : index of the newest block that it was judged by. now : in seconds.
-    """
-    status, spec = step.status, product.spec
+def standing_of(situation: Situation, step: Step) -> Standing:
+    """What the others may know of a product after a step."""
+    status, spec = step.status, situation.product.spec
+    block, now = situation.observed.block, situation.now
     seconds = spec.analysis.block_seconds
     firsts = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
     # In blocks that were shorter until a moment ago, what happened lies far ahead.
     streaks = [first for first in firsts if first <= now]
-    kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
-    silent: dict[str, bool] = {}
-    young = status.stable is not None and just_took_over(status.stable, seconds, now=now)
-    for slo in status.slos:
-        # Series of a version that only just took over are about to appear: that is no silence.
-        if slo.name in kinds and not young:
-            mute = slo.state is SloState.UNKNOWN and slo.reason == DecisionReason.NO_DATA
-            silent[kinds[slo.name]] = silent.get(kinds[slo.name], False) or mute
     waits = (
         step.evaluation is not None and step.evaluation.decision.reason is DecisionReason.NO_SLOT
     )
@@ -122,15 +110,37 @@ def standing_of(product: DataProduct, step: Step, *, block: int, now: int) -> St
         bad_since=min(streaks, default=None),
         fine_at=block * seconds if evaluated and not firsts else None,
         degraded_at=now if status.state is ProductState.DEGRADED else None,
-        silent=silent,
+        silent=_silent(situation, status),
         depends_on=tuple(
-            Key(one.namespace or product.metadata.namespace, one.name) for one in spec.depends_on
+            Key(one.namespace or situation.product.metadata.namespace, one.name)
+            for one in spec.depends_on
         ),
         priority=spec.priority,
         training=status.retraining is not None and status.retraining.trigger is not None,
         waiting_since=min(streaks, default=0) if waits else None,
         judged=block * seconds,
     )
+
+
+def _silent(situation: Situation, status: DataProductStatus) -> dict[str, bool]:
+    """By kind of indicator of which there was data, whether an SLO has none any more.
+
+    One that never had any says nothing of what all share: nobody has wired its labels yet.
+    """
+    stable, spec = status.stable, situation.product.spec
+    kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
+    silent: dict[str, bool] = {}
+    # Series of a version that only just took over are about to appear: that is no silence.
+    if stable is None or just_took_over(stable, spec.analysis.block_seconds, now=situation.now):
+        return silent
+    for slo in status.slos:
+        if slo.name not in kinds:
+            continue
+        unknown = slo.state is SloState.UNKNOWN
+        if not unknown or situation.observed.had_data(stable.version, slo.name):
+            mute = unknown and slo.reason == DecisionReason.NO_DATA
+            silent[kinds[slo.name]] = silent.get(kinds[slo.name], False) or mute
+    return silent
 
 
 def standing_before(record: ProductRecord) -> Standing:

@@ -227,6 +227,11 @@ class Series:
         """Index of the newest block that was read; -1 before the first."""
         return self._newest
 
+    @property
+    def had_events(self) -> bool:
+        """Whether there were any in the blocks and hours that are kept."""
+        return any(self._hour_total) or any(self._total)
+
     def block(self, index: int) -> Block:
         """The block of this index; MISSING when it was never read or is no longer kept singly."""
         if index < 0 or not 0 <= self._newest - index < SINGLE_BLOCKS:

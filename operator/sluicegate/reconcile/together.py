@@ -1,0 +1,135 @@
+"""How much turned bad, or fell silent, at the same time: what a tenant declares counts once.
+
+Names, owners and numbers of products are a tenant's own to choose; namespaces aren't. So a
+product counts the products of its own namespace one by one, and each other namespace as one, by
+the share of its products. A namespace full of throw-away products vetoes nobody else.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from sluicegate.policy.diagnosis import COMMON_PRODUCTS
+
+LEAST_OWN_SILENT: Final = 2
+"""A product that is silent by itself, say as its version is new, shares no cause with others."""
+_BEGINS, _ENDS = 0, 1  # in the order in which they count, should both be at the same moment
+
+Span = tuple[int, int]
+"""The first and the last moment of something; both belong to it."""
+
+
+class Together(NamedTuple):
+    """What is so at the same time, as one namespace sees it.
+
+    Attributes
+    ----------
+    own : products of the namespace itself.
+    others : other namespaces with such a product.
+    share : the shares of their products, summed.
+    """
+
+    own: int
+    others: int
+    share: float
+
+    @property
+    def parties(self) -> int:
+        """How many there are that can't be one tenant's invention."""
+        return self.own + self.others
+
+
+class Overlaps:
+    """Spans of products, to be asked for the moment that lies in the most of them.
+
+    Sorted once, as all that turned bad together ask for it; an answer takes one pass.
+    """
+
+    def __init__(self, spans: Iterable[tuple[str, Span]], sizes: Mapping[str, int]) -> None:
+        """`spans` come with the namespace of their product; `sizes` are products by namespace."""
+        edges = Counter(
+            (moment, edge, namespace)
+            for namespace, (first, last) in spans
+            for moment, edge in ((first, _BEGINS), (last, _ENDS))
+        )
+        counts: Counter[str] = Counter()
+        self._sizes: dict[str, int] = {}
+        self._moments: list[tuple[int, float]] = []
+        """Namespaces that have such a product, and the sum of their shares, from edge to edge."""
+        self._own: dict[str, list[tuple[int, int]]] = {}
+        """By namespace: from which of these on it has how many."""
+        share = 0.0
+        for (_, edge), group in groupby(sorted(edges), key=lambda one: one[:2]):
+            for where in group:
+                namespace, change = where[2], edges[where] * (1 if edge == _BEGINS else -1)
+                self._sizes[namespace] = sizes[namespace]
+                counts[namespace] += change
+                share += change / sizes[namespace]
+                changes = self._own.setdefault(namespace, [])
+                changes.append((len(self._moments), counts[namespace]))
+                if not counts[namespace]:
+                    del counts[namespace]
+            self._moments.append((len(counts), share))
+
+    def most(self, namespace: str) -> Together:
+        """The moment that explains the most, as this namespace sees it."""
+        changes, size = self._own.get(namespace, []), self._sizes.get(namespace, 1)
+        best, rank = Together(0, 0, 0.0), (0, 0.0)
+        position = own = 0
+        for number, (present, share) in enumerate(self._moments):
+            if position < len(changes) and changes[position][0] == number:
+                own = changes[position][1]
+                position += 1
+            others = present - (own > 0)
+            rest = max(share - own / size, 0.0)
+            one = Together(own, others, rest)
+            if (found := (min(one.parties, COMMON_PRODUCTS), own + rest)) > rank:
+                best, rank = one, found
+        return best
+
+
+@dataclass(frozen=True, slots=True)
+class _Flags:
+    """Products with an SLO of one kind, by namespace, and how many of them are silent."""
+
+    having: Mapping[str, int]
+    silent: Mapping[str, int]
+    shares: float
+
+    def share(self, namespace: str) -> float:
+        """The share that is silent, as a namespace sees it; 0 where that shares no cause."""
+        own, having = self.silent.get(namespace, 0), self.having.get(namespace, 0)
+        others = len(self.silent) - (own > 0)
+        if own < LEAST_OWN_SILENT and own + others < COMMON_PRODUCTS:
+            return 0.0
+        rest = self.shares - (own / having if own else 0.0)
+        return (own + rest) / (having + len(self.having) - (having > 0))
+
+
+class Silence:
+    """Who has no data any more, by kind of indicator."""
+
+    def __init__(self, flags: Iterable[tuple[str, Mapping[str, bool]]]) -> None:
+        """`flags` say of each product, with its namespace, which kinds it has and whether silent."""
+        having: dict[str, dict[str, int]] = {}
+        silent: dict[str, dict[str, int]] = {}
+        for namespace, kinds in flags:
+            for kind, mute in kinds.items():
+                _count(having.setdefault(kind, {}), namespace)
+                if mute:
+                    _count(silent.setdefault(kind, {}), namespace)
+        self._kinds = {
+            kind: _Flags(having[kind], mute, sum(n / having[kind][one] for one, n in mute.items()))
+            for kind, mute in silent.items()
+        }
+
+    def shares(self, namespace: str) -> dict[str, float]:
+        """By kind: the share that is silent, as a namespace sees it."""
+        found = {kind: flags.share(namespace) for kind, flags in self._kinds.items()}
+        return {kind: share for kind, share in found.items() if share}
+
+
+def _count(counts: dict[str, int], namespace: str) -> None:
+    counts[namespace] = counts.get(namespace, 0) + 1
