@@ -19,6 +19,9 @@ from sluicegate_service.outcomes import Outcome, OutcomeCounters
 
 MODEL_FILE: Final = Path(__file__).parent.parent / "model.joblib"
 
+DEAREST: Final = 1_000_000_000
+"""Euro; a price beyond is a mistake of who sends it."""
+
 SETTINGS: Final = Settings.from_environment(os.environ)
 # At module level: prometheus_client wants each family once a process.
 COUNTERS: Final = OutcomeCounters.create(version=SETTINGS.version)
@@ -56,8 +59,10 @@ class Prices(BaseModel):
 def score(prediction: Any, truth: Any) -> Score:
     """Right within 15 % of the realised price; the truth is {"price": euro}."""
     realised = truth.get("price") if isinstance(truth, dict) else None
-    if isinstance(realised, bool) or not isinstance(realised, int | float) or realised <= 0:
+    if isinstance(realised, bool) or not isinstance(realised, int | float):
         raise InvalidTruthError(f'the truth is {{"price": euro above 0}}, not {truth!r:.80}')
+    if not 0 < realised <= DEAREST:  # also of no number and of infinity
+        raise InvalidTruthError(f"the price is above 0 and at most {DEAREST} euro")
     correct = bool(within_tolerance(np.asarray([prediction]), np.asarray([realised]))[0])
     return Score(Outcome.of(correct=correct))
 

@@ -3,6 +3,8 @@
 from http import HTTPStatus
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from sluicegate_service.feedback import (
@@ -29,7 +31,7 @@ def score(prediction, truth):
 class Desk:
     """A product's feedback, its clock, and its counters."""
 
-    def __init__(self, directory, *, version="v1", **settings):
+    def __init__(self, directory, *, version="v1", scorer=None, **settings):
         self.now = 1000.0
         self.registry = CollectorRegistry()
         self.feedback = Feedback(
@@ -38,7 +40,7 @@ class Desk:
             OutcomeCounters.create(
                 version=version, indicators=("conversion",), registry=self.registry
             ),
-            score=score,
+            score=scorer or score,
             clock=lambda: self.now,
         )
 
@@ -107,11 +109,13 @@ def test_without_the_secret_feedback_is_off_and_predictions_carry_no_token(tmp_p
     assert desk.send(("x", 7)).status == HTTPStatus.NOT_FOUND
 
 
-def test_half_a_secret_says_which_half_is_missing(secret):
+def test_half_a_secret_is_named_to_the_log_and_not_to_the_caller(secret, caplog):
     (secret / "bearer").unlink()
     answer = Desk(secret).send(("x", 7))
+    assert f"{secret} has no key bearer" in caplog.text
+    assert str(secret) not in answer.body["error"]
     assert answer.status == HTTPStatus.SERVICE_UNAVAILABLE
-    assert "no file bearer" in answer.body["error"]
+    assert "serving.feedback.secretRef" in answer.body["error"]
 
 
 def test_a_token_counts_once(secret):
@@ -121,6 +125,86 @@ def test_a_token_counts_once(secret):
     assert reasons(answer) == [(1, "Repeated")]
     assert reasons(desk.send((token, 7))) == [(0, "Repeated")]
     assert desk.labelled("correct") == 1
+
+
+@given(respelt=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_token_counts_once_however_it_is_spelled(secret, respelt):
+    desk = Desk(secret)
+    token = desk.feedback.token(7)
+    spellings = respelt.draw(st.lists(spellings_of(token), min_size=1, max_size=20))
+    answer = desk.send((token, 7), *((one, 7) for one in spellings))
+    assert answer.body["counted"] == 1
+    assert desk.send(*((one, 7) for one in spellings)).body["counted"] == 0
+    assert desk.labelled("correct") == 1
+
+
+def spellings_of(token):
+    """Texts that a lenient decoder takes for the token: padding, spare bits, other alphabets."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    payload, signature = token.split(".")
+
+    def spare_bits(part):
+        last = alphabet.index(part[-1])
+        free = {2: 4, 3: 2}.get(len(part) % 4, 0)
+        same = [alphabet[(last >> free << free) + more] for more in range(2**free)]
+        return st.sampled_from(same).map(lambda end: part[:-1] + end)
+
+    def spelling(part):
+        padded = st.tuples(spare_bits(part), st.sampled_from(["", "=", "==", "===", "\n", " "]))
+        plain = padded.map("".join)
+        return st.one_of(plain, plain.map(lambda text: text.replace("-", "+").replace("_", "/")))
+
+    return st.tuples(spelling(payload), spelling(signature)).map(".".join)
+
+
+@pytest.mark.parametrize(
+    "truth", [10**400, -(10**400), 10**4000, float("inf"), float("nan"), [[]], {"price": None}]
+)
+def test_a_truth_that_the_scorer_breaks_on_is_refused_and_the_next_label_counts(secret, truth):
+    desk = Desk(secret, scorer=careless)
+    tokens = [desk.feedback.token(7) for _ in range(2)]
+    answer = desk.send((tokens[0], truth), (tokens[1], 7))
+    assert answer.body["counted"] == 1
+    assert reasons(answer) == [(0, "InvalidTruth")]
+
+
+def careless(prediction, truth):
+    return Score(Outcome.of(correct=int(float(truth)) == prediction))
+
+
+@pytest.mark.parametrize("name", ["hmac", "bearer", "hmac-previous"])
+@pytest.mark.parametrize("ruined", [b"short", b"", None, "a folder"])
+@pytest.mark.parametrize("begins_with", ["a good Secret", "this Secret"])
+def test_no_secret_fails_a_prediction(secret, name, ruined, begins_with):
+    desk = Desk(secret)
+    before = desk.feedback.token(7) if begins_with == "a good Secret" else None
+    ruin(secret / name, ruined)
+    token = desk.feedback.token(7)
+    optional = name == "hmac-previous" and ruined in (b"", None)
+    answer = desk.send((before or "x", 7))
+    assert answer.status == (HTTPStatus.OK if optional else HTTPStatus.SERVICE_UNAVAILABLE)
+    assert (token is None) == (name == "hmac" and before is None)
+    for one, content in (("hmac", b"k" * 32), ("bearer", BEARER[7:].encode())):
+        ruin(secret / one, content)
+    ruin(secret / "hmac-previous", None)
+    assert token is None or desk.send((token, 7)).body["counted"] == 1, "signed with a good key"
+
+
+def ruin(path, content):
+    if path.is_dir():
+        path.rmdir()
+    path.unlink(missing_ok=True)
+    if content == "a folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+
+
+def test_an_empty_secret_is_no_reason_to_say_that_feedback_is_off(tmp_path):
+    desk = Desk(tmp_path)
+    assert desk.feedback.token(7) is None
+    assert desk.send(("x", 7)).status == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def test_a_truth_that_can_not_be_read_does_not_use_the_token_up(secret):
@@ -170,9 +254,9 @@ def test_a_rotated_secret_is_taken_up_and_tokens_of_the_old_key_still_count(secr
 
 def test_the_memory_of_seen_tokens_is_bounded_and_forgets_the_oldest():
     seen = SeenTokens(limit=2)
-    assert [seen.add(token) for token in ("a", "b", "b", "c")] == [True, True, False, True]
-    assert seen.add("a"), "forgotten for c"
-    assert not seen.add("c")
+    assert [seen.add(one) for one in (b"a", b"b", b"b", b"c")] == [True, True, False, True]
+    assert seen.add(b"a"), "forgotten for c"
+    assert not seen.add(b"c")
 
 
 def test_settings_name_the_variable_that_is_no_number():

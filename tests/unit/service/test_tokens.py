@@ -1,6 +1,8 @@
 """Prediction tokens: signed for one product, for a time, and changed by nobody."""
 
 import base64
+import hashlib
+import hmac
 import json
 
 import pytest
@@ -77,6 +79,34 @@ def test_a_changed_prediction_is_refused():
 def test_rubbish_is_refused_and_never_an_error_of_another_kind(rubbish):
     with pytest.raises(InvalidTokenError):
         signer().read(rubbish, now=0)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[]", b"{}", b"1", b"nonsense", b"\xff", b"[" * 3000,
+        b'{"p":1,"v":"v1","t":"0"}', b'{"p":1,"v":1,"t":0}', b'{"v":"v1","t":0}',
+        b'{"p":1,"v":"v1","t":null}', b'{"p":1,"v":"v1","t":-1}', b'{"p":1,"v":"v1","t":1e400}',
+        b'{"p":1,"v":"v1","t":' + b"9" * 400 + b"}", b'{"p":1,"v":"v1","t":-' + b"9" * 400 + b"}",
+    ],
+)  # fmt: skip
+def test_what_the_key_signed_that_is_no_prediction_is_refused(payload):
+    with pytest.raises(InvalidTokenError):
+        signer().read(signed(payload), now=1)
+
+
+def signed(payload):
+    parts = (b"sluicegate prediction token 1", b"catalog", b"pricing", payload)
+    text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    both = payload, hmac.new(KEY, text, hashlib.sha256).digest()
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in both)
+
+
+def test_a_prediction_of_the_future_is_refused_beyond_what_clocks_differ_by():
+    token = signer().issue(1, version="v1", now=160)
+    assert signer().read(token, now=100).value == 1
+    with pytest.raises(InvalidTokenError, match="of the future, by more than 60 s"):
+        signer().read(token, now=99)
 
 
 def test_a_prediction_too_large_for_a_token_is_the_services_mistake():

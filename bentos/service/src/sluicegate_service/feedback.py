@@ -16,17 +16,17 @@ sends the truth should send each one once.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from hashlib import sha256
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluicegate_service.environment import NAMESPACE, PRODUCT, VERSION
-from sluicegate_service.keys import FeedbackKeys, KeyFileError, KeyFiles
+from sluicegate_service.keys import UNUSABLE, KeyFileError, KeyFiles
 from sluicegate_service.tokens import ExpiredTokenError, Prediction, TokenError, TokenSigner
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ LIFETIME_VARIABLE: Final = "PREDICTION_TOKEN_LIFETIME_SECONDS"
 MATURITY_VARIABLE: Final = "LABEL_MATURITY_SECONDS"
 MAX_LABELS: Final = 500
 REMEMBERED_TOKENS: Final = 100_000
+_UNREADABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What comparing a truth of a form or size that nobody thought of raises."""
+log = logging.getLogger("sluicegate.feedback")
 
 
 class InvalidTruthError(Exception):
@@ -84,9 +87,9 @@ class SeenTokens:
         self._limit = limit
         self._digests: OrderedDict[bytes, None] = OrderedDict()
 
-    def add(self, token: str) -> bool:
-        """Remember a token; False when it is remembered already."""
-        digest = sha256(token.encode()).digest()[:16]
+    def add(self, identity: bytes) -> bool:
+        """Remember a token by its prediction's identity; False when it is remembered already."""
+        digest = identity[:16]
         if digest in self._digests:
             return False
         self._digests[digest] = None
@@ -119,7 +122,10 @@ class Settings:
 
 @dataclass(slots=True)
 class Feedback:
-    """Signs predictions and counts what became of them. Off (no tokens) without the Secret."""
+    """Signs predictions and counts what became of them. Off (no tokens) without the Secret.
+
+    A Secret that can't be used costs tokens and labels, never a prediction.
+    """
 
     settings: Settings
     keys: KeyFiles
@@ -129,9 +135,9 @@ class Feedback:
     _seen: SeenTokens = field(default_factory=SeenTokens, init=False)
 
     def token(self, value: Any) -> str | None:
-        """A token for a prediction that was just made; None while feedback is off."""
-        keys = self.keys.current()
-        if keys is None:
+        """A token for a prediction that was just made; None without a key to sign it."""
+        keys = self.keys.signing()
+        if not keys:
             return None
         return self._signer(keys).issue(value, version=self.settings.version, now=self.clock())
 
@@ -139,8 +145,8 @@ class Feedback:
         """Count the labels that can be counted, and say which ones can't, and why."""
         try:
             keys = self.keys.current()
-        except KeyFileError as error:
-            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        except KeyFileError:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, UNUSABLE)
         if keys is None:
             return _refusal(HTTPStatus.NOT_FOUND, "feedback is off: serving.feedback is not set")
         if not keys.admits(authorization):
@@ -148,7 +154,7 @@ class Feedback:
         if len(labels) > MAX_LABELS:
             message = f"{len(labels)} labels in one request; send at most {MAX_LABELS}"
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
-        signer = self._signer(keys)
+        signer = self._signer(keys.hmac)
         refused = [
             {"index": index, "reason": reason, "message": message}
             for index, label in enumerate(labels)
@@ -176,18 +182,22 @@ class Feedback:
             score = self.score(prediction.value, label.truth)
         except InvalidTruthError as error:
             return [("InvalidTruth", str(error))]
-        if not self._seen.add(label.token):
+        except _UNREADABLE as error:
+            # The labels after it count all the same. The log has the place, should it be a bug.
+            log.warning("a truth can't be compared with its prediction", exc_info=True)
+            return [("InvalidTruth", f"it can't be compared: {type(error).__name__}")]
+        if not self._seen.add(prediction.identity):
             return [("Repeated", "this token was counted already")]
         self.counters.count(score.outcome, version=prediction.version)
         for indicator, event in score.events.items():
             self.counters.count_event(indicator, event, version=prediction.version)
         return []
 
-    def _signer(self, keys: FeedbackKeys) -> TokenSigner:
+    def _signer(self, keys: Sequence[bytes]) -> TokenSigner:
         return TokenSigner(
             namespace=self.settings.namespace,
             product=self.settings.product,
-            keys=keys.hmac,
+            keys=keys,
             lifetime_seconds=self.settings.lifetime_seconds,
         )
 

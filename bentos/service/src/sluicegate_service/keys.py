@@ -6,10 +6,11 @@ The kubelet swaps the files when the Secret changes, so they are read again when
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from sluicegate_service.environment import (
     BEARER_FILE,
@@ -21,13 +22,24 @@ from sluicegate_service.environment import (
 from sluicegate_service.tokens import MIN_KEY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _FILES = (KEY_FILE, PREVIOUS_KEY_FILE, BEARER_FILE)
+log = logging.getLogger("sluicegate.feedback")
 
 
 class KeyFileError(Exception):
-    """The Secret is mounted and a key in it is missing or too weak."""
+    """The Secret is mounted and can't be used; the message, for the log, says which key and why.
+
+    It isn't for callers: they may not know yet who they are.
+    """
+
+
+UNUSABLE: Final = (
+    "the Secret of serving.feedback.secretRef can't be used: it needs the keys hmac and bearer,"
+    f" each of at least {MIN_KEY_BYTES} bytes; the pod's log names the one that is wrong"
+)
+"""What may be said to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +53,23 @@ class FeedbackKeys:
         """Whether the Authorization header carries the bearer token."""
         scheme, _, token = (authorization or "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(
-            token.strip().encode(), self.bearer
+            token.strip().encode(errors="surrogateescape"), self.bearer
         )
 
 
 @dataclass(slots=True)
 class KeyFiles:
-    """The keys in a folder; None while the folder holds no Secret, and feedback is off."""
+    """The keys in a folder. Without the folder feedback is off.
+
+    Predictions are never at the mercy of the Secret: they are signed with the newest key that was
+    any good, or go without a token.
+    """
 
     directory: Path
     _seen: tuple[int, ...] | None = field(default=None, init=False)
     _keys: FeedbackKeys | None = field(default=None, init=False, repr=False)
+    _problem: str = field(default="", init=False)
+    _signing: tuple[bytes, ...] = field(default=(), init=False, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -59,18 +77,48 @@ class KeyFiles:
         return cls(Path(environment.get(FEEDBACK_DIRECTORY) or DEFAULT_FEEDBACK_DIRECTORY))
 
     def current(self) -> FeedbackKeys | None:
-        """The keys as the files hold them now.
+        """The keys as the files hold them now; None where there is no folder.
 
         Raises
         ------
         KeyFileError
-            One of `hmac` and `bearer` is missing, or a key is shorter than 16 bytes.
+            One of `hmac` and `bearer` is missing, or a key is shorter than 16 bytes or can't be read.
         """
-        seen = tuple(_changed(self.directory / name) for name in _FILES)
-        if seen != self._seen:
-            self._keys = _read(self.directory)
-            self._seen = seen
+        self._refresh()
+        if self._problem:
+            raise KeyFileError(self._problem)
         return self._keys
+
+    def signing(self) -> tuple[bytes, ...]:
+        """The keys that sign predictions: the last ones that were good; empty when none ever were."""
+        self._refresh()
+        return self._signing
+
+    def _refresh(self) -> None:
+        seen = tuple(_changed(path) for path in (self.directory, *self._paths()))
+        if seen == self._seen:
+            return
+        self._seen = seen
+        self._keys, self._problem = None, ""
+        try:
+            self._keys = self._read()
+        except KeyFileError as error:
+            self._problem = str(error)
+            log.error("%s; predictions are answered, /feedback is not", error)  # noqa: TRY400 - no bug
+
+    def _paths(self) -> Iterator[Path]:
+        return (self.directory / name for name in _FILES)
+
+    def _read(self) -> FeedbackKeys | None:
+        if not os.path.isdir(self.directory):  # noqa: PTH112 - never raises
+            self._signing = ()
+            return None
+        key = _key(self.directory / KEY_FILE)
+        self._signing = (key,)
+        previous = _key(self.directory / PREVIOUS_KEY_FILE, optional=True)
+        self._signing = (key, previous) if previous else (key,)
+        bearer = _key(self.directory / BEARER_FILE)
+        return FeedbackKeys(hmac=self._signing, bearer=bearer)
 
 
 def _changed(path: Path) -> int:
@@ -80,28 +128,22 @@ def _changed(path: Path) -> int:
         return 0
 
 
-def _read(directory: Path) -> FeedbackKeys | None:
-    found = {name: _content(directory / name) for name in _FILES}
-    if not any(found.values()):
-        return None
-    for name, key in found.items():
-        if key is None and name != PREVIOUS_KEY_FILE:
-            raise KeyFileError(
-                f"{directory} has no file {name}: the Secret of serving.feedback.secretRef needs"
-                " the keys hmac and bearer"
-            )
-        if key is not None and len(key) < MIN_KEY_BYTES:
-            raise KeyFileError(
-                f"{directory / name} holds {len(key)} bytes: use at least {MIN_KEY_BYTES}, for"
-                " example what `openssl rand -base64 32` prints"
-            )
-    signing = tuple(key for name in (KEY_FILE, PREVIOUS_KEY_FILE) if (key := found[name]))
-    return FeedbackKeys(hmac=signing, bearer=found[BEARER_FILE] or b"")
-
-
-def _content(path: Path) -> bytes | None:
-    """The file without the line end that an editor leaves; None when there is none."""
+def _key(path: Path, *, optional: bool = False) -> bytes:
+    """The key in a file, without the line end that an editor leaves; empty if it may be missing."""
     try:
-        return path.read_bytes().strip() or None
+        key = path.read_bytes().strip()
     except FileNotFoundError:
-        return None
+        key = b""
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
+    if not key and not optional:
+        raise KeyFileError(
+            f"{path.parent} has no key {path.name}: the Secret of serving.feedback.secretRef needs"
+            " the keys hmac and bearer"
+        )
+    if key and len(key) < MIN_KEY_BYTES:
+        raise KeyFileError(
+            f"{path} holds {len(key)} bytes: the Secret of serving.feedback.secretRef needs at"
+            f" least {MIN_KEY_BYTES} in each key, for example what `openssl rand -base64 32` prints"
+        )
+    return key

@@ -6,6 +6,9 @@ predicted it. The signed text contains namespace and product, the token doesn't:
 product has a wrong signature here, even where two products share a key.
 
     token = base64url(payload) "." base64url(HMAC-SHA256(key, context ‖ payload))
+
+base64url has many spellings of the same bytes (padding, bits that are cut off), so only the one that
+`issue` writes is a token, and a token's identity is that of its payload.
 """
 
 import base64
@@ -14,12 +17,15 @@ import hmac
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
 MAX_TOKEN_BYTES: Final = 4096
 MIN_KEY_BYTES: Final = 16
+
+CLOCK_SKEW_SECONDS: Final = 60
+"""By how much the clock of the pod that predicted may be ahead of the one that hears the truth."""
 
 _CONTEXT: Final = b"sluicegate prediction token 1"
 # Two predictions of the same value in the same second must be two tokens, or the second one's
@@ -41,11 +47,15 @@ class ExpiredTokenError(TokenError):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a token says: the predicted value (JSON), who made it, and when (Unix seconds)."""
+    """What a token says: the predicted value (JSON), who made it, and when (Unix seconds).
+
+    `identity` is the same for every text that says this, and for no other prediction.
+    """
 
     value: Any
     version: str
     issued_at: int
+    identity: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +98,17 @@ class TokenSigner:
         Raises
         ------
         InvalidTokenError
-            It is no token, or neither key of this product signed it.
+            It is no token, neither key of this product signed it, or it is of the future.
         ExpiredTokenError
             It was issued more than `lifetime_seconds` ago.
         """
         payload = self._verified(token)
-        body = json.loads(payload)
-        prediction = Prediction(value=body["p"], version=body["v"], issued_at=body["t"])
+        prediction = _prediction(payload)
+        if prediction.issued_at > now + CLOCK_SKEW_SECONDS:
+            raise InvalidTokenError(
+                f"the prediction is of the future, by more than {CLOCK_SKEW_SECONDS} s:"
+                " set the clocks of the pods' nodes"
+            )
         age = now - prediction.issued_at
         if age > self.lifetime_seconds:
             raise ExpiredTokenError(
@@ -112,6 +126,8 @@ class TokenSigner:
             signed, given = _decode(payload), _decode(signature)
         except (binascii.Error, ValueError) as error:
             raise InvalidTokenError(f"no prediction token: {error}") from error
+        if (_encode(signed), _encode(given)) != (payload, signature):
+            raise InvalidTokenError("no prediction token: it isn't spelled as it was issued")
         if not any(hmac.compare_digest(self._signature(key, signed), given) for key in self.keys):
             raise InvalidTokenError("no key of this product has signed this token")
         return signed
@@ -121,6 +137,17 @@ class TokenSigner:
         # Lengths in front: no two different sets of parts make the same text.
         text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.new(key, text, sha256).digest()
+
+
+def _prediction(payload: bytes) -> Prediction:
+    """What a signed payload says; a key may have signed other things than predictions."""
+    try:
+        match json.loads(payload):
+            case {"p": value, "v": str(version), "t": int(issued_at)} if issued_at >= 0:
+                return Prediction(value, version, issued_at, identity=sha256(payload).digest())
+    except (ValueError, RecursionError) as error:
+        raise InvalidTokenError("no prediction token: its payload is no JSON") from error
+    raise InvalidTokenError("no prediction token: its payload is of another form")
 
 
 def _encode(data: bytes) -> str:
