@@ -81,6 +81,14 @@ RULES = (
         "must not exceed total",
     ),
     Case(
+        "a hold-out is of the service levels that are declared",
+        {"spec.model.evaluation": {"accuracy": {"bad": 10, "total": 100}}},
+        {"spec.model.evaluation": {"acuracy": {"bad": 10, "total": 100}}},
+        "spec.model",
+        "names an SLO that isn't in slos",
+        ({"spec.slos": REMOVED},),
+    ),
+    Case(
         "a bento is an image or an archive",
         BENTO_URL | {"spec.model.bento.sha256": HEX},
         {"spec.model.bento.url": "https://files.example/a.tar", "spec.model.bento.sha256": HEX},
@@ -492,7 +500,7 @@ def full_status() -> dict[str, Any]:
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
             "degraded": True, "streak": streak, "calm": streak, "steadySince": when,
-            "evidenceSince": when, "termsHash": "ef",
+            "evidenceSince": when, "disturbedSince": when, "termsHash": "ef",
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
         "diagnosis": {

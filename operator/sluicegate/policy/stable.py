@@ -17,7 +17,7 @@ from sluicegate.policy.gates import View, objection
 from sluicegate.policy.memory import Accepted, Baseline, Memory, SloMemory
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.planning import warmed_up
-from sluicegate.policy.state import remember
+from sluicegate.policy.state import NOT_STEADY, remember
 from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
 
@@ -84,8 +84,11 @@ def _judge(
     if slo.gauge is not None:
         return _judge_gauge(terms, view, stable, observed)
     baseline = usable(stable.baselines.get(slo.name), slo)
-    shown_since = stable.promoted_at // terms.block_seconds
+    begun = max(stable.promoted_at, memory.slo(slo.name).since)
+    shown_since = begun // terms.block_seconds
     reason = objection(view)
+    if reason is Reason.WARMING_UP and now > warmed_up(stable.promoted_at, terms.block_seconds):
+        reason = Reason.INSUFFICIENT_DATA  # not the version, only its evidence has just begun
     if reason is not None or series is None:
         recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
         return unknown(slo, reason or Reason.NO_DATA, recent, baseline)
@@ -117,11 +120,13 @@ def _learn(
 ) -> Baseline | None:
     """The production baseline, once it is complete."""
     current = result.baseline
+    if known.disturbed_since is not None:
+        return None
     if current is not None and current.source is BaselineSource.PRODUCTION and not result.probation:
         return None
     if result.gauge is not None and view.terms.gauge is not None:
         return _learn_gauge(terms, result, known, view, observed=observed)
-    if result.state is not SloState.OK or known.degraded or view.series is None:
+    if view.series is None or not _may_be_learnt_from(result, known):
         return None
     return from_production(
         view.terms,
@@ -131,6 +136,20 @@ def _learn(
         since=view.since,
         block_seconds=terms.block_seconds,
     )
+
+
+_TOO_LITTLE = frozenset({Reason.INSUFFICIENT_DATA, Reason.BASELINE_TOO_SMALL})
+"""Why an SLO is Unknown although all is measured: what only a baseline of production can end."""
+
+
+def _may_be_learnt_from(result: SloResult, known: SloMemory) -> bool:
+    """Whether the SLO is as it should be, as far as anything tells.
+
+    Without an objective nothing tells before there is a baseline, so it is learnt then, too.
+    """
+    untroubled = not known.degraded and known.steady_since != NOT_STEADY
+    silent = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
+    return untroubled and (silent or result.state is SloState.OK)
 
 
 def _learn_gauge(
