@@ -43,7 +43,7 @@ def watched(world: World, most: int = 400) -> World:
     for _ in range(most):
         world.run()
         assert_nothing_is_lost(world)
-        if finished(world):
+        if finished(world) or world.current.candidate.phase is CandidatePhase.PARKED:
             return world
     raise AssertionError(f"the rollout never ends: {world.current.candidate}")
 
@@ -105,6 +105,33 @@ def test_a_worse_version_goes_back_and_stable_serves_on(route):
     assert world.condition("Ready") == ("True", "Serving")
     assert world.condition("Stalled") == ("True", "ModelRejected")
     assert world.current.spec_model.reason == "CanaryWorse"
+
+
+def few_labels(bad: float) -> World:
+    """v2 beside a stable that is 42 % wrong, with too few labels for an equal one's four hours."""
+    rollout = {"steps": [25, 50], "maxDurationSeconds": 14_400}
+    slo = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.04"}
+    world = World(spec=document(rollout=rollout, slos=[slo]), rate=24)
+    world.bad.update(v1=0.423, v2=bad)
+    world.until(lambda world: world.serving == "v1").run(36)
+    return watched(world.push("b", "v2"))
+
+
+def test_a_version_shown_to_be_better_is_promoted_though_an_equal_one_would_take_too_long():
+    world = few_labels(bad=0.184)
+    assert not any(
+        slo.required
+        for step in world.history
+        if step.evaluation and step.evaluation.assessment
+        for slo in step.evaluation.assessment.slos
+    ), "no SLO had to speak"
+    assert world.serving == "v2"
+
+
+@pytest.mark.parametrize("bad", [0.6, 0.8])
+def test_a_worse_version_isnt_promoted_by_few_labels(bad):
+    world = few_labels(bad)
+    assert world.serving == "v1"
 
 
 @ROUTES
