@@ -82,7 +82,10 @@ def _alert(memory: Memory, decision: Alert) -> Memory:
 
 def _retrain(memory: Memory, decision: Retrain, now: int) -> Memory:
     training = Training(decision.trigger, decision.slo, decision.parent, decision.attempt, now)
-    return replace(memory, retraining=replace(memory.retraining, under_way=training))
+    started = memory.retraining.started + 1
+    return replace(
+        memory, retraining=replace(memory.retraining, under_way=training, started=started)
+    )
 
 
 def _start(terms: Terms, memory: Memory, decision: StartRollout, now: int) -> Memory:

@@ -131,6 +131,7 @@ def _retrain(
     if obstacle is not None:
         message = f"the retraining that was asked for waits: {obstacle.message}"
         return Answer(Hold(reason=obstacle.reason, message=message), memory)
+    memory = replace(memory, retraining=replace(memory.retraining, failures=0))
     version = stable.release.version
     decision = Retrain(
         reason=Reason.REQUESTED,
@@ -138,7 +139,7 @@ def _retrain(
         trigger=retraining.trigger_of(terms, version, "", request.value),
         slo="",
         parent=stable.release,
-        attempt=memory.retraining.failures + 1,
+        attempt=1,
     )
     return Answer(decision, handled(memory, request))
 
