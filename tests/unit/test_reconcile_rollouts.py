@@ -650,6 +650,53 @@ def test_a_training_that_an_older_operator_started_keeps_its_jobs_name():
     assert world.current.retraining.number == 2
 
 
+# ---- a model that was pushed while stable goes back ------------------------------------------------
+def taken_back_under(world: World) -> World:
+    """v2 turns bad on probation, while v3, which was pushed meanwhile, has 5 % of the traffic."""
+    watched(world.push("b", "v2")).run(2)
+    world.push("c", "v3").until(at_weight(5))
+    world.bad["v2"] = 0.6
+    return world
+
+
+def test_a_model_pushed_while_stable_goes_back_is_tried_against_the_one_that_came_back():
+    world = taken_back_under(serving(rollout={"steps": [5, 50], "maxDurationSeconds": 86_400}))
+    world.until(lambda world: world.serving == "v1")
+    watched(world.run())
+    assert world.serving == "v3"
+    assert [one.version for one in world.current.history if one.promoted_at] == ["v1", "v2"]
+
+
+def test_a_model_pushed_while_stable_goes_back_is_tried_though_nobody_came_back():
+    world = taken_back_under(serving(rollout={"steps": [5, 50], "maxDurationSeconds": 86_400}))
+    world.broken["v1"] = broken_pod("image can't be pulled: not found")
+    world.until(lambda world: world.current.history[0].fate is Fate.FAILED)
+    assert world.serving == "v2"
+    watched(world.run())
+    assert world.serving == "v3"
+
+
+def test_a_version_that_a_person_chose_stays_though_a_model_was_on_its_way():
+    world = watched(serving().push("b", "v2")).run(2)
+    world.push("c", "v3").until(at_weight(5))
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    world.until(lambda world: world.serving == "v1").run(60)
+    assert world.serving == "v1"
+    assert finished(world)
+    assert world.condition("Stalled") is None
+    world.requests[REQUEST_PROMOTE] = "v3/again"
+    watched(world.run())
+    assert world.serving == "v3"
+
+
+def test_a_model_that_is_named_again_before_its_successor_began_is_tried():
+    world = serving()
+    world.push("b", "v2").until(at_weight(5))
+    world.push("c", "v3").until(in_phase(CandidatePhase.ROLLING_BACK))
+    world.push("b", "v2")
+    world.until(lambda world: world.serving == "v2")
+
+
 # ---- without a route ----------------------------------------------------------------------------
 @pytest.mark.parametrize("replicas", [1, 2, 3, 4, 10])
 @pytest.mark.parametrize("bad", [0.1, 0.4], ids=["good", "worse"])
