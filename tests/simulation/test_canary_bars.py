@@ -98,3 +98,26 @@ def test_a_broken_candidate_goes_back_with_its_first_block_of_evidence(broken):
 @pytest.mark.parametrize("per_minute", [0, 1])
 def test_next_to_no_traffic_never_promotes(per_minute):
     assert simulate(_scenario(per_minute, 0.01, 0.01), RUNS, seed=1).promoted == 0.0
+
+
+LABELS = 0.01
+"""Share of the requests of which the truth becomes known."""
+
+
+@pytest.mark.parametrize("margin", [0.015, 0.05])
+@pytest.mark.parametrize("per_minute", [300, 6_000])
+@pytest.mark.parametrize("beside", [(), (0.0003,)], ids=["alone", "beside a rare failure"])
+def test_what_was_seen_without_being_planned_promotes_no_worse_candidate(
+    *, per_minute, margin, beside
+):
+    """Too few labels, or failures too rare, to be asked: what they say by chance is no approval."""
+    accuracy = Stream(
+        "accuracy", margin, CanaryEvidence.IF_AVAILABLE, 0.1, 0.1, LABELS * per_minute
+    )
+    rare = tuple(
+        Stream("availability", bad, CanaryEvidence.IF_AVAILABLE, bad, bad, 300.0) for bad in beside
+    )
+    scenario = Scenario((accuracy, *rare), (5, 25, 50), 60, 240, 0.0, 0.0)
+    worse = worse_by(scenario, 1)
+    assert simulate(scenario, RUNS, seed=1).rolled_back <= BAR
+    assert simulate(worse, RUNS, seed=2).promoted <= BAR

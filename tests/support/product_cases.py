@@ -485,7 +485,7 @@ def full_status() -> dict[str, Any]:
             "version": "v1", "against": "v0", "since": when, "until": when, "baselines": baseline,
         },
         "retraining": {
-            "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2,
+            "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "started": 2,
             "job": "a-train-0a1b2c3d-2", "startedAt": when, "attempts": 1, "nextAllowedAt": when,
             "suspended": False, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
             "lastResult": {

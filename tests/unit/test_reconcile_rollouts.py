@@ -5,13 +5,35 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sluicegate.api.canary import CandidatePhase, Fate
-from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK
+from sluicegate.api.names import (
+    REQUEST_ABORT,
+    REQUEST_PROMOTE,
+    REQUEST_RETRAIN,
+    REQUEST_ROLLBACK,
+    DecisionReason,
+)
 from sluicegate.manifests.memory import memory_annotations
-from tests.support.rollout_world import ACCURACY, GATEWAY, World, broken_pod, document
+from sluicegate.policy.memory import Release
+from sluicegate.policy.observed import TrainingFailed, TrainingResult, TrainingSucceeded
+from sluicegate.policy.recall import release_of
+from sluicegate.slo.blocks import Count
+from tests.support.rollout_world import (
+    ACCURACY,
+    GATEWAY,
+    RUNTIME,
+    World,
+    broken_pod,
+    document,
+    image,
+)
+
+if TYPE_CHECKING:
+    from sluicegate.api.memory import RetrainingStatus
 
 ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
 
@@ -43,7 +65,7 @@ def watched(world: World, most: int = 400) -> World:
     for _ in range(most):
         world.run()
         assert_nothing_is_lost(world)
-        if finished(world):
+        if finished(world) or world.current.candidate.phase is CandidatePhase.PARKED:
             return world
     raise AssertionError(f"the rollout never ends: {world.current.candidate}")
 
@@ -105,6 +127,33 @@ def test_a_worse_version_goes_back_and_stable_serves_on(route):
     assert world.condition("Ready") == ("True", "Serving")
     assert world.condition("Stalled") == ("True", "ModelRejected")
     assert world.current.spec_model.reason == "CanaryWorse"
+
+
+def few_labels(bad: float) -> World:
+    """v2 beside a stable that is 42 % wrong, with too few labels for an equal one's four hours."""
+    rollout = {"steps": [25, 50], "maxDurationSeconds": 14_400}
+    slo = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.04"}
+    world = World(spec=document(rollout=rollout, slos=[slo]), rate=24)
+    world.bad.update(v1=0.423, v2=bad)
+    world.until(lambda world: world.serving == "v1").run(36)
+    return watched(world.push("b", "v2"))
+
+
+def test_a_version_shown_to_be_better_is_promoted_though_an_equal_one_would_take_too_long():
+    world = few_labels(bad=0.184)
+    assert not any(
+        slo.required
+        for step in world.history
+        if step.evaluation and step.evaluation.assessment
+        for slo in step.evaluation.assessment.slos
+    ), "no SLO had to speak"
+    assert world.serving == "v2"
+
+
+@pytest.mark.parametrize("bad", [0.6, 0.8])
+def test_a_worse_version_isnt_promoted_by_few_labels(bad):
+    world = few_labels(bad)
+    assert world.serving == "v1"
 
 
 @ROUTES
@@ -526,6 +575,126 @@ def test_a_promotion_that_fails_leaves_stables_probation_as_it_was():
     watched(world)
     assert world.serving == "v2"
     assert world.current.probation == before
+
+
+# ---- trainings ----------------------------------------------------------------------------------
+TRAINING = {
+    "mode": "Automatic",
+    "command": ["train"],
+    "output": "registry.example/bentos/search",
+    "cooldownSeconds": 3600,
+}
+
+
+def started(world: World) -> RetrainingStatus:
+    """The training that began in this step."""
+    one = world.current.retraining
+    assert one is not None
+    assert one.trigger is not None
+    return one
+
+
+def ended(world: World, result: TrainingResult) -> RetrainingStatus:
+    """The training's result is taken up."""
+    world.training = result
+    world.step()
+    world.training = None
+    assert world.current.retraining is not None
+    return world.current.retraining
+
+
+def test_asking_for_a_training_begins_the_count_of_failures_anew():
+    world = serving(retraining=TRAINING)
+    jobs = set()
+    for number in range(5):
+        world.requests[REQUEST_RETRAIN] = f"{number}"
+        world.settle()
+        one = started(world)
+        assert one.attempt == 1
+        jobs.add(one.job)
+        failed = TrainingFailed(one.trigger.id, DecisionReason.JOB_FAILED, "no such column")
+        after = ended(world, failed)
+        assert after.attempts == 1
+        assert not after.suspended
+        assert "(attempt 1 of 3 without a promotion)" in world.current.decision.message
+    assert len(jobs) == 5
+
+
+def test_an_attempt_that_isnt_counted_shares_no_jobs_name_with_the_next():
+    """Its old Job, which is kept for an hour, would else be taken for the next one's."""
+    world = serving(retraining=TRAINING)
+    world.bad["v1"] = 0.4
+    jobs, triggers = [], set()
+    for number in range(3):
+        world.until(lambda w: w.current.retraining and w.current.retraining.trigger)
+        one = started(world)
+        jobs.append(one.job)
+        triggers.add(one.trigger.id)
+        few = {"accuracy": Count(1, 10)}
+        made = Release(f"v{number + 2}", image("b"), RUNTIME)
+        stable = release_of(world.current.stable)
+        after = ended(world, TrainingSucceeded(one.trigger.id, stable, made, few, few))
+        assert (after.attempts, after.last_reason) == (0, "HoldOutTooSmall")
+    assert len(triggers) == 1, "it is one need all the time"
+    assert len(set(jobs)) == 3
+
+
+def test_a_training_that_an_older_operator_started_keeps_its_jobs_name():
+    world = serving(retraining=TRAINING)
+    world.requests[REQUEST_RETRAIN] = "one"
+    world.settle()
+    world.status["retraining"]["attempt"] = 2
+    del world.status["retraining"]["started"]
+    assert world.current.retraining.number == 2
+    world.run()
+    assert world.current.retraining.number == 2
+
+
+# ---- a model that was pushed while stable goes back ------------------------------------------------
+def taken_back_under(world: World) -> World:
+    """v2 turns bad on probation, while v3, which was pushed meanwhile, has 5 % of the traffic."""
+    watched(world.push("b", "v2")).run(2)
+    world.push("c", "v3").until(at_weight(5))
+    world.bad["v2"] = 0.6
+    return world
+
+
+def test_a_model_pushed_while_stable_goes_back_is_tried_against_the_one_that_came_back():
+    world = taken_back_under(serving(rollout={"steps": [5, 50], "maxDurationSeconds": 86_400}))
+    world.until(lambda world: world.serving == "v1")
+    watched(world.run())
+    assert world.serving == "v3"
+    assert [one.version for one in world.current.history if one.promoted_at] == ["v1", "v2"]
+
+
+def test_a_model_pushed_while_stable_goes_back_is_tried_though_nobody_came_back():
+    world = taken_back_under(serving(rollout={"steps": [5, 50], "maxDurationSeconds": 86_400}))
+    world.broken["v1"] = broken_pod("image can't be pulled: not found")
+    world.until(lambda world: world.current.history[0].fate is Fate.FAILED)
+    assert world.serving == "v2"
+    watched(world.run())
+    assert world.serving == "v3"
+
+
+def test_a_version_that_a_person_chose_stays_though_a_model_was_on_its_way():
+    world = watched(serving().push("b", "v2")).run(2)
+    world.push("c", "v3").until(at_weight(5))
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    world.until(lambda world: world.serving == "v1").run(60)
+    assert world.serving == "v1"
+    assert finished(world)
+    assert world.condition("Stalled") is None
+    world.requests[REQUEST_PROMOTE] = "v3/again"
+    watched(world.run())
+    assert world.serving == "v3"
+
+
+def test_a_model_that_is_named_again_before_its_successor_began_is_tried():
+    world = serving()
+    world.push("b", "v2").until(at_weight(5))
+    world.push("c", "v3").until(in_phase(CandidatePhase.ROLLING_BACK))
+    world.push("b", "v2")
+    world.until(lambda world: world.serving == "v2")
 
 
 # ---- without a route ----------------------------------------------------------------------------

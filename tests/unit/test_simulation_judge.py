@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.policy.evidence import block_factor, nearest_null
+from sluicegate.policy.evidence import better_factor, block_factor, nearest_null
 from sluicegate.simulation import kernel
 from sluicegate.simulation.judge import Sequential
 from sluicegate.simulation.plain import Canary, canary_block
@@ -107,16 +107,17 @@ ratios = st.floats(1e-6, 0.6)
     correlation=st.sampled_from([0.0, 0.003, 0.5]),
 )
 def test_the_vectorised_factors_are_the_engines(*, candidate, stable, ratio, margin, correlation):
-    ours = kernel.block_factors(
-        Arms(*(np.array([float(number)]) for number in (*candidate, *stable))),
-        np.array([ratio]),
-        np.array([margin]),
-        np.array([correlation]),
-    )
-    engine = block_factor(Count(*candidate), Count(*stable), ratio, margin, correlation=correlation)
+    arms = Arms(*(np.array([float(number)]) for number in (*candidate, *stable)))
+    about = tuple(np.array([number]) for number in (ratio, margin, correlation))
+    ours = (*kernel.block_factors(arms, *about), kernel.better_factor(arms, *about))
+    block = (Count(*candidate), Count(*stable), ratio, margin)
+    engine = [
+        *block_factor(*block, correlation=correlation),
+        better_factor(*block, correlation=correlation),
+    ]
     # A sum of up to a million logarithms' worth of events, whose rounding is relative to its terms.
     scale = 1e-9 * (1 + candidate[1] + stable[1])
-    assert [float(one[0]) for one in ours] == pytest.approx(list(engine), rel=1e-8, abs=scale)
+    assert [float(one[0]) for one in ours] == pytest.approx(engine, rel=1e-8, abs=scale)
 
 
 @given(st.floats(1, 1e6), st.floats(1, 1e6), ratios, st.floats(1e-4, 0.3))

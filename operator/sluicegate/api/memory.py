@@ -149,7 +149,9 @@ class RetrainingStatus(StatusModel):
     waiting_for: str = ""
     """What it waits for: a slot, the cooldown, a person."""
     attempt: Annotated[int, Field(ge=0)] = 0
-    """Number of the attempt that is running or was last."""
+    """Number of the attempt that is running or was last; 1 for the first since a promotion or a person's request."""
+    started: Annotated[int, Field(ge=0)] = 0
+    """How many attempts were ever started; the newest one's number is part of its Job's name."""
     job: str = ""
     """Name of the running Job."""
     started_at: Time | None = None
@@ -166,6 +168,11 @@ class RetrainingStatus(StatusModel):
     """Why the last attempt ended, in one word."""
     last_result: AttemptResult | None = None
     """How the last attempt ended."""
+
+    @property
+    def number(self) -> int:
+        """Number in the newest Job's name; an older operator counted by `attempt` alone."""
+        return self.started or self.attempt
 
 
 class Probation(StatusModel):

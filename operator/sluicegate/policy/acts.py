@@ -82,7 +82,10 @@ def _alert(memory: Memory, decision: Alert) -> Memory:
 
 def _retrain(memory: Memory, decision: Retrain, now: int) -> Memory:
     training = Training(decision.trigger, decision.slo, decision.parent, decision.attempt, now)
-    return replace(memory, retraining=replace(memory.retraining, under_way=training))
+    started = memory.retraining.started + 1
+    return replace(
+        memory, retraining=replace(memory.retraining, under_way=training, started=started)
+    )
 
 
 def _start(terms: Terms, memory: Memory, decision: StartRollout, now: int) -> Memory:
@@ -162,16 +165,23 @@ def _drop_candidate(terms: Terms, memory: Memory, reason: Reason, now: int) -> M
     candidate = memory.candidate
     assert candidate is not None
     superseded = reason is Reason.SUPERSEDED
-    outcome = SpecModelOutcome.SUPERSEDED if superseded else SpecModelOutcome.REJECTED
     trained = memory.retraining
     if candidate.source is VersionSource.RETRAINING:
         trained = _after_candidate(terms, memory, reason, now, failed=not superseded)
     return replace(
         memory,
         candidate=None,
-        model=_model(memory, candidate, outcome, now),
+        model=_untried(memory, candidate)
+        if superseded
+        else _model(memory, candidate, SpecModelOutcome.REJECTED, now),
         retraining=trained,
     )
+
+
+def _untried(memory: Memory, candidate: Candidate) -> HandledModel | None:
+    """A spec.model that made way for something else isn't handled: if it is still named, it begins anew."""
+    own = memory.model is not None and memory.model.release == candidate.release
+    return None if own and candidate.source is VersionSource.SPEC else memory.model
 
 
 def _after_candidate(
@@ -199,9 +209,9 @@ def _return(terms: Terms, memory: Memory, decision: Rollback, now: int) -> Memor
         trained = replace(trained, failures=trained.failures + 1, last_reason=decision.reason)
         trained = replace(trained, next_allowed_at=now + retraining.cooldown(terms, trained))
     model = memory.model
-    if memory.candidate is not None and memory.candidate.source is VersionSource.SPEC:
-        model = None  # it was tried against a version that is gone, and begins anew
-    elif model is not None and model.release == leaving.release:
+    if memory.candidate is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
+        model = _untried(memory, memory.candidate)  # what it was tried against is gone
+    if model is not None and model.release == leaving.release:
         model = replace(model, outcome=SpecModelOutcome.REJECTED, at=now)
     return replace(
         memory,

@@ -12,6 +12,7 @@ from typing import Final
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 from sluicegate.policy.evidence import (
     Evidence,
+    better_bound,
     expected_ratio,
     gather,
     promotion_bound,
@@ -51,6 +52,7 @@ class SloEvidence:
     terms : the SLO. evidence : ln E both ways, and the events it rests on.
     required : whether it must speak for the candidate.
     promote_at, roll_back_at : ln E needed to leave the current step, and to take it back.
+    better_at : ln E at which it carries the candidate over the current step, though it needn't speak.
     correlation : ρ of stable before the rollout. expected : seconds an equal candidate takes in all; infinite without events.
     dispersion : φ of stable's blocks before the rollout and beside the candidate.
     """
@@ -64,6 +66,7 @@ class SloEvidence:
     blocks: int
     expected: float
     dispersion: float
+    better_at: float
 
     @property
     def independent(self) -> tuple[float, float]:
@@ -77,6 +80,11 @@ class SloEvidence:
     def speaks_for(self) -> bool:
         """Whether it is sure enough that the candidate isn't worse by the margin."""
         return self.evidence.promote >= self.promote_at
+
+    @property
+    def shows_better(self) -> bool:
+        """Whether it is sure enough that the candidate is better than stable."""
+        return self.speaks_for and self.evidence.better >= self.better_at
 
     @property
     def leans_against(self) -> bool:
@@ -121,6 +129,30 @@ class Assessment:
     def required(self) -> tuple[SloEvidence, ...]:
         """The SLOs that must speak for the candidate."""
         return tuple(slo for slo in self.slos if slo.required)
+
+    @property
+    def counted(self) -> tuple[SloEvidence, ...]:
+        """The SLOs that a promotion rests on: those that must speak; without any, what was seen.
+
+        Planning lets an SLO off in which an equal candidate would take too long. A better one
+        takes less. So where no SLO must speak, one that shows the candidate to be better carries
+        it, and so do all of them when each has spoken: either way a candidate that is worse in
+        one of them is promoted in at most 5 %. That one speaks by chance isn't enough, as the
+        others may have seen too little to object.
+        """
+        if self.required or any(gauge.required for gauge in self.gauges):
+            return self.required
+        if self.slos and all(slo.speaks_for for slo in self.slos):
+            return self.slos
+        return tuple(slo for slo in self.slos if slo.shows_better)
+
+    @property
+    def counted_gauges(self) -> tuple[GaugeEvidence, ...]:
+        """The same of the SLOs that are gauges."""
+        required = tuple(gauge for gauge in self.gauges if gauge.required)
+        if required or self.required:
+            return required
+        return tuple(gauge for gauge in self.gauges if gauge.shows_better)
 
 
 def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observed) -> Assessment:
@@ -250,6 +282,7 @@ def _slo_evidence(
         blocks,
         expected,
         dispersion([*before, *(theirs for _, theirs in pairs)]),
+        better_bound(candidate.step, len(terms.steps), len(terms.deciding)),
     )
 
 

@@ -37,12 +37,13 @@ class Factor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All blocks so far: ln E of both, and the events they hold."""
+    """All blocks so far: ln E of "not worse by δ", of "worse" and of "better", and the events they hold."""
 
     promote: float = 0.0
     roll_back: float = 0.0
     candidate: Count = NOTHING
     stable: Count = NOTHING
+    better: float = 0.0
 
 
 def expected_ratio(past: Count, margin: float) -> float:
@@ -108,6 +109,25 @@ def block_factor(
     return Factor(promote, roll_back)
 
 
+@lru_cache(maxsize=2**16)
+def better_factor(
+    candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float = 0.0
+) -> float:
+    """Logarithm of one block's factor against "the candidate isn't better"; arguments as above.
+
+    The bet is that the candidate is δ below p, or half of p where that is less; the nearest pair
+    without a difference is the pooled one, so the mean is at most 1 for an equal candidate, too.
+    """
+    if candidate.total == 0 or stable.total == 0:
+        return 0.0
+    canary_events, canary_share = _independent(candidate, correlation)
+    stable_events, stable_share = _independent(stable, correlation)
+    below = max(ratio - margin, ratio / 2)
+    pooled = (canary_events * below + stable_events * ratio) / (canary_events + stable_events)
+    factor = canary_share * _likelihood(candidate, below, pooled)
+    return factor + stable_share * _likelihood(stable, ratio, pooled)
+
+
 def gather(
     blocks: Iterable[tuple[Count | None, Count]],
     past: Count,
@@ -124,7 +144,7 @@ def gather(
     past : stable's events before them.
     margin : δ. correlation : ρ of the blocks before the rollout, frozen with its first step.
     """
-    promote = roll_back = 0.0
+    promote = roll_back = better = 0.0
     candidate_bad = candidate_total = stable_bad = stable_total = 0
     past_bad, past_total = past
     for candidate, stable in blocks:
@@ -135,19 +155,29 @@ def gather(
         factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
         promote += factor.promote
         roll_back += factor.roll_back
+        better += better_factor(candidate, stable, ratio, margin, correlation=correlation)
         candidate_bad, candidate_total = (
             candidate_bad + candidate.bad,
             candidate_total + candidate.total,
         )
         stable_bad, stable_total = stable_bad + stable.bad, stable_total + stable.total
     return Evidence(
-        promote, roll_back, Count(candidate_bad, candidate_total), Count(stable_bad, stable_total)
+        promote,
+        roll_back,
+        Count(candidate_bad, candidate_total),
+        Count(stable_bad, stable_total),
+        better,
     )
 
 
 def promotion_bound(step: int, steps: int) -> float:
     """The ln E that is needed to leave step `step` of `steps`; all SLOs must, so no correction."""
     return step / steps * log(1 / ALPHA)
+
+
+def better_bound(step: int, steps: int, slos: int) -> float:
+    """The ln E at which one of `slos` alone carries a candidate over step `step` of `steps`; any may."""
+    return step / steps * rollback_bound(slos)
 
 
 def rollback_bound(slos: int) -> float:

@@ -219,6 +219,11 @@ class GaugeEvidence:
         return self.interval is not None and self.interval.lower > -self.terms.margin
 
     @property
+    def shows_better(self) -> bool:
+        """Whether the candidate is surely better."""
+        return self.interval is not None and self.interval.lower > 0
+
+    @property
     def speaks_against(self) -> bool:
         """Whether the candidate is surely worse. When both are true, nothing is said."""
         worse = self.interval is not None and self.interval.upper < 0

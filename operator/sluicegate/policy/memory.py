@@ -187,7 +187,7 @@ class Training:
     trigger : its name.
     slo : the service level that asked for it; empty when a person did.
     parent : version that it started from.
-    attempt : 1 for the first since the last promotion.
+    attempt : 1 for the first since the last promotion, or since a person asked for one.
     started_at : when.
     """
 
@@ -209,6 +209,8 @@ class RetrainingMemory:
     next_allowed_at : no training before.
     last_seconds : how long the last one took.
     last_reason : how the last one ended.
+    started : all attempts that were ever started. An attempt that isn't counted as a failure, or
+        the first of a new count, has the same `attempt` as one before; this number has no other.
     """
 
     under_way: Training | None = None
@@ -216,6 +218,7 @@ class RetrainingMemory:
     next_allowed_at: int = 0
     last_seconds: int = 0
     last_reason: DecisionReason | None = None
+    started: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,7 @@ def _retraining(status: DataProductStatus) -> RetrainingMemory:
         next_allowed_at=_maybe(one.next_allowed_at) or 0,
         last_seconds=one.last_duration_seconds or 0,
         last_reason=DecisionReason.read(one.last_reason) if one.last_reason else None,
+        started=one.number,
     )
 
 

@@ -233,6 +233,7 @@ def _as_retraining(status: DataProductStatus, memory: Memory) -> kept.Retraining
             "trigger": None if running is None else _as_trigger(before, running),
             "attempt": running.attempt if running else before.attempt,
             "started_at": at(running.started_at) if running else None,
+            "started": one.started,
             "attempts": one.failures,
             "suspended": one.failures >= MOST_FAILURES,
             "next_allowed_at": at(one.next_allowed_at) if one.next_allowed_at else None,

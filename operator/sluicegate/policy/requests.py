@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import SpecModelOutcome
 from sluicegate.policy import retraining
 from sluicegate.policy.decision import Alert, Decision, Hold, Retrain, Rollback, StartRollout
-from sluicegate.policy.memory import Memory
+from sluicegate.policy.memory import HandledModel, Memory, Release
 from sluicegate.policy.observed import Observed, Request
 from sluicegate.policy.rollback import named
 from sluicegate.policy.terms import Terms
@@ -74,7 +75,7 @@ def _answer(
         case str() as name if name == REQUEST_ABORT:
             return _abort(memory, request)
         case str() as name if name == REQUEST_ROLLBACK:
-            return _roll_back(memory, request)
+            return _roll_back(memory, observed, request, now=now)
         case str() as name if name == REQUEST_RETRAIN:
             return _retrain(terms, memory, observed, request, now=now)
         case str() as name if name == REQUEST_PROMOTE:
@@ -103,7 +104,7 @@ def _abort(memory: Memory, request: Request) -> Answer:
     return Answer(decision, handled(memory, request))
 
 
-def _roll_back(memory: Memory, request: Request) -> Answer:
+def _roll_back(memory: Memory, observed: Observed, request: Request, *, now: int) -> Answer:
     stable = memory.stable
     entry = named(memory.history, request.version)
     if stable is None or entry is None or entry.release == stable.release:
@@ -115,7 +116,16 @@ def _roll_back(memory: Memory, request: Request) -> Answer:
     decision = Rollback(
         reason=Reason.ROLLBACK_REQUESTED, message=message, leaving=stable.release, to=entry.release
     )
-    return Answer(decision, handled(memory, request))
+    return Answer(decision, handled(_without_model(memory, observed, stable.release, now), request))
+
+
+def _without_model(memory: Memory, observed: Observed, stable: Release, now: int) -> Memory:
+    """A person has chosen another version: a spec.model that isn't stable yet isn't begun by itself."""
+    wanted, model = observed.wanted, memory.model
+    done = model is not None and model.outcome is not SpecModelOutcome.IN_PROGRESS
+    if wanted is None or wanted == stable or (done and model and model.release == wanted):
+        return memory
+    return replace(memory, model=HandledModel(wanted, SpecModelOutcome.SUPERSEDED, now))
 
 
 def _retrain(
@@ -131,6 +141,7 @@ def _retrain(
     if obstacle is not None:
         message = f"the retraining that was asked for waits: {obstacle.message}"
         return Answer(Hold(reason=obstacle.reason, message=message), memory)
+    memory = replace(memory, retraining=replace(memory.retraining, failures=0))
     version = stable.release.version
     decision = Retrain(
         reason=Reason.REQUESTED,
@@ -138,7 +149,7 @@ def _retrain(
         trigger=retraining.trigger_of(terms, version, "", request.value),
         slo="",
         parent=stable.release,
-        attempt=memory.retraining.failures + 1,
+        attempt=1,
     )
     return Answer(decision, handled(memory, request))
 

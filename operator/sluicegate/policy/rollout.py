@@ -177,10 +177,10 @@ def _not_yet(candidate: Candidate, assessment: Assessment) -> Hold | None:
         )
         numbers = {"blocks": assessment.dwell, "requests": assessment.requests}
         return Hold(reason=Reason.DWELLING, message=text, numbers=numbers)
-    if not assessment.required and not any(gauge.required for gauge in assessment.gauges):
+    if not assessment.counted and not assessment.counted_gauges:
         text = f"{name} stays at {candidate.weight} %: no SLO has traffic enough to speak for it"
         return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
-    silent = [slo for slo in assessment.required if not slo.speaks_for]
+    silent = [slo for slo in assessment.counted if not slo.speaks_for]
     if silent:
         slo = min(silent, key=lambda slo: slo.evidence.promote)
         text = (
@@ -290,9 +290,9 @@ def _numbers(slo: SloEvidence) -> dict[str, float]:
 
 def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
     """The SLO that was least sure speaks for all."""
-    slo = min(assessment.required, key=lambda slo: slo.evidence.promote, default=None)
+    slo = min(assessment.counted, key=lambda slo: slo.evidence.promote, default=None)
     if slo is None:
-        names = ", ".join(gauge.terms.name for gauge in assessment.gauges if gauge.required)
+        names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
         return f"not worse in {names}", {}
     text = (
         f"not worse by {points(slo.terms.margin)} in {slo.terms.name}: {_both(slo)}, evidence"

@@ -44,7 +44,7 @@ def with_cause(
             "first_bad_block": streak and at(streak.first * situation.terms.block_seconds),
         }
     )
-    name = job_name(situation.product.metadata.name, trigger.id, retraining.attempt)
+    name = job_name(situation.product.metadata.name, trigger.id, retraining.number)
     return _retraining(status, trigger=trigger, job=name)
 
 

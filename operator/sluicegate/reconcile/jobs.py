@@ -67,7 +67,7 @@ class Trainer:
         one = status.retraining
         if one is None or one.trigger is None:
             return None
-        name = job_name(record.key.name, one.trigger.id, one.attempt)
+        name = job_name(record.key.name, one.trigger.id, one.number)
         return Key(record.key.namespace, name)
 
     async def _start(self, situation: Situation, status: DataProductStatus) -> None:
@@ -78,7 +78,7 @@ class Trainer:
             return
         attempt = Attempt(
             trigger=one.trigger,
-            number=one.attempt,
+            number=one.number,
             stable=status.stable,
             plain_http_registries=self.settings.plain_http_registries,
         )

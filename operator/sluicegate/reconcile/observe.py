@@ -141,7 +141,7 @@ class Observer:
         one = status.retraining
         if one is None or one.trigger is None:
             return None
-        name = job_name(record.key.name, one.trigger.id, one.attempt)
+        name = job_name(record.key.name, one.trigger.id, one.number)
         job = self.caches[JOBS].get(Key(record.key.namespace, name))
         return job if isinstance(job, JobRecord) and job.owner == record.uid else None
 

@@ -45,6 +45,7 @@ class Sequential:
         self._seen = {name: np.zeros(shape) for name in ("bad", "canary", "both", "blocks")}
         self._known_bad, self._known = self._past_bad.copy(), self._past.copy()
         self.promote, self.roll_back = np.zeros(shape), np.zeros(shape)
+        self.better = np.zeros(shape)
         self.step, self._age = np.zeros(shape[1], np.int64), np.zeros(shape[1], np.int64)
         self._requests = np.zeros(shape[1])
         self._time = 0
@@ -58,7 +59,9 @@ class Sequential:
         counts = warm & (self._time > self._lag)
         ratio = kernel.expected_ratio(self._past_bad[:, live], self._past[:, live], self._margin)
         promote, back = kernel.block_factors(arms, ratio, self._margin, self._correlation[:, live])
+        better = kernel.better_factor(arms, ratio, self._margin, self._correlation[:, live])
         self.promote[:, live] += np.where(counts, promote, 0.0)
+        self.better[:, live] += np.where(counts, better, 0.0)
         self.roll_back[:, live] += np.where(counts, back, 0.0)
         self._remember(arms, live, counts)
         self._requests[live] += np.where(warm, arms.canary.max(axis=0), 0.0)
@@ -97,10 +100,16 @@ class Sequential:
         ).astype(np.int64)
 
     def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
-        """Whether every SLO that must speak has, and at least one must."""
+        """Whether what a promotion rests on has spoken, as policy.canary counts it."""
         required = self.required(runs)
         spoke: Bools = np.logical_and.reduce(speaks | ~required, axis=0)
-        spoke &= np.logical_or.reduce(required, axis=0)
+        needed = (self.step[runs] + 1) / len(self._steps) * self._bound
+        better = speaks & (self.better[:, runs] >= needed)
+        spoke &= (
+            np.logical_or.reduce(required, axis=0)
+            | np.logical_and.reduce(speaks, axis=0)
+            | np.logical_or.reduce(better, axis=0)
+        )
         return spoke
 
     def required(self, runs: Ints) -> Bools:

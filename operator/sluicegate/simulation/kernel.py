@@ -156,6 +156,20 @@ def block_factors(
     return np.where(both, promote, 0.0), np.where(both, back, 0.0)
 
 
+def better_factor(arms: Arms, ratio: Floats, margin: Floats, correlation: Floats) -> Floats:
+    """As policy.evidence.better_factor."""
+    both = (arms.canary > 0) & (arms.stable > 0)
+    canary_share = independent_share(arms.canary, correlation)
+    stable_share = independent_share(arms.stable, correlation)
+    canary = np.where(both, arms.canary * canary_share, 1.0)
+    stable = np.where(both, arms.stable * stable_share, 1.0)
+    below = np.maximum(ratio - margin, ratio / 2)
+    pooled = (canary * below + stable * ratio) / (canary + stable)
+    better = canary_share * _likelihood(arms.canary_bad, arms.canary, below, pooled)
+    better += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, pooled)
+    return np.where(both, better, 0.0)
+
+
 def _likelihood(bad: Floats, total: Floats, ratio: Floats, null: Floats) -> Floats:
     ratios: Floats = bad * np.log(ratio / null) + (total - bad) * np.log((1 - ratio) / (1 - null))
     return ratios
