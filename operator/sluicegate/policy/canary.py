@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
+from sluicegate.policy.client_errors import is_implicit, watched
 from sluicegate.policy.evidence import (
     Evidence,
     expected_ratio,
@@ -23,6 +24,7 @@ from sluicegate.policy.observed import CanaryBlock, Observed
 from sluicegate.policy.planning import WARM_UP_BLOCKS, expected_seconds
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.dispersion import (
     LEAST_BLOCKS,
     burst_correlation,
@@ -122,6 +124,11 @@ class Assessment:
         """The SLOs that must speak for the candidate."""
         return tuple(slo for slo in self.slos if slo.required)
 
+    @property
+    def vouching(self) -> tuple[SloEvidence, ...]:
+        """Those of them that the spec names: without one, nothing speaks for the candidate."""
+        return tuple(slo for slo in self.required if not is_implicit(slo.terms))
+
 
 def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observed) -> Assessment:
     """Gather what the blocks say of a candidate that takes traffic."""
@@ -131,29 +138,31 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
     step = [b for b in blocks if _after_warm_up(b, candidate, seconds) and _in_step(b, candidate)]
     usable = [block for block in step if block.quality is Quality.COUNTED]
     newest = blocks[-1] if blocks else None
-    watched = len(terms.deciding)
+    judged = watched(terms, observed.canary_blocks)
     evident = [
         b for b in blocks if b.quality is Quality.COUNTED and _after_warm_up(b, candidate, seconds)
     ]
     return Assessment(
         slos=tuple(
-            _slo_evidence(slo, terms, memory, candidate, arms=_Arms(before, blocks, seconds))
-            for slo in terms.deciding
+            _slo_evidence(
+                slo, terms, memory, candidate, arms=_Arms(before, blocks, seconds, len(judged))
+            )
+            for slo in judged
             if slo.gauge is None
         ),
         dwell=len(usable),
         requests=sum(_requests(block) for block in usable),
         newest=newest.quality if newest else Quality.MISSING,
         newest_requests=_requests(newest) if newest else 0,
-        invalid=_invalid(terms, blocks),
-        silent=_silent(terms, blocks),
+        invalid=_invalid(judged, blocks),
+        silent=_silent(judged, blocks),
         mismatch=_mismatch(terms, usable, candidate.weight / 100),
         gauges=tuple(
             weigh(
                 slo,
                 [pair[0] - pair[1] for block in evident if (pair := block.gauges.get(slo.name))],
                 terms,
-                slos=watched,
+                slos=len(judged),
                 block_seconds=seconds,
             )
             for slo in terms.deciding
@@ -184,11 +193,15 @@ def _count(block: Block | None) -> Count | None:
 
 @dataclass(frozen=True, slots=True)
 class _Arms:
-    """Blocks of both arms, oldest first: stable's before the rollout, and all since it began."""
+    """Blocks of both arms, oldest first: stable's before the rollout, and all since it began.
+
+    `slos` is how many are judged in them.
+    """
 
     before: list[CanaryBlock]
     since: list[CanaryBlock]
     seconds: int
+    slos: int
 
 
 def _pairs(
@@ -245,7 +258,7 @@ def _slo_evidence(
         evidence,
         _must_speak(slo, expected, terms.max_duration_seconds),
         promotion_bound(candidate.step, len(terms.steps)),
-        rollback_bound(len(terms.deciding)),
+        rollback_bound(arms.slos),
         correlation,
         blocks,
         expected,
@@ -283,9 +296,9 @@ def _requests(block: CanaryBlock) -> int:
     return max((count.total for count in counts if count is not None), default=0)
 
 
-def _invalid(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
-    """Latest blocks in a row with numbers that aren't counts, in either arm of a deciding SLO."""
-    names = [slo.name for slo in terms.deciding]
+def _invalid(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
+    """Latest blocks in a row with numbers that aren't counts, in either arm of what is judged."""
+    names = [slo.name for slo in judged]
 
     def broken(block: CanaryBlock) -> bool:
         arms = (block.candidate, block.stable)
@@ -300,13 +313,13 @@ def _invalid(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
     return rows
 
 
-def _silent(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
+def _silent(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
     """Latest blocks in a row in which a live stable stood beside a candidate without any series.
 
     A block that tells nothing of stable, or in which the candidate's pods weren't scraped, neither
     counts nor ends the row.
     """
-    names = [slo.name for slo in terms.deciding if slo.gauge is None]
+    names = [slo.name for slo in judged if slo.gauge is None]
     rows = 0
     for block in reversed(blocks):
         stable = [_count(block.stable.get(name)) for name in names]
@@ -343,9 +356,11 @@ def _mismatch(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> flo
 
 
 def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:
-    """Requests of the candidate and of both, as pods counted them; none without such an SLO."""
+    """Requests of the candidate and of both, as pods counted them; none where nothing counts them."""
     kinds = {slo.kind: slo.name for slo in terms.slos}
     name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)
+    if any(CLIENT_ERRORS in block.stable for block in blocks):  # whatever the answer was
+        name = CLIENT_ERRORS
     return [] if name is None else [_share(block, name) for block in blocks]
 
 
