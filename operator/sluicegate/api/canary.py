@@ -147,6 +147,8 @@ class Candidate(VersionBase):
     """Why it goes back, while it does."""
     rollback_message: str = ""
     """The numbers behind it."""
+    api: str = ""
+    """Whether its API was compared with stable's before it took traffic: Kept, Changed or Unknown."""
     held_since: Time | None = None
     """Since when nothing could be measured."""
 

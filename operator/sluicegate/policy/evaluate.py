@@ -11,7 +11,7 @@ from typing import Final
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import ProductState
-from sluicegate.policy import arrivals, requests, rollout
+from sluicegate.policy import api_gate, arrivals, requests, rollout
 from sluicegate.policy.canary import Assessment, assess
 from sluicegate.policy.decision import (
     Alert,
@@ -241,6 +241,9 @@ def _is_asked(case: _Case) -> bool:
 
 def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
     memory, observed = case.memory, case.observed
+    held = api_gate.objection(memory, observed)
+    if held is not None:
+        return _Proposal(held, memory)
     if memory.candidate is None or case.assessment is None:
         return None
     approval = requests.approves(memory, observed)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sluicegate.api import names
+from sluicegate.policy.api_changes import ApiSummary, parse_summary
 from sluicegate.reconcile.training import Ended
 
 RESTARTS_OF_A_LOOP: Final = 3
@@ -38,6 +39,7 @@ class PodState:
     mismatch : the runtime lacks what the bento's lock file asks for.
     absent : the registry doesn't have an image of it.
     ended : what the first container left behind, once it has ended.
+    api : the API of the version that it serves, once the runtime check has passed; None if unknown.
     """
 
     revision: str
@@ -50,6 +52,7 @@ class PodState:
     mismatch: bool
     absent: bool
     ended: Ended | None
+    api: ApiSummary | None = None
 
 
 def pod_state(body: Mapping[str, Any]) -> PodState:
@@ -76,6 +79,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         mismatch=any(trouble.mismatch for trouble in troubles),
         absent=any(trouble.absent for trouble in troubles),
         ended=_ended(first),
+        api=_api(status),
     )
 
 
@@ -136,6 +140,19 @@ def _ended(container: Mapping[str, Any]) -> Ended | None:
     if not ended:
         return None
     return Ended(message=ended.get("message", ""), exit_code=ended.get("exitCode"))
+
+
+def _api(status: Mapping[str, Any]) -> ApiSummary | None:
+    for one in _statuses(status, "initContainerStatuses"):
+        ended = (one.get("state") or {}).get("terminated") or {}
+        if one["name"] == RUNTIME_CHECK and ended.get("exitCode") == 0:
+            return parse_summary(ended.get("message", ""))
+    return None
+
+
+def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:
+    """The API of a version, as any of its pods tells it."""
+    return next((pod.api for pod in of_revision(pods, revision) if pod.api is not None), None)
 
 
 def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from sluicegate_service.api_summary import summarise
 from sluicegate_service.bentos import extract
 from tests.support.bentos import bento_environment, build_churn
 from tests.support.running import free_port
@@ -106,6 +107,14 @@ def wait_until_ready(server: Served) -> None:
             return False
 
     eventually(ready, seconds=180, what="/readyz")
+
+
+def test_the_api_that_bentoml_writes_down_is_summarised(bento: Path):
+    operations = json.loads(summarise(bento))["api"]["fields"]
+    assert operations.keys() == {"POST /predict", "POST /fail"}
+    accepts, returns = operations["POST /predict"]
+    assert accepts == {"": "object", "features": "array!", "features[]": "number"}
+    assert returns == {"": "integer"}
 
 
 def test_the_api_port_answers_the_services_routes(served: Served):
