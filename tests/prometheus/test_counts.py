@@ -28,6 +28,7 @@ from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.readings import ProductKey, SeriesKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.slo.blocks import Count, Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from tests.support.fetching import fetch_all
@@ -57,6 +58,7 @@ TARGET = Target(
     slos=SLOS,
     block_seconds=BLOCK,
     service="Traffic",
+    client_errors=True,
 )
 EVENTS = ["correct", "correct", "wrong", "good", "bad", "served", "served", "clicked"]
 
@@ -172,7 +174,10 @@ async def totals(prometheus: Prometheus, first: int, last: int) -> dict[QueryKin
 def check_exactly(client: Client, counted: dict[QueryKind, Counter]) -> None:
     """Each query's count equals the client's own."""
     assert counted[QueryKind.REQUESTS] == {("Traffic",): client.sent}
-    assert counted[QueryKind.REQUESTS_BAD] == {("Traffic",): client.bad}
+    assert counted[QueryKind.REQUESTS_BAD] == {
+        ("Traffic", "failed"): client.bad,
+        ("Traffic", "refused"): client.statuses[400],
+    }
     latency = counted[QueryKind.LATENCY]
     assert latency["Traffic", "inf"] == client.succeeded
     slow = latency["Traffic", "inf"] - latency["Traffic", "1.0"]
@@ -226,6 +231,9 @@ async def check_evaluation(prometheus: Prometheus, client: Client, first: int, l
     # A busy machine may miss scrapes; such a block is dropped, so it is left out on both sides.
     if all(block.quality is Quality.COUNTED for block in blocks):
         assert series.between(first - 1, series.newest) == Count(client.bad, client.sent)
+        refused = cache.series(SeriesKey(*VERSION, CLIENT_ERRORS), BLOCK)
+        expected = Count(client.statuses[400], client.sent)
+        assert refused.between(first - 1, refused.newest) == expected
         accuracy = cache.series(SeriesKey(*VERSION, "accuracy"), BLOCK)
         assert accuracy.between(first - 1, accuracy.newest).bad == client.events["wrong"]
 
@@ -257,7 +265,7 @@ async def test_over_a_soak_with_restarts_counts_stay_within_one_percent(
         counted = await totals(prometheus, first, last)
     for kind, own in (
         (QueryKind.REQUESTS, client.sent),
-        (QueryKind.REQUESTS_BAD, client.bad),
+        (QueryKind.REQUESTS_BAD, client.bad + client.statuses[400]),
         (QueryKind.LABELLED, client.events["correct"] + client.events["wrong"]),
         (QueryKind.EVENTS, client.events["good"] + client.events["bad"]),
     ):

@@ -91,6 +91,10 @@ def count(value: float) -> list[dict]:
     return [{"labels": VERSION, "value": value}]
 
 
+def answered(value: float, code: int) -> list[dict]:
+    return [{"labels": VERSION[:-1] + f', http_response_code="{code}"}}', "value": value}]
+
+
 @dataclass(frozen=True)
 class Case:
     sentence: str
@@ -104,7 +108,7 @@ CASES = [
         "the first three 5xx of a running pod are three",
         [up(), requests("0+1x40"), requests("_x14 1 2 3x20", 503)],
         count(13),
-        count(3),
+        answered(3, 503),
     ),
     Case(
         "a product without an error series has no bad series, and its requests are there",
@@ -140,19 +144,19 @@ CASES = [
         "errors before a crash are not forgotten with it",
         [up(), requests("0+10x20"), requests("0x12 5 9 0x10", 500)],
         count(100 + 9),
-        count(9),
+        answered(9, 500),
     ),
     Case(
         "a container that restarts and in the same block overtakes its old count isn't halved",
         [up(), requests("0+10x40"), requests("3x10 3 0x3 1+1x10", 500)],
         count(100 + 5),
-        count(5),
+        answered(5, 500),
     ),
     Case(
         "a counter born again at no less than before hides the restart, and counts nothing twice",
         [up(), requests("0+10x40"), requests("2x10 _x5 2x10", 503)],
         count(100),
-        count(0),
+        answered(0, 503),
     ),
     Case(
         "a counter born in a pod that was scraped before counts from its first value",
@@ -173,7 +177,7 @@ CASES = [
         [],
     ),
     Case(
-        "probes, feedback and unknown paths count for nothing",
+        "probes and feedback count for nothing, and unknown paths for no request",
         [
             up(),
             requests("0+1x40"),
@@ -183,13 +187,19 @@ CASES = [
             requests("0+9x40", 404, route='endpoint="/wp-admin", runner_name="Search"'),
         ],
         count(10),
-        [],
+        answered(90, 404),
     ),
     Case(
         "series that belong to no product count for nothing",
         [up(), requests("0+1x40", target='namespace="catalog", pod="x", job="j"')],
         [],
         [],
+    ),
+    Case(
+        "what is refused is told apart from what fails",
+        [up(), requests("0+5x40"), requests("0+2x40", 422), requests("0+1x40", 500)],
+        count(80),
+        [*answered(20, 422), *answered(10, 500)],
     ),
 ]
 

@@ -21,6 +21,7 @@ class Measured:
     service: str = "SearchRanking"
     requests: float | None = 100
     bad: float | None = None
+    refused: dict[str, float] = field(default_factory=dict)
     fast: float | None = 98
     correct: float | None = 45
     wrong: float | None = 5
@@ -85,7 +86,10 @@ def _requests(_: float, version: Measured) -> Answer:
 
 
 def _bad(_: float, version: Measured) -> Answer:
-    yield {**_by_version(version), "runner_name": version.service}, version.bad
+    labels = {**_by_version(version), "runner_name": version.service}
+    yield {**labels, "http_response_code": "500"}, version.bad
+    for code, value in version.refused.items():
+        yield {**labels, "http_response_code": code}, value
 
 
 def _latency(_: float, version: Measured) -> Answer:

@@ -63,7 +63,7 @@ _MARKS = (
     ("cpu_throttled", "container_cpu_cfs_throttled_periods_total"),
     ("memory", "container_memory_working_set_bytes"),
     ("latency", "bentoml_service_request_duration_seconds_bucket"),
-    ("requests_bad", '=~"5.."'),
+    ("requests_bad", '=~"[45].."'),
     ("requests", "bentoml_service_request_total"),
     ("labelled", "sluicegate_predictions_labelled_total"),
     ("events", "sluicegate_indicator_events_total"),

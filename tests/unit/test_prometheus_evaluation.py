@@ -14,6 +14,7 @@ from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Len
 from sluicegate.prometheus.readings import REQUESTS, ProductKey, SeriesKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from tests.support.fetching import evaluating, fetch_all
 from tests.support.measured_world import Measured, World
@@ -154,6 +155,30 @@ async def test_a_night_without_requests_is_a_count_of_zero():
 async def test_no_error_series_beside_requests_is_no_error():
     blocks = await newest(Measured(bad=None))
     assert blocks["availability"].count == Count(0, 100)
+
+
+async def test_what_is_refused_is_counted_apart_and_only_while_versions_are_compared():
+    """Of all requests: those to unknown paths too, which no availability knows."""
+    codes = {"400": 20, "429": 5, "404": 30, "405": 10}
+    world = World([Measured(requests=100, bad=3, refused=codes), Measured(version="v2")])
+    key = SeriesKey(*VERSION, CLIENT_ERRORS)
+    readings, _ = await fetch(world, target(versions=("v1", "v2"), client_errors=True))
+    blocks = readings[0].blocks
+    assert blocks[key][-1] == Block(1000, Quality.COUNTED, Count(65, 140))
+    assert blocks[key._replace(slo="availability")][-1].count == Count(3, 100)
+    assert blocks[key._replace(version="v2")][-1].count == Count(0, 100)
+    readings, server = await fetch(world, target())
+    assert key not in readings[0].blocks
+    assert server.asked["requests_bad"] == 1
+
+
+async def test_a_version_that_is_only_asked_for_unknown_paths_has_requests():
+    """A renamed route: it seemed to get none at all."""
+    lost = Measured(requests=None, fast=None, refused={"404": 40})
+    (readings,), _ = await fetch(World([lost]), target(client_errors=True))
+    found = {key.slo: blocks[-1] for key, blocks in readings.blocks.items()}
+    assert found[CLIENT_ERRORS] == Block(1000, Quality.COUNTED, Count(40, 40))
+    assert found["availability"].quality is Quality.NO_SERIES
 
 
 async def test_a_histogram_that_has_not_begun_is_no_success_and_not_unknown():

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.memory import Streak
 from sluicegate.api.product import read_status
 from sluicegate.kube.resources import Key
@@ -117,6 +118,17 @@ async def test_a_canary_whose_pods_have_just_become_ready_is_given_a_moment_too(
     assert await asks(reads, world, ready, status) == troubled
     later = MINUTE + STARTING_SECONDS
     assert await asks(reads, world, ready, status, now=later) == (not troubled)
+
+
+async def test_what_the_api_of_a_candidate_is_is_read_before_its_first_share(reads, world):
+    """Its pods have just become ready, and aren't given a moment: it would get traffic unread."""
+    candidate = world.current.candidate
+    waiting = candidate.model_copy(update={"phase": CandidatePhase.STARTING, "shares": ()})
+    status = world.current.model_copy(update={"candidate": waiting})
+    live = seen(world)
+    starting = live | {candidate.revision: replace(live[candidate.revision], ready=0, moved=MINUTE)}
+    ready = live | {candidate.revision: replace(live[candidate.revision], version=3, moved=MINUTE)}
+    assert [await asks(reads, world, one, status) for one in (starting, ready, ready)] == [0, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -55,5 +55,5 @@ class Baseline(StatusModel):
     """Hash of the indicator it was counted with; another one makes it provisional."""
 
 
-Baselines = Annotated[dict[str, Baseline], Field(max_length=16)]
-"""Baselines by SLO name."""
+Baselines = Annotated[dict[str, Baseline], Field(max_length=17)]
+"""Baselines by SLO name, and that of client errors."""

@@ -127,9 +127,9 @@ class Candidate(VersionBase):
     """When it first took traffic."""
     step_since: Time | None = None
     """When the step's share was verified."""
-    evidence: Annotated[tuple[Evidence, ...], Field(max_length=16), Keyed("slo")] = ()
-    """What the SLOs say so far."""
-    correlation: Annotated[dict[str, Number], Field(max_length=16)] = Field(default_factory=dict)
+    evidence: Annotated[tuple[Evidence, ...], Field(max_length=17), Keyed("slo")] = ()
+    """What the SLOs and the share of client errors say so far."""
+    correlation: Annotated[dict[str, Number], Field(max_length=17)] = Field(default_factory=dict)
     """How bursty stable's blocks were before the rollout, by SLO name; frozen."""
     expected_seconds: int | None = None
     """How long an equal candidate takes at this traffic; by planning, not a promise."""
@@ -147,6 +147,8 @@ class Candidate(VersionBase):
     """Why it goes back, while it does."""
     rollback_message: str = ""
     """The numbers behind it."""
+    api: str = ""
+    """Whether its API was compared with stable's before it took traffic: Kept, Changed or Unknown."""
     held_since: Time | None = None
     """Since when nothing could be measured."""
 

@@ -184,7 +184,7 @@ class DataProductStatus(StatusModel):
     """What the stable version still has to show after its promotion."""
     retraining: RetrainingStatus | None = None
     """The running retraining, the last one, and when the next may be."""
-    slos: Annotated[tuple[SloStatus, ...], Field(max_length=16), Keyed("name")] = ()
+    slos: Annotated[tuple[SloStatus, ...], Field(max_length=17), Keyed("name")] = ()
     """The service levels, with the numbers of the last decision."""
     decision: DecisionStatus | None = None
     """The last decision."""

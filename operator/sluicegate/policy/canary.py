@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
+from sluicegate.policy.client_errors import is_implicit, watched
 from sluicegate.policy.evidence import (
     Evidence,
     better_bound,
@@ -24,6 +25,7 @@ from sluicegate.policy.observed import CanaryBlock, Observed
 from sluicegate.policy.planning import WARM_UP_BLOCKS, expected_seconds
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.dispersion import (
     LEAST_BLOCKS,
     burst_correlation,
@@ -132,27 +134,33 @@ class Assessment:
 
     @property
     def counted(self) -> tuple[SloEvidence, ...]:
-        """The SLOs that a promotion rests on: those that must speak; without any, what was seen.
+        """What a promotion rests on: SLOs that must speak; without any of the spec, what was seen.
 
         Planning lets an SLO off in which an equal candidate would take too long. A better one
         takes less. So where no SLO must speak, one that shows the candidate to be better carries
         it, and so do all of them when each has spoken: either way a candidate that is worse in
         one of them is promoted in at most 5 %. That one speaks by chance isn't enough, as the
-        others may have seen too little to object.
+        others may have seen too little to object. Client errors only ever veto.
         """
-        if self.required or any(gauge.required for gauge in self.gauges):
+        named = tuple(slo for slo in self.slos if not is_implicit(slo.terms))
+        if any(slo.required for slo in named) or any(gauge.required for gauge in self.gauges):
             return self.required
-        if self.slos and all(slo.speaks_for for slo in self.slos):
-            return self.slos
-        return tuple(slo for slo in self.slos if slo.shows_better)
+        spoken = named and all(slo.speaks_for for slo in named)
+        seen = named if spoken else tuple(slo for slo in named if slo.shows_better)
+        return (*seen, *self.required)
 
     @property
     def counted_gauges(self) -> tuple[GaugeEvidence, ...]:
         """The same of the SLOs that are gauges."""
         required = tuple(gauge for gauge in self.gauges if gauge.required)
-        if required or self.required:
+        if required or any(slo.required and not is_implicit(slo.terms) for slo in self.slos):
             return required
         return tuple(gauge for gauge in self.gauges if gauge.shows_better)
+
+    @property
+    def vouching(self) -> tuple[SloEvidence, ...]:
+        """Those that the spec names: without one, or a gauge, nothing speaks for the candidate."""
+        return tuple(slo for slo in self.counted if not is_implicit(slo.terms))
 
 
 def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observed) -> Assessment:
@@ -163,29 +171,31 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
     step = [b for b in blocks if _after_warm_up(b, candidate, seconds) and _in_step(b, candidate)]
     usable = [block for block in step if block.quality is Quality.COUNTED]
     newest = blocks[-1] if blocks else None
-    watched = len(terms.deciding)
+    judged = watched(terms, observed.canary_blocks)
     evident = [
         b for b in blocks if b.quality is Quality.COUNTED and _after_warm_up(b, candidate, seconds)
     ]
     return Assessment(
         slos=tuple(
-            _slo_evidence(slo, terms, memory, candidate, arms=_Arms(before, blocks, seconds))
-            for slo in terms.deciding
+            _slo_evidence(
+                slo, terms, memory, candidate, arms=_Arms(before, blocks, seconds, len(judged))
+            )
+            for slo in judged
             if slo.gauge is None
         ),
         dwell=len(usable),
         requests=sum(_requests(block) for block in usable),
         newest=newest.quality if newest else Quality.MISSING,
         newest_requests=_requests(newest) if newest else 0,
-        invalid=_invalid(terms, blocks),
-        silent=_silent(terms, blocks),
+        invalid=_invalid(judged, blocks),
+        silent=_silent(judged, blocks),
         mismatch=_mismatch(terms, usable, candidate.weight / 100),
         gauges=tuple(
             weigh(
                 slo,
                 [pair[0] - pair[1] for block in evident if (pair := block.gauges.get(slo.name))],
                 terms,
-                slos=watched,
+                slos=len(judged),
                 block_seconds=seconds,
             )
             for slo in terms.deciding
@@ -216,11 +226,15 @@ def _count(block: Block | None) -> Count | None:
 
 @dataclass(frozen=True, slots=True)
 class _Arms:
-    """Blocks of both arms, oldest first: stable's before the rollout, and all since it began."""
+    """Blocks of both arms, oldest first: stable's before the rollout, and all since it began.
+
+    `slos` is how many are judged in them.
+    """
 
     before: list[CanaryBlock]
     since: list[CanaryBlock]
     seconds: int
+    slos: int
 
 
 def _pairs(
@@ -277,7 +291,7 @@ def _slo_evidence(
         evidence,
         _must_speak(slo, expected, terms.max_duration_seconds),
         promotion_bound(candidate.step, len(terms.steps)),
-        rollback_bound(len(terms.deciding)),
+        rollback_bound(arms.slos),
         correlation,
         blocks,
         expected,
@@ -316,9 +330,9 @@ def _requests(block: CanaryBlock) -> int:
     return max((count.total for count in counts if count is not None), default=0)
 
 
-def _invalid(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
-    """Latest blocks in a row with numbers that aren't counts, in either arm of a deciding SLO."""
-    names = [slo.name for slo in terms.deciding]
+def _invalid(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
+    """Latest blocks in a row with numbers that aren't counts, in either arm of what is judged."""
+    names = [slo.name for slo in judged]
 
     def broken(block: CanaryBlock) -> bool:
         arms = (block.candidate, block.stable)
@@ -333,13 +347,13 @@ def _invalid(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
     return rows
 
 
-def _silent(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
+def _silent(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
     """Latest blocks in a row in which a live stable stood beside a candidate without any series.
 
     A block that tells nothing of stable, or in which the candidate's pods weren't scraped, neither
     counts nor ends the row.
     """
-    names = [slo.name for slo in terms.deciding if slo.gauge is None]
+    names = [slo.name for slo in judged if slo.gauge is None]
     rows = 0
     for block in reversed(blocks):
         stable = [_count(block.stable.get(name)) for name in names]
@@ -376,9 +390,11 @@ def _mismatch(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> flo
 
 
 def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:
-    """Requests of the candidate and of both, as pods counted them; none without such an SLO."""
+    """Requests of the candidate and of both, as pods counted them; none where nothing counts them."""
     kinds = {slo.kind: slo.name for slo in terms.slos}
     name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)
+    if any(CLIENT_ERRORS in block.stable for block in blocks):  # whatever the answer was
+        name = CLIENT_ERRORS
     return [] if name is None else [_share(block, name) for block in blocks]
 
 

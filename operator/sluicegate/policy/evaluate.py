@@ -11,7 +11,7 @@ from typing import Final
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import ProductState
-from sluicegate.policy import arrivals, requests, rollout
+from sluicegate.policy import api_gate, arrivals, requests, rollout
 from sluicegate.policy.canary import Assessment, assess
 from sluicegate.policy.decision import (
     Alert,
@@ -37,6 +37,7 @@ from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.policy.treatment import Treatment, Waiting, treat, waiting
 from sluicegate.policy.wording import duration
 from sluicegate.slo.blocks import Count
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 OUTAGE_ALERT_SECONDS: Final = 300
 """People are told when nothing could be measured for so long."""
@@ -162,11 +163,11 @@ def _forget_alerts(terms: Terms, memory: Memory) -> Memory:
     about = {memory.candidate.release.version} if memory.candidate else set()
     if memory.outage_since is not None:
         about.add(MEASUREMENTS)
-    for slo in terms.slos:
-        known = memory.slo(slo.name)
+    for name in (*(slo.name for slo in terms.slos), CLIENT_ERRORS):
+        known = memory.slo(name)
         if known.degraded:
             first = known.streak.first if known.streak else memory.stable.promoted_at
-            about.add(trigger_of(terms, memory.stable.release.version, slo.name, first))
+            about.add(trigger_of(terms, memory.stable.release.version, name, first))
     kept = tuple(key for key in memory.alerted if key.partition("/")[2] in about)
     return memory if kept == memory.alerted else replace(memory, alerted=kept)
 
@@ -259,6 +260,9 @@ def _is_asked(case: _Case) -> bool:
 
 def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
     memory, observed = case.memory, case.observed
+    held = api_gate.objection(memory, observed)
+    if held is not None:
+        return _Proposal(held, memory)
     if memory.candidate is None or case.assessment is None:
         return None
     approval = requests.approves(memory, observed)

@@ -7,6 +7,7 @@ from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy.baseline import ratio_of
+from sluicegate.policy.client_errors import is_implicit, shown
 from sluicegate.policy.degradation import Drift, SloResult
 from sluicegate.policy.wording import duration, events, percent, points
 
@@ -64,7 +65,7 @@ def _now(result: SloResult, block_seconds: int) -> str:
     bad = result.recent.ratio
     if bad is None:
         return f"nothing counted in the {window}"
-    return f"{percent(1 - bad)} ({events(result.recent.total)}, {window})"
+    return f"{percent(shown(result.terms, bad))} ({events(result.recent.total)}, {window})"
 
 
 def _describe_drop(result: SloResult, block_seconds: int) -> str:
@@ -74,14 +75,15 @@ def _describe_drop(result: SloResult, block_seconds: int) -> str:
     where = (
         "at acceptance" if baseline.source is BaselineSource.EVALUATION else "when it was accepted"
     )
-    before = f"{percent(1 - ratio_of(baseline.count))} ({events(baseline.count.total)}, {where})"
+    share = percent(shown(result.terms, ratio_of(baseline.count)))
+    before = f"{share} ({events(baseline.count.total)}, {where})"
     if result.state is SloState.BAD:
         verdict = f"that is beyond the allowed {points(result.terms.drop)} with the evidence at"
     else:
         verdict = f"the evidence for a drop beyond the allowed {points(result.terms.drop)} is at"
     whose = " against the version before" if result.probation else ""
     return (
-        f"{result.terms.name} fell from {before} to {_fallen(result, drift, block_seconds)};"
+        f"{result.terms.name} {'rose' if is_implicit(result.terms) else 'fell'} from {before} to {_fallen(result, drift, block_seconds)};"
         f" {verdict} {drift.statistic:.1f} of {drift.bound:.1f}{whose}"
     )
 
@@ -92,7 +94,7 @@ def _fallen(result: SloResult, drift: Drift, block_seconds: int) -> str:
     if bad is None:
         return _now(result, block_seconds)
     lasts = duration(drift.blocks * block_seconds)
-    text = f"{percent(1 - bad)} ({events(drift.seen.total)}, {lasts} of evidence)"
+    text = f"{percent(shown(result.terms, bad))} ({events(drift.seen.total)}, {lasts} of evidence)"
     return f"{text}, {_now(result, block_seconds)} at present"
 
 

@@ -49,6 +49,7 @@ class Facts:
     cpu_throttled, memory_pressure : stable's containers are at their limits.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
+    api_changes : what the candidate's API breaks of stable's; None while one of them is unknown.
     """
 
     upstream_degraded: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class Facts:
     memory_pressure: bool | None = None
     pods: float = 1.0
     split_verified: bool = True
+    api_changes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

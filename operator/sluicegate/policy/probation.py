@@ -21,6 +21,7 @@ from sluicegate.policy.planning import events_to_roll_back
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 LEAST_BLOCKS: Final = 36
 """Three hours of twelve blocks: the detector looks at whole hours."""
@@ -52,7 +53,8 @@ def begin(
                 phi=max(slo.dispersion, 1.0 if baseline is None else baseline.phi),
                 indicator_hash=slo.terms.indicator_hash,
             )
-    return {name: held[name] for name in (slo.name for slo in terms.slos) if name in held}
+    names = (*(slo.name for slo in terms.slos), CLIENT_ERRORS)
+    return {name: held[name] for name in names if name in held}
 
 
 def judge(

@@ -11,6 +11,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.renewal import Approval
 from sluicegate.policy import probation
 from sluicegate.policy.canary import Assessment, SloEvidence, began
+from sluicegate.policy.client_errors import shown
 from sluicegate.policy.decision import (
     Advance,
     Alert,
@@ -133,8 +134,8 @@ def _worse(name: str, slo: SloEvidence) -> str:
 def _both(slo: SloEvidence) -> str:
     ours, theirs = slo.evidence.candidate, slo.evidence.stable
     return (
-        f"{percent(1 - (ours.ratio or 0.0))} ({events(ours.total)}) against stable's"
-        f" {percent(1 - (theirs.ratio or 0.0))} ({events(theirs.total)}) in the same blocks"
+        f"{percent(shown(slo.terms, ours.ratio or 0.0))} ({events(ours.total)}) against stable's"
+        f" {percent(shown(slo.terms, theirs.ratio or 0.0))} ({events(theirs.total)}) in the same blocks"
     )
 
 
@@ -177,7 +178,7 @@ def _not_yet(candidate: Candidate, assessment: Assessment) -> Hold | None:
         )
         numbers = {"blocks": assessment.dwell, "requests": assessment.requests}
         return Hold(reason=Reason.DWELLING, message=text, numbers=numbers)
-    if not assessment.counted and not assessment.counted_gauges:
+    if not assessment.vouching and not assessment.counted_gauges:
         text = f"{name} stays at {candidate.weight} %: no SLO has traffic enough to speak for it"
         return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
     silent = [slo for slo in assessment.counted if not slo.speaks_for]
@@ -290,7 +291,7 @@ def _numbers(slo: SloEvidence) -> dict[str, float]:
 
 def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
     """The SLO that was least sure speaks for all."""
-    slo = min(assessment.counted, key=lambda slo: slo.evidence.promote, default=None)
+    slo = min(assessment.vouching, key=lambda slo: slo.evidence.promote, default=None)
     if slo is None:
         names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
         return f"not worse in {names}", {}

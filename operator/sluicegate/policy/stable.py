@@ -12,6 +12,7 @@ from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy import gauges, probation
 from sluicegate.policy.baseline import from_production, usable
+from sluicegate.policy.client_errors import client_errors
 from sluicegate.policy.degradation import SloResult, judge, unknown
 from sluicegate.policy.gates import View, objection
 from sluicegate.policy.memory import Accepted, Baseline, Memory, SloMemory
@@ -20,6 +21,7 @@ from sluicegate.policy.planning import warmed_up
 from sluicegate.policy.state import NOT_STEADY, remember
 from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 
 def judge_stable(
@@ -48,6 +50,11 @@ def judge_stable(
         learnt = _learn(terms, result, after, view, observed=observed)
         if learnt is not None:
             baselines[slo.name] = learnt
+    compared = _judge_client_errors(terms, memory, stable, series, observed=observed)
+    if compared is not None:
+        results.append(compared)
+        known = memory.slo(CLIENT_ERRORS)
+        slos[CLIENT_ERRORS] = remember(known, compared, block=now, block_end=terms.block_end(now))
     if slos:
         memory = replace(memory, slos={**memory.slos, **slos})
     if baselines:
@@ -105,6 +112,39 @@ def _judge(
         held = memory.probation.baselines[slo.name]
         result = probation.judge(result, series, held, now=now, since=view.since)
     return result
+
+
+def _judge_client_errors(
+    terms: Terms,
+    memory: Memory,
+    stable: Accepted,
+    series: Mapping[str, Series],
+    *,
+    observed: Observed,
+) -> SloResult | None:
+    """On probation, the share of client errors once it is worse than the version before's.
+
+    None while it isn't: no SLO of the spec is meant, so as long as all is well nothing is shown.
+    """
+    held = memory.probation and memory.probation.baselines.get(CLIENT_ERRORS)
+    blocks, known = series.get(CLIENT_ERRORS), memory.slo(CLIENT_ERRORS)
+    if not held or blocks is None or observed.problem is not None:
+        return None
+    slo, now = client_errors(terms), observed.block
+    if blocks.block(now).quality is not Quality.COUNTED:
+        return None
+    shown_since = stable.promoted_at // terms.block_seconds
+    fine = SloResult(
+        slo,
+        SloState.OK,
+        Reason.WITHIN_OBJECTIVE,
+        blocks.window(now, slo.recent, shown_since),
+        held,
+        fresh=blocks.block(now).count.total > 0,
+    )
+    since = evidence_since(terms, stable, known)
+    result = probation.judge(fine, blocks, held, now=now, since=since)
+    return result if result.state is SloState.BAD or known.streak or known.degraded else None
 
 
 def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
@@ -174,7 +214,8 @@ def _probation_over(
 ) -> Memory:
     if memory.probation is None:
         return memory
-    if any(memory.slo(slo.name).streak is not None for slo in terms.deciding):
+    judged = (*terms.deciding, client_errors(terms))
+    if any(memory.slo(slo.name).streak is not None for slo in judged):
         return memory
     since = warmed_up(stable.promoted_at, terms.block_seconds)
     over = probation.is_over(memory.probation, terms, series, now=now, since=since)

@@ -10,6 +10,7 @@ from sluicegate.prometheus.errors import MalformedAnswer
 from sluicegate.prometheus.metrics import ROWS_SKIPPED
 from sluicegate.prometheus.readings import ProductKey
 from sluicegate.slo import metric_names as names
+from sluicegate.slo.client_errors import answered
 from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, QueryKind
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Table = dict[Labels, Values]
 
 LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.REQUESTS: (*BY_VERSION, names.SERVICE),
-    QueryKind.REQUESTS_BAD: (*BY_VERSION, names.SERVICE),
+    QueryKind.REQUESTS_BAD: (*BY_VERSION, names.SERVICE, names.CODE),
     QueryKind.LATENCY: (*BY_VERSION, names.SERVICE, names.BOUND),
     QueryKind.LABELLED: (*BY_PREDICTION, names.OUTCOME),
     QueryKind.EVENTS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME),
@@ -88,13 +89,16 @@ class TableReader:
 def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
     """Labels in the order of `LABELS`.
 
-    A bucket's bound is compared as a number ("1.0" is "1"). A raw counter counts for the
-    version that made the prediction where it says so, else for the version of its pod.
+    A bucket's bound is compared as a number ("1.0" is "1"), and of a status code its class is
+    kept. A raw counter counts for the version that made the prediction where it says so, else
+    for the version of its pod.
     Names are interned, as those of thousands of products come back in each answer.
     """
     found = [intern(metric.get(label, "")) for label in LABELS[kind]]
     if kind is QueryKind.LATENCY:
         found[-1] = str(float(found[-1]))
+    if kind is QueryKind.REQUESTS_BAD:
+        found[-1] = answered(found[-1])
     if kind is QueryKind.COUNTERS:
         prediction = found.pop(3)
         found[2] = prediction or found[2]

@@ -22,6 +22,7 @@ from sluicegate.prometheus.readings import (
 )
 from sluicegate.prometheus.scrapes import Scrapes
 from sluicegate.slo.blocks import SLACK, Block, Quality, read_block
+from sluicegate.slo.client_errors import CLIENT_ERRORS, Answered
 from sluicegate.slo.queries import Fact, QueryKind
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Answers:
     def services(self) -> Mapping[Labels, tuple[str, ...]]:
         """Names of the services that each version counts requests for."""
         found = defaultdict(set)
-        for kind in (QueryKind.REQUESTS, QueryKind.LATENCY):
+        for kind in (QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.LATENCY):
             for namespace, product, version, service, *_ in self.table(kind):
                 found[namespace, product, version].add(service)
         return {version: tuple(sorted(services)) for version, services in found.items()}
@@ -112,6 +113,10 @@ def assemble_blocks(
             version = VersionKey(*target.key, name)
             if target.requests is REQUESTS:
                 yield SeriesKey(*version, REQUESTS), _requests(answers, target, version)
+            if target.client_errors:
+                errors = _client_errors(answers, target, version)
+                blocks = _gate(answers, IndicatorKind.AVAILABILITY, version, errors)
+                yield SeriesKey(*version, CLIENT_ERRORS), blocks
             for slo, indicator in target.slos.items():
                 if not indicator.gauge:
                     blocks = _read(answers, target, version, slo=slo)
@@ -263,7 +268,20 @@ def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) 
 def _availability(answers: Answers, target: Target, version: VersionKey) -> _Counts:
     return _Counts(
         totals=answers.of_service(QueryKind.REQUESTS, version, target.service),
-        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, target.service),
+        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, target.service, Answered.FAILED),
+    )
+
+
+def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _Counts:
+    """4xx of all requests, those to unknown paths among both."""
+    refused, unknown = (
+        answers.of_service(QueryKind.REQUESTS_BAD, version, target.service, each)
+        for each in (Answered.REFUSED, Answered.UNKNOWN)
+    )
+    requests = answers.of_service(QueryKind.REQUESTS, version, target.service)
+    return _Counts(
+        totals=_sum(row for row in (requests, unknown) if row is not None),
+        bads=_sum(row for row in (refused, unknown) if row is not None),
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.slo.blocks import Quality, Series
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -130,7 +131,9 @@ class BlockCache:
 
 
 def _wants(target: Target, block_seconds: int, slo: str) -> bool:
-    return target.block_seconds == block_seconds and (not slo or slo in target.slos)
+    if target.block_seconds != block_seconds:
+        return False
+    return not slo or slo in target.slos or (slo == CLIENT_ERRORS and target.client_errors)
 
 
 async def _in_slices(

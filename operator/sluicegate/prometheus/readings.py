@@ -67,6 +67,8 @@ class Target:
         as a candidate is compared with what stable did then. None without a candidate.
     evidence_from
         What was measured before says nothing of the stable version, in seconds since 1970.
+    client_errors
+        Whether the share of client errors is wanted: while versions are compared.
     """
 
     key: ProductKey
@@ -76,6 +78,7 @@ class Target:
     service: str = ""
     canary_from: int | None = None
     evidence_from: int = 0
+    client_errors: bool = False
 
     @property
     def requests(self) -> str:

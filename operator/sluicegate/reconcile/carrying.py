@@ -12,6 +12,7 @@ from sluicegate.policy.decision import Decision, Inconclusive, Promote, Rollback
 from sluicegate.policy.memory import Memory
 from sluicegate.policy.recall import baselines_of, memory_of, release_of
 from sluicegate.policy.remember import remember
+from sluicegate.reconcile.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.attempts import with_outcome, without_job
 from sluicegate.reconcile.layout import FULL, Layout, layout_of
 from sluicegate.reconcile.pods import of_revision, trouble_of
@@ -64,16 +65,22 @@ def carry_on(
         requests=situation.requests,
         trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
     )
-    match progress(situation.product, status, layout(situation, status), rolling):
+    found = progress(situation.product, status, layout(situation, status), rolling)
+    if candidate.phase is CandidatePhase.STARTING:
+        found, memory = at_the_gate(situation, status, found)
+        status = status if memory is None else remembered(situation, status, memory)
+    match found:
         case Unchanged():
             return status, ()
         case ShareTaken(after):
             text = f"{after.version} takes {after.weight} % of the traffic"
             if after.weight < FULL and status.decision is not None:
                 text = f"{text}. {status.decision.message}"
+            status = status.model_copy(update={"candidate": after})
+            text += comparison_of(status)
             quiet = after.weight == FULL
             told = Told("CanaryWeightIncreased", "ShiftTraffic", text, quiet=quiet)
-            return status.model_copy(update={"candidate": after}), (told,)
+            return status, (told,)
         case TurnedBack(after):
             text = f"{after.version} goes back: {after.rollback_message}"
             if after.returning and status.stable is not None:

@@ -319,4 +319,5 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         service=status.stable.service,
         canary_from=canary_from,
         evidence_from=warmed_up(status.stable.promoted_at.timestamp(), seconds) * seconds,
+        client_errors=canary_from is not None or status.probation is not None,
     )

@@ -11,7 +11,14 @@ from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.policy.observed import CanaryBlock
 from sluicegate.prometheus.assemble import ASKED
-from sluicegate.prometheus.readings import REQUESTS, Facts, ProductKey, SeriesKey, VersionKey
+from sluicegate.prometheus.readings import (
+    REQUESTS,
+    Facts,
+    ProductKey,
+    SeriesKey,
+    Target,
+    VersionKey,
+)
 from sluicegate.reconcile.arms import Arms, arm_of
 from sluicegate.reconcile.gateways import GatewayState
 from sluicegate.reconcile.layout import layout_of
@@ -25,6 +32,7 @@ from sluicegate.reconcile.verification import (
     verify_share,
 )
 from sluicegate.slo.blocks import Quality, Series
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.queries import QueryKind
 
 GATEWAY_LAG: Final = 3
@@ -100,7 +108,7 @@ class Measured:
         return {
             stable.version: {
                 name: blocks.series(self._key(stable.version, name), self.block_seconds)
-                for name in self._counted()
+                for name in (*self._counted(), *self._compared())
             }
         }
 
@@ -180,6 +188,11 @@ class Measured:
     def _counted(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is None]
 
+    def _compared(self) -> tuple[str, ...]:
+        """What is counted beside the SLOs while versions are compared."""
+        target = self.measurements.targets.get(Key(*self.product.metadata.key))
+        return (CLIENT_ERRORS,) if target is not None and target.client_errors else ()
+
     def _key(self, version: str, slo: str) -> SeriesKey:
         return SeriesKey(*self.product.metadata.key, version, slo)
 
@@ -194,9 +207,9 @@ class Measured:
             product=ProductKey(*self.product.metadata.key),
             stable=arm_of(self.product, stable),
             candidate=arm_of(self.product, candidate),
-            counted=tuple(self._counted()),
+            counted=(*self._counted(), *self._compared()),
             gauges=tuple(self._gauges()),
-            requests=target.requests if target else REQUESTS,
+            requests=_requests(target),
             seconds=self.canary_seconds,
             begins=int(candidate.since.timestamp()) // self.canary_seconds,
         )
@@ -210,3 +223,10 @@ class Measured:
         if traffic is not None:
             changed = max(changed, traffic.since)
         return changed.timestamp() + GATEWAY_LAG
+
+
+def _requests(target: Target | None) -> str:
+    """The series that tells all requests: that of client errors knows those to unknown paths too."""
+    if target is None:
+        return REQUESTS
+    return CLIENT_ERRORS if target.client_errors else target.requests

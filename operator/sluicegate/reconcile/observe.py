@@ -10,6 +10,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key
 from sluicegate.manifests.names import job_name
+from sluicegate.policy.api_changes import changes
 from sluicegate.policy.observed import Facts, Observed, Request, TrainingResult
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.terms import Terms
@@ -18,7 +19,7 @@ from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.measured import Measured
 from sluicegate.reconcile.pod_reads import PodReads
-from sluicegate.reconcile.pods import PodState, of_job, of_revision
+from sluicegate.reconcile.pods import PodState, api_of, of_job, of_revision
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.records import (
@@ -210,6 +211,9 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
         memory_pressure=lacking.memory,
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
         split_verified=seen.split is None or seen.split.enough,
+        api_changes=None
+        if candidate is None
+        else changes(api_of(seen.pods, stable.revision), api_of(seen.pods, candidate.revision)),
     )
 
 

@@ -13,10 +13,11 @@ from typing import Final
 from zlib import crc32
 
 from sluicegate.api import names
+from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import PODS, Key
-from sluicegate.reconcile.pods import PodState, pod_state
+from sluicegate.reconcile.pods import PodState, of_revision, pod_state
 from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.records import DeploymentRecord, JobRecord
 
@@ -62,6 +63,7 @@ class PodReads:
         period = UNREADY_SECONDS if unready else BELIEVED_SECONDS
         sight = _sight(live, job, (now + ahead(record.key)) // period)
         at, pods = self._known.get(record.key, ((), ()))
+        ended = ended or _is_at_the_gate(status, live, pods)
         given = is_starting(live.values(), now)
         if status.candidate is not None and not troubled:
             given = has_just_changed(live.values(), now)  # ready or not: it is looked at again
@@ -78,6 +80,18 @@ class PodReads:
         selector = f"{names.LABEL_PRODUCT}={key.name}"
         pages = self.api.pages(PODS, namespace=key.namespace, labels=selector)
         return tuple([pod_state(body) async for page in pages for body in page.items])
+
+
+def _is_at_the_gate(
+    status: DataProductStatus, live: Mapping[str, DeploymentRecord], pods: tuple[PodState, ...]
+) -> bool:
+    """Whether a candidate is about to take its first share, and what its API is wasn't read yet."""
+    candidate = status.candidate
+    if candidate is None or status.stable is None or candidate.phase is not CandidatePhase.STARTING:
+        return False
+    one = live.get(candidate.revision)
+    known = any(pod.ready for pod in of_revision(pods, candidate.revision))
+    return one is not None and one.ready > 0 and not known
 
 
 def ahead(key: Key) -> int:

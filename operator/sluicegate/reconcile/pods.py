@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sluicegate.api import names
+from sluicegate.policy.api_changes import ApiSummary, parse_summary
 from sluicegate.reconcile.training import Ended
 
 RESTARTS_OF_A_LOOP: Final = 3
@@ -41,6 +42,7 @@ class PodState:
     ended : what the first container left behind, once it has ended.
     killed_at : when a container was last killed for its memory, in seconds; None when it lies
         ended, or the kubelet gives no time.
+    api : the API of the version that it serves, once the runtime check has passed; None if unknown.
     """
 
     revision: str
@@ -54,6 +56,7 @@ class PodState:
     absent: bool
     ended: Ended | None
     killed_at: int | None = None
+    api: ApiSummary | None = None
 
     def was_killed_since(self, since: int) -> bool:
         """Whether a container ran out of memory at `since`, in seconds, or later."""
@@ -85,6 +88,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         absent=any(trouble.absent for trouble in troubles),
         ended=_ended(first),
         killed_at=_killed_at(containers),
+        api=_api(status),
     )
 
 
@@ -158,6 +162,19 @@ def _ended(container: Mapping[str, Any]) -> Ended | None:
     if not ended:
         return None
     return Ended(message=ended.get("message", ""), exit_code=ended.get("exitCode"))
+
+
+def _api(status: Mapping[str, Any]) -> ApiSummary | None:
+    for one in _statuses(status, "initContainerStatuses"):
+        ended = (one.get("state") or {}).get("terminated") or {}
+        if one["name"] == RUNTIME_CHECK and ended.get("exitCode") == 0:
+            return parse_summary(ended.get("message", ""))
+    return None
+
+
+def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:
+    """The API of a version, as any of its pods tells it."""
+    return next((pod.api for pod in of_revision(pods, revision) if pod.api is not None), None)
 
 
 def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]:

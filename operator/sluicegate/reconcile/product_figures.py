@@ -147,6 +147,12 @@ def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> Remedy:
     return Remedy.WAITING if reason in WAITS else Remedy.NONE
 
 
+def _waits_for_a_person(status: DataProductStatus) -> bool:
+    """Whether the candidate's API has to be looked at first."""
+    rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
+    return rollout is not None and rollout.reason == ConditionReason.API_CHANGED
+
+
 def _due(product: DataProduct, status: DataProductStatus) -> float | None:
     """When the candidate should have done what it is doing; the operator itself acts then.
 
@@ -157,6 +163,8 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
         return None
     changed = candidate.shares[-1].since if candidate.shares else candidate.since
     match candidate.phase:
+        case CandidatePhase.STARTING if _waits_for_a_person(status):
+            return None
         case CandidatePhase.STARTING | CandidatePhase.PROMOTING | CandidatePhase.ROLLING_BACK:
             return changed.timestamp() + product.spec.serving.progress_deadline_seconds
         case CandidatePhase.STEPPING:

@@ -21,6 +21,8 @@ from sluicegate.api.status import (
     SpecModelOutcome,
     Summary,
 )
+from sluicegate.policy.api_gate import explain, is_held
+from sluicegate.policy.recall import memory_of
 from sluicegate.reconcile.layout import Layout
 from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.situation import Situation
@@ -231,6 +233,8 @@ def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
         )
     if situation.stalled is not None:
         return situation.stalled
+    if changed := _api_changed(situation, status):
+        return Finding(Type.STALLED, "True", Reason.API_CHANGED, changed)
     model = status.spec_model
     chosen = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
     if model and model.outcome is SpecModelOutcome.REJECTED and model.reason != chosen:
@@ -315,9 +319,22 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
         return _no_rollout(status)
     if situation.is_frozen(status):
         return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
+    if changed := _api_changed(situation, status):
+        return Finding(kind, "False", Reason.API_CHANGED, changed)
     trouble = _trouble(situation, candidate.revision)
     text = f"{candidate.version} at {candidate.weight} %. {trouble}".strip()
     return Finding(kind, "True", str(candidate.phase), text)
+
+
+def _api_changed(situation: Situation, status: DataProductStatus) -> str:
+    """Why the candidate waits for a person before its first share; empty while it doesn't."""
+    candidate, stable = status.candidate, status.stable
+    if candidate is None or stable is None or candidate.phase is not CandidatePhase.STARTING:
+        return ""
+    if not is_held(memory_of(status), situation.observed):
+        return ""
+    broken = situation.observed.facts.api_changes or ()
+    return explain(candidate.version, stable.version, broken)
 
 
 def _no_rollout(status: DataProductStatus) -> Finding:

@@ -36,6 +36,7 @@ from sluicegate.simulation.replay_scenario import (
     RetrainingFailed,
 )
 from sluicegate.slo.blocks import Block, Count, Quality, Series, read_block
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.dispersion import LEAST_BLOCKS
 
 Versions = Mapping[str, Mapping[str, Block]]
@@ -138,11 +139,13 @@ class _World:
     # ---- what is read -------------------------------------------------------------------
     def _record(self, block: ReplayBlock, index: int) -> None:
         names = [slo.name for slo in self.terms.slos]
-        for version in block.counts:
-            self._series.setdefault(version, {name: Series() for name in names})
+        for version, counts in block.counts.items():
+            kept = self._series.setdefault(version, {name: Series() for name in names})
+            if CLIENT_ERRORS in counts:
+                kept.setdefault(CLIENT_ERRORS, Series())
         read = {
-            version: {name: _read(block, index, version, name) for name in names}
-            for version in self._series
+            version: {name: _read(block, index, version, name) for name in kept}
+            for version, kept in self._series.items()
         }
         for version, blocks in read.items():
             for name, one in blocks.items():

@@ -14,9 +14,13 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.slo.blocks import Count
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 UNAVAILABLE: Final = (Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.BACKFILLING)
 """Why a block may be unavailable."""
+
+CLIENT_ERRORS_FIELD: Final = "clientErrors"
+"""Among a version's counts: requests answered 4xx, of all requests; optional, as no SLO."""
 
 RawCount = tuple[float, float]
 """Bad and total as the file has them: whether they can be counts is for the gates to say."""
@@ -28,7 +32,7 @@ class ReplayBlock:
 
     Attributes
     ----------
-    at : its end, in seconds. counts : by version and SLO.
+    at : its end, in seconds. counts : by version and SLO, client errors under their own name.
     coverage : share of the expected scrapes; None when not given.
     unavailable : why it couldn't be read; None when it could.
     """
@@ -275,7 +279,7 @@ def _blocks(reader: _Reader, value: object, slos: frozenset[str] | None) -> list
         block = ReplayBlock(
             reader.second(fields, path),
             {
-                version: reader.counts(counts, _join(f"{path}.counts", version), slos)
+                version: _arm(reader, counts, _join(f"{path}.counts", version), slos)
                 for version, counts in _versions(reader, fields, path)
             },
             _coverage(reader, fields, path),
@@ -290,6 +294,20 @@ def _blocks(reader: _Reader, value: object, slos: frozenset[str] | None) -> list
             reader.wrong(f"{path}.at", message)
         blocks.append(block)
     return blocks
+
+
+def _arm(
+    reader: _Reader, value: object, path: str, slos: frozenset[str] | None
+) -> dict[str, RawCount]:
+    """The counts of a version by SLO, and its client errors where the file has them."""
+    counts = reader.mapping(value, path)
+    others = {name: count for name, count in counts.items() if name != CLIENT_ERRORS_FIELD}
+    found = reader.counts(others, path, slos)
+    if CLIENT_ERRORS_FIELD in counts:
+        errors = {CLIENT_ERRORS_FIELD: counts[CLIENT_ERRORS_FIELD]}
+        for count in reader.counts(errors, path, None).values():
+            found[CLIENT_ERRORS] = count
+    return found
 
 
 def _versions(

@@ -150,7 +150,7 @@ def render_queries(
 def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -> Iterator[Query]:
     yield Query(QueryKind.TARGETS, render_targets(scope, window))
     yield Query(QueryKind.REQUESTS, render_requests(scope, window))
-    yield Query(QueryKind.REQUESTS_BAD, render_requests(scope, window, codes="5.."))
+    yield Query(QueryKind.REQUESTS_BAD, render_unsuccessful(scope, window))
     if needs.thresholds:
         yield Query(QueryKind.LATENCY, render_latency(scope, window, needs.thresholds))
     if needs.labelled:
@@ -174,6 +174,12 @@ def render_requests(scope: Scope, window: int, *, codes: str = "") -> str:
     matchers = [f"{names.CODE}=~{quote(codes)}"] if codes else []
     selector = _bento(names.REQUESTS, scope, [*matchers, f"{names.CODE}!~{quote(UNKNOWN_PATH)}"])
     return sum_by((*BY_VERSION, names.SERVICE), _count(selector, window, scope))
+
+
+def render_unsuccessful(scope: Scope, window: int) -> str:
+    """Requests answered 4xx or 5xx, by code, those to unknown paths included."""
+    selector = _bento(names.REQUESTS, scope, [f'{names.CODE}=~"[45].."'])
+    return sum_by((*BY_VERSION, names.SERVICE, names.CODE), _count(selector, window, scope))
 
 
 def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:

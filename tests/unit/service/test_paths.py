@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.applications import Starlette
@@ -10,6 +10,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from sluicegate_service.paths import PortFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 API, METRICS = 3000, 3001
 
@@ -34,13 +37,19 @@ def application(prefix: str = "", *more: Route) -> Starlette:
     )
 
 
-def filtered(prefix: str = "", *more: Route, declared: frozenset[str] = frozenset()) -> PortFilter:
+def filtered(
+    prefix: str = "",
+    *more: Route,
+    declared: frozenset[str] = frozenset(),
+    on_unknown: Callable[[], None] = lambda: None,
+) -> PortFilter:
     return PortFilter(
         application(prefix, *more),
         declared=declared | {f"{prefix}/predict"},
         prefix=prefix,
         api_port=API,
         on_started=lambda: None,
+        on_unknown=on_unknown,
     )
 
 
@@ -123,3 +132,26 @@ async def test_being_started_is_told_once_before_the_server_hears_of_it():
     await app({"type": "lifespan", "state": {}}, receive, send)
 
     assert told == ["started", "lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/v2"])
+@pytest.mark.parametrize(
+    ("port", "path", "unknown"),
+    [
+        (API, "/classify", 1),
+        (API, "/readyz/x", 1),
+        (API, "/predict", 0),
+        (API, "/readyz", 0),
+        (API, "/", 0),
+        (API, "/static_content/x.js", 0),
+        (METRICS, "/classify", 0),
+    ],
+)
+async def test_requests_that_the_api_has_no_path_for_are_counted(
+    prefix: str, port: int, path: str, unknown: int
+):
+    """Not what load balancers probe, nor what is asked of the port of metrics."""
+    counted: list[None] = []
+    app = filtered(prefix, on_unknown=lambda: counted.append(None))
+    await ask(app, port, prefix + path, method="POST")
+    assert len(counted) == unknown

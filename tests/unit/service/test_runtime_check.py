@@ -75,3 +75,18 @@ def test_a_bento_that_fits_says_nothing(tmp_path: Path, monkeypatch, capsys):
 
     assert main([str(folder)]) == 0
     assert not (tmp_path / "message").exists()
+
+
+def test_a_bento_that_fits_leaves_the_summary_of_its_api_behind(
+    tmp_path: Path, monkeypatch, capsys
+):
+    folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None)
+    (folder / "apis").mkdir()
+    text = "paths: {/predict: {post: {responses: {200: {}}}}, /livez: {get: {}}}"
+    (folder / "apis" / "openapi.yaml").write_text(text)
+    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
+
+    assert main([str(folder)]) == 0
+    assert '"POST /predict"' in (tmp_path / "message").read_text()
+    assert "livez" not in (tmp_path / "message").read_text()
+    assert capsys.readouterr().err == ""

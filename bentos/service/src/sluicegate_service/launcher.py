@@ -6,7 +6,7 @@ application and metrics, and adds what a service can't add to itself (docs/adr/0
 - The API answers on one port, metrics and probes on another, so that a route to the first
   never shows the second.
 - Unknown paths are answered 404 before they reach BentoML's metrics, which make a time series
-  of every path they see.
+  of every path they see; they are counted under one path.
 - What was created while starting is moved out of the garbage collector's sight: collections
   over it are most of the 99th percentile of latency.
 - One process a pod, without a supervisor: a crash ends the container at once, and Kubernetes
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
 from sluicegate_service.paths import PortFilter
+from sluicegate_service.unknown_paths import counter_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,7 @@ def load_application(options: Options) -> Application:
         prefix=service.path_prefix or "",
         api_port=options.api_port,
         on_started=_freeze,
+        on_unknown=counter_of(service.name, bento.name, bento.version),
     )
 
 

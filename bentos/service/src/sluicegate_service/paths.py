@@ -20,7 +20,8 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SYSTEM = ("/livez", "/readyz", "/healthz", "/metrics")
-PAGES = ("/", "/static_content", "/assets")  # BentoML's page for trying the API out
+FOLDERS = ("/static_content", "/assets")
+PAGES = ("/", *FOLDERS)  # BentoML's page for trying the API out
 NOT_FOUND = b'{"error":"not found"}'
 WEBSOCKET_POLICY_VIOLATION = 1008
 
@@ -30,7 +31,9 @@ class PortFilter:
 
     On `api_port` the service's routes answer, `declared` ones even if they have the name of a
     system path; on any other port metrics and probes do. Everything else is 404.
-    `on_started` is called once, when the service has started.
+    `on_started` is called once, when the service has started, and `on_unknown` for each request
+    that asks the API for what it doesn't have. Paths of BentoML's own aren't meant: load balancers
+    probe them, at each pod as often, so their share would be that of no version's answers.
     """
 
     def __init__(
@@ -41,13 +44,17 @@ class PortFilter:
         prefix: str,
         api_port: int,
         on_started: Callable[[], None],
+        on_unknown: Callable[[], None] = lambda: None,
     ) -> None:
         self._application: Application = application
         self._api_port = api_port
         self._on_started = on_started
+        self._on_unknown = on_unknown
         system = {prefix + path for path in SYSTEM}
         hidden = {(prefix + path).rstrip("/") for path in (*SYSTEM, *PAGES)}
         hidden -= {path.rstrip("/") for path in declared}
+        self._hidden = hidden
+        self._folders = tuple(f"{prefix}{folder}/" for folder in FOLDERS)
         self._api = [route for route in application.routes if _raw_path(route) not in hidden]
         self._system = [
             route
@@ -62,11 +69,22 @@ class PortFilter:
         elif self._answers(scope):
             await self._application(scope, receive, send)
         else:
+            if scope["type"] == "http" and self._is_unknown(scope):
+                self._on_unknown()
             await _refuse(scope, receive, send)
 
-    def _answers(self, scope: Scope) -> bool:
+    def _is_unknown(self, scope: Scope) -> bool:
+        """Whether the API is asked for what neither the service nor BentoML has."""
+        path = scope["path"]
+        own = path.rstrip("/") in self._hidden or path.startswith(self._folders)
+        return self._is_of_the_api(scope) and not own
+
+    def _is_of_the_api(self, scope: Scope) -> bool:
         _, port = scope.get("server") or ("", None)
-        routes = self._api if port == self._api_port else self._system
+        return bool(port == self._api_port)
+
+    def _answers(self, scope: Scope) -> bool:
+        routes = self._api if self._is_of_the_api(scope) else self._system
         return any(route.matches(scope)[0] is not Match.NONE for route in routes)
 
     def _telling_when_started(self, send: Send) -> Send:

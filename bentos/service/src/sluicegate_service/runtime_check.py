@@ -3,7 +3,7 @@
 `python -m sluicegate_service.runtime_check /bento` runs as an init container. A model that
 was pickled with another version of its framework may load and then answer wrongly, so a
 mismatch ends here, with each package named in the termination message, and not in a crash
-loop or in silence.
+loop or in silence. A bento that fits leaves the summary of its API behind.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from sluicegate_service.api_summary import summarise
 from sluicegate_service.bentos import Bento, BentoInvalid, read_bento
 from sluicegate_service.termination import write_termination_message
 
@@ -113,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{REASON}: {listed}. Build the bento with the runtime image's versions, or set"
             " serving.runtimeImage to one that fits"
         )
+    if summary := summarise(folder):
+        write_termination_message(summary)
     return 0
 
 

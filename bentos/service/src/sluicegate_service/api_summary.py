@@ -1,0 +1,266 @@
+"""What a client can notice of a bento's API, small enough for a termination message.
+
+BentoML writes `apis/openapi.yaml` into each bento. The runtime check leaves a summary of it behind
+where the operator reads it, so that a version that would refuse its clients' requests waits for a
+person before it gets any. Descriptions, titles, examples and defaults aren't part of it, nor is the
+order of anything, nor what BentoML adds to every service.
+
+The summary has three levels; what doesn't fit is left out, the finest first:
+
+`digest`, `count`
+    one digest of everything, and how many operations there are;
+`operations`
+    a digest by operation (`POST /predict`);
+`fields`
+    by operation [accepts, returns]. accepts: by field the types that it may have, `|` between
+    them, and `!` after them if it is required. returns: by field its type, and `?` after it if
+    it may be missing.
+
+A field is a path: `query.items[].price`, `tags{}` for the values of a mapping, empty for the body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+MOST_BYTES = 3900
+"""Of a summary; the kubelet cuts a termination message at 4,096."""
+LARGEST_DOCUMENT = 2**20
+"""Bytes of an openapi.yaml that are read: the check shall not hold up a start."""
+MOST_FIELDS = 5000
+OWN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
+SILENT = frozenset(
+    {"title", "description", "example", "examples", "default", "externalDocs", "deprecated",
+     "$comment", "$defs", "definitions"}
+)  # fmt: skip
+"""Keywords of a schema that say nothing of what is accepted or returned."""
+SHAPE = frozenset(
+    {"type", "enum", "const", "properties", "required", "items", "prefixItems",
+     "additionalProperties", "anyOf", "oneOf", "allOf", "$ref", "nullable"}
+)  # fmt: skip
+"""Keywords that the paths and types below are made of; all others are part of a type."""
+JSON = "application/json"
+PLAIN = re.compile(r"[\w.+-]{1,24}")
+
+Fields = dict[str, tuple[frozenset[str], bool]]
+"""Types by path, and whether the field is always there."""
+
+
+class NoSummary(Exception):  # noqa: N818 - says what is the case
+    """The document can't be summarised."""
+
+
+def summarise(folder: Path) -> str:
+    """The summary of the bento in `folder` as JSON; empty without an API that can be read."""
+    path = folder / "apis" / "openapi.yaml"
+    try:
+        if path.stat().st_size > LARGEST_DOCUMENT:
+            return ""
+        return render(yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506 - the safe one
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+        yaml.YAMLError,
+        NoSummary,
+    ):
+        return ""  # whatever it is, it keeps no version from serving
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """The summary of an OpenAPI document, as fine as there is room for."""
+    fields = {name: _operation(document, one) for name, one in _operations(document)}
+    digests = {name: digest(one) for name, one in fields.items()}
+    whole = {"digest": digest(fields), "count": len(fields)}
+    finest = {**whole, "operations": digests, "fields": fields}
+    for levels in (finest, {**whole, "operations": digests}, whole):
+        text = json.dumps({"api": levels}, sort_keys=True, separators=(",", ":"))
+        if len(text.encode()) <= MOST_BYTES:
+            break
+    return text
+
+
+def digest(value: object) -> str:
+    """Ten hex digits that stand for a JSON value."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for path, item in document["paths"].items():
+        if path in OWN_PATHS:
+            continue
+        shared = item.get("parameters") or []
+        for method in METHODS & item.keys():
+            one = item[method]
+            own = [*shared, *(one.get("parameters") or [])]
+            yield f"{method.upper()} {path}", {**one, "parameters": own}
+
+
+def _operation(document: Mapping[str, Any], one: Mapping[str, Any]) -> list[dict[str, str]]:
+    flat = _Flattening(document)
+    accepted: Fields = {}
+    for parameter in map(flat.resolved, one["parameters"]):
+        name = f"{parameter['in']}:{parameter['name']}"
+        required = bool(parameter.get("required"))
+        flat.add(accepted, name, parameter.get("schema") or {}, always=required)
+    body = flat.resolved(one.get("requestBody") or {})
+    for kind, content in (body.get("content") or {}).items():
+        prefix = "" if kind == JSON else f"({kind})"
+        flat.add(accepted, prefix, content.get("schema") or {}, always=bool(body.get("required")))
+    returned: Fields = {}
+    for code, answer in (one.get("responses") or {}).items():
+        if not str(code).startswith("2"):
+            continue
+        for kind, content in (flat.resolved(answer).get("content") or {}).items():
+            prefix = ("" if str(code) == "200" else f"{code} ") + (
+                "" if kind == JSON else f"({kind})"
+            )
+            flat.add(returned, prefix, content.get("schema") or {}, always=True)
+    return [
+        {
+            path: "|".join(sorted(types)) + "!" * always
+            for path, (types, always) in accepted.items()
+        },
+        {
+            path: "|".join(sorted(types)) + "?" * (not always)
+            for path, (types, always) in returned.items()
+        },
+    ]
+
+
+class _Flattening:
+    """Schemas of one document, as types by path."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._room = MOST_FIELDS
+
+    def resolved(self, schema: Any) -> Mapping[str, Any]:
+        """What a `$ref` points to."""
+        for _ in range(16):
+            if not isinstance(schema, dict):
+                return {}
+            if "$ref" not in schema:
+                return schema
+            schema = self._target(schema["$ref"])
+        raise NoSummary("references without end")
+
+    def add(
+        self, found: Fields, path: str, schema: Any, *, always: bool, within: tuple[str, ...] = ()
+    ) -> None:
+        """Add what a schema says of the field at `path`, and of those below it."""
+        self._room -= 1
+        if self._room < 0:
+            raise NoSummary("too many fields")
+        reference = schema.get("$ref") if isinstance(schema, dict) else None
+        if reference in within:
+            _merge(found, path, {"recursive"}, always=always)
+            return
+        within = (*within, reference) if reference else within
+        schema = _merged(self, self.resolved(schema))
+        variants = [*(schema.get("anyOf") or ()), *(schema.get("oneOf") or ())]
+        if variants:
+            self._add_variants(found, path, variants, always=always, within=within)
+            return
+        _merge(found, path, _types(schema), always=always)
+        required = schema.get("required") or ()
+        for name, one in (schema.get("properties") or {}).items():
+            below = f"{path}.{name}" if path else str(name)
+            self.add(found, below, one, always=name in required, within=within)
+        if isinstance(schema.get("items"), dict):
+            self.add(found, f"{path}[]", schema["items"], always=False, within=within)
+        if isinstance(schema.get("additionalProperties"), dict):
+            self.add(
+                found, f"{path}{{}}", schema["additionalProperties"], always=False, within=within
+            )
+
+    def _add_variants(
+        self,
+        found: Fields,
+        path: str,
+        variants: list[Any],
+        *,
+        always: bool,
+        within: tuple[str, ...],
+    ) -> None:
+        """A field of which one schema of several holds: below it only what all have is sure."""
+        each: list[Fields] = []
+        for variant in variants:
+            one: Fields = {}
+            self.add(one, path, variant, always=always, within=within)
+            each.append(one)
+        objects = [one for one in each if len(one) > 1]
+        for one in each:
+            for below, (types, there) in one.items():
+                sure = there and (below == path or all(below in other for other in objects))
+                _merge(found, below, types, always=sure)
+
+    def _target(self, reference: str) -> Any:
+        target: Any = self._document
+        for part in reference.removeprefix("#/").split("/"):
+            target = target.get(part.replace("~1", "/").replace("~0", "~"), {})
+        return target
+
+
+def _merge(found: Fields, path: str, types: set[str] | frozenset[str], *, always: bool) -> None:
+    known, sure = found.get(path, (frozenset(), True))
+    found[path] = (known | types, sure and always)
+
+
+def _merged(flat: _Flattening, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema with what its `allOf` says taken in."""
+    if not schema.get("allOf"):
+        return schema
+    whole: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
+    for part in schema["allOf"]:
+        one = _merged(flat, flat.resolved(part))
+        for key, value in one.items():
+            if key == "properties":
+                whole[key] = {**value, **whole.get(key, {})}
+            elif key == "required":
+                whole[key] = [*whole.get(key, ()), *value]
+            else:
+                whole.setdefault(key, value)
+    return whole
+
+
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    """The types of a field, each with what else limits it; of an enumeration each value."""
+    kinds = schema.get("type") or ("object" if "properties" in schema else "any")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    limits = {
+        key: value
+        for key, value in schema.items()
+        if key not in SILENT | SHAPE and not key.startswith("x-")
+    }
+    if isinstance(schema.get("prefixItems"), list):
+        limits["prefixItems"] = schema["prefixItems"]
+    if schema.get("additionalProperties") is False:
+        limits["closed"] = True
+    name = str(limits.pop("format", "")) or None
+    values = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
+    suffix = f"({name})" if name else ""
+    suffix += "(enum)" if values else ""
+    suffix += f"#{digest(limits)[:6]}" if limits else ""
+    found = {f"{kind}{suffix}" for kind in kinds}
+    found |= {f"={_short(value)}" for value in values}
+    return found | ({"null"} if schema.get("nullable") else set())
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if PLAIN.fullmatch(text) else digest(value)[:6]

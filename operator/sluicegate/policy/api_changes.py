@@ -1,0 +1,160 @@
+"""What a client of one version would notice of another: removed operations, changed fields.
+
+Both versions' pods leave a summary of their API behind (`sluicegate_service.api_summary` says what
+is in it). New operations, new optional fields of a request and new fields of an answer break
+nobody. Where a summary holds digests only, all that is different counts as changed: a person knows.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+LONGEST_NAME: Final = 80
+MOST_NAMED: Final = 5
+"""Changes that a message names; it says how many more there are."""
+
+Fields = Mapping[str, str]
+"""Types by path, as the summary writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSummary:
+    """The API of a version.
+
+    Attributes
+    ----------
+    digest : of everything. count : operations.
+    operations : digests by operation; empty where there was no room.
+    fields : what is accepted and returned, by operation; empty where there was no room.
+    """
+
+    digest: str
+    count: int
+    operations: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, tuple[Fields, Fields]] = field(default_factory=dict)
+
+
+def parse_summary(text: str) -> ApiSummary | None:
+    """The summary that a container left behind; None for anything else that it may have said."""
+    try:
+        api = json.loads(text)["api"]
+        return ApiSummary(
+            str(api["digest"]),
+            int(api["count"]),
+            {str(name): str(one) for name, one in api.get("operations", {}).items()},
+            {
+                str(name): (_fields(accepts), _fields(returns))
+                for name, (accepts, returns) in api.get("fields", {}).items()
+            },
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _fields(value: Mapping[object, object]) -> dict[str, str]:
+    return {str(path): str(types) for path, types in value.items()}
+
+
+def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...] | None:
+    """What of stable's API the candidate breaks, each as a clause; None if one of them is unknown."""
+    if stable is None or candidate is None:
+        return None
+    if stable.digest == candidate.digest:
+        return ()
+    if not (stable.operations and candidate.operations):
+        text = f"its {candidate.count} operations differ from the {stable.count} before"
+        return (f"{text}, and are too many to say how",)
+    return tuple(_by_operation(stable, candidate))
+
+
+def _by_operation(stable: ApiSummary, candidate: ApiSummary) -> Iterator[str]:
+    for name, digest in sorted(stable.operations.items()):
+        if name not in candidate.operations:
+            yield f"{_short(name)} is removed"
+        elif candidate.operations[name] != digest:
+            ours, theirs = candidate.fields.get(name), stable.fields.get(name)
+            if ours is None or theirs is None:
+                yield f"{_short(name)} is changed"
+            else:
+                found = [*_accepts(theirs[0], ours[0]), *_returns(theirs[1], ours[1])]
+                if found:
+                    yield f"{_short(name)}: {_listed(found)}"
+
+
+def _accepts(before: Fields, now: Fields) -> Iterator[str]:
+    """Requests that were accepted and may not be any more."""
+    for path, types in sorted(before.items()):
+        if path not in now:
+            if _parent(path) in now or not _parent(path):
+                yield f"{_named(path, 'the request')} is no longer accepted"
+        elif gone := _types(types) - _types(now[path]):
+            text = f"{_named(path, 'the request')} was {_plain(types)} and is {_plain(now[path])}"
+            yield (
+                text
+                if not all(one.startswith("=") for one in gone)
+                else (
+                    f"{_named(path, 'the request')} no longer accepts {_plain('|'.join(sorted(gone)))}"
+                )
+            )
+        elif _is_required(now[path]) and not _is_required(types):
+            yield f"{_named(path, 'the request')} is required now"
+    for path, types in sorted(now.items()):
+        # Below a field that is new itself nothing was sent before.
+        known = _parent(path) in before or not _parent(path)
+        if path not in before and _is_required(types) and known:
+            yield f"{_named(path, 'the request')} is new and required"
+
+
+def _returns(before: Fields, now: Fields) -> Iterator[str]:
+    """Answers that clients may rely on and may not get any more."""
+    for path, types in sorted(before.items()):
+        if path not in now:
+            if _parent(path) in now or not _parent(path):
+                yield f"{_named(path, 'the answer')} is no longer returned"
+        elif _types(types) != _types(now[path]):
+            text = f"{_named(path, 'the answer')} was {_plain(types)} and is {_plain(now[path])}"
+            yield f"returned {text}"
+        elif now[path].endswith("?") and not types.endswith("?"):
+            yield f"{_named(path, 'the answer')} may be missing from the answer now"
+
+
+def _parent(path: str) -> str:
+    """The field that a field lies in; empty for one of the body itself."""
+    for suffix in ("[]", "{}"):
+        if path.endswith(suffix):
+            return path.removesuffix(suffix)
+    return path.rpartition(".")[0]
+
+
+def _types(types: str) -> frozenset[str]:
+    return frozenset(types.rstrip("!?").split("|"))
+
+
+def _is_required(types: str) -> bool:
+    return types.endswith("!")
+
+
+def _plain(types: str) -> str:
+    return _short(types.rstrip("!?").replace("|", " or "))
+
+
+def _named(path: str, whole: str) -> str:
+    return _short(path) if path else whole
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+
+
+def _listed(clauses: list[str]) -> str:
+    named = ", ".join(clauses[:MOST_NAMED])
+    more = len(clauses) - MOST_NAMED
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def sentence(broken: tuple[str, ...]) -> str:
+    """The changes in one sentence."""
+    named = "; ".join(broken[:MOST_NAMED])
+    more = len(broken) - MOST_NAMED
+    return f"{named}; and {more} more" if more > 0 else named

@@ -1,0 +1,137 @@
+"""A version that changes its API waits for a person before it gets any traffic."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.canary import CandidatePhase, Fate
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
+from sluicegate.policy.observed import Facts
+from sluicegate.reconcile.pods import api_of, pod_state
+from sluicegate.reconcile.product_figures import figures_of
+from tests.support.rollout_world import GATEWAY, World, broken_pod, document
+
+BROKEN = ("POST /predict: features is no longer accepted, attributes is new and required",)
+ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
+
+
+def serving(changes: tuple[str, ...] | None, **spec) -> World:
+    world = World(spec=document(**spec)).until(lambda world: world.serving == "v1").run(36)
+    world.facts = Facts(api_changes=changes)
+    return world
+
+
+def events(world: World) -> list[str]:
+    return [told.message for step in world.history for told in step.told if not told.quiet]
+
+
+@ROUTES
+def test_a_version_that_changes_its_api_gets_no_traffic_until_a_person_lets_it(route):
+    """Nor does the time count against it: it waits for longer than a canary may take."""
+    rollout = {"steps": [25, 50], "maxDurationSeconds": 3600}
+    world = serving(BROKEN, route=route, rollout=rollout).push("b", "v2").run(90)
+    candidate = world.current.candidate
+    assert candidate is not None
+    assert (candidate.weight, candidate.shares) == (0, ())
+    assert world.share(candidate.revision) == 0
+    assert world.condition("RolloutProgressing") == ("False", "ApiChanged")
+    assert world.condition("Stalled") == ("True", "ApiChanged")
+    assert world.condition("Ready") == ("True", "Serving")
+    figures = figures_of(world.product, world.current, None)
+    assert figures.due is None, "no deadline passes"
+    said = [text for text in events(world) if BROKEN[0] in text]
+    assert len(said) == 1
+    assert "sluicegate.dev/promote=v2/<token>" in said[0]
+    assert world.current.decision is not None
+    assert world.current.decision.reason == "ApiChanged"
+    writes = world.writes
+    world.run(5)
+    assert world.writes == writes, "nothing is written while it waits"
+    world.requests[REQUEST_PROMOTE] = "v2/go"
+    world.run(2)
+    assert world.condition("Stalled") is None
+    assert world.current.candidate is not None
+    assert world.current.candidate.weight == 25
+    assert world.current.candidate.api == "Changed"
+    world.until(lambda world: world.current.candidate is None)
+    assert world.serving == "v2"
+
+
+def test_one_approval_is_for_the_api_or_for_the_last_step_and_not_for_both():
+    world = serving(BROKEN, rollout={"steps": [25, 50], "approval": "Manual"}).push("b", "v2")
+    world.requests[REQUEST_PROMOTE] = "v2/api"
+    world.until(
+        lambda world: (
+            world.current.candidate is not None
+            and world.current.candidate.phase is CandidatePhase.AWAITING_APPROVAL
+        )
+    )
+    world.run(10)
+    assert world.serving == "v1"
+    world.requests[REQUEST_PROMOTE] = "v2/all"
+    world.until(lambda world: world.serving == "v2")
+
+
+@pytest.mark.parametrize(("changes", "said"), [((), "Kept"), (None, "Unknown")])
+def test_the_same_api_passes_without_a_word_and_an_unknown_one_is_said(changes, said: str):
+    world = serving(changes).push("b", "v2").run(2)
+    assert world.current.candidate is not None
+    assert world.current.candidate.weight == 5
+    assert world.current.candidate.api == said
+    assert any("couldn't be compared" in text for text in events(world)) is (said == "Unknown")
+
+
+def test_an_abort_or_another_version_ends_the_wait():
+    world = serving(BROKEN).push("b", "v2").run(3)
+    world.requests[REQUEST_ABORT] = "v2/no"
+    world.run(3)
+    assert world.current.candidate is None
+    world.push("c", "v3").run(3)
+    assert world.current.candidate is not None
+    assert world.current.candidate.shares == ()
+    world.push("d", "v4").run(1)
+    world.facts = Facts(api_changes=())
+    world.run(2)
+    assert world.current.candidate is not None
+    assert (world.current.candidate.version, world.current.candidate.weight) == ("v4", 5)
+    assert [one.fate for one in world.current.history] == [Fate.ROLLED_BACK]
+
+
+def test_a_pod_that_goes_while_its_version_waits_does_not_end_the_wait():
+    """It was given up at once, as more time than pods may take to start had passed."""
+    world = serving(BROKEN, rollout={"steps": [25]}).push("b", "v2").run(20)
+    for pods in world.pods.values():
+        if pods.version.version == "v2":
+            pods.ready = 0
+    world.broken["v2"] = replace(broken_pod("container server ended with 137"), hopeless=False)
+    world.run(3)
+    assert world.current.candidate is not None
+    assert world.current.candidate.phase is CandidatePhase.STARTING
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "known"),
+    [("runtime-check", 0, True), ("runtime-check", 1, False), ("fetch", 0, False)],
+)
+def test_the_api_is_what_the_runtime_check_left_behind_when_it_passed(name, code, known):
+    api = {"digest": "0123456789", "count": 1}
+    message = json.dumps({"api": api})
+    state = {"terminated": {"exitCode": code, "message": message}}
+    body = {
+        "metadata": {"labels": {"sluicegate.dev/revision": "r2"}},
+        "status": {"initContainerStatuses": [{"name": name, "ready": True, "state": state}]},
+    }
+    assert (api_of([pod_state(body)], "r2") is not None) is known
+    assert api_of([pod_state(body)], "r1") is None
+
+
+@pytest.mark.parametrize(
+    "said", ["", "ok", "[]", '{"api": 1}', '{"api": {"digest": "a"}}', "[" * 9000]
+)
+def test_whatever_else_a_container_says_is_no_api(said: str):
+    state = {"terminated": {"exitCode": 0, "message": said}}
+    status = {"initContainerStatuses": [{"name": "runtime-check", "state": state}]}
+    assert pod_state({"metadata": {}, "status": status}).api is None

@@ -1,0 +1,161 @@
+"""A version that breaks its API is taken back, whatever SLOs there are; 4xx of both say nothing."""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+import pytest
+
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_scenario import parse_scenario
+from tests.support.scenarios import (
+    ACCURACY,
+    AVAILABILITY,
+    BLOCK,
+    LATENCY,
+    acts,
+    count,
+    first,
+    product,
+    run,
+    scenario,
+)
+
+PUSHED = 40
+"""The block after which spec.model names v2."""
+EASY = {**AVAILABILITY, "objective": "0.99"}
+SLOS = {"availability": EASY, "latency": LATENCY, "accuracy": ACCURACY}
+
+
+def pushed(script, last: int = 200, *slos: dict[str, Any]) -> dict[str, Any]:
+    """v2 is pushed; `script` says requests and 4xx of (stable, candidate) by block."""
+
+    def counts(index: int) -> dict[str, dict[str, dict[str, int]]]:
+        stable, candidate = script(index)
+        said = {"v1": arm(*stable)}
+        if index > PUSHED:
+            said["v2"] = arm(*candidate)
+        return said
+
+    events = [{"at": PUSHED * BLOCK, "modelChanged": {"version": "v2"}}]
+    chosen = slos or (EASY,)
+    document = scenario(
+        counts,
+        last,
+        product=product(*chosen, rollout={"steps": [25, 50]}),
+        accepted=None,
+        events=events,
+    )
+    return only(document, *(slo["name"] for slo in chosen))
+
+
+def arm(requests: int, refused: int, unknown: int = 0) -> dict[str, dict[str, int]]:
+    """What is counted of a version: nothing fails, and what is refused is neither slow nor labelled."""
+    served = requests - refused - unknown
+    return {
+        "availability": count(0, requests - unknown),
+        "latency": count(0, served),
+        "accuracy": count(served // 20, served // 2),
+        "clientErrors": count(refused + unknown, requests),
+    }
+
+
+def only(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The same with counts of these SLOs, and of client errors."""
+    for block in document["blocks"]:
+        block["counts"] = {
+            version: {slo: one for slo, one in slos.items() if slo in {*names, "clientErrors"}}
+            for version, slos in block["counts"].items()
+        }
+    return document
+
+
+@pytest.mark.parametrize("slo", SLOS)
+@pytest.mark.parametrize(
+    "broken", [(300, 300), (300, 0, 300)], ids=["a field is renamed", "a route is renamed"]
+)
+def test_a_version_that_refuses_every_request_is_taken_back_at_once(slo: str, broken):
+    """It was promoted as 100 % available, or stayed beside stable for hours."""
+    lines = run(pushed(lambda _: ((900, 0), broken), 60, SLOS[slo]))
+    assert acts(lines)[:2] == [("StartRollout", "ModelChanged"), ("Rollback", "CanaryWorse")]
+    back = first(lines, "Rollback")
+    assert back["at"] <= (PUSHED + 4) * BLOCK
+    message = back["decision"]["message"]
+    assert "v2 is worse in client errors (4xx): 100 % (n=" in message
+    assert "against stable's 0 % (n=" in message
+
+
+@pytest.mark.parametrize("worse", [0.03, 0.1])
+@pytest.mark.parametrize("before", [0.0, 0.2])
+def test_a_version_that_refuses_some_more_requests_is_taken_back(before: float, worse: float):
+    def script(_: int):
+        return (1800, round(1800 * before)), (600, round(600 * (before + worse)))
+
+    assert acts(run(pushed(script)))[-1] == ("Rollback", "CanaryWorse")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.4])
+def test_what_both_versions_refuse_says_nothing(share: float):
+    """Clients that err, and scanners that ask for what isn't there."""
+
+    def script(_: int):
+        return (1800, 0, round(1800 * share)), (600, 0, round(600 * share))
+
+    promoted = first(run(pushed(script)), "Promote")
+    assert promoted["decision"]["reason"] == "CanaryNotWorse"
+    assert "in availability" in promoted["decision"]["message"]
+
+
+def test_a_burst_of_client_errors_that_hits_both_takes_nobody_back():
+    def script(index: int):
+        share = 0.5 if index % 7 == 0 else 0.01
+        return (1800, round(1800 * share)), (600, round(600 * share))
+
+    assert ("Rollback", "CanaryWorse") not in acts(run(pushed(script)))
+
+
+def test_client_errors_alone_promote_nobody():
+    """Where no SLO has events enough nothing speaks for a candidate, however few of its 4xx."""
+    lines = run(only(pushed(lambda _: ((1800, 0), (600, 0)), 200, ACCURACY)))
+    assert "Promote" not in {line["decision"]["type"] for line in lines}
+
+
+@pytest.mark.parametrize(("counted", "needed"), [(True, log(2 / 0.05)), (False, log(1 / 0.05))])
+def test_where_they_are_counted_they_share_the_twentieth_of_wrong_rollbacks(
+    counted: bool, needed: float
+):
+    """Without their counts all is decided as if there were none."""
+    document = pushed(lambda _: ((1800, 20), (600, 6)), 60)
+    if not counted:
+        for block in document["blocks"]:
+            for counts in block["counts"].values():
+                del counts["clientErrors"]
+    steps = list(replay(parse_scenario(document)))
+    judged = [step.evaluation.assessment for step in steps if step.evaluation.assessment]
+    names = {slo.terms.name for one in judged for slo in one.slos}
+    assert names == {"availability", *(["client errors (4xx)"] if counted else [])}
+    assert {slo.roll_back_at for one in judged for slo in one.slos} == {needed}
+
+
+def test_a_version_that_begins_to_refuse_after_its_promotion_goes_back():
+    """It was Healthy and 100 % available, as no SLO counts what is refused."""
+    broke = 80
+
+    def script(index: int):
+        return (1800, 4), (1800, 1700) if index > broke else (600, 1)
+
+    lines = run(pushed(script, 110))
+    promoted, back = first(lines, "Promote"), first(lines, "Rollback")
+    assert promoted["at"] < broke * BLOCK < back["at"] <= (broke + 30) * BLOCK
+    assert back["decision"]["reason"] == "ProbationFailed"
+    assert "Client errors (4xx) rose from 0." in back["decision"]["message"]
+    assert back["stable"] == "v1"
+    shown = {line["state"] for line in lines if broke * BLOCK < line["at"] < back["at"]}
+    assert "Degrading" in shown
+    assert "client errors (4xx)" not in lines[-1]["slos"]
+
+
+def test_a_version_that_refuses_as_the_one_before_stays():
+    lines = run(pushed(lambda _: ((1800, 90), (600, 30)), 240))
+    assert [one[0] for one in acts(lines)] == ["StartRollout", "Advance", "Promote"]
