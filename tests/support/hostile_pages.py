@@ -114,7 +114,7 @@ def pods(draw: st.DrawFn) -> tuple[Pod, ...]:
                 f"p-{number}",
                 tuple(page),
                 draw(st.sampled_from(("tenant", "catalog"))),
-                tuple(draw(st.lists(owners, min_size=1, max_size=3))),
+                tuple(draw(st.lists(owners, min_size=1, max_size=12))),
                 draw(st.sampled_from((("products",), ("products", "other")))),
             )
         )
@@ -142,7 +142,7 @@ def always() -> tuple[Pod, ...]:
     return (
         Pod("worded", worded),
         Pod("twins", twins),
-        Pod("moved", container, owners=(("hostile", "v1"), ("other", "v1"), ("other", "v2"))),
+        Pod("moved", container, owners=(("hostile", "v1"), ("other", "v1"), ("other", "v2")) * 5),
         Pod("twice", container, jobs=("products", "other")),
     )
 
