@@ -12,7 +12,14 @@ PRODUCT_LABEL = "sluicegate.dev/product"
 VERSION_LABEL = "sluicegate.dev/version"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 KUBELET_SECONDS = 5  # the kubelet measures its containers about every 10 s
-SERIES_LIMIT = 20_000  # of one pod: a service that makes labels of user input is cut off
+LIMITS = {  # of one pod: a service that makes labels of user input is cut off
+    "sample_limit": 20_000,
+    "label_limit": 64,
+    "label_name_length_limit": 256,
+    "label_value_length_limit": 1_024,
+    "body_size_limit": "16MiB",
+}
+OWN_LABELS = "sluicegate_(part|counter|lag|fact|backend)"  # the operator's queries set them
 CONTAINER_SERIES = (
     "container_(cpu_usage_seconds_total|cpu_cfs_periods_total|cpu_cfs_throttled_periods_total"
     "|cpu_cfs_throttled_seconds_total|memory_working_set_bytes|spec_memory_limit_bytes"
@@ -39,7 +46,7 @@ def configuration(scrape_seconds: int) -> dict[str, Any]:
 def _products() -> Job:
     return {
         "job_name": "products",
-        "sample_limit": SERIES_LIMIT,
+        **LIMITS,
         "kubernetes_sd_configs": [{"role": "pod"}],
         "relabel_configs": [
             _keep(_pod_label(PRODUCT_LABEL), ".+"),
@@ -47,6 +54,11 @@ def _products() -> Job:
             _copy(_pod_label(PRODUCT_LABEL), "product"),
             _copy(_pod_label(VERSION_LABEL), "version"),
             *_where(),
+        ],
+        "metric_relabel_configs": [
+            # What Prometheus says of a scrape isn't for the page to say.
+            {"action": "drop", "source_labels": ["__name__"], "regex": "up|scrape_.+"},
+            {"action": "labeldrop", "regex": OWN_LABELS},
         ],
     }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from cluster.addons.scraping import LIMITS, configuration
 from cluster.builds import program
 from sluicegate.settings import parse_settings
 
@@ -40,6 +41,7 @@ MISTAKES = {
     "a digest that is none": ("image.digest=sha256:abc", "digest"),
     "a value that doesn't exist": ("replica=2", "replica"),
     "no replica": ("replicas=0", "replicas"),
+    "a limit without a unit": ("podMonitor.bodySizeLimit=16", "bodySizeLimit"),
     "a receiver of traces without a scheme": ("tracing.endpoint=collector:4318", "endpoint"),
 }
 MAY = [
@@ -128,6 +130,37 @@ def test_the_dashboard_it_ships_is_that_of_the_file_for_the_sidecar_to_find():
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
     file = (CHART / "files" / "dashboard.json").read_text(encoding="utf-8")
     assert json.loads(config["data"]["sluicegate.json"]) == json.loads(file)
+
+
+def pod_monitor(*values: str) -> dict[str, Any]:
+    (monitor,) = (
+        one
+        for one in rendered("--set", ",".join(["podMonitor.enabled=true", *values]))
+        if one["kind"] == "PodMonitor"
+    )
+    return monitor["spec"]
+
+
+def test_the_products_pods_are_read_within_the_limits_of_our_own_scrape_configuration():
+    """So that no pod fills Prometheus, or writes labels that the operator's queries set."""
+    spec, (job, *_) = pod_monitor(), configuration(15)["scrape_configs"]
+    names = {"".join(part.title() for part in limit.split("_")): limit for limit in LIMITS}
+    assert len(names) == 5
+    for name, limit in names.items():
+        assert spec[name[0].lower() + name[1:]] == job[limit]
+    (endpoint,) = spec["podMetricsEndpoints"]
+    sent = [
+        {("source_labels" if key == "sourceLabels" else key): value for key, value in rule.items()}
+        for rule in endpoint["metricRelabelings"]
+    ]
+    assert sent == job["metric_relabel_configs"]
+    assert {"action": "labeldrop", "regex": "endpoint"} in endpoint["relabelings"]
+
+
+def test_a_limit_that_is_zero_is_none():
+    spec = pod_monitor("podMonitor.sampleLimit=0", "podMonitor.bodySizeLimit=")
+    assert not {"sampleLimit", "bodySizeLimit"} & spec.keys()
+    assert spec["labelLimit"] == 64
 
 
 def test_a_receiver_of_traces_is_told_to_the_operator_and_to_the_network():

@@ -316,6 +316,92 @@ def test_throttling_and_memory_are_told_by_product(promtool: Path, tmp_path: Pat
     check_values(promtool, tmp_path, series, expected)
 
 
+NATIVE = "{{schema:0 count:4 sum:5 buckets:[1 2 1]}}"
+HOSTILE = TARGET.replace("search", "hostile").replace("p-0", "p-9")
+
+
+@pytest.mark.parametrize("values", [f"{NATIVE}x40", f"1x15 {NATIVE}x24", f"{NATIVE}x15 1+1x24"])
+def test_native_histograms_of_another_product_change_no_row(
+    values: str, promtool: Path, tmp_path: Path
+):
+    """Under the names of counters and gauges, alone or between numbers."""
+
+    def page(metric: str, labels: str = "") -> dict:
+        return {"series": f"{metric}{{{HOSTILE}{labels}}}", "values": values}
+
+    route = f', {ROUTE}, http_response_code="200"'
+    series = [
+        up(),
+        up("1x40", HOSTILE),
+        requests("0+1x40"),
+        page("bentoml_service_request_total", route),
+        page("bentoml_service_request_duration_seconds_bucket", f'{route}, le="0.5"'),
+        page("sluicegate_predictions_labelled_total", ', outcome="correct"'),
+        page("served_total"),
+        {"series": f"basket_value{{{TARGET}}}", "values": "42x40"},
+        page("basket_value"),
+        {**page("up"), "series": f'up{{{HOSTILE}, other="1"}}'},
+        page("container_cpu_cfs_periods_total", ', container="x"'),
+        page("container_memory_working_set_bytes", ', container="x"'),
+    ]
+    kinds = [one for one in QueryKind if one is not QueryKind.GATEWAY]
+    # What is said of anybody else is dropped, and what is said of ours is no histogram.
+    ours = {kind: f'label_replace({query(kind)}, "n", "$1", "product", "(.*)")' for kind in kinds}
+    of_search = 'label_replace(vector(0), "n", "search", "", "")'
+    expected = {f"count(({text}) and on (n) {of_search})": kind for kind, text in ours.items()}
+    rows = {QueryKind.REQUESTS: 1, QueryKind.TARGETS: 4, QueryKind.GAUGES: 2}
+    check_values(
+        promtool,
+        tmp_path,
+        series,
+        {
+            text: [{"labels": "{}", "value": rows[kind]}] if kind in rows else []
+            for text, kind in expected.items()
+        },
+    )
+    mean = f"avg(({ours[QueryKind.REQUESTS]}) and on (n) {of_search})"
+    check_values(promtool, tmp_path, series, {mean: [{"labels": "{}", "value": 10}]})
+
+
+def test_a_pod_that_is_given_to_another_product_has_one_owner_and_no_past_there(
+    promtool: Path, tmp_path: Path
+):
+    """Its counter of a whole life doesn't count for the new product, and nobody else loses facts."""
+
+    def container(pod: str, share: int) -> list[dict]:
+        labels = f'namespace="catalog", pod="{pod}", container="server", job="kubelet"'
+        values = {"throttled_periods": f"0+{share}x40", "periods": "0+20x40"}
+        return [
+            {"series": f"container_cpu_cfs_{name}_total{{{labels}}}", "values": text}
+            for name, text in values.items()
+        ]
+
+    moved = TARGET.replace("search", "moved").replace("p-0", "p-1")
+    to = moved.replace("moved", "other")
+    series = [
+        up(),
+        up("1x17 stale", moved),
+        up("_x18 1x20", to),
+        requests("1000+1x17 stale", 200, moved),
+        requests("_x18 1018+1x20", 200, to),
+        *container("p-0", 5),
+        *container("p-1", 10),
+    ]
+    labels = '{namespace="catalog", product="%s", version="v1"}'
+    of = VERSION.replace("search", "%s")
+    expected = {
+        query(QueryKind.CPU_THROTTLED): [
+            {"labels": labels % "search", "value": 0.25},
+            {"labels": labels % "moved", "value": 0.5},
+        ],
+        query(QueryKind.REQUESTS): [
+            {"labels": of % "moved", "value": 7},
+            {"labels": of % "other", "value": 2},
+        ],
+    }
+    check_values(promtool, tmp_path, series, expected)
+
+
 def test_gauges_come_with_the_age_of_their_newest_sample(promtool: Path, tmp_path: Path):
     series = [up(), {"series": f"basket_value{{{TARGET}}}", "values": "40x10 41x3 44x3 _x20"}]
     labels = (

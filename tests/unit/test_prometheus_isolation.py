@@ -366,6 +366,7 @@ async def test_a_kind_that_is_refused_about_everybody_is_searched_once_and_withi
         (readings,) = await fetch_all(evaluation, targets, NOW)
         assert server.asked["requests"] <= MOST_SPLITS + 1
         assert readings.failed == {"requests"}
+        assert not readings.unreadable
         assert not bad_ones(readings, "clicks")
         server.asked.clear()
         (readings,) = await fetch_all(evaluation, targets, NOW + 300)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from sluicegate.prometheus.answers import TableReader
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError, QueryRejected
-from sluicegate.prometheus.quarantine import ANYWHERE, OTHERS, Place, halve, scope_of
+from sluicegate.prometheus.quarantine import ANYWHERE, OTHERS, Place, covered_by, halve, scope_of
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, Query, QueryKind, render_queries, render_targets
 
@@ -94,7 +94,7 @@ class Batch:
         self._open: Counter[QueryKind] = Counter()
         self._splits: Counter[QueryKind] = Counter()
         self._answered: set[QueryKind] = set()
-        self._found: defaultdict[QueryKind, set[Place]] = defaultdict(set)
+        self._found: dict[Place, str] = {}
         self._answers: asyncio.Task[bool] | None = None
         self.tables: dict[QueryKind, Table] = defaultdict(dict)
         self.failures: dict[QueryKind, str] = {}
@@ -117,16 +117,15 @@ class Batch:
             for key, why in self._quarantine.held(kind).items():
                 self._spoil(kind, key, self._indexes, why)
         first = [part for part in parts if part.query.kind is QueryKind.TARGETS]
-        await asyncio.gather(*map(self._answer, first))
-        if QueryKind.TARGETS in self.failures:
-            return
         rest = [part for part in parts if part.query.kind is not QueryKind.TARGETS]
         due = self._quarantine.due(self._indexes[-1]) if tried else []
-        tries = [self._try(place, tried) for place in due]
-        await asyncio.gather(*map(self._answer, rest), *tries)
-        for kind, spent in self._splits.items():
-            if spent >= MOST_SPLITS and kind not in self._answered:
-                self._quarantine.believe_refused(kind, self._found[kind], self._indexes[-1])
+        try:
+            await asyncio.gather(*map(self._answer, first))
+            if QueryKind.TARGETS not in self.failures:
+                tries = [self._try(place, tried) for place in due]
+                await asyncio.gather(*map(self._answer, rest), *tries)
+        finally:
+            self._remember()
 
     def give_up(self, seconds: float) -> None:
         """What isn't answered by now has failed."""
@@ -134,6 +133,18 @@ class Batch:
             self.failures.setdefault(kind, f"no answer within {seconds:g} s in all")
         if self._answers is not None:
             self._answers.cancel()
+
+    def _remember(self) -> None:
+        """Put into quarantine what was found, unless the search for it found everybody."""
+        newest = self._indexes[-1]
+        for kind, spent in self._splits.items():
+            if spent >= MOST_SPLITS and kind not in self._answered:
+                self._quarantine.believe_refused(kind, newest)
+                for reasons in self.reasons.values():
+                    reasons.pop(kind, None)
+        for place, why in self._found.items():
+            if self._quarantine.may_split(place.kind, newest):
+                self._quarantine.note(place, why, newest)
 
     async def _answer(self, part: Part) -> None:
         await self._ask(part)
@@ -243,16 +254,16 @@ class Batch:
     def _blame(self, part: Part, why: str) -> None:
         """A part that can't be split fails: its one product is to be left out from now on."""
         kind = part.query.kind
-        guilty = [target.key for target in part.targets if part.scope.covers(*target.key)]
+        guilty = covered_by(part.scope, part.targets)
         if not guilty:
             self.failures.setdefault(kind, why)
-        for key in guilty:
+        for key in (target.key for target in guilty):
             self._spoil(kind, key, part.indexes, why)
             self._note(Place(kind, *key), why, part.indexes)
 
     def _blame_others(self, part: Part, why: str) -> None:
         """All that a part reads is answered by halves: what fails belongs to no product."""
-        namespaces = {t.key.namespace for t in part.targets if part.scope.covers(*t.key)}
+        namespaces = {target.key.namespace for target in covered_by(part.scope, part.targets)}
         if part.scope.products:
             return  # by chance: two names in two namespaces match four ways, or it is over
         alone = next(iter(namespaces)) if len(namespaces) == 1 else ANYWHERE
@@ -260,15 +271,13 @@ class Batch:
             self._note(Place(part.query.kind, alone, OTHERS), why, part.indexes)
 
     def _note(self, place: Place, why: str, indexes: range) -> None:
-        newest = self._indexes[-1]
-        if indexes[-1] == newest:
-            self._found[place.kind].add(place)
-            self._quarantine.note(place, why, newest)
+        if indexes[-1] == self._indexes[-1]:
+            self._found.setdefault(place, why)
 
     async def _try(self, place: Place, tried: Sequence[Target]) -> None:
         """Ask again for the newest block of what is left out."""
         scope = scope_of(place, self._namespaces)
-        covered = tuple(target for target in tried if scope.covers(*target.key))
+        covered = covered_by(scope, tried)
         newest = range(self._indexes[-1], self._indexes[-1] + 1)
         try:
             for query in render_queries(scope, self._step, needs_of(covered)):

@@ -167,6 +167,7 @@ class Evaluation:
         }
         for length, kept in self._quarantines.items():
             kept.prune(lengths[length])
+        self._failed &= {target.key for group in lengths.values() for target in group}
         return lengths
 
     async def fetch_blocks(
@@ -341,10 +342,12 @@ class Evaluation:
         """The queries of one fetch; what is in quarantine for one of them is left out of it."""
         length, group, scopes = asked.length, asked.group, asked.scopes
         seconds, needs, canary = length.block_seconds, needs_of(group), length.canary
+        ordinary, limit = tuple(scopes(group)), self._settings.products_per_query
         by_scopes: dict[tuple[Scope, ...], set[QueryKind]] = defaultdict(set)
         for kind in QueryKind:
-            limit = self._settings.products_per_query
-            chosen = tuple(asked.quarantine.scopes(kind, group, scopes, limit))
+            chosen = ordinary
+            if asked.quarantine.concerns(kind):
+                chosen = tuple(asked.quarantine.scopes(kind, group, scopes, limit))
             by_scopes[chosen].add(kind)
         for chosen, kinds in by_scopes.items():
             for scope in chosen:
@@ -352,7 +355,7 @@ class Evaluation:
                     if query.kind in kinds:
                         yield Part(query, scope, group, asked.indexes)
         if canary and (gateway := self._settings.gateway):
-            for scope in scopes(group):
+            for scope in ordinary:
                 text = render_gateway(gateway, seconds, scope.products)
                 yield Part(Query(QueryKind.GATEWAY, text), scope, group, asked.indexes)
 

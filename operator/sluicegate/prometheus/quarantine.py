@@ -78,10 +78,8 @@ class Quarantine:
         if self._entries.pop(place, None) is not None:
             logger.info("the %s query about %s is answered again", place.kind, _whose(place))
 
-    def believe_refused(self, kind: QueryKind, found: Iterable[Place], index: int) -> None:
-        """All were refused: it isn't these products', and the search isn't repeated for a while."""
-        for place in found:
-            self._entries.pop(place, None)
+    def believe_refused(self, kind: QueryKind, index: int) -> None:
+        """All were refused: it is nobody's alone, and the search isn't repeated for a while."""
         self._unsplit[kind] = index + self._longest
 
     def may_split(self, kind: QueryKind, index: int) -> bool:
@@ -106,6 +104,10 @@ class Quarantine:
         }
 
     # ---- reading ---------------------------------------------------------------------------
+    def concerns(self, kind: QueryKind) -> bool:
+        """Whether there is anything that this kind isn't asked about together with the others."""
+        return any(place.kind is kind for place in self._entries)
+
     def held(self, kind: QueryKind) -> dict[ProductKey, str]:
         """The products that this kind isn't asked about, and why."""
         return {
@@ -126,16 +128,13 @@ class Quarantine:
         ordinary: Callable[[Sequence[Target]], Sequence[Scope]],
         limit: int,
     ) -> Sequence[Scope]:
-        """What to ask instead of `ordinary`, so that nothing here is matched.
+        """What to ask instead of what is `ordinary`, so that nothing here is matched.
 
         Namespaces with a product in quarantine are asked about by the names of the others: a
         matcher can leave out a name, but no pair of a namespace and a name.
         """
-        places = [place for place in self._entries if place.kind is kind]
-        if not places:
-            return ordinary(group)
         held: AbstractSet[ProductKey] = self.held(kind).keys()
-        apart = {place.namespace for place in places}
+        apart = {place.namespace for place in self._entries if place.kind is kind}
         left = [target for target in group if target.key not in held]
         clean = [target for target in left if target.key.namespace not in apart]
         scopes = list(ordinary(clean)) if clean else []
@@ -156,13 +155,24 @@ def scope_of(place: Place, namespaces: tuple[str, ...]) -> Scope:
     return Scope(namespaces=(place.namespace,), products=(place.product,))
 
 
+def covered_by(scope: Scope, targets: Iterable[Target]) -> tuple[Target, ...]:
+    """The products that a scope reads."""
+    namespaces, products = frozenset(scope.namespaces), frozenset(scope.products)
+    return tuple(
+        target
+        for target in targets
+        if (not namespaces or target.key.namespace in namespaces)
+        and (not products or target.key.product in products)
+    )
+
+
 def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Target, ...]]]:
     """Narrower scopes that read the same products; none for one product alone.
 
     Namespaces are halved until one is left; then its products are named, which leaves out pods
     that belong to none of them; then the names are halved.
     """
-    covered = [target for target in targets if scope.covers(*target.key)]
+    covered = list(covered_by(scope, targets))
     namespaces = sorted({target.key.namespace for target in covered})
     if len(namespaces) > 1:
         first = set(namespaces[: len(namespaces) // 2])

@@ -63,12 +63,6 @@ class Scope:
         product = any_of(names.PRODUCT, self.products) if self.products else f'{names.PRODUCT}!=""'
         return (self.namespace_matcher(), product)
 
-    def covers(self, namespace: str, product: str) -> bool:
-        """Whether a product's series are read."""
-        return (not self.namespaces or namespace in self.namespaces) and (
-            not self.products or product in self.products
-        )
-
     def namespace_matcher(self) -> str:
         """The one matcher that is in every selector, also where there is no product label."""
         if self.namespaces:
