@@ -130,7 +130,8 @@ async def test_products_of_any_shape_keep_nobody_from_leading_and_from_being_ser
         for body in [*bodies, document()]:
             spec = body["spec"]
             if isinstance(spec, dict) and isinstance(spec.get("route"), dict):
-                spec["route"]["path"] = f"/{body['metadata']['name']}"  # or all would be rivals
+                # Else all would be rivals.
+                spec["route"]["hostnames"] = [f"{body['metadata']['name']}.example"]
             caches.written(DATA_PRODUCTS, server.keep(DATA_PRODUCTS, body))
         assert len(caches.products) == len(bodies) + 1, "all have a record"
         await reconciler.begin()
