@@ -12,12 +12,15 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy.retraining import Budget
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_record import product_record
+from sluicegate.reconcile.records import JobRecord
 from sluicegate.reconcile.standing import Standing, standing_before, standing_of
 from sluicegate.reconcile.step import take_step
 from sluicegate.slo.blocks import Block, Count, Quality, Series, hour_of
 from tests.support.rollout_world import World, document
 
 BLOCK = 60
+NOW = 1_767_225_600
+"""2026-01-01T00:00:00Z."""
 FIRST = 30_000_000
 STREAK = {"first": FIRST, "last": FIRST + 2, "evaluations": 3, "fresh": 3}
 BAD = {"name": "accuracy", "state": "BAD", "streak": STREAK}
@@ -43,7 +46,8 @@ def record(name: str = "search", **status):
     [
         ({}, Standing()),
         ({"state": "Healthy", "slos": [{"name": "accuracy", "state": "OK"}]}, Standing()),
-        ({"retraining": {"trigger": {"id": "12345678"}}}, Standing(training=True)),
+        ({"retraining": {"trigger": {"id": "12345678"}}}, Standing()),
+        ({"retraining": {"lastResult": {"at": "2026-01-01T00:00:00Z"}}}, Standing(trained_at=NOW)),
         (
             {"state": "Degrading", "slos": [BAD]},
             Standing(block_seconds=BLOCK, bad_since=FIRST * BLOCK),
@@ -53,10 +57,56 @@ def record(name: str = "search", **status):
             Standing(state=ProductState.DEGRADED, block_seconds=BLOCK, bad_since=FIRST * BLOCK),
         ),
     ],
-    ids=["new", "healthy", "training", "turning bad", "degraded"],
+    ids=["new", "healthy", "a trigger alone", "trained", "turning bad", "degraded"],
 )
-def test_a_status_tells_who_trains_and_who_is_bad(status, expected):
+def test_a_status_tells_who_trained_and_who_is_bad(status, expected):
     assert standing_before(record(**status)) == expected
+
+
+def job(**fields) -> JobRecord:
+    values = {
+        "key": Key("catalog", "search-train-12345678-1"),
+        "parent": Key("catalog", "search"),
+        "uid": "job",
+        "version": 1,
+        "owner": "search",
+        "fingerprint": "",
+        "finished": False,
+        "succeeded": False,
+        "reason": "",
+        "message": "",
+        "started": "",
+        "ended": "",
+        "expires": False,
+        "created": NOW,
+        "deadline": 3600,
+    }
+    return JobRecord(**values | fields)
+
+
+@pytest.mark.parametrize(
+    ("found", "now", "trains"),
+    [
+        (job(), NOW + 60, True),
+        (job(finished=True), NOW + 60, False),
+        (job(deleting=True), NOW + 60, False),
+        (job(), NOW + 3600 + 599, True),
+        (job(), NOW + 3600 + 600, False),
+        (job(deadline=0), NOW + 86_400 + 599, True),
+        (job(deadline=10**8), NOW + 86_400 + 600, False),
+    ],
+    ids=["runs", "ended", "deleted", "ends", "never ends", "no deadline", "a longer deadline"],
+)
+def test_a_job_that_runs_has_a_slot_after_a_restart(found, now, trains):
+    trigger = {"retraining": {"trigger": {"id": "12345678"}, "startedAt": "2026-01-01T00:00:00Z"}}
+    before = standing_before(record(**trigger), [found], now=now, most_training_seconds=86_400)
+    assert before.training is trains
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0, True), (59, True), (60, False), (9999, False)])
+def test_the_job_of_a_trigger_may_be_on_its_way_for_a_minute(seconds, kept):
+    trigger = {"retraining": {"trigger": {"id": "12345678"}, "startedAt": "2026-01-01T00:00:00Z"}}
+    assert standing_before(record(**trigger), now=NOW + seconds).training is kept
 
 
 def test_a_common_cause_is_known_after_a_restart_before_the_first_is_judged():
