@@ -199,6 +199,22 @@ async def test_a_spec_that_becomes_invalid_while_it_trains_keeps_the_slot_until_
     assert not fleet.slots()
 
 
+async def test_a_product_that_waits_and_becomes_invalid_keeps_no_place_in_the_line(fleet):
+    keys = [fleet.add(f"team-{n}") for n in range(2)]
+    waits = fleet.add("waits", priority="Critical")
+    for key in [*keys, waits]:
+        fleet.ask(key)
+        await fleet.look(rounds=1)
+    assert fleet.training() == {*keys}
+    fleet.edit(waits, slos=[{"name": "none"}])
+    await fleet.look()
+    last = fleet.add("last", priority="Low")
+    fleet.ask(last)
+    fleet.end(keys[0])
+    await fleet.look(rounds=2)
+    assert fleet.slots() == fleet.training() == {keys[1], last}
+
+
 @pytest.mark.parametrize("patch", [{"suspend": True}, {"activeDeadlineSeconds": 10**8}])
 async def test_a_job_that_somebody_keeps_from_ending_is_ended_and_holds_no_slot(fleet, patch):
     key = fleet.add("edits-jobs", retraining=TRAINING | {"timeoutSeconds": HOUR})

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sluicegate.kube.errors import Conflict
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.observe import Observer
@@ -66,7 +67,8 @@ class SlotKeeper:
         if absent is not None and not keeps and (failure is not None or not known):
             self.trainer.refuse(record.key, absent.job, why)
         trains = any(runs(one, now, self.observer.most_training_seconds) for one in jobs)
-        failed = failure is not None
+        # A conflict comes after the product was judged, and is tried again within seconds.
+        failed = failure is not None and not isinstance(failure, Conflict)
         if self.standings.step_aside(record.key, trains=trains, keeps=keeps, failed=failed):
             self.call_next(now)
         if refusal is not None and known and refusal.final:
