@@ -178,6 +178,7 @@ async def test_a_suspended_training_gives_its_slot_back_when_it_ends_and_keeps_i
     await fleet.look()
     assert not fleet.slots()
     assert "trigger" in fleet.retraining(key)
+    assert fleet.condition(key)[:2] == ("False", "Suspended")
     fleet.edit(key, suspend=False)
     await fleet.look(HOUR)
     assert fleet.retraining(key)["lastResult"]["reason"] == "JobFailed"

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
+from sluicegate.policy.observed import Portfolio
 from sluicegate.policy.retraining import Budget
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_record import product_record
@@ -18,6 +20,7 @@ from sluicegate.reconcile.step import take_step
 from sluicegate.slo.blocks import Block, Count, Quality, Series, hour_of
 from tests.support.rollout_world import World, document
 
+TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
 BLOCK = 60
 NOW = 1_767_225_600
 """2026-01-01T00:00:00Z."""
@@ -145,6 +148,16 @@ def test_a_product_whose_blocks_became_longer_is_not_bad_in_the_future():
         slo["streak"]["first"] *= 5
     after = standing_after(world)
     assert (after.bad_since, after.fine_at) == (None, None)
+
+
+def test_a_persons_request_waits_since_it_was_made_and_jumps_no_line():
+    world = World(spec=document(retraining=TRAINING)).until(lambda world: world.serving == "v1")
+    world.portfolio = Portfolio(slot=False)
+    world.requests[names.REQUEST_RETRAIN] = "now"
+    first = standing_after(world)
+    assert first.waiting_since == world.now
+    world.now += 3600
+    assert standing_after(world).following(first).waiting_since == world.now - 3600
 
 
 # ---- silence ----------------------------------------------------------------------------------

@@ -299,6 +299,9 @@ def _retraining(situation: Situation, status: DataProductStatus) -> Finding:
             text += "; its Job isn't created yet"
             reason = Reason.SUSPENDED if situation.product.spec.suspend else Reason.WAITING_FOR_SLOT
             return Finding(kind, "False", reason, text)
+        if situation.job and situation.job.finished and situation.product.spec.suspend:
+            text += "; its Job has ended, and its result is used once spec.suspend is false"
+            return Finding(kind, "False", Reason.SUSPENDED, text)
         return Finding(kind, "True", Reason.TRAINING, text + limit)
     text = f"the last attempt ended with {one.last_reason}" if one and one.last_reason else ""
     return Finding(kind, "False", Reason.IDLE, (text + limit).removeprefix("; "))
