@@ -24,6 +24,7 @@ from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.records import watched
 from sluicegate.reconcile.rounds import Rounds
 from sluicegate.reconcile.routes import Claims
+from sluicegate.reconcile.slot_keeper import SlotKeeper
 from sluicegate.reconcile.standby import Standby
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
@@ -43,21 +44,26 @@ def build(tools: Tools) -> Controller:
     budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
     standings = Standings(budget)
     applier = Applier(tools.api, tools.caches)
+    trainer = Trainer(applier, settings)
     product_metrics = ProductMetrics(settings.product_metrics)
+    observer = Observer(
+        PodReads(tools.api),
+        tools.caches,
+        measurements,
+        standings,
+        Gateways(tools.api),
+        share_states=settings.share_dependency_states,
+        refusals=trainer.refusals,
+        most_training_seconds=settings.max_retraining_seconds,
+    )
     reconciler = ProductReconciler(
         settings=settings,
         applier=applier,
-        observer=Observer(
-            PodReads(tools.api),
-            tools.caches,
-            measurements,
-            standings,
-            Gateways(tools.api),
-            share_states=settings.share_dependency_states,
-        ),
-        trainer=Trainer(applier, settings),
+        observer=observer,
+        trainer=trainer,
         measurements=measurements,
         standings=standings,
+        slots=SlotKeeper(standings, trainer, observer, tools.queue),
         claims=Claims(),
         in_step=InStep(tools.caches),
         recorder=tools.recorder,

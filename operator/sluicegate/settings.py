@@ -171,6 +171,11 @@ class Settings:
     max_retrainings_per_namespace: int = _whole(
         1, "Retrainings at the same time in one namespace.", low=0, high=1000
     )
+    max_retraining_seconds: int = _whole(
+        86_400, "The most that a retraining may take; a longer spec.retraining.timeoutSeconds is"
+        " cut to it, and the product's status says so.",
+        low=10, high=604_800,
+    )  # fmt: skip
 
     # ---- who leads
     lease_name: str = setting(

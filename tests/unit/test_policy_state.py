@@ -1,5 +1,7 @@
 """Burn rates, confirmation and hysteresis; preconditions and the budget of the portfolio."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -270,6 +272,40 @@ def test_a_namespace_has_one_slot_and_the_operator_two():
     waiting = [applicant("a", namespace="n"), applicant("b", namespace="n"), applicant("z")]
     assert [one.name for one in admit(waiting, [], Budget())] == ["a", "z"]
     assert admit(waiting, [applicant("x"), applicant("y")], Budget()) == ()
+
+
+@pytest.mark.parametrize(
+    ("waited", "first"),
+    [(0, "critical"), (12 * 3600 - 1, "critical"), (12 * 3600, "medium"), (30 * 86_400, "medium")],
+)
+def test_who_waits_is_not_passed_over_for_ever_by_those_who_call_themselves_critical(waited, first):
+    """A priority is the product's own word: it lasts for six hours an order."""
+    now = 100 * 86_400
+    waiting = [
+        applicant("critical", Priority.CRITICAL, since=now),
+        applicant("medium", since=now - waited),
+    ]
+    served = [replace(one, served=now if one.name == "critical" else 0) for one in waiting]
+    assert admit(served, [], Budget(1, 1), now)[0].name == first
+
+
+def test_of_one_priority_the_namespace_goes_first_that_had_a_slot_longest_ago():
+    """Two namespaces with many products had both slots in turn, and others none."""
+    waiting = [
+        Applicant("hoards", "old", Priority.CRITICAL, since=0, served=900),
+        Applicant("hoards-too", "old", Priority.CRITICAL, since=0, served=800),
+        Applicant("seldom", "late", Priority.CRITICAL, since=999, served=100),
+        Applicant("new", "latest", Priority.CRITICAL, since=1000),
+    ]
+    assert [one.namespace for one in admit(waiting, [], Budget(2, 1), 1000)] == ["new", "seldom"]
+
+
+def test_slots_go_round_the_namespaces_before_one_has_a_second():
+    waiting = [applicant(f"a{n}", namespace="a") for n in range(3)]
+    waiting.append(applicant("z", since=99))
+    assert [one.name for one in admit(waiting, [], Budget(3, 3))] == ["a0", "z", "a1"]
+    trains = [applicant("a9", namespace="a")]
+    assert [one.name for one in admit(waiting, trains, Budget(2, 2))] == ["z"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -303,6 +304,39 @@ def test_so_many_are_together_as_one_moment_can_explain(spans):
         for moment in moments
     )
     assert standings.portfolio(key("p0"), NOW).turned_bad == most
+
+
+PLACED = st.tuples(st.integers(0, 3), SPANS)
+
+
+@given(st.lists(PLACED, min_size=1, max_size=9), st.integers(0, 3))
+def test_over_namespaces_too_one_moment_has_to_explain_all(placed, healthy):
+    standings = Standings(Budget(1, 1))
+    for number in range(healthy):
+        standings.record(key(f"fine-{number}", "team-0"), Standing())
+    for number, (place, (first, last)) in enumerate(placed):
+        standing = Standing(bad_since=NOW + last * BLOCK, fine_at=NOW + (first - 1) * BLOCK)
+        standings.record(key(f"p{number}", f"team-{place}"), standing)
+    home, (begin, end) = placed[0]
+    sizes = Counter(f"team-{place}" for place, _ in placed) + Counter({"team-0": healthy})
+
+    def explained(moment: int) -> tuple[int, float]:
+        reach = COMMON_BLOCKS
+        bad = Counter(
+            f"team-{place}"
+            for place, (first, last) in placed
+            if first - reach <= moment <= last + reach
+        )
+        own = bad.pop(f"team-{home}", 0)
+        share = sum(count / sizes[place] for place, count in bad.items())
+        return min(own + len(bad), 3), own + share
+
+    found = standings.portfolio(key("p0", f"team-{home}"), NOW)
+    parties, weight = max(explained(moment) for moment in range(begin, end + 1))
+    assert min(found.turned_bad + found.namespaces_bad, 3) == parties
+    assert found.turned_bad + found.namespaces_share == pytest.approx(weight)
+    assert found.products == sizes[f"team-{home}"]
+    assert found.namespaces == len(sizes) - 1
 
 
 def test_one_that_nothing_was_known_of_for_a_while_may_have_turned_bad_in_it():

@@ -6,18 +6,24 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
+from sluicegate.policy.observed import Portfolio
 from sluicegate.policy.retraining import Budget
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_record import product_record
+from sluicegate.reconcile.records import JobRecord
 from sluicegate.reconcile.standing import Standing, standing_before, standing_of
 from sluicegate.reconcile.step import take_step
 from sluicegate.slo.blocks import Block, Count, Quality, Series, hour_of
 from tests.support.rollout_world import World, document
 
+TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
 BLOCK = 60
+NOW = 1_767_225_600
+"""2026-01-01T00:00:00Z."""
 FIRST = 30_000_000
 STREAK = {"first": FIRST, "last": FIRST + 2, "evaluations": 3, "fresh": 3}
 TRIGGER = {
@@ -26,6 +32,7 @@ TRIGGER = {
     "version": "v1",
     "at": "2026-01-31T09:00:00Z",
 }
+RESULT = {"outcome": "Failed", "at": "2026-01-01T00:00:00Z"}
 BAD = {"name": "accuracy", "state": "BAD", "streak": STREAK}
 
 
@@ -49,8 +56,9 @@ def record(name: str = "search", **status):
     [
         ({}, Standing()),
         ({"state": "Healthy", "slos": [{"name": "accuracy", "state": "OK"}]}, Standing()),
-        ({"retraining": {"trigger": TRIGGER}}, Standing(training=True)),
+        ({"retraining": {"trigger": TRIGGER}}, Standing()),
         ({"retraining": {"trigger": TRIGGER["id"]}}, Standing()),
+        ({"retraining": {"lastResult": RESULT}}, Standing(trained_at=NOW)),
         (
             {"state": "Degrading", "slos": [BAD]},
             Standing(block_seconds=BLOCK, bad_since=FIRST * BLOCK),
@@ -60,10 +68,56 @@ def record(name: str = "search", **status):
             Standing(state=ProductState.DEGRADED, block_seconds=BLOCK, bad_since=FIRST * BLOCK),
         ),
     ],
-    ids=["new", "healthy", "training", "malformed", "turning bad", "degraded"],
+    ids=["new", "healthy", "a trigger alone", "malformed", "trained", "turning bad", "degraded"],
 )
-def test_a_status_tells_who_trains_and_who_is_bad(status, expected):
+def test_a_status_tells_who_trained_and_who_is_bad(status, expected):
     assert standing_before(record(**status)) == expected
+
+
+def job(**fields) -> JobRecord:
+    values = {
+        "key": Key("catalog", "search-train-12345678-1"),
+        "parent": Key("catalog", "search"),
+        "uid": "job",
+        "version": 1,
+        "owner": "search",
+        "fingerprint": "",
+        "finished": False,
+        "succeeded": False,
+        "reason": "",
+        "message": "",
+        "started": "",
+        "ended": "",
+        "expires": False,
+        "created": NOW,
+        "deadline": 3600,
+    }
+    return JobRecord(**values | fields)
+
+
+@pytest.mark.parametrize(
+    ("found", "now", "trains"),
+    [
+        (job(), NOW + 60, True),
+        (job(finished=True), NOW + 60, False),
+        (job(deleting=True), NOW + 60, False),
+        (job(), NOW + 3600 + 599, True),
+        (job(), NOW + 3600 + 600, False),
+        (job(deadline=0), NOW + 86_400 + 599, True),
+        (job(deadline=10**8), NOW + 86_400 + 600, False),
+    ],
+    ids=["runs", "ended", "deleted", "ends", "never ends", "no deadline", "a longer deadline"],
+)
+def test_a_job_that_runs_has_a_slot_after_a_restart(found, now, trains):
+    trigger = {"retraining": {"trigger": TRIGGER, "startedAt": "2026-01-01T00:00:00Z"}}
+    before = standing_before(record(**trigger), [found], now=now, most_training_seconds=86_400)
+    assert before.training is trains
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0, True), (59, True), (60, False), (9999, False)])
+def test_the_job_of_a_trigger_may_be_on_its_way_for_a_minute(seconds, kept):
+    trigger = {"retraining": {"trigger": TRIGGER, "startedAt": "2026-01-01T00:00:00Z"}}
+    assert standing_before(record(**trigger), now=NOW + seconds).training is kept
 
 
 def test_a_common_cause_is_known_after_a_restart_before_the_first_is_judged():
@@ -102,6 +156,16 @@ def test_a_product_whose_blocks_became_longer_is_not_bad_in_the_future():
         slo["streak"]["first"] *= 5
     after = standing_after(world)
     assert (after.bad_since, after.fine_at) == (None, None)
+
+
+def test_a_persons_request_waits_since_it_was_made_and_jumps_no_line():
+    world = World(spec=document(retraining=TRAINING)).until(lambda world: world.serving == "v1")
+    world.portfolio = Portfolio(slot=False)
+    world.requests[names.REQUEST_RETRAIN] = "now"
+    first = standing_after(world)
+    assert first.waiting_since == world.now
+    world.now += 3600
+    assert standing_after(world).following(first).waiting_since == world.now - 3600
 
 
 # ---- silence ----------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.api import names
+from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, Key
 from sluicegate.reconcile.reconciler import READ_AT_ONCE, ProductReconciler
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of
@@ -15,7 +16,7 @@ from tests.support.rollout_world import document
 if TYPE_CHECKING:
     from sluicegate.app import Controller
 
-TRAINS = {"retraining": {"trigger": {"id": "12345678"}}}
+ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
 NOW = 1_767_225_600
 
 
@@ -44,15 +45,26 @@ def stored(server, reconciler, name: str, **status) -> Key:
     return Key("catalog", name)
 
 
-async def test_a_term_begins_with_what_status_says_of_all_products(server, controller, reconciler):
+def training(server, reconciler, name: str, **status) -> None:
+    """A training Job of a product, as the caches have it."""
+    owner = {"kind": names.KIND, "name": name, "uid": name, "controller": True}
+    meta = {"namespace": "catalog", "name": f"{name}-train-12345678-1"}
+    meta |= {"labels": {names.LABEL_PRODUCT: name}, "ownerReferences": [owner]}
+    kept = server.keep(JOBS, {"metadata": meta, "spec": {}, "status": status})
+    reconciler.applier.caches.written(JOBS, kept)
+
+
+async def test_a_term_begins_with_what_status_and_jobs_say_of_all_products(
+    server, controller, reconciler
+):
     count = 2 * READ_AT_ONCE + 1
-    names = [f"product-{number}" for number in range(count)]
-    last = [stored(server, reconciler, name) for name in names][-1]
-    stored(server, reconciler, "trains", **TRAINS)
+    last = [stored(server, reconciler, f"product-{number}") for number in range(count)][-1]
+    stored(server, reconciler, "trains")
+    training(server, reconciler, "trains")
     await controller.begin()
     before = reconciler.standings.portfolio(last, NOW, asked=True)
     assert (before.products, before.slot) == (count + 1, False)
-    stored(server, reconciler, "trains")  # the other replica saw it end
+    training(server, reconciler, "trains", **ENDED)  # the other replica saw it
     await controller.begin()
     after = reconciler.standings.portfolio(last, NOW, asked=True)
     assert (after.products, after.slot) == (count + 1, True)

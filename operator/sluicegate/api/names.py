@@ -134,6 +134,7 @@ class ConditionReason(StrEnum):
     EVALUATING = "Evaluating"
     IDLE = "Idle"
     WAITING_FOR_SLOT = "WaitingForSlot"
+    JOB_REFUSED = "JobRefused"
     COOLING_DOWN = "CoolingDown"
     RETRAIN_SUSPENDED = "RetrainSuspended"
     RETRAINING_DISABLED = "RetrainingDisabled"
@@ -233,6 +234,7 @@ class DecisionReason(StrEnum):
     # retraining results
     REQUESTED = "Requested"
     JOB_FAILED = "JobFailed"
+    JOB_REFUSED = "JobRefused"
     TIMED_OUT = "TimedOut"
     INVALID_RESULT = "InvalidResult"
     IMAGE_NOT_FOUND = "ImageNotFound"

@@ -85,7 +85,8 @@ class Retraining(ApiModel):
     service_account_name: ObjectName | None = None
     """Runs as it; it must carry the label sluicegate.dev/allow-training: "true"."""
     timeout_seconds: Annotated[int, Field(ge=10, le=604_800)] = 7200
-    """A Job that takes longer has failed."""
+    """A Job that takes longer, or can't be created for so long, has failed. The operator may allow
+    less: SLUICEGATE_MAX_RETRAINING_SECONDS, a day by default."""
     cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] = 86_400
     """Pause after an attempt; it doubles, up to a week, after each that wasn't promoted."""
     gate: Annotated[dict[SloName, Gate], Field(max_length=16)] = Field(default_factory=dict)

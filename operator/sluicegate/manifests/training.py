@@ -47,12 +47,14 @@ class Attempt:
     number : from 1; part of the Job's name.
     stable : the version to start from, mounted at /bento.
     plain_http_registries : hosts that may be pushed to without TLS (a setting of the operator).
+    most_seconds : that it may take, whatever the product asks for (a setting of the operator).
     """
 
     trigger: Trigger
     number: int
     stable: VersionBase
     plain_http_registries: tuple[str, ...] = ()
+    most_seconds: int = 604_800
 
 
 def build_training_job(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
@@ -74,7 +76,7 @@ def build_training_job(product: DataProduct, retraining: Retraining, attempt: At
             "backoffLimit": 0,
             "completions": 1,
             "parallelism": 1,
-            "activeDeadlineSeconds": retraining.timeout_seconds,
+            "activeDeadlineSeconds": min(retraining.timeout_seconds, attempt.most_seconds),
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": [_IGNORE_DISRUPTION]},
             "template": template,

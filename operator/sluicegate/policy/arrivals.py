@@ -96,7 +96,12 @@ def _cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | 
 
 # ---- results of trainings -------------------------------------------------------------------
 def training_ended(terms: Terms, memory: Memory, observed: Observed, now: int) -> Arrival | None:
-    """Take up the result of a training."""
+    """Take up the result of a training; one that nobody wants any more ends without."""
+    if memory.retraining.under_way is not None and (why := _no_longer_wanted(terms)):
+        trained = replace(memory.retraining, under_way=None, last_reason=Reason.SUPERSEDED)
+        text = f"the training under way is superseded: {why}"
+        alert = Alert(reason=Reason.SUPERSEDED, message=text)
+        return Arrival(alert, replace(memory, retraining=trained))
     match observed.training:
         case None:
             return None
@@ -104,6 +109,13 @@ def training_ended(terms: Terms, memory: Memory, observed: Observed, now: int) -
             return _failed(terms, memory, failed, now)
         case TrainingSucceeded() as result:
             return _succeeded(terms, memory, observed, result, now=now)
+
+
+def _no_longer_wanted(terms: Terms) -> str:
+    """Why the result of a training can't be wanted any more; empty while it may be."""
+    if terms.retraining is None:
+        return "spec.retraining was removed"
+    return f"the product is {terms.lifecycle}" if terms.ended else ""
 
 
 def _failed(terms: Terms, memory: Memory, failed: TrainingFailed, now: int) -> Arrival:

@@ -137,7 +137,7 @@ def many_turned_bad_together(symptoms: Symptoms) -> Finding:
     text = (
         f"{portfolio.turned_bad} of {portfolio.products} products of this namespace and products of"
         f" {portfolio.namespaces_bad} of {portfolio.namespaces} other namespaces turned bad within"
-        f" three blocks, {silent:.0%} have lost their {kind}"
+        f" three blocks, {silent:.0%} no longer have {kind}"
     )
     return _finding(Reason.COMMON_CAUSE, common_cause(portfolio, kind), text)
 

@@ -4,9 +4,11 @@ Retraining on what a broken world delivered can loop for ever, so attempts that 
 promotion make the next one wait twice as long, and three in a row need a person.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from sluicegate.api.description import Priority
@@ -23,6 +25,9 @@ MOST_FAILURES: Final = 3
 LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 """A version younger than this hasn't shown what it can do."""
 LONGEST_COOLDOWN: Final = 7 * 86_400
+AGEING_SECONDS: Final = 6 * 3600
+"""After so long a product waits as one of the next higher priority: priorities are the products'
+own word, and those that call themselves Critical would go first for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +214,19 @@ class Applicant:
     ----------
     namespace, name : which one. priority : who goes first.
     since : since when it wants to; the longest wait goes first among equals.
+    served : when its namespace had a slot last; the one for which that is longest ago goes first
+        among those of one priority.
     """
 
     namespace: str
     name: str
     priority: Priority
     since: int
+    served: int = 0
+
+    def rank(self, now: int) -> int:
+        """Its priority, raised by one for each six hours that it has waited; 0 goes first."""
+        return max(self.priority.rank - max(now - self.since, 0) // AGEING_SECONDS, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +238,29 @@ class Budget:
 
 
 def admit(
-    waiting: Iterable[Applicant], running: Iterable[Applicant], budget: Budget
+    waiting: Iterable[Applicant], running: Iterable[Applicant], budget: Budget, now: int = 0
 ) -> tuple[Applicant, ...]:
-    """Who of the waiting may start now, by priority, then by how long they have waited."""
-    taken = [applicant.namespace for applicant in running]
+    """Who of the waiting may start now.
+
+    By priority, which rises with the wait; then those go first whose namespace has the fewest
+    slots, then those whose namespace had one longest ago, then those that have waited longest.
+    """
+    taken = Counter(applicant.namespace for applicant in running)
+
+    def order(one: Applicant) -> tuple[int, int, int, int, str, str]:
+        has = taken[one.namespace]
+        return one.rank(now), has, one.served, one.since, one.namespace, one.name
+
     admitted: list[Applicant] = []
-    order = sorted(waiting, key=lambda a: (a.priority.rank, a.since, a.namespace, a.name))
-    for applicant in order:
-        full = len(taken) >= budget.total
-        if full or taken.count(applicant.namespace) >= budget.per_namespace:
+    line = [(order(one), one) for one in waiting]
+    heapify(line)
+    while line and taken.total() < budget.total:
+        place, one = heappop(line)
+        if taken[one.namespace] >= budget.per_namespace:
             continue
-        taken.append(applicant.namespace)
-        admitted.append(applicant)
+        if place != order(one):  # its namespace has got a slot meanwhile
+            heappush(line, (order(one), one))
+            continue
+        taken[one.namespace] += 1
+        admitted.append(one)
     return tuple(admitted)

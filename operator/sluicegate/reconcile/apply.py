@@ -68,11 +68,17 @@ class Applier:
         raise NameConflict(child.resource, child.key)
 
     async def create_job(self, manifest: Manifest) -> None:
-        """Create a training Job; one of that name is the same training."""
+        """Create a training Job; the product's own of that name is the same training.
+
+        NameConflict for a stranger: its end would be taken for this training's.
+        """
         try:
             body = await self.api.create(JOBS, manifest)
         except AlreadyExists:
-            return
+            key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+            body = await self.api.get(JOBS, key)
+            if not _belongs_to(body, manifest):
+                raise NameConflict(JOBS, key) from None
         self.caches.written(JOBS, body)
 
     async def patch_job(self, record: ChildRecord, change: Manifest) -> None:
@@ -116,9 +122,7 @@ class Applier:
             body = await self.api.apply(child.resource, child.manifest, resource_version=ABSENT)
         except Conflict:
             body = await self.api.get(child.resource, child.key)
-            references: list[dict[str, Any]] = body["metadata"].get("ownerReferences") or []
-            owner = child.manifest["metadata"]["ownerReferences"][0]["uid"]
-            if owner not in (one.get("uid") for one in references):
+            if not _belongs_to(body, child.manifest):
                 raise NameConflict(child.resource, child.key) from None
             self.caches.written(child.resource, body)
             live = self._live(child.resource, child.key)
@@ -163,6 +167,13 @@ class Applier:
             "metadata": meta | {"annotations": meta["annotations"] | kept},
             "spec": manifest["spec"] | {"template": template},
         }
+
+
+def _belongs_to(body: Manifest, manifest: Manifest) -> bool:
+    """Whether an object has the owner that is meant to own it."""
+    references: list[dict[str, Any]] = body["metadata"].get("ownerReferences") or []
+    owner = manifest["metadata"]["ownerReferences"][0]["uid"]
+    return owner in (one.get("uid") for one in references)
 
 
 def _is_upgrade(manifest: Manifest, live: DeploymentRecord) -> bool:

@@ -129,7 +129,7 @@ def with_outcome(
 def _outcome(decision: Decision) -> AttemptOutcome:
     if isinstance(decision, StartRollout):
         return AttemptOutcome.CANARY
-    if not isinstance(decision, Alert):
+    if not isinstance(decision, Alert) or decision.reason is DecisionReason.SUPERSEDED:
         return AttemptOutcome.SUPERSEDED
     return AttemptOutcome.REFUSED if decision.reason in _REFUSALS else AttemptOutcome.FAILED
 

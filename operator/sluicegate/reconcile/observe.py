@@ -1,19 +1,27 @@
 """Reads everything that one step needs, once: from caches, and pods where something is wrong."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sluicegate.api import names
 from sluicegate.api.canary import VersionBase
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key
-from sluicegate.manifests.names import job_name
 from sluicegate.policy.api_changes import changes
-from sluicegate.policy.observed import Facts, Observed, Request, TrainingResult
+from sluicegate.policy.observed import (
+    Facts,
+    Observed,
+    Portfolio,
+    Request,
+    TrainingFailed,
+    TrainingResult,
+)
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.terms import Terms
+from sluicegate.policy.wording import duration
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.measure import Measurements
@@ -29,6 +37,7 @@ from sluicegate.reconcile.records import (
     RouteRecord,
 )
 from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.slots import Refusal, is_overdue, runs, wanted_job
 from sluicegate.reconcile.training import training_result
 from sluicegate.reconcile.verification import Split
 from sluicegate.runtime.caches import Caches
@@ -49,6 +58,8 @@ class Observer:
     standings: Standings
     gateways: Gateways
     share_states: bool
+    refusals: Mapping[Key, Refusal] = field(default_factory=dict)
+    most_training_seconds: int = 604_800
 
     async def observe(
         self,
@@ -68,7 +79,9 @@ class Observer:
         """
         measured = Measured(self.measurements, product)
         live, route = self.live(record), self.route(record)
-        job = self._job(record, product.status)
+        jobs = self.jobs(record)
+        job = next((one for one in jobs if one.key == wanted_job(record.key, product.status)), None)
+        refusal = self._refusal(record.key, product.status)
         pods = await self.pods.of(record, product.status, live, job, now=now)
         requests = measured.requests()
         gateways = await self.gateways.of(product, route)
@@ -76,7 +89,7 @@ class Observer:
         since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
         dependencies = tuple(self._dependencies(record.key, product))
         upstream = tuple(self._upstream(product, dependencies, since))
-        return Situation(
+        situation = Situation(
             product=product,
             terms=terms,
             wanted=wanted,
@@ -99,18 +112,31 @@ class Observer:
                     slo: Count(one.bad, one.total)
                     for slo, one in (product.spec.model.evaluation or {}).items()
                 },
-                training=_training(product, job, pods),
                 facts=_facts(measured, _Seen(live, pods, upstream, split, since)),
-                portfolio=self.standings.portfolio(
-                    record.key,
-                    now,
-                    block_end=measured.newest * product.spec.analysis.block_seconds,
-                    asked=bool(record.requests),
-                ),
+                portfolio=self.portfolio(record, product, measured.newest, now),
                 requests=tuple(Request(name, value) for name, value in record.requests),
             ),
             dependencies=dependencies,
             gateways=gateways,
+            job=job,
+            trains=any(runs(one, now, self.most_training_seconds) for one in jobs),
+            refusal=refusal.message if refusal else "",
+            most_training_seconds=self.most_training_seconds,
+        )
+        training = _training(situation, refusal)
+        return replace(situation, observed=replace(situation.observed, training=training))
+
+    def portfolio(
+        self, record: ProductRecord, product: DataProduct, block: int, now: int
+    ) -> Portfolio:
+        """What a decision may know of the others at this moment."""
+        retraining = product.status.retraining
+        waits = retraining is not None and retraining.trigger is not None
+        return self.standings.portfolio(
+            record.key,
+            now,
+            block_end=block * product.spec.analysis.block_seconds,
+            asked=waits or bool(record.requests),
         )
 
     # ---- the cluster ------------------------------------------------------------------------
@@ -138,13 +164,15 @@ class Observer:
         route = self.caches[HTTP_ROUTES].get(record.key)
         return route if isinstance(route, RouteRecord) and route.owner == record.uid else None
 
-    def _job(self, record: ProductRecord, status: DataProductStatus) -> JobRecord | None:
-        one = status.retraining
-        if one is None or one.trigger is None:
-            return None
-        name = job_name(record.key.name, one.trigger.id, one.number)
-        job = self.caches[JOBS].get(Key(record.key.namespace, name))
-        return job if isinstance(job, JobRecord) and job.owner == record.uid else None
+    def jobs(self, record: ProductRecord) -> tuple[JobRecord, ...]:
+        """The product's training Jobs, those that nobody waits for any more included."""
+        found = self.caches[JOBS].children(record.key)
+        return tuple(one for one in found if isinstance(one, JobRecord) and one.owner == record.uid)
+
+    def _refusal(self, key: Key, status: DataProductStatus) -> Refusal | None:
+        """Why the Job of the training under way isn't there, as far as it was tried."""
+        job, refusal = wanted_job(key, status), self.refusals.get(key)
+        return refusal if refusal and job and refusal.job == job.name else None
 
     def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:
         for one in product.spec.depends_on:
@@ -217,15 +245,29 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
     )
 
 
-def _training(
-    product: DataProduct, job: JobRecord | None, pods: tuple[PodState, ...]
-) -> TrainingResult | None:
-    """The result of the training under way, once its Job has ended."""
-    running = memory_of(product.status).retraining.under_way
-    retraining = product.spec.retraining
-    if job is None or not job.finished or running is None or retraining is None:
+def _training(situation: Situation, refusal: Refusal | None) -> TrainingResult | None:
+    """The result of the training under way, once its Job has ended, or won't be there."""
+    running = memory_of(situation.product.status).retraining.under_way
+    job, retraining = situation.job, situation.product.spec.retraining
+    if running is None or retraining is None:
         return None
-    return training_result(job, of_job(pods, job.key.name), running, output=retraining.output)
+    allowed = duration(situation.training_seconds)
+    if job is not None and job.finished:
+        ended = of_job(situation.pods, job.key.name)
+        return training_result(job, ended, running, output=retraining.output)
+    if job is not None:
+        text = f"its Job {job.key.name} hasn't ended, though it may take {allowed}"
+        failed = TrainingFailed(running.trigger, DecisionReason.TIMED_OUT, text)
+        most = situation.most_training_seconds
+        return failed if is_overdue(job, situation.now, most) else None
+    if refusal is None:
+        return None
+    if refusal.final:
+        return TrainingFailed(running.trigger, DecisionReason.JOB_REFUSED, refusal.message)
+    text = f"its Job couldn't be created within {allowed}: {refusal.message}"
+    failed = TrainingFailed(running.trigger, DecisionReason.TIMED_OUT, text)
+    late = situation.now >= running.started_at + situation.training_seconds
+    return failed if late else None
 
 
 def _is_unhealthy(live: DeploymentRecord | None, pods: tuple[PodState, ...]) -> bool:

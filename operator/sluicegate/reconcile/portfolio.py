@@ -12,6 +12,7 @@ from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.observed import Portfolio
 from sluicegate.policy.retraining import Applicant, Budget, admit
+from sluicegate.reconcile.slots import Reserved
 from sluicegate.reconcile.standing import Standing
 from sluicegate.reconcile.together import Overlaps, Silence, Span, Together
 
@@ -50,6 +51,8 @@ class Standings:
         self._sizes: Counter[str] = Counter()
         """Products by namespace."""
         self._counted: _Counts | None = None
+        self._served: dict[str, int] = {}
+        """When a namespace had a slot last, in seconds."""
         self._lines: dict[tuple[int, int], Line] = {}
 
     def record(self, key: Key, standing: Standing) -> bool:
@@ -68,6 +71,9 @@ class Standings:
                 self._dependents.setdefault(dependency, {})[key] = None
         self._standings[key] = standing
         self._sizes[key.namespace] += before is None
+        if standing.trained_at is not None:
+            served = self._served.get(key.namespace, 0)
+            self._served[key.namespace] = max(served, standing.trained_at)
         applies = standing.training or standing.waiting_since is not None
         trained = before is not None and before.training
         kept_for_it = self._has_kept(key)
@@ -81,11 +87,37 @@ class Standings:
             (kept.add if belongs else kept.discard)(key)
         return (trained or kept_for_it) and not standing.training
 
+    def has_slot(self, key: Key) -> bool:
+        """Whether a product has one now."""
+        return self._standings.get(key, Standing()).training
+
+    def reserved(self, key: Key) -> Reserved | None:
+        """The slot that a product has for a Job that isn't there yet."""
+        return self._standings.get(key, Standing()).reserved
+
+    def step_aside(self, key: Key, *, trains: bool, keeps: bool, failed: bool) -> bool:
+        """A product's reconcile failed, or its Job didn't come about: keep no slot for it.
+
+        Returns
+        -------
+        Whether a slot is free by it.
+
+        Parameters
+        ----------
+        trains : a Job of it runs. keeps : the slot for a Job that isn't there yet.
+        failed : it couldn't be reconciled.
+        """
+        if (standing := self._standings.get(key)) is None:
+            return False
+        aside = standing.stepped_aside(trains=trains, keeps=keeps, failed=failed)
+        return self.record(key, aside)
+
     def renew(self, known: Mapping[Key, Standing]) -> None:
         """Know these products; of what was known before, only when they were found degraded."""
         degraded_at = {key: one.degraded_at for key, one in self._standings.items()}
         for key in degraded_at:
             self.forget(key)
+        self._served.clear()
         for key, standing in known.items():
             self.record(key, replace(standing, degraded_at=degraded_at.get(key)))
         self._counted = None
@@ -232,17 +264,16 @@ class Standings:
         return self._lines[now, block_end]
 
     def _admit(self, asking: Iterable[Key], now: int) -> frozenset[Key]:
-        applicants = {
-            one: _applicant(one, self._standings.get(one, Standing()), now) for one in asking
-        }
+        applicants = {one: self._applicant(one, now) for one in asking}
         training = {one for one in applicants if self._standings.get(one, Standing()).training}
         waiting = [each for one, each in applicants.items() if one not in training]
         running = [applicants[one] for one in training]
-        admitted = admit(waiting, running, self._budget)
+        admitted = admit(waiting, running, self._budget, now)
         # Who was given a slot keeps it, should the write that tells of it have to be repeated.
         return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
 
-
-def _applicant(key: Key, standing: Standing, now: int) -> Applicant:
-    since = now if standing.waiting_since is None else standing.waiting_since
-    return Applicant(key.namespace, key.name, standing.priority, since)
+    def _applicant(self, key: Key, now: int) -> Applicant:
+        standing = self._standings.get(key, Standing())
+        since = now if standing.waiting_since is None else standing.waiting_since
+        served = self._served.get(key.namespace, 0)
+        return Applicant(key.namespace, key.name, standing.priority, since, served)

@@ -29,7 +29,7 @@ class RetrainingState(StrEnum):
 
     RUNNING = "Running"
     WAITING = "Waiting"
-    """For a slot."""
+    """For a slot, or for its Job, which was refused."""
     SUSPENDED = "Suspended"
     """Three attempts in a row led to no promotion: a person has to look."""
 
@@ -133,7 +133,9 @@ def _degraded_since(status: DataProductStatus) -> float | None:
 def _retraining(status: DataProductStatus, reason: DecisionReason | None) -> RetrainingState | None:
     one = status.retraining
     if one is not None and one.trigger is not None:
-        return RetrainingState.RUNNING
+        active = find_condition(status.conditions, ConditionType.RETRAINING_ACTIVE)
+        waits = active is not None and active.status == "False"
+        return RetrainingState.WAITING if waits else RetrainingState.RUNNING
     if one is not None and one.suspended:
         return RetrainingState.SUSPENDED
     return RetrainingState.WAITING if reason is DecisionReason.NO_SLOT else None

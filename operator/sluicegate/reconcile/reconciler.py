@@ -42,6 +42,8 @@ from sluicegate.reconcile.report import due, report, verified_seconds
 from sluicegate.reconcile.restore import restored_status, was_there_before, with_requests_handled
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.slot_keeper import SlotKeeper
+from sluicegate.reconcile.slots import wanted_job
 from sluicegate.reconcile.standing import standing_before, standing_of
 from sluicegate.reconcile.starts import FirstStarts
 from sluicegate.reconcile.step import Step, take_step
@@ -74,6 +76,7 @@ class ProductReconciler:
     trainer: Trainer
     measurements: Measurements
     standings: Standings
+    slots: SlotKeeper
     claims: Claims
     in_step: InStep
     recorder: Recorder
@@ -99,7 +102,12 @@ class ProductReconciler:
             record = products.get(key)
             if isinstance(record, ProductRecord):
                 self.claims.record(record)
-                known[key] = standing_before(record)
+                known[key] = standing_before(
+                    record,
+                    self.observer.jobs(record),
+                    now=int(time.time()),
+                    most_training_seconds=self.settings.max_retraining_seconds,
+                )
         self.standings.renew(known)
 
     async def reconcile(self, key: Key) -> Result:
@@ -108,13 +116,14 @@ class ProductReconciler:
         if not isinstance(record, ProductRecord) or record.deleting:
             self._forget(key)
             return Done()
-        try:
-            product = record.parse()
-        except InvalidProduct as error:
-            return await self._refuse(record, error.problems)
-        if problems := check_context(product.spec, self.settings):
-            return await self._refuse(record, problems)
-        return await self._reconcile(record, product)
+        with self.slots.watch(record, self.conflicts):
+            try:
+                product = record.parse()
+            except InvalidProduct as error:
+                return await self._refuse(record, error.problems)
+            if problems := check_context(product.spec, self.settings):
+                return await self._refuse(record, problems)
+            return await self._reconcile(record, product)
 
     async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
         now = int(time.time())
@@ -182,7 +191,8 @@ class ProductReconciler:
         rivals = self.claims.rivals(key)
         self.claims.forget(key)
         if self.standings.forget(key):
-            self._call_next(int(time.time()))
+            self.slots.call_next(int(time.time()))
+        self.trainer.refusals.pop(key, None)
         self.observer.pods.forget(key)
         self.metrics.forget(key)
         self.measurements.want(key, None)
@@ -235,11 +245,20 @@ class ProductReconciler:
         if (reused := version_reused(situation.product.status, situation.wanted)) is not None:
             observed = replace(situation.observed, wanted=None)
             situation = replace(situation, stalled=reused, observed=observed)
-        retraining = situation.product.status.retraining
-        if retraining is not None and retraining.trigger is not None:
-            forbidden = await self.trainer.forbidden(situation)
-            return replace(situation, stalled=forbidden or situation.stalled)
-        return situation
+        wanted = wanted_job(record.key, situation.product.status)
+        if wanted is None or situation.job is not None:
+            return situation
+        forbidden = await self.trainer.forbidden(situation)
+        if forbidden is not None:
+            self.trainer.refuse(record.key, wanted.name, forbidden.message)
+        # Others may have been given a slot meanwhile.
+        product, block = situation.product, situation.observed.block
+        portfolio = self.observer.portfolio(record, product, block, situation.now)
+        return replace(
+            situation,
+            stalled=forbidden or situation.stalled,
+            observed=replace(situation.observed, portfolio=portfolio),
+        )
 
     # ---- writing ----------------------------------------------------------------------------
     async def _write_children(
@@ -338,15 +357,10 @@ class ProductReconciler:
         """Let the others know how this product does."""
         before = self.standings.dependency(key)
         if self.standings.record(key, standing_of(situation, step)):
-            self._call_next(situation.now)
+            self.slots.call_next(situation.now)
         if self.standings.dependency(key) is not before:
             for dependent in self.standings.dependents(key):
                 self.queue.add(dependent, Priority.NORMAL)
-
-    def _call_next(self, now: int) -> None:
-        """A slot is free: let those look who wait for it, as their next block may be long off."""
-        for waiting in self.standings.next_in_line(now):
-            self.queue.add(waiting, Priority.NORMAL)
 
     def _show(self, key: Key, product: DataProduct, step: Step, status: DataProductStatus) -> None:
         """Let the metrics know how the product does."""

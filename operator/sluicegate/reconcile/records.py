@@ -143,6 +143,8 @@ class JobRecord(ChildRecord):
     reason, message : of its failure.
     started, ended : RFC 3339, or empty.
     expires : its time to live is set.
+    created : when, in seconds. deadline : seconds that it may run; 0 without one.
+    deleting : it has a deletionTimestamp.
     """
 
     finished: bool
@@ -152,6 +154,9 @@ class JobRecord(ChildRecord):
     started: str
     ended: str
     expires: bool
+    created: int = 0
+    deadline: int = 0
+    deleting: bool = False
 
 
 def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -283,6 +288,9 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
         started=status.get("startTime", ""),
         ended=next((one.get("lastTransitionTime", "") for one in ended.values()), ""),
         expires=body["spec"].get("ttlSecondsAfterFinished") is not None,
+        created=_moved(body["metadata"], ()),
+        deadline=body["spec"].get("activeDeadlineSeconds") or 0,
+        deleting="deletionTimestamp" in body["metadata"],
     )
 
 

@@ -169,7 +169,7 @@ def _findings(situation: Situation, status: DataProductStatus, layout: Layout) -
     yield _degraded(status)
     yield _slo_met(situation, status)
     yield _measured(situation, status)
-    yield _retraining(status)
+    yield _retraining(situation, status)
     yield _rollout(situation, status)
     yield _split(situation, status)
     yield _dependencies(situation)
@@ -299,17 +299,35 @@ def _measured(situation: Situation, status: DataProductStatus) -> Finding:
     return Finding(Type.METRICS_AVAILABLE, "True", Reason.MEASURED, text)
 
 
-def _retraining(status: DataProductStatus) -> Finding:
-    one = status.retraining
+def _retraining(situation: Situation, status: DataProductStatus) -> Finding:
+    kind, one, limit = Type.RETRAINING_ACTIVE, status.retraining, _limit(situation)
     if one is not None and one.trigger is not None:
         text = (
             f"attempt {one.attempt} for {one.trigger.slo or 'a person'}, from {one.trigger.version}"
         )
-        return Finding(Type.RETRAINING_ACTIVE, "True", Reason.TRAINING, text)
-    if one is not None and one.last_reason:
-        text = f"the last attempt ended with {one.last_reason}"
-        return Finding(Type.RETRAINING_ACTIVE, "False", Reason.IDLE, text)
-    return Finding(Type.RETRAINING_ACTIVE, "False", Reason.IDLE)
+        if situation.refusal and situation.job is None and not situation.is_new(status):
+            return Finding(kind, "False", Reason.JOB_REFUSED, f"{text}: {situation.refusal}")
+        if not (situation.job or situation.starts_training(status)):
+            text += "; its Job isn't created yet"
+            reason = Reason.SUSPENDED if situation.product.spec.suspend else Reason.WAITING_FOR_SLOT
+            return Finding(kind, "False", reason, text)
+        if situation.job and situation.job.finished and situation.product.spec.suspend:
+            text += "; its Job has ended, and its result is used once spec.suspend is false"
+            return Finding(kind, "False", Reason.SUSPENDED, text)
+        return Finding(kind, "True", Reason.TRAINING, text + limit)
+    text = f"the last attempt ended with {one.last_reason}" if one and one.last_reason else ""
+    return Finding(kind, "False", Reason.IDLE, (text + limit).removeprefix("; "))
+
+
+def _limit(situation: Situation) -> str:
+    """That the operator allows a training less time than the product asks for."""
+    retraining = situation.product.spec.retraining
+    if retraining is None or retraining.timeout_seconds <= situation.training_seconds:
+        return ""
+    return (
+        f"; spec.retraining.timeoutSeconds is {retraining.timeout_seconds}, and this operator"
+        f" allows {situation.training_seconds} (SLUICEGATE_MAX_RETRAINING_SECONDS)"
+    )
 
 
 def _rollout(situation: Situation, status: DataProductStatus) -> Finding:

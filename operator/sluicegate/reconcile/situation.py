@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.api.canary import VersionBase
-from sluicegate.api.names import DecisionReason
+from sluicegate.api.names import ConditionReason, DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyStatus
 from sluicegate.kube.resources import Key
@@ -14,7 +14,7 @@ from sluicegate.policy.terms import Terms
 from sluicegate.reconcile.gateways import GatewayState
 from sluicegate.reconcile.layout import FULL
 from sluicegate.reconcile.pods import PodState
-from sluicegate.reconcile.records import DeploymentRecord, RouteRecord
+from sluicegate.reconcile.records import DeploymentRecord, JobRecord, RouteRecord
 from sluicegate.reconcile.verification import Level, Requests, Split
 from sluicegate.status import Finding
 
@@ -44,6 +44,10 @@ class Situation:
     gateways : what its Gateways say of themselves, as far as that had to be asked.
     lost : it once had a stable version, of which nothing is left.
     begun : since when this operator has looked at it, in seconds; None for now.
+    job : of the training under way; None while it isn't there.
+    trains : a Job of the product runs, be it one that is no longer wanted.
+    refusal : why the Job of the training under way isn't there; empty when nothing is known.
+    most_training_seconds : that a training may take, whatever the product asks for.
     """
 
     product: DataProduct
@@ -63,6 +67,10 @@ class Situation:
     gateways: Mapping[Key, GatewayState] = field(default_factory=dict)
     lost: bool = False
     begun: int | None = None
+    job: JobRecord | None = None
+    trains: bool = False
+    refusal: str = ""
+    most_training_seconds: int = 604_800
 
     @property
     def followed(self) -> bool:
@@ -96,6 +104,41 @@ class Situation:
         trigger = training.trigger if training else None
         asked = trigger is not None and trigger.cause == DecisionReason.REQUESTED
         return asked or not self.product.spec.suspend
+
+    def is_new(self, status: DataProductStatus) -> bool:
+        """Whether the training that this status asks for was decided in this step."""
+        before, after = self.product.status.retraining, status.retraining
+        known = before.trigger if before else None
+        trigger = after.trigger if after else None
+        return trigger is not None and (known is None or known.id != trigger.id)
+
+    def starts_training(self, status: DataProductStatus) -> bool:
+        """Whether the Job that this status asks for is to be created in this step.
+
+        A training that was just decided has its slot. One whose Job isn't there yet, as it was
+        refused or another replica was to create it, asks again; a product has one Job at a time.
+        """
+        training = status.retraining
+        if training is None or training.trigger is None or status.stable is None:
+            return False
+        if self.product.spec.retraining is None or self.trains or self.is_forbidden:
+            return False
+        if not self.may_train(status):
+            return False
+        return self.is_new(status) or (self.job is None and self.observed.portfolio.slot)
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether a training may not run as its service account."""
+        reason = ConditionReason.FORBIDDEN_SERVICE_ACCOUNT
+        return self.stalled is not None and self.stalled.reason == reason
+
+    @property
+    def training_seconds(self) -> int:
+        """How long a training may take."""
+        retraining = self.product.spec.retraining
+        most = self.most_training_seconds
+        return most if retraining is None else min(retraining.timeout_seconds, most)
 
     @property
     def stable_pods(self) -> int:

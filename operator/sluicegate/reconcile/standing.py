@@ -1,15 +1,17 @@
 """What the others may know of a product after a step: whoever depends on it, or waits for a slot."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sluicegate.api.description import Priority
-from sluicegate.api.memory import SloState
+from sluicegate.api.memory import RetrainingStatus, SloState
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.product_record import ProductRecord
+from sluicegate.reconcile.records import JobRecord
 from sluicegate.reconcile.situation import Situation
+from sluicegate.reconcile.slots import GRACE_SECONDS, Reserved, runs
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.warming import just_took_over
 
@@ -31,8 +33,11 @@ class Standing:
     silent : by kind of indicator of which it had data, whether an SLO of it has none any more.
     depends_on : products that it calls.
     priority : who trains first.
-    training : it trains.
-    waiting_since : it wants to train since then; None when it doesn't.
+    training : it has a slot: a Job of it runs, or is created in this step.
+    reserved : the slot is for a Job that isn't there yet.
+    trained_at : when it had a slot last; None when that isn't known.
+    waiting_since : it wants a slot since then; None when it doesn't.
+    aside : it couldn't be reconciled, so no slot is kept for it until it can.
     judged : end of the newest block that it was judged by, in seconds.
     """
 
@@ -45,13 +50,17 @@ class Standing:
     depends_on: tuple[Key, ...] = ()
     priority: Priority = Priority.MEDIUM
     training: bool = False
+    reserved: Reserved | None = None
+    trained_at: int | None = None
     waiting_since: int | None = None
+    aside: bool = False
     judged: int = 0
 
     @property
     def turns_bad(self) -> bool:
         """Whether it is bad and that isn't confirmed yet."""
-        return self.state is ProductState.DEGRADING and self.bad_since is not None
+        bad = self.state is ProductState.DEGRADING and self.bad_since is not None
+        return bad and not self.aside
 
     def is_due(self, block_end: int) -> bool:
         """Whether it is still to be judged by a block that ended by then."""
@@ -85,10 +94,32 @@ class Standing:
 
     def following(self, before: "Standing") -> "Standing":
         """The same, with what only the one before can tell."""
+        waits = [since for since in (self.waiting_since, before.waiting_since) if since is not None]
+        same = before.reserved and self.reserved and before.reserved.job == self.reserved.job
         return replace(
             self,
             degraded_at=before.degraded_at if self.degraded_at is None else self.degraded_at,
             fine_at=before.fine_at if self.fine_at is None else self.fine_at,
+            trained_at=before.trained_at if self.trained_at is None else self.trained_at,
+            reserved=before.reserved if same else self.reserved,
+            waiting_since=None if self.waiting_since is None else min(waits),
+        )
+
+    def stepped_aside(self, *, trains: bool, keeps: bool, failed: bool) -> "Standing":
+        """The same after a reconcile that failed, or whose Job didn't come about.
+
+        It doesn't stand in line for a slot before it is reconciled again.
+
+        Parameters
+        ----------
+        trains : a Job of it runs. keeps : a slot for a Job that isn't there yet.
+        """
+        return replace(
+            self,
+            training=trains or keeps,
+            reserved=self.reserved if keeps and not trains else None,
+            waiting_since=None,
+            aside=failed,
         )
 
 
@@ -100,9 +131,7 @@ def standing_of(situation: Situation, step: Step) -> Standing:
     firsts = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
     # In blocks that were shorter until a moment ago, what happened lies far ahead.
     streaks = [first for first in firsts if first <= now]
-    waits = (
-        step.evaluation is not None and step.evaluation.decision.reason is DecisionReason.NO_SLOT
-    )
+    starts = situation.starts_training(status)
     evaluated = step.evaluation is not None and status.state is not ProductState.UNKNOWN
     return Standing(
         state=status.state or ProductState.UNKNOWN,
@@ -116,10 +145,26 @@ def standing_of(situation: Situation, step: Step) -> Standing:
             for one in spec.depends_on
         ),
         priority=spec.priority,
-        training=status.retraining is not None and status.retraining.trigger is not None,
-        waiting_since=min(streaks, default=0) if waits else None,
+        training=situation.trains or starts,
+        reserved=Reserved(status.retraining.job, now) if status.retraining and starts else None,
+        trained_at=now if situation.trains or starts else None,
+        waiting_since=min(streaks, default=now) if _waits(situation, step) else None,
         judged=block * seconds,
     )
+
+
+def _waits(situation: Situation, step: Step) -> bool:
+    """Whether it would train at once if it had a slot.
+
+    One whose Job was refused isn't among those: it asks when it is tried again, so that no slot
+    is kept for it meanwhile.
+    """
+    status = step.status
+    if status.retraining is None or status.retraining.trigger is None:
+        decision = step.evaluation.decision if step.evaluation else None
+        return decision is not None and decision.reason is DecisionReason.NO_SLOT
+    without = situation.job is None and not situation.trains and not situation.refusal
+    return without and situation.may_train(status) and not situation.starts_training(status)
 
 
 def _silent(situation: Situation, status: DataProductStatus) -> dict[str, bool]:
@@ -143,21 +188,47 @@ def _silent(situation: Situation, status: DataProductStatus) -> dict[str, bool]:
     return silent
 
 
-def standing_before(record: ProductRecord) -> Standing:
+def standing_before(
+    record: ProductRecord,
+    jobs: Iterable[JobRecord] = (),
+    *,
+    now: int = 0,
+    most_training_seconds: int = 604_800,
+) -> Standing:
     """What a product's status says of it before anybody has looked at it since the start.
 
     A status that can't be read says nothing. A spec is read only of products that are bad.
+
+    Parameters
+    ----------
+    jobs : its training Jobs. now : in seconds. most_training_seconds : that one may take.
     """
-    status = record.status
-    training = status.retraining is not None and status.retraining.trigger is not None
+    status, found = record.status, tuple(jobs)
+    retraining = status.retraining
+    trains = any(runs(job, now, most_training_seconds) for job in found)
+    reserved = None if found else _reserved(retraining, now)
+    last = retraining.last_result if retraining else None
+    standing = Standing(
+        training=trains or reserved is not None,
+        reserved=reserved,
+        trained_at=int(last.at.timestamp()) if last else None,
+    )
     firsts = [slo.streak.first for slo in status.slos if slo.streak is not None]
     if not firsts:
-        return Standing(training=training)
+        return standing
     seconds = record.block_seconds
     degraded = status.state is ProductState.DEGRADED
-    return Standing(
+    return replace(
+        standing,
         state=ProductState.DEGRADED if degraded else ProductState.UNKNOWN,
         block_seconds=seconds,
         bad_since=min(firsts) * seconds,
-        training=training,
     )
+
+
+def _reserved(retraining: RetrainingStatus | None, now: int) -> Reserved | None:
+    """The slot for a Job that another replica was about to create a moment ago."""
+    if retraining is None or retraining.trigger is None or retraining.started_at is None:
+        return None
+    begun = int(retraining.started_at.timestamp())
+    return Reserved(retraining.job, begun) if now < begun + GRACE_SECONDS else None

@@ -1,0 +1,331 @@
+"""A slot is a Job that runs, or is created in this step: nothing else keeps others from training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sluicegate.kube.resources import JOBS
+from sluicegate.settings import Settings
+from tests.support.training_fleet import TRAINING, Fleet, RefusingServer, serving
+
+if TYPE_CHECKING:
+    from sluicegate.kube.resources import Key
+
+MINUTE, HOUR = 60, 3600
+INVALID, FORBIDDEN, WEBHOOK = (422, "Invalid"), (403, "Forbidden"), (500, "InternalError")
+
+
+@pytest.fixture(scope="module")
+def product():
+    return serving()
+
+
+@pytest.fixture
+async def fleet(product, monkeypatch):
+    async with RefusingServer() as server:
+        yield Fleet(server, monkeypatch, Settings(), product)
+
+
+async def test_two_products_train_at_once_and_the_third_has_the_slot_that_becomes_free(fleet):
+    keys = [fleet.add(f"team-{n}") for n in range(3)]
+    for key in keys:
+        fleet.ask(key)
+    await fleet.look()
+    first = fleet.training()
+    assert fleet.slots() == first
+    assert len(first) == 2
+    fleet.end(min(first))
+    await fleet.look(rounds=1)
+    assert fleet.slots() == fleet.training() == {*keys} - {min(first)}
+
+
+@pytest.mark.parametrize("answer", [INVALID, FORBIDDEN, WEBHOOK], ids=lambda one: one[1])
+async def test_two_products_whose_jobs_are_refused_keep_nobody_from_training(fleet, answer):
+    broken = [fleet.add(f"broken-{n}", priority="Critical") for n in range(2)]
+    for key in broken:
+        fleet.server.refuses[key.namespace] = answer
+        fleet.ask(key)
+    await fleet.look()
+    waiting = [fleet.add(f"team-{n}") for n in range(2)]
+    for key in waiting:
+        fleet.ask(key)
+    await fleet.look(2 * MINUTE)
+    assert fleet.training() == fleet.slots() == {*waiting}
+
+
+async def test_a_job_that_is_invalid_ends_the_attempt_at_once_with_the_servers_message(fleet):
+    key = fleet.add("broken")
+    fleet.server.refuses["broken"] = INVALID
+    fleet.ask(key)
+    await fleet.look()
+    retraining = fleet.retraining(key)
+    assert "trigger" not in retraining
+    assert retraining["attempts"] == 1
+    assert retraining["lastResult"]["reason"] == "JobRefused"
+    assert "Invalid" in retraining["lastResult"]["message"]
+    assert fleet.condition(key)[:2] == ("False", "Idle")
+
+
+@pytest.mark.parametrize("answer", [FORBIDDEN, WEBHOOK], ids=lambda one: one[1])
+async def test_a_job_that_cannot_be_created_ends_the_attempt_after_its_timeout(fleet, answer):
+    key = fleet.add("broken", retraining=TRAINING | {"timeoutSeconds": HOUR})
+    fleet.server.refuses["broken"] = answer
+    fleet.ask(key)
+    await fleet.look()
+    await fleet.look(2 * MINUTE)
+    status, reason, message = fleet.condition(key)
+    assert (status, reason) == ("False", "JobRefused")
+    assert answer[1] in message
+    # After an error of the server's own it may have been created: that is waited for.
+    assert fleet.slots() == ({key} if answer == WEBHOOK else set())
+    await fleet.look(HOUR)
+    retraining = fleet.retraining(key)
+    assert not fleet.slots()
+    assert "trigger" not in retraining
+    assert retraining["lastResult"]["reason"] == "TimedOut"
+    assert answer[1] in retraining["lastResult"]["message"]
+
+
+async def test_a_job_that_was_refused_is_created_once_it_may_be(fleet):
+    key = fleet.add("mended")
+    fleet.server.refuses["mended"] = FORBIDDEN
+    fleet.ask(key)
+    await fleet.look()
+    del fleet.server.refuses["mended"]
+    await fleet.look(10 * MINUTE)
+    assert fleet.slots() == fleet.training() == {key}
+    assert fleet.condition(key)[:2] == ("True", "Training")
+
+
+async def test_a_service_account_that_may_not_train_holds_no_slot_and_times_out(fleet):
+    retraining = TRAINING | {"serviceAccountName": "trainer", "timeoutSeconds": HOUR}
+    key = fleet.add("broken", retraining=retraining)
+    fleet.account("broken", allowed=False)
+    fleet.ask(key)
+    await fleet.look()
+    assert not fleet.slots()
+    assert not fleet.jobs(key)
+    assert fleet.condition(key, "Stalled")[1] == "ForbiddenServiceAccount"
+    await fleet.look(HOUR)
+    assert fleet.retraining(key)["lastResult"]["reason"] == "TimedOut"
+    assert "allow-training" in fleet.retraining(key)["lastResult"]["message"]
+
+
+async def test_a_template_that_no_job_can_be_made_of_ends_the_attempt(fleet, monkeypatch):
+    key, other = fleet.add("broken"), fleet.add("fine")
+
+    def broken(product, *_):
+        raise KeyError("name")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sluicegate.reconcile.jobs.build_training_job", broken)
+        fleet.ask(key)
+        await fleet.look()
+    fleet.ask(other)
+    await fleet.look()
+    assert fleet.slots() == {other}
+    assert fleet.retraining(key)["lastResult"]["reason"] == "JobRefused"
+
+
+async def test_a_strangers_job_of_that_name_holds_no_slot(fleet):
+    key = fleet.add("squatted", retraining=TRAINING | {"timeoutSeconds": HOUR})
+    fleet.server.refuses["squatted"] = (409, "AlreadyExists")
+    fleet.ask(key)
+    await fleet.look()
+    job = fleet.retraining(key)["job"]
+    meta = {"namespace": "squatted", "name": job, "ownerReferences": []}
+    fleet.server.keep(JOBS, {"metadata": meta, "spec": {}})
+    await fleet.look()
+    assert not fleet.slots()
+    await fleet.look(HOUR)
+    last = fleet.retraining(key)["lastResult"]
+    assert last["reason"] == "TimedOut"
+    assert job in last["message"]
+
+
+# ---- edits ----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "edit",
+    [{"retraining": None}, {"lifecycle": "Deprecated"}, {"lifecycle": "Retired"}],
+    ids=["retraining removed", "Deprecated", "Retired"],
+)
+async def test_a_training_that_nobody_wants_any_more_is_superseded_and_its_slot_free(fleet, edit):
+    key = fleet.add("changes")
+    fleet.ask(key)
+    await fleet.look()
+    assert fleet.training() == {key}
+    fleet.edit(key, **edit)
+    await fleet.look()
+    assert fleet.slots() == fleet.training() == set()
+    retraining = fleet.retraining(key)
+    assert "trigger" not in retraining
+    assert retraining["lastResult"]["outcome"] == "Superseded"
+    assert retraining.get("attempts", 0) == 0
+
+
+async def test_a_suspended_training_gives_its_slot_back_when_it_ends_and_keeps_its_result(fleet):
+    key, other = fleet.add("suspended"), fleet.add("other")
+    fleet.ask(key)
+    await fleet.look()
+    fleet.edit(key, suspend=True)
+    await fleet.look(HOUR)
+    assert fleet.slots() == {key}, "it uses capacity"
+    fleet.end(key)
+    await fleet.look()
+    assert not fleet.slots()
+    assert "trigger" in fleet.retraining(key)
+    assert fleet.condition(key)[:2] == ("False", "Suspended")
+    fleet.edit(key, suspend=False)
+    await fleet.look(HOUR)
+    assert fleet.retraining(key)["lastResult"]["reason"] == "JobFailed"
+    fleet.ask(other)
+    await fleet.look()
+    assert fleet.slots() == {other}
+
+
+async def test_a_spec_that_becomes_invalid_while_it_trains_keeps_the_slot_until_the_job_ends(fleet):
+    key = fleet.add("invalid")
+    fleet.ask(key)
+    await fleet.look()
+    fleet.edit(key, slos=[{"name": "none"}])
+    await fleet.look()
+    assert key in fleet.refused
+    assert fleet.slots() == {key}
+    fleet.end(key)
+    await fleet.look()
+    assert not fleet.slots()
+
+
+async def test_a_product_that_waits_and_becomes_invalid_keeps_no_place_in_the_line(fleet):
+    keys = [fleet.add(f"team-{n}") for n in range(2)]
+    waits = fleet.add("waits", priority="Critical")
+    for key in [*keys, waits]:
+        fleet.ask(key)
+        await fleet.look(rounds=1)
+    assert fleet.training() == {*keys}
+    fleet.edit(waits, slos=[{"name": "none"}])
+    await fleet.look()
+    last = fleet.add("last", priority="Low")
+    fleet.ask(last)
+    fleet.end(keys[0])
+    await fleet.look(rounds=2)
+    assert fleet.slots() == fleet.training() == {keys[1], last}
+
+
+@pytest.mark.parametrize("patch", [{"suspend": True}, {"activeDeadlineSeconds": 10**8}])
+async def test_a_job_that_somebody_keeps_from_ending_is_ended_and_holds_no_slot(fleet, patch):
+    key = fleet.add("edits-jobs", retraining=TRAINING | {"timeoutSeconds": HOUR})
+    fleet.ask(key)
+    await fleet.look()
+    fleet.patch_job(key, **patch)
+    await fleet.look(25 * HOUR)
+    assert fleet.slots() == fleet.training() == set()
+    assert fleet.retraining(key)["lastResult"]["reason"] == "TimedOut"
+
+
+async def test_a_training_may_take_no_longer_than_the_operator_allows_and_the_product_says_so(
+    fleet,
+):
+    key = fleet.add("long", retraining=TRAINING | {"timeoutSeconds": 604_800})
+    fleet.ask(key)
+    await fleet.look()
+    (job,) = fleet.jobs(key)
+    assert job.deadline == 86_400
+    message = fleet.condition(key)[2]
+    assert "spec.retraining.timeoutSeconds is 604800" in message
+    assert "86400 (SLUICEGATE_MAX_RETRAINING_SECONDS)" in message
+
+
+# ---- restarts -------------------------------------------------------------------------------
+async def test_the_budget_holds_over_a_restart_between_the_trigger_and_its_job(fleet):
+    keys = [fleet.add(f"team-{n}") for n in range(4)]
+    for key in keys[:2]:
+        fleet.server.refuses[key.namespace] = WEBHOOK
+        fleet.ask(key)
+    await fleet.look(rounds=1)
+    assert not fleet.training()
+    fleet.server.refuses.clear()
+    for key in keys[2:]:
+        fleet.ask(key)
+    await fleet.restart()
+    assert fleet.slots() == {*keys[:2]}, "their Jobs may be on their way"
+    await fleet.look()
+    assert fleet.training() == fleet.slots() == {*keys[:2]}
+
+
+async def test_after_a_restart_jobs_that_run_have_the_slots_and_nothing_is_done_twice(fleet):
+    keys = [fleet.add(f"team-{n}") for n in range(3)]
+    for key in keys:
+        fleet.ask(key)
+    await fleet.look()
+    training = fleet.training()
+    fleet.server.sent.clear()
+    await fleet.restart()
+    assert fleet.slots() == training
+    await fleet.look()
+    assert fleet.slots() == fleet.training() == training
+    assert not [one for one in fleet.server.writes if "/jobs" in one.path]
+
+
+# ---- any history ----------------------------------------------------------------------------
+def wants(fleet: Fleet, key: Key) -> bool:
+    """Whether a product would train at once if it had a slot."""
+    body, retraining = fleet.body(key), fleet.retraining(key)
+    spec, asked = body["spec"], body["metadata"].get("annotations", {}).values()
+    if "retraining" not in spec or spec.get("lifecycle") == "Retired":
+        return False
+    if "trigger" in retraining:  # its result waits, if it is suspended and its Job has ended
+        return not fleet.has_job(key, retraining["job"])
+    handled = (body["status"].get("lastHandled") or {}).get("retrainRequestedAt")
+    return any(token != handled for token in asked)
+
+
+def has_room(fleet: Fleet, key: Key) -> bool:
+    """Whether the budget of two, one a namespace, lets this product train beside those that do."""
+    training = fleet.training()
+    return len(training) < 2 and key.namespace not in {one.namespace for one in training}
+
+
+async def happen(fleet: Fleet, random: Random) -> None:
+    """Something happens to one of the products, or to the operator."""
+    key = random.choice(fleet.keys)
+    match random.randrange(9):
+        case 0 | 1 | 2:
+            fleet.ask(key)
+        case 3:
+            fleet.server.refuses[key.namespace] = random.choice([INVALID, FORBIDDEN])
+        case 4:
+            fleet.server.refuses.clear()
+        case 5 if fleet.training():
+            fleet.end(random.choice(sorted(fleet.training())))
+        case 6:
+            fleet.edit(key, suspend=random.random() < 0.5)
+        case 7:
+            fleet.edit(key, retraining=random.choice([None, TRAINING]))
+        case 8:
+            fleet.edit(key, lifecycle=random.choice(["Retired", "Development"]))
+        case _:
+            await fleet.restart()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_slots_are_the_jobs_that_run_and_none_is_left_empty_whatever_happens(fleet, seed):
+    """Two looks at each product are enough for a slot that is free to be taken."""
+    random = Random(seed)
+    for number in range(5):
+        fleet.add(f"team-{number % 3}", f"p{number}")
+    await fleet.look(rounds=1)
+    for _ in range(16):
+        await happen(fleet, random)
+        await fleet.look(random.choice([1, 2 * MINUTE]), rounds=2)
+        assert fleet.slots() == fleet.training()
+        counted = Counter(key.namespace for key in fleet.training())
+        assert counted.total() <= 2
+        assert set(counted.values()) <= {1}
+        waiting = [key for key in fleet.keys if wants(fleet, key) and not fleet.jobs(key)]
+        able = [key for key in waiting if key.namespace not in fleet.server.refuses]
+        assert not [key for key in able if has_room(fleet, key)]
