@@ -25,6 +25,7 @@ from sluicegate.reconcile.records import watched
 from sluicegate.reconcile.rounds import Rounds
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.standby import Standby
+from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
 from sluicegate.slo.gateway import TRAEFIK
@@ -58,7 +59,7 @@ def build(tools: Tools) -> Controller:
         trainer=Trainer(applier, settings),
         measurements=measurements,
         standings=standings,
-        claims=Claims(),
+        claims=Claims(wake=lambda key: tools.queue.add(key, Priority.NORMAL)),
         in_step=InStep(tools.caches),
         recorder=tools.recorder,
         queue=tools.queue,

@@ -42,10 +42,11 @@ class Sent:
 
 @dataclass
 class ApiStandIn:
-    """The server; `objects` by path, `sent` in order."""
+    """The server; `objects` by path, `sent` in order, `refused` kinds whose writes are invalid."""
 
     objects: dict[str, Body] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
     _transport: Transport | None = None
     _runner: web.AppRunner | None = None
@@ -108,6 +109,8 @@ class ApiStandIn:
                 return self._list(path) if "limit" in request.query else self._answer(path)
             case "POST":
                 return self._create(f"{path}/{sent.body['metadata']['name']}", sent.body)
+        if path.split("/")[-2] in self.refused:
+            return failure(422, "Invalid")
         if (live := self.objects.get(path)) is not None and self._is_stale(sent, live):
             return failure(409, "Conflict")
         if sent.method == "DELETE":

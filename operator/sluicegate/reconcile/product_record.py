@@ -43,12 +43,12 @@ class ProductRecord(Record):
     @property
     def spec(self) -> dict[str, Any]:
         """The spec as parsed JSON, parsed anew each time."""
-        return _unpacked(self.packed_spec)
+        return unpacked(self.packed_spec)
 
     @property
     def status(self) -> dict[str, Any]:
         """The status as parsed JSON, parsed anew each time."""
-        return _unpacked(self.packed_status)
+        return unpacked(self.packed_status)
 
     def parse(self) -> DataProduct:
         """The product, parsed anew each time; InvalidProduct as `DataProduct.parse` raises it."""
@@ -86,20 +86,22 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         deleting="deletionTimestamp" in meta,
         created=meta.get("creationTimestamp", ""),
         requests=requests,
-        packed_spec=_packed(without_nulls(body.get("spec") or {})),
-        packed_status=_packed(body.get("status") or {}),
+        packed_spec=packed(without_nulls(body.get("spec") or {})),
+        packed_status=packed(body.get("status") or {}),
     )
 
 
-def _packed(value: Mapping[str, Any]) -> bytes:
+def packed(value: Mapping[str, Any]) -> bytes:
+    """JSON as compressed text, a third of it."""
     text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     return zlib.compress(text.encode(), level=1)
 
 
-def _unpacked(packed: bytes) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(_text(packed))
+def unpacked(text: bytes) -> dict[str, Any]:
+    """What `packed` packed."""
+    value: dict[str, Any] = json.loads(_text(text))
     return value
 
 
-def _text(packed: bytes) -> str:
-    return zlib.decompress(packed).decode()
+def _text(compressed: bytes) -> str:
+    return zlib.decompress(compressed).decode()
