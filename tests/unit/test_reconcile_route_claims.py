@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from sluicegate.reconcile.route_claims import MOST_ENTRIES, claim_of
+from sluicegate.reconcile.route_claims import MOST_ENTRIES
 from sluicegate.reconcile.route_index import RouteIndex
+from sluicegate.reconcile.route_reading import claim_of, listeners_of
 from sluicegate.runtime.contracts import Key
 from tests.support.routed_products import WEB, routed, ruled, taken
 
@@ -126,6 +127,37 @@ def test_routes_meet_wherever_one_request_may_match_both(one, other):
 def test_routes_that_no_request_matches_both_don_t_meet(one, other):
     assert not meets(one, other)
     assert not meets(other, one)
+
+
+BY_HOST = {"spec": {"listeners": [
+    {"name": "a", "port": 80, "hostname": "a.example"},
+    {"name": "b", "port": 80, "hostname": "*.b.example"},
+    {"name": "any", "port": 8080},
+]}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        (routed(hostnames=None, parentRefs=listener(sectionName="b")), routed(hostnames=["a.example"]), False),
+        (routed(hostnames=None, parentRefs=listener(sectionName="b")), routed(hostnames=["x.b.example"]), True),
+        (routed(hostnames=["*.example"], parentRefs=listener(sectionName="b")), routed(hostnames=["a.example"]), False),
+        (routed(hostnames=None, parentRefs=listener(sectionName="b")), routed(hostnames=None), True),
+        (routed(hostnames=None, parentRefs=listener(port=80)), routed(hostnames=["other.example"]), False),
+        (routed(hostnames=None, parentRefs=listener(port=8080)), routed(hostnames=["other.example"]), True),
+    ],
+)  # fmt: skip
+def test_a_listener_admits_its_own_hosts_alone(one, other, meet):
+    first, second = claim_of(one, "catalog"), claim_of(other, "other")
+    known = {first.parents[0].gateway: listeners_of(BY_HOST)}
+    assert (first.meeting(second, listeners=known) is not None) == meet
+    assert (second.meeting(first, listeners=known) is not None) == meet
+    assert first.meeting(second) is not None, "as long as nothing is known of the Gateway"
+
+
+@pytest.mark.parametrize("spec", [None, {}, {"listeners": "all"}, {"listeners": [{"port": "80"}]}])
+def test_a_gateway_that_can_t_be_read_has_no_listeners(spec):
+    assert listeners_of({"spec": spec}) == ()
 
 
 MALFORMED = (

@@ -263,6 +263,30 @@ async def test_a_first_version_whose_route_is_refused_isn_t_told_to_serve(cluste
     assert [reason for name, _, reason in told if name == "rival"] == ["RouteShadowed"]
 
 
+async def test_hosts_that_no_common_listener_admits_don_t_collide(cluster, serving):
+    """A route without hosts, on a listener of its own, kept out all that name no listener."""
+    listeners = [{"name": name, "port": 80, "hostname": f"{name}.example"} for name in ("a", "b")]
+    own = [GATEWAY["parentRefs"][0] | {"sectionName": "b"}]
+    cluster.add(serving, RIVAL, created=OLDER, route=GATEWAY | {"parentRefs": own}, routed=False)
+    await cluster.look(RIVAL)
+    accept(cluster, RIVAL)
+    await cluster.look(RIVAL)
+    route = GATEWAY | {"hostnames": ["a.example"]}
+    cluster.add(serving, SEARCH, created=YOUNGER, route=route, routed=False)
+    cluster.server.sent.clear()
+    await cluster.look(SEARCH)
+    assert cluster.ready(SEARCH)[1] == "RouteShadowed"
+    gateway = {
+        "metadata": {"name": "web", "namespace": "gateway"},
+        "spec": {"listeners": listeners},
+    }
+    cluster.server.keep(GATEWAYS, gateway)
+    cluster.reconciler.observer.gateways._known.clear()  # what was read is believed for a moment
+    await cluster.look(SEARCH)
+    assert cluster.live(HTTP_ROUTES, SEARCH) is not None
+    assert cluster.ready(SEARCH)[1] != "RouteShadowed"
+
+
 async def test_who_waits_looks_when_the_route_is_free(cluster, serving):
     cluster.add(serving, SEARCH, created=YOUNGER)
     cluster.add(serving, RIVAL, created=OLDER, routed=False)

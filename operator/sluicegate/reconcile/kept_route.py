@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from sluicegate.api.product import DataProduct
 from sluicegate.api.route import Route
 from sluicegate.reconcile.records import RouteRecord
-from sluicegate.reconcile.route_claims import Parent, parent_of
+from sluicegate.reconcile.route_claims import Parent
+from sluicegate.reconcile.route_reading import parent_of
 
 logger = logging.getLogger(__name__)
 

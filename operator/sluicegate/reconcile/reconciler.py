@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -46,6 +46,7 @@ from sluicegate.reconcile.shadowing import (
     is_news,
     kept_product,
     next_for,
+    settled,
     shadowed,
     true_of,
     without_split,
@@ -130,6 +131,11 @@ class ProductReconciler:
             raise InvalidProduct(problems)
         return product
 
+    def _settled(
+        self, key: Key, *, contends: bool, now: int
+    ) -> Coroutine[None, None, Refusal | None]:
+        return settled(self.claims, self.observer.gateways, key, contends=contends, now=now)
+
     async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
         now = int(time.time())
         wanted = spec_version(product, runtime_image(product.spec, self.settings))
@@ -137,7 +143,7 @@ class ProductReconciler:
         product = self._with_known_status(record, product, wanted, now)
         self.measurements.want(record.key, target_of(product, self.measurements.timing))
         contends = product.status.stable is not None and not product.spec.suspend
-        refusal = self.claims.settle(record.key, contends=contends, now=now)
+        refusal = await self._settled(record.key, contends=contends, now=now)
         kept = refusal and kept_product(self.claims, product, self.observer.route(record), now)
         with self.spans("observe"):
             situation = await self.observer.observe(
@@ -154,7 +160,7 @@ class ProductReconciler:
             step = take_step(situation)
             situation = with_first_split(situation, step)
             if refusal is None and step.layout.weights and not situation.is_frozen(step.status):
-                refusal = self.claims.settle(record.key, contends=True, now=now)
+                refusal = await self._settled(record.key, contends=True, now=now)
             situation = shadowed(situation, refusal)
             basis = self.in_step.basis(record, recorded, situation, step)
             children = None

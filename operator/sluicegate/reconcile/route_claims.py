@@ -8,12 +8,11 @@ claims are disjoint, they meet.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
-from urllib.parse import unquote
+from typing import Final, TypeVar
 
 from typing_extensions import override
 
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import GATEWAYS, Key
 
 ALL_HOSTS: Final = ""
 MOST_ENTRIES: Final = 64
@@ -42,6 +41,11 @@ class Parent:
     section: str = ""
     port: int = 0
 
+    @property
+    def is_gateway(self) -> bool:
+        """Whether it is a Gateway, and nothing else that takes routes."""
+        return self.gateway[:2] == (GATEWAYS.group, GATEWAYS.kind)
+
     def meets(self, other: "Parent") -> bool:
         """Whether one listener may belong to both."""
         return (
@@ -56,6 +60,33 @@ class Parent:
         text = f"{self.gateway[1]} {self.gateway[2]}"
         text += f", listener {self.section}" if self.section else ""
         return text + (f", port {self.port}" if self.port else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One listener of a Gateway, as the Gateway's spec has it; `host` is empty for all hosts."""
+
+    section: str
+    port: int
+    host: str
+
+    def is_of(self, parent: Parent) -> bool:
+        """Whether a route with this parent comes in here."""
+        return _may_be_one(self.section, parent.section) and _may_be_one(self.port, parent.port)
+
+    def admits(self, ours: Iterable[str], theirs: Iterable[str]) -> bool:
+        """Whether a host that both mean comes in here."""
+        others = [one for one in theirs if hosts_may_meet(one, self.host)]
+        return any(
+            hosts_may_meet(one, other)
+            for one in ours
+            if hosts_may_meet(one, self.host)
+            for other in others
+        )
+
+
+Listeners = Mapping[Gateway, tuple[Listener, ...]]
+"""Listeners of the Gateways that are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +135,32 @@ class Claim:
     hosts: tuple[str, ...]
     matches: tuple[Match, ...]
 
-    def meeting(self, other: "Claim", *, as_equals: bool = False) -> "Claim | None":
+    def meeting(
+        self, other: "Claim", *, as_equals: bool = False, listeners: Listeners | None = None
+    ) -> "Claim | None":
         """The part of this claim that the other one claims too; None when they are disjoint.
 
         Parameters
         ----------
         as_equals : only where hosts and matches are the same, so that none is more specific.
+        listeners : of Gateways that are known; those of others may admit any host.
         """
         hosts_meet: Callable[[str, str], bool] = _equal if as_equals else hosts_may_meet
         matches_meet: Callable[[Match, Match], bool] = _equal if as_equals else Match.meets
+        doors = {
+            gateway: [one for one in known if one.admits(self.hosts, other.hosts)]
+            for gateway, known in (listeners or {}).items()
+            if any(one.gateway == gateway for one in self.parents)
+        }
+
+        def parents_meet(ours: Parent, theirs: Parent) -> bool:
+            known = doors.get(ours.gateway)
+            return ours.meets(theirs) and (
+                known is None or any(one.is_of(ours) and one.is_of(theirs) for one in known)
+            )
+
         parts = (
-            _those_that_meet(self.parents, other.parents, Parent.meets),
+            _those_that_meet(self.parents, other.parents, parents_meet),
             _those_that_meet(self.hosts, other.hosts, hosts_meet),
             _those_that_meet(self.matches, other.matches, matches_meet),
         )
@@ -177,86 +223,6 @@ def hosts_above(host: str) -> Iterator[str]:
         yield ALL_HOSTS
 
 
-def claim_of(route: object, namespace: str) -> Claim | None:
-    """What a spec.route, or the spec of an HTTPRoute, claims; None for what can't be read as one.
-
-    Parameters
-    ----------
-    namespace : of the product, so of parents that name none.
-    """
-    try:
-        parts = _mapping(route)
-        parents = tuple(parent_of(one, namespace) for one in _listed(parts, "parentRefs"))
-        hosts = tuple(_host(one) for one in _listed(parts, "hostnames")) or (ALL_HOSTS,)
-        matches = tuple(_matches(parts))
-    except TypeError:
-        return None
-    return Claim(parents, hosts, matches) if parents else None
-
-
-def parent_of(reference: object, namespace: str) -> Parent:
-    """The parent that a reference names; TypeError for one that can't be read."""
-    parts = _mapping(reference)
-    group = _text(parts, "group", "gateway.networking.k8s.io")
-    kind = _text(parts, "kind", "Gateway")
-    key = Key(_text(parts, "namespace", namespace), _text(parts, "name"))
-    return Parent((group, kind, key), _text(parts, "sectionName", ""), _port(parts))
-
-
-def _port(parts: Mapping[str, Any]) -> int:
-    port = parts.get("port")
-    if port is not None and not isinstance(port, int):
-        raise TypeError(f"a port of {port!r}")
-    return port or 0
-
-
-def _matches(route: Mapping[str, Any]) -> Iterator[Match]:
-    rules = _listed(route, "rules")
-    if not rules:
-        yield _match({"path": {"value": route.get("path")}})
-    for rule in rules:
-        for match in _listed(_mapping(rule), "matches") or [{}]:
-            yield _match(_mapping(match))
-
-
-def _match(parts: Mapping[str, Any]) -> Match:
-    path = {} if parts.get("path") is None else _mapping(parts["path"])
-    kind, value = _text(path, "type", "PathPrefix"), _text(path, "value", "/")
-    method = _text(parts, "method", "")
-    headers = list(_conditions(parts, "headers"))
-    params = list(_conditions(parts, "queryParams"))
-    text = [f"{kind} {value}"]
-    text += [f"method {method}"] if method else []
-    text += [f"header {name}" for name, _, _ in headers]
-    text += [f"query parameter {name}" for name, _, _ in params]
-    plain = kind in ("Exact", "PathPrefix")  # what a regular expression takes isn't known
-    return Match(
-        exact=kind == "Exact",
-        path=_segments(value) if plain else (),
-        method=method,
-        headers=frozenset((name.lower(), how, value) for name, how, value in headers),
-        params=frozenset(params),
-        text=", ".join(text),
-    )
-
-
-def _segments(path: str) -> tuple[str, ...]:
-    """The parts of a path, as gateways that normalise it see them."""
-    parts: list[str] = []
-    for part in unquote(path).split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return tuple(parts)
-
-
-def _conditions(parts: Mapping[str, Any], name: str) -> Iterator[Condition]:
-    for each in _listed(parts, name):
-        one = _mapping(each)
-        yield _text(one, "name"), _text(one, "type", "Exact"), _text(one, "value", "")
-
-
 def _conditions_meet(ones: frozenset[Condition], others: frozenset[Condition]) -> bool:
     """Whether a request may meet both; only two exact values of one name never do."""
     exact, theirs = _exact(ones), _exact(others)
@@ -273,13 +239,6 @@ def _exact(conditions: frozenset[Condition]) -> dict[str, str]:
     }
 
 
-def _host(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a host of {value!r}")
-    host = value.lower().rstrip(".")
-    return ALL_HOSTS if host == "*" else host
-
-
 def _those_that_meet(
     ours: tuple[A, ...], theirs: tuple[A, ...], meet: Callable[[A, A], bool]
 ) -> tuple[A, ...]:
@@ -293,24 +252,3 @@ def _equal(one: object, other: object) -> bool:
 def _may_be_one(one: str | int, other: str | int) -> bool:
     """Whether two choices may be the same; an empty one is none."""
     return not one or not other or one == other
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{value!r} where an object belongs")
-    return value
-
-
-def _listed(parts: Mapping[str, Any], name: str) -> list[Any]:
-    value = parts.get(name)
-    if value is not None and not isinstance(value, list):
-        raise TypeError(f"{name} is {value!r}, not a list")
-    return value or []
-
-
-def _text(parts: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    value = parts.get(name)
-    value = default if value is None else value
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is {value!r}, not text")
-    return value

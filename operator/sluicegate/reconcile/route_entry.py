@@ -9,7 +9,8 @@ from typing import Final
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
-from sluicegate.reconcile.route_claims import Claim, Parent, claim_of
+from sluicegate.reconcile.route_claims import Claim, Parent
+from sluicegate.reconcile.route_reading import claim_of
 
 SILENT_SECONDS: Final = 30
 """For so long a route that its Gateway says nothing of counts as about to serve."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.records import RouteRecord
-from sluicegate.reconcile.route_claims import Claim, Parent
+from sluicegate.reconcile.route_claims import Claim, Gateway, Listener, Parent
 from sluicegate.reconcile.route_entry import RouteEntry, Standing, Strength, read_entry
 from sluicegate.reconcile.route_index import RouteIndex
 
@@ -82,6 +82,13 @@ class Claims:
         self._refusals: dict[Key, Refusal] = {}
         self._waiting: dict[Key, dict[Key, None]] = {}
         """Those that are refused, by who keeps their requests."""
+        self._listeners: dict[Gateway, tuple[Listener, ...]] = {}
+
+    def learn(self, gateway: Gateway, listeners: tuple[Listener, ...]) -> None:
+        """Take in which hosts the listeners of a Gateway admit; without any it isn't known."""
+        self._listeners.pop(gateway, None)
+        if listeners:
+            self._listeners[gateway] = listeners
 
     def record(self, record: ProductRecord, route: RouteRecord | None) -> None:
         """Take in what a product claims and has now; read anew only if one of them has changed.
@@ -206,10 +213,11 @@ class Claims:
         standing, claim = part
         assert entry.wanted is not None
         as_equals = entry.key.namespace == other.namespace
-        meeting = entry.wanted.meeting(claim, as_equals=as_equals)
+        known = self._listeners
+        meeting = entry.wanted.meeting(claim, as_equals=as_equals, listeners=known)
         if meeting is None or standing >= entry.standing(meeting, now):
             return None
-        kept = claim.meeting(meeting, as_equals=as_equals)
+        kept = claim.meeting(meeting, as_equals=as_equals, listeners=known)
         assert kept is not None  # what meets one meets the other
         return Refusal(entry.key, other, meeting, kept, standing[0])
 

@@ -8,11 +8,14 @@ from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.errors import Conflict, Transient, WriteFenced
+from sluicegate.kube.resources import Key
 from sluicegate.reconcile.carrying import Told
+from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.kept_route import with_kept_route
 from sluicegate.reconcile.next_look import CONFLICT_SECONDS
 from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.records import RouteRecord
+from sluicegate.reconcile.route_claims import Gateway
 from sluicegate.reconcile.routes import Claims, Refusal
 from sluicegate.reconcile.situation import Situation
 from sluicegate.runtime.contracts import Done, RequeueAfter, Result
@@ -42,6 +45,24 @@ def claiming(
     if live is None and claims.refusal(key) is None:
         claims.withdraw(key)
     claims.release(key)
+
+
+async def settled(
+    claims: Claims, gateways: Gateways, key: Key, *, contends: bool, now: int
+) -> Refusal | None:
+    """Why a product can't have the route of its spec, given what listeners admit; None if it can.
+
+    A Gateway is read only where two claims seem to meet at it.
+    """
+    asked = set[Gateway]()
+    while (refusal := claims.settle(key, contends=contends, now=now)) is not None:
+        unknown = {one.gateway for one in refusal.claim.parents if one.is_gateway} - asked
+        if not unknown:
+            return refusal
+        asked |= unknown
+        for one in sorted(unknown):
+            claims.learn(one, await gateways.listeners(one[2]))
+    return None
 
 
 def kept_product(
