@@ -287,6 +287,20 @@ async def test_hosts_that_no_common_listener_admits_don_t_collide(cluster, servi
     assert cluster.ready(SEARCH)[1] != "RouteShadowed"
 
 
+async def test_a_refused_product_with_a_stranger_s_name_too_writes_its_status_once(
+    cluster, serving
+):
+    cluster.add(serving, SEARCH, created=YOUNGER)
+    cluster.add(serving, RIVAL, created=OLDER, routed=False)
+    stranger = deepcopy(cluster.live(SERVICES, RIVAL))
+    del stranger["metadata"]["ownerReferences"]
+    cluster.observe(SERVICES, stranger)
+    await cluster.look(SEARCH, RIVAL)
+    cluster.server.sent.clear()
+    await cluster.look(RIVAL, RIVAL)
+    assert not [one for one in cluster.server.writes if one.path.endswith("/status")]
+
+
 async def test_who_waits_looks_when_the_route_is_free(cluster, serving):
     cluster.add(serving, SEARCH, created=YOUNGER)
     cluster.add(serving, RIVAL, created=OLDER, routed=False)

@@ -266,6 +266,8 @@ class ProductReconciler:
                 await self._keep_children(record, situation, children)
             except NameConflict as error:
                 self.conflicts[record.key] = str(error)
+                if situation.shadowed:
+                    return  # one reason at a time, or the two would be written in turns
                 conflicted = replace(situation, conflict=str(error), shadowed=False)
                 recorded = read_status(record.status)  # it may just have been written
                 await self._write_status(record, conflicted, step, recorded)
@@ -375,7 +377,7 @@ class ProductReconciler:
         self, record: ProductRecord, recorded: DataProductStatus, refusal: Refusal | None
     ) -> None:
         """Tell both products."""
-        if refusal is None or not is_news(refusal, recorded):
+        if refusal is None or not is_news(recorded):
             return
         reason = ConditionReason.ROUTE_SHADOWED
         self._tell(record, (Told(reason, "Route", refusal.message, warning=True),))

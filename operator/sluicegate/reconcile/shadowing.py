@@ -96,8 +96,7 @@ def true_of(told: tuple[Told, ...], refusal: Refusal | None) -> Iterator[Told]:
     return (one for one in told if refusal is None or one.reason != ConditionReason.SERVING)
 
 
-def is_news(refusal: Refusal | None, recorded: DataProductStatus) -> bool:
+def is_news(recorded: DataProductStatus) -> bool:
     """Whether a refusal is to be told: once, as status remembers it."""
     ready = find_condition(recorded.conditions, ConditionType.READY)
-    known = ready is not None and ready.reason == ConditionReason.ROUTE_SHADOWED
-    return refusal is not None and not known
+    return ready is None or ready.reason != ConditionReason.ROUTE_SHADOWED
