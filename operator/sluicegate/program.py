@@ -26,6 +26,7 @@ from sluicegate.reconcile.rounds import Rounds
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.slot_keeper import SlotKeeper
 from sluicegate.reconcile.standby import Standby
+from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
 from sluicegate.slo.gateway import TRAEFIK
@@ -64,7 +65,7 @@ def build(tools: Tools) -> Controller:
         measurements=measurements,
         standings=standings,
         slots=SlotKeeper(standings, trainer, observer, tools.queue),
-        claims=Claims(),
+        claims=Claims(wake=lambda key: tools.queue.add(key, Priority.NORMAL)),
         in_step=InStep(tools.caches),
         recorder=tools.recorder,
         queue=tools.queue,

@@ -221,7 +221,7 @@ def test_of_two_products_that_claim_one_route_the_younger_is_told_and_released(
     eventually(is_ready(control_plane, namespace, "a-elder"), seconds=60, what="the elder")
     apply(control_plane, routed(namespace, "younger"))
     message = eventually(
-        says(control_plane, namespace, "younger", kind="Ready", reason="RouteConflict"),
+        says(control_plane, namespace, "younger", kind="Ready", reason="RouteShadowed"),
         seconds=60,
         what="the younger is told",
     )

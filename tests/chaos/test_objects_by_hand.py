@@ -180,7 +180,7 @@ def test_of_two_products_that_claim_one_route_at_once_one_gets_it(operator, prom
         told = [
             name
             for name in ("first", "second")
-            if operator.condition(name, "Ready").get("reason") == "RouteConflict"
+            if operator.condition(name, "Ready").get("reason") == "RouteShadowed"
         ]
         return len(ready) == len(told) == 1 and ready != told
 
@@ -197,7 +197,7 @@ def test_of_two_products_that_claim_one_route_the_elder_keeps_it_until_it_goes(o
     eventually(lambda: datetime.now(UTC) >= made + A_SECOND, what="another second")
     operator.apply(younger)
     eventually(lambda: operator.condition("ant", "Ready"), what="told")
-    assert operator.condition("ant", "Ready")["reason"] == "RouteConflict"
+    assert operator.condition("ant", "Ready")["reason"] == "RouteShadowed"
     assert "zebra" in operator.condition("ant", "Ready")["message"]
     assert operator.ready("zebra")
     assert paths_to(operator) == {"zebra"}

@@ -42,11 +42,16 @@ class Sent:
 
 @dataclass
 class ApiStandIn:
-    """The server; `objects` by path, `sent` in order, `refused` the paths that answer 403."""
+    """The server.
+
+    `objects` by path, `sent` in order, `refused` the paths that answer 403, `invalid` the kinds
+    (in the plural) whose writes answer 422.
+    """
 
     objects: dict[str, Body] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    invalid: set[str] = field(default_factory=set)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
     _configuration: Configuration | None = None
     _transport: Transport | None = None
@@ -113,8 +118,8 @@ class ApiStandIn:
         sent = Sent(request.method, request.path, json.loads(text) if text else {})
         self.sent.append(sent)
         path = sent.path.removesuffix("/status")
-        if path in self.refused:
-            return failure(403, "Forbidden")
+        if (refusal := self._refusal(sent.method, path)) is not None:
+            return refusal
         match sent.method:
             case "GET":
                 return self._list(path, request) if "limit" in request.query else self._answer(path)
@@ -125,6 +130,13 @@ class ApiStandIn:
         if sent.method == "DELETE":
             return failure(404, "NotFound") if live is None else self._delete(path)
         return self._patch(path, sent, live)
+
+    def _refusal(self, method: str, path: str) -> web.Response | None:
+        if path in self.refused:
+            return failure(403, "Forbidden")
+        if method in {"PATCH", "DELETE"} and path.split("/")[-2] in self.invalid:
+            return failure(422, "Invalid")
+        return None
 
     def _answer(self, path: str) -> web.Response:
         live = self.objects.get(path)

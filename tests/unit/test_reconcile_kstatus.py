@@ -73,7 +73,7 @@ def taken_by_nobody(situation: Situation) -> Situation:
 
 
 def in_conflict(situation: Situation) -> Situation:
-    return replace(situation, conflict="DataProduct catalog/other is older", route_conflict=True)
+    return replace(situation, conflict="DataProduct catalog/other serves it", shadowed=True)
 
 
 def with_a_stranger(situation: Situation) -> Situation:
@@ -98,7 +98,7 @@ TABLE: dict[str, tuple[Callable[[], World], Change, Told, Told, Told]] = {
     "an aborted spec.model": (aborted, as_it_is, SERVING, None, ("True", "ModelRejected")),
     "no pod is ready": (without_pods, as_it_is, ("False", "PodsNotReady"), None, None),
     "no Gateway takes it": (serving, taken_by_nobody, ("False", "RouteNotAccepted"), None, None),
-    "an older product": (serving, in_conflict, ("False", "RouteConflict"), None, None),
+    "a route that is taken": (serving, in_conflict, ("False", "RouteShadowed"), None, None),
     "a stranger's name": (serving, with_a_stranger, ("False", "NameConflict"), None, None),
 }  # fmt: skip
 

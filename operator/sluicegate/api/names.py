@@ -106,7 +106,7 @@ class ConditionReason(StrEnum):
     PROGRESSING = "Progressing"
     PODS_NOT_READY = "PodsNotReady"
     NAME_CONFLICT = "NameConflict"
-    ROUTE_CONFLICT = "RouteConflict"
+    ROUTE_SHADOWED = "RouteShadowed"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     TERMINATING = "Terminating"
     NOT_YET_OBSERVED = "NotYetObserved"

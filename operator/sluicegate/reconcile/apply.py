@@ -12,22 +12,33 @@ of them is a few milliseconds old, so none loses for ever.
 """
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sluicegate.api import names
 from sluicegate.errors import SluicegateError
-from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound
+from sluicegate.kube.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NotFound,
+)
 from sluicegate.kube.ownership import fingerprint, owned_part
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.requests import ABSENT
-from sluicegate.kube.resources import DEPLOYMENTS, JOBS, Key, Resource
+from sluicegate.kube.resources import DEPLOYMENTS, JOBS, SERVICES, Key, Resource
 from sluicegate.manifests.common import Manifest
 from sluicegate.reconcile.children import Child
 from sluicegate.reconcile.product_record import ProductRecord
-from sluicegate.reconcile.records import ChildRecord, DeploymentRecord
+from sluicegate.reconcile.records import ChildRecord, DeploymentRecord, RouteRecord
 from sluicegate.runtime.caches import Caches
+
+logger = logging.getLogger(__name__)
 
 
 class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's reason
@@ -40,6 +51,15 @@ class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's
         )
 
 
+_REFUSALS: Final = (BadRequest, Conflict, Forbidden, Invalid, NotFound, NameConflict)
+"""Answers about one object alone. After any other one, e.g. no answer, nothing else is tried."""
+
+
+def _urgency(error: KubeError | NameConflict) -> int:
+    """A stranger's name is told and looked for again; after a Conflict the object is known anew."""
+    return 0 if isinstance(error, NameConflict) else 1 if isinstance(error, Conflict) else 2
+
+
 @dataclass(frozen=True, slots=True)
 class Applier:
     """Writes the children of products."""
@@ -48,15 +68,43 @@ class Applier:
     caches: Caches
 
     async def apply(self, product: ProductRecord, children: Iterable[Child]) -> None:
-        """Apply each child that differs from what lives; NameConflict for a stranger."""
-        for child in children:
-            live = self._live(child.resource, child.key)
-            if live is None:
-                await self._create(child)
-            elif live.owner != product.uid:
-                self._check_is_going(product, child, live)
-            elif live.fingerprint != child.fingerprint:
-                await self._update(child, live)
+        """Apply each child that differs from what lives; NameConflict for a stranger.
+
+        Traffic leaves a version before anything else is written, and a child that is refused
+        keeps no other one from being written: a route has to be changed most of all when the
+        Deployments can't be. The refusal that is tried again first is raised in the end.
+        """
+        refusals: list[KubeError | NameConflict] = []
+        for child in sorted(children, key=self._takes_no_traffic):
+            try:
+                await self._apply_one(product, child)
+            except _REFUSALS as error:
+                logger.info("%s %s isn't written: %s", child.resource.kind, child.key, error)
+                refusals.append(error)
+        if refusals:
+            raise min(refusals, key=_urgency)
+
+    async def _apply_one(self, product: ProductRecord, child: Child) -> None:
+        live = self._live(child.resource, child.key)
+        if live is None:
+            await self._create(child)
+        elif live.owner != product.uid:
+            self._check_is_going(product, child, live)
+        elif live.fingerprint != child.fingerprint:
+            await self._update(child, live)
+
+    def _takes_no_traffic(self, child: Child) -> bool:
+        """False for the route, if a version's weight goes down and each backend is there."""
+        live = self._live(child.resource, child.key)
+        if not isinstance(live, RouteRecord):
+            return True
+        weights: dict[str, int] = {
+            one["name"]: one["weight"]
+            for one in child.manifest["spec"]["rules"][0].get("backendRefs") or ()
+        }
+        services = (Key(child.key.namespace, name) for name in weights)
+        there = all(self._live(SERVICES, key) is not None for key in services)
+        return not (there and any(weights.get(name, 0) < weight for name, weight in live.weights))
 
     def _check_is_going(self, product: ProductRecord, child: Child, live: ChildRecord) -> None:
         """Wait for what belonged to a deleted product of this name; NameConflict for a stranger."""

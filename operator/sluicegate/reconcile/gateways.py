@@ -19,6 +19,8 @@ from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import GATEWAYS, Key
 from sluicegate.reconcile.records import RouteRecord
+from sluicegate.reconcile.route_claims import Listener
+from sluicegate.reconcile.route_reading import listeners_of
 from sluicegate.reconcile.verification import is_taken
 from sluicegate.status import is_true
 
@@ -38,9 +40,11 @@ class GatewayState:
     ----------
     objections : by listener, why it isn't in service; under "" for the Gateway as a whole.
         A part that is missing is programmed.
+    listeners : as its spec has them.
     """
 
     objections: Mapping[str, str]
+    listeners: tuple[Listener, ...] = ()
 
     def objection(self, section: str | None) -> str:
         """Why this listener, or all of it, isn't in service; empty when it is."""
@@ -56,7 +60,8 @@ def gateway_state(body: Mapping[str, Any]) -> GatewayState:
     parts = {WHOLE: status.get("conditions") or ()}
     parts |= {one["name"]: one.get("conditions") or () for one in status.get("listeners") or ()}
     found = {name: _objection(conditions, generation) for name, conditions in parts.items()}
-    return GatewayState({name: text for name, text in found.items() if text})
+    objections = {name: text for name, text in found.items() if text}
+    return GatewayState(objections, listeners_of(body))
 
 
 def _objection(conditions: Iterable[Mapping[str, Any]], generation: int) -> str:
@@ -103,6 +108,11 @@ class Gateways:
         keys = {parent_key(one, product.metadata.namespace) for one in spec.parent_refs}
         states = {key: await self._state(key) for key in sorted(keys)}
         return {key: state for key, state in states.items() if state is not None}
+
+    async def listeners(self, key: Key) -> tuple[Listener, ...]:
+        """The listeners of a Gateway; none of one that isn't there or can't be asked."""
+        state = await self._state(key)
+        return () if state is None else state.listeners
 
     async def _state(self, key: Key) -> GatewayState | None:
         # All workers ask for the same few: one reads, the others take what it has read.

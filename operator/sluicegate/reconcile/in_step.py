@@ -36,7 +36,7 @@ class InStep:
         ----------
         record : as it is cached; its version stands for spec and status. recorded : its status.
         """
-        if situation.route_conflict or situation.is_frozen(step.status):
+        if situation.shadowed or situation.is_frozen(step.status):
             return b""  # then only a part of it is applied, or nothing
         layout = step.layout
         known: list[VersionBase | None]

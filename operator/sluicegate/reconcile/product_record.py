@@ -77,6 +77,14 @@ class ProductRecord(Record):
         return route
 
     @property
+    def suspended(self) -> bool:
+        """Whether the spec is suspended, parsed each time; so is one that is malformed."""
+        try:
+            return _SuspendView.model_validate_json(_text(self.packed_spec)).suspend
+        except ValidationError:
+            return True
+
+    @property
     def block_seconds(self) -> int:
         """Length of the spec's blocks, parsed each time; the default if it is malformed."""
         try:
@@ -112,6 +120,13 @@ class _RouteView(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
     route: Route | None = None
+
+
+class _SuspendView(BaseModel):
+    """Of a spec whether it is suspended."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    suspend: bool = False
 
 
 class _AnalysisView(BaseModel):
@@ -158,9 +173,20 @@ def _requests(annotations: Any) -> tuple[tuple[tuple[str, str], ...], Problem | 
     return tuple(clear.items()), problem
 
 
+def packed(value: Mapping[str, Any]) -> bytes:
+    """JSON as compressed text, a third of it."""
+    return _packed(json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False))
+
+
+def unpacked(text: bytes) -> dict[str, Any]:
+    """What `packed` packed."""
+    value: dict[str, Any] = json.loads(_text(text))
+    return value
+
+
 def _packed(text: str) -> bytes:
     return zlib.compress(text.encode(errors="replace"), level=1)
 
 
-def _text(packed: bytes) -> str:
-    return zlib.decompress(packed).decode()
+def _text(compressed: bytes) -> str:
+    return zlib.decompress(compressed).decode()

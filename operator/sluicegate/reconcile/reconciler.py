@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -40,7 +40,17 @@ from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.report import due, report, verified_seconds
 from sluicegate.reconcile.restore import restored_status, was_there_before, with_requests_handled
-from sluicegate.reconcile.routes import Claims
+from sluicegate.reconcile.routes import Claims, Refusal
+from sluicegate.reconcile.shadowing import (
+    claiming,
+    is_news,
+    kept_product,
+    next_for,
+    settled,
+    shadowed,
+    true_of,
+    without_split,
+)
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.slot_keeper import SlotKeeper
 from sluicegate.reconcile.slots import wanted_job
@@ -96,12 +106,15 @@ class ProductReconciler:
         time in which this replica led before may be weeks old.
         """
         products, known = self.applier.caches.products, {}
+        for key in self.claims:
+            if products.get(key) is None:
+                self.claims.forget(key)
         for number, key in enumerate(tuple(products)):
             if number % READ_AT_ONCE == 0:
                 await asyncio.sleep(0)  # each is unpacked; meanwhile others have their turn
             record = products.get(key)
             if isinstance(record, ProductRecord):
-                self.claims.record(record)
+                self.claims.record(record, self.observer.route(record))
                 known[key] = standing_before(
                     record,
                     self.observer.jobs(record),
@@ -118,12 +131,22 @@ class ProductReconciler:
             return Done()
         with self.slots.watch(record, self.conflicts):
             try:
-                product = record.parse()
+                with claiming(self.claims, record, lambda: self.observer.route(record)):
+                    return await self._reconcile(record, self._checked(record))
             except InvalidProduct as error:
                 return await self._refuse(record, error.problems)
-            if problems := check_context(product.spec, self.settings):
-                return await self._refuse(record, problems)
-            return await self._reconcile(record, product)
+
+    def _checked(self, record: ProductRecord) -> DataProduct:
+        """The product; InvalidProduct for one that can't be carried out."""
+        product = record.parse()
+        if problems := check_context(product.spec, self.settings):
+            raise InvalidProduct(problems)
+        return product
+
+    def _settled(
+        self, key: Key, *, contends: bool, now: int
+    ) -> Coroutine[None, None, Refusal | None]:
+        return settled(self.claims, self.observer.gateways, key, contends=contends, now=now)
 
     async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
         now = int(time.time())
@@ -131,24 +154,34 @@ class ProductReconciler:
         recorded = product.status
         product = self._with_known_status(record, product, wanted, now)
         self.measurements.want(record.key, target_of(product, self.measurements.timing))
-        self._claim(record)
+        contends = product.status.stable is not None and not product.spec.suspend
+        refusal = await self._settled(record.key, contends=contends, now=now)
+        kept = refusal and kept_product(self.claims, product, self.observer.route(record), now)
         with self.spans("observe"):
             situation = await self.observer.observe(
-                record, product, terms=terms_of(product), wanted=wanted, now=now
+                record, kept or product, terms=terms_of(product), wanted=wanted, now=now
             )
             situation = replace(
                 await self._with_obstacles(record, situation),
+                route_kept=kept is not None,
                 begun=self.starts.begin(product, now),
                 lost=record.key in self.lost,
             )
         with self.spans("decide") as span:
+            situation = without_split(situation) if refusal is not None else situation
             step = take_step(situation)
             situation = with_first_split(situation, step)
+            if refusal is None and step.layout.weights and not situation.is_frozen(step.status):
+                refusal = await self._settled(record.key, contends=True, now=now)
+            situation = shadowed(situation, refusal)
             basis = self.in_step.basis(record, recorded, situation, step)
             children = None
             if record.key in self.conflicts or not self.in_step.holds(record.key, basis):
                 children = build_children(
-                    product, step.layout, situation.live, service_kind=self.settings.service_kind
+                    situation.product,
+                    step.layout,
+                    situation.live,
+                    service_kind=self.settings.service_kind,
                 )
             span.set("sluicegate.decision", decision_of(step))
         # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
@@ -166,7 +199,8 @@ class ProductReconciler:
             with self.spans("report"):
                 written = await self._write_status(record, situation, step, recorded)
             self.starts.end(record.key, step)
-            self._tell(record, step.told)
+            self._tell(record, true_of(step.told, refusal))
+            self._tell_of_refusal(record, recorded, refusal)
         with self.spans("apply"):
             await self._write_children(written, situation, step, children)
             # Only a look that changed nothing has seen all in step.
@@ -175,6 +209,7 @@ class ProductReconciler:
                 self.in_step.record(record.key, basis)
         after = product.model_copy(update={"status": step.status})
         result = next_look(situation, step, conflicted=record.key in self.conflicts, untold=untold)
+        result = next_for(refusal, result)
         self.measurements.want(
             record.key,
             target_of(after, self.measurements.timing),
@@ -188,7 +223,6 @@ class ProductReconciler:
         self.lost.discard(key)
         self.conflicts.pop(key, None)
         self.in_step.forget(key)
-        rivals = self.claims.rivals(key)
         self.claims.forget(key)
         if self.standings.forget(key):
             self.slots.call_next(int(time.time()))
@@ -196,14 +230,6 @@ class ProductReconciler:
         self.observer.pods.forget(key)
         self.metrics.forget(key)
         self.measurements.want(key, None)
-        for rival in rivals:
-            self.queue.add(rival, Priority.NORMAL)
-
-    def _claim(self, record: ProductRecord) -> None:
-        before = self.claims.rivals(record.key)
-        self.claims.record(record)
-        for rival in before ^ self.claims.rivals(record.key):
-            self.queue.add(rival, Priority.NORMAL)
 
     def _with_known_status(
         self, record: ProductRecord, product: DataProduct, wanted: VersionBase, now: int
@@ -235,13 +261,6 @@ class ProductReconciler:
     async def _with_obstacles(self, record: ProductRecord, situation: Situation) -> Situation:
         """What keeps the spec from being carried out, though each field is right."""
         situation = replace(situation, conflict=self.conflicts.get(record.key, ""))
-        if (elder := self.claims.elder(record.key)) is not None:
-            other, claim = elder
-            text = (
-                f"spec.route: DataProduct {other} is older and claims {claim[1]}{claim[3]} on"
-                f" Gateway {claim[0]} too: change hostnames or path of one of them"
-            )
-            situation = replace(situation, conflict=text, route_conflict=True)
         if (reused := version_reused(situation.product.status, situation.wanted)) is not None:
             observed = replace(situation.observed, wanted=None)
             situation = replace(situation, stalled=reused, observed=observed)
@@ -274,7 +293,9 @@ class ProductReconciler:
                 await self._keep_children(record, situation, children)
             except NameConflict as error:
                 self.conflicts[record.key] = str(error)
-                conflicted = replace(situation, conflict=str(error), route_conflict=False)
+                if situation.shadowed:
+                    return  # one reason at a time, or the two would be written in turns
+                conflicted = replace(situation, conflict=str(error), shadowed=False)
                 recorded = record.status  # it may just have been written
                 await self._write_status(record, conflicted, step, recorded)
                 return
@@ -286,12 +307,18 @@ class ProductReconciler:
     async def _keep_children(
         self, record: ProductRecord, situation: Situation, children: tuple[Child, ...]
     ) -> None:
-        """Apply the children and delete the others; a route in conflict stays as it is."""
-        if situation.route_conflict:
+        """Apply the children and delete the others.
+
+        A route that is refused isn't written. The one that lives is then written on where the
+        spec can express it, and left alone where it can't; it goes if no Gateway takes it.
+        """
+        refused = situation.shadowed and not situation.route_kept
+        if refused:
             children = tuple(one for one in children if one.resource != HTTP_ROUTES)
         await self.applier.apply(record, children)
+        left_alone = refused and self.claims.serves(record.key, situation.now)
         for resource, leftover in tuple(self.applier.leftovers(record, children)):
-            if resource != HTTP_ROUTES or not situation.route_conflict:
+            if resource != HTTP_ROUTES or not left_alone:
                 await self.applier.delete(resource, leftover)
 
     async def _write_status(
@@ -366,6 +393,18 @@ class ProductReconciler:
         """Let the metrics know how the product does."""
         reason = step.evaluation.decision.reason if step.evaluation else None
         self.metrics.record(key, figures_of(product, status, reason))
+
+    def _tell_of_refusal(
+        self, record: ProductRecord, recorded: DataProductStatus, refusal: Refusal | None
+    ) -> None:
+        """Tell both products."""
+        if refusal is None or not is_news(recorded):
+            return
+        reason = ConditionReason.ROUTE_SHADOWED
+        self._tell(record, (Told(reason, "Route", refusal.message, warning=True),))
+        other = self.applier.caches.products.get(refusal.other)
+        if isinstance(other, ProductRecord):
+            self._tell(other, (Told(reason, "Route", refusal.notice),))
 
     def _tell(self, record: ProductRecord, told: Iterable[Told]) -> None:
         subject = Subject(DATA_PRODUCTS, record.key, record.uid)

@@ -24,7 +24,7 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
-from sluicegate.reconcile.product_record import product_record
+from sluicegate.reconcile.product_record import packed, product_record, unpacked
 from sluicegate.runtime.contracts import Record, Watched
 
 OURS: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
@@ -105,6 +105,8 @@ class ParentStatus:
     accepted, resolved : the two conditions, for the generation in `observed`.
     observed : the older of both conditions' generations.
     message : of the first that isn't True.
+    port : of the parent reference; 0 when it names none.
+    denied : Accepted is False: the Gateway has looked at the route and doesn't take it.
     """
 
     namespace: str
@@ -114,6 +116,8 @@ class ParentStatus:
     resolved: bool
     observed: int
     message: str
+    port: int = 0
+    denied: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +129,20 @@ class RouteRecord(ChildRecord):
     generation : of its spec.
     weights : backend name and weight of the first rule.
     parents : what its Gateways say.
+    created : creationTimestamp, RFC 3339.
+    packed_spec : its spec without the backends, as compressed JSON.
     """
 
     generation: int
     weights: tuple[tuple[str, int], ...]
     parents: tuple[ParentStatus, ...]
+    created: str = ""
+    packed_spec: bytes = field(default=packed({}), repr=False)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The spec without the backends as parsed JSON, parsed anew each time."""
+        return unpacked(self.packed_spec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +262,17 @@ def route_record(body: Mapping[str, Any]) -> RouteRecord | None:
         generation=body["metadata"].get("generation", 0),
         weights=tuple((ref["name"], ref.get("weight", 1)) for ref in backends),
         parents=tuple(_parent(one, namespace) for one in parents),
+        created=body["metadata"].get("creationTimestamp", ""),
+        packed_spec=packed(_without_backends(body["spec"])),
     )
+
+
+def _without_backends(spec: Mapping[str, Any]) -> dict[str, Any]:
+    rules = [
+        {name: part for name, part in rule.items() if name != "backendRefs"}
+        for rule in spec.get("rules") or ()
+    ]
+    return {**spec, "rules": rules}
 
 
 def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
@@ -265,6 +288,8 @@ def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
         resolved=both[1].get("status") == "True",
         observed=min(one.get("observedGeneration", 0) for one in both),
         message=f"{bad.get('reason', '')}: {bad.get('message', '')}" if bad else "",
+        port=ref.get("port", 0),
+        denied=both[0].get("status") == "False",
     )
 
 

@@ -178,7 +178,7 @@ def _findings(situation: Situation, status: DataProductStatus, layout: Layout) -
 
 def _ready(situation: Situation, status: DataProductStatus, layout: Layout) -> Finding:
     if situation.conflict:
-        reason = Reason.ROUTE_CONFLICT if situation.route_conflict else Reason.NAME_CONFLICT
+        reason = Reason.ROUTE_SHADOWED if situation.shadowed else Reason.NAME_CONFLICT
         return Finding(Type.READY, "False", reason, situation.conflict)
     stable = status.stable
     if stable is None:

@@ -39,7 +39,8 @@ class Situation:
     observed : what the decision is made from.
     dependencies : how the products that it calls do.
     conflict : why its route or one of its names can't be had; empty when they can.
-    route_conflict : the conflict is about the route.
+    shadowed : the conflict is about the route of the spec, which other products keep.
+    route_kept : the route that it has is written on in the stead of that one.
     stalled : what else needs a person; None when nothing does.
     gateways : what its Gateways say of themselves, as far as that had to be asked.
     lost : it once had a stable version, of which nothing is left.
@@ -62,7 +63,8 @@ class Situation:
     observed: Observed
     dependencies: tuple[DependencyStatus, ...] = ()
     conflict: str = ""
-    route_conflict: bool = False
+    shadowed: bool = False
+    route_kept: bool = False
     stalled: Finding | None = None
     gateways: Mapping[Key, GatewayState] = field(default_factory=dict)
     lost: bool = False

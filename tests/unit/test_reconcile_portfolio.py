@@ -1,4 +1,4 @@
-"""What products must know of each other: who has a route, who trains, who is in trouble."""
+"""What products must know of each other: who trains, who is in trouble."""
 
 from __future__ import annotations
 
@@ -16,87 +16,12 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy.diagnosis import common_cause
 from sluicegate.policy.retraining import Budget
 from sluicegate.reconcile.portfolio import Standings
-from sluicegate.reconcile.product_record import product_record
-from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.standing import COMMON_BLOCKS, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NOW = 1_767_225_600
-
-
-def record(
-    name: str, *, created: str = "2026-01-01T00:00:00Z", uid: str = "", generation: int = 1, **route
-):
-    body = {"parentRefs": [{"name": "web", "namespace": "gateway"}], "hostnames": ["cars.example"]}
-    return product_record(
-        {
-            "metadata": {
-                "name": name,
-                "namespace": "catalog",
-                "uid": uid or name,
-                "generation": generation,
-                "resourceVersion": "1",
-                "creationTimestamp": created,
-            },
-            "spec": {"route": body | {"path": "/"} | route},
-        }
-    )
-
-
-def claims(*records) -> Claims:
-    found = Claims()
-    for one in records:
-        found.record(one)
-    return found
-
-
-YOUNGER = {"created": "2026-02-01T00:00:00Z"}
-
-
-@pytest.mark.parametrize(
-    ("other", "meet"),
-    [
-        ({}, True),
-        ({"path": "/search"}, False),
-        ({"hostnames": ["vans.example"]}, False),
-        ({"hostnames": ["vans.example", "cars.example"]}, True),
-        ({"parentRefs": [{"name": "other", "namespace": "gateway"}]}, False),
-        ({"path": None, "rules": [{"matches": [{"path": {"value": "/"}}]}]}, True),
-        ({"path": None, "rules": [{}]}, True),
-        ({"path": None, "rules": [{"matches": [{"method": "POST"}]}]}, False),
-    ],
-)
-def test_products_meet_where_gateway_hostname_and_match_are_the_same(other, meet):
-    found = claims(record("elder"), record("younger", **YOUNGER, **other))
-    assert (found.elder(Key("catalog", "younger")) is not None) == meet
-    assert found.elder(Key("catalog", "elder")) is None
-
-
-def test_of_two_products_of_one_second_the_name_decides():
-    found = claims(record("b"), record("a"))
-    assert found.elder(Key("catalog", "a")) is None
-    assert found.elder(Key("catalog", "b"))[0] == Key("catalog", "a")
-
-
-def test_a_claim_is_free_when_its_product_is_gone_or_wants_another_route():
-    younger = Key("catalog", "younger")
-    found = claims(record("elder"), record("younger", **YOUNGER))
-    assert found.rivals(younger) == {Key("catalog", "elder")}
-    found.record(record("elder", path="/search", generation=2))
-    assert found.elder(younger) is None
-    found.record(record("elder", generation=3))
-    assert found.elder(younger) is not None
-    found.forget(Key("catalog", "elder"))
-    assert found.elder(younger) is None
-
-
-def test_a_product_that_was_made_anew_is_the_younger_one():
-    found = claims(record("elder"), record("younger", **YOUNGER))
-    found.record(record("elder", uid="another", created="2026-03-01T00:00:00Z"))
-    assert found.elder(Key("catalog", "younger")) is None
-    assert found.elder(Key("catalog", "elder"))[0] == Key("catalog", "younger")
 
 
 # ---- portfolio --------------------------------------------------------------------------------

@@ -1,0 +1,214 @@
+"""Products that claim routes on Gateways in memory: what their looks write is what lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.base import at, rfc3339
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.product_record import product_record
+from sluicegate.reconcile.records import route_record
+from sluicegate.reconcile.routes import Claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sluicegate.reconcile.product_record import ProductRecord
+    from sluicegate.reconcile.records import RouteRecord
+    from sluicegate.reconcile.routes import Refusal
+
+START = 1_767_225_600
+WEB = {"name": "web", "namespace": "gateway"}
+
+
+def routed(path: str = "/", **fields: Any) -> dict[str, Any]:
+    """A spec.route; fields that are None are left out."""
+    route = {"parentRefs": [WEB], "hostnames": ["shop.example"], "path": path} | fields
+    return {name: value for name, value in route.items() if value is not None}
+
+
+def ruled(*matches: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A spec.route of one rule in full."""
+    return routed(**{"path": None, "rules": [{"matches": list(matches)}], **fields})
+
+
+def taken(path: str, **more: Any) -> dict[str, Any]:
+    """A match of a prefix, and what else is given."""
+    return {"path": {"type": "PathPrefix", "value": path}, **more}
+
+
+@dataclass
+class One:
+    """One product: its spec.route, what lives of it, and what the Gateways say."""
+
+    key: Key
+    route: Any
+    created: int
+    uid: str
+    generation: int = 1
+    stable: bool = True
+    suspend: bool = False
+    status: dict[str, Any] = field(default_factory=dict)
+    live: dict[str, Any] | None = None
+    written: int = 0
+    words: dict[str, str] = field(default_factory=dict)
+    """Status of Accepted by the number of the parentRef."""
+
+    def record(self) -> ProductRecord:
+        stable = {"stable": {"version": "v1"}} if self.stable else {}
+        return product_record(
+            {
+                "metadata": {
+                    "name": self.key.name,
+                    "namespace": self.key.namespace,
+                    "uid": self.uid,
+                    "generation": self.generation,
+                    "resourceVersion": "1",
+                    "creationTimestamp": rfc3339(at(self.created)),
+                },
+                "spec": {"route": self.route, "suspend": self.suspend},
+                "status": stable | self.status,
+            }
+        )
+
+    def asked(self) -> dict[str, Any]:
+        """The spec of the HTTPRoute that it asks for."""
+        route = {name: part for name, part in self.route.items() if name != "path"}
+        rules = self.route.get("rules") or [{"matches": [taken(self.route.get("path") or "/")]}]
+        return route | {"rules": rules}
+
+    def http_route(self) -> RouteRecord | None:
+        if self.live is None:
+            return None
+        parents = [
+            {
+                "parentRef": reference,
+                "conditions": [{"type": "Accepted", "status": self.words[str(number)]}],
+            }
+            for number, reference in enumerate(self.live["parentRefs"])
+            if str(number) in self.words
+        ]
+        return route_record(
+            {
+                "metadata": {
+                    "name": self.key.name,
+                    "namespace": self.key.namespace,
+                    "uid": f"route-{self.uid}",
+                    "resourceVersion": "1",
+                    "creationTimestamp": rfc3339(at(self.written)),
+                    "labels": {"sluicegate.dev/product": self.key.name},
+                    "ownerReferences": [
+                        {"kind": "DataProduct", "uid": self.uid, "controller": True}
+                    ],
+                },
+                "spec": self.live,
+                "status": {"parents": parents},
+            }
+        )
+
+
+@dataclass
+class Routed:
+    """The products, and the operator's claims. Time passes by a second with each change."""
+
+    products: dict[Key, One] = field(default_factory=dict)
+    claims: Claims = field(init=False)
+    now: int = START
+    woken: list[Key] = field(default_factory=list)
+    _uids: Iterator[int] = field(default_factory=lambda: count(1))
+    _routes: dict[Key, tuple[str, RouteRecord | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.claims = Claims(wake=self.woken.append)
+
+    def create(self, name: str, route: Any, **fields: Any) -> Key:
+        """A product whose first version is ready to serve."""
+        self.now += 1
+        key = Key(*name.split("/"))
+        self.products[key] = One(key, route, self.now, f"uid-{next(self._uids)}", **fields)
+        return key
+
+    def edit(self, key: Key, route: Any, **fields: Any) -> None:
+        self.now += 1
+        one = self.products[key]
+        one.route, one.generation = route, one.generation + 1
+        for name, value in fields.items():
+            setattr(one, name, value)
+
+    def delete(self, key: Key) -> None:
+        self.now += 1
+        del self.products[key]
+        self.claims.forget(key)
+
+    def serve(self, name: str, route: Any, **fields: Any) -> Key:
+        """A product that serves: its route is written, and accepted."""
+        key = self.create(name, route, **fields)
+        assert self.look(key) is None
+        self.say(key, "True")
+        return key
+
+    def say(self, key: Key, word: str) -> None:
+        """Let each Gateway say this of a product's route; nothing at all for an empty word."""
+        one = self.products[key]
+        assert one.live is not None
+        parents = range(len(one.live["parentRefs"]))
+        one.words = {str(number): word for number in parents} if word else {}
+        self.see(key)
+
+    def see(self, key: Key) -> None:
+        """Take in what lives of a product."""
+        self.claims.record(self.products[key].record(), self.route(key))
+
+    def route(self, key: Key) -> RouteRecord | None:
+        """Its HTTPRoute: the same record while nothing of it changes, as the cache has it."""
+        one = self.products[key]
+        content = repr((one.live, one.words, one.written))
+        if self._routes.get(key, ("", None))[0] != content:
+            self._routes[key] = content, one.http_route()
+        return self._routes[key][1]
+
+    def look(self, key: Key) -> Refusal | None:
+        """One look at a product: its route is written, kept, or goes."""
+        one = self.products[key]
+        self.see(key)
+        contends = one.stable and not one.suspend
+        refusal = self.claims.settle(key, contends=contends, now=self.now)
+        if contends and refusal is None:
+            self._write(one)
+        elif refusal is not None and not self.claims.serves(key, self.now):
+            one.live, one.words = None, {}
+        self.see(key)
+        self.claims.release(key)
+        return refusal
+
+    def refused(self, key: Key) -> bool:
+        """Whether a look refuses a product's route."""
+        return self.look(key) is not None
+
+    def settle(self) -> None:
+        """Let products look that were woken, until none is."""
+        for _ in range(100):
+            if not self.woken:
+                return
+            keys = dict.fromkeys(self.woken)
+            self.woken.clear()
+            for key in keys:
+                if key in self.products:
+                    self.look(key)
+        raise AssertionError(f"they wake each other without end: {self.woken}")
+
+    def restart(self) -> None:
+        """A new operator knows what lives."""
+        self.claims = Claims(wake=self.woken.append)
+        for key in self.products:
+            self.see(key)
+
+    def _write(self, one: One) -> None:
+        if one.route is None:
+            one.live, one.words = None, {}
+            return
+        if one.live is None:
+            one.written = self.now
+        one.live = one.asked()

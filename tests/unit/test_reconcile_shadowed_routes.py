@@ -1,0 +1,356 @@
+"""A product whose route is refused: what it has goes on, what it hasn't isn't written."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sluicegate.api.names import REQUEST_ABORT
+from sluicegate.kube.errors import Invalid
+from sluicegate.kube.ownership import canonical
+from sluicegate.kube.resources import (
+    DATA_PRODUCTS,
+    DEPLOYMENTS,
+    GATEWAYS,
+    HTTP_ROUTES,
+    SERVICES,
+    Key,
+)
+from sluicegate.reconcile.children import build_children
+from sluicegate.reconcile.layout import layout_of
+from sluicegate.runtime.contracts import Priority
+from sluicegate.settings import ServiceKind, Settings
+from tests.support.api_stand_in import ApiStandIn
+from tests.support.built_controller import build_controller, reconciler_of
+from tests.support.rollout_world import GATEWAY, World, document
+
+if TYPE_CHECKING:
+    from sluicegate.reconcile.reconciler import ProductReconciler
+
+SEARCH, RIVAL = Key("catalog", "search"), Key("rivals", "rival")
+ACCEPTED = [
+    {"type": kind, "status": "True", "observedGeneration": 9}
+    for kind in ("Accepted", "ResolvedRefs")
+]
+OLDER, YOUNGER = "2025-01-01T00:00:00Z", "2026-06-01T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def serving() -> World:
+    """A product that serves, without a canary."""
+    return World(spec=document()).until(lambda one: one.serving == "v1").run(2)
+
+
+@pytest.fixture(scope="module")
+def canary() -> World:
+    """A product in mid-canary."""
+    world = World(spec=document()).until(lambda one: one.serving == "v1").run(2).push("b", "v2")
+    return world.until(lambda one: one.current.candidate and one.current.candidate.weight == 25)
+
+
+class Cluster:
+    """Products and their children on a stand-in for the API server, all of them observed."""
+
+    def __init__(self, server: ApiStandIn) -> None:
+        self.server = server
+        self.reconciler: ProductReconciler = reconciler_of(
+            build_controller(server.api, Settings(scrape_interval_seconds=15))
+        )
+
+    def observe(self, resource: Any, body: Any) -> None:
+        body = self.server.keep(resource, json.loads(json.dumps(body)))
+        self.reconciler.applier.caches.written(resource, body)
+
+    def live(self, resource: Any, key: Key) -> Any:
+        return self.server.objects.get(resource.path(*key))
+
+    def add(
+        self, world: World, key: Key, *, created: str, route: Any = GATEWAY, **live: Any
+    ) -> None:
+        """A product as a world left it; its children live, and each pod of them is ready.
+
+        Parameters
+        ----------
+        live : `routed`, whether its route lives and is accepted; `spec`, fields of its spec.
+        """
+        body = {**deepcopy(world.spec), "status": deepcopy(world.status)}
+        body["metadata"] |= {"name": key.name, "namespace": key.namespace, "uid": f"uid-{key.name}"}
+        body["metadata"]["creationTimestamp"] = created
+        body["metadata"]["annotations"] = live.get("annotations", {})
+        product = world.product.model_copy(
+            update={
+                "metadata": world.product.metadata.model_copy(
+                    update={"name": key.name, "namespace": key.namespace, "uid": f"uid-{key.name}"}
+                )
+            }
+        )
+        layout = layout_of(product, world.current, stable_pods=4)
+        children = build_children(product, layout, {}, service_kind=ServiceKind.CLUSTER_IP)
+        for child in children:
+            status: dict[str, Any] = {}
+            if child.resource == DEPLOYMENTS:
+                replicas = child.manifest["spec"]["replicas"]
+                status = {"observedGeneration": 9, "readyReplicas": replicas, "replicas": replicas}
+            if child.resource == HTTP_ROUTES:
+                if not live.get("routed", True):
+                    continue
+                (parent,) = child.manifest["spec"]["parentRefs"]
+                status = {"parents": [{"parentRef": parent, "conditions": ACCEPTED}]}
+            meta = child.manifest["metadata"] | {"creationTimestamp": created, "generation": 1}
+            self.observe(child.resource, child.manifest | {"metadata": meta, "status": status})
+        body["spec"] |= {"route": route}
+        self.observe(DATA_PRODUCTS, body)
+
+    async def look(self, *keys: Key) -> None:
+        """Look at products, as a replica that has begun to lead."""
+        if not tuple(self.reconciler.claims):
+            await self.reconciler.begin()
+        for key in keys:
+            await self.reconciler.reconcile(key)
+
+    def restarted(self) -> Cluster:
+        """The same objects, known to another operator."""
+        after = Cluster(self.server)
+        for cache in after.reconciler.applier.caches:
+            for path, body in self.server.objects.items():
+                if path.split("/")[-2] == cache.watched.resource.plural:
+                    cache.observe(body)
+        return after
+
+    def ready(self, key: Key) -> tuple[str, str, str]:
+        conditions = self.live(DATA_PRODUCTS, key)["status"]["conditions"]
+        (one,) = [one for one in conditions if one["type"] == "Ready"]
+        return one["status"], one["reason"], one["message"]
+
+    def weights(self, key: Key) -> list[int]:
+        rules = self.live(HTTP_ROUTES, key)["spec"]["rules"]
+        (backends,) = {json.dumps(rule["backendRefs"]) for rule in rules}
+        return [one["weight"] for one in json.loads(backends)]
+
+
+@pytest.fixture
+async def cluster():
+    async with ApiStandIn() as server:
+        programmed = {"conditions": [{"type": "Programmed", "status": "True"}]}
+        gateway = {"metadata": {"name": "web", "namespace": "gateway"}, "status": programmed}
+        server.keep(GATEWAYS, gateway)
+        yield Cluster(server)
+
+
+ABORTED = {"annotations": {REQUEST_ABORT: "1"}}
+
+
+async def test_an_older_product_that_comes_freezes_no_canary_and_gets_nothing(
+    cluster, canary, serving
+):
+    """The weight of a canary that was taken back stayed where it was, for ever."""
+    cluster.add(canary, SEARCH, created=YOUNGER, **ABORTED)
+    cluster.add(serving, RIVAL, created=OLDER, routed=False)
+    assert cluster.weights(SEARCH) == [75, 25]
+    await cluster.look(RIVAL, SEARCH)
+    assert cluster.weights(SEARCH) == [100]
+    status, reason, message = cluster.ready(RIVAL)
+    assert (status, reason) == ("False", "RouteShadowed")
+    assert "catalog" not in message
+    assert cluster.live(HTTP_ROUTES, RIVAL) is None
+    assert cluster.ready(SEARCH)[0] == "True"
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        GATEWAY | {"path": "/taken"},
+        GATEWAY | {"hostnames": ["shop.example"], "path": "/taken"},
+        GATEWAY | {"parentRefs": [*GATEWAY["parentRefs"], {"name": "other"}], "path": "/taken/by"},
+    ],
+)
+async def test_a_rollback_ends_though_the_spec_asks_for_what_another_serves(
+    cluster, canary, serving, route
+):
+    cluster.add(serving, RIVAL, created=OLDER, route=GATEWAY | {"path": "/taken"}, routed=False)
+    await cluster.look(RIVAL)
+    accept(cluster, RIVAL)
+    await cluster.look(RIVAL)
+    cluster.add(canary, SEARCH, created=OLDER, route=route, **ABORTED)
+    before = without_backends(cluster.live(HTTP_ROUTES, SEARCH))
+    await cluster.look(SEARCH)
+    assert cluster.ready(SEARCH)[1] == "RouteShadowed"
+    assert cluster.weights(SEARCH) == [100]
+    assert without_backends(cluster.live(HTTP_ROUTES, SEARCH)) == before
+    assert candidate_of(cluster)["phase"] == "RollingBack"
+    await drained(cluster, canary)
+    assert candidate_of(cluster) is None
+
+
+async def test_a_rollback_ends_though_the_route_is_gone_and_another_has_it(
+    cluster, canary, serving
+):
+    cluster.add(serving, RIVAL, created=YOUNGER)
+    cluster.add(canary, SEARCH, created=OLDER, routed=False, **ABORTED)
+    await cluster.look(SEARCH)
+    assert cluster.live(HTTP_ROUTES, SEARCH) is None
+    await drained(cluster, canary)
+    assert candidate_of(cluster) is None
+
+
+@pytest.mark.parametrize("refused", ["deployments", "services", "poddisruptionbudgets"])
+async def test_traffic_leaves_a_candidate_though_another_child_is_refused(cluster, canary, refused):
+    cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
+    cluster.server.invalid.add(refused)
+    with pytest.raises(Invalid):
+        await cluster.look(SEARCH)
+    assert cluster.weights(SEARCH) == [100]
+
+
+async def test_traffic_leaves_a_candidate_before_anything_else_is_written(cluster, canary):
+    cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
+    cluster.server.sent.clear()
+    await cluster.look(SEARCH)
+    writes = [one.path.split("/")[-2] for one in cluster.server.writes]
+    children = [one for one in writes if one not in ("search", "dataproducts")]
+    assert children[0] == "httproutes"
+
+
+async def test_a_refused_child_keeps_no_other_from_being_written(cluster, serving):
+    cluster.add(serving, SEARCH, created=OLDER, routed=False)
+    cluster.server.invalid.add("deployments")
+    with pytest.raises(Invalid):
+        await cluster.look(SEARCH)
+    assert cluster.live(HTTP_ROUTES, SEARCH) is not None
+    assert cluster.live(SERVICES, SEARCH) is not None
+
+
+async def test_a_route_to_a_service_that_is_gone_waits_for_it(cluster, canary):
+    cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
+    caches = cluster.reconciler.applier.caches
+    for one in tuple(caches[SERVICES].children(SEARCH)):
+        caches[SERVICES].forget(cluster.live(SERVICES, one.key))
+        del cluster.server.objects[SERVICES.path(*one.key)]
+    cluster.server.sent.clear()
+    await cluster.look(SEARCH)
+    children = [one.path.split("/")[-2] for one in cluster.server.writes]
+    assert children.index("services") < children.index("httproutes")
+
+
+async def test_both_are_told_once_also_after_a_restart(cluster, serving):
+    cluster.add(serving, SEARCH, created=YOUNGER)
+    cluster.add(serving, RIVAL, created=OLDER, routed=False)
+    told: list[tuple[str, str, str]] = []
+    for _ in range(2):
+        object.__setattr__(cluster.reconciler, "recorder", Told(told))
+        await cluster.look(RIVAL, SEARCH, RIVAL)
+        cluster = cluster.restarted()
+    shadowed = [one for one in told if one[2] == "RouteShadowed"]
+    assert shadowed == [
+        ("rival", "Warning", "RouteShadowed"),
+        ("search", "Normal", "RouteShadowed"),
+    ]
+    assert cluster.ready(SEARCH)[0] == "True"
+
+
+async def test_a_first_version_whose_route_is_refused_isn_t_told_to_serve(cluster, serving):
+    starting = World(spec=document())
+    starting.step()
+    cluster.add(serving, SEARCH, created=YOUNGER)
+    cluster.add(starting, RIVAL, created=OLDER)
+    told: list[tuple[str, str, str]] = []
+    object.__setattr__(cluster.reconciler, "recorder", Told(told))
+    await cluster.look(SEARCH, RIVAL)
+    assert cluster.live(DATA_PRODUCTS, RIVAL)["status"]["stable"]["version"] == "v1"
+    assert [reason for name, _, reason in told if name == "rival"] == ["RouteShadowed"]
+
+
+async def test_hosts_that_no_common_listener_admits_don_t_collide(cluster, serving):
+    """A route without hosts, on a listener of its own, kept out all that name no listener."""
+    listeners = [{"name": name, "port": 80, "hostname": f"{name}.example"} for name in ("a", "b")]
+    own = [GATEWAY["parentRefs"][0] | {"sectionName": "b"}]
+    cluster.add(serving, RIVAL, created=OLDER, route=GATEWAY | {"parentRefs": own}, routed=False)
+    await cluster.look(RIVAL)
+    accept(cluster, RIVAL)
+    await cluster.look(RIVAL)
+    route = GATEWAY | {"hostnames": ["a.example"]}
+    cluster.add(serving, SEARCH, created=YOUNGER, route=route, routed=False)
+    cluster.server.sent.clear()
+    await cluster.look(SEARCH)
+    assert cluster.ready(SEARCH)[1] == "RouteShadowed"
+    gateway = {
+        "metadata": {"name": "web", "namespace": "gateway"},
+        "spec": {"listeners": listeners},
+    }
+    cluster.server.keep(GATEWAYS, gateway)
+    cluster.reconciler.observer.gateways._known.clear()  # what was read is believed for a moment
+    await cluster.look(SEARCH)
+    assert cluster.live(HTTP_ROUTES, SEARCH) is not None
+    assert cluster.ready(SEARCH)[1] != "RouteShadowed"
+
+
+async def test_a_refused_product_with_a_stranger_s_name_too_writes_its_status_once(
+    cluster, serving
+):
+    cluster.add(serving, SEARCH, created=YOUNGER)
+    cluster.add(serving, RIVAL, created=OLDER, routed=False)
+    stranger = deepcopy(cluster.live(SERVICES, RIVAL))
+    del stranger["metadata"]["ownerReferences"]
+    cluster.observe(SERVICES, stranger)
+    await cluster.look(SEARCH, RIVAL)
+    cluster.server.sent.clear()
+    await cluster.look(RIVAL, RIVAL)
+    assert not [one for one in cluster.server.writes if one.path.endswith("/status")]
+
+
+async def test_who_waits_looks_when_the_route_is_free(cluster, serving):
+    cluster.add(serving, SEARCH, created=YOUNGER)
+    cluster.add(serving, RIVAL, created=OLDER, routed=False)
+    await cluster.look(SEARCH, RIVAL)
+    products = cluster.reconciler.applier.caches.products
+    products.forget(cluster.live(DATA_PRODUCTS, SEARCH))
+    queued: list[tuple[Key, Priority]] = []
+    cluster.reconciler.claims._wake = lambda key: queued.append((key, Priority.NORMAL))
+    await cluster.look(SEARCH)
+    assert [key for key, _ in queued] == [RIVAL]
+    await cluster.look(RIVAL)
+    assert cluster.live(HTTP_ROUTES, RIVAL) is not None
+
+
+class Told:
+    """Keeps what would become events."""
+
+    def __init__(self, notes: list[tuple[str, str, str]]) -> None:
+        self._notes = notes
+
+    def record(self, note: Any) -> None:
+        self._notes.append((note.subject.key.name, note.severity, note.reason))
+
+
+def accept(cluster: Cluster, key: Key) -> None:
+    """Let the Gateways take a product's route."""
+    body = cluster.live(HTTP_ROUTES, key)
+    parents = [
+        {"parentRef": parent, "conditions": ACCEPTED} for parent in body["spec"]["parentRefs"]
+    ]
+    cluster.observe(HTTP_ROUTES, body | {"status": {"parents": parents}})
+
+
+async def drained(cluster: Cluster, canary: World) -> None:
+    """Let the candidate's pods go, and the product have another look."""
+    candidate = canary.current.candidate
+    assert candidate is not None
+    key = Key(SEARCH.namespace, f"search-{candidate.revision}")
+    body = deepcopy(cluster.live(DEPLOYMENTS, key))
+    body["status"] = {"observedGeneration": 9, "replicas": 0}
+    cluster.observe(DEPLOYMENTS, body)
+    await cluster.look(SEARCH)
+
+
+def candidate_of(cluster: Cluster) -> Any:
+    return cluster.live(DATA_PRODUCTS, SEARCH)["status"].get("candidate")
+
+
+def without_backends(route: Any) -> Any:
+    spec = deepcopy(route["spec"])
+    for rule in spec["rules"]:
+        del rule["backendRefs"]
+    return canonical(spec)
