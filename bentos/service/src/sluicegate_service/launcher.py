@@ -28,13 +28,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
+from sluicegate_service.environment import REFUSED_METRIC
+from sluicegate_service.keys import KeyFiles
 from sluicegate_service.paths import PortFilter
+from sluicegate_service.request_limits import FeedbackRoute, Limits, RequestLimits
+from sluicegate_service.validation import bound_validation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sluicegate_service.paths import Application
 
+FEEDBACK = "/feedback"
 API_PORT = 3000
 METRICS_PORT = 3001
 BACKLOG = 2048
@@ -92,15 +97,37 @@ def load_application(options: Options) -> Application:
     _one_process(service)
     _set_environment_of(service)
     _name_in_metrics(service, bento.name, bento.version)
+    bound_validation(service)
     application = service.to_asgi(is_main=True)
-    declared = [_path(service, api.route) for api in service.apis.values()]
+    declared = frozenset(_path(service, api.route) for api in service.apis.values())
     return PortFilter(
         application,
-        declared=frozenset(declared),
+        declared=declared,
         prefix=service.path_prefix or "",
         api_port=options.api_port,
         on_started=_freeze,
+        guarded=_limited(application, _path(service, FEEDBACK), declared),
     )
+
+
+def _limited(application: Application, feedback: str, declared: frozenset[str]) -> Application:
+    """The application behind the limits on requests."""
+    try:
+        limits = Limits.from_environment(os.environ)
+    except ValueError as error:
+        raise LaunchError(str(error)) from error
+    route = FeedbackRoute(feedback, KeyFiles.from_environment(os.environ))
+    return RequestLimits(
+        application, limits, route if feedback in declared else None, count_refusals()
+    )
+
+
+def count_refusals() -> Callable[[str], None]:
+    """Counts the requests that are refused before the service sees them, by reason."""
+    from prometheus_client import Counter  # noqa: PLC0415 - reads the environment when imported
+
+    refused = Counter(REFUSED_METRIC, "Requests refused before the service sees them.", ["reason"])
+    return lambda reason: refused.labels(reason=reason).inc()
 
 
 def _prepare_environment() -> None:
