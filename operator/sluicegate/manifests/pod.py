@@ -167,12 +167,17 @@ def _server_mounts(product: DataProduct) -> list[Manifest]:
 def _volumes(product: DataProduct, version: VersionBase) -> list[Manifest]:
     volumes = [bento_volume(version), *fetch_volumes(version), *scratch_volumes()]
     if feedback := product.spec.serving.feedback:
-        volumes.append({"name": "feedback", "secret": {"secretName": feedback.secret_ref.name}})
+        volumes.append(
+            {
+                "name": "feedback",
+                "secret": {"secretName": feedback.secret_ref.name, "optional": True},
+            }
+        )
     return volumes
 
 
 def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
-    """Compares the bento's lock file with the runtime: a mismatch is one clear message."""
+    """Compares the bento with runtime and spec: what doesn't fit is one clear message."""
     resources = product.spec.serving.resources
     return without_empty(
         {
@@ -180,7 +185,12 @@ def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
             "image": version.runtime_image,
             "imagePullPolicy": "IfNotPresent",
             "command": ["python", "-m", "sluicegate_service.runtime_check", BENTO_PATH],
-            "env": environment(bento_environment(product, resources), ()),
+            "env": environment(
+                bento_environment(product, resources)
+                # An older runtime doesn't know the variable, and goes on as ever.
+                | {"SLUICEGATE_ENTRY_SERVICE": version.service},
+                (),
+            ),
             "resources": without_empty(resources.to_dict()),
             "securityContext": container_security(),
             "terminationMessagePolicy": "FallbackToLogsOnError",

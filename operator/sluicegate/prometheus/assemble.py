@@ -242,20 +242,29 @@ def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) 
 
 def _availability(answers: Answers, target: Target, version: VersionKey) -> _Counts:
     return _Counts(
-        totals=answers.of_service(QueryKind.REQUESTS, version, target.service),
-        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, target.service),
+        totals=answers.of_service(QueryKind.REQUESTS, version, target.service_of(version.version)),
+        bads=answers.of_service(
+            QueryKind.REQUESTS_BAD, version, target.service_of(version.version)
+        ),
     )
 
 
 def _latency(answers: Answers, target: Target, version: VersionKey, latency: Latency) -> _Counts:
     bound = str(latency.threshold_milliseconds / 1000)
-    totals = answers.of_service(QueryKind.LATENCY, version, target.service, "inf")
+    totals = answers.of_service(
+        QueryKind.LATENCY, version, target.service_of(version.version), "inf"
+    )
     # No histogram before the first success: with requests counted, that is none, not unknown.
-    requests = answers.of_service(QueryKind.REQUESTS, version, target.service) or NOTHING
+    requests = (
+        answers.of_service(QueryKind.REQUESTS, version, target.service_of(version.version))
+        or NOTHING
+    )
     none = dict.fromkeys(requests, 0.0)
     if totals is None:
         return _Counts(none or None)
-    goods = answers.of_service(QueryKind.LATENCY, version, target.service, bound)
+    goods = answers.of_service(
+        QueryKind.LATENCY, version, target.service_of(version.version), bound
+    )
     if goods is None:
         # A histogram without the threshold's bound can't answer.
         goods = dict.fromkeys(totals, nan)

@@ -22,7 +22,7 @@ from sluicegate.api.status import (
     Summary,
 )
 from sluicegate.reconcile.layout import Layout
-from sluicegate.reconcile.pods import of_revision, trouble_of
+from sluicegate.reconcile.pods import PodState, of_revision, trouble_of
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.traffic import traffic_of
@@ -223,12 +223,10 @@ def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
 def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
     if _first_has_failed(situation, status):
         assert status.candidate is not None
-        text = _trouble(situation, status.candidate.revision) or "its pods don't become ready"
         pod = trouble_of(of_revision(situation.pods, status.candidate.revision))
-        reason = Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
-        return Finding(
-            Type.STALLED, "True", reason, f"{status.candidate.version}: {text}; correct spec.model"
-        )
+        text = pod.trouble if pod else "its pods don't become ready"
+        text = f"{status.candidate.version}: {text}{_way_out(pod)}"
+        return Finding(Type.STALLED, "True", _first_reason(pod), text)
     if situation.stalled is not None:
         return situation.stalled
     model = status.spec_model
@@ -240,6 +238,21 @@ def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
         )
         return Finding(Type.STALLED, "True", Reason.MODEL_REJECTED, text)
     return Finding(Type.STALLED, "False", Reason.SERVING)
+
+
+def _first_reason(pod: PodState | None) -> Reason:
+    if pod is not None and pod.misnamed:
+        return Reason.SERVICE_NOT_FOUND
+    return Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
+
+
+def _way_out(pod: PodState | None) -> str:
+    """What to correct, where the pod doesn't say it itself."""
+    if pod is not None and (pod.misnamed or pod.unmounted):
+        return ""
+    if pod is not None and pod.out_of_memory:
+        return "; raise the memory limit in spec.serving.resources"
+    return "; correct spec.model"
 
 
 def _degraded(status: DataProductStatus) -> Finding:
