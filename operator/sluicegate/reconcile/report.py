@@ -21,8 +21,9 @@ from sluicegate.api.status import (
     SpecModelOutcome,
     Summary,
 )
+from sluicegate.reconcile.hints import first_reason, way_out, with_secret
 from sluicegate.reconcile.layout import Layout
-from sluicegate.reconcile.pods import PodState, of_revision, trouble_of
+from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.traffic import traffic_of
@@ -57,7 +58,7 @@ def report(situation: Situation, step: Step) -> DataProductStatus:
     )
     conditions = report_conditions(
         product.status.conditions,
-        _findings(situation, status, step.layout),
+        with_secret(situation, status, _findings(situation, status, step.layout)),
         generation=product.metadata.generation,
         now=at(situation.now),
     )
@@ -225,8 +226,8 @@ def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
         assert status.candidate is not None
         pod = trouble_of(of_revision(situation.pods, status.candidate.revision))
         text = pod.trouble if pod else "its pods don't become ready"
-        text = f"{status.candidate.version}: {text}{_way_out(pod)}"
-        return Finding(Type.STALLED, "True", _first_reason(pod), text)
+        text = f"{status.candidate.version}: {text}{way_out(pod)}"
+        return Finding(Type.STALLED, "True", first_reason(pod), text)
     if situation.stalled is not None:
         return situation.stalled
     model = status.spec_model
@@ -238,21 +239,6 @@ def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
         )
         return Finding(Type.STALLED, "True", Reason.MODEL_REJECTED, text)
     return Finding(Type.STALLED, "False", Reason.SERVING)
-
-
-def _first_reason(pod: PodState | None) -> Reason:
-    if pod is not None and pod.misnamed:
-        return Reason.SERVICE_NOT_FOUND
-    return Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
-
-
-def _way_out(pod: PodState | None) -> str:
-    """What to correct, where the pod doesn't say it itself."""
-    if pod is not None and (pod.misnamed or pod.unmounted):
-        return ""
-    if pod is not None and pod.out_of_memory:
-        return "; raise the memory limit in spec.serving.resources"
-    return "; correct spec.model"
 
 
 def _degraded(status: DataProductStatus) -> Finding:

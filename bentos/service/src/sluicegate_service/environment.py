@@ -42,3 +42,4 @@ DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
 LABELLED_METRIC: Final = "sluicegate_predictions_labelled_total"
 EVENTS_METRIC: Final = "sluicegate_indicator_events_total"
 REFUSED_METRIC: Final = "sluicegate_requests_refused_total"
+SECRET_METRIC: Final = "sluicegate_feedback_secret_usable"  # noqa: S105 - a name

@@ -16,6 +16,7 @@ application and metrics, and adds what a service can't add to itself (docs/adr/0
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import logging
 import os
@@ -32,6 +33,7 @@ from sluicegate_service.environment import REFUSED_METRIC
 from sluicegate_service.keys import KeyFiles
 from sluicegate_service.paths import PortFilter
 from sluicegate_service.request_limits import FeedbackRoute, Limits, RequestLimits
+from sluicegate_service.secret_watch import secret_gauge, watch_secret
 from sluicegate_service.validation import bound_validation
 
 if TYPE_CHECKING:
@@ -100,26 +102,25 @@ def load_application(options: Options) -> Application:
     bound_validation(service)
     application = service.to_asgi(is_main=True)
     declared = frozenset(_path(service, api.route) for api in service.apis.values())
+    keys = KeyFiles.from_environment(os.environ)
+    feedback = FeedbackRoute(_path(service, FEEDBACK), keys)
     return PortFilter(
         application,
         declared=declared,
         prefix=service.path_prefix or "",
         api_port=options.api_port,
-        on_started=_freeze,
-        guarded=_limited(application, _path(service, FEEDBACK), declared),
+        on_started=_Started(keys, secret_gauge()),
+        guarded=_limited(application, feedback if feedback.path in declared else None),
     )
 
 
-def _limited(application: Application, feedback: str, declared: frozenset[str]) -> Application:
+def _limited(application: Application, feedback: FeedbackRoute | None) -> Application:
     """The application behind the limits on requests."""
     try:
         limits = Limits.from_environment(os.environ)
     except ValueError as error:
         raise LaunchError(str(error)) from error
-    route = FeedbackRoute(feedback, KeyFiles.from_environment(os.environ))
-    return RequestLimits(
-        application, limits, route if feedback in declared else None, count_refusals()
-    )
+    return RequestLimits(application, limits, feedback, count_refusals())
 
 
 def count_refusals() -> Callable[[str], None]:
@@ -205,6 +206,18 @@ def _name_in_metrics(service: Any, name: str, version: str) -> None:
 
 def _path(service: Any, route: str) -> str:
     return f"{(service.path_prefix or '').rstrip('/')}/{route.lstrip('/')}"
+
+
+class _Started:
+    """What is done once the service has started, in the server's event loop."""
+
+    def __init__(self, keys: KeyFiles, show: Callable[[bool], None]) -> None:
+        self._keys, self._show = keys, show
+        self._watch: asyncio.Task[None] | None = None
+
+    def __call__(self) -> None:
+        self._watch = asyncio.get_running_loop().create_task(watch_secret(self._keys, self._show))
+        _freeze()
 
 
 def _freeze() -> None:
