@@ -229,8 +229,12 @@ def _freeze() -> None:
 def _serve(application: Application, options: Options) -> int:
     import uvicorn  # noqa: PLC0415 - after the environment is set
 
+    from sluicegate_service.connections import HeaderDeadline  # noqa: PLC0415 - the same
+
     config = uvicorn.Config(
         application,
+        http=HeaderDeadline,
+        ws_max_size=Limits.from_environment(os.environ).body_bytes,
         backlog=BACKLOG,
         log_config=None,
         server_header=False,
