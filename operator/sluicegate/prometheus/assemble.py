@@ -241,30 +241,23 @@ def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) 
 
 
 def _availability(answers: Answers, target: Target, version: VersionKey) -> _Counts:
+    service = target.service_of(version.version)
     return _Counts(
-        totals=answers.of_service(QueryKind.REQUESTS, version, target.service_of(version.version)),
-        bads=answers.of_service(
-            QueryKind.REQUESTS_BAD, version, target.service_of(version.version)
-        ),
+        totals=answers.of_service(QueryKind.REQUESTS, version, service),
+        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, service),
     )
 
 
 def _latency(answers: Answers, target: Target, version: VersionKey, latency: Latency) -> _Counts:
     bound = str(latency.threshold_milliseconds / 1000)
-    totals = answers.of_service(
-        QueryKind.LATENCY, version, target.service_of(version.version), "inf"
-    )
+    service = target.service_of(version.version)
+    totals = answers.of_service(QueryKind.LATENCY, version, service, "inf")
     # No histogram before the first success: with requests counted, that is none, not unknown.
-    requests = (
-        answers.of_service(QueryKind.REQUESTS, version, target.service_of(version.version))
-        or NOTHING
-    )
+    requests = answers.of_service(QueryKind.REQUESTS, version, service) or NOTHING
     none = dict.fromkeys(requests, 0.0)
     if totals is None:
         return _Counts(none or None)
-    goods = answers.of_service(
-        QueryKind.LATENCY, version, target.service_of(version.version), bound
-    )
+    goods = answers.of_service(QueryKind.LATENCY, version, service, bound)
     if goods is None:
         # A histogram without the threshold's bound can't answer.
         goods = dict.fromkeys(totals, nan)
