@@ -40,7 +40,12 @@ def build_churn(folder: Path, version: str, *requirements: str) -> Path:
 
 
 def write_bento(
-    folder: Path, *, version: str = "v1", requirements: str = "", python: str | None = "3.11"
+    folder: Path,
+    *,
+    version: str = "v1",
+    requirements: str = "",
+    python: str | None = "3.11",
+    beside: tuple[str, ...] = (),
 ) -> Path:
     """A bento's folder without anything to serve, for tests of what handles bentos."""
     document = {
@@ -48,7 +53,10 @@ def write_bento(
         "version": version,
         "entry_service": "Pricing",
         "creation_time": "2026-01-02T03:04:05+00:00",
-        "services": [{"name": "Pricing", "models": [{"tag": f"price:{version}"}]}],
+        "services": [
+            {"name": "Pricing", "models": [{"tag": f"price:{version}"}]},
+            *({"name": name} for name in beside),
+        ],
         "image": {"python_version": python},
     }
     files = {

@@ -412,6 +412,8 @@ def broken_pod(text: str = "container main ended with 1") -> PodState:
         trouble=text,
         hopeless=True,
         mismatch=False,
+        misnamed=False,
+        unmounted=False,
         absent=False,
         ended=None,
     )

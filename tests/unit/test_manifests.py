@@ -170,6 +170,27 @@ def test_what_pods_are_not_made_of_does_not(change):
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "released"),
+    [({}, "3257064d57af1565"), ({"spec.serving": {}}, "f4c4697f5010e32b")],
+    ids=["much is set", "nothing is set"],
+)
+def test_the_hash_is_that_of_the_first_release(changes, released):
+    """Another hash would restart every pod of every product when the operator is upgraded."""
+    owner = product(**changes)
+    assert inputs_hash(owner, version_of(owner)) == released
+
+
+def test_the_size_of_requests_reaches_the_pod_where_it_is_set():
+    (server,) = pod_of()["containers"]
+    assert "SLUICEGATE_MAX_REQUEST_BYTES" not in env_of(server)
+    change = {"spec.serving.maxRequestBytes": 2**20}
+    (server,) = pod_of(**change)["containers"]
+    assert env_of(server)["SLUICEGATE_MAX_REQUEST_BYTES"] == str(2**20)
+    owner, other = product(), product(**change)
+    assert inputs_hash(owner, version_of(owner)) != inputs_hash(other, version_of(other))
+
+
 # ---- memory --------------------------------------------------------------------------------
 def accepted() -> Version:
     base = version_of(product())

@@ -13,6 +13,7 @@ from sluicegate.manifests.plan import example_training, spec_version
 from sluicegate_service.environment import DEFAULT_FEEDBACK_DIRECTORY
 from sluicegate_service.feedback import Settings
 from sluicegate_service.keys import KeyFiles
+from sluicegate_service.request_limits import Limits
 from sluicegate_service.training import TrainingTask
 
 BENTOS = Path(__file__).resolve().parents[2] / "bentos"
@@ -56,6 +57,12 @@ def test_a_serving_pod_knows_what_it_serves(product, version):
     secret = KeyFiles.from_environment(variables(container)).directory
     assert str(secret) == DEFAULT_FEEDBACK_DIRECTORY
     assert str(secret) in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_the_largest_request_is_the_same_to_the_operator_and_to_the_launcher():
+    assert (
+        parsed("pricing").spec.serving.max_request_bytes == Limits.from_environment({}).body_bytes
+    )
 
 
 def test_a_training_job_is_told_all_that_a_training_asks_for(product, version, tmp_path):

@@ -275,6 +275,15 @@ async def test_outcomes_scored_by_another_versions_pods_count_for_the_version_th
     assert readings.blocks[SeriesKey(*VERSION, "availability")][-1].quality is Quality.NO_SERIES
 
 
+async def test_each_arm_of_a_canary_is_counted_by_its_own_entry_service():
+    world = World([Measured(service="Entry"), Measured(version="v2", service="Renamed", targets=2)])
+    asked = target(versions=("v1", "v2"), service="Entry", renamed=(("v2", "Renamed"),))
+    (readings,), _ = await fetch(world, asked)
+    for version in ("v1", "v2"):
+        key = SeriesKey(*VERSION[:2], version, "availability")
+        assert readings.blocks[key][-1].count.total == 100
+
+
 async def test_calls_between_the_services_of_a_bento_count_once():
     world = World([Measured(service="Entry"), Measured(service="Inner", targets=0)])
     (readings,), _ = await fetch(world, target(service="Entry"))

@@ -142,6 +142,16 @@ def test_nothing_counts_before_a_version_has_warmed_up():
     assert 2 * BLOCK <= warm_up < 3 * BLOCK
 
 
+def test_a_candidate_is_measured_by_its_own_entry_service():
+    world = Rollout().until(lambda world: world.serving == "v1").push("b", "v2")
+    world.spec["spec"]["model"]["bento"]["service"] = "Renamed"
+    product = world.until(lambda world: world.current.candidate is not None).product
+    seen = measure.target_of(product, Timing())
+    assert seen is not None
+    assert seen.service_of("v1") != "Renamed"
+    assert seen.service_of("v2") == "Renamed"
+
+
 async def test_blocks_of_the_future_are_forgotten_when_the_clock_is_set_back(
     server, evaluation, measurements
 ):

@@ -125,6 +125,41 @@ def test_a_runtime_that_lacks_something_is_a_mismatch_at_once():
     assert state.trouble == "scikit-learn 1.7 is missing"
 
 
+def test_an_entry_service_of_another_name_is_no_mismatch_of_the_runtime():
+    said = "ServiceNotFound: spec.model.bento.service is Iris, and the bento's entry service is A"
+    ended = {"terminated": {"exitCode": 1, "message": said}}
+    state = pod_state(pod({"name": "runtime-check", "state": ended}, init=True))
+    assert (state.hopeless, state.mismatch, state.misnamed) == (True, False, True)
+    assert state.trouble == said
+
+
+FEEDBACK = {"name": "feedback", "secret": {"secretName": "pricing-keys"}}
+
+
+@pytest.mark.parametrize(
+    ("volumes", "says"),
+    [
+        ([FEEDBACK], ["Secret pricing-keys of spec.serving.feedback.secretRef", "16 bytes"]),
+        ([{"name": "x", "secret": {"secretName": "tls"}}], ["Secret tls"]),
+        ([{"name": "claim", "persistentVolumeClaim": {"claimName": "models"}}], ["models"]),
+        ([{"name": "tmp", "emptyDir": {}}], []),
+        ([{"name": "x", "secret": {"secretName": "tls", "optional": True}}], []),
+    ],
+    ids=["feedback", "another Secret", "a claim", "nothing of a person's", "an optional Secret"],
+)
+def test_a_pod_that_waits_for_its_volumes_names_what_a_person_makes(volumes, says):
+    conditions = [
+        {"type": "PodScheduled", "status": "True"},
+        {"type": "PodReadyToStartContainers", "status": "False"},
+    ]
+    body = pod(waiting("PodInitializing"), conditions=conditions) | {"spec": {"volumes": volumes}}
+    state = pod_state(body)
+    assert (state.unmounted, state.hopeless) == (bool(says), False)
+    assert all(one in state.trouble for one in says)
+    conditions[1]["status"] = "True"
+    assert pod_state(body).trouble == ""
+
+
 def test_a_pod_that_no_node_takes_says_so():
     scheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: cpu"}
     state = pod_state({"metadata": {}, "status": {"conditions": [scheduled]}})

@@ -116,6 +116,7 @@ class ConditionReason(StrEnum):
     MODEL_REJECTED = "ModelRejected"
     INITIAL_VERSION_FAILED = "InitialVersionFailed"
     RUNTIME_MISMATCH = "RuntimeMismatch"
+    SERVICE_NOT_FOUND = "ServiceNotFound"
     FORBIDDEN_SERVICE_ACCOUNT = "ForbiddenServiceAccount"
     # SLOMet, Degraded, MetricsAvailable
     ALL_MET = "AllMet"
@@ -265,6 +266,7 @@ class DecisionReason(StrEnum):
     PROMOTE_REQUESTED = "PromoteRequested"
     NOT_FOUND = "NotFound"
     RUNTIME_MISMATCH = "RuntimeMismatch"
+    SERVICE_NOT_FOUND = "ServiceNotFound"
     HEALTHY = "Healthy"
     UNKNOWN = "Unknown"
 

@@ -1,7 +1,7 @@
 """How a version of the model runs: image, size, scheduling, timeouts."""
 
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
@@ -21,6 +21,9 @@ from sluicegate.api.scheduling import (
 DEFAULT_BUCKETS_MILLISECONDS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
                                 60_000, 120_000, 180_000)  # fmt: skip
 """Bounds of BentoML's request histogram; a latency threshold must be one of the bounds in use."""
+
+
+DEFAULT_MAX_REQUEST_BYTES: Final = 10 * 1024 * 1024
 
 
 class Autoscaling(ApiModel):
@@ -49,7 +52,8 @@ class Feedback(ApiModel):
     """Lets the truth about predictions come in over /feedback."""
 
     secret_ref: LocalRef
-    """Secret with the keys hmac, optionally hmac-previous, and bearer. You make it; pods mount it."""
+    """Secret with the keys hmac, optionally hmac-previous, and bearer, each of at least 16 bytes. You
+    make it; pods mount it. Without it predictions carry no token and /feedback answers 503."""
 
 
 def _reserved(labels: dict[str, str]) -> bool:
@@ -99,6 +103,10 @@ class Serving(ApiModel):
         tuple[Annotated[int, Field(ge=1, le=3_600_000)], ...], Field(max_length=32)
     ] = ()
     """Bounds of the request histogram; BentoML's own when empty."""
+    max_request_bytes: Annotated[int, Field(ge=1024, le=2**30)] = DEFAULT_MAX_REQUEST_BYTES
+    """How large a request's body may be, and bodies of more than 32 KiB that are worked on together;
+    larger ones are answered 413. Parsed, they take up to forty times as much memory: see resources.
+    /feedback takes 1 MiB."""
     request_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """How long a request may take; pods wait that long when they end."""
     pre_stop_seconds: Annotated[int, Field(ge=0, le=120)] = 5

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
+from sluicegate.api.serving import DEFAULT_MAX_REQUEST_BYTES, Serving
 from sluicegate.manifests.bento import bento_volume, fetch_containers, fetch_volumes
 from sluicegate.manifests.common import (
     HTTP_PORT,
@@ -35,6 +36,14 @@ from sluicegate.manifests.container import (
 FEEDBACK_PATH: Final = "/var/run/sluicegate/feedback"
 DRAIN_SECONDS: Final = 5
 """Grace beyond preStop and the longest request."""
+
+NOT_IN_PODS: Final = frozenset(
+    {"replicas", "autoscaling", "runtime_image", "progress_deadline_seconds"}
+)
+"""Fields of `serving` that don't show in a pod, or are hashed as the version's own."""
+ADDED_LATER: Final = frozenset({"max_request_bytes"})
+"""Fields that `serving` didn't always have: each is hashed only where it is set, else the release
+that brought it would restart every pod."""
 
 
 def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
@@ -75,11 +84,8 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
     A live Deployment's template is rendered anew only when this changes, so that an upgrade
     of the operator restarts no pod.
     """
-    serving = product.spec.serving.model_dump(
-        mode="json",
-        by_alias=True,
-        exclude={"replicas", "autoscaling", "runtime_image", "progress_deadline_seconds"},
-    )
+    serving = product.spec.serving
+    unset = {name for name in ADDED_LATER if getattr(serving, name) == _default(serving, name)}
     credentials = product.spec.model.bento.credentials_secret_ref
     return digest(
         {
@@ -87,9 +93,15 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
             "bento": [version.image, version.version, version.service],
             "credentials": credentials.name if credentials else None,
             "runtimeImage": version.runtime_image,
-            "serving": serving,
+            "serving": serving.model_dump(
+                mode="json", by_alias=True, exclude={*NOT_IN_PODS, *unset}
+            ),
         }
     )
+
+
+def _default(serving: Serving, name: str) -> object:
+    return type(serving).model_fields[name].get_default(call_default_factory=True)
 
 
 def grace_seconds(product: DataProduct) -> int:
@@ -131,6 +143,8 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
     }
     if serving.feedback:
         values["SLUICEGATE_FEEDBACK_DIRECTORY"] = FEEDBACK_PATH
+    if serving.max_request_bytes != DEFAULT_MAX_REQUEST_BYTES:
+        values["SLUICEGATE_MAX_REQUEST_BYTES"] = str(serving.max_request_bytes)
     if serving.latency_buckets_milliseconds:
         values["BENTOML_CONFIG_OVERRIDES"] = _bucket_override(product, version)
     return values
@@ -153,12 +167,17 @@ def _server_mounts(product: DataProduct) -> list[Manifest]:
 def _volumes(product: DataProduct, version: VersionBase) -> list[Manifest]:
     volumes = [bento_volume(version), *fetch_volumes(version), *scratch_volumes()]
     if feedback := product.spec.serving.feedback:
-        volumes.append({"name": "feedback", "secret": {"secretName": feedback.secret_ref.name}})
+        volumes.append(
+            {
+                "name": "feedback",
+                "secret": {"secretName": feedback.secret_ref.name, "optional": True},
+            }
+        )
     return volumes
 
 
 def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
-    """Compares the bento's lock file with the runtime: a mismatch is one clear message."""
+    """Compares the bento with runtime and spec: what doesn't fit is one clear message."""
     resources = product.spec.serving.resources
     return without_empty(
         {
@@ -166,7 +185,12 @@ def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
             "image": version.runtime_image,
             "imagePullPolicy": "IfNotPresent",
             "command": ["python", "-m", "sluicegate_service.runtime_check", BENTO_PATH],
-            "env": environment(bento_environment(product, resources), ()),
+            "env": environment(
+                bento_environment(product, resources)
+                # An older runtime doesn't know the variable, and goes on as ever.
+                | {"SLUICEGATE_ENTRY_SERVICE": version.service},
+                (),
+            ),
             "resources": without_empty(resources.to_dict()),
             "securityContext": container_security(),
             "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -266,19 +266,21 @@ def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) 
 
 
 def _availability(answers: Answers, target: Target, version: VersionKey) -> _Counts:
+    service = target.service_of(version.version)
     return _Counts(
-        totals=answers.of_service(QueryKind.REQUESTS, version, target.service),
-        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, target.service, Answered.FAILED),
+        totals=answers.of_service(QueryKind.REQUESTS, version, service),
+        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, service, Answered.FAILED),
     )
 
 
 def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _Counts:
     """4xx of all requests, those to unknown paths among both."""
+    service = target.service_of(version.version)
     refused, unknown = (
-        answers.of_service(QueryKind.REQUESTS_BAD, version, target.service, each)
+        answers.of_service(QueryKind.REQUESTS_BAD, version, service, each)
         for each in (Answered.REFUSED, Answered.UNKNOWN)
     )
-    requests = answers.of_service(QueryKind.REQUESTS, version, target.service)
+    requests = answers.of_service(QueryKind.REQUESTS, version, service)
     return _Counts(
         totals=_sum(row for row in (requests, unknown) if row is not None),
         bads=_sum(row for row in (refused, unknown) if row is not None),
@@ -287,13 +289,14 @@ def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _Co
 
 def _latency(answers: Answers, target: Target, version: VersionKey, latency: Latency) -> _Counts:
     bound = str(latency.threshold_milliseconds / 1000)
-    totals = answers.of_service(QueryKind.LATENCY, version, target.service, "inf")
+    service = target.service_of(version.version)
+    totals = answers.of_service(QueryKind.LATENCY, version, service, "inf")
     # No histogram before the first success: with requests counted, that is none, not unknown.
-    requests = answers.of_service(QueryKind.REQUESTS, version, target.service) or NOTHING
+    requests = answers.of_service(QueryKind.REQUESTS, version, service) or NOTHING
     none = dict.fromkeys(requests, 0.0)
     if totals is None:
         return _Counts(none or None)
-    goods = answers.of_service(QueryKind.LATENCY, version, target.service, bound)
+    goods = answers.of_service(QueryKind.LATENCY, version, service, bound)
     if goods is None:
         # A histogram without the threshold's bound can't answer.
         goods = dict.fromkeys(totals, nan)

@@ -62,6 +62,8 @@ class Target:
     service
         Name of the bento's entry service. Calls between the services of one bento are counted
         under the same metric, so without it a request can count twice.
+    renamed
+        Versions whose entry service has another name, and that name.
     canary_from
         From when on canary blocks are wanted, in seconds since 1970: an hour before the rollout,
         as a candidate is compared with what stable did then. None without a candidate.
@@ -76,9 +78,14 @@ class Target:
     slos: Mapping[str, Indicator]
     block_seconds: int = 300
     service: str = ""
+    renamed: tuple[tuple[str, str], ...] = ()
     canary_from: int | None = None
     evidence_from: int = 0
     client_errors: bool = False
+
+    def service_of(self, version: str) -> str:
+        """Name of a version's entry service."""
+        return next((name for known, name in self.renamed if known == version), self.service)
 
     @property
     def requests(self) -> str:

@@ -32,6 +32,7 @@ _AT_FAULT = frozenset(
         DecisionReason.CANARY_NOT_READY,
         DecisionReason.IMAGE_NOT_FOUND,
         DecisionReason.RUNTIME_MISMATCH,
+        DecisionReason.SERVICE_NOT_FOUND,
     }
 )
 _WITHOUT_VERDICT = frozenset({DecisionReason.MAX_DURATION, DecisionReason.METRICS_LOST})

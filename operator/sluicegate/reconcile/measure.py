@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.canary import CandidatePhase, VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
@@ -292,6 +292,12 @@ def _lengths(target: Target) -> tuple[int, bool]:
     return target.block_seconds, target.canary_from is not None
 
 
+def _renamed(stable: VersionBase, candidate: VersionBase | None) -> tuple[tuple[str, str], ...]:
+    if candidate is None or candidate.service == stable.service:
+        return ()
+    return ((candidate.version, candidate.service),)
+
+
 @lru_cache(maxsize=4096)
 def _shared(slos: tuple[tuple[str, Indicator], ...]) -> Mapping[str, Indicator]:
     """Indicators by SLO; thousands of products measure the same few, which are kept once."""
@@ -317,6 +323,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         slos=_shared(tuple((slo.name, slo.indicator) for slo in product.spec.slos)),
         block_seconds=seconds,
         service=status.stable.service,
+        renamed=_renamed(status.stable, candidate),
         canary_from=canary_from,
         evidence_from=warmed_up(status.stable.promoted_at.timestamp(), seconds) * seconds,
         client_errors=canary_from is not None or status.probation is not None,

@@ -21,7 +21,11 @@ HOPELESS: Final = frozenset(
 """Reasons of a waiting container that don't mend themselves."""
 PULL_FAILED: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
 RUNTIME_CHECK: Final = "runtime-check"
-"""Name of the init container that compares the bento's lock file with the runtime."""
+"""Name of the init container that compares the bento with the runtime and with the spec."""
+FEEDBACK: Final = "feedback"
+"""Name of the volume that holds the Secret of spec.serving.feedback."""
+SERVICE_NOT_FOUND: Final = "ServiceNotFound:"
+"""How its message begins when the bento has no entry service of the name that the spec gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class PodState:
     trouble : what keeps it from becoming ready, in a sentence; empty when nothing is known.
     hopeless : the trouble doesn't go away by itself.
     mismatch : the runtime lacks what the bento's lock file asks for.
+    misnamed : the bento's entry service has another name than in the spec.
+    unmounted : it waits for what it mounts.
     absent : the registry doesn't have an image of it.
     ended : what the first container left behind, once it has ended.
     killed_at : when a container was last killed for its memory, in seconds; None when it lies
@@ -53,6 +59,8 @@ class PodState:
     trouble: str
     hopeless: bool
     mismatch: bool
+    misnamed: bool
+    unmounted: bool
     absent: bool
     ended: Ended | None
     killed_at: int | None = None
@@ -72,6 +80,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         *_statuses(status, "containerStatuses"),
     ]
     troubles = [trouble for one in containers if (trouble := _trouble(one)) is not None]
+    unmounted = "" if troubles else _unmounted(body.get("spec") or {}, status)
     first = next(_statuses(status, "containerStatuses"), {})
     return PodState(
         revision=labels.get(names.LABEL_REVISION, ""),
@@ -82,9 +91,11 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         ),
         restarts=sum(one.get("restartCount", 0) for one in containers),
         out_of_memory=any(_is_kill(_terminated(one)) for one in containers),
-        trouble=troubles[0].text if troubles else _unscheduled(status),
+        trouble=troubles[0].text if troubles else _unscheduled(status) or unmounted,
         hopeless=any(trouble.hopeless for trouble in troubles),
         mismatch=any(trouble.mismatch for trouble in troubles),
+        misnamed=any(trouble.misnamed for trouble in troubles),
+        unmounted=bool(unmounted),
         absent=any(trouble.absent for trouble in troubles),
         ended=_ended(first),
         killed_at=_killed_at(containers),
@@ -110,6 +121,7 @@ class _Trouble:
     text: str
     hopeless: bool = False
     mismatch: bool = False
+    misnamed: bool = False
     absent: bool = False
 
 
@@ -134,7 +146,9 @@ def _trouble(container: Mapping[str, Any]) -> _Trouble | None:
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     ended = _terminated(container)
     if ended.get("exitCode") and name == RUNTIME_CHECK:
-        return _Trouble(ended.get("message", "").strip(), hopeless=True, mismatch=True)
+        said = ended.get("message", "").strip()
+        misnamed = said.startswith(SERVICE_NOT_FOUND)
+        return _Trouble(said, hopeless=True, mismatch=not misnamed, misnamed=misnamed)
     if ended.get("exitCode"):
         said = ended.get("message", "").strip() or "it said nothing"
         text = f"container {name} ended with {ended['exitCode']} ({ended.get('reason')}): {said}"
@@ -155,6 +169,33 @@ def _unscheduled(status: Mapping[str, Any]) -> str:
         if one["type"] == "PodScheduled" and one["status"] == "False":
             return f"no node takes the pod: {one.get('message', '')}"
     return ""
+
+
+def _unmounted(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """What a pod that has a node waits for before its first container; empty when it doesn't.
+
+    Only events say which volume it is that can't be mounted, so the message names those that a
+    person makes.
+    """
+    known = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    if known.get("PodScheduled") != "True" or known.get("PodReadyToStartContainers") != "False":
+        return ""
+    wanted = list(_made_by_hand(spec))
+    if not wanted:
+        return ""
+    listed = " and ".join(wanted)
+    return f"the pod waits for its volumes: make sure that there is the {listed}"
+
+
+def _made_by_hand(spec: Mapping[str, Any]) -> Iterator[str]:
+    for volume in spec.get("volumes") or ():
+        secret, claim = volume.get("secret") or {}, volume.get("persistentVolumeClaim") or {}
+        if (name := secret.get("secretName")) and not secret.get("optional"):
+            field = " of spec.serving.feedback.secretRef, with the keys hmac and bearer of at least"
+            field = f"{field} 16 bytes each" if volume.get("name") == FEEDBACK else ""
+            yield f"Secret {name}{field}"
+        if name := claim.get("claimName"):
+            yield f"PersistentVolumeClaim {name}"
 
 
 def _ended(container: Mapping[str, Any]) -> Ended | None:

@@ -169,6 +169,8 @@ def _given_up(product: DataProduct, candidate: Candidate, rolling: Rolling) -> T
 
 
 def _reason(trouble: PodState) -> DecisionReason:
+    if trouble.misnamed:
+        return DecisionReason.SERVICE_NOT_FOUND
     if trouble.mismatch:
         return DecisionReason.RUNTIME_MISMATCH
     return DecisionReason.IMAGE_NOT_FOUND if trouble.absent else DecisionReason.CANARY_NOT_READY

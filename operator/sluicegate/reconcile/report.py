@@ -23,6 +23,7 @@ from sluicegate.api.status import (
 )
 from sluicegate.policy.api_gate import explain, is_held
 from sluicegate.policy.recall import memory_of
+from sluicegate.reconcile.hints import first_reason, way_out, with_secret
 from sluicegate.reconcile.layout import Layout
 from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.situation import Situation
@@ -59,7 +60,7 @@ def report(situation: Situation, step: Step) -> DataProductStatus:
     )
     conditions = report_conditions(
         product.status.conditions,
-        _findings(situation, status, step.layout),
+        with_secret(situation, status, _findings(situation, status, step.layout)),
         generation=product.metadata.generation,
         now=at(situation.now),
     )
@@ -225,12 +226,10 @@ def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
 def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
     if _first_has_failed(situation, status):
         assert status.candidate is not None
-        text = _trouble(situation, status.candidate.revision) or "its pods don't become ready"
         pod = trouble_of(of_revision(situation.pods, status.candidate.revision))
-        reason = Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
-        return Finding(
-            Type.STALLED, "True", reason, f"{status.candidate.version}: {text}; correct spec.model"
-        )
+        text = pod.trouble if pod else "its pods don't become ready"
+        text = f"{status.candidate.version}: {text}{way_out(pod)}"
+        return Finding(Type.STALLED, "True", first_reason(pod), text)
     if situation.stalled is not None:
         return situation.stalled
     if changed := _api_changed(situation, status):

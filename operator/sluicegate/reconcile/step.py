@@ -71,7 +71,7 @@ class Step:
 
 def take_step(situation: Situation) -> Step:
     """What is to be, given what is observed of a product with a valid spec."""
-    status = situation.product.status
+    status = _with_corrected_service(situation, situation.product.status)
     if status.stable is None:
         status = status.model_copy(update={"candidate": _first(situation, status)})
     status, told = _aborted(situation, status)
@@ -86,6 +86,17 @@ def take_step(situation: Situation) -> Step:
             status, more = carry_on(situation, status)
             told += more
     return Step(status, layout(situation, status), evaluation, told)
+
+
+def _with_corrected_service(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+    """The status; what was refused for its entry service's name alone is new under another name."""
+    model, wanted = status.spec_model, situation.wanted
+    if model is None or model.reason != DecisionReason.SERVICE_NOT_FOUND:
+        return status
+    failed = next((one for one in status.history if one.revision == wanted.revision), None)
+    if failed is None or failed.service == wanted.service:
+        return status
+    return status.model_copy(update={"spec_model": None})
 
 
 def _aborted(

@@ -32,8 +32,10 @@ def identifier(product: DataProduct, status: DataProductStatus) -> Identify:
     """How a release gets its revision, and the entry service that its bento has."""
     known: list[VersionBase] = [*status.history]
     known += [one for one in (status.candidate, status.stable) if one is not None]
+    wanted = product.spec.model.bento
     services = {one.image: one.service for one in known}
-    service = product.spec.model.bento.service
+    # The name isn't part of a version's identity: a correction of it is taken up in place.
+    services[wanted.identity] = wanted.service
 
     def identify(release: Release) -> VersionBase:
         digest = f"sha256:{release.image.rpartition('sha256:')[2]}"
@@ -41,7 +43,7 @@ def identifier(product: DataProduct, status: DataProductStatus) -> Identify:
         return VersionBase(
             version=release.version,
             image=release.image,
-            service=services.get(release.image, service),
+            service=services.get(release.image, wanted.service),
             runtime_image=release.runtime_image,
             revision=revision(digest, release.runtime_image),
             source=next(sources, VersionSource.SPEC),
@@ -69,7 +71,7 @@ def first_candidate(
     """
     before = status.candidate
     if before is not None and before.revision == wanted.revision:
-        return before
+        return before.model_copy(update={"service": wanted.service})
     return Candidate(
         **wanted.model_dump(),
         phase=CandidatePhase.PROMOTING,

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,6 @@ from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(400)]  # five servers are started
 SERIES = re.compile(r"^(?P<name>[a-z_]+)\{(?P<labels>.*)\} ", re.MULTILINE)
@@ -52,6 +52,12 @@ class Served:
         assert 'service_version="v7"' in line
         assert 'runner_name="Churn"' in line
         return float(line.rpartition(" ")[2])
+
+    def peak_mebibytes(self) -> int:
+        (line,) = re.findall(
+            r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text()
+        )
+        return int(line) // 1024
 
     def predict(self) -> requests.Response:
         return requests.post(f"{self.api}/predict", json={"features": [1, 2, 3]}, timeout=30)
@@ -150,6 +156,16 @@ def test_unknown_paths_are_counted_under_one_path(served: Served):
         requests.post(f"{served.api}{path}", json={}, timeout=10)
     assert served.unknown_paths() == unknown + 2
     assert unknown >= 50
+
+
+def test_a_body_without_a_bearer_takes_neither_the_memory_nor_the_probes(served: Served):
+    idle = served.peak_mebibytes()
+    large = requests.post(f"{served.api}/predict", data=b"1" * 64 * 2**20, timeout=60)
+    assert large.status_code == 413
+    wrong = b'{"features":[' + b"{}," * 700_000 + b"{}]}"
+    assert requests.post(f"{served.api}/predict", data=wrong, timeout=60).status_code == 400
+    assert served.peak_mebibytes() < idle + 100, "64 MiB, and 2 MiB of wrong items"
+    assert requests.get(f"{served.metrics}/livez", timeout=3).status_code == 200
 
 
 def test_a_wrong_method_on_a_known_path_is_counted_as_bentoml_counts_it(served: Served):

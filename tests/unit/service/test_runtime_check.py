@@ -69,6 +69,32 @@ def test_the_message_says_what_to_do(tmp_path: Path, monkeypatch, capsys):
     assert capsys.readouterr().err.strip() == message
 
 
+@pytest.mark.parametrize("wanted", ["Pricer", "Estimates", "pricing"])
+def test_an_entry_service_of_another_name_names_both_and_the_field(
+    wanted: str, tmp_path: Path, monkeypatch
+):
+    folder = write_bento(tmp_path / "b", python=None, beside=("Estimates",))
+    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
+    monkeypatch.setenv("SLUICEGATE_ENTRY_SERVICE", wanted)
+
+    assert main([str(folder)]) == 1
+    assert (tmp_path / "message").read_text() == (
+        f"ServiceNotFound: spec.model.bento.service is {wanted}, and the bento's entry service is"
+        " Pricing (beside it there are Estimates): set spec.model.bento.service to Pricing"
+    )
+
+
+@pytest.mark.parametrize("wanted", ["Pricing", "", None])
+def test_the_right_entry_service_and_an_operator_that_names_none_fit(
+    wanted: str | None, tmp_path: Path, monkeypatch
+):
+    folder = write_bento(tmp_path / "b", python=None)
+    if wanted is not None:
+        monkeypatch.setenv("SLUICEGATE_ENTRY_SERVICE", wanted)
+
+    assert main([str(folder)]) == 0
+
+
 def test_a_bento_that_fits_says_nothing(tmp_path: Path, monkeypatch, capsys):
     folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None)
     monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))

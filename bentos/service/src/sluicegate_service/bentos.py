@@ -30,6 +30,8 @@ class Bento:
     version: str
     service: str
     """Name of the entry service, as /metrics calls it."""
+    services: tuple[str, ...]
+    """Names of all its services."""
     created: str
     models: tuple[str, ...]
     python: str | None
@@ -52,6 +54,7 @@ def read_bento(folder: Path) -> Bento:
             name=str(document["name"]),
             version=str(document["version"]),
             service=str(document["entry_service"]),
+            services=tuple(sorted(str(one["name"]) for one in document.get("services") or ())),
             created=str(document.get("creation_time", "")),
             models=tuple(sorted(models)),
             python=(document.get("image") or {}).get("python_version"),

@@ -20,6 +20,12 @@ KEY_FILE: Final = "hmac"
 PREVIOUS_KEY_FILE: Final = "hmac-previous"
 BEARER_FILE: Final = "bearer"
 
+MAX_REQUEST_BYTES: Final = "SLUICEGATE_MAX_REQUEST_BYTES"
+"""`serving.maxRequestBytes`, where it isn't the default."""
+DEFAULT_MAX_REQUEST_BYTES: Final = 10 * 1024 * 1024
+ENTRY_SERVICE: Final = "SLUICEGATE_ENTRY_SERVICE"
+"""`spec.model.bento.service`: the service whose series are read."""
+
 # ---- in training Jobs --------------------------------------------------------------------
 TRIGGER: Final = "SLUICEGATE_TRIGGER"
 """JSON: why this training runs; at least `slo` and `indicator`."""
@@ -35,3 +41,5 @@ DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
 # ---- metrics -----------------------------------------------------------------------------
 LABELLED_METRIC: Final = "sluicegate_predictions_labelled_total"
 EVENTS_METRIC: Final = "sluicegate_indicator_events_total"
+REFUSED_METRIC: Final = "sluicegate_requests_refused_total"
+SECRET_METRIC: Final = "sluicegate_feedback_secret_usable"  # noqa: S105 - a name

@@ -16,6 +16,7 @@ application and metrics, and adds what a service can't add to itself (docs/adr/0
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import logging
 import os
@@ -28,14 +29,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
+from sluicegate_service.environment import REFUSED_METRIC
+from sluicegate_service.keys import KeyFiles
 from sluicegate_service.paths import PortFilter
+from sluicegate_service.request_limits import FeedbackRoute, Limits, RequestLimits
+from sluicegate_service.secret_watch import secret_gauge, watch_secret
 from sluicegate_service.unknown_paths import counter_of
+from sluicegate_service.validation import bound_validation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sluicegate_service.paths import Application
 
+FEEDBACK = "/feedback"
 API_PORT = 3000
 METRICS_PORT = 3001
 BACKLOG = 2048
@@ -93,16 +100,37 @@ def load_application(options: Options) -> Application:
     _one_process(service)
     _set_environment_of(service)
     _name_in_metrics(service, bento.name, bento.version)
+    bound_validation(service)
     application = service.to_asgi(is_main=True)
-    declared = [_path(service, api.route) for api in service.apis.values()]
+    declared = frozenset(_path(service, api.route) for api in service.apis.values())
+    keys = KeyFiles.from_environment(os.environ)
+    feedback = FeedbackRoute(_path(service, FEEDBACK), keys)
     return PortFilter(
         application,
-        declared=frozenset(declared),
+        declared=declared,
         prefix=service.path_prefix or "",
         api_port=options.api_port,
-        on_started=_freeze,
+        on_started=_Started(keys, secret_gauge()),
         on_unknown=counter_of(service.name, bento.name, bento.version),
+        guarded=_limited(application, feedback if feedback.path in declared else None),
     )
+
+
+def _limited(application: Application, feedback: FeedbackRoute | None) -> Application:
+    """The application behind the limits on requests."""
+    try:
+        limits = Limits.from_environment(os.environ)
+    except ValueError as error:
+        raise LaunchError(str(error)) from error
+    return RequestLimits(application, limits, feedback, count_refusals())
+
+
+def count_refusals() -> Callable[[str], None]:
+    """Counts the requests that are refused before the service sees them, by reason."""
+    from prometheus_client import Counter  # noqa: PLC0415 - reads the environment when imported
+
+    refused = Counter(REFUSED_METRIC, "Requests refused before the service sees them.", ["reason"])
+    return lambda reason: refused.labels(reason=reason).inc()
 
 
 def _prepare_environment() -> None:
@@ -182,6 +210,18 @@ def _path(service: Any, route: str) -> str:
     return f"{(service.path_prefix or '').rstrip('/')}/{route.lstrip('/')}"
 
 
+class _Started:
+    """What is done once the service has started, in the server's event loop."""
+
+    def __init__(self, keys: KeyFiles, show: Callable[[bool], None]) -> None:
+        self._keys, self._show = keys, show
+        self._watch: asyncio.Task[None] | None = None
+
+    def __call__(self) -> None:
+        self._watch = asyncio.get_running_loop().create_task(watch_secret(self._keys, self._show))
+        _freeze()
+
+
 def _freeze() -> None:
     """Take all that exists now out of later garbage collections."""
     gc.collect()
@@ -191,8 +231,12 @@ def _freeze() -> None:
 def _serve(application: Application, options: Options) -> int:
     import uvicorn  # noqa: PLC0415 - after the environment is set
 
+    from sluicegate_service.connections import HeaderDeadline  # noqa: PLC0415 - the same
+
     config = uvicorn.Config(
         application,
+        http=HeaderDeadline,
+        ws_max_size=Limits.from_environment(os.environ).body_bytes,
         backlog=BACKLOG,
         log_config=None,
         server_header=False,

@@ -8,6 +8,7 @@ keeps no list of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -22,6 +23,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 SYSTEM = ("/livez", "/readyz", "/healthz", "/metrics")
 FOLDERS = ("/static_content", "/assets")
 PAGES = ("/", *FOLDERS)  # BentoML's page for trying the API out
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 NOT_FOUND = b'{"error":"not found"}'
 WEBSOCKET_POLICY_VIOLATION = 1008
 
@@ -31,6 +33,7 @@ class PortFilter:
 
     On `api_port` the service's routes answer, `declared` ones even if they have the name of a
     system path; on any other port metrics and probes do. Everything else is 404.
+    `guarded` is the application as the API port reaches it, behind the limits on requests.
     `on_started` is called once, when the service has started, and `on_unknown` for each request
     that asks the API for what it doesn't have. Paths of BentoML's own aren't meant: load balancers
     probe them, at each pod as often, so their share would be that of no version's answers.
@@ -45,8 +48,10 @@ class PortFilter:
         api_port: int,
         on_started: Callable[[], None],
         on_unknown: Callable[[], None] = lambda: None,
+        guarded: Application | None = None,
     ) -> None:
         self._application: Application = application
+        self._guarded = guarded or self._application
         self._api_port = api_port
         self._on_started = on_started
         self._on_unknown = on_unknown
@@ -67,7 +72,8 @@ class PortFilter:
         if scope["type"] == "lifespan":
             await self._application(scope, receive, self._telling_when_started(send))
         elif self._answers(scope):
-            await self._application(scope, receive, send)
+            answering = self._guarded if self._is_api(scope) else self._application
+            await answering(scope, receive, send)
         else:
             if scope["type"] == "http" and self._is_unknown(scope):
                 self._on_unknown()
@@ -77,15 +83,19 @@ class PortFilter:
         """Whether the API is asked for what neither the service nor BentoML has."""
         path = scope["path"]
         own = path.rstrip("/") in self._hidden or path.startswith(self._folders)
-        return self._is_of_the_api(scope) and not own
-
-    def _is_of_the_api(self, scope: Scope) -> bool:
-        _, port = scope.get("server") or ("", None)
-        return bool(port == self._api_port)
+        return self._is_api(scope) and not own
 
     def _answers(self, scope: Scope) -> bool:
-        routes = self._api if self._is_of_the_api(scope) else self._system
+        # A route's pattern ends with $, which matches before a last line feed, too: such a path
+        # would be a series of its own in the metrics.
+        if CONTROL.search(scope["path"]):
+            return False
+        routes = self._api if self._is_api(scope) else self._system
         return any(route.matches(scope)[0] is not Match.NONE for route in routes)
+
+    def _is_api(self, scope: Scope) -> bool:
+        _, port = scope.get("server") or ("", None)
+        return bool(port == self._api_port)
 
     def _telling_when_started(self, send: Send) -> Send:
         async def telling(message: Message) -> None:

@@ -3,13 +3,16 @@
 `python -m sluicegate_service.runtime_check /bento` runs as an init container. A model that
 was pickled with another version of its framework may load and then answer wrongly, so a
 mismatch ends here, with each package named in the termination message, and not in a crash
-loop or in silence. A bento that fits leaves the summary of its API behind.
+loop or in silence. So does an entry service of another name than the one whose series are read:
+such a version would serve, and never be measured. A bento that fits leaves the summary of its API
+behind.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -21,12 +24,14 @@ from packaging.utils import canonicalize_name
 
 from sluicegate_service.api_summary import summarise
 from sluicegate_service.bentos import Bento, BentoInvalid, read_bento
+from sluicegate_service.environment import ENTRY_SERVICE
 from sluicegate_service.termination import write_termination_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 REASON = "RuntimeMismatch"
+SERVICE_NOT_FOUND = "ServiceNotFound"
 COMMENT = re.compile(r"(^|\s)#.*$")
 OPTION = re.compile(r"^(-|--)")
 
@@ -97,6 +102,18 @@ def python_mismatch(bento: Bento) -> list[Mismatch]:
     return [] if same else [Mismatch("python", bento.python, running)]
 
 
+def misnamed_service(bento: Bento, wanted: str) -> str:
+    """What is wrong with the entry service's name; empty when nothing is, or none is wanted."""
+    if wanted in ("", bento.service):
+        return ""
+    others = [name for name in bento.services if name != bento.service]
+    beside = f" (beside it there are {', '.join(others)})" if others else ""
+    return (
+        f"{SERVICE_NOT_FOUND}: spec.model.bento.service is {wanted}, and the bento's entry service"
+        f" is {bento.service}{beside}: set spec.model.bento.service to {bento.service}"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 if the bento in the folder fits the runtime, 1 if not."""
     parser = argparse.ArgumentParser(prog="sluicegate_service.runtime_check")
@@ -108,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mismatches = python_mismatch(bento) + compare(parse_requirements(wanted), installed_version)
     except BentoInvalid as error:
         return _fail(f"{REASON}: {error}")
+    if misnamed := misnamed_service(bento, os.environ.get(ENTRY_SERVICE, "")):
+        return _fail(misnamed)
     if mismatches:
         listed = "; ".join(mismatch.describe() for mismatch in mismatches)
         return _fail(

@@ -1,0 +1,74 @@
+"""Closes connections on which the header of a request isn't finished in time.
+
+uvicorn bounds how long a connection may be idle after an answer, and nothing before the first
+request or within a header.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import h11
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+HEADER_SECONDS: Final = 60.0
+"""As long as a body may take; a gateway that connects ahead of a request connects anew."""
+
+
+class HeaderDeadline(H11Protocol):
+    """uvicorn's protocol with a deadline for each header."""
+
+    header_seconds = HEADER_SECONDS
+    _deadline: asyncio.TimerHandle | None = None
+
+    @override
+    def connection_made(self, transport: Any) -> None:
+        """Wait for the first header."""
+        super().connection_made(transport)
+        self._wait_for_header()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        """Stop waiting when a header is whole; wait again within the next one."""
+        super().data_received(data)
+        self._see_header()
+
+    @override
+    def on_response_complete(self) -> None:
+        """The next header may have come with the last request."""
+        super().on_response_complete()
+        self._see_header()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is left to wait for."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    @property
+    def waits_for_header(self) -> bool:
+        """Whether the connection is closed unless a header becomes whole."""
+        return self._deadline is not None
+
+    def _see_header(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif not self.waits_for_header and self.conn.trailing_data[0]:
+            self._wait_for_header()
+
+    def _wait_for_header(self) -> None:
+        self._deadline = self.loop.call_later(self.header_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.close()

@@ -1,0 +1,235 @@
+"""Takes the bodies of requests in, within limits, before the service sees them.
+
+BentoML reads a body whole and parses it before any code of the service runs, however large it is
+and whoever sent it. So a body is taken in here: its size and the time that it takes are bounded, a
+caller of /feedback without the bearer is refused before anything is read, and what all bodies hold
+together fits a pod (see `bodies`). The service gets whole bodies only, so a request that is refused
+here counts neither for nor against it, and a slow sender makes no slow answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from sluicegate_service.bodies import Bodies
+from sluicegate_service.environment import DEFAULT_MAX_REQUEST_BYTES, MAX_REQUEST_BYTES
+from sluicegate_service.keys import UNUSABLE, KeyFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sluicegate_service.bodies import Body
+    from sluicegate_service.keys import KeyFiles
+    from sluicegate_service.paths import Application, Message, Receive, Scope, Send
+
+FEEDBACK_BYTES: Final = 1024 * 1024
+"""Five hundred labels of ordinary tokens are a fifth of it."""
+LINGER_SECONDS: Final = 5.0
+"""For how long the rest of a refused body is read and thrown away: a connection that is closed with
+unread bytes is reset, and the caller may never see the answer."""
+LARGEST: Final = 1024**3
+
+
+class Refused(Exception):  # noqa: N818 - says what is the case
+    """The request isn't passed on."""
+
+    def __init__(self, status: HTTPStatus, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.reason = status, reason
+
+
+class Gone(Exception):  # noqa: N818 - the same
+    """The caller hung up before its request was whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may take: bytes, and seconds in all and between two parts of its body."""
+
+    body_bytes: int = DEFAULT_MAX_REQUEST_BYTES
+    feedback_bytes: int = FEEDBACK_BYTES
+    seconds: float = 60.0
+    idle_seconds: float = 10.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Limits:
+        """What the operator sets from `serving.maxRequestBytes`; ValueError names what is wrong."""
+        text = environment.get(MAX_REQUEST_BYTES, str(DEFAULT_MAX_REQUEST_BYTES))
+        if not (text.isascii() and text.isdecimal() and 0 < int(text) <= LARGEST):
+            raise ValueError(f"{MAX_REQUEST_BYTES} must be 1 to {LARGEST} bytes, not {text!r}")
+        return cls(body_bytes=int(text))
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackRoute:
+    """The path at which the truth comes in, and who may send it."""
+
+    path: str
+    keys: KeyFiles
+
+    def admit(self, scope: Scope) -> None:
+        """Raise Refused unless the caller has the bearer; where feedback is off, the service says so."""
+        try:
+            keys = self.keys.current()
+        except KeyFileError:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "NoFeedbackKey", UNUSABLE) from None
+        given = _header(scope, b"authorization")
+        if keys is not None and not keys.admits(given):
+            raise Refused(HTTPStatus.UNAUTHORIZED, "NoBearer", "send the Secret's bearer token")
+
+
+class RequestLimits:
+    """An ASGI application in front of the service's. `on_refused` gets the reason of each refusal."""
+
+    def __init__(
+        self,
+        application: Application,
+        limits: Limits,
+        feedback: FeedbackRoute | None,
+        on_refused: Callable[[str], None],
+    ) -> None:
+        self._application = application
+        self._limits = limits
+        self._feedback = feedback
+        self._on_refused = on_refused
+        self.bodies = Bodies(max(limits.body_bytes, limits.feedback_bytes))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its body, or answer why not."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        now = asyncio.get_running_loop().time()
+        with self.bodies.hold(now) as body:
+            try:
+                whole = await self._take_in(scope, receive, body)
+                await self._begin(body)
+            except Refused as refused:
+                self._on_refused(refused.reason)
+                await _answer(refused, receive, send)
+                return
+            except Gone:
+                return
+            try:
+                replayed = _replayed([whole], receive)
+                del whole  # the service frees it when it has parsed it
+                await self._application(scope, replayed, send)
+            finally:
+                self.bodies.end(body)
+
+    async def _take_in(self, scope: Scope, receive: Receive, body: Body) -> bytes:
+        limit, field = self._limits.body_bytes, "raise serving.maxRequestBytes"
+        if self._feedback is not None and scope["path"] == self._feedback.path:
+            self._feedback.admit(scope)
+            limit, field = self._limits.feedback_bytes, "send the labels in several requests"
+        told = _told(scope)
+        too_large = Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "TooLarge",
+            f"the body is larger than {limit} bytes: send less, or {field}",
+        )
+        if told > limit:
+            raise too_large
+        if not self.bodies.take(body, told, body.since):
+            raise _busy()
+        clock = asyncio.get_running_loop().time
+        until = body.since + self._limits.seconds
+        parts: list[bytes] = []
+        arrived = 0
+        try:
+            async with asyncio.timeout_at(
+                min(until, body.since + self._limits.idle_seconds)
+            ) as timer:
+                body.timer = timer
+                while True:
+                    message = await receive()
+                    now = clock()
+                    if message["type"] == "http.disconnect":
+                        raise Gone
+                    part = message.get("body", b"")
+                    arrived += len(part)
+                    if arrived > limit:
+                        raise too_large
+                    more = max(0, arrived - body.size)
+                    if body.gave_way or not self.bodies.take(body, more, now):
+                        raise _busy()
+                    parts.append(part)
+                    if not message.get("more_body", False):
+                        break
+                    timer.reschedule(min(until, now + self._limits.idle_seconds))
+        except TimeoutError:
+            raise (_busy() if body.gave_way else _late()) from None
+        self.bodies.is_whole(body)
+        return b"".join(parts)
+
+    async def _begin(self, body: Body) -> None:
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                await self.bodies.begin(body)
+        except TimeoutError:
+            raise _busy() from None
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    found = (value for key, value in scope["headers"] if key == name)
+    value = next(found, None)
+    return None if value is None else value.decode("latin-1")
+
+
+def _told(scope: Scope) -> int:
+    """The length that the request says its body has; 0 where it doesn't say."""
+    text = _header(scope, b"content-length") or ""
+    return int(text[:20]) if text.isascii() and text.isdecimal() else 0
+
+
+def _replayed(whole: list[bytes], receive: Receive) -> Receive:
+    """`receive` of a request whose body has arrived."""
+
+    async def replayed() -> Message:
+        if whole:
+            return {"type": "http.request", "body": whole.pop(), "more_body": False}
+        return await receive()
+
+    return replayed
+
+
+def _busy() -> Refused:
+    return Refused(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Busy",
+        "other requests fill what bodies may take together: try again, or raise"
+        " serving.maxRequestBytes and the memory in serving.resources",
+    )
+
+
+def _late() -> Refused:
+    message = "the body didn't arrive in time: send it anew, without a pause"
+    return Refused(HTTPStatus.REQUEST_TIMEOUT, "Late", message)
+
+
+async def _answer(refused: Refused, receive: Receive, send: Send) -> None:
+    """Say why, then throw away what still comes for a moment, and close the connection."""
+    text = json.dumps({"error": str(refused)}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(text)).encode()),
+        (b"connection", b"close"),
+    ]
+    if refused.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", b"1"))
+    if refused.status is HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": int(refused.status), "headers": headers})
+    await send({"type": "http.response.body", "body": text, "more_body": True})
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    break
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
