@@ -455,7 +455,7 @@ def full_status() -> dict[str, Any]:
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
             "degraded": True, "streak": streak, "calm": streak, "steadySince": when,
-            "evidenceSince": when, "termsHash": "ef",
+            "evidenceSince": when, "disturbedSince": when, "termsHash": "ef",
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
         "diagnosis": {

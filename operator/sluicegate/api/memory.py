@@ -72,7 +72,10 @@ class SloStatus(StatusModel):
     steady_since: Time | None = None
     """Since when it has been neither WARN nor BAD; a baseline is learnt after that only."""
     evidence_since: Time | None = None
-    """Blocks that ended before count for nothing, as the SLO was another one then."""
+    """Blocks that ended before count for nothing: the SLO was another one then, or what was measured
+    had a cause outside the model, which has ended."""
+    disturbed_since: Time | None = None
+    """Since when a cause outside the model disturbs what is measured, say a degraded upstream."""
     terms_hash: str = ""
     """Hash of indicator and margins that the evidence was gathered with."""
 

@@ -17,7 +17,7 @@ from sluicegate.policy.degradation import SloResult
 from sluicegate.policy.load import Load
 from sluicegate.policy.memory import Accepted
 from sluicegate.policy.observed import Facts, Portfolio
-from sluicegate.policy.wording import percent
+from sluicegate.policy.present import Present
 
 COMMON_PRODUCTS: Final = 3
 COMMON_SHARE: Final = 0.3
@@ -41,8 +41,7 @@ class Symptoms:
     stable : the version that serves. can_return : whether a version before it is kept.
     age_blocks : how long it has been stable.
     load : requests a pod, now and normally; None while nothing tells what is normal.
-    present : recent bad ratio, of a window with events enough; None when none has them.
-    limit : what it may be.
+    present : what the newest events say.
     """
 
     worst: SloResult
@@ -54,8 +53,7 @@ class Symptoms:
     can_return: bool
     age_blocks: int
     load: Load | None
-    present: float | None = None
-    limit: float = 0.0
+    present: Present
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +116,7 @@ def trouble_is_over(symptoms: Symptoms) -> Finding:
     Windows and the CUSUM forget slowly; nothing is cured for what has passed.
     """
     present = symptoms.present
-    if present is None or symptoms.worst.reading is not None:
-        return _finding(Reason.RECOVERED, objects=False, message="it is still bad")
-    text = f"{percent(present)} are bad at present, up to {percent(symptoms.limit)} is as accepted"
-    return _finding(Reason.RECOVERED, present <= symptoms.limit, text)
+    return _finding(Reason.RECOVERED, present.bad is False, present.message)
 
 
 def upstream_is_degraded(symptoms: Symptoms) -> Finding:
@@ -202,6 +197,15 @@ def release_is_recent(symptoms: Symptoms) -> Finding:
     return _finding(Reason.RECENT_RELEASE, recent, text)
 
 
+def present_is_silent(symptoms: Symptoms) -> Finding:
+    """Too few events have come of late to bear out what is known of the past.
+
+    Asked for last, as a cause that is known says more.
+    """
+    present = symptoms.present
+    return _finding(Reason.INSUFFICIENT_DATA, present.bad is None, present.message)
+
+
 OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
     measurement_is_missing,
     trouble_is_over,
@@ -210,6 +214,7 @@ OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
     pods_are_unhealthy,
     containers_are_at_their_limits,
     traffic_is_far_above_normal,
+    present_is_silent,
 )
 """Causes outside the model, in the order they are asked for."""
 AUTO_CHECKS: Final = (*OUTSIDE_CHECKS, release_is_recent)
@@ -218,6 +223,7 @@ PROBATION_CHECKS: Final = (
     trouble_is_over,
     upstream_is_degraded,
     many_turned_bad_together,
+    present_is_silent,
 )
 """A release on probation answers for its own pods and resources."""
 _REMAINING: Final = frozenset({Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, Reason.MODEL_DECAY})

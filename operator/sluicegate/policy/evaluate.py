@@ -25,7 +25,8 @@ from sluicegate.policy.decision import (
 )
 from sluicegate.policy.degradation import SloResult, unknown
 from sluicegate.policy.diagnosis import Diagnosis
-from sluicegate.policy.memory import Memory, SloMemory
+from sluicegate.policy.disturbance import began_anew, disturbed
+from sluicegate.policy.memory import Accepted, Memory, SloMemory
 from sluicegate.policy.messages import capitalised, joined
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.retraining import trigger_of
@@ -82,7 +83,7 @@ def evaluate(terms: Terms, memory: Memory, observed: Observed, now: int) -> Eval
     memory = _refreshed(terms, memory, observed, now)
     if memory.stable is None:
         return _without_stable(terms, memory)
-    results, memory = judge_stable(terms, memory, memory.stable, observed)
+    results, treated, memory = _judged(terms, memory, memory.stable, observed, now=now)
     state = product_state((r, memory.slo(r.terms.name)) for r in results)
     if state is not ProductState.UNKNOWN and state is not memory.last_known:
         memory = replace(memory, last_known=state)
@@ -92,7 +93,6 @@ def evaluate(terms: Terms, memory: Memory, observed: Observed, now: int) -> Eval
         assessment = assess(terms, memory, memory.candidate, observed)
         memory = _freeze(memory, assessment)
     case = _Case(before, memory, observed, results, assessment, state, now)
-    treated = treat(terms, memory, observed, results, now=now)
     made, diagnosis = _decide(terms, case, treated)
     return Evaluation(
         made.decision,
@@ -127,6 +127,23 @@ def _restarted(known: SloMemory | None, slo: SloTerms, now: int) -> SloMemory:
     if known is None or not known.terms_hash:
         return replace(known or SloMemory(), terms_hash=slo.hash)
     return SloMemory(steady_since=now, since=now, terms_hash=slo.hash)
+
+
+def _judged(
+    terms: Terms, memory: Memory, stable: Accepted, observed: Observed, *, now: int
+) -> tuple[tuple[SloResult, ...], list[tuple[Treatment, Diagnosis]], Memory]:
+    """What each SLO of the stable version shows, what it asks for, and what is remembered.
+
+    Once more where a cause outside the model has ended: what was measured in it counts no longer.
+    """
+    results, memory = judge_stable(terms, memory, stable, observed)
+    treated = treat(terms, memory, observed, results, now=now)
+    diagnoses = (diagnosis for _, diagnosis in treated)
+    after = disturbed(terms, memory, observed, results, diagnoses=diagnoses)
+    if not began_anew(memory, after) or after.stable is None:
+        return results, treated, after
+    results, after = judge_stable(terms, after, after.stable, observed)
+    return results, treat(terms, after, observed, results, now=now), after
 
 
 def _without_stable(terms: Terms, memory: Memory) -> Evaluation:

@@ -6,7 +6,7 @@ to be missed in three of the last four blocks. A candidate is judged by paired d
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 from statistics import fmean
 from typing import Final
 
@@ -17,6 +17,7 @@ from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.degradation import Drift, SloResult
 from sluicegate.policy.evidence import ALPHA
 from sluicegate.policy.gauge import (
+    ALLOWANCE,
     DAILY_BOUND,
     HOURLY_BOUND,
     LEAST_PAIRS,
@@ -29,12 +30,17 @@ from sluicegate.policy.gauge import (
 )
 from sluicegate.policy.memory import Baseline
 from sluicegate.policy.planning import WARM_UP_BLOCKS
+from sluicegate.policy.present import LEAST_SHARE, Z_STILL_BAD, Present
 from sluicegate.policy.terms import GaugeTerms, SloTerms, Terms
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, NOTHING
 from sluicegate.slo.burn_rate import Level
 
 RECENT: Final = 4
 """Blocks that the absolute bound looks at."""
+LEAST_VALUES: Final = 3
+"""Of them that hold a value, for the present to be known."""
+MOST_VALUES: Final = 384
+"""Blocks that the present may reach back at most; a few more are kept."""
 HOURS_A_DAY: Final = 24
 
 Readings = Mapping[int, float]
@@ -93,6 +99,53 @@ def _misses(gauge: GaugeTerms, readings: Readings, now: int, since: int) -> bool
     indices = range(max(now - RECENT, since) + 1, now + 1)
     values = [gauge.sign * readings[index] for index in indices if index in readings]
     return beyond_bound(values, gauge.sign * gauge.bound)
+
+
+def present_of(
+    slo: SloTerms, readings: Readings, baseline: Baseline | None, *, now: int, since: int
+) -> Present:
+    """What the newest values say: by the bound, and by their mean against the baseline's.
+
+    Parameters
+    ----------
+    since : blocks up to this one are of another time.
+    """
+    gauge = slo.gauge
+    assert gauge is not None
+    values = _values(readings, now, since, RECENT)
+    if len(values) < LEAST_VALUES:
+        text = f"{len(values)} values at present, {LEAST_VALUES} are needed to tell"
+        return Present(bad=None, message=text)
+    if gauge.bound is not None and _misses(gauge, readings, now, since):
+        text = f"{fmean(values):.4g} at present misses {gauge.bound:g}"
+        return Present(bad=True, message=text)
+    if baseline is None or baseline.deviation <= 0:
+        return Present(bad=False, message=f"{fmean(values):.4g} at present is within its bound")
+    length, bad = RECENT, None
+    while bad is None and length < 2 * (now - since) and length <= MOST_VALUES:
+        newer, values = values, _values(readings, now, since, length)
+        if len(newer) < LEAST_SHARE * len(values):
+            break
+        bad = _is_below(gauge, values, baseline)
+        length *= 2
+    accepted = f"{baseline.mean:.4g} ± {baseline.deviation:.3g} is as accepted"
+    return Present(bad, f"{fmean(values):.4g} at present, {accepted}")
+
+
+def _is_below(gauge: GaugeTerms, values: list[float], baseline: Baseline) -> bool | None:
+    """Whether these blocks are surely worse than the baseline's; None while that is open.
+
+    The baseline's deviation is that of hours; a mean of fewer blocks scatters the more.
+    """
+    fallen = gauge.sign * (baseline.mean - fmean(values)) / baseline.deviation
+    if fallen <= ALLOWANCE:
+        return False
+    return True if fallen > Z_STILL_BAD * sqrt(BLOCKS_PER_HOUR / len(values)) else None
+
+
+def _values(readings: Readings, now: int, since: int, length: int) -> list[float]:
+    indices = range(max(now - length, since) + 1, now + 1)
+    return [readings[index] for index in indices if index in readings]
 
 
 def hourly(readings: Readings, first: int, last: int) -> list[float]:

@@ -163,7 +163,9 @@ class SloMemory:
     degraded : confirmed, and not yet left.
     calm : evaluations in a row that looked well, while degraded.
     steady_since : since when it hasn't been WARN or BAD; a baseline is learnt after that only.
-    since : blocks that ended before are no evidence, as the SLO was another one then.
+    since : blocks that ended before are no evidence: the SLO was another one then, or what was
+        measured had a cause outside the model.
+    disturbed_since : since when something outside the model disturbs what is measured.
     terms_hash : indicator and margins that the evidence was gathered with.
     """
 
@@ -173,6 +175,7 @@ class SloMemory:
     steady_since: int = 0
     since: int = 0
     terms_hash: str = ""
+    disturbed_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

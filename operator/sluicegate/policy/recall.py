@@ -125,6 +125,7 @@ def _slo(slo: kept.SloStatus) -> SloMemory:
         steady_since=-1 if slo.steady_since is None else seconds_of(slo.steady_since),
         since=_maybe(slo.evidence_since) or 0,
         terms_hash=slo.terms_hash,
+        disturbed_since=_maybe(slo.disturbed_since),
     )
 
 

@@ -205,6 +205,9 @@ def _as_slos(status: DataProductStatus, memory: Memory) -> tuple[kept.SloStatus,
                     "steady_since": None if slo.steady_since < 0 else at(slo.steady_since),
                     "evidence_since": at(slo.since) if slo.since else None,
                     "terms_hash": slo.terms_hash,
+                    "disturbed_since": None
+                    if slo.disturbed_since is None
+                    else at(slo.disturbed_since),
                 }
             )
         )

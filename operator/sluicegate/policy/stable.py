@@ -83,8 +83,11 @@ def _judge(
     if slo.gauge is not None:
         return _judge_gauge(terms, view, stable, observed)
     baseline = usable(stable.baselines.get(slo.name), slo)
-    shown_since = stable.promoted_at // terms.block_seconds
+    begun = max(stable.promoted_at, memory.slo(slo.name).since)
+    shown_since = begun // terms.block_seconds
     reason = objection(view)
+    if reason is Reason.WARMING_UP and now > warmed_up(stable.promoted_at, terms.block_seconds):
+        reason = Reason.INSUFFICIENT_DATA  # not the version, only its evidence has just begun
     if reason is not None or series is None:
         recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
         return unknown(slo, reason or Reason.NO_DATA, recent, baseline)
@@ -116,6 +119,8 @@ def _learn(
 ) -> Baseline | None:
     """The production baseline, once it is complete."""
     current = result.baseline
+    if known.disturbed_since is not None:
+        return None
     if current is not None and current.source is BaselineSource.PRODUCTION and not result.probation:
         return None
     if result.gauge is not None and view.terms.gauge is not None:

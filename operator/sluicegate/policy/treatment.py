@@ -5,16 +5,15 @@ follows when none of them objects. What was told to people already is not told a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import OnDegraded
-from sluicegate.policy import retraining
-from sluicegate.policy.baseline import ratio_of, upper_bound
+from sluicegate.policy import gauges, retraining
 from sluicegate.policy.decision import Alert, Hold, Retrain, Rollback
-from sluicegate.policy.degradation import DAY, SloResult
+from sluicegate.policy.degradation import SloResult
 from sluicegate.policy.diagnosis import (
     AUTO_CHECKS,
     OUTSIDE_CHECKS,
@@ -28,10 +27,13 @@ from sluicegate.policy.load import Load, load_of
 from sluicegate.policy.memory import Memory, Release
 from sluicegate.policy.messages import capitalised, describe, numbers_of
 from sluicegate.policy.observed import Observed
+from sluicegate.policy.planning import warmed_up
+from sluicegate.policy.present import Present, present_of
 from sluicegate.policy.rollback import previous
 from sluicegate.policy.rollout import alert_key
 from sluicegate.policy.stable import evidence_since
 from sluicegate.policy.terms import Terms
+from sluicegate.slo.blocks import Series
 
 _WAITING: Final = frozenset(
     {
@@ -125,9 +127,8 @@ def _treat(
         can_return=previous(memory.history) is not None,
         age_blocks=(now - memory.stable.promoted_at) // terms.block_seconds,
         load=_load(terms, memory, observed, result),
+        present=_present(terms, memory, observed, result),
     )
-    present, limit = _present(memory, observed, result)
-    symptoms = replace(symptoms, present=present, limit=limit)
     diagnosis = diagnose(symptoms, _checks(memory, result))
     trigger = trigger_for(terms, memory, result.terms.name)
     case = Case(terms, memory, observed, result, trigger, diagnosis, now)
@@ -172,7 +173,7 @@ def _checks(memory: Memory, result: SloResult) -> tuple[Check, ...]:
 
 def _load(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> Load | None:
     """What a pod serves, as far as this SLO counts it, and what it is known to serve."""
-    stable, known = memory.stable, memory.slo(result.terms.name)
+    stable = memory.stable
     assert stable is not None
     series = observed.series.get(stable.release.version, {}).get(result.terms.name)
     if series is None:
@@ -182,38 +183,34 @@ def _load(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -
         series,
         result.baseline,
         now=observed.block,
-        since=evidence_since(terms, stable, known),
+        since=warmed_up(stable.promoted_at, terms.block_seconds),
         block_seconds=terms.block_seconds,
         pods=observed.facts.pods,
     )
 
 
-def _present(memory: Memory, observed: Observed, result: SloResult) -> tuple[float | None, float]:
-    """The bad ratio of the shortest window with events enough, and what it may be at most."""
-    assert memory.stable is not None
-    version = memory.stable.release.version
-    series = observed.series.get(version, {}).get(result.terms.name)
-    limits = [] if result.terms.allowed_bad is None else [result.terms.allowed_bad]
-    ratio = None
-    if result.baseline is not None:
-        limits.append(upper_bound(result.baseline.count, result.baseline.phi))
-        ratio = ratio_of(result.baseline.count)
-    if series is None or not limits:
-        return None, 0.0
-    for length in (result.terms.recent, DAY):
-        seen = series.window(observed.block, length)
-        if seen.total >= result.terms.least_events(ratio):
-            return seen.ratio, min(limits)
-    return None, min(limits)
+def _present(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> Present:
+    """What the SLO does at present, by its events or by the values of its gauge."""
+    stable = memory.stable
+    assert stable is not None
+    name, version = result.terms.name, stable.release.version
+    since = evidence_since(terms, stable, memory.slo(name))
+    if result.terms.gauge is not None:
+        values = observed.gauges.get(version, {}).get(name, {})
+        return gauges.present_of(
+            result.terms, values, result.baseline, now=observed.block, since=since
+        )
+    series = observed.series.get(version, {}).get(name) or Series()
+    return present_of(result.terms, series, result.baseline, now=observed.block, since=since)
 
 
 # ---- what follows ---------------------------------------------------------------------------
 def _decide(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
     if case.result.state is SloState.UNKNOWN:
         return Hold(reason=case.result.reason, message=f"{case.text}; nothing is done meanwhile")
-    if case.diagnosis.cause is Reason.RECOVERED:
+    if case.diagnosis.cause in {Reason.RECOVERED, Reason.INSUFFICIENT_DATA}:
         text = f"{case.text}; {case.diagnosis.message}, so it is only watched"
-        return Hold(reason=Reason.RECOVERED, message=text, numbers=case.numbers)
+        return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
     if case.diagnosis.outside:
         return _tell(
             case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end"

@@ -1,0 +1,87 @@
+"""What was measured while something else was broken is no evidence against the model, ever after.
+
+An upstream's incident ends, the labels of its time stay in windows of days and in the CUSUM. So
+when a cause outside the model ends, the evidence of an SLO begins anew, as that of an SLO that was
+edited does. Where nothing measured meanwhile was worse than what is accepted, there is nothing to
+leave out, and the evidence of a slow product isn't lost to each incident of another.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.diagnosis import Diagnosis
+from sluicegate.policy.memory import Memory, SloMemory
+from sluicegate.policy.observed import Observed
+from sluicegate.policy.present import accepted_limit
+from sluicegate.policy.terms import Terms
+
+CAUSES: Final = frozenset(
+    {
+        Reason.UPSTREAM_DEGRADED,
+        Reason.COMMON_CAUSE,
+        Reason.PODS_UNHEALTHY,
+        Reason.CPU_THROTTLED,
+        Reason.MEMORY_PRESSURE,
+        Reason.TRAFFIC_ANOMALY,
+    }
+)
+"""Causes outside the model that come and go."""
+BEFORE_BLOCKS: Final = 24
+"""Blocks before a cause was found that may be of it: others are confirmed as late as we are."""
+
+
+def disturbed(
+    terms: Terms,
+    memory: Memory,
+    observed: Observed,
+    results: tuple[SloResult, ...],
+    *,
+    diagnoses: Iterable[Diagnosis],
+) -> Memory:
+    """Memory with the causes outside the model that began or ended with this block.
+
+    An SLO whose evidence begins anew is to be judged again.
+    """
+    causes = {diagnosis.slo: diagnosis.cause for diagnosis in diagnoses}
+    changed: dict[str, SloMemory] = {}
+    end = terms.block_end(observed.block)
+    for result in results:
+        name, known = result.terms.name, memory.slo(result.terms.name)
+        found = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded)
+        if found and known.disturbed_since is None:
+            changed[name] = replace(known, disturbed_since=end - terms.block_seconds)
+        elif not found and known.disturbed_since is not None and not _is_hidden(result, causes):
+            anew = SloMemory(steady_since=end, since=end, terms_hash=known.terms_hash)
+            worse = _was_worse(terms, memory, observed, result)
+            changed[name] = anew if worse else replace(known, disturbed_since=None)
+    return replace(memory, slos={**memory.slos, **changed}) if changed else memory
+
+
+def began_anew(before: Memory, after: Memory) -> bool:
+    """Whether the evidence of any SLO begins later than it did."""
+    return any(slo.since != before.slo(name).since for name, slo in after.slos.items())
+
+
+def _is_hidden(result: SloResult, causes: dict[str, Reason]) -> bool:
+    """Whether a cause may still be there, unseen: an SLO that can't be judged has no diagnosis."""
+    return result.terms.name in causes and result.state is SloState.UNKNOWN
+
+
+def _was_worse(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> bool:
+    """Whether anything measured meanwhile was worse than what is accepted; a gauge may have been."""
+    known = memory.slo(result.terms.name)
+    assert memory.stable is not None
+    assert known.disturbed_since is not None
+    series = observed.series.get(memory.stable.release.version, {}).get(result.terms.name)
+    limit = accepted_limit(result.terms, result.baseline)
+    if known.degraded or result.state in {SloState.WARN, SloState.BAD} or limit is None:
+        return True
+    if series is None:
+        return result.terms.gauge is not None
+    begun = known.disturbed_since // terms.block_seconds - BEFORE_BLOCKS
+    seen = series.between(max(begun, 0), observed.block)
+    return seen.bad > limit * seen.total

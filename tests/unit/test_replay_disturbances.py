@@ -1,0 +1,170 @@
+"""Too little to say is no verdict, and what was measured in an incident is no evidence after it."""
+
+import random
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_scenario import parse_scenario
+from tests.support.histories import decisions
+from tests.support.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario
+from tests.unit.test_policy_gauge import BASKET, history, noise
+
+UPSTREAM = {"upstreamDegraded": ["pricing"]}, {"upstreamDegraded": []}
+PODS = {"podsUnhealthy": True}, {"podsUnhealthy": False}
+BEGIN, END = 40, 80
+QUICK = {"command": ["train"], "output": "registry.example/search", "cooldownSeconds": 0}
+
+
+def labels(counts):
+    """Counts of accuracy alone, by block."""
+    return lambda index: {"v1": {"accuracy": count(*counts(index))}}
+
+
+def incident(after, *, cause=UPSTREAM, ends=END, last, **fields):
+    """Accepted at 8 % wrong; 40 % in the incident; `after` says (bad, total) of later blocks."""
+
+    def counts(index):
+        if index < ends:
+            return (40, 100) if index >= BEGIN else (8, 100)
+        return after(index)
+
+    facts = [{"at": BEGIN * BLOCK, **cause[0]}, {"at": ends * BLOCK, **cause[1]}] if cause else []
+    fields = {"product": product(ACCURACY, retraining=QUICK), "facts": facts, **fields}
+    accepted = {"accuracy": count(800, 10_000)}
+    return run(scenario(labels(counts), last, accepted=accepted, **fields))
+
+
+@pytest.mark.parametrize("first", [(0, 1), (1, 1), (2, 2)])
+@pytest.mark.parametrize("cause", [UPSTREAM, PODS])
+@pytest.mark.parametrize("silence", [0, 5, 30, 150])
+def test_the_first_labels_after_an_incident_and_a_silence_never_retrain(first, cause, silence):
+    def after(index):
+        return first if index >= END + silence else (0, 0)
+
+    lines = incident(after, cause=cause, last=END + silence + 3)
+    assert "Retrain" not in {kind for kind, _ in acts(lines)}
+    assert lines[-1]["slos"]["accuracy"]["state"] == "Unknown"
+
+
+@given(
+    silence=st.integers(0, 60),
+    total=st.integers(1, 40),
+    seed=st.integers(0, 10**6),
+    cause=st.sampled_from([UPSTREAM, PODS]),
+)
+@example(silence=22, total=1, seed=1, cause=UPSTREAM)
+@settings(max_examples=25, deadline=None)
+def test_labels_as_good_as_accepted_never_retrain_whatever_was_measured_before(
+    silence, total, seed, cause
+):
+    source = random.Random(seed)
+
+    def after(index):
+        if index < END + silence:
+            return 0, 0
+        return sum(source.random() < 0.08 for _ in range(total)), total
+
+    lines = incident(after, cause=cause, last=END + silence + 60)
+    assert decisions(lines, "Retrain") == []
+
+
+@pytest.mark.parametrize("cause", [UPSTREAM, PODS])
+@pytest.mark.parametrize(("silence", "total"), [(0, 100), (30, 48), (30, 3)])
+def test_labels_that_stay_bad_after_an_incident_retrain_on_their_own_evidence(
+    cause, silence, total
+):
+    def after(index):
+        return (round(total * 0.4), total) if index >= END + silence else (0, 0)
+
+    lines = incident(after, cause=cause, last=END + silence + 60)
+    (retrain,) = decisions(lines, "Retrain")
+    assert retrain["at"] > (END + silence) * BLOCK
+    assert retrain["decision"]["reason"] == "ModelDecay"
+
+
+def test_a_degraded_version_that_was_too_young_waits_for_labels_that_bear_it_out():
+    """No cause is known: only the present can tell, and one label doesn't."""
+
+    def counts(index):
+        return (40, 100) if index < 13 else (1, 1) if index == 60 else (0, 0)
+
+    lines = run(scenario(labels(counts), 60, product=product(ACCURACY, retraining=QUICK)))
+    assert lines[11]["state"] == "Degraded"
+    assert acts(lines) == []
+    assert lines[-1]["decision"]["reason"] == "InsufficientData"
+    assert "1 events at present, 11 are needed" in lines[-1]["decision"]["message"]
+
+
+def test_a_degradation_that_good_labels_end_is_only_watched():
+    script = labels(lambda index: (40 if index < 13 else 10, 100))
+    lines = run(scenario(script, 17, product=product(ACCURACY, retraining=QUICK)))
+    assert [line["decision"]["reason"] for line in lines[14:]] == ["Recovered"] * 3
+    assert lines[-1]["state"] == "Degraded"
+
+
+def test_one_bad_label_does_not_say_that_a_missed_objective_is_still_missed():
+    slo = {**ACCURACY, "maxDrop": None}
+    slo = {name: value for name, value in slo.items() if value is not None}
+
+    def counts(index):
+        return (40, 100) if index < 13 else (1, 1) if index == 60 else (0, 0)
+
+    spec = product(slo, retraining=QUICK)
+    lines = run(scenario(labels(counts), 60, product=spec, accepted=None))
+    assert lines[11]["state"] == "Degraded"
+    assert acts(lines) == []
+    assert lines[-1]["slos"]["accuracy"]["state"] == "BAD"
+    assert lines[-1]["decision"]["reason"] == "InsufficientData"
+
+
+def test_traffic_that_falls_to_a_trickle_is_no_present_of_the_time_before():
+    def counts(index):
+        return (40, 100) if index < 13 else (0, 1)
+
+    lines = run(scenario(labels(counts), 30, product=product(ACCURACY, retraining=QUICK)))
+    assert lines[11]["state"] == "Degraded"
+    assert acts(lines) == []
+
+
+@pytest.mark.parametrize(("total", "every"), [(48, 1), (48, 3), (1, 4), (60, 288)])
+def test_a_lasting_decay_is_retrained_however_seldom_labels_come(total, every):
+    source = random.Random(5)
+
+    def counts(index):
+        if index % every:
+            return 0, 0
+        rate = 0.1 if index < 300 else 0.5
+        return sum(source.random() < rate for _ in range(total)), total
+
+    last = 300 + (120 if every < 4 else 1200)
+    lines = run(scenario(labels(counts), last, product=product(ACCURACY, retraining=QUICK)))
+    assert [reason for _, reason in acts(lines)] == ["ModelDecay"]
+
+
+@pytest.mark.parametrize(("bad", "since"), [(8, 0), (40, 80 * BLOCK)])
+def test_evidence_begins_anew_only_where_something_worse_was_measured(bad, since):
+    facts = [{"at": BEGIN * BLOCK, **UPSTREAM[0]}, {"at": END * BLOCK, **UPSTREAM[1]}]
+    script = labels(lambda index: (bad if BEGIN <= index < END else 8, 100))
+    document = scenario(script, 90, product=product(ACCURACY, retraining=QUICK), facts=facts)
+    *_, last = replay(parse_scenario(document))
+    known = last.memory.slo("accuracy")
+    assert (known.since, known.disturbed_since, known.degraded) == (since, None, False)
+
+
+def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_before():
+    slo = {**BASKET, "indicator": {"gauge": {"metric": "mean_basket_value"}}}
+    value = noise(2)
+
+    def given_value(index):
+        if index < 480:
+            return value(index)
+        return value(index) - 30 if index < 493 else value(index) if index >= 560 else None
+
+    found = history(562, given_value, slo)
+    assert found[494].slos[0].reason == "Stale"
+    assert found[559].slos[0].state == "BAD"
+    assert {one.decision.type for one in found} == {"Hold"}
+    assert found[559].decision.reason in {"NotConfirmed", "InsufficientData"}
