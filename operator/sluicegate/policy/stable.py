@@ -17,7 +17,7 @@ from sluicegate.policy.gates import View, objection
 from sluicegate.policy.memory import Accepted, Baseline, Memory, SloMemory
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.planning import warmed_up
-from sluicegate.policy.state import remember
+from sluicegate.policy.state import NOT_STEADY, remember
 from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
 
@@ -125,7 +125,7 @@ def _learn(
         return None
     if result.gauge is not None and view.terms.gauge is not None:
         return _learn_gauge(terms, result, known, view, observed=observed)
-    if result.state is not SloState.OK or known.degraded or view.series is None:
+    if view.series is None or not _may_be_learnt_from(result, known):
         return None
     return from_production(
         view.terms,
@@ -135,6 +135,20 @@ def _learn(
         since=view.since,
         block_seconds=terms.block_seconds,
     )
+
+
+_TOO_LITTLE = frozenset({Reason.INSUFFICIENT_DATA, Reason.BASELINE_TOO_SMALL})
+"""Why an SLO is Unknown although all is measured: what only a baseline of production can end."""
+
+
+def _may_be_learnt_from(result: SloResult, known: SloMemory) -> bool:
+    """Whether the SLO is as it should be, as far as anything tells.
+
+    Without an objective nothing tells before there is a baseline, so it is learnt then, too.
+    """
+    untroubled = not known.degraded and known.steady_since != NOT_STEADY
+    silent = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
+    return untroubled and (silent or result.state is SloState.OK)
 
 
 def _learn_gauge(
