@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from sluicegate.api import names
+from sluicegate.api.containers import Resources
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy.memory import Release, Training
 from sluicegate.policy.observed import TrainingFailed, TrainingSucceeded
+from sluicegate.prometheus.readings import Facts
+from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.pods import pod_state
 from sluicegate.reconcile.records import job_record
 from sluicegate.reconcile.training import MESSAGE_LIMIT, Ended, training_result
@@ -65,6 +69,53 @@ def test_a_container_killed_for_memory_is_remembered_after_its_restart():
     body = pod({**crashed(1, "OOMKilled", 137), "ready": True, "state": {"running": {}}})
     assert pod_state(body).out_of_memory
     assert pod_state(body).trouble == ""
+
+
+@pytest.mark.parametrize(
+    ("finished", "since", "counts"),
+    [
+        ("2026-09-01T10:00:00Z", "2026-09-01T09:00:00Z", True),
+        ("2026-09-01T10:00:00Z", "2026-10-31T09:00:00Z", False),
+        (None, "2026-10-31T09:00:00Z", True),
+    ],
+)
+def test_a_kill_of_last_month_says_nothing_of_today(finished, since, counts):
+    """The kubelet keeps it until the next restart, which for a pod that is well never comes."""
+    kill = crashed(1, "OOMKilled", 137)
+    if finished:
+        kill["lastState"]["terminated"]["finishedAt"] = finished
+    state = pod_state(pod({**kill, "ready": True, "state": {"running": {}}}))
+    assert state.was_killed_since(int(datetime.fromisoformat(since).timestamp())) is counts
+
+
+def test_a_container_that_lies_killed_counts_whenever_that_was():
+    ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-09-01T10:00:00Z"}
+    state = pod_state(pod({**crashed(1, "OOMKilled", 137), "state": {"terminated": ended}}))
+    assert state.was_killed_since(int(datetime(2026, 10, 1, tzinfo=UTC).timestamp()))
+
+
+@pytest.mark.parametrize(
+    ("limits", "throttled", "used", "lacking"),
+    [
+        ({}, None, None, (False, False)),
+        ({"memory": "1Gi"}, None, 0.4, (False, False)),
+        ({"memory": "1Gi"}, None, 0.99, (False, True)),
+        ({"memory": "1Gi"}, None, None, (False, None)),
+        ({"cpu": "1"}, None, None, (None, False)),
+        ({"cpu": "1", "memory": "1Gi"}, None, 0.4, (False, False)),
+        ({"cpu": "1", "memory": "1Gi"}, None, None, (None, None)),
+        ({"cpu": "1", "memory": "1Gi"}, 0.5, 0.4, (True, False)),
+        ({}, 0.5, 0.99, (True, True)),
+    ],
+)
+def test_what_has_no_limit_is_not_at_it(limits, throttled, used, lacking):
+    """The kubelet exports nothing of a container without a limit: that isn't "unknown"."""
+    facts = Facts(cpu_throttled=throttled, memory_used=used)
+    assert at_limit(facts, Resources(limits=limits)) == lacking
+
+
+def test_without_the_kubelets_series_only_what_has_a_limit_is_unknown():
+    assert at_limit(None, Resources(limits={"memory": "1Gi"})) == (False, None)
 
 
 def test_a_runtime_that_lacks_something_is_a_mismatch_at_once():

@@ -14,6 +14,7 @@ from sluicegate.policy.observed import Facts, Observed, Request, TrainingResult
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.terms import Terms
 from sluicegate.reconcile.gateways import Gateways
+from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.measured import Measured
 from sluicegate.reconcile.pod_reads import PodReads
@@ -32,13 +33,9 @@ from sluicegate.reconcile.verification import Split
 from sluicegate.runtime.caches import Caches
 from sluicegate.slo.blocks import Count
 
-THROTTLED: Final = 0.25
-"""Share of CPU periods from which on a container is called throttled."""
 AFTERMATH_BLOCKS: Final = 12
 """Blocks after an upstream's recovery in which it still explains what is bad: those that are
 judged as the present."""
-MEMORY_FULL: Final = 0.95
-"""Share of the memory limit from which on memory explains slowness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +72,9 @@ class Observer:
         requests = measured.requests()
         gateways = await self.gateways.of(product, route)
         split = measured.split(route, requests, gateways, now)
+        since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
         dependencies = tuple(self._dependencies(record.key, product))
-        upstream = tuple(self._upstream(product, dependencies, now))
+        upstream = tuple(self._upstream(product, dependencies, since))
         return Situation(
             product=product,
             terms=terms,
@@ -100,7 +98,7 @@ class Observer:
                     for slo, one in (product.spec.model.evaluation or {}).items()
                 },
                 training=_training(product, job, pods),
-                facts=_facts(measured, _Seen(live, pods, upstream, split)),
+                facts=_facts(measured, _Seen(live, pods, upstream, split, since)),
                 portfolio=self.standings.portfolio(
                     record.key,
                     now,
@@ -159,14 +157,13 @@ class Observer:
             )
 
     def _upstream(
-        self, product: DataProduct, dependencies: tuple[DependencyStatus, ...], now: int
+        self, product: DataProduct, dependencies: tuple[DependencyStatus, ...], since: int
     ) -> Iterator[str]:
         """Names of the products that are degraded, or that were in the blocks judged as present.
 
         What a product did on a broken upstream's answers says nothing of its model, and it is
         in those blocks for a while after the upstream has recovered.
         """
-        since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
         for one in dependencies:
             other = Key(one.namespace, one.name)
             told = self._may_know(Key(*product.metadata.key), other) and not one.in_cycle
@@ -180,12 +177,13 @@ class Observer:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What was read of the cluster."""
+    """What was read of the cluster; `since` begins the blocks that are judged as the present."""
 
     live: Mapping[str, DeploymentRecord]
     pods: tuple[PodState, ...]
     upstream_degraded: tuple[str, ...]
     split: Split | None
+    since: int
 
 
 def _facts(measured: Measured, seen: _Seen) -> Facts:
@@ -195,7 +193,7 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
     if stable is None:
         return Facts()
     serving = seen.live.get(stable.revision)
-    facts = measured.facts(stable.version)
+    lacking = at_limit(measured.facts(stable.version), product.spec.serving.resources)
     unhealthy = False
     if candidate is not None and candidate.weight > 0:
         unhealthy = _is_unhealthy(
@@ -205,10 +203,10 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
         upstream_degraded=seen.upstream_degraded,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
-        or any(pod.out_of_memory for pod in of_revision(seen.pods, stable.revision)),
+        or any(pod.was_killed_since(seen.since) for pod in of_revision(seen.pods, stable.revision)),
         canary_unhealthy=unhealthy,
-        cpu_throttled=_beyond(facts.cpu_throttled if facts else None, THROTTLED),
-        memory_pressure=_beyond(facts.memory_used if facts else None, MEMORY_FULL),
+        cpu_throttled=lacking.cpu,
+        memory_pressure=lacking.memory,
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
         split_verified=seen.split is None or seen.split.enough,
     )
@@ -229,7 +227,3 @@ def _is_unhealthy(live: DeploymentRecord | None, pods: tuple[PodState, ...]) -> 
     """Pods of a version that takes traffic: none is ready, or they are being killed."""
     dying = any(pod.out_of_memory or (pod.hopeless and not pod.ready) for pod in pods)
     return live is None or live.ready == 0 or dying
-
-
-def _beyond(share: float | None, limit: float) -> bool | None:
-    return None if share is None else share > limit

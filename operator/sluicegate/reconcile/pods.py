@@ -6,6 +6,7 @@ healthy product costs no read.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sluicegate.api import names
@@ -38,6 +39,8 @@ class PodState:
     mismatch : the runtime lacks what the bento's lock file asks for.
     absent : the registry doesn't have an image of it.
     ended : what the first container left behind, once it has ended.
+    killed_at : when a container was last killed for its memory, in seconds; None when it lies
+        ended, or the kubelet gives no time.
     """
 
     revision: str
@@ -50,6 +53,11 @@ class PodState:
     mismatch: bool
     absent: bool
     ended: Ended | None
+    killed_at: int | None = None
+
+    def was_killed_since(self, since: int) -> bool:
+        """Whether a container ran out of memory at `since`, in seconds, or later."""
+        return self.out_of_memory and (self.killed_at is None or self.killed_at >= since)
 
 
 def pod_state(body: Mapping[str, Any]) -> PodState:
@@ -70,13 +78,27 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
             for one in status.get("conditions") or ()
         ),
         restarts=sum(one.get("restartCount", 0) for one in containers),
-        out_of_memory=any(_terminated(one).get("reason") == "OOMKilled" for one in containers),
+        out_of_memory=any(_is_kill(_terminated(one)) for one in containers),
         trouble=troubles[0].text if troubles else _unscheduled(status),
         hopeless=any(trouble.hopeless for trouble in troubles),
         mismatch=any(trouble.mismatch for trouble in troubles),
         absent=any(trouble.absent for trouble in troubles),
         ended=_ended(first),
+        killed_at=_killed_at(containers),
     )
+
+
+def _is_kill(ended: Mapping[str, Any]) -> bool:
+    return ended.get("reason") == "OOMKilled"
+
+
+def _killed_at(containers: list[Mapping[str, Any]]) -> int | None:
+    """When a container was last killed for its memory; a kubelet keeps it until the next restart."""
+    if any(_is_kill((one.get("state") or {}).get("terminated") or {}) for one in containers):
+        return None
+    kills = [ended for one in containers if _is_kill(ended := _terminated(one))]
+    times = [datetime.fromisoformat(one["finishedAt"]) for one in kills if one.get("finishedAt")]
+    return int(max(times).timestamp()) if times and len(times) == len(kills) else None
 
 
 @dataclass(frozen=True, slots=True)
