@@ -17,13 +17,16 @@ from sluicegate.policy.memory import Baseline
 from sluicegate.policy.terms import SloTerms
 from sluicegate.policy.wording import percent
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING, Count, Series
-from sluicegate.slo.intervals import quantile, wilson_lower
+from sluicegate.slo.burn_rate import LEAST_BAD
+from sluicegate.slo.intervals import least_total, quantile, wilson_lower
 
 LEAST_BLOCKS: Final = 3
 """As many as confirm a verdict: one block alone is too easily a good or a bad one by chance."""
 LEAST_SHARE: Final = 1 / 3
 """Of a window's events that its newer half must hold. At a steady pace it is a half, and for two
 dozen events less than a third in three cases of a hundred."""
+LEAST_GOOD: Final = 0.01
+"""A ratio of good events below which they aren't waited for."""
 Z_STILL_BAD: Final = quantile(0.99)
 """Confidence of "still bad": that of the burn rates which call an SLO BAD."""
 
@@ -56,7 +59,7 @@ def present_of(
     if limit is None:
         return Present(bad=None, message="nothing says what ratio is accepted")
     phi = 1.0 if baseline is None else baseline.phi
-    needed = phi * terms.least_events(None if baseline is None else ratio_of(baseline.count))
+    needed = phi * _needed(terms, baseline, limit)
     newest, seen = NOTHING, NOTHING
     for length in _lengths(terms, now - since):
         seen = series.window(now, length, since)
@@ -71,6 +74,12 @@ def present_of(
         text = f"{newest.total:,} events at present, {ceil(needed):,} are needed to tell"
         return Present(bad=None, message=text)
     return Present(bad=None, message=f"{_compares(newest, limit)}: too near to tell")
+
+
+def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:
+    """Events that tell anything: where most are bad by their nature, it is the good ones that do."""
+    ratio = None if baseline is None else ratio_of(baseline.count)
+    return max(terms.least_events(ratio), least_total(max(1 - limit, LEAST_GOOD)), 1)
 
 
 def accepted_limit(terms: SloTerms, baseline: Baseline | None) -> float | None:
@@ -93,7 +102,7 @@ def _compared(seen: Count, limit: float, phi: float) -> bool | None:
     if seen.bad <= limit * seen.total:
         return False
     surely = wilson_lower(seen.bad / phi, seen.total / phi, Z_STILL_BAD) > limit
-    return True if surely else None
+    return True if surely and seen.bad >= LEAST_BAD else None
 
 
 def _compares(seen: Count, limit: float) -> str:

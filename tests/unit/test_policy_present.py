@@ -1,0 +1,45 @@
+"""The present, for any counts and any service level: it never breaks, and one event never decides."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sluicegate.api.product import DataProduct
+from sluicegate.policy.baseline import from_evaluation
+from sluicegate.policy.present import present_of
+from sluicegate.policy.terms import terms_of
+from sluicegate.slo.blocks import Block, Count, Quality, Series
+from tests.support.scenarios import product
+
+CLICKS = {"name": "clicks", "indicator": {"events": {"indicator": "clicks"}}}
+counts = st.integers(0, 300).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
+levels = st.fixed_dictionaries(
+    {"maxDrop": st.sampled_from(["0.001", "0.04", "0.5"])},
+    optional={"objective": st.sampled_from(["0.001", "0.03", "0.5", "0.999"])},
+)
+
+
+def seen(level, accepted, rows, since=0):
+    terms = terms_of(DataProduct.parse(product({**CLICKS, **level})))
+    baseline = from_evaluation({"clicks": Count(*accepted)}, terms.slos, 0).get("clicks")
+    series = Series()
+    for index, row in enumerate(rows, start=1):
+        series.record(Block(index, Quality.COUNTED, Count(*row)))
+    return present_of(terms.slos[0], series, baseline, now=len(rows), since=since)
+
+
+@given(levels, counts, st.lists(counts, min_size=1, max_size=40), st.integers(0, 40))
+@example({"maxDrop": "0.04"}, (291, 300), [(0, 0)] * 5, 0)
+def test_any_counts_are_compared_without_surprise(level, accepted, rows, since):
+    assert seen(level, accepted, rows, since).message
+
+
+@given(levels, counts, st.booleans(), st.integers(1, 60))
+def test_one_event_after_a_silence_is_never_said_to_be_bad(level, accepted, bad, silence):
+    rows = [(100, 100)] * 40 + [(0, 0)] * silence + [(int(bad), 1)]
+    assert seen(level, accepted, rows).bad is not True
+
+
+def test_where_most_are_bad_by_nature_one_good_event_is_no_recovery():
+    accepted, rows = (290, 300), [(100, 100)] * 40 + [(0, 0)] * 30
+    assert seen({"maxDrop": "0.02"}, accepted, [*rows, (0, 1)]).bad is None
+    assert seen({"maxDrop": "0.02"}, accepted, [*rows, (570, 600)]).bad is False
