@@ -433,7 +433,8 @@ def full_status() -> dict[str, Any]:
         },
         "history": [version | {
             "version": "v0", "fate": "Replaced", "reason": "Promoted", "promotedAt": when,
-            "returned": False, "until": when, "baseline": baseline,
+            "returned": False, "until": when, "baseline": baseline, "record": counts,
+            "degraded": ["accuracy"],
         }],
         "originalBaseline": {"version": "v0", "slos": baseline},
         "probation": {

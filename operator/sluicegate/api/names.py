@@ -212,6 +212,7 @@ class DecisionReason(StrEnum):
     INFRASTRUCTURE_UNKNOWN = "InfrastructureUnknown"
     RECENT_RELEASE = "RecentRelease"
     PROBATION_FAILED = "ProbationFailed"
+    RETURN_REFUSED = "ReturnRefused"
     MODEL_DECAY = "ModelDecay"
     MODEL_TOO_SLOW = "ModelTooSlow"
     AVAILABILITY_ONLY = "AvailabilityOnly"

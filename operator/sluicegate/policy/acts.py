@@ -26,6 +26,7 @@ from sluicegate.policy.decision import (
 )
 from sluicegate.policy.memory import (
     Accepted,
+    Baselines,
     Candidate,
     HandledModel,
     Memory,
@@ -123,6 +124,7 @@ def _promote(terms: Terms, memory: Memory, decision: Promote, now: int) -> Memor
     before, candidate = memory.stable, memory.candidate
     assert before is not None
     assert candidate is not None
+    held = decision.held_against or before.baselines
     trained = replace(memory.retraining, under_way=None, failures=0)
     if candidate.source is VersionSource.RETRAINING:
         pause = retraining.cooldown(terms, trained)
@@ -136,14 +138,25 @@ def _promote(terms: Terms, memory: Memory, decision: Promote, now: int) -> Memor
             from_evaluation(candidate.evaluation, terms.slos, now),
         ),
         candidate=None,
-        history=kept((before, *memory.history), terms.history_limit),
+        history=kept((_replaced(memory, before, held), *memory.history), terms.history_limit),
         original={**before.baselines, **memory.original},
         slos=fresh_slos(terms, now),
         retraining=trained,
-        probation=Probation(before.release, decision.held_against or before.baselines),
+        probation=Probation(before.release, held),
         model=_model(memory, candidate, SpecModelOutcome.PROMOTED, now),
         alerted=(),
     )
+
+
+def _replaced(memory: Memory, before: Accepted, held: Baselines) -> Accepted:
+    """The version that was replaced, with how it did at last: whoever would go back to it has to know."""
+    worse = {
+        name: one.count
+        for name, one in held.items()
+        if one != before.baselines.get(name) and one.count.total
+    }
+    degraded = tuple(sorted(name for name, slo in memory.slos.items() if slo.degraded))
+    return replace(before, record=worse, degraded=degraded)
 
 
 def _model(
@@ -203,7 +216,7 @@ def _return(terms: Terms, memory: Memory, decision: Rollback, now: int) -> Memor
     assert leaving is not None
     entry = next(entry for entry in memory.history if entry.release == decision.to)
     others = tuple(other for other in memory.history if other.release != decision.to)
-    back = replace(entry, promoted_at=now, returned=True, withdrawn=False)
+    back = replace(entry, promoted_at=now, returned=True, withdrawn=False, record={}, degraded=())
     trained = _training_over(memory, now)
     if leaving.source is VersionSource.RETRAINING:
         trained = replace(trained, failures=trained.failures + 1, last_reason=decision.reason)

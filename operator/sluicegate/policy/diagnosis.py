@@ -38,7 +38,8 @@ class Symptoms:
     worst : the SLO that is asked about. degraded : all SLOs that are degraded.
     facts, portfolio : what the cluster and the neighbours say.
     problem : why the newest block couldn't be read.
-    stable : the version that serves. can_return : whether a version before it is kept.
+    stable : the version that serves. can_return : whether a version before it is kept that would
+        be a cure.
     age_blocks : how long it has been stable.
     load : requests a pod, now and normally; None while nothing tells what is normal.
     present : recent bad ratio, of a window with events enough; None when none has them.
@@ -191,10 +192,9 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
 
 
 def release_is_recent(symptoms: Symptoms) -> Finding:
-    """What changed last is the first suspect, as long as there is a version to go back to."""
-    recent = (
-        symptoms.can_return and not symptoms.stable.returned and symptoms.age_blocks < RECENT_BLOCKS
-    )
+    """What changed last is the first suspect, as long as there is a version that would be a cure."""
+    young = not symptoms.stable.returned and symptoms.age_blocks < RECENT_BLOCKS
+    recent = symptoms.can_return and young
     text = (
         f"{symptoms.stable.release.version} has been stable for {symptoms.age_blocks} blocks,"
         f" {RECENT_BLOCKS} count as settled"

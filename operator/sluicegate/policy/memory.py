@@ -78,6 +78,8 @@ class Accepted:
     returned : it is stable because a later one was taken back, not because it was released.
     withdrawn : it was taken back itself, or didn't come up again; nobody returns to it by choice
         of ours.
+    record : events by SLO beside the version that replaced it, where it did worse than accepted.
+    degraded : SLOs that were degraded when it was replaced.
     """
 
     release: Release
@@ -86,6 +88,8 @@ class Accepted:
     baselines: Baselines = field(default_factory=dict)
     returned: bool = False
     withdrawn: bool = False
+    record: Mapping[str, Count] = field(default_factory=dict)
+    degraded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

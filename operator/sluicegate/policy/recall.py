@@ -100,6 +100,8 @@ def _past(version: api.PastVersion) -> Accepted:
         baselines_of(version.baseline),
         returned=version.returned,
         withdrawn=version.fate in {Fate.ROLLED_BACK, Fate.FAILED},
+        record=_counts(version.record),
+        degraded=version.degraded,
     )
 
 

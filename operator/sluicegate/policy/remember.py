@@ -175,6 +175,8 @@ def _as_history(
                 returned=one.returned,
                 until=known.until if known and known.fate is fate else at(now),
                 baseline=as_baselines(one.baselines),
+                record={slo: _as_counts(count) for slo, count in one.record.items()},
+                degraded=one.degraded,
             )
         )
     refused = [one for one in status.history if one.promoted_at is None]
