@@ -69,7 +69,7 @@ class CandidatePhase(StrEnum):
     ROLLING_BACK = "RollingBack"
     """Its share goes to zero; its pods wait until that is seen."""
     PARKED = "Parked"
-    """Its time ran out without a verdict: no traffic, no pods, until a person decides."""
+    """It ended without a verdict: no traffic, no pods, until retryAt or until a person decides."""
 
 
 class Share(StatusModel):
@@ -149,6 +149,10 @@ class Candidate(VersionBase):
     """The numbers behind it."""
     held_since: Time | None = None
     """Since when nothing could be measured."""
+    retry_at: Time | None = None
+    """When its rollout begins again, after trouble of the cluster ended it."""
+    retries: Annotated[int, Field(ge=0)] = 0
+    """How often trouble of the cluster has ended its rollout."""
 
 
 class Fate(StrEnum):

@@ -146,6 +146,7 @@ class ConditionReason(StrEnum):
     NO_ROLLOUT = "NoRollout"
     ON_PROBATION = "OnProbation"
     RETURN_FAILED = "ReturnFailed"
+    WAITING_TO_RETRY = "WaitingToRetry"
     SUSPENDED = "Suspended"
     # TrafficSplitVerified
     WRITTEN = "Written"
@@ -255,6 +256,7 @@ class DecisionReason(StrEnum):
     AWAITING_APPROVAL = "AwaitingApproval"
     MAX_DURATION = "MaxDuration"
     METRICS_LOST = "MetricsLost"
+    INFRASTRUCTURE = "Infrastructure"
     ABORT_REQUESTED = "AbortRequested"
     ROLLBACK_REQUESTED = "RollbackRequested"
     PROMOTE_REQUESTED = "PromoteRequested"

@@ -6,7 +6,7 @@ remembers it when traffic was seen to follow.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import DecisionReason as Reason
@@ -39,6 +39,14 @@ from sluicegate.policy.memory import (
 from sluicegate.policy.rollback import kept
 from sluicegate.policy.rollout import alert_key
 from sluicegate.policy.terms import Terms
+
+FIRST_RETRY_SECONDS: Final = 60
+LONGEST_RETRY_SECONDS: Final = 1800
+
+
+def retry_seconds(retries: int) -> int:
+    """How long a rollout waits that trouble of the cluster has ended so often before: 1, 2, 4 … 30 min."""
+    return min(FIRST_RETRY_SECONDS << min(retries, 10), LONGEST_RETRY_SECONDS)
 
 
 def act(terms: Terms, memory: Memory, decision: Decision, now: int) -> Memory:  # noqa: PLR0911 - one an outcome
@@ -99,6 +107,9 @@ def _start(terms: Terms, memory: Memory, decision: StartRollout, now: int) -> Me
         trigger=decision.trigger,
         requested=terms.suspend,  # nothing else starts one then
     )
+    before = memory.candidate
+    if before is not None and before.release == decision.candidate:
+        candidate = replace(candidate, retries=before.retries)
     model = memory.model
     if decision.source is VersionSource.SPEC:
         model = HandledModel(decision.candidate, SpecModelOutcome.IN_PROGRESS, now)
@@ -242,6 +253,12 @@ def _return(terms: Terms, memory: Memory, decision: Rollback, now: int) -> Memor
 def _park(terms: Terms, memory: Memory, reason: Reason, now: int) -> Memory:
     candidate = memory.candidate
     assert candidate is not None
+    if reason is Reason.INFRASTRUCTURE:
+        waits = retry_seconds(candidate.retries)
+        waiting = replace(
+            candidate, parked=True, retry_at=now + waits, retries=candidate.retries + 1
+        )
+        return replace(memory, candidate=waiting)
     trained = memory.retraining
     if candidate.source is VersionSource.RETRAINING:
         trained = _after_candidate(terms, memory, reason, now, failed=False)

@@ -116,6 +116,8 @@ class Candidate:
     trigger : name of the training that made it; empty for one that comes from the spec.
     parked : the rollout ended without a verdict; it has no traffic and waits for a person.
     requested : a person asked for it while the product was suspended, which doesn't hold it then.
+    retry_at : when it begins again by itself, in seconds; None unless trouble of the cluster parked it.
+    retries : how often trouble of the cluster has ended its rollout.
     """
 
     release: Release
@@ -127,6 +129,13 @@ class Candidate:
     trigger: str = ""
     parked: bool = False
     requested: bool = False
+    retry_at: int | None = None
+    retries: int = 0
+
+    @property
+    def tried(self) -> bool:
+        """Whether its rollout goes on, or will by itself."""
+        return not self.parked or self.retry_at is not None
 
     @property
     def weight(self) -> int:

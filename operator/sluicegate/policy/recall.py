@@ -116,6 +116,8 @@ def _candidate(version: api.Candidate) -> Candidate:
         trigger=version.trigger,
         parked=version.phase is CandidatePhase.PARKED,
         requested=version.requested,
+        retry_at=_maybe(version.retry_at),
+        retries=version.retries,
     )
 
 

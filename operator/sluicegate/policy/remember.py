@@ -148,6 +148,8 @@ def _as_candidate(
             "step": 0 if anew else max(carried.step, len(shares)),
             "weight": candidate.weight,
             "requested": candidate.requested,
+            "retry_at": None if candidate.retry_at is None else at(candidate.retry_at),
+            "retries": candidate.retries,
             "shares": shares,
             "correlation": {
                 slo: number(value, DIGITS) for slo, value in candidate.correlation.items()

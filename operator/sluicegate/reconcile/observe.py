@@ -13,6 +13,7 @@ from sluicegate.manifests.names import job_name
 from sluicegate.policy.observed import Facts, Observed, Request, TrainingResult
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.terms import Terms
+from sluicegate.reconcile.blame import failing
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.measured import Measured
@@ -196,17 +197,20 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
         return Facts()
     serving = seen.live.get(stable.revision)
     facts = measured.facts(stable.version)
-    unhealthy = False
+    blame = None
     if candidate is not None and candidate.weight > 0:
-        unhealthy = _is_unhealthy(
-            seen.live.get(candidate.revision), of_revision(seen.pods, candidate.revision)
+        blame = failing(
+            seen.live.get(candidate.revision),
+            of_revision(seen.pods, candidate.revision),
+            serving,
         )
     return Facts(
         upstream_degraded=seen.upstream_degraded,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(pod.out_of_memory for pod in of_revision(seen.pods, stable.revision)),
-        canary_unhealthy=unhealthy,
+        canary_unhealthy=blame is not None and blame.own,
+        canary_lost=blame.text if blame is not None and not blame.own else "",
         cpu_throttled=_beyond(facts.cpu_throttled if facts else None, THROTTLED),
         memory_pressure=_beyond(facts.memory_used if facts else None, MEMORY_FULL),
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
@@ -223,12 +227,6 @@ def _training(
     if job is None or not job.finished or running is None or retraining is None:
         return None
     return training_result(job, of_job(pods, job.key.name), running, output=retraining.output)
-
-
-def _is_unhealthy(live: DeploymentRecord | None, pods: tuple[PodState, ...]) -> bool:
-    """Pods of a version that takes traffic: none is ready, or they are being killed."""
-    dying = any(pod.out_of_memory or (pod.hopeless and not pod.ready) for pod in pods)
-    return live is None or live.ready == 0 or dying
 
 
 def _beyond(share: float | None, limit: float) -> bool | None:
