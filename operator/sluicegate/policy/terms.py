@@ -56,6 +56,7 @@ class SloTerms:
     gauge : set for a gauge, which has no counts.
     hash : indicator and margins; other ones start the evidence afresh.
     indicator_hash : the indicator alone; another one makes a baseline worthless.
+    threshold : milliseconds within which a request is good, for a latency; else None.
     """
 
     name: str
@@ -74,6 +75,12 @@ class SloTerms:
     gauge: GaugeTerms | None
     hash: str
     indicator_hash: str
+    threshold: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """Its name in a sentence about the share of good events: a latency that falls is no good news."""
+        return self.name if self.threshold is None else f"{self.name} within {self.threshold} ms"
 
     @property
     def deciding(self) -> bool:
@@ -199,6 +206,9 @@ def _slo_terms(slo: Slo, block_seconds: int) -> SloTerms:
         ),
         hash=_short_hash(f"{indicator}|{slo.max_drop}|{slo.max_regression}"),
         indicator_hash=_short_hash(indicator),
+        threshold=None
+        if slo.indicator.latency is None
+        else slo.indicator.latency.threshold_milliseconds,
     )
 
 

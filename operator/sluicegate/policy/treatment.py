@@ -245,7 +245,7 @@ def _decide(case: Case) -> Treatment:
     assert case.before is not None
     version = case.before.release.version
     message = (
-        f"{chosen.message}; not gone back, as {case.objection}: mend the cause, ask for a training by"
+        f"{chosen.message}; not gone back: {case.objection}; mend the cause, ask for a training by"
         f" {names.REQUEST_RETRAIN}, or choose {version} by {names.REQUEST_ROLLBACK}"
     )
     told = any(key.partition("/")[2] == case.trigger for key in case.memory.alerted)
