@@ -154,6 +154,18 @@ def test_a_crash_loop_isnt_excused_by_a_pod_that_was_evicted_before():
     assert blame_for(deployment(), (gone, loop), deployment(1), settled=True).own
 
 
+def test_a_crash_stays_the_candidates_when_its_container_is_up_again():
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    again = pod({**RUNNING, "ready": True, "lastState": last, "restartCount": 1})
+    state = pod_state(again | {"status": again["status"] | condition("Ready", "True")})
+    assert blame_for(deployment(1), (state,), deployment(1), settled=True).own
+
+
+def test_a_candidate_whose_pod_is_back_has_nothing_to_answer_for():
+    state = pod_state(pod({**RUNNING, "ready": True}, status=condition("Ready", "True")))
+    assert not blame_for(deployment(1), (state,), deployment(1), settled=True).own
+
+
 def test_pods_that_run_are_given_time_to_become_ready():
     assert not blame_for(deployment(), (pod_state(pod()),), deployment(1), settled=False).own
 
@@ -266,7 +278,7 @@ def test_a_new_model_replaces_one_that_waits_for_the_cluster():
     assert world.now - world.current.stable.promoted_at.timestamp() < 10 * BLOCK
 
 
-def test_what_waits_for_the_cluster_waits_on_after_a_restart_and_begins_anew_after_a_loss():
+def test_what_waits_for_the_cluster_waits_until_its_moment_and_counts_its_tries():
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
     due = world.current.candidate.retry_at
     world.settle()

@@ -34,38 +34,70 @@ class Blame:
         return self.reason is not DecisionReason.INFRASTRUCTURE
 
 
-def blame_for(  # noqa: PLR0911 - one a cause
+def blame_for(
     candidate: DeploymentRecord | None,
     pods: tuple[PodState, ...],
     stable: DeploymentRecord | None,
     *,
     settled: bool,
 ) -> Blame:
-    """Whose trouble it is.
+    """Whose trouble it is; the first that applies.
 
     Parameters
     ----------
     pods : the candidate's. stable : its Deployment; one that isn't ready either shares the cause.
     settled : pods that can be ready would be by now.
     """
-    broken = next((pod for pod in pods if pod.hopeless and _lacks(pod)), None)
-    if broken is not None:
-        return Blame(_reason(broken), broken.trouble)
-    if any(pod.out_of_memory and not pod.outside for pod in pods):
-        return _own("it was killed at its memory limit")
-    if stable is None or stable.ready < stable.replicas:
-        return _around("stable's pods aren't ready either")
-    looping = trouble_of(pod for pod in pods if pod.hopeless)
-    if looping is not None:
-        return _own(looping.trouble)
-    outside = next((pod for pod in pods if pod.outside), None)
-    if outside is not None:
-        return _around(outside.trouble)
+    return (
+        _lacking(pods)
+        or _shared(stable)
+        or _looping(pods)
+        or _outside(candidate, pods)
+        or _crashed(pods)
+        or _silent(candidate, pods, settled=settled)
+    )
+
+
+def _lacking(pods: tuple[PodState, ...]) -> Blame | None:
+    """Something is missing that no other node would have, or it needs more than its limit."""
+    for pod in pods:
+        if pod.hopeless and (pod.mismatch or pod.absent or not pod.crashed):
+            return Blame(_reason(pod), pod.trouble)
+    killed = any(pod.out_of_memory and not pod.outside for pod in pods)
+    return _own("it was killed at its memory limit") if killed else None
+
+
+def _shared(stable: DeploymentRecord | None) -> Blame | None:
+    ill = stable is None or stable.ready < stable.replicas
+    return _around("stable's pods aren't ready either") if ill else None
+
+
+def _looping(pods: tuple[PodState, ...]) -> Blame | None:
+    pod = trouble_of(pod for pod in pods if pod.hopeless)
+    return None if pod is None else _own(pod.trouble)
+
+
+def _outside(candidate: DeploymentRecord | None, pods: tuple[PodState, ...]) -> Blame | None:
+    texts = [pod.trouble for pod in pods if pod.outside]
     if candidate is not None and candidate.refused:
-        return _around(candidate.refused)
-    troubled = trouble_of(pods)
-    if troubled is not None:
-        return _own(troubled.trouble)
+        texts.append(candidate.refused)
+    return _around(texts[0]) if texts else None
+
+
+def _crashed(pods: tuple[PodState, ...]) -> Blame | None:
+    pod = trouble_of(pods)
+    if pod is not None:
+        return _own(pod.trouble)
+    again = any(pod.crashed for pod in pods)
+    return _own("a container of it ended with an error and was started again") if again else None
+
+
+def _silent(
+    candidate: DeploymentRecord | None, pods: tuple[PodState, ...], *, settled: bool
+) -> Blame:
+    """No pod says anything: what runs for long enough without becoming ready is to blame itself."""
+    if candidate is not None and candidate.ready > 0:
+        return _around("no pod was ready")
     waits = [pod for pod in pods if not pod.ready]
     if not waits or all(pod.waiting for pod in waits):
         return _around("its containers don't start" if waits else "its pods are gone")
@@ -85,11 +117,6 @@ def failing(
     dying = any(pod.out_of_memory or (pod.hopeless and not pod.ready) for pod in pods)
     gone = candidate is None or candidate.ready == 0
     return blame if gone or (dying and blame.own) else None
-
-
-def _lacks(pod: PodState) -> bool:
-    """Whether something is missing that no other node would have."""
-    return pod.mismatch or pod.absent or not pod.crashed
 
 
 def _reason(pod: PodState) -> DecisionReason:

@@ -110,7 +110,7 @@ def _complete(
     decision: Decision
     if reason is DecisionReason.INFRASTRUCTURE:
         blame = _blame(situation, status, candidate)
-        if blame is None or not blame.own or situation.ready(candidate.revision):
+        if blame is None or not blame.own:
             return _parked(situation, status, candidate)
         reason = blame.reason
         seen: dict[str, object] = {"rollback_reason": str(reason), "rollback_message": blame.text}

@@ -36,7 +36,8 @@ def next_look(  # noqa: PLR0911 - one a reason to look
         return RequeueAfter(UNREADY_SECONDS if starts else LOOK_SECONDS)
     if candidate is not None and candidate.retry_at is not None:
         left = candidate.retry_at.timestamp() - situation.now
-        return RequeueAfter(max(left, LOOK_SECONDS))
+        if left > 0:  # what holds it beyond that is looked at with each block
+            return RequeueAfter(left)
     before = situation.product.status.stable
     if before is not None and step.status.stable != before:
         return RequeueAfter(0)  # what becomes of the version before is seen from the new status

@@ -64,10 +64,6 @@ class Situation:
     lost: bool = False
     begun: int | None = None
 
-    def ready(self, revision: str) -> int:
-        """Ready pods of a version."""
-        return self.live[revision].ready if revision in self.live else 0
-
     @property
     def followed(self) -> bool:
         """Whether the Gateways have taken a candidate's 100 %."""
