@@ -465,7 +465,8 @@ def full_status() -> dict[str, Any]:
         "candidate": version | {
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
             "shares": [{"weight": 5, "since": when}, {"weight": 25, "since": when}],
-            "since": when, "trafficSince": when, "stepSince": when, "expectedSeconds": 1200,
+            "since": when, "trafficSince": when, "retryAt": when, "retries": 1,
+            "stepSince": when, "expectedSeconds": 1200,
             "evaluation": counts, "trigger": "0a1b2c3d", "heldSince": when,
             "correlation": {"accuracy": "0.01"}, "returning": True, "requested": True,
             "heldAgainst": baseline, "rollbackReason": "CanaryWorse",
@@ -478,7 +479,8 @@ def full_status() -> dict[str, Any]:
         },
         "history": [version | {
             "version": "v0", "fate": "Replaced", "reason": "Promoted", "promotedAt": when,
-            "returned": False, "until": when, "baseline": baseline,
+            "returned": False, "until": when, "baseline": baseline, "record": counts,
+            "degraded": ["accuracy"],
         }],
         "originalBaseline": {"version": "v0", "slos": baseline},
         "probation": {

@@ -69,7 +69,7 @@ class CandidatePhase(StrEnum):
     ROLLING_BACK = "RollingBack"
     """Its share goes to zero; its pods wait until that is seen."""
     PARKED = "Parked"
-    """Its time ran out without a verdict: no traffic, no pods, until a person decides."""
+    """It ended without a verdict: no traffic, no pods, until retryAt or until a person decides."""
 
 
 class Share(StatusModel):
@@ -151,6 +151,10 @@ class Candidate(VersionBase):
     """Whether its API was compared with stable's before it took traffic: Kept, Changed or Unknown."""
     held_since: Time | None = None
     """Since when nothing could be measured."""
+    retry_at: Time | None = None
+    """When its rollout begins again, after trouble of the cluster ended it."""
+    retries: Annotated[int, Field(ge=0)] = 0
+    """How often trouble of the cluster has ended its rollout."""
 
 
 class Fate(StrEnum):
@@ -183,6 +187,10 @@ class PastVersion(VersionBase):
     """When it ceased to be stable or candidate."""
     baseline: Baselines = Field(default_factory=dict)
     """Its performance at acceptance, by SLO name."""
+    record: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)
+    """Its events beside the version that replaced it, by SLO name, where it did worse than at acceptance."""
+    degraded: Annotated[tuple[str, ...], Field(max_length=16)] = ()
+    """Names of the SLOs that were degraded when it was replaced."""
 
 
 class SplitMode(StrEnum):

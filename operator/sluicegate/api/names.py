@@ -149,6 +149,7 @@ class ConditionReason(StrEnum):
     NO_ROLLOUT = "NoRollout"
     ON_PROBATION = "OnProbation"
     RETURN_FAILED = "ReturnFailed"
+    WAITING_TO_RETRY = "WaitingToRetry"
     SUSPENDED = "Suspended"
     # TrafficSplitVerified
     WRITTEN = "Written"
@@ -217,6 +218,7 @@ class DecisionReason(StrEnum):
     INFRASTRUCTURE_UNKNOWN = "InfrastructureUnknown"
     RECENT_RELEASE = "RecentRelease"
     PROBATION_FAILED = "ProbationFailed"
+    RETURN_REFUSED = "ReturnRefused"
     MODEL_DECAY = "ModelDecay"
     MODEL_TOO_SLOW = "ModelTooSlow"
     AVAILABILITY_ONLY = "AvailabilityOnly"
@@ -261,6 +263,7 @@ class DecisionReason(StrEnum):
     API_CHANGED = "ApiChanged"
     MAX_DURATION = "MaxDuration"
     METRICS_LOST = "MetricsLost"
+    INFRASTRUCTURE = "Infrastructure"
     ABORT_REQUESTED = "AbortRequested"
     ROLLBACK_REQUESTED = "RollbackRequested"
     PROMOTE_REQUESTED = "PromoteRequested"

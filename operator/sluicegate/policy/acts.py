@@ -6,7 +6,7 @@ remembers it when traffic was seen to follow.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import DecisionReason as Reason
@@ -26,6 +26,7 @@ from sluicegate.policy.decision import (
 )
 from sluicegate.policy.memory import (
     Accepted,
+    Baselines,
     Candidate,
     HandledModel,
     Memory,
@@ -38,6 +39,14 @@ from sluicegate.policy.memory import (
 from sluicegate.policy.rollback import kept
 from sluicegate.policy.rollout import alert_key
 from sluicegate.policy.terms import Terms
+
+FIRST_RETRY_SECONDS: Final = 60
+LONGEST_RETRY_SECONDS: Final = 1800
+
+
+def retry_seconds(retries: int) -> int:
+    """How long a rollout waits that trouble of the cluster has ended so often before: 1, 2, 4 … 30 min."""
+    return min(FIRST_RETRY_SECONDS << min(retries, 10), LONGEST_RETRY_SECONDS)
 
 
 def act(terms: Terms, memory: Memory, decision: Decision, now: int) -> Memory:  # noqa: PLR0911 - one an outcome
@@ -98,6 +107,9 @@ def _start(terms: Terms, memory: Memory, decision: StartRollout, now: int) -> Me
         trigger=decision.trigger,
         requested=terms.suspend,  # nothing else starts one then
     )
+    before = memory.candidate
+    if before is not None and before.release == decision.candidate:
+        candidate = replace(candidate, retries=before.retries)
     model = memory.model
     if decision.source is VersionSource.SPEC:
         model = HandledModel(decision.candidate, SpecModelOutcome.IN_PROGRESS, now)
@@ -123,6 +135,7 @@ def _promote(terms: Terms, memory: Memory, decision: Promote, now: int) -> Memor
     before, candidate = memory.stable, memory.candidate
     assert before is not None
     assert candidate is not None
+    held = decision.held_against or before.baselines
     trained = replace(memory.retraining, under_way=None, failures=0)
     if candidate.source is VersionSource.RETRAINING:
         pause = retraining.cooldown(terms, trained)
@@ -136,14 +149,25 @@ def _promote(terms: Terms, memory: Memory, decision: Promote, now: int) -> Memor
             from_evaluation(candidate.evaluation, terms.slos, now),
         ),
         candidate=None,
-        history=kept((before, *memory.history), terms.history_limit),
+        history=kept((_replaced(memory, before, held), *memory.history), terms.history_limit),
         original={**before.baselines, **memory.original},
         slos=fresh_slos(terms, now),
         retraining=trained,
-        probation=Probation(before.release, decision.held_against or before.baselines),
+        probation=Probation(before.release, held),
         model=_model(memory, candidate, SpecModelOutcome.PROMOTED, now),
         alerted=(),
     )
+
+
+def _replaced(memory: Memory, before: Accepted, held: Baselines) -> Accepted:
+    """The version that was replaced, with how it did at last: whoever would go back to it has to know."""
+    worse = {
+        name: one.count
+        for name, one in held.items()
+        if one != before.baselines.get(name) and one.count.total
+    }
+    degraded = tuple(sorted(name for name, slo in memory.slos.items() if slo.degraded))
+    return replace(before, record=worse, degraded=degraded)
 
 
 def _model(
@@ -203,7 +227,7 @@ def _return(terms: Terms, memory: Memory, decision: Rollback, now: int) -> Memor
     assert leaving is not None
     entry = next(entry for entry in memory.history if entry.release == decision.to)
     others = tuple(other for other in memory.history if other.release != decision.to)
-    back = replace(entry, promoted_at=now, returned=True, withdrawn=False)
+    back = replace(entry, promoted_at=now, returned=True, withdrawn=False, record={}, degraded=())
     trained = _training_over(memory, now)
     if leaving.source is VersionSource.RETRAINING:
         trained = replace(trained, failures=trained.failures + 1, last_reason=decision.reason)
@@ -229,6 +253,12 @@ def _return(terms: Terms, memory: Memory, decision: Rollback, now: int) -> Memor
 def _park(terms: Terms, memory: Memory, reason: Reason, now: int) -> Memory:
     candidate = memory.candidate
     assert candidate is not None
+    if reason is Reason.INFRASTRUCTURE:
+        waits = retry_seconds(candidate.retries)
+        waiting = replace(
+            candidate, parked=True, retry_at=now + waits, retries=candidate.retries + 1
+        )
+        return replace(memory, candidate=waiting)
     trained = memory.retraining
     if candidate.source is VersionSource.RETRAINING:
         trained = _after_candidate(terms, memory, reason, now, failed=False)

@@ -30,8 +30,14 @@ class Arrival:
 
 
 def handle_unchanged_model(memory: Memory, observed: Observed, now: int) -> Memory:
-    """A spec.model that names what is stable is handled without a rollout."""
-    wanted, stable = observed.wanted, memory.stable
+    """A spec.model that names what is stable is handled without a rollout.
+
+    One that is on its way without a candidate made way for a version that was to come back: it
+    isn't handled.
+    """
+    wanted, stable, model = observed.wanted, memory.stable, memory.model
+    if model and model.outcome is SpecModelOutcome.IN_PROGRESS and memory.candidate is None:
+        memory = replace(memory, model=None)
     if wanted is None or stable is None or wanted != stable.release:
         return memory
     if memory.model is not None and memory.model.release == wanted:
@@ -81,6 +87,28 @@ def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision 
         evaluation=observed.wanted_evaluation,
         superseded=superseded,
         cancels_training=running is not None,
+    )
+
+
+def retry_due(terms: Terms, memory: Memory, observed: Observed, now: int) -> Decision | None:
+    """A candidate whose rollout was ended by trouble of the cluster begins again."""
+    candidate = memory.candidate
+    if candidate is None or candidate.retry_at is None or now < candidate.retry_at:
+        return None
+    obstacle = _cannot_start(terms, observed, candidate.release)
+    if obstacle is not None:
+        return obstacle
+    name, weight = candidate.release.version, terms.steps[0]
+    times = "once" if candidate.retries == 1 else f"{candidate.retries} times"
+    return StartRollout(
+        reason=Reason.INFRASTRUCTURE,
+        message=f"{name} gets {weight} % of the traffic again, after trouble of the cluster ended"
+        f" its rollout {times}",
+        candidate=candidate.release,
+        source=candidate.source,
+        weight=weight,
+        evaluation=candidate.evaluation,
+        trigger=candidate.trigger,
     )
 
 
@@ -164,7 +192,7 @@ def _succeeded(
         return _discard(
             memory, result.trigger, f"{name} is discarded: its parent isn't stable any more"
         )
-    if memory.candidate is not None and not memory.candidate.parked:
+    if memory.candidate is not None and memory.candidate.tried:
         text = f"{name} is discarded: {memory.candidate.release.version} is being tried"
         return _discard(memory, result.trigger, text)
     used = {entry.release.version: entry.release for entry in (stable, *memory.history)}

@@ -40,7 +40,8 @@ class Symptoms:
     worst : the SLO that is asked about. degraded : all SLOs that are degraded.
     facts, portfolio : what the cluster and the neighbours say.
     problem : why the newest block couldn't be read.
-    stable : the version that serves. can_return : whether a version before it is kept.
+    stable : the version that serves. can_return : whether a version before it is kept that would
+        be a cure.
     age_seconds : how long it has been stable. day_seconds : a day; a younger release is suspect.
     load : requests a pod, now and normally; None while nothing tells what is normal.
     present : what the newest events say.
@@ -192,7 +193,7 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
 
 
 def release_is_recent(symptoms: Symptoms) -> Finding:
-    """What changed last is the first suspect, as long as there is a version to go back to."""
+    """What changed last is the first suspect, as long as there is a version that would be a cure."""
     young = symptoms.age_seconds < symptoms.day_seconds
     recent = symptoms.can_return and not symptoms.stable.returned and young
     text = (

@@ -240,6 +240,9 @@ def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
     changed = arrivals.model_changed(terms, memory, observed)
     if changed is not None:
         found.append(_Proposal(changed, memory))
+    again = arrivals.retry_due(terms, memory, observed, now)
+    if again is not None and changed is None:
+        found.append(_Proposal(again, memory))
     arrival = arrivals.training_ended(terms, memory, observed, now)
     if arrival is not None:
         found.append(_Proposal(arrival.decision, arrival.memory, arrival.taken_up))
@@ -275,7 +278,8 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
         now=case.now,
         approved=approval is not None,
     )
-    over = approval is not None and isinstance(decision, Promote | Rollback | Inconclusive)
+    ended = isinstance(decision, Promote | Rollback | Inconclusive)
+    over = approval is not None and ended and decision.reason is not Reason.INFRASTRUCTURE
     return _Proposal(decision, requests.handled(memory, approval) if over and approval else memory)
 
 

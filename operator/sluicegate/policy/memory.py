@@ -78,6 +78,8 @@ class Accepted:
     returned : it is stable because a later one was taken back, not because it was released.
     withdrawn : it was taken back itself, or didn't come up again; nobody returns to it by choice
         of ours.
+    record : events by SLO beside the version that replaced it, where it did worse than accepted.
+    degraded : SLOs that were degraded when it was replaced.
     """
 
     release: Release
@@ -86,6 +88,8 @@ class Accepted:
     baselines: Baselines = field(default_factory=dict)
     returned: bool = False
     withdrawn: bool = False
+    record: Mapping[str, Count] = field(default_factory=dict)
+    degraded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ class Candidate:
     trigger : name of the training that made it; empty for one that comes from the spec.
     parked : the rollout ended without a verdict; it has no traffic and waits for a person.
     requested : a person asked for it while the product was suspended, which doesn't hold it then.
+    retry_at : when it begins again by itself, in seconds; None unless trouble of the cluster parked it.
+    retries : how often trouble of the cluster has ended its rollout.
     """
 
     release: Release
@@ -123,6 +129,13 @@ class Candidate:
     trigger: str = ""
     parked: bool = False
     requested: bool = False
+    retry_at: int | None = None
+    retries: int = 0
+
+    @property
+    def tried(self) -> bool:
+        """Whether its rollout goes on, or will by itself."""
+        return not self.parked or self.retry_at is not None
 
     @property
     def weight(self) -> int:

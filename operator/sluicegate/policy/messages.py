@@ -83,7 +83,7 @@ def _describe_drop(result: SloResult, block_seconds: int) -> str:
         verdict = f"the evidence for a drop beyond the allowed {points(result.terms.drop)} is at"
     whose = " against the version before" if result.probation else ""
     return (
-        f"{result.terms.name} {'rose' if is_implicit(result.terms) else 'fell'} from {before} to {_fallen(result, drift, block_seconds)};"
+        f"{result.terms.subject} {'rose' if is_implicit(result.terms) else 'fell'} from {before} to {_fallen(result, drift, block_seconds)};"
         f" {verdict} {drift.statistic:.1f} of {drift.bound:.1f}{whose}"
     )
 
@@ -107,7 +107,7 @@ def _describe_burn(result: SloResult, block_seconds: int) -> str:
     if row.burn_rate != 1:
         allowed += f" ({row.burn_rate:g} times the error budget)"
     return (
-        f"{result.terms.name} is at {share} ({events(long.total)},"
+        f"{result.terms.subject} is at {share} ({events(long.total)},"
         f" {window_of(row.long, block_seconds)}) against an objective of"
         f" {percent(result.terms.objective or 0.0)}: at least {percent(reading.lower_bound)} are bad,"
         f" {row.confidence:.0%} sure, and more than {allowed} is too much"
@@ -125,7 +125,7 @@ def _describe_gauge(result: SloResult) -> str:
 
 
 def _describe_fine(result: SloResult, block_seconds: int) -> str:
-    text = f"{result.terms.name} is at {_now(result, block_seconds)}"
+    text = f"{result.terms.subject} is at {_now(result, block_seconds)}"
     if result.terms.objective is not None:
         return f"{text}, objective {percent(result.terms.objective)}"
     if result.baseline is not None:

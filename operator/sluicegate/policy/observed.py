@@ -45,7 +45,9 @@ class Facts:
     upstream_degraded : names of products that this one calls and that are degraded, or were in
         the blocks that are judged as the present.
     pods_unhealthy : stable's pods aren't ready, restart or were killed for memory.
-    canary_unhealthy : the same of the candidate's pods.
+    canary_unhealthy : the candidate's pods fail by what they do themselves.
+    canary_lost : why none of them is ready, where that isn't known to be the candidate's doing;
+        empty while one is.
     cpu_throttled, memory_pressure : stable's containers are at their limits.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
@@ -55,6 +57,7 @@ class Facts:
     upstream_degraded: tuple[str, ...] = ()
     pods_unhealthy: bool = False
     canary_unhealthy: bool = False
+    canary_lost: str = ""
     cpu_throttled: bool | None = None
     memory_pressure: bool | None = None
     pods: float = 1.0

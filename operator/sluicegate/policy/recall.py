@@ -100,6 +100,8 @@ def _past(version: api.PastVersion) -> Accepted:
         baselines_of(version.baseline),
         returned=version.returned,
         withdrawn=version.fate in {Fate.ROLLED_BACK, Fate.FAILED},
+        record=_counts(version.record),
+        degraded=version.degraded,
     )
 
 
@@ -114,6 +116,8 @@ def _candidate(version: api.Candidate) -> Candidate:
         trigger=version.trigger,
         parked=version.phase is CandidatePhase.PARKED,
         requested=version.requested,
+        retry_at=_maybe(version.retry_at),
+        retries=version.retries,
     )
 
 

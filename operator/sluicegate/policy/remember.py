@@ -148,6 +148,8 @@ def _as_candidate(
             "step": 0 if anew else max(carried.step, len(shares)),
             "weight": candidate.weight,
             "requested": candidate.requested,
+            "retry_at": None if candidate.retry_at is None else at(candidate.retry_at),
+            "retries": candidate.retries,
             "shares": shares,
             "correlation": {
                 slo: number(value, DIGITS) for slo, value in candidate.correlation.items()
@@ -175,6 +177,8 @@ def _as_history(
                 returned=one.returned,
                 until=known.until if known and known.fate is fate else at(now),
                 baseline=as_baselines(one.baselines),
+                record={slo: _as_counts(count) for slo, count in one.record.items()},
+                degraded=one.degraded,
             )
         )
     refused = [one for one in status.history if one.promoted_at is None]

@@ -92,7 +92,7 @@ def one_is_under_way(request: Request) -> Obstacle | None:
 def a_candidate_is_tried(request: Request) -> Obstacle | None:
     """A candidate on its way may be the cure."""
     candidate = request.memory.candidate
-    if candidate is None or candidate.parked:
+    if candidate is None or not candidate.tried:
         return None
     text = f"{candidate.release.version} is being tried at {candidate.weight} %"
     return Obstacle(Reason.CANARY_IN_PROGRESS, text)

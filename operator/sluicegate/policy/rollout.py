@@ -41,7 +41,7 @@ _UNMEASURED: Final = {
 }
 
 
-def decide(
+def decide(  # noqa: PLR0911 - one an outcome
     terms: Terms,
     memory: Memory,
     candidate: Candidate,
@@ -60,6 +60,8 @@ def decide(
     rollback = _rollback(memory, candidate, assessment, facts)
     if rollback is not None:
         return rollback
+    if facts.canary_lost:
+        return _lost(candidate, facts.canary_lost)
     obstacle = _obstacle(terms, memory, candidate, assessment, facts=facts)
     last = candidate.step >= len(terms.steps)
     waits = last and obstacle is None and terms.approval is Approval.MANUAL and not approved
@@ -106,6 +108,15 @@ def _rollback(
             memory, candidate, Reason.CANARY_NO_DATA, text, numbers={"blocks": assessment.silent}
         )
     return None
+
+
+def _lost(candidate: Candidate, why: str) -> Inconclusive:
+    """Nobody answers its share of the requests, so it goes at once; whose doing it is shows later."""
+    return Inconclusive(
+        reason=Reason.INFRASTRUCTURE,
+        message=f"{candidate.release.version} has no ready pod ({why}); its traffic goes back at once",
+        candidate=candidate.release,
+    )
 
 
 def _back(

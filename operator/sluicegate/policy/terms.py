@@ -59,6 +59,7 @@ class SloTerms:
     indicator_hash : the indicator alone; another one makes a baseline worthless.
     calendar : how blocks lie in hours and days.
     without_feedback : it is judged by truths, and the product has no way to take them in.
+    threshold : milliseconds within which a request is good, for a latency; else None.
     """
 
     name: str
@@ -79,6 +80,12 @@ class SloTerms:
     indicator_hash: str
     calendar: Calendar = CLOCK
     without_feedback: bool = False
+    threshold: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """Its name in a sentence about the share of good events: a latency that falls is no good news."""
+        return self.name if self.threshold is None else f"{self.name} within {self.threshold} ms"
 
     @property
     def deciding(self) -> bool:
@@ -217,6 +224,9 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         indicator_hash=_short_hash(indicator),
         calendar=calendar,
         without_feedback=kind is IndicatorKind.OUTCOMES and not takes_truths,
+        threshold=None
+        if slo.indicator.latency is None
+        else slo.indicator.latency.threshold_milliseconds,
     )
 
 

@@ -5,13 +5,14 @@ follows when none of them objects. What was told to people already is not told a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from sluicegate.api import names
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import OnDegraded
-from sluicegate.policy import gauges, retraining
+from sluicegate.policy import gauges, retraining, returns
 from sluicegate.policy.decision import Alert, Hold, Retrain, Rollback
 from sluicegate.policy.degradation import SloResult
 from sluicegate.policy.diagnosis import (
@@ -24,7 +25,7 @@ from sluicegate.policy.diagnosis import (
     diagnose,
 )
 from sluicegate.policy.load import Load, load_of
-from sluicegate.policy.memory import Memory, Release
+from sluicegate.policy.memory import Accepted, Memory
 from sluicegate.policy.messages import capitalised, describe, numbers_of
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.planning import warmed_up
@@ -45,6 +46,8 @@ _WAITING: Final = frozenset(
     }
 )
 """Obstacles that pass, or that a person takes away."""
+_PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
+"""Of a hold: nothing is to be cured now."""
 Treatment = Rollback | Retrain | Alert | Hold
 
 
@@ -56,6 +59,8 @@ class Case:
     ----------
     result : what it shows. trigger : name of this degradation.
     diagnosis : its cause. now : in seconds.
+    before : the version to go back to; None when none is kept.
+    objection : why that one is no cure; empty when it is one.
     """
 
     terms: Terms
@@ -65,6 +70,13 @@ class Case:
     trigger: str
     diagnosis: Diagnosis
     now: int
+    before: Accepted | None = None
+    objection: str = ""
+
+    @property
+    def may_return(self) -> bool:
+        """Whether a version is kept that would be a cure."""
+        return self.before is not None and not self.objection
 
     @property
     def text(self) -> str:
@@ -103,7 +115,8 @@ def treat(
         if result.terms.deciding and memory.slo(result.terms.name).degraded
     )
     return [
-        _treat(terms, memory, observed, result, degraded=degraded, now=now) for result in degraded
+        _treat(terms, memory, observed, result, results=results, degraded=degraded, now=now)
+        for result in degraded
     ]
 
 
@@ -113,10 +126,13 @@ def _treat(
     observed: Observed,
     result: SloResult,
     *,
+    results: tuple[SloResult, ...],
     degraded: tuple[SloResult, ...],
     now: int,
 ) -> tuple[Treatment, Diagnosis]:
     assert memory.stable is not None
+    before = _before(memory)
+    objection = _objection(memory, observed, result, before, results=results)
     symptoms = Symptoms(
         worst=result,
         degraded=degraded,
@@ -124,15 +140,15 @@ def _treat(
         portfolio=observed.portfolio,
         problem=observed.problem,
         stable=memory.stable,
-        can_return=previous(memory.history) is not None,
+        can_return=before is not None and not objection,
         age_seconds=now - memory.stable.promoted_at,
         day_seconds=terms.day_seconds,
         load=_load(terms, memory, observed, result),
         present=_present(terms, memory, observed, result),
     )
-    diagnosis = diagnose(symptoms, _checks(memory, result))
+    diagnosis = diagnose(symptoms, _checks(memory, result, may_return=symptoms.can_return))
     trigger = trigger_for(terms, memory, result.terms.name)
-    case = Case(terms, memory, observed, result, trigger, diagnosis, now)
+    case = Case(terms, memory, observed, result, trigger, diagnosis, now, before, objection)
     return _decide(case), diagnosis
 
 
@@ -155,13 +171,9 @@ def waiting(
     return None
 
 
-def _on_probation(memory: Memory) -> bool:
-    """Whether it can go back at once; with nothing to go back to it is treated as any other."""
-    return memory.probation is not None and _way_back(memory) is not None
-
-
-def _checks(memory: Memory, result: SloResult) -> tuple[Check, ...]:
-    if _on_probation(memory):
+def _checks(memory: Memory, result: SloResult, *, may_return: bool) -> tuple[Check, ...]:
+    """The checks to make. Without a version that would be a cure, probation changes nothing."""
+    if memory.probation is not None and may_return:
         return PROBATION_CHECKS
     match result.terms.on_degraded:
         case OnDegraded.AUTO:
@@ -205,8 +217,55 @@ def _present(terms: Terms, memory: Memory, observed: Observed, result: SloResult
     return present_of(result.terms, series, result.baseline, now=observed.block, since=since)
 
 
+def _objection(
+    memory: Memory,
+    observed: Observed,
+    result: SloResult,
+    before: Accepted | None,
+    *,
+    results: tuple[SloResult, ...],
+) -> str:
+    """Why the version before is no cure; empty when it is one, or there is none."""
+    if before is None or memory.stable is None or result.state is SloState.UNKNOWN:
+        return ""
+    series = observed.series.get(memory.stable.release.version, {}).get(result.terms.name)
+    harm = returns.harm_of(result, series, now=observed.block)
+    return returns.objection(memory, before, harm, results)
+
+
 # ---- what follows ---------------------------------------------------------------------------
-def _decide(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
+def _decide(case: Case) -> Treatment:
+    """What is done; where the version before would have come back, and is no cure, people are told."""
+    chosen = _choose(case)
+    if not _refuses(case) or chosen.reason in _PASSING or case.result.state is SloState.UNKNOWN:
+        return chosen
+    assert case.before is not None
+    version = case.before.release.version
+    message = (
+        f"{chosen.message}; not gone back: {case.objection}; mend the cause, ask for a training by"
+        f" {names.REQUEST_RETRAIN}, or choose {version} by {names.REQUEST_ROLLBACK}"
+    )
+    told = any(key.partition("/")[2] == case.trigger for key in case.memory.alerted)
+    if isinstance(chosen, Hold) and not told:
+        return Alert(
+            reason=Reason.RETURN_REFUSED, message=message, numbers=case.numbers, about=case.trigger
+        )
+    return replace(chosen, message=message)
+
+
+def _refuses(case: Case) -> bool:
+    """Whether it would have gone back, if the version before were a cure."""
+    if case.before is None or not case.objection:
+        return False
+    stable = case.memory.stable
+    assert stable is not None
+    young = not stable.returned and case.now - stable.promoted_at < case.terms.day_seconds
+    auto = case.result.terms.on_degraded is OnDegraded.AUTO and young
+    wish = case.result.terms.on_degraded is OnDegraded.ROLLBACK
+    return case.memory.probation is not None or auto or wish
+
+
+def _choose(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
     if case.result.state is SloState.UNKNOWN:
         return Hold(reason=case.result.reason, message=f"{case.text}; nothing is done meanwhile")
     if case.diagnosis.cause in {Reason.RECOVERED, Reason.INSUFFICIENT_DATA}:
@@ -216,20 +275,25 @@ def _decide(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
         return _tell(
             case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end"
         )
-    if _on_probation(case.memory):
+    if case.memory.probation is not None and case.may_return:
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:
         case OnDegraded.ALERT | OnDegraded.IGNORE:
             return _tell(case, case.diagnosis.cause, "onDegraded is Alert, so nothing else is done")
+        case OnDegraded.ROLLBACK if case.objection:
+            return _tell(case, Reason.RETURN_REFUSED, "onDegraded is Rollback")
         case OnDegraded.ROLLBACK:
             return _return(case, case.result.reason, "onDegraded is Rollback")
         case OnDegraded.AUTO | OnDegraded.RETRAIN:
             return _cure(case)
 
 
-def _cure(case: Case) -> Treatment:
+def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause is Reason.RECENT_RELEASE:
         return _return(case, Reason.RECENT_RELEASE, case.diagnosis.message)
+    if case.result.probation:
+        text = "that is worse than the version before was, and within what it was accepted with"
+        return _tell(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
         return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
     request = retraining.Request(case.terms, case.memory, case.observed.portfolio, case.now)
@@ -263,10 +327,10 @@ def _retrain(case: Case) -> Retrain:
 
 def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
     assert case.memory.stable is not None
-    to = _way_back(case.memory)
     leaving = case.memory.stable.release
-    if to is None:
+    if case.before is None:
         return _tell(case, Reason.NOT_FOUND, f"{why}, but no version before it is kept")
+    to = case.before.release
     return Rollback(
         reason=reason,
         message=f"{case.text}; {why}, so {to.version} replaces {leaving.version}",
@@ -276,13 +340,13 @@ def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
     )
 
 
-def _way_back(memory: Memory) -> Release | None:
+def _before(memory: Memory) -> Accepted | None:
+    """The version to go back to; None when none is kept that wasn't taken back itself."""
     if memory.probation is not None:
-        kept = {entry.release for entry in memory.history if not entry.withdrawn}
-        if memory.probation.previous in kept:
-            return memory.probation.previous
-    before = previous(memory.history)
-    return before.release if before else None
+        for entry in memory.history:
+            if entry.release == memory.probation.previous and not entry.withdrawn:
+                return entry
+    return previous(memory.history)
 
 
 def _tell(case: Case, reason: Reason, why: str) -> Alert | Hold:

@@ -14,6 +14,7 @@ from sluicegate.policy.recall import baselines_of, memory_of, release_of
 from sluicegate.policy.remember import remember
 from sluicegate.reconcile.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.attempts import with_outcome, without_job
+from sluicegate.reconcile.blame import GRACE_SECONDS, Blame, blame_for
 from sluicegate.reconcile.layout import FULL, Layout, layout_of
 from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.progress import (
@@ -65,6 +66,7 @@ def carry_on(
         split=situation.split,
         requests=situation.requests,
         trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
+        blame=_blame(situation, status, candidate),
     )
     found = progress(situation.product, status, layout(situation, status), rolling)
     if candidate.phase is CandidatePhase.STARTING:
@@ -114,6 +116,13 @@ def _complete(
         return status.model_copy(update=update), ()
     stable = status.stable
     decision: Decision
+    if reason is DecisionReason.INFRASTRUCTURE:
+        blame = _blame(situation, status, candidate)
+        if blame is None or not blame.own:
+            return _parked(situation, status, candidate)
+        reason = blame.reason
+        seen: dict[str, object] = {"rollback_reason": str(reason), "rollback_message": blame.text}
+        candidate = candidate.model_copy(update=seen)
     if reason in _WITHOUT_VERDICT:
         decision = Inconclusive(
             reason=reason, message=candidate.rollback_message, candidate=release_of(candidate)
@@ -130,6 +139,40 @@ def _complete(
     after = with_outcome(acted(situation, status, decision), candidate, fate, reason)
     refused = refused_version(candidate, fate, str(reason), situation.now)
     return after.model_copy(update={"history": (refused, *after.history)[:20]}), ()
+
+
+def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate) -> Blame | None:
+    """Whose trouble it would be that no pod of a candidate is ready; None for a first version."""
+    if status.stable is None:
+        return None
+    live = situation.live.get(candidate.revision)
+    return blame_for(
+        live,
+        of_revision(situation.pods, candidate.revision),
+        situation.live.get(status.stable.revision),
+        settled=live is not None and situation.now - live.moved >= GRACE_SECONDS,
+    )
+
+
+def _parked(
+    situation: Situation, status: DataProductStatus, candidate: Candidate
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """Trouble of the cluster ended it: no verdict, nothing for the history, and another try."""
+    decision = Inconclusive(
+        reason=DecisionReason.INFRASTRUCTURE,
+        message=candidate.rollback_message,
+        candidate=release_of(candidate),
+    )
+    after = acted(situation, status, decision)
+    waiting = after.candidate
+    assert waiting is not None
+    assert waiting.retry_at is not None
+    text = (
+        f"{candidate.version}: {candidate.rollback_message}. That isn't its doing: it is tried again"
+        f" at {waiting.retry_at:%H:%M:%S} UTC"
+    )
+    told = Told("RolloutWaits", "Retry", text, warning=True)
+    return after, (told,)
 
 
 def _promoted(

@@ -15,7 +15,9 @@ LOOK_SECONDS: Final = 5
 """While traffic moves, or a first version starts: how often to look, should no event come."""
 
 
-def next_look(situation: Situation, step: Step, *, conflicted: bool, untold: bool) -> Result:
+def next_look(  # noqa: PLR0911 - one a reason to look
+    situation: Situation, step: Step, *, conflicted: bool, untold: bool
+) -> Result:
     """When to look again; Done for not before an event.
 
     Parameters
@@ -32,6 +34,10 @@ def next_look(situation: Situation, step: Step, *, conflicted: bool, untold: boo
         # Of a canary that starts, only its pods can tell something.
         starts = phase is CandidatePhase.STARTING and not untold
         return RequeueAfter(UNREADY_SECONDS if starts else LOOK_SECONDS)
+    if candidate is not None and candidate.retry_at is not None:
+        left = candidate.retry_at.timestamp() - situation.now
+        if left > 0:  # what holds it beyond that is looked at with each block
+            return RequeueAfter(left)
     before = situation.product.status.stable
     if before is not None and step.status.stable != before:
         return RequeueAfter(0)  # what becomes of the version before is seen from the new status

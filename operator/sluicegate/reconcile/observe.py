@@ -22,6 +22,7 @@ from sluicegate.policy.observed import (
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.terms import Terms
 from sluicegate.policy.wording import duration
+from sluicegate.reconcile.blame import failing
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.measure import Measurements
@@ -224,17 +225,20 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
         return Facts()
     serving = seen.live.get(stable.revision)
     lacking = at_limit(measured.facts(stable.version), product.spec.serving.resources)
-    unhealthy = False
+    blame = None
     if candidate is not None and candidate.weight > 0:
-        unhealthy = _is_unhealthy(
-            seen.live.get(candidate.revision), of_revision(seen.pods, candidate.revision)
+        blame = failing(
+            seen.live.get(candidate.revision),
+            of_revision(seen.pods, candidate.revision),
+            serving,
         )
     return Facts(
         upstream_degraded=seen.upstream_degraded,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(pod.was_killed_since(seen.since) for pod in of_revision(seen.pods, stable.revision)),
-        canary_unhealthy=unhealthy,
+        canary_unhealthy=blame is not None and blame.own,
+        canary_lost=blame.text if blame is not None and not blame.own else "",
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
@@ -268,9 +272,3 @@ def _training(situation: Situation, refusal: Refusal | None) -> TrainingResult |
     failed = TrainingFailed(running.trigger, DecisionReason.TIMED_OUT, text)
     late = situation.now >= running.started_at + situation.training_seconds
     return failed if late else None
-
-
-def _is_unhealthy(live: DeploymentRecord | None, pods: tuple[PodState, ...]) -> bool:
-    """Pods of a version that takes traffic: none is ready, or they are being killed."""
-    dying = any(pod.out_of_memory or (pod.hopeless and not pod.ready) for pod in pods)
-    return live is None or live.ready == 0 or dying

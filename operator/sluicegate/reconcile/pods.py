@@ -20,6 +20,9 @@ HOPELESS: Final = frozenset(
 )
 """Reasons of a waiting container that don't mend themselves."""
 PULL_FAILED: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
+ABSENT: Final = ("not found", "manifest unknown", "name unknown")
+"""What registries and container runtimes say of an image that isn't there; anything else of a pull
+that failed is trouble of the registry or the way to it."""
 RUNTIME_CHECK: Final = "runtime-check"
 """Name of the init container that compares the bento with the runtime and with the spec."""
 FEEDBACK: Final = "feedback"
@@ -49,6 +52,9 @@ class PodState:
     killed_at : when a container was last killed for its memory, in seconds; None when it lies
         ended, or the kubelet gives no time.
     api : the API of the version that it serves, once the runtime check has passed; None if unknown.
+    outside : the trouble isn't its own: its node, the scheduler, the registry, or it was evicted.
+    crashed : a container ended with an error, now or the last time.
+    waiting : no container of it has started.
     """
 
     revision: str
@@ -63,6 +69,9 @@ class PodState:
     unmounted: bool
     absent: bool
     ended: Ended | None
+    outside: bool = False
+    crashed: bool = False
+    waiting: bool = False
     killed_at: int | None = None
     api: ApiSummary | None = None
 
@@ -80,7 +89,14 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         *_statuses(status, "containerStatuses"),
     ]
     troubles = [trouble for one in containers if (trouble := _trouble(one)) is not None]
-    unmounted = "" if troubles else _unmounted(body.get("spec") or {}, status)
+    unmounted = ""
+    taken = _taken_away(body)
+    if taken:  # how its containers ended then says nothing
+        troubles = [_Trouble(taken, outside=True)]
+    elif not troubles and (around := _unscheduled(status) or _unreachable(status)):
+        troubles = [_Trouble(around, outside=True)]
+    elif not troubles:
+        unmounted = _unmounted(body.get("spec") or {}, status)
     first = next(_statuses(status, "containerStatuses"), {})
     return PodState(
         revision=labels.get(names.LABEL_REVISION, ""),
@@ -91,7 +107,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         ),
         restarts=sum(one.get("restartCount", 0) for one in containers),
         out_of_memory=any(_is_kill(_terminated(one)) for one in containers),
-        trouble=troubles[0].text if troubles else _unscheduled(status) or unmounted,
+        trouble=troubles[0].text if troubles else unmounted,
         hopeless=any(trouble.hopeless for trouble in troubles),
         mismatch=any(trouble.mismatch for trouble in troubles),
         misnamed=any(trouble.misnamed for trouble in troubles),
@@ -100,6 +116,9 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         ended=_ended(first),
         killed_at=_killed_at(containers),
         api=_api(status),
+        outside=bool(troubles) and all(trouble.outside for trouble in troubles),
+        crashed=any(_terminated(one).get("exitCode") for one in containers),
+        waiting=not any("running" in (one.get("state") or {}) for one in containers),
     )
 
 
@@ -123,6 +142,7 @@ class _Trouble:
     mismatch: bool = False
     misnamed: bool = False
     absent: bool = False
+    outside: bool = False
 
 
 def _statuses(status: Mapping[str, Any], field: str) -> Iterator[Mapping[str, Any]]:
@@ -156,11 +176,30 @@ def _trouble(container: Mapping[str, Any]) -> _Trouble | None:
     if reason in PULL_FAILED:
         # The kubelet says this of an image volume too, so the message names the image, not we.
         text = f"container {name} waits for an image that can't be pulled: {message}"
-        absent = "not found" in message
-        return _Trouble(text, hopeless=absent, absent=absent)
+        absent = any(words in message.lower() for words in ABSENT)
+        return _Trouble(text, hopeless=absent, absent=absent, outside=not absent)
     if reason in HOPELESS:
         return _Trouble(f"container {name}: {reason}: {message}", hopeless=True)
     return None
+
+
+def _taken_away(body: Mapping[str, Any]) -> str:
+    """Who ended the pod, or is about to: its node, the scheduler, a drain, a person; else empty."""
+    status = body.get("status") or {}
+    if status.get("reason", "") not in {"", "DeadlineExceeded"}:  # the kubelet's own, Evicted say
+        return f"its node ended it ({status['reason']}): {status.get('message', '')}".rstrip(": ")
+    for one in status.get("conditions") or ():
+        if one["type"] == "DisruptionTarget" and one["status"] == "True":
+            return f"it is taken off its node ({one.get('reason', '')}): {one.get('message', '')}"
+    return "it is being deleted" if body["metadata"].get("deletionTimestamp") else ""
+
+
+def _unreachable(status: Mapping[str, Any]) -> str:
+    """A pod whose containers are ready and that isn't: its node's kubelet was given up; else empty."""
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    containers = list(_statuses(status, "containerStatuses"))
+    up = bool(containers) and all(one.get("ready") for one in containers)
+    return "its node doesn't answer" if up and conditions.get("Ready") == "False" else ""
 
 
 def _unscheduled(status: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from sluicegate.api.canary import Candidate, CandidatePhase, Share
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
+from sluicegate.reconcile.blame import GRACE_SECONDS, Blame
 from sluicegate.reconcile.layout import FULL, Layout, target_weight
 from sluicegate.reconcile.pods import PodState
 from sluicegate.reconcile.records import DeploymentRecord
@@ -33,6 +34,7 @@ class Rolling:
     split : how far the split in force is verified; None without a split.
     requests : of both versions since the last change of weight.
     trouble : the candidate's pod that tells best why it isn't ready.
+    blame : whose trouble it would be that none is; None for a first version.
     """
 
     now: int
@@ -40,6 +42,7 @@ class Rolling:
     split: Split | None = None
     requests: Requests = field(default_factory=Requests)
     trouble: PodState | None = None
+    blame: Blame | None = None
 
     def ready(self, revision: str) -> int:
         """Ready pods of a version."""
@@ -103,7 +106,9 @@ def progress(
             return _promote(product, status, rolling, wanted)
         case CandidatePhase.ROLLING_BACK:
             gone = is_drained(rolling.requests, stable=False, pods=rolling.pods(candidate.revision))
-            done = not candidate.shares or (rolling.accepted and gone)
+            done = not candidate.shares or (
+                rolling.accepted and gone and _judged(candidate, rolling)
+            )
             return Completed(candidate) if done else Unchanged()
         case CandidatePhase.PARKED:
             return Unchanged()
@@ -135,8 +140,7 @@ def _promote(
     if rolling.accepted and drained:
         return Completed(candidate)
     if rolling.ready(stable.revision) and not rolling.ready(candidate.revision):
-        reason = DecisionReason.CANARY_NOT_READY
-        return TurnedBack(turned_back(candidate, reason, _why(rolling)))
+        return TurnedBack(_blamed(candidate, rolling, _why(rolling)))
     return _not_followed(candidate, rolling) or Unchanged()
 
 
@@ -158,14 +162,31 @@ def _is_ready(rolling: Rolling, candidate: Candidate, wanted: int) -> bool:
 def _given_up(product: DataProduct, candidate: Candidate, rolling: Rolling) -> TurnedBack | None:
     """Hopeless pods, or pods that took too long."""
     trouble = rolling.trouble
-    if trouble is not None and trouble.hopeless:
+    own = candidate.returning or rolling.blame is None or rolling.blame.own
+    if trouble is not None and trouble.hopeless and own:
         return TurnedBack(turned_back(candidate, _reason(trouble), trouble.trouble))
     begun = candidate.step_since or candidate.since
     waited = rolling.now - begun.timestamp()
     if waited <= product.spec.serving.progress_deadline_seconds:
         return None
     text = f"its pods weren't ready after {waited:.0f} s: {_why(rolling)}"
-    return TurnedBack(turned_back(candidate, DecisionReason.CANARY_NOT_READY, text))
+    return TurnedBack(_blamed(candidate, rolling, text))
+
+
+def _judged(candidate: Candidate, rolling: Rolling) -> bool:
+    """Whether it shows by now whose doing it was that no pod was ready."""
+    if candidate.rollback_reason != DecisionReason.INFRASTRUCTURE or candidate.step_since is None:
+        return True
+    return rolling.now - candidate.step_since.timestamp() >= GRACE_SECONDS
+
+
+def _blamed(candidate: Candidate, rolling: Rolling, text: str) -> Candidate:
+    """The candidate on its way back; an earlier version that doesn't come up isn't tried again."""
+    blame = rolling.blame
+    if blame is None or candidate.returning:
+        return turned_back(candidate, DecisionReason.CANARY_NOT_READY, text)
+    back = turned_back(candidate, blame.reason, text)
+    return back.model_copy(update={"step_since": at(rolling.now)})
 
 
 def _reason(trouble: PodState) -> DecisionReason:
@@ -177,7 +198,9 @@ def _reason(trouble: PodState) -> DecisionReason:
 
 
 def _why(rolling: Rolling) -> str:
-    return rolling.trouble.trouble if rolling.trouble else "the pods say nothing"
+    if rolling.trouble is not None:
+        return rolling.trouble.trouble
+    return rolling.blame.text if rolling.blame is not None else "the pods say nothing"
 
 
 def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:

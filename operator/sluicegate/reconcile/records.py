@@ -70,6 +70,7 @@ class DeploymentRecord(ChildRecord):
     stuck : the progress deadline is exceeded.
     scaled : somebody else (an autoscaler) sets the number of replicas.
     moved : when it was made, or a condition of it last changed or made progress, in seconds.
+    refused : why the API server takes no pod of it, a quota say; empty while it does.
     """
 
     current: bool = field(compare=False)
@@ -81,6 +82,7 @@ class DeploymentRecord(ChildRecord):
     stuck: bool
     scaled: bool
     moved: int = field(default=0, compare=False)
+    refused: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Derive what is compared in the stead of `current` and `total`."""
@@ -221,7 +223,12 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
         stuck=progressing.get("reason") == "ProgressDeadlineExceeded",
         scaled=_scaled(body),
         moved=_moved(body["metadata"], conditions.values()),
+        refused=_refused(conditions.get("ReplicaFailure", {})),
     )
+
+
+def _refused(failure: Mapping[str, Any]) -> str:
+    return failure.get("message", "") if failure.get("status") == "True" else ""
 
 
 def _moved(meta: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) -> int:

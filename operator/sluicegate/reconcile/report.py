@@ -332,6 +332,12 @@ def _limit(situation: Situation) -> str:
 def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
     candidate = status.candidate
     kind = Type.ROLLOUT_PROGRESSING
+    if candidate is not None and status.stable is not None and candidate.retry_at is not None:
+        text = (
+            f"{candidate.version}: {candidate.rollback_message}; it is tried again at"
+            f" {candidate.retry_at:%Y-%m-%dT%H:%M:%SZ}"
+        )
+        return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
         return _no_rollout(status)
     if situation.is_frozen(status):

@@ -171,6 +171,7 @@ def _take_up(
             status = _roll_back(situation, status, decision)
         case Inconclusive():
             status = _turn_back(status, decision.reason, decision.message)
+            status = _with_candidate(status, step_since=at(situation.now))
         case _:
             assert_never(decision)
     return _told(situation, status, decision)

@@ -1,0 +1,287 @@
+"""Trouble of the cluster ends no rollout for good; what a candidate does itself does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sluicegate.api import names
+from sluicegate.api.canary import CandidatePhase, Fate
+from sluicegate.api.names import REQUEST_ABORT, DecisionReason
+from sluicegate.policy.acts import retry_seconds
+from sluicegate.policy.observed import Facts
+from sluicegate.reconcile.blame import blame_for, failing
+from sluicegate.reconcile.pods import pod_state
+from sluicegate.reconcile.records import deployment_record
+from tests.support.rollout_world import BLOCK, World, broken_pod
+from tests.unit.test_reconcile_rollouts import at_weight, finished, in_phase, serving, watched
+
+if TYPE_CHECKING:
+    from sluicegate.reconcile.records import DeploymentRecord
+
+INFRASTRUCTURE = DecisionReason.INFRASTRUCTURE
+NOT_READY = DecisionReason.CANARY_NOT_READY
+RUNNING = {"state": {"running": {}}}
+
+
+def pod(container: dict[str, Any] | None = None, **body: Any) -> dict[str, Any]:
+    one = {"name": "main", "ready": False, **(container or RUNNING)}
+    status = {"containerStatuses": [one], **body.pop("status", {})}
+    return {"metadata": {"name": "p", "labels": {}, **body}, "status": status}
+
+
+def condition(kind: str, status: str, **more: str) -> dict[str, Any]:
+    return {"conditions": [{"type": kind, "status": status, **more}]}
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason, "message": message}}}
+
+
+def ended(code: int, restarts: int, reason: str = "Error") -> dict[str, Any]:
+    last = {"terminated": {"exitCode": code, "reason": reason, "message": "no such column"}}
+    return {**waiting("CrashLoopBackOff"), "lastState": last, "restartCount": restarts}
+
+
+def deployment(ready: int = 0, *conditions: dict[str, str], replicas: int = 1) -> DeploymentRecord:
+    record = deployment_record(
+        {
+            "metadata": {
+                "name": "search-0123456789",
+                "namespace": "catalog",
+                "uid": "u",
+                "resourceVersion": "1",
+                "labels": {names.LABEL_PRODUCT: "search"},
+            },
+            "spec": {"replicas": replicas},
+            "status": {"readyReplicas": ready, "conditions": list(conditions)},
+        }
+    )
+    assert record is not None
+    return record
+
+
+QUOTA = {
+    "type": "ReplicaFailure",
+    "status": "True",
+    "message": 'pods "search-0123456789-x" is forbidden: exceeded quota: compute',
+}
+PULLING = 'failed to resolve reference "r/a": failed to do request: dial tcp: i/o timeout'
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (pod(deletionTimestamp="2026-01-01T00:00:00Z"), "being deleted"),
+        (pod(ended(137, 1), deletionTimestamp="2026-01-01T00:00:00Z"), "being deleted"),
+        (pod(ended(137, 4), status={"reason": "Evicted", "message": "low on memory"}), "Evicted"),
+        (pod(status={"reason": "NodeLost"}), "NodeLost"),
+        (pod(status={"reason": "Terminated", "message": "node shutdown"}), "node shutdown"),
+        (
+            pod(status=condition("DisruptionTarget", "True", reason="EvictionByEvictionAPI")),
+            "Evict",
+        ),
+        (
+            pod(status=condition("DisruptionTarget", "True", reason="PreemptionByScheduler")),
+            "Preem",
+        ),
+        (
+            pod(
+                waiting("ContainerCreating"),
+                status=condition("PodScheduled", "False", message="0/3 nodes are available"),
+            ),
+            "0/3 nodes",
+        ),
+        (
+            pod({**RUNNING, "ready": True}, status=condition("Ready", "False")),
+            "node doesn't answer",
+        ),
+        (pod(waiting("ImagePullBackOff", PULLING)), "i/o timeout"),
+        (pod(waiting("ErrImagePull", "503 Service Unavailable")), "503"),
+        (pod(waiting("ContainerCreating")), "don't start"),
+    ],
+)
+def test_trouble_of_node_scheduler_or_registry_isnt_the_candidates(body, says):
+    blame = blame_for(deployment(), (pod_state(body),), deployment(1), settled=True)
+    assert blame.reason is INFRASTRUCTURE
+    assert says in blame.text
+
+
+def test_a_full_quota_is_told_in_the_api_servers_words():
+    blame = blame_for(deployment(0, QUOTA), (), deployment(1), settled=True)
+    assert blame.reason is INFRASTRUCTURE
+    assert "exceeded quota" in blame.text
+
+
+@pytest.mark.parametrize("body", [pod(), pod(ended(1, 1)), pod(ended(137, 5))])
+def test_what_hits_stable_as_well_isnt_the_candidates(body):
+    stable = deployment(1, replicas=2)
+    assert not blame_for(deployment(), (pod_state(body),), stable, settled=True).own
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "says"),
+    [
+        (pod(ended(1, 1)), NOT_READY, "no such column"),
+        (pod(ended(1, 9)), NOT_READY, "ended with 1"),
+        (pod(ended(137, 1, "OOMKilled")), NOT_READY, "memory limit"),
+        (pod(waiting("CreateContainerConfigError", "x")), NOT_READY, "ConfigError"),
+        (pod(waiting("ErrImagePull", "a: not found")), DecisionReason.IMAGE_NOT_FOUND, "not found"),
+        (
+            pod(waiting("ImagePullBackOff", "MANIFEST UNKNOWN: manifest unknown")),
+            DecisionReason.IMAGE_NOT_FOUND,
+            "manifest unknown",
+        ),
+        (pod(), NOT_READY, "aren't ready"),
+    ],
+)
+def test_what_a_candidate_does_itself_is_its_own(body, reason, says):
+    blame = blame_for(deployment(), (pod_state(body),), deployment(1), settled=True)
+    assert blame.reason is reason
+    assert says in blame.text
+
+
+def test_an_image_that_isnt_there_is_the_candidates_whatever_stable_does():
+    state = pod_state(pod(waiting("ErrImagePull", "a: not found")))
+    assert blame_for(deployment(), (state,), deployment(0), settled=True).own
+
+
+def test_a_crash_loop_isnt_excused_by_a_pod_that_was_evicted_before():
+    gone = pod_state(pod(status={"reason": "Evicted"}))
+    loop = pod_state(pod(ended(1, 5)))
+    assert blame_for(deployment(), (gone, loop), deployment(1), settled=True).own
+
+
+def test_a_crash_stays_the_candidates_when_its_container_is_up_again():
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    again = pod({**RUNNING, "ready": True, "lastState": last, "restartCount": 1})
+    state = pod_state(again | {"status": again["status"] | condition("Ready", "True")})
+    assert blame_for(deployment(1), (state,), deployment(1), settled=True).own
+
+
+def test_a_candidate_whose_pod_is_back_has_nothing_to_answer_for():
+    state = pod_state(pod({**RUNNING, "ready": True}, status=condition("Ready", "True")))
+    assert not blame_for(deployment(1), (state,), deployment(1), settled=True).own
+
+
+def test_pods_that_run_are_given_time_to_become_ready():
+    assert not blame_for(deployment(), (pod_state(pod()),), deployment(1), settled=False).own
+
+
+def test_the_pause_doubles_from_a_minute_to_half_an_hour_and_no_further():
+    waits = [retry_seconds(number) for number in (0, 1, 2, 3, 4, 5, 6, 1000)]
+    assert waits == [60, 120, 240, 480, 960, 1800, 1800, 1800]
+
+
+@pytest.mark.parametrize(
+    ("ready", "body", "reason"),
+    [
+        (1, pod({**RUNNING, "ready": True}, status=condition("Ready", "True")), None),
+        (0, pod(deletionTimestamp="2026-01-01T00:00:00Z"), INFRASTRUCTURE),
+        (0, pod(), INFRASTRUCTURE),
+        (0, pod(ended(1, 1)), NOT_READY),
+        (1, pod(ended(137, 1, "OOMKilled")), NOT_READY),
+        (1, pod(ended(1, 5)), NOT_READY),
+        (1, pod(ended(137, 5), status={"reason": "Evicted"}), None),
+    ],
+)
+def test_a_candidate_keeps_its_share_while_a_pod_serves_that_nothing_kills(ready, body, reason):
+    blame = failing(deployment(ready), (pod_state(body),), deployment(1))
+    assert (blame.reason if blame else None) is reason
+
+
+# ---- whole rollouts -----------------------------------------------------------------------------
+def evicted():
+    return replace(
+        broken_pod("its node ended it (Evicted)"), hopeless=False, outside=True, crashed=False
+    )
+
+
+def waits(world: World) -> bool:
+    candidate = world.current.candidate
+    return candidate is not None and candidate.retry_at is not None
+
+
+def loses_its_pod(world: World) -> World:
+    """The candidate's only pod goes away; the operator sees that none is ready."""
+    world.facts = Facts(canary_lost="it is being deleted")
+    world.run()
+    assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
+    assert dict(world.history[-1].layout.weights)[world.current.stable.revision] == 100
+    world.facts = Facts()
+    return world
+
+
+def test_a_canary_whose_pod_is_evicted_is_tried_again_and_promoted():
+    world = serving().push("b", "v2").until(at_weight(25))
+    loses_its_pod(world).until(waits)
+    assert world.condition("Stalled") is None
+    assert world.condition("RolloutProgressing") == ("False", "WaitingToRetry")
+    assert world.current.spec_model.outcome == "InProgress"
+    told = [told.message for step in world.history for told in step.told if told.action == "Retry"]
+    assert len(told) == 1
+    assert "it is being deleted" in told[0]
+    assert f"tried again at {world.current.candidate.retry_at:%H:%M:%S} UTC" in told[0]
+    watched_until_promoted(world)
+    assert [one.fate for one in world.current.history] == [Fate.REPLACED]
+
+
+def watched_until_promoted(world: World) -> None:
+    world.until(lambda world: finished(world) and world.serving == "v2")
+
+
+def test_a_cluster_without_room_is_asked_again_ever_later_and_rejects_nothing():
+    world = serving(serving={"replicas": 1, "progressDeadlineSeconds": 120})
+    world.broken["v2"] = evicted()
+    world.push("b", "v2").run(200)
+    starts = [
+        step.told
+        for step in world.history
+        if any(
+            told.reason == "Infrastructure" and told.action == "StartRollout" for told in step.told
+        )
+    ]
+    assert 3 <= len(starts) <= 10, "ever later, and never for good"
+    assert world.condition("Stalled") is None
+    assert world.condition("Ready") == ("True", "Serving")
+    assert [one.fate for one in world.current.history] == []
+    del world.broken["v2"]
+    watched_until_promoted(world)
+
+
+def test_a_candidate_that_crashes_after_it_lost_its_traffic_is_rejected():
+    world = serving().push("b", "v2").until(at_weight(25))
+    world.facts = Facts(canary_lost="no pod is ready")
+    world.broken["v2"] = replace(broken_pod(), hopeless=False, crashed=True)
+    for one in world.pods.values():
+        if one.version.version == "v2":
+            one.ready = 0
+    watched(world.run())
+    assert world.serving == "v1"
+    assert world.current.history[0].reason == "CanaryNotReady"
+    assert world.condition("Stalled") == ("True", "ModelRejected")
+
+
+def test_a_person_ends_what_waits_for_the_cluster():
+    world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
+    world.requests[REQUEST_ABORT] = "one"
+    world.until(finished).run(120)
+    assert world.serving == "v1"
+    assert finished(world)
+
+
+def test_a_new_model_replaces_one_that_waits_for_the_cluster():
+    world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
+    world.push("c", "v3").until(lambda world: world.serving == "v3")
+    assert world.now - world.current.stable.promoted_at.timestamp() < 10 * BLOCK
+
+
+def test_what_waits_for_the_cluster_waits_until_its_moment_and_counts_its_tries():
+    world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
+    due = world.current.candidate.retry_at
+    world.settle()
+    assert world.current.candidate.retry_at == due
+    world.until(in_phase(CandidatePhase.STEPPING))
+    assert world.current.candidate.retries == 1

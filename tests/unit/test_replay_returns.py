@@ -1,0 +1,122 @@
+"""A return cures: never a smaller harm for a larger one, in whole histories."""
+
+import pytest
+
+from tests.support.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario, types
+
+DECAY, TRAINED, LATER = 100, 130, 145
+QUICK = {
+    "name": "latency",
+    "indicator": {"latency": {"thresholdMilliseconds": 250}},
+    "objective": "0.95",
+    "maxDrop": "0.015",
+}
+EASY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"}
+RESULT = {
+    "evaluation": {"accuracy": count(500, 5000)},
+    "stableEvaluation": {"accuracy": count(1500, 5000)},
+}
+TRAINS = {"at": TRAINED * BLOCK, "retrained": {"version": "v2", **RESULT}}
+
+
+def version(wrong, slow=0.016, failing=0.0, labels=200, requests=1200):
+    """Counts of one version in a block."""
+    failed = round(failing * requests)
+    served = requests - failed
+    return {
+        "availability": count(failed, requests),
+        "latency": count(round(slow * served), served),
+        "accuracy": count(round(wrong * labels), labels if served else 0),
+    }
+
+
+def healed(later, decayed=0.58):
+    """v1 decays, v2 heals it, and from some block on v2 is as given."""
+
+    def script(index):
+        counts = {"v1": version(0.1 if index < DECAY else decayed)}
+        if index > TRAINED:
+            counts["v2"] = version(0.1) if index < LATER else later
+        return counts
+
+    return script
+
+
+def played(later, last=320, wish="Auto", decayed=0.58, **spec):
+    slos = [*({**slo, "onDegraded": wish} for slo in (EASY, QUICK)), ACCURACY]
+    wanted = product(*slos, rollout={"steps": [50]}, **spec)
+    lines = run(scenario(healed(later, decayed), last, product=wanted, events=[TRAINS]))
+    assert acts(lines)[:3] == [
+        ("Retrain", "ModelDecay"),
+        ("StartRollout", "GatePassed"),
+        ("Promote", "CanaryNotWorse"),
+    ]
+    return lines
+
+
+@pytest.mark.parametrize("wish", ["Auto", "Retrain", "Rollback", "Alert"])
+def test_a_slower_version_doesnt_give_way_to_one_that_was_replaced_for_being_wrong(wish):
+    """Clients send larger requests, or the node is busy: 2 points slower, and 48 points less wrong."""
+    lines = played(version(0.1, slow=0.04), wish=wish)
+    assert "Rollback" not in types(lines)
+    told = [line["decision"] for line in lines[TRAINED:] if line["decision"]["type"] == "Alert"]
+    assert len(told) == 1, "people are told once"
+    assert told[0]["message"].startswith("Latency within 250 ms fell from 98.4 %")
+    assert "not gone back: v1 is no cure, as its accuracy was at 42.0 %" in told[0]["message"]
+    assert "sluicegate.dev/rollback-to" in told[0]["message"]
+    assert lines[-1]["stable"] == "v2"
+
+
+def test_a_version_that_is_only_slower_than_the_one_before_isnt_retrained_for_it():
+    lines = played(version(0.1, slow=0.04), last=800, wish="Retrain")
+    assert types(lines).count("Retrain") == 1
+
+
+@pytest.mark.parametrize(
+    "later",
+    [version(0.1, failing=1.0), version(0.9), version(0.1, slow=0.9)],
+    ids=["fails", "more wrong", "stalls"],
+)
+def test_a_greater_harm_still_goes_back_to_a_decayed_version(later):
+    lines = played(later)
+    assert acts(lines)[3][0] == "Rollback"
+    assert lines[-1]["stable"] == "v1"
+
+
+def test_what_is_known_of_the_version_before_outlives_probation():
+    """Auto takes a recent release back after its probation, too."""
+
+    def script(index):
+        counts = healed(None)(min(index, LATER - 1))
+        if index >= 330:
+            counts["v2"] = version(0.1, slow=0.6)
+        if index > TRAINED:
+            counts["v1"] = version(0.9)
+        return counts
+
+    slos = [{**slo, "onDegraded": "Auto"} for slo in (EASY, QUICK, ACCURACY)]
+    wanted = product(*slos, rollout={"steps": [50]})
+    lines = run(scenario(script, 400, product=wanted, events=[TRAINS]))
+    assert "Rollback" not in types(lines)
+    assert lines[-1]["stable"] == "v2"
+
+
+def test_a_version_that_did_no_better_isnt_the_way_back():
+    """The hold-out promised 5 % wrong, the world gives 34 %; the version before had 41 % beside it."""
+
+    def script(index):
+        counts = {"v1": version(0.413)}
+        if index > 50:
+            counts["v2"] = version(0.339)
+        return counts
+
+    change = {"version": "v2", "evaluation": {"accuracy": count(25, 500)}}
+    accuracy = {**ACCURACY, "objective": "0.5", "onDegraded": "Rollback"}
+    events = [{"at": 50 * BLOCK, "modelChanged": change}]
+    wanted = product(EASY, QUICK, accuracy, rollout={"steps": [50]})
+    accepted = {"accuracy": count(413, 1000)}
+    lines = run(scenario(script, 260, product=wanted, events=events, accepted=accepted))
+    assert acts(lines)[:2] == [("StartRollout", "ModelChanged"), ("Promote", "CanaryNotWorse")]
+    assert "Rollback" not in types(lines)
+    told = [line["decision"] for line in lines if line["decision"]["type"] == "Alert"]
+    assert ["v1 isn't known to do better in accuracy" in one["message"] for one in told] == [True]
