@@ -470,7 +470,7 @@ def full_status() -> dict[str, Any]:
             "evaluation": counts, "trigger": "0a1b2c3d", "heldSince": when,
             "correlation": {"accuracy": "0.01"}, "returning": True, "requested": True,
             "heldAgainst": baseline, "rollbackReason": "CanaryWorse",
-            "rollbackMessage": "…",
+            "rollbackMessage": "…", "api": "Kept",
             "evidence": [{
                 "slo": "accuracy", "required": True, "promote": "1.2", "promoteAt": "3.0",
                 "rollBack": "-0.4", "rollBackAt": "4.1", "candidateBad": 3, "candidateTotal": 40,

@@ -36,6 +36,7 @@ from sluicegate.reconcile.verification import (
 )
 from sluicegate.runtime.contracts import Key
 from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,13 +109,15 @@ class World:
 
     Attributes
     ----------
-    bad : share of wrong answers by version. broken : versions whose pods never become ready.
+    bad : share of wrong answers by version. refused : share of requests answered 4xx by version,
+    of which no outcome becomes known; nothing counts them while it is empty. broken : versions whose pods never become ready.
     rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
     """
 
     spec: dict[str, Any] = field(default_factory=document)
     rate: int = 4000
     bad: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, float] = field(default_factory=dict)
     broken: dict[str, PodState] = field(default_factory=dict)
     seen: bool = True
     accepts: bool = True
@@ -286,6 +289,11 @@ class World:
     def _pass_block(self) -> None:
         self.now += BLOCK
         arms = {one.version.version: self._counts(key, one) for key, one in self.pods.items()}
+        if self.refused:
+            arms |= {
+                f"{one.version.version} {CLIENT_ERRORS}": self._client_errors(key, one)
+                for key, one in self.pods.items()
+            }
         self.blocks.append(
             CanaryBlock(
                 end=self.now // BLOCK * BLOCK,
@@ -301,9 +309,22 @@ class World:
             self.taken = self.written
 
     def _counts(self, key: str, one: Pods) -> Block:
-        total = round(self.rate * self.share(key))
-        bad = round(total * self.bad.get(one.version.version, 0.1))
+        version = one.version.version
+        total = round(self.rate * self.share(key) * (1 - self.refused.get(version, 0)))
+        bad = round(total * self.bad.get(version, 0.1))
         return Block(self.now // BLOCK, Quality.COUNTED, Count(bad, total))
+
+    def _client_errors(self, key: str, one: Pods) -> Block:
+        total = round(self.rate * self.share(key))
+        bad = round(total * self.refused.get(one.version.version, 0))
+        return Block(self.now // BLOCK, Quality.COUNTED, Count(bad, total))
+
+    def _blocks(self, block: CanaryBlock, version: str) -> dict[str, Block]:
+        """The blocks of a version by what is counted."""
+        found = {"accuracy": self._block(block, version)}
+        if (errors := block.candidate.get(f"{version} {CLIENT_ERRORS}")) is not None:
+            found[CLIENT_ERRORS] = errors
+        return found
 
     def _block(self, block: CanaryBlock, version: str) -> Block:
         silent = Block(block.end // BLOCK, Quality.NO_SERIES, Count(0, 0))
@@ -318,8 +339,8 @@ class World:
         return tuple(
             replace(
                 one,
-                stable={"accuracy": self._block(one, stable.version)},
-                candidate={"accuracy": self._block(one, candidate.version)},
+                stable=self._blocks(one, stable.version),
+                candidate=self._blocks(one, candidate.version),
             )
             for one in self.blocks
         )
@@ -328,10 +349,11 @@ class World:
         stable = product.status.stable
         if stable is None:
             return {}
-        series = Series()
-        for one in self.blocks:
-            series.record(self._block(one, stable.version))
-        return {stable.version: {"accuracy": series}}
+        series: dict[str, Series] = {"accuracy": Series()}
+        for block in self.blocks:
+            for name, one in self._blocks(block, stable.version).items():
+                series.setdefault(name, Series()).record(one)
+        return {stable.version: series}
 
     def _counted(self, product: DataProduct) -> Any:
         status = product.status

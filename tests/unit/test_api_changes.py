@@ -92,7 +92,13 @@ def returning(schema: Schema) -> Schema:
         ),
         (
             accepting({**ACCEPTS, "additionalProperties": False}),
-            "POST /classify: the request was object and is object#",
+            "POST /classify: the request was object and is object with limits",
+        ),
+        (
+            returning(
+                {**RETURNS, "properties": {"label": TEXT, "score": {**NUMBER, "maximum": 1}}}
+            ),
+            "POST /classify: returned score was number and is number with limits",
         ),
         (returning(object_of("label", label=TEXT)), "POST /classify: score is no longer returned"),
         (
@@ -139,13 +145,36 @@ def test_words_order_references_and_defaults_are_no_change():
     assert parse_summary(render(now)) == parse_summary(render(STABLE))
 
 
+@pytest.mark.parametrize("name", ["image.url", "a[]", "b{}", ".", "x|y", "really?"])
+def test_a_field_of_any_name_is_missed(name: str):
+    kept = object_of("id", id=TEXT, **{name: TEXT})
+    (found,) = compared(accepting(kept), accepting(object_of("id", id=TEXT)))
+    assert found == f"POST /classify: {name} is no longer accepted"
+    (found,) = compared(
+        accepting(object_of("id", id=TEXT)), accepting({**kept, "required": [name]})
+    )
+    assert found == f"POST /classify: {name} is new and required"
+
+
+def test_another_content_type_is_another_request():
+    def as_kind(kind: str) -> Schema:
+        one = operation(ACCEPTS, RETURNS)
+        one["requestBody"]["content"] = {kind: {"schema": ACCEPTS}}
+        return document(classify=one)
+
+    (found,) = compared(STABLE, as_kind("application/vnd.x.v2"))
+    assert found.startswith("POST /classify: the request is no longer accepted")
+    (found,) = compared(as_kind("application/vnd.x.v2"), STABLE)
+    assert "(application/vnd.x.v2) is no longer accepted" in found
+
+
 def test_an_enumeration_may_grow_and_not_shrink():
     def with_kinds(*kinds: str) -> Schema:
         return accepting(object_of("kind", kind={"type": "string", "enum": list(kinds)}))
 
     assert compared(with_kinds("a", "b"), with_kinds("b", "a", "c")) == ()
     (found,) = compared(with_kinds("a", "b"), with_kinds("a"))
-    assert found == "POST /classify: kind no longer accepts =b"
+    assert found == "POST /classify: kind no longer accepts b"
     free = accepting(object_of("kind", kind=TEXT))
     assert compared(free, with_kinds("a"))
 

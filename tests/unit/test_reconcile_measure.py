@@ -18,6 +18,7 @@ from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.measured import Measured as OfOneProduct
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
 from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import backend_of
 from tests.support.fetching import cars_and_vans, evaluating
 from tests.support.prometheus_stand_in import Lie
@@ -389,3 +390,47 @@ def test_a_share_is_judged_by_the_gateways_counts_where_there_are_any(
     assert verified(measured) == (pytest.approx(share), mismatched)
     told = {block.sent for block in measured.canary_blocks()}
     assert told == {(sent.get("v2", 0), sent["v1"]) if sent else None}
+
+
+def test_requests_to_unknown_paths_reach_a_canary_too():
+    """A renamed route: "none of 1,087 requests reached the canary; 272 were expected"."""
+    measured = in_a_canary({"v1": 150}, None)
+    key = Key(*measured.product.metadata.key)
+    target = measure.target_of(measured.product, measured.measurements.timing)
+    assert target is not None
+    assert target.client_errors
+    measured.measurements.want(key, target)
+    indexes = [
+        block.end // measured.canary_seconds
+        for block in in_a_canary({"v1": 1}, None).canary_blocks()
+    ]
+    blocks = {
+        SeriesKey(*key, version, CLIENT_ERRORS): [
+            Block(index, Quality.COUNTED, Count(refused, total)) for index in indexes
+        ]
+        for version, refused, total in (("v1", 3, 153), ("v2", 50, 50))
+    }
+    read_again(measured, indexes[0], indexes[-1], blocks=blocks)
+    assert verified(measured) == (pytest.approx(50 / 203), False)
+    pairs = {
+        (b.stable[CLIENT_ERRORS].count, b.candidate[CLIENT_ERRORS].count)
+        for b in measured.canary_blocks()
+    }
+    assert pairs == {(Count(3, 153), Count(50, 50))}
+
+
+def test_client_errors_are_read_while_versions_are_compared_and_not_at_rest():
+    rollout = Rollout(spec=document(rollout={"steps": [SHARE, 50]})).run(20)
+    wanted = {}
+    for phase, holds in {
+        "at rest": lambda world: world.serving == "v1",
+        "canary": lambda world: world.current.candidate is not None,
+        "probation": lambda world: world.serving == "v2",
+        "after it": lambda world: world.current.probation is None,
+    }.items():
+        target = measure.target_of(rollout.until(holds, most=3000).product, Timing())
+        assert target is not None
+        wanted[phase] = target.client_errors
+        if phase == "at rest":
+            rollout.push("b", "v2")
+    assert wanted == {"at rest": False, "canary": True, "probation": True, "after it": False}

@@ -784,3 +784,33 @@ def test_without_a_route_pods_stay_within_the_surge_and_capacity_comes_before_we
         if finished(world):
             break
     assert world.serving == ("v2" if bad == 0.1 else "v1")
+
+
+@ROUTES
+def test_a_version_that_refuses_all_requests_is_taken_back_in_a_few_blocks(route):
+    """No outcome of what is refused is ever known, so no SLO saw it: it stayed for hours."""
+    world = serving(route=route, rollout={"steps": [25, 50]})
+    world.refused = {"v1": 0.01, "v2": 1.0}
+    world.push("b", "v2").until(lambda world: world.current.candidate is not None)
+    world.until(lambda world: world.current.candidate.weight > 0)
+    begun = world.now
+    world.until(finished)
+    assert world.now - begun <= 8 * 60
+    assert world.serving == "v1"
+    (gone,) = world.current.history
+    assert (gone.fate, gone.reason) == (Fate.ROLLED_BACK, "CanaryWorse")
+    said = [told.message for step in world.history for told in step.told]
+    assert any("v2 is worse in client errors (4xx): 100 % (n=" in text for text in said)
+
+
+def test_a_version_that_refuses_requests_after_its_promotion_goes_back():
+    """What the one before refused is kept in status as long as the new one is on probation."""
+    world = serving(rollout={"steps": [25, 50]})
+    world.refused = {"v1": 0.01, "v2": 0.01}
+    watched(world.push("b", "v2"))
+    assert world.serving == "v2"
+    world.refused["v2"] = 0.6
+    world.until(lambda world: world.serving == "v1", most=60)
+    said = [told for step in world.history for told in step.told if told.action == "Rollback"]
+    assert [told.reason for told in said] == ["ProbationFailed"]
+    assert "Client errors (4xx) rose from 1." in said[0].message

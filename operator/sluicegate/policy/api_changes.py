@@ -6,6 +6,7 @@ nobody. Where a summary holds digests only, all that is different counts as chan
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +14,8 @@ from typing import Final
 LONGEST_NAME: Final = 80
 MOST_NAMED: Final = 5
 """Changes that a message names; it says how many more there are."""
+
+_LIMITS: Final = re.compile(r"#[0-9a-f]{6}")
 
 Fields = Mapping[str, str]
 """Types by path, as the summary writes them."""
@@ -85,46 +88,50 @@ def _by_operation(stable: ApiSummary, candidate: ApiSummary) -> Iterator[str]:
 def _accepts(before: Fields, now: Fields) -> Iterator[str]:
     """Requests that were accepted and may not be any more."""
     for path, types in sorted(before.items()):
+        name = _named(path, "the request")
         if path not in now:
-            if _parent(path) in now or not _parent(path):
-                yield f"{_named(path, 'the request')} is no longer accepted"
+            if not _goes_with_its_parent(path, before, now):
+                yield f"{name} is no longer accepted"
         elif gone := _types(types) - _types(now[path]):
-            text = f"{_named(path, 'the request')} was {_plain(types)} and is {_plain(now[path])}"
-            yield (
-                text
-                if not all(one.startswith("=") for one in gone)
-                else (
-                    f"{_named(path, 'the request')} no longer accepts {_plain('|'.join(sorted(gone)))}"
-                )
-            )
+            values = sorted(one[1:] for one in gone if one.startswith("="))
+            if len(values) == len(gone):
+                yield f"{name} no longer accepts {_short(', '.join(values))}"
+            else:
+                yield f"{name} {_differs(types, now[path])}"
         elif _is_required(now[path]) and not _is_required(types):
-            yield f"{_named(path, 'the request')} is required now"
+            yield f"{name} is required now"
     for path, types in sorted(now.items()):
         # Below a field that is new itself nothing was sent before.
-        known = _parent(path) in before or not _parent(path)
-        if path not in before and _is_required(types) and known:
+        new = path not in before and not _goes_with_its_parent(path, now, before)
+        if new and _is_required(types):
             yield f"{_named(path, 'the request')} is new and required"
 
 
 def _returns(before: Fields, now: Fields) -> Iterator[str]:
     """Answers that clients may rely on and may not get any more."""
     for path, types in sorted(before.items()):
+        name = _named(path, "the answer")
         if path not in now:
-            if _parent(path) in now or not _parent(path):
-                yield f"{_named(path, 'the answer')} is no longer returned"
+            if not _goes_with_its_parent(path, before, now):
+                yield f"{name} is no longer returned"
         elif _types(types) != _types(now[path]):
-            text = f"{_named(path, 'the answer')} was {_plain(types)} and is {_plain(now[path])}"
-            yield f"returned {text}"
+            yield f"returned {name} {_differs(types, now[path])}"
         elif now[path].endswith("?") and not types.endswith("?"):
-            yield f"{_named(path, 'the answer')} may be missing from the answer now"
+            yield f"{name} may be missing from the answer now"
 
 
-def _parent(path: str) -> str:
-    """The field that a field lies in; empty for one of the body itself."""
+def _goes_with_its_parent(path: str, there: Fields, elsewhere: Fields) -> bool:
+    """Whether what a field lies in is only `there` as well; then that is what is said."""
+    parent = path.rpartition(".")[0]
     for suffix in ("[]", "{}"):
         if path.endswith(suffix):
-            return path.removesuffix(suffix)
-    return path.rpartition(".")[0]
+            parent = path.removesuffix(suffix)
+    return parent != path and parent in there and parent not in elsewhere
+
+
+def _differs(before: str, now: str) -> str:
+    was, is_ = _plain(before), _plain(now)
+    return "has other limits now" if was == is_ else f"was {was} and is {is_}"
 
 
 def _types(types: str) -> frozenset[str]:
@@ -136,7 +143,8 @@ def _is_required(types: str) -> bool:
 
 
 def _plain(types: str) -> str:
-    return _short(types.rstrip("!?").replace("|", " or "))
+    """Types for people; a digest stands for a type's limits, such as a pattern or a maximum."""
+    return _short(_LIMITS.sub(" with limits", types.rstrip("!?")).replace("|", " or "))
 
 
 def _named(path: str, whole: str) -> str:

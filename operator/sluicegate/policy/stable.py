@@ -141,6 +141,7 @@ def _judge_client_errors(
         blocks.window(now, slo.recent, shown_since),
         held,
         fresh=blocks.block(now).count.total > 0,
+        calm=True,
     )
     since = evidence_since(terms, stable, known)
     result = probation.judge(fine, blocks, held, now=now, since=since)
