@@ -214,6 +214,24 @@ async def test_pods_that_belong_to_no_product_are_left_out_wherever_they_are(nam
             assert not readings.unreadable
 
 
+@pytest.mark.parametrize("where", ["team-01", "alone"])
+async def test_a_product_that_doesnt_use_a_counter_spoils_it_for_nobody(where):
+    """Its pods expose what others count, and nothing of its own is in that query."""
+    keys, guilty = products(4, 4), ProductKey(where, "guilty")
+    targets = [target(guilty, slos=AVAILABILITY), *(target(key) for key in keys)]
+    poison = Poison({guilty: {"counters"}})
+    async with prometheus_of([*keys, guilty], poison) as (server, evaluation):
+        (readings,) = await fetch_all(evaluation, targets, NOW)
+        assert not bad_ones(readings, "clicks")
+        assert total(server) - len(KINDS) <= extra_queries(5, 4)
+        for block in (1, 2, 3):
+            (readings,) = await fetch_all(evaluation, targets, NOW + 300 * block)
+            assert total(server) <= len(KINDS) + 2
+            assert not bad_ones(readings, "clicks")
+            assert not bad_ones(readings, "availability")
+            assert not readings.unreadable
+
+
 # ---- too much --------------------------------------------------------------------------------
 def talkative(key: ProductKey, rows: int) -> list[Measured]:
     """A product whose pods make a series of each thing they are told."""

@@ -113,7 +113,7 @@ class Batch:
         What is in quarantine is left out of the parts; for the products `tried` it is tried again.
         """
         self._open = Counter(part.query.kind for part in parts)
-        for kind in self._open:
+        for kind in QueryKind:
             for key, why in self._quarantine.held(kind).items():
                 self._spoil(kind, key, self._indexes, why)
         first = [part for part in parts if part.query.kind is QueryKind.TARGETS]
@@ -205,7 +205,7 @@ class Batch:
             self._splits[kind] += len(pieces)
             answered = await asyncio.gather(*map(self._ask, pieces))
             if all(answered) and pieces[0].indexes == part.indexes and not oversized:
-                self._blame_others(part, why)
+                self._blame_others(part, pieces, why)
 
     async def _answers_at_all(self) -> bool:
         """Whether Prometheus answers a query about nobody; asked once in a fetch."""
@@ -232,7 +232,7 @@ class Batch:
 
     def _pieces(self, part: Part) -> list[Part]:
         """What to ask instead; nothing where one product in few blocks is all that is left."""
-        narrower = halve(part.scope, part.targets)
+        narrower = halve(part.scope, _asking(part))
         if narrower:
             return [piece for half in narrower for piece in self._render(part, *half)]
         first, last = part.indexes[0], part.indexes[-1]
@@ -245,29 +245,27 @@ class Batch:
         ]
 
     def _render(self, part: Part, scope: Scope, targets: tuple[Target, ...]) -> Iterator[Part]:
-        kind, names = part.query.kind, part.query.names
-        needs = needs_of(targets)
-        for query in render_queries(scope, self._step, needs.only(names) if names else needs):
-            if query.kind is kind:
+        for query in render_queries(scope, self._step, _needs(part.query, targets)):
+            if query.kind is part.query.kind:
                 yield replace(part, query=query, scope=scope, targets=targets)
 
     def _blame(self, part: Part, why: str) -> None:
         """A part that can't be split fails: its one product is to be left out from now on."""
         kind = part.query.kind
-        guilty = covered_by(part.scope, part.targets)
+        guilty = covered_by(part.scope, _asking(part))
         if not guilty:
             self.failures.setdefault(kind, why)
         for key in (target.key for target in guilty):
             self._spoil(kind, key, part.indexes, why)
             self._note(Place(kind, *key), why, part.indexes)
 
-    def _blame_others(self, part: Part, why: str) -> None:
-        """All that a part reads is answered by halves: what fails belongs to no product."""
-        namespaces = {target.key.namespace for target in covered_by(part.scope, part.targets)}
+    def _blame_others(self, part: Part, pieces: Sequence[Part], why: str) -> None:
+        """All that is needed of a part is answered: what fails is of nobody who needs it."""
+        asked = {namespace for piece in pieces for namespace in piece.scope.namespaces}
         if part.scope.products:
             return  # by chance: two names in two namespaces match four ways, or it is over
-        alone = next(iter(namespaces)) if len(namespaces) == 1 else ANYWHERE
-        if alone or not part.scope.namespaces or not namespaces.issuperset(part.scope.namespaces):
+        alone = next(iter(asked)) if len(asked) == 1 and pieces[0].scope.products else ANYWHERE
+        if alone or not part.scope.namespaces or not asked.issuperset(part.scope.namespaces):
             self._note(Place(part.query.kind, alone, OTHERS), why, part.indexes)
 
     def _note(self, place: Place, why: str, indexes: range) -> None:
@@ -279,9 +277,11 @@ class Batch:
         scope = scope_of(place, self._namespaces)
         covered = covered_by(scope, tried)
         newest = range(self._indexes[-1], self._indexes[-1] + 1)
+        if not covered:
+            return
         try:
             for query in render_queries(scope, self._step, needs_of(covered)):
-                if query.kind is place.kind and covered:
+                if query.kind is place.kind:
                     await self._take(Part(query, scope, covered, newest))
         except (QueryRejected, MalformedAnswer):
             self._quarantine.failed_again(place, newest[0])
@@ -293,6 +293,18 @@ class Batch:
                 self.spoiled[place.kind, key].discard(newest[0])
                 self.reasons[key].pop(place.kind, None)
                 self.released.add(key)
+
+
+def _needs(query: Query, targets: Iterable[Target]) -> Needs:
+    """What these products need of what a query asks for."""
+    needs = needs_of(targets)
+    return needs.only(query.names) if query.names else needs
+
+
+def _asking(part: Part) -> list[Target]:
+    """The products for whose sake a part is asked; others may have such series, too."""
+    kind = part.query.kind
+    return [target for target in part.targets if _needs(part.query, [target]).asks(kind)]
 
 
 def needs_of(targets: Iterable[Target]) -> Needs:

@@ -58,7 +58,7 @@ NAMED_SHARE: Final = 0.5
 Otherwise a few products with short blocks would have the rows of thousands with long ones read as
 often.
 """
-FAILURES_IN_A_ROW: Final = 3
+MOST_FAILURES: Final = 3
 """Chunks of products that may fail before the rest of a backfill waits for the next time."""
 REREAD: Final = 1
 """Blocks before the newest that are read again: samples may arrive late."""
@@ -220,7 +220,7 @@ class Evaluation:
                 self._failed |= keys
                 failures += 1
                 blind = QueryKind.TARGETS in past.singles.failed | past.hours.failed
-                if blind or failures == FAILURES_IN_A_ROW:
+                if blind or failures == MOST_FAILURES:
                     return
 
     def _chunks(self, targets: Sequence[Target]) -> list[tuple[Target, ...]]:
@@ -347,7 +347,8 @@ class Evaluation:
         for kind in QueryKind:
             chosen = ordinary
             if asked.quarantine.concerns(kind):
-                chosen = tuple(asked.quarantine.scopes(kind, group, scopes, limit))
+                needing = [target for target in group if needs_of([target]).asks(kind)]
+                chosen = tuple(asked.quarantine.scopes(kind, needing, scopes, limit))
             by_scopes[chosen].add(kind)
         for chosen, kinds in by_scopes.items():
             for scope in chosen:

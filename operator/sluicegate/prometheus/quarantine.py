@@ -29,9 +29,9 @@ LONGEST_PAUSE_SECONDS: Final = 600
 TRIES_PER_FETCH: Final = 16
 _NEVER: Final = 2**62
 ANYWHERE: Final = ""
-"""In the place of a namespace: pods of no DataProduct, in a namespace that has none."""
+"""In the place of a namespace: pods of no product that needs a query, where there is none."""
 OTHERS: Final = ""
-"""In the place of a product: pods of the namespace that belong to no DataProduct."""
+"""In the place of a product: pods of the namespace that belong to no product that needs it."""
 
 
 class Place(NamedTuple):
@@ -203,7 +203,7 @@ _TEXT: Final = (
 
 def _whose(place: Place) -> str:
     if place.namespace == ANYWHERE:
-        return "pods of no DataProduct, in a namespace without any"
+        return "pods of no DataProduct that needs it, in a namespace without one"
     if place.product == OTHERS:
-        return f"pods of no DataProduct in namespace {place.namespace}"
+        return f"pods of no DataProduct that needs it, in namespace {place.namespace}"
     return f"DataProduct {place.namespace}/{place.product}"

@@ -117,6 +117,18 @@ class Needs:
     counters: frozenset[tuple[str, int]] = frozenset()
     gauges: frozenset[str] = frozenset()
 
+    def asks(self, kind: QueryKind) -> bool:
+        """Whether a query of this kind is asked for the sake of these."""
+        return bool(
+            {
+                QueryKind.LATENCY: self.thresholds,
+                QueryKind.LABELLED: self.labelled,
+                QueryKind.EVENTS: self.events,
+                QueryKind.COUNTERS: self.counters,
+                QueryKind.GAUGES: self.gauges,
+            }.get(kind, True)
+        )
+
     def only(self, names: frozenset[str]) -> Needs:
         """The same with no other raw counters and gauges than these."""
         return replace(
