@@ -123,7 +123,15 @@ RatioString = Annotated[str, StringConstraints(pattern=UNIT_PATTERN, max_length=
 """A decimal number from 0 to 1 as a string."""
 
 _LONGEST_NUMBER = 32
-Number = Annotated[str, StringConstraints(max_length=_LONGEST_NUMBER)]
+
+
+def _numeric(value: str) -> str:
+    if value:
+        float(value)
+    return value
+
+
+Number = Annotated[str, StringConstraints(max_length=_LONGEST_NUMBER), AfterValidator(_numeric)]
 """A number in status: a decimal string, so that no client rounds it."""
 
 

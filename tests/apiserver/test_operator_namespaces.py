@@ -1,0 +1,88 @@
+"""The operator under the chart's own Roles, one namespace of which is gone, and comes back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.apiserver.test_chart import rendered
+from tests.support.replicas import (
+    OPERATOR,
+    Replica,
+    apply,
+    install_crds,
+    product,
+    read,
+    ready_in_turn,
+)
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from cluster.controlplane import ControlPlane
+
+pytestmark = pytest.mark.timeout(300)
+
+USER = "confined-operator"
+
+
+def grant(plane: ControlPlane, namespace: str, rules: list[dict[str, Any]]) -> None:
+    """Give the operator's user these rights in a namespace, as a Role of the chart does."""
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "sluicegate", "namespace": namespace},
+        "rules": rules,
+    }
+    plane.kubectl("apply", "-f", "-", stdin=json.dumps(role))
+    plane.kubectl(
+        *("create", "rolebinding", "sluicegate", "-n", namespace),
+        *("--role=sluicegate", f"--user={USER}"),
+    )
+
+
+def is_reconciled(plane: ControlPlane, namespace: str) -> bool:
+    return any("status" in one and "conditions" in one["status"]
+               for one in read(plane, "dataproducts", "-n", namespace))  # fmt: skip
+
+
+def test_a_namespace_whose_role_is_gone_stops_no_other_and_is_taken_up_when_it_is_back(
+    control_plane, namespace, tmp_path
+):
+    install_crds(control_plane)
+    gone = f"{namespace}-gone"
+    control_plane.kubectl("create", "namespace", gone)
+    roles = [
+        one
+        for one in rendered("--set", f"watchNamespaces={{{gone},{namespace}}}")
+        if one["kind"] == "Role"
+    ]
+    rules = {one["metadata"]["namespace"]: one["rules"] for one in roles}
+    grant(control_plane, namespace, rules[namespace] + rules["sluicegate"])
+    for where in (namespace, gone):
+        apply(control_plane, product(where, "cars"))
+    operator = Replica(
+        control_plane,
+        "confined",
+        tmp_path,
+        extra={
+            "KUBECONFIG": str(control_plane.kubeconfig_for(USER, ())),
+            "SLUICEGATE_NAMESPACE": namespace,
+            "SLUICEGATE_WATCH_NAMESPACES": f"{gone},{namespace}",
+        },
+        module=OPERATOR,
+    )
+    with ready_in_turn([operator]):
+        eventually(
+            lambda: is_reconciled(control_plane, namespace), seconds=60, what="the other is served"
+        )
+        refused = 'sluicegate_refused_lists{resource="dataproducts.sluicegate.dev"}'
+        assert operator.metric(refused) == 1
+        assert not is_reconciled(control_plane, gone)
+        grant(control_plane, gone, rules[gone])
+        eventually(
+            lambda: is_reconciled(control_plane, gone), seconds=90, what="what is back is served"
+        )
+        assert operator.metric(refused) == 0
+    control_plane.kubectl("delete", "namespace", gone, "--wait=false")
