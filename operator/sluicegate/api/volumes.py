@@ -78,26 +78,27 @@ class FilesSource(Passed):
     """Owner of the files."""
 
 
-class ConfigMapSource(FilesSource):
+class KeyFilesSource(FilesSource):
+    """What volumes of an object's keys share."""
+
+    items: Annotated[tuple[KeyFile, ...], Field(max_length=32)] = ()
+    """Its keys; all when empty."""
+    optional: bool | None = None
+    """Whether it may be missing."""
+
+
+class ConfigMapSource(KeyFilesSource):
     """A ConfigMap of the product's namespace."""
 
     name: ObjectName
     """Its name."""
-    items: Annotated[tuple[KeyFile, ...], Field(max_length=32)] = ()
-    """Its keys; all when empty."""
-    optional: bool | None = None
-    """Whether it may be missing."""
 
 
-class SecretSource(FilesSource):
+class SecretSource(KeyFilesSource):
     """A Secret of the product's namespace."""
 
     secret_name: ObjectName
     """Its name."""
-    items: Annotated[tuple[KeyFile, ...], Field(max_length=32)] = ()
-    """Its keys; all when empty."""
-    optional: bool | None = None
-    """Whether it may be missing."""
 
 
 class DownwardSource(FilesSource):
