@@ -23,6 +23,9 @@ MISTAKES: dict[str, Callable[[Object], Any]] = {
     "slos-are-text": lambda spec: spec | {"slos": "99.9 %"},
     "blocks-of-no-length": lambda spec: spec | {"analysis": {"blockSeconds": -1}},
     "a-float-of-pods": lambda spec: spec | {"serving": {"replicas": 1.5}},
+    "route-is-text": lambda spec: spec | {"route": "web"},
+    "a-nameless-parent": lambda spec: spec | {"route": {"parentRefs": [{"namespace": "gw"}]}},
+    "retraining-is-a-list": lambda spec: spec | {"retraining": ["now"]},
     "empty": lambda _: {},
 }
 
