@@ -74,6 +74,14 @@ RULES = (
         "must not exceed total",
     ),
     Case(
+        "a hold-out is of the service levels that are declared",
+        {"spec.model.evaluation": {"accuracy": {"bad": 10, "total": 100}}},
+        {"spec.model.evaluation": {"acuracy": {"bad": 10, "total": 100}}},
+        "spec.model",
+        "names an SLO that isn't in slos",
+        ({"spec.slos": REMOVED},),
+    ),
+    Case(
         "a bento is an image or an archive",
         BENTO_URL | {"spec.model.bento.sha256": HEX},
         {"spec.model.bento.url": "https://files.example/a.tar", "spec.model.bento.sha256": HEX},

@@ -67,7 +67,11 @@ def document(**spec: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "owner": "group:default/catalog",
         "model": {"bento": {"image": image("a"), "version": "v1", "service": "Search"}},
-        "serving": {"runtimeImage": RUNTIME, "replicas": 4},
+        "serving": {
+            "runtimeImage": RUNTIME,
+            "replicas": 4,
+            "feedback": {"secretRef": {"name": "search-feedback"}},
+        },
         "route": GATEWAY,
         "slos": [ACCURACY],
         "analysis": {"blockSeconds": BLOCK},

@@ -41,6 +41,7 @@ def product(*slos: Mapping[str, Any], **spec: Any) -> dict[str, Any]:
                 "service": "Search",
             }
         },
+        "serving": {"feedback": {"secretRef": {"name": "search-feedback"}}},
         "slos": list(slos or (AVAILABILITY, ACCURACY)),
         "retraining": {"command": ["python", "-m", "train"], "output": "registry.example/search"},
     }

@@ -78,7 +78,8 @@ def test_each_service_level_has_a_baseline_after_two_days_and_its_fall_is_named(
 
 def test_a_hold_out_too_small_for_its_drop_is_replaced_by_production():
     slo = {"name": "conversion", "indicator": {"events": {"indicator": "conversion"}}}
-    spec = {**SAMPLE["spec"], "slos": [{**slo, "maxDrop": "0.010"}]}
+    model = {"bento": SAMPLE["spec"]["model"]["bento"]}
+    spec = {**SAMPLE["spec"], "model": model, "slos": [{**slo, "maxDrop": "0.010"}]}
     document = {
         "product": {**SAMPLE, "spec": spec},
         "version": "v1",

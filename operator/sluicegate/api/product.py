@@ -68,6 +68,13 @@ class DataProductSpec(ApiModel):
             f" one of {_BOUNDS}, or one that serving.latencyBucketsMilliseconds lists",
             field="slos",
         ),
+        Rule(
+            cel="!has(self.model.evaluation) || self.model.evaluation.all(name,"
+            " has(self.slos) && self.slos.exists(slo, slo.name == name))",
+            holds=lambda self: set(self.model.evaluation or ()) <= {slo.name for slo in self.slos},
+            message="model.evaluation names an SLO that isn't in slos: correct its name, or remove it",
+            field="model",
+        ),
     )
 
     display_name: Annotated[str, StringConstraints(min_length=1, max_length=120)] | None = None

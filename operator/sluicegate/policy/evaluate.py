@@ -297,8 +297,12 @@ def _hold(terms: Terms, case: _Case) -> Hold:
     running = case.memory.retraining.under_way
     text = _summary(terms, case)
     if case.state is ProductState.UNKNOWN:
-        deciding = [result for result in case.results if result.terms.deciding]
-        reason = deciding[0].reason if deciding else Reason.UNKNOWN
+        unknown_ones = [
+            result
+            for result in case.results
+            if result.terms.deciding and result.state is SloState.UNKNOWN
+        ]
+        reason = unknown_ones[0].reason if unknown_ones else Reason.UNKNOWN
         return Hold(reason=reason, message=text)
     if running is not None:
         lasts = duration(max(case.now - running.started_at, 0))

@@ -66,12 +66,15 @@ def objective_means_nothing(view: View) -> Reason | None:
 
 def nothing_is_counted(view: View) -> Reason | None:
     """The version has no series; or this SLO has none, or no events, for as long as it matters."""
-    if view.series is None or not view.version_has_series:
-        return Reason.NO_DATA
-    if view.series.window(view.now, view.terms.recent).total > 0:
+    counts = view.series if view.version_has_series else None
+    if counts is not None and counts.window(view.now, view.terms.recent).total > 0:
         return None
+    if view.terms.without_feedback and not (counts and counts.between(0, view.now).total):
+        return Reason.NO_FEEDBACK_KEY  # and never were: others may count truths in another way
+    if counts is None:
+        return Reason.NO_DATA
     first = view.now - view.terms.recent
-    known = any(block.quality is Quality.COUNTED for block in view.series.blocks(first, view.now))
+    known = any(block.quality is Quality.COUNTED for block in counts.blocks(first, view.now))
     return Reason.NO_TRAFFIC if known else Reason.NO_DATA
 
 

@@ -20,7 +20,8 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
     Reason.NO_TRAFFIC: "nothing was counted in the {window}",
     Reason.MISCONFIGURED: "its objective is so lax that no window can exceed it",
     Reason.WARMING_UP: "the version has only just taken over",
-    Reason.NO_FEEDBACK_KEY: "set serving.feedback.secretRef, or no outcome is ever known",
+    Reason.NO_FEEDBACK_KEY: "it can't be measured, as serving.feedback is missing:"
+    " set serving.feedback.secretRef",
     Reason.STALE: "the newest value is older than staleAfterSeconds",
     Reason.BASELINE_TOO_SMALL: "its baseline is too small to tell a drop of {drop} from chance",
     Reason.INSUFFICIENT_DATA: "too few events yet to judge ({count} in the {window})",

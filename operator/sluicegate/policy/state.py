@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import ProductState
 from sluicegate.policy.degradation import SloResult
 from sluicegate.policy.memory import SloMemory, Streak
@@ -73,7 +74,8 @@ def _steady(memory: SloMemory, result: SloResult, block_end: int) -> SloMemory:
 def product_state(results: Iterable[tuple[SloResult, SloMemory]]) -> ProductState:
     """The state of a product from its deciding SLOs and what is remembered of them.
 
-    A confirmed SLO stays Degraded until it has recovered, be it unknown for a while.
+    A confirmed SLO stays Degraded until it has recovered, be it unknown for a while. A product with
+    an SLO that can never be measured isn't Healthy, as nobody knows.
     """
     deciding = [(result, memory) for result, memory in results if result.terms.deciding]
     if all(result.state is SloState.UNKNOWN for result, _ in deciding):
@@ -82,4 +84,6 @@ def product_state(results: Iterable[tuple[SloResult, SloMemory]]) -> ProductStat
         return ProductState.DEGRADED
     if any(result.state in {SloState.WARN, SloState.BAD} for result, _ in deciding):
         return ProductState.DEGRADING
+    if any(result.reason is Reason.NO_FEEDBACK_KEY for result, _ in deciding):
+        return ProductState.UNKNOWN
     return ProductState.HEALTHY

@@ -56,6 +56,7 @@ class SloTerms:
     gauge : set for a gauge, which has no counts.
     hash : indicator and margins; other ones start the evidence afresh.
     indicator_hash : the indicator alone; another one makes a baseline worthless.
+    without_feedback : it is judged by truths, and the product has no way to take them in.
     """
 
     name: str
@@ -74,6 +75,7 @@ class SloTerms:
     gauge: GaugeTerms | None
     hash: str
     indicator_hash: str
+    without_feedback: bool = False
 
     @property
     def deciding(self) -> bool:
@@ -158,7 +160,12 @@ def terms_of(product: DataProduct) -> Terms:
     return Terms(
         namespace=product.metadata.namespace,
         name=product.metadata.name,
-        slos=tuple(_slo_terms(slo, spec.analysis.block_seconds) for slo in spec.slos),
+        slos=tuple(
+            _slo_terms(
+                slo, spec.analysis.block_seconds, takes_truths=spec.serving.feedback is not None
+            )
+            for slo in spec.slos
+        ),
         block_seconds=spec.analysis.block_seconds,
         steps=spec.rollout.steps,
         max_duration_seconds=spec.rollout.max_duration_seconds,
@@ -170,7 +177,7 @@ def terms_of(product: DataProduct) -> Terms:
     )
 
 
-def _slo_terms(slo: Slo, block_seconds: int) -> SloTerms:
+def _slo_terms(slo: Slo, block_seconds: int, *, takes_truths: bool) -> SloTerms:
     kind, allowed = slo.indicator.kind, slo.allowed_bad
     fast = kind in _REQUEST_KINDS
     lag_blocks = ceil(slo.indicator.lag_seconds / block_seconds)
@@ -199,6 +206,7 @@ def _slo_terms(slo: Slo, block_seconds: int) -> SloTerms:
         ),
         hash=_short_hash(f"{indicator}|{slo.max_drop}|{slo.max_regression}"),
         indicator_hash=_short_hash(indicator),
+        without_feedback=kind is IndicatorKind.OUTCOMES and not takes_truths,
     )
 
 

@@ -165,8 +165,8 @@ def _findings(situation: Situation, status: DataProductStatus, layout: Layout) -
     if status.stable is None and status.candidate and not _first_has_failed(situation, status):
         yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
     yield _degraded(status)
-    yield _slo_met(status)
-    yield _measured(status)
+    yield _slo_met(situation, status)
+    yield _measured(situation, status)
     yield _retraining(status)
     yield _rollout(situation, status)
     yield _split(situation, status)
@@ -263,21 +263,29 @@ def _sentences(status: DataProductStatus, *, degraded: bool = False) -> str:
     return "; ".join(shown)
 
 
-def _slo_met(status: DataProductStatus) -> Finding:
+def _unjudged(situation: Situation, kind: Type) -> Finding:
+    """What to say of service levels while none was judged: there are none, or nothing serves yet."""
+    if situation.product.spec.slos:
+        return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED, "no version was judged yet")
+    return Finding(kind, "Unknown", Reason.NO_SLOS, "spec.slos is empty")
+
+
+def _slo_met(situation: Situation, status: DataProductStatus) -> Finding:
     if not status.slos:
-        return Finding(Type.SLO_MET, "Unknown", Reason.NO_SLOS, "spec.slos is empty")
+        return _unjudged(situation, Type.SLO_MET)
     bad = [slo for slo in status.slos if slo.state is SloState.BAD or slo.degraded]
     if bad:
         text = "; ".join(slo.message for slo in bad)
         return Finding(Type.SLO_MET, "False", bad[0].reason or Reason.OBJECTIVE_MISSED, text)
-    if all(slo.state is SloState.UNKNOWN for slo in status.slos):
-        return Finding(Type.SLO_MET, "Unknown", _why_unknown(status), _sentences(status))
+    unknown = [slo.message for slo in status.slos if slo.state is SloState.UNKNOWN]
+    if unknown:
+        return Finding(Type.SLO_MET, "Unknown", _why_unknown(status), "; ".join(unknown))
     return Finding(Type.SLO_MET, "True", Reason.ALL_MET)
 
 
-def _measured(status: DataProductStatus) -> Finding:
+def _measured(situation: Situation, status: DataProductStatus) -> Finding:
     if not status.slos:
-        return Finding(Type.METRICS_AVAILABLE, "Unknown", Reason.NO_SLOS, "spec.slos is empty")
+        return _unjudged(situation, Type.METRICS_AVAILABLE)
     unknown = [slo for slo in status.slos if slo.state is SloState.UNKNOWN]
     if len(unknown) == len(status.slos):
         return Finding(

@@ -17,6 +17,7 @@ _UNREAD: Final = frozenset(
     {
         DecisionReason.BACKFILLING,
         DecisionReason.NO_DATA,
+        DecisionReason.NO_FEEDBACK_KEY,
         DecisionReason.NO_TRAFFIC,
         DecisionReason.WARMING_UP,
     }

@@ -1,0 +1,72 @@
+"""A service level that can't be measured is told: its product isn't Healthy, nor are all SLOs met."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.names import ConditionType
+from sluicegate.reconcile.report import report
+from sluicegate.reconcile.step import take_step
+from sluicegate.slo.blocks import Series
+from sluicegate.status import find_condition
+from tests.support.rollout_world import ACCURACY, RUNTIME, World, document
+from tests.support.scenarios import AVAILABILITY, count, product, run, scenario
+
+FEEDBACK = {"feedback": {"secretRef": {"name": "search-feedback"}}}
+WITHOUT = {"runtimeImage": RUNTIME, "replicas": 4}
+
+
+def told(serving):
+    """The status of a product whose availability is counted, and no truth ever was."""
+    owed = [{**AVAILABILITY, "objective": "0.5"}, ACCURACY]
+    world = World(spec=document(slos=owed, serving=serving)).run(40)
+    situation = world.situation()
+    (version, series), *_ = situation.observed.series.items()
+    seen = {version: {"availability": series["accuracy"], "accuracy": Series()}}
+    situation = replace(situation, observed=replace(situation.observed, series=seen))
+    return report(situation, take_step(situation))
+
+
+@pytest.mark.parametrize(
+    ("serving", "state", "reason", "way_out"),
+    [
+        (WITHOUT, "Unknown", "NoFeedbackKey", "set serving.feedback.secretRef"),
+        ({**WITHOUT, **FEEDBACK}, "Healthy", "NoData", "there is no such series"),
+    ],
+)
+def test_all_are_met_only_when_all_are_known(serving, state, reason, way_out):
+    status = told(serving)
+    met = find_condition(status.conditions, ConditionType.SLO_MET)
+    ready = find_condition(status.conditions, ConditionType.READY)
+    assert status.state == state
+    assert (met.status, met.reason) == ("Unknown", reason)
+    assert met.message.startswith("accuracy is unknown")
+    assert way_out in met.message
+    assert "availability" not in met.message
+    assert ready.status == "True"
+
+
+def test_while_a_first_version_starts_nobody_says_that_there_are_no_service_levels():
+    world = World(spec=document())
+    world.settle()
+    world.step()
+    for kind in (ConditionType.SLO_MET, ConditionType.METRICS_AVAILABLE):
+        one = find_condition(world.current.conditions, kind)
+        assert (one.status, one.reason) == ("Unknown", "NotYetObserved")
+
+
+def test_truths_that_are_counted_without_the_feedback_of_the_library_are_judged():
+    script = {"v1": {"availability": count(0, 1200), "accuracy": count(10, 100)}}
+    last = {"v1": {"availability": count(0, 1200)}}
+    spec = product(serving=None)
+    lines = run(scenario(lambda index: script if index < 60 else last, 120, product=spec))
+    assert lines[50]["slos"]["accuracy"]["state"] == "OK"
+    assert lines[-1]["slos"]["accuracy"]["reason"] == "NoData"
+
+
+def test_a_hold_reports_the_service_level_that_is_unknown():
+    script = {"v1": {"availability": count(0, 1200)}}
+    line = run(scenario(lambda _index: script, 30, product=product(serving=None)))[-1]
+    assert (line["state"], line["decision"]["reason"]) == ("Unknown", "NoFeedbackKey")
