@@ -12,6 +12,7 @@ from cluster.builds import program
 from cluster.cache import cache_folder, write_atomically
 from cluster.commands import run
 from cluster.demo.errors import DemoError
+from cluster.demo.products import BLOCK_SECONDS
 from cluster.errors import ClusterError
 from cluster.identity import CHECKOUT
 from cluster.images import build, describe
@@ -108,6 +109,8 @@ def chart_values(images: Images, where: Addresses) -> dict[str, object]:
             # Prometheus scrapes each second here, so that a block of 5 s holds enough scrapes.
             "scrapeIntervalSeconds": 1,
             "settleSeconds": 1,
+            # Twelve blocks, as at blocks of 300 s: a day takes 24 minutes.
+            "hourSeconds": 12 * BLOCK_SECONDS,
             "plainHttpRegistries": where.registry,
         },
     }

@@ -74,7 +74,7 @@ def build(tools: Tools) -> Controller:
     measuring: dict[str, Work] = {
         "measuring": partial(_measure, tools, measurements),
         "standby": Standby(tools.caches.products, measurements, tools.leads).run,
-        "retention": partial(_check_retention, tools),
+        "retention": partial(_check_retention, tools, measurements),
     }
     return Controller(
         reconciler=reconciler,
@@ -120,9 +120,12 @@ async def _measure(tools: Tools, measurements: Measurements) -> None:
         await Rounds(measurements, evaluation, tools.queue.add_after, tools.spans).run()
 
 
-async def _check_retention(tools: Tools) -> None:
+async def _check_retention(tools: Tools, measurements: Measurements) -> None:
+    def longest_block() -> int:
+        return max((one.block_seconds for one in measurements.targets.values()), default=0)
+
     async with Prometheus(endpoint_of(tools.settings), tools.spans) as prometheus:
-        await keep_checking_retention(prometheus)
+        await keep_checking_retention(prometheus, longest_block)
 
 
 PROGRAM = Program(watched(), build)

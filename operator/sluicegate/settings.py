@@ -226,6 +226,11 @@ class Settings:
         30, "How long after its end and one scrape a block may be read; never more than a block.",
         low=0, high=600,
     )  # fmt: skip
+    hour_seconds: int = _whole(
+        3_600, "Length of an hour, for baselines, seasons and recent releases: less only where"
+        " blocks are seconds long, say 60 at blocks of 5 s, so that a demonstration sees days.",
+        low=60, high=3_600,
+    )  # fmt: skip
     gateway_metrics: GatewayMetrics = _one_of(
         GatewayMetrics.NONE,
         "Whose request counters tell the observed share of a canary; None: the pods' own, which"

@@ -156,6 +156,7 @@ def measured_by(server: PrometheusStandIn) -> dict[str, str]:
         "SLUICEGATE_PROMETHEUS_URL": server.url,
         "SLUICEGATE_SCRAPE_INTERVAL_SECONDS": str(SCRAPE_SECONDS),
         "SLUICEGATE_SETTLE_SECONDS": str(SETTLE_SECONDS),
+        "SLUICEGATE_HOUR_SECONDS": str(12 * BLOCK_SECONDS),
     }
 
 

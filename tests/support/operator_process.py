@@ -36,6 +36,7 @@ class OperatorProcess:
             "SLUICEGATE_PROMETHEUS_URL": self.prometheus,
             "SLUICEGATE_SCRAPE_INTERVAL_SECONDS": "1",
             "SLUICEGATE_SETTLE_SECONDS": "1",
+            "SLUICEGATE_HOUR_SECONDS": "60",
             "SLUICEGATE_PLAIN_HTTP_REGISTRIES": self.registry,
             "SLUICEGATE_METRICS_PORT": str(free_port()),
             "SLUICEGATE_LEASE_DURATION_SECONDS": "10",

@@ -233,7 +233,7 @@ class World:
         counted = self._counted(product)
         return Situation(
             product=product,
-            terms=terms_of(product),
+            terms=terms_of(product, hour_seconds=12 * BLOCK),
             wanted=wanted,
             now=self.now,
             live=live,

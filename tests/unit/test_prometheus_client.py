@@ -16,7 +16,7 @@ from sluicegate.prometheus.errors import (
     PrometheusUnavailable,
     QueryRejected,
 )
-from sluicegate.prometheus.retention import observe_short_retention
+from sluicegate.prometheus.retention import needed_retention, observe_short_retention
 from tests.support.prometheus_stand_in import Lie, PrometheusStandIn, patience, row
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -173,14 +173,22 @@ def test_an_endpoint_that_can_never_answer_is_refused_at_once(wrong):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "says"), [(14 * 86_400, "14.0 days"), (15 * 86_400, ""), (None, "")]
+    ("seconds", "block", "says"),
+    [
+        (14 * 86_400, 300, "14.0 days"),
+        (15 * 86_400, 300, ""),
+        (15 * 86_400, 60, ""),
+        (15 * 86_400, 600, "to 29d or more"),
+        (29 * 86_400, 600, ""),
+        (None, 300, ""),
+    ],
 )
-async def test_a_retention_shorter_than_the_evidence_is_told(seconds, says):
+async def test_a_retention_shorter_than_the_evidence_is_told(seconds, block, says):
     def limit(kind: str, indexes: range, step: int):
         return [] if seconds is None else [row({indexes[0]: seconds}, step)]
 
     async with PrometheusStandIn(limit) as server, Prometheus(Endpoint(url=server.url)) as p:
-        warning = await observe_short_retention(p, 1_000_000.0)
+        warning = await observe_short_retention(p, 1_000_000.0, needed_retention(block))
     assert says in warning
     assert bool(says) == bool(warning)
 

@@ -108,4 +108,5 @@ async def _judge(product: DataProduct, settings: Settings) -> Evaluation:
         series=measured.series(),
         gauges=measured.gauges(),
     )
-    return evaluate(terms_of(product), memory_of(product.status), observed, int(now))
+    terms = terms_of(product, settings.hour_seconds)
+    return evaluate(terms, memory_of(product.status), observed, int(now))

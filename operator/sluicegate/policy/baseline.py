@@ -11,6 +11,7 @@ from typing import Final
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.slos import Seasonality
+from sluicegate.policy.calendar import Calendar
 from sluicegate.policy.memory import Baseline, SloMemory
 from sluicegate.policy.seasons import hour_matters
 from sluicegate.policy.terms import SloTerms
@@ -85,11 +86,14 @@ def from_production(
     Call it only while the SLO is OK, or it learns the decay; what came before the SLO was last
     steady is left out for the same reason.
     """
-    weekly = terms.seasonality is Seasonality.WEEKLY
+    calendar = terms.calendar
+    wanted = terms.seasonality is Seasonality.WEEKLY
+    weekly = wanted and calendar.keeps(LEAST_HOURS_WEEKLY)
+    least = calendar.sums(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS)
     start_block = max(since, ceil(memory.steady_since / block_seconds))
     last = now // BLOCKS_PER_HOUR - 1
     first = max(ceil(start_block / BLOCKS_PER_HOUR), last - HOURS + 1)
-    if last - first + 1 < (LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS):
+    if last - first + 1 < min(least, HOURS):
         return None
     bad, total = series.hours(first, last)
     count = Count(sum(bad), sum(total))
@@ -105,15 +109,15 @@ def from_production(
         end * block_seconds,
         BaselineSource.PRODUCTION,
         phi,
-        daily=weekly or hour_matters(hours, first, phi),
-        weekdays=_by_weekday(hours, first) if weekly else (),
+        daily=wanted or hour_matters(hours, first, phi, calendar),
+        weekdays=_by_weekday(hours, first, calendar) if weekly else (),
         indicator_hash=terms.indicator_hash,
     )
 
 
-def _by_weekday(hours: list[tuple[int, int]], first: int) -> tuple[Count, ...]:
+def _by_weekday(hours: list[tuple[int, int]], first: int, calendar: Calendar) -> tuple[Count, ...]:
     days = [[0, 0] for _ in range(7)]
     for hour, (bad, total) in enumerate(hours, start=first):
-        day = days[hour // 24 % 7]
+        day = days[calendar.day(hour) % 7]
         day[0], day[1] = day[0] + bad, day[1] + total
     return tuple(Count(bad, total) for bad, total in days)

@@ -7,6 +7,7 @@ baseline by a CUSUM bank (cusum.py), over hours or days. The worse of the two ho
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy import cusum
 from sluicegate.policy.baseline import decides, detectable_drop, ratio_of, upper_bound
+from sluicegate.policy.calendar import Calendar
 from sluicegate.policy.memory import Baseline
 from sluicegate.policy.terms import SloTerms
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING, Count, Series
@@ -21,7 +23,6 @@ from sluicegate.slo.burn_rate import Level, Reading, read
 
 CALM_SHARE: Final = 0.9
 """Of a threshold: below it a degraded SLO begins to count as recovered."""
-HOURS_A_DAY: Final = 24
 DAY: Final = 288
 
 
@@ -192,36 +193,74 @@ def drift_of(
     ----------
     mean_blocks : A; ten years when left out.
     """
-    daily = baseline.daily or 2 * terms.lag_blocks > BLOCKS_PER_HOUR
-    if daily and 2 * terms.lag_blocks > DAY:
+    calendar, lag = terms.calendar, 2 * terms.lag_blocks
+    daily = baseline.daily or lag > BLOCKS_PER_HOUR
+    units = _Days(calendar) if daily else _Sums()
+    if daily and lag * calendar.block_seconds > calendar.day_seconds:
         return None
-    mean = mean_blocks or (cusum.DAILY_BLOCKS if daily else cusum.HOURLY_BLOCKS)
+    hours = cusum.HOURLY_BLOCKS
+    mean = mean_blocks or (cusum.DAILY_BLOCKS if daily else calendar.hours_as_sums(hours))
     counts = baseline.weekdays or (baseline.count,)
-    key = (counts, baseline.phi, terms.drop, terms.drop_given, mean)
+    key = (counts, baseline.phi, terms.drop, terms.drop_given, mean, units)
     banks = _banks(counts, baseline.phi, terms.drop, drop_given=terms.drop_given, mean=mean)
     if banks is None:
         return None
-    length = HOURS_A_DAY if daily else 1
-    last = now // (BLOCKS_PER_HOUR * length) - 1
-    oldest = ceil((now // BLOCKS_PER_HOUR - HOURS + 1) / length)
-    first = max(ceil(since / (BLOCKS_PER_HOUR * length)), oldest, 0)
+    complete = now // BLOCKS_PER_HOUR
+    last = units.of(complete) - 1
+    first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
     known = series.derived.get(key)
     if not isinstance(known, cusum.Progress) or not known.leads_to(first, last):
         known = cusum.begin(banks[0], first)
     if known.next <= last:
-        fresh = _counts(series, known.next, last, length)
+        fresh = _counts(series, known.next, last, units)
         known = cusum.advance_strata(known, banks, fresh, baseline.phi)
         series.derived[key] = known
-    count, blocks = _stretch(known, series, length)
+    count, blocks = _stretch(known, series, units)
     return Drift(known.statistic, banks[0].bound, decides(baseline, terms), count, blocks)
 
 
-def _stretch(progress: cusum.Progress, series: Series, length: int) -> tuple[Count, int]:
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Each sum of twelve blocks is judged by itself."""
+
+    def of(self, number: int) -> int:
+        """The unit in which a sum lies."""
+        return number
+
+    def first_from(self, number: int) -> int:
+        """The first unit that begins with this sum or after it."""
+        return number
+
+    def start(self, unit: int) -> int:
+        """The first sum of a unit."""
+        return unit
+
+
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """Whole days are judged, where the bad ratio swings with the hour."""
+
+    calendar: Calendar
+
+    def of(self, number: int) -> int:
+        """The unit in which a sum lies."""
+        return self.calendar.day(number)
+
+    def first_from(self, number: int) -> int:
+        """The first unit that begins with this sum or after it."""
+        return self.calendar.first_day(number)
+
+    def start(self, unit: int) -> int:
+        """The first sum of a unit."""
+        return self.calendar.first_sum(unit)
+
+
+def _stretch(progress: cusum.Progress, series: Series, units: _Sums | _Days) -> tuple[Count, int]:
     """The events that the largest S was gathered from, and of how many blocks."""
     place = max(range(len(progress.values)), key=progress.values.__getitem__)
-    begun = progress.zeros[place]
-    bad, total = series.hours(begun * length, progress.next * length - 1)
-    return Count(sum(bad), sum(total)), (progress.next - begun) * length * BLOCKS_PER_HOUR
+    begun, end = units.start(progress.zeros[place]), units.start(progress.next)
+    bad, total = series.hours(begun, end - 1)
+    return Count(sum(bad), sum(total)), (end - begun) * BLOCKS_PER_HOUR
 
 
 @lru_cache(maxsize=2**16)
@@ -238,9 +277,12 @@ def _banks(
     return kept if len(kept) == len(counts) and same else None
 
 
-def _counts(series: Series, first: int, last: int, length: int) -> Iterable[tuple[int, int]]:
-    bad, total = series.hours(first * length, (last + 1) * length - 1)
-    if length == 1:
+def _counts(
+    series: Series, first: int, last: int, units: _Sums | _Days
+) -> Iterable[tuple[int, int]]:
+    begun = units.start(first)
+    bad, total = series.hours(begun, units.start(last + 1) - 1)
+    if isinstance(units, _Sums):
         return zip(bad, total, strict=True)
-    starts = range(0, len(bad), length)
-    return ((sum(bad[at : at + length]), sum(total[at : at + length])) for at in starts)
+    edges = pairwise(units.start(unit) - begun for unit in range(first, last + 2))
+    return ((sum(bad[at:end]), sum(total[at:end])) for at, end in edges)

@@ -18,6 +18,7 @@ from sluicegate.policy.load import Load
 from sluicegate.policy.memory import Accepted
 from sluicegate.policy.observed import Facts, Portfolio
 from sluicegate.policy.present import Present
+from sluicegate.policy.wording import duration
 
 COMMON_PRODUCTS: Final = 3
 COMMON_SHARE: Final = 0.3
@@ -25,8 +26,6 @@ COMMON_SHARE: Final = 0.3
 TRAFFIC_FACTOR: Final = 3.0
 """Requests a pod, over the normal ones, beyond which load explains latency and failures. A daily
 swing of ±80 % stays below."""
-RECENT_BLOCKS: Final = 288
-"""A release younger than this is the first suspect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Symptoms:
     facts, portfolio : what the cluster and the neighbours say.
     problem : why the newest block couldn't be read.
     stable : the version that serves. can_return : whether a version before it is kept.
-    age_blocks : how long it has been stable.
+    age_seconds : how long it has been stable. day_seconds : a day; a younger release is suspect.
     load : requests a pod, now and normally; None while nothing tells what is normal.
     present : what the newest events say.
     """
@@ -51,7 +50,8 @@ class Symptoms:
     problem: Reason | None
     stable: Accepted
     can_return: bool
-    age_blocks: int
+    age_seconds: int
+    day_seconds: int
     load: Load | None
     present: Present
 
@@ -187,12 +187,11 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
 
 def release_is_recent(symptoms: Symptoms) -> Finding:
     """What changed last is the first suspect, as long as there is a version to go back to."""
-    recent = (
-        symptoms.can_return and not symptoms.stable.returned and symptoms.age_blocks < RECENT_BLOCKS
-    )
+    young = symptoms.age_seconds < symptoms.day_seconds
+    recent = symptoms.can_return and not symptoms.stable.returned and young
     text = (
-        f"{symptoms.stable.release.version} has been stable for {symptoms.age_blocks} blocks,"
-        f" {RECENT_BLOCKS} count as settled"
+        f"{symptoms.stable.release.version} has been stable for {duration(symptoms.age_seconds)},"
+        f" {duration(symptoms.day_seconds)} count as settled"
     )
     return _finding(Reason.RECENT_RELEASE, recent, text)
 

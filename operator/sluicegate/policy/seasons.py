@@ -8,23 +8,27 @@ from collections.abc import Sequence
 from math import exp, lgamma, log
 from typing import Final
 
+from sluicegate.policy.calendar import CLOCK, HOURS_A_DAY, Calendar
+
 SIGNIFICANCE: Final = 0.01
 LEAST_EXPECTED: Final = 5.0
 """Expected bad events of an hour below which χ² isn't a χ²: then no effect is claimed."""
-_HOURS_A_DAY: Final = 24
 _TERMS: Final = 500
 
 
-def hour_matters(hours: Sequence[tuple[int, int]], first: int, phi: float) -> bool:
+def hour_matters(
+    hours: Sequence[tuple[int, int]], first: int, phi: float, calendar: Calendar = CLOCK
+) -> bool:
     """Whether a χ² test over the hours of the day is significant at 1 %.
 
     Parameters
     ----------
-    hours : (bad, total) by hour. first : number of the first hour. phi : dispersion.
+    hours : (bad, total) of sums of twelve blocks. first : number of the first. phi : dispersion.
+    calendar : in which hours they lie.
     """
-    cells = [[0, 0] for _ in range(_HOURS_A_DAY)]
+    cells = [[0, 0] for _ in range(HOURS_A_DAY)]
     for hour, (bad, total) in enumerate(hours, start=first):
-        cell = cells[hour % _HOURS_A_DAY]
+        cell = cells[calendar.hour_of_day(hour)]
         cell[0], cell[1] = cell[0] + bad, cell[1] + total
     filled = [(bad, total) for bad, total in cells if total > 0]
     bad_sum, total_sum = sum(bad for bad, _ in filled), sum(total for _, total in filled)

@@ -15,6 +15,7 @@ from sluicegate.api.description import Lifecycle
 from sluicegate.api.product import DataProduct
 from sluicegate.api.renewal import Approval, RetrainingMode
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality, Slo
+from sluicegate.policy.calendar import CLOCK, HOUR_SECONDS, Calendar
 from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
 from sluicegate.slo.intervals import least_total
 
@@ -56,6 +57,7 @@ class SloTerms:
     gauge : set for a gauge, which has no counts.
     hash : indicator and margins; other ones start the evidence afresh.
     indicator_hash : the indicator alone; another one makes a baseline worthless.
+    calendar : how blocks lie in hours and days.
     without_feedback : it is judged by truths, and the product has no way to take them in.
     """
 
@@ -75,6 +77,7 @@ class SloTerms:
     gauge: GaugeTerms | None
     hash: str
     indicator_hash: str
+    calendar: Calendar = CLOCK
     without_feedback: bool = False
 
     @property
@@ -121,6 +124,7 @@ class Terms:
     name: str
     slos: tuple[SloTerms, ...]
     block_seconds: int
+    day_seconds: int
     steps: tuple[int, ...]
     max_duration_seconds: int
     approval: Approval
@@ -144,9 +148,15 @@ class Terms:
         return index * self.block_seconds
 
 
-def terms_of(product: DataProduct) -> Terms:
-    """The terms of a product as it is in the API."""
+def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
+    """The terms of a product as it is in the API.
+
+    Parameters
+    ----------
+    hour_seconds : length of an hour; the clock's but for demonstrations.
+    """
     spec = product.spec
+    calendar = Calendar(spec.analysis.block_seconds, hour_seconds)
     retraining = (
         None
         if spec.retraining is None
@@ -161,12 +171,11 @@ def terms_of(product: DataProduct) -> Terms:
         namespace=product.metadata.namespace,
         name=product.metadata.name,
         slos=tuple(
-            _slo_terms(
-                slo, spec.analysis.block_seconds, takes_truths=spec.serving.feedback is not None
-            )
+            _slo_terms(slo, calendar, takes_truths=spec.serving.feedback is not None)
             for slo in spec.slos
         ),
-        block_seconds=spec.analysis.block_seconds,
+        block_seconds=calendar.block_seconds,
+        day_seconds=calendar.day_seconds,
         steps=spec.rollout.steps,
         max_duration_seconds=spec.rollout.max_duration_seconds,
         approval=spec.rollout.approval,
@@ -177,10 +186,10 @@ def terms_of(product: DataProduct) -> Terms:
     )
 
 
-def _slo_terms(slo: Slo, block_seconds: int, *, takes_truths: bool) -> SloTerms:
+def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
     kind, allowed = slo.indicator.kind, slo.allowed_bad
     fast = kind in _REQUEST_KINDS
-    lag_blocks = ceil(slo.indicator.lag_seconds / block_seconds)
+    lag_blocks = ceil(slo.indicator.lag_seconds / calendar.block_seconds)
     gauge = slo.indicator.gauge
     drop = slo.drop if slo.drop is not None else (allowed or 0.0) / DROPS_IN_BUDGET
     indicator = slo.indicator.model_dump_json(exclude_none=True)
@@ -206,6 +215,7 @@ def _slo_terms(slo: Slo, block_seconds: int, *, takes_truths: bool) -> SloTerms:
         ),
         hash=_short_hash(f"{indicator}|{slo.max_drop}|{slo.max_regression}"),
         indicator_hash=_short_hash(indicator),
+        calendar=calendar,
         without_feedback=kind is IndicatorKind.OUTCOMES and not takes_truths,
     )
 

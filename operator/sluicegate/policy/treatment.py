@@ -125,7 +125,8 @@ def _treat(
         problem=observed.problem,
         stable=memory.stable,
         can_return=previous(memory.history) is not None,
-        age_blocks=(now - memory.stable.promoted_at) // terms.block_seconds,
+        age_seconds=now - memory.stable.promoted_at,
+        day_seconds=terms.day_seconds,
         load=_load(terms, memory, observed, result),
         present=_present(terms, memory, observed, result),
     )

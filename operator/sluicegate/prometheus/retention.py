@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError
 from sluicegate.prometheus.metrics import RETENTION_SHORT
+from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sluicegate.prometheus.client import Prometheus
     from sluicegate.prometheus.session import Row
 
@@ -19,21 +23,33 @@ logger = logging.getLogger(__name__)
 RETENTION_METRIC: Final = "prometheus_tsdb_retention_limit_seconds"
 DAY: Final = 86_400
 LEAST_RETENTION: Final = 15 * DAY
-"""Fourteen days of evidence, and one for the block that is going on."""
+"""Fourteen days of evidence, at blocks of 300 s, and one for the block that is going on."""
 RETRY_SECONDS: Final = 600.0
 """How soon to ask again after no answer."""
 _STEP: Final = 60
 
 
-async def keep_checking_retention(prometheus: Prometheus) -> None:
+def needed_retention(block_seconds: int = 0) -> int:
+    """Seconds that samples must be kept for, with blocks of this length; a day is for the newest."""
+    return max(LEAST_RETENTION, HOURS * BLOCKS_PER_HOUR * block_seconds + DAY)
+
+
+async def keep_checking_retention(
+    prometheus: Prometheus, longest_block: Callable[[], int] = int
+) -> None:
     """Tell at once and then daily, in the log and as a metric, if the retention is too short.
 
     Nothing else depends on it: what Prometheus remembers is read whatever its limit is.
+
+    Parameters
+    ----------
+    longest_block : of all products at that moment, in seconds; 0 for unknown.
     """
     while True:
         pause: float = DAY
         try:
-            warning = await observe_short_retention(prometheus, time.time())
+            needed = needed_retention(longest_block())
+            warning = await observe_short_retention(prometheus, time.time(), needed)
         except PrometheusError as error:
             logger.info("the retention of Prometheus isn't known: %s", error)
             pause = RETRY_SECONDS
@@ -44,7 +60,9 @@ async def keep_checking_retention(prometheus: Prometheus) -> None:
         await asyncio.sleep(pause)
 
 
-async def observe_short_retention(prometheus: Prometheus, now: float) -> str:
+async def observe_short_retention(
+    prometheus: Prometheus, now: float, needed: int = LEAST_RETENTION
+) -> str:
     """What a person should know about the retention; empty when it suffices or is unknown.
 
     Prometheus exports its limit only to those who scrape Prometheus itself; a limit by size
@@ -58,11 +76,11 @@ async def observe_short_retention(prometheus: Prometheus, now: float) -> str:
     at = int(now)
     text = f"min({RETENTION_METRIC} > 0)"
     seconds = await prometheus.query_range(text, start=at, end=at, step=_STEP, reader=_NewestValue)
-    if seconds is None or seconds >= LEAST_RETENTION:
+    if seconds is None or seconds >= needed:
         return ""
     return (
         f"Prometheus keeps samples for {seconds / DAY:.1f} days: after a restart, evidence older "
-        f"than that is lost. Set --storage.tsdb.retention.time to {LEAST_RETENTION // DAY}d or more."
+        f"than that is lost. Set --storage.tsdb.retention.time to {ceil(needed / DAY)}d or more."
     )
 
 

@@ -25,7 +25,7 @@ from sluicegate.errors import Problem
 from sluicegate.kube.errors import Unapplicable
 from sluicegate.kube.resources import DATA_PRODUCTS, HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.terms import Terms, terms_of
 from sluicegate.reconcile.apply import Applier, NameConflict
 from sluicegate.reconcile.carrying import Told
 from sluicegate.reconcile.children import Child, build_children
@@ -113,6 +113,9 @@ class ProductReconciler:
             return await self._refuse(record, problems)
         return await self._reconcile(record, product)
 
+    def _terms(self, product: DataProduct) -> Terms:
+        return terms_of(product, self.settings.hour_seconds)
+
     async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
         now = int(time.time())
         wanted = spec_version(product, runtime_image(product.spec, self.settings))
@@ -122,7 +125,7 @@ class ProductReconciler:
         self._claim(record)
         with self.spans("observe"):
             situation = await self.observer.observe(
-                record, product, terms=terms_of(product), wanted=wanted, now=now
+                record, product, terms=self._terms(product), wanted=wanted, now=now
             )
             situation = replace(
                 await self._with_obstacles(record, situation),

@@ -1,0 +1,110 @@
+"""Days are the clock's, whatever the length of a block: what swings with the hour is no decay."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.policy.baseline import from_production
+from sluicegate.policy.calendar import Calendar
+from sluicegate.policy.degradation import drift_of
+from sluicegate.policy.memory import SloMemory
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_scenario import parse_scenario
+from sluicegate.slo.blocks import Block, Count, Quality, Series
+from tests.support.histories import draw
+from tests.support.scenarios import ACCURACY, blocks, product
+from tests.unit.test_policy_cusum import ACCEPTED, terms
+
+DAY = 86_400
+
+
+@given(st.integers(5, 86_400), st.sampled_from([60, 3600]), st.integers(0, 10**6))
+def test_a_sum_lies_in_the_day_in_which_it_begins(seconds, hour, number):
+    calendar = Calendar(seconds, hour)
+    day = calendar.day(number)
+    assert calendar.first_sum(day) <= number < calendar.first_sum(day + 1)
+    assert calendar.day(calendar.first_sum(day)) == day
+    first = calendar.first_day(number)
+    assert calendar.first_sum(first) >= number
+    assert first == 0 or calendar.first_sum(first - 1) < number
+    assert 0 <= calendar.hour_of_day(number) < 24
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hour", "sums"), [(300, 3600, 24), (60, 3600, 120), (3600, 3600, 2), (5, 60, 24)]
+)
+def test_a_day_has_as_many_sums_as_its_hours(seconds, hour, sums):
+    assert Calendar(seconds, hour).sums(24) == sums
+
+
+def filled(seconds, hours, swing=0.5):
+    """A series of so many hours whose bad ratio swings with the hour of the day, around 10 %."""
+    series = Series()
+    for index in range(1, hours * 3600 // seconds + 1):
+        hour = index * seconds / 3600
+        rate = 0.1 * (1 + swing * math.sin(hour * math.pi / 12))
+        series.record(Block(index, Quality.COUNTED, draw_count(index, seconds, rate)))
+    return series
+
+
+def draw_count(index, seconds, rate):
+    counts = draw((index, seconds), seconds, rate)
+    return Count(counts["bad"], counts["total"])
+
+
+@pytest.mark.parametrize("seconds", [60, 120, 300, 600])
+def test_a_baseline_takes_a_day_of_the_clock_and_sees_the_swing_with_its_hours(seconds):
+    slo = replace(terms(), calendar=Calendar(seconds))
+
+    def learnt(hours):
+        now = hours * 3600 // seconds
+        series = filled(seconds, hours)
+        return from_production(slo, SloMemory(), series, now=now, since=2, block_seconds=seconds)
+
+    assert learnt(23) is None
+    found = learnt(28)
+    assert found.end - found.start >= DAY
+    assert found.daily
+
+
+def test_sums_that_lie_in_days_are_judged_as_days():
+    slo = replace(terms(), calendar=Calendar(60))
+    baseline = replace(ACCEPTED, daily=True)
+    series = filled(60, 60, swing=0.9)
+    assert drift_of(slo, series, baseline, now=47 * 60, since=0).blocks <= DAY // 60
+    assert drift_of(slo, series, baseline, now=60 * 60, since=0).statistic == 0.0
+
+
+def test_weeks_that_are_not_kept_are_judged_by_the_day():
+    slo = replace(terms(seasonality="Weekly"), calendar=Calendar(60))
+    found = from_production(
+        slo, SloMemory(), filled(60, 30), now=30 * 60, since=2, block_seconds=60
+    )
+    assert (found.daily, found.weekdays) == (True, ())
+
+
+@pytest.mark.parametrize(("seed", "days"), [(3, 7), (1, 3), (2, 3)])
+def test_a_daily_swing_around_an_unchanged_mean_never_retrains(seed, days):
+    """Blocks of a minute: by sums of twelve of them, a day was five hours, and it was retrained."""
+    slo = {**ACCURACY, "objective": "0.50", "maxDrop": "0.03"}
+
+    def script(index):
+        rate = 0.1 * (1 + 0.5 * math.sin(2 * math.pi * index * 60 / DAY + seed))
+        return {"v1": {"accuracy": draw((seed, index), 20, rate)}}
+
+    document = {
+        "product": product(slo, analysis={"blockSeconds": 60}),
+        "version": "v1",
+        "blocks": blocks(script, days * DAY // 60, seconds=60),
+    }
+    kinds = set()
+    for step in replay(parse_scenario(document)):
+        kinds.add(step.evaluation.decision.type)
+        last = step
+    assert kinds == {"Hold"}
+    assert last.memory.stable.baselines["accuracy"].daily
