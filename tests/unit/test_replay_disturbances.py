@@ -154,6 +154,23 @@ def test_evidence_begins_anew_only_where_something_worse_was_measured(bad, since
     assert (known.since, known.disturbed_since, known.degraded) == (since, None, False)
 
 
+def test_what_was_measured_in_an_incident_is_looked_at_once_it_can_be_read():
+    """An incident that was over in no time: worse, but never long enough to be called bad."""
+
+    def script(index):
+        if END <= index < END + 3:
+            return {"unavailable": "Backfilling"}
+        return {"v1": {"accuracy": count(13 if BEGIN <= index < END else 8, 100)}}
+
+    facts = [{"at": BEGIN * BLOCK, **UPSTREAM[0]}, {"at": END * BLOCK, **UPSTREAM[1]}]
+    document = scenario(script, 90, product=product(ACCURACY, retraining=QUICK), facts=facts)
+    accepted = {"accuracy": count(800, 10_000)}
+    memories = [step.memory for step in replay(parse_scenario({**document, "accepted": accepted}))]
+    since = [memory.slo("accuracy").since for memory in memories]
+    assert set(since[: END + 2]) == {0}
+    assert set(since[END + 2 :]) == {(END + 3) * BLOCK}
+
+
 def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_before():
     slo = {**BASKET, "indicator": {"gauge": {"metric": "mean_basket_value"}}}
     value = noise(2)

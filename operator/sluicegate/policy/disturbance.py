@@ -46,6 +46,8 @@ def disturbed(
 
     An SLO whose evidence begins anew is to be judged again.
     """
+    if observed.problem is not None:
+        return memory  # what was measured meanwhile may not be read yet
     causes = {diagnosis.slo: diagnosis.cause for diagnosis in diagnoses}
     changed: dict[str, SloMemory] = {}
     end = terms.block_end(observed.block)
