@@ -149,6 +149,7 @@ def test_what_is_left_out_gets_its_default_and_status_says_that_nobody_looked(pr
     for field in ("analysis", "rollout", "lifecycle", "priority", "serving", "suspend"):
         del document["spec"][field]
     document["spec"]["slos"] = []
+    del document["spec"]["model"]["evaluation"]
     stored = products.create(document)
     spec = stored["spec"]
     assert spec["analysis"] == {"blockSeconds": 300}
