@@ -39,6 +39,16 @@ def taken(path: str, **more: Any) -> dict[str, Any]:
     return {"path": {"type": "PathPrefix", "value": path}, **more}
 
 
+STABLE: dict[str, Any] = {
+    "version": "v1",
+    "image": f"registry.example/bentos/search@sha256:{'a' * 64}",
+    "runtimeImage": "registry.example/runtime:1",
+    "revision": "a" * 10,
+    "source": "Spec",
+    "promotedAt": "2026-01-01T00:00:00Z",
+}
+
+
 @dataclass
 class One:
     """One product: its spec.route, what lives of it, and what the Gateways say."""
@@ -57,7 +67,7 @@ class One:
     """Status of Accepted by the number of the parentRef."""
 
     def record(self) -> ProductRecord:
-        stable = {"stable": {"version": "v1"}} if self.stable else {}
+        stable = {"stable": STABLE} if self.stable else {}
         return product_record(
             {
                 "metadata": {

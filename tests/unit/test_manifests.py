@@ -159,7 +159,7 @@ def test_what_pods_are_made_of_changes_the_hash(change):
 @pytest.mark.parametrize(
     "change",
     [{"spec.serving.replicas": 5}, {"spec.owner": "group:default/other"}, {"spec.rollout": {}},
-     {"spec.slos": []}, {"spec.serving.runtimeImage": RUNTIME}, {"metadata.generation": 9}],
+     {"spec.slos": [], "spec.model.evaluation": {}}, {"spec.serving.runtimeImage": RUNTIME}, {"metadata.generation": 9}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_what_pods_are_not_made_of_does_not(change):

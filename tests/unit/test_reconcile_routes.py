@@ -259,7 +259,9 @@ def test_a_route_that_somebody_deletes_is_made_anew_before_another_takes_it(worl
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_gateway_that_says_nothing_for_a_while_takes_nothing_from_who_serves(world, restarted):
     waiting = world.create("b/waiting", routed("/x"))
-    accepted = {"traffic": {"acceptedAt": "2026-01-01T00:00:00Z"}}
+    moment = "2026-01-01T00:00:00Z"
+    traffic = {"mode": "Gateway", "weight": 0, "level": "Accepted", "since": moment}
+    accepted = {"traffic": traffic | {"acceptedAt": moment}}
     holder = world.create("catalog/holder", routed("/x"), status=accepted)
     assert not world.refused(holder)
     world.say(holder, "True")

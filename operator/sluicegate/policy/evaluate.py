@@ -12,7 +12,8 @@ from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import ProductState
 from sluicegate.policy import api_gate, arrivals, requests, rollout
-from sluicegate.policy.canary import Assessment, assess
+from sluicegate.policy.assessment import Assessment
+from sluicegate.policy.canary import assess
 from sluicegate.policy.decision import (
     Alert,
     Decision,

@@ -12,8 +12,8 @@ from typing import Final
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.assessment import SloEvidence
 from sluicegate.policy.baseline import ratio_of
-from sluicegate.policy.canary import SloEvidence
 from sluicegate.policy.cusum import PROBATION_BLOCKS
 from sluicegate.policy.degradation import SloResult, drift_of
 from sluicegate.policy.memory import Baseline, Baselines, Probation

@@ -10,7 +10,8 @@ from typing import Final
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.renewal import Approval
 from sluicegate.policy import probation
-from sluicegate.policy.canary import Assessment, SloEvidence, began
+from sluicegate.policy.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary import began
 from sluicegate.policy.client_errors import shown
 from sluicegate.policy.decision import (
     Advance,

@@ -6,8 +6,8 @@ from sluicegate.api.base import at, number
 from sluicegate.api.canary import Evidence
 from sluicegate.api.memory import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
+from sluicegate.policy.assessment import Assessment, SloEvidence
 from sluicegate.policy.baseline import ratio_of
-from sluicegate.policy.canary import Assessment, SloEvidence
 from sluicegate.policy.degradation import SloResult
 from sluicegate.policy.diagnosis import Diagnosis as Cause
 from sluicegate.policy.evaluate import Evaluation

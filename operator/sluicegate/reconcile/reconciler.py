@@ -11,14 +11,13 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.context import check_context, runtime_image
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
@@ -29,6 +28,7 @@ from sluicegate.policy.terms import Terms, terms_of
 from sluicegate.reconcile.apply import Applier, NameConflict
 from sluicegate.reconcile.carrying import Told
 from sluicegate.reconcile.children import Child, build_children
+from sluicegate.reconcile.events import emit, emit_refusal, unreadable
 from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, target_of
@@ -38,7 +38,7 @@ from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_figures import REFUSED, figures_of
 from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.product_record import ProductRecord
-from sluicegate.reconcile.report import due, report, verified_seconds
+from sluicegate.reconcile.report import due, report, report_invalid, verified_seconds
 from sluicegate.reconcile.restore import restored_status, was_there_before, with_requests_handled
 from sluicegate.reconcile.routes import Claims, Refusal
 from sluicegate.reconcile.shadowing import (
@@ -61,11 +61,10 @@ from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.versions import version_reused
 from sluicegate.reconcile.warming import only_warms_up
 from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, Result
-from sluicegate.runtime.recorder import Note, Recorder, Subject
+from sluicegate.runtime.recorder import Recorder
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
 from sluicegate.spans import Spans, no_spans
-from sluicegate.status import Finding, report_conditions
 
 logger = logging.getLogger(__name__)
 
@@ -191,10 +190,7 @@ class ProductReconciler:
         self._stand(record.key, step, situation)
         written = record
         if text := self.measurements.untold(record.key):
-            self._tell(
-                record,
-                (Told("UnreadableSeries", "Measure", f"{_UNREADABLE}: {text}", warning=True),),
-            )
+            self._tell(record, (unreadable(text),))
         untold = self.starts.can_wait(situation, step)
         if untold:
             self._show(record.key, product, step, step.status)
@@ -203,7 +199,9 @@ class ProductReconciler:
                 written = await self._write_status(record, situation, step, recorded)
             self.starts.end(record.key, step)
             self._tell(record, true_of(step.told, refusal))
-            self._tell_of_refusal(record, recorded, refusal)
+            if refusal is not None and is_news(recorded):
+                other = self.applier.caches.products.get(refusal.other)
+                emit_refusal(self.recorder, record, other, refusal)
         with self.spans("apply"):
             await self._write_children(written, situation, step, children)
             # Only a look that changed nothing has seen all in step.
@@ -360,20 +358,9 @@ class ProductReconciler:
 
     async def _refuse(self, record: ProductRecord, problems: Iterable[Problem]) -> Result:
         """Say what is wrong with the spec, and touch nothing."""
-        before = record.status
-        listed = tuple(str(problem)[:1024] for problem in problems)[:MOST_PROBLEMS]
-        finding = Finding(
-            ConditionType.STALLED, "True", ConditionReason.INVALID_SPEC, "; ".join(listed)
-        )
-        conditions = report_conditions(
-            before.conditions, [finding], generation=record.generation, now=at(int(time.time()))
-        )
-        after = before.model_copy(
-            update={
-                "observed_generation": record.generation,
-                "problems": listed,
-                "conditions": conditions,
-            }
+        before, listed = record.status, tuple(str(problem)[:1024] for problem in problems)
+        after = report_invalid(
+            before, listed[:MOST_PROBLEMS], generation=record.generation, now=at(int(time.time()))
         )
         self.metrics.record(record.key, REFUSED)
         if after != before:
@@ -397,32 +384,8 @@ class ProductReconciler:
         reason = step.evaluation.decision.reason if step.evaluation else None
         self.metrics.record(key, figures_of(product, status, reason))
 
-    def _tell_of_refusal(
-        self, record: ProductRecord, recorded: DataProductStatus, refusal: Refusal | None
-    ) -> None:
-        """Tell both products."""
-        if refusal is None or not is_news(recorded):
-            return
-        reason = ConditionReason.ROUTE_SHADOWED
-        self._tell(record, (Told(reason, "Route", refusal.message, warning=True),))
-        other = self.applier.caches.products.get(refusal.other)
-        if isinstance(other, ProductRecord):
-            self._tell(other, (Told(reason, "Route", refusal.notice),))
-
     def _tell(self, record: ProductRecord, told: Iterable[Told]) -> None:
-        subject = Subject(DATA_PRODUCTS, record.key, record.uid)
-        for one in told:
-            severity: Any = "Warning" if one.warning else "Normal"
-            if not one.quiet:
-                self.recorder.record(Note(subject, one.reason, one.action, one.message, severity))
-            logger.info("%s: %s", one.reason, one.message)
-
-
-_UNREADABLE: Final = (
-    "Prometheus can't answer about this product alone, so SLOs that need these queries are Unknown;"
-    " mend what its pods expose at /metrics, or delete the pods, and it is asked again within ten"
-    " minutes"
-)
+        emit(self.recorder, record, told)
 
 
 def decision_of(step: Step) -> str:
