@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,7 +128,7 @@ async def test_products_of_any_shape_keep_nobody_from_leading_and_from_being_ser
         controller = build_controller(server.api, SETTINGS)
         reconciler = reconciler_of(controller)
         caches = reconciler.applier.caches
-        for body in [*bodies, document()]:
+        for body in [*bodies, deepcopy(document())]:
             spec = body["spec"]
             if isinstance(spec, dict) and isinstance(spec.get("route"), dict):
                 # Else all would be rivals.
