@@ -56,7 +56,9 @@ ROWS: dict[QueryKind, list[tuple[dict[str, str], float]]] = {
     ],
     # 30 and, as a counter that restarts in the block counts the 15 it grew by before, 15 + 12.
     QueryKind.REQUESTS: [({"version": "v1", "runner_name": "Search"}, 30 + 15 + 12)],
-    QueryKind.REQUESTS_BAD: [({"version": "v1", "runner_name": "Search"}, 15 + 12)],
+    QueryKind.REQUESTS_BAD: [
+        ({"version": "v1", "runner_name": "Search", "http_response_code": "500"}, 15 + 12)
+    ],
     QueryKind.LATENCY: [
         ({"version": "v1", "runner_name": "Search", "le": bound}, 30) for bound in ("0.25", "+Inf")
     ],
