@@ -73,7 +73,8 @@ def lists(operator, since: float = 0.0) -> list[Seen]:
 @pytest.mark.timeout(240)
 def test_a_watch_that_goes_silent_is_noticed_by_its_silence_alone(operator, promises):
     operator.serve("cars")
-    eventually(lambda: len(lists(operator)) >= 2, seconds=60, what="the resync after the start")
+    # At first, as the watches begin, and half a minute later.
+    eventually(lambda: len(lists(operator)) >= 3, seconds=60, what="the lists after the start")
     with operator.proxy.broken(Silence(), WATCHES) as silence:
         pass  # those that are open now stay silent, new ones speak
     assert silence.taken >= len(watched())
@@ -99,9 +100,13 @@ def test_a_watch_that_breaks_in_the_middle_of_an_event_loses_nothing(operator, p
     broken = time.monotonic()
     operator.apply(operator.routed("cars", serving={"replicas": 2}))
     operator.recovers(what="watches broke in the middle of an event", cars=2)
-    again = {one.path for one in operator.proxy.seen(WATCHES, since=broken)}
+
+    def begun(kind: str) -> bool:
+        again = operator.proxy.seen(WATCHES, since=broken)
+        return any(one.path.endswith(f"/{kind}") for one in again)
+
     for kind in ("dataproducts", "deployments"):  # each had an event, so each broke
-        assert any(path.endswith(f"/{kind}") for path in again), f"{kind} in {again}"
+        eventually(lambda kind=kind: begun(kind), what=f"a new watch of {kind}")
     promises.check_without_data()
 
 
