@@ -71,7 +71,7 @@ class DataProductSpec(ApiModel):
             field="slos",
         ),
         Rule(
-            cel="!has(self.model.evaluation) || self.model.evaluation.all(name,"
+            cel="!has(self.model) || !has(self.model.evaluation) || self.model.evaluation.all(name,"
             " has(self.slos) && self.slos.exists(slo, slo.name == name))",
             holds=lambda self: set(self.model.evaluation or ()) <= {slo.name for slo in self.slos},
             message="model.evaluation names an SLO that isn't in slos: correct its name, or remove it",

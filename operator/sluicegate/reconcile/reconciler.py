@@ -21,7 +21,7 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
-from sluicegate.kube.errors import Unapplicable
+from sluicegate.kube.errors import Invalid
 from sluicegate.kube.resources import DATA_PRODUCTS, HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.terms import Terms, terms_of
@@ -364,7 +364,7 @@ class ProductReconciler:
         )
         self.metrics.record(record.key, REFUSED)
         if after != before:
-            with contextlib.suppress(Unapplicable):  # then an event has to do
+            with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do
                 await self._send(record, after)
             self._tell(record, (Told("InvalidSpec", "Validate", "; ".join(listed), warning=True),))
         raise InvalidSpec("; ".join(listed))
