@@ -97,6 +97,9 @@ class Judged:
             "rollout": {"steps": list(STEPS)},
             **spec,
         }
+        if any("outcomes" in slo["indicator"] for slo in body["spec"].get("slos", ())):
+            feedback = {"secretRef": {"name": f"{name}-feedback"}}
+            body["spec"]["serving"] = {**body["spec"].get("serving", {}), "feedback": feedback}
         return body
 
     def begin_canaries(self, *names: str, slos: list[Object]) -> None:
