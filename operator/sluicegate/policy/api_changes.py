@@ -51,7 +51,7 @@ def parse_summary(text: str) -> ApiSummary | None:
                 for name, (accepts, returns) in api.get("fields", {}).items()
             },
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return None
 
 
