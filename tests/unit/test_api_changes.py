@@ -235,6 +235,7 @@ def test_versions_whose_api_is_unknown_are_not_compared(tmp_path):
         '{"digest": "x", "count": NaN}',
         '{"digest": "x", "count": 1, "operations": []}',
         '{"digest": "x", "count": 1, "fields": {"GET /": "ab"}}',
+        '{"digest": "x", "count": 1, "operations": {"GET /\\ud800": "1"}}',
         '{"digest": "x"}',
         "[]",
         "null",
