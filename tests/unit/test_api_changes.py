@@ -227,6 +227,25 @@ def test_versions_whose_api_is_unknown_are_not_compared(tmp_path):
     assert parse_summary(summarise(tmp_path)) == known
 
 
+@pytest.mark.parametrize(
+    "api",
+    [
+        '{"digest": "x", "count": 1e999}',
+        '{"digest": "x", "count": Infinity}',
+        '{"digest": "x", "count": NaN}',
+        '{"digest": "x", "count": 1, "operations": []}',
+        '{"digest": "x", "count": 1, "fields": {"GET /": "ab"}}',
+        '{"digest": "x", "count": 1, "operations": {"GET /\\ud800": "1"}}',
+        '{"digest": "x"}',
+        "[]",
+        "null",
+    ],
+)
+def test_a_runtime_that_writes_no_summary_of_an_api_has_none(api):
+    """What is read there is a runtime's own text, and a product chooses its runtime."""
+    assert parse_summary(f'{{"api": {api}}}') is None
+
+
 def test_a_document_that_unfolds_without_end_is_not_summarised(tmp_path):
     """Each schema refers twice to the next: a million fields in a few lines."""
     schemas = {

@@ -353,6 +353,25 @@ async def test_a_canarys_blocks_are_isolated_too_and_read_from_the_beginning_whe
         assert not bad_ones(last, "availability")
 
 
+@pytest.mark.parametrize("of_others", [ProductKey("team-00", "x"), ProductKey("team-09", "x")])
+async def test_the_only_product_that_needs_a_query_isnt_blamed_for_others_named_beside_it(
+    of_others,
+):
+    """A canary's blocks, and the past, are asked for by the names of some products together."""
+    keys = [*products(1, 3), of_others]
+    began = int(NOW) - 3600
+    targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys[1:]]
+    targets.append(target(keys[0], slos=CLICKS, canary_from=began))
+    async with prometheus_of(keys, Poison({of_others: {"counters"}})) as (_, evaluation):
+        cache = await fill(evaluation, targets)
+        clicks = cache.series(SeriesKey(*keys[0], "v1", "clicks"), 300)
+        assert clicks.block(4800).quality is Quality.COUNTED
+        for block in range(4):
+            for readings in await fetch_all(evaluation, targets, NOW + 300 * block):
+                assert not readings.unreadable
+                assert not bad_ones(readings, "clicks")
+
+
 # ---- the whole Prometheus --------------------------------------------------------------------
 @pytest.mark.parametrize("lie", [Lie.ERROR_503, Lie.FORBIDDEN_403, Lie.NOT_JSON, Lie.REFUSED])
 async def test_where_nothing_is_answered_nobody_is_to_blame_and_nothing_is_split(lie):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sluicegate.api.base import at, rfc3339
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.policy.recall import seconds_of
 from sluicegate.reconcile.product_record import ProductRecord, product_record
 from sluicegate.runtime.contracts import InvalidSpec
 from sluicegate.settings import Settings
@@ -207,3 +210,8 @@ def test_a_request_that_is_no_short_text_is_refused_by_name():
 def test_a_status_beyond_all_bounds_counts_as_lost():
     record = record_of(status={"message": nested(5000)})
     assert record.status.stable is None
+
+
+def test_the_last_moment_of_all_can_be_written_again():
+    last = datetime.fromisoformat("9999-12-31T23:59:59.999999Z")
+    assert rfc3339(at(seconds_of(last))) == "9999-12-31T23:59:59Z"

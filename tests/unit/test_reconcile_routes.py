@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluicegate.kube.errors import Invalid
 from sluicegate.reconcile.route_entry import SILENT_SECONDS
+from sluicegate.reconcile.shadowing import claiming
 from sluicegate.runtime.contracts import Key
 from tests.support.routed_products import WEB, Routed, routed, ruled, taken
 
@@ -138,6 +140,22 @@ def test_whose_route_can_t_be_written_keeps_nobody_waiting(world):
     assert world.refused(checkout)
     world.claims.withdraw(squatter)
     assert not world.refused(checkout)
+
+
+def test_a_route_that_was_written_before_a_look_failed_is_claimed(world):
+    """A Deployment that is refused keeps no route from being written."""
+    key = world.create("b/half", routed("/checkout"))
+    one = world.products[key]
+
+    def write_and_fail() -> None:
+        with claiming(world.claims, one.record(), lambda: world.route(key)):
+            assert world.claims.settle(key, contends=True, now=world.now) is None
+            one.live, one.written = one.asked(), world.now
+            raise Invalid("deployments.apps is invalid")
+
+    with pytest.raises(Invalid):
+        write_and_fail()
+    assert world.refused(world.create("catalog/checkout", routed("/checkout")))
 
 
 def test_another_listener_is_another_door(world):

@@ -42,6 +42,7 @@ def parse_summary(text: str) -> ApiSummary | None:
     """The summary that a container left behind; None for anything else that it may have said."""
     try:
         api = json.loads(text)["api"]
+        json.dumps(api, ensure_ascii=False).encode()  # half a character can be in no message
         return ApiSummary(
             str(api["digest"]),
             int(api["count"]),
@@ -51,7 +52,7 @@ def parse_summary(text: str) -> ApiSummary | None:
                 for name, (accepts, returns) in api.get("fields", {}).items()
             },
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return None
 
 

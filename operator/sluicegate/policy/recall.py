@@ -206,7 +206,7 @@ def _counts(evaluation: Mapping[str, Counts]) -> dict[str, Count]:
 
 def seconds_of(moment: datetime) -> int:
     """Whole seconds since the epoch."""
-    return int(moment.timestamp())
+    return int(moment.replace(microsecond=0).timestamp())  # a float would round up
 
 
 def _maybe(moment: datetime | None) -> int | None:

@@ -169,8 +169,8 @@ def covered_by(scope: Scope, targets: Iterable[Target]) -> tuple[Target, ...]:
 def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Target, ...]]]:
     """Narrower scopes that read the same products; none for one product alone.
 
-    Namespaces are halved until one is left; then its products are named, which leaves out pods
-    that belong to none of them; then the names are halved.
+    Namespaces are halved until one is left; then its products are named and no others, which
+    leaves out pods that belong to none of them; then the names are halved.
     """
     covered = list(covered_by(scope, targets))
     namespaces = sorted({target.key.namespace for target in covered})
@@ -185,7 +185,7 @@ def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Ta
                 (Scope(namespaces=tuple(sorted({t.key.namespace for t in half}))), tuple(half))
                 for half in halves
             ]
-    elif covered and not scope.products:
+    elif covered and scope != named_scope(covered):
         halves = [covered]
     elif len(covered) > 1:
         covered.sort(key=lambda target: target.key)

@@ -39,6 +39,7 @@ def claiming(
     except (Conflict, Transient, WriteFenced):
         raise  # its route may have been written, or will be at once
     except Exception:
+        claims.record(record, route())  # it may have been written before what failed
         claims.withdraw(key)
         raise
     claims.record(record, live := route())

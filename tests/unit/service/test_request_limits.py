@@ -244,6 +244,25 @@ async def test_slow_senders_give_way_to_others(service: Service, monkeypatch: An
     assert app.bodies.held == 0
 
 
+async def test_refused_bodies_hold_nothing_while_their_callers_hear_why(
+    service: Service, monkeypatch: Any
+):
+    monkeypatch.setattr("sluicegate_service.bodies.SLOW_SECONDS", 0)
+    app = limited(service, limits=Limits(body_bytes=100_000, feedback_bytes=100))
+    large = [Caller(b"x" * 99_999, b"x" * 2) for _ in range(4)]
+    for one in large:
+        one.stalls = True
+    waiting = [asyncio.ensure_future(one.ask(app)) for one in large]
+    await others_run()
+    assert [one.sent[0]["status"] for one in large] == [413] * 4
+    assert app.bodies.held == 0
+    assert await Caller(b"x" * 100_000).ask(app) == 200
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert app.bodies.held == 0
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "10Mi", "", "1e6", str(2**31)])
 def test_a_limit_that_is_no_number_of_bytes_names_the_variable(text: str):
     with pytest.raises(ValueError, match="SLUICEGATE_MAX_REQUEST_BYTES must be 1 to"):

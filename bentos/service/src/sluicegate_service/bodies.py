@@ -44,6 +44,8 @@ class Body:
     since: float
     timer: asyncio.Timeout | None = None
     """Ends the wait for its next bytes."""
+    parts: list[bytes] = field(default_factory=list)
+    """What has arrived of it, until it is whole."""
     size: int = 0
     gave_way: bool = False
 
@@ -111,7 +113,7 @@ class Bodies:
         try:
             yield body
         finally:
-            self._drop(body)
+            self.drop(body)
 
     def take(self, body: Body, more: int, now: float) -> bool:
         """Make room for more bytes of a body; False when there is none."""
@@ -124,9 +126,12 @@ class Bodies:
         self._held += more
         return True
 
-    def is_whole(self, body: Body) -> None:
+    def take_whole(self, body: Body) -> bytes:
         """All of the body has arrived: it doesn't give way any more."""
         self._arriving.pop(body, None)
+        whole = b"".join(body.parts)
+        body.parts.clear()
+        return whole
 
     async def begin(self, body: Body) -> None:
         """Wait until the service may work on a whole body."""
@@ -160,13 +165,15 @@ class Bodies:
                 return False
             if body is not newcomer and body.size:
                 body.gave_way = True
-                self._drop(body)
+                self.drop(body)
                 if body.timer is not None and not body.timer.expired():
                     body.timer.reschedule(now)
                 return True
         return False
 
-    def _drop(self, body: Body) -> None:
+    def drop(self, body: Body) -> None:
+        """Let go of what a body holds."""
         self._arriving.pop(body, None)
         self._held -= body.size
         body.size = 0
+        body.parts.clear()

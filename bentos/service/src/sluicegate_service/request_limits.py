@@ -110,6 +110,8 @@ class RequestLimits:
                 whole = await self._take_in(scope, receive, body)
                 await self._begin(body)
             except Refused as refused:
+                whole = b""
+                self.bodies.drop(body)  # its caller may take seconds to hear why
                 self._on_refused(refused.reason)
                 await _answer(refused, receive, send)
                 return
@@ -139,7 +141,6 @@ class RequestLimits:
             raise _busy()
         clock = asyncio.get_running_loop().time
         until = body.since + self._limits.seconds
-        parts: list[bytes] = []
         arrived = 0
         try:
             async with asyncio.timeout_at(
@@ -158,14 +159,13 @@ class RequestLimits:
                     more = max(0, arrived - body.size)
                     if body.gave_way or not self.bodies.take(body, more, now):
                         raise _busy()
-                    parts.append(part)
+                    body.parts.append(part)
                     if not message.get("more_body", False):
                         break
                     timer.reschedule(min(until, now + self._limits.idle_seconds))
         except TimeoutError:
             raise (_busy() if body.gave_way else _late()) from None
-        self.bodies.is_whole(body)
-        return b"".join(parts)
+        return self.bodies.take_whole(body)
 
     async def _begin(self, body: Body) -> None:
         try:
