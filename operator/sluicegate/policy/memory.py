@@ -118,6 +118,7 @@ class Candidate:
     requested : a person asked for it while the product was suspended, which doesn't hold it then.
     retry_at : when it begins again by itself, in seconds; None unless trouble of the cluster parked it.
     retries : how often trouble of the cluster has ended its rollout.
+    changes_api : it took traffic although it changes stable's API, as a person has let it.
     """
 
     release: Release
@@ -131,6 +132,7 @@ class Candidate:
     requested: bool = False
     retry_at: int | None = None
     retries: int = 0
+    changes_api: bool = False
 
     @property
     def tried(self) -> bool:
