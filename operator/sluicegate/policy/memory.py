@@ -9,6 +9,7 @@ Times are whole seconds since the epoch; status can't hold finer ones.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.canary import VersionSource
@@ -61,6 +62,8 @@ class Baseline:
     indicator_hash: str = ""
 
 
+PATIENT_RETRIES: Final = 5
+"""Retries, in about an hour and a half, in which a candidate without room may still be a cure."""
 Baselines = Mapping[str, Baseline]
 """By SLO name."""
 
@@ -136,8 +139,13 @@ class Candidate:
 
     @property
     def tried(self) -> bool:
-        """Whether its rollout goes on, or will by itself."""
-        return not self.parked or self.retry_at is not None
+        """Whether its rollout goes on, or will by itself and before long.
+
+        What finds no room for hours may be no cure, so it holds up no training; one that came of
+        a training is the cure.
+        """
+        soon = self.retries <= PATIENT_RETRIES or self.source is VersionSource.RETRAINING
+        return not self.parked or (self.retry_at is not None and soon)
 
     @property
     def weight(self) -> int:
