@@ -75,6 +75,19 @@ def test_one_approval_is_for_the_api_or_for_the_last_step_and_not_for_both():
     world.until(lambda world: world.serving == "v2")
 
 
+def test_an_approved_api_needs_no_second_approval_after_trouble_of_the_cluster():
+    """It waited for a person again, without a word, as a pod of it was evicted."""
+    world = serving(BROKEN, rollout={"steps": [25, 50]}).push("b", "v2").run(3)
+    world.requests[REQUEST_PROMOTE] = "v2/api"
+    world.until(lambda world: world.current.candidate.weight == 25)
+    world.facts = Facts(api_changes=BROKEN, canary_lost="it is being deleted")
+    world.run()
+    world.facts = Facts(api_changes=BROKEN)
+    world.until(lambda world: world.current.candidate.retry_at is not None)
+    world.until(lambda world: world.current.candidate.weight == 25, most=10)
+    world.until(lambda world: world.serving == "v2")
+
+
 @pytest.mark.parametrize(("changes", "said"), [((), "Kept"), (None, "Unknown")])
 def test_the_same_api_passes_without_a_word_and_an_unknown_one_is_said(changes, said: str):
     world = serving(changes).push("b", "v2").run(2)

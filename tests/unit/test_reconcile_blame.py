@@ -11,12 +11,22 @@ from sluicegate.api import names
 from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_ABORT, DecisionReason
 from sluicegate.policy.acts import retry_seconds
-from sluicegate.policy.observed import Facts
+from sluicegate.policy.memory import Release
+from sluicegate.policy.observed import Facts, TrainingSucceeded
+from sluicegate.policy.recall import release_of
 from sluicegate.reconcile.blame import blame_for, failing
 from sluicegate.reconcile.pods import pod_state
 from sluicegate.reconcile.records import deployment_record
-from tests.support.rollout_world import BLOCK, World, broken_pod
-from tests.unit.test_reconcile_rollouts import at_weight, finished, in_phase, serving, watched
+from sluicegate.slo.blocks import Count
+from tests.support.rollout_world import BLOCK, RUNTIME, World, broken_pod, image
+from tests.unit.test_reconcile_rollouts import (
+    TRAINING,
+    at_weight,
+    finished,
+    in_phase,
+    serving,
+    watched,
+)
 
 if TYPE_CHECKING:
     from sluicegate.reconcile.records import DeploymentRecord
@@ -285,3 +295,25 @@ def test_what_waits_for_the_cluster_waits_until_its_moment_and_counts_its_tries(
     assert world.current.candidate.retry_at == due
     world.until(in_phase(CandidatePhase.STEPPING))
     assert world.current.candidate.retries == 1
+
+
+def test_a_decay_is_cured_while_a_pushed_model_finds_no_room_for_hours():
+    """It was held for as long as the pushed model waited, which may be for ever."""
+    few = {"replicas": 1, "progressDeadlineSeconds": 120}
+    world = serving(serving={**few, "feedback": {"secretRef": {"name": "f"}}}, retraining=TRAINING)
+    world.broken["v2"] = evicted()
+    world.push("b", "v2").until(waits)
+    world.bad["v1"] = 0.4
+    world.until(lambda world: world.current.retraining and world.current.retraining.trigger)
+    trigger = world.current.retraining.trigger
+    assert world.current.candidate.retries > 5
+    world.run(60)
+    assert world.current.retraining.trigger == trigger, "no retry ends it"
+    holdout = {"accuracy": Count(100, 1000)}, {"accuracy": Count(400, 1000)}
+    stable, made = release_of(world.current.stable), Release("v3", image("c"), RUNTIME)
+    world.training = TrainingSucceeded(trigger.id, stable, made, *holdout)
+    world.run()
+    world.training = None
+    world.until(lambda world: world.serving == "v3")
+    world.until(lambda world: world.current.candidate is not None)
+    assert world.current.candidate.version == "v2", "it is still what the spec names"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.scenarios import (
     ACCURACY,
@@ -21,6 +22,7 @@ from tests.support.scenarios import (
     run,
     scenario,
 )
+from tests.unit.test_replay_restart import Restarting
 
 PUSHED = 40
 """The block after which spec.model names v2."""
@@ -159,3 +161,23 @@ def test_a_version_that_begins_to_refuse_after_its_promotion_goes_back():
 def test_a_version_that_refuses_as_the_one_before_stays():
     lines = run(pushed(lambda _: ((1800, 90), (600, 30)), 240))
     assert [one[0] for one in acts(lines)] == ["StartRollout", "Advance", "Promote"]
+
+
+def test_the_status_has_room_for_client_errors_beside_as_many_slos_as_a_product_may_have():
+    """The promotion of a version was never remembered: its probation had one baseline too many."""
+    most = tuple(
+        {"name": f"funnel-{number}", "indicator": {"events": {}}, "objective": "0.90"}
+        for number in range(16)
+    )
+
+    def script(index: int) -> dict[str, dict[str, dict[str, int]]]:
+        one = {slo["name"]: count(40, 900) for slo in most}
+        refused = 880 if index > 60 else 3
+        stable, candidate = count(3, 900), count(refused, 900)
+        return {"v1": {**one, "clientErrors": stable}, "v2": {**one, "clientErrors": candidate}}
+
+    events = [{"at": PUSHED * BLOCK, "modelChanged": {"version": "v2"}}]
+    spec = product(*most, rollout={"steps": [50]})
+    document = scenario(script, 130, product=spec, accepted=None, events=events)
+    lines = [as_object(step) for step in replay(parse_scenario(document), Restarting())]
+    assert acts(lines)[1:] == [("Promote", "CanaryNotWorse"), ("Rollback", "ProbationFailed")]

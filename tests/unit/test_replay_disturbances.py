@@ -185,3 +185,27 @@ def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_
     assert found[559].slos[0].state == "BAD"
     assert {one.decision.type for one in found} == {"Hold"}
     assert found[559].decision.reason in {"NotConfirmed", "InsufficientData"}
+
+
+def test_an_incident_that_ends_as_the_verdict_is_confirmed_is_no_present():
+    """Pods were ill for ten blocks; the third evaluation that confirms came when all was well."""
+
+    def counts(index):
+        return (20, 20) if 135 <= index < 145 else (2 if index % 2 else 1, 20)
+
+    facts = [{"at": 135 * BLOCK, **PODS[0]}, {"at": 145 * BLOCK, **PODS[1]}]
+    lines = incident(counts, cause=None, ends=0, last=200, facts=facts)
+    assert decisions(lines, "Retrain") == []
+    assert "Degraded" in {line["state"] for line in lines}
+
+
+def test_good_labels_that_are_too_near_to_tell_are_not_made_bad_by_an_incident_before_a_silence():
+    """It reached back to the one batch of a short incident, across a silence, as half was good."""
+
+    def counts(index):
+        bad = 120 if index == 102 else 36
+        return (0, 0) if index % 6 or 107 <= index < 127 else (bad, 400)
+
+    facts = [{"at": 97 * BLOCK, **PODS[0]}, {"at": 107 * BLOCK, **PODS[1]}]
+    lines = incident(counts, cause=None, ends=0, last=150, facts=facts)
+    assert decisions(lines, "Retrain") == []

@@ -187,9 +187,9 @@ class PastVersion(VersionBase):
     """When it ceased to be stable or candidate."""
     baseline: Baselines = Field(default_factory=dict)
     """Its performance at acceptance, by SLO name."""
-    record: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)
+    record: Annotated[dict[str, Counts], Field(max_length=17)] = Field(default_factory=dict)
     """Its events beside the version that replaced it, by SLO name, where it did worse than at acceptance."""
-    degraded: Annotated[tuple[str, ...], Field(max_length=16)] = ()
+    degraded: Annotated[tuple[str, ...], Field(max_length=17)] = ()
     """Names of the SLOs that were degraded when it was replaced."""
 
 

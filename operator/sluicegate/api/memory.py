@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from sluicegate.api.base import Count, Number, StatusModel, Time
-from sluicegate.api.baseline import Baseline
+from sluicegate.api.baseline import Baselines
 from sluicegate.api.model import Counts
 
 
@@ -186,7 +186,7 @@ class Probation(StatusModel):
     """When it was promoted."""
     until: Time | None = None
     """When it ends at the earliest; open while labels are still to come."""
-    baselines: Annotated[dict[str, Baseline], Field(max_length=16)] = Field(default_factory=dict)
+    baselines: Baselines = Field(default_factory=dict)
     """Baselines of the version before, by SLO name."""
 
 

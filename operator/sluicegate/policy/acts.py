@@ -109,7 +109,7 @@ def _start(terms: Terms, memory: Memory, decision: StartRollout, now: int) -> Me
     )
     before = memory.candidate
     if before is not None and before.release == decision.candidate:
-        candidate = replace(candidate, retries=before.retries)
+        candidate = replace(candidate, retries=before.retries, changes_api=before.changes_api)
     model = memory.model
     if decision.source is VersionSource.SPEC:
         model = HandledModel(decision.candidate, SpecModelOutcome.IN_PROGRESS, now)

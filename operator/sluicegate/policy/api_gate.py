@@ -18,7 +18,7 @@ from sluicegate.policy.rollout import alert_key
 def is_held(memory: Memory, observed: Observed) -> bool:
     """Whether the candidate may not take its first share as it would break its clients."""
     candidate = memory.candidate
-    if candidate is None or candidate.weights or candidate.parked:
+    if candidate is None or candidate.weights or candidate.parked or candidate.changes_api:
         return False
     broken = bool(observed.facts.api_changes)
     return broken and requests.approves(memory, observed) is None

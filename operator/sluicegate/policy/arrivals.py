@@ -91,9 +91,14 @@ def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision 
 
 
 def retry_due(terms: Terms, memory: Memory, observed: Observed, now: int) -> Decision | None:
-    """A candidate whose rollout was ended by trouble of the cluster begins again."""
+    """A candidate whose rollout was ended by trouble of the cluster begins again.
+
+    It doesn't end a training that began while it found no room.
+    """
     candidate = memory.candidate
     if candidate is None or candidate.retry_at is None or now < candidate.retry_at:
+        return None
+    if memory.retraining.under_way is not None:
         return None
     obstacle = _cannot_start(terms, observed, candidate.release)
     if obstacle is not None:

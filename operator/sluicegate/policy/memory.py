@@ -9,6 +9,7 @@ Times are whole seconds since the epoch; status can't hold finer ones.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.canary import VersionSource
@@ -61,6 +62,8 @@ class Baseline:
     indicator_hash: str = ""
 
 
+PATIENT_RETRIES: Final = 5
+"""Retries, in about an hour and a half, in which a candidate without room may still be a cure."""
 Baselines = Mapping[str, Baseline]
 """By SLO name."""
 
@@ -118,6 +121,7 @@ class Candidate:
     requested : a person asked for it while the product was suspended, which doesn't hold it then.
     retry_at : when it begins again by itself, in seconds; None unless trouble of the cluster parked it.
     retries : how often trouble of the cluster has ended its rollout.
+    changes_api : it took traffic although it changes stable's API, as a person has let it.
     """
 
     release: Release
@@ -131,11 +135,17 @@ class Candidate:
     requested: bool = False
     retry_at: int | None = None
     retries: int = 0
+    changes_api: bool = False
 
     @property
     def tried(self) -> bool:
-        """Whether its rollout goes on, or will by itself."""
-        return not self.parked or self.retry_at is not None
+        """Whether its rollout goes on, or will by itself and before long.
+
+        What finds no room for hours may be no cure, so it holds up no training; one that came of
+        a training is the cure.
+        """
+        soon = self.retries <= PATIENT_RETRIES or self.source is VersionSource.RETRAINING
+        return not self.parked or (self.retry_at is not None and soon)
 
     @property
     def weight(self) -> int:

@@ -4,8 +4,8 @@ Windows of days and the CUSUM forget slowly, so they go on saying "bad" long aft
 say nothing new when a single label comes after hours of silence. What is done about a verdict
 therefore needs the newest events to bear it out. How far back "newest" reaches is a matter of
 events, not of time: from the newest block back until there are enough, so that a product with two
-labels an hour is judged as one with a thousand. It doesn't reach across a silence or a fall of the
-traffic, as most of what it held would be of another time.
+labels an hour is judged as one with a thousand. It doesn't reach across a silence, a fall of the
+traffic or a change for the better, as most of what it held would be of another time.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from sluicegate.policy.terms import SloTerms
 from sluicegate.policy.wording import percent
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING, Count, Series
 from sluicegate.slo.burn_rate import LEAST_BAD
-from sluicegate.slo.intervals import least_total, quantile, wilson_lower
+from sluicegate.slo.intervals import Z95, least_total, newcombe, quantile, wilson_lower
 
 LEAST_BLOCKS: Final = 3
 """As many as confirm a verdict: one block alone is too easily a good or a bad one by chance."""
@@ -66,6 +66,9 @@ def present_of(
         newer = series.window(now, (length + 1) // 2, since)
         if newer.total < LEAST_SHARE * seen.total:
             break
+        if _compared(newer, limit, phi) is not True and _has_ended(seen, newer, phi):
+            newest = newer
+            break
         newest = seen
         bad = None if seen.total < needed else _compared(seen, limit, phi)
         if bad is not None:
@@ -103,6 +106,15 @@ def _compared(seen: Count, limit: float, phi: float) -> bool | None:
         return False
     surely = wilson_lower(seen.bad / phi, seen.total / phi, Z_STILL_BAD) > limit
     return True if surely and seen.bad >= LEAST_BAD else None
+
+
+def _has_ended(seen: Count, newer: Count, phi: float) -> bool:
+    """Whether what a window holds beyond its newer half was surely worse: it is of another time."""
+    older = Count(seen.bad - newer.bad, seen.total - newer.total)
+    if not older.total or not newer.total:
+        return False
+    then, now = ((one.bad / phi, one.total / phi) for one in (older, newer))
+    return newcombe(then, now, Z95).lower > 0
 
 
 def _compares(seen: Count, limit: float) -> str:

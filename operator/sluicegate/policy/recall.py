@@ -21,6 +21,7 @@ from sluicegate.api.names import (
     DecisionReason,
 )
 from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.policy.api_changes import CHANGED
 from sluicegate.policy.memory import (
     Accepted,
     Baseline,
@@ -118,6 +119,7 @@ def _candidate(version: api.Candidate) -> Candidate:
         requested=version.requested,
         retry_at=_maybe(version.retry_at),
         retries=version.retries,
+        changes_api=version.api == CHANGED,
     )
 
 

@@ -19,6 +19,7 @@ from sluicegate.api.status import (
     ProductState,
     SpecModel,
 )
+from sluicegate.policy.api_changes import CHANGED
 from sluicegate.policy.memory import (
     Accepted,
     Baselines,
@@ -150,6 +151,7 @@ def _as_candidate(
             "requested": candidate.requested,
             "retry_at": None if candidate.retry_at is None else at(candidate.retry_at),
             "retries": candidate.retries,
+            "api": CHANGED if candidate.changes_api else carried.api,
             "shares": shares,
             "correlation": {
                 slo: number(value, DIGITS) for slo, value in candidate.correlation.items()

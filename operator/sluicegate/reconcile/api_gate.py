@@ -2,6 +2,7 @@
 
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy import requests
+from sluicegate.policy.api_changes import CHANGED
 from sluicegate.policy.api_gate import is_held
 from sluicegate.policy.memory import Memory
 from sluicegate.policy.recall import memory_of
@@ -9,7 +10,7 @@ from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.progress import Progress, ShareTaken, TurnedBack, Unchanged
 from sluicegate.reconcile.situation import Situation
 
-KEPT, CHANGED, UNKNOWN = "Kept", "Changed", "Unknown"
+KEPT, UNKNOWN = "Kept", "Unknown"
 
 
 def at_the_gate(
@@ -28,7 +29,8 @@ def at_the_gate(
     broken = observed.facts.api_changes
     said = UNKNOWN if broken is None else CHANGED if broken else KEPT
     taken = ShareTaken(found.candidate.model_copy(update={"api": said}))
-    request = requests.approves(memory, observed) if broken else None
+    known = memory.candidate is not None and memory.candidate.changes_api
+    request = requests.approves(memory, observed) if broken and not known else None
     # This approval is used up: one for the last step is another decision.
     return taken, None if request is None else requests.handled(memory, request)
 
