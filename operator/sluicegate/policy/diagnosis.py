@@ -192,10 +192,15 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
     return _finding(Reason.TRAFFIC_ANOMALY, load.ratio > TRAFFIC_FACTOR, text)
 
 
+def is_recent(stable: Accepted, age_seconds: int, day_seconds: int) -> bool:
+    """Whether a release is young enough to be suspected; a version that came back isn't one."""
+    return not stable.returned and age_seconds < day_seconds
+
+
 def release_is_recent(symptoms: Symptoms) -> Finding:
     """What changed last is the first suspect, as long as there is a version that would be a cure."""
-    young = symptoms.age_seconds < symptoms.day_seconds
-    recent = symptoms.can_return and not symptoms.stable.returned and young
+    young = is_recent(symptoms.stable, symptoms.age_seconds, symptoms.day_seconds)
+    recent = symptoms.can_return and young
     text = (
         f"{symptoms.stable.release.version} has been stable for {duration(symptoms.age_seconds)},"
         f" {duration(symptoms.day_seconds)} count as settled"

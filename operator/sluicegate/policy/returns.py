@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.policy.baseline import ratio_of, upper_bound, usable
+from sluicegate.policy.baseline import ratio_of, usable
 from sluicegate.policy.degradation import DAY, SloResult
 from sluicegate.policy.memory import Accepted, Memory
+from sluicegate.policy.present import accepted_limit
 from sluicegate.policy.state import CONFIRMING_EVALUATIONS
 from sluicegate.policy.terms import SloTerms
 from sluicegate.policy.wording import percent
@@ -46,11 +47,8 @@ class Harm:
     @property
     def limit(self) -> float:
         """What it may be."""
-        baseline, allowed = self.result.baseline, self.result.terms.allowed_bad
-        limits = [] if allowed is None else [allowed]
-        if baseline is not None:
-            limits.append(upper_bound(baseline.count, baseline.phi))
-        return min(limits, default=0.0)
+        limit = accepted_limit(self.result.terms, self.result.baseline)
+        return 0.0 if limit is None else limit
 
 
 def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:

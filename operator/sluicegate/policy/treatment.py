@@ -23,6 +23,7 @@ from sluicegate.policy.diagnosis import (
     Diagnosis,
     Symptoms,
     diagnose,
+    is_recent,
 )
 from sluicegate.policy.load import Load, load_of
 from sluicegate.policy.memory import Accepted, Memory
@@ -259,7 +260,7 @@ def _refuses(case: Case) -> bool:
         return False
     stable = case.memory.stable
     assert stable is not None
-    young = not stable.returned and case.now - stable.promoted_at < case.terms.day_seconds
+    young = is_recent(stable, case.now - stable.promoted_at, case.terms.day_seconds)
     auto = case.result.terms.on_degraded is OnDegraded.AUTO and young
     wish = case.result.terms.on_degraded is OnDegraded.ROLLBACK
     return case.memory.probation is not None or auto or wish
