@@ -56,6 +56,8 @@ class Api:
             ) as answer:
                 text = answer.read().decode()
         except (OSError, urllib.error.URLError) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it holds the connection, and whoever keeps the error keeps that
             raise ClusterError(f"the API server at {self._url} doesn't answer: {error}") from error
         return json.loads(text) if text.startswith(("{", "[")) else text
 
@@ -89,7 +91,9 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - our own URL
             return bool(answer.status == http.HTTPStatus.OK)
-    except (OSError, urllib.error.URLError):
+    except (OSError, urllib.error.URLError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         return False
 
 

@@ -95,7 +95,8 @@ class Replica:
             with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
         except (OSError, HTTPException) as error:
             return 0, repr(error)
 
