@@ -5,7 +5,10 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 
-.PHONY: help setup check lint types layers unit test programs pure served faults chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+# A tier of `make test`: what it reports is told once more when all of them have ended.
+TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
+
+.PHONY: help setup quick check lint types layers unit test test-all bars verify programs pure bentos prometheus apiserver benchmarks chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +21,10 @@ setup: .venv/.synced ## Install uv (if missing) and the locked environment
 .venv/.synced: uv.lock pyproject.toml $(wildcard bentos/*/pyproject.toml) | $(filter .uv/bin/uv,$(UV))
 	@$(UV) sync --quiet --frozen
 	@touch $@
+
+quick: setup ## What one runs before each commit: style, and the tests of a minute
+	$(RUN) ruff check --quiet .
+	$(PYTEST) -q --numprocesses=2 -m "not heavy and not slow" tests/unit tests/golden
 
 check: lint types layers unit ## Everything that is fast and needs no cluster
 
@@ -32,30 +39,55 @@ layers: setup ## Imports point one way
 	$(RUN) lint-imports
 
 unit: setup ## Unit and golden tests, without those that take minutes
-	$(PYTEST) -q -m "not heavy" tests/unit tests/golden
+	$(PYTEST) -q --numprocesses=2 -m "not heavy" tests/unit tests/golden
 
-# Two at a time where they don't disturb each other; what needs the node has it for itself.
-test: lint types layers programs ## Everything: also simulation, API-server and cluster tests; installs what is missing
-	@$(MAKE) --no-print-directory --output-sync=line -j2 served pure faults
-	@$(MAKE) --no-print-directory node
+# Two lanes: what computes, and what waits (for clocks, pods, leases). What a change elsewhere can't
+# break is left out while it is as when all of it passed: tests/support/verified.py.
+COMPUTING := lint types layers pure bentos prometheus apiserver benchmarks
+WAITING := programs chaos node
+LANE = $(MAKE) --no-print-directory --keep-going WHOLE=$(WHOLE)
+
+test: setup ## Everything that this checkout needs, also on a real cluster; installs what is missing
+	@$(PYTEST) $(WHOLE) --lane "$(LANE) $(COMPUTING)" --lane "$(LANE) $(WAITING)"
+
+test-all: setup ## Everything, nothing left out; then the bars (an hour and more)
+	@$(MAKE) --no-print-directory test WHOLE=--whole
+	@$(MAKE) --no-print-directory bars
+
+verify: verify-simulation verify-bentos verify-cluster ## Whole suites; writes on which content they passed
+
+verify-simulation: setup
+	$(PYTEST) --record-verified --numprocesses=2 tests/simulation
+
+verify-bentos: setup
+	$(PYTEST) --record-verified tests/bentos
+
+verify-cluster: programs
+	$(PYTEST) --record-verified --numprocesses=4 tests/cluster/test_*.py tests/apiserver/test_control_plane.py tests/unit/cluster_images tests/unit/cluster_node
 
 programs: setup ## Build the programs of the cluster into the cache (minutes, once)
 	@$(RUN) python -m cluster build etcd kube containerd containerd-shim-runc-v2 ctr coredns prometheus promtool helm kwok pause >/dev/null
 
 pure: setup ## Unit and golden tests, and the statistics by simulation
-	$(PYTEST) tests/unit tests/golden tests/simulation
+	$(TIER) tests/unit tests/golden tests/simulation
 
-served: setup ## Against a real API server, Prometheus and BentoML, without a node
-	$(PYTEST) tests/apiserver tests/benchmarks tests/prometheus tests/bentos
+bentos: setup ## The sample products, trained and served by BentoML
+	$(TIER) tests/bentos
 
-faults: setup ## Faults of the API server, Prometheus and the machine; outages of 45 seconds
-	$(PYTEST) tests/chaos
+prometheus: programs ## What is counted, against a real Prometheus
+	$(TIER) tests/prometheus
 
-chaos: setup ## The same with outages of five minutes
-	$(PYTEST) --outage-seconds=300 tests/chaos
+apiserver: programs ## Against a real API server, without a node
+	$(TIER) tests/apiserver
+
+benchmarks: programs ## What the operator may write and ask, exactly
+	$(TIER) tests/benchmarks
+
+chaos: programs ## Faults of the API server, Prometheus and the machine; with --whole, outages of five minutes
+	$(TIER) --numprocesses=3 --dist loadfile tests/chaos
 
 # They mostly wait: for blocks, for pods, for the truth. So four share the node and two cores.
-ON_NODE := $(PYTEST) --numprocesses=4 --no-loadscope-reorder tests/cluster
+ON_NODE = $(TIER) --numprocesses=4 tests/cluster
 
 node: programs ## On a real node, which is started if it doesn't run; several tests at a time
 	$(ON_NODE)

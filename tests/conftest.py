@@ -1,10 +1,11 @@
-"""What all tiers share: `--update-golden` writes goldens anew instead of comparing.
+"""What all tiers share: options, and in which order several workers begin with what.
 
 No property is about how long an example takes, and on a busy machine any may take long.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+pytest_plugins = ["tests.support.lanes", "tests.support.leaving_out"]
 
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -27,9 +30,50 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--outage-seconds",
         type=float,
-        default=45.0,
-        help="how long the API server is away in tests/chaos; `make chaos` takes 300",
+        help="how long the API server is away in tests/chaos: 45, and with --whole 300",
     )
+
+
+def scope_of(nodeid: str) -> str:
+    """What one worker runs as a whole: a module, whose tests may share products and stories.
+
+    An operator's test on the node and a row of a grid share nothing.
+    """
+    module, _, _ = nodeid.partition("::")
+    return nodeid if module.startswith(("tests/cluster/operator/", "tests/simulation/")) else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give each worker scope by scope, in the order of collection."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scopes(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return Scopes(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what may take longest, so that in the end no worker is left alone with it."""
+    if not hasattr(config, "workerinput"):
+        return
+    patience: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        patience[scope_of(item.nodeid)] += int(mark.args[0] if mark else config.getini("timeout"))
+    items.sort(key=lambda item: -patience[scope_of(item.nodeid)])
+
+
+@pytest.fixture(scope="session")
+def outage_seconds(pytestconfig: pytest.Config) -> float:
+    """How long the API server is away: it must exceed a lease, and back-offs that grow."""
+    given: float | None = pytestconfig.option.outage_seconds
+    if given is None:
+        return 300.0 if pytestconfig.option.whole else 45.0
+    return given
 
 
 @pytest.fixture

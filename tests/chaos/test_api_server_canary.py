@@ -78,14 +78,14 @@ def stories(
     request: pytest.FixtureRequest,
     control_plane: ControlPlane,
     tmp_path_factory: pytest.TempPathFactory,
+    outage_seconds: float,
 ) -> Iterator[dict[str, Future[None]]]:
     """What happens in each way that is asked for, told all at once."""
-    seconds = float(request.config.getoption("--outage-seconds"))
     wanted = asked_for(request, "way")
     with ThreadPoolExecutor(len(WAYS)) as pool:
         yield {
             way: pool.submit(
-                story, control_plane, tmp_path_factory.mktemp(way), way, seconds=seconds
+                story, control_plane, tmp_path_factory.mktemp(way), way, seconds=outage_seconds
             )
             for way in wanted
         }

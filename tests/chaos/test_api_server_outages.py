@@ -124,8 +124,8 @@ class Course:
 
 
 @pytest.fixture(scope="module")
-def seconds(request: pytest.FixtureRequest) -> float:
-    return float(request.config.getoption("--outage-seconds"))
+def seconds(outage_seconds: float) -> float:
+    return outage_seconds
 
 
 @pytest.fixture(scope="module")

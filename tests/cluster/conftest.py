@@ -10,8 +10,6 @@ import contextlib
 import fcntl
 import itertools
 import secrets
-from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import pytest
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 
     from cluster.addons import Addresses
 
-HERE = Path(__file__).parent
 _numbers = itertools.count(1)
 _run = secrets.token_hex(2)
 
@@ -64,36 +61,6 @@ class Attendance:
                 return
             if self._mark.exists():
                 self.backend.down()
-
-
-def scope_of(nodeid: str) -> str:
-    """What one worker runs as a whole: an operator's test, or a module whose tests share things."""
-    module, _, _ = nodeid.partition("::")
-    return nodeid if "/operator/" in module else module
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Give each worker scope by scope; a mark in the tests, as loadgroup wants, isn't needed."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Scopes(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return scope_of(nodeid)
-
-    return Scopes(config, log)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what may take longest, so that in the end no worker is left alone with it."""
-    mine = [item for item in items if HERE in item.path.parents]
-    others = [item for item in items if HERE not in item.path.parents]
-    patience: Counter[str] = Counter()
-    for item in mine:
-        mark = item.get_closest_marker("timeout")
-        patience[scope_of(item.nodeid)] += int(mark.args[0] if mark else config.getini("timeout"))
-    mine.sort(key=lambda item: -patience[scope_of(item.nodeid)])
-    items[:] = [*others, *mine]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -5,7 +5,9 @@ Seeds are fixed; bounds are the promised rates plus three standard errors of the
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -201,3 +203,31 @@ def test_a_healthy_product_with_bursts_and_a_daily_swing_is_left_alone():
     slos = [{**AVAILABILITY, "objective": "0.99"}, {**LATENCY, "objective": "0.95"}, ACCURACY]
     _, decided = entries_into_degraded(slos, draw, 2)
     assert decided == []
+
+
+ANCHORS = Path(__file__).with_name("anchors") / "degradation.json"
+
+
+@pytest.mark.anchor
+def test_some_numbers_come_out_exactly_as_when_all_of_these_passed(golden):
+    """Seeds are fixed, so an alarm more, or one that comes an hour later, shows here."""
+    source = np.random.default_rng(5)
+
+    def draw(_name, _index):
+        total = int(source.poisson(20 / 12))
+        return Count(int(source.binomial(total, 0.10)), total)
+
+    slo = {name: value for name, value in ACCURACY.items() if name != "maxDrop"}
+    entries, decided = entries_into_degraded([{**slo, "objective": "0.90"}], draw, 1)
+    found = {
+        "alarms of a month, by row": alarms_by_row(120, 1, seed=2, ratio=0.0015).tolist(),
+        "hours to an alarm": {
+            str(rate): hours_to_alarm(
+                0.10, 3460, 0.03, events=20, rate=rate, runs=10, seed=3, horizon=2000
+            )
+            for rate in (0.13, 0.16, 0.22)
+        },
+        "entries into Degraded in a month": entries,
+        "decisions of that month": [one.type for one in decided],
+    }
+    golden(ANCHORS, json.dumps(found, indent=2) + "\n")

@@ -1,0 +1,145 @@
+"""Suites that a change elsewhere can't break, and the content on which the whole of each passed.
+
+A suite judges certain files. After a run of the whole suite passed, `--record-verified` writes the
+hash of those files to `tests/verified.json`. While the hash is the same, a run takes the suite's
+tests marked `anchor` alone; once it differs, all but those marked `grid`; with `--whole`, or where
+a test is named by its id, all. So a file that was changed and not verified is never left untested,
+and each run says in its summary which hash decided.
+
+What a suite judges isn't a list that someone has to keep: it is what its tests import, and what
+that imports, and besides the files that no import shows.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "tests" / "verified.json"
+SOURCES = ("", "operator", "bentos/service/src", "bentos/market/src")
+"""Where an import of ours is looked for, below the repository's top."""
+MADE = ("__pycache__", ".venv", ".pytest_cache", ".hypothesis")
+"""Folders of what runs leave behind."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Some of the tests, and what they judge besides what they import.
+
+    `tests` and `files` are files or folders, relative to the repository's top; `packages` are
+    names in uv.lock, of which the locked version counts.
+    """
+
+    name: str
+    tests: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+    def holds(self, path: Path) -> bool:
+        """Whether a test file is one of the suite's."""
+        return any(path.is_relative_to(ROOT / each) for each in self.tests)
+
+
+SUITES = (
+    Suite("simulation", ("tests/simulation",), packages=("numpy",)),
+    Suite("bentos", ("tests/bentos",), ("bentos", "tests/data/faulty", "uv.lock")),
+    Suite(
+        "cluster",
+        (
+            *(f"tests/cluster/test_{name}.py" for name in ("addons", "fetch", "node")),
+            "tests/cluster/test_robustness.py",
+            "tests/apiserver/test_control_plane.py",
+            "tests/unit/cluster_images",
+            "tests/unit/cluster_node",
+        ),
+        ("cluster", "bentos/service", "tests/data", "charts/sluicegate/Chart.yaml", "uv.lock"),
+    ),
+)
+
+
+def content(suite: Suite, root: Path = ROOT) -> str:
+    """The hash of what a suite judges: names and content, and nothing of this machine."""
+    judged = {*_files(suite.tests, root), *_files(suite.files, root), *_imported(suite, root)}
+    digest = hashlib.sha256()
+    for path in sorted(judged):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    if suite.packages:
+        locked = _locked(root)
+        digest.update("".join(f"{name}=={locked[name]}\0" for name in suite.packages).encode())
+    return digest.hexdigest()
+
+
+def recorded() -> dict[str, str]:
+    """The hash by suite on which the whole of it passed last."""
+    found: dict[str, str] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return found
+
+
+def record(hashes: dict[str, str]) -> None:
+    """Write that the whole of these suites passed on this content."""
+    RECORD.write_text(json.dumps(recorded() | hashes, indent=2, sort_keys=True) + "\n")
+
+
+def _files(paths: Iterable[str], root: Path) -> Iterator[Path]:
+    for each in paths:
+        path = root / each
+        if not path.exists():
+            raise FileNotFoundError(f"tests/support/verified.py names {each}, which isn't there")
+        found = [path] if path.is_file() else path.rglob("*")
+        yield from (
+            one
+            for one in found
+            if one.is_file() and not set(MADE) & set(one.relative_to(root).parts)
+        )
+
+
+def _imported(suite: Suite, root: Path) -> set[Path]:
+    """The modules of ours that a suite's tests import, directly or not, conftests among them."""
+    waiting = [path for path in _files(suite.tests, root) if path.suffix == ".py"]
+    for path in [*waiting]:
+        beside = (folder / "conftest.py" for folder in path.parents if folder != root)
+        waiting += [each for each in beside if each.is_relative_to(root) and each.is_file()]
+    seen: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            waiting += _imports(path, root)
+    return seen
+
+
+def _imports(path: Path, root: Path) -> tuple[Path, ...]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return tuple(found for name in sorted(names) for found in _modules(name, root))
+
+
+def _modules(name: str, root: Path) -> tuple[Path, ...]:
+    """The files of a module and of the packages that it lies in, where they are ours."""
+    parts = name.split(".")
+    stems = (
+        (root / source).joinpath(*parts[:length])
+        for source in SOURCES
+        for length in range(1, len(parts) + 1)
+    )
+    found = (path for stem in stems for path in (stem.with_suffix(".py"), stem / "__init__.py"))
+    return tuple(path for path in found if path.is_file())
+
+
+def _locked(root: Path) -> dict[str, str]:
+    lock = tomllib.loads((root / "uv.lock").read_text(encoding="utf-8"))
+    return {package["name"]: package["version"] for package in lock["package"]}

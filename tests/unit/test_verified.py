@@ -1,0 +1,83 @@
+"""What a suite judges is its tests, all that they import, and the files that it names: no more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.verified import ROOT, SUITES, Suite, content
+
+SUITE = Suite("demo", ("tests/demo",), ("data.json",), ("numpy",))
+FILES = {
+    "uv.lock": '[[package]]\nname = "numpy"\nversion = "2.0"\n',
+    "data.json": "{}",
+    "tests/conftest.py": "from tests.support import shared",
+    "tests/support/shared.py": "",
+    "tests/demo/test_demo.py": "def test_it():\n    from sluicegate.policy.gates import gate\n",
+    "operator/sluicegate/__init__.py": "",
+    "operator/sluicegate/policy/__init__.py": "",
+    "operator/sluicegate/policy/gates.py": "import json\nfrom sluicegate import slo\n",
+    "operator/sluicegate/slo.py": "",
+    "operator/sluicegate/kube.py": "from sluicegate import slo\n",
+    "README.md": "",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "changed", sorted(FILES.keys() - {"operator/sluicegate/kube.py", "README.md"})
+)
+def test_a_change_of_what_a_suite_judges_changes_its_hash(checkout, changed):
+    before = content(SUITE, checkout)
+    (checkout / changed).write_text(FILES[changed].replace("2.0", "2.1") + "\n# changed\n")
+    assert content(SUITE, checkout) != before
+
+
+@pytest.mark.parametrize("changed", ["operator/sluicegate/kube.py", "README.md"])
+def test_a_change_of_anything_else_does_not(checkout, changed):
+    before = content(SUITE, checkout)
+    (checkout / changed).write_text(FILES[changed] + "# changed\n")
+    (checkout / "tests/demo/__pycache__").mkdir()
+    (checkout / "tests/demo/__pycache__/test_demo.pyc").write_bytes(b"made by a run")
+    assert content(SUITE, checkout) == before
+
+
+def test_a_file_more_or_of_another_name_changes_the_hash(checkout):
+    before = content(SUITE, checkout)
+    (checkout / "tests/demo/test_more.py").write_text("")
+    more = content(SUITE, checkout)
+    (checkout / "tests/demo/test_more.py").rename(checkout / "tests/demo/test_other.py")
+    assert len({before, more, content(SUITE, checkout)}) == 3
+
+
+def test_what_a_suite_names_must_be_there(checkout):
+    (checkout / "data.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"data\.json"):
+        content(SUITE, checkout)
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=[suite.name for suite in SUITES])
+def test_all_that_the_suites_of_this_repository_name_is_there(suite):
+    assert len(content(suite)) == 64
+
+
+def test_a_part_of_a_suite_is_never_recorded_as_the_whole():
+    part = ROOT / "tests/simulation/test_compare_table.py"
+    refused = subprocess.run(
+        [sys.executable, "-m", "pytest", "--record-verified", str(part)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--record-verified needs whole suites" in refused.stderr
