@@ -54,6 +54,9 @@ test-all: setup ## Everything, nothing left out; then the bars (an hour and more
 	@$(MAKE) --no-print-directory test WHOLE=--whole
 	@$(MAKE) --no-print-directory bars
 
+bars: programs ## How long takeover, recovery and stop take, alone on the machine
+	$(PYTEST) --bars --whole -m bar --outage-seconds=45 tests/chaos tests/apiserver tests/cluster tests/benchmarks
+
 verify: verify-simulation verify-bentos verify-cluster ## Whole suites; writes on which content they passed
 
 verify-simulation: setup

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.waiting import assert_bars
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -28,10 +30,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--update-golden", action="store_true", help="write golden files anew; read the diff"
     )
     parser.addoption(
+        "--bars",
+        action="store_true",
+        help="assert how long things may take; with `-m bar`, on a machine that does nothing else",
+    )
+    parser.addoption(
         "--outage-seconds",
         type=float,
         help="how long the API server is away in tests/chaos: 45, and with --whole 300",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.bars:
+        assert_bars()
 
 
 def scope_of(nodeid: str) -> str:
@@ -56,14 +68,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return Scopes(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what may take longest, so that in the end no worker is left alone with it."""
-    if not hasattr(config, "workerinput"):
-        return
+    """Begin with what may take longest, so that in the end no worker is left alone with it.
+
+    A test's timeout is for one that hangs, so it leaves time for the waits' excuses.
+    """
     patience: Counter[str] = Counter()
     for item in items:
         mark = item.get_closest_marker("timeout")
-        patience[scope_of(item.nodeid)] += int(mark.args[0] if mark else config.getini("timeout"))
+        seconds = int(mark.args[0] if mark else config.getini("timeout"))
+        patience[scope_of(item.nodeid)] += seconds
+        item.add_marker(pytest.mark.timeout(2 * seconds), append=False)
+    if not hasattr(config, "workerinput"):
+        return
     items.sort(key=lambda item: -patience[scope_of(item.nodeid)])
 
 

@@ -31,7 +31,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.bar]
 
 PRODUCTS = 10
 TURNS = {"COPIER_TURNS": "true"}

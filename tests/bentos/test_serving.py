@@ -21,6 +21,7 @@ def events(product, indicator, version="v1"):
     return {outcome: counts.get((indicator, outcome, version), 0) for outcome in ("good", "bad")}
 
 
+@pytest.mark.anchor
 def test_each_car_gets_a_price_and_a_token(pricing, market):
     exchange = Sellers(requests=1, cars_per_request=3).draw(market, 0)[0]
     answer = pricing.post("/price", exchange.body).json()
@@ -78,6 +79,7 @@ def test_outcome_counters_begin_at_zero(pricing_bento, tmp_path, secret):
         }
 
 
+@pytest.mark.anchor
 async def test_outcomes_counted_by_the_service_are_those_of_the_sender(pricing, market):
     before = labelled(pricing)
     tally = await send(pricing, Sellers(seed=11), market, requests=100)
@@ -115,6 +117,7 @@ async def test_without_pricing_the_ranking_answers_says_so_and_is_worse(
         assert events(product, "pricing-estimates") == {"good": 0, "bad": 200}
 
 
+@pytest.mark.anchor
 def test_the_truth_is_taken_from_those_with_the_token_alone(pricing, market):
     exchange = Sellers(requests=1, cars_per_request=1).draw(market, 3)[0]
     answer = pricing.post("/price", exchange.body).json()

@@ -37,7 +37,7 @@ from tests.support.kept_promises import Promises
 from tests.support.prometheus_stand_in import Lie
 from tests.support.proxied_operator import RECOVERY_SECONDS
 from tests.support.service_account import ServiceAccount
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, took
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,6 +165,5 @@ def assert_decided(scene: Judged, over: float) -> None:
         what="the canary's next step",
         seconds=RECOVERY_SECONDS,
     )
-    left = RECOVERY_SECONDS - (time.monotonic() - over)
-    scene.product("vans").until(trainings, what="the retraining", seconds=left)
-    print(f"all was decided {time.monotonic() - over:.1f} s after {scene.namespace}")
+    scene.product("vans").until(trainings, what="the retraining", seconds=RECOVERY_SECONDS)
+    took(time.monotonic() - over, RECOVERY_SECONDS, f"all decisions after {scene.namespace}")

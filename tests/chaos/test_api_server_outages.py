@@ -7,7 +7,7 @@ must exceed the lease and every time-out and back-off that grows. `--outage-seco
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +29,16 @@ from tests.support.faults import (
 from tests.support.kept_promises import Promises
 from tests.support.proxied_operator import RECOVERY_SECONDS, ProxiedOperator, proxied_operator
 from tests.support.replicas import SHIPPED_LEASE
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, took
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-pytestmark = pytest.mark.timeout(900)  # whichever comes first waits for all outages
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.bar,
+]  # whichever comes first waits for all outages
 
 RETRY_AFTER = 7
 IN_FLIGHT_SECONDS = 0.25
@@ -184,15 +187,17 @@ def look_at(courses: dict[str, Course]) -> None:
 
 def await_recovery(courses: dict[str, Course]) -> None:
     """Look at all in turn, so that a slow one doesn't spoil the others' times."""
-    deadline = time.monotonic() + 2 * RECOVERY_SECONDS
     waiting = dict(courses)
-    while waiting and time.monotonic() < deadline:
+
+    def all_are_well() -> bool:
         for name, course in list(waiting.items()):
             if is_well(course.operator):
                 course.recovered = time.monotonic() - course.ended
-                print(f"{name}: recovered after {course.recovered:.1f} s")
                 del waiting[name]
-        time.sleep(0.1)
+        return not waiting
+
+    with suppress(AssertionError):  # each way's own test says so
+        eventually(all_are_well, seconds=2 * RECOVERY_SECONDS)
 
 
 def is_well(operator: ProxiedOperator) -> bool:
@@ -212,9 +217,9 @@ def course(courses, way) -> Course:
     return courses[way]
 
 
-def test_what_people_and_the_cluster_did_meanwhile_is_made_up_for_within_30_s(course):
+def test_what_people_and_the_cluster_did_meanwhile_is_made_up_for(course, way):
     assert course.recovered is not None, course.operator.replica.tail()
-    assert course.recovered <= RECOVERY_SECONDS
+    took(course.recovered, RECOVERY_SECONDS, f"recovery after {way}")
 
 
 def test_nothing_is_lost_nothing_decided_and_stable_never_without_pods(course):
@@ -230,7 +235,7 @@ def test_a_leader_stops_leading_when_it_cannot_renew_and_else_goes_on(course, wa
     assert course.led_at_the_end == WAYS[way].leads
 
 
-def test_nobody_is_asked_again_and_again(course, seconds):
+def test_nobody_is_asked_again_and_again(course):
     """Less often than each second and target on the average: back-offs grow."""
     during = [one for one in course.operator.proxy.seen() if course.began <= one.at <= course.ended]
     targets: dict[str, int] = {}
@@ -239,7 +244,7 @@ def test_nobody_is_asked_again_and_again(course, seconds):
             targets[one.target] = targets.get(one.target, 0) + 1
     most = max(targets.values(), default=0)
     busiest = [f"{count} × {target}" for target, count in targets.items() if count == most]
-    assert most <= seconds / 2 + 10, busiest
+    assert most <= (course.ended - course.began) / 2 + 10, busiest
 
 
 def test_a_server_that_asks_for_patience_is_given_it(courses):

@@ -23,6 +23,7 @@ from tests.support.judged_products import (
 from tests.support.kept_promises import Promises
 from tests.support.proxied_operator import RECOVERY_SECONDS
 from tests.support.stepped_clock import SteppedClock
+from tests.support.waiting import took
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -56,7 +57,6 @@ def test_while_the_clock_is_wrong_nothing_is_decided_and_when_it_is_right_all_is
             what="the canary's next step",
             seconds=RECOVERY_SECONDS,
         )
-        left = RECOVERY_SECONDS - (time.monotonic() - right)
-        scene.product("vans").until(trainings, what="the retraining", seconds=left)
-        print(f"all was decided {time.monotonic() - right:.1f} s after the clock was right")
+        scene.product("vans").until(trainings, what="the retraining", seconds=RECOVERY_SECONDS)
+        took(time.monotonic() - right, RECOVERY_SECONDS, "all decisions once the clock was right")
         promises.check()

@@ -35,6 +35,7 @@ from tests.support.kept_promises import Promises
 from tests.support.live_product import conditions
 from tests.support.prometheus_stand_in import Lie
 from tests.support.proxied_operator import RECOVERY_SECONDS
+from tests.support.waiting import took
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +109,5 @@ def assert_decided(scene: Judged, *, what: str) -> None:
         what=f"the canary's next step {what}",
         seconds=RECOVERY_SECONDS,
     )
-    left = RECOVERY_SECONDS - (time.monotonic() - over)
-    scene.product("vans").until(trainings, what=f"the retraining {what}", seconds=left)
-    print(f"all was decided {time.monotonic() - over:.1f} s {what}")
+    scene.product("vans").until(trainings, what=f"the retraining {what}", seconds=RECOVERY_SECONDS)
+    took(time.monotonic() - over, RECOVERY_SECONDS, f"all decisions {what}")

@@ -16,7 +16,7 @@ from tests.support.scaled_products import ScaledProducts
 from tests.support.stepped_clock import SteppedClock
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.bar]
 
 PRODUCTS = 10
 TEN_MINUTES = 600

@@ -28,7 +28,7 @@ from tests.support.scaled_products import ScaledProducts
 from tests.support.waiting import eventually
 from tests.support.wires import switch, wired_replicas
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.bar]
 
 PRODUCTS = 10
 NAMES = ("one", "two")

@@ -52,16 +52,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if _everything(config):
         return
-    left = [
+    left = {
         item
         for suite in verified.SUITES
         if suite.name in config.stash[HASHES]
         for item in items
         if suite.holds(item.path) and not _taken(config, suite, item)
-    ]
+    }
+    left |= {item for item in items if item.get_closest_marker("nightly")}
     if left:
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in set(left)]
+        config.hook.pytest_deselected(items=[item for item in items if item in left])
+        items[:] = [item for item in items if item not in left]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -26,7 +26,7 @@ from cluster.errors import ClusterError
 from sluicegate.kube.resources import DATA_PRODUCTS
 from tests.support.audit import audited
 from tests.support.running import free_port, start
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, took
 from tests.support.whole_lines import whole_lines
 
 if TYPE_CHECKING:
@@ -138,16 +138,14 @@ class Replica:
 
 def assert_stopped_in_time(replica: Replica) -> None:
     """By its own log, it took no longer to end than it may."""
-    took = between(replica.logged("stopping"), replica.logged("stopped"))
-    print(f"{replica.name} ended in {took:.1f} s")
-    assert took < STOP_SECONDS
+    seconds = between(replica.logged("stopping"), replica.logged("stopped"))
+    took(seconds, STOP_SECONDS, f"the end of {replica.name}")
 
 
 def assert_handed_over_in_time(leader: Replica, standby: Replica) -> None:
     """By both logs, the standby led soon after the leader was told to stop."""
-    took = between(leader.logged("stopping"), standby.logged("lease acquired"))
-    print(f"{standby.name} took over in {took:.1f} s")
-    assert took <= HANDOVER_SECONDS
+    seconds = between(leader.logged("stopping"), standby.logged("lease acquired"))
+    took(seconds, HANDOVER_SECONDS, f"the handover to {standby.name}")
 
 
 def between(first: datetime | None, second: datetime | None) -> float:
