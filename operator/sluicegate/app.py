@@ -20,23 +20,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sluicegate.api.names import FIELD_MANAGER
 from sluicegate.kube.leases import LeaseStore
-from sluicegate.kube.login import login
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.caches import Caches
-from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.contracts import Priority
-from sluicegate.runtime.garbage import collect_seldom
 from sluicegate.runtime.gate import Gate
 from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.lease import Elector, LeaseTiming
 from sluicegate.runtime.limiter import TokenBucket
 from sluicegate.runtime.metrics import QueueMetrics
+from sluicegate.runtime.ports import Ports
 from sluicegate.runtime.recorder import Recorder
 from sluicegate.runtime.refusals import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
-from sluicegate.runtime.server import Server
 from sluicegate.runtime.supervision import Supervisor
 from sluicegate.runtime.tasks import end, persist
 from sluicegate.runtime.tracing import open_tracing
@@ -83,6 +81,7 @@ class Tools:
     spans: Spans
     leads: Callable[[], bool] = lambda: False
     """Whether this replica may write now."""
+    clocks: Clocks = field(default_factory=Clocks)
 
 
 async def nothing() -> None:
@@ -123,27 +122,35 @@ class Watch(Protocol):
 class Operator:
     """One replica of the operator."""
 
-    def __init__(self, settings: Settings, program: Program, watch: Watch) -> None:
+    def __init__(
+        self, settings: Settings, program: Program, watch: Watch, ports: Ports | None = None
+    ) -> None:
+        """Make every part; nothing runs yet, and nothing is opened."""
         self.settings = settings
+        self._ports = ports = ports or Ports()
+        self._clock = clock = ports.clocks.steady
         self.stop = asyncio.Event()
         self._program = program
         self._watch = watch
         self._identity = identity_of(settings)
         self._tracing = open_tracing(settings.traces_endpoint, instance=self._identity)
         spans = self._tracing.spans
-        self._transport = Transport(login, spans)
+        self._transport = Transport(ports.connect(), spans, clock=clock)
         # Asked every few seconds, it is the first to notice that the API server is back.
-        self._lease_transport = Transport(login, on_return=self._on_answer)
+        self._lease_transport = Transport(ports.connect(), on_return=self._on_answer, clock=clock)
         self.patience = self._transport.patience
         self._elector = self._build_elector()
         self.api = self._build_api(settings.write_rate, settings.write_burst)
         self.caches = Caches(program.watched)
-        self.queue = WorkQueue(boottime, spread, QueueMetrics())
+        self.queue = WorkQueue(clock, spread, QueueMetrics())
         self.recorder = Recorder(
-            self._build_api(EVENT_RATE, EVENT_BURST), boottime, instance=self._identity
+            self._build_api(EVENT_RATE, EVENT_BURST),
+            clock,
+            instance=self._identity,
+            wall=ports.clocks.wall,
         )
-        self.watches = Watches((one.resource for one in program.watched), boottime, self._on_gap)
-        self._refusals = Refusals(boottime)
+        self.watches = Watches((one.resource for one in program.watched), clock, self._on_gap)
+        self._refusals = Refusals(clock)
         self._resync = self._build_resync()
         tools = Tools(
             settings,
@@ -153,17 +160,18 @@ class Operator:
             self.recorder,
             spans,
             leads=lambda: self._elector.leading,
+            clocks=ports.clocks,
         )
         self._controller = program.build(tools)
         reconciler = ListedOnly(
             self._controller.reconciler, self._refusals, known=self.caches.products
         )
-        self._workers = Workers(self.queue, reconciler, count=settings.workers, spans=spans)
+        self._workers = Workers(
+            self.queue, reconciler, count=settings.workers, spans=spans, clock=clock
+        )
         self._pulse = Pulse()
         self._health = self._build_health()
-        self._server = Server(
-            self._health, self._before_scrape, host="", port=settings.metrics_port
-        )
+        self._server = ports.listen(self._health, self._before_scrape, settings.metrics_port)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, or until `stop` is set."""
@@ -172,7 +180,7 @@ class Operator:
         logger.info("started", extra={"identity": self._identity, "port": port})
         tasks = [
             self._start("pulse", self._pulse.run),
-            self._start("garbage", collect_seldom),
+            self._start("garbage", self._ports.collect),
         ]
         try:
             if await self._primed():
@@ -283,7 +291,7 @@ class Operator:
         settings = self.settings
         return Elector(
             LeaseStore(self._lease_transport, Key(settings.namespace, settings.lease_name)),
-            boottime,
+            self._clock,
             identity=self._identity,
             timing=LeaseTiming(
                 duration=settings.lease_duration_seconds,
@@ -291,11 +299,12 @@ class Operator:
                 retry=settings.lease_retry_seconds,
             ),
             jitter=spread,
+            wall=self._ports.clocks.wall,
         )
 
     def _build_api(self, rate: float, burst: float) -> KubeApi:
-        limiter = TokenBucket(boottime, rate=rate, burst=burst)
-        gate = Gate(limiter, self._elector, boottime)
+        limiter = TokenBucket(self._clock, rate=rate, burst=burst)
+        gate = Gate(limiter, self._elector, self._clock)
         return KubeApi(self._transport, gate, field_manager=FIELD_MANAGER)
 
     def _build_resync(self) -> Resync:

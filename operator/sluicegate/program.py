@@ -1,6 +1,6 @@
 """The program that the runtime runs: which kinds it watches, and how its parts are put together."""
 
-import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +30,7 @@ from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
 from sluicegate.slo.gateway import TRAEFIK
+from sluicegate.spans import Spans
 
 if TYPE_CHECKING:
     from sluicegate.runtime.contracts import Work
@@ -37,10 +38,13 @@ if TYPE_CHECKING:
 GATEWAYS: Final = {GatewayMetrics.NONE: None, GatewayMetrics.TRAEFIK: TRAEFIK}
 """The counters that each setting stands for."""
 
+Connect = Callable[[Endpoint, Spans], Prometheus]
+"""Makes the way to Prometheus."""
 
-def build(tools: Tools) -> Controller:
-    """Put the reconciler together from what the runtime gives."""
-    settings = tools.settings
+
+def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
+    """Put the reconciler together from what the runtime gives, and the way to Prometheus."""
+    settings, clocks = tools.settings, tools.clocks
     measurements = Measurements(timing_of(settings))
     budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
     standings = Standings(budget)
@@ -52,7 +56,7 @@ def build(tools: Tools) -> Controller:
         tools.caches,
         measurements,
         standings,
-        Gateways(tools.api),
+        Gateways(tools.api, clocks.steady),
         share_states=settings.share_dependency_states,
         refusals=trainer.refusals,
         most_training_seconds=settings.max_retraining_seconds,
@@ -64,24 +68,25 @@ def build(tools: Tools) -> Controller:
         trainer=trainer,
         measurements=measurements,
         standings=standings,
-        slots=SlotKeeper(standings, trainer, observer, tools.queue),
+        slots=SlotKeeper(standings, trainer, observer, tools.queue, clocks.wall),
         claims=Claims(wake=lambda key: tools.queue.add(key, Priority.NORMAL)),
         in_step=InStep(tools.caches),
         recorder=tools.recorder,
         queue=tools.queue,
+        wall=clocks.wall,
         metrics=product_metrics,
         spans=tools.spans,
     )
 
     def before_scrape() -> None:
-        now = time.time()
+        now = clocks.wall()
         product_metrics.export(now)
         EVALUATION_LATENESS.set(measurements.punctuality.lateness(now))
 
     measuring: dict[str, Work] = {
-        "measuring": partial(_measure, tools, measurements),
+        "measuring": partial(_measure, tools, measurements, connect),
         "standby": Standby(tools.caches.products, measurements, tools.leads).run,
-        "retention": partial(_check_retention, tools, measurements),
+        "retention": partial(_check_retention, tools, measurements, connect),
     }
     return Controller(
         reconciler=reconciler,
@@ -120,19 +125,20 @@ def evaluation_settings(settings: Settings, timing: Timing) -> EvaluationSetting
     )
 
 
-async def _measure(tools: Tools, measurements: Measurements) -> None:
+async def _measure(tools: Tools, measurements: Measurements, connect: Connect) -> None:
     settings = tools.settings
-    async with Prometheus(endpoint_of(settings), tools.spans) as prometheus:
+    async with connect(endpoint_of(settings), tools.spans) as prometheus:
         evaluation = Evaluation(prometheus, evaluation_settings(settings, measurements.timing))
-        await Rounds(measurements, evaluation, tools.queue.add_after, tools.spans).run()
+        look_at, wall = tools.queue.add_after, tools.clocks.wall
+        await Rounds(measurements, evaluation, look_at, tools.spans, wall=wall).run()
 
 
-async def _check_retention(tools: Tools, measurements: Measurements) -> None:
+async def _check_retention(tools: Tools, measurements: Measurements, connect: Connect) -> None:
     def longest_block() -> int:
         return max((one.block_seconds for one in measurements.targets.values()), default=0)
 
-    async with Prometheus(endpoint_of(tools.settings), tools.spans) as prometheus:
-        await keep_checking_retention(prometheus, longest_block)
+    async with connect(endpoint_of(tools.settings), tools.spans) as prometheus:
+        await keep_checking_retention(prometheus, longest_block, tools.clocks.wall)
 
 
 PROGRAM = Program(watched(), build)

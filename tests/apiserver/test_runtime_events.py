@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.kube import requests
+from sluicegate.kube.connections import Connections
 from sluicegate.kube.login import login
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import CONFIG_MAPS, Key
@@ -20,7 +21,7 @@ async def recorder(control_plane, monkeypatch):
     # An event that isn't taken in time is given up; how long that is isn't what is tested here.
     monkeypatch.setattr(requests, "WRITE_SECONDS", 60.0)
     monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
-    transport = Transport(login)
+    transport = Transport(Connections(login))
     api = KubeApi(transport, OpenGate(), field_manager="sluicegate")
     yield Recorder(api, boottime, instance="test")
     await transport.close()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.kube import errors, requests
+from sluicegate.kube.connections import Connections
 from sluicegate.kube.leases import LeaseRecord, LeaseStore
 from sluicegate.kube.login import login
 from sluicegate.kube.ownership import fingerprint, owned_part
@@ -40,7 +41,7 @@ async def transport(control_plane, monkeypatch):
     # How long a write may take isn't what is tested here, and the machine may be busy.
     monkeypatch.setattr(requests, "WRITE_SECONDS", 60.0)
     monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
-    opened = Transport(login)
+    opened = Transport(Connections(login))
     yield opened
     await opened.close()
 
@@ -218,7 +219,7 @@ async def test_kinds_that_are_not_installed_are_not_served(api):
 
 async def test_a_user_without_rights_is_told_so(control_plane, monkeypatch, namespace):
     monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig_for("nobody")))
-    transport = Transport(login)
+    transport = Transport(Connections(login))
     api = KubeApi(transport, OpenGate(), field_manager=MANAGER)
     with pytest.raises(errors.Forbidden, match="nobody"):
         await api.apply(CONFIG_MAPS, config_map(namespace))
@@ -233,7 +234,7 @@ async def test_an_api_server_that_does_not_listen_is_transient(
         control_plane.kubeconfig.read_text().replace(control_plane.url, "https://127.0.0.1:1")
     )
     monkeypatch.setenv("KUBECONFIG", str(elsewhere))
-    transport = Transport(login)
+    transport = Transport(Connections(login))
     api = KubeApi(transport, OpenGate(), field_manager=MANAGER)
     with pytest.raises(errors.Transient):
         await api.get(NAMESPACES, Key("", "default"))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
+from sluicegate.kube.connections import Connections
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.gate import OpenGate
@@ -70,7 +71,7 @@ class ApiStandIn:
         async def login() -> Configuration:
             return self.configuration
 
-        self._transport = Transport(login)
+        self._transport = Transport(Connections(login))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -9,7 +9,7 @@ from sluicegate.program import build
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.records import watched
 from sluicegate.runtime.caches import Caches
-from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.clock import Clocks, boottime
 from sluicegate.runtime.recorder import Recorder
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
@@ -19,11 +19,21 @@ if TYPE_CHECKING:
     from sluicegate.kube.port import KubeApi
 
 
-def build_controller(api: KubeApi, settings: Settings | None = None) -> Controller:
+def build_controller(
+    api: KubeApi, settings: Settings | None = None, clocks: Clocks | None = None
+) -> Controller:
     """A controller with empty caches and an empty queue."""
     recorder = Recorder(api, boottime, instance="test")
     queue = WorkQueue(boottime, jitter=lambda: 1.0)
-    tools = Tools(settings or Settings(), api, Caches(watched()), queue, recorder, no_spans)
+    tools = Tools(
+        settings or Settings(),
+        api,
+        Caches(watched()),
+        queue,
+        recorder,
+        no_spans,
+        clocks=clocks or Clocks(),
+    )
     return build(tools)
 
 

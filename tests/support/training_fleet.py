@@ -7,20 +7,18 @@ the test says so. Time is the fleet's own.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, SERVICE_ACCOUNTS, Key
-from sluicegate.reconcile import reconciler, slot_keeper
+from sluicegate.runtime.clock import Clocks
 from tests.support.api_stand_in import ApiStandIn, failure
 from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import START, World, document
 
 if TYPE_CHECKING:
-    import pytest
     from aiohttp import web
 
     from sluicegate.reconcile.reconciler import ProductReconciler
@@ -58,7 +56,6 @@ class Fleet:
     """The products, the server and the operator."""
 
     server: RefusingServer
-    monkeypatch: pytest.MonkeyPatch
     settings: Settings
     product: tuple[Body, Body]
     asked: int = 0
@@ -67,15 +64,14 @@ class Fleet:
     """What each product's last reconcile failed with."""
 
     def __post_init__(self) -> None:
-        """Begin with a clock of its own."""
-        clock = SimpleNamespace(time=lambda: self.server.now)
-        for module in (reconciler, slot_keeper):
-            self.monkeypatch.setattr(module, "time", clock)
+        """Begin."""
         self.start()
 
     def start(self) -> None:
         """Start the operator, or start it anew with what the server holds."""
-        self.controller = build_controller(self.server.api, self.settings)
+        self.controller = build_controller(
+            self.server.api, self.settings, Clocks(wall=lambda: self.server.now)
+        )
         self.reconciler: ProductReconciler = reconciler_of(self.controller)
         for cache in self.reconciler.applier.caches:
             for body in self.server.objects.values():

@@ -7,7 +7,6 @@ import contextlib
 import time
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +26,8 @@ from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from sluicegate.runtime.clock import Clock
 
 CARS, VANS = Key("catalog", "cars"), Key("catalog", "vans")
 AN_HOUR = 3600
@@ -66,14 +67,16 @@ Looked = asyncio.Queue[tuple[Key, Priority]]
 
 
 @contextlib.asynccontextmanager
-async def measuring(measurements: Measurements, evaluation: Evaluation) -> AsyncIterator[Looked]:
+async def measuring(
+    measurements: Measurements, evaluation: Evaluation, wall: Clock = time.time
+) -> AsyncIterator[Looked]:
     """The rounds; yields what they say to look at, and how urgently."""
     looked_at: Looked = asyncio.Queue()
 
     def look_at(key: Key, _: float, priority: Priority) -> None:
         looked_at.put_nowait((key, priority))
 
-    loop = asyncio.create_task(Rounds(measurements, evaluation, look_at).run())
+    loop = asyncio.create_task(Rounds(measurements, evaluation, look_at, wall=wall).run())
     try:
         yield looked_at
     finally:
@@ -161,13 +164,16 @@ async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
 
 
 async def test_what_is_under_way_as_the_clock_is_set_back_is_read_anew(
-    server, evaluation, measurements, monkeypatch
+    server, evaluation, measurements
 ):
     held = server.held[AN_HOUR] = Held()
     measurements.want(CARS, target(CARS))
     ahead = [10.0 * AN_HOUR]
-    monkeypatch.setattr(rounds, "time", SimpleNamespace(time=lambda: time.time() + ahead[0]))
-    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
+    wall = lambda: time.time() + ahead[0]  # noqa: E731
+    async with (
+        measuring(measurements, evaluation, wall) as looked_at,
+        asyncio.timeout(SECONDS),
+    ):
         await held.asked.wait()
         ahead[0] = 0.0
         held = server.held[AN_HOUR] = Held()

@@ -25,9 +25,9 @@ def product():
 
 
 @pytest.fixture
-async def fleet(product, monkeypatch):
+async def fleet(product):
     async with RefusingServer() as server:
-        yield Fleet(server, monkeypatch, Settings(), product)
+        yield Fleet(server, Settings(), product)
 
 
 async def test_two_products_train_at_once_and_the_third_has_the_slot_that_becomes_free(fleet):

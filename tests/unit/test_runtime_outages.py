@@ -14,6 +14,7 @@ from kubernetes.aio.client import Configuration
 
 from sluicegate.handlers import LONGEST_BACKOFF, EndlessBackoff, NothingRemembered, Pace
 from sluicegate.kube import errors, requests
+from sluicegate.kube.connections import Connections
 from sluicegate.kube.patience import LONGEST_SECONDS, Patience
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import CONFIG_MAPS, Key
@@ -93,7 +94,7 @@ def logins(server) -> Logins:
 
 @pytest.fixture
 async def transport(logins) -> AsyncIterator[Transport]:
-    opened = Transport(logins)
+    opened = Transport(Connections(logins))
     yield opened
     await opened.close()
 
@@ -226,7 +227,7 @@ async def test_only_an_answer_of_a_server_that_works_ends_its_silence(
 
 async def test_a_return_is_told_with_the_length_of_the_silence(server, logins):
     silences: list[float] = []
-    transport = Transport(logins, on_return=silences.append)
+    transport = Transport(Connections(logins), on_return=silences.append)
     server.says(200)
     await transport.send(READ)
     await transport.send(READ)

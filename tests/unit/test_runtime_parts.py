@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from yarl import URL
@@ -359,7 +360,7 @@ SUBJECT = Subject(DATA_PRODUCTS, A, "uid")
 
 def test_an_event_stays_within_the_api_servers_limits():
     note = Note(SUBJECT, "Promoted", "Promote", "x" * 5000)
-    event = render_event(note, "i" * 500, 1)
+    event = render_event(note, "i" * 500, 1, moment=datetime.now(UTC))
     assert len(event["note"]) == LONGEST_NOTE
     assert len(event["reportingInstance"]) == 128
     assert event["regarding"]["uid"] == "uid"

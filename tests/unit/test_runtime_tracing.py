@@ -13,6 +13,7 @@ import pytest
 
 from sluicegate.errors import InvalidInput
 from sluicegate.kube import errors
+from sluicegate.kube.connections import Connections
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.clock import boottime
@@ -133,7 +134,7 @@ async def test_each_request_to_the_api_server_is_a_span_even_one_that_nobody_ans
 
     from sluicegate.kube import requests
 
-    transport = Transport(login, tracing.spans)
+    transport = Transport(Connections(login), tracing.spans)
     try:
         with pytest.raises(errors.Transient):
             await transport.send(requests.get(CONFIG_MAPS, PRODUCT))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
+from sluicegate.kube.connections import Connections
 from sluicegate.kube.login import login
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _explain(key: Key, settings: Settings) -> None:
-    transport = Transport(login)
+    transport = Transport(Connections(login))
     try:
         body = await KubeApi(transport, OpenGate(), field_manager="").get(DATA_PRODUCTS, key)
     finally:

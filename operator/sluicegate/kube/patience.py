@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST_SECONDS = 300.0
 """No answer may stop the operator for longer; it may come from a broken proxy."""
@@ -16,17 +20,18 @@ LONGEST_SECONDS = 300.0
 class Patience:
     """Until when nothing is to be sent; in force from the answer on."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._until = float("-inf")
 
     @property
     def left(self) -> float:
         """Return the seconds for which the API server still wants to be left alone."""
-        return max(0.0, self._until - time.monotonic())
+        return max(0.0, self._until - self._clock())
 
     def ask(self, seconds: float) -> None:
         """Take in a Retry-After."""
-        self._until = max(self._until, time.monotonic() + min(seconds, LONGEST_SECONDS))
+        self._until = max(self._until, self._clock() + min(seconds, LONGEST_SECONDS))
 
     async def wait(self) -> None:
         """Return when requests are welcome again."""

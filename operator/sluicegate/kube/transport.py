@@ -1,22 +1,15 @@
-"""Sends requests through the official client and turns its failures into ours.
-
-The client's generated models are left aside: bodies stay dictionaries, so a field that this
-version of the client doesn't know is neither lost nor refused.
-"""
+"""Sends requests to the API server and turns its failures into ours."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
-from kubernetes.aio.client import ApiClient
 from prometheus_client import Counter, Histogram
 
 from sluicegate.kube.errors import (
-    AnswerTooLarge,
     KubeError,
     TimedOut,
     TooManyRequests,
@@ -29,9 +22,7 @@ from sluicegate.kube.patience import Patience
 from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from kubernetes.aio.client import Configuration
+    from collections.abc import Callable, Mapping
 
     from sluicegate.kube.requests import Request
     from sluicegate.spans import Spans
@@ -50,33 +41,21 @@ REQUEST_TIME = Histogram(
     buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1, 3, 10, 30),
 )
 
-USER_AGENT = "sluicegate"
-UNAUTHORIZED = 401
 
+class Wire(Protocol):
+    """Carries requests to the API server and brings its answers."""
 
-class Login(Protocol):
-    """Makes the client's configuration, anew each time the credentials were refused."""
+    async def exchange(
+        self, request: Request, most: int | None = None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
 
-    async def __call__(self) -> Configuration:
-        """Return host, certificate authority and credentials."""
-
-
-@dataclass(eq=False, slots=True)
-class Pool:
-    """Connections under one set of credentials; closed when nobody uses a retired one."""
-
-    client: ApiClient
-    users: int = 0
-    retired: bool = False
-
-    async def close_if_done(self) -> None:
-        """Close it, once its credentials were refused and its last request has ended."""
-        if self.retired and not self.users:
-            await self.client.close()  # type: ignore[no-untyped-call]
+    async def close(self) -> None:
+        """Close what is open."""
 
 
 class Transport:
-    """One pool of connections to the API server.
+    """The way to the API server.
 
     Attributes
     ----------
@@ -86,19 +65,19 @@ class Transport:
 
     def __init__(
         self,
-        login: Login,
+        wire: Wire,
         spans: Spans = no_spans,
         *,
         on_return: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is opened yet; `on_return` is told how long the API server was silent."""
-        self._login = login
+        self._wire = wire
         self._spans = spans
         self._on_return = on_return
-        self._pool: Pool | None = None
-        self._opening = asyncio.Lock()
         self._answered_at = float("-inf")
-        self.patience = Patience()
+        self._clock = clock
+        self.patience = Patience(clock)
 
     async def send(self, request: Request) -> Body:
         """Return the answer's object; every failure is a KubeError.
@@ -120,13 +99,11 @@ class Transport:
 
     def silence(self) -> float:
         """Return the seconds since the API server last answered as one that works."""
-        return time.monotonic() - self._answered_at
+        return self._clock() - self._answered_at
 
     async def close(self) -> None:
-        """Close the pool, whoever uses it; the next request opens another."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.client.close()  # type: ignore[no-untyped-call]
+        """Close what is open, whoever uses it; the next request opens it anew."""
+        await self._wire.close()
 
     async def _attempt(self, request: Request, most: int | None) -> bytes:
         if left := self.patience.left:
@@ -150,16 +127,16 @@ class Transport:
             self._hear()
 
     def _hear(self) -> None:
-        silence, self._answered_at = self.silence(), time.monotonic()
+        silence, self._answered_at = self.silence(), self._clock()
         self._on_return(silence)
 
     async def _counted(
         self, request: Request, most: int | None
-    ) -> tuple[int, bytes, dict[str, str]]:
-        code, sent = "<error>", time.monotonic()
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        code, sent = "<error>", self._clock()
         try:
             async with asyncio.timeout(request.seconds):
-                answer = await self._exchange(request, most)
+                answer = await self._wire.exchange(request, most)
             code = str(answer[0])
         except TimeoutError as error:
             raise TimedOut(f"{request.title}: no answer in {request.seconds} s") from error
@@ -167,66 +144,8 @@ class Transport:
             raise Transient(f"{request.title}: {type(error).__name__}: {error}") from error
         finally:
             REQUESTS.labels(code=code, method=request.method, verb=request.verb).inc()
-            REQUEST_TIME.labels(verb=request.verb).observe(time.monotonic() - sent)
+            REQUEST_TIME.labels(verb=request.verb).observe(self._clock() - sent)
         return answer
-
-    async def _exchange(
-        self, request: Request, most: int | None
-    ) -> tuple[int, bytes, dict[str, str]]:
-        pool = await self._open()
-        pool.users += 1
-        try:
-            answer = await exchange(pool.client, request, most)
-            if answer[0] == UNAUTHORIZED:
-                self._retire(pool)
-            return answer
-        finally:
-            pool.users -= 1
-            await pool.close_if_done()
-
-    def _retire(self, pool: Pool) -> None:
-        """Let the next request log in anew; those under way keep their connections."""
-        pool.retired = True
-        if self._pool is pool:
-            self._pool = None
-
-    async def _open(self) -> Pool:
-        async with self._opening:
-            if self._pool is None:
-                self._pool = Pool(ApiClient(await self._login()))
-            return self._pool
-
-
-async def exchange(
-    client: ApiClient, request: Request, most: int | None = None
-) -> tuple[int, bytes, dict[str, str]]:
-    """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
-    headers = {"Content-Type": request.content_type, "User-Agent": USER_AGENT}
-    await client.update_params_for_auth(
-        headers, [], ["BearerToken"], request.path, request.method, None
-    )
-    response = await client.rest_client.request(  # type: ignore[no-untyped-call]
-        request.method,
-        client.configuration.host + request.target,
-        headers=headers,
-        body=request.body,
-        _request_timeout=aiohttp.ClientTimeout(total=request.seconds),
-    )
-    body = await response.read() if most is None else await read(response.response, most)
-    if body is None:
-        raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
-    return response.status, body, dict(response.headers)
-
-
-async def read(response: aiohttp.ClientResponse, most: int) -> bytes | None:
-    """Return the body of an answer; None, and the connection is closed, if it has more bytes."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > most:
-            response.close()
-            return None
-    return bytes(body)
 
 
 def parse_object(request: Request, body: bytes) -> Body:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar, cast
 
 from prometheus_api_client import PrometheusConnect
@@ -61,8 +61,19 @@ class Prometheus:
     the number of queries independent of the number of products.
     """
 
-    def __init__(self, endpoint: Endpoint, spans: Spans = no_spans) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        spans: Spans = no_spans,
+        *,
+        open_session: Callable[[Endpoint], QuerySession] = QuerySession,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`open_session` is called once in each worker thread; `sleep` blocks it."""
         self.endpoint = endpoint
+        self._open_session = open_session
+        self._clock, self._sleep = clock, sleep
         self._spans = spans
         self.asked = 0
         self._local = threading.local()
@@ -124,7 +135,7 @@ class Prometheus:
             "sluicegate.step": step,
         }
         async with nullcontext() if urgent else self._others:
-            result, sent = ABANDONED, monotonic()
+            result, sent = ABANDONED, self._clock()
             try:
                 with self._spans("query", described):
                     answer = await self._answer(ask)
@@ -134,7 +145,7 @@ class Prometheus:
                 raise
             finally:
                 QUERIES.labels(result).inc()
-                QUERY_TIME.observe(monotonic() - sent)
+                QUERY_TIME.observe(self._clock() - sent)
             return answer
 
     async def _answer(self, ask: Callable[[], T]) -> T:
@@ -147,7 +158,7 @@ class Prometheus:
 
     def _ask(self, client: PrometheusConnect, question: _Question) -> object:
         seconds = self.endpoint.timeout_seconds
-        deadline = monotonic() + seconds
+        deadline = self._clock() + seconds
         try:
             return _send(client, question, seconds)
         except (PartialAnswer, MalformedAnswer):
@@ -156,15 +167,15 @@ class Prometheus:
             pause = _PAUSE * (1 + random.random())
             # A connection that the server had closed in the meantime fails at once, and an
             # overloaded server fails late: only the first is worth asking again.
-            if deadline - monotonic() < seconds / 2 + pause:
+            if deadline - self._clock() < seconds / 2 + pause:
                 raise
-            sleep(pause)
-            return _send(client, question, deadline - monotonic())
+            self._sleep(pause)
+            return _send(client, question, deadline - self._clock())
 
     def _of_this_thread(self) -> tuple[PrometheusConnect, QuerySession]:
         """The client of the thread that calls, and the session it works on."""
         if not hasattr(self._local, "client"):
-            self._local.session = QuerySession(self.endpoint)
+            self._local.session = self._open_session(self.endpoint)
             self._local.client = PrometheusConnect(
                 url=self.endpoint.url.rstrip("/"),
                 session=self._local.session,

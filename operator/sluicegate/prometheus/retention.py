@@ -35,7 +35,9 @@ def needed_retention(block_seconds: int = 0) -> int:
 
 
 async def keep_checking_retention(
-    prometheus: Prometheus, longest_block: Callable[[], int] = int
+    prometheus: Prometheus,
+    longest_block: Callable[[], int] = int,
+    wall: Callable[[], float] = time.time,
 ) -> None:
     """Tell at once and then daily, in the log and as a metric, if the retention is too short.
 
@@ -44,12 +46,13 @@ async def keep_checking_retention(
     Parameters
     ----------
     longest_block : of all products at that moment, in seconds; 0 for unknown.
+    wall : now, in seconds since 1970.
     """
     while True:
         pause: float = DAY
         try:
             needed = needed_retention(longest_block())
-            warning = await observe_short_retention(prometheus, time.time(), needed)
+            warning = await observe_short_retention(prometheus, wall(), needed)
         except PrometheusError as error:
             logger.info("the retention of Prometheus isn't known: %s", error)
             pause = RETRY_SECONDS

@@ -8,7 +8,6 @@ version is an exception: nothing has to be remembered of it, and a write is save
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -60,6 +59,7 @@ from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.versions import version_reused
 from sluicegate.reconcile.warming import only_warms_up
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, Result
 from sluicegate.runtime.recorder import Recorder
 from sluicegate.runtime.workqueue import WorkQueue
@@ -90,6 +90,7 @@ class ProductReconciler:
     in_step: InStep
     recorder: Recorder
     queue: WorkQueue
+    wall: Clock
     metrics: ProductMetrics = field(default_factory=ProductMetrics)
     spans: Spans = no_spans
     starts: FirstStarts = field(default_factory=FirstStarts)
@@ -117,7 +118,7 @@ class ProductReconciler:
                 known[key] = standing_before(
                     record,
                     self.observer.jobs(record),
-                    now=int(time.time()),
+                    now=int(self.wall()),
                     most_training_seconds=self.settings.max_retraining_seconds,
                 )
         self.standings.renew(known)
@@ -151,7 +152,7 @@ class ProductReconciler:
         return terms_of(product, self.settings.hour_seconds)
 
     async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
-        now = int(time.time())
+        now = int(self.wall())
         wanted = spec_version(product, runtime_image(product.spec, self.settings))
         recorded = product.status
         product = self._with_known_status(record, product, wanted, now)
@@ -226,7 +227,7 @@ class ProductReconciler:
         self.in_step.forget(key)
         self.claims.forget(key)
         if self.standings.forget(key):
-            self.slots.call_next(int(time.time()))
+            self.slots.call_next(int(self.wall()))
         self.trainer.refusals.pop(key, None)
         self.observer.pods.forget(key)
         self.metrics.forget(key)
@@ -360,7 +361,7 @@ class ProductReconciler:
         """Say what is wrong with the spec, and touch nothing."""
         before, listed = record.status, tuple(str(problem)[:1024] for problem in problems)
         after = report_invalid(
-            before, listed[:MOST_PROBLEMS], generation=record.generation, now=at(int(time.time()))
+            before, listed[:MOST_PROBLEMS], generation=record.generation, now=at(int(self.wall()))
         )
         self.metrics.record(record.key, REFUSED)
         if after != before:

@@ -14,6 +14,7 @@ from typing import Final
 from sluicegate.kube.resources import Key
 from sluicegate.prometheus.evaluation import Evaluation, Length
 from sluicegate.reconcile.measure import Measurements
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.tasks import end
 from sluicegate.spans import Spans, no_spans
@@ -46,12 +47,15 @@ class Rounds:
         evaluation: Evaluation,
         look_at: LookAt,
         spans: Spans = no_spans,
+        *,
+        wall: Clock = time.time,
     ) -> None:
         """`look_at` is told each product of which a block settled, in how many seconds, how urgently."""
         self._measurements = measurements
         self._evaluation = evaluation
         self._look_at = look_at
         self._spans = spans
+        self._wall = wall
         self._under_way: dict[Length, asyncio.Task[None]] = {}
         self._due: dict[Length, float] = {}
         """When the next round begins, by the event loop's clock, which nobody sets back."""
@@ -60,7 +64,7 @@ class Rounds:
         """Measure for ever; raise what a round raised."""
         try:
             while True:
-                await self._begin(time.time())
+                await self._begin(self._wall())
                 await self._wait()
         finally:
             await end(self._under_way.values())
@@ -138,4 +142,4 @@ class Rounds:
         timing, seconds = self._measurements.timing, length.block_seconds
         settled = timing.settled_at(timing.newest_settled(asked_at, seconds) + 1, seconds)
         longest = min(RETRY_SECONDS, seconds) if self._measurements.owes(length) else seconds
-        return min(max(settled - time.time(), SHORTEST_PAUSE), longest)
+        return min(max(settled - self._wall(), SHORTEST_PAUSE), longest)

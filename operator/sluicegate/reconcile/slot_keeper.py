@@ -1,7 +1,6 @@
 """Gives back what a reconcile leaves unused: a slot whose Job didn't come about."""
 
 import contextlib
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.slots import Reserved, runs
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.workqueue import WorkQueue
 
@@ -24,6 +24,7 @@ class SlotKeeper:
     trainer: Trainer
     observer: Observer
     queue: WorkQueue
+    wall: Clock
 
     @contextlib.contextmanager
     def watch(self, record: ProductRecord, conflicts: Mapping[Key, str]) -> Iterator[None]:
@@ -55,7 +56,7 @@ class SlotKeeper:
         reserved : the slot that it had for a Job. failure : what ended the reconcile.
         why : the same, or what else kept the Job from being created.
         """
-        now, jobs = int(time.time()), self.observer.jobs(record)
+        now, jobs = int(self.wall()), self.observer.jobs(record)
         absent = (
             reserved if reserved and reserved.job not in {one.key.name for one in jobs} else None
         )

@@ -1,13 +1,14 @@
-"""Time for the machinery; everything that waits or fences takes one of these as an argument."""
+"""Time for the machinery; everything that waits, fences or dates takes it as an argument."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], float]
-"""Returns seconds that only grow; their zero means nothing."""
+"""Returns seconds."""
 
 
 def boottime() -> float:
@@ -19,3 +20,17 @@ def boottime() -> float:
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two clocks of a machine.
+
+    Attributes
+    ----------
+    steady : seconds that only grow; their zero means nothing. For time-outs, leases and pauses.
+    wall : seconds since 1970, which somebody may set; for dates and for blocks.
+    """
+
+    steady: Clock = boottime
+    wall: Clock = time.time

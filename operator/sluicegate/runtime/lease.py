@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -75,12 +76,15 @@ class Elector:
         identity: str,
         timing: LeaseTiming | None = None,
         jitter: Callable[[], float] = lambda: 1.0,
+        wall: Clock = time.time,
     ) -> None:
+        """Take `clock` for what is decided by, and `wall` for the times that people read."""
         self._store = store
         self._clock = clock
         self._identity = identity
         self._timing = timing or LeaseTiming()
         self._jitter = jitter
+        self._wall = wall
         self._seen = LeaseRecord()
         self._seen_at = NEVER
         self._renewed_at = NEVER
@@ -184,13 +188,13 @@ class Elector:
         record = await self._store.read()
         if record is None or record.holder != self._identity:
             return False
-        await self._store.write(replace(record, holder="", renewed=now_utc()))
+        await self._store.write(replace(record, holder="", renewed=self._now()))
         return True
 
     async def _renew(self) -> bool:
         started = self._clock()
         try:
-            written = await self._store.write(replace(self._seen, renewed=now_utc()))
+            written = await self._store.write(replace(self._seen, renewed=self._now()))
         except (Conflict, NotFound):
             # Somebody else took it, or a person edited or deleted the Lease: the record tells.
             self._seen = await self._read() or LeaseRecord()
@@ -200,7 +204,7 @@ class Elector:
 
     async def _take(self, record: LeaseRecord) -> bool:
         started = self._clock()
-        moment = now_utc()
+        moment = self._now()
         ours = record.holder == self._identity
         wish = replace(
             record,
@@ -227,12 +231,11 @@ class Elector:
             self._seen, self._seen_at = record, self._clock()
         return record
 
+    def _now(self) -> datetime:
+        """The wall clock's time, which people read in the Lease."""
+        return datetime.fromtimestamp(self._wall(), UTC)
+
     def _is_free(self, record: LeaseRecord) -> bool:
         if record.holder in ("", self._identity):
             return True
         return self._clock() >= self._seen_at + record.duration_seconds
-
-
-def now_utc() -> datetime:
-    """Return the wall clock's time, which people read in the Lease."""
-    return datetime.now(UTC)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,16 +72,19 @@ class Series:
 
     name: Key
     seen_at: float
+    last: datetime
     count: int = 1
     unwritten: int = 0
-    last: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 class Recorder:
     """Takes notes without waiting; `run` writes them."""
 
-    def __init__(self, api: KubeApi, clock: Clock, *, instance: str) -> None:
+    def __init__(
+        self, api: KubeApi, clock: Clock, *, instance: str, wall: Clock = time.time
+    ) -> None:
         self._api = api
+        self._wall = wall
         self._clock = clock
         self._instance = instance
         self._queue: asyncio.Queue[Note] = asyncio.Queue(QUEUE_LENGTH)
@@ -128,16 +132,16 @@ class Recorder:
 
     async def _take(self, note: Note) -> None:
         known = self._series.get(note.series)
-        now = self._clock()
+        now, moment = self._clock(), datetime.fromtimestamp(self._wall(), UTC)
         if known is not None and now - known.seen_at < SERIES_SECONDS:
             known.count += 1
             known.unwritten += 1
-            known.seen_at, known.last = now, datetime.now(UTC)
+            known.seen_at, known.last = now, moment
             return
         self._serial += 1
-        event = render_event(note, self._instance, self._serial)
+        event = render_event(note, self._instance, self._serial, moment=moment)
         meta = event["metadata"]
-        self._series[note.series] = Series(Key(meta["namespace"], meta["name"]), now)
+        self._series[note.series] = Series(Key(meta["namespace"], meta["name"]), now, moment)
         if len(self._series) > KNOWN_SERIES:
             self._series.popitem(last=False)
         await self._send("created", self._create(event))
@@ -170,10 +174,9 @@ class Recorder:
         return budget
 
 
-def render_event(note: Note, instance: str, serial: int) -> dict[str, Any]:
+def render_event(note: Note, instance: str, serial: int, *, moment: datetime) -> dict[str, Any]:
     """Return the events.k8s.io/v1 object of a note."""
     subject = note.subject
-    moment = datetime.now(UTC)
     unique = f"{int(moment.timestamp() * 1e6):x}{serial:04x}"
     return {
         "metadata": {

@@ -23,6 +23,7 @@ from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown
 from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
+    from sluicegate.runtime.clock import Clock
     from sluicegate.runtime.contracts import Key, Reconciler, Result
     from sluicegate.runtime.workqueue import WorkQueue
     from sluicegate.spans import Spans
@@ -50,8 +51,15 @@ class Workers:
     """`count` workers over one queue."""
 
     def __init__(
-        self, queue: WorkQueue, reconciler: Reconciler, *, count: int, spans: Spans = no_spans
+        self,
+        queue: WorkQueue,
+        reconciler: Reconciler,
+        *,
+        count: int,
+        spans: Spans = no_spans,
+        clock: Clock = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._queue = queue
         self._reconciler = reconciler
         self._count = count
@@ -79,7 +87,7 @@ class Workers:
 
     def export(self) -> None:
         """Bring the metrics up to date."""
-        now = time.monotonic()
+        now = self._clock()
         ages = [now - begun for begun in self._begun.values()]
         metrics.UNFINISHED_WORK.labels(metrics.NAME).set(sum(ages))
         metrics.LONGEST_WORK.labels(metrics.NAME).set(max(ages, default=0.0))
@@ -117,7 +125,7 @@ class Workers:
 
     async def _reconcile(self, key: Key) -> None:
         active = metrics.ACTIVE_WORKERS.labels(metrics.NAME)
-        self._begun[key] = time.monotonic()
+        self._begun[key] = self._clock()
         active.inc()
         described = {"k8s.namespace.name": key.namespace, "sluicegate.product": key.name}
         try:
@@ -131,7 +139,7 @@ class Workers:
                 span.set("sluicegate.result", outcome)
         finally:
             active.dec()
-            taken = time.monotonic() - self._begun.pop(key)
+            taken = self._clock() - self._begun.pop(key)
             metrics.WORK_TIME.labels(metrics.NAME).observe(taken)
             metrics.RECONCILE_TIME.labels(metrics.NAME).observe(taken)
         metrics.RECONCILES.labels(metrics.NAME, outcome).inc()

@@ -1,0 +1,120 @@
+"""One pool of connections to the API server, through the official client.
+
+The client's generated models are left aside: bodies stay dictionaries, so a field that this
+version of the client doesn't know is neither lost nor refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+from sluicegate.kube.errors import AnswerTooLarge
+
+if TYPE_CHECKING:
+    from kubernetes.aio.client import Configuration
+
+    from sluicegate.kube.requests import Request
+
+USER_AGENT = "sluicegate"
+UNAUTHORIZED = 401
+
+
+class Login(Protocol):
+    """Makes the client's configuration, anew each time the credentials were refused."""
+
+    async def __call__(self) -> Configuration:
+        """Return host, certificate authority and credentials."""
+
+
+@dataclass(eq=False, slots=True)
+class Pool:
+    """Connections under one set of credentials; closed when nobody uses a retired one."""
+
+    client: ApiClient
+    users: int = 0
+    retired: bool = False
+
+    async def close_if_done(self) -> None:
+        """Close it, once its credentials were refused and its last request has ended."""
+        if self.retired and not self.users:
+            await self.client.close()  # type: ignore[no-untyped-call]
+
+
+class Connections:
+    """A pool that logs in anew once its credentials were refused."""
+
+    def __init__(self, login: Login) -> None:
+        """Nothing is opened yet."""
+        self._login = login
+        self._pool: Pool | None = None
+        self._opening = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close the pool, whoever uses it; the next request opens another."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.client.close()  # type: ignore[no-untyped-call]
+
+    async def exchange(
+        self, request: Request, most: int | None = None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
+        pool = await self._open()
+        pool.users += 1
+        try:
+            answer = await exchange(pool.client, request, most)
+            if answer[0] == UNAUTHORIZED:
+                self._retire(pool)
+            return answer
+        finally:
+            pool.users -= 1
+            await pool.close_if_done()
+
+    def _retire(self, pool: Pool) -> None:
+        """Let the next request log in anew; those under way keep their connections."""
+        pool.retired = True
+        if self._pool is pool:
+            self._pool = None
+
+    async def _open(self) -> Pool:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = Pool(ApiClient(await self._login()))
+            return self._pool
+
+
+async def exchange(
+    client: ApiClient, request: Request, most: int | None = None
+) -> tuple[int, bytes, dict[str, str]]:
+    """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
+    headers = {"Content-Type": request.content_type, "User-Agent": USER_AGENT}
+    await client.update_params_for_auth(
+        headers, [], ["BearerToken"], request.path, request.method, None
+    )
+    response = await client.rest_client.request(  # type: ignore[no-untyped-call]
+        request.method,
+        client.configuration.host + request.target,
+        headers=headers,
+        body=request.body,
+        _request_timeout=aiohttp.ClientTimeout(total=request.seconds),
+    )
+    body = await response.read() if most is None else await read(response.response, most)
+    if body is None:
+        raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
+    return response.status, body, dict(response.headers)
+
+
+async def read(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """Return the body of an answer; None, and the connection is closed, if it has more bytes."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            response.close()
+            return None
+    return bytes(body)
