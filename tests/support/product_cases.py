@@ -507,6 +507,7 @@ def full_status() -> dict[str, Any]:
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
             "degraded": True, "streak": streak, "calm": streak, "steadySince": when,
             "evidenceSince": when, "disturbedSince": when, "termsHash": "ef",
+            "leftOut": [{"since": when, "until": when}],
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
         "diagnosis": {
