@@ -28,7 +28,10 @@ TEXTS = {
         1
     ].text
     + "\n",
-    "gateway.promql": render_gateway(TRAEFIK, 60, ["search-ranking", "pricing"]) + "\n",
+    "gateway.promql": render_gateway(
+        TRAEFIK, 60, Scope(("catalog",), ("search-ranking", "pricing"))
+    )
+    + "\n",
     "rules.yaml": yaml.safe_dump(render_rules(NEEDS), sort_keys=False, width=1000),
 }
 

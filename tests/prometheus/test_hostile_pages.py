@@ -145,7 +145,7 @@ def test_the_queries_are_answered_whatever_pods_expose_and_products_name(drawn, 
     samples = [one for pod in (VICTIM, *hostile) for one in series_of(pod)]
     backend = "sluicegate_backend"
     ours = quote(backend_of("catalog", "victim-0123456789"))
-    sent = render_gateway(TRAEFIK, 60, ["victim"])
+    sent = render_gateway(TRAEFIK, 60, Scope(products=("victim",)))
     tests = [
         {"expr": about_victim(query.text), "exp_samples": expected(query.kind, query.names)}
         for query in render_queries(Scope(), 300, needs(hostile))

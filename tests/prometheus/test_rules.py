@@ -450,7 +450,7 @@ def test_a_gateway_counts_requests_by_backend_whichever_rule_they_took(promtool,
             ("search-00000000aa", 20),
         )
     ]
-    text = render_gateway(TRAEFIK, 300, ["search", "cars"])
+    text = render_gateway(TRAEFIK, 300, Scope(("catalog", "x"), ("search", "cars")))
     check_values(promtool, tmp_path, series, {text: samples})
 
 
@@ -483,7 +483,7 @@ def test_every_query_parses(promtool: Path, tmp_path: Path):
     queries = [
         *render_queries(scope, 5, NEEDS),
         Query(QueryKind.GATEWAY, render_gateway(gateway, 5)),
-        Query(QueryKind.GATEWAY, render_gateway(TRAEFIK, 5, scope.products)),
+        Query(QueryKind.GATEWAY, render_gateway(TRAEFIK, 5, scope)),
     ]
     check_parses(promtool, tmp_path, queries)
 

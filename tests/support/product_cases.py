@@ -373,6 +373,10 @@ FIELDS = (
         {"spec.analysis.blockSeconds": 4}, "spec.analysis.blockSeconds", "",
     ),
     Case(
+        "blocks have one of a few lengths", {"spec.analysis.blockSeconds": 600},
+        {"spec.analysis.blockSeconds": 301}, "spec.analysis.blockSeconds", "",
+    ),
+    Case(
         "a bento is named by digest", {},
         {"spec.model.bento.image": "registry.example/bentos/search-ranking:v1"},
         "spec.model.bento.image", "",
@@ -503,6 +507,7 @@ def full_status() -> dict[str, Any]:
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
             "degraded": True, "streak": streak, "calm": streak, "steadySince": when,
             "evidenceSince": when, "disturbedSince": when, "termsHash": "ef",
+            "leftOut": [{"since": when, "until": when}],
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
         "diagnosis": {

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sluicegate.prometheus.readings import ProductKey
+from sluicegate.slo.gateway import backend_of
 from tests.support.prometheus_stand_in import Lie
-from tests.support.selectors import all_match, parse_matchers
+from tests.support.selectors import all_match, names_backend, parse_matchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +27,14 @@ class Selecting:
     served: Counter[tuple[str, ProductKey]] = field(default_factory=Counter)
 
     def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
-        matchers = parse_matchers(self.server.forms[-1]["query"])
+        query = self.server.forms[-1]["query"]
+        matchers = parse_matchers(query)
         for row in self.world(kind, indexes, step):
             labels = row["metric"]
-            if all_match(matchers, labels):
+            if kind == "gateway":
+                if names_backend(query, labels["sluicegate_backend"]):
+                    yield row
+            elif all_match(matchers, labels):
                 self.served[kind, ProductKey(labels["namespace"], labels["product"])] += 1
                 yield row
 
@@ -50,7 +55,12 @@ class Poison:
         first, last = (int(float(form[edge])) for edge in ("start", "end"))
         during = first < self.blocks.stop and last >= self.blocks.start
         spoiled = (
-            kind in kinds and all_match(matchers, key._asdict())
+            kind in kinds
+            and (
+                names_backend(form["query"], backend_of(key.namespace, f"{key.product}-0123456789"))
+                if kind == "gateway"
+                else all_match(matchers, key._asdict())
+            )
             for key, kinds in self.kinds.items()
         )
         return self.lie if during and any(spoiled) else None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _MATCHER = re.compile(r'\b(namespace|product)(=~|!~|!=|=)("(?:[^"\\]|\\.)*")')
+_BACKENDS = re.compile(r'\bservice=~("(?:[^"\\]|\\.)*")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,9 @@ def parse_matchers(text: str) -> frozenset[Matcher]:
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
     """Whether a series with these labels is selected."""
     return all(matcher.matches(labels) for matcher in matchers)
+
+
+def names_backend(query: str, backend: str) -> bool:
+    """Whether a query to a gateway's counter selects what Traefik counts of a backend."""
+    (pattern,) = {json.loads(literal, strict=False) for literal in _BACKENDS.findall(query)}
+    return bool(_compiled(pattern).fullmatch(f"{backend}-80@kubernetesgateway"))

@@ -23,6 +23,7 @@ from sluicegate.reconcile.measured import Measured as OfOneProduct
 from sluicegate.reconcile.report import report
 from sluicegate.reconcile.step import take_step
 from sluicegate.slo.blocks import Count, Quality
+from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate.status import find_condition
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
@@ -215,7 +216,7 @@ async def test_pods_that_belong_to_no_product_are_left_out_wherever_they_are(nam
 
 
 @pytest.mark.parametrize("where", ["team-01", "alone"])
-async def test_a_product_that_doesnt_use_a_counter_spoils_it_for_nobody(where):
+async def test_a_product_that_doesnt_use_a_counter_spoils_it_for_nobody_and_is_told(where):
     """Its pods expose what others count, and nothing of its own is in that query."""
     keys, guilty = products(4, 4), ProductKey(where, "guilty")
     targets = [target(guilty, slos=AVAILABILITY), *(target(key) for key in keys)]
@@ -223,13 +224,43 @@ async def test_a_product_that_doesnt_use_a_counter_spoils_it_for_nobody(where):
     async with prometheus_of([*keys, guilty], poison) as (server, evaluation):
         (readings,) = await fetch_all(evaluation, targets, NOW)
         assert not bad_ones(readings, "clicks")
+        assert readings.unreadable.keys() == {guilty}
         assert total(server) - len(KINDS) <= extra_queries(5, 4)
         for block in (1, 2, 3):
             (readings,) = await fetch_all(evaluation, targets, NOW + 300 * block)
             assert total(server) <= len(KINDS) + 2
             assert not bad_ones(readings, "clicks")
             assert not bad_ones(readings, "availability")
-            assert not readings.unreadable
+            assert readings.unreadable.keys() == {guilty}
+        poison.kinds.clear()
+        for block in range(4, 9):
+            (readings,) = await fetch_all(evaluation, targets, NOW + 300 * block)
+        server.asked.clear()
+        (readings,) = await fetch_all(evaluation, targets, NOW + 300 * 9)
+        assert server.asked == dict.fromkeys(KINDS, 1)
+        assert not readings.unreadable
+
+
+async def test_a_product_of_another_length_of_block_is_told_what_it_spoils_for_others():
+    """A query about whole namespaces reads its pods, too."""
+    keys, guilty = products(2, 3), ProductKey("team-00", "guilty")
+    measurements = Measurements(Timing())
+    for key in keys:
+        measurements.want(Key(*key), target(key))
+    measurements.want(Key(*guilty), target(guilty, slos=AVAILABILITY, block_seconds=600))
+    poison = Poison({guilty: {"counters"}})
+    async with prometheus_of([*keys, guilty], poison) as (server, evaluation):
+        await measurements.read(evaluation, NOW)
+        await measurements.read(evaluation, NOW + 300)
+        server.asked.clear()
+        await measurements.read(evaluation, NOW + 600)
+        assert server.asked["counters"] <= 1 + 2 + 1, "two lengths of block, and one that is tried"
+        assert "counters: " in measurements.untold(Key(*guilty))
+        assert not any(measurements.untold(Key(*key)) for key in keys)
+        poison.kinds.clear()
+        for block in range(3, 9):
+            await measurements.read(evaluation, NOW + 300 * block)
+    assert REGISTRY.get_sample_value("sluicegate_unreadable_products") == 0
 
 
 # ---- too much --------------------------------------------------------------------------------
@@ -273,6 +304,7 @@ async def test_blocks_that_are_too_many_for_one_answer_are_read_in_several():
 # ---- the past --------------------------------------------------------------------------------
 async def fill(evaluation: Evaluation, targets: list[Target]) -> BlockCache:
     cache = BlockCache()
+    evaluation.regroup(targets)
     async for past in evaluation.backfill(targets, NOW):
         await cache.record_past(past)
         cache.record_filled(past.targets)
@@ -362,14 +394,67 @@ async def test_the_only_product_that_needs_a_query_isnt_blamed_for_others_named_
     began = int(NOW) - 3600
     targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys[1:]]
     targets.append(target(keys[0], slos=CLICKS, canary_from=began))
-    async with prometheus_of(keys, Poison({of_others: {"counters"}})) as (_, evaluation):
+    poison = Poison({of_others: {"counters"}})
+    async with prometheus_of(keys, poison) as (server, evaluation):
         cache = await fill(evaluation, targets)
         clicks = cache.series(SeriesKey(*keys[0], "v1", "clicks"), 300)
         assert clicks.block(4800).quality is Quality.COUNTED
-        for block in range(4):
+        for block in range(9):
+            for readings in await fetch_all(evaluation, targets, NOW + 300 * block):
+                # Whose pods they are is told, and the search isn't made again.
+                assert readings.unreadable.keys() == {of_others}
+                assert not bad_ones(readings, "clicks")
+            if block == 1:
+                server.asked.clear()
+        # Seven reads of two lengths, and tries that become ever rarer; a search takes five.
+        assert server.asked["counters"] <= 7 * 2 + 8
+
+
+async def test_pods_that_bear_the_name_of_a_product_of_another_namespace_are_left_out():
+    """Two names in two namespaces match four ways."""
+    keys = [ProductKey(f"team-{team:02d}", f"product-{team:02d}") for team in range(6)]
+    stray = ProductKey("team-01", "product-04")
+    began = int(NOW) - 3600
+    targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys]
+    async with prometheus_of(keys, Poison({stray: {"requests"}})) as (server, evaluation):
+        await fetch_all(evaluation, targets, NOW)
+        await fetch_all(evaluation, targets, NOW + 300)
+        server.asked.clear()
+        for block in range(2, 10):
             for readings in await fetch_all(evaluation, targets, NOW + 300 * block):
                 assert not readings.unreadable
-                assert not bad_ones(readings, "clicks")
+                assert not bad_ones(readings, "availability")
+    # In the canary's length, where products are named: the others, and those of one namespace.
+    assert server.asked["requests"] <= 8 * 2 + 8 * 2 + 8
+
+
+@pytest.mark.parametrize("lie", [Lie.REJECTED_422, Lie.NOT_JSON, Lie.MALFORMED_ROW])
+async def test_a_gateways_answer_is_lost_only_for_the_product_that_it_fails_for(lie):
+    keys = [*products(2, 3), ProductKey("team-00", "product-xx")]
+    poisoned = keys[1]
+    began = int(NOW) - 3600
+    targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys]
+    poison = Poison({poisoned: {"gateway"}}, lie)
+    async with prometheus_of(keys, poison, gateway=TRAEFIK) as (server, evaluation):
+        backends = {key: backend_of(key[0], f"{key[1]}-0123456789") for key in keys}
+        server.rows.world.gateway = dict.fromkeys(backends.values(), 7.0)
+        for block in range(3):
+            found = await fetch_all(evaluation, targets, NOW + 300 * block)
+            (readings,) = (one for one in found if one.canary)
+            assert readings.gateway is not None
+            assert readings.gateway.keys() == {*backends.values()} - {backends[poisoned]}
+            assert readings.unreadable.keys() == {poisoned}
+            assert set(readings.unreadable[poisoned]) == {"gateway"}
+            assert not readings.problem
+            assert not bad_ones(readings, "availability")
+        poison.kinds.clear()
+        for block in range(3, 9):
+            found = await fetch_all(evaluation, targets, NOW + 300 * block)
+        server.asked.clear()
+        found = await fetch_all(evaluation, targets, NOW + 300 * 9)
+        (readings,) = (one for one in found if one.canary)
+        assert readings.gateway.keys() == {*backends.values()}
+        assert server.asked["gateway"] == 1
 
 
 # ---- the whole Prometheus --------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_every_selector_of_every_query_names_a_namespace(scope: Scope):
 
 def test_every_selector_of_a_gateway_names_a_namespace_too():
     gateway = GatewayMetric("traefik_service_requests_total", "service", ("gateway",))
-    for selector in braces(render_gateway(gateway, 60, ["cars"])):
+    for selector in braces(render_gateway(gateway, 60, Scope((), ("cars",)))):
         assert selector.startswith('namespace="gateway"')
 
 
@@ -99,7 +99,11 @@ def test_a_metrics_name_that_a_user_gives_is_a_value_and_no_word_of_the_query(wo
 def test_a_label_of_ours_is_set_only_where_no_two_series_can_become_one():
     """A pod chooses its labels, and Prometheus refuses a query whose answer has a row twice."""
     texts = [query.text for query in render_queries(Scope(), 300, EVERYTHING)]
-    texts.append(render_gateway(GatewayMetric("sent_total", "service", ("gateway",)), 60, ["cars"]))
+    texts.append(
+        render_gateway(
+            GatewayMetric("sent_total", "service", ("gateway",)), 60, Scope((), ("cars",))
+        )
+    )
     summed = re.compile(
         r"\s*(label_replace\(|(sum|avg|max|count) (by|without) \(|time\(\) - max by)"
     )

@@ -74,6 +74,23 @@ def test_a_status_tells_who_trained_and_who_is_bad(status, expected):
     assert standing_before(record(**status)) == expected
 
 
+def test_after_a_restart_an_upstream_that_recovered_a_moment_ago_still_explains_what_is_bad():
+    """What was measured in its aftermath would be held against the models of its callers."""
+    recovered = {
+        "type": "Degraded", "status": "False", "reason": "NotDegraded", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
+    }  # fmt: skip
+    standings = Standings(Budget(1, 1))
+    key = Key("catalog", "search")
+    standings.record(key, standing_before(record(state="Healthy", conditions=[recovered])))
+    assert standings.was_degraded(key, NOW)
+    assert not standings.was_degraded(key, NOW + 1)
+    worse = {**recovered, "status": "True", "reason": "ModelDecay"}
+    bad = standing_before(record(state="Degraded", slos=[BAD], conditions=[worse]))
+    standings.record(key, bad)
+    assert standings.bad_since([key, Key("catalog", "other")]) == FIRST * BLOCK
+
+
 def job(**fields) -> JobRecord:
     values = {
         "key": Key("catalog", "search-train-12345678-1"),

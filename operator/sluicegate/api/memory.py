@@ -32,6 +32,15 @@ class Streak(StatusModel):
     """How many of them came with new events."""
 
 
+class Interval(StatusModel):
+    """A stretch of time."""
+
+    since: Time
+    """From when on."""
+    until: Time
+    """Up to when."""
+
+
 class SloStatus(StatusModel):
     """One service level, with the numbers of the last decision."""
 
@@ -76,6 +85,8 @@ class SloStatus(StatusModel):
     had a cause outside the model, which has ended."""
     disturbed_since: Time | None = None
     """Since when a cause outside the model disturbs what is measured, say a degraded upstream."""
+    left_out: Annotated[tuple[Interval, ...], Field(max_length=24)] = ()
+    """When such a cause did, until it ended: what was measured meanwhile counts for nothing."""
     terms_hash: str = ""
     """Hash of indicator and margins that the evidence was gathered with."""
 

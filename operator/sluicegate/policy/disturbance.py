@@ -1,9 +1,10 @@
 """What was measured while something else was broken is no evidence against the model, ever after.
 
 An upstream's incident ends, the labels of its time stay in windows of days and in the CUSUM. So
-when a cause outside the model ends, the evidence of an SLO begins anew, as that of an SLO that was
-edited does. Where nothing measured meanwhile was worse than what is accepted, there is nothing to
-leave out, and the evidence of a slow product isn't lost to each incident of another.
+when a cause outside the model ends, the blocks of its time are left out for good: evidence before
+and after them counts, and a decay is found though an upstream fails each few hours. A verdict has
+to be confirmed anew. The few hourly means of a gauge begin anew instead. Where nothing measured
+meanwhile was worse than what is accepted, there is nothing to leave out.
 """
 
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy.degradation import SloResult
 from sluicegate.policy.diagnosis import Diagnosis
+from sluicegate.policy.left_out import leave_out
 from sluicegate.policy.memory import Memory, SloMemory
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.present import accepted_limit
@@ -55,17 +57,41 @@ def disturbed(
         name, known = result.terms.name, memory.slo(result.terms.name)
         found = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded)
         if found and known.disturbed_since is None:
-            changed[name] = replace(known, disturbed_since=end - terms.block_seconds)
+            begun = end - terms.block_seconds
+            upstream = observed.facts.upstream_since
+            changed[name] = replace(
+                known, disturbed_since=begun if upstream is None else min(begun, upstream)
+            )
         elif not found and known.disturbed_since is not None and not _is_hidden(result, causes):
-            anew = SloMemory(steady_since=end, since=end, terms_hash=known.terms_hash)
             worse = _was_worse(terms, memory, observed, result)
-            changed[name] = anew if worse else replace(known, disturbed_since=None)
+            changed[name] = replace(known, disturbed_since=None)
+            if worse:
+                changed[name] = _without(terms, known, result, observed.block)
     return replace(memory, slos={**memory.slos, **changed}) if changed else memory
 
 
 def began_anew(before: Memory, after: Memory) -> bool:
-    """Whether the evidence of any SLO begins later than it did."""
-    return any(slo.since != before.slo(name).since for name, slo in after.slos.items())
+    """Whether anything less is evidence of any SLO than before."""
+    return any(
+        (slo.since, slo.left_out) != (before.slo(name).since, before.slo(name).left_out)
+        for name, slo in after.slos.items()
+    )
+
+
+def _without(terms: Terms, known: SloMemory, result: SloResult, block: int) -> SloMemory:
+    """Memory of an SLO without what was measured since it was disturbed, up to this block."""
+    assert known.disturbed_since is not None
+    end = terms.block_end(block)
+    if result.terms.gauge is not None:
+        return SloMemory(steady_since=end, since=end, terms_hash=known.terms_hash)
+    anew = SloMemory(
+        steady_since=end,
+        since=known.since,
+        terms_hash=known.terms_hash,
+        left_out=known.left_out,
+    )
+    begun = known.disturbed_since // terms.block_seconds - BEFORE_BLOCKS
+    return leave_out(anew, begun + 1, block, terms.block_seconds)
 
 
 def _is_hidden(result: SloResult, causes: dict[str, Reason]) -> bool:

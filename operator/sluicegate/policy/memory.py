@@ -9,7 +9,7 @@ Times are whole seconds since the epoch; status can't hold finer ones.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.canary import VersionSource
@@ -176,6 +176,13 @@ class Streak:
     fresh: int
 
 
+class Interval(NamedTuple):
+    """A stretch of time, in seconds: begin < t ≤ end."""
+
+    begin: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
 class SloMemory:
     """What is remembered of one SLO of the stable version.
@@ -189,6 +196,7 @@ class SloMemory:
     since : blocks that ended before are no evidence: the SLO was another one then, or what was
         measured had a cause outside the model.
     disturbed_since : since when something outside the model disturbs what is measured.
+    left_out : when something did; what was measured then is no evidence either.
     terms_hash : indicator and margins that the evidence was gathered with.
     """
 
@@ -199,6 +207,7 @@ class SloMemory:
     since: int = 0
     terms_hash: str = ""
     disturbed_since: int | None = None
+    left_out: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

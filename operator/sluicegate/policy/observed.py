@@ -44,6 +44,7 @@ class Facts:
     ----------
     upstream_degraded : names of products that this one calls and that are degraded, or were in
         the blocks that are judged as the present.
+    upstream_since : since when one of them may be, in seconds; None when that isn't known.
     pods_unhealthy : stable's pods aren't ready, restart or were killed for memory.
     canary_unhealthy : the candidate's pods fail by what they do themselves.
     canary_lost : why none of them is ready, where that isn't known to be the candidate's doing;
@@ -55,6 +56,7 @@ class Facts:
     """
 
     upstream_degraded: tuple[str, ...] = ()
+    upstream_since: int | None = None
     pods_unhealthy: bool = False
     canary_unhealthy: bool = False
     canary_lost: str = ""

@@ -13,6 +13,7 @@ from math import ceil
 from typing import Final
 
 from sluicegate.policy.baseline import ratio_of, upper_bound
+from sluicegate.policy.left_out import Span, back
 from sluicegate.policy.memory import Baseline
 from sluicegate.policy.terms import SloTerms
 from sluicegate.policy.wording import percent
@@ -46,14 +47,22 @@ class Present:
 
 
 def present_of(
-    terms: SloTerms, series: Series, baseline: Baseline | None, *, now: int, since: int
+    terms: SloTerms,
+    series: Series,
+    baseline: Baseline | None,
+    *,
+    now: int,
+    since: int,
+    spans: tuple[Span, ...] = (),
 ) -> Present:
     """What the newest events up to block `now` say.
+
+    It reaches beyond what is left out only if what came after it is bad by itself, too.
 
     Parameters
     ----------
     series : blocks of the stable version. baseline : what it was accepted with.
-    since : blocks up to this one are of another time.
+    since : blocks up to this one are of another time. spans : what was left out of the series.
     """
     limit = accepted_limit(terms, baseline)
     if limit is None:
@@ -61,9 +70,13 @@ def present_of(
     phi = 1.0 if baseline is None else baseline.phi
     needed = phi * _needed(terms, baseline, limit)
     newest, seen = NOTHING, NOTHING
+    after = max(since, spans[-1].last if spans else 0)
+    alone = series.between(min(after, now), now)
+    if _bears_out(alone, limit):
+        after = since
     for length in _lengths(terms, now - since):
-        seen = series.window(now, length, since)
-        newer = series.window(now, (length + 1) // 2, since)
+        seen = series.between(max(back(now, length, spans), after), now)
+        newer = series.between(max(back(now, (length + 1) // 2, spans), after), now)
         if newer.total < LEAST_SHARE * seen.total:
             break
         if _compared(newer, limit, phi) is not True and _has_ended(seen, newer, phi):
@@ -99,6 +112,11 @@ def _lengths(terms: SloTerms, most: int) -> list[int]:
     while lengths[-1] < min(most, HOURS * BLOCKS_PER_HOUR):
         lengths.append(2 * lengths[-1])
     return lengths
+
+
+def _bears_out(seen: Count, limit: float) -> bool:
+    """Whether the events since a disturbance are such as those before it may explain."""
+    return seen.bad >= LEAST_BAD and seen.bad > limit * seen.total
 
 
 def _compared(seen: Count, limit: float, phi: float) -> bool | None:

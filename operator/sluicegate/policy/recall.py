@@ -27,6 +27,7 @@ from sluicegate.policy.memory import (
     Baseline,
     Candidate,
     HandledModel,
+    Interval,
     Memory,
     Probation,
     Release,
@@ -132,6 +133,9 @@ def _slo(slo: kept.SloStatus) -> SloMemory:
         since=_maybe(slo.evidence_since) or 0,
         terms_hash=slo.terms_hash,
         disturbed_since=_maybe(slo.disturbed_since),
+        left_out=tuple(
+            Interval(seconds_of(one.since), seconds_of(one.until)) for one in slo.left_out
+        ),
     )
 
 

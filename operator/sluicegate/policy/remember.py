@@ -214,6 +214,10 @@ def _as_slos(status: DataProductStatus, memory: Memory) -> tuple[kept.SloStatus,
                     "disturbed_since": None
                     if slo.disturbed_since is None
                     else at(slo.disturbed_since),
+                    "left_out": tuple(
+                        kept.Interval(since=at(one.begin), until=at(one.end))
+                        for one in slo.left_out
+                    ),
                 }
             )
         )

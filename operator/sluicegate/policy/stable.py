@@ -15,6 +15,7 @@ from sluicegate.policy.baseline import from_production, usable
 from sluicegate.policy.client_errors import client_errors
 from sluicegate.policy.degradation import SloResult, judge, unknown
 from sluicegate.policy.gates import View, objection
+from sluicegate.policy.left_out import Span, spans_of
 from sluicegate.policy.memory import Accepted, Baseline, Memory, SloMemory
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.planning import warmed_up
@@ -39,10 +40,10 @@ def judge_stable(
     baselines: dict[str, Baseline] = {}
     for slo in terms.slos:
         known, blocks = memory.slo(slo.name), series.get(slo.name)
-        since = evidence_since(terms, stable, known)
+        since, spans = evidence_since(terms, stable, known), spans_of(known, terms.block_seconds)
         problem = observed.problem or observed.problems.get(slo.name)
         view = View(slo, blocks, alive, now, since, problem, stable.release.version)
-        result = _judge(terms, view, memory, stable, observed=observed)
+        result = _judge(terms, view, memory, stable, observed=observed, spans=spans)
         results.append(result)
         after = remember(known, result, block=now, block_end=terms.block_end(now))
         if after is not known:
@@ -85,7 +86,13 @@ def _judge_gauge(terms: Terms, view: View, stable: Accepted, observed: Observed)
 
 
 def _judge(
-    terms: Terms, view: View, memory: Memory, stable: Accepted, *, observed: Observed
+    terms: Terms,
+    view: View,
+    memory: Memory,
+    stable: Accepted,
+    *,
+    observed: Observed,
+    spans: tuple[Span, ...],
 ) -> SloResult:
     slo, series, now = view.terms, view.series, view.now
     if slo.gauge is not None:
@@ -99,6 +106,7 @@ def _judge(
     if reason is not None or series is None:
         recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
         return unknown(slo, reason or Reason.NO_DATA, recent, baseline)
+    series = series.without(spans) if spans else series
     result = judge(
         slo,
         series,
@@ -130,6 +138,8 @@ def _judge_client_errors(
     blocks, known = series.get(CLIENT_ERRORS), memory.slo(CLIENT_ERRORS)
     if not held or blocks is None or observed.problem is not None:
         return None
+    if spans := spans_of(known, terms.block_seconds):
+        blocks = blocks.without(spans)
     slo, now = client_errors(terms), observed.block
     if blocks.block(now).quality is not Quality.COUNTED:
         return None

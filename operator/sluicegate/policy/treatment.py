@@ -25,6 +25,7 @@ from sluicegate.policy.diagnosis import (
     diagnose,
     is_recent,
 )
+from sluicegate.policy.left_out import spans_of
 from sluicegate.policy.load import Load, load_of
 from sluicegate.policy.memory import Accepted, Memory
 from sluicegate.policy.messages import capitalised, describe, numbers_of
@@ -215,7 +216,15 @@ def _present(terms: Terms, memory: Memory, observed: Observed, result: SloResult
             result.terms, values, result.baseline, now=observed.block, since=since
         )
     series = observed.series.get(version, {}).get(name) or Series()
-    return present_of(result.terms, series, result.baseline, now=observed.block, since=since)
+    spans = spans_of(memory.slo(name), terms.block_seconds)
+    return present_of(
+        result.terms,
+        series.without(spans) if spans else series,
+        result.baseline,
+        now=observed.block,
+        since=since,
+        spans=spans,
+    )
 
 
 def _objection(

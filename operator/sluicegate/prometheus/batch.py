@@ -2,9 +2,11 @@
 
 A query is about many products, and Prometheus refuses or answers it as a whole. One that is
 refused, or has an unusable answer, is split and asked again until only the products remain that
-it fails for; nothing is split where Prometheus doesn't answer at all. With S namespaces and at
-most P products in one of them, finding one product costs at most `extra_queries(S, P)` queries
-of the kind, in the fetch in which it begins to fail, and none while nothing fails.
+it fails for; nothing is split where Prometheus doesn't answer at all. Where all of those are
+answered for whose sake it is asked, somebody beside them spoils it, and is searched for likewise.
+With S namespaces and at most P products in one of them, each search costs at most
+`extra_queries(S, P)` queries of the kind, in the fetch in which one begins to fail, and none
+while nothing fails.
 """
 
 from __future__ import annotations
@@ -18,7 +20,16 @@ from typing import TYPE_CHECKING, Final
 
 from sluicegate.prometheus.answers import TableReader
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError, QueryRejected
-from sluicegate.prometheus.quarantine import ANYWHERE, OTHERS, Place, covered_by, halve, scope_of
+from sluicegate.prometheus.quarantine import (
+    ANYWHERE,
+    OTHERS,
+    Entry,
+    Place,
+    covered_by,
+    halve,
+    scope_of,
+)
+from sluicegate.prometheus.readings import ProductKey
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, Query, QueryKind, render_queries, render_targets
 
@@ -28,7 +39,8 @@ if TYPE_CHECKING:
     from sluicegate.prometheus.answers import Table
     from sluicegate.prometheus.client import Prometheus
     from sluicegate.prometheus.quarantine import Quarantine
-    from sluicegate.prometheus.readings import ProductKey, Target
+    from sluicegate.prometheus.readings import Target
+    from sluicegate.slo.gateway import GatewayMetric
 
 MOST_SPLITS: Final = 128
 """Queries of one kind that a fetch may spend on a search; the next one goes on with it."""
@@ -49,13 +61,17 @@ def extra_queries(namespaces: int, products: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A query, and what it reads: `targets` within `scope`, in the blocks `indexes`."""
+    """A query, and what it reads: `targets` within `scope`, in the blocks `indexes`.
+
+    `needs` are those of others, where the targets are asked about because they spoil their query.
+    """
 
     query: Query
     scope: Scope
     targets: tuple[Target, ...]
     indexes: range
     halved: int = 0
+    needs: Needs | None = None
 
 
 class Batch:
@@ -84,17 +100,22 @@ class Batch:
         urgent: bool,
         quarantine: Quarantine,
         namespaces: tuple[str, ...] = (),
+        everybody: tuple[Target, ...] = (),
+        gateway: GatewayMetric | None = None,
     ) -> None:
+        """`everybody` are the products of all lengths: a query about pods may read theirs, too."""
         self._prometheus = prometheus
         self._indexes = indexes
         self._step = step
         self._urgent = urgent
         self._quarantine = quarantine
         self._namespaces = namespaces
+        self._everybody = everybody
+        self._gateway = gateway
         self._open: Counter[QueryKind] = Counter()
         self._splits: Counter[QueryKind] = Counter()
         self._answered: set[QueryKind] = set()
-        self._found: dict[Place, str] = {}
+        self._found: dict[Place, Entry] = {}
         self._answers: asyncio.Task[bool] | None = None
         self.tables: dict[QueryKind, Table] = defaultdict(dict)
         self.failures: dict[QueryKind, str] = {}
@@ -142,9 +163,9 @@ class Batch:
                 self._quarantine.believe_refused(kind, newest)
                 for reasons in self.reasons.values():
                     reasons.pop(kind, None)
-        for place, why in self._found.items():
+        for place, entry in self._found.items():
             if self._quarantine.may_split(place.kind, newest):
-                self._quarantine.note(place, why, newest)
+                self._quarantine.note(place, entry)
 
     async def _answer(self, part: Part) -> None:
         await self._ask(part)
@@ -158,7 +179,7 @@ class Batch:
             await self._search(part, error)
             return False
         except PrometheusError as error:
-            self.failures.setdefault(part.query.kind, str(error))
+            self._fail(part, str(error))
             return False
         return True
 
@@ -190,22 +211,29 @@ class Batch:
     async def _search(self, part: Part, error: QueryRejected | MalformedAnswer) -> None:
         kind, why = part.query.kind, str(error)
         oversized = isinstance(error, MalformedAnswer) and error.oversized
-        pieces = [] if kind is QueryKind.GATEWAY else self._pieces(part)
-        splits = kind is not QueryKind.GATEWAY and self._quarantine.may_split(
-            kind, part.indexes[-1]
-        )
+        pieces = self._pieces(part)
+        splits = self._quarantine.may_split(kind, part.indexes[-1])
         if not splits or not await self._answers_at_all():
-            self.failures.setdefault(kind, why)
+            self._fail(part, why)
         elif not pieces:
             self._blame(part, why)
-        elif self._splits[kind] + len(pieces) > MOST_SPLITS:
-            self._splits[kind] = MOST_SPLITS
-            self.failures.setdefault(kind, why)
+        elif not self._may_spend(kind, len(pieces)):
+            self._fail(part, why)
         else:
-            self._splits[kind] += len(pieces)
             answered = await asyncio.gather(*map(self._ask, pieces))
-            if all(answered) and pieces[0].indexes == part.indexes and not oversized:
-                self._blame_others(part, pieces, why)
+            if all(answered) and pieces[0].indexes == part.indexes:
+                await self._search_beside(part, pieces, "" if oversized else why)
+
+    def _fail(self, part: Part, why: str) -> None:
+        """A kind isn't answered; what is asked for others' sake was answered for theirs."""
+        if part.needs is None:
+            self.failures.setdefault(part.query.kind, why)
+
+    def _may_spend(self, kind: QueryKind, queries: int) -> bool:
+        """Whether a search may go on; then these queries are its."""
+        spent = self._splits[kind] + queries
+        self._splits[kind] = min(spent, MOST_SPLITS)
+        return spent <= MOST_SPLITS
 
     async def _answers_at_all(self) -> bool:
         """Whether Prometheus answers a query about nobody; asked once in a fetch."""
@@ -245,53 +273,98 @@ class Batch:
         ]
 
     def _render(self, part: Part, scope: Scope, targets: tuple[Target, ...]) -> Iterator[Part]:
-        for query in render_queries(scope, self._step, _needs(part.query, targets)):
-            if query.kind is part.query.kind:
-                yield replace(part, query=query, scope=scope, targets=targets)
+        needs = _needs(part.query, targets) if part.needs is None else part.needs
+        for query in self._queries(part.query.kind, scope, needs):
+            yield replace(part, query=query, scope=scope, targets=targets)
+
+    def _queries(self, kind: QueryKind, scope: Scope, needs: Needs) -> list[Query]:
+        queries = render_queries(scope, self._step, needs, gateway=self._gateway)
+        return [query for query in queries if query.kind is kind]
 
     def _blame(self, part: Part, why: str) -> None:
         """A part that can't be split fails: its one product is to be left out from now on."""
         kind = part.query.kind
         guilty = covered_by(part.scope, _asking(part))
         if not guilty:
-            self.failures.setdefault(kind, why)
+            self._fail(part, why)
         for key in (target.key for target in guilty):
             self._spoil(kind, key, part.indexes, why)
-            self._note(Place(kind, *key), why, part.indexes)
+            self._note(Place(kind, *key), why, part)
 
-    def _blame_others(self, part: Part, pieces: Sequence[Part], why: str) -> None:
-        """All that is needed of a part is answered: what fails is of nobody who needs it."""
-        asked = {namespace for piece in pieces for namespace in piece.scope.namespaces}
+    async def _search_beside(self, part: Part, pieces: Sequence[Part], why: str) -> None:
+        """All who need a part are answered: what fails is of somebody else whose pods it reads.
+
+        Without a `why` it may be of nobody: all together are too much for one answer.
+        """
+        if part.needs is None:
+            part = replace(part, needs=_needs(part.query, _asking(part)))
+            read = {one.key for each in pieces for one in covered_by(each.scope, self._everybody)}
+            beside = [one for one in self._everybody if one.key not in read]
+            halves = halve(part.scope, beside)
+            searched = [piece for half in halves for piece in self._render(part, *half)]
+            if not self._may_spend(part.query.kind, len(searched)):
+                return
+            if not all(await asyncio.gather(*map(self._ask, searched))):
+                return
+        if why:
+            await self._blame_nobody(part, pieces, why)
+
+    async def _blame_nobody(self, part: Part, pieces: Sequence[Part], why: str) -> None:
+        """What fails is of pods that belong to no product."""
         if part.scope.products:
-            return  # by chance: two names in two namespaces match four ways, or it is over
+            await self._search_by_chance(part, why)
+            return
+        asked = {namespace for piece in pieces for namespace in piece.scope.namespaces}
         alone = next(iter(asked)) if len(asked) == 1 and pieces[0].scope.products else ANYWHERE
         if alone or not part.scope.namespaces or not asked.issuperset(part.scope.namespaces):
-            self._note(Place(part.query.kind, alone, OTHERS), why, part.indexes)
+            self._note(Place(part.query.kind, alone, OTHERS), why, part)
 
-    def _note(self, place: Place, why: str, indexes: range) -> None:
-        if indexes[-1] == self._indexes[-1]:
-            self._found.setdefault(place, why)
+    async def _search_by_chance(self, part: Part, why: str) -> None:
+        """Two names in two namespaces match four ways: find the namespace where pods bear another's."""
+        namespaces, failed = part.scope.namespaces, False
+        while len(namespaces) > 1 or not failed:
+            half = namespaces[: (len(namespaces) + 1) // 2]
+            asked = list(self._render(part, replace(part.scope, namespaces=half), ()))
+            if not self._may_spend(part.query.kind, len(asked)):
+                return
+            try:
+                for one in asked:
+                    await self._take(one)
+            except (QueryRejected, MalformedAnswer):
+                namespaces, failed = half, True
+            except PrometheusError:
+                return
+            else:
+                namespaces, failed = namespaces[len(half) :], False
+                if not namespaces:
+                    return  # it is over
+        self._note(Place(part.query.kind, namespaces[0], OTHERS), why, part)
+
+    def _note(self, place: Place, why: str, part: Part) -> None:
+        if part.indexes[-1] == self._indexes[-1]:
+            entry = Entry(why, self._indexes[-1] + 1, beside=part.needs is not None)
+            self._found.setdefault(place, entry)
 
     async def _try(self, place: Place, tried: Sequence[Target]) -> None:
         """Ask again for the newest block of what is left out."""
         scope = scope_of(place, self._namespaces)
         covered = covered_by(scope, tried)
         newest = range(self._indexes[-1], self._indexes[-1] + 1)
-        if not covered:
-            return
+        needs = needs_of(covered)
+        own = bool(covered) and place.product != OTHERS and needs.asks(place.kind)
         try:
-            for query in render_queries(scope, self._step, needs_of(covered)):
-                if query.kind is place.kind:
-                    await self._take(Part(query, scope, covered, newest))
+            for query in self._queries(place.kind, scope, needs if own else needs_of(tried)):
+                await self._take(Part(query, scope, covered, newest))
         except (QueryRejected, MalformedAnswer):
             self._quarantine.failed_again(place, newest[0])
         except PrometheusError:
             return
         else:
             self._quarantine.release(place)
-            for key in (target.key for target in covered if place.product != OTHERS):
+            key = ProductKey(place.namespace, place.product)
+            self.reasons[key].pop(place.kind, None)
+            if own:
                 self.spoiled[place.kind, key].discard(newest[0])
-                self.reasons[key].pop(place.kind, None)
                 self.released.add(key)
 
 
@@ -302,8 +375,10 @@ def _needs(query: Query, targets: Iterable[Target]) -> Needs:
 
 
 def _asking(part: Part) -> list[Target]:
-    """The products for whose sake a part is asked; others may have such series, too."""
+    """The products that a part is asked about; others may have such series, too."""
     kind = part.query.kind
+    if part.needs is not None:
+        return list(part.targets)
     return [target for target in part.targets if _needs(part.query, [target]).asks(kind)]
 
 

@@ -36,19 +36,15 @@ from sluicegate.prometheus.schedule import (
     split_scopes,
 )
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
-from sluicegate.slo.gateway import GatewayMetric, render_gateway
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import (
-    Query,
-    QueryKind,
-    render_queries,
-)
+from sluicegate.slo.queries import QueryKind, render_queries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
     from sluicegate.prometheus.client import Prometheus
     from sluicegate.prometheus.readings import ProductKey, Target
+    from sluicegate.slo.gateway import GatewayMetric
 
 LONGEST_CANARY: Final = 10_000
 """Canary blocks that one query may ask for; Prometheus refuses more than 11,000 points."""
@@ -128,6 +124,7 @@ class Evaluation:
         self._prometheus = prometheus
         self._settings = settings
         self._read: dict[Length, int] = {}
+        self._everybody: tuple[Target, ...] = ()
         self._products = 0
         """How many there are, whatever their length."""
         self._canaries: dict[Length, frozenset[ProductKey]] = {}
@@ -144,12 +141,13 @@ class Evaluation:
         self._begun.clear()
         self._quarantines.clear()
 
-    def regroup(self, targets: Iterable[Target]) -> Mapping[Length, Sequence[Target]]:
+    def regroup(self, targets: Sequence[Target]) -> Mapping[Length, Sequence[Target]]:
         """The sets of queries that these targets need, each with its products.
 
         What was read for other sets is forgotten: whoever needs them again begins anew.
         """
         lengths = group_by_length(targets, self._settings.timing)
+        self._everybody = tuple(targets)
         self._read = {each: last for each, last in self._read.items() if each in lengths}
         self._products = sum(len(group) for each, group in lengths.items() if not each.canary)
         self._canaries = {
@@ -166,7 +164,7 @@ class Evaluation:
             length: kept for length, kept in self._quarantines.items() if length in lengths
         }
         for length, kept in self._quarantines.items():
-            kept.prune(lengths[length])
+            kept.prune(lengths[length], targets)
         self._failed &= {target.key for group in lengths.values() for target in group}
         return lengths
 
@@ -321,6 +319,8 @@ class Evaluation:
             urgent=urgent,
             quarantine=asked.quarantine,
             namespaces=self._settings.namespaces,
+            everybody=self._everybody,
+            gateway=self._settings.gateway if asked.length.canary else None,
         )
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
@@ -350,15 +350,13 @@ class Evaluation:
                 needing = [target for target in group if needs_of([target]).asks(kind)]
                 chosen = tuple(asked.quarantine.scopes(kind, needing, scopes, limit))
             by_scopes[chosen].add(kind)
+        gateway = self._settings.gateway if canary else None
+        render = partial(render_queries, infrastructure=not canary, gateway=gateway)
         for chosen, kinds in by_scopes.items():
             for scope in chosen:
-                for query in render_queries(scope, seconds, needs, infrastructure=not canary):
+                for query in render(scope, seconds, needs):
                     if query.kind in kinds:
                         yield Part(query, scope, group, asked.indexes)
-        if canary and (gateway := self._settings.gateway):
-            for scope in ordinary:
-                text = render_gateway(gateway, seconds, scope.products)
-                yield Part(Query(QueryKind.GATEWAY, text), scope, group, asked.indexes)
 
 
 def _named(group: Sequence[Target]) -> Sequence[Scope]:
@@ -390,6 +388,6 @@ def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, batch:
         failed=answers.failed,
         complete=answers.failed <= ASIDE,
         problem=batch.problem,
-        unreadable={one.key: batch.reasons[one.key] for one in group if batch.reasons.get(one.key)},
+        unreadable={key: reasons for key, reasons in batch.reasons.items() if reasons},
         released=frozenset(batch.released),
     )

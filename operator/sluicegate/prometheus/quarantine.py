@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sluicegate.prometheus.readings import ProductKey
 from sluicegate.prometheus.schedule import named_scope, named_scopes, split_scopes
 from sluicegate.slo.promql import Scope
+from sluicegate.slo.queries import QueryKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
     from sluicegate.prometheus.readings import Target
-    from sluicegate.slo.queries import QueryKind
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +44,15 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Why, and the index of the block at which it is tried again."""
+    """Why, and the index of the block at which it is tried again, after a pause of so many blocks.
+
+    `beside` says that the product doesn't need the query: its pods spoil it for others.
+    """
 
     why: str
     due: int
     pause: int = 1
-    """Blocks."""
+    beside: bool = False
 
 
 class Quarantine:
@@ -61,11 +64,11 @@ class Quarantine:
         self._unsplit: dict[QueryKind, int] = {}
         """Kinds that were refused about everybody, with the block until which that is believed."""
 
-    def note(self, place: Place, why: str, index: int) -> None:
-        """Leave out, from block `index` on, what a query failed for; logged once."""
+    def note(self, place: Place, entry: Entry) -> None:
+        """Leave out from now on what a query failed for; logged once."""
         if place not in self._entries:
-            logger.warning(_TEXT, place.kind, _whose(place), why)
-            self._entries[place] = Entry(why, index + 1)
+            logger.warning(_TEXT, place.kind, _whose(place), look_at(place.kind), entry.why)
+            self._entries[place] = entry
 
     def failed_again(self, place: Place, index: int) -> None:
         """Wait for twice as long before the next try."""
@@ -92,15 +95,17 @@ class Quarantine:
         other._entries = {place: replace(one, due=_NEVER) for place, one in self._entries.items()}
         return other
 
-    def prune(self, targets: Iterable[Target]) -> None:
-        """Forget products that nobody asks about any more."""
-        keys = {target.key for target in targets}
+    def prune(self, targets: Iterable[Target], everybody: Iterable[Target]) -> None:
+        """Forget products that nobody asks about any more; of those beside them, who is gone."""
+        if not self._entries:
+            return
+        keys, known = ({target.key for target in each} for each in (targets, everybody))
         namespaces = {key.namespace for key in keys} | {ANYWHERE}
         self._entries = {
             place: entry
             for place, entry in self._entries.items()
             if (place.product == OTHERS and place.namespace in namespaces)
-            or ProductKey(place.namespace, place.product) in keys
+            or ProductKey(place.namespace, place.product) in (known if entry.beside else keys)
         }
 
     # ---- reading ---------------------------------------------------------------------------
@@ -197,8 +202,15 @@ def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Ta
 
 _TEXT: Final = (
     "the %s query fails for %s alone, which is left out of it from now on and tried again after a"
-    " growing pause: mend what its pods expose at /metrics, or delete them: %s"
+    " growing pause: %s: %s"
 )
+
+
+def look_at(kind: QueryKind) -> str:
+    """Where to mend what a query fails for."""
+    if kind is QueryKind.GATEWAY:
+        return "look at the series of its Services in the gateway's request counter"
+    return "mend what its pods expose at /metrics, or delete them"
 
 
 def _whose(place: Place) -> str:

@@ -153,7 +153,8 @@ class Readings:
     unreadable
         Why the newest block of a product alone couldn't be read, by kind of query: Prometheus
         refuses the query, or its answer is of no use. These are UNAVAILABLE blocks too, and
-        leave `complete` as it is: they aren't asked for again.
+        leave `complete` as it is: they aren't asked for again. A product whose pods spoil a query
+        that it doesn't need is among them, and may be one that wasn't asked about.
     released
         Products of whom some blocks are missing, and that can be read again.
     """

@@ -37,8 +37,9 @@ def emit_refusal(
 def unreadable(text: str) -> Told:
     """The event of a product that Prometheus can't answer about."""
     message = (
-        "Prometheus can't answer about this product alone, so SLOs that need these queries are"
-        " Unknown; mend what its pods expose at /metrics, or delete the pods, and it is asked again"
-        f" within ten minutes: {text}"
+        "Prometheus can't answer about this product alone: it is left out of these queries, and SLOs"
+        " that need them are Unknown; mend what its pods expose at /metrics (for gateway, the"
+        " gateway's request counter), or delete the pods, and it is asked again within ten minutes:"
+        f" {text}"
     )
     return Told("UnreadableSeries", "Measure", message, warning=True)

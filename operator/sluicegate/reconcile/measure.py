@@ -193,7 +193,13 @@ class Measurements:
         kept = self._unreadable.setdefault(Length(readings.block_seconds, readings.canary), {})
         for version in readings.facts:
             kept.pop(Key(version.namespace, version.product), None)
-        kept.update({Key(*key): why for key, why in readings.unreadable.items()})
+        found = {Key(*key): why for key, why in readings.unreadable.items()}
+        if beside := kept.keys() - found.keys():
+            # Of products that spoil it for others there are no facts in this length.
+            group = self.groups.get(Length(readings.block_seconds, readings.canary), ())
+            for key in beside - {Key(*target.key) for target in group}:
+                del kept[key]
+        kept.update(found)
         self._count_unreadable()
 
     def _count_unreadable(self) -> None:
@@ -212,12 +218,9 @@ class Measurements:
             for length in kept.keys() - lengths:
                 del kept[length]
         self._unreadable = {
-            length: {key: why for key, why in self._unreadable[length].items() if key in asked}
-            for length, asked in (
-                (length, {Key(*target.key) for target in group})
-                for length, group in self.groups.items()
-                if length in self._unreadable
-            )
+            length: {key: why for key, why in kept.items() if key in self.targets}
+            for length, kept in self._unreadable.items()
+            if length in self.groups
         }
         self._count_unreadable()
 

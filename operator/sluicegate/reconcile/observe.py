@@ -113,7 +113,17 @@ class Observer:
                     slo: Count(one.bad, one.total)
                     for slo, one in (product.spec.model.evaluation or {}).items()
                 },
-                facts=_facts(measured, _Seen(live, pods, upstream, split, since)),
+                facts=_facts(
+                    measured,
+                    _Seen(
+                        live,
+                        pods,
+                        upstream_degraded=tuple(one.name for one in upstream),
+                        upstream_since=self.standings.bad_since(upstream),
+                        split=split,
+                        since=since,
+                    ),
+                ),
                 portfolio=self.portfolio(record, product, measured.newest, now),
                 requests=tuple(Request(name, value) for name, value in record.requests),
             ),
@@ -189,8 +199,8 @@ class Observer:
 
     def _upstream(
         self, product: DataProduct, dependencies: tuple[DependencyStatus, ...], since: int
-    ) -> Iterator[str]:
-        """Names of the products that are degraded, or that were in the blocks judged as present.
+    ) -> Iterator[Key]:
+        """The products that are degraded, or that were in the blocks judged as present.
 
         What a product did on a broken upstream's answers says nothing of its model, and it is
         in those blocks for a while after the upstream has recovered.
@@ -199,7 +209,7 @@ class Observer:
             other = Key(one.namespace, one.name)
             told = self._may_know(Key(*product.metadata.key), other) and not one.in_cycle
             if told and self.standings.was_degraded(other, since):
-                yield one.name
+                yield other
 
     def _may_know(self, key: Key, other: Key) -> bool:
         """Whether a product is told how another one does."""
@@ -213,6 +223,7 @@ class _Seen:
     live: Mapping[str, DeploymentRecord]
     pods: tuple[PodState, ...]
     upstream_degraded: tuple[str, ...]
+    upstream_since: int | None
     split: Split | None
     since: int
 
@@ -234,6 +245,7 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
         )
     return Facts(
         upstream_degraded=seen.upstream_degraded,
+        upstream_since=seen.upstream_since,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(pod.was_killed_since(seen.since) for pod in of_revision(seen.pods, stable.revision)),

@@ -156,6 +156,12 @@ class Standings:
         found = standing.degraded_at
         return standing.state is ProductState.DEGRADED or (found is not None and found >= since)
 
+    def bad_since(self, keys: Iterable[Key]) -> int | None:
+        """When the first of these may have turned bad, in seconds; None while none is."""
+        found = (self._standings.get(key, Standing()) for key in keys)
+        firsts = [one.turned(one.bad_since)[0] for one in found if one.bad_since is not None]
+        return min(firsts, default=None)
+
     def in_cycle(self, key: Key, dependency: Key) -> bool:
         """Whether a product's dependency depends, over any others, on the product itself."""
         seen: set[Key] = set()

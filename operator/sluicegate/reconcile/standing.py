@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from sluicegate.api.description import Priority
 from sluicegate.api.memory import RetrainingStatus, SloState
-from sluicegate.api.names import DecisionReason
+from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.api.status import DataProductStatus, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.product_record import ProductRecord
@@ -14,6 +14,7 @@ from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.slots import GRACE_SECONDS, Reserved, runs
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.warming import just_took_over
+from sluicegate.status import find_condition
 
 COMMON_BLOCKS = 3
 """Products that turned bad within this many blocks turned bad together."""
@@ -208,7 +209,13 @@ def standing_before(
     trains = any(runs(job, now, most_training_seconds) for job in found)
     reserved = None if found else _reserved(retraining, now)
     last = retraining.last_result if retraining else None
+    recovered = find_condition(status.conditions, ConditionType.DEGRADED)
+    if recovered is not None and recovered.status != "False":
+        recovered = None
     standing = Standing(
+        # Nothing else outlives a restart. One whose first version was just found fine counts as
+        # recovered, too: who depends on it waits for an hour of blocks at most.
+        degraded_at=int(recovered.last_transition_time.timestamp()) if recovered else None,
         training=trains or reserved is not None,
         reserved=reserved,
         trained_at=int(last.at.timestamp()) if last else None,

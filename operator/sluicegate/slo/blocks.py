@@ -12,7 +12,7 @@ Counts may arrive in any order; a block that is recorded again replaces what it 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator  # noqa: TC003 - one import style
+from collections.abc import Iterator, Sequence  # noqa: TC003 - one import style
 from dataclasses import dataclass
 from enum import IntEnum
 from math import ceil, isfinite
@@ -219,6 +219,33 @@ class Series:
             room = next((size for size in ROOMS if size >= needed), HOURS)
             self._hour_bad = _moved(self._hour_bad, known, last, room)
             self._hour_total = _moved(self._hour_total, known, last, room)
+
+    def without(self, spans: Sequence[tuple[int, int]]) -> Series:
+        """A copy without the events of some blocks, to be read only.
+
+        Parameters
+        ----------
+        spans : pairs (after, last) of blocks with after < index ≤ last, whole hours each.
+        """
+        other = Series()
+        other._newest, other._first_hour = self._newest, self._first_hour
+        other._quality, other._bad, other._total = self._quality, self._bad[:], self._total[:]
+        other._hour_bad, other._hour_total = self._hour_bad[:], self._hour_total[:]
+        newest = hour_of(self._newest)
+        oldest, single = newest - len(self._hour_bad) + 1, self._newest - SINGLE_BLOCKS + 1
+        for after, last in spans:
+            for hour in range(max(hour_of(after + 1), oldest, 0), min(hour_of(last), newest) + 1):
+                slot = hour % len(self._hour_bad)
+                other._hour_bad[slot] = other._hour_total[slot] = 0
+            for index in range(max(after + 1, single, 0), min(last, self._newest) + 1):
+                slot = index % SINGLE_BLOCKS
+                other._bad[slot] = other._total[slot] = 0
+        key = tuple(spans)
+        known = self.derived.get("without")
+        if not isinstance(known, tuple) or known[0] != key:
+            known = self.derived["without"] = (key, {})
+        other.derived = known[1]
+        return other
 
     # ---- reading ---------------------------------------------------------------------------
 

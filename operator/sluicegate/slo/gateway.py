@@ -6,10 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.slo import metric_names as names
-from sluicegate.slo.promql import any_of, escape_regex, quote, render_count, select, sum_by
+from sluicegate.slo.promql import (
+    Scope,
+    any_of,
+    escape_regex,
+    quote,
+    render_count,
+    select,
+    sum_by,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+EVERYTHING: Final = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +38,11 @@ class GatewayMetric:
     before: str = ""
     after: str = ""
 
-    def pattern(self, products: Iterable[str] = ()) -> str:
+    def pattern(self, scope: Scope = EVERYTHING) -> str:
         """What the label must match; its one group is the backend's name (see `backend_of`)."""
-        among = "|".join(sorted(map(escape_regex, products)))
-        backend = f".+-(?:{among})-[0-9a-f]+" if among else ".*"
+        backend = ".*"
+        if scope.namespaces or scope.products:
+            backend = f"{_any(scope.namespaces)}-{_any(scope.products)}-[0-9a-f]+"
         return f"{self.before}({backend}){self.after}"
 
 
@@ -52,9 +63,14 @@ def backend_of(namespace: str, service: str) -> str:
     return f"{namespace}-{service}"
 
 
-def render_gateway(gateway: GatewayMetric, window: int, products: Iterable[str] = ()) -> str:
-    """Requests by backend, as the gateway counted them; of these products, or of all."""
-    pattern = quote(gateway.pattern(products))
+def _any(values: Iterable[str]) -> str:
+    among = "|".join(sorted(map(escape_regex, values)))
+    return f"(?:{among})" if among else ".+"
+
+
+def render_gateway(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) -> str:
+    """Requests by backend, as the gateway counted them, of the products in a scope."""
+    pattern = quote(gateway.pattern(scope))
     namespace = (
         any_of(names.NAMESPACE, gateway.namespaces)
         if gateway.namespaces

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sluicegate.slo import metric_names as names
+from sluicegate.slo.gateway import render_gateway
 from sluicegate.slo.promql import (
     any_arm,
     any_of,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sluicegate.api.slos import Indicator
+    from sluicegate.slo.gateway import GatewayMetric
     from sluicegate.slo.promql import Scope
 
 T = TypeVar("T")
@@ -153,10 +155,18 @@ class Needs:
 
 
 def render_queries(
-    scope: Scope, window_seconds: int, needs: Needs, *, infrastructure: bool = True
+    scope: Scope,
+    window_seconds: int,
+    needs: Needs,
+    *,
+    infrastructure: bool = True,
+    gateway: GatewayMetric | None = None,
 ) -> tuple[Query, ...]:
     """All queries for blocks of `window_seconds`, to be evaluated at a block's end."""
-    return tuple(_queries(scope, window_seconds, needs, infrastructure=infrastructure))
+    queries = tuple(_queries(scope, window_seconds, needs, infrastructure=infrastructure))
+    if gateway is None:
+        return queries
+    return *queries, Query(QueryKind.GATEWAY, render_gateway(gateway, window_seconds, scope))
 
 
 def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -> Iterator[Query]:
