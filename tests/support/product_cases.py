@@ -373,10 +373,6 @@ FIELDS = (
         {"spec.analysis.blockSeconds": 4}, "spec.analysis.blockSeconds", "",
     ),
     Case(
-        "blocks have one of a few lengths", {"spec.analysis.blockSeconds": 600},
-        {"spec.analysis.blockSeconds": 301}, "spec.analysis.blockSeconds", "",
-    ),
-    Case(
         "a bento is named by digest", {},
         {"spec.model.bento.image": "registry.example/bentos/search-ranking:v1"},
         "spec.model.bento.image", "",

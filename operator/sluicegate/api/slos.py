@@ -6,7 +6,7 @@ count, and speaks more weakly.
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
@@ -18,9 +18,6 @@ MetricName = Annotated[
 ]
 """Name of a counter or gauge that the product exports."""
 LagSeconds = Annotated[int, Field(ge=0, le=604_800)]
-BlockSeconds = Literal[5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600]
-"""Lengths of a block: each that any product has costs Prometheus a set of queries about all pods,
-so there are few, whoever chooses them."""
 
 
 class OnDegraded(StrEnum):
@@ -254,5 +251,5 @@ def _share(margin: str | None) -> bool:
 class Analysis(ApiModel):
     """How measurements are cut."""
 
-    block_seconds: BlockSeconds = 300
+    block_seconds: Annotated[int, Field(ge=5, le=3600)] = 300
     """Length of a block, the unit of time of every decision; at least four scrape intervals."""
