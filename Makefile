@@ -8,7 +8,7 @@ PYTEST := $(RUN) pytest
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint types layers unit test test-all bars verify programs pure bentos prometheus apiserver benchmarks chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure bentos prometheus apiserver benchmarks chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,7 +84,7 @@ apiserver: programs ## Against a real API server, without a node
 	$(TIER) tests/apiserver
 
 benchmarks: programs ## What the operator may write and ask, exactly
-	$(TIER) tests/benchmarks
+	$(TIER) --numprocesses=2 tests/benchmarks
 
 chaos: programs ## Faults of the API server, Prometheus and the machine; with --whole, outages of five minutes
 	$(TIER) --numprocesses=3 --dist loadfile tests/chaos

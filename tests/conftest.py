@@ -22,6 +22,7 @@ pytest_plugins = ["tests.support.lanes", "tests.support.leaving_out"]
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("nightly", settings.get_profile("any machine"), max_examples=1000)
 settings.load_profile("any machine")
 
 
@@ -42,6 +43,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.option.whole:
+        settings.load_profile("nightly")
     if config.option.bars:
         assert_bars()
 

@@ -1,7 +1,8 @@
 """The operator's own process against a real API server, with pods played by kwok.
 
 Controllers, scheduler and garbage collection are real; a gateway's acceptance is written by the
-test. What the operator writes is counted in the API server's audit log.
+test. What the operator writes is counted in the API server's audit log. One operator serves the
+namespaces of all tests but those that stop theirs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import pytest
 import yaml
 
 from cluster.controlplane import ControlPlane, Options
-from tests.support.accepting_gateway import install_gateway, install_gateway_api, take_routes
+from sluicegate.kube.resources import DATA_PRODUCTS
+from tests.support.accepting_gateway import accepting, install_gateway, install_gateway_api
+from tests.support.live_product import get
 from tests.support.replicas import (
     OPERATOR,
     ROOT,
@@ -29,7 +32,7 @@ from tests.support.replicas import (
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -39,51 +42,72 @@ OURS = ("-l", "app.kubernetes.io/managed-by=sluicegate")
 RECONCILED = 'controller_runtime_reconcile_total{controller="dataproduct",result="success"}'
 
 
+USER = "products-operator"
+NAMESPACES = [f"served-{number}" for number in range(16)]
+APART = ("restarted", "lost")
+"""Of operators that the tests stop."""
+_served = iter(NAMESPACES)
+
+
 @pytest.fixture(scope="module")
 def control_plane():
-    """One of its own: its kinds are changed under the operator's feet."""
+    """One of its own: its definition is changed under the operator's feet."""
     with ControlPlane(Options(audit=True, fake_nodes=2)) as started:
         install_crds(started)
         install_gateway_api(started)
+        for name in (*NAMESPACES, *APART):
+            started.kubectl("create", "namespace", name)
+        with accepting(started):
+            yield started
+
+
+@pytest.fixture(scope="module")
+def operator(control_plane, tmp_path_factory):
+    """The operator of NAMESPACES."""
+    folder = tmp_path_factory.mktemp("operator")
+    settings = serving("default", *NAMESPACES)
+    with replicas(control_plane, folder, USER, extra=settings, module=OPERATOR) as (started,):
         yield started
 
 
 @pytest.fixture
-def start(control_plane, namespace, tmp_path):
-    """Starts operators that serve the test's namespace and have their Lease there."""
+def namespace(operator) -> str:
+    """An empty namespace that the operator serves."""
+    return next(_served)
 
-    def start(*names: str, extra: Mapping[str, str] | None = None):
-        where = {
-            "SLUICEGATE_NAMESPACE": namespace,
-            "SLUICEGATE_WATCH_NAMESPACES": namespace,
-            "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
-        }
-        settings = {**where, **(extra or {})}
-        return replicas(control_plane, tmp_path, *names, extra=settings, module=OPERATOR)
+
+@pytest.fixture
+def start(control_plane, tmp_path):
+    """Starts operators that serve one namespace alone and have their Lease there."""
+
+    def start(name: str, namespace: str):
+        settings = serving(namespace, namespace)
+        return replicas(control_plane, tmp_path, name, extra=settings, module=OPERATOR)
 
     return start
 
 
-@pytest.fixture
-def operator(start, namespace):
-    with start(namespace) as (started,):
-        yield started
+def serving(own: str, *served: str) -> dict[str, str]:
+    """Settings of an operator that has its Lease in its own namespace."""
+    return {
+        "SLUICEGATE_NAMESPACE": own,
+        "SLUICEGATE_WATCH_NAMESPACES": ",".join(served),
+        "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
+    }
 
 
 def routed(namespace: str, name: str, path: str = "/") -> dict[str, Any]:
     body = product(namespace, name)
     body["spec"]["route"] = {
         "parentRefs": [{"name": "web", "namespace": "gateway"}],
-        "hostnames": ["cars.example"],
+        "hostnames": [f"cars.{namespace}.example"],
         "path": path,
     }
     return body
 
 
 def live(plane: ControlPlane, namespace: str, name: str) -> dict[str, Any]:
-    text = plane.kubectl("get", "dataproduct", name, "-n", namespace, "-o", "json")
-    body: dict[str, Any] = json.loads(text)
-    return body
+    return get(plane.kubeconfig, DATA_PRODUCTS.path(namespace, name))
 
 
 def condition(plane: ControlPlane, namespace: str, name: str, kind: str) -> dict[str, Any]:
@@ -92,11 +116,7 @@ def condition(plane: ControlPlane, namespace: str, name: str, kind: str) -> dict
 
 
 def is_ready(plane: ControlPlane, namespace: str, name: str) -> Callable[[], bool]:
-    def holds() -> bool:
-        take_routes(plane, namespace)
-        return condition(plane, namespace, name, "Ready").get("status") == "True"
-
-    return holds
+    return lambda: condition(plane, namespace, name, "Ready").get("status") == "True"
 
 
 def says(
@@ -105,17 +125,20 @@ def says(
     """The message of a condition, once it has this reason."""
 
     def message() -> str:
-        take_routes(plane, namespace)
         found = condition(plane, namespace, name, kind)
         return str(found.get("message")) if found.get("reason") == reason else ""
 
     return message
 
 
-def writes(plane: ControlPlane, user: str) -> list[Write]:
-    """What an operator wrote, but its lease and events."""
-    written = audited_writes(plane, [user])
-    return [one for one in written if one.resource not in {"leases", "events"}]
+def writes(plane: ControlPlane, namespace: str) -> list[Write]:
+    """What the operator wrote in a namespace, but events."""
+    written = audited_writes(plane, [USER])
+    return [
+        one
+        for one in written
+        if one.resource not in {"leases", "events"} and f"/{namespace}/" in f"/{one.target}"
+    ]
 
 
 def children(plane: ControlPlane, namespace: str) -> dict[str, dict[str, Any]]:
@@ -148,21 +171,6 @@ def test_a_first_version_costs_few_writes(control_plane, namespace, operator, ma
     assert len(written) <= 5, written
 
 
-def test_a_restart_with_nothing_changed_writes_nothing(control_plane, namespace, start):
-    names = f"{namespace}-one", f"{namespace}-two"
-    apply(control_plane, *(routed(namespace, f"cars{i}", f"/{i}") for i in range(3)))
-    with start(names[0]) as (operator,):
-        for number in range(3):
-            eventually(is_ready(control_plane, namespace, f"cars{number}"), seconds=60)
-        eventually(settled(operator), what="nothing more to do")
-        operator.signal(signal.SIGTERM)
-        assert operator.wait() == 0
-    with start(names[1]) as (operator,):
-        eventually(lambda: operator.metric(RECONCILED) >= 3, what="all reconciled")
-        eventually(settled(operator), what="nothing more to do")
-    assert {one.resource for one in audited_writes(control_plane, [names[1]])} == {"leases"}
-
-
 def test_a_product_is_never_written_but_its_status(control_plane, namespace, operator):
     body = routed(namespace, "cars")
     body["metadata"] |= {"labels": {"team": "cars"}, "annotations": {"example.com/note": "ours"}}
@@ -173,22 +181,6 @@ def test_a_product_is_never_written_but_its_status(control_plane, namespace, ope
     assert json.dumps(before["spec"]) == json.dumps(after["spec"])
     for part in ("labels", "annotations", "generation", "finalizers"):
         assert before["metadata"].get(part) == after["metadata"].get(part)
-
-
-def test_a_hand_edit_is_undone_and_a_deleted_child_is_made_again(
-    control_plane, namespace, operator
-):
-    apply(control_plane, routed(namespace, "cars"))
-    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
-    deployment = next(name for name in children(control_plane, namespace) if "Deployment" in name)
-    control_plane.kubectl("scale", deployment, "-n", namespace, "--replicas=3")
-    control_plane.kubectl("delete", "service", "cars", "-n", namespace, "--wait=false")
-
-    def as_before() -> bool:
-        found = children(control_plane, namespace)
-        return found[deployment]["spec"]["replicas"] == 1 and "Service/cars" in found
-
-    eventually(as_before, what="the edit is undone and the Service is back")
 
 
 def test_an_object_that_isnt_ours_is_never_applied_over(control_plane, namespace, operator):
@@ -212,23 +204,6 @@ def test_an_object_that_isnt_ours_is_never_applied_over(control_plane, namespace
     assert service["spec"]["ports"][0]["port"] == 99
     control_plane.kubectl("delete", "service", "cars", "-n", namespace)
     eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
-
-
-def test_of_two_products_that_claim_one_route_the_younger_is_told_and_released(
-    control_plane, namespace, operator
-):
-    apply(control_plane, routed(namespace, "a-elder"))
-    eventually(is_ready(control_plane, namespace, "a-elder"), seconds=60, what="the elder")
-    apply(control_plane, routed(namespace, "younger"))
-    message = eventually(
-        says(control_plane, namespace, "younger", kind="Ready", reason="RouteShadowed"),
-        seconds=60,
-        what="the younger is told",
-    )
-    assert f"{namespace}/a-elder" in message
-    assert "HTTPRoute/younger" not in children(control_plane, namespace)
-    control_plane.kubectl("delete", "dataproduct", "a-elder", "-n", namespace)
-    eventually(is_ready(control_plane, namespace, "younger"), seconds=60, what="it is released")
 
 
 def without_rules(node: Any) -> Any:
@@ -361,11 +336,25 @@ def test_a_product_isnt_ready_before_its_gateway_is_programmed(control_plane, na
     eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
 
 
-def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost(
-    control_plane, namespace, start
-):
+def test_a_restart_with_nothing_changed_writes_nothing(control_plane, start):
+    namespace, names = "restarted", ("restarted-one", "restarted-two")
+    apply(control_plane, *(routed(namespace, f"cars{i}", f"/{i}") for i in range(3)))
+    with start(names[0], namespace) as (operator,):
+        for number in range(3):
+            eventually(is_ready(control_plane, namespace, f"cars{number}"), seconds=60)
+        eventually(settled(operator), what="nothing more to do")
+        operator.signal(signal.SIGTERM)
+        assert operator.wait() == 0
+    with start(names[1], namespace) as (operator,):
+        eventually(lambda: operator.metric(RECONCILED) >= 3, what="all reconciled")
+        eventually(settled(operator), what="nothing more to do")
+    assert {one.resource for one in audited_writes(control_plane, [names[1]])} == {"leases"}
+
+
+def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost(control_plane, start):
+    namespace = "lost"
     apply(control_plane, routed(namespace, "cars"))
-    with start(f"{namespace}-one") as (operator,):
+    with start("lost-one", namespace) as (operator,):
         eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
         operator.signal(signal.SIGTERM)
         assert operator.wait() == 0
@@ -374,7 +363,7 @@ def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost(
         "patch", "dataproduct", "cars", "-n", namespace, "--subresource=status",
         "--type=json", "-p", json.dumps([{"op": "remove", "path": "/status"}]),
     )  # fmt: skip
-    with start(f"{namespace}-two"):
+    with start("lost-two", namespace):
         eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="it serves again")
 
         def told() -> list[str]:

@@ -67,9 +67,9 @@ class BentoServer:
             return False
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[BentoServer]:
-    server = BentoServer(tmp_path)
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BentoServer]:
+    server = BentoServer(tmp_path_factory.mktemp("service"))
     try:
         server.start()
         yield server
@@ -78,8 +78,11 @@ def service(tmp_path: Path) -> Iterator[BentoServer]:
             stop(server.process)
 
 
-@pytest.fixture
-def prometheus_url(prometheus_program: Path, service: BentoServer, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def prometheus_url(
+    prometheus_program: Path, service: BentoServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    tmp_path = tmp_path_factory.mktemp("prometheus")
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [

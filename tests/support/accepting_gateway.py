@@ -14,7 +14,7 @@ from cluster.addons.gateway import MODULE
 from cluster.errors import ClusterError
 from sluicegate.kube.resources import HTTP_ROUTES
 from tests.support.live_product import get, merge_patch
-from tests.support.replicas import read, succeeds
+from tests.support.replicas import succeeds
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -56,12 +56,6 @@ def install_gateway(plane: ControlPlane, *, programmed: bool = True) -> None:
         "patch", "gateway", "web", "-n", "gateway", "--subresource=status", "--type=merge",
         "-p", json.dumps({"status": {"conditions": [condition]}}),
     )  # fmt: skip
-
-
-def take_routes(plane: ControlPlane, namespace: str) -> None:
-    """Accept the routes of a namespace for the generation that they have now."""
-    for route in read(plane, "httproutes", "-n", namespace):
-        _take(plane, route)
 
 
 @contextmanager

@@ -61,7 +61,8 @@ class Writer:
 
     def _write(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         plain = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._file.write(json.dumps({"report": plain}) + "\n")
+        plain.pop("node", None)  # the worker that pytest-xdist had it from
+        self._file.write(json.dumps({"report": plain}, default=str) + "\n")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
@@ -102,9 +103,13 @@ class Lanes:
             self._take(session, file)
         for command in failed:
             # Lint, or a tier that never began, fails the run as a test does.
-            session.testsfailed += not session.testsfailed
-            self._rows.append(f"failed: {command}")
+            self._fail(command, "failed; what it says above tells why")
         return True
+
+    def _fail(self, what: str, why: str) -> None:
+        """An error that no test reported, so that the closing line counts it."""
+        report = pytest.CollectReport(what, "failed", f"{what}: {why}", [])
+        self._config.hook.pytest_collectreport(report=report)
 
     @staticmethod
     def _run(commands: list[str]) -> list[str]:
@@ -153,7 +158,7 @@ class Lanes:
                 tests += report.when == "call"
                 self._config.hook.pytest_runtest_logreport(report=report)
         if end is None:
-            session.testsfailed += 1
+            self._fail(file.stem, "never ended")
             self._rows.append(f"{file.stem:<12} never ended")
         else:
             minutes, seconds = divmod(round(end["seconds"]), 60)

@@ -171,7 +171,13 @@ def names(count: int, length: int) -> list[str]:
     return [f"{number:0{length}d}" for number in range(count)]
 
 
-@pytest.fixture(params=["canaries", "namespaces", "products"])
+@pytest.fixture(
+    params=[
+        "canaries",
+        pytest.param("namespaces", marks=pytest.mark.nightly),
+        pytest.param("products", marks=pytest.mark.nightly),
+    ]
+)
 def longest_scope(request) -> Scope:
     """The most that a scope may name, in names of full length."""
     namespaces = names(NAMES_PER_SCOPE, LONGEST_NAMESPACE)
@@ -184,6 +190,7 @@ def longest_scope(request) -> Scope:
     return split(spread, 100_000)[0]
 
 
+@pytest.mark.slow
 def test_no_query_is_longer_than_what_prometheus_reads_of_a_form(longest_scope: Scope):
     needs = Needs(frozenset({250, 1_000}), True, True, COUNTERS, GAUGES)
     asked: Counter[str] = Counter()

@@ -14,6 +14,8 @@ from tests.support.histories import decisions
 from tests.support.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario
 from tests.unit.test_policy_gauge import BASKET, history, noise
 
+pytestmark = pytest.mark.slow
+
 UPSTREAM = {"upstreamDegraded": ["pricing"]}, {"upstreamDegraded": []}
 PODS = {"podsUnhealthy": True}, {"podsUnhealthy": False}
 BEGIN, END = 40, 80

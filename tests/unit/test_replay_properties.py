@@ -1,10 +1,13 @@
 """What holds of any history: drawn at random, with every kind of trouble in it."""
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.scenarios import ACCURACY, BLOCK, count, product, run, scenario, steady
 from tests.unit.test_replay_decisions import EASY, ONE_STEP, PASSED, changed
+
+pytestmark = pytest.mark.slow
 
 TROUBLES = {
     "unavailable": lambda counts: {"unavailable": "PrometheusUnavailable"},

@@ -20,6 +20,8 @@ from tests.support.histories import (
 )
 from tests.support.scenarios import ACCURACY, AVAILABILITY, BLOCK, LATENCY, acts, count, product
 
+pytestmark = pytest.mark.slow
+
 DAY = 288
 BASELINE = {"accuracy": count(500, 5000)}
 PASSED = {

@@ -10,6 +10,8 @@ import pytest
 from tests.support.histories import World, always, bursts, decisions, from_block, good
 from tests.support.scenarios import ACCURACY, AVAILABILITY, BLOCK, acts, count, product
 
+pytestmark = pytest.mark.slow
+
 BASELINE = {"accuracy": count(500, 5000)}
 START = 30
 PROMOTED = ["StartRollout", "Advance", "Advance", "Promote"]

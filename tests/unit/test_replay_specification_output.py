@@ -9,6 +9,8 @@ import pytest
 from tests.support.histories import World, good
 from tests.support.scenarios import BLOCK, count, product
 
+pytestmark = pytest.mark.slow
+
 TYPES = {
     *("Hold", "Retrain", "StartRollout", "Advance"),
     *("Promote", "Rollback", "Inconclusive", "Alert"),

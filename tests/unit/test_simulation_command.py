@@ -11,6 +11,8 @@ from sluicegate.simulation import run as paths
 from sluicegate.simulation.scenario import Imagined, scenario_of
 from tests.support.canary_products import INDICATORS, canary_terms
 
+pytestmark = pytest.mark.slow
+
 KEYS = {"promoted", "rolledBack", "inconclusive", "medianMinutes", "p90Minutes", "runs"}
 
 

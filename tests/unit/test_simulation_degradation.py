@@ -6,6 +6,8 @@ from sluicegate.simulation.degradation import degradation
 from sluicegate.simulation.scenario import Imagined, scenario_of
 from tests.support.canary_products import canary_terms
 
+pytestmark = pytest.mark.slow
+
 TERMS = canary_terms(("availability", "0.99", "0.01"))
 
 

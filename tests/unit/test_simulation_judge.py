@@ -15,6 +15,8 @@ from sluicegate.slo.blocks import Count
 from sluicegate.slo.dispersion import burst_correlation, level_shift
 from tests.support.canary_products import canary_terms
 
+pytestmark = pytest.mark.slow
+
 RUNS = 4
 SLOS = [("availability", "0.98", "0.02"), ("latency", "0.9", "0.05"), ("accuracy", "0.85", "0.06")]
 
@@ -42,7 +44,7 @@ def stable_that_changes_level():
     return canary_terms(SLOS[0], evidence="IfAvailable", maxDurationSeconds=2400), traffic
 
 
-@settings(max_examples=30)
+@settings(max_examples=10 * (settings.default.max_examples // 100))
 @given(imagined_canaries(), st.integers(0, 2**20))
 @example(canary=stable_that_changes_level(), seed=0)
 def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):

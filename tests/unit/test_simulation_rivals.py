@@ -12,6 +12,8 @@ from sluicegate.simulation.rivals import ArgoRolloutsLike, FlaggerLike
 from sluicegate.simulation.scenario import Scenario, Stream, Verdict
 from sluicegate.simulation.traffic import Arms
 
+pytestmark = pytest.mark.slow
+
 ONE = np.arange(1)
 SCENARIO = Scenario(
     (Stream("availability", 0.01, CanaryEvidence.REQUIRED, 0.01, 0.01, 600.0),),
