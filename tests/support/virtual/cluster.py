@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api import names
 from sluicegate.kube.resources import (
-    DATA_PRODUCTS,
     DEPLOYMENTS,
     GATEWAYS,
     HORIZONTAL_POD_AUTOSCALERS,
@@ -224,7 +223,7 @@ class Cluster:
             ready[pod.deployment] += pod.ready
         shares = self._shares(key, ready)
         seen: set[Version] = set()
-        for deployment in ready:
+        for deployment, pods in ready.items():
             body = self.server.find(DEPLOYMENTS, deployment)
             if body is None:
                 continue
@@ -234,7 +233,7 @@ class Cluster:
             service = body["metadata"]["annotations"].get(names.ANNOTATION_SERVICE, "")
             counted = self.traffic.versions.setdefault(version, Counted(service))
             rate = self.rates[key] * shares.get(deployment, 0.0)
-            counted.set_rates(now, ready[deployment], _events(rate, self.quality_of(body)))
+            counted.set_rates(now, pods, _events(rate, self.quality_of(body)))
         for version, counted in self.traffic.versions.items():
             if version[:2] == key and version not in seen:
                 counted.set_rates(now, 0, {})
@@ -281,6 +280,3 @@ def _events(rate: float, quality: Quality) -> dict[str, float]:
 def product_key(body: Body) -> Key:
     """The name of an object."""
     return Key(body["metadata"]["namespace"], body["metadata"]["name"])
-
-
-__all__ = ["DATA_PRODUCTS", "Cluster", "Quality", "Training", "bento_of", "product_key"]

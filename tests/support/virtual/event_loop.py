@@ -24,7 +24,7 @@ TURN = 1e-6
 """Seconds that a turn of the loop takes."""
 
 
-class Deadlock(RuntimeError):
+class Deadlock(RuntimeError):  # noqa: N818  # what it is
     """Nothing is ready, no timer is set, and something is still awaited."""
 
 

@@ -26,33 +26,27 @@ UNOWNED = frozenset(
     }
 )  # fmt: skip
 
-_ATOMIC = frozenset(
-    {
-        "selector", "nodeSelector", "fieldRef", "secretKeyRef", "configMapKeyRef", "labelSelector",
-        "secretRef", "resourceFieldRef", "target", "scaleTargetRef", "podFailurePolicy",
-    }
+_ATOMIC = (
+    "selector", "nodeSelector", "fieldRef", "secretKeyRef", "configMapKeyRef", "labelSelector",
+    "secretRef", "resourceFieldRef", "target", "scaleTargetRef", "podFailurePolicy",
 )  # fmt: skip
-_BY_NAME = frozenset(
-    {"containers", "initContainers", "volumes", "env", "imagePullSecrets", "ephemeralContainers"}
-)
+_BY_NAME = ("containers", "initContainers", "volumes", "env", "imagePullSecrets")
+_BUILTIN: dict[str, Any] = {
+    **dict.fromkeys(_ATOMIC, "atomic"),
+    **dict.fromkeys(_BY_NAME, ("name",)),
+    "ownerReferences": ("uid",),
+    "volumeMounts": ("mountPath",),
+    "finalizers": None,
+}
+"""By the field's name."""
 
 
 def merges_of_builtin(path: Path) -> Any:
     """How fields of the built-in kinds merge; routes' lists are atomic."""
     name = path[-1] if path else ""
-    if name in _ATOMIC:
-        return "atomic"
-    if name in _BY_NAME:
-        return ("name",)
     if name == "ports":
         return ("containerPort", "protocol") if "containers" in path else ("port", "protocol")
-    if name == "ownerReferences":
-        return ("uid",)
-    if name == "volumeMounts":
-        return ("mountPath",)
-    if name == "finalizers":
-        return None
-    return ""
+    return _BUILTIN.get(name, "")
 
 
 def item_name(item: Any, keys: tuple[str, ...] | None) -> str:

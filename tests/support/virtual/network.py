@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from sluicegate.kube.errors import AnswerTooLarge
-from tests.support.virtual.api_server import ApiServer, Refused
+from tests.support.virtual.admission import Refused
 
 if TYPE_CHECKING:
     import random
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sluicegate.kube.requests import Request
     from sluicegate.kube.resources import Resource
+    from tests.support.virtual.api_server import ApiServer
     from tests.support.virtual.watching import Stream
 
 Answer = tuple[int, bytes, "Mapping[str, str]"]

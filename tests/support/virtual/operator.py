@@ -7,7 +7,6 @@ import contextlib
 import logging
 import random
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from yarl import URL
@@ -20,7 +19,7 @@ from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.ports import Ports
 from sluicegate.runtime.watches import RENEWAL_SECONDS
 from sluicegate.settings import Settings
-from tests.support.virtual.api_server import Refused
+from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Cluster
 from tests.support.virtual.event_loop import VirtualLoop, virtual_loop
 from tests.support.virtual.network import Line, Network
@@ -316,6 +315,3 @@ class World:
                 raise AssertionError(f"after {seconds:g} s still not: {what or holds}")
             await asyncio.sleep(1.0)
         return self.loop.time() - begun
-
-
-__all__ = ["SETTINGS", "Replica", "World", "partial"]

@@ -80,11 +80,10 @@ def objections(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
         if not isinstance(value, int | str) or isinstance(value, bool):
             yield f"{path}: Invalid value: must be an integer or a string"
             return
-    elif (kind := schema.get("type")) is not None:
-        wrong = not isinstance(value, KINDS[kind])
-        if wrong or (isinstance(value, bool) and kind != "boolean"):
-            yield f"{path}: Invalid value: {json.dumps(value)[:80]}: must be of type {kind}"
-            return
+    elif not _is_of(value, schema.get("type")):
+        text = json.dumps(value)[:80]
+        yield f"{path}: Invalid value: {text}: must be of type {schema['type']}"
+        return
     if "enum" in schema and value not in schema["enum"]:
         yield f"{path}: Unsupported value: {value!r}: supported values: {schema['enum']}"
     if isinstance(value, str):
@@ -93,11 +92,21 @@ def objections(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
         yield from _of_map(value, schema, path)
     elif isinstance(value, list):
         yield from _of_list(value, schema, path)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        if value < schema.get("minimum", value):
-            yield f"{path}: Invalid value: {value}: must be at least {schema['minimum']}"
-        if value > schema.get("maximum", value):
-            yield f"{path}: Invalid value: {value}: must be at most {schema['maximum']}"
+    elif not isinstance(value, bool):
+        yield from _of_number(value, schema, path)
+
+
+def _is_of(value: Any, kind: str | None) -> bool:
+    if kind is None:
+        return True
+    return isinstance(value, KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _of_number(value: float, schema: Schema, path: str) -> Iterator[str]:
+    if value < schema.get("minimum", value):
+        yield f"{path}: Invalid value: {value}: must be at least {schema['minimum']}"
+    if value > schema.get("maximum", value):
+        yield f"{path}: Invalid value: {value}: must be at most {schema['maximum']}"
 
 
 def _of_text(value: str, schema: Schema, path: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
 from sluicegate.kube.resources import JOBS, PODS, Key
-from tests.support.virtual.api_server import Refused
+from tests.support.virtual.admission import Refused
 from tests.support.virtual.workloads import stamp
 
 if TYPE_CHECKING:

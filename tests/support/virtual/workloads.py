@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, PODS, Key
-from tests.support.virtual.api_server import Refused
+from tests.support.virtual.admission import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -250,7 +250,7 @@ class Workloads:
                     "reason": "FailedCreate",
                     "message": refused,
                     "lastTransitionTime": since,
-                }  # fmt: skip
+                }
             )
             self.call(key, 10.0)
         status = {
