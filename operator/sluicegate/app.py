@@ -169,7 +169,7 @@ class Operator:
         self._workers = Workers(
             self.queue, reconciler, count=settings.workers, spans=spans, clock=clock
         )
-        self._pulse = Pulse()
+        self._pulse = Pulse(ports.beat)
         self._health = self._build_health()
         self._server = ports.listen(self._health, self._before_scrape, settings.metrics_port)
 

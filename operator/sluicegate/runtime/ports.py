@@ -9,6 +9,7 @@ from sluicegate.kube.connections import Connections
 from sluicegate.kube.login import login
 from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.garbage import collect_seldom
+from sluicegate.runtime.health import BEAT_SECONDS
 from sluicegate.runtime.server import Server
 
 if TYPE_CHECKING:
@@ -49,9 +50,11 @@ class Ports:
     connect : makes a way to the API server.
     listen : makes what answers scrapes and probes, on a port.
     collect : looks for cyclic garbage, for ever.
+    beat : seconds between two looks at how late the event loop is.
     """
 
     clocks: Clocks = field(default_factory=Clocks)
     connect: Callable[[], Wire] = connect
     listen: Callable[[Health, Callable[[], None], int], Listening] = listen
     collect: Work = collect_seldom
+    beat: float = BEAT_SECONDS

@@ -1,0 +1,393 @@
+"""What the operator relies on, asked of the real API server and of the one in memory alike.
+
+The stories and lives on virtual time hold as far as these two agree.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sluicegate.kube import errors, requests
+from sluicegate.kube.connections import Connections
+from sluicegate.kube.login import login
+from sluicegate.kube.ownership import fingerprint, owned_fingerprint, owned_part
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.requests import ABSENT
+from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.gate import OpenGate
+from tests.support.replicas import install_crds
+from tests.support.rollout_world import document, image
+from tests.support.virtual.api_server import ApiServer
+from tests.support.virtual.network import Line, Network
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+Body = dict[str, Any]
+
+MANAGER = "sluicegate"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def crds(control_plane):
+    install_crds(control_plane)
+
+
+@pytest.fixture(params=["real", "in memory"])
+async def transport(request, control_plane, monkeypatch, namespace) -> AsyncIterator[Transport]:
+    # How long a write may take isn't what is tested here, and the machine may be busy.
+    monkeypatch.setattr(requests, "WRITE_SECONDS", 60.0)
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    if request.param == "real":
+        opened = Transport(Connections(login))
+    else:
+        server = ApiServer(time.time)
+        server.namespaces.add(namespace)
+        opened = Transport(Line(Network(server, random.Random(0)), "one"))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def api(transport) -> KubeApi:
+    return KubeApi(transport, OpenGate(), field_manager=MANAGER)
+
+
+@pytest.fixture
+def other(transport) -> KubeApi:
+    """Somebody else."""
+    return KubeApi(transport, OpenGate(), field_manager="kubectl")
+
+
+def config_map(namespace: str, name: str = "a", **data: str) -> Body:
+    labels = {"of": "test"}
+    return {"metadata": {"namespace": namespace, "name": name, "labels": labels}, "data": data}
+
+
+def deployment(namespace: str, **variables: str) -> Body:
+    container = {
+        "name": "server",
+        "image": "registry.example/a:1",
+        "ports": [{"name": "http", "containerPort": 3000, "protocol": "TCP"}],
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    }
+    return {
+        "metadata": {
+            "namespace": namespace,
+            "name": "web",
+            "labels": {"a": "b"},
+            "annotations": {"sluicegate.dev/inputs-hash": "1"},
+        },
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [container], "volumes": [{"name": "tmp", "emptyDir": {}}]},
+            },
+        },
+    }
+
+
+def product(namespace: str, **spec: Any) -> Body:
+    body = document(**spec)
+    return {"metadata": {"namespace": namespace, "name": "search"}, "spec": body["spec"]}
+
+
+def status(body: Body, **parts: Any) -> Body:
+    meta = body["metadata"]
+    named = {"namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]}
+    return {"metadata": named, "status": parts}
+
+
+def condition(kind: str, reason: str = "Serving") -> Body:
+    moment = "2026-01-01T00:00:00Z"
+    return {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": moment}
+
+
+def version(body: Body) -> str:
+    return str(body["metadata"]["resourceVersion"])
+
+
+# ---- versions and preconditions -----------------------------------------------------------------
+async def test_what_must_not_be_there_yet_is_created_once(api, namespace):
+    body = await api.apply(CONFIG_MAPS, config_map(namespace, b="1"), resource_version=ABSENT)
+    assert body["data"] == {"b": "1"}
+    with pytest.raises(errors.Conflict):
+        await api.apply(CONFIG_MAPS, config_map(namespace, b="2"), resource_version=ABSENT)
+
+
+async def test_a_write_at_another_version_is_a_conflict_and_changes_nothing(api, namespace):
+    first = await api.apply(CONFIG_MAPS, config_map(namespace, b="1"))
+    second = await api.apply(
+        CONFIG_MAPS, config_map(namespace, b="2"), resource_version=version(first)
+    )
+    assert int(version(second)) > int(version(first))
+    with pytest.raises(errors.Conflict):
+        await api.apply(CONFIG_MAPS, config_map(namespace, b="3"), resource_version=version(first))
+    with pytest.raises(errors.Conflict):
+        await api.patch(
+            CONFIG_MAPS, Key(namespace, "a"), {"data": {"b": "3"}}, resource_version=version(first)
+        )
+    assert await api.get(CONFIG_MAPS, Key(namespace, "a")) == second
+
+
+async def test_a_write_for_another_object_of_that_name_is_a_conflict(api, namespace):
+    wanted = config_map(namespace, b="1")
+    strange = wanted | {"metadata": wanted["metadata"] | {"uid": "of-another"}}
+    with pytest.raises(errors.Conflict):
+        await api.apply(CONFIG_MAPS, strange)
+    await api.apply(CONFIG_MAPS, wanted)
+    with pytest.raises(errors.Conflict):
+        await api.apply(CONFIG_MAPS, strange)
+
+
+async def test_what_changes_nothing_keeps_the_version(api, namespace):
+    first = await api.apply(DEPLOYMENTS, deployment(namespace, A="1"))
+    live = await api.get(DEPLOYMENTS, Key(namespace, "web"))
+    again = await api.apply(
+        DEPLOYMENTS, deployment(namespace, A="1"), resource_version=version(live)
+    )
+    assert again["metadata"]["generation"] == first["metadata"]["generation"] == 1
+
+
+async def test_only_the_object_that_was_seen_is_deleted(api, namespace):
+    body = await api.create(CONFIG_MAPS, config_map(namespace))
+    key = Key(namespace, "a")
+    with pytest.raises(errors.Conflict):
+        await api.delete(CONFIG_MAPS, key, uid="of-another")
+    with pytest.raises(errors.Conflict):
+        await api.delete(CONFIG_MAPS, key, resource_version="1")
+    await api.delete(CONFIG_MAPS, key, uid=body["metadata"]["uid"], resource_version=version(body))
+    with pytest.raises(errors.NotFound):
+        await api.get(CONFIG_MAPS, key)
+    with pytest.raises(errors.NotFound):
+        await api.delete(CONFIG_MAPS, key)
+
+
+async def test_an_object_is_created_once_and_replaced_at_its_version(api, namespace):
+    body = await api.create(CONFIG_MAPS, config_map(namespace, b="1"))
+    with pytest.raises(errors.AlreadyExists):
+        await api.create(CONFIG_MAPS, config_map(namespace, b="2"))
+    meta = {"resourceVersion": version(body)}
+    wish = config_map(namespace, c="3")
+    wish["metadata"] |= meta
+    assert (await api.replace(CONFIG_MAPS, wish))["data"] == {"c": "3"}
+    with pytest.raises(errors.Conflict):
+        await api.replace(CONFIG_MAPS, wish)
+
+
+async def test_nothing_is_written_into_a_namespace_that_is_not_there(api):
+    with pytest.raises(errors.NotFound):
+        await api.apply(CONFIG_MAPS, config_map("nowhere", b="1"))
+    with pytest.raises(errors.NotFound):
+        await api.create(CONFIG_MAPS, config_map("nowhere", b="1"))
+
+
+# ---- who owns which field -----------------------------------------------------------------------
+async def test_what_is_applied_is_owned_as_it_was_sent(api, namespace):
+    wish = deployment(namespace, A="1", B="2")
+    body = await api.apply(DEPLOYMENTS, wish)
+    assert owned_fingerprint(body, MANAGER) == fingerprint(wish)
+    service = {
+        "metadata": {"namespace": namespace, "name": "web", "labels": {"a": "b"}},
+        "spec": {"selector": {"a": "b"}, "ports": [{"name": "http", "port": 80}]},
+    }
+    body = await api.apply(SERVICES, service)
+    assert owned_part(body, MANAGER)["spec"]["selector"] == {"a": "b"}
+
+
+async def test_what_is_no_longer_applied_goes_unless_another_owns_it(api, other, namespace):
+    await api.apply(DEPLOYMENTS, deployment(namespace, A="1", B="2"))
+    key = Key(namespace, "web")
+    await other.patch(DEPLOYMENTS, key, {"metadata": {"labels": {"theirs": "x"}}})
+    wish = deployment(namespace, B="2")
+    del wish["metadata"]["annotations"]
+    body = await api.apply(DEPLOYMENTS, wish)
+    assert body["metadata"]["labels"] == {"a": "b", "theirs": "x"}
+    assert "sluicegate.dev/inputs-hash" not in (body["metadata"].get("annotations") or {})
+    (container,) = body["spec"]["template"]["spec"]["containers"]
+    assert [one["name"] for one in container["env"]] == ["B"]
+    assert body["metadata"]["generation"] == 2
+
+
+async def test_a_hand_edit_takes_a_field_over_and_applying_takes_it_back(api, other, namespace):
+    wish = deployment(namespace, A="1")
+    await api.apply(DEPLOYMENTS, wish)
+    edited = await other.patch(DEPLOYMENTS, Key(namespace, "web"), {"spec": {"replicas": 5}})
+    assert owned_fingerprint(edited, MANAGER) != fingerprint(wish)
+    assert "replicas" not in owned_part(edited, MANAGER)["spec"]
+    body = await api.apply(DEPLOYMENTS, wish)
+    assert body["spec"]["replicas"] == 2
+    assert owned_fingerprint(body, MANAGER) == fingerprint(wish)
+
+
+async def test_a_field_that_both_apply_alike_stays_when_one_lets_go(api, other, namespace):
+    await api.apply(CONFIG_MAPS, config_map(namespace, b="1", c="1"))
+    await other.patch(CONFIG_MAPS, Key(namespace, "a"), {"data": {"d": "1"}})
+    body = await api.apply(CONFIG_MAPS, config_map(namespace, c="1"))
+    assert body["data"] == {"c": "1", "d": "1"}
+
+
+async def test_a_dry_run_stores_nothing(api, namespace):
+    body = await api.try_apply(CONFIG_MAPS, config_map(namespace, b="1"))
+    assert body["data"] == {"b": "1"}
+    with pytest.raises(errors.NotFound):
+        await api.get(CONFIG_MAPS, Key(namespace, "a"))
+
+
+async def test_a_selector_cannot_change(api, namespace):
+    await api.apply(DEPLOYMENTS, deployment(namespace))
+    wish = deployment(namespace)
+    wish["spec"]["selector"] = {"matchLabels": {"a": "c"}}
+    wish["spec"]["template"]["metadata"]["labels"] = {"a": "c"}
+    with pytest.raises(errors.Invalid, match="immutable"):
+        await api.apply(DEPLOYMENTS, wish)
+
+
+# ---- products -----------------------------------------------------------------------------------
+async def test_a_product_is_stored_pruned_and_with_its_defaults(other, namespace):
+    wish = product(namespace)
+    wish["spec"]["unknown"] = 1
+    body = await other.create(DATA_PRODUCTS, wish | {"status": {"state": "Healthy"}})
+    assert "unknown" not in body["spec"]
+    assert "status" not in body
+    assert body["metadata"]["generation"] == 1
+    assert body["spec"]["analysis"]["blockSeconds"] == 60
+    assert body["spec"]["lifecycle"] == "Development"
+
+
+async def test_the_status_is_written_apart_and_moves_no_generation(api, other, namespace):
+    body = await other.create(DATA_PRODUCTS, product(namespace))
+    told = status(body, conditions=[condition("Ready")], state="Healthy")
+    after = await api.apply_status(DATA_PRODUCTS, told, resource_version=version(body))
+    assert after["status"]["state"] == "Healthy"
+    assert after["metadata"]["generation"] == 1
+    edited = await other.patch(
+        DATA_PRODUCTS, Key(namespace, "search"), {"spec": {"priority": "High"}, "status": None}
+    )
+    assert edited["metadata"]["generation"] == 2
+    assert edited["status"]["state"] == "Healthy"
+    with pytest.raises(errors.Conflict):
+        await api.apply_status(DATA_PRODUCTS, told, resource_version=version(body))
+
+
+async def test_of_the_status_what_is_no_longer_applied_is_gone(api, other, namespace):
+    body = await other.create(DATA_PRODUCTS, product(namespace))
+    two = [condition("Ready"), condition("Stalled", "ModelRejected")]
+    traffic = {
+        "mode": "Gateway", "weight": 5, "level": "Accepted", "since": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    first = await api.apply_status(
+        DATA_PRODUCTS, status(body, conditions=two, traffic=traffic), resource_version=None
+    )
+    assert [one["type"] for one in first["status"]["conditions"]] == ["Ready", "Stalled"]
+    second = await api.apply_status(
+        DATA_PRODUCTS, status(body, conditions=two[:1]), resource_version=version(first)
+    )
+    assert [one["type"] for one in second["status"]["conditions"]] == ["Ready"]
+    assert not second["status"].get("traffic")
+
+
+async def test_a_status_of_no_object_is_refused(api, namespace):
+    missing = {"metadata": {"namespace": namespace, "name": "search"}, "status": {}}
+    with pytest.raises(errors.NotFound):
+        await api.apply_status(DATA_PRODUCTS, missing, resource_version=None)
+
+
+BENTO = {"image": image("a"), "version": "v1", "service": "Search"}
+WRONG: dict[str, Body] = {
+    "no owner": {"owner": None},
+    "no model": {"model": None},
+    "an unknown word": {"priority": "Urgent"},
+    "a wrong type": {"analysis": {"blockSeconds": "60"}},
+    "too small": {"analysis": {"blockSeconds": 1}},
+    "no pattern": {"version": "one"},
+    "steps that fall": {"rollout": {"steps": [25, 5]}},
+    "two slos of one name": {
+        "slos": [
+            {"name": "a", "indicator": {"availability": {}}, "objective": "0.9"},
+            {"name": "a", "indicator": {"outcomes": {}}, "objective": "0.9"},
+        ]
+    },
+    "two indicators": {
+        "slos": [
+            {
+                "name": "a",
+                "indicator": {"availability": {}, "outcomes": {}},
+                "objective": "0.9",
+            }
+        ]
+    },
+    "replicas and autoscaling": {
+        "serving": {"replicas": 1, "autoscaling": {"minReplicas": 1, "maxReplicas": 2}}
+    },
+    "image and url": {"model": {"bento": {**BENTO, "url": "https://a.example/b"}}},
+    "production without a manager": {"lifecycle": "Production"},
+    "too many links": {
+        "links": [{"url": f"https://a.example/{n}", "title": "a"} for n in range(40)]
+    },
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+async def test_what_a_product_must_not_say_is_refused(other, namespace, wrong):
+    wish = product(namespace)
+    wish["spec"] |= WRONG[wrong]
+    wish["spec"] = {name: part for name, part in wish["spec"].items() if part is not None}
+    with pytest.raises(errors.Invalid):
+        await other.create(DATA_PRODUCTS, wish)
+    with pytest.raises(errors.NotFound):
+        await other.get(DATA_PRODUCTS, Key(namespace, "search"))
+
+
+WRONG_STATUS: dict[str, Body] = {
+    "an unknown phase": {"state": "Sleeping"},
+    "a condition without a reason": {
+        "conditions": [{"type": "Ready", "status": "True"}],
+    },
+    "two conditions of one type": {"conditions": [condition("Ready"), condition("Ready")]},
+    "too many conditions": {"conditions": [condition(f"Kind{n}") for n in range(40)]},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STATUS, ids=str)
+async def test_what_a_status_must_not_say_is_refused(api, other, namespace, wrong):
+    body = await other.create(DATA_PRODUCTS, product(namespace))
+    with pytest.raises(errors.KubeError):
+        await api.apply_status(
+            DATA_PRODUCTS, status(body, **WRONG_STATUS[wrong]), resource_version=None
+        )
+
+
+async def test_a_product_of_a_name_that_is_too_long_is_refused(other, namespace):
+    wish = product(namespace)
+    wish["metadata"]["name"] = "a" * 41
+    with pytest.raises(errors.Invalid):
+        await other.create(DATA_PRODUCTS, wish)
+
+
+# ---- lists and kinds ----------------------------------------------------------------------------
+async def test_a_list_comes_in_pages_of_one_state_and_by_labels(api, namespace):
+    for number in range(5):
+        await api.create(CONFIG_MAPS, config_map(namespace, f"m{number}"))
+    unlabelled = config_map(namespace, "z")
+    del unlabelled["metadata"]["labels"]
+    await api.create(CONFIG_MAPS, unlabelled)
+    seen, versions = [], set()
+    async for page in api.pages(CONFIG_MAPS, namespace=namespace, labels="of=test", chunk=2):
+        seen += [one["metadata"]["name"] for one in page.items]
+        versions.add(page.resource_version)
+    assert seen == [f"m{number}" for number in range(5)]
+    assert len(versions) == 1
+
+
+async def test_which_kinds_are_served_is_known(api):
+    assert await api.served(DATA_PRODUCTS)
+    assert await api.served(CONFIG_MAPS)

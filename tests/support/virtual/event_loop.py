@@ -1,0 +1,127 @@
+"""An event loop whose clock jumps to the next timer as soon as nothing is ready.
+
+Hours pass in milliseconds, and always in the same order: nothing depends on how fast the machine
+is. Worker threads are none: what they are given runs at once, and takes as much of the loop's time
+as it says it does (see `spend`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+EPOCH = 1_767_225_600.0
+"""When virtual time begins, in seconds since 1970: 2026-01-01T00:00:00Z."""
+TURN = 1e-6
+"""Seconds that a turn of the loop takes."""
+
+
+class Deadlock(RuntimeError):  # noqa: N818  # what it is
+    """Nothing is ready, no timer is set, and something is still awaited."""
+
+
+class _Jumping(selectors.BaseSelector):
+    """Never waits: moves the loop's time on instead. Its files are never ready."""
+
+    def __init__(self) -> None:
+        self._keys: dict[Any, selectors.SelectorKey] = {}
+        self.now = 0.0
+
+    @override
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        key = selectors.SelectorKey(fileobj, int(fileobj), events, data)
+        self._keys[fileobj] = key
+        return key
+
+    @override
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._keys.pop(fileobj)
+
+    @override
+    def get_map(self) -> Any:
+        return self._keys
+
+    @override
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is None:
+            raise Deadlock("nothing is ready and no timer is set: what is awaited never comes")
+        # Else a timer that is due within the clock's resolution would be set again for ever.
+        self.now += max(timeout, 0.0) + TURN
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """The loop; `wall` is its time in seconds since 1970."""
+
+    def __init__(self) -> None:
+        self._jumping = _Jumping()
+        self._spent = 0.0
+        super().__init__(self._jumping)
+
+    @override
+    def time(self) -> float:
+        return self._jumping.now
+
+    def wall(self) -> float:
+        """Seconds since 1970."""
+        return EPOCH + self._jumping.now
+
+    def thread_time(self) -> float:
+        """The time of the work that runs as if in a thread: the loop's, and what it has spent."""
+        return self._jumping.now + self._spent
+
+    def spend(self, seconds: float) -> None:
+        """Let the work that runs as if in a thread take longer."""
+        self._spent += seconds
+
+    @override
+    def run_in_executor(
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """Run at once; the answer comes when the time that it spent is over."""
+        answer: asyncio.Future[T] = self.create_future()
+        self._spent = 0.0
+        try:
+            result = func(*args)
+        except Exception as error:  # noqa: BLE001  # it is the caller's
+            self.call_later(self._spent, self._fail, answer, error)
+        else:
+            self.call_later(self._spent, self._succeed, answer, result)
+        self._spent = 0.0
+        return answer
+
+    @staticmethod
+    def _succeed(answer: asyncio.Future[T], result: T) -> None:
+        if not answer.done():
+            answer.set_result(result)
+
+    @staticmethod
+    def _fail(answer: asyncio.Future[Any], error: Exception) -> None:
+        if not answer.done():
+            answer.set_exception(error)
+
+    @override
+    def add_signal_handler(self, *_: Any) -> NoReturn:
+        """Signals aren't virtual."""
+        raise NotImplementedError
+
+
+def virtual_loop() -> VirtualLoop:
+    """The loop that runs."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
+
+
+def run_virtually(story: Coroutine[Any, Any, T]) -> T:
+    """Run a story on virtual time, from its beginning to its end."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(story)

@@ -1,0 +1,182 @@
+"""Who owns which field: field sets, server-side apply, and what an update takes from others.
+
+A field set is a set of paths; a path is a tuple of names as FieldsV1 writes them: `f:image`,
+`k:{"name":"server"}`, `v:"x"`, and `.` for an item of a list itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Body = dict[str, Any]
+Path = tuple[str, ...]
+Fields = set[Path]
+Merges = "Callable[[Path], tuple[str, ...] | None | str]"
+"""How a field merges: keys of a list-map, None for a set, "atomic", or "" for its value's kind."""
+
+UNOWNED = frozenset(
+    {
+        "apiVersion", "kind", "name", "namespace", "uid", "resourceVersion", "generation",
+        "creationTimestamp", "managedFields", "selfLink", "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    }
+)  # fmt: skip
+
+_ATOMIC = (
+    "selector", "nodeSelector", "fieldRef", "secretKeyRef", "configMapKeyRef", "labelSelector",
+    "secretRef", "resourceFieldRef", "target", "scaleTargetRef", "podFailurePolicy",
+)  # fmt: skip
+_BY_NAME = ("containers", "initContainers", "volumes", "env", "imagePullSecrets")
+_BUILTIN: dict[str, Any] = {
+    **dict.fromkeys(_ATOMIC, "atomic"),
+    **dict.fromkeys(_BY_NAME, ("name",)),
+    "ownerReferences": ("uid",),
+    "volumeMounts": ("mountPath",),
+    "finalizers": None,
+}
+"""By the field's name."""
+
+
+def merges_of_builtin(path: Path) -> Any:
+    """How fields of the built-in kinds merge; routes' lists are atomic."""
+    name = path[-1] if path else ""
+    if name == "ports":
+        return ("containerPort", "protocol") if "containers" in path else ("port", "protocol")
+    return _BUILTIN.get(name, "")
+
+
+def item_name(item: Any, keys: tuple[str, ...] | None) -> str:
+    """How FieldsV1 names an item of a list."""
+    if keys is None:
+        return "v:" + json.dumps(item)
+    return "k:" + json.dumps({key: item.get(key) for key in keys}, separators=(",", ":"))
+
+
+def paths_of(value: Any, merges: Any, at: Path = (), plain: Path = ()) -> Iterator[Path]:
+    """The field set of a value: a path for each leaf."""
+    kind = merges(plain)
+    if isinstance(value, dict) and value and kind != "atomic":
+        for name, part in value.items():
+            if plain in ((), ("metadata",)) and name in UNOWNED:
+                continue
+            yield from paths_of(part, merges, (*at, f"f:{name}"), (*plain, name))
+    elif isinstance(value, list) and value and not isinstance(kind, str):
+        for item in value:
+            here = (*at, item_name(item, kind))
+            yield (*here, ".")
+            if isinstance(item, dict) and kind is not None and plain[-1] != "ownerReferences":
+                yield from paths_of(item, merges, here, plain)
+    elif at:
+        yield at
+
+
+def merged(live: Any, applied: Any, merges: Any, plain: Path = ()) -> Any:
+    """The live value with what is applied in its place."""
+    kind = merges(plain)
+    if isinstance(live, dict) and isinstance(applied, dict) and kind != "atomic":
+        result = dict(live)
+        for name, part in applied.items():
+            below = (*plain, name)
+            result[name] = merged(live[name], part, merges, below) if name in live else part
+        return result
+    if isinstance(live, list) and isinstance(applied, list) and not isinstance(kind, str):
+        before = {item_name(item, kind): item for item in live}
+        wanted = {item_name(item, kind): item for item in applied}
+        both = {
+            name: merged(before[name], item, merges, plain) if name in before else item
+            for name, item in wanted.items()
+        }
+        return [*both.values(), *(item for name, item in before.items() if name not in both)]
+    return applied
+
+
+def with_parents(paths: Iterable[Path]) -> Fields:
+    """The paths and all that lie above them."""
+    found: Fields = set()
+    for path in paths:
+        whole = path[:-1] if path[-1] == "." else path
+        for length in range(1, len(whole) + 1):
+            found.add(whole[:length])
+    return found
+
+
+def without(value: Any, gone: Iterable[Path], merges: Any) -> Any:
+    """The value without the fields at these paths, shortest first."""
+    for path in sorted(gone, key=len):
+        value = _without(value, path, merges, ())
+    return value
+
+
+def _without(value: Any, path: Path, merges: Any, plain: Path) -> Any:
+    head, rest = path[0], path[1:]
+    if head.startswith("f:") and isinstance(value, dict):
+        name = head[2:]
+        if name not in value:
+            return value
+        if not rest:
+            return {key: part for key, part in value.items() if key != name}
+        return {**value, name: _without(value[name], rest, merges, (*plain, name))}
+    if isinstance(value, list):
+        kind = merges(plain)
+        if isinstance(kind, str):
+            return value
+        return [
+            item if item_name(item, kind) != head else _without(item, rest, merges, plain)
+            for item in value
+            if rest or item_name(item, kind) != head
+        ]
+    return value
+
+
+def at(value: Any, path: Path) -> Any:
+    """The value of a field; `...` where there is none."""
+    for name in path:
+        if name == ".":
+            return True
+        if name.startswith("f:"):
+            if not isinstance(value, dict) or name[2:] not in value:
+                return ...
+            value = value[name[2:]]
+        else:
+            if not isinstance(value, list):
+                return ...
+            wanted = json.loads(name[2:])
+            if name.startswith("v:"):
+                value = wanted if wanted in value else ...
+            else:
+                value = next(
+                    (
+                        one
+                        for one in value
+                        if isinstance(one, dict)
+                        and all(one.get(key) == part for key, part in wanted.items())
+                    ),
+                    ...,
+                )
+            if value is ...:
+                return ...
+    return value
+
+
+def nested(paths: Iterable[Path]) -> Body:
+    """The paths as FieldsV1."""
+    tree: Body = {}
+    for path in sorted(paths):
+        place = tree
+        for name in path:
+            place = place.setdefault(name, {})
+    return tree
+
+
+def flat(tree: Body, above: Path = ()) -> Iterator[Path]:
+    """FieldsV1 as paths."""
+    for name, below in tree.items():
+        here = (*above, name)
+        if below:
+            yield from flat(below, here)
+        else:
+            yield here

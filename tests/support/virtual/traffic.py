@@ -1,0 +1,84 @@
+"""What a product's pods count: curves that grow with time, by product and version.
+
+A count is what its curve has grown by, in whole events, so sums over any blocks agree.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from math import floor
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(slots=True)
+class Curve:
+    """Grows at a rate that changes now and then; before its first change it is at zero."""
+
+    times: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    def set_rate(self, now: float, rate: float) -> None:
+        """Grow by so much a second from now on."""
+        if self.rates and self.rates[-1] == rate:
+            return
+        value = self.at(now)
+        self.times.append(now)
+        self.values.append(value)
+        self.rates.append(rate)
+
+    def at(self, when: float) -> float:
+        """The value at a time."""
+        place = bisect_right(self.times, when) - 1
+        if place < 0:
+            return 0.0
+        return self.values[place] + self.rates[place] * (when - self.times[place])
+
+    def count(self, begin: float, end: float) -> int:
+        """Whole events in (begin, end]."""
+        return floor(self.at(end) + 1e-6) - floor(self.at(begin) + 1e-6)
+
+
+class Version(NamedTuple):
+    """A version as its pods' labels name it."""
+
+    namespace: str
+    product: str
+    version: str
+
+
+@dataclass(slots=True)
+class Counted:
+    """Everything that is counted of one version.
+
+    Attributes
+    ----------
+    pods : seconds that pods were there, of all of them. there : seconds that any was.
+    events : by name; `requests` is all that was answered.
+    """
+
+    service: str
+    pods: Curve = field(default_factory=Curve)
+    there: Curve = field(default_factory=Curve)
+    events: dict[str, Curve] = field(default_factory=dict)
+    throttled: float | None = 0.01
+    memory: float | None = 0.4
+    gauge: float = 0.0
+
+    def set_rates(self, now: float, pods: int, rates: Mapping[str, float]) -> None:
+        """What is there, and what it answers a second, from now on."""
+        self.pods.set_rate(now, pods)
+        self.there.set_rate(now, float(pods > 0))
+        for name in {*self.events, *rates}:
+            self.events.setdefault(name, Curve()).set_rate(now, rates.get(name, 0.0))
+
+
+@dataclass
+class Traffic:
+    """All versions that ever had pods."""
+
+    versions: dict[Version, Counted] = field(default_factory=dict)
