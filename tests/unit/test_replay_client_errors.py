@@ -117,6 +117,26 @@ def test_a_burst_of_client_errors_that_hits_both_takes_nobody_back():
     assert ("Rollback", "CanaryWorse") not in acts(run(pushed(script)))
 
 
+@pytest.mark.parametrize(
+    ("refused", "requests", "decision"),
+    [
+        # As good as stable but for chance: too few requests for an answer, and a few too many 4xx.
+        (lambda index: 2 if index % 8 == 0 else 1, 20, ("Promote", "CanaryNotWorse")),
+        # Enough for an answer on average, but this one takes longer.
+        (lambda index: 10 + index % 2, 200, ("Promote", "CanaryNotWorse")),
+        # Surely worse, by too little or with too few requests to be taken back.
+        (lambda _: 2, 20, ("Inconclusive", "MaxDuration")),
+    ],
+)
+def test_an_equal_version_is_held_for_its_4xx_no_longer_than_its_time(refused, requests, decision):
+    def script(index: int):
+        return (requests, requests // 20), (requests, refused(index))
+
+    lines = run(pushed(script, PUSHED + 52))
+    assert acts(lines)[-1] == decision
+    assert lines[-1]["at"] > first(lines, decision[0])["at"] > (PUSHED + 42) * BLOCK
+
+
 def test_client_errors_alone_promote_nobody():
     """Where no SLO has events enough nothing speaks for a candidate, however few of its 4xx."""
     lines = run(only(pushed(lambda _: ((1800, 0), (600, 0)), 200, ACCURACY)))

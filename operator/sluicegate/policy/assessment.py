@@ -1,14 +1,19 @@
 """All that is known of a candidate, and which of it a promotion rests on."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.client_errors import is_implicit
 from sluicegate.policy.evidence import Evidence
 from sluicegate.policy.gauges import GaugeEvidence
 from sluicegate.policy.terms import SloTerms
-from sluicegate.slo.blocks import Quality
+from sluicegate.slo.blocks import Count, Quality
 from sluicegate.slo.dispersion import independent_share
+from sluicegate.slo.intervals import newcombe, quantile
+
+Z_SURELY: Final = quantile(0.95)
+"""Of the one-sided bound by which client errors still hold a candidate when its time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class SloEvidence:
     required : whether it must speak for the candidate.
     promote_at, roll_back_at : ln E needed to leave the current step, and to take it back.
     better_at : ln E at which it carries the candidate over the current step, though it needn't speak.
+    late : the part of the rollout's duration that the steps so far may take is over.
     correlation : ρ of stable before the rollout. expected : seconds an equal candidate takes in all; infinite without events.
     dispersion : φ of stable's blocks before the rollout and beside the candidate.
     """
@@ -35,11 +41,34 @@ class SloEvidence:
     expected: float
     dispersion: float
     better_at: float
+    late: bool = False
+
+    @property
+    def must_speak(self) -> bool:
+        """Whether it is still waited for: an implicit one only until its time is over.
+
+        Then a veto takes a difference that is sure at 95 %. By then it would hold one in five equal
+        versions, as half of them take longer than the mean, which planning goes by.
+        """
+        return self.required and not self._yields
+
+    @property
+    def _yields(self) -> bool:
+        return self.late and is_implicit(self.terms) and not self._is_surely_worse
+
+    @property
+    def _is_surely_worse(self) -> bool:
+        theirs = self._as_independent(self.evidence.stable)
+        if not theirs[1] or not self.independent[1]:
+            return True
+        return newcombe(self.independent, theirs, Z_SURELY).lower > 0
 
     @property
     def independent(self) -> tuple[float, float]:
         """The candidate's (bad, total) as so many independent events would weigh."""
-        count = self.evidence.candidate
+        return self._as_independent(self.evidence.candidate)
+
+    def _as_independent(self, count: Count) -> tuple[float, float]:
         mean = count.total / self.blocks if self.blocks else 0.0
         share = independent_share(mean, self.correlation)
         return count.bad * share, count.total * share
@@ -58,7 +87,7 @@ class SloEvidence:
     def leans_against(self) -> bool:
         """Whether it needn't speak, and what little it has seen looks worse more than as good."""
         free = self.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE and not self.required
-        return free and self.evidence.roll_back > 0
+        return free and self.evidence.roll_back > 0 and not self._yields
 
     @property
     def speaks_against(self) -> bool:
@@ -96,7 +125,7 @@ class Assessment:
     @property
     def required(self) -> tuple[SloEvidence, ...]:
         """The SLOs that must speak for the candidate."""
-        return tuple(slo for slo in self.slos if slo.required)
+        return tuple(slo for slo in self.slos if slo.must_speak)
 
     @property
     def counted(self) -> tuple[SloEvidence, ...]:

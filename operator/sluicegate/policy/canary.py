@@ -23,6 +23,7 @@ from sluicegate.policy.evidence import (
 from sluicegate.policy.gauges import weigh
 from sluicegate.policy.memory import Candidate, Memory
 from sluicegate.policy.observed import CanaryBlock, Observed
+from sluicegate.policy.planning import LEAST_BLOCKS as NEEDED_BLOCKS
 from sluicegate.policy.planning import WARM_UP_BLOCKS, expected_seconds
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Block, Count, Quality
@@ -179,7 +180,15 @@ def _slo_evidence(
         expected,
         dispersion([*before, *(theirs for _, theirs in pairs)]),
         better_bound(candidate.step, len(terms.steps), len(terms.deciding)),
+        _is_late(terms, candidate, arms),
     )
+
+
+def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:
+    """Whether the steps so far have taken their part of the duration, but for a step's least blocks."""
+    newest = arms.since[-1].end if arms.since else 0
+    most = terms.max_duration_seconds - NEEDED_BLOCKS * arms.seconds
+    return newest - began(candidate) >= candidate.step / len(terms.steps) * most
 
 
 def _sum(one: Count, other: Count) -> Count:
