@@ -123,7 +123,7 @@ def _run(mutant: Mutant, copy: Path, tests: set[str]) -> Verdict:
         )
     except subprocess.TimeoutExpired:
         return Verdict(mutant, Fate.UNFINISHED, f"longer than {RUN_SECONDS} s", len(tests))
-    noticed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    noticed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", done.stdout, re.MULTILINE)
     if done.returncode == 0:
         return Verdict(mutant, Fate.SURVIVED, tests=len(tests))
     if noticed is None and done.returncode != TESTS_FAILED and "Timeout" not in done.stderr:

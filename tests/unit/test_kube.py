@@ -173,6 +173,15 @@ def test_the_owned_part_holds_our_fields_with_their_live_values_and_no_others():
     assert owned_part(body, "somebody") == {}
 
 
+def test_what_we_applied_to_the_status_is_not_ours_in_the_spec():
+    body = live({"f:status": {"f:state": {}}}, a=1)
+    body["metadata"]["managedFields"][0]["subresource"] = "status"
+    assert owned_part(body, "me") == {}
+    own = {"manager": "me", "operation": "Apply", "fieldsV1": {"f:spec": {"f:a": {}}}}
+    body["metadata"]["managedFields"].append(own)
+    assert owned_part(body, "me") == {"spec": {"a": 1}}
+
+
 def test_items_of_a_list_map_are_owned_by_their_key():
     fields = {"f:spec": {"f:items": {'k:{"name":"x"}': {".": {}, "f:name": {}, "f:v": {}}}}}
     items = [{"name": "x", "v": 1, "w": 2}, {"name": "y", "v": 3}]

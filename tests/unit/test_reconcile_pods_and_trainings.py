@@ -217,6 +217,12 @@ def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
             Reason.TIMED_OUT,
             "timeoutSeconds",
         ),
+        (
+            Ended(json.dumps(GOOD | {"image": image("b").replace("@", "-evil@")}), 0),
+            {},
+            Reason.IMAGE_OUTSIDE_OUTPUT,
+            "isn't in retraining.output",
+        ),
         (Ended("rubbish", 0), {}, Reason.INVALID_RESULT, "no JSON"),
         (Ended("[1]", 0), {}, Reason.INVALID_RESULT, "not an object"),
         (Ended("[" * 4000, 0), {}, Reason.INVALID_RESULT, "nested too deeply"),
