@@ -17,8 +17,11 @@ from sluicegate.prometheus.readings import Facts
 from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.pods import pod_state
 from sluicegate.reconcile.records import job_record
-from sluicegate.reconcile.training import MESSAGE_LIMIT, Ended, training_result
+from sluicegate.reconcile.training import Ended, training_result
 from tests.support.rollout_world import image
+
+# Promised, so written as numbers here.
+MESSAGE_LIMIT = 1500
 
 OUTPUT = "registry.example/bentos/search"
 
