@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
-from sluicegate.app import EVENT_BURST, Controller, Operator, Program, identity_of, spread
+from sluicegate.app import Controller, Operator, Program, identity_of, spread
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.runtime.contracts import Done, Watched
 from sluicegate.runtime.metrics import LEADING, NAME
 from sluicegate.settings import Settings
+
+# Promised, so written as numbers here.
+EVENT_BURST = 100
 
 SETTINGS = Settings(pod_name="sluicegate-0", write_rate=0.01, write_burst=3)
 

@@ -20,10 +20,12 @@ from sluicegate.kube.ownership import (
     owned_part,
 )
 from sluicegate.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, Key
-from sluicegate.runtime.gate import MARGIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# Promised, so written as numbers here.
+MARGIN_SECONDS = 5.0
 
 KEY = Key("shop", "a")
 BODY = {"metadata": {"namespace": "shop", "name": "a"}, "spec": {"replicas": 1}}
@@ -171,6 +173,15 @@ def test_the_owned_part_holds_our_fields_with_their_live_values_and_no_others():
     body = live({"f:spec": {"f:a": {}, "f:b": {"f:c": {}}}}, a=1, b={"c": 2, "d": 3}, e=4)
     assert owned_part(body, "me") == {"spec": {"a": 1, "b": {"c": 2}}}
     assert owned_part(body, "somebody") == {}
+
+
+def test_what_we_applied_to_the_status_is_not_ours_in_the_spec():
+    body = live({"f:status": {"f:state": {}}}, a=1)
+    body["metadata"]["managedFields"][0]["subresource"] = "status"
+    assert owned_part(body, "me") == {}
+    own = {"manager": "me", "operation": "Apply", "fieldsV1": {"f:spec": {"f:a": {}}}}
+    body["metadata"]["managedFields"].append(own)
+    assert owned_part(body, "me") == {"spec": {"a": 1}}
 
 
 def test_items_of_a_list_map_are_owned_by_their_key():

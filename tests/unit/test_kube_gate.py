@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from sluicegate.kube.port import KubeApi
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.gate import MARGIN_SECONDS, Gate
+from sluicegate.runtime.gate import Gate
 from sluicegate.runtime.limiter import TokenBucket
 from tests.support.api_stand_in import ApiStandIn
+
+# Promised, so written as numbers here.
+MARGIN_SECONDS = 5.0
 
 KEY = Key("catalog", "cars")
 BODY = {
@@ -75,3 +79,18 @@ async def test_no_write_is_sent_that_the_lease_does_not_cover(server, write):
     with contextlib.suppress(KubeError):  # there is no such object
         await write(behind(server, MARGIN_SECONDS + 60))
     assert len(server.writes) == 1
+
+
+async def test_a_write_that_had_to_wait_passes_the_gate_only_then(server):
+    """The API server asks for patience, and meanwhile the lease runs out."""
+    lease = HeldFor(MARGIN_SECONDS + 60)
+    bucket = TokenBucket(boottime, rate=1000, burst=100)
+    api = server.api.with_gate(Gate(bucket, lease, boottime))
+    patience = api._transport.patience
+    patience.ask(0.1)
+    waiting = asyncio.ensure_future(api.patch(CONFIG_MAPS, KEY, {}))
+    await asyncio.sleep(0)
+    lease.seconds = MARGIN_SECONDS - 1
+    with pytest.raises(WriteFenced):
+        await waiting
+    assert not server.sent

@@ -12,7 +12,7 @@ from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.route import ParentRef
 from sluicegate.policy.recall import memory_of
 from sluicegate.policy.remember import remember
-from sluicegate.reconcile.layout import FULL, SURGE, pods_for, split_by_replicas
+from sluicegate.reconcile.layout import FULL, pods_for, split_by_replicas
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
 from sluicegate.reconcile.verification import (
     Level,
@@ -27,6 +27,9 @@ from sluicegate.runtime.contracts import Key
 from sluicegate.slo.blocks import Block, Count, Quality
 from tests.support.product_cases import full_status
 from tests.support.rollout_world import document
+
+# Promised, so written as numbers here.
+SURGE = 1.5
 
 SPEC = DataProduct.parse(document()).spec
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.api.base import at
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
@@ -21,6 +22,7 @@ from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import backend_of
 from tests.support.fetching import cars_and_vans, evaluating
+from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import Lie
 from tests.support.rollout_world import ACCURACY, BLOCK, document
 from tests.support.rollout_world import World as Rollout
@@ -189,6 +191,24 @@ async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
     assert measured.problem() is None
 
 
+async def test_samples_that_have_not_come_for_long_are_no_measurements(server, evaluation):
+    product = Rollout().until(lambda world: world.serving == "v1").product
+    measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
+    measured.measurements.want(Key(*key), measure.target_of(product, Timing()))
+    server.rows = World([Measured(product=key[1], age=600)])
+    await measured.measurements.read(evaluation, NOW)
+    assert measured.problem() is DecisionReason.PROMETHEUS_STALE
+
+
+def test_requests_in_the_seconds_in_which_the_gateway_follows_a_change_are_not_counted():
+    measured = in_a_canary({"v1": 150, "v2": 50}, None)
+    first = measured.canary_blocks()[0]
+    begun = first.end - measured.canary_seconds
+    for late, blocks in ((4, 5), (3, 5), (2, 4)):  # three seconds is what a data plane may lag
+        moved = with_share_at(measured, begun - late)
+        assert moved.requests().blocks == blocks
+
+
 async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
     server, evaluation, measurements
 ):
@@ -292,6 +312,18 @@ def in_a_canary(pods: dict[str, int], sent: dict[str, int] | None) -> OfOneProdu
         )
     )
     return measured
+
+
+def with_share_at(measured: OfOneProduct, moment: int) -> OfOneProduct:
+    """The same, as if the share and the traffic had changed at this moment, in seconds."""
+    status = measured.product.status
+    assert status.candidate is not None
+    shares = [one.model_copy(update={"since": at(moment)}) for one in status.candidate.shares]
+    candidate = status.candidate.model_copy(update={"shares": tuple(shares)})
+    status = status.model_copy(update={"candidate": candidate, "traffic": None})
+    return OfOneProduct(
+        measured.measurements, measured.product.model_copy(update={"status": status})
+    )
 
 
 def read_again(measured: OfOneProduct, first: int, last: int, **changes) -> None:

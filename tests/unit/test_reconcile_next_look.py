@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sluicegate.reconcile.next_look import CONFLICT_SECONDS, LOOK_SECONDS, next_look
-from sluicegate.reconcile.pod_reads import UNREADY_SECONDS
+from sluicegate.reconcile.next_look import next_look
 from sluicegate.reconcile.step import Step, take_step
 from sluicegate.runtime.contracts import Done, RequeueAfter, Result
 from tests.support.rollout_world import World, document
+
+# Promised, so written as numbers here.
+UNREADY_SECONDS = 10
+LOOK_SECONDS = 5
+CONFLICT_SECONDS = 30
 
 
 @dataclass

@@ -11,14 +11,12 @@ from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.memory import Streak
 from sluicegate.api.product import read_status
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.pod_reads import (
-    BELIEVED_SECONDS,
-    STARTING_SECONDS,
-    UNREADY_SECONDS,
-    PodReads,
-    ahead,
-)
+from sluicegate.reconcile.pod_reads import STARTING_SECONDS, PodReads, ahead
 from tests.support.rollout_world import START, World
+
+# Promised, so written as numbers here.
+UNREADY_SECONDS = 10
+BELIEVED_SECONDS = 60
 
 KEY = Key("catalog", "search")
 MINUTE = START - (START + ahead(KEY)) % BELIEVED_SECONDS

@@ -17,8 +17,11 @@ from sluicegate.prometheus.readings import Facts
 from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.pods import pod_state
 from sluicegate.reconcile.records import job_record
-from sluicegate.reconcile.training import MESSAGE_LIMIT, Ended, training_result
+from sluicegate.reconcile.training import Ended, training_result
 from tests.support.rollout_world import image
+
+# Promised, so written as numbers here.
+MESSAGE_LIMIT = 1500
 
 OUTPUT = "registry.example/bentos/search"
 
@@ -216,6 +219,12 @@ def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
             {"condition": "Failed", "reason": "DeadlineExceeded"},
             Reason.TIMED_OUT,
             "timeoutSeconds",
+        ),
+        (
+            Ended(json.dumps(GOOD | {"image": image("b").replace("@", "-evil@")}), 0),
+            {},
+            Reason.IMAGE_OUTSIDE_OUTPUT,
+            "isn't in retraining.output",
         ),
         (Ended("rubbish", 0), {}, Reason.INVALID_RESULT, "no JSON"),
         (Ended("[1]", 0), {}, Reason.INVALID_RESULT, "not an object"),

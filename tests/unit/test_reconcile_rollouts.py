@@ -556,6 +556,8 @@ def test_a_return_that_a_person_asked_for_can_be_aborted():
     watched(world).run(10)
     assert world.serving == "v2"
     assert finished(world)
+    (v1,) = world.current.history
+    assert v1.fate is Fate.REPLACED, "nothing was wrong with it"
 
 
 def test_an_approval_acts_while_the_product_is_suspended():

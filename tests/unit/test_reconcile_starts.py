@@ -9,6 +9,7 @@ import pytest
 from sluicegate.api.product import DataProduct
 from sluicegate.reconcile.starts import FirstStarts
 from sluicegate.reconcile.step import take_step
+from sluicegate.status import Finding
 from tests.support.rollout_world import World, broken_pod, document
 
 
@@ -87,6 +88,20 @@ def test_what_is_wrong_is_reported_at_once_however_many_start():
     world.broken["v1"] = broken_pod()
     world.settle()
     assert not can_wait(starts, world, after=1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"conflict": "Service catalog/search exists and doesn't belong to this DataProduct"},
+        {"stalled": Finding("Stalled", "True", "VersionReused", "v1 has another image")},
+    ],
+    ids=["a name is taken", "stalled"],
+)
+def test_what_keeps_a_first_version_from_starting_is_told_at_once(wrong):
+    world, starts = World(spec=document()), starting(1)
+    situation = replace(world.situation(), **wrong)
+    assert not starts.can_wait(situation, take_step(situation))
 
 
 def test_that_it_serves_is_reported_at_once_however_many_start():

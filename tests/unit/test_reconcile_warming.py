@@ -10,15 +10,23 @@ from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.reconcile.standing import standing_of
 from sluicegate.reconcile.step import take_step
-from sluicegate.reconcile.warming import only_warms_up
+from sluicegate.reconcile.warming import just_took_over, only_warms_up
 from sluicegate.slo.blocks import Block, Count, Quality, Series
-from tests.support.rollout_world import World, document
+from tests.support.rollout_world import BLOCK, World, document
 
 
 @pytest.fixture
 def world():
     """A first version was accepted, and looked at once more."""
     return World(spec=document()).until(lambda world: world.serving == "v1").run(1)
+
+
+def test_the_first_block_of_a_version_is_read_five_blocks_after_it_took_over(world):
+    """Two of warm-up, one as it took over within a block, one to be judged by, one to be read."""
+    stable = world.current.stable
+    ends = int(stable.promoted_at.timestamp()) + 5 * BLOCK
+    assert just_took_over(stable, BLOCK, now=ends - 1)
+    assert not just_took_over(stable, BLOCK, now=ends)
 
 
 def warms_up(world: World, problem: DecisionReason | None = None) -> bool:

@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from sluicegate.handlers import LONGEST_BACKOFF, EndlessBackoff, NothingRemembered, Pace
+from sluicegate.handlers import EndlessBackoff, NothingRemembered, Pace
 from sluicegate.kube import errors, requests
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.patience import LONGEST_SECONDS, Patience
+from sluicegate.kube.patience import Patience
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
@@ -25,13 +25,20 @@ from sluicegate.runtime.gate import OpenGate
 from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.tasks import end
 from sluicegate.runtime.watches import Watches, watching_session
-from sluicegate.runtime.workers import CONFLICT_RETRY, SOON_RETRY, Workers
-from sluicegate.runtime.workqueue import LAST_RETRY, WorkQueue
+from sluicegate.runtime.workers import Workers
+from sluicegate.runtime.workqueue import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from sluicegate.kube.resources import Resource
+
+# Promised, so written as numbers here.
+LAST_RETRY = 300.0
+SOON_RETRY = 20.0
+CONFLICT_RETRY = 5.0
+LONGEST_SECONDS = 300.0
+LONGEST_BACKOFF = 10.0
 
 A = Key("shop", "a")
 READ = requests.get(CONFIG_MAPS, A)

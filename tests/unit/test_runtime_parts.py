@@ -24,24 +24,23 @@ from sluicegate.runtime.contracts import (
     RequeueAfter,
     Watched,
 )
-from sluicegate.runtime.gate import MARGIN_SECONDS, Gate
+from sluicegate.runtime.gate import Gate
 from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.lease import LeaseTiming
 from sluicegate.runtime.limiter import TokenBucket
 from sluicegate.runtime.logs import JsonFormatter, reconcile_context
 from sluicegate.runtime.metrics import EVENTS_DROPPED, NAME, TERMINAL_ERRORS
-from sluicegate.runtime.recorder import (
-    LONGEST_NOTE,
-    QUEUE_LENGTH,
-    Note,
-    Recorder,
-    Subject,
-    render_event,
-)
+from sluicegate.runtime.recorder import Note, Recorder, Subject, render_event
 from sluicegate.runtime.watches import Watches, watching_session
-from sluicegate.runtime.workers import SLOW_RETRY, TURN_SECONDS, Workers
+from sluicegate.runtime.workers import TURN_SECONDS, Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from tests.support.api_stand_in import ApiStandIn
+
+# Promised, so written as numbers here.
+SLOW_RETRY = 60.0
+QUEUE_LENGTH = 5000
+LONGEST_NOTE = 1024
+MARGIN_SECONDS = 5.0
 
 A, B = Key("shop", "a"), Key("shop", "b")
 PRODUCT = Key("shop", "product")

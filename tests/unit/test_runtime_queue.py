@@ -19,7 +19,11 @@ from hypothesis.stateful import (
 )
 
 from sluicegate.runtime.contracts import Key, Priority
-from sluicegate.runtime.workqueue import LAST_RETRY, PATIENCE, ShutDown, WorkQueue
+from sluicegate.runtime.workqueue import ShutDown, WorkQueue
+
+# Promised, so written as numbers here.
+PATIENCE = {Priority.NORMAL: 1.0, Priority.BACKGROUND: 30.0}
+LAST_RETRY = 300.0
 
 A, B, C, D = (Key("shop", name) for name in "abcd")
 

@@ -11,13 +11,16 @@ import pytest
 from sluicegate.kube.resources import CONFIG_MAPS, SERVICES, Key
 from sluicegate.runtime.caches import Caches, Change
 from sluicegate.runtime.contracts import Done, Priority, Record, RequeueAfter, Watched
-from sluicegate.runtime.refusals import FORGET_SECONDS, ListedOnly, Refusals
+from sluicegate.runtime.refusals import ListedOnly, Refusals
 from sluicegate.runtime.resync import OBJECTS_AT_ONCE, Resync
 from sluicegate.runtime.tasks import end
-from tests.support.api_stand_in import ApiStandIn
+from tests.support.api_stand_in import ApiStandIn, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# Promised, so written as numbers here.
+FORGET_SECONDS = 600.0
 
 A, B = Key("shop", "a"), Key("shop", "b")
 PLAIN = {"jitter": lambda: 0.5, "refusals": Refusals(lambda: 0.0)}
@@ -92,6 +95,30 @@ async def test_a_list_of_all_comes_an_interval_later_though_the_operator_is_alwa
         await changes.get()
         async with asyncio.timeout(20):
             assert await changes.get() == Change(A, Priority.NORMAL)
+
+
+async def test_the_objects_of_a_kind_that_is_gone_are_gone_too():
+    class WithoutTheKind(ApiStandIn):
+        gone = False
+
+        def _refusal(self, method, path):
+            return failure(404, "NotFound") if self.gone else super()._refusal(method, path)
+
+    changes: asyncio.Queue[Change] = asyncio.Queue()
+    async with WithoutTheKind() as server:
+        server.keep(CONFIG_MAPS, {"metadata": {"namespace": A.namespace, "name": A.name}})
+        caches = Caches([Watched(CONFIG_MAPS, project)])
+        resync = Resync(server.api, caches, changes.put_nowait, interval=0.01, **PLAIN)
+        await resync.prime()
+        assert await changes.get() == Change(A, Priority.NORMAL)
+        server.gone = True
+        running = asyncio.create_task(resync.run())
+        try:
+            async with asyncio.timeout(20):
+                assert await changes.get() == Change(A, Priority.NORMAL)
+        finally:
+            await end([running])
+    assert len(caches.products) == 0
 
 
 async def test_while_a_long_page_is_taken_in_others_have_a_turn():

@@ -7,7 +7,7 @@ cooldown is a `Hold` whose reason says so, never a `Retrain` with a flag.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, assert_never
+from typing import ClassVar, Final
 
 from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import DecisionReason, DecisionType
@@ -163,14 +163,3 @@ PRECEDENCE: Final = tuple(DecisionType)
 def foremost(decisions: Iterable[Decision]) -> Decision:
     """The decision that precedes all others; of one type, the first. ValueError without any."""
     return min(decisions, key=lambda decision: PRECEDENCE.index(decision.type))
-
-
-def is_act(decision: Decision) -> bool:
-    """Whether something in the cluster has to change."""
-    match decision:
-        case Rollback() | Promote() | Inconclusive() | Advance() | StartRollout() | Retrain():
-            return True
-        case Alert() | Hold():
-            return False
-        case _:
-            assert_never(decision)

@@ -1,0 +1,114 @@
+"""`python -m tests.mutants`: change the operator's code a little, and see whether a test notices.
+
+Ends with 1 if a named mutant survives that `survivors.yaml` doesn't list, if a listed one is
+killed (then it is to be taken out of the list: it may only get shorter), if a named mutant doesn't
+fit the code any more, or if more of the drawn ones survive than the list allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from tests.mutants.covering import Given, measured
+from tests.mutants.mutant import named_mutants
+from tests.mutants.running import Fate, judge
+from tests.mutants.sites import drawn_mutants
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.mutants.mutant import Mutant
+    from tests.mutants.running import Verdict
+
+SURVIVORS = Path(__file__).with_name("survivors.yaml")
+
+
+def main() -> int:
+    """Judge what is asked for, and say how it went."""
+    asked = _arguments()
+    named = [one for one in named_mutants() if not asked.names or one.name in asked.names]
+    if unknown := set(asked.names) - {one.name for one in named}:
+        print(f"no such mutant: {' '.join(sorted(unknown))}; tests/mutants/named.yaml has them")
+        return 2
+    drawn = [] if asked.names else drawn_mutants(asked.count, asked.seed)
+    covering = Given(frozenset(asked.tests)) if asked.tests else measured(fresh=asked.fresh)
+    verdicts = []
+    for verdict in judge([*named, *drawn], covering, workers=asked.workers):
+        _tell(verdict)
+        verdicts.append(verdict)
+    allowed = yaml.safe_load(SURVIVORS.read_text(encoding="utf-8"))
+    problems = [
+        *_of_named([one for one in verdicts if one.mutant in named], allowed["named"] or {}),
+        *_of_drawn([one for one in verdicts if one.mutant in drawn], allowed["drawn_percent"]),
+    ]
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", help="named mutants; all of them without")
+    parser.add_argument("--count", type=int, default=0, help="how many others to draw")
+    parser.add_argument("--seed", type=int, default=1, help="which others to draw")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--tests", nargs="+", help="files of tests to run, whatever they execute")
+    parser.add_argument("--fresh", action="store_true", help="measure the coverage anew")
+    return parser.parse_args()
+
+
+def _tell(verdict: Verdict) -> None:
+    mutant = verdict.mutant
+    tests = f" ({verdict.tests} tests)" if verdict.fate is Fate.SURVIVED else ""
+    by = f" by {verdict.by}" if verdict.fate is Fate.KILLED else f" {verdict.by}".rstrip()
+    print(f"{mutant.name}  {verdict.fate}{tests}{by}", flush=True)
+    if verdict.fate is not Fate.KILLED:
+        print(f"    {mutant.file}: {mutant.rule}", flush=True)
+
+
+def _of_named(verdicts: Sequence[Verdict], allowed: dict[str, str]) -> list[str]:
+    if not verdicts:
+        return []
+    print(f"named: {_summary(verdicts)}")
+    problems = []
+    for verdict in verdicts:
+        name, killed = verdict.mutant.name, verdict.fate is Fate.KILLED
+        if killed and name in allowed:
+            problems.append(f"{name} is killed: take it out of {SURVIVORS.name}")
+        if not killed and (name not in allowed or verdict.fate is Fate.NOT_APPLICABLE):
+            problems.append(f"{name}: {verdict.fate}; {_way_out(verdict.mutant, verdict.fate)}")
+    return problems
+
+
+def _way_out(mutant: Mutant, fate: Fate) -> str:
+    if fate is Fate.NOT_APPLICABLE:
+        return f"give it its place in today's {mutant.file}, or take it out of named.yaml"
+    return f"a test has to tell: {mutant.rule}"
+
+
+def _of_drawn(verdicts: Sequence[Verdict], percent: float) -> list[str]:
+    if not verdicts:
+        return []
+    print(f"drawn: {_summary(verdicts)}")
+    alive = sum(verdict.fate is not Fate.KILLED for verdict in verdicts)
+    share = 100 * alive / len(verdicts)
+    if share <= percent:
+        return []
+    return [f"{share:.0f} % of the drawn mutants survived; {percent} % are allowed"]
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    counted = Counter(verdict.fate for verdict in verdicts)
+    each = ", ".join(f"{number} {fate}" for fate, number in counted.most_common())
+    return f"{counted[Fate.KILLED]} of {len(verdicts)} killed ({each})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

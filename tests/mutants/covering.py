@@ -1,0 +1,126 @@
+"""Which tests execute which line of the operator's code, as coverage.py's contexts tell.
+
+A run of all fast tests under coverage takes minutes, so its data is kept in `.mutants/` and made
+anew when the code has changed; when only tests have, those are run anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from coverage import CoverageData
+
+from tests.mutants.mutant import CODE, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+TIERS = ("tests/unit", "tests/golden")
+FAST = "not heavy"
+"""Marker expression of the tests that mutants are run against."""
+OTHERS = ("benchmarks", "cluster_images", "cluster_node", "demo", "market", "service")
+"""Folders of tests/unit that don't run the operator's code."""
+KEPT = ROOT / ".mutants"
+DATA = KEPT / "coverage"
+HASHES = KEPT / "hashes.json"
+SETTINGS = """\
+[run]
+branch = true
+source = operator/sluicegate
+"""
+
+
+class Covering:
+    """The contexts of one run of the tests."""
+
+    def __init__(self, data: CoverageData, root: Path = ROOT) -> None:
+        self._data = data
+        self._root = root
+
+    def tests(self, path: Path, lines: Iterable[int]) -> set[str]:
+        """Node ids of tests, or test files, that execute these lines of a file.
+
+        What only a fixture executes may be judged by any test of its file, as the fixture may
+        serve them all. A line that is executed at import (a constant, a field) is judged by all
+        tests that execute any line of the file.
+        """
+        contexts = self._data.contexts_by_lineno(str(self._root / path))
+        wanted = set(lines)
+        found = {one for line in wanted for one in contexts.get(line, ())}
+        if not found - {""}:
+            if not found:
+                return set()
+            found = {one for held in contexts.values() for one in held}
+        return _selected(found - {""})
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The tests that a person named, whatever they execute."""
+
+    files: frozenset[str]
+
+    def tests(self, path: Path, lines: Iterable[int]) -> set[str]:
+        """All of them."""
+        return set(self.files)
+
+
+def _selected(contexts: Iterable[str]) -> set[str]:
+    phases: dict[str, set[str]] = defaultdict(set)
+    for context in contexts:
+        test, _, phase = context.partition("|")
+        phases[test].add(phase)
+    in_body = {test for test, seen in phases.items() if "run" in seen}
+    files = {test.partition("::")[0] for test in phases.keys() - in_body}
+    return files | in_body
+
+
+def measured(*, fresh: bool = False) -> Covering:
+    """The contexts for the tree as it is; runs what they aren't known of."""
+    now = _hashes()
+    before = json.loads(HASHES.read_text()) if HASHES.is_file() and not fresh else {}
+    changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}
+    if not DATA.is_file() or any(not _is_test(name) for name in changed):
+        run_under_coverage(TIERS, append=False)
+    elif present := sorted(name for name in changed if name in now):
+        run_under_coverage(present, append=True)
+    HASHES.write_text(json.dumps(now, indent=1))
+    data = CoverageData(str(DATA))
+    data.read()
+    return Covering(data)
+
+
+def run_under_coverage(what: Iterable[str], *, append: bool) -> None:
+    """Run tests, and keep which lines each of them executes."""
+    KEPT.mkdir(exist_ok=True)
+    settings = KEPT / "coveragerc"
+    settings.write_text(SETTINGS + f"data_file = {DATA}\n")
+    ignored = [f"--ignore=tests/unit/{name}" for name in OTHERS]
+    arguments = [
+        *("-q", "-m", FAST, "-n", str(os.cpu_count() or 1), *ignored),
+        *("--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report="),
+        *(["--cov-append"] if append else []),
+    ]
+    subprocess.run([sys.executable, "-m", "pytest", *arguments, *what], cwd=ROOT, check=True)
+
+
+def _hashes() -> dict[str, str]:
+    files = sorted([*(ROOT / CODE).rglob("*.py"), *(ROOT / "tests/support").glob("*.py")])
+    for tier in TIERS:
+        files += sorted((ROOT / tier).rglob("test_*.py"))
+    return {
+        path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+def _is_test(name: str) -> bool:
+    return name.startswith(TIERS)

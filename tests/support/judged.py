@@ -1,0 +1,92 @@
+"""Products as the engine judges them: terms, releases and blocks of both arms, in a few words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.canary import VersionSource
+from sluicegate.api.product import DataProduct
+from sluicegate.policy.memory import (
+    Accepted,
+    Baseline,
+    Candidate,
+    Memory,
+    Release,
+    WeightChange,
+)
+from sluicegate.policy.observed import CanaryBlock, Observed
+from sluicegate.policy.terms import SloTerms, Terms, terms_of
+from sluicegate.slo.blocks import Block, Count, Quality, Series
+from tests.support.scenarios import product
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+BLOCK = 300
+CANARY = 60
+START = 3_000_000
+"""When the candidate first took traffic; a multiple of both lengths."""
+V1, V2, V3 = (
+    Release(name, f"registry.example/search@sha256:{name}") for name in ("v1", "v2", "v3")
+)
+Arm = dict[str, tuple[int, int]]
+"""(bad, total) by SLO."""
+
+
+def judged_by(*slos: Mapping[str, Any], **spec: Any) -> Terms:
+    """Terms of a product with these SLOs; the spec's other fields by keyword."""
+    return terms_of(DataProduct.parse(product(*slos, **spec)))
+
+
+def baseline(slo: SloTerms, bad: int, total: int, **fields: Any) -> Baseline:
+    """What a version was accepted with, long ago."""
+    known = {"phi": 1.0, "indicator_hash": slo.indicator_hash, **fields}
+    return Baseline(Count(bad, total), 0, 0, BaselineSource.EVALUATION, **known)
+
+
+def stable(*, since: int = 0, **baselines: Baseline) -> Accepted:
+    """v1, accepted with these baselines."""
+    return Accepted(V1, since, baselines=baselines)
+
+
+def candidate(*weights: int, release: Release = V2, gap: int = 3600, **fields: Any) -> Candidate:
+    """v2 with these shares, one after the other so many seconds."""
+    changes = tuple(WeightChange(START + n * gap, weight) for n, weight in enumerate(weights))
+    return Candidate(release, fields.pop("source", VersionSource.SPEC), START, changes, **fields)
+
+
+def remembered(**fields: Any) -> Memory:
+    """Memory of a product whose v1 serves."""
+    return Memory(**{"stable": stable(), **fields})
+
+
+def readings(counts: Arm) -> dict[str, Block]:
+    """Blocks of one arm."""
+    return {slo: Block(0, Quality.COUNTED, Count(*one)) for slo, one in counts.items()}
+
+
+def both_arms(
+    ours: Arm, theirs: Arm, number: int, *, begin: int = START, **fields: Any
+) -> list[CanaryBlock]:
+    """So many canary blocks after `begin`, all alike."""
+    known = {"stable": readings(theirs), "candidate": readings(ours), **fields}
+    ends = range(begin + CANARY, begin + CANARY * (number + 1), CANARY)
+    return [CanaryBlock(end, Quality.COUNTED, **known) for end in ends]
+
+
+def observed(blocks: Iterable[CanaryBlock] = (), *, block: int = 0, **fields: Any) -> Observed:
+    """What was read; the newest block is that of the last canary block if none is given."""
+    found = tuple(blocks)
+    newest = block or (found[-1].end if found else START) // BLOCK
+    return Observed(
+        block=newest, canary_blocks=found, canary_block_seconds=CANARY, wanted=V1, **fields
+    )
+
+
+def series(*counts: tuple[int, int], first: int = 1) -> Series:
+    """Blocks one after the other, all counted."""
+    made = Series()
+    for index, one in enumerate(counts, start=first):
+        made.record(Block(index, Quality.COUNTED, Count(*one)))
+    return made

@@ -1,0 +1,20 @@
+"""docs/comparison.md has the form that its command writes; its numbers come out in tests/simulation."""
+
+from pathlib import Path
+
+import pytest
+
+from sluicegate.simulation import comparison
+from sluicegate.simulation.compare import RULES
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "comparison.md").read_text(encoding="utf-8")
+
+
+def test_it_begins_with_what_is_compared():
+    assert DOCUMENT.startswith(comparison.HEAD)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_has_a_row_for_each_candidate_and_traffic(rule):
+    traffics = len(comparison.RATES) * len(comparison.BURSTS)
+    assert DOCUMENT.count(f"| {rule} |") == 4 * traffics

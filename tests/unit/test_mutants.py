@@ -1,0 +1,86 @@
+"""The mutants fit the code that they are to change, and those that are drawn are what they say."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+import yaml
+
+from tests.mutants.__main__ import SURVIVORS
+from tests.mutants.mutant import ROOT, Mutant, NotApplicableError, named_mutants
+from tests.mutants.sites import Sites, drawn_mutants
+
+NAMED = {one.name: one for one in named_mutants()}
+
+
+@pytest.mark.parametrize("mutant", NAMED.values(), ids=NAMED)
+def test_a_named_mutant_changes_one_place_of_todays_code(mutant: Mutant):
+    text = (ROOT / mutant.path).read_text(encoding="utf-8")
+    changed = mutant.applied(text)
+    assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(text))
+    assert mutant.lines(text)
+
+
+def test_whoever_is_allowed_to_survive_is_a_named_mutant():
+    allowed = yaml.safe_load(SURVIVORS.read_text(encoding="utf-8"))
+    assert not allowed["named"].keys() - NAMED.keys()
+
+
+@pytest.mark.parametrize("text", ["a = 1\n", "a = 2\nb = 2\n"])
+def test_a_place_that_is_missing_or_there_twice_is_told(text):
+    with pytest.raises(NotApplicableError, match=r"x: policy/a\.py holds '2'"):
+        Mutant("x", "policy/a.py", "2", "3", "").applied(text)
+
+
+def test_the_lines_of_a_change_are_those_that_differ():
+    before, text = "b = 1\nc = 1\nd = 1", "a = 1\nb = 1\nc = 1\nd = 1\ne = 1\n"
+    assert list(Mutant("x", "", before, "b = 1\nc = 2\nd = 1", "").lines(text)) == [3, 4]
+    assert list(Mutant("x", "", "c = 1", "c = 2", "").lines(text)) == [3]
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ("if a:\n    return", ["if False:\n    return"]),
+        ("if a:\n    b = c", []),
+        ("a and b", ["(b)", "(a)"]),
+        ("a or b or c", ["(b or c)", "(a or c)", "(a or b)"]),
+        ("not a", ["bool(a)"]),
+        ("a < b <= c", ["a <= b <= c", "a < b < c"]),
+        ("a is not b", ["a is b"]),
+        ("a not in b", ["a in b"]),
+        ("a = 3", ["a = (2)", "a = (4)"]),
+        ("a = True", ["a = False"]),
+        ("f(a, b.c, d)", ["f(b.c, a, d)"]),
+        ("f(a, 'x')", []),
+        ("logger.info(a, b)", []),
+        ("assert a < b", []),
+        ("f'{a < b}'", []),
+        ("def f(a: int = 1): ...", ["def f(a: int = (0)): ...", "def f(a: int = (2)): ..."]),
+    ],
+)
+def test_what_is_changed_of_a_piece_of_code(source, changed):
+    found = Sites(source)
+    found.visit(ast.parse(source))
+    made = [source[: one.begin] + one.after + source[one.end :] for one in found.changes]
+    assert sorted(map(plain, made)) == sorted(map(plain, changed))
+
+
+def plain(source: str) -> str:
+    """Code without parentheses that change nothing."""
+    return ast.unparse(ast.parse(source))
+
+
+def test_the_same_seed_draws_the_same_mutants():
+    first, again, other = (drawn_mutants(20, seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len({one.name for one in first}) == 20
+
+
+@pytest.mark.parametrize("mutant", drawn_mutants(20, 3), ids=lambda one: one.name)
+def test_a_drawn_mutant_is_python_and_not_what_was_there(mutant: Mutant):
+    text = (ROOT / mutant.path).read_text(encoding="utf-8")
+    changed = mutant.applied(text)
+    assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(text))
+    assert text[mutant.at :].startswith(mutant.before)

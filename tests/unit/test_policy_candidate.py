@@ -1,0 +1,335 @@
+"""What blocks say of a candidate, which of them count, and what stands in the way of its last step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.names import REQUEST_PROMOTE
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import SpecModelOutcome
+from sluicegate.policy.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary import assess
+from sluicegate.policy.decision import Alert, Hold, Inconclusive, Promote, Rollback, StartRollout
+from sluicegate.policy.evaluate import evaluate
+from sluicegate.policy.evidence import Evidence
+from sluicegate.policy.gauge import Interval
+from sluicegate.policy.gauges import GaugeEvidence
+from sluicegate.policy.memory import HandledModel, SloMemory
+from sluicegate.policy.observed import Facts, Request
+from sluicegate.policy.rollout import decide
+from sluicegate.slo.blocks import Count, Quality
+from tests.support.judged import (
+    CANARY,
+    START,
+    V1,
+    V2,
+    V3,
+    baseline,
+    both_arms,
+    candidate,
+    judged_by,
+    observed,
+    readings,
+    remembered,
+    stable,
+)
+from tests.support.scenarios import ACCURACY, AVAILABILITY
+
+ONE_STEP = {"steps": [50], "maxDurationSeconds": 86_400}
+EASY = {**AVAILABILITY, "objective": "0.9"}
+CONVERSION = {
+    "name": "conversion",
+    "indicator": {
+        "counters": {"good": "clicked_total", "total": "served_total", "lagSeconds": 1800}
+    },
+    "maxDrop": "0.05",
+}
+BASKET = {
+    "name": "basket",
+    "indicator": {"gauge": {"metric": "mean_basket_value"}},
+    "maxDrop": "4",
+}
+
+
+# ---- which blocks count ---------------------------------------------------------------------
+def counted(slo, number, **memory):
+    """Events of the candidate that are evidence, of `number` blocks with ten each."""
+    terms = judged_by(slo, rollout=ONE_STEP)
+    name = slo["name"]
+    blocks = both_arms({name: (1, 10)}, {name: (1, 10)}, number)
+    found = assess(terms, remembered(**memory), candidate(50), observed(blocks))
+    return found.slos[0].evidence.candidate.total
+
+
+def test_two_blocks_after_a_change_of_weight_are_no_evidence():
+    assert counted(ACCURACY, 12) == (12 - 2) * 10
+
+
+def test_blocks_whose_good_events_are_still_to_come_are_no_evidence():
+    lag = 1800 // CANARY
+    assert counted(CONVERSION, lag) == 0
+    assert counted(CONVERSION, lag + 7) == 7 * 10
+
+
+def test_what_was_counted_before_an_slo_was_edited_is_no_evidence():
+    edited = {"accuracy": SloMemory(since=START + 8 * CANARY)}
+    assert counted(ACCURACY, 12, slos=edited) == (12 - 8) * 10
+
+
+def test_blocks_in_which_the_canary_was_not_scraped_neither_count_as_silent_nor_end_the_row():
+    terms = judged_by(EASY, rollout=ONE_STEP)
+    served = {"availability": (0, 100)}
+    blocks = both_arms({}, served, 10)
+    down = [replace(block, canary_up=False) for block in blocks[3:8]]
+    found = assess(terms, remembered(), candidate(50), observed([*blocks[:3], *down, *blocks[8:]]))
+    assert found.silent == 10 - len(down)
+
+
+def test_blocks_that_tell_nothing_of_stable_are_not_held_against_the_candidate():
+    terms = judged_by(EASY, rollout=ONE_STEP)
+    blocks = both_arms({}, {"availability": (0, 100)}, 6)
+    idle = [replace(block, stable=readings({"availability": (0, 0)})) for block in blocks[:4]]
+    found = assess(terms, remembered(), candidate(50), observed([*idle, *blocks[4:]]))
+    assert found.silent == 2
+
+
+def test_the_row_of_silent_blocks_ends_where_the_candidate_had_a_series():
+    terms = judged_by(EASY, rollout=ONE_STEP)
+    served = {"availability": (0, 100)}
+    blocks = [*both_arms(served, served, 4), *both_arms({}, served, 3, begin=START + 4 * CANARY)]
+    assert assess(terms, remembered(), candidate(50), observed(blocks)).silent == 3
+
+
+# ---- the last step --------------------------------------------------------------------------
+TERMS = judged_by(EASY, ACCURACY, rollout=ONE_STEP)
+SLO = TERMS.slos[1]
+
+
+def speaking(ours: Count, theirs: Count, *, slo=SLO, blocks=100, correlation=0.0, **fields):
+    """Evidence of an SLO that is sure that the candidate isn't worse than stable."""
+    known = {"required": True, "promote_at": 3.0, "roll_back_at": 3.0, "better_at": 5.0, **fields}
+    evidence = Evidence(known.pop("promote", 9.0), known.pop("roll_back", -9.0), ours, theirs)
+    return SloEvidence(
+        slo,
+        evidence,
+        correlation=correlation,
+        blocks=blocks,
+        expected=3600.0,
+        dispersion=1.0,
+        **known,
+    )
+
+
+def passed(*slos, **fields) -> Assessment:
+    """A candidate that has dwelt, was seen, and of which these SLOs speak."""
+    known = {
+        "dwell": 100,
+        "requests": 10_000,
+        "newest": Quality.COUNTED,
+        "newest_requests": 100,
+        "invalid": 0,
+        "silent": 0,
+        "mismatch": None,
+        **fields,
+    }
+    return Assessment(slos, **known)
+
+
+def last_step(assessment, *, memory=None, facts=None, terms=TERMS, now=START + 7200, **fields):
+    known = {"approved": False, **fields}
+    return decide(
+        terms,
+        memory or remembered(),
+        candidate(*terms.steps),
+        assessment,
+        facts=facts or Facts(),
+        now=now,
+        **known,
+    )
+
+
+EQUAL = speaking(Count(1000, 10_000), Count(1000, 10_000))
+
+
+def test_a_candidate_of_which_all_speak_is_promoted():
+    assert isinstance(last_step(passed(EQUAL)), Promote)
+
+
+def accepted_first(ratio: float):
+    """Memory in which the first version was accepted with this share of bad events."""
+    return remembered(original={"accuracy": baseline(SLO, round(ratio * 10_000), 10_000)})
+
+
+@pytest.mark.parametrize(
+    ("first", "theirs", "ours", "reason"),
+    [
+        (0.10, 0.20, 0.15, "CanaryNotWorse"),  # the world moved, and it beats stable
+        (0.10, 0.15, 0.15, "WorseThanOriginal"),
+        (0.10, 0.14, 0.15, "WorseThanOriginal"),
+        (0.15, 0.14, 0.15, "CanaryNotWorse"),
+    ],
+)
+def test_nobody_walks_away_from_the_first_acceptance_but_who_beats_stable(
+    first, theirs, ours, reason
+):
+    counts = [Count(round(ratio * 10_000), 10_000) for ratio in (ours, theirs)]
+    decision = last_step(passed(speaking(*counts)), memory=accepted_first(first))
+    assert decision.reason == reason
+
+
+@pytest.mark.parametrize(("correlation", "kind"), [(0.0, Hold), (0.01, Promote)])
+def test_bad_events_that_come_in_bursts_are_less_sure_to_miss_the_objective(correlation, kind):
+    """20.8 % bad of 20 % allowed: sure of independent events, not of half as many."""
+    slo = speaking(Count(2080, 10_000), Count(2080, 10_000), correlation=correlation)
+    decision = last_step(passed(slo))
+    assert isinstance(decision, kind)
+    assert (decision.reason is Reason.OBJECTIVE_NOT_MET) is (kind is Hold)
+
+
+@pytest.mark.parametrize(
+    ("fields", "facts", "reason"),
+    [
+        ({}, Facts(split_verified=False), Reason.TRAFFIC_NOT_VERIFIED),
+        ({"newest": Quality.LOW_COVERAGE}, None, Reason.LOW_COVERAGE),
+        ({"newest": Quality.UNAVAILABLE}, None, Reason.PROMETHEUS_UNAVAILABLE),
+        ({"newest": Quality.MISSING}, None, Reason.COLLECTING_EVIDENCE),
+        ({"newest_requests": 0}, None, Reason.NO_TRAFFIC),
+        ({"invalid": 10}, None, Reason.INVALID_DATA),
+        ({"mismatch": 0.9}, None, Reason.ROUTING_MISMATCH),
+        ({"dwell": 4}, None, Reason.DWELLING),
+        ({"requests": 49}, None, Reason.DWELLING),
+    ],
+)
+def test_what_holds_a_candidate_of_which_all_speak(fields, facts, reason):
+    decision = last_step(passed(EQUAL, **fields), facts=facts)
+    assert (type(decision), decision.reason) == (Hold, reason)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"invalid": 9}, {"dwell": 5}, {"requests": 50}, {"silent": 9}, {"newest_requests": 1}],
+)
+def test_the_last_number_that_holds_nobody(fields):
+    assert isinstance(last_step(passed(EQUAL, **fields)), Promote)
+
+
+def test_ten_silent_blocks_take_a_candidate_back():
+    decision = last_step(passed(EQUAL, silent=10))
+    assert (type(decision), decision.reason) == (Rollback, Reason.CANARY_NO_DATA)
+
+
+def test_a_candidate_for_which_nothing_can_speak_is_held():
+    free = replace(EQUAL, required=False, evidence=replace(EQUAL.evidence, promote=0.0))
+    assert last_step(passed(free)).reason is Reason.INSUFFICIENT_DATA
+
+
+def test_what_need_not_speak_but_looks_worse_holds_the_last_step():
+    leaning = replace(EQUAL, required=False, evidence=replace(EQUAL.evidence, roll_back=1.0))
+    availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
+    decision = last_step(passed(availability, leaning))
+    assert decision.reason is Reason.COLLECTING_EVIDENCE
+    assert "look worse" in decision.message
+
+
+# ---- gauges ---------------------------------------------------------------------------------
+GAUGE_TERMS = judged_by(BASKET, rollout=ONE_STEP)
+GAUGE = GAUGE_TERMS.slos[0]
+
+
+def weighed(lower: float, upper: float, *, required: bool = True) -> GaugeEvidence:
+    return GaugeEvidence(GAUGE, 40, Interval(lower, upper), required)
+
+
+@pytest.mark.parametrize(
+    ("gauge", "reason"),
+    [
+        (weighed(-GAUGE.margin + 0.1, 3.0), Reason.CANARY_NOT_WORSE),
+        (weighed(-GAUGE.margin - 0.1, 3.0), Reason.COLLECTING_EVIDENCE),
+        (weighed(-9.0, -0.1), Reason.CANARY_WORSE),
+        (weighed(0.1, 3.0, required=False), Reason.CANARY_NOT_WORSE),  # it shows to be better
+        (weighed(-0.1, 3.0, required=False), Reason.INSUFFICIENT_DATA),
+        (GaugeEvidence(GAUGE, 19, None, required=True), Reason.COLLECTING_EVIDENCE),
+    ],
+)
+def test_a_product_with_nothing_but_a_gauge_is_decided_by_it(gauge, reason):
+    decision = last_step(passed(gauges=(gauge,)), terms=GAUGE_TERMS)
+    assert decision.reason is reason
+
+
+# ---- several things at once -----------------------------------------------------------------
+MANUAL = judged_by(EASY, ACCURACY, rollout={**ONE_STEP, "approval": "Manual"})
+WORSE = both_arms(
+    {"availability": (0, 100), "accuracy": (90, 100)},
+    {"availability": (0, 100), "accuracy": (10, 100)},
+    60,
+)
+ALIKE = both_arms(
+    {"availability": (0, 900), "accuracy": (90, 900)},
+    {"availability": (0, 900), "accuracy": (90, 900)},
+    60,
+)
+APPROVED = (Request(REQUEST_PROMOTE, "one"),)
+
+
+def trying(**fields):
+    """v2 of spec.model at half of the traffic, beside a v1 that has served for a day."""
+    model = HandledModel(V2, SpecModelOutcome.IN_PROGRESS, START)
+    known = {"stable": stable(since=START - 86_400), "candidate": candidate(50), "model": model}
+    return remembered(**known, **fields)
+
+
+def decided(blocks, *, terms=TERMS, seconds=3600, wanted=V2, **fields):
+    read = replace(observed(blocks, **fields), wanted=wanted)
+    return evaluate(terms, trying(), read, START + seconds)
+
+
+def test_a_new_model_does_not_hide_that_the_candidate_is_worse():
+    found = decided(WORSE, wanted=V3)
+    assert isinstance(found.decision, Rollback)
+    assert found.decision.reason is Reason.CANARY_WORSE
+    assert (found.decision.leaving, found.decision.to) == (V2, V1)
+
+
+def test_a_new_model_supersedes_a_candidate_that_is_as_good():
+    found = decided(ALIKE, wanted=V3)
+    assert isinstance(found.decision, StartRollout)
+    assert (found.decision.candidate, found.decision.superseded) == (V3, V2)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "seconds", "facts", "kind", "handled"),
+    [
+        (ALIKE, 3600, Facts(), Promote, True),
+        (WORSE, 3600, Facts(), Rollback, True),
+        (ALIKE[:2], 86_400, Facts(), Inconclusive, True),
+        (ALIKE, 3600, Facts(canary_lost="a node is gone"), Inconclusive, False),  # tried again
+        (ALIKE[:3], 300, Facts(), Hold, False),
+    ],
+    ids=["promoted", "worse", "no verdict", "trouble of the cluster", "too early"],
+)
+def test_an_approval_ends_with_the_candidate_that_it_was_for(blocks, seconds, facts, kind, handled):
+    found = decided(blocks, terms=MANUAL, seconds=seconds, requests=APPROVED, facts=facts)
+    assert isinstance(found.decision, kind)
+    assert found.memory.handled == ({REQUEST_PROMOTE: "one"} if handled else {})
+
+
+def test_without_an_approval_people_are_told_once_that_it_is_waited_for():
+    first = decided(ALIKE, terms=MANUAL)
+    assert isinstance(first.decision, Alert)
+    assert first.decision.reason is Reason.AWAITING_APPROVAL
+
+
+def test_an_slo_whose_indicator_is_edited_begins_its_evidence_anew():
+    known = {"accuracy": SloMemory(terms_hash="another", degraded=True, since=5)}
+    memory = remembered(stable=stable(since=START - 86_400), slos=known)
+    after = evaluate(TERMS, memory, observed(), START).memory.slo("accuracy")
+    assert (after.since, after.steady_since, after.degraded) == (START, START, False)
+    assert after.terms_hash == SLO.hash
+
+
+def test_an_slo_that_is_new_takes_the_blocks_that_are_there():
+    memory = remembered(stable=stable(since=START - 86_400), slos={"accuracy": SloMemory(since=5)})
+    after = evaluate(TERMS, memory, observed(), START).memory.slo("accuracy")
+    assert (after.since, after.terms_hash) == (5, SLO.hash)

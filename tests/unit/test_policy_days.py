@@ -1,0 +1,145 @@
+"""What swings with the hour is judged by whole days, and what swings with the week by weekdays."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.memory import SloState
+from sluicegate.policy import cusum, gauges
+from sluicegate.policy.degradation import drift_of
+from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.burn_rate import Level
+from tests.support.judged import baseline, judged_by
+from tests.support.scenarios import ACCURACY
+
+DAY = 288
+"""Blocks of five minutes in a day."""
+TERMS = judged_by(ACCURACY)
+SLO = TERMS.slos[0]
+LABELS = 100
+NOW = 12 * DAY
+MORNING = NOW - DAY + DAY // 3
+"""When the last night ends."""
+
+
+def history(bad) -> Series:
+    """Twelve days; the share of bad events of the block with number i is bad(i)."""
+    series = Series()
+    for index in range(1, NOW + 1):
+        wrong = round(LABELS * bad(index - 1))
+        series.record(Block(index, Quality.COUNTED, Count(wrong, LABELS)))
+    return series
+
+
+def drift(bad, *, now=NOW, **fields):
+    """How far that is from a baseline of 10 % bad."""
+    known = baseline(SLO, 100_000, 1_000_000, **fields)
+    return drift_of(SLO, history(bad), known, now=now, since=0)
+
+
+def by_night(index: int) -> float:
+    return 0.22 if index % DAY < DAY // 3 else 0.04
+
+
+def test_nights_that_are_worse_than_days_alarm_unless_the_baseline_swings_as_well():
+    assert drift(by_night, now=MORNING).level is Level.BAD
+    assert drift(by_night, now=MORNING, daily=True).level is Level.OK
+
+
+def test_days_that_are_worse_alarm_however_they_swing():
+    def worse(index: int) -> float:
+        return by_night(index) + (0.1 if index >= NOW - 3 * DAY else 0.0)
+
+    assert drift(worse, daily=True).level is Level.BAD
+
+
+def test_the_day_that_is_not_over_yet_does_not_count():
+    def worse_today(index: int) -> float:
+        return 0.9 if index >= NOW - DAY // 2 else 0.1
+
+    series = history(worse_today)
+    known = baseline(SLO, 100_000, 1_000_000, daily=True)
+    assert drift_of(SLO, series, known, now=NOW - 12, since=0).level is Level.OK
+
+
+WEEK = (0.3, 0.3, 0.04, 0.04, 0.04, 0.04, 0.04)
+"""The share of bad events of each weekday, two of which are a weekend."""
+BY_WEEKDAY = tuple(Count(round(bad * 100_000), 100_000) for bad in WEEK)
+
+
+@pytest.mark.parametrize(
+    ("bad", "level"),
+    [
+        (lambda day: WEEK[day % 7], Level.OK),
+        (lambda day: 0.3 if day == 11 else WEEK[day % 7], Level.BAD),  # a working day
+        (lambda day: WEEK[(day + 1) % 7], Level.BAD),  # it has moved by a day
+    ],
+    ids=["as accepted", "a working day like a weekend", "another weekend"],
+)
+def test_each_weekday_is_compared_with_its_own_kind(bad, level):
+    found = drift(lambda index: bad(index // DAY), daily=True, weekdays=BY_WEEKDAY)
+    assert found.level is level
+
+
+def test_without_an_alternative_for_each_weekday_nothing_is_said():
+    all_bad = (Count(999, 1000), *BY_WEEKDAY[1:])
+    assert drift(lambda _: 0.1, daily=True, weekdays=all_bad) is None
+
+
+def test_block_i_is_judged_by_the_bank_of_its_turn():
+    banks = tuple(cusum.bank(ratio, ratio + 0.01, 0.1, 3650) for ratio in (0.3, 0.05))
+    counts = [(30, 100), (30, 100), (30, 100)]
+    together = cusum.advance_strata(cusum.begin(banks[0], 0), banks, counts)
+    alone = cusum.begin(banks[0], 0)
+    for number, count in enumerate(counts):
+        alone = cusum.advance(alone, banks[number % 2], (count,))
+    assert together == alone
+    assert together.statistic > 0
+    assert cusum.advance(cusum.begin(banks[0], 0), banks[0], counts).statistic == 0
+
+
+def test_a_lag_of_more_than_half_a_day_leaves_no_day_to_judge():
+    late = {
+        "name": "late",
+        "indicator": {"counters": {"good": "a_total", "total": "b_total", "lagSeconds": 50_000}},
+        "maxDrop": "0.05",
+    }
+    (slo,) = judged_by(late).slos
+    known = baseline(slo, 100_000, 1_000_000)
+    assert drift_of(slo, history(lambda _: 0.9), known, now=NOW, since=0) is None
+
+
+# ---- gauges ---------------------------------------------------------------------------------
+BASKET = {
+    "name": "basket",
+    "indicator": {"gauge": {"metric": "mean_basket_value"}},
+    "maxDrop": "4",
+}
+(GAUGE,) = judged_by(BASKET).slos
+
+
+def swinging(fall: float = 0.0) -> dict[int, float]:
+    """Hours of the night are 10 below the mean and others 5 above it; `fall` in the last days."""
+    return {
+        index + 1: 100.0
+        + (-10.0 if index % DAY < DAY // 3 else 5.0)
+        - (fall if index >= NOW - 4 * DAY else 0.0)
+        for index in range(NOW)
+    }
+
+
+def judged(values, *, now=MORNING, **fields) -> SloState:
+    known = baseline(GAUGE, 0, 0, mean=100.0, deviation=2.0, **fields)
+    return gauges.judge(GAUGE, values, known, now=now, since=0, drift_since=0).state
+
+
+def test_a_gauge_that_swings_with_the_hour_is_judged_by_the_means_of_days():
+    assert judged(swinging()) is SloState.BAD
+    assert judged(swinging(), daily=True) is SloState.OK
+    assert judged(swinging(fall=6.0), daily=True) is SloState.BAD
+
+
+def test_a_gauge_that_never_varied_says_nothing_of_a_distance():
+    known = baseline(GAUGE, 0, 0, mean=100.0, deviation=0.0)
+    found = gauges.judge(GAUGE, swinging(), known, now=NOW, since=0, drift_since=0)
+    assert found.state is SloState.UNKNOWN

@@ -1,0 +1,102 @@
+"""A version that was just promoted: when it is held against the one before, and when no longer."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy import probation
+from sluicegate.policy.degradation import SloResult
+from sluicegate.policy.memory import Probation, SloMemory, Streak
+from sluicegate.policy.stable import judge_stable
+from sluicegate.slo.blocks import Block, Count, Quality
+from tests.support.judged import V2, baseline, judged_by, observed, remembered, series, stable
+from tests.support.scenarios import ACCURACY, AVAILABILITY
+
+TERMS = judged_by(AVAILABILITY, ACCURACY)
+SLO = TERMS.slos[1]
+HELD = baseline(SLO, 500, 5000)
+GOOD, WORSE = [(60, 600)], [(300, 600)]
+SINCE = 2
+"""Blocks of warm-up after a promotion at second 0."""
+LEAST, MOST = 36, 2016
+"""Three hours, and a week, of blocks of five minutes."""
+
+
+# ---- the verdict ----------------------------------------------------------------------------
+def judged(result: SloResult, counts) -> SloResult:
+    return probation.judge(result, series(*counts), HELD, now=len(counts), since=SINCE)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "back"),
+    [
+        (SloState.OK, Reason.WITHIN_OBJECTIVE, True),
+        (SloState.WARN, Reason.BUDGET_BURNING, True),
+        (SloState.UNKNOWN, Reason.INSUFFICIENT_DATA, True),
+        (SloState.UNKNOWN, Reason.LOW_COVERAGE, False),
+        (SloState.UNKNOWN, Reason.NO_DATA, False),
+        (SloState.UNKNOWN, Reason.PROMETHEUS_UNAVAILABLE, False),
+    ],
+)
+def test_an_slo_that_is_not_measured_now_fails_no_probation(state, reason, back):
+    result = judged(SloResult(SLO, state, reason), WORSE * 60)
+    assert (result.state is SloState.BAD) is back
+    assert result.probation is back
+    assert result.reason is (Reason.BASELINE_DROPPED if back else reason)
+
+
+@pytest.mark.parametrize("state", [SloState.OK, SloState.UNKNOWN])
+def test_a_version_as_good_as_the_one_before_stays_as_it_was_judged(state):
+    before = SloResult(SLO, state, Reason.INSUFFICIENT_DATA)
+    assert judged(before, GOOD * 60) is before
+
+
+# ---- its end --------------------------------------------------------------------------------
+def over(counts, *, now: int, baselines=None) -> bool:
+    held = Probation(V2, {"accuracy": HELD} if baselines is None else baselines)
+    blocks = {} if counts is None else {"accuracy": series(*counts, first=SINCE + 1)}
+    return probation.is_over(held, TERMS, blocks, now=now + SINCE, since=SINCE)
+
+
+@pytest.mark.parametrize(
+    ("counts", "now", "expected"),
+    [
+        (GOOD * LEAST, LEAST - 1, False),
+        (GOOD * LEAST, LEAST, True),
+        ([(1, 10)] * LEAST, LEAST, False),
+        (None, LEAST, False),
+        (None, MOST - 1, False),
+        (None, MOST, True),
+        ([(0, 0)] * MOST, MOST, True),
+    ],
+    ids=["too early", "shown", "few", "none", "none yet", "none ever", "never a label"],
+)
+def test_probation_lasts_until_enough_was_shown_and_a_week_at_most(counts, now, expected):
+    assert over(counts, now=now) is expected
+
+
+def test_without_a_baseline_of_the_version_before_three_hours_are_enough():
+    assert over(None, now=LEAST, baselines={})
+
+
+def on_probation(streak: Streak | None, blocks: int = 60):
+    """What is left of a probation that has shown enough, at a block that tells nothing new."""
+    held = Probation(V2, {"accuracy": HELD})
+    shown = series(*GOOD * blocks)
+    shown.record(Block(blocks + 1, Quality.LOW_COVERAGE, Count(0, 0)))
+    fine = series(*[(0, 600)] * (blocks + 1))
+    memory = remembered(
+        stable=stable(accuracy=HELD),
+        probation=held,
+        slos={"accuracy": SloMemory(streak=streak, terms_hash=SLO.hash)},
+    )
+    read = observed(block=blocks + 1, series={"v1": {"accuracy": shown, "availability": fine}})
+    assert memory.stable is not None
+    return judge_stable(TERMS, memory, memory.stable, read)[1].probation
+
+
+def test_probation_does_not_end_in_the_middle_of_bad_blocks():
+    assert on_probation(None) is None
+    assert on_probation(Streak(59, 60, 2, 2)) is not None

@@ -1,0 +1,197 @@
+"""What people ask for, and results that arrive: whatever else goes on at that moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.canary import VersionSource
+from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.arrivals import training_ended
+from sluicegate.policy.decision import Alert, Hold, Retrain, StartRollout
+from sluicegate.policy.holdout import Verdict, judge_all
+from sluicegate.policy.memory import Memory, Release, RetrainingMemory, Training
+from sluicegate.policy.observed import (
+    Observed,
+    Portfolio,
+    Request,
+    TrainingFailed,
+    TrainingSucceeded,
+)
+from sluicegate.policy.requests import answers, approves
+from sluicegate.policy.retraining import Request as Asked
+from sluicegate.policy.retraining import obstacle
+from sluicegate.slo.blocks import Count
+from tests.support.judged import V1, V2, candidate, judged_by, remembered
+from tests.support.scenarios import ACCURACY, AVAILABILITY
+
+NOW = 5_000_000
+TERMS = judged_by(AVAILABILITY, ACCURACY)
+GATED = judged_by(
+    AVAILABILITY,
+    ACCURACY,
+    retraining={
+        "command": ["train"],
+        "output": "registry.example/search",
+        "gate": {"accuracy": {}},
+    },
+)
+PARKED = replace(candidate(5, source=VersionSource.RETRAINING), parked=True)
+TRIED = candidate(5)
+
+
+def asked(annotation: str, value: str = "one", **fields) -> Observed:
+    return Observed(block=NOW // 300, wanted=V1, requests=(Request(annotation, value),), **fields)
+
+
+def answer(observed, *, terms=TERMS, **memory):
+    (found,) = answers(terms, remembered(**memory), observed, NOW)
+    return found
+
+
+# ---- a retraining that is asked for -----------------------------------------------------------
+def test_a_retraining_that_is_asked_for_begins_a_new_count_of_attempts():
+    waits = RetrainingMemory(failures=3, next_allowed_at=NOW + 86_400)
+    found = answer(asked(REQUEST_RETRAIN), retraining=waits)
+    assert isinstance(found.decision, Retrain)
+    assert found.decision.reason is Reason.REQUESTED
+    assert (found.decision.parent, found.decision.attempt, found.decision.slo) == (V1, 1, "")
+    assert found.memory.retraining.failures == 0
+    assert found.memory.handled == {REQUEST_RETRAIN: "one"}
+
+
+def test_each_token_is_a_retraining_of_its_own():
+    triggers = {answer(asked(REQUEST_RETRAIN, token)).decision.trigger for token in "ab"}
+    assert len(triggers) == 2
+
+
+@pytest.mark.parametrize(
+    ("portfolio", "memory", "reason"),
+    [
+        (Portfolio(slot=False), {}, Reason.NO_SLOT),
+        (Portfolio(), {"candidate": TRIED}, Reason.CANARY_IN_PROGRESS),
+        (
+            Portfolio(),
+            {"retraining": RetrainingMemory(under_way=Training("t", "", V1, 1, NOW))},
+            Reason.ALREADY_RETRAINING,
+        ),
+    ],
+)
+def test_a_retraining_that_is_asked_for_waits_for_its_turn_and_is_not_forgotten(
+    portfolio, memory, reason
+):
+    found = answer(asked(REQUEST_RETRAIN, portfolio=portfolio), **memory)
+    assert (type(found.decision), found.decision.reason) == (Hold, reason)
+    assert not found.memory.handled
+
+
+@pytest.mark.parametrize(
+    ("terms", "memory"),
+    [
+        (judged_by(ACCURACY, lifecycle="Retired"), {}),
+        (judged_by(ACCURACY, retraining=None), {}),
+        (TERMS, {"stable": None}),
+    ],
+    ids=["retired", "no training", "no version"],
+)
+def test_a_retraining_that_can_never_be_is_refused_once(terms, memory):
+    found = answer(asked(REQUEST_RETRAIN), terms=terms, **memory)
+    assert isinstance(found.decision, Alert)
+    assert found.memory.handled == {REQUEST_RETRAIN: "one"}
+
+
+def test_without_a_version_there_is_nothing_to_retrain():
+    found = obstacle(Asked(TERMS, Memory(), Portfolio(), NOW))
+    assert found is not None
+    assert found.reason is Reason.NO_STABLE
+    assert not found.needs_person
+
+
+# ---- promote --------------------------------------------------------------------------------
+def test_to_promote_a_parked_candidate_begins_anew_and_is_no_approval():
+    """Else it would jump to the last step without having taken one."""
+    memory = remembered(candidate=PARKED)
+    assert approves(memory, asked(REQUEST_PROMOTE)) is None
+    found = answer(asked(REQUEST_PROMOTE), candidate=PARKED)
+    assert isinstance(found.decision, StartRollout)
+    assert (found.decision.candidate, found.decision.weight) == (V2, TERMS.steps[0])
+    assert found.decision.source is VersionSource.RETRAINING
+
+
+@pytest.mark.parametrize(
+    ("value", "approved"), [("one", True), ("v2/one", True), ("v9/one", False), ("", False)]
+)
+def test_an_approval_is_of_the_candidate_that_it_names_or_of_whichever_is_tried(value, approved):
+    found = approves(remembered(candidate=TRIED), asked(REQUEST_PROMOTE, value))
+    assert (found is not None) is approved
+
+
+def test_an_approval_of_a_candidate_that_is_not_there_is_refused():
+    found = answer(asked(REQUEST_PROMOTE, "v9/one"), candidate=TRIED)
+    assert isinstance(found.decision, Alert)
+    assert not answers(TERMS, remembered(candidate=TRIED), asked(REQUEST_PROMOTE), NOW)
+
+
+# ---- results of trainings -------------------------------------------------------------------
+def result(trigger: str, parent: Release = V1) -> TrainingSucceeded:
+    counts = {"accuracy": Count(500, 10_000)}
+    return TrainingSucceeded(trigger, parent, V2, counts, {"accuracy": Count(1500, 10_000)})
+
+
+def training(trigger: str) -> RetrainingMemory:
+    return RetrainingMemory(under_way=Training(trigger, "accuracy", V1, 1, NOW - 600))
+
+
+def arrived(memory: RetrainingMemory, outcome):
+    observed = Observed(block=NOW // 300, wanted=V1, training=outcome)
+    found = training_ended(TERMS, remembered(retraining=memory), observed, NOW)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("under_way", "outcome", "taken"),
+    [
+        (training("b"), result("b"), True),
+        (training("b"), result("a"), False),
+        (training("b"), result(""), False),
+        (RetrainingMemory(), result(""), True),  # a person ran it
+        (RetrainingMemory(), result("a"), False),
+        (training("b"), result("b", parent=Release("v0")), False),
+    ],
+)
+def test_a_result_is_taken_up_of_the_training_under_way_alone(under_way, outcome, taken):
+    found = arrived(under_way, outcome)
+    assert isinstance(found.decision, StartRollout) is taken
+    if not taken:
+        assert found.decision.reason is Reason.SUPERSEDED
+
+
+def test_a_result_of_another_training_leaves_the_one_under_way_alone():
+    assert arrived(training("b"), result("a")).memory.retraining.under_way is not None
+    failed = TrainingFailed("a", Reason.JOB_FAILED, "out of memory")
+    found = arrived(training("b"), failed)
+    assert found.memory.retraining.under_way is not None
+    assert found.memory.retraining.failures == 0
+
+
+# ---- the hold-out ---------------------------------------------------------------------------
+FINE = {"availability": Count(0, 9000)}
+
+
+def test_an_slo_of_the_gate_needs_counts_of_both_versions():
+    margins = {"availability": 0.01, "accuracy": 0.01}
+    assert judge_all(FINE, FINE, margins).verdict is Verdict.PASSED
+    gated = judge_all(FINE, FINE, margins, {"accuracy"})
+    assert (gated.slo, gated.verdict) == ("accuracy", Verdict.TOO_SMALL)
+
+
+def test_a_result_without_counts_of_the_gate_gets_no_traffic():
+    made = replace(result("b"), evaluation=FINE, stable_evaluation=FINE)
+    observed = Observed(block=NOW // 300, wanted=V1, training=made)
+    memory = remembered(retraining=training("b"))
+    found = training_ended(GATED, memory, observed, NOW)
+    assert found.decision.reason is Reason.HOLD_OUT_TOO_SMALL
+    assert "accuracy" in found.decision.message

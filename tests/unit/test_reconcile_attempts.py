@@ -1,0 +1,53 @@
+"""What status says of an attempt to replace stable, once its candidate is decided about."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import Fate, VersionSource
+from sluicegate.api.memory import AttemptOutcome, AttemptResult, RetrainingStatus
+from sluicegate.api.names import DecisionReason
+from sluicegate.reconcile.attempts import with_outcome
+from tests.support.rollout_world import World, image
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    world = World().until(lambda one: one.serving == "v1").run(20).push("b", "v2")
+    return world.until(lambda one: one.current.candidate is not None)
+
+
+def told(world: World, fate: Fate, *, made: str = "b", **fields) -> AttemptResult:
+    """The last result after v2, which a training made, met its fate."""
+    last = AttemptResult(outcome=AttemptOutcome.CANARY, image=image(made), at=at(world.now))
+    one = RetrainingStatus(last_result=last)
+    known = {"source": VersionSource.RETRAINING, **fields}
+    candidate = world.current.candidate.model_copy(update=known)
+    status = world.current.model_copy(update={"retraining": one, "history": ()})
+    after = with_outcome(status, candidate, fate, DecisionReason.CANARY_WORSE)
+    return after.retraining.last_result
+
+
+@pytest.mark.parametrize(
+    ("fate", "outcome"),
+    [
+        (Fate.REPLACED, AttemptOutcome.PROMOTED),
+        (Fate.ROLLED_BACK, AttemptOutcome.ROLLED_BACK),
+        (Fate.INCONCLUSIVE, AttemptOutcome.INCONCLUSIVE),
+        (Fate.SUPERSEDED, AttemptOutcome.SUPERSEDED),
+        (Fate.FAILED, AttemptOutcome.FAILED),
+    ],
+)
+def test_the_attempt_that_made_a_candidate_ends_as_the_candidate_does(world, fate, outcome):
+    last = told(world, fate)
+    assert (last.outcome, last.reason) == (outcome, "CanaryWorse")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"made": "c"}, {"source": VersionSource.SPEC}],
+    ids=["of another training", "of the spec"],
+)
+def test_what_became_of_another_candidate_is_not_told_of_the_attempt(world, fields):
+    assert told(world, Fate.ROLLED_BACK, **fields).outcome is AttemptOutcome.CANARY

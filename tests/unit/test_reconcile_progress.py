@@ -1,0 +1,116 @@
+"""How far a rollout may go: each thing that has to be seen first, by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.progress import (
+    Completed,
+    Rolling,
+    ShareTaken,
+    TurnedBack,
+    Unchanged,
+    progress,
+)
+from sluicegate.reconcile.verification import Level, Requests, Split
+from tests.support.rollout_world import World, document
+
+ACCEPTED = Split(Level.ACCEPTED, "each Gateway has accepted the route", enough=True)
+WRITTEN = Split(Level.WRITTEN, "the Gateway hasn't looked at it yet")
+QUIET = Requests(stable=0, candidate=0, blocks=5, quiet_stable=5, quiet_candidate=5)
+BUSY = Requests(stable=100, candidate=100, blocks=5)
+
+
+@cache
+def in_phase(phase: CandidatePhase) -> World:
+    """v2 beside v1, in this phase; it takes all requests while it is being promoted."""
+    world = World(spec=document(rollout={"steps": [50], "maxDurationSeconds": 86_400}))
+    world.until(lambda one: one.serving == "v1").run(20)
+    if phase is CandidatePhase.ROLLING_BACK:
+        world.bad["v2"] = 0.6
+    world.push("b", "v2")
+    full = phase is CandidatePhase.PROMOTING
+    return world.until(
+        lambda one: (
+            one.current.candidate is not None
+            and one.current.candidate.phase is phase
+            and (one.current.candidate.weight == 100 or not full)
+        )
+    )
+
+
+def seen(world: World, **fields) -> Rolling:
+    """What is observed, but for these fields."""
+    situation = world.situation()
+    return Rolling(now=world.now, live=situation.live, **fields)
+
+
+def outcome(world: World, rolling: Rolling):
+    product, status = world.product, world.current
+    layout = layout_of(product, status, stable_pods=product.spec.serving.base_replicas)
+    return progress(product, status, layout, rolling)
+
+
+@pytest.mark.parametrize("phase", [CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK])
+@pytest.mark.parametrize(
+    ("split", "requests", "kind"),
+    [
+        (ACCEPTED, QUIET, Completed),
+        (WRITTEN, QUIET, Unchanged),
+        (ACCEPTED, BUSY, Unchanged),
+        (WRITTEN, BUSY, Unchanged),
+        (None, QUIET, Completed),
+    ],
+    ids=["done", "not taken by the Gateway", "still asked", "neither", "no route"],
+)
+def test_pods_go_once_the_gateway_took_the_weights_and_nobody_asks_them(
+    phase, split, requests, kind
+):
+    world = in_phase(phase)
+    assert type(outcome(world, seen(world, split=split, requests=requests))) is kind
+
+
+def starting() -> World:
+    world = World(spec=document(rollout={"steps": [50], "maxDurationSeconds": 86_400}))
+    world.until(lambda one: one.serving == "v1").run(20).push("b", "v2")
+    world.until(lambda one: one.current.candidate is not None)
+    assert world.current.candidate.phase is CandidatePhase.STARTING
+    return world
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({}, ShareTaken),
+        ({"current": False}, Unchanged),
+        ({"ready": 1}, Unchanged),
+        ({"ready": 0}, Unchanged),
+    ],
+    ids=["ready", "of an earlier pod template", "too few", "none"],
+)
+def test_a_share_is_taken_by_ready_pods_of_the_newest_template(fields, kind):
+    """A Deployment that its controller hasn't looked at yet counts the pods that are to go."""
+    world = starting()
+    rolling = seen(world, split=ACCEPTED)
+    revision = world.current.candidate.revision
+    known = {"current": True, "ready": rolling.live[revision].replicas, **fields}
+    live = {**rolling.live, revision: replace(rolling.live[revision], **known)}
+    assert type(outcome(world, replace(rolling, live=live))) is kind
+
+
+def test_without_its_deployment_no_share_is_taken():
+    world = starting()
+    assert type(outcome(world, replace(seen(world), live={}))) is Unchanged
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(600, Unchanged), (601, TurnedBack)])
+def test_a_promotion_that_the_gateway_has_not_taken_after_ten_minutes_goes_back(seconds, kind):
+    world = in_phase(CandidatePhase.PROMOTING)
+    since = int(world.current.candidate.shares[-1].since.timestamp())
+    rolling = replace(seen(world, split=WRITTEN, requests=BUSY), now=since + seconds)
+    assert type(outcome(world, rolling)) is kind

@@ -1,0 +1,104 @@
+"""Objects with our names or labels that aren't this product's: they are let alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api import names
+from sluicegate.kube.errors import Conflict
+from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, SERVICES
+from sluicegate.reconcile.apply import NameConflict
+from sluicegate.reconcile.children import build_children
+from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.product_record import product_record
+from sluicegate.settings import ServiceKind
+from tests.support.api_stand_in import ApiStandIn
+from tests.support.built_controller import build_controller, reconciler_of
+from tests.support.rollout_world import World
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World().until(lambda one: one.serving == "v1").run(2)
+
+
+@pytest.fixture
+async def server():
+    async with ApiStandIn() as started:
+        yield started
+
+
+@pytest.fixture
+def reconciler(server):
+    return reconciler_of(build_controller(server.api))
+
+
+@pytest.fixture
+def record(server, reconciler, world):
+    body = server.keep(DATA_PRODUCTS, world.spec)
+    reconciler.applier.caches.written(DATA_PRODUCTS, body)
+    return product_record(body)
+
+
+def owned_by(uid: str | None, **meta) -> dict:
+    """Metadata of an object that says that it belongs to a product of ours."""
+    owner = {"kind": names.KIND, "name": "search", "uid": uid, "controller": True}
+    return {
+        "namespace": "catalog",
+        "labels": {names.LABEL_PRODUCT: "search"},
+        "ownerReferences": [] if uid is None else [owner],
+        **meta,
+    }
+
+
+def known(server, reconciler, resource, body) -> None:
+    """An object that lives, and that the watch has told of."""
+    reconciler.applier.caches.written(resource, server.keep(resource, body))
+
+
+FORMER = "uid-of-the-product-before"
+
+
+@pytest.mark.parametrize(("uid", "left"), [("own", True), (FORMER, False), (None, False)])
+def test_only_the_products_own_children_are_leftovers(server, reconciler, record, uid, left):
+    owner = record.uid if uid == "own" else uid
+    known(
+        server, reconciler, SERVICES, {"metadata": owned_by(owner, name="search-old"), "spec": {}}
+    )
+    assert bool(list(reconciler.applier.leftovers(record, ()))) is left
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(("uid", "ended"), [("own", True), (FORMER, False), (None, False)])
+async def test_only_the_products_own_jobs_are_ended(
+    server, reconciler, record, world, uid, finished, ended
+):
+    done = [{"type": "Complete", "status": "True"}] if finished else []
+    body = {
+        "metadata": owned_by(record.uid if uid == "own" else uid, name="search-train-0a1b2c3d-1"),
+        "spec": {},
+        "status": {"conditions": done},
+    }
+    known(server, reconciler, JOBS, body)
+    server.sent.clear()
+    await reconciler.trainer.keep(record, world.situation(), world.current)
+    assert bool(server.writes) is ended
+
+
+@pytest.mark.parametrize(
+    ("uid", "error"), [(FORMER, Conflict), (None, NameConflict)], ids=["former", "nobody's"]
+)
+async def test_what_belonged_to_a_product_that_is_gone_is_waited_for_and_a_stranger_is_told(
+    server, reconciler, record, world, uid, error
+):
+    """Of what has no owner nobody takes care: it would be waited for in vain."""
+    layout = layout_of(world.product, world.current, stable_pods=2)
+    children = build_children(world.product, layout, {}, service_kind=ServiceKind.HEADLESS)
+    service = next(one for one in children if one.resource == SERVICES)
+    known(
+        server, reconciler, SERVICES, {"metadata": owned_by(uid, name=service.key.name), "spec": {}}
+    )
+    server.sent.clear()
+    with pytest.raises(error):
+        await reconciler.applier.apply(record, [service])
+    assert not server.writes

@@ -1,0 +1,121 @@
+"""A changed spec reaches the pods; a newer operator alone replaces none of them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+
+from sluicegate.api import names
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS
+from sluicegate.reconcile.children import Child, build_children
+from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.product_record import product_record
+from sluicegate.settings import ServiceKind
+from tests.support.api_stand_in import ApiStandIn
+from tests.support.built_controller import build_controller, reconciler_of
+from tests.support.rollout_world import World
+
+ALL_OF_IT = {
+    "manager": names.FIELD_MANAGER,
+    "operation": "Apply",
+    "fieldsV1": {"f:metadata": {"f:annotations": {}, "f:labels": {}}, "f:spec": {}},
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World().until(lambda one: one.serving == "v1").run(2)
+
+
+@pytest.fixture
+async def server():
+    async with ApiStandIn() as started:
+        yield started
+
+
+@pytest.fixture
+def reconciler(server):
+    return reconciler_of(build_controller(server.api))
+
+
+@pytest.fixture
+def record(server, reconciler, world):
+    body = server.keep(DATA_PRODUCTS, world.spec)
+    reconciler.applier.caches.written(DATA_PRODUCTS, body)
+    return product_record(body)
+
+
+def deployment(world: World, **serving) -> Child:
+    """The Deployment of v1, with these fields in spec.serving."""
+    body = world.product.to_dict()
+    body["spec"]["serving"] |= serving
+    product = DataProduct.parse(body)
+    layout = layout_of(product, world.current, stable_pods=2)
+    children = build_children(product, layout, {}, service_kind=ServiceKind.HEADLESS)
+    return next(one for one in children if one.resource == DEPLOYMENTS)
+
+
+def lives(server, reconciler, child: Child, change=lambda template: None) -> dict:
+    """The Deployment as an earlier version of the operator may have applied it."""
+    body = deepcopy(child.manifest)
+    body["metadata"]["managedFields"] = [ALL_OF_IT]
+    change(body)
+    kept = server.keep(DEPLOYMENTS, body)
+    reconciler.applier.caches.written(DEPLOYMENTS, kept)
+    return kept["spec"]["template"]
+
+
+def rendered_otherwise(body: dict) -> None:
+    """The same inputs, and another template, as its builder was another one."""
+    body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 77
+    body["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_HASH] = "of another builder"
+
+
+def template_of(server, child: Child) -> dict:
+    return server.objects[DEPLOYMENTS.path(*child.key)]["spec"]["template"]
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [
+        {"env": [{"name": "LEVEL", "value": "debug"}]},
+        {"resources": {"requests": {"cpu": "2"}}},
+        {"imagePullSecrets": [{"name": "pull"}]},
+    ],
+    ids=["env", "resources", "imagePullSecrets"],
+)
+@pytest.mark.parametrize("change", [lambda body: None, rendered_otherwise])
+async def test_what_a_person_changes_in_the_spec_reaches_the_pods(
+    server, reconciler, record, world, serving, change
+):
+    lives(server, reconciler, deployment(world), change)
+    wanted = deployment(world, **serving)
+    await reconciler.applier.apply(record, [wanted])
+    assert template_of(server, wanted) == wanted.manifest["spec"]["template"]
+
+
+async def test_a_newer_operator_leaves_pods_of_an_unchanged_spec_as_they_are(
+    server, reconciler, record, world
+):
+    wanted = deployment(world)
+    before = lives(server, reconciler, wanted, rendered_otherwise)
+    await reconciler.applier.apply(record, [wanted])
+    assert template_of(server, wanted) == before
+    assert template_of(server, wanted) != wanted.manifest["spec"]["template"]
+
+
+async def test_pods_of_a_template_that_was_never_applied_are_rendered_anew(
+    server, reconciler, record, world
+):
+    """Somebody took the fields over, so nothing tells what an older operator had rendered."""
+
+    def by_hand(body: dict) -> None:
+        rendered_otherwise(body)
+        body["metadata"]["managedFields"] = []
+
+    wanted = deployment(world)
+    lives(server, reconciler, wanted, by_hand)
+    await reconciler.applier.apply(record, [wanted])
+    assert template_of(server, wanted) == wanted.manifest["spec"]["template"]

@@ -1,0 +1,95 @@
+"""What is told of the products that a product calls, and which of them explain what is judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DependencyState, DependencyStatus, ProductState
+from sluicegate.kube.resources import Key
+from sluicegate.manifests.plan import spec_version
+from sluicegate.policy.terms import terms_of
+from sluicegate.reconcile.product_record import product_record
+from sluicegate.reconcile.report import report
+from sluicegate.reconcile.standing import Standing
+from sluicegate.reconcile.step import take_step
+from tests.support.api_stand_in import ApiStandIn
+from tests.support.built_controller import build_controller, reconciler_of
+from tests.support.rollout_world import BLOCK, RUNTIME, World, document
+
+SEARCH, PRICING = Key("catalog", "search"), Key("catalog", "pricing")
+AFTERMATH = 12 * BLOCK
+"""An upstream's trouble is in what is judged for twelve blocks after it has ended."""
+
+
+@pytest.fixture
+async def reconciler():
+    async with ApiStandIn() as server:
+        yield reconciler_of(build_controller(server.api))
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """A product that calls another one, and serves."""
+    spec = document(dependsOn=[{"name": "pricing"}])
+    return World(spec=spec).until(lambda one: one.serving == "v1").run(2)
+
+
+async def observed(reconciler, world):
+    """What is observed of the product when the other one stands like this."""
+    body = {**world.spec, "status": world.status}
+    body["metadata"] = {**body["metadata"], "resourceVersion": "7"}
+    product = DataProduct.parse(body)
+    return await reconciler.observer.observe(
+        product_record(body),
+        product,
+        terms=terms_of(product),
+        wanted=spec_version(product, RUNTIME),
+        now=world.now,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "ago", "explains"),
+    [
+        (ProductState.DEGRADED, 0, True),
+        (ProductState.DEGRADED, 10 * AFTERMATH, True),  # its blocks are long
+        (ProductState.HEALTHY, 5 * BLOCK, True),
+        (ProductState.HEALTHY, AFTERMATH, True),
+        (ProductState.HEALTHY, AFTERMATH + 1, False),
+        (ProductState.HEALTHY, None, False),
+        (ProductState.UNKNOWN, None, False),
+    ],
+)
+async def test_an_upstream_explains_what_is_bad_while_it_is_degraded_and_twelve_blocks_longer(
+    reconciler, world, state, ago, explains
+):
+    found = None if ago is None else world.now - ago
+    reconciler.standings.record(PRICING, Standing(state=state, degraded_at=found))
+    situation = await observed(reconciler, world)
+    assert situation.observed.facts.upstream_degraded == (("pricing",) if explains else ())
+
+
+@pytest.mark.parametrize(
+    "over", [(), (Key("catalog", "stock"),)], ids=["each other", "over others"]
+)
+async def test_products_that_call_each_other_are_no_excuse_for_each_other(reconciler, world, over):
+    """Both would wait for ever for the other one to recover."""
+    degraded = Standing(state=ProductState.DEGRADED)
+    chain = (PRICING, *over, SEARCH)
+    for one, called in pairwise(chain):
+        reconciler.standings.record(one, replace(degraded, depends_on=(called,)))
+    situation = await observed(reconciler, world)
+    assert situation.dependencies[0].in_cycle
+    assert situation.dependencies[0].state is DependencyState.DEGRADED
+    assert situation.observed.facts.upstream_degraded == ()
+
+
+def test_status_shows_how_the_called_products_do_now(world):
+    for state in (DependencyState.DEGRADED, DependencyState.HEALTHY):
+        one = DependencyStatus(namespace="catalog", name="pricing", state=state)
+        situation = replace(world.situation(), dependencies=(one,))
+        assert report(situation, take_step(situation)).dependencies == (one,)
