@@ -81,7 +81,7 @@ prometheus: programs ## What is counted, against a real Prometheus
 	$(TIER) tests/prometheus
 
 apiserver: programs ## Against a real API server, without a node
-	$(TIER) tests/apiserver
+	$(TIER) --numprocesses=2 tests/apiserver
 
 benchmarks: programs ## What the operator may write and ask, exactly
 	$(TIER) --numprocesses=2 tests/benchmarks

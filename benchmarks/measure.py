@@ -157,7 +157,7 @@ async def measure(
 
 async def start(run: Run, stage: Stage, process: Process, count: int) -> None:
     """The cold start; a second one tells what short blocks cost it, and can't be left out."""
-    await warm_up(stage, process, seconds=60)
+    await warm_up(stage, process, seconds=180)
     everyone = products(count)
     name = SECOND_START if "cold" in run.results else "cold"
     await run.scenario(name, lambda: cold_start(stage, process, everyone, seconds=run.limit))

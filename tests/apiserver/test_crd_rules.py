@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
@@ -195,3 +196,50 @@ def _condition(kind: str) -> dict[str, Any]:
 def _dotted(path: str) -> str:
     """Both ways to write an item of a list or map, as one: a[0].b and a.0.b."""
     return re.sub(r"\[([^\]]*)\]", r".\1", path)
+
+
+OF_ANOTHER_KIND = {"string": ["no", "text"], "array": "no list", "object": "no object"}
+"""Nothing else is a number or a boolean, so a list is neither."""
+
+
+def _fields(schema, path=("spec",)):
+    """Path and schema of every field that a person can write, items of lists and maps included."""
+    children = list(schema.get("properties", {}).items())
+    if "items" in schema:
+        children.append((0, schema["items"]))
+    if isinstance(schema.get("additionalProperties"), dict):
+        children.append(("any", schema["additionalProperties"]))
+    for name, child in children:
+        yield (*path, name), child
+        yield from _fields(child, (*path, name))
+
+
+def _with_mistake(path, value):
+    """The example with a value in one field, whatever else its parents need."""
+    document = target = example()
+    for name, following in itertools.pairwise(path):
+        empty = [] if following == 0 else {}
+        if name == 0:
+            target[:] = target or [empty]
+            target = target[0]
+        else:
+            target = target.setdefault(name, empty)
+    if path[-1] == 0:
+        target[:] = [value]
+    else:
+        target[path[-1]] = value
+    return document
+
+
+def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_field_whichever_it_is(products):
+    (version,) = build_crd()["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert not products.refusal(example())
+    unnamed = {}
+    for path, schema in _fields(spec):
+        wrong = OF_ANOTHER_KIND.get(schema.get("type"), ["no number"])
+        named = ".".join(map(str, path))
+        said = products.refusal(_with_mistake(path, wrong))
+        if named not in {re.sub(r"\[([^\]]*)\]", r".\1", field) for field, _ in said}:
+            unnamed[named] = said
+    assert not unnamed

@@ -73,11 +73,6 @@ def test_a_new_product_and_a_changed_one_reach_the_reconciler(control_plane, nam
     eventually(lambda: generation() == "2", what="the changed spec")
 
 
-def test_a_child_that_is_deleted_by_hand_comes_back(control_plane, namespace, operator):
-    control_plane.kubectl("delete", "configmap", "first-copy", "-n", namespace)
-    eventually(lambda: "first-copy" in copies(control_plane, namespace), what="the copy is back")
-
-
 def test_a_change_that_does_not_matter_leads_to_no_work(control_plane, namespace, operator):
     before = reconciles(operator)
     control_plane.kubectl("annotate", "configmap", "first-copy", "-n", namespace, "note=hello")
@@ -99,19 +94,6 @@ def test_a_deletion_in_a_gap_of_the_watch_is_noticed(control_plane, namespace, o
     operator.signal(signal.SIGCONT)
     eventually(lambda: "first-copy" in copies(control_plane, namespace), what="the copy is back")
     assert operator.metric('sluicegate_cache_ghosts_total{resource="configmaps"}') == 1
-
-
-def test_a_kind_that_is_deleted_and_put_back_is_watched_again(control_plane, namespace, operator):
-    control_plane.kubectl("delete", "crd", CRD)
-    kept = 'sluicegate_cache_objects{resource="dataproducts.sluicegate.dev"}'
-    eventually(lambda: operator.metric(kept) == 0, what="its products are forgotten")
-    install_crds(control_plane)
-    apply(control_plane, product(namespace, "after"))
-    eventually(
-        lambda: "after-copy" in copies(control_plane, namespace), what="a copy of a new product"
-    )
-    assert operator.process.poll() is None
-    assert operator.get("/healthz") == (200, "ok\n")
 
 
 def test_an_operator_that_starts_without_the_kind_waits_for_it(control_plane, namespace, tmp_path):

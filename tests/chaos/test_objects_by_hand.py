@@ -170,25 +170,6 @@ def is_rolled_out(deployment: dict, *, replicas: int) -> bool:
     return wanted == (replicas, status.get("observedGeneration")) and there
 
 
-def test_of_two_products_that_claim_one_route_at_once_one_gets_it(operator, promises):
-    first, second = operator.routed("first"), operator.routed("second")
-    second["spec"]["route"]["path"] = first["spec"]["route"]["path"]
-    operator.apply(second, first)
-
-    def one_is_told() -> bool:
-        ready = [name for name in ("first", "second") if operator.ready(name)]
-        told = [
-            name
-            for name in ("first", "second")
-            if operator.condition(name, "Ready").get("reason") == "RouteShadowed"
-        ]
-        return len(ready) == len(told) == 1 and ready != told
-
-    eventually(one_is_told, seconds=60, what="one is served, the other told")
-    routes = [one for one in operator.children() if one.startswith("HTTPRoute/")]
-    assert len(routes) == 1
-
-
 def test_of_two_products_that_claim_one_route_the_elder_keeps_it_until_it_goes(operator, promises):
     elder, younger = operator.routed("zebra"), operator.routed("ant")  # not by their names
     younger["spec"]["route"]["path"] = elder["spec"]["route"]["path"]

@@ -6,7 +6,6 @@ The clock is stepped in the running process, for the interpreter and everything 
 from __future__ import annotations
 
 import signal
-from datetime import datetime
 
 import pytest
 
@@ -17,7 +16,6 @@ from tests.support.replicas import (
     audited_writes,
     product,
     quiet_control_plane,
-    read,
     writers_by_object,
 )
 from tests.support.stepped_clock import SteppedClock
@@ -60,12 +58,6 @@ def start(control_plane, namespace, tmp_path):
         one.end()
 
 
-def renewed(plane, namespace: str) -> float:
-    """When the holder says that it renewed the lease, by its own clock."""
-    (lease,) = read(plane, "leases", "-n", namespace)
-    return datetime.fromisoformat(lease["spec"]["renewTime"]).timestamp()
-
-
 def writes_on(plane, replica: Replica) -> None:
     """Wait until a replica has written everything several times more."""
 
@@ -82,34 +74,6 @@ def assert_hands(plane, *order: Replica) -> None:
     writers = writers_by_object(audited_writes(plane, names), "configmaps")
     assert len(writers) == PRODUCTS
     assert {tuple(each) for each in writers.values()} == {tuple(names)}
-
-
-@pytest.mark.parametrize("step", [TEN_MINUTES, -TEN_MINUTES], ids=["ahead", "behind"])
-def test_a_leader_whose_clock_is_stepped_leads_on_and_its_successor_waits_for_the_lease(
-    control_plane, namespace, start, clock, step
-):
-    leader = start("one", **clock.environment)
-    eventually(leader.leads, what="a leader")
-    standby = start("two")
-    writes_on(control_plane, leader)
-    before = renewed(control_plane, namespace)
-    clock.step(step)
-    eventually(
-        lambda: abs(renewed(control_plane, namespace) - before) > TEN_MINUTES / 2,
-        what="the lease shows the stepped clock",
-    )
-    writes_on(control_plane, leader)
-    clock.step(0)
-    writes_on(control_plane, leader)
-    assert leader.leads()
-    assert not standby.leads()
-    assert_hands(control_plane, leader)
-    clock.step(step)
-    writes_on(control_plane, leader)
-    leader.signal(signal.SIGKILL)
-    eventually(standby.leads, seconds=TAKEOVER_SECONDS, what="the standby leads")
-    writes_on(control_plane, standby)
-    assert_hands(control_plane, leader, standby)
 
 
 @pytest.mark.parametrize("step", [TEN_MINUTES, -TEN_MINUTES], ids=["ahead", "behind"])

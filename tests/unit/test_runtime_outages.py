@@ -110,14 +110,14 @@ async def transport(logins) -> AsyncIterator[Transport]:
 
 
 async def test_after_a_429_no_request_is_sent_before_its_time(server, transport):
-    server.says(429, Retry_After="0.2")
+    server.says(429, Retry_After="30")
     server.says(200)
     with pytest.raises(errors.TooManyRequests):
         await transport.send(WRITE)
     with pytest.raises(errors.TooManyRequests) as caught:
         await transport.send(READ)
     assert len(server.tokens) == 1
-    assert 0 < caught.value.retry_after <= 0.2
+    assert 0 < caught.value.retry_after <= 30
 
 
 async def test_reads_and_writes_of_the_port_wait_until_they_are_welcome(server, transport):
@@ -203,12 +203,12 @@ async def test_kopf_keeps_nothing_of_the_objects_it_has_seen():
 
 
 async def test_logins_that_follow_one_another_are_held_back_and_the_first_is_not():
-    pace = Pace(0.2)
+    pace = Pace(1.0)
     began = time.monotonic()
     await pace.wait()
     first = time.monotonic() - began
     await pace.wait()
-    assert time.monotonic() - began >= 0.2 > first
+    assert time.monotonic() - began >= 1.0 > first
 
 
 def test_kopf_never_waits_longer_than_the_longest_backoff():

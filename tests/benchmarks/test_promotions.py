@@ -1,0 +1,17 @@
+"""What a canary costs from its first write until it is promoted."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.measure import Plan
+from tests.benchmarks.measuring import SIZE, measured
+
+PROMOTIONS = Plan(scenarios=("promotions",), limit_seconds=200.0)
+
+
+@pytest.mark.timeout(600)
+def test_a_promotion_costs_eighteen_writes_events_included():
+    wave = measured(SIZE, PROMOTIONS)["promotions"]
+    assert wave["products"] == 8
+    assert wave["writesAndEventsUntilPromoted"] <= 18, wave["requests"]
