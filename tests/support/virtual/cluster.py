@@ -104,6 +104,10 @@ class Cluster:
             and pod.labels.get(names.LABEL_PRODUCT) == product.name
         ]
 
+    def weights_of(self, product: Key) -> dict[str, int] | None:
+        """What the gateway's data plane follows; None without a route."""
+        return self._weights.get(product)
+
     def _plan(self, job: Body) -> Training:
         meta = job["metadata"]
         return self.trainings[Key(meta["namespace"], meta["labels"][names.LABEL_PRODUCT])]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import AnswerTooLarge
 from tests.support.virtual.admission import Refused
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tests.support.virtual.api_server import ApiServer
     from tests.support.virtual.watching import Stream
 
+Body = dict[str, Any]
 Answer = tuple[int, bytes, "Mapping[str, str]"]
 
 
@@ -50,7 +52,11 @@ class Network:
     faults: dict[str, Callable[[str, Request], Fault | None]] = field(default_factory=dict)
     watch_faults: dict[str, Callable[[str, Resource], Fault | None]] = field(default_factory=dict)
     sent: int = 0
-    writes: list[tuple[str, Request]] = field(default_factory=list)
+    writer: tuple[str, Request] | None = None
+    """Who writes at this moment, and by which request; None for whoever isn't a replica."""
+    refused: list[Callable[[str, Request, Refused], None]] = field(default_factory=list)
+    """Told what the server itself refuses."""
+    writes: deque[tuple[str, Request]] = field(default_factory=lambda: deque(maxlen=100))
 
     def fault(self, replica: str, request: Request) -> Fault | None:
         """What goes wrong with a request, if anything."""
@@ -85,9 +91,7 @@ class Line:
         try:
             if isinstance(fault, Refused):
                 raise fault
-            body = self.network.server.answer(request)
-            if request.method != "GET":
-                self.network.writes.append((self.replica, request))
+            body = self._ask(request)
             status, headers = 200, {}
         except Refused as refusal:
             status, body, headers = refusal.status, refusal.body(), refusal.headers
@@ -97,6 +101,22 @@ class Line:
         if most is not None and len(text) > most:
             raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
         return status, text, headers
+
+    def _ask(self, request: Request) -> Body:
+        """Return what the server says; who writes is known meanwhile."""
+        if request.method == "GET":
+            return self.network.server.answer(request)
+        self.network.writer = (self.replica, request)
+        try:
+            body = self.network.server.answer(request)
+        except Refused as refusal:
+            for told in self.network.refused:
+                told(self.replica, request, refusal)
+            raise
+        finally:
+            self.network.writer = None
+        self.network.writes.append((self.replica, request))
+        return body
 
     async def close(self) -> None:
         """Nothing is open."""

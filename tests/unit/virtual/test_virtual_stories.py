@@ -122,7 +122,7 @@ def test_another_replica_takes_over_when_the_leader_is_killed():
             assert LEASE - LOOK <= took <= LEASE + LOOK
             world.edit(key, serving={"replicas": 2})
             await world.until(lambda: len(world.cluster.pods_of(key)) == 2, seconds=60)
-            writers = {replica for replica, _ in world.network.writes[-3:]}
+            writers = {replica for replica, _ in list(world.network.writes)[-3:]}
             assert writers == {second.name}
 
     run_virtually(story())

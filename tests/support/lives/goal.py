@@ -1,0 +1,88 @@
+"""Where each product must be once all is mended: what its spec says serves, and nothing is under way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api import names
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key
+from tests.support.lives.safety import weights_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.virtual.operator import World
+
+Body = dict[str, Any]
+
+RESTS = frozenset({"Parked"})
+
+
+def missing(world: World, key: Key) -> list[str]:
+    """What a product still lacks; nothing when it is at its goal."""
+    return list(_missing(world, key))
+
+
+def _missing(world: World, key: Key) -> Iterator[str]:
+    body, status = world.product(key), world.status(key)
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    ready = conditions.get("Ready", {})
+    if ready.get("status") != "True":
+        yield f"Ready is {ready.get('status')}: {ready.get('reason')}: {ready.get('message', '')[:200]}"
+    if status.get("observedGeneration") != body["metadata"]["generation"]:
+        yield "the newest generation wasn't observed"
+    candidate = status.get("candidate") or {}
+    if candidate and candidate.get("phase") not in RESTS:
+        message = conditions.get("RolloutProgressing", {}).get("message", "")
+        yield f"{candidate['version']} is {candidate['phase']}: {message[:200]}"
+    stable = status.get("stable")
+    if stable is None:
+        yield "nothing is stable"
+        return
+    yield from _of_model(body, status, conditions)
+    yield from _of_pods(world, key, stable)
+    yield from _of_route(world, key, body, stable)
+    yield from _of_training(world, key)
+
+
+def _of_model(body: Body, status: Body, conditions: Body) -> Iterator[str]:
+    wanted = body["spec"]["model"]["bento"]
+    taken = status.get("specModel") or {}
+    if status["stable"]["image"] == wanted["image"] or "Stalled" in conditions:
+        return
+    if taken.get("image") != wanted["image"]:
+        yield f"spec.model ({wanted['version']}) wasn't taken up"
+    elif taken.get("outcome") == "InProgress" and not status.get("candidate"):
+        yield f"spec.model ({wanted['version']}) is in progress, and has no candidate"
+
+
+def _of_pods(world: World, key: Key, stable: Body) -> Iterator[str]:
+    for one in world.server.all(DEPLOYMENTS, key.namespace):
+        labels = one["metadata"].get("labels") or {}
+        owners = one["metadata"].get("ownerReferences") or ()
+        if not any(owner["uid"] == world.product(key)["metadata"]["uid"] for owner in owners):
+            continue
+        name, wanted = one["metadata"]["name"], one["spec"].get("replicas", 1)
+        ready = (one.get("status") or {}).get("readyReplicas", 0)
+        if labels.get(names.LABEL_REVISION) == stable["revision"]:
+            if ready != wanted or not wanted:
+                yield f"of the {wanted} pods of {name} {ready} are ready"
+        elif wanted:
+            yield f"{name} still has {wanted} pods"
+
+
+def _of_route(world: World, key: Key, body: Body, stable: Body) -> Iterator[str]:
+    route = world.server.find(HTTP_ROUTES, key)
+    if body["spec"].get("route") is None:
+        if route is not None:
+            yield "there is still a route"
+        return
+    weights = {name: weight for name, weight in weights_of(route).items() if weight}
+    if weights != {f"{key.name}-{stable['revision']}": 100}:
+        yield f"the route's weights are {weights}"
+
+
+def _of_training(world: World, key: Key) -> Iterator[str]:
+    for job in world.server.all(JOBS, key.namespace, f"{names.LABEL_PRODUCT}={key.name}"):
+        if not (job.get("status") or {}).get("conditions"):
+            yield f"Job {job['metadata']['name']} runs"

@@ -1,0 +1,279 @@
+"""One life: products, steps, and what was found while they were lived."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
+from tests.support.lives.goal import missing
+from tests.support.lives.products import BLOCK, MAX_DURATION, OUTPUT, draw_product
+from tests.support.lives.safety import Safety, Violation
+from tests.support.lives.steps import KINDS, QUALITIES, Step, draw_step
+from tests.support.rollout_world import image
+from tests.support.virtual.admission import Refused
+from tests.support.virtual.cluster import Training, bento_of
+from tests.support.virtual.event_loop import run_virtually
+from tests.support.virtual.operator import SETTINGS, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from tests.support.prometheus_stand_in import Lie
+
+Body = dict[str, Any]
+
+GOAL_BLOCKS: Final = MAX_DURATION // BLOCK + 150
+"""Blocks within which each product is at its goal once all is mended: one rollout without a verdict
+that goes back, and what follows it."""
+LOOKS: Final = 3
+"""Looks in a row that find all at their goal, some blocks apart."""
+LEASES: Final[Body] = {
+    "lease_duration_seconds": 60, "lease_renew_seconds": 40, "lease_retry_seconds": 10,
+}  # fmt: skip
+"""Renewals are most of what happens in an hour; fewer of them let more lives be lived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What is lived: a seed for all that is drawn on the way, products, and steps."""
+
+    seed: int
+    products: tuple[Body, ...]
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        """As a list that a person reads."""
+        lines = [f"seed {self.seed}"]
+        lines += [f"  {number}: {one}" for number, one in enumerate(self.products)]
+        lines += [f"    {step}," for step in self.steps]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """How a life went: violations in their order, and how many reconciles there were."""
+
+    violations: tuple[Violation, ...]
+    steps: int
+
+
+def draw_life(seed: int, *, length: int = 40, without: Collection[str] = ()) -> Life:
+    """The life of a seed; kinds of steps may be left out."""
+    dice = random.Random(seed)
+    products = tuple(draw_product(dice, number) for number in range(dice.choice((1, 2, 3, 4))))
+    kinds = tuple(name for name in KINDS if name not in without)
+    steps = tuple(draw_step(dice, len(products), kinds) for _ in range(length))
+    return Life(seed, products, steps)
+
+
+def live(life: Life) -> Lived:
+    """Live a life to its end."""
+    return run_virtually(_live(life))
+
+
+async def _live(life: Life) -> Lived:
+    async with World(life.seed) as world:
+        living = Living(world)
+        living.begin(life.products)
+        for number, step in enumerate(life.steps, start=1):
+            await world.run(step.pause + living.rests)
+            living.rests = 0
+            living.number = living.safety.step = number
+            if step.args and isinstance(step.args[0], int) and step.kind not in _NO_PRODUCT:
+                if step.args[0] >= len(living.keys):
+                    continue
+                living.acted.setdefault(str(living.keys[step.args[0]]), set()).add(step.kind)
+            else:
+                living.acted.setdefault("", set()).add(step.kind)
+            KINDS[step.kind].do(living, *step.args)
+        await world.run(living.rests)
+        living.mend()
+        await living.reach_goals()
+        return Lived(tuple(living.safety.found), world.steps)
+
+
+_NO_PRODUCT: Final = frozenset({"quota", "gateway_refuses", "gap", "clock", "rest"})
+
+
+@dataclass
+class Living:
+    """A life while it is lived; steps act through it."""
+
+    world: World
+    keys: list[Key] = field(default_factory=list)
+    number: int = 0
+    rests: int = 0
+    acted: dict[str, set[str]] = field(default_factory=dict)
+    """Kinds of steps that were carried out, by product."""
+    _faults: int = 0
+
+    def __post_init__(self) -> None:
+        """Watch what happens."""
+        self.safety = Safety(self.world)
+
+    def begin(self, products: Sequence[Body]) -> None:
+        """Create the products, and start two replicas."""
+        for document in products:
+            key = self.world.apply(document)
+            self.keys.append(key)
+            self.safety.touch(key)
+            counts = {"bad": 1000, "total": 10_000}
+            report = {
+                "image": f"{OUTPUT}@sha256:{'c' * 64}",
+                "version": "vc",
+                "evaluation": {"accuracy": counts},
+                "stableEvaluation": {"accuracy": counts | {"bad": 4000}},
+            }
+            self.world.cluster.trainings[key] = Training(seconds=120, report=report)
+        for _ in range(2):
+            self.world.start(**LEASES)
+
+    # ---- what steps use -----------------------------------------------------------------------
+    def spec(self, product: int) -> Body:
+        """The spec of a product as it is stored; its first one while it is gone."""
+        body = self.world.server.find(DATA_PRODUCTS, self.keys[product])
+        return {"model": {"bento": {"version": "va"}}} if body is None else dict(body["spec"])
+
+    def edit(self, product: int, **spec: Any) -> None:
+        """Change a spec as kubectl does; what admission refuses stays as it was."""
+        key = self.keys[product]
+        self.safety.touch(key)
+        try:
+            self.world.edit(key, **spec)
+        except Refused as refusal:
+            if refusal.status not in (404, 422):
+                raise
+        self.safety.touch(key)
+
+    def annotate(self, product: int, name: str, value: str) -> None:
+        """Ask for something."""
+        key = self.keys[product]
+        self.safety.touch(key)
+        self.safety.asked[key] = self.world.loop.time()
+        if self.world.server.find(DATA_PRODUCTS, key) is not None:
+            self.world.annotate(key, **{name: value})
+
+    def touch(self, product: int) -> None:
+        """Say that somebody changed something of a product."""
+        self.safety.touch(self.keys[product])
+
+    def deployments(self, product: int) -> list[Key]:
+        """The Deployments of a product."""
+        key = self.keys[product]
+        found = (one["metadata"] for one in self.world.server.all(DEPLOYMENTS, key.namespace))
+        return [
+            Key(meta["namespace"], meta["name"])
+            for meta in found
+            if any(owner["name"] == key.name for owner in meta.get("ownerReferences") or ())
+        ]
+
+    def namespaces(self) -> set[str]:
+        """The namespaces of all products."""
+        return {key.namespace for key in self.keys}
+
+    def recreate(self, product: int) -> None:
+        """Delete a product; it is applied again a moment later."""
+        key = self.keys[product]
+        body = self.world.server.find(DATA_PRODUCTS, key)
+        if body is None:
+            return
+        self.touch(product)
+        self.world.server.delete(DATA_PRODUCTS, key)
+        document = {"metadata": {"namespace": key.namespace, "name": key.name}, "spec": body["spec"]}
+
+        def apply() -> None:
+            self.world.apply(document)
+            self.touch(product)
+
+        self.later(5, apply)
+
+    def crash(self, bento: str) -> None:
+        """Let the pods of a bento crash now."""
+        for body in list(self.world.server.all(DEPLOYMENTS)):
+            if bento_of(body) == bento:
+                meta = body["metadata"]
+                self.world.cluster.workloads.fail(Key(meta["namespace"], meta["name"]))
+
+    def later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do something after a while."""
+        self.world.loop.call_later(seconds, what)
+
+    def blind(self, lie: Lie, seconds: int) -> None:
+        """Let Prometheus lie to every query for a while."""
+        self.world.prometheus.lies[""] = lie
+        if self.safety.blind_since is None:
+            self.safety.blind_since = self.world.loop.time()
+        self.later(seconds, self.see)
+
+    def see(self) -> None:
+        """Let Prometheus answer again."""
+        self.world.prometheus.lies.clear()
+        self.safety.blind_since = None
+
+    def fail_api(self, judge: Any, seconds: int, *, watches: bool) -> None:
+        """Let requests fail for a while."""
+        self._faults += 1
+        name = f"fault {self._faults}"
+        self.world.network.faults[name] = judge
+        if watches:
+            self.world.network.watch_faults[name] = judge
+            self.end_watches(compact=False)
+
+        def mend() -> None:
+            self.world.network.faults.pop(name, None)
+            self.world.network.watch_faults.pop(name, None)
+
+        self.later(seconds, mend)
+
+    def end_watches(self, *, compact: bool = True) -> None:
+        """End all watches; those that go on where they were are too old."""
+        if compact:
+            self.world.server.compact()
+        for stream in self.world.server.streams():
+            stream.close()
+
+    def replace_leader(self, *, kill: bool) -> None:
+        """End the leader, and start another replica in its stead."""
+        leader = self.world.leader()
+        if leader is None:
+            return
+        if kill:
+            leader.kill()
+        else:
+            leader.operator.stop.set()
+        self.world.start(**LEASES).skew = leader.skew
+
+    def mend_quota(self) -> None:
+        """Let pods be made again."""
+        self.world.cluster.workloads.quota.clear()
+
+    # ---- the end ------------------------------------------------------------------------------
+    def mend(self) -> None:
+        """Mend everything, and let people want what serves."""
+        self.world.network.faults.clear()
+        self.world.network.watch_faults.clear()
+        self.see()
+        self.mend_quota()
+        self.end_watches()
+        for digit in "abcdef":
+            self.world.cluster.set_quality(image(digit), QUALITIES["good"])
+        self.world.cluster.set_accepts(accepts=True)
+        for number, key in enumerate(self.keys):
+            self.world.cluster.set_rate(key, 20.0)
+            self.world.cluster.load.pop(key, None)
+            if self.spec(number).get("suspend"):
+                self.edit(number, suspend=False)
+
+    async def reach_goals(self) -> None:
+        """Let time pass until each product is at its goal; who isn't in time is a violation."""
+        well, left = 0, {}
+        for _ in range(GOAL_BLOCKS // 3):
+            await self.world.run(3 * BLOCK)
+            left = {key: lacks for key in self.keys if (lacks := missing(self.world, key))}
+            well = 0 if left else well + 1
+            if well >= LOOKS:
+                return
+        for key, lacks in left.items():
+            self.safety.report("goal not reached", key, "; ".join(lacks))

@@ -1,0 +1,92 @@
+"""Valid products, drawn at random: routes, SLOs, autoscaling, retraining, dependencies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.support.rollout_world import GATEWAY, RUNTIME, image
+
+if TYPE_CHECKING:
+    import random
+
+Body = dict[str, Any]
+
+BLOCK = 60
+MAX_DURATION = 7200
+OUTPUT = "registry.example/bentos/search"
+NAMESPACES = ("catalog", "market")
+STEPS = ((5, 25, 50), (50,), (10, 90), (1, 2, 5, 10, 25, 50), (99,))
+
+AVAILABILITY: Body = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.95"}
+LATENCY: Body = {
+    "name": "latency",
+    "indicator": {"latency": {"thresholdMilliseconds": 250}},
+    "objective": "0.9",
+}
+ACCURACY: Body = {
+    "name": "accuracy",
+    "indicator": {"outcomes": {}},
+    "maxDrop": "0.05",
+    "maxRegression": "0.05",
+}
+
+
+def bento(digit: str, version: str = "") -> Body:
+    """A bento by its digest, under its own version name or another."""
+    return {"image": image(digit), "version": version or f"v{digit}", "service": "Search"}
+
+
+def draw_slos(dice: random.Random) -> list[Body]:
+    """One to three SLOs, or none."""
+    chosen = dice.sample([AVAILABILITY, LATENCY, ACCURACY], dice.choice((0, 1, 2, 2, 3, 3)))
+    wishes = ("Auto", "Retrain", "Rollback", "Alert", "Ignore")
+    evidence = ("Required", "IfAvailable", "PostPromotion")
+    return [
+        one | {"onDegraded": dice.choice(wishes), "canaryEvidence": dice.choice(evidence)}
+        for one in sorted(chosen, key=lambda one: str(one["name"]))
+    ]
+
+
+def route(number: int) -> Body:
+    """A route of a product's own."""
+    return {**GATEWAY, "path": f"/product-{number}"}
+
+
+def draw_product(dice: random.Random, number: int) -> Body:
+    """A product of either tenant."""
+    slos = draw_slos(dice)
+    scaled = dice.random() < 0.2
+    serving: Body = {
+        "runtimeImage": RUNTIME,
+        "feedback": {"secretRef": {"name": "feedback"}},
+        "progressDeadlineSeconds": dice.choice((60, 600)),
+        **(
+            {"autoscaling": {"minReplicas": 2, "maxReplicas": 8}}
+            if scaled
+            else {"replicas": dice.choice((1, 2, 4))}
+        ),
+    }
+    evaluated = any(one["name"] == "accuracy" for one in slos) and dice.random() < 0.5
+    counts = {"accuracy": {"bad": 1000, "total": 10_000}}
+    spec: Body = {
+        "owner": "group:default/catalog",
+        "priority": dice.choice(("Critical", "High", "Medium", "Low")),
+        "model": {"bento": bento("a"), **({"evaluation": counts} if evaluated else {})},
+        "serving": serving,
+        "slos": slos,
+        "analysis": {"blockSeconds": BLOCK},
+        "rollout": {"steps": list(dice.choice(STEPS)), "maxDurationSeconds": MAX_DURATION},
+    }
+    if dice.random() < 0.7:
+        spec["route"] = route(number)
+    if dice.random() < 0.6:
+        spec["retraining"] = {
+            "command": ["train"],
+            "output": OUTPUT,
+            "cooldownSeconds": dice.choice((0, 600, 86_400)),
+        }
+    if number and dice.random() < 0.2:
+        first = {"namespace": NAMESPACES[0], "name": "product-0"}
+        spec["dependsOn"] = [first]
+    meta = {"name": f"product-{number}", "namespace": NAMESPACES[number % len(NAMESPACES)]}
+    return {"metadata": meta, "spec": spec}

@@ -1,0 +1,252 @@
+"""What must hold after each write and each step, whatever happens."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.api import names
+from sluicegate.kube.resources import (
+    DATA_PRODUCTS,
+    DEPLOYMENTS,
+    EVENTS,
+    HTTP_ROUTES,
+    LEASES,
+    Key,
+    Resource,
+)
+from tests.support.virtual.api_server import target_of
+
+if TYPE_CHECKING:
+    from sluicegate.kube.requests import Request
+    from tests.support.virtual.admission import Refused
+    from tests.support.virtual.operator import World
+
+Body = dict[str, Any]
+
+BLIND_SECONDS: Final = 300
+"""After so long without any answer of Prometheus nothing is decided by data."""
+RECENT_SECONDS: Final = 120
+"""How old a spec is that a step may still follow."""
+RAISES: Final = frozenset({"Advance", "Promote", "StartRollout"})
+BY_DATA: Final = frozenset({"Advance", "Promote"})
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must never be.
+
+    Attributes
+    ----------
+    name : of the rule. product : whose; empty for the operator's own. text : what was seen.
+    at : on the loop's clock. step : number of the step that came before.
+    """
+
+    name: str
+    product: str
+    text: str
+    at: float
+    step: int = 0
+
+    def __str__(self) -> str:
+        """In a line."""
+        return f"{self.name} of {self.product or 'the operator'} at {self.at:.0f} s, after step {self.step}: {self.text}"
+
+
+@dataclass
+class Safety:
+    """Watches every write; `found` is what was wrong."""
+
+    world: World
+    found: list[Violation] = field(default_factory=list)
+    step: int = 0
+    blind_since: float | None = None
+    touched: dict[Key, float] = field(default_factory=dict)
+    """When somebody last changed something of a product."""
+    asked: dict[Key, float] = field(default_factory=dict)
+    """When a person last asked for something."""
+    _bases: dict[Key, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+    _templates: dict[Key, list[str]] = field(default_factory=lambda: defaultdict(list))
+    _began: dict[Key, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin to watch."""
+        self.world.server.on_change.append(self._changed)
+        self.world.network.refused.append(self._refused)
+        self.world.on_step.append(self._stepped)
+
+    def touch(self, key: Key) -> None:
+        """Take in that somebody changed something of a product."""
+        self.touched[key] = self.world.loop.time()
+        body = self.world.server.find(DATA_PRODUCTS, key)
+        if body is not None:
+            self._bases[key].append((self.world.loop.time(), base_of(body)))
+
+    def report(self, name: str, key: Key | None, text: str) -> None:
+        """Take in a violation."""
+        product = str(key) if key else ""
+        if all((one.name, one.product) != (name, product) for one in self.found):
+            self.found.append(Violation(name, product, text, self.world.loop.time(), self.step))
+
+    def _stepped(self, *_: Any) -> None:
+        while self.world.errors.found:
+            self.report("bug", None, self.world.errors.found.pop(0)[:600])
+
+    def _refused(self, _: str, request: Request, refusal: Refused) -> None:
+        """What the server itself refuses is wrong, a conflict apart."""
+        target = target_of(request.path)
+        if refusal.status not in (400, 422) or target is None or target.resource == LEASES:
+            return
+        key = target.key
+        if target.resource != DATA_PRODUCTS:
+            labels = ((request.body or {}).get("metadata") or {}).get("labels") or {}
+            key = Key(key.namespace, labels.get(names.LABEL_PRODUCT, key.name))
+        kind = "status refused" if target.resource == DATA_PRODUCTS else "child refused"
+        self.report(kind, key, f"{request.title}: {refusal}")
+
+    # ---- each write ---------------------------------------------------------------------------
+    def _changed(self, resource: Resource, before: Body | None, after: Body | None) -> None:
+        writer = self.world.network.writer
+        if writer is None or resource in (LEASES, EVENTS):
+            return
+        replica, request = writer
+        body = after or before
+        assert body is not None
+        meta = body["metadata"]
+        if resource == DATA_PRODUCTS:
+            key = Key(meta["namespace"], meta["name"])
+            if not request.path.endswith("/status"):
+                self.report("spec written", key, request.title)
+            elif before is not None and after is not None:
+                self._check_status(key, before, after)
+            return
+        key = Key(meta["namespace"], (meta.get("labels") or {}).get(names.LABEL_PRODUCT, ""))
+        self._check_owner(key, before, after, replica)
+        if resource == HTTP_ROUTES and after is not None:
+            self._check_route(key, before, after)
+        if resource == DEPLOYMENTS:
+            self._check_deployment(key, before, after)
+
+    def _check_owner(
+        self, key: Key, before: Body | None, after: Body | None, replica: str
+    ) -> None:
+        for body in filter(None, (before, after)):
+            owners = body["metadata"].get("ownerReferences") or ()
+            if not any(one["kind"] == names.KIND for one in owners):
+                name = body["metadata"]["name"]
+                self.report("stranger", key, f"{body['kind']} {name} belongs to no product")
+        lease = self.world.server.find(LEASES, self._lease())
+        holder = str(((lease or {}).get("spec") or {}).get("holderIdentity", ""))
+        if lease is not None and holder and not holder.startswith(f"{replica}_"):
+            self.report("two writers", key, f"{replica} writes while {holder} holds the lease")
+
+    def _lease(self) -> Key:
+        return Key(self.world.settings.namespace, self.world.settings.lease_name)
+
+    def _check_route(self, key: Key, before: Body | None, after: Body) -> None:
+        weights, was = weights_of(after), weights_of(before)
+        if weights and sum(weights.values()) != 100:
+            self.report("weights", key, f"the weights are {weights}")
+        status = self.world.status(key) if self._is_there(key) else {}
+        candidate = status.get("candidate") or {}
+        name = f"{key.name}-{candidate.get('revision', '')}"
+        if was and weights.get(name, 0) > was.get(name, 0):
+            decided = candidate.get("weight", 0)
+            promoting = candidate.get("phase") == "Promoting"
+            if weights[name] != decided and not promoting:
+                text = f"{name} gets {weights[name]} %, and {decided} % was decided"
+                self.report("weight without decision", key, text)
+
+    def _check_status(self, key: Key, before: Body, after: Body) -> None:
+        was, now = ((one.get("status") or {}).get("candidate") or {} for one in (before, after))
+        same = was.get("revision") == now.get("revision")
+        raised = same and now.get("weight", 0) > was.get("weight", 0)
+        decision = (after.get("status") or {}).get("decision") or {}
+        earlier = (before.get("status") or {}).get("decision") or {}
+        if raised and was.get("weight", 0) and decision.get("type") not in RAISES:
+            text = (
+                f"{was.get('weight', 0)} → {now['weight']} %, and the last decision is"
+                f" {decision.get('type')} ({decision.get('reason')})"
+            )
+            self.report("step without decision", key, text)
+        fresh = decision.get("type") in BY_DATA and decision != earlier
+        requested = self.world.loop.time() - self.asked.get(key, float("-inf")) < 3600
+        slos = after["spec"].get("slos")
+        if fresh and slos and not requested and self._is_blind():
+            self.report("decided blindly", key, f"{decision}")
+
+    def _is_blind(self) -> bool:
+        since = self.blind_since
+        return since is not None and self.world.loop.time() - since > BLIND_SECONDS
+
+    def _check_deployment(self, key: Key, before: Body | None, after: Body | None) -> None:
+        if not self._is_there(key):
+            return
+        if after is not None:
+            self._check_manifest(key, before, after)
+        self._check_capacity(key, before, after)
+
+    def _check_manifest(self, key: Key, before: Body | None, after: Body) -> None:
+        """One Deployment has one manifest: what was written before doesn't come back by itself."""
+        name = Key(key.namespace, after["metadata"]["name"])
+        if self._began.get(name) != self.touched.get(key):
+            self._templates[name].clear()
+            self._began[name] = self.touched.get(key, 0.0)
+        text = json.dumps(after["spec"]["template"], sort_keys=True)
+        known = self._templates[name]
+        if known and known[-1] == text:
+            return
+        known.append(text)
+        if known.count(text) > 2:
+            self.report("two manifests", key, f"Deployment {name} goes back and forth")
+
+    def _check_capacity(self, key: Key, before: Body | None, after: Body | None) -> None:
+        """What serves a share of the traffic keeps the pods for it."""
+        if before is None:
+            return
+        was, now = ((one or {"spec": {"replicas": 0}})["spec"].get("replicas", 1) for one in (before, after))
+        if now >= was:
+            return
+        share = self._share(key, before["metadata"]["name"])
+        needed = ceil(share * self._base(key) / 100 - 1e-9)
+        if now < min(needed, was):
+            text = (
+                f"Deployment {before['metadata']['name']} goes from {was} to {now} pods with"
+                f" {share} % of the traffic, which need {needed}"
+            )
+            self.report("capacity", key, text)
+
+    def _share(self, key: Key, deployment: str) -> float:
+        """Percent of the traffic that a Deployment gets by the gateway's data plane."""
+        weights = self.world.cluster.weights_of(key)
+        if weights is None:
+            return 0.0
+        return weights.get(deployment, 0) * 100 / (sum(weights.values()) or 1)
+
+    def _base(self, key: Key) -> int:
+        """Pods that the product wants; the fewest of the last two minutes."""
+        now = self.world.loop.time()
+        body = self.world.product(key)
+        earlier = self._bases[key]
+        recent = [count for at, count in earlier if now - at <= RECENT_SECONDS]
+        older = [count for at, count in earlier if now - at > RECENT_SECONDS][-1:] if recent else []
+        return min([base_of(body), *recent, *older])
+
+    def _is_there(self, key: Key) -> bool:
+        return self.world.server.find(DATA_PRODUCTS, key) is not None
+
+
+def base_of(body: Body) -> int:
+    """Pods that a product asks for at least."""
+    serving = body["spec"].get("serving") or {}
+    scaling = serving.get("autoscaling")
+    return int(scaling.get("minReplicas", 1) if scaling else serving.get("replicas", 1))
+
+
+def weights_of(route: Body | None) -> dict[str, int]:
+    """Weights of a route by backend."""
+    rules = ((route or {}).get("spec") or {}).get("rules") or [{}]
+    return {one["name"]: one.get("weight", 1) for one in rules[0].get("backendRefs") or ()}

@@ -1,0 +1,330 @@
+"""What may happen: a step is a value, which is drawn, carried out, printed and left out alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.api import names
+from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES, Key
+from tests.support.lives.products import BLOCK, STEPS, bento, draw_slos, route
+from tests.support.prometheus_stand_in import Lie
+from tests.support.rollout_world import image
+from tests.support.virtual.admission import Refused
+from tests.support.virtual.cluster import Quality
+from tests.support.virtual.network import Trouble
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from tests.support.lives.life import Living
+
+DIGITS: Final = "abcdef"
+QUALITIES: Final = {
+    "good": Quality(),
+    "wrong": Quality(wrong=0.4),
+    "failing": Quality(failed=0.3),
+    "slow": Quality(slow=0.6),
+    "crashes": Quality(trouble="CrashLoopBackOff"),
+    "no image": Quality(trouble="ImagePullBackOff"),
+    "starts slowly": Quality(start=120.0),
+}
+LIES: Final = (
+    Lie.REFUSED, Lie.HANGS, Lie.ERROR_503, Lie.BUSY_429, Lie.PARTIAL, Lie.NOT_JSON,
+    Lie.REJECTED_422,
+)  # fmt: skip
+WRITES: Final = ("deployments", "services", "httproutes", "jobs", "dataproducts")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens, so many seconds after the step before."""
+
+    pause: int
+    kind: str
+    args: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        """As a line that a person reads, and that builds the step again."""
+        return f"Step({self.pause}, {self.kind!r}, {self.args!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of step: how often it comes, what it may be of, and what it does."""
+
+    weight: int
+    draw: Callable[[random.Random, int], tuple[Any, ...]]
+    do: Callable[..., None]
+
+
+KINDS: Final[dict[str, Kind]] = {}
+
+
+def _one(dice: random.Random, products: int) -> tuple[Any, ...]:
+    return (dice.randrange(products),)
+
+
+def _kind(
+    weight: int, draw: Callable[[random.Random, int], tuple[Any, ...]] = _one
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def register(do: Callable[..., None]) -> Callable[..., None]:
+        KINDS[do.__name__] = Kind(weight, draw, do)
+        return do
+
+    return register
+
+
+def draw_step(dice: random.Random, products: int, kinds: tuple[str, ...] | None = None) -> Step:
+    """Any step."""
+    allowed = list(kinds or KINDS)
+    kind = dice.choices(allowed, [KINDS[name].weight for name in allowed])[0]
+    pause = dice.choice((0, 1, 5, 20, 60, 60, 180, 300, 600, 1200, 3600))
+    return Step(pause, kind, KINDS[kind].draw(dice, products))
+
+
+def _with(*choices: Any) -> Callable[[random.Random, int], tuple[Any, ...]]:
+    return lambda dice, products: (dice.randrange(products), dice.choice(choices))
+
+
+# ---- what people do -----------------------------------------------------------------------------
+@_kind(16, _with(*DIGITS))
+def push(life: Living, product: int, digit: str) -> None:
+    """Let the spec name another bento."""
+    life.edit(product, model={"bento": bento(digit), "evaluation": None})
+
+
+@_kind(2)
+def rename(life: Living, product: int) -> None:
+    """Give the same digest another version name, as a tag that was moved."""
+    spec = life.spec(product)
+    one = spec["model"]["bento"]
+    life.edit(product, model={"bento": {**one, "version": one["version"] + ".1"}})
+
+
+@_kind(1, _with(*DIGITS))
+def reuse(life: Living, product: int, digit: str) -> None:
+    """Give another digest the version name of this one."""
+    name = life.spec(product)["model"]["bento"]["version"]
+    life.edit(product, model={"bento": bento(digit, name)})
+
+
+@_kind(2, _with(*"de"))
+def runtime(life: Living, product: int, digit: str) -> None:
+    """Serve with another runtime image."""
+    life.edit(product, serving={"runtimeImage": f"registry.example/runtime@sha256:{digit * 64}"})
+
+
+@_kind(3, _with(*STEPS))
+def steps(life: Living, product: int, shares: tuple[int, ...]) -> None:
+    """Edit the steps of the rollout."""
+    life.edit(product, rollout={"steps": list(shares)})
+
+
+@_kind(2)
+def toggle_route(life: Living, product: int) -> None:
+    """Take the route away, or give one."""
+    life.edit(product, route=None if life.spec(product).get("route") else route(product))
+
+
+@_kind(2, _with(True, False))
+def suspend(life: Living, product: int, on: bool) -> None:  # noqa: FBT001
+    """Suspend a product, or let it go on."""
+    life.edit(product, suspend=on)
+
+
+@_kind(3, _with(1, 2, 3, 5))
+def replicas(life: Living, product: int, count: int) -> None:
+    """Ask for another number of pods."""
+    life.edit(product, serving={"replicas": count, "autoscaling": None})
+
+
+@_kind(2, _with(2, 5, 8))
+def load(life: Living, product: int, pods: int) -> None:
+    """Let a product's autoscaler find so many pods right."""
+    life.world.cluster.load[life.keys[product]] = pods
+
+
+@_kind(1)
+def autoscale(life: Living, product: int) -> None:
+    """Let an autoscaler size the product."""
+    scaling = {"minReplicas": 2, "maxReplicas": 8}
+    life.edit(product, serving={"replicas": None, "autoscaling": scaling})
+
+
+@_kind(3, _with("1", "2", "3"))
+def environment(life: Living, product: int, value: str) -> None:
+    """Give the pods a variable."""
+    life.edit(product, serving={"env": [{"name": "LEVEL", "value": value}]})
+
+
+@_kind(2, lambda dice, products: (dice.randrange(products), dice.randrange(10_000)))
+def slos(life: Living, product: int, seed: int) -> None:
+    """Ask for other SLOs."""
+    import random  # noqa: PLC0415  # the draw is repeated from its seed
+
+    life.edit(product, model={"evaluation": None}, slos=draw_slos(random.Random(seed)))
+
+
+@_kind(
+    6,
+    _with(
+        names.REQUEST_PROMOTE, names.REQUEST_ABORT, names.REQUEST_RETRAIN, names.REQUEST_ROLLBACK
+    ),
+)
+def ask(life: Living, product: int, request: str) -> None:
+    """Ask for something by annotation."""
+    token = f"token-{life.number}"
+    text = f"va/{token}" if request == names.REQUEST_ROLLBACK else token
+    life.annotate(product, request, text)
+
+
+@_kind(1)
+def delete(life: Living, product: int) -> None:
+    """Delete a product, and create it again a moment later."""
+    life.recreate(product)
+
+
+@_kind(1)
+def lose_status(life: Living, product: int) -> None:
+    """Let a restore without status bring a product back."""
+    life.touch(product)
+    life.world.server.set_status(DATA_PRODUCTS, life.keys[product], {})
+
+
+@_kind(1)
+def unlabel(life: Living, product: int) -> None:
+    """Take our label off a Deployment."""
+    life.touch(product)
+    for key in life.deployments(product)[:1]:
+        change = {"metadata": {"labels": {names.LABEL_PRODUCT: None}}}
+        life.world.server.write(DEPLOYMENTS, key, change)
+
+
+@_kind(1, _with(0, 1, 7))
+def scale_by_hand(life: Living, product: int, count: int) -> None:
+    """Scale a Deployment with kubectl."""
+    life.touch(product)
+    for key in life.deployments(product)[:1]:
+        life.world.server.write(DEPLOYMENTS, key, {"spec": {"replicas": count}})
+
+
+@_kind(1)
+def delete_child(life: Living, product: int) -> None:
+    """Delete a Deployment with kubectl."""
+    life.touch(product)
+    for key in life.deployments(product)[-1:]:
+        life.world.server.delete(DEPLOYMENTS, key)
+
+
+@_kind(1)
+def delete_route(life: Living, product: int) -> None:
+    """Delete the route with kubectl."""
+    life.touch(product)
+    life.world.server.delete(HTTP_ROUTES, life.keys[product])
+
+
+# ---- what versions do ---------------------------------------------------------------------------
+@_kind(12, lambda dice, _: (dice.choice(DIGITS), dice.choice(list(QUALITIES))))
+def behave(life: Living, digit: str, quality: str) -> None:
+    """Let a bento behave otherwise from now on."""
+    life.world.cluster.set_quality(image(digit), QUALITIES[quality])
+
+
+@_kind(3, lambda dice, _: (dice.choice(DIGITS),))
+def crash(life: Living, digit: str) -> None:
+    """Let all pods of a bento crash, for good."""
+    life.world.cluster.set_quality(image(digit), QUALITIES["crashes"])
+    life.crash(image(digit))
+
+
+@_kind(2)
+def evict(life: Living, product: int) -> None:
+    """Take a pod off its node."""
+    for pod in life.world.cluster.pods_of(life.keys[product])[-1:]:
+        life.world.cluster.workloads.evict(pod)
+
+
+@_kind(3, _with(0.0, 0.2, 20.0, 200.0))
+def visitors(life: Living, product: int, rate: float) -> None:
+    """Let more or fewer people come."""
+    life.world.cluster.set_rate(life.keys[product], rate)
+
+
+@_kind(2, lambda dice, _: (dice.choice((1, 2, 4)), dice.choice((60, 900))))
+def quota(life: Living, pods: int, seconds: int) -> None:
+    """Let each namespace have few pods for a while."""
+    for namespace in life.namespaces():
+        life.world.cluster.workloads.quota[namespace] = pods
+    life.later(seconds, life.mend_quota)
+
+
+@_kind(2, lambda dice, _: (dice.choice((60, 900)),))
+def gateway_refuses(life: Living, seconds: int) -> None:
+    """Let the gateway follow no route for a while."""
+    life.world.cluster.set_accepts(accepts=False)
+    life.later(seconds, lambda: life.world.cluster.set_accepts(accepts=True))
+
+
+# ---- faults -------------------------------------------------------------------------------------
+@_kind(4, lambda dice, _: (dice.choice(LIES), dice.choice((30, 300, 1800))))
+def prometheus(life: Living, lie: Lie, seconds: int) -> None:
+    """Let Prometheus answer nothing, or wrongly, for a while."""
+    life.blind(lie, seconds)
+
+
+@_kind(3, lambda dice, _: (dice.choice(list(Trouble)), dice.choice((5, 60, 400))))
+def api_server(life: Living, trouble: Trouble, seconds: int) -> None:
+    """Let nothing of the API server work for a while."""
+    life.fail_api(lambda *_: trouble, seconds, watches=True)
+
+
+@_kind(
+    4,
+    lambda dice, _: (dice.choice(WRITES), dice.choice((403, 409, 422, 429, 500)), dice.choice((10, 120, 900))),
+)
+def refuse(life: Living, plural: str, status: int, seconds: int) -> None:
+    """Let the API server refuse all writes of a kind for a while."""
+    reason = {403: "Forbidden", 409: "Conflict", 422: "Invalid"}.get(status, "InternalError")
+    headers = {"Retry-After": "5"} if status == 429 else {}
+    refusal = Refused(status, reason, "no, says an admission webhook", **headers)
+
+    def judge(_: str, request: Any) -> Refused | None:
+        hit = request.method != "GET" and f"/{plural}" in request.path
+        return refusal if hit else None
+
+    life.fail_api(judge, seconds, watches=False)
+
+
+@_kind(2, lambda dice, _: (dice.choice((30, 700)),))
+def gap(life: Living, seconds: int) -> None:
+    """Let all watches lose their events for a while, and then be too old."""
+    for stream in life.world.server.streams():
+        stream.swallows = True
+    life.later(seconds, life.end_watches)
+
+
+@_kind(4, lambda *_: ())
+def kill_leader(life: Living) -> None:
+    """Kill the leader; the Deployment starts another replica."""
+    life.replace_leader(kill=True)
+
+
+@_kind(2, lambda *_: ())
+def upgrade(life: Living) -> None:
+    """Stop the leader as a rolling upgrade does; another replica is started."""
+    life.replace_leader(kill=False)
+
+
+@_kind(2, lambda dice, _: (dice.choice((-7200, -90, -3, 3, 90)),))
+def clock(life: Living, seconds: int) -> None:
+    """Set the wall clocks of all replicas."""
+    for replica in life.world.replicas:
+        replica.skew += seconds
+
+
+@_kind(6, lambda dice, _: (dice.choice((5, 30, 120)) * BLOCK,))
+def rest(life: Living, seconds: int) -> None:
+    """Let nothing happen for a while."""
+    life.rests = seconds
