@@ -12,11 +12,13 @@ from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.retention import keep_checking_retention
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.apply import Applier
+from sluicegate.reconcile.child_keeper import ChildKeeper
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.observe import Observer
+from sluicegate.reconcile.overlap import Overlaps, written_by
 from sluicegate.reconcile.pod_reads import PodReads
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_metrics import ProductMetrics
@@ -61,16 +63,18 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         refusals=trainer.refusals,
         most_training_seconds=settings.max_retraining_seconds,
     )
+    overlaps = Overlaps(written_by(settings))
     reconciler = ProductReconciler(
         settings=settings,
         applier=applier,
+        keeper=ChildKeeper(applier, Claims(wake=lambda key: tools.queue.add(key, Priority.NORMAL))),
         observer=observer,
         trainer=trainer,
         measurements=measurements,
         standings=standings,
         slots=SlotKeeper(standings, trainer, observer, tools.queue, clocks.wall),
-        claims=Claims(wake=lambda key: tools.queue.add(key, Priority.NORMAL)),
         in_step=InStep(tools.caches),
+        overlaps=overlaps,
         recorder=tools.recorder,
         queue=tools.queue,
         wall=clocks.wall,
@@ -81,6 +85,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
     def before_scrape() -> None:
         now = clocks.wall()
         product_metrics.export(now)
+        overlaps.export(now)
         EVALUATION_LATENESS.set(measurements.punctuality.lateness(now))
 
     measuring: dict[str, Work] = {

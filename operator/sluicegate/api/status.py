@@ -146,6 +146,8 @@ class Summary(StatusModel):
     """`v15@25` while a candidate takes traffic, its phase before that."""
     markets: str = ""
     """The markets, separated by commas."""
+    reason: str = ""
+    """Why it isn't Ready, or needs a person, or why spec.model isn't what serves; else empty."""
 
 
 class OriginalBaseline(StatusModel):
@@ -155,6 +157,24 @@ class OriginalBaseline(StatusModel):
     """The version it was accepted with."""
     slos: Annotated[dict[str, Baseline], Field(max_length=16)] = Field(default_factory=dict)
     """Baselines by SLO name."""
+
+
+class OperatorScope(StrEnum):
+    """What an operator watches."""
+
+    CLUSTER = "Cluster"
+    NAMESPACES = "Namespaces"
+
+
+class WrittenBy(StatusModel):
+    """An operator, by the Lease that its replicas contend for."""
+
+    namespace: str
+    """Its namespace."""
+    lease: str
+    """Name of its Lease."""
+    scope: OperatorScope
+    """Whether it watches the whole cluster."""
 
 
 class DataProductStatus(StatusModel):
@@ -206,11 +226,35 @@ class DataProductStatus(StatusModel):
     """Since when nothing could be measured."""
     numbers_at: Time | None = None
     """When the numbers were last refreshed."""
+    written_by: WrittenBy | None = None
+    """The operator that wrote this."""
 
 
 __all__ = [
-    "Baseline", "Baselines", "Candidate", "Condition", "DataProductStatus", "DecisionStatus",
-    "DependencyState", "DependencyStatus", "Diagnosis", "DiagnosisEvidence", "LastHandled",
-    "Number", "OriginalBaseline", "PastVersion", "Probation", "ProductState", "RetrainingStatus",
-    "SloStatus", "SpecModel", "SpecModelOutcome", "Summary", "Traffic", "Verdict", "Version",
+    "Baseline",
+    "Baselines",
+    "Candidate",
+    "Condition",
+    "DataProductStatus",
+    "DecisionStatus",
+    "DependencyState",
+    "DependencyStatus",
+    "Diagnosis",
+    "DiagnosisEvidence",
+    "LastHandled",
+    "Number",
+    "OperatorScope",
+    "OriginalBaseline",
+    "PastVersion",
+    "Probation",
+    "ProductState",
+    "RetrainingStatus",
+    "SloStatus",
+    "SpecModel",
+    "SpecModelOutcome",
+    "Summary",
+    "Traffic",
+    "Verdict",
+    "Version",
+    "WrittenBy",
 ]  # fmt: skip

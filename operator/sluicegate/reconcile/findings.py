@@ -7,7 +7,7 @@ that, or a pipeline that waits for it would block for hours.
 from collections.abc import Iterator
 
 from sluicegate.api.canary import CandidatePhase, Fate
-from sluicegate.api.memory import SloState
+from sluicegate.api.memory import AttemptOutcome, RetrainingStatus, SloState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
@@ -22,6 +22,7 @@ from sluicegate.policy.recall import memory_of
 from sluicegate.reconcile.hints import first_reason, way_out
 from sluicegate.reconcile.layout import Layout
 from sluicegate.reconcile.pods import of_revision, trouble_of
+from sluicegate.reconcile.serving_roll import is_rolling, is_stuck, rolling, words_of
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.verification import Level
 from sluicegate.status import (
@@ -33,8 +34,7 @@ def findings(situation: Situation, status: DataProductStatus, layout: Layout) ->
     """All conditions of a product whose spec can be carried out."""
     yield _ready(situation, status, layout)
     yield _stalled(situation, status)
-    if status.stable is None and status.candidate and not _first_has_failed(situation, status):
-        yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
+    yield from _reconciling(situation, status)
     yield _degraded(status)
     yield _slo_met(situation, status)
     yield _measured(situation, status)
@@ -45,18 +45,34 @@ def findings(situation: Situation, status: DataProductStatus, layout: Layout) ->
     yield _pinned(situation)
 
 
-def _ready(situation: Situation, status: DataProductStatus, layout: Layout) -> Finding:
+def _reconciling(situation: Situation, status: DataProductStatus) -> Iterator[Finding]:
+    """What is on its way; nothing of it is said beside Stalled."""
+    if situation.refused:
+        return
+    if status.stable is None and status.candidate and not _first_has_failed(situation, status):
+        yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
+    if is_rolling(situation, status) and _stalled(situation, status).status == "False":
+        yield rolling(situation, status, Type.RECONCILING)
+
+
+def _ready(  # noqa: PLR0911 - one a reason
+    situation: Situation, status: DataProductStatus, layout: Layout
+) -> Finding:
     if situation.conflict:
         reason = Reason.ROUTE_SHADOWED if situation.shadowed else Reason.NAME_CONFLICT
         return Finding(Type.READY, "False", reason, situation.conflict)
+    if situation.refused:
+        return Finding(Type.READY, "False", Reason.APPLY_REFUSED, situation.refused)
     stable = status.stable
     if stable is None:
         return _first_ready(situation, status)
     live = situation.live.get(stable.revision)
     ready, wanted = (live.ready if live else 0), layout.replicas(stable.revision)
     if ready == 0:
-        text = f"{stable.version}: none of {wanted} pods is ready. {_trouble(situation, stable.revision)}"
+        text = f"{stable.version}: none of {wanted} pods is ready. {words_of(situation, stable.revision)}"
         return Finding(Type.READY, "False", Reason.PODS_NOT_READY, text.strip())
+    if is_rolling(situation, status):
+        return rolling(situation, status, Type.READY)
     if situation.product.spec.route is not None and status.candidate is None:
         split = situation.split
         if split is not None and split.level < Level.ACCEPTED:
@@ -70,15 +86,11 @@ def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
     if candidate is None:
         text = "spec.suspend is set, so no version is started"
         return Finding(Type.READY, "False", Reason.SUSPENDED, text)
-    text = _trouble(situation, candidate.revision)
+    text = words_of(situation, candidate.revision)
     if _first_has_failed(situation, status):
         return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
-    return Finding(Type.READY, "False", Reason.PROGRESSING, text or "no version serves yet")
-
-
-def _trouble(situation: Situation, revision: str) -> str:
-    pod = trouble_of(of_revision(situation.pods, revision))
-    return pod.trouble if pod else ""
+    text = f"no version serves yet. {text}".rstrip(". ")
+    return Finding(Type.READY, "False", Reason.PROGRESSING, text)
 
 
 def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
@@ -91,13 +103,21 @@ def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
     return (pod is not None and pod.hopeless) or waited > deadline
 
 
-def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
+def _stalled(  # noqa: PLR0911 - one a reason
+    situation: Situation, status: DataProductStatus
+) -> Finding:
+    if situation.refused:
+        return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, situation.refused)
     if _first_has_failed(situation, status):
         assert status.candidate is not None
         pod = trouble_of(of_revision(situation.pods, status.candidate.revision))
-        text = pod.trouble if pod else "its pods don't become ready"
-        text = f"{status.candidate.version}: {text}{way_out(pod)}"
+        text = words_of(situation, status.candidate.revision) or "its pods don't become ready"
+        live = situation.live.get(status.candidate.revision)
+        way = way_out(pod, refused=live is not None and bool(live.refused))
+        text = f"{status.candidate.version}: {text}{way}"
         return Finding(Type.STALLED, "True", first_reason(pod), text)
+    if is_rolling(situation, status) and is_stuck(situation, status):
+        return rolling(situation, status, Type.STALLED)
     if situation.stalled is not None:
         return situation.stalled
     if changed := _api_changed(situation, status):
@@ -182,8 +202,21 @@ def _retraining(situation: Situation, status: DataProductStatus) -> Finding:
             text += "; its Job has ended, and its result is used once spec.suspend is false"
             return Finding(kind, "False", Reason.SUSPENDED, text)
         return Finding(kind, "True", Reason.TRAINING, text + limit)
-    text = f"the last attempt ended with {one.last_reason}" if one and one.last_reason else ""
+    text = _last_attempt(one)
+    if one is not None and one.suspended:
+        text += "; attempts are suspended until a person asks for one by sluicegate.dev/retrain-requested-at"
+        return Finding(kind, "False", Reason.RETRAIN_SUSPENDED, text.removeprefix("; "))
     return Finding(kind, "False", Reason.IDLE, (text + limit).removeprefix("; "))
+
+
+def _last_attempt(one: RetrainingStatus | None) -> str:
+    """How the last attempt ended; empty before the first."""
+    if one is None:
+        return ""
+    last = one.last_result
+    if last is not None and last.outcome is AttemptOutcome.CANARY:
+        return f"the last attempt gave {last.version}, which is on its canary"
+    return f"the last attempt ended with {one.last_reason}" if one.last_reason else ""
 
 
 def _limit(situation: Situation) -> str:
@@ -207,12 +240,12 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
         )
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
-        return _no_rollout(status)
+        return _no_rollout(situation, status)
     if situation.is_frozen(status):
         return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
     if changed := _api_changed(situation, status):
         return Finding(kind, "False", Reason.API_CHANGED, changed)
-    trouble = _trouble(situation, candidate.revision)
+    trouble = words_of(situation, candidate.revision)
     text = f"{candidate.version} at {candidate.weight} %. {trouble}".strip()
     return Finding(kind, "True", str(candidate.phase), text)
 
@@ -228,15 +261,37 @@ def _api_changed(situation: Situation, status: DataProductStatus) -> str:
     return explain(candidate.version, stable.version, broken)
 
 
-def _no_rollout(status: DataProductStatus) -> Finding:
+def _no_rollout(situation: Situation, status: DataProductStatus) -> Finding:
     kind, last = Type.ROLLOUT_PROGRESSING, next(iter(status.history), None)
+    if situation.product.spec.suspend:
+        text = "spec.suspend is set: a change of the spec waits until it isn't any more"
+        return Finding(kind, "False", Reason.SUSPENDED, text)
     if last is not None and last.fate is Fate.FAILED and status.stable is not None:
         text = (
             f"{last.version} was to come back and didn't come up ({last.reason});"
             f" {status.stable.version} serves on"
         )
         return Finding(kind, "False", Reason.RETURN_FAILED, text)
+    if (left := _left_behind(status)) is not None:
+        return left
     return Finding(kind, "False", Reason.ON_PROBATION if status.probation else Reason.NO_ROLLOUT)
+
+
+def _left_behind(status: DataProductStatus) -> Finding | None:
+    """Why spec.model isn't served though nothing is wrong with it; None if it is, or was rejected."""
+    model, stable = status.spec_model, status.stable
+    if model is None or stable is None or model.image == stable.image:
+        return None
+    chosen = model.reason == DecisionReason.ROLLBACK_REQUESTED
+    if not chosen and model.outcome is not SpecModelOutcome.SUPERSEDED:
+        return None
+    reason = DecisionReason.ROLLBACK_REQUESTED if chosen else DecisionReason.SUPERSEDED
+    why = "a person went back to" if chosen else "it was superseded before it was judged by"
+    text = (
+        f"spec.model names {model.version}, and {why} {stable.version}, which serves: change"
+        " spec.model, or ask for another try by sluicegate.dev/promote"
+    )
+    return Finding(Type.ROLLOUT_PROGRESSING, "False", reason, text)
 
 
 def _split(situation: Situation, status: DataProductStatus) -> Finding:

@@ -23,9 +23,11 @@ def first_reason(pod: PodState | None) -> Reason:
     return Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
 
 
-def way_out(pod: PodState | None) -> str:
-    """What to correct, where the pod doesn't say it itself."""
-    if pod is not None and (pod.misnamed or pod.unmounted):
+def way_out(pod: PodState | None, *, refused: bool = False) -> str:
+    """What to correct, where the pod doesn't say it itself; `refused` pods aren't there at all."""
+    if pod is None and refused:
+        return "; make room for its pods, or ask for less in spec.serving"
+    if pod is not None and (pod.misnamed or pod.unmounted or pod.outside):
         return ""
     if pod is not None and pod.out_of_memory:
         return "; raise the memory limit in spec.serving.resources"

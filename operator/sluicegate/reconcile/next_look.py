@@ -4,6 +4,7 @@ from typing import Final
 
 from sluicegate.api.canary import CandidatePhase
 from sluicegate.reconcile.pod_reads import UNREADY_SECONDS, is_starting
+from sluicegate.reconcile.serving_roll import is_rolling, is_stuck
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.verification import Level
@@ -31,6 +32,9 @@ def next_look(  # noqa: PLR0911 - one a reason to look
     candidate = step.status.candidate
     phase = None if candidate is None else candidate.phase
     if phase not in (None, CandidatePhase.PARKED) or untold:
+        if phase is CandidatePhase.AWAITING_APPROVAL and _has_its_share(situation, step):
+            # It waits for a person, for days maybe; its blocks and its pods tell of themselves.
+            return RequeueAfter(max(LOOK_SECONDS, situation.terms.block_seconds))
         # Of a canary that starts, only its pods can tell something.
         starts = phase is CandidatePhase.STARTING and not untold
         return RequeueAfter(UNREADY_SECONDS if starts else LOOK_SECONDS)
@@ -43,6 +47,17 @@ def next_look(  # noqa: PLR0911 - one a reason to look
         return RequeueAfter(0)  # what becomes of the version before is seen from the new status
     if situation.gateways and situation.split and situation.split.level < Level.ACCEPTED:
         return RequeueAfter(LOOK_SECONDS)  # Gateways aren't watched
+    if is_rolling(situation, step.status) and not is_stuck(situation, step.status):
+        return RequeueAfter(UNREADY_SECONDS)
     if is_starting(situation.live.values(), situation.now):
         return RequeueAfter(LOOK_SECONDS)  # neither are pods
     return Done()
+
+
+def _has_its_share(situation: Situation, step: Step) -> bool:
+    """Whether a candidate's share is verified as far as it can be before the next one."""
+    before, after = situation.product.status.candidate, step.status.candidate
+    settled = situation.split is None or situation.split.level >= Level.ACCEPTED
+    if before is None or after is None:
+        return False
+    return settled and (before.weight, before.phase) == (after.weight, after.phase)
