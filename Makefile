@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 
-.PHONY: help setup check lint types layers unit test programs pure served faults chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup check lint types layers unit test programs pure served faults chaos node stories kind bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ node: programs ## On a real node, which is started if it doesn't run; several te
 
 stories: programs ## Of these, only the operator's long stories: drift, retraining, kills
 	$(ON_NODE) -m story
+
+kind: setup ## Kind on an engine and a node image of its own, without a registry (Debian, root; minutes)
+	$(RUN) python -m tests.kind
 
 SIZES ?= 50 500 1000 5000
 bench: setup ## Measure the operator, its peers and the floor (hours), and write docs/benchmarks.md (SIZES="50 500")
