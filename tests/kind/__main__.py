@@ -6,12 +6,15 @@ image in it, and runs the tests there: kind's own, and those that both backends 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.addons.gateway import MODULE as GATEWAY_MODULE
 from cluster.backend import BACKEND_VARIABLE, KIND
@@ -19,10 +22,14 @@ from cluster.builds import elapsed, module_folder, program
 from cluster.cache import cache_folder
 from cluster.commands import system_environment
 from cluster.errors import ClusterError
+from cluster.identity import CLUSTER_VARIABLE, Identity
 from cluster.images import build, describe
 from cluster.kind import NODE_IMAGE_VARIABLE
 from tests.kind.engine import Engine, engine, may_raise_limits
 from tests.kind.node_image import write_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TESTS = (
@@ -37,7 +44,7 @@ def main(arguments: list[str]) -> int:
     """Pytest's exit code; 1 if it didn't get that far."""
     try:
         _build_outside()
-        with engine() as own:
+        with engine() as own, _cluster() as name:
             _build_node_image(own)
             return subprocess.run(
                 [*own.prefix, sys.executable, "-m", "pytest", *(arguments or TESTS)],
@@ -46,6 +53,7 @@ def main(arguments: list[str]) -> int:
                     **system_environment(),
                     **own.environment,
                     BACKEND_VARIABLE: KIND,
+                    CLUSTER_VARIABLE: name,
                     NODE_IMAGE_VARIABLE: TAG,
                 },
                 check=False,
@@ -53,6 +61,16 @@ def main(arguments: list[str]) -> int:
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+@contextlib.contextmanager
+def _cluster() -> Iterator[str]:
+    """The name of a cluster of our own: the checkout's may run as a local node meanwhile."""
+    identity = Identity(f"kind-{os.getpid()}")
+    try:
+        yield identity.name
+    finally:
+        shutil.rmtree(identity.state, ignore_errors=True)
 
 
 def _build_outside() -> None:

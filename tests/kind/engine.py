@@ -148,6 +148,7 @@ def _daemon(made: Engine, short: Path, store: Path) -> Iterator[None]:
         f"--exec-root={short / 'exec'}",
         f"--pidfile={short / 'pid'}",
         f"--config-file={_configuration(short)}",
+        "--exec-opt=native.cgroupdriver=cgroupfs",
         f"--cgroup-parent=/{made.namespace}",
         *_runtime(short),
     ]
@@ -163,12 +164,19 @@ def _daemon(made: Engine, short: Path, store: Path) -> Iterator[None]:
         _prefer(made.namespace)
         yield
     finally:
-        left = run("docker", f"--host=unix://{made.socket}", "ps", "--all", "--quiet").split()
-        if left:
-            run("docker", f"--host=unix://{made.socket}", "rm", "--force", "--volumes", *left)
-        process.terminate()
-        process.wait(STOP_SECONDS)
-        _forget_cgroups(made.namespace)
+        try:
+            if process.poll() is None:
+                _remove_containers(made)
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+            _forget_cgroups(made.namespace)
+
+
+def _remove_containers(made: Engine) -> None:
+    left = made.run("docker", "ps", "--all", "--quiet").split()
+    if left:
+        made.run("docker", "rm", "--force", "--volumes", *left)
 
 
 def _configuration(short: Path) -> Path:
@@ -197,7 +205,8 @@ def _prefer(group: str) -> None:
 
 
 def _forget_cgroups(group: str) -> None:
-    for top in Path("/sys/fs/cgroup").glob(f"*/{group}"):
+    root = Path("/sys/fs/cgroup")
+    for top in (root / group, *root.glob(f"*/{group}")):
         folders = sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True)
         for folder in (*folders, top):
             with contextlib.suppress(OSError):
