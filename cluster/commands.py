@@ -109,13 +109,12 @@ def _show(said: IO[str], kept: IO[str]) -> None:
 
 
 def succeeds(*command: str) -> bool:
-    """Whether a program ends well; its output doesn't matter."""
-    return (
-        subprocess.run(
-            command, capture_output=True, env=system_environment(), check=False
-        ).returncode
-        == 0
-    )
+    """Whether a program is there and ends well; its output doesn't matter."""
+    try:
+        done = subprocess.run(command, capture_output=True, env=system_environment(), check=False)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
 
 
 def system_environment() -> dict[str, str]:

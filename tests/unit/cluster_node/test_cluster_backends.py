@@ -75,6 +75,15 @@ def test_a_docker_client_without_an_engine_is_not_enough(machine):
     assert isinstance(choose_backend(identity=Identity("mine")), LocalNode)
 
 
+def test_a_machine_without_docker_has_the_local_node(machine, monkeypatch):
+    monkeypatch.setattr("cluster.commands.SYSTEM_PATH", "")
+    monkeypatch.setenv("PATH", str(machine.folder))
+
+    assert fitting_backend() == "local"
+    with pytest.raises(MissingPrerequisiteError, match="no Docker engine answers"):
+        KindCluster(Identity("mine")).up()
+
+
 def test_the_choice_can_be_overridden(machine, monkeypatch):
     machine.install("docker")
     monkeypatch.setenv("SLUICEGATE_BACKEND", "local")
