@@ -1,7 +1,7 @@
-# syntax=docker/dockerfile:1
 # The images `runtime` and `operator` for people with a container engine:
 #   docker build --target runtime  --tag sluicegate-runtime  .
 #   docker build --target operator --tag sluicegate-operator .
+# Behind a proxy that signs TLS anew: --build-arg CERTIFICATES="$(cat its-authority.pem)"
 # (Some packages ship files for other Pythons, which don't compile and are never imported.)
 # They hold what cluster/images/{runtime,operator}.toml describe; a test compares the two.
 
@@ -12,7 +12,11 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 FROM base AS packages
-RUN apt-get update \
+ARG CERTIFICATES=
+ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+RUN { [ -z "$CERTIFICATES" ] || echo "$CERTIFICATES" > /usr/local/share/ca-certificates/proxy.crt; } \
+    && update-ca-certificates \
+    && apt-get update \
     && apt-get install --yes --no-install-recommends python3-venv \
     && python3 -m venv /uv \
     && /uv/bin/pip install --quiet uv==0.13.9 \
@@ -25,6 +29,7 @@ COPY bentos/market/pyproject.toml bentos/market/
 FROM packages AS runtime-packages
 RUN uv export --frozen --quiet --no-emit-workspace --only-group=serving > requirements.txt \
     && uv pip install --quiet --target=/opt/python --no-deps --require-hashes -r requirements.txt \
+    && rm -f /opt/python/.lock \
     && find /opt/python/bin -type f ! -name uv -delete \
     && (python -m compileall -qq --invalidation-mode=unchecked-hash -x '/tests?/' /opt/python || true)
 
@@ -32,12 +37,14 @@ FROM packages AS operator-packages
 RUN uv export --frozen --quiet --no-emit-workspace --no-default-groups \
         --extra=simulate --extra=tracing --extra=uvloop > requirements.txt \
     && uv pip install --quiet --target=/opt/python --no-deps --require-hashes -r requirements.txt \
+    && rm -f /opt/python/.lock \
     && find /opt/python/bin -type f -delete \
     && (python -m compileall -qq --invalidation-mode=unchecked-hash -x '/tests?/' /opt/python || true)
 
 FROM packages AS runtime-code
 COPY bentos bentos
 RUN uv pip install --quiet --target=/opt/sluicegate --no-deps bentos/service bentos/market \
+    && rm -f /opt/sluicegate/.lock \
     && python -m compileall -qq --invalidation-mode=unchecked-hash /opt/sluicegate
 
 FROM packages AS operator-code
@@ -45,6 +52,7 @@ COPY README.md LICENSE ./
 COPY bentos bentos
 COPY operator operator
 RUN uv pip install --quiet --target=/opt/sluicegate --no-deps . bentos/service \
+    && rm -f /opt/sluicegate/.lock \
     && python -m compileall -qq --invalidation-mode=unchecked-hash /opt/sluicegate
 
 FROM base AS runtime

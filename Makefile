@@ -8,7 +8,7 @@ PYTEST := $(RUN) pytest
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure bentos prometheus apiserver benchmarks chaos node stories mutants bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure bentos prometheus apiserver benchmarks chaos node stories kind mutants bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ node: programs ## On a real node, which is started if it doesn't run; several te
 
 stories: programs ## Of these, only the operator's long stories: drift, retraining, kills
 	$(ON_NODE) -m story
+
+kind: setup ## Kind on an engine and a node image of its own, without a registry (Debian, root; minutes)
+	$(RUN) python -m tests.kind
 
 # All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition.
 mutants: setup ## Change the code a little, place by place, and see whether a test notices (half an hour)

@@ -19,12 +19,15 @@ KIND, LOCAL = "kind", "local"
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One part of the cluster as `status` shows it; `memory` is resident, in MiB."""
+    """One part of the cluster as `status` shows it; `memory` is resident, in MiB.
+
+    `log_command` prints its log, and with `--follow` goes on as the log grows.
+    """
 
     name: str
     is_alive: bool
     memory: int | None = None
-    log: Path | None = None
+    log_command: tuple[str, ...] = ()
 
 
 class Backend(Protocol):
@@ -95,14 +98,6 @@ class Backend(Protocol):
 
     def run_kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
         """Output of kubectl as administrator; ClusterError if it fails."""
-        ...
-
-    def start_on_node(self, name: str, *command: str) -> None:
-        """Run a host's program in the node's network unless it runs; `down` ends it."""
-        ...
-
-    def stop_on_node(self, name: str) -> None:
-        """End what `start_on_node` started."""
         ...
 
     def shell(self) -> int:

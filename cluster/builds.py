@@ -94,19 +94,20 @@ _FLAGGER = "github.com/fluxcd/flagger"
 _ARGO_ROLLOUTS = "github.com/argoproj/argo-rollouts"
 
 
-def _kube() -> Recipe:
+def _kubernetes(folder: str, package: str = ".", links: tuple[str, ...] = ()) -> Recipe:
     # Without these, clients see v0.0.0 and version checks go wrong.
     version = versions().kubernetes
     major, minor, _ = version.removeprefix("v").split(".")
     return Recipe(
-        folder="kube",
+        folder=folder,
         module="k8s.io/kubernetes",
+        package=package,
         settings={
             f"{_COMPONENT_VERSION}.gitVersion": version,
             f"{_COMPONENT_VERSION}.gitMajor": major,
             f"{_COMPONENT_VERSION}.gitMinor": minor,
         },
-        links=KUBE_PROGRAMS,
+        links=links,
     )
 
 
@@ -135,7 +136,8 @@ def recipes() -> dict[str, Recipe]:
     """What can be built, by name."""
     return {
         "etcd": Recipe("etcd", "go.etcd.io/etcd/server/v3"),
-        "kube": _kube(),
+        "kube": _kubernetes("kube", links=KUBE_PROGRAMS),
+        "kubeadm": _kubernetes("kubeadm", "k8s.io/kubernetes/cmd/kubeadm"),
         "containerd": _containerd("containerd"),
         "containerd-shim-runc-v2": _containerd("containerd-shim-runc-v2"),
         "ctr": _containerd("ctr"),

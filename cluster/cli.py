@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ environment:
   {BACKEND_VARIABLE}    {KIND} or {LOCAL}; otherwise {KIND} where a Docker engine answers
   {CLUSTER_VARIABLE}    the cluster's name; otherwise derived from this checkout's path
   {CACHE_VARIABLE}      folder for programs, images and clusters; otherwise ~/.cache/sluicegate
+  SLUICEGATE_NODE_IMAGE   image of kind's node; otherwise the pinned one
 
 what is needed is built on first use (about 15 minutes for everything on 2 cores) and kept
 in the cache folder; later starts take seconds.
@@ -153,17 +153,12 @@ def _status(parsed: argparse.Namespace) -> int:
 
 
 def _logs(parsed: argparse.Namespace) -> int:
-    logs = {part.name: part.log for part in _backend(parsed).components() if part.log}
+    logs = {part.name: part.log_command for part in _backend(parsed).components()}
     if parsed.component not in logs:
         known = ", ".join(logs) or "none, since the cluster doesn't run"
         raise ClusterError(f"there is no part {parsed.component!r}; there are {known}")
-    if parsed.follow:
-        return subprocess.run(
-            ["tail", "-n", "100", "-F", logs[parsed.component]], check=False
-        ).returncode
-    with logs[parsed.component].open() as file:
-        shutil.copyfileobj(file, sys.stdout)
-    return 0
+    follow = ("--follow",) if parsed.follow else ()
+    return subprocess.run([*logs[parsed.component], *follow], check=False).returncode
 
 
 def _load(parsed: argparse.Namespace) -> int:

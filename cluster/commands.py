@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
+import sys
+import threading
+from typing import IO, TYPE_CHECKING
 
 from cluster.errors import NO_SPACE, ClusterError, DiskFullError
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+LAST_LINES = 5
+REST_SECONDS = 5.0  # for what a program that ended had still to say
 # Debian's root shell has these; a plain user's or a container's may not.
 SYSTEM_PATH = ":/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -55,14 +59,62 @@ def run(
     return done.stdout
 
 
+def follow(*command: str, log: Path, timeout: float, folder: Path) -> None:
+    """Run a program that takes minutes and show what it says as it says it.
+
+    All of it is kept in `log`.
+
+    Raises
+    ------
+    ClusterError
+        It failed, or took longer than `timeout` seconds; the message has its last lines.
+    """
+    with (
+        log.open("w") as kept,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=system_environment(),
+            cwd=folder,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        reader = threading.Thread(target=_show, args=(process.stdout, kept), daemon=True)
+        reader.start()
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise ClusterError(
+                f"`{shlex.join(command)}` did not end within {timeout:.0f} s; {log} has all it said"
+            ) from error
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            reader.join(REST_SECONDS)
+    if code:
+        last = "\n".join(log.read_text().splitlines()[-LAST_LINES:])
+        if NO_SPACE in last:
+            raise DiskFullError(f"the disk is full: {last.splitlines()[-1]}")
+        raise ClusterError(
+            f"`{shlex.join(command)}` failed; {log} has all it said, and these are its last lines:\n{last}"
+        )
+
+
+def _show(said: IO[str], kept: IO[str]) -> None:
+    for line in said:
+        kept.write(line)
+        print(line, end="", file=sys.stderr, flush=True)
+
+
 def succeeds(*command: str) -> bool:
-    """Whether a program ends well; its output doesn't matter."""
-    return (
-        subprocess.run(
-            command, capture_output=True, env=system_environment(), check=False
-        ).returncode
-        == 0
-    )
+    """Whether a program is there and ends well; its output doesn't matter."""
+    try:
+        done = subprocess.run(command, capture_output=True, env=system_environment(), check=False)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
 
 
 def system_environment() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The kind backend, for machines where a Docker engine answers.
 
-The same node image, ports and registry folder as `kind-config.yaml` has; what is done here can
+The same node image and registry folder as `kind-config.yaml` has; what is done here can
 be done by hand with `kind` and `docker`.
 """
 
@@ -10,24 +10,29 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.apiclient import wait_until
 from cluster.backend import KIND, Component
 from cluster.builds import program
-from cluster.cache import locked
-from cluster.commands import run, succeeds
-from cluster.errors import ClusterError, MissingPrerequisiteError
+from cluster.cache import locked, write_atomically
+from cluster.commands import follow, run, succeeds
+from cluster.engine import pull, require_engine
+from cluster.errors import ClusterError
 from cluster.identity import CHECKOUT, Identity
 from cluster.kind_requests import lower_system_requests, write_patches
 from cluster.loading import first_load, forget_loads
+from cluster.versions import versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONFIGURATION = CHECKOUT / "kind-config.yaml"
 NODE_IMAGE_VARIABLE = "SLUICEGATE_NODE_IMAGE"
+NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 START_SECONDS = 600.0
 READY_SECONDS = 120.0
-NODE_ADDRESS = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-NODE_FOLDER = "/run/sluicegate"
+UNITS = ("containerd", "kubelet")
 
 
 class KindCluster:
@@ -61,10 +66,8 @@ class KindCluster:
 
     @property
     def kubectl(self) -> Path:
-        """The node's own, which is static; one on PATH where that doesn't run."""
+        """The node's own, which is static."""
         own = self.state / "kubectl"
-        if sys.platform != "linux":
-            return _found_or_built("kubectl")
         if not own.exists():
             self.state.mkdir(parents=True, exist_ok=True)
             self._docker("cp", f"{self.node}:/usr/bin/kubectl", str(own))
@@ -73,7 +76,11 @@ class KindCluster:
     @property
     def node_address(self) -> str:
         """The node's address in Docker's network; a host reaches it where Docker runs natively."""
-        return self._docker("inspect", "--format", NODE_ADDRESS, self.node).strip()
+        network = os.environ.get(NETWORK_VARIABLE) or "kind"
+        of = (
+            f'{{{{with index .NetworkSettings.Networks "{network}"}}}}{{{{.IPAddress}}}}{{{{end}}}}'
+        )
+        return self._docker("inspect", "--format", of, self.node).strip()
 
     @property
     def registry_hosts(self) -> Path:
@@ -81,10 +88,19 @@ class KindCluster:
         return self.state / "registries"
 
     def up(self) -> bool:
-        """Create the cluster; False if it is there and Ready."""
+        """Create the cluster; False if it is there and Ready.
+
+        Raises
+        ------
+        ClusterError
+            It runs another node image than is wanted now, or could not be created.
+        """
+        self._refuse_another_image()
         if self.is_ready():
             return False
         with locked(f"cluster-{self._identity.name}"):
+            if self.is_ready():
+                return False
             require_engine()
             self.registry_hosts.mkdir(parents=True, exist_ok=True)
             there = self._identity.name in self._kind("get", "clusters").split()
@@ -124,9 +140,15 @@ class KindCluster:
             return False
 
     def components(self) -> list[Component]:
-        """The node's container; what runs inside is kind's."""
-        running = succeeds("docker", "top", self.node)
-        return [Component(self.node, running)]
+        """The node's container and its units; the rest are pods in kube-system."""
+        if not succeeds("docker", "inspect", self.node):
+            return []
+        node = Component(
+            self.node,
+            succeeds("docker", "top", self.node),
+            log_command=("docker", "logs", self.node),
+        )
+        return [node, *map(self._unit, UNITS)]
 
     def load_image(self, archive: Path) -> None:
         """Make the images of an OCI archive known to the node; once an archive, whoever asks."""
@@ -150,28 +172,35 @@ class KindCluster:
         command = (str(self.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments)
         return run(*command, stdin=stdin, timeout=timeout)
 
-    def start_on_node(self, name: str, *command: str) -> None:
-        """Copy a static program to the node and run it there; `down` ends it."""
-        target = f"{NODE_FOLDER}/{name}"
-        if succeeds("docker", "exec", self.node, "pgrep", "-f", f"^{target} "):
-            return
-        self._on_node("mkdir", "-p", NODE_FOLDER)
-        self._docker("cp", command[0], f"{self.node}:{target}")
-        self._docker("exec", "--detach", self.node, target, *command[1:])
-
-    def stop_on_node(self, name: str) -> None:
-        """End what `start_on_node` started."""
-        succeeds("docker", "exec", self.node, "pkill", "-f", f"^{NODE_FOLDER}/{name} ")
-
     def shell(self) -> int:
         """A shell on the node, where kubectl is set up; its exit code."""
-        command = ["docker", "exec", "--interactive", "--tty", self.node, "bash"]
+        terminal = ("--tty",) if sys.stdin.isatty() else ()
+        command = ["docker", "exec", "--interactive", *terminal, self.node, "bash"]
         return subprocess.run(command, check=False).returncode
 
     @property
     def _created(self) -> Path:
-        """Marks a cluster whose creation ended well."""
+        """Marks a cluster whose creation ended well, and holds its node image."""
         return self.state / "created"
+
+    def _refuse_another_image(self) -> None:
+        if not self._created.exists():
+            return
+        has, wanted = self._created.read_text(), node_image()
+        if has != wanted:
+            raise ClusterError(
+                f"cluster {self._identity.name} was created with the node image {has}, and "
+                f"{wanted} is wanted now: `python -m cluster down` removes it with all that runs "
+                f"in it, or go on with it by {NODE_IMAGE_VARIABLE}={has}"
+            )
+
+    def _unit(self, name: str) -> Component:
+        on_node = ("docker", "exec", self.node)
+        return Component(
+            name,
+            succeeds(*on_node, "systemctl", "is-active", "--quiet", name),
+            log_command=(*on_node, "journalctl", "--no-pager", f"--unit={name}"),
+        )
 
     @property
     def _name(self) -> tuple[str, str]:
@@ -181,18 +210,25 @@ class KindCluster:
         self._created.unlink(missing_ok=True)
         forget_loads(self._identity)
         write_patches(self.state)
-        self._kind(
-            *("create", "cluster", f"--config={CONFIGURATION}", *_node_image()),
-            *(f"--kubeconfig={self.kubeconfig}", *self._name),
+        image = node_image()
+        pull(image, another=NODE_IMAGE_VARIABLE)
+        create = ("create", "cluster", f"--config={CONFIGURATION}", f"--image={image}")
+        follow(
+            *self._kind_command(*create, f"--kubeconfig={self.kubeconfig}", *self._name),
+            log=self.state / "create.log",
+            timeout=START_SECONDS,
+            folder=self.state,
         )
         lower_system_requests(self.run_kubectl)
-        self._created.touch()
+        write_atomically(self._created, image)
 
     def _kind(self, *arguments: str) -> str:
+        return run(*self._kind_command(*arguments), timeout=START_SECONDS, folder=self.state)
+
+    def _kind_command(self, *arguments: str) -> tuple[str, ...]:
         # Relative host paths in the configuration are the cluster's own folder's.
         self.state.mkdir(parents=True, exist_ok=True)
-        command = (str(_found_or_built("kind")), *arguments)
-        return run(*command, timeout=START_SECONDS, folder=self.state)
+        return (shutil.which("kind") or str(program("kind")), *arguments)
 
     def _docker(self, *arguments: str) -> str:
         return run("docker", *arguments)
@@ -201,19 +237,6 @@ class KindCluster:
         return self._docker("exec", self.node, *command)
 
 
-def require_engine() -> None:
-    """Raise `MissingPrerequisiteError` unless a Docker engine answers."""
-    if not succeeds("docker", "version"):
-        raise MissingPrerequisiteError(
-            "no Docker engine answers: start it, or use the local node with SLUICEGATE_BACKEND=local"
-        )
-
-
-def _node_image() -> tuple[str, ...]:
-    image = os.environ.get(NODE_IMAGE_VARIABLE)
-    return (f"--image={image}",) if image else ()
-
-
-def _found_or_built(name: str) -> Path:
-    found = shutil.which(name)
-    return Path(found) if found else program(name)
+def node_image() -> str:
+    """What a node is created from: what SLUICEGATE_NODE_IMAGE names, else the pinned image."""
+    return os.environ.get(NODE_IMAGE_VARIABLE) or versions().kind_image

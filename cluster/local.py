@@ -193,15 +193,6 @@ class LocalNode:
         command = (str(self.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments)
         return run(*command, stdin=stdin, timeout=timeout)
 
-    def start_on_node(self, name: str, *command: str) -> None:
-        """Run a host's program in the node's network unless it runs; `down` ends it."""
-        self._addresses  # noqa: B018 - says that the cluster doesn't run, if so
-        self.processes.ensure(Command(name, command))
-
-    def stop_on_node(self, name: str) -> None:
-        """End what `start_on_node` started."""
-        self.processes.stop(name)
-
     def shell(self) -> int:
         """A shell in the node's network with kubectl set up; its exit code."""
         path = f"{self.kubectl.parent}:{system_environment()['PATH']}"
@@ -283,7 +274,8 @@ class LocalNode:
         process = self.processes.find(name)
         alive = process is not None and process.is_alive()
         memory = resident_memory(process.pid) if process and alive else None
-        return Component(name, alive, memory, self.processes.log(name))
+        command = ("tail", "--lines=+1", str(self.processes.log(name)))
+        return Component(name, alive, memory, command)
 
     def _ctr(self, *arguments: str, timeout: float = 60) -> str:
         socket = self._identity.run / "containerd.sock"

@@ -80,8 +80,8 @@ def require_linux_root() -> None:
     """The local node makes namespaces, mounts and cgroups, which takes Linux and root."""
     if sys.platform != "linux":
         raise MissingPrerequisiteError(
-            f"the local node needs Linux, this is {sys.platform}: start a Docker engine, "
-            "then the cluster runs in kind"
+            f"the cluster needs Linux, this is {sys.platform}: run it on a Linux machine, "
+            "a virtual one will do"
         )
     if os.geteuid() != 0:
         raise MissingPrerequisiteError(

@@ -19,6 +19,7 @@ from cluster.backend import Backend, choose_backend
 from cluster.builds import program
 from cluster.cache import cache_folder, lock_folder
 from cluster.images import BuiltImage, build, describe
+from cluster.local import LocalNode
 from tests.support.evidence import add_evidence, evidence, what_happened
 
 if TYPE_CHECKING:
@@ -100,6 +101,14 @@ ATTENDANCE = pytest.StashKey[Attendance]()
 def cluster(pytestconfig: pytest.Config) -> Backend:
     """The checkout's cluster: one that ran before is used and left as it is."""
     return pytestconfig.stash[ATTENDANCE].backend
+
+
+@pytest.fixture
+def local_node(cluster: Backend) -> LocalNode:
+    """The cluster, for what kind doesn't promise: that nothing gets out, and the host gets in."""
+    if not isinstance(cluster, LocalNode):
+        pytest.skip("only the local node promises this, whose network is its own")
+    return cluster
 
 
 @pytest.fixture(scope="session")

@@ -117,8 +117,8 @@ def test_two_bentoml_pods_become_ready(cluster, served):
     assert status["readyReplicas"] == 2
 
 
-def test_a_service_answers_the_host_by_its_address(cluster, served):
-    address = connected_service(cluster, served, "small", port=80)
+def test_a_service_answers_the_host_by_its_address(local_node, served):
+    address = connected_service(local_node, served, "small", port=80)
 
     assert ask(f"http://{address}/double", 21) == 42
 
@@ -215,7 +215,7 @@ def test_an_image_that_is_nowhere_is_reported(cluster, namespace):
 
 
 @pytest.mark.parametrize("address", OUTSIDE)
-def test_a_pod_reaches_no_network_outside(cluster, served, address):
+def test_a_pod_reaches_no_network_outside(local_node, served, address):
     program = (
         "import socket\n"
         "try:\n"
@@ -226,7 +226,7 @@ def test_a_pod_reaches_no_network_outside(cluster, served, address):
         "    print('connected')\n"
     )
 
-    said = cluster.run_kubectl(
+    said = local_node.run_kubectl(
         "exec", "deployment/small", "-n", served, "--", "python", "-c", program
     )
 
@@ -234,9 +234,9 @@ def test_a_pod_reaches_no_network_outside(cluster, served, address):
 
 
 @pytest.mark.parametrize("address", OUTSIDE)
-def test_the_node_itself_has_no_route_outside(cluster, address):
+def test_the_node_itself_has_no_route_outside(local_node, address):
     asked = subprocess.run(
-        [*cluster.network.prefix, "ip", "route", "get", address],
+        [*local_node.network.prefix, "ip", "route", "get", address],
         capture_output=True,
         text=True,
         check=False,
@@ -245,17 +245,17 @@ def test_the_node_itself_has_no_route_outside(cluster, address):
     assert "unreachable" in asked.stderr
 
 
-def test_names_of_the_outside_are_not_resolved(cluster, served):
+def test_names_of_the_outside_are_not_resolved(local_node, served):
     program = "import socket; socket.getaddrinfo('example.org', 80)"
     command = ("sh", "-c", f'python -c "{program}" 2>&1 | tail -n 1')
 
-    said = cluster.run_kubectl("exec", "deployment/small", "-n", served, "--", *command)
+    said = local_node.run_kubectl("exec", "deployment/small", "-n", served, "--", *command)
 
     assert "gaierror" in said
 
 
-def test_etcd_is_not_reachable_from_outside_the_node(cluster):
+def test_etcd_is_not_reachable_from_outside_the_node(local_node):
     with contextlib.closing(socket.socket()) as connection:
         connection.settimeout(5)
         with pytest.raises(ConnectionRefusedError):
-            connection.connect((cluster.node_address, 2379))
+            connection.connect((local_node.node_address, 2379))

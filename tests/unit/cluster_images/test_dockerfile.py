@@ -128,3 +128,16 @@ def test_uv_is_the_locked_one(dockerfile):
     (version,) = [entry["version"] for entry in lock["package"] if entry["name"] == "uv"]
 
     assert f"uv=={version}" in dockerfile["packages"].one("RUN")
+
+
+def test_no_lock_that_everybody_may_write_is_left_by_the_installer(dockerfile):
+    runs = [text for stage in dockerfile.values() for text in stage.all("RUN")]
+    installed = [found[1] for text in runs if (found := re.search(r"--target=(\S+)", text))]
+    removed = [found[1] for text in runs if (found := re.search(r"rm -f (\S+)/\.lock", text))]
+
+    assert installed
+    assert removed == installed
+
+
+def test_no_frontend_is_fetched_to_read_the_dockerfile():
+    assert "syntax=" not in (ROOT / "Dockerfile").read_text()

@@ -19,6 +19,7 @@ from cluster.images.layers import _bootstrap
 from cluster.kind import CONFIGURATION, KindCluster
 from cluster.local import LocalNode
 from cluster.prerequisites import missing_packages, parse_go_version, require_packages
+from cluster.versions import versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +75,15 @@ def test_a_docker_client_without_an_engine_is_not_enough(machine):
     assert isinstance(choose_backend(identity=Identity("mine")), LocalNode)
 
 
+def test_a_machine_without_docker_has_the_local_node(machine, monkeypatch):
+    monkeypatch.setattr("cluster.commands.SYSTEM_PATH", "")
+    monkeypatch.setenv("PATH", str(machine.folder))
+
+    assert fitting_backend() == "local"
+    with pytest.raises(MissingPrerequisiteError, match="no Docker engine answers"):
+        KindCluster(Identity("mine")).up()
+
+
 def test_the_choice_can_be_overridden(machine, monkeypatch):
     machine.install("docker")
     monkeypatch.setenv("SLUICEGATE_BACKEND", "local")
@@ -107,7 +117,8 @@ def test_kind_creates_the_cluster_from_the_configuration_with_its_own_kubeconfig
 
     create = next(call for call in machine.calls() if call.startswith("kind create"))
     assert create == (
-        f"kind create cluster --config={CONFIGURATION} --kubeconfig={kind.kubeconfig} --name mine"
+        f"kind create cluster --config={CONFIGURATION} --image={versions().kind_image} "
+        f"--kubeconfig={kind.kubeconfig} --name mine"
     )
     assert kind.registry_hosts.is_dir()
     assert not kind.up()
@@ -121,6 +132,74 @@ def test_the_node_image_of_kind_can_be_chosen(machine, kind, monkeypatch):
     assert any(f"--config={CONFIGURATION} --image=own/node:1" in one for one in machine.calls())
 
 
+def test_a_cluster_of_another_node_image_is_neither_taken_for_the_wanted_one_nor_removed(
+    machine, kind, monkeypatch
+):
+    kind.up()
+    monkeypatch.setenv("SLUICEGATE_NODE_IMAGE", "own/node:2")
+
+    with pytest.raises(ClusterError, match=r"own/node:2 is wanted.*cluster down.*_IMAGE=kindest/"):
+        kind.up()
+
+    assert not any(call.startswith("kind delete") for call in machine.calls())
+
+
+def test_kind_s_node_image_is_pulled_before_its_own_time_begins_unless_it_is_there(machine, kind):
+    machine.install("docker", **{"image inspect": "exit 1"})
+
+    kind.up()
+
+    calls = machine.calls()
+    pull = calls.index(f"docker pull {versions().kind_image}")
+    assert pull < next(at for at, call in enumerate(calls) if call.startswith("kind create"))
+
+
+def test_without_the_node_image_the_ways_out_are_named(machine, kind):
+    machine.install("docker", **{"image inspect": "exit 1", "pull": "exit 1"})
+
+    with pytest.raises(
+        ClusterError, match=r"SLUICEGATE_NODE_IMAGE.*SLUICEGATE_BACKEND=local"
+    ) as told:
+        kind.up()
+
+    assert versions().kind_image in str(told.value)
+
+
+def test_what_kind_says_is_shown_and_kept_and_only_its_end_is_in_the_error(machine, kind, capsys):
+    body = "seq 1 200 >&2; echo kubeadm gave up >&2; exit 1"
+    machine.install("kind", **{"create cluster": body})
+
+    with pytest.raises(ClusterError) as told:
+        kind.up()
+
+    log = kind.state / "create.log"
+    assert capsys.readouterr().err.count("\n") == 201
+    assert log.read_text().startswith("1\n2\n")
+    assert str(log) in str(told.value)
+    assert str(told.value).endswith("\n199\n200\nkubeadm gave up")
+    assert "\n100\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "why"),
+    [
+        ("info", "Docker Desktop []", "virtual machine"),
+        ("info", "Debian [name=seccomp name=rootless]", "rootless"),
+        ("context", "ssh://me@build.example", r"another machine \(ssh://me@build.example\)"),
+        ("context", "tcp://192.0.2.7:2375", r"another machine \(tcp://192.0.2.7:2375\)"),
+    ],
+)
+def test_an_engine_whose_containers_are_out_of_reach_is_refused_at_once(
+    machine, kind, call, answer, why
+):
+    machine.install("docker", **{call: f'echo "{answer}"'})
+
+    with pytest.raises(MissingPrerequisiteError, match=f"{why}.*SLUICEGATE_BACKEND=local"):
+        kind.up()
+
+    assert not any(call.startswith("kind create") for call in machine.calls())
+
+
 def test_a_kind_cluster_whose_creation_was_interrupted_is_created_anew(machine, kind):
     machine.install("kind", get="echo mine")
 
@@ -132,14 +211,31 @@ def test_a_kind_cluster_whose_creation_was_interrupted_is_created_anew(machine, 
 
 def test_a_kind_node_that_was_stopped_is_started_and_waited_for(machine, kind):
     kind.up()
-    down = 'test -e "$0.asked" && printf True || { touch "$0.asked"; echo refused >&2; exit 1; }'
-    machine.install("kubectl", **{"--kubeconfig": down})
+    started = f"{machine.folder}/started"
+    machine.install("docker", start=f"touch {started}")
+    # The API server listens a while after the container runs.
+    refused = f'{{ test -e {started} && touch "$0.ready"; echo refused >&2; exit 1; }}'
+    machine.install(
+        "kubectl", **{"--kubeconfig": f'test -e "$0.ready" && printf True || {refused}'}
+    )
     machine.install("kind", get="echo mine")
 
     assert kind.up()
 
     assert "docker start mine-control-plane" in machine.calls()
     assert sum(call.startswith("kind create") for call in machine.calls()) == 1
+
+
+def test_who_waited_for_another_s_start_of_kind_starts_nothing(machine, kind):
+    kind.up()
+    before = len(machine.calls())
+    # Not Ready when first asked, Ready once the lock is had.
+    late = 'test -e "$0.asked" && printf True || { touch "$0.asked"; printf False; }'
+    machine.install("kubectl", **{"--kubeconfig": late})
+
+    assert not kind.up()
+
+    assert all(call.startswith("kubectl ") for call in machine.calls()[before:])
 
 
 def test_two_cpus_are_enough_for_kind_s_own_components_and_the_demonstration(machine, kind):
@@ -194,24 +290,37 @@ def test_kind_deletes_the_cluster_by_name(machine, kind):
     assert not kind.state.exists()
 
 
-def test_a_program_is_copied_to_kind_s_node_and_started_once(machine):
-    machine.install("docker", **{"exec mine-control-plane pgrep": "exit 1"})
-    KindCluster(Identity("mine")).start_on_node("registry", "/cache/registry", "serve")
-
-    assert machine.calls()[-2:] == [
-        "docker cp /cache/registry mine-control-plane:/run/sluicegate/registry",
-        "docker exec --detach mine-control-plane /run/sluicegate/registry serve",
-    ]
-
-    machine.install("docker")
-    KindCluster(Identity("mine")).start_on_node("registry", "/cache/registry", "serve")
-    assert machine.calls()[-1].startswith("docker exec mine-control-plane pgrep")
-
-
-def test_kind_s_node_address_is_the_container_s(machine):
-    machine.install("docker", inspect="echo 172.18.0.2")
+def test_kind_s_node_address_is_the_one_in_kind_s_network(machine, monkeypatch):
+    networks = 'case "$*" in *"Networks \\"{}\\""*) echo 172.18.0.2 ;; *) echo 172.18.0.2172.19.0.2 ;; esac'
+    machine.install("docker", inspect=networks.format("kind"))
 
     assert KindCluster(Identity("mine")).node_address == "172.18.0.2"
+
+    monkeypatch.setenv("KIND_EXPERIMENTAL_DOCKER_NETWORK", "other")
+    machine.install("docker", inspect=networks.format("other"))
+    assert KindCluster(Identity("mine")).node_address == "172.18.0.2"
+
+
+def test_logs_of_a_kind_node_and_its_units_are_printed(machine, kind, capfd):
+    machine.install(
+        "docker",
+        **{"logs mine": "echo from the console", "exec mine-control-plane journalctl": "echo $*"},
+    )
+
+    assert main(["--backend", "kind", "logs", "mine-control-plane"]) == 0
+    assert capfd.readouterr().out == "from the console\n"
+    assert main(["--backend", "kind", "logs", "--follow", "kubelet"]) == 0
+    assert capfd.readouterr().out.endswith("--unit=kubelet --follow\n")
+    assert main(["--backend", "kind", "logs", "etcd"]) == 1
+    assert "there are mine-control-plane, containerd, kubelet" in capfd.readouterr().err
+
+
+def test_a_shell_on_kind_s_node_takes_commands_from_a_pipe(machine, kind, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("true"))
+
+    assert main(["--backend", "kind", "shell"]) == 0
+
+    assert machine.calls()[-1] == "docker exec --interactive mine-control-plane bash"
 
 
 def test_kind_without_an_engine_is_one_sentence(machine):
@@ -221,14 +330,12 @@ def test_kind_without_an_engine_is_one_sentence(machine):
         KindCluster(Identity("mine")).up()
 
 
-def test_kind_s_configuration_maps_the_ports_of_the_add_ons():
-    from cluster.addons.addresses import GATEWAY_PORT, PROMETHEUS_PORT, REGISTRY_PORT
-
+def test_two_checkouts_can_have_a_kind_cluster_each():
+    """Everything that a node takes of the host is its own."""
     (node,) = yaml.safe_load(CONFIGURATION.read_text())["nodes"]
 
-    mapped = {port["containerPort"] for port in node["extraPortMappings"]}
-    assert mapped == {GATEWAY_PORT, PROMETHEUS_PORT, REGISTRY_PORT}
-    assert all(port["listenAddress"] == "127.0.0.1" for port in node["extraPortMappings"])
+    assert not node.get("extraPortMappings")
+    assert not any(mount["hostPath"].startswith("/") for mount in node["extraMounts"])
 
 
 def test_all_missing_programs_are_named_at_once():

@@ -55,8 +55,9 @@ def test_the_gateway_api_module_is_the_pinned_one():
     assert required(GO_FOLDER / "gateway-api")[module] == versions().modules[module]
 
 
-def test_kubernetes_staging_modules_have_the_release_of_kubernetes():
-    text = (GO_FOLDER / "kube" / "go.mod").read_text()
+@pytest.mark.parametrize("folder", ["kube", "kubeadm"])
+def test_kubernetes_staging_modules_have_the_release_of_kubernetes(folder):
+    text = (GO_FOLDER / folder / "go.mod").read_text()
     replaced = dict(re.findall(r"(k8s\.io/\S+) => k8s\.io/\S+ (v\S+)", text))
 
     assert set(replaced.values()) == {versions().kubernetes.replace("v1.", "v0.", 1)}

@@ -1,0 +1,213 @@
+"""A Docker engine of its own, in a network namespace that reaches nothing but itself.
+
+Its bridges, its firewall rules and the ports that it publishes are in there only, so that nothing
+else on the machine is touched, and nothing that is built or run inside asks a registry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.apiclient import wait_until
+from cluster.cache import cache_folder
+from cluster.commands import run, succeeds
+from cluster.errors import StartError
+from cluster.prerequisites import missing_packages, require_linux_root, require_packages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CAP_SYS_RESOURCE = 24
+# Debian's; its client and its daemon are one package.
+PROGRAMS = {"docker": "docker.io", "dockerd": "docker.io", "nsenter": "util-linux"}
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+# CPU shares of all containers together, beside 1024 of whatever else runs in the root group.
+SHARES = 4096
+# runc under Docker: `--privileged` asks for all capabilities, also for one that isn't there.
+WITHOUT_CAPABILITY = """\
+#!{python}
+import json, os, sys
+arguments = sys.argv[1:]
+def lower(path, process):
+    with open(path) as file:
+        written = json.load(file)
+    for names in (process(written).get("capabilities") or {{}}).values():
+        if "CAP_SYS_RESOURCE" in names:
+            names.remove("CAP_SYS_RESOURCE")
+    with open(path, "w") as file:
+        json.dump(written, file)
+def after(option):
+    return arguments[arguments.index(option) + 1]
+if "create" in arguments:
+    lower(os.path.join(after("--bundle"), "config.json"), lambda written: written["process"])
+elif "exec" in arguments:
+    lower(after("--process"), lambda written: written)
+os.execv("{runc}", ["runc", *arguments])
+"""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running engine: how to run something beside it, and where its client finds it."""
+
+    namespace: str
+    socket: Path
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """Goes before a command to run it in the engine's network.
+
+        Not `ip netns exec`: that mounts a new /sys, in which there are no cgroups.
+        """
+        return ("nsenter", f"--net=/run/netns/{self.namespace}", "--")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a client inside; the builder that Docker has by itself needs no plugin."""
+        return {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_BUILDKIT": "0"}
+
+    def run(self, *command: str, timeout: float = 600.0) -> str:
+        """Output of a command in the engine's network; ClusterError if it fails."""
+        return run(*self.prefix, *command, environment=self.environment, timeout=timeout)
+
+
+def may_raise_limits() -> bool:
+    """Whether we have CAP_SYS_RESOURCE, without which no container can have it."""
+    status = Path("/proc/self/status").read_text()
+    bounding = next(line for line in status.splitlines() if line.startswith("CapBnd:"))
+    return bool(int(bounding.split()[1], 16) >> CAP_SYS_RESOURCE & 1)
+
+
+@contextlib.contextmanager
+def engine() -> Iterator[Engine]:
+    """An engine with an empty store, which is gone with all that it holds when the block ends.
+
+    Raises
+    ------
+    ClusterError
+        This isn't Linux, we aren't root, or Docker is missing and can't be installed.
+    """
+    require_linux_root()
+    if missing := missing_packages(PROGRAMS):
+        require_packages(missing)
+    name = f"sluicegate-engine-{os.getpid()}"
+    parent = cache_folder() / "engines"
+    parent.mkdir(exist_ok=True)
+    # A socket's path has at most 107 characters, so it is not in the cache folder.
+    with (
+        tempfile.TemporaryDirectory(prefix="sluicegate-engine-") as short,
+        _folder(Path(tempfile.mkdtemp(dir=parent))) as store,
+        _network(name),
+    ):
+        made = Engine(name, Path(short) / "docker.sock")
+        with _daemon(made, Path(short), store):
+            yield made
+
+
+@contextlib.contextmanager
+def _network(name: str) -> Iterator[None]:
+    run("ip", "netns", "add", name)
+    try:
+        run("ip", "-netns", name, "link", "set", "lo", "up")
+        yield
+    finally:
+        run("ip", "netns", "delete", name)
+
+
+@contextlib.contextmanager
+def _folder(store: Path) -> Iterator[Path]:
+    try:
+        yield store
+    finally:
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            mounted = line.split()[1]
+            if mounted.startswith(f"{store}/"):
+                succeeds("umount", "--lazy", mounted)
+        shutil.rmtree(store, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _daemon(made: Engine, short: Path, store: Path) -> Iterator[None]:
+    log = cache_folder() / "logs" / "engine.log"
+    log.parent.mkdir(exist_ok=True)
+    command = [
+        *made.prefix,
+        "dockerd",
+        f"--host=unix://{made.socket}",
+        f"--data-root={store / 'data'}",
+        f"--exec-root={short / 'exec'}",
+        f"--pidfile={short / 'pid'}",
+        f"--config-file={_configuration(short)}",
+        "--exec-opt=native.cgroupdriver=cgroupfs",
+        f"--cgroup-parent=/{made.namespace}",
+        *_runtime(short),
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        wait_until(
+            lambda: succeeds("docker", f"--host=unix://{made.socket}", "version"),
+            seconds=START_SECONDS,
+            failed=lambda: StartError(f"dockerd ended; see {log}") if process.poll() else None,
+            what=f"dockerd didn't answer (see {log})",
+        )
+        _prefer(made.namespace)
+        yield
+    finally:
+        try:
+            if process.poll() is None:
+                _remove_containers(made)
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+            _forget_cgroups(made.namespace)
+
+
+def _remove_containers(made: Engine) -> None:
+    left = made.run("docker", "ps", "--all", "--quiet").split()
+    if left:
+        made.run("docker", "rm", "--force", "--volumes", *left)
+
+
+def _configuration(short: Path) -> Path:
+    """Empty, so that the machine's own engine's settings don't count."""
+    path = short / "daemon.json"
+    path.write_text("{}")
+    return path
+
+
+def _runtime(short: Path) -> tuple[str, ...]:
+    if may_raise_limits():
+        return ()
+    wrapper = short / "runc"
+    runc = shutil.which("runc", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    wrapper.write_text(WITHOUT_CAPABILITY.format(python=sys.executable, runc=runc))
+    wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
+    return (f"--add-runtime=wrapped={wrapper}", "--default-runtime=wrapped")
+
+
+def _prefer(group: str) -> None:
+    """On cgroup v1 all containers are one group, with the weight of one process outside."""
+    shares = Path("/sys/fs/cgroup/cpu") / group / "cpu.shares"
+    if Path("/sys/fs/cgroup/cpu").is_dir():
+        shares.parent.mkdir(exist_ok=True)
+        shares.write_text(str(SHARES))
+
+
+def _forget_cgroups(group: str) -> None:
+    root = Path("/sys/fs/cgroup")
+    for top in (root / group, *root.glob(f"*/{group}")):
+        folders = sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True)
+        for folder in (*folders, top):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
