@@ -21,6 +21,7 @@ from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.observed import CanaryBlock, Facts, Observed, Portfolio, Request
 from sluicegate.policy.recall import release_of
 from sluicegate.policy.terms import terms_of
+from sluicegate.reconcile.blame import is_down
 from sluicegate.reconcile.layout import layout_of
 from sluicegate.reconcile.pods import PodState
 from sluicegate.reconcile.records import DeploymentRecord, ParentStatus, RouteRecord
@@ -34,6 +35,7 @@ from sluicegate.reconcile.verification import (
     verify_acceptance,
     verify_share,
 )
+from sluicegate.reconcile.versions import version_reused
 from sluicegate.runtime.contracts import Key
 from sluicegate.slo.blocks import Block, Count, Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sluicegate.api.canary import VersionBase
+    from sluicegate.api.names import DecisionReason
     from sluicegate.api.status import DataProductStatus
     from sluicegate.policy.observed import TrainingResult
     from sluicegate.reconcile.layout import Layout
@@ -101,6 +104,7 @@ class Pods:
     wanted: int = 0
     there: int = 0
     ready: int = 0
+    moved: int = START
 
 
 @dataclass
@@ -111,6 +115,7 @@ class World:
     ----------
     bad : share of wrong answers by version. refused : share of requests answered 4xx by version,
     of which no outcome becomes known; nothing counts them while it is empty. broken : versions whose pods never become ready.
+    slow : versions whose pods aren't ready yet. problem : why nothing can be measured.
     rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
     """
 
@@ -119,6 +124,8 @@ class World:
     bad: dict[str, float] = field(default_factory=dict)
     refused: dict[str, float] = field(default_factory=dict)
     broken: dict[str, PodState] = field(default_factory=dict)
+    slow: set[str] = field(default_factory=set)
+    problem: DecisionReason | None = None
     seen: bool = True
     accepts: bool = True
     requests: dict[str, str] = field(default_factory=dict)
@@ -157,6 +164,11 @@ class World:
         """Status and reason of a condition; None when it isn't there."""
         found = [one for one in self.current.conditions if one.type == kind]
         return (found[0].status, found[0].reason) if found else None
+
+    def stalled(self) -> str:
+        """Why the spec can't be carried out, before anything is observed; empty when it can."""
+        found = version_reused(self.current, spec_version(self.product, RUNTIME))
+        return found.reason if found else ""
 
     def share(self, revision: str) -> float:
         """The part of the requests that a version gets now."""
@@ -250,12 +262,13 @@ class World:
             requests=counted,
             observed=Observed(
                 block=self.now // BLOCK,
+                problem=self.problem,
                 series=self._series(product),
                 canary_blocks=self._canary_blocks(product),
                 canary_block_seconds=BLOCK,
                 wanted=release_of(wanted),
                 training=self.training,
-                facts=self.facts,
+                facts=self._facts(product, live),
                 portfolio=self.portfolio,
                 requests=tuple(Request(*one) for one in self.requests.items()),
             ),
@@ -286,6 +299,27 @@ class World:
         found = (one for one in self.pods.values() if one.version.version == version)
         return sum(getattr(one, kind) for one in found)
 
+    def break_down(self, version: str) -> World:
+        """Each pod of a version ends again and again from now on."""
+        self.broken[version] = broken_pod()
+        for one in self.pods.values():
+            if one.version.version == version:
+                one.ready, one.moved = 0, self.now
+        return self
+
+    def _facts(self, product: DataProduct, live: dict[str, DeploymentRecord]) -> Facts:
+        stable = product.status.stable
+        if stable is None:
+            return self.facts
+        state = self.broken.get(stable.version)
+        down = is_down(
+            live.get(stable.revision),
+            (state,) if state is not None else (),
+            now=self.now,
+            patience=product.spec.serving.progress_deadline_seconds,
+        )
+        return replace(self.facts, stable_down=down)
+
     def _pass_block(self) -> None:
         self.now += BLOCK
         arms = {one.version.version: self._counts(key, one) for key, one in self.pods.items()}
@@ -303,7 +337,8 @@ class World:
             )
         )
         for one in self.pods.values():
-            if one.version.version not in self.broken:
+            if one.version.version not in {*self.broken, *self.slow}:
+                one.moved = one.moved if one.ready and one.wanted else self.now
                 one.there = one.ready = one.wanted
         if self.accepts:
             self.taken = self.written
@@ -402,6 +437,7 @@ class World:
             total=one.there,
             stuck=False,
             scaled=False,
+            moved=one.moved,
         )
 
     def _identity(self, name: str) -> dict[str, Any]:

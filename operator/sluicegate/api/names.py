@@ -253,6 +253,7 @@ class DecisionReason(StrEnum):
     CANARY_NO_DATA = "CanaryNoData"
     CANARY_WORSE = "CanaryWorse"
     CANARY_NOT_WORSE = "CanaryNotWorse"
+    STABLE_NOT_READY = "StableNotReady"
     COLLECTING_EVIDENCE = "CollectingEvidence"
     DWELLING = "Dwelling"
     ROUTING_MISMATCH = "RoutingMismatch"

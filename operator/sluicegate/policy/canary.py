@@ -172,13 +172,13 @@ def _slo_evidence(
         slo,
         evidence,
         _must_speak(slo, expected, terms.max_duration_seconds),
-        promotion_bound(candidate.step, len(terms.steps)),
+        promotion_bound(candidate.step(terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
         blocks,
         expected,
         dispersion([*before, *(theirs for _, theirs in pairs)]),
-        better_bound(candidate.step, len(terms.steps), len(terms.deciding)),
+        better_bound(candidate.step(terms.steps), len(terms.steps), len(terms.deciding)),
     )
 
 

@@ -45,6 +45,7 @@ class Facts:
     upstream_degraded : names of products that this one calls and that are degraded, or were in
         the blocks that are judged as the present.
     pods_unhealthy : stable's pods aren't ready, restart or were killed for memory.
+    stable_down : no pod of stable is ready, and none will be before long.
     canary_unhealthy : the candidate's pods fail by what they do themselves.
     canary_lost : why none of them is ready, where that isn't known to be the candidate's doing;
         empty while one is.
@@ -56,6 +57,7 @@ class Facts:
 
     upstream_degraded: tuple[str, ...] = ()
     pods_unhealthy: bool = False
+    stable_down: bool = False
     canary_unhealthy: bool = False
     canary_lost: str = ""
     cpu_throttled: bool | None = None

@@ -23,6 +23,8 @@ DROPS_IN_BUDGET: Final = 2
 """Without `maxDrop`, half of what the objective allows is the drop that matters."""
 _REQUEST_KINDS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 HOUR, TWO_HOURS = 12, 24
+MOST_MARGIN: Final = 0.9999
+"""A ratio that is worse by the margin has to be one still: below 1, by more than a float's noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         allowed_bad=allowed,
         drop=drop,
         drop_given=slo.drop is not None,
-        margin=_margin(slo, kind, drop),
+        margin=min(_margin(slo, kind, drop), MOST_MARGIN),
         lag_blocks=lag_blocks,
         thresholds=_thresholds(FAST if fast else SLOW, allowed, lag_blocks),
         recent=HOUR if fast else TWO_HOURS,

@@ -8,14 +8,16 @@ from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.acts import act
+from sluicegate.policy.bounds import bounded
 from sluicegate.policy.decision import Decision, Inconclusive, Promote, Rollback
 from sluicegate.policy.memory import Memory
 from sluicegate.policy.recall import baselines_of, memory_of, release_of
 from sluicegate.policy.remember import remember
+from sluicegate.policy.wording import duration
 from sluicegate.reconcile.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.attempts import with_outcome, without_job
 from sluicegate.reconcile.blame import GRACE_SECONDS, Blame, blame_for
-from sluicegate.reconcile.layout import FULL, Layout, layout_of
+from sluicegate.reconcile.layout import FULL, Layout, layout_of, share_in_force
 from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.progress import (
     Completed,
@@ -67,6 +69,7 @@ def carry_on(
         requests=situation.requests,
         trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
         blame=_blame(situation, status, candidate),
+        moved_at=_moved_at(status),
     )
     found = progress(situation.product, status, layout(situation, status), rolling)
     if candidate.phase is CandidatePhase.STARTING:
@@ -93,10 +96,33 @@ def carry_on(
                 )
             told = Told(after.rollback_reason, "RollBack", text, warning=True)
             return status.model_copy(update={"candidate": after}), (told,)
-        case Completed(done):
-            return _complete(situation, status, done)
+        case Completed(done, uncounted):
+            after_all, told_of = _complete(situation, status, done)
+            return after_all, (*_uncounted(situation, status, uncounted), *told_of)
         case unexpected:
             assert_never(unexpected)
+
+
+def _moved_at(status: DataProductStatus) -> float:
+    """When the weights in force were written, in seconds; 0 before."""
+    candidate, traffic = status.candidate, status.traffic
+    if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
+        return 0.0
+    return traffic.since.timestamp()
+
+
+def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) -> tuple[Told, ...]:
+    """That pods go though nobody could see whether requests still reached them."""
+    candidate, stable = status.candidate, status.stable
+    if not seconds or candidate is None or stable is None:
+        return ()
+    goes = stable if candidate.phase is CandidatePhase.PROMOTING else candidate
+    why = f" ({situation.observed.problem})" if situation.observed.problem else ""
+    text = (
+        f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods go"
+        f" though its requests can't be counted{why}"
+    )
+    return (Told("DrainNotCounted", "ScaleDown", text, warning=True),)
 
 
 def _complete(
@@ -190,8 +216,9 @@ def _promoted(
         )
         told = Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
     else:
+        reason = candidate.rollback_reason or DecisionReason.CANARY_NOT_WORSE
         decision = Promote(
-            reason=DecisionReason.CANARY_NOT_WORSE,
+            reason=DecisionReason.read(reason),
             message=message,
             candidate=release_of(candidate),
             replaced=release_of(status.stable),
@@ -262,4 +289,5 @@ def remembered(
 ) -> DataProductStatus:
     """The status with what the engine remembers."""
     identify = identifier(situation.product, status)
-    return without_job(remember(status, memory, identify, now=situation.now))
+    kept = bounded(situation.terms, memory)
+    return without_job(remember(status, kept, identify, now=situation.now))

@@ -65,7 +65,10 @@ def build_children(
     service_kind : of the Services of versions.
     """
     manifests = _manifests(product, layout, live, service_kind)
-    return tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
+    children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
+    if len({(one.resource, one.key) for one in children}) < len(children):
+        raise RuntimeError("two children have one name: each would undo the other for ever")
+    return children
 
 
 def _manifests(

@@ -70,8 +70,8 @@ def target_weight(spec: DataProductSpec, candidate: Candidate) -> int:
         case CandidatePhase.STARTING:
             return spec.rollout.steps[0]
         case CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
-            steps = spec.rollout.steps
-            return steps[min(max(candidate.step, 1), len(steps)) - 1]
+            # As it was decided: an edit of the steps moves no traffic.
+            return max(candidate.target, candidate.weight)
         case CandidatePhase.PROMOTING:
             return FULL
         case CandidatePhase.ROLLING_BACK | CandidatePhase.PARKED:
@@ -133,6 +133,30 @@ def layout_of(
     followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
     ready : the candidate's ready pods; None for all that it is to have.
     """
+    return _once_each(_asked(product, status, stable_pods, followed=followed, ready=ready))
+
+
+def _once_each(layout: Layout) -> Layout:
+    """A revision lives once: of two placements with one Deployment, each would undo the other."""
+    seen: dict[str, Placement] = {}
+    for placement in layout.placements:
+        seen.setdefault(placement.version.revision, placement)
+    if len(seen) == len(layout.placements):
+        return layout
+    weights: dict[str, int] = {}
+    for revision, weight in layout.weights:
+        weights[revision] = weights.get(revision, 0) + weight
+    return replace(layout, placements=tuple(seen.values()), weights=tuple(weights.items()))
+
+
+def _asked(
+    product: DataProduct,
+    status: DataProductStatus,
+    stable_pods: int,
+    *,
+    followed: bool,
+    ready: int | None,
+) -> Layout:
     if status.stable is None:
         return _initial(product, status)
     if product.spec.route is None:

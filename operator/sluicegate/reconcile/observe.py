@@ -22,7 +22,7 @@ from sluicegate.policy.observed import (
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.terms import Terms
 from sluicegate.policy.wording import duration
-from sluicegate.reconcile.blame import failing
+from sluicegate.reconcile.blame import failing, is_down
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.measure import Measurements
@@ -113,7 +113,7 @@ class Observer:
                     slo: Count(one.bad, one.total)
                     for slo, one in (product.spec.model.evaluation or {}).items()
                 },
-                facts=_facts(measured, _Seen(live, pods, upstream, split, since)),
+                facts=_facts(measured, _Seen(live, pods, upstream, split, since, now)),
                 portfolio=self.portfolio(record, product, measured.newest, now),
                 requests=tuple(Request(name, value) for name, value in record.requests),
             ),
@@ -215,6 +215,7 @@ class _Seen:
     upstream_degraded: tuple[str, ...]
     split: Split | None
     since: int
+    now: int
 
 
 def _facts(measured: Measured, seen: _Seen) -> Facts:
@@ -237,6 +238,12 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(pod.was_killed_since(seen.since) for pod in of_revision(seen.pods, stable.revision)),
+        stable_down=is_down(
+            serving,
+            of_revision(seen.pods, stable.revision),
+            now=seen.now,
+            patience=product.spec.serving.progress_deadline_seconds,
+        ),
         canary_unhealthy=blame is not None and blame.own,
         canary_lost=blame.text if blame is not None and not blame.own else "",
         cpu_throttled=lacking.cpu,

@@ -18,7 +18,13 @@ from sluicegate.reconcile.records import DeploymentRecord, JobRecord, RouteRecor
 from sluicegate.reconcile.verification import Level, Requests, Split
 from sluicegate.status import Finding
 
-_ASKED: Final = frozenset({DecisionReason.ROLLBACK_REQUESTED, DecisionReason.ABORT_REQUESTED})
+_ASKED: Final = frozenset(
+    {
+        DecisionReason.ROLLBACK_REQUESTED,
+        DecisionReason.ABORT_REQUESTED,
+        DecisionReason.PROMOTE_REQUESTED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
