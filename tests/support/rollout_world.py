@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.product import DataProduct, read_status
+from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.memory import memory_annotations
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
@@ -45,9 +47,8 @@ if TYPE_CHECKING:
 
     from sluicegate.api.canary import VersionBase
     from sluicegate.api.names import DecisionReason
-    from sluicegate.api.status import DataProductStatus
     from sluicegate.policy.observed import TrainingResult
-    from sluicegate.reconcile.layout import Layout
+    from sluicegate.reconcile.layout import Layout, Placement
 
 BLOCK = 60
 START = 1_767_225_600
@@ -105,6 +106,7 @@ class Pods:
     there: int = 0
     ready: int = 0
     moved: int = START
+    scaled: bool = False
 
 
 @dataclass
@@ -116,6 +118,7 @@ class World:
     bad : share of wrong answers by version. refused : share of requests answered 4xx by version,
     of which no outcome becomes known; nothing counts them while it is empty. broken : versions whose pods never become ready.
     slow : versions whose pods aren't ready yet. problem : why nothing can be measured.
+    load : pods that all requests need; an autoscaler gives stable those of its share.
     rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
     """
 
@@ -125,6 +128,7 @@ class World:
     refused: dict[str, float] = field(default_factory=dict)
     broken: dict[str, PodState] = field(default_factory=dict)
     slow: set[str] = field(default_factory=set)
+    load: float = 0.0
     problem: DecisionReason | None = None
     seen: bool = True
     accepts: bool = True
@@ -138,6 +142,7 @@ class World:
     written: dict[str, int] | None = None
     taken: dict[str, int] | None = None
     selected: str | None = None
+    target: Placement | None = None
     blocks: list[CanaryBlock] = field(default_factory=list)
     history: list[Step] = field(default_factory=list)
     statuses: list[DataProductStatus] = field(default_factory=list)
@@ -221,6 +226,9 @@ class World:
             verified_seconds=verified_seconds(situation),
         )
         document = json.loads(json.dumps(after.to_dict()))
+        DataProductStatus.model_validate_json(
+            json.dumps(document), by_name=False
+        )  # as the CRD would
         self.writes += document != self.status
         self.status = document
         self.history.append(step)
@@ -286,8 +294,12 @@ class World:
             del self.pods[key]
         for key, placement in wanted.items():
             one = self.pods.setdefault(key, Pods(placement.version))
-            one.version, one.wanted = placement.version, placement.replicas
+            one.version = placement.version
+            if not (placement.autoscaled and one.scaled and placement.replicas and one.wanted):
+                one.wanted = max(placement.replicas, one.wanted if placement.autoscaled else 0)
+                one.scaled = False
             one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
+        self.target = layout.placements[0] if layout.placements else None
         self.selected = layout.selected
         if layout.weights:
             self.written = {version_name(NAME, key): share for key, share in layout.weights}
@@ -320,8 +332,22 @@ class World:
         )
         return replace(self.facts, stable_down=down)
 
+    def _scale(self) -> None:
+        """What an autoscaler does: it sees the load of stable's pods, and no other."""
+        spec = self.product.spec.serving.autoscaling
+        if not self.load or spec is None or self.target is None:
+            return
+        revision = self.target.version.revision
+        one = self.pods[revision]
+        if one.wanted:
+            wanted = max(ceil(self.load * self.share(revision)), spec.min_replicas)
+            one.wanted = min(max(wanted, self.target.floor), spec.max_replicas)
+            one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
+            one.scaled = True
+
     def _pass_block(self) -> None:
         self.now += BLOCK
+        self._scale()
         arms = {one.version.version: self._counts(key, one) for key, one in self.pods.items()}
         if self.refused:
             arms |= {
@@ -436,7 +462,7 @@ class World:
             ready=one.ready,
             total=one.there,
             stuck=False,
-            scaled=False,
+            scaled=one.scaled,
             moved=one.moved,
         )
 

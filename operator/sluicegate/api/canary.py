@@ -124,6 +124,8 @@ class Candidate(VersionBase):
     """Share of the traffic that it has, in percent."""
     target: Annotated[int, Field(ge=0, le=100)] = 0
     """Share that was decided, in percent; it takes it once the pods for it are ready."""
+    capacity: Annotated[int, Field(ge=0)] = 0
+    """Pods that all of the traffic needs, where an autoscaler sets their number; else 0."""
     shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
     """Each share that it had, the oldest first; evidence is counted from the first on."""
     since: Time

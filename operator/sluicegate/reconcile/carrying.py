@@ -254,10 +254,12 @@ def layout(situation: Situation, status: DataProductStatus) -> Layout:
     """Which versions are to live, by this status."""
     candidate = status.candidate
     live = situation.live.get(candidate.revision) if candidate else None
+    known = candidate.capacity if candidate is not None and situation.scales else 0
+    base = situation.product.spec.serving.base_replicas
     layout = layout_of(
         situation.product,
         status,
-        stable_pods=situation.stable_pods,
+        stable_pods=max(known, base) if known else situation.stable_pods,
         followed=situation.followed,
         ready=live.ready if live else 0,
     )

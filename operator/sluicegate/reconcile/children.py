@@ -87,7 +87,7 @@ def _manifests(
             yield SERVICES, build_version_service(product, version, kind=service_kind)
     if layout.placements:
         yield SERVICES, build_stable_service(product, layout.selected)
-        yield from _scaling(product, layout.placements[0].version)
+        yield from _scaling(product, layout.placements[0])
     if product.spec.route is not None and layout.weights:
         name = product.metadata.name
         backends = [
@@ -133,9 +133,10 @@ def _replicas(placement: Placement, live: DeploymentRecord | None) -> int | None
     return placement.replicas
 
 
-def _scaling(product: DataProduct, stable: VersionBase) -> Iterator[tuple[Resource, Manifest]]:
+def _scaling(product: DataProduct, stable: Placement) -> Iterator[tuple[Resource, Manifest]]:
     if needs_disruption_budget(product):
         yield POD_DISRUPTION_BUDGETS, build_disruption_budget(product)
     if product.spec.serving.autoscaling is not None:
-        body = build_autoscaler(product, stable, product.spec.serving.autoscaling)
+        scaling = product.spec.serving.autoscaling
+        body = build_autoscaler(product, stable.version, scaling, floor=stable.floor)
         yield HORIZONTAL_POD_AUTOSCALERS, body

@@ -149,6 +149,11 @@ class Situation:
         return most if retraining is None else min(retraining.timeout_seconds, most)
 
     @property
+    def scales(self) -> bool:
+        """Whether an autoscaler sets the number of stable's pods."""
+        return self.product.spec.serving.autoscaling is not None
+
+    @property
     def stable_pods(self) -> int:
         """Pods that stable has to have: those of the spec, or what an autoscaler made of them."""
         base = self.product.spec.serving.base_replicas

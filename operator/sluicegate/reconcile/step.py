@@ -30,7 +30,7 @@ from sluicegate.policy.remember import as_baselines
 from sluicegate.reconcile.attempts import with_cause, with_pending, with_result
 from sluicegate.reconcile.carrying import Told, acted, carry_on, layout, remembered
 from sluicegate.reconcile.figures import with_figures
-from sluicegate.reconcile.layout import Layout
+from sluicegate.reconcile.layout import Layout, with_capacity
 from sluicegate.reconcile.progress import (
     turned_back,
 )
@@ -92,6 +92,7 @@ def take_step(situation: Situation) -> Step:
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
             status, more = carry_on(situation, status)
             told += more
+    status = with_capacity(situation.product, status, situation.stable_pods)
     return Step(status, layout(situation, status), evaluation, told)
 
 
