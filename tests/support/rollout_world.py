@@ -115,7 +115,7 @@ class World:
 
     Attributes
     ----------
-    bad : share of wrong answers by version. refused : share of requests answered 4xx by version,
+    bad : share of wrong answers by version, or by revision. refused : share of requests answered 4xx by version,
     of which no outcome becomes known; nothing counts them while it is empty. broken : versions whose pods never become ready.
     slow : versions whose pods aren't ready yet. problem : why nothing can be measured.
     load : pods that all requests need; an autoscaler gives stable those of its share.
@@ -172,7 +172,10 @@ class World:
 
     def stalled(self) -> str:
         """Why the spec can't be carried out, before anything is observed; empty when it can."""
-        found = version_reused(self.current, spec_version(self.product, RUNTIME))
+        found = version_reused(
+            self.current,
+            spec_version(self.product, self.product.spec.serving.runtime_image or RUNTIME),
+        )
         return found.reason if found else ""
 
     def share(self, revision: str) -> float:
@@ -242,7 +245,7 @@ class World:
         self.status = {}
         product = self.product
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
-        wanted = spec_version(product, RUNTIME)
+        wanted = spec_version(product, product.spec.serving.runtime_image or RUNTIME)
         restored = restored_status(product, wanted, live, self._route(), now=self.now)
         assert restored is not None, "nothing was restored"
         self.status = json.loads(json.dumps(restored.to_dict()))
@@ -250,7 +253,7 @@ class World:
 
     def situation(self) -> Situation:
         product = self.product
-        wanted = spec_version(product, RUNTIME)
+        wanted = spec_version(product, product.spec.serving.runtime_image or RUNTIME)
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
         route = self._route()
         counted = self._counted(product)
@@ -348,10 +351,10 @@ class World:
     def _pass_block(self) -> None:
         self.now += BLOCK
         self._scale()
-        arms = {one.version.version: self._counts(key, one) for key, one in self.pods.items()}
+        arms = {key: self._counts(key, one) for key, one in self.pods.items()}
         if self.refused:
             arms |= {
-                f"{one.version.version} {CLIENT_ERRORS}": self._client_errors(key, one)
+                f"{key} {CLIENT_ERRORS}": self._client_errors(key, one)
                 for key, one in self.pods.items()
             }
         self.blocks.append(
@@ -359,7 +362,7 @@ class World:
                 end=self.now // BLOCK * BLOCK,
                 quality=Quality.COUNTED if self.seen else Quality.UNAVAILABLE,
                 stable={},
-                candidate=arms,  # by version here; sorted into arms when it is read
+                candidate=arms,  # by revision here; sorted into arms when it is read
             )
         )
         for one in self.pods.values():
@@ -372,7 +375,7 @@ class World:
     def _counts(self, key: str, one: Pods) -> Block:
         version = one.version.version
         total = round(self.rate * self.share(key) * (1 - self.refused.get(version, 0)))
-        bad = round(total * self.bad.get(version, 0.1))
+        bad = round(total * self.bad.get(key, self.bad.get(version, 0.1)))
         return Block(self.now // BLOCK, Quality.COUNTED, Count(bad, total))
 
     def _client_errors(self, key: str, one: Pods) -> Block:
@@ -380,18 +383,18 @@ class World:
         bad = round(total * self.refused.get(one.version.version, 0))
         return Block(self.now // BLOCK, Quality.COUNTED, Count(bad, total))
 
-    def _blocks(self, block: CanaryBlock, version: str) -> dict[str, Block]:
+    def _blocks(self, block: CanaryBlock, revision: str) -> dict[str, Block]:
         """The blocks of a version by what is counted."""
-        found = {"accuracy": self._block(block, version)}
-        if (errors := block.candidate.get(f"{version} {CLIENT_ERRORS}")) is not None:
+        found = {"accuracy": self._block(block, revision)}
+        if (errors := block.candidate.get(f"{revision} {CLIENT_ERRORS}")) is not None:
             found[CLIENT_ERRORS] = errors
         return found
 
-    def _block(self, block: CanaryBlock, version: str) -> Block:
+    def _block(self, block: CanaryBlock, revision: str) -> Block:
         silent = Block(block.end // BLOCK, Quality.NO_SERIES, Count(0, 0))
         if block.quality is not Quality.COUNTED:
             return replace(silent, quality=Quality.UNAVAILABLE)
-        return block.candidate.get(version, silent)
+        return block.candidate.get(revision, silent)
 
     def _canary_blocks(self, product: DataProduct) -> tuple[CanaryBlock, ...]:
         stable, candidate = product.status.stable, product.status.candidate
@@ -400,8 +403,8 @@ class World:
         return tuple(
             replace(
                 one,
-                stable=self._blocks(one, stable.version),
-                candidate=self._blocks(one, candidate.version),
+                stable=self._blocks(one, stable.revision),
+                candidate=self._blocks(one, candidate.revision),
             )
             for one in self.blocks
         )
@@ -412,7 +415,7 @@ class World:
             return {}
         series: dict[str, Series] = {"accuracy": Series()}
         for block in self.blocks:
-            for name, one in self._blocks(block, stable.version).items():
+            for name, one in self._blocks(block, stable.revision).items():
                 series.setdefault(name, Series()).record(one)
         return {stable.version: series}
 
@@ -424,7 +427,7 @@ class World:
         if status.traffic is not None:
             changed = max(changed, status.traffic.since.timestamp())
         since = [one for one in self.blocks if one.end - BLOCK >= changed]
-        arms = (status.stable.version, status.candidate.version)
+        arms = (status.stable.revision, status.candidate.revision)
         return count_requests(*([self._block(one, arm) for one in since] for arm in arms))
 
     def _split(self, product: DataProduct, route: RouteRecord | None, counted: Any) -> Any:

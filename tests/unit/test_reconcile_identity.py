@@ -7,12 +7,16 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.canary import CandidatePhase
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.reconcile.arms import arm_of
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import Layout, Placement, layout_of
+from sluicegate.reconcile.measure import target_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import GATEWAY, World, document, image
 
 ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
+TIMING = Timing(scrape_seconds=15)
 MOVED = image("a").replace("registry.example", "mirror.example")
 
 
@@ -113,3 +117,48 @@ def test_a_bento_that_was_stable_before_comes_again_under_another_name():
     world.push("a", "v1.1").until(lambda world: world.serving == "v1.1").run(2)
     assert [one.version for one in world.current.history] == ["v2"]
     assert len(world.pods) == 2
+
+
+# ---- another runtime --------------------------------------------------------------------------
+OTHER = f"registry.example/runtime@sha256:{'e' * 64}"
+
+
+def in_another_runtime(route) -> World:
+    """v1 in v1's place: one name, two revisions."""
+    world = World(spec=document(route=route)).until(lambda world: world.serving == "v1").run(30)
+    world.spec["spec"]["serving"]["runtimeImage"] = OTHER
+    world.spec["metadata"]["generation"] += 1
+    return world.until(lambda world: world.current.candidate is not None)
+
+
+@ROUTES
+def test_another_runtime_is_a_canary_that_is_promoted_and_drained(route):
+    """Both were one series: it was compared with itself, and never drained."""
+    world = in_another_runtime(route)
+    before = world.current.stable.revision
+    assert world.current.candidate.revision != before
+    world.until(lambda world: world.current.candidate is None)
+    assert world.current.stable.revision != before
+    assert world.current.stable.runtime_image == OTHER
+    assert world.current.probation is not None
+    assert world.current.history[0].revision == before
+
+
+@ROUTES
+def test_a_runtime_that_makes_it_worse_goes_back(route):
+    world = in_another_runtime(route)
+    before = world.current.stable.revision
+    world.bad[world.current.candidate.revision] = 0.4
+    world.until(lambda world: world.current.candidate is None)
+    assert world.current.stable.revision == before
+    assert world.current.history[0].reason == "CanaryWorse"
+
+
+def test_two_runtimes_of_one_bento_are_two_series():
+    world = in_another_runtime(GATEWAY)
+    target = target_of(world.product, TIMING)
+    assert target is not None
+    assert len(set(target.versions)) == 2
+    stable, candidate = world.current.stable, world.current.candidate
+    arms = [arm_of(world.product, one) for one in (stable, candidate)]
+    assert [arm.version for arm in arms] == list(target.versions)

@@ -225,7 +225,7 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
     if stable is None:
         return Facts()
     serving = seen.live.get(stable.revision)
-    lacking = at_limit(measured.facts(stable.version), product.spec.serving.resources)
+    lacking = at_limit(measured.facts(stable), product.spec.serving.resources)
     blame = None
     if candidate is not None and candidate.weight > 0:
         blame = failing(
