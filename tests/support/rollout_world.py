@@ -129,6 +129,7 @@ class World:
     broken: dict[str, PodState] = field(default_factory=dict)
     slow: set[str] = field(default_factory=set)
     load: float = 0.0
+    default_runtime: str = RUNTIME
     problem: DecisionReason | None = None
     seen: bool = True
     accepts: bool = True
@@ -174,7 +175,9 @@ class World:
         """Why the spec can't be carried out, before anything is observed; empty when it can."""
         found = version_reused(
             self.current,
-            spec_version(self.product, self.product.spec.serving.runtime_image or RUNTIME),
+            spec_version(
+                self.product, self.product.spec.serving.runtime_image or self.default_runtime
+            ),
         )
         return found.reason if found else ""
 
@@ -245,7 +248,7 @@ class World:
         self.status = {}
         product = self.product
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
-        wanted = spec_version(product, product.spec.serving.runtime_image or RUNTIME)
+        wanted = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
         restored = restored_status(product, wanted, live, self._route(), now=self.now)
         assert restored is not None, "nothing was restored"
         self.status = json.loads(json.dumps(restored.to_dict()))
@@ -253,7 +256,7 @@ class World:
 
     def situation(self) -> Situation:
         product = self.product
-        wanted = spec_version(product, product.spec.serving.runtime_image or RUNTIME)
+        wanted = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
         route = self._route()
         counted = self._counted(product)

@@ -7,11 +7,18 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.names import DecisionReason
+from sluicegate.kube.resources import Key
+from sluicegate.policy.arrivals import MOST_RENEWALS
+from sluicegate.policy.observed import Portfolio
+from sluicegate.policy.retraining import Budget
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.arms import arm_of
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import Layout, Placement, layout_of
 from sluicegate.reconcile.measure import target_of
+from sluicegate.reconcile.portfolio import Standings
+from sluicegate.reconcile.standing import Standing, standing_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import GATEWAY, World, document, image
 
@@ -162,3 +169,38 @@ def test_two_runtimes_of_one_bento_are_two_series():
     stable, candidate = world.current.stable, world.current.candidate
     arms = [arm_of(world.product, one) for one in (stable, candidate)]
     assert [arm.version for arm in arms] == list(target.versions)
+
+
+def test_a_changed_default_runtime_starts_no_more_rollouts_than_may_go_on_at_a_time():
+    """A new default image was tried in every product that names none, at once."""
+    world = World(spec=document(), portfolio=Portfolio(renewing=MOST_RENEWALS))
+    world.spec["spec"]["serving"].pop("runtimeImage")
+    world.until(lambda world: world.serving == "v1").run(4)
+    world.default_runtime = OTHER
+    world.run(3)
+    assert world.current.candidate is None
+    assert world.history[-1].evaluation.decision.reason == DecisionReason.WAITING_FOR_RENEWALS
+    world.portfolio = Portfolio(renewing=MOST_RENEWALS - 1)
+    world.run()
+    assert world.current.candidate is not None
+    assert standing_of(world.situation(), world.history[-1]).renews
+
+
+def test_a_runtime_that_the_spec_names_waits_for_nobody():
+    world = World(spec=document(), portfolio=Portfolio(renewing=MOST_RENEWALS))
+    world.until(lambda world: world.serving == "v1").run(4)
+    world.spec["spec"]["serving"]["runtimeImage"] = OTHER
+    world.run()
+    assert world.current.candidate is not None
+
+
+def test_those_that_are_tried_in_another_runtime_are_counted_but_for_oneself():
+    standings = Standings(Budget(total=2, per_namespace=1))
+    one, other = Key("catalog", "one"), Key("catalog", "other")
+    standings.record(one, Standing(renews=True))
+    standings.record(other, Standing(renews=True))
+    assert standings.portfolio(one, 0).renewing == 1
+    standings.forget(other)
+    assert standings.portfolio(Key("catalog", "third"), 0).renewing == 1
+    standings.record(one, Standing())
+    assert standings.portfolio(other, 0).renewing == 0

@@ -254,6 +254,7 @@ class DecisionReason(StrEnum):
     CANARY_WORSE = "CanaryWorse"
     CANARY_NOT_WORSE = "CanaryNotWorse"
     STABLE_NOT_READY = "StableNotReady"
+    WAITING_FOR_RENEWALS = "WaitingForRenewals"
     COLLECTING_EVIDENCE = "CollectingEvidence"
     DWELLING = "Dwelling"
     ROUTING_MISMATCH = "RoutingMismatch"

@@ -18,6 +18,8 @@ LOST: Final = frozenset(
     {Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.UNREADABLE_SERIES}
 )
 """Why nothing can be measured, where it isn't only about to be."""
+MOST_RENEWALS: Final = 5
+"""Products in which what serves may be tried in another default runtime image at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision 
     obstacle = _cannot_start(terms, observed, wanted)
     if obstacle is not None:
         return _told_once(memory, obstacle, wanted)
+    if (full := _renewals_full(terms, stable.release, observed)) is not None:
+        return full
     candidate = memory.candidate
     superseded = candidate.release if candidate and candidate.release != wanted else None
     running = memory.retraining.under_way
@@ -129,6 +133,20 @@ def retry_due(terms: Terms, memory: Memory, observed: Observed, now: int) -> Dec
         evaluation=candidate.evaluation,
         trigger=candidate.trigger,
     )
+
+
+def _renewals_full(terms: Terms, stable: Release, observed: Observed) -> Hold | None:
+    """The operator's default runtime is another one now: not all of its products change at once."""
+    wanted, renewing = observed.wanted, observed.portfolio.renewing
+    if terms.names_runtime or wanted is None or not wanted.is_renewal_of(stable):
+        return None
+    if renewing < MOST_RENEWALS:
+        return None
+    text = (
+        f"{wanted.version} waits to be tried in the operator's runtime image {wanted.runtime_image}:"
+        f" {renewing} other products are tried in another one, {MOST_RENEWALS} may be at a time"
+    )
+    return Hold(reason=Reason.WAITING_FOR_RENEWALS, message=text, numbers={"renewing": renewing})
 
 
 def _told_once(memory: Memory, obstacle: Hold, wanted: Release) -> Hold | Alert:

@@ -43,6 +43,11 @@ class Release:
         """
         return self.image.rpartition("sha256:")[2] or self.version, self.runtime_image
 
+    def is_renewal_of(self, other: "Release") -> bool:
+        """Whether it is the same bento in another runtime."""
+        mine, theirs = self.identity, other.identity
+        return mine[0] == theirs[0] and mine != theirs
+
     @override
     def __eq__(self, other: object) -> bool:
         """Whether both are the same bento in the same runtime."""

@@ -84,6 +84,7 @@ class Portfolio:
     namespaces_share : the shares of their products that did, summed.
     silent : share of those whose SLO of this kind has no data any more, by kind of indicator.
     slot : whether this product may train now, by budget and priority.
+    renewing : in how many others what serves is tried in another runtime image.
     """
 
     products: int = 1
@@ -93,6 +94,7 @@ class Portfolio:
     namespaces_share: float = 0.0
     silent: Mapping[str, float] = field(default_factory=dict)
     slot: bool = True
+    renewing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

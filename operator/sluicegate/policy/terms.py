@@ -127,7 +127,10 @@ class RetrainingTerms:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one product is judged by; see the fields of the same names in the spec."""
+    """What one product is judged by; see the fields of the same names in the spec.
+
+    `names_runtime`: its runtime image is its own, not the operator's default.
+    """
 
     namespace: str
     name: str
@@ -141,6 +144,7 @@ class Terms:
     retraining: RetrainingTerms | None
     lifecycle: Lifecycle
     suspend: bool
+    names_runtime: bool = True
 
     @property
     def ended(self) -> bool:
@@ -192,6 +196,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         retraining=retraining,
         lifecycle=spec.lifecycle,
         suspend=spec.suspend,
+        names_runtime=spec.serving.runtime_image is not None,
     )
 
 
