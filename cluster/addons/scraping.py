@@ -1,6 +1,7 @@
 """What Prometheus reads, and the labels it gives: the contract of the operator's queries.
 
-Targets of products carry `namespace`, `product` and `version` from the pod's labels, and `pod`.
+Targets of products carry `namespace`, `product`, `version` and `revision` from the pod's labels,
+and `pod`.
 honor_labels stays false: what a service says of itself never replaces what the cluster says.
 """
 
@@ -10,6 +11,7 @@ from typing import Any
 
 PRODUCT_LABEL = "sluicegate.dev/product"
 VERSION_LABEL = "sluicegate.dev/version"
+REVISION_LABEL = "sluicegate.dev/revision"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 KUBELET_SECONDS = 5  # the kubelet measures its containers about every 10 s
 LIMITS = {  # of one pod: a service that makes labels of user input is cut off
@@ -53,6 +55,7 @@ def _products() -> Job:
             *_running_metrics_port(),
             _copy(_pod_label(PRODUCT_LABEL), "product"),
             _copy(_pod_label(VERSION_LABEL), "version"),
+            _copy(_pod_label(REVISION_LABEL), "revision"),
             *_where(),
         ],
         "metric_relabel_configs": [

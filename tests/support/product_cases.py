@@ -564,7 +564,7 @@ def full_status() -> dict[str, Any]:
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
             "shares": [{"weight": 5, "since": when}, {"weight": 25, "since": when}],
             "since": when, "trafficSince": when, "retryAt": when, "retries": 1,
-            "stepSince": when, "expectedSeconds": 1200,
+            "stepSince": when, "target": 25, "capacity": 4, "frozenSince": when, "frozenSeconds": 60, "expectedSeconds": 1200,
             "evaluation": counts, "trigger": "0a1b2c3d", "heldSince": when,
             "correlation": {"accuracy": "0.01"}, "returning": True, "requested": True,
             "heldAgainst": baseline, "rollbackReason": "CanaryWorse",

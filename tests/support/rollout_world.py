@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.product import DataProduct, read_status
+from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.memory import memory_annotations
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.observed import CanaryBlock, Facts, Observed, Portfolio, Request
 from sluicegate.policy.recall import release_of
 from sluicegate.policy.terms import terms_of
+from sluicegate.reconcile.blame import is_down
 from sluicegate.reconcile.layout import layout_of
 from sluicegate.reconcile.pods import PodState
 from sluicegate.reconcile.records import DeploymentRecord, ParentStatus, RouteRecord
@@ -34,6 +37,7 @@ from sluicegate.reconcile.verification import (
     verify_acceptance,
     verify_share,
 )
+from sluicegate.reconcile.versions import version_reused
 from sluicegate.runtime.contracts import Key
 from sluicegate.slo.blocks import Block, Count, Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -42,9 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sluicegate.api.canary import VersionBase
-    from sluicegate.api.status import DataProductStatus
+    from sluicegate.api.names import DecisionReason
     from sluicegate.policy.observed import TrainingResult
-    from sluicegate.reconcile.layout import Layout
+    from sluicegate.reconcile.layout import Layout, Placement
 
 BLOCK = 60
 START = 1_767_225_600
@@ -101,6 +105,8 @@ class Pods:
     wanted: int = 0
     there: int = 0
     ready: int = 0
+    moved: int = START
+    scaled: bool = False
 
 
 @dataclass
@@ -109,8 +115,10 @@ class World:
 
     Attributes
     ----------
-    bad : share of wrong answers by version. refused : share of requests answered 4xx by version,
+    bad : share of wrong answers by version, or by revision. refused : share of requests answered 4xx by version,
     of which no outcome becomes known; nothing counts them while it is empty. broken : versions whose pods never become ready.
+    slow : versions whose pods aren't ready yet. problem : why nothing can be measured.
+    load : pods that all requests need; an autoscaler gives stable those of its share.
     rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
     """
 
@@ -119,6 +127,10 @@ class World:
     bad: dict[str, float] = field(default_factory=dict)
     refused: dict[str, float] = field(default_factory=dict)
     broken: dict[str, PodState] = field(default_factory=dict)
+    slow: set[str] = field(default_factory=set)
+    load: float = 0.0
+    default_runtime: str = RUNTIME
+    problem: DecisionReason | None = None
     seen: bool = True
     accepts: bool = True
     requests: dict[str, str] = field(default_factory=dict)
@@ -131,6 +143,7 @@ class World:
     written: dict[str, int] | None = None
     taken: dict[str, int] | None = None
     selected: str | None = None
+    target: Placement | None = None
     blocks: list[CanaryBlock] = field(default_factory=list)
     history: list[Step] = field(default_factory=list)
     statuses: list[DataProductStatus] = field(default_factory=list)
@@ -157,6 +170,16 @@ class World:
         """Status and reason of a condition; None when it isn't there."""
         found = [one for one in self.current.conditions if one.type == kind]
         return (found[0].status, found[0].reason) if found else None
+
+    def stalled(self) -> str:
+        """Why the spec can't be carried out, before anything is observed; empty when it can."""
+        found = version_reused(
+            self.current,
+            spec_version(
+                self.product, self.product.spec.serving.runtime_image or self.default_runtime
+            ),
+        )
+        return found.reason if found else ""
 
     def share(self, revision: str) -> float:
         """The part of the requests that a version gets now."""
@@ -209,6 +232,9 @@ class World:
             verified_seconds=verified_seconds(situation),
         )
         document = json.loads(json.dumps(after.to_dict()))
+        DataProductStatus.model_validate_json(
+            json.dumps(document), by_name=False
+        )  # as the CRD would
         self.writes += document != self.status
         self.status = document
         self.history.append(step)
@@ -222,7 +248,7 @@ class World:
         self.status = {}
         product = self.product
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
-        wanted = spec_version(product, RUNTIME)
+        wanted = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
         restored = restored_status(product, wanted, live, self._route(), now=self.now)
         assert restored is not None, "nothing was restored"
         self.status = json.loads(json.dumps(restored.to_dict()))
@@ -230,7 +256,7 @@ class World:
 
     def situation(self) -> Situation:
         product = self.product
-        wanted = spec_version(product, RUNTIME)
+        wanted = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
         route = self._route()
         counted = self._counted(product)
@@ -250,12 +276,13 @@ class World:
             requests=counted,
             observed=Observed(
                 block=self.now // BLOCK,
+                problem=self.problem,
                 series=self._series(product),
                 canary_blocks=self._canary_blocks(product),
                 canary_block_seconds=BLOCK,
                 wanted=release_of(wanted),
                 training=self.training,
-                facts=self.facts,
+                facts=self._facts(product, live),
                 portfolio=self.portfolio,
                 requests=tuple(Request(*one) for one in self.requests.items()),
             ),
@@ -273,8 +300,12 @@ class World:
             del self.pods[key]
         for key, placement in wanted.items():
             one = self.pods.setdefault(key, Pods(placement.version))
-            one.version, one.wanted = placement.version, placement.replicas
+            one.version = placement.version
+            if not (placement.autoscaled and one.scaled and placement.replicas and one.wanted):
+                one.wanted = max(placement.replicas, one.wanted if placement.autoscaled else 0)
+                one.scaled = False
             one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
+        self.target = layout.placements[0] if layout.placements else None
         self.selected = layout.selected
         if layout.weights:
             self.written = {version_name(NAME, key): share for key, share in layout.weights}
@@ -286,12 +317,47 @@ class World:
         found = (one for one in self.pods.values() if one.version.version == version)
         return sum(getattr(one, kind) for one in found)
 
+    def break_down(self, version: str) -> World:
+        """Each pod of a version ends again and again from now on."""
+        self.broken[version] = broken_pod()
+        for one in self.pods.values():
+            if one.version.version == version:
+                one.ready, one.moved = 0, self.now
+        return self
+
+    def _facts(self, product: DataProduct, live: dict[str, DeploymentRecord]) -> Facts:
+        stable = product.status.stable
+        if stable is None:
+            return self.facts
+        state = self.broken.get(stable.version)
+        down = is_down(
+            live.get(stable.revision),
+            (state,) if state is not None else (),
+            now=self.now,
+            patience=product.spec.serving.progress_deadline_seconds,
+        )
+        return replace(self.facts, stable_down=down)
+
+    def _scale(self) -> None:
+        """What an autoscaler does: it sees the load of stable's pods, and no other."""
+        spec = self.product.spec.serving.autoscaling
+        if not self.load or spec is None or self.target is None:
+            return
+        revision = self.target.version.revision
+        one = self.pods[revision]
+        if one.wanted:
+            wanted = max(ceil(self.load * self.share(revision)), spec.min_replicas)
+            one.wanted = min(max(wanted, self.target.floor), spec.max_replicas)
+            one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
+            one.scaled = True
+
     def _pass_block(self) -> None:
         self.now += BLOCK
-        arms = {one.version.version: self._counts(key, one) for key, one in self.pods.items()}
+        self._scale()
+        arms = {key: self._counts(key, one) for key, one in self.pods.items()}
         if self.refused:
             arms |= {
-                f"{one.version.version} {CLIENT_ERRORS}": self._client_errors(key, one)
+                f"{key} {CLIENT_ERRORS}": self._client_errors(key, one)
                 for key, one in self.pods.items()
             }
         self.blocks.append(
@@ -299,11 +365,12 @@ class World:
                 end=self.now // BLOCK * BLOCK,
                 quality=Quality.COUNTED if self.seen else Quality.UNAVAILABLE,
                 stable={},
-                candidate=arms,  # by version here; sorted into arms when it is read
+                candidate=arms,  # by revision here; sorted into arms when it is read
             )
         )
         for one in self.pods.values():
-            if one.version.version not in self.broken:
+            if one.version.version not in {*self.broken, *self.slow}:
+                one.moved = one.moved if one.ready and one.wanted else self.now
                 one.there = one.ready = one.wanted
         if self.accepts:
             self.taken = self.written
@@ -311,7 +378,7 @@ class World:
     def _counts(self, key: str, one: Pods) -> Block:
         version = one.version.version
         total = round(self.rate * self.share(key) * (1 - self.refused.get(version, 0)))
-        bad = round(total * self.bad.get(version, 0.1))
+        bad = round(total * self.bad.get(key, self.bad.get(version, 0.1)))
         return Block(self.now // BLOCK, Quality.COUNTED, Count(bad, total))
 
     def _client_errors(self, key: str, one: Pods) -> Block:
@@ -319,18 +386,18 @@ class World:
         bad = round(total * self.refused.get(one.version.version, 0))
         return Block(self.now // BLOCK, Quality.COUNTED, Count(bad, total))
 
-    def _blocks(self, block: CanaryBlock, version: str) -> dict[str, Block]:
+    def _blocks(self, block: CanaryBlock, revision: str) -> dict[str, Block]:
         """The blocks of a version by what is counted."""
-        found = {"accuracy": self._block(block, version)}
-        if (errors := block.candidate.get(f"{version} {CLIENT_ERRORS}")) is not None:
+        found = {"accuracy": self._block(block, revision)}
+        if (errors := block.candidate.get(f"{revision} {CLIENT_ERRORS}")) is not None:
             found[CLIENT_ERRORS] = errors
         return found
 
-    def _block(self, block: CanaryBlock, version: str) -> Block:
+    def _block(self, block: CanaryBlock, revision: str) -> Block:
         silent = Block(block.end // BLOCK, Quality.NO_SERIES, Count(0, 0))
         if block.quality is not Quality.COUNTED:
             return replace(silent, quality=Quality.UNAVAILABLE)
-        return block.candidate.get(version, silent)
+        return block.candidate.get(revision, silent)
 
     def _canary_blocks(self, product: DataProduct) -> tuple[CanaryBlock, ...]:
         stable, candidate = product.status.stable, product.status.candidate
@@ -339,8 +406,8 @@ class World:
         return tuple(
             replace(
                 one,
-                stable=self._blocks(one, stable.version),
-                candidate=self._blocks(one, candidate.version),
+                stable=self._blocks(one, stable.revision),
+                candidate=self._blocks(one, candidate.revision),
             )
             for one in self.blocks
         )
@@ -351,7 +418,7 @@ class World:
             return {}
         series: dict[str, Series] = {"accuracy": Series()}
         for block in self.blocks:
-            for name, one in self._blocks(block, stable.version).items():
+            for name, one in self._blocks(block, stable.revision).items():
                 series.setdefault(name, Series()).record(one)
         return {stable.version: series}
 
@@ -363,7 +430,7 @@ class World:
         if status.traffic is not None:
             changed = max(changed, status.traffic.since.timestamp())
         since = [one for one in self.blocks if one.end - BLOCK >= changed]
-        arms = (status.stable.version, status.candidate.version)
+        arms = (status.stable.revision, status.candidate.revision)
         return count_requests(*([self._block(one, arm) for one in since] for arm in arms))
 
     def _split(self, product: DataProduct, route: RouteRecord | None, counted: Any) -> Any:
@@ -401,7 +468,8 @@ class World:
             ready=one.ready,
             total=one.there,
             stuck=False,
-            scaled=False,
+            scaled=one.scaled,
+            moved=one.moved,
         )
 
     def _identity(self, name: str) -> dict[str, Any]:

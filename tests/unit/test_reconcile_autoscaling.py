@@ -10,7 +10,7 @@ from sluicegate.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import layout_of
 from sluicegate.settings import ServiceKind
-from tests.support.rollout_world import RUNTIME, World, document
+from tests.support.rollout_world import GATEWAY, RUNTIME, World, document
 
 SERVING = {"runtimeImage": RUNTIME, "autoscaling": {"minReplicas": 2, "maxReplicas": 8}}
 
@@ -71,3 +71,81 @@ def test_the_version_before_stable_has_no_autoscaler_and_no_pods(world):
     pods, scaled = built(world, replicas=3)
     assert pods == {"v2": 3, "v1": 0}
     assert scaled == [f"search-{stable}"]
+
+
+# ---- what serves stays ------------------------------------------------------------------------
+LOAD = 10
+ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
+
+
+def loaded(route) -> World:
+    """A product whose requests need ten pods, where the spec asks for two at least."""
+    feedback = {"secretRef": {"name": "search-feedback"}}
+    serving = {
+        **SERVING,
+        "autoscaling": {"minReplicas": 2, "maxReplicas": 40},
+        "feedback": feedback,
+    }
+    world = World(spec=document(serving=serving, route=route), load=LOAD)
+    return world.until(lambda one: one.serving == "v1").run(12)
+
+
+def lacking(world: World) -> float:
+    """Pods that whoever gets requests has too few of; none without rounding up."""
+    lacks = [world.load * world.share(key) - one.ready for key, one in world.pods.items()]
+    return max(lacks, default=0.0)
+
+
+def watched(world: World) -> World:
+    for _ in range(300):
+        world.run()
+        assert lacking(world) < 1, f"{world.current.candidate} {world.pods}"
+        if world.current.candidate is None:
+            return world
+    raise AssertionError("the rollout never ends")
+
+
+@ROUTES
+def test_what_serves_keeps_its_pods_in_a_canary_and_a_promotion(route):
+    """Ten pods became three within seconds, and the operator and the autoscaler fought for each."""
+    world = loaded(route)
+    assert world.count("v1", "ready") == LOAD
+    watched(world.push("b", "v2")).run(3)
+    assert world.serving == "v2"
+    assert lacking(world) < 1
+    assert world.count("v1", "wanted") == 0
+
+
+@ROUTES
+def test_stable_can_take_everything_back_at_once(route):
+    world = loaded(route).push("b", "v2")
+    world.until(lambda one: one.current.candidate and one.current.candidate.weight == 50)
+    world.run(4)
+    assert world.count("v1", "ready") >= LOAD
+    world.bad["v2"] = 0.6
+    watched(world)
+    assert world.serving == "v1"
+    assert world.count("v1", "ready") >= LOAD
+
+
+def test_a_candidate_is_given_what_a_load_that_grew_meanwhile_needs():
+    world = loaded(GATEWAY).push("b", "v2")
+    world.until(lambda one: one.current.candidate and one.current.candidate.weight == 25)
+    world.load = 2 * LOAD
+    world.run(3)
+    watched(world)
+    assert world.serving == "v2"
+    assert world.count("v2", "ready") >= 2 * LOAD
+
+
+@ROUTES
+def test_nobody_fights_the_autoscaler_for_stables_pods(route):
+    world = loaded(route).push("b", "v2")
+    world.until(lambda one: one.current.candidate and one.current.candidate.weight == 25)
+    served = [step.layout.placements[0] for step in world.history if step.status.stable]
+    assert all(one.autoscaled for one in served)
+    world.run(2)
+    floor = world.history[-1].layout.placements[0].floor
+    assert floor == LOAD
+    world.until(lambda one: one.current.candidate is None).run(2)
+    assert world.history[-1].layout.placements[0].floor == 0, "the spec's own holds again"

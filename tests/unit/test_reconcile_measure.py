@@ -145,14 +145,20 @@ def test_nothing_counts_before_a_version_has_warmed_up():
     assert 2 * BLOCK <= warm_up < 3 * BLOCK
 
 
+def series_of(product, version: str) -> str:
+    """What stable or the candidate is called in its series."""
+    live = (product.status.stable, product.status.candidate)
+    return next(measure.series_of(one) for one in live if one and one.version == version)
+
+
 def test_a_candidate_is_measured_by_its_own_entry_service():
     world = Rollout().until(lambda world: world.serving == "v1").push("b", "v2")
     world.spec["spec"]["model"]["bento"]["service"] = "Renamed"
     product = world.until(lambda world: world.current.candidate is not None).product
     seen = measure.target_of(product, Timing())
     assert seen is not None
-    assert seen.service_of("v1") != "Renamed"
-    assert seen.service_of("v2") == "Renamed"
+    assert seen.service_of(series_of(product, "v1")) != "Renamed"
+    assert seen.service_of(series_of(product, "v2")) == "Renamed"
 
 
 async def test_blocks_of_the_future_are_forgotten_when_the_clock_is_set_back(
@@ -257,12 +263,12 @@ def test_a_canary_block_pairs_the_means_of_a_gauge_where_both_versions_have_one(
             first=first,
             last=first + 1,
             blocks={
-                SeriesKey(*key, "v1", REQUESTS): [
+                SeriesKey(*key, series_of(product, "v1"), REQUESTS): [
                     Block(index, Quality.COUNTED, Count(0, 9)) for index in (first, first + 1)
                 ]
             },
             means={
-                SeriesKey(*key, version, "basket"): [
+                SeriesKey(*key, series_of(product, version), "basket"): [
                     Mean(index, Quality.COUNTED if value else Quality.MISSING, value or 0.0)
                     for index, value in enumerate(values, start=first)
                 ]
@@ -296,7 +302,7 @@ def in_a_canary(pods: dict[str, int], sent: dict[str, int] | None) -> OfOneProdu
             first=indexes[0],
             last=indexes[-1],
             blocks={
-                SeriesKey(*key, version, REQUESTS): [
+                SeriesKey(*key, series_of(product, version), REQUESTS): [
                     Block(index, Quality.COUNTED, Count(0, total)) for index in indexes
                 ]
                 for version, total in pods.items()
@@ -339,7 +345,7 @@ def test_canary_blocks_that_are_known_are_not_made_again_but_those_that_were_rea
     before = measured.canary_blocks()
     index = before[2].end // measured.canary_seconds
     slo = measured.product.spec.slos[0].name
-    candidate = SeriesKey(*measured.product.metadata.key, "v2", slo)
+    candidate = SeriesKey(*measured.product.metadata.key, series_of(measured.product, "v2"), slo)
 
     counted = Block(index, Quality.COUNTED, Count(1, 7))
     read_again(measured, index, index, blocks={candidate: [counted]})
@@ -382,7 +388,7 @@ def test_canary_blocks_are_made_anew_for_another_candidate():
 def test_canary_blocks_of_another_length_do_not_stand_beside_these():
     measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 150, "v2": 50})
     (*_, last) = measured.canary_blocks()
-    stable = SeriesKey(*measured.product.metadata.key, "v1", REQUESTS)
+    stable = SeriesKey(*measured.product.metadata.key, series_of(measured.product, "v1"), REQUESTS)
     seconds = 2 * measured.canary_seconds
     index = last.end // seconds + 1
     counted = [Block(index, Quality.COUNTED, Count(0, 9))]
@@ -437,7 +443,7 @@ def test_requests_to_unknown_paths_reach_a_canary_too():
         for block in in_a_canary({"v1": 1}, None).canary_blocks()
     ]
     blocks = {
-        SeriesKey(*key, version, CLIENT_ERRORS): [
+        SeriesKey(*key, series_of(measured.product, version), CLIENT_ERRORS): [
             Block(index, Quality.COUNTED, Count(refused, total)) for index in indexes
         ]
         for version, refused, total in (("v1", 3, 153), ("v2", 50, 50))

@@ -24,7 +24,7 @@ DEAREST: Final = 1_000_000_000
 
 SETTINGS: Final = Settings.from_environment(os.environ)
 # At module level: prometheus_client wants each family once a process.
-COUNTERS: Final = OutcomeCounters.create(version=SETTINGS.version)
+COUNTERS: Final = OutcomeCounters.create(version=SETTINGS.version, revision=SETTINGS.revision)
 
 
 class Car(BaseModel):

@@ -29,7 +29,9 @@ ESTIMATES: Final = "pricing-estimates"
 SETTINGS: Final = Settings.from_environment(os.environ)
 # At module level: prometheus_client wants each family once a process.
 COUNTERS: Final = OutcomeCounters.create(
-    version=SETTINGS.version, indicators=(CONVERSION, ESTIMATES)
+    version=SETTINGS.version,
+    revision=SETTINGS.revision,
+    indicators=(CONVERSION, ESTIMATES),
 )
 
 
@@ -115,7 +117,10 @@ class SearchRanking:
         records = [car.model_dump() for car in cars]
         estimates = await self._estimates.of(records)
         COUNTERS.count_event(
-            ESTIMATES, Event.of(good=estimates is not None), version=SETTINGS.version
+            ESTIMATES,
+            Event.of(good=estimates is not None),
+            version=SETTINGS.version,
+            revision=SETTINGS.revision,
         )
         # In a thread: the probes are answered while the cars are compared.
         order = await asyncio.to_thread(self._order, search, records, estimates)

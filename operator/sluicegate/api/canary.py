@@ -1,7 +1,7 @@
 """Versions: the stable one, the candidate on its way, the ones before, and their traffic."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -110,6 +110,9 @@ class Evidence(StatusModel):
     """End of the last block that was taken in."""
 
 
+MOST_SHARES: Final = 22
+
+
 class Candidate(VersionBase):
     """A version that wants to become stable."""
 
@@ -118,15 +121,23 @@ class Candidate(VersionBase):
     step: Annotated[int, Field(ge=0)] = 0
     """Number of the step, from 1; 0 before the first."""
     weight: Annotated[int, Field(ge=0, le=100)] = 0
-    """Share of the traffic that it is to take, in percent."""
-    shares: Annotated[tuple[Share, ...], Field(max_length=22)] = ()
+    """Share of the traffic that it has, in percent."""
+    target: Annotated[int, Field(ge=0, le=100)] = 0
+    """Share that was decided, in percent; it takes it once the pods for it are ready."""
+    capacity: Annotated[int, Field(ge=0)] = 0
+    """Pods that all of the traffic needs, where an autoscaler sets their number; else 0."""
+    shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
     """Each share that it had, the oldest first; evidence is counted from the first on."""
     since: Time
     """When it became a candidate."""
     traffic_since: Time | None = None
     """When it first took traffic."""
     step_since: Time | None = None
-    """When the step's share was verified."""
+    """Since when it waits for what its phase needs: pods for its next share, or the traffic to follow."""
+    frozen_since: Time | None = None
+    """Since when spec.suspend holds it."""
+    frozen_seconds: Annotated[int, Field(ge=0)] = 0
+    """How long spec.suspend has held it, which counts against no deadline."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=17), Keyed("slo")] = ()
     """What the SLOs and the share of client errors say so far."""
     correlation: Annotated[dict[str, Number], Field(max_length=17)] = Field(default_factory=dict)

@@ -257,6 +257,8 @@ class DecisionReason(StrEnum):
     CANARY_NO_DATA = "CanaryNoData"
     CANARY_WORSE = "CanaryWorse"
     CANARY_NOT_WORSE = "CanaryNotWorse"
+    STABLE_NOT_READY = "StableNotReady"
+    WAITING_FOR_RENEWALS = "WaitingForRenewals"
     COLLECTING_EVIDENCE = "CollectingEvidence"
     DWELLING = "Dwelling"
     ROUTING_MISMATCH = "RoutingMismatch"

@@ -140,6 +140,7 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
     serving = product.spec.serving
     values = bento_environment(product, serving.resources) | {
         "SLUICEGATE_VERSION": version.version,
+        "SLUICEGATE_REVISION": version.revision,
     }
     if serving.feedback:
         values["SLUICEGATE_FEEDBACK_DIRECTORY"] = FEEDBACK_PATH

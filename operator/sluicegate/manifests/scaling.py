@@ -30,9 +30,13 @@ def build_disruption_budget(product: DataProduct) -> Manifest:
 
 
 def build_autoscaler(
-    product: DataProduct, stable: VersionBase, autoscaling: Autoscaling
+    product: DataProduct, stable: VersionBase, autoscaling: Autoscaling, *, floor: int = 0
 ) -> Manifest:
-    """The one autoscaler of a product: it sizes the stable version."""
+    """The one autoscaler of a product: it sizes the stable version.
+
+    `floor` is how many pods stable needs at least while another version takes traffic from it, as
+    it must be able to take all of it back at once.
+    """
     utilization = autoscaling.target_cpu_utilization_percentage
     target = {"type": "Utilization", "averageUtilization": utilization}
     return sealed(
@@ -46,7 +50,7 @@ def build_autoscaler(
                     "kind": "Deployment",
                     "name": version_name(product.metadata.name, stable.revision),
                 },
-                "minReplicas": autoscaling.min_replicas,
+                "minReplicas": max(autoscaling.min_replicas, min(floor, autoscaling.max_replicas)),
                 "maxReplicas": autoscaling.max_replicas,
                 "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
             },

@@ -35,9 +35,9 @@ from sluicegate.policy.memory import (
     SloMemory,
     Training,
     WeightChange,
+    alert_key,
 )
 from sluicegate.policy.rollback import kept
-from sluicegate.policy.rollout import alert_key
 from sluicegate.policy.terms import Terms
 
 FIRST_RETRY_SECONDS: Final = 60
@@ -136,6 +136,7 @@ def _promote(terms: Terms, memory: Memory, decision: Promote, now: int) -> Memor
     assert before is not None
     assert candidate is not None
     held = decision.held_against or before.baselines
+    others = (one for one in memory.history if one.release != candidate.release)
     trained = replace(memory.retraining, under_way=None, failures=0)
     if candidate.source is VersionSource.RETRAINING:
         pause = retraining.cooldown(terms, trained)
@@ -149,7 +150,7 @@ def _promote(terms: Terms, memory: Memory, decision: Promote, now: int) -> Memor
             from_evaluation(candidate.evaluation, terms.slos, now),
         ),
         candidate=None,
-        history=kept((_replaced(memory, before, held), *memory.history), terms.history_limit),
+        history=kept((_replaced(memory, before, held), *others), terms.history_limit),
         original={**before.baselines, **memory.original},
         slos=fresh_slos(terms, now),
         retraining=trained,

@@ -10,9 +10,8 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy import requests
 from sluicegate.policy.api_changes import sentence
 from sluicegate.policy.decision import Alert, Hold
-from sluicegate.policy.memory import Memory
+from sluicegate.policy.memory import Memory, alert_key
 from sluicegate.policy.observed import Observed
-from sluicegate.policy.rollout import alert_key
 
 
 def is_held(memory: Memory, observed: Observed) -> bool:

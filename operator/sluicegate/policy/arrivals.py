@@ -1,16 +1,25 @@
 """New versions that arrive: a spec.model that changed, the result of a training."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sluicegate.api.canary import VersionSource
+from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import SpecModelOutcome
 from sluicegate.policy import holdout, retraining
 from sluicegate.policy.decision import Alert, Decision, Hold, Rollback, StartRollout
-from sluicegate.policy.memory import HandledModel, Memory, Release
+from sluicegate.policy.memory import HandledModel, Memory, Release, alert_key
 from sluicegate.policy.observed import Observed, TrainingFailed, TrainingSucceeded
 from sluicegate.policy.terms import Terms
 from sluicegate.policy.wording import events, percent, points
+
+LOST: Final = frozenset(
+    {Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.UNREADABLE_SERIES}
+)
+"""Why nothing can be measured, where it isn't only about to be."""
+MOST_RENEWALS: Final = 5
+"""Products in which what serves may be tried in another default runtime image at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,9 @@ def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision 
         return None
     obstacle = _cannot_start(terms, observed, wanted)
     if obstacle is not None:
-        return obstacle
+        return _told_once(memory, obstacle, wanted)
+    if (full := _renewals_full(terms, stable.release, observed)) is not None:
+        return full
     candidate = memory.candidate
     superseded = candidate.release if candidate and candidate.release != wanted else None
     running = memory.retraining.under_way
@@ -88,6 +99,13 @@ def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision 
         superseded=superseded,
         cancels_training=running is not None,
     )
+
+
+def overtakes(terms: Terms, memory: Memory, observed: Observed, now: int) -> Decision | None:
+    """What ends a promotion that is being carried out: spec.model names another version by now."""
+    after = handle_unchanged_model(memory, observed, now)
+    changed = back_to_stable(memory, after) or model_changed(terms, memory, observed)
+    return changed if isinstance(changed, Rollback | StartRollout) else None
 
 
 def retry_due(terms: Terms, memory: Memory, observed: Observed, now: int) -> Decision | None:
@@ -117,11 +135,37 @@ def retry_due(terms: Terms, memory: Memory, observed: Observed, now: int) -> Dec
     )
 
 
+def _renewals_full(terms: Terms, stable: Release, observed: Observed) -> Hold | None:
+    """The operator's default runtime is another one now: not all of its products change at once."""
+    wanted, renewing = observed.wanted, observed.portfolio.renewing
+    if terms.names_runtime or wanted is None or not wanted.is_renewal_of(stable):
+        return None
+    if renewing < MOST_RENEWALS:
+        return None
+    text = (
+        f"{wanted.version} waits to be tried in the operator's runtime image {wanted.runtime_image}:"
+        f" {renewing} other products are tried in another one, {MOST_RENEWALS} may be at a time"
+    )
+    return Hold(reason=Reason.WAITING_FOR_RENEWALS, message=text, numbers={"renewing": renewing})
+
+
+def _told_once(memory: Memory, obstacle: Hold, wanted: Release) -> Hold | Alert:
+    """Why a pushed model isn't rolled out; people are told once where the measurements are lost."""
+    name = wanted.version
+    known = alert_key(obstacle.reason, name) in memory.alerted
+    if memory.outage_since is None or obstacle.reason not in LOST or known:
+        return obstacle
+    text = (
+        f"{obstacle.message}. Set {REQUEST_PROMOTE}={name}/<token> to roll it out without evidence"
+    )
+    return Alert(reason=obstacle.reason, message=text, about=name)
+
+
 def _cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | None:
     if terms.ended:
         text = f"the product is {terms.lifecycle}, so {release.version} isn't rolled out"
         return Hold(reason=Reason.LIFECYCLE_ENDED, message=text)
-    if observed.problem is not None:
+    if observed.problem is not None and not observed.facts.stable_down:
         text = f"{release.version} waits: nothing can be measured ({observed.problem})"
         return Hold(reason=observed.problem, message=text)
     return None

@@ -173,13 +173,13 @@ def _slo_evidence(
         slo,
         evidence,
         _must_speak(slo, expected, terms.max_duration_seconds),
-        promotion_bound(candidate.step, len(terms.steps)),
+        promotion_bound(candidate.step(terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
         blocks,
         expected,
         dispersion([*before, *(theirs for _, theirs in pairs)]),
-        better_bound(candidate.step, len(terms.steps), len(terms.deciding)),
+        better_bound(candidate.step(terms.steps), len(terms.steps), len(terms.deciding)),
         _is_late(terms, candidate, arms),
     )
 
@@ -188,7 +188,7 @@ def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:
     """Whether the steps so far have taken their part of the duration, but for a step's least blocks."""
     newest = arms.since[-1].end if arms.since else 0
     most = terms.max_duration_seconds - NEEDED_BLOCKS * arms.seconds
-    return newest - began(candidate) >= candidate.step / len(terms.steps) * most
+    return newest - began(candidate) >= candidate.step(terms.steps) / len(terms.steps) * most
 
 
 def _sum(one: Count, other: Count) -> Count:

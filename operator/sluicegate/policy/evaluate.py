@@ -10,6 +10,7 @@ from typing import Final
 
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.renewal import Approval
 from sluicegate.api.status import ProductState
 from sluicegate.policy import api_gate, arrivals, requests, rollout
 from sluicegate.policy.assessment import Assessment
@@ -27,11 +28,11 @@ from sluicegate.policy.decision import (
 from sluicegate.policy.degradation import SloResult, unknown
 from sluicegate.policy.diagnosis import Diagnosis
 from sluicegate.policy.disturbance import began_anew, disturbed
-from sluicegate.policy.memory import Accepted, Memory, SloMemory
+from sluicegate.policy.memory import Accepted, Memory, SloMemory, alert_key
 from sluicegate.policy.messages import capitalised, joined
-from sluicegate.policy.observed import Observed
+from sluicegate.policy.observed import Observed, Request
+from sluicegate.policy.obstacles import can_be_judged
 from sluicegate.policy.retraining import trigger_of
-from sluicegate.policy.rollout import alert_key
 from sluicegate.policy.stable import judge_stable
 from sluicegate.policy.state import product_state
 from sluicegate.policy.terms import SloTerms, Terms
@@ -43,9 +44,6 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 OUTAGE_ALERT_SECONDS: Final = 300
 """People are told when nothing could be measured for so long."""
 MEASUREMENTS: Final = "measurements"
-_LOST: Final = frozenset(
-    {Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.UNREADABLE_SERIES}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def evaluate(terms: Terms, memory: Memory, observed: Observed, now: int) -> Eval
     state = product_state((r, memory.slo(r.terms.name)) for r in results)
     if state is not ProductState.UNKNOWN and state is not memory.last_known:
         memory = replace(memory, last_known=state)
-    memory = _forget_alerts(terms, memory)
+    memory = _forget_alerts(terms, memory, observed)
     assessment = None
     if memory.candidate is not None and memory.candidate.weight > 0:
         assessment = assess(terms, memory, memory.candidate, observed)
@@ -113,7 +111,7 @@ def evaluate(terms: Terms, memory: Memory, observed: Observed, now: int) -> Eval
 # ---- before judging -------------------------------------------------------------------------
 def _refreshed(terms: Terms, memory: Memory, observed: Observed, now: int) -> Memory:
     """Take up an outage, an edited SLO, and a spec.model that names what is stable."""
-    lost = observed.problem in _LOST
+    lost = observed.problem in arrivals.LOST
     if lost != (memory.outage_since is not None):
         memory = replace(memory, outage_since=now if lost else None)
     edited = {
@@ -156,7 +154,7 @@ def _without_stable(terms: Terms, memory: Memory) -> Evaluation:
     return Evaluation(hold, ProductState.UNKNOWN, results, None, None, memory)
 
 
-def _forget_alerts(terms: Terms, memory: Memory) -> Memory:
+def _forget_alerts(terms: Terms, memory: Memory, observed: Observed) -> Memory:
     """Keep only what was told of troubles that are still there."""
     if not memory.alerted:
         return memory
@@ -164,6 +162,7 @@ def _forget_alerts(terms: Terms, memory: Memory) -> Memory:
     about = {memory.candidate.release.version} if memory.candidate else set()
     if memory.outage_since is not None:
         about.add(MEASUREMENTS)
+        about |= {observed.wanted.version} if observed.wanted else set()
     for name in (*(slo.name for slo in terms.slos), CLIENT_ERRORS):
         known = memory.slo(name)
         if known.degraded:
@@ -278,10 +277,20 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
         facts=observed.facts,
         now=case.now,
         approved=approval is not None,
+        forced=approval is not None and _is_forced(terms, approval),
     )
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
     over = approval is not None and ended and decision.reason is not Reason.INFRASTRUCTURE
     return _Proposal(decision, requests.handled(memory, approval) if over and approval else memory)
+
+
+def _is_forced(terms: Terms, approval: Request) -> bool:
+    """Whether a person names the version that is to be promoted, whatever is known of it.
+
+    Where the last step needs an approval it is that, unless nothing could ever speak for a version.
+    """
+    automatic = terms.approval is Approval.AUTOMATIC
+    return bool(approval.version) and (automatic or not can_be_judged(terms))
 
 
 def _about_measurements(case: _Case) -> list[Alert]:

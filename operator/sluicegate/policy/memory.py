@@ -7,9 +7,11 @@ product costs no write.
 Times are whole seconds since the epoch; status can't hold finer ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from typing_extensions import override
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.canary import VersionSource
@@ -18,9 +20,9 @@ from sluicegate.api.status import ProductState, SpecModelOutcome
 from sluicegate.slo.blocks import Count
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Release:
-    """A version by name, and what makes it that version.
+    """A version by name, and what makes it that version: two that differ only in name are equal.
 
     Attributes
     ----------
@@ -32,6 +34,29 @@ class Release:
     version: str
     image: str = ""
     runtime_image: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What the version really is, wherever its bento lies: its digest, and its runtime.
+
+        A release that is known by its name alone, as in a replay, is what it is called.
+        """
+        return self.image.rpartition("sha256:")[2] or self.version, self.runtime_image
+
+    def is_renewal_of(self, other: "Release") -> bool:
+        """Whether it is the same bento in another runtime."""
+        mine, theirs = self.identity, other.identity
+        return mine[0] == theirs[0] and mine != theirs
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same bento in the same runtime."""
+        return self.identity == other.identity if isinstance(other, Release) else NotImplemented
+
+    @override
+    def __hash__(self) -> int:
+        """A hash of the identity."""
+        return hash(self.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +147,7 @@ class Candidate:
     retry_at : when it begins again by itself, in seconds; None unless trouble of the cluster parked it.
     retries : how often trouble of the cluster has ended its rollout.
     changes_api : it took traffic although it changes stable's API, as a person has let it.
+    frozen : seconds for which spec.suspend has held it; they count against no deadline.
     """
 
     release: Release
@@ -136,6 +162,7 @@ class Candidate:
     retry_at: int | None = None
     retries: int = 0
     changes_api: bool = False
+    frozen: int = 0
 
     @property
     def tried(self) -> bool:
@@ -152,10 +179,12 @@ class Candidate:
         """Share of the traffic in percent."""
         return self.weights[-1].weight if self.weights and not self.parked else 0
 
-    @property
-    def step(self) -> int:
-        """Number of the current step, from 1."""
-        return len(self.weights)
+    def step(self, steps: Sequence[int]) -> int:
+        """Number of the step of the spec, from 1, whose share it has or is beyond.
+
+        The spec may have been edited since: what it has is its share, not a number of steps.
+        """
+        return max(sum(share <= self.weight for share in steps), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,3 +341,8 @@ class Memory:
     def slo(self, name: str) -> SloMemory:
         """What is remembered of an SLO; a fresh memory for one never seen."""
         return self.slos.get(name) or SloMemory()
+
+
+def alert_key(reason: DecisionReason, about: str) -> str:
+    """What is remembered of an alert, so that people are told once."""
+    return f"{reason}/{about}"

@@ -46,6 +46,7 @@ class Facts:
         the blocks that are judged as the present.
     upstream_since : since when one of them may be, in seconds; None when that isn't known.
     pods_unhealthy : stable's pods aren't ready, restart or were killed for memory.
+    stable_down : no pod of stable is ready, and none will be before long.
     canary_unhealthy : the candidate's pods fail by what they do themselves.
     canary_lost : why none of them is ready, where that isn't known to be the candidate's doing;
         empty while one is.
@@ -58,6 +59,7 @@ class Facts:
     upstream_degraded: tuple[str, ...] = ()
     upstream_since: int | None = None
     pods_unhealthy: bool = False
+    stable_down: bool = False
     canary_unhealthy: bool = False
     canary_lost: str = ""
     cpu_throttled: bool | None = None
@@ -84,6 +86,7 @@ class Portfolio:
     namespaces_share : the shares of their products that did, summed.
     silent : share of those whose SLO of this kind has no data any more, by kind of indicator.
     slot : whether this product may train now, by budget and priority.
+    renewing : in how many others what serves is tried in another runtime image.
     """
 
     products: int = 1
@@ -93,6 +96,7 @@ class Portfolio:
     namespaces_share: float = 0.0
     silent: Mapping[str, float] = field(default_factory=dict)
     slot: bool = True
+    renewing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,7 @@ def _candidate(version: api.Candidate) -> Candidate:
         retry_at=_maybe(version.retry_at),
         retries=version.retries,
         changes_api=version.api == CHANGED,
+        frozen=version.frozen_seconds,
     )
 
 
@@ -178,7 +179,8 @@ def _probation(status: DataProductStatus) -> Probation | None:
     one = status.probation
     if one is None:
         return None
-    return Probation(_parent(status, one.against), baselines_of(one.baselines))
+    before = (release_of(past) for past in status.history if past.version == one.against)
+    return Probation(next(before, Release(one.against)), baselines_of(one.baselines))
 
 
 def _handled(status: DataProductStatus) -> dict[str, str]:

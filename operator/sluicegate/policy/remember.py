@@ -146,7 +146,7 @@ def _as_candidate(
     return carried.model_copy(
         update={
             "phase": phase,
-            "step": 0 if anew else max(carried.step, len(shares)),
+            "step": 0 if anew else carried.step,
             "weight": candidate.weight,
             "requested": candidate.requested,
             "retry_at": None if candidate.retry_at is None else at(candidate.retry_at),

@@ -160,6 +160,8 @@ def _try_again(terms: Terms, memory: Memory, observed: Observed, request: Reques
     if candidate is not None and not candidate.parked:
         known = request.version in {"", candidate.release.version}
         return None if known else _refuse(memory, request, "there is no such candidate")
+    if _waits(memory, observed) and observed.wanted and request.version == observed.wanted.version:
+        return _start_unmeasured(terms, memory, observed, request)
     parked = candidate.release if candidate else None
     spec = observed.wanted if memory.model and memory.model.release == observed.wanted else None
     release = next(
@@ -179,3 +181,33 @@ def _try_again(terms: Terms, memory: Memory, observed: Observed, request: Reques
         superseded=parked if again is None else None,
     )
     return Answer(decision, handled(memory, request))
+
+
+def _waits(memory: Memory, observed: Observed) -> bool:
+    """Whether spec.model names a version that was never tried."""
+    wanted, stable, model = observed.wanted, memory.stable, memory.model
+    known = stable is not None and wanted == stable.release
+    return wanted is not None and not known and (model is None or model.release != wanted)
+
+
+def _start_unmeasured(
+    terms: Terms, memory: Memory, observed: Observed, request: Request
+) -> Answer | None:
+    """A version that waits for measurements begins; the same word then promotes it.
+
+    Where all is measured it begins anyway, so nothing is answered yet.
+    """
+    wanted, candidate = observed.wanted, memory.candidate
+    if wanted is None or observed.problem is None or terms.ended:
+        return None
+    decision = StartRollout(
+        reason=Reason.PROMOTE_REQUESTED,
+        message=f"{wanted.version} is tried at {terms.steps[0]} %, as {request.annotation} asks,"
+        f" though nothing can be measured ({observed.problem})",
+        candidate=wanted,
+        source=VersionSource.SPEC,
+        weight=terms.steps[0],
+        evaluation=observed.wanted_evaluation,
+        superseded=candidate.release if candidate else None,
+    )
+    return Answer(decision, memory)

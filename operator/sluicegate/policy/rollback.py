@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sluicegate.policy.memory import Accepted
+from sluicegate.policy.memory import Accepted, Release
 
 
 def previous(history: Iterable[Accepted]) -> Accepted | None:
@@ -17,7 +17,7 @@ def named(history: Iterable[Accepted], version: str) -> Accepted | None:
 
 def kept(history: Iterable[Accepted], limit: int) -> tuple[Accepted, ...]:
     """The history within its limit; of a version that was stable twice only the later time."""
-    seen: dict[tuple[str, str], Accepted] = {}
+    seen: dict[Release, Accepted] = {}
     for entry in history:
-        seen.setdefault((entry.release.version, entry.release.image), entry)
+        seen.setdefault(entry.release, entry)
     return tuple(seen.values())[:limit]

@@ -23,6 +23,8 @@ DROPS_IN_BUDGET: Final = 2
 """Without `maxDrop`, half of what the objective allows is the drop that matters."""
 _REQUEST_KINDS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 HOUR, TWO_HOURS = 12, 24
+MOST_MARGIN: Final = 0.9999
+"""A ratio that is worse by the margin has to be one still: below 1, by more than a float's noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,10 @@ class RetrainingTerms:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one product is judged by; see the fields of the same names in the spec."""
+    """What one product is judged by; see the fields of the same names in the spec.
+
+    `names_runtime`: its runtime image is its own, not the operator's default.
+    """
 
     namespace: str
     name: str
@@ -139,6 +144,7 @@ class Terms:
     retraining: RetrainingTerms | None
     lifecycle: Lifecycle
     suspend: bool
+    names_runtime: bool = True
 
     @property
     def ended(self) -> bool:
@@ -190,6 +196,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         retraining=retraining,
         lifecycle=spec.lifecycle,
         suspend=spec.suspend,
+        names_runtime=spec.serving.runtime_image is not None,
     )
 
 
@@ -210,7 +217,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         allowed_bad=allowed,
         drop=drop,
         drop_given=slo.drop is not None,
-        margin=_margin(slo, kind, drop),
+        margin=min(_margin(slo, kind, drop), MOST_MARGIN),
         lag_blocks=lag_blocks,
         thresholds=_thresholds(FAST if fast else SLOW, allowed, lag_blocks),
         recent=HOUR if fast else TWO_HOURS,

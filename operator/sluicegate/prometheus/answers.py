@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.prometheus.errors import MalformedAnswer
 from sluicegate.prometheus.metrics import ROWS_SKIPPED
-from sluicegate.prometheus.readings import ProductKey
+from sluicegate.prometheus.readings import ProductKey, identity
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.client_errors import answered
 from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, QueryKind
@@ -28,7 +28,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.LATENCY: (*BY_VERSION, names.SERVICE, names.BOUND),
     QueryKind.LABELLED: (*BY_PREDICTION, names.OUTCOME),
     QueryKind.EVENTS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME),
-    QueryKind.COUNTERS: (*BY_VERSION, names.PREDICTION_VERSION, names.COUNTER, names.LAG),
+    QueryKind.COUNTERS: (*BY_VERSION, *BY_PREDICTION[2:], names.COUNTER, names.LAG),
     QueryKind.GAUGES: (*BY_VERSION, names.COUNTER, names.FACT),
     QueryKind.TARGETS: (*BY_VERSION, names.FACT),
     QueryKind.CPU_THROTTLED: BY_VERSION,
@@ -91,7 +91,7 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
 
     A bucket's bound is compared as a number ("1.0" is "1"), and of a status code its class is
     kept. A raw counter counts for the version that made the prediction where it says so, else
-    for the version of its pod.
+    for the version of its pod. Version and revision become one: see `readings.identity`.
     Names are interned, as those of thousands of products come back in each answer.
     """
     found = [intern(metric.get(label, "")) for label in LABELS[kind]]
@@ -100,6 +100,9 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
     if kind is QueryKind.REQUESTS_BAD:
         found[-1] = answered(found[-1])
     if kind is QueryKind.COUNTERS:
-        prediction = found.pop(3)
-        found[2] = prediction or found[2]
+        predicted = found[4:6]
+        del found[4:6]
+        found[2:4] = predicted if predicted[0] else found[2:4]
+    if kind is not QueryKind.GATEWAY:
+        found[2:4] = [identity(*found[2:4])]
     return tuple(found)

@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from sluicegate.prometheus.adoption import adopted
 from sluicegate.prometheus.assemble import (
     Answers,
     assemble_blocks,
@@ -375,6 +376,7 @@ def group_by_length(targets: Iterable[Target], timing: Timing) -> dict[Length, l
 
 
 def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, batch: Batch) -> Readings:
+    answers = replace(answers, tables=adopted(answers.tables, group))
     return Readings(
         block_seconds=answers.block_seconds,
         canary=canary,

@@ -7,6 +7,7 @@ of them. Between the two lie the queries, which know no single product.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 REQUESTS: Final = ""
 """The SLO name under which a version's requests are kept when no SLO of its own counts them."""
+
+
+def identity(version: str, revision: str = "") -> str:
+    """What a version is called in series: its name and its revision, as pods are labelled.
+
+    A name alone isn't enough, as the same bento may be tried in another runtime. Pods that are
+    scraped without their revision have the name alone.
+    """
+    return intern(f"{version}/{revision}") if revision else version
 
 
 class ProductKey(NamedTuple):
@@ -56,7 +66,7 @@ class Target:
     Parameters
     ----------
     versions
-        Live versions, by the value of the label `version`; others in Prometheus are left out.
+        Live versions, by their identity in series; others in Prometheus are left out.
     slos
         Indicators by SLO name.
     service

@@ -10,7 +10,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.manifests.names import version_name
 from sluicegate.policy.observed import NO_VALUES, CanaryBlock
 from sluicegate.prometheus.canaries import CanaryBlocks
-from sluicegate.prometheus.readings import ProductKey, SeriesKey, VersionKey
+from sluicegate.prometheus.readings import ProductKey, SeriesKey, VersionKey, identity
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.gateway import backend_of
 
@@ -19,7 +19,7 @@ _BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MI
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One of the two: its version, and what it is called at the gateway."""
+    """One of the two: what it is called in series, and at the gateway."""
 
     version: str
     backend: str
@@ -120,7 +120,10 @@ class Arms:
 def arm_of(product: DataProduct, version: VersionBase) -> Arm:
     """The arm that is one version of a product."""
     name, namespace = product.metadata.name, product.metadata.namespace
-    return Arm(version.version, backend_of(namespace, version_name(name, version.revision)))
+    return Arm(
+        identity(version.version, version.revision),
+        backend_of(namespace, version_name(name, version.revision)),
+    )
 
 
 def _at(arm: Mapping[str, Mapping[int, Block]], index: int) -> dict[str, Block]:

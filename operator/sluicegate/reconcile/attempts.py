@@ -11,7 +11,9 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus, SpecModelOutcome
 from sluicegate.manifests.names import job_name
 from sluicegate.policy.decision import Alert, Decision, Retrain, StartRollout
+from sluicegate.policy.memory import Release
 from sluicegate.policy.observed import TrainingSucceeded
+from sluicegate.policy.recall import release_of
 from sluicegate.policy.treatment import Waiting
 from sluicegate.reconcile.situation import Situation
 from sluicegate.slo.blocks import Count
@@ -111,9 +113,13 @@ def with_outcome(
 ) -> DataProductStatus:
     """What became of a candidate, where it came from: the attempt that made it, or spec.model."""
     model, one = status.spec_model, status.retraining
+    returned = int(candidate.returning)  # then the newest of the history is what was left
     if model is not None and model.outcome is SpecModelOutcome.REJECTED:
-        images = {candidate.image, status.history[0].image if candidate.returning else ""}
-        if model.image in images or reason is DecisionReason.ROLLBACK_REQUESTED:
+        tried = {release_of(candidate), *(release_of(one) for one in status.history[:returned])}
+        if (
+            Release(model.version, model.image, model.runtime_image) in tried
+            or reason is DecisionReason.ROLLBACK_REQUESTED
+        ):
             model = model.model_copy(update={"reason": str(reason)})
     elif model is not None:
         model = model.model_copy(update={"reason": ""})

@@ -119,6 +119,20 @@ def failing(
     return blame if gone or (dying and blame.own) else None
 
 
+def is_down(
+    stable: DeploymentRecord | None, pods: tuple[PodState, ...], *, now: int, patience: int
+) -> bool:
+    """Whether the version that serves serves nobody, and won't before long.
+
+    Parameters
+    ----------
+    pods : stable's. now : in seconds. patience : how long pods may take to become ready, in seconds.
+    """
+    if stable is None or stable.ready or not stable.replicas:
+        return False
+    return any(pod.hopeless for pod in pods) or now - stable.moved >= patience
+
+
 def _reason(pod: PodState) -> DecisionReason:
     if pod.mismatch:
         return DecisionReason.RUNTIME_MISMATCH

@@ -8,14 +8,16 @@ from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.policy.acts import act
+from sluicegate.policy.bounds import bounded
 from sluicegate.policy.decision import Decision, Inconclusive, Promote, Rollback
 from sluicegate.policy.memory import Memory
 from sluicegate.policy.recall import baselines_of, memory_of, release_of
 from sluicegate.policy.remember import remember
+from sluicegate.policy.wording import duration
 from sluicegate.reconcile.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.attempts import with_outcome, without_job
 from sluicegate.reconcile.blame import GRACE_SECONDS, Blame, blame_for
-from sluicegate.reconcile.layout import FULL, Layout, layout_of
+from sluicegate.reconcile.layout import FULL, Layout, layout_of, share_in_force
 from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.progress import (
     Completed,
@@ -72,6 +74,7 @@ def carry_on(
         requests=situation.requests,
         trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
         blame=_blame(situation, status, candidate),
+        moved_at=_moved_at(status),
     )
     found = progress(situation.product, status, layout(situation, status), rolling)
     if candidate.phase is CandidatePhase.STARTING:
@@ -100,10 +103,33 @@ def carry_on(
             kind = DecisionType.ALERT if after.returning else DecisionType.ROLLBACK
             shown = decision_status(kind, after.rollback_reason, text, now=situation.now)
             return status.model_copy(update={"candidate": after, "decision": shown}), (told,)
-        case Completed(done):
-            return _complete(situation, status, done)
+        case Completed(done, uncounted):
+            after_all, told_of = _complete(situation, status, done)
+            return after_all, (*_uncounted(situation, status, uncounted), *told_of)
         case unexpected:
             assert_never(unexpected)
+
+
+def _moved_at(status: DataProductStatus) -> float:
+    """When the weights in force were written, in seconds; 0 before."""
+    candidate, traffic = status.candidate, status.traffic
+    if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
+        return 0.0
+    return traffic.since.timestamp()
+
+
+def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) -> tuple[Told, ...]:
+    """That pods go though nobody could see whether requests still reached them."""
+    candidate, stable = status.candidate, status.stable
+    if not seconds or candidate is None or stable is None:
+        return ()
+    goes = stable if candidate.phase is CandidatePhase.PROMOTING else candidate
+    why = f" ({situation.observed.problem})" if situation.observed.problem else ""
+    text = (
+        f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods go"
+        f" though its requests can't be counted{why}"
+    )
+    return (Told("DrainNotCounted", "ScaleDown", text, warning=True),)
 
 
 def _complete(
@@ -200,8 +226,9 @@ def _promoted(
         )
         told = Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
     else:
+        reason = candidate.rollback_reason or DecisionReason.CANARY_NOT_WORSE
         decision = Promote(
-            reason=DecisionReason.CANARY_NOT_WORSE,
+            reason=DecisionReason.read(reason),
             message=message,
             candidate=release_of(candidate),
             replaced=release_of(status.stable),
@@ -237,10 +264,12 @@ def layout(situation: Situation, status: DataProductStatus) -> Layout:
     """Which versions are to live, by this status."""
     candidate = status.candidate
     live = situation.live.get(candidate.revision) if candidate else None
+    known = candidate.capacity if candidate is not None and situation.scales else 0
+    base = situation.product.spec.serving.base_replicas
     layout = layout_of(
         situation.product,
         status,
-        stable_pods=situation.stable_pods,
+        stable_pods=max(known, base) if known else situation.stable_pods,
         followed=situation.followed,
         ready=live.ready if live else 0,
     )
@@ -272,4 +301,5 @@ def remembered(
 ) -> DataProductStatus:
     """The status with what the engine remembers."""
     identify = identifier(situation.product, status)
-    return without_job(remember(status, memory, identify, now=situation.now))
+    kept = bounded(situation.terms, memory)
+    return without_job(remember(status, kept, identify, now=situation.now))

@@ -72,7 +72,10 @@ def build_children(
         for revision, one in found.items()
     }
     manifests = _manifests(product, layout, live, lambda one: kinds.get(one, service_kind))
-    return tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
+    children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
+    if len({(one.resource, one.key) for one in children}) < len(children):
+        raise RuntimeError("two children have one name: each would undo the other for ever")
+    return children
 
 
 def _manifests(
@@ -91,7 +94,7 @@ def _manifests(
             yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
     if layout.placements:
         yield SERVICES, build_stable_service(product, layout.selected)
-        yield from _scaling(product, layout.placements[0].version)
+        yield from _scaling(product, layout.placements[0])
     if product.spec.route is not None and layout.weights:
         name = product.metadata.name
         backends = [
@@ -137,9 +140,10 @@ def _replicas(placement: Placement, live: DeploymentRecord | None) -> int | None
     return placement.replicas
 
 
-def _scaling(product: DataProduct, stable: VersionBase) -> Iterator[tuple[Resource, Manifest]]:
+def _scaling(product: DataProduct, stable: Placement) -> Iterator[tuple[Resource, Manifest]]:
     if needs_disruption_budget(product):
         yield POD_DISRUPTION_BUDGETS, build_disruption_budget(product)
     if product.spec.serving.autoscaling is not None:
-        body = build_autoscaler(product, stable, product.spec.serving.autoscaling)
+        scaling = product.spec.serving.autoscaling
+        body = build_autoscaler(product, stable.version, scaling, floor=stable.floor)
         yield HORIZONTAL_POD_AUTOSCALERS, body

@@ -46,7 +46,10 @@ class InStep:
         read = (
             record.uid,
             record.version,
-            [(known.index(one.version), one.replicas, one.autoscaled) for one in layout.placements],
+            [
+                (known.index(one.version), one.replicas, one.autoscaled, one.floor)
+                for one in layout.placements
+            ],
             layout.weights,
             layout.selected,
             [

@@ -26,11 +26,13 @@ class Placement:
     version : which one.
     replicas : how many pods it is to have.
     autoscaled : an autoscaler may own the number; it is never below `replicas`.
+    floor : pods below which the autoscaler may not go for the moment; 0 for the spec's.
     """
 
     version: VersionBase
     replicas: int
     autoscaled: bool = False
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ def target_weight(spec: DataProductSpec, candidate: Candidate) -> int:
         case CandidatePhase.STARTING:
             return spec.rollout.steps[0]
         case CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
-            steps = spec.rollout.steps
-            return steps[min(max(candidate.step, 1), len(steps)) - 1]
+            # As it was decided: an edit of the steps moves no traffic.
+            return max(candidate.target, candidate.weight)
         case CandidatePhase.PROMOTING:
             return FULL
         case CandidatePhase.ROLLING_BACK | CandidatePhase.PARKED:
@@ -133,8 +135,34 @@ def layout_of(
     followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
     ready : the candidate's ready pods; None for all that it is to have.
     """
+    return _once_each(_asked(product, status, stable_pods, followed=followed, ready=ready))
+
+
+def _once_each(layout: Layout) -> Layout:
+    """A revision lives once: of two placements with one Deployment, each would undo the other."""
+    seen: dict[str, Placement] = {}
+    for placement in layout.placements:
+        seen.setdefault(placement.version.revision, placement)
+    if len(seen) == len(layout.placements):
+        return layout
+    weights: dict[str, int] = {}
+    for revision, weight in layout.weights:
+        weights[revision] = weights.get(revision, 0) + weight
+    return replace(layout, placements=tuple(seen.values()), weights=tuple(weights.items()))
+
+
+def _asked(
+    product: DataProduct,
+    status: DataProductStatus,
+    stable_pods: int,
+    *,
+    followed: bool,
+    ready: int | None,
+) -> Layout:
     if status.stable is None:
         return _initial(product, status)
+    if product.spec.route is None and product.spec.serving.autoscaling is not None:
+        return _beside(product, status, stable_pods)
     if product.spec.route is None:
         return _by_replicas(product, status, stable_pods, ready)
     layout = _by_weight(product, status, stable_pods)
@@ -154,7 +182,7 @@ def _initial(product: DataProduct, status: DataProductStatus) -> Layout:
 def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Layout:
     stable, candidate = status.stable, status.candidate
     assert stable is not None
-    placements = [Placement(stable, stable_pods, product.spec.serving.autoscaling is not None)]
+    placements = [_stable(product, status, stable_pods)]
     weights = [(stable.revision, FULL)]
     pods = 0
     if candidate is not None:
@@ -165,6 +193,70 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
         pairs = ((stable.revision, FULL - weight), (candidate.revision, weight))
         weights = [pair for pair in pairs if pair[1]]
     return Layout((*placements, *_previous(status)), tuple(weights), stable.revision, pods)
+
+
+def _stable(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Placement:
+    """Stable with what it needs to take all of the traffic back at once."""
+    stable, candidate = status.stable, status.candidate
+    assert stable is not None
+    if product.spec.serving.autoscaling is None:
+        return Placement(stable, stable_pods)
+    tried = candidate is not None and candidate.phase is not CandidatePhase.PARKED
+    return Placement(stable, stable_pods, autoscaled=True, floor=stable_pods if tried else 0)
+
+
+def _beside(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Layout:
+    """Without a route, where an autoscaler owns stable's pods: the candidate's come in addition.
+
+    Whoever took pods from stable would fight the autoscaler for their number.
+    """
+    stable, candidate = status.stable, status.candidate
+    assert stable is not None
+    ours = _stable(product, status, stable_pods)
+    if candidate is None or candidate.phase is CandidatePhase.PARKED:
+        parked = (Placement(candidate, 0),) if candidate else ()
+        return Layout((ours, *parked, *_previous(status)), (), stable.revision)
+    weight = target_weight(product.spec, candidate)
+    needed = _added(weight, stable_pods)
+    pods = max(needed, _added(candidate.weight, stable_pods))
+    placements = (ours, Placement(candidate, pods), *_previous(status))
+    selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
+    return Layout(placements, (), selected, needed)
+
+
+def _added(weight: int, stable_pods: int) -> int:
+    """Pods beside all of stable's that give the share, within the surge; as many for everything."""
+    if weight in (0, FULL):
+        return stable_pods * weight // FULL
+    room = most_pods(stable_pods) - stable_pods
+    return min(max(1, ceil(weight * stable_pods / (FULL - weight))), room)
+
+
+def with_capacity(
+    product: DataProduct, status: DataProductStatus, stable_pods: int
+) -> DataProductStatus:
+    """The status with how many pods all of the traffic needs, as an autoscaler has shown by now.
+
+    Beside a candidate stable has a part of the traffic, and an autoscaler that sees no other would
+    shrink it to that. So it is known from before, and grows with what stable's part needs.
+
+    Parameters
+    ----------
+    stable_pods : that stable has.
+    """
+    candidate, scaling = status.candidate, product.spec.serving.autoscaling
+    if candidate is None or status.stable is None or scaling is None:
+        return status
+    weight = share_in_force(candidate)
+    if candidate.phase is CandidatePhase.PARKED or weight == FULL:
+        return status
+    if stable_pods <= candidate.capacity:
+        return status
+    needed = min(ceil(stable_pods * FULL / (FULL - weight)), scaling.max_replicas)
+    if product.spec.route is None:
+        needed = stable_pods  # each of its pods is there for all of the traffic
+    known = candidate.model_copy(update={"capacity": max(needed, stable_pods)})
+    return status.model_copy(update={"candidate": known})
 
 
 def _by_replicas(

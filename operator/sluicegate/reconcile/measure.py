@@ -16,7 +16,7 @@ from sluicegate.policy.planning import warmed_up
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.evaluation import Evaluation, Length
-from sluicegate.prometheus.readings import ProductKey, Readings, Target, VersionKey
+from sluicegate.prometheus.readings import ProductKey, Readings, Target, VersionKey, identity
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.punctuality import Punctuality
 from sluicegate.runtime.contracts import Priority
@@ -295,10 +295,15 @@ def _lengths(target: Target) -> tuple[int, bool]:
     return target.block_seconds, target.canary_from is not None
 
 
+def series_of(version: VersionBase) -> str:
+    """What a version is called in its series."""
+    return identity(version.version, version.revision)
+
+
 def _renamed(stable: VersionBase, candidate: VersionBase | None) -> tuple[tuple[str, str], ...]:
     if candidate is None or candidate.service == stable.service:
         return ()
-    return ((candidate.version, candidate.service),)
+    return ((series_of(candidate), candidate.service),)
 
 
 @lru_cache(maxsize=4096)
@@ -313,7 +318,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
     if status.stable is None:
         return None
     candidate = status.candidate
-    versions = [status.stable.version, *([candidate.version] if candidate else [])]
+    versions = [series_of(status.stable), *([series_of(candidate)] if candidate else [])]
     canary_from = None
     if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
         canary_block = timing.canary_block(product.spec.analysis.block_seconds)

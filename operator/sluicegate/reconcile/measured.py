@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.canary import CandidatePhase, VersionBase
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
@@ -22,7 +22,7 @@ from sluicegate.prometheus.readings import (
 from sluicegate.reconcile.arms import Arms, arm_of
 from sluicegate.reconcile.gateways import GatewayState
 from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.measure import Measurements
+from sluicegate.reconcile.measure import Measurements, series_of
 from sluicegate.reconcile.records import RouteRecord
 from sluicegate.reconcile.verification import (
     Requests,
@@ -70,7 +70,7 @@ class Measured:
             unavailable = DecisionReason.PROMETHEUS_UNAVAILABLE
             return unavailable if unavailable in lost.values() else next(iter(lost.values()))
         stable = self.product.status.stable
-        facts = None if stable is None else self.facts(stable.version)
+        facts = None if stable is None else self.facts(stable)
         if facts is not None and facts.stale:
             return DecisionReason.PROMETHEUS_STALE
         # At a start pasts are read before the newest block is.
@@ -94,9 +94,9 @@ class Measured:
                 found[slo.name] = DecisionReason.UNREADABLE_SERIES
         return found
 
-    def facts(self, version: str) -> Facts | None:
+    def facts(self, version: VersionBase) -> Facts | None:
         """What else is known of a version."""
-        key = VersionKey(*self.product.metadata.key, version)
+        key = VersionKey(*self.product.metadata.key, series_of(version))
         return self.measurements.blocks.facts(key, self.block_seconds)
 
     def series(self) -> dict[str, dict[str, Series]]:
@@ -107,7 +107,7 @@ class Measured:
         blocks = self.measurements.blocks
         return {
             stable.version: {
-                name: blocks.series(self._key(stable.version, name), self.block_seconds)
+                name: blocks.series(self._key(stable, name), self.block_seconds)
                 for name in (*self._counted(), *self._compared())
             }
         }
@@ -119,7 +119,7 @@ class Measured:
             return {}
         blocks = self.measurements.blocks
         means = {
-            name: blocks.means(self._key(stable.version, name), self.block_seconds)
+            name: blocks.means(self._key(stable, name), self.block_seconds)
             for name in self._gauges()
         }
         return {
@@ -193,8 +193,8 @@ class Measured:
         target = self.measurements.targets.get(Key(*self.product.metadata.key))
         return (CLIENT_ERRORS,) if target is not None and target.client_errors else ()
 
-    def _key(self, version: str, slo: str) -> SeriesKey:
-        return SeriesKey(*self.product.metadata.key, version, slo)
+    def _key(self, version: VersionBase, slo: str) -> SeriesKey:
+        return SeriesKey(*self.product.metadata.key, series_of(version), slo)
 
     def _arms(self) -> Arms | None:
         """Both arms of the canary; None without a candidate, or before a version serves."""

@@ -22,7 +22,7 @@ from sluicegate.policy.observed import (
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.terms import Terms
 from sluicegate.policy.wording import duration
-from sluicegate.reconcile.blame import failing
+from sluicegate.reconcile.blame import failing, is_down
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.measure import Measurements
@@ -123,6 +123,7 @@ class Observer:
                         upstream_since=self.standings.bad_since(upstream),
                         split=split,
                         since=since,
+                        now=now,
                     ),
                 ),
                 portfolio=self.portfolio(record, product, measured.newest, now),
@@ -236,6 +237,7 @@ class _Seen:
     upstream_since: int | None
     split: Split | None
     since: int
+    now: int
 
 
 def _facts(measured: Measured, seen: _Seen) -> Facts:
@@ -245,7 +247,7 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
     if stable is None:
         return Facts()
     serving = seen.live.get(stable.revision)
-    lacking = at_limit(measured.facts(stable.version), product.spec.serving.resources)
+    lacking = at_limit(measured.facts(stable), product.spec.serving.resources)
     blame = None
     if candidate is not None and candidate.weight > 0:
         blame = failing(
@@ -259,6 +261,12 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(pod.was_killed_since(seen.since) for pod in of_revision(seen.pods, stable.revision)),
+        stable_down=is_down(
+            serving,
+            of_revision(seen.pods, stable.revision),
+            now=seen.now,
+            patience=product.spec.serving.progress_deadline_seconds,
+        ),
         canary_unhealthy=blame is not None and blame.own,
         canary_lost=blame.text if blame is not None and not blame.own else "",
         cpu_throttled=lacking.cpu,

@@ -48,6 +48,7 @@ class Standings:
         # At a start each product's state changes: nobody looks through all for who calls it.
         self._dependents: dict[Key, dict[Key, None]] = {}
         self._bad: set[Key] = set()
+        self._renewing: set[Key] = set()
         self._sizes: Counter[str] = Counter()
         """Products by namespace."""
         self._counted: _Counts | None = None
@@ -83,6 +84,7 @@ class Standings:
             (self._applying, applies),
             (self._turning, standing.turns_bad),
             (self._bad, standing.bad_since is not None),
+            (self._renewing, standing.renews),
         ):
             (kept.add if belongs else kept.discard)(key)
         return (trained or kept_for_it) and not standing.training
@@ -130,7 +132,7 @@ class Standings:
             self._sizes[key.namespace] -= 1
             if not self._sizes[key.namespace]:
                 del self._sizes[key.namespace]
-        for kept in (self._applying, self._turning, self._bad):
+        for kept in (self._applying, self._turning, self._bad, self._renewing):
             kept.discard(key)
         self._lines.clear()
         return had
@@ -213,6 +215,7 @@ class Standings:
             namespaces_share=together.share,
             silent=silent,
             slot=may_train and self._has_slot(key, now, block_end),
+            renewing=len(self._renewing) - (key in self._renewing),
         )
 
     def _has_kept(self, key: Key) -> bool:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import Candidate, CandidatePhase, Share
+from sluicegate.api.canary import MOST_SHARES, Candidate, CandidatePhase, Share
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
+from sluicegate.manifests.pod import grace_seconds
 from sluicegate.reconcile.blame import GRACE_SECONDS, Blame
 from sluicegate.reconcile.layout import FULL, Layout, target_weight
 from sluicegate.reconcile.pods import PodState
@@ -21,6 +22,8 @@ from sluicegate.reconcile.verification import Level, Requests, Split, is_drained
 
 PROMOTION_SECONDS: Final = 600
 """A promotion that the gateway hasn't taken by then, or only in part, is taken back."""
+DRAIN_SECONDS: Final = 600
+"""Pods whose requests can't be counted go so long after the last of the traffic did, at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Rolling:
     requests : of both versions since the last change of weight.
     trouble : the candidate's pod that tells best why it isn't ready.
     blame : whose trouble it would be that none is; None for a first version.
+    moved_at : when the weights in force were written, in seconds.
     """
 
     now: int
@@ -43,6 +47,7 @@ class Rolling:
     requests: Requests = field(default_factory=Requests)
     trouble: PodState | None = None
     blame: Blame | None = None
+    moved_at: float = 0.0
 
     def ready(self, revision: str) -> int:
         """Ready pods of a version."""
@@ -79,9 +84,16 @@ class TurnedBack:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The traffic was seen to follow: what was decided about the candidate has come true."""
+    """What was decided about the candidate has come true.
+
+    Attributes
+    ----------
+    uncounted : for how many seconds nobody could tell whether requests still reach the pods that
+        go; 0 where the traffic was seen to follow.
+    """
 
     candidate: Candidate
+    uncounted: int = 0
 
 
 Progress = Unchanged | ShareTaken | TurnedBack | Completed
@@ -105,13 +117,39 @@ def progress(
         case CandidatePhase.PROMOTING:
             return _promote(product, status, rolling, wanted)
         case CandidatePhase.ROLLING_BACK:
-            gone = is_drained(rolling.requests, stable=False, pods=rolling.pods(candidate.revision))
-            done = not candidate.shares or (
-                rolling.accepted and gone and _judged(candidate, rolling)
-            )
-            return Completed(candidate) if done else Unchanged()
+            return _back(product, candidate, rolling)
         case CandidatePhase.PARKED:
             return Unchanged()
+
+
+def _back(product: DataProduct, candidate: Candidate, rolling: Rolling) -> Progress:
+    """Its pods go once no request can reach them any more."""
+    if not candidate.shares:
+        return Completed(candidate)
+    if not (rolling.accepted and _judged(candidate, rolling)):
+        return Unchanged()
+    if is_drained(rolling.requests, stable=False, pods=rolling.ready(candidate.revision)):
+        return Completed(candidate)
+    return _uncounted(product, candidate, rolling) or Unchanged()
+
+
+def _uncounted(product: DataProduct, candidate: Candidate, rolling: Rolling) -> Completed | None:
+    """No request is sent to the version that goes, and the longest that it had has ended by now.
+
+    What can't be counted (no measurements, a crash loop, pods scraped twice) ends no phase
+    otherwise.
+    """
+    since = max(_changed_at(candidate), rolling.moved_at)
+    waited = rolling.now - since
+    late = waited > max(DRAIN_SECONDS, 2 * grace_seconds(product))
+    return Completed(candidate, uncounted=int(waited)) if late else None
+
+
+def _changed_at(candidate: Candidate) -> float:
+    """When its share was last changed, in seconds."""
+    moments = [share.since for share in candidate.shares[-1:]]
+    moments += [candidate.step_since] if candidate.step_since is not None else []
+    return max((moment.timestamp() for moment in moments), default=0.0)
 
 
 def _step(product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: int) -> Progress:
@@ -136,22 +174,36 @@ def _promote(
         if _is_ready(rolling, candidate, wanted):
             return ShareTaken(with_share(candidate, FULL, rolling.now))
         return _given_up(product, candidate, rolling) or Unchanged()
-    drained = is_drained(rolling.requests, stable=True, pods=rolling.pods(stable.revision))
+    return _all_given(product, candidate, rolling, stable.revision)
+
+
+def _all_given(
+    product: DataProduct, candidate: Candidate, rolling: Rolling, stable: str
+) -> Progress:
+    """It has all of the traffic: the pods of `stable` go once no request can reach them any more."""
+    serves, waited = rolling.ready(candidate.revision) > 0, rolling.now - _changed_at(candidate)
+    gone = rolling.ready(stable) == 0
+    drained = is_drained(rolling.requests, stable=True, pods=0 if gone and serves else 1)
     if rolling.accepted and drained:
         return Completed(candidate)
-    if rolling.ready(stable.revision) and not rolling.ready(candidate.revision):
+    if not serves and (
+        not gone or waited > product.spec.serving.progress_deadline_seconds  # neither serves
+    ):
         return TurnedBack(_blamed(candidate, rolling, _why(rolling)))
-    return _not_followed(candidate, rolling) or Unchanged()
+    if (back := _not_followed(candidate, rolling)) is not None:
+        return back
+    uncounted = _uncounted(product, candidate, rolling) if rolling.accepted and serves else None
+    return uncounted or Unchanged()
 
 
 def _not_followed(candidate: Candidate, rolling: Rolling) -> TurnedBack | None:
     """The traffic was seen not to follow. Where it merely can't be counted, the old pods wait."""
     split = rolling.split
-    late = rolling.now - candidate.shares[-1].since.timestamp() > PROMOTION_SECONDS
+    late = rolling.now - _changed_at(candidate) > PROMOTION_SECONDS
     if split is None or not late or (rolling.accepted and not split.mismatched):
         return None
     reason = DecisionReason.TRAFFIC_NOT_VERIFIED
-    return TurnedBack(turned_back(candidate, reason, split.message))
+    return TurnedBack(turned_back(candidate, reason, split.message, rolling.now))
 
 
 def _is_ready(rolling: Rolling, candidate: Candidate, wanted: int) -> bool:
@@ -164,7 +216,7 @@ def _given_up(product: DataProduct, candidate: Candidate, rolling: Rolling) -> T
     trouble = rolling.trouble
     own = candidate.returning or rolling.blame is None or rolling.blame.own
     if trouble is not None and trouble.hopeless and own:
-        return TurnedBack(turned_back(candidate, _reason(trouble), trouble.trouble))
+        return TurnedBack(turned_back(candidate, _reason(trouble), trouble.trouble, rolling.now))
     begun = candidate.step_since or candidate.since
     waited = rolling.now - begun.timestamp()
     if waited <= product.spec.serving.progress_deadline_seconds:
@@ -184,9 +236,8 @@ def _blamed(candidate: Candidate, rolling: Rolling, text: str) -> Candidate:
     """The candidate on its way back; an earlier version that doesn't come up isn't tried again."""
     blame = rolling.blame
     if blame is None or candidate.returning:
-        return turned_back(candidate, DecisionReason.CANARY_NOT_READY, text)
-    back = turned_back(candidate, blame.reason, text)
-    return back.model_copy(update={"step_since": at(rolling.now)})
+        return turned_back(candidate, DecisionReason.CANARY_NOT_READY, text, rolling.now)
+    return turned_back(candidate, blame.reason, text, rolling.now)
 
 
 def _reason(trouble: PodState) -> DecisionReason:
@@ -209,7 +260,8 @@ def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
     moment = at(now)
     update: dict[str, object] = {
         "weight": weight,
-        "shares": (*candidate.shares, Share(weight=weight, since=moment)),
+        "target": weight,
+        "shares": bounded_shares((*candidate.shares, Share(weight=weight, since=moment))),
         "traffic_since": candidate.traffic_since or moment,
     }
     if phase is CandidatePhase.STARTING:
@@ -217,12 +269,18 @@ def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
     return candidate.model_copy(update=update)
 
 
-def turned_back(candidate: Candidate, reason: DecisionReason, message: str) -> Candidate:
-    """The candidate on its way back: weight to zero first, pods after."""
+def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
+    """As many as status holds: the first, from which evidence is counted, and the newest."""
+    return shares if len(shares) <= MOST_SHARES else (shares[0], *shares[1 - MOST_SHARES :])
+
+
+def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:
+    """The candidate on its way back from `now`, in seconds: weight to zero first, pods after."""
     return candidate.model_copy(
         update={
             "phase": CandidatePhase.ROLLING_BACK,
             "rollback_reason": str(reason),
             "rollback_message": message,
+            "step_since": at(now),
         }
     )

@@ -139,7 +139,7 @@ class ProductReconciler:
         if key.namespace in self.settings.excluded_namespaces:
             self._forget(key)
             return Done()
-        met = self.overlaps.meet(key, record.written_by, now=time.time())
+        met = self.overlaps.meet(key, record.written_by, now=self.wall())
         if met.news:
             self._tell(record, (Told("OperatorOverlap", "Reconcile", met.news, warning=True),))
         if met.wait:

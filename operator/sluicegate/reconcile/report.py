@@ -97,7 +97,11 @@ def _with_what_was_known(situation: Situation, status: DataProductStatus) -> Dat
     over isn't judged yet: its blocks are read, its series appear, its caches fill.
     """
     before = situation.product.status
-    if before.stable is None or status.stable is None or before.stable.image != status.stable.image:
+    if (
+        before.stable is None
+        or status.stable is None
+        or before.stable.revision != status.stable.revision
+    ):
         return status
     if [slo.name for slo in before.slos] != [slo.name for slo in status.slos] or not status.slos:
         return status

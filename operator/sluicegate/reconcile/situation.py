@@ -18,7 +18,13 @@ from sluicegate.reconcile.records import DeploymentRecord, JobRecord, RouteRecor
 from sluicegate.reconcile.verification import Level, Requests, Split
 from sluicegate.status import Finding
 
-_ASKED: Final = frozenset({DecisionReason.ROLLBACK_REQUESTED, DecisionReason.ABORT_REQUESTED})
+_ASKED: Final = frozenset(
+    {
+        DecisionReason.ROLLBACK_REQUESTED,
+        DecisionReason.ABORT_REQUESTED,
+        DecisionReason.PROMOTE_REQUESTED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,11 @@ class Situation:
         retraining = self.product.spec.retraining
         most = self.most_training_seconds
         return most if retraining is None else min(retraining.timeout_seconds, most)
+
+    @property
+    def scales(self) -> bool:
+        """Whether an autoscaler sets the number of stable's pods."""
+        return self.product.spec.serving.autoscaling is not None
 
     @property
     def stable_pods(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.description import Priority
 from sluicegate.api.memory import RetrainingStatus, SloState
 from sluicegate.api.names import ConditionType, DecisionReason
@@ -40,6 +41,7 @@ class Standing:
     waiting_since : it wants a slot since then; None when it doesn't.
     aside : it couldn't be reconciled, so no slot is kept for it until it can.
     judged : end of the newest block that it was judged by, in seconds.
+    renews : what serves is tried in another runtime image.
     """
 
     state: ProductState = ProductState.UNKNOWN
@@ -56,6 +58,7 @@ class Standing:
     waiting_since: int | None = None
     aside: bool = False
     judged: int = 0
+    renews: bool = False
 
     @property
     def turns_bad(self) -> bool:
@@ -151,7 +154,16 @@ def standing_of(situation: Situation, step: Step) -> Standing:
         trained_at=now if situation.trains or starts else None,
         waiting_since=min(streaks, default=now) if _waits(situation, step) else None,
         judged=block * seconds,
+        renews=_renews(status),
     )
+
+
+def _renews(status: DataProductStatus) -> bool:
+    """Whether the candidate is stable's own bento, in another runtime."""
+    stable, candidate = status.stable, status.candidate
+    if stable is None or candidate is None or candidate.phase is CandidatePhase.PARKED:
+        return False
+    return candidate.digest == stable.digest
 
 
 def _waits(situation: Situation, step: Step) -> bool:
@@ -219,6 +231,7 @@ def standing_before(
         training=trains or reserved is not None,
         reserved=reserved,
         trained_at=int(last.at.timestamp()) if last else None,
+        renews=_renews(status),
     )
     firsts = [slo.streak.first for slo in status.slos if slo.streak is not None]
     if not firsts:

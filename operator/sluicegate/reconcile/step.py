@@ -9,10 +9,10 @@ from typing import assert_never
 
 from sluicegate.api import names
 from sluicegate.api.base import at
-from sluicegate.api.canary import Candidate, CandidatePhase, VersionSource
+from sluicegate.api.canary import Candidate, CandidatePhase, Version, VersionSource
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy import requests
+from sluicegate.policy import arrivals, requests
 from sluicegate.policy.decision import (
     Advance,
     Alert,
@@ -30,14 +30,16 @@ from sluicegate.policy.remember import as_baselines
 from sluicegate.reconcile.attempts import with_cause, with_pending, with_result
 from sluicegate.reconcile.carrying import Told, acted, carry_on, decision_status, layout, remembered
 from sluicegate.reconcile.figures import with_figures
-from sluicegate.reconcile.layout import Layout
+from sluicegate.reconcile.layout import Layout, with_capacity
 from sluicegate.reconcile.progress import (
     turned_back,
 )
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.versions import (
     first_candidate,
+    referred_to,
     returning_candidate,
+    without_twin,
 )
 
 _EVALUATED = frozenset(
@@ -49,6 +51,9 @@ _EVALUATED = frozenset(
     }
 )
 """Phases in which new decisions are made; in the others one is being carried out."""
+
+
+_ON_EVIDENCE = frozenset({DecisionReason.CANARY_NOT_WORSE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,12 @@ class Step:
 
 def take_step(situation: Situation) -> Step:
     """What is to be, given what is observed of a product with a valid spec."""
-    status = _with_corrected_service(situation, situation.product.status)
+    status = _with_time_frozen(situation, situation.product.status)
+    status = _with_corrected_service(situation, status)
+    status = without_twin(referred_to(status, situation.wanted))
     if status.stable is None:
         status = status.model_copy(update={"candidate": _first(situation, status)})
-    status, told = _aborted(situation, status)
+    status, told = _interrupted(situation, status)
     if not told:
         status, told = carry_on(situation, status)
     evaluation = None
@@ -85,7 +92,27 @@ def take_step(situation: Situation) -> Step:
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
             status, more = carry_on(situation, status)
             told += more
+    status = with_capacity(situation.product, status, situation.stable_pods)
     return Step(status, layout(situation, status), evaluation, told)
+
+
+def _with_time_frozen(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+    """The status; the time for which spec.suspend holds a candidate counts against no deadline."""
+    candidate = status.candidate
+    if candidate is None or candidate.phase is CandidatePhase.PARKED:
+        return status
+    if situation.is_frozen(status):
+        held = candidate.frozen_since or at(situation.now)
+        return _with_candidate(status, frozen_since=held)
+    if candidate.frozen_since is None:
+        return status
+    lasted = situation.now - int(candidate.frozen_since.timestamp())
+    return _with_candidate(
+        status,
+        frozen_since=None,
+        frozen_seconds=candidate.frozen_seconds + max(lasted, 0),
+        step_since=at(situation.now),
+    )
 
 
 def _with_corrected_service(situation: Situation, status: DataProductStatus) -> DataProductStatus:
@@ -99,19 +126,32 @@ def _with_corrected_service(situation: Situation, status: DataProductStatus) -> 
     return status.model_copy(update={"spec_model": None})
 
 
-def _aborted(
+def _interrupted(
     situation: Situation, status: DataProductStatus
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    """A person takes a promotion back: until the product's own Service follows it, not later."""
-    candidate, stable = status.candidate, status.stable
-    if candidate is None or stable is None or candidate.phase is not CandidatePhase.PROMOTING:
+    """What a person asks for, or pushes, while a decision is being carried out."""
+    candidate = status.candidate
+    if candidate is None or status.stable is None or candidate.phase in _EVALUATED:
         return status, ()
+    status, told = _aborted(situation, status, candidate, status.stable)
+    if told or candidate.phase is not CandidatePhase.PROMOTING:
+        return status, told
+    return _overtaken(situation, status, candidate)
+
+
+def _aborted(
+    situation: Situation, status: DataProductStatus, candidate: Candidate, stable: Version
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """A person takes a promotion back: until the product's own Service follows it, not later."""
     memory = memory_of(status)
     request = requests.aborts(memory, situation.observed, candidate.version)
     if request is None:
         return status, ()
     status = remembered(situation, status, requests.handled(memory, request))
     asked, version = f"{request.annotation}={request.value}", candidate.version
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        text = f"{asked}: {version} goes back already: {candidate.rollback_message}"
+        return _told(situation, status, Alert(reason=DecisionReason.NOT_FOUND, message=text))
     chosen = candidate.returning and candidate.rollback_reason != DecisionReason.ROLLBACK_REQUESTED
     if situation.committed or chosen:
         why = "is on its way back" if chosen else "serves all traffic already"
@@ -122,7 +162,25 @@ def _aborted(
     rollback = Rollback(
         reason=reason, message=text, leaving=release_of(candidate), to=release_of(stable)
     )
-    return _told(situation, _turn_back(status, reason, text), rollback)
+    return _told(situation, _turn_back(situation, status, reason, text), rollback)
+
+
+def _overtaken(
+    situation: Situation, status: DataProductStatus, candidate: Candidate
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """Another spec.model ends a promotion that hasn't all of the traffic yet, or doesn't serve it.
+
+    One that serves all of it is over in minutes; what comes then begins from there.
+    """
+    live = situation.live.get(candidate.revision)
+    serves = situation.committed and live is not None and live.ready > 0
+    if serves or situation.is_frozen(status) or (candidate.returning and not situation.committed):
+        return status, ()
+    before = memory_of(status)
+    decision = arrivals.overtakes(situation.terms, before, situation.observed, situation.now)
+    if decision is None:
+        return status, ()
+    return _told(situation, _superseded(situation, status, decision.message), decision)
 
 
 def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
@@ -164,14 +222,18 @@ def _take_up(
         case Advance():
             if _is_known(status, decision):
                 return status, ()
-            status = _with_candidate(status, step=decision.step, step_since=at(situation.now))
+            status = _with_candidate(
+                status,
+                step=decision.step,
+                target=decision.weight,
+                step_since=at(situation.now),
+            )
         case Promote():
             status = _promote(situation, status, decision)
         case Rollback():
             status = _roll_back(situation, status, decision)
         case Inconclusive():
-            status = _turn_back(status, decision.reason, decision.message)
-            status = _with_candidate(status, step_since=at(situation.now))
+            status = _turn_back(situation, status, decision.reason, decision.message)
         case _:
             assert_never(decision)
     return _told(situation, status, decision)
@@ -192,8 +254,8 @@ def _noted(
 
 
 def _is_known(status: DataProductStatus, decision: Advance) -> bool:
-    """Whether the step was decided already: its pods are on their way."""
-    return status.candidate is not None and status.candidate.step == decision.step
+    """Whether the share was decided already: its pods are on their way."""
+    return status.candidate is not None and status.candidate.target == decision.weight
 
 
 def _alerted(status: DataProductStatus, decision: Alert) -> DataProductStatus:
@@ -210,6 +272,7 @@ def _promote(
         status,
         phase=CandidatePhase.PROMOTING,
         step_since=at(situation.now),
+        rollback_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
         rollback_message=decision.message,
         held_against=as_baselines(decision.held_against),
         requested=situation.product.spec.suspend,
@@ -233,7 +296,7 @@ def _superseded(situation: Situation, status: DataProductStatus, message: str) -
     """
     handled = situation.product.status.last_handled
     waiting = status.model_copy(update={"last_handled": handled})
-    return _turn_back(waiting, DecisionReason.SUPERSEDED, message)
+    return _turn_back(situation, waiting, DecisionReason.SUPERSEDED, message)
 
 
 def _roll_back(
@@ -241,7 +304,7 @@ def _roll_back(
 ) -> DataProductStatus:
     candidate = status.candidate
     if candidate is not None and release_of(candidate) == decision.leaving:
-        return _turn_back(status, decision.reason, decision.message)
+        return _turn_back(situation, status, decision.reason, decision.message)
     if candidate is not None and candidate.shares and candidate.phase is not CandidatePhase.PARKED:
         return _superseded(situation, status, decision.message)
     back = returning_candidate(status, decision.to, situation.now)
@@ -252,10 +315,10 @@ def _roll_back(
 
 
 def _turn_back(
-    status: DataProductStatus, reason: DecisionReason, message: str
+    situation: Situation, status: DataProductStatus, reason: DecisionReason, message: str
 ) -> DataProductStatus:
     assert status.candidate is not None
-    back = turned_back(status.candidate, reason, message)
+    back = turned_back(status.candidate, reason, message, situation.now)
     return status.model_copy(update={"candidate": back})
 
 
@@ -275,12 +338,13 @@ def _told(
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """The decision as status shows it, and as people are told."""
     shown = decision_status(decision.type, decision.reason, decision.message, now=situation.now)
-    warning = isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
+    unproved = isinstance(decision, Promote) and decision.reason not in _ON_EVIDENCE
+    warning = unproved or isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
     told = Told(
         str(decision.reason),
         str(decision.type),
         decision.message,
         warning=warning,
-        quiet=_is_told_by_the_traffic(decision),
+        quiet=not unproved and _is_told_by_the_traffic(decision),
     )
     return status.model_copy(update={"decision": shown}), (told,)

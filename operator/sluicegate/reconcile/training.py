@@ -99,7 +99,8 @@ def training_result(
             DecisionReason.IMAGE_OUTSIDE_OUTPUT,
             f"the training pushed {report.image}, which isn't in retraining.output ({output})",
         )
-    if report.image == training.parent.image or report.version == training.parent.version:
+    made = Release(report.version, report.image, training.parent.runtime_image)
+    if made == training.parent or report.version == training.parent.version:
         return TrainingFailed(
             training.trigger,
             DecisionReason.VERSION_REUSED,
@@ -109,7 +110,7 @@ def training_result(
     return TrainingSucceeded(
         trigger=training.trigger,
         parent=training.parent,
-        release=Release(report.version, report.image, training.parent.runtime_image),
+        release=made,
         evaluation=_counts(report.evaluation),
         stable_evaluation=_counts(report.stable_evaluation),
     )

@@ -214,7 +214,12 @@ def _fault(weight: int, share: float, total: int, *, least: float) -> str | None
 
 
 def is_drained(requests: Requests, *, stable: bool, pods: int) -> bool:
-    """Whether a version's pods may go: two blocks without a request, or no pods any more."""
+    """Whether a version's pods may go: two blocks without a request, or none to send one to.
+
+    Parameters
+    ----------
+    pods : of the version, that may get requests.
+    """
     quiet = requests.quiet_stable if stable else requests.quiet_candidate
     return quiet >= QUIET_BLOCKS or pods == 0
 

@@ -1,6 +1,6 @@
 """Which version is which: identities from the spec, the first one, those that come back or go."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 from sluicegate.api.base import at
 from sluicegate.api.canary import (
@@ -24,6 +24,8 @@ from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import Count
 from sluicegate.status import Finding
 
+Known = TypeVar("Known", bound=VersionBase)
+
 FIRST_SECONDS: Final = 30
 """What comes up within this counts as stable from its beginning."""
 
@@ -33,20 +35,19 @@ def identifier(product: DataProduct, status: DataProductStatus) -> Identify:
     known: list[VersionBase] = [*status.history]
     known += [one for one in (status.candidate, status.stable) if one is not None]
     wanted = product.spec.model.bento
-    services = {one.image: one.service for one in known}
-    # The name isn't part of a version's identity: a correction of it is taken up in place.
-    services[wanted.identity] = wanted.service
+    services = {one.digest: one.service for one in known}
+    sources = {one.revision: one.source for one in known}
 
     def identify(release: Release) -> VersionBase:
         digest = f"sha256:{release.image.rpartition('sha256:')[2]}"
-        sources = (one.source for one in known if one.image == release.image)
+        identity = revision(digest, release.runtime_image)
         return VersionBase(
             version=release.version,
             image=release.image,
-            service=services.get(release.image, wanted.service),
+            service=services.get(digest, wanted.service),
             runtime_image=release.runtime_image,
-            revision=revision(digest, release.runtime_image),
-            source=next(sources, VersionSource.SPEC),
+            revision=identity,
+            source=sources.get(identity, VersionSource.SPEC),
         )
 
     return identify
@@ -71,7 +72,7 @@ def first_candidate(
     """
     before = status.candidate
     if before is not None and before.revision == wanted.revision:
-        return before.model_copy(update={"service": wanted.service})
+        return before
     return Candidate(
         **wanted.model_dump(),
         phase=CandidatePhase.PROMOTING,
@@ -114,12 +115,43 @@ def refused_version(candidate: Candidate, fate: Fate, reason: str, now: int) -> 
     return PastVersion(**identity, fate=fate, reason=reason, until=at(now))
 
 
+def referred_to(status: DataProductStatus, wanted: VersionBase) -> DataProductStatus:
+    """The status with what the spec calls the bento that it names, wherever that is known already.
+
+    Where it is pulled from and what its entry service is called are no part of a version's identity,
+    so they are taken in place. It keeps the name that it was accepted with, which its measurements
+    bear.
+    """
+    named = {"image": wanted.image, "service": wanted.service}
+
+    def corrected(one: Known) -> Known:
+        same = one.digest != wanted.digest or (one.image, one.service) == tuple(named.values())
+        return one if same else one.model_copy(update=named)
+
+    update = {
+        "stable": status.stable and corrected(status.stable),
+        "candidate": status.candidate and corrected(status.candidate),
+        "history": tuple(corrected(one) for one in status.history),
+    }
+    if all(getattr(status, name) == value for name, value in update.items()):
+        return status
+    return status.model_copy(update=update)
+
+
+def without_twin(status: DataProductStatus) -> DataProductStatus:
+    """The status without a candidate that is stable under another name: there is nothing to try."""
+    stable, candidate = status.stable, status.candidate
+    if stable is None or candidate is None or candidate.revision != stable.revision:
+        return status
+    return status.model_copy(update={"candidate": None})
+
+
 def version_reused(status: DataProductStatus, wanted: VersionBase) -> Finding | None:
     """Another digest under a version's name: labels of measurements could no longer tell them."""
     known: list[VersionBase] = [*status.history]
     known += [one for one in (status.stable, status.candidate) if one is not None]
     for one in known:
-        if one.version == wanted.version and one.image != wanted.image and status.stable:
+        if one.version == wanted.version and one.digest != wanted.digest and status.stable:
             text = (
                 f"spec.model.bento.version: {wanted.version} is already the name of {one.image}:"
                 " give the new bento a new version"

@@ -46,7 +46,7 @@ def only_warms_up(situation: Situation, step: Step) -> bool:
         return False
     live = situation.live.get(after.stable.revision)
     return (
-        after.stable.image == situation.wanted.image
+        after.stable.digest == situation.wanted.digest
         and after.retraining is None
         and not situation.observed.requests
         and not (situation.conflict or situation.stalled or situation.refused)

@@ -172,7 +172,9 @@ class Recorder:
         event = render_event(note, self._instance, self._serial, moment=moment)
         meta, now = event["metadata"], self._clock()
         name = Key(meta["namespace"], meta["name"])
-        self._series[note.series] = Series(name, note.note, written_at=now, seen_at=now, last=moment)
+        self._series[note.series] = Series(
+            name, note.note, written_at=now, seen_at=now, last=moment
+        )
         if len(self._series) > KNOWN_SERIES:
             self._series.popitem(last=False)
         await self._send("created", self._create(event))

@@ -68,13 +68,12 @@ class Canary:
             case Inconclusive():
                 return Verdict.INCONCLUSIVE
             case Advance():
-                self._advance(block.end)
+                self._advance(decision.weight, block.end)
             case _:
                 pass
         return Verdict.RUNNING
 
-    def _advance(self, now: int) -> None:
-        weight = self._terms.steps[self._candidate.step]
+    def _advance(self, weight: int, now: int) -> None:
         weights = (*self._candidate.weights, WeightChange(now, weight))
         self._candidate = replace(self._candidate, weights=weights)
 

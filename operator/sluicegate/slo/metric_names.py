@@ -8,8 +8,10 @@ from typing import Final
 NAMESPACE: Final = "namespace"
 PRODUCT: Final = "product"
 VERSION: Final = "version"
+REVISION: Final = "revision"
 PREDICTION_VERSION: Final = "prediction_version"
-TARGET: Final = ("namespace", "pod", "job", "instance", "product", "version")
+PREDICTION_REVISION: Final = "prediction_revision"
+TARGET: Final = ("namespace", "pod", "job", "instance", "product", "version", "revision")
 """A target while it belongs to one product and version: a pod's labels can be changed."""
 
 # BentoML's own metrics.

@@ -47,8 +47,13 @@ NO_PRODUCT_ENDPOINT: Final = "/(livez|readyz|healthz|metrics|feedback|docs\\.jso
 UNKNOWN_PATH: Final = "404|405"
 """BentoML counts any path under its raw name; only unknown ones have nothing but these codes."""
 
-BY_VERSION: Final = (names.NAMESPACE, names.PRODUCT, names.VERSION)
-BY_PREDICTION: Final = (names.NAMESPACE, names.PRODUCT, names.PREDICTION_VERSION)
+BY_VERSION: Final = (names.NAMESPACE, names.PRODUCT, names.VERSION, names.REVISION)
+BY_PREDICTION: Final = (
+    names.NAMESPACE,
+    names.PRODUCT,
+    names.PREDICTION_VERSION,
+    names.PREDICTION_REVISION,
+)
 
 
 class QueryKind(StrEnum):
@@ -243,7 +248,7 @@ def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int
 def _counter(scope: Scope, window: int, name: str, lag: int) -> str:
     up = select(names.UP, scope.matchers())
     count = render_count(select_named(name, scope.matchers()), window, up=up, lag_seconds=lag)
-    total = sum_by((*BY_VERSION, names.PREDICTION_VERSION), count)
+    total = sum_by((*BY_VERSION, *BY_PREDICTION[2:]), count)
     return tag(tag(total, names.COUNTER, name), names.LAG, str(lag))
 
 
@@ -329,7 +334,7 @@ def _of_product(expression: str, scope: Scope, window: int) -> str:
     by = f"{names.POD}, {', '.join(BY_VERSION)}"
     on = f"{names.NAMESPACE}, {names.POD}"
     owner = f"topk by ({on}) (1, max by ({by}) (count_over_time({up}[{window}s])))"
-    joined = f"* on ({on}) group_left ({names.PRODUCT}, {names.VERSION}) (\n0 * {owner} + 1\n)"
+    joined = f"* on ({on}) group_left ({', '.join(BY_VERSION[1:])}) (\n0 * {owner} + 1\n)"
     return f"{expression}\n{joined}"
 
 

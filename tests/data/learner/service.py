@@ -22,7 +22,7 @@ from sluicegate_service.outcomes import Outcome, OutcomeCounters
 CARD = json.loads((Path(__file__).parent / "model.json").read_text())
 SETTINGS = Settings.from_environment(os.environ)
 LOOKUPS = int(os.environ.get("LEARNER_LOOKUPS", "100"))
-COUNTERS = OutcomeCounters.create(version=SETTINGS.version)
+COUNTERS = OutcomeCounters.create(version=SETTINGS.version, revision=SETTINGS.revision)
 
 # BentoML imports a service when it builds it, too.
 if CARD["fault"] == "crash" and PRODUCT in os.environ:

@@ -15,7 +15,7 @@ from tests.support.rollout_world import image
 from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Training, bento_of
 from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.operator import SETTINGS, World
+from tests.support.virtual.operator import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -181,7 +181,10 @@ class Living:
             return
         self.touch(product)
         self.world.server.delete(DATA_PRODUCTS, key)
-        document = {"metadata": {"namespace": key.namespace, "name": key.name}, "spec": body["spec"]}
+        document = {
+            "metadata": {"namespace": key.namespace, "name": key.name},
+            "spec": body["spec"],
+        }
 
         def apply() -> None:
             self.world.apply(document)

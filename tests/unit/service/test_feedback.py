@@ -28,17 +28,24 @@ def score(prediction, truth):
     return Score(Outcome.of(correct=correct), events={"conversion": Event.of(good=correct)})
 
 
+def predicted(version: str, revision: str) -> dict[str, str]:
+    return {"prediction_version": version, "prediction_revision": revision}
+
+
 class Desk:
     """A product's feedback, its clock, and its counters."""
 
-    def __init__(self, directory, *, version="v1", scorer=None, **settings):
+    def __init__(self, directory, *, version="v1", revision="", scorer=None, **settings):
         self.now = 1000.0
         self.registry = CollectorRegistry()
         self.feedback = Feedback(
-            Settings("catalog", "pricing", version, **settings),
+            Settings("catalog", "pricing", version, revision, **settings),
             KeyFiles(directory),
             OutcomeCounters.create(
-                version=version, indicators=("conversion",), registry=self.registry
+                version=version,
+                revision=revision,
+                indicators=("conversion",),
+                registry=self.registry,
             ),
             score=scorer or score,
             clock=lambda: self.now,
@@ -48,16 +55,16 @@ class Desk:
         sent = [Label(token=token, truth=truth) for token, truth in labels]
         return self.feedback.receive(sent, authorization)
 
-    def labelled(self, outcome, version="v1"):
+    def labelled(self, outcome, version="v1", revision=""):
         return self.registry.get_sample_value(
             "sluicegate_predictions_labelled_total",
-            {"outcome": outcome, "prediction_version": version},
+            {"outcome": outcome, **predicted(version, revision)},
         )
 
-    def events(self, outcome, version="v1"):
+    def events(self, outcome, version="v1", revision=""):
         return self.registry.get_sample_value(
             "sluicegate_indicator_events_total",
-            {"indicator": "conversion", "outcome": outcome, "prediction_version": version},
+            {"indicator": "conversion", "outcome": outcome, **predicted(version, revision)},
         )
 
 
@@ -91,6 +98,15 @@ def test_the_version_that_predicted_is_counted_not_the_one_that_hears_the_truth(
     desk = Desk(secret, version="v1")
     desk.send((token, 7))
     assert [desk.labelled("correct", "v2"), desk.labelled("correct", "v1")] == [1, 0]
+
+
+def test_the_runtime_that_predicted_is_counted_apart_from_another_of_the_same_version(secret):
+    token = Desk(secret, revision="0123456789").feedback.token(7)
+    desk = Desk(secret, revision="abcdef0123")
+    desk.send((token, 7))
+    assert desk.labelled("correct", revision="0123456789") == 1
+    assert desk.labelled("correct", revision="abcdef0123") == 0
+    assert desk.events("good", revision="0123456789") == 1
 
 
 @pytest.mark.parametrize(

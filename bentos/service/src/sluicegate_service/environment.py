@@ -11,6 +11,8 @@ NAMESPACE: Final = "SLUICEGATE_NAMESPACE"
 PRODUCT: Final = "SLUICEGATE_PRODUCT"
 VERSION: Final = "SLUICEGATE_VERSION"
 """Version of the bento that serves; in a training Job, of the stable one."""
+REVISION: Final = "SLUICEGATE_REVISION"
+"""Revision of the version that serves: the same bento may be tried in another runtime."""
 
 # ---- in serving pods ---------------------------------------------------------------------
 FEEDBACK_DIRECTORY: Final = "SLUICEGATE_FEEDBACK_DIRECTORY"

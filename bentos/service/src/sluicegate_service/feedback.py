@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluicegate_service.environment import NAMESPACE, PRODUCT, VERSION
+from sluicegate_service.environment import NAMESPACE, PRODUCT, REVISION, VERSION
 from sluicegate_service.keys import UNUSABLE, KeyFileError, KeyFiles
 from sluicegate_service.tokens import ExpiredTokenError, Prediction, TokenError, TokenSigner
 
@@ -105,6 +105,7 @@ class Settings:
     namespace: str
     product: str
     version: str
+    revision: str = ""
     lifetime_seconds: int = WEEK
     maturity_seconds: int = 0
 
@@ -115,6 +116,7 @@ class Settings:
             namespace=environment.get(NAMESPACE, "local"),
             product=environment.get(PRODUCT, "local"),
             version=environment.get(VERSION, "local"),
+            revision=environment.get(REVISION, ""),
             lifetime_seconds=_seconds(environment, LIFETIME_VARIABLE, WEEK),
             maturity_seconds=_seconds(environment, MATURITY_VARIABLE, 0),
         )
@@ -139,7 +141,8 @@ class Feedback:
         keys = self.keys.signing()
         if not keys:
             return None
-        return self._signer(keys).issue(value, version=self.settings.version, now=self.clock())
+        version, revision = self.settings.version, self.settings.revision
+        return self._signer(keys).issue(value, version=version, revision=revision, now=self.clock())
 
     def receive(self, labels: Sequence[Label], authorization: str | None) -> Answer:
         """Count the labels that can be counted, and say which ones can't, and why."""
@@ -188,9 +191,10 @@ class Feedback:
             return [("InvalidTruth", f"it can't be compared: {type(error).__name__}")]
         if not self._seen.add(prediction.identity):
             return [("Repeated", "this token was counted already")]
-        self.counters.count(score.outcome, version=prediction.version)
+        made_by = {"version": prediction.version, "revision": prediction.revision}
+        self.counters.count(score.outcome, **made_by)
         for indicator, event in score.events.items():
-            self.counters.count_event(indicator, event, version=prediction.version)
+            self.counters.count_event(indicator, event, **made_by)
         return []
 
     def _signer(self, keys: Sequence[bytes]) -> TokenSigner:

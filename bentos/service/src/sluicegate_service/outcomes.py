@@ -1,16 +1,18 @@
 """What became of predictions, as counters that the operator reads.
 
-The label is `prediction_version`, the version that made the prediction: the pod that learns the
-truth may serve another one.
+The labels are `prediction_version` and `prediction_revision`, the version that made the prediction:
+the pod that learns the truth may serve another one.
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
 from sluicegate_service.environment import EVENTS_METRIC, LABELLED_METRIC
+
+_PREDICTED: Final = ("prediction_version", "prediction_revision")
 
 
 class Outcome(StrEnum):
@@ -54,6 +56,7 @@ class OutcomeCounters:
         cls,
         *,
         version: str,
+        revision: str = "",
         indicators: tuple[str, ...] = (),
         registry: CollectorRegistry = REGISTRY,
     ) -> Self:
@@ -62,36 +65,37 @@ class OutcomeCounters:
             labelled=Counter(
                 LABELLED_METRIC,
                 "Predictions whose truth is known.",
-                ["outcome", "prediction_version"],
+                ["outcome", *_PREDICTED],
                 registry=registry,
             ),
             events=Counter(
                 EVENTS_METRIC,
                 "Good and bad events of the product's own indicators.",
-                ["indicator", "outcome", "prediction_version"],
+                ["indicator", "outcome", *_PREDICTED],
                 registry=registry,
             ),
             indicators=indicators,
         )
-        counters.know(version)
+        counters.know(version, revision)
         return counters
 
-    def know(self, version: str) -> None:
+    def know(self, version: str, revision: str = "") -> None:
         """Begin all series of a version at 0."""
+        predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
         for outcome in Outcome:
-            self.labelled.labels(outcome=outcome.value, prediction_version=version)
+            self.labelled.labels(outcome=outcome.value, **predicted)
         for indicator in self.indicators:
             for event in Event:
-                self.events.labels(
-                    indicator=indicator, outcome=event.value, prediction_version=version
-                )
+                self.events.labels(indicator=indicator, outcome=event.value, **predicted)
 
-    def count(self, outcome: Outcome, *, version: str) -> None:
+    def count(self, outcome: Outcome, *, version: str, revision: str = "") -> None:
         """Count one prediction of a version whose truth has come."""
-        self.labelled.labels(outcome=outcome.value, prediction_version=version).inc()
+        predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
+        self.labelled.labels(outcome=outcome.value, **predicted).inc()
 
-    def count_event(self, indicator: str, event: Event, *, version: str) -> None:
+    def count_event(
+        self, indicator: str, event: Event, *, version: str, revision: str = ""
+    ) -> None:
         """Count one good or bad event of an indicator."""
-        self.events.labels(
-            indicator=indicator, outcome=event.value, prediction_version=version
-        ).inc()
+        predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
+        self.events.labels(indicator=indicator, outcome=event.value, **predicted).inc()

@@ -55,6 +55,7 @@ class Prediction:
     value: Any
     version: str
     issued_at: int
+    revision: str = ""
     identity: bytes = field(default=b"", compare=False, repr=False)
 
 
@@ -80,9 +81,10 @@ class TokenSigner:
         if not self.keys:
             raise ValueError("no hmac key: a token cannot be signed")
 
-    def issue(self, value: Any, *, version: str, now: float) -> str:
+    def issue(self, value: Any, *, version: str, now: float, revision: str = "") -> str:
         """A token for a prediction just made; `value` must be small and JSON."""
         body = {"p": value, "v": version, "t": int(now), "n": secrets.token_urlsafe(_NONCE_BYTES)}
+        body |= {"r": revision} if revision else {}
         payload = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
         token = f"{_encode(payload)}.{_encode(self._signature(self.keys[0], payload))}"
         if len(token) > MAX_TOKEN_BYTES:
@@ -143,8 +145,10 @@ def _prediction(payload: bytes) -> Prediction:
     """What a signed payload says; a key may have signed other things than predictions."""
     try:
         match json.loads(payload):
-            case {"p": value, "v": str(version), "t": int(issued_at)} if issued_at >= 0:
-                return Prediction(value, version, issued_at, identity=sha256(payload).digest())
+            case {"p": value, "v": str(version), "t": int(issued_at), **rest} if issued_at >= 0:
+                revision, told = rest.get("r", ""), sha256(payload).digest()
+                if isinstance(revision, str):
+                    return Prediction(value, version, issued_at, revision, identity=told)
     except (ValueError, RecursionError) as error:
         raise InvalidTokenError("no prediction token: its payload is no JSON") from error
     raise InvalidTokenError("no prediction token: its payload is of another form")

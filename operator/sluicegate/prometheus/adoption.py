@@ -1,0 +1,53 @@
+"""Rows of pods that are scraped, or that count outcomes, without their revision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sluicegate.slo.queries import QueryKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sluicegate.prometheus.answers import Labels, Table
+    from sluicegate.prometheus.readings import Target
+
+
+def adopted(
+    tables: Mapping[QueryKind, Table], targets: Iterable[Target]
+) -> Mapping[QueryKind, Table]:
+    """The tables, where a row that names a version without its revision is of the only one so named.
+
+    Series from before an upgrade have no revision, nor has what a service counts with an older
+    library. Where two live versions have one name nobody can tell whose such a row is: it is
+    nobody's.
+    """
+    owners = _owners(targets)
+    if not owners:
+        return tables
+    return {
+        kind: table if kind is QueryKind.GATEWAY else _of_owners(table, owners)
+        for kind, table in tables.items()
+    }
+
+
+def _owners(targets: Iterable[Target]) -> dict[Labels, str]:
+    """Identities with a revision, by namespace, product and name; none that share a name."""
+    found: dict[Labels, str] = {}
+    for target in targets:
+        named = [(one.partition("/")[0], one) for one in target.versions if "/" in one]
+        times = Counter(name for name, _ in named)
+        found.update({(*target.key, name): one for name, one in named if times[name] == 1})
+    return found
+
+
+def _of_owners(table: Table, owners: Mapping[Labels, str]) -> Table:
+    plain = [key for key in table if key[:3] in owners]
+    if not plain:
+        return table
+    after = dict(table)
+    for key in plain:
+        own = (*key[:2], owners[key[:3]], *key[3:])
+        after[own] = {**after.pop(key), **after.get(own, {})}
+    return after

@@ -1,0 +1,86 @@
+"""What is remembered fits in status, whatever was renamed, edited or told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sluicegate.api.base import at
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.canary import Candidate, CandidatePhase, VersionSource
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
+from sluicegate.policy.bounds import bounded
+from sluicegate.policy.evidence import gather
+from sluicegate.policy.memory import (
+    Accepted,
+    Baseline,
+    Memory,
+    Probation,
+    Release,
+    SloMemory,
+)
+from sluicegate.policy.planning import expected_seconds
+from sluicegate.policy.remember import remember
+from sluicegate.policy.terms import terms_of
+from sluicegate.reconcile.progress import with_share
+from sluicegate.reconcile.versions import identifier
+from sluicegate.slo.blocks import Count
+from tests.support.rollout_world import ACCURACY, RUNTIME, document, image
+
+NAMES = [f"slo-{number}" for number in range(24)]
+"""Of SLOs that the product has had; status holds sixteen."""
+
+
+def product(slos: list[dict]) -> DataProduct:
+    return DataProduct.parse(document(slos=slos))
+
+
+def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_valid():
+    """The seventeenth name, or the thirty-third alert, wedged the product for ever."""
+    spec = product([ACCURACY | {"name": NAMES[0]}, ACCURACY | {"name": NAMES[1]}])
+    terms = terms_of(spec)
+    baselines = {name: Baseline(Count(1, 100), 0, 600, BaselineSource.PRODUCTION) for name in NAMES}
+    stable = Release("v2", image("b"), RUNTIME)
+    memory = Memory(
+        stable=Accepted(stable, 600, baselines=baselines),
+        original=baselines,
+        slos={name: SloMemory(terms_hash="0") for name in NAMES},
+        probation=Probation(Release("v1", image("a"), RUNTIME), baselines),
+        alerted=tuple(f"ModelDecay/{number}" for number in range(33)),
+    )
+    status = DataProductStatus()
+    kept = bounded(terms, memory)
+    after = remember(status, kept, identifier(spec, status), now=1200)
+    document = json.dumps(after.to_dict())
+    assert DataProductStatus.model_validate_json(document, by_name=False) == after
+    assert list(after.stable.baseline) == NAMES[:2]
+    assert list(after.original_baseline.slos) == NAMES[:2]
+    assert after.alerted[-1] == "ModelDecay/32", "the newest are kept"
+    assert bounded(terms, kept) == kept
+
+
+def test_a_candidate_keeps_its_first_share_and_its_newest():
+    candidate = Candidate(
+        version="v2", image=image("b"), runtime_image=RUNTIME, revision="0123456789",
+        source=VersionSource.SPEC, phase=CandidatePhase.STEPPING, since=at(0),
+    )  # fmt: skip
+    for number in range(1, 41):
+        candidate = with_share(candidate, number, number * 60)
+    document = json.dumps(candidate.to_dict())
+    assert Candidate.model_validate_json(document, by_name=False) == candidate
+    assert [candidate.shares[0].weight, candidate.shares[-1].weight] == [1, 40]
+
+
+@pytest.mark.parametrize("margin", ["0.999999", "0.9999999"])
+def test_any_margin_that_is_valid_can_be_computed_with(margin: str):
+    """The evidence of each block was a math domain error, and the canary stayed for ever."""
+    slo = ACCURACY | {"maxDrop": margin, "maxRegression": margin}
+    (terms,) = terms_of(product([slo])).slos
+    blocks = [(Count(bad, 100), Count(5, 100)) for bad in (0, 50, 100)]
+    for past in (Count(0, 1000), Count(1000, 1000)):
+        assert gather(blocks, past, margin=terms.margin).candidate.total == 300
+    assert expected_seconds(
+        (5, 50), events_per_second=1, ratio=1.0, margin=terms.margin, block_seconds=60
+    )

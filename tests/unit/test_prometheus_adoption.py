@@ -1,0 +1,76 @@
+"""Whose a row is: the version's with its revision; without one, of the only version so named."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.prometheus.adoption import adopted
+from sluicegate.prometheus.answers import TableReader
+from sluicegate.prometheus.readings import ProductKey, Target, identity
+from sluicegate.slo.queries import QueryKind
+
+KEY = ProductKey("catalog", "search")
+
+
+def table(kind: QueryKind, *rows: dict[str, str]):
+    reader = TableReader(kind, step=60)
+    for labels in rows:
+        reader.take(
+            {"metric": {"namespace": KEY[0], "product": KEY[1], **labels}, "values": [(60, "1")]}
+        )
+    return reader.result()
+
+
+def of(version: str, revision: str = "") -> dict[str, str]:
+    return {"version": version, "revision": revision, "runner_name": "S"}
+
+
+def counted(rows, *versions: str) -> dict[str, dict[int, float]]:
+    target = Target(key=KEY, versions=versions, slos={})
+    found = adopted({QueryKind.REQUESTS: rows}, [target])[QueryKind.REQUESTS]
+    return {key[2]: values for key, values in found.items()}
+
+
+def test_two_revisions_of_one_version_are_told_apart():
+    rows = table(QueryKind.REQUESTS, of("v1", "a"), of("v1", "b"))
+    assert counted(rows, "v1/a", "v1/b") == {"v1/a": {1: 1.0}, "v1/b": {1: 1.0}}
+
+
+def test_a_row_without_a_revision_is_of_the_only_version_of_that_name():
+    rows = table(QueryKind.REQUESTS, of("v1"), of("v2", "b"))
+    assert counted(rows, "v1/a", "v2/b") == {"v1/a": {1: 1.0}, "v2/b": {1: 1.0}}
+
+
+def test_a_row_that_may_be_of_two_versions_is_of_none():
+    rows = table(QueryKind.REQUESTS, of("v1"))
+    assert not counted(rows, "v1/a", "v1/b").keys() & {"v1/a", "v1/b"}
+
+
+def test_what_a_row_with_a_revision_says_isnt_added_to():
+    rows = table(QueryKind.REQUESTS, of("v1"), of("v1", "a"))
+    assert counted(rows, "v1/a") == {"v1/a": {1: 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("labels", "whose"),
+    [
+        ({"version": "v1", "revision": "a"}, "v1/a"),
+        ({"version": "v1", "revision": "a", "prediction_version": "v0"}, "v0"),
+        (
+            {
+                "version": "v1",
+                "revision": "a",
+                "prediction_version": "v1",
+                "prediction_revision": "b",
+            },
+            "v1/b",
+        ),
+    ],
+)
+def test_a_raw_counter_counts_for_the_version_that_predicted(labels, whose: str):
+    (key,) = table(QueryKind.COUNTERS, labels | {"sluicegate_counter": "n", "sluicegate_lag": "0"})
+    assert key == (*KEY, whose, "n", "0")
+
+
+def test_an_identity_has_a_revision_where_it_is_known():
+    assert (identity("v1", "a"), identity("v1")) == ("v1/a", "v1")

@@ -1,0 +1,206 @@
+"""A version is its bento's digest in a runtime: whatever it is called, and wherever it lies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.names import DecisionReason
+from sluicegate.kube.resources import Key
+from sluicegate.policy.arrivals import MOST_RENEWALS
+from sluicegate.policy.observed import Portfolio
+from sluicegate.policy.retraining import Budget
+from sluicegate.prometheus.schedule import Timing
+from sluicegate.reconcile.arms import arm_of
+from sluicegate.reconcile.children import build_children
+from sluicegate.reconcile.layout import Layout, Placement, layout_of
+from sluicegate.reconcile.measure import target_of
+from sluicegate.reconcile.portfolio import Standings
+from sluicegate.reconcile.standing import Standing, standing_of
+from sluicegate.settings import ServiceKind
+from tests.support.rollout_world import GATEWAY, World, document, image
+
+ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
+TIMING = Timing(scrape_seconds=15)
+MOVED = image("a").replace("registry.example", "mirror.example")
+
+
+def serving(**spec) -> World:
+    return World(spec=document(**spec)).until(lambda world: world.serving == "v1").run(4)
+
+
+def named(world: World, **bento: str) -> World:
+    world.spec["spec"]["model"]["bento"].update(bento)
+    world.spec["metadata"]["generation"] += 1
+    return world
+
+
+@ROUTES
+@pytest.mark.parametrize(
+    "bento",
+    [{"version": "v1.1"}, {"image": MOVED}, {"image": MOVED, "version": "v1.1"}],
+    ids=["renamed", "moved", "both"],
+)
+def test_another_name_of_the_bento_that_serves_is_no_rollout(route, bento):
+    """It was a candidate with stable's own Deployment, which two manifests fought for."""
+    world = named(serving(route=route), **bento).run(4)
+    assert world.current.candidate is None
+    assert world.condition("Stalled") is None
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.serving == "v1", "its measurements bear the name that it was accepted with"
+    assert world.current.stable.image == bento.get("image", image("a"))
+    assert len(world.pods) == 1
+    writes = world.writes
+    world.run(3)
+    assert world.writes == writes
+
+
+def test_a_version_that_moves_while_it_is_tried_goes_on():
+    world = (
+        serving()
+        .push("b", "v2")
+        .until(
+            lambda world: (
+                world.current.candidate is not None and world.current.candidate.weight == 5
+            )
+        )
+    )
+    moved = image("b").replace("registry.example", "mirror.example")
+    named(world, image=moved, version="v2.1").run()
+    assert world.current.candidate.image == moved
+    assert world.current.candidate.phase is CandidatePhase.STEPPING
+    world.until(lambda world: world.serving == "v2")
+    assert world.current.spec_model.outcome == "Promoted"
+
+
+def test_another_bento_under_a_name_that_is_taken_is_refused_still():
+    world = named(serving(), image=image("b"))
+    assert world.stalled() == "VersionReused"
+
+
+def test_a_corrected_entry_service_is_taken_in_place():
+    world = named(serving(), service="Ranking").run(2)
+    assert world.current.candidate is None
+    assert world.current.stable.service == "Ranking"
+
+
+def test_a_status_with_a_twin_of_stable_finds_back():
+    world = serving()
+    stable = dict(world.status["stable"])
+    for field in ("promotedAt", "baseline", "evaluation"):
+        stable.pop(field, None)
+    world.status["candidate"] = stable | {
+        "version": "v1.1", "phase": "Starting", "since": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    world.run(2)
+    assert world.current.candidate is None
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+def test_no_layout_has_two_placements_of_one_revision_and_no_product_two_children_of_one_name():
+    world = serving()
+    product, stable = world.product, world.current.stable
+    assert stable is not None
+    twin = stable.model_copy(update={"version": "v1.1"})
+    candidate = world.push("b", "v2").until(lambda w: w.current.candidate is not None).current
+    status = candidate.model_copy(
+        update={
+            "stable": stable,
+            "candidate": candidate.candidate.model_copy(update={"revision": stable.revision}),
+        }
+    )
+    layout = layout_of(product, status, stable_pods=4)
+    assert [one.version.revision for one in layout.placements] == [stable.revision]
+    doubled = replace(layout, placements=(*layout.placements, Placement(twin, 1)))
+    assert isinstance(doubled, Layout)
+    with pytest.raises(RuntimeError, match="two children have one name"):
+        build_children(product, doubled, {}, service_kind=ServiceKind.CLUSTER_IP)
+
+
+def test_a_bento_that_was_stable_before_comes_again_under_another_name():
+    world = serving().push("b", "v2").until(lambda world: world.serving == "v2")
+    world.push("a", "v1.1").until(lambda world: world.serving == "v1.1").run(2)
+    assert [one.version for one in world.current.history] == ["v2"]
+    assert len(world.pods) == 2
+
+
+# ---- another runtime --------------------------------------------------------------------------
+OTHER = f"registry.example/runtime@sha256:{'e' * 64}"
+
+
+def in_another_runtime(route) -> World:
+    """v1 in v1's place: one name, two revisions."""
+    world = World(spec=document(route=route)).until(lambda world: world.serving == "v1").run(30)
+    world.spec["spec"]["serving"]["runtimeImage"] = OTHER
+    world.spec["metadata"]["generation"] += 1
+    return world.until(lambda world: world.current.candidate is not None)
+
+
+@ROUTES
+def test_another_runtime_is_a_canary_that_is_promoted_and_drained(route):
+    """Both were one series: it was compared with itself, and never drained."""
+    world = in_another_runtime(route)
+    before = world.current.stable.revision
+    assert world.current.candidate.revision != before
+    world.until(lambda world: world.current.candidate is None)
+    assert world.current.stable.revision != before
+    assert world.current.stable.runtime_image == OTHER
+    assert world.current.probation is not None
+    assert world.current.history[0].revision == before
+
+
+@ROUTES
+def test_a_runtime_that_makes_it_worse_goes_back(route):
+    world = in_another_runtime(route)
+    before = world.current.stable.revision
+    world.bad[world.current.candidate.revision] = 0.4
+    world.until(lambda world: world.current.candidate is None)
+    assert world.current.stable.revision == before
+    assert world.current.history[0].reason == "CanaryWorse"
+
+
+def test_two_runtimes_of_one_bento_are_two_series():
+    world = in_another_runtime(GATEWAY)
+    target = target_of(world.product, TIMING)
+    assert target is not None
+    assert len(set(target.versions)) == 2
+    stable, candidate = world.current.stable, world.current.candidate
+    arms = [arm_of(world.product, one) for one in (stable, candidate)]
+    assert [arm.version for arm in arms] == list(target.versions)
+
+
+def test_a_changed_default_runtime_starts_no_more_rollouts_than_may_go_on_at_a_time():
+    """A new default image was tried in every product that names none, at once."""
+    world = World(spec=document(), portfolio=Portfolio(renewing=MOST_RENEWALS))
+    world.spec["spec"]["serving"].pop("runtimeImage")
+    world.until(lambda world: world.serving == "v1").run(4)
+    world.default_runtime = OTHER
+    world.run(3)
+    assert world.current.candidate is None
+    assert world.history[-1].evaluation.decision.reason == DecisionReason.WAITING_FOR_RENEWALS
+    world.portfolio = Portfolio(renewing=MOST_RENEWALS - 1)
+    world.run()
+    assert world.current.candidate is not None
+    assert standing_of(world.situation(), world.history[-1]).renews
+
+
+def test_a_runtime_that_the_spec_names_waits_for_nobody():
+    world = World(spec=document(), portfolio=Portfolio(renewing=MOST_RENEWALS))
+    world.until(lambda world: world.serving == "v1").run(4)
+    world.spec["spec"]["serving"]["runtimeImage"] = OTHER
+    world.run()
+    assert world.current.candidate is not None
+
+
+def test_those_that_are_tried_in_another_runtime_are_counted_but_for_oneself():
+    standings = Standings(Budget(total=2, per_namespace=1))
+    one, other = Key("catalog", "one"), Key("catalog", "other")
+    standings.record(one, Standing(renews=True))
+    standings.record(other, Standing(renews=True))
+    assert standings.portfolio(one, 0).renewing == 1
+    standings.forget(other)
+    assert standings.portfolio(Key("catalog", "third"), 0).renewing == 1
+    standings.record(one, Standing())
+    assert standings.portfolio(other, 0).renewing == 0

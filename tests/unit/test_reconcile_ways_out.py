@@ -1,0 +1,252 @@
+"""A product always finds its way: every phase ends, whatever can't be counted, and people are heard."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from functools import cache
+
+import pytest
+
+from sluicegate.api.canary import CandidatePhase, Fate
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK, DecisionReason
+from tests.support.rollout_world import ACCURACY, BLOCK, GATEWAY, World, broken_pod, document
+
+ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
+
+
+def serving(**spec) -> World:
+    """A world whose first version has served long enough to be judged."""
+    return deepcopy(_serving(json.dumps(spec)))
+
+
+@cache
+def _serving(spec: str) -> World:
+    world = World(spec=document(**json.loads(spec)))
+    return world.until(lambda world: world.serving == "v1").run(12)
+
+
+def phase(world: World) -> CandidatePhase | None:
+    candidate = world.current.candidate
+    return candidate.phase if candidate else None
+
+
+def weight(world: World) -> int:
+    candidate = world.current.candidate
+    return candidate.weight if candidate else 0
+
+
+def told(world: World) -> list[str]:
+    return [one.message for step in world.history for one in step.told]
+
+
+def ended(world: World) -> bool:
+    return phase(world) in (None, CandidatePhase.PARKED)
+
+
+# ---- every phase ends -----------------------------------------------------------------------
+@ROUTES
+def test_a_rollback_ends_at_once_where_no_pod_is_left_to_take_a_request(route):
+    """A crash loop isn't scraped, so its requests can't be counted: it stayed for ever."""
+    world = serving(route=route).push("b", "v2").until(lambda world: weight(world) == 5)
+    world.seen = False
+    world.break_down("v2")
+    world.requests[REQUEST_ABORT] = "now"
+    world.run(4)
+    assert ended(world)
+    assert world.current.history[0].fate is Fate.ROLLED_BACK
+
+
+@ROUTES
+def test_a_rollback_whose_requests_cant_be_counted_ends_ten_minutes_later_and_says_so(route):
+    world = serving(route=route).push("b", "v2").until(lambda world: weight(world) == 5)
+    world.seen = False
+    world.requests[REQUEST_ABORT] = "now"
+    world.run(8)
+    assert phase(world) is CandidatePhase.ROLLING_BACK
+    world.until(ended, most=8)
+    assert any("its pods go though its requests can't be counted" in text for text in told(world))
+
+
+def test_a_return_from_a_crash_loop_ends_and_the_fix_is_rolled_out():
+    world = serving().push("b", "v2").until(lambda world: world.serving == "v2")
+    world.seen = False
+    world.break_down("v2")
+    world.requests[REQUEST_ROLLBACK] = "v1/now"
+    world.run(6)
+    assert world.serving == "v1"
+    assert ended(world)
+    assert world.condition("Ready") == ("True", "Serving")
+    world.seen = True
+    world.push("c", "v3").until(lambda world: world.serving == "v3")
+
+
+def test_where_neither_version_serves_a_promotion_ends_after_the_pods_deadline():
+    world = serving(serving=SHORT).push("b", "v2")
+    world.until(lambda world: phase(world) is CandidatePhase.PROMOTING)
+    world.until(lambda world: weight(world) == 100)
+    world.seen = False
+    world.break_down("v1")
+    world.break_down("v2")
+    world.run(6)
+    assert phase(world) is not CandidatePhase.PROMOTING
+
+
+SHORT = {"replicas": 4, "progressDeadlineSeconds": 120, "feedback": {"secretRef": {"name": "keys"}}}
+
+
+# ---- people are heard -----------------------------------------------------------------------
+def test_another_model_ends_a_promotion_that_serves_nobody():
+    world = serving().push("b", "v2").until(lambda world: weight(world) == 100)
+    world.break_down("v1")
+    world.break_down("v2")
+    world.run(2)
+    assert phase(world) is CandidatePhase.PROMOTING
+    world.push("c", "v3").run()
+    assert phase(world) is CandidatePhase.ROLLING_BACK
+    world.until(lambda world: world.serving == "v3", most=10)
+
+
+def test_an_abort_of_what_goes_back_already_is_answered_at_once():
+    world = serving().push("b", "v2").until(lambda world: weight(world) == 5)
+    world.seen = False
+    world.requests[REQUEST_ABORT] = "one"
+    world.run()
+    assert phase(world) is CandidatePhase.ROLLING_BACK
+    world.requests[REQUEST_ABORT] = "two"
+    world.run()
+    assert phase(world) is CandidatePhase.ROLLING_BACK
+    assert world.current.last_handled.abort == "two"
+    assert world.current.decision.message.startswith(
+        "sluicegate.dev/abort=two: v2 goes back already"
+    )
+
+
+# ---- stable is down -------------------------------------------------------------------------
+@ROUTES
+def test_a_fix_takes_over_as_soon_as_it_is_ready_where_stable_is_down(route):
+    """It was held, as nothing could be measured, and rejected after four hours."""
+    world = serving(route=route)
+    world.break_down("v1")
+    world.seen = False
+    world.run(2)
+    world.push("b", "v2").run(6)
+    assert world.serving == "v2"
+    assert world.current.decision.reason == DecisionReason.STABLE_NOT_READY
+    assert any("v2 replaces v1, of which no pod is ready" in text for text in told(world))
+
+
+def test_a_fix_that_doesnt_come_up_either_takes_over_nothing():
+    world = serving()
+    world.break_down("v1")
+    world.broken["v2"] = broken_pod()
+    world.push("b", "v2").run(6)
+    assert world.serving == "v1"
+
+
+# ---- nothing can be measured ----------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("slos", "why"),
+    [
+        ([], "spec.slos is empty"),
+        ([{**ACCURACY, "canaryEvidence": "PostPromotion"}], "canaryEvidence PostPromotion"),
+    ],
+)
+@pytest.mark.parametrize("approval", ["Automatic", "Manual"])
+def test_a_version_that_nothing_can_speak_for_says_so_at_once_and_a_person_promotes_it(
+    slos, why, approval
+):
+    rollout = {"steps": [5, 50], "approval": approval}
+    world = serving(slos=slos, rollout=rollout).push("b", "v2").until(lambda w: weight(w) == 5)
+    world.run(2)
+    assert world.current.decision.reason == DecisionReason.INSUFFICIENT_DATA
+    assert why in world.current.decision.message
+    assert "sluicegate.dev/promote=v2/<token>" in world.current.decision.message
+    writes = world.writes
+    world.run(4)
+    assert world.writes == writes, "it is said once"
+    world.requests[REQUEST_PROMOTE] = "any"
+    world.run(4)
+    assert world.serving == "v1", "only a version that is named is promoted without evidence"
+    world.requests[REQUEST_PROMOTE] = "v2/now"
+    world.until(lambda world: world.serving == "v2", most=8)
+    assert world.current.last_handled.promote == "v2/now"
+    assert any(
+        "without evidence" in one.message and one.warning for s in world.history for one in s.told
+    )
+
+
+def test_a_person_outweighs_what_is_missing_and_never_what_speaks_against():
+    """What little is known looks worse, and isn't enough to take the candidate back."""
+    world = World(spec=document(), rate=40)
+    world.bad["v2"] = 0.3
+    world.until(lambda world: world.serving == "v1").run(12)
+    world.push("b", "v2").until(lambda world: weight(world) == 5).run(8)
+    world.requests[REQUEST_PROMOTE] = "v2/now"
+    world.run(3)
+    (against,) = world.history[-1].evaluation.assessment.slos
+    assert 0 < against.evidence.roll_back < against.roll_back_at
+    assert weight(world) == 5
+    world.bad["v2"] = 0.0
+    world.until(lambda world: world.serving == "v2")
+
+
+def test_a_model_that_waits_for_measurements_says_so_and_begins_at_a_persons_word():
+    world = serving()
+    world.seen = False
+    world.problem = DecisionReason.PROMETHEUS_UNAVAILABLE
+    world.push("b", "v2").run(2)
+    assert phase(world) is None
+    assert "sluicegate.dev/promote=v2/<token>" in world.current.decision.message
+    world.requests[REQUEST_PROMOTE] = "v2/now"
+    world.until(lambda world: world.serving == "v2", most=30)
+    assert world.current.last_handled.promote == "v2/now"
+
+
+# ---- suspend --------------------------------------------------------------------------------
+def test_time_under_suspend_counts_against_no_deadline():
+    """A candidate was rejected as soon as the product was resumed."""
+    rollout = {"steps": [5, 50], "maxDurationSeconds": 1800}
+    world = serving(rollout=rollout).push("b", "v2").until(lambda world: weight(world) == 5)
+    world.spec["spec"]["suspend"] = True
+    world.run(40)
+    assert world.current.candidate.frozen_since is not None
+    world.spec["spec"]["suspend"] = False
+    world.run()
+    assert world.current.candidate.frozen_seconds >= 39 * BLOCK
+    world.until(lambda world: world.serving == "v2")
+
+
+def test_pods_that_were_suspended_before_they_were_made_get_their_time():
+    world = serving(serving=SHORT)
+    world.slow.add("v2")
+    world.push("b", "v2").run()
+    assert phase(world) is CandidatePhase.STARTING
+    world.spec["spec"]["suspend"] = True
+    world.run(10)
+    world.spec["spec"]["suspend"] = False
+    world.run()
+    assert phase(world) is CandidatePhase.STARTING
+    world.slow.clear()
+    world.until(lambda world: world.serving == "v2")
+
+
+# ---- steps ----------------------------------------------------------------------------------
+@ROUTES
+def test_editing_the_steps_of_a_canary_raises_no_share(route):
+    """Each edit made it take the share of another step, without evidence."""
+    world = serving(route=route, rollout={"steps": [5, 25, 50]})
+    world.push("b", "v2").until(lambda world: weight(world) == 5)
+    world.rate = 0
+    for steps in ([10, 50], [20, 60], [5, 6, 7, 80], [90], [1, 2]):
+        world.spec["spec"]["rollout"]["steps"] = steps
+        world.run(2)
+        assert weight(world) == 5
+    world.spec["spec"]["rollout"]["steps"] = [10, 50]
+    world.rate = 4000
+    world.until(lambda world: world.serving == "v2")
+    assert list(dict.fromkeys(weight_of(one) for one in world.statuses)) == [0, 5, 10, 50, 100]
+
+
+def weight_of(status) -> int:
+    return status.candidate.weight if status.candidate and status.stable else 0
