@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sluicegate.api.canary import VersionBase
+    from sluicegate.api.names import DecisionReason
     from sluicegate.api.status import DataProductStatus
     from sluicegate.policy.observed import TrainingResult
     from sluicegate.reconcile.layout import Layout
@@ -111,7 +112,7 @@ class World:
     ----------
     bad : share of wrong answers by version. refused : share of requests answered 4xx by version,
     of which no outcome becomes known; nothing counts them while it is empty. broken : versions whose pods never become ready.
-    rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
+    rate : requests a block. seen : whether requests are counted. problem : why the newest block can't be read. accepts : the gateway's word.
     """
 
     spec: dict[str, Any] = field(default_factory=document)
@@ -120,6 +121,7 @@ class World:
     refused: dict[str, float] = field(default_factory=dict)
     broken: dict[str, PodState] = field(default_factory=dict)
     seen: bool = True
+    problem: DecisionReason | None = None
     accepts: bool = True
     requests: dict[str, str] = field(default_factory=dict)
     training: TrainingResult | None = None
@@ -250,6 +252,7 @@ class World:
             requests=counted,
             observed=Observed(
                 block=self.now // BLOCK,
+                problem=self.problem,
                 series=self._series(product),
                 canary_blocks=self._canary_blocks(product),
                 canary_block_seconds=BLOCK,
