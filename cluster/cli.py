@@ -25,7 +25,7 @@ environment:
   {BACKEND_VARIABLE}    {KIND} or {LOCAL}; otherwise {KIND} where a Docker engine answers
   {CLUSTER_VARIABLE}    the cluster's name; otherwise derived from this checkout's path
   {CACHE_VARIABLE}      folder for programs, images and clusters; otherwise ~/.cache/sluicegate
-  SLUICEGATE_NODE_IMAGE   image of kind's node; otherwise the pinned one
+  SLUICEGATE_NODE_IMAGE image of kind's node; otherwise the pinned one
 
 what is needed is built on first use (about 15 minutes for everything on 2 cores) and kept
 in the cache folder; later starts take seconds.

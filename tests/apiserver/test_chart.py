@@ -111,6 +111,12 @@ def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():
     assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
+def test_a_service_of_its_namespace_sets_no_variable_of_the_operator():
+    """`SLUICEGATE_…_SERVICE_HOST` is no setting, and the next start would fail for it."""
+    (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
+    assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
 def test_a_setting_that_is_zero_or_false_reaches_the_operator():
     given = rendered("--set", "settings.productMetrics=0,settings.shareDependencyStates=false")
     settings = parse_settings(operator_environment(given))

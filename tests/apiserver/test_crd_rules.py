@@ -231,6 +231,7 @@ def _with_mistake(path, value):
     return document
 
 
+@pytest.mark.timeout(400)
 def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_field_whichever_it_is(products):
     (version,) = build_crd()["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]

@@ -33,7 +33,8 @@ SURVIVORS = Path(__file__).with_name("survivors.yaml")
 def main() -> int:
     """Judge what is asked for, and say how it went."""
     asked = _arguments()
-    named = [one for one in named_mutants() if not asked.names or one.name in asked.names]
+    everyone = [] if asked.drawn_only else named_mutants()
+    named = [one for one in everyone if not asked.names or one.name in asked.names]
     if unknown := set(asked.names) - {one.name for one in named}:
         print(f"no such mutant: {' '.join(sorted(unknown))}; tests/mutants/named.yaml has them")
         return 2
@@ -57,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="named mutants; all of them without")
     parser.add_argument("--count", type=int, default=0, help="how many others to draw")
+    parser.add_argument("--drawn-only", action="store_true", help="without the named ones")
     parser.add_argument("--seed", type=int, default=1, help="which others to draw")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--tests", nargs="+", help="files of tests to run, whatever they execute")

@@ -120,6 +120,7 @@ class World:
     slow : versions whose pods aren't ready yet. problem : why nothing can be measured.
     load : pods that all requests need; an autoscaler gives stable those of its share.
     rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
+    rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
     """
 
     spec: dict[str, Any] = field(default_factory=document)

@@ -297,6 +297,32 @@ def test_what_waits_for_the_cluster_waits_until_its_moment_and_counts_its_tries(
     assert world.current.candidate.retries == 1
 
 
+def test_what_waits_to_be_tried_again_is_tried_though_status_is_emptied():
+    """It counted as superseded, and was never tried again."""
+    world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
+    world.lose_status()
+    watched_until_promoted(world)
+
+
+def test_a_canary_that_couldnt_be_measured_is_tried_again():
+    """Prometheus was away for half an hour: that is no verdict on the model."""
+    world = serving().push("b", "v2").until(at_weight(25))
+    world.seen, world.problem = False, DecisionReason.PROMETHEUS_UNAVAILABLE
+    world.until(lambda world: world.current.candidate.phase is CandidatePhase.ROLLING_BACK)
+    assert world.current.candidate.rollback_reason == "MetricsLost"
+    world.seen, world.problem = True, None
+    world.until(waits)
+    assert world.condition("Stalled") is None
+    assert world.condition("RolloutProgressing") == ("False", "WaitingToRetry")
+    assert world.current.spec_model.outcome == "InProgress"
+    world.problem = DecisionReason.PROMETHEUS_UNAVAILABLE
+    world.run(5)
+    (said,) = (one.message for one in world.current.conditions if one.type == "RolloutProgressing")
+    assert "as soon as no training runs and its service levels can be measured" in said
+    world.problem = None
+    watched_until_promoted(world)
+
+
 def test_a_decay_is_cured_while_a_pushed_model_finds_no_room_for_hours():
     """It was held for as long as the pushed model waited, which may be for ever."""
     few = {"replicas": 1, "progressDeadlineSeconds": 120}

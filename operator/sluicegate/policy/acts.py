@@ -14,6 +14,7 @@ from sluicegate.api.status import SpecModelOutcome
 from sluicegate.policy import retraining
 from sluicegate.policy.baseline import from_evaluation
 from sluicegate.policy.decision import (
+    NOT_ITS_DOING,
     Advance,
     Alert,
     Decision,
@@ -254,7 +255,7 @@ def _return(terms: Terms, memory: Memory, decision: Rollback, now: int) -> Memor
 def _park(terms: Terms, memory: Memory, reason: Reason, now: int) -> Memory:
     candidate = memory.candidate
     assert candidate is not None
-    if reason is Reason.INFRASTRUCTURE:
+    if reason in NOT_ITS_DOING:
         waits = retry_seconds(candidate.retries)
         waiting = replace(
             candidate, parked=True, retry_at=now + waits, retries=candidate.retries + 1

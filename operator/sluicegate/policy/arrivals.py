@@ -125,7 +125,7 @@ def retry_due(terms: Terms, memory: Memory, observed: Observed, now: int) -> Dec
     times = "once" if candidate.retries == 1 else f"{candidate.retries} times"
     return StartRollout(
         reason=Reason.INFRASTRUCTURE,
-        message=f"{name} gets {weight} % of the traffic again, after trouble of the cluster ended"
+        message=f"{name} gets {weight} % of the traffic again, after trouble that wasn't its doing ended"
         f" its rollout {times}",
         candidate=candidate.release,
         source=candidate.source,

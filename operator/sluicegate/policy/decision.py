@@ -14,6 +14,9 @@ from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.policy.memory import Baselines, Release
 from sluicegate.slo.blocks import Count
 
+NOT_ITS_DOING: Final = frozenset({DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST})
+"""Ends of a rollout that say nothing of its candidate: it is tried again by itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Explained:

@@ -91,8 +91,8 @@ def unknown(terms: SloTerms, reason: Reason, recent: Count, baseline: Baseline |
 def judge(
     terms: SloTerms,
     series: Series,
-    baseline: Baseline | None,
     *,
+    baseline: Baseline | None,
     now: int,
     since: int,
     drift_since: int,

@@ -16,6 +16,7 @@ from sluicegate.policy import api_gate, arrivals, requests, rollout
 from sluicegate.policy.assessment import Assessment
 from sluicegate.policy.canary import assess
 from sluicegate.policy.decision import (
+    NOT_ITS_DOING,
     Alert,
     Decision,
     Hold,
@@ -280,7 +281,7 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
         forced=approval is not None and _is_forced(terms, approval),
     )
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
-    over = approval is not None and ended and decision.reason is not Reason.INFRASTRUCTURE
+    over = approval is not None and ended and decision.reason not in NOT_ITS_DOING
     return _Proposal(decision, requests.handled(memory, approval) if over and approval else memory)
 
 

@@ -1,7 +1,7 @@
 """Stretches of blocks that are no evidence, as something outside the model disturbed them.
 
-They are whole sums of twelve blocks: older counts are kept as nothing else, and what a window
-holds mustn't depend on whether single blocks or sums were read back after a restart.
+Of the sums of twelve, as which older counts are kept, whole ones are left out. So a stretch begins
+with one: it may lie a little earlier or later anyway.
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ def spans_of(known: SloMemory, block_seconds: int) -> tuple[Span, ...]:
     """What is left out, in blocks of this length, oldest first."""
     seconds = block_seconds * BLOCKS_PER_HOUR
     return tuple(
-        Span(one.begin // seconds * BLOCKS_PER_HOUR, -(-one.end // seconds) * BLOCKS_PER_HOUR)
+        Span(one.begin // seconds * BLOCKS_PER_HOUR, -(-one.end // block_seconds))
         for one in known.left_out
     )
 
@@ -38,7 +38,7 @@ def leave_out(known: SloMemory, first: int, last: int, block_seconds: int) -> Sl
     first, last : indexes. The first may lie before what is to be left out by a sum of blocks.
     """
     begin = -(-max(first - 1, 0) // BLOCKS_PER_HOUR) * BLOCKS_PER_HOUR * block_seconds
-    end = -(-last // BLOCKS_PER_HOUR) * BLOCKS_PER_HOUR * block_seconds
+    end = last * block_seconds
     oldest = end - HOURS * BLOCKS_PER_HOUR * block_seconds
     merged: list[Interval] = []
     for one in sorted((*known.left_out, Interval(begin, end))):

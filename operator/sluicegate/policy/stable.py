@@ -5,6 +5,7 @@ What lasts is kept in memory; what is judged comes from the blocks, anew each ti
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from math import ceil
 
 from sluicegate.api.baseline import BaselineSource
@@ -108,20 +109,50 @@ def _judge(
         recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
         result = unknown(slo, reason or Reason.NO_DATA, recent, baseline)
         return replace(result, budget=_budget(terms, stable, series, now=now))
-    judged = series.without(spans) if spans else series
-    result = judge(
-        slo,
-        judged,
-        baseline,
-        now=now,
-        since=view.since,
-        drift_since=_drift_since(terms, view, baseline),
-        shown_since=shown_since,
+    result = _judge_counts(
+        terms, replace(view, series=series), baseline, spans=spans, shown_since=shown_since
     )
     if memory.probation is not None and slo.name in memory.probation.baselines:
         held = memory.probation.baselines[slo.name]
-        result = probation.judge(result, judged, held, now=now, since=view.since)
+        counted = series.without(spans) if spans else series
+        result = probation.judge(result, counted, held, now=now, since=view.since)
     return replace(result, budget=_budget(terms, stable, series, now=now))
+
+
+def _judge_counts(
+    terms: Terms,
+    view: View,
+    baseline: Baseline | None,
+    *,
+    spans: tuple[Span, ...],
+    shown_since: int,
+) -> SloResult:
+    """The verdict on counts: by what came after the last disturbance, or by all but disturbances.
+
+    The worse holds: what came after it finds a large decay at once, all of it finds one in the few
+    events between disturbances that come often.
+    """
+    assert view.series is not None
+    drift_since = _drift_since(terms, view, baseline)
+    judged = partial(judge, view.terms, baseline=baseline, now=view.now)
+    after = spans[-1].last if spans else 0
+    result = judged(
+        view.series,
+        since=max(view.since, after),
+        drift_since=max(drift_since, after),
+        shown_since=max(shown_since, after),
+    )
+    if not spans or result.state is SloState.BAD:
+        return result
+    result = judged(
+        view.series.without(spans),
+        since=view.since,
+        drift_since=drift_since,
+        shown_since=shown_since,
+    )
+    if not result.recent.total:
+        return unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
+    return result
 
 
 def _budget(terms: Terms, stable: Accepted, series: Series | None, *, now: int) -> Count:

@@ -9,7 +9,7 @@ from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.policy.acts import act
 from sluicegate.policy.bounds import bounded
-from sluicegate.policy.decision import Decision, Inconclusive, Promote, Rollback
+from sluicegate.policy.decision import NOT_ITS_DOING, Decision, Inconclusive, Promote, Rollback
 from sluicegate.policy.memory import Memory
 from sluicegate.policy.recall import baselines_of, memory_of, release_of
 from sluicegate.policy.remember import remember
@@ -38,7 +38,6 @@ _AT_FAULT = frozenset(
         DecisionReason.SERVICE_NOT_FOUND,
     }
 )
-_WITHOUT_VERDICT = frozenset({DecisionReason.MAX_DURATION, DecisionReason.METRICS_LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +151,13 @@ def _complete(
     if reason is DecisionReason.INFRASTRUCTURE:
         blame = _blame(situation, status, candidate)
         if blame is None or not blame.own:
-            return _parked(situation, status, candidate)
+            return _parked(situation, status, candidate, reason)
         reason = blame.reason
         seen: dict[str, object] = {"rollback_reason": str(reason), "rollback_message": blame.text}
         candidate = candidate.model_copy(update=seen)
-    if reason in _WITHOUT_VERDICT:
+    if reason in NOT_ITS_DOING:
+        return _parked(situation, status, candidate, reason)
+    if reason is DecisionReason.MAX_DURATION:
         decision = Inconclusive(
             reason=reason, message=candidate.rollback_message, candidate=release_of(candidate)
         )
@@ -188,11 +189,11 @@ def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate
 
 
 def _parked(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
+    situation: Situation, status: DataProductStatus, candidate: Candidate, reason: DecisionReason
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    """Trouble of the cluster ended it: no verdict, nothing for the history, and another try."""
+    """Trouble of the cluster, or of Prometheus, ended it: no verdict, no history, another try."""
     decision = Inconclusive(
-        reason=DecisionReason.INFRASTRUCTURE,
+        reason=reason,
         message=candidate.rollback_message,
         candidate=release_of(candidate),
     )

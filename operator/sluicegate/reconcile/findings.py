@@ -234,10 +234,10 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
     candidate = status.candidate
     kind = Type.ROLLOUT_PROGRESSING
     if candidate is not None and status.stable is not None and candidate.retry_at is not None:
-        text = (
-            f"{candidate.version}: {candidate.rollback_message}; it is tried again at"
-            f" {candidate.retry_at:%Y-%m-%dT%H:%M:%SZ}"
-        )
+        again = f"at {candidate.retry_at:%Y-%m-%dT%H:%M:%SZ}"
+        if candidate.retry_at.timestamp() <= situation.now:
+            again = "as soon as no training runs and its service levels can be measured"
+        text = f"{candidate.version}: {candidate.rollback_message}; it is tried again {again}"
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
         return _no_rollout(situation, status)

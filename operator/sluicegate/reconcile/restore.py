@@ -68,7 +68,7 @@ def restored_status(
         stable=stable,
         candidate=leaving,
         history=tuple(_past(one, stable) for one in others),
-        spec_model=_handled_model(wanted, stable, leaving),
+        spec_model=_handled_model(wanted, stable, live),
         last_handled=handled_requests(product),
     )
 
@@ -124,14 +124,16 @@ def _leaving(
 
 
 def _handled_model(
-    wanted: VersionBase, stable: Version, leaving: Candidate | None
+    wanted: VersionBase, stable: Version, live: Mapping[str, DeploymentRecord]
 ) -> SpecModel | None:
     """What became of spec.model; None lets it begin (again).
 
     One that isn't stable counts as handled: with a retrained stable version nothing would tell a
-    spec.model that is long past from a new one.
+    spec.model that is long past from a new one. But where its Deployment is there and was never
+    promoted, it was on its way, or waited to be tried again.
     """
-    if leaving is not None and not leaving.returning and leaving.revision == wanted.revision:
+    its = live.get(wanted.revision)
+    if its is not None and read_version(dict(its.labels), dict(its.annotations)) is None:
         return None
     handled = wanted.revision == stable.revision
     return SpecModel(

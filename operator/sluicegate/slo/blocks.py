@@ -225,7 +225,8 @@ class Series:
 
         Parameters
         ----------
-        spans : pairs (after, last) of blocks with after < index ≤ last, whole hours each.
+        spans : pairs (after, last) of blocks with after < index ≤ last. Hours that they touch are
+            left out wholly, so that it is the same whichever way the blocks came back.
         """
         other = Series()
         other._newest, other._first_hour = self._newest, self._first_hour
