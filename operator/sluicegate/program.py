@@ -12,6 +12,7 @@ from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.retention import keep_checking_retention
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.apply import Applier
+from sluicegate.reconcile.child_keeper import ChildKeeper
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
@@ -60,12 +61,12 @@ def build(tools: Tools) -> Controller:
     reconciler = ProductReconciler(
         settings=settings,
         applier=applier,
+        keeper=ChildKeeper(applier, Claims(wake=lambda key: tools.queue.add(key, Priority.NORMAL))),
         observer=observer,
         trainer=trainer,
         measurements=measurements,
         standings=standings,
         slots=SlotKeeper(standings, trainer, observer, tools.queue),
-        claims=Claims(wake=lambda key: tools.queue.add(key, Priority.NORMAL)),
         in_step=InStep(tools.caches),
         recorder=tools.recorder,
         queue=tools.queue,

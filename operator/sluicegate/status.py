@@ -105,6 +105,17 @@ def _to_second(moment: datetime) -> datetime:
 # ---- what is worth a write ---------------------------------------------------------------
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WORDING: Final = {"message": ""}
+_NAMED: Final = frozenset({ConditionReason.APPLY_REFUSED, ConditionReason.NAME_CONFLICT})
+"""Reasons whose message holds no numbers: another one is another cause."""
+_SPOKEN_OF: Final = frozenset(
+    {
+        ConditionType.READY,
+        ConditionType.RECONCILING,
+        ConditionType.STALLED,
+        ConditionType.ROLLOUT_PROGRESSING,
+    }
+)
+"""Conditions to whose message the words of pods are added, once they are known."""
 _WORDING_AND_TIME: Final = {"message": "", "at": _LONG_AGO}
 _NUMBERS_OF_SLO: Final = {
     "message": "", "ratio": None, "bad": None, "samples": None, "objective": None,
@@ -120,13 +131,20 @@ def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
 
     Numbers are those of SLOs, evidence and traffic; wording is that of conditions, decision and
     diagnosis, whose messages hold numbers. States, reasons, memory and times of transitions
-    all count.
+    all count, and so does it if a message goes on where the one before ended.
     """
+    if any(_says_more(condition, other.conditions) for condition in one.conditions):
+        return False
     first, second = _bare(one), _bare(other)
     fields = type(first).model_fields
     differ = {name for name in fields if getattr(first, name) != getattr(second, name)}
     # What differs may still be written alike: a field that is empty, and one that is left out.
     return not differ or first.to_dict(differ) == second.to_dict(differ)
+
+
+def _says_more(before: Condition, after: Conditions) -> bool:
+    now = find_condition(after, ConditionType(before.type)) if before.type in _SPOKEN_OF else None
+    return now is not None and now.message.startswith(f"{before.message} ") and bool(before.message)
 
 
 def with_fresh_numbers(
@@ -170,7 +188,10 @@ def _bare(status: DataProductStatus) -> DataProductStatus:
     return status.model_copy(
         update={
             "numbers_at": None,
-            "conditions": _each(status.conditions, _WORDING),
+            "conditions": tuple(
+                one if one.reason in _NAMED else one.model_copy(update=_WORDING)
+                for one in status.conditions
+            ),
             "slos": _each(status.slos, _NUMBERS_OF_SLO),
             "candidate": status.candidate
             and status.candidate.model_copy(update=_NUMBERS_OF_CANDIDATE),

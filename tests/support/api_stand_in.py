@@ -27,11 +27,12 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request: method, path without its query, and body."""
+    """A request: method, path without its query, and body; `dry` ones store nothing."""
 
     method: str
     path: str
     body: Body
+    dry: bool = False
 
     @property
     def observed(self) -> tuple[str | None, str | None]:
@@ -94,7 +95,7 @@ class ApiStandIn:
     @property
     def writes(self) -> list[Sent]:
         """What it was sent that isn't a question."""
-        return [one for one in self.sent if one.method != "GET"]
+        return [one for one in self.sent if one.method != "GET" and not one.dry]
 
     def keep(self, resource: Resource, body: Body) -> Body:
         """Store an object as it is, at a new version; return it."""
@@ -115,11 +116,12 @@ class ApiStandIn:
 
     async def _serve(self, request: web.Request) -> web.Response:
         text = await request.text()
-        sent = Sent(request.method, request.path, json.loads(text) if text else {})
+        dry = "dryRun" in request.query
+        sent = Sent(request.method, request.path, json.loads(text) if text else {}, dry=dry)
         self.sent.append(sent)
         path = sent.path.removesuffix("/status")
-        if (refusal := self._refusal(sent.method, path)) is not None:
-            return refusal
+        if (answer := self._refusal(sent.method, path) or dry_answer(sent)) is not None:
+            return answer
         match sent.method:
             case "GET":
                 return self._list(path, request) if "limit" in request.query else self._answer(path)
@@ -181,3 +183,8 @@ class ApiStandIn:
 def failure(status: int, reason: str) -> web.Response:
     """An answer that isn't 2xx."""
     return web.json_response({"kind": "Status", "reason": reason}, status=status)
+
+
+def dry_answer(sent: Sent) -> web.Response | None:
+    """The answer to a dry run; None to what is no such."""
+    return web.json_response(sent.body) if sent.dry else None

@@ -106,6 +106,8 @@ class ConditionReason(StrEnum):
     PROGRESSING = "Progressing"
     PODS_NOT_READY = "PodsNotReady"
     NAME_CONFLICT = "NameConflict"
+    APPLY_REFUSED = "ApplyRefused"
+    """The API server refuses a child: what it serves isn't what the spec asks for."""
     ROUTE_SHADOWED = "RouteShadowed"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     TERMINATING = "Terminating"

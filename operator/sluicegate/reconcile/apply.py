@@ -84,6 +84,15 @@ class Applier:
         if refusals:
             raise min(refusals, key=_urgency)
 
+    async def rehearse(self, product: ProductRecord, children: Iterable[Child]) -> None:
+        """Let the API server check each child that differs, and store nothing; raise its refusal."""
+        for child in children:
+            live = self._live(child.resource, child.key)
+            if live is None or (
+                live.owner == product.uid and live.fingerprint != child.fingerprint
+            ):
+                await self.api.try_apply(child.resource, child.manifest)
+
     async def _apply_one(self, product: ProductRecord, child: Child) -> None:
         live = self._live(child.resource, child.key)
         if live is None:
@@ -172,12 +181,22 @@ class Applier:
             body = await self.api.get(child.resource, child.key)
             if not _belongs_to(body, child.manifest):
                 raise NameConflict(child.resource, child.key) from None
+            if names.LABEL_PRODUCT not in (body["metadata"].get("labels") or {}):
+                self.caches.written(child.resource, await self._label_again(child, body))
+                return
             self.caches.written(child.resource, body)
             live = self._live(child.resource, child.key)
             if live is None or live.fingerprint != child.fingerprint:
                 raise  # no watch will tell: its echo changes nothing any more
         else:
             self.caches.written(child.resource, body)
+
+    async def _label_again(self, child: Child, body: Manifest) -> Manifest:
+        """Apply a child that lacks the label by which it is watched, as it was just read."""
+        meta = {"uid": body["metadata"]["uid"]}
+        observed = child.manifest | {"metadata": child.manifest["metadata"] | meta}
+        version = body["metadata"]["resourceVersion"]
+        return await self.api.apply(child.resource, observed, resource_version=version)
 
     async def _update(self, child: Child, live: ChildRecord) -> None:
         manifest = child.manifest

@@ -49,6 +49,8 @@ def _ready(situation: Situation, status: DataProductStatus, layout: Layout) -> F
     if situation.conflict:
         reason = Reason.ROUTE_SHADOWED if situation.shadowed else Reason.NAME_CONFLICT
         return Finding(Type.READY, "False", reason, situation.conflict)
+    if situation.refused:
+        return Finding(Type.READY, "False", Reason.APPLY_REFUSED, situation.refused)
     stable = status.stable
     if stable is None:
         return _first_ready(situation, status)
@@ -92,6 +94,8 @@ def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
 
 
 def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
+    if situation.refused:
+        return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, situation.refused)
     if _first_has_failed(situation, status):
         assert status.candidate is not None
         pod = trouble_of(of_revision(situation.pods, status.candidate.revision))

@@ -21,17 +21,19 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
-from sluicegate.kube.errors import Invalid
-from sluicegate.kube.resources import DATA_PRODUCTS, HTTP_ROUTES, Key
+from sluicegate.kube.errors import Invalid, KubeError
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.terms import Terms, terms_of
 from sluicegate.reconcile.apply import Applier, NameConflict
 from sluicegate.reconcile.carrying import Told
+from sluicegate.reconcile.child_keeper import ChildKeeper, obstacle_of, with_obstacle
 from sluicegate.reconcile.children import Child, build_children
 from sluicegate.reconcile.events import emit, emit_refusal, unreadable
 from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements, target_of
+from sluicegate.reconcile.news import news, true_of
 from sluicegate.reconcile.next_look import next_look
 from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.portfolio import Standings
@@ -48,7 +50,6 @@ from sluicegate.reconcile.shadowing import (
     next_for,
     settled,
     shadowed,
-    true_of,
     without_split,
 )
 from sluicegate.reconcile.situation import Situation
@@ -81,12 +82,12 @@ class ProductReconciler:
 
     settings: Settings
     applier: Applier
+    keeper: ChildKeeper
     observer: Observer
     trainer: Trainer
     measurements: Measurements
     standings: Standings
     slots: SlotKeeper
-    claims: Claims
     in_step: InStep
     recorder: Recorder
     queue: WorkQueue
@@ -95,8 +96,11 @@ class ProductReconciler:
     starts: FirstStarts = field(default_factory=FirstStarts)
     lost: set[Key] = field(default_factory=set)
     """Those of them that once had one, of which nothing is left."""
-    conflicts: dict[Key, str] = field(default_factory=dict)
-    """Products one of whose names is a stranger's."""
+
+    @property
+    def claims(self) -> Claims:
+        """Which product has which route."""
+        return self.keeper.claims
 
     async def begin(self) -> None:
         """Know who trains and who is bad before anybody may train, as this replica begins to lead.
@@ -128,7 +132,7 @@ class ProductReconciler:
         if not isinstance(record, ProductRecord) or record.deleting:
             self._forget(key)
             return Done()
-        with self.slots.watch(record, self.conflicts):
+        with self.slots.watch(record, self.keeper.obstacles):
             try:
                 with claiming(self.claims, record, lambda: self.observer.route(record)):
                     return await self._reconcile(record, self._checked(record))
@@ -178,7 +182,7 @@ class ProductReconciler:
             situation = shadowed(situation, refusal)
             basis = self.in_step.basis(record, recorded, situation, step)
             children = None
-            if record.key in self.conflicts or not self.in_step.holds(record.key, basis):
+            if record.key in self.keeper.obstacles or not self.in_step.holds(record.key, basis):
                 children = build_children(
                     situation.product,
                     step.layout,
@@ -195,10 +199,13 @@ class ProductReconciler:
         if untold:
             self._show(record.key, product, step, step.status)
         else:
+            if children is not None and not situation.is_frozen(step.status):
+                situation = await self.keeper.rehearsed(record, situation, children)
             with self.spans("report"):
-                written = await self._write_status(record, situation, step, recorded)
+                written = await self._write_status(
+                    record, situation, step, recorded, told=step.told
+                )
             self.starts.end(record.key, step)
-            self._tell(record, true_of(step.told, refusal))
             if refusal is not None and is_news(recorded):
                 other = self.applier.caches.products.get(refusal.other)
                 emit_refusal(self.recorder, record, other, refusal)
@@ -206,10 +213,11 @@ class ProductReconciler:
             await self._write_children(written, situation, step, children)
             # Only a look that changed nothing has seen all in step.
             same = self.in_step.basis(written, recorded, situation, step) == basis
-            if same and record.key not in self.conflicts:
+            if same and record.key not in self.keeper.obstacles:
                 self.in_step.record(record.key, basis)
         after = product.model_copy(update={"status": step.status})
-        result = next_look(situation, step, conflicted=record.key in self.conflicts, untold=untold)
+        conflicted = record.key in self.keeper.obstacles
+        result = next_look(situation, step, conflicted=conflicted, untold=untold)
         result = next_for(refusal, result)
         self.measurements.want(
             record.key,
@@ -222,7 +230,7 @@ class ProductReconciler:
     def _forget(self, key: Key) -> None:
         self.starts.forget(key)
         self.lost.discard(key)
-        self.conflicts.pop(key, None)
+        self.keeper.obstacles.pop(key, None)
         self.in_step.forget(key)
         self.claims.forget(key)
         if self.standings.forget(key):
@@ -261,7 +269,7 @@ class ProductReconciler:
 
     async def _with_obstacles(self, record: ProductRecord, situation: Situation) -> Situation:
         """What keeps the spec from being carried out, though each field is right."""
-        situation = replace(situation, conflict=self.conflicts.get(record.key, ""))
+        situation = with_obstacle(situation, self.keeper.obstacles.get(record.key))
         if (reused := version_reused(situation.product.status, situation.wanted)) is not None:
             observed = replace(situation.observed, wanted=None)
             situation = replace(situation, stalled=reused, observed=observed)
@@ -291,41 +299,33 @@ class ProductReconciler:
         """Write what differs; no children are given of whom all are known to be in step."""
         if children is not None and not situation.is_frozen(step.status):
             try:
-                await self._keep_children(record, situation, children)
-            except NameConflict as error:
-                self.conflicts[record.key] = str(error)
-                if situation.shadowed:
-                    return  # one reason at a time, or the two would be written in turns
-                conflicted = replace(situation, conflict=str(error), shadowed=False)
-                recorded = record.status  # it may just have been written
-                await self._write_status(record, conflicted, step, recorded)
-                return
-            if self.conflicts.pop(record.key, None) is not None:
+                await self.keeper.keep(record, situation, children)
+            except (KubeError, NameConflict) as error:
+                obstacle = obstacle_of(error)
+                strange = isinstance(error, NameConflict)
+                # One reason at a time, or the two would be written in turns.
+                if obstacle is not None and not (strange and situation.shadowed):
+                    await self._write_status(
+                        record, with_obstacle(situation, obstacle), step, record.status
+                    )
+                if strange:
+                    return
+                raise
+            if self.keeper.obstacles.pop(record.key, None) is not None:
                 self.queue.add(record.key, Priority.NORMAL)
         if situation.may_train(step.status):
             await self.trainer.keep(record, situation, step.status)
 
-    async def _keep_children(
-        self, record: ProductRecord, situation: Situation, children: tuple[Child, ...]
-    ) -> None:
-        """Apply the children and delete the others.
-
-        A route that is refused isn't written. The one that lives is then written on where the
-        spec can express it, and left alone where it can't; it goes if no Gateway takes it.
-        """
-        refused = situation.shadowed and not situation.route_kept
-        if refused:
-            children = tuple(one for one in children if one.resource != HTTP_ROUTES)
-        await self.applier.apply(record, children)
-        left_alone = refused and self.claims.serves(record.key, situation.now)
-        for resource, leftover in tuple(self.applier.leftovers(record, children)):
-            if resource != HTTP_ROUTES or not left_alone:
-                await self.applier.delete(resource, leftover)
-
     async def _write_status(
-        self, record: ProductRecord, situation: Situation, step: Step, recorded: DataProductStatus
+        self,
+        record: ProductRecord,
+        situation: Situation,
+        step: Step,
+        recorded: DataProductStatus,
+        *,
+        told: tuple[Told, ...] = (),
     ) -> ProductRecord:
-        """Report, if there is something new; return the product as it then is.
+        """Report and tell, if there is something new; return the product as it then is.
 
         `recorded` is the status of the record; what the step began with may have been restored.
         """
@@ -339,7 +339,9 @@ class ProductReconciler:
             refresh_seconds=self.settings.numbers_refresh_seconds,
             verified_seconds=verified_seconds(situation),
         )
-        return record if fresh == recorded else await self._send(record, fresh)
+        written = record if fresh == recorded else await self._send(record, fresh)
+        self._tell(record, (*true_of(told, fresh), *news(recorded, fresh)))
+        return written
 
     async def _send(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
         body = {

@@ -9,7 +9,6 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.errors import Conflict, Transient, WriteFenced
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.carrying import Told
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.kept_route import with_kept_route
 from sluicegate.reconcile.next_look import CONFLICT_SECONDS
@@ -90,11 +89,6 @@ def next_for(refusal: Refusal | None, result: Result) -> Result:
     """When to look again: soon, where no event tells that a refusal ends."""
     passes = refusal is not None and refusal.passes and isinstance(result, Done)
     return RequeueAfter(CONFLICT_SECONDS) if passes else result
-
-
-def true_of(told: tuple[Told, ...], refusal: Refusal | None) -> Iterator[Told]:
-    """What a step leads to; a first version whose route is refused doesn't serve."""
-    return (one for one in told if refusal is None or one.reason != ConditionReason.SERVING)
 
 
 def is_news(recorded: DataProductStatus) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sluicegate.kube.errors import Conflict
 from sluicegate.kube.resources import Key
+from sluicegate.reconcile.child_keeper import Obstacle
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.portfolio import Standings
@@ -26,8 +27,8 @@ class SlotKeeper:
     queue: WorkQueue
 
     @contextlib.contextmanager
-    def watch(self, record: ProductRecord, conflicts: Mapping[Key, str]) -> Iterator[None]:
-        """Settle after a reconcile, however it ends; `conflicts` are of names, by product."""
+    def watch(self, record: ProductRecord, obstacles: Mapping[Key, Obstacle]) -> Iterator[None]:
+        """Settle after a reconcile, however it ends; `obstacles` are by product."""
         failure: Exception | None = None
         try:
             yield
@@ -37,7 +38,8 @@ class SlotKeeper:
         finally:
             reserved = self.standings.reserved(record.key)
             if failure is not None or reserved is not None:
-                why = str(failure or conflicts.get(record.key, "it wasn't tried"))
+                obstacle = obstacles.get(record.key)
+                why = str(failure or (obstacle.text if obstacle else "it wasn't tried"))
                 self._settle(record, reserved, failure, why)
 
     def call_next(self, now: int) -> None:

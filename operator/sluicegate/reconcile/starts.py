@@ -57,7 +57,12 @@ class FirstStarts:
     def can_wait(self, situation: Situation, step: Step) -> bool:
         """Nothing is lost if a first version's start isn't reported before the gateway takes it."""
         product = situation.product
-        if product.status.stable is not None or situation.conflict or situation.stalled:
+        if (
+            product.status.stable is not None
+            or situation.conflict
+            or situation.stalled
+            or situation.refused
+        ):
             return False
         begun = situation.begun
         if begun is None or situation.now - begun >= self.quiet_seconds(product):

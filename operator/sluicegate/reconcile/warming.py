@@ -49,7 +49,7 @@ def only_warms_up(situation: Situation, step: Step) -> bool:
         after.stable.image == situation.wanted.image
         and after.retraining is None
         and not situation.observed.requests
-        and not (situation.conflict or situation.stalled)
+        and not (situation.conflict or situation.stalled or situation.refused)
         and live is not None
         and live.ready >= live.replicas
         and is_unread(before)

@@ -1,0 +1,116 @@
+"""What the API server refuses is on the product at once, and keeps nothing else from being done."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+
+from sluicegate.kube.errors import Invalid
+from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
+from tests.support.api_stand_in import ApiStandIn
+from tests.support.observed_cluster import Cluster, Told
+from tests.support.rollout_world import World, document
+
+SEARCH = Key("catalog", "search")
+CREATED = "2026-01-01T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def serving() -> World:
+    """A product that serves, without a route."""
+    return World(spec=document(route=None)).until(lambda one: one.serving == "v1").run(2)
+
+
+@pytest.fixture
+async def cluster(serving):
+    async with ApiStandIn() as server:
+        found = Cluster(server)
+        found.add(serving, SEARCH, created=CREATED, route=None, routed=False)
+        yield found
+
+
+def change_spec(cluster: Cluster) -> None:
+    """Let a person raise the memory that the product asks for."""
+    body = deepcopy(cluster.live(DATA_PRODUCTS, SEARCH))
+    body["spec"]["serving"]["resources"] = {"requests": {"cpu": "2", "memory": "2Gi"}}
+    body["metadata"]["generation"] += 1
+    cluster.observe(DATA_PRODUCTS, body)
+
+
+def conditions(cluster: Cluster) -> dict[str, tuple[str, str]]:
+    found = cluster.live(DATA_PRODUCTS, SEARCH)["status"]["conditions"]
+    return {one["type"]: (one["status"], one["reason"]) for one in found}
+
+
+def listen(cluster: Cluster) -> list[tuple[str, str, str]]:
+    told: list[tuple[str, str, str]] = []
+    object.__setattr__(cluster.reconciler, "recorder", Told(told))
+    return told
+
+
+async def test_a_refused_change_of_the_spec_is_never_said_to_be_in_force(cluster):
+    """Status said Ready, and Reconciling of nothing, at the new generation, before it was tried."""
+    await cluster.look(SEARCH)
+    change_spec(cluster)
+    cluster.server.invalid.add("deployments")
+    cluster.server.sent.clear()
+    with pytest.raises(Invalid):
+        await cluster.look(SEARCH)
+    written = [one.body["status"] for one in cluster.server.writes if one.path.endswith("/status")]
+    assert written, "status says nothing of the new generation"
+    for status in written:
+        ready = next(one for one in status["conditions"] if one["type"] == "Ready")
+        assert (ready["status"], ready["reason"]) == ("False", "ApplyRefused")
+        assert "deployments" in ready["message"]
+    assert conditions(cluster)["Stalled"] == ("True", "ApplyRefused")
+
+
+async def test_a_refusal_is_told_once_and_ends_when_the_child_is_taken(cluster):
+    await cluster.look(SEARCH)
+    told = listen(cluster)
+    change_spec(cluster)
+    cluster.server.invalid.add("deployments")
+    for _ in range(3):
+        with pytest.raises(Invalid):
+            await cluster.look(SEARCH)
+    assert told == [("search", "Warning", "ApplyRefused")]
+    cluster.server.invalid.clear()
+    await cluster.look(SEARCH, SEARCH)
+    assert "Stalled" not in conditions(cluster)
+    assert conditions(cluster)["Ready"][1] != "ApplyRefused"
+
+
+async def test_what_no_dry_run_told_is_said_as_it_is_refused(cluster):
+    """A policy that comes later refuses what is written again, say after a hand edit."""
+    await cluster.look(SEARCH)
+    cluster.server.invalid.add("deployments")
+    with pytest.raises(Invalid):
+        await cluster.look(SEARCH)
+    assert conditions(cluster)["Ready"] == ("False", "ApplyRefused")
+
+
+async def test_a_first_version_that_is_refused_says_so_at_once(cluster):
+    for key in ("deployments", "services", "poddisruptionbudgets"):
+        for path in [one for one in cluster.server.objects if f"/{key}/" in one]:
+            del cluster.server.objects[path]
+    body = deepcopy(cluster.live(DATA_PRODUCTS, SEARCH)) | {"status": {}}
+    fresh = Cluster(cluster.server)
+    fresh.observe(DATA_PRODUCTS, body)
+    cluster.server.invalid.add("deployments")
+    with pytest.raises(Invalid):
+        await fresh.look(SEARCH)
+    assert conditions(fresh)["Stalled"] == ("True", "ApplyRefused")
+
+
+@pytest.mark.parametrize("resource", [DEPLOYMENTS, SERVICES], ids=lambda one: one.kind)
+async def test_a_child_that_lost_its_label_gets_it_back(cluster, resource):
+    """Its watch no longer told of it: each creation met it, for ever."""
+    await cluster.look(SEARCH)
+    path = next(one for one in cluster.server.objects if f"/{resource.plural}/search" in one)
+    body = deepcopy(cluster.server.objects[path])
+    del body["metadata"]["labels"]["sluicegate.dev/product"]
+    cluster.observe(resource, body)
+    await cluster.look(SEARCH)
+    assert cluster.server.objects[path]["metadata"]["labels"]["sluicegate.dev/product"] == "search"
+    await cluster.look(SEARCH)
