@@ -246,7 +246,7 @@ class Settings:
     service_kind: ServiceKind = _one_of(
         ServiceKind.HEADLESS,
         "What the Services of versions are. Headless costs a third of the writing time, where"
-        " the gateway takes endpoints.",
+        " the gateway takes endpoints. Those that are there keep their kind, which can't change.",
     )
     plain_http_registries: tuple[str, ...] = setting(
         "Registries that training Jobs may push to without TLS; for clusters of one's own.",

@@ -72,6 +72,16 @@ def template(metadata: Any = None, **spec: Any) -> Change:
     return {"spec.retraining.command": REMOVED, "spec.retraining.podTemplate": body}
 
 
+EXTENSION = {
+    "type": "ExtensionRef",
+    "extensionRef": {"group": "traefik.io", "kind": "Middleware", "name": "a"},
+}
+HEADERS = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["a"]}}
+NEW_PREFIX = {
+    "type": "URLRewrite",
+    "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}},
+}
+
 RULES = (
     Case(
         "bad events are part of all events",
@@ -286,6 +296,81 @@ RULES = (
         "either path or rules",
     ),
     Case(
+        "a path that is matched is plain",
+        {"spec.route.rules.0.matches": [{"path": {"value": "/a%20b/(c)"}}]},
+        {"spec.route.rules.0.matches": [{"path": {"value": "/a//b"}}]},
+        "spec.route.rules[0].matches[0].path.value",
+        "must be a plain path",
+        tuple(
+            {"spec.route.rules.0.matches": [{"path": {"value": value}}]}
+            for value in ("/a/../b", "/a/./b", "/a/..", "/a/.", "/a%2fb", "/a%2Fb", "/{a}", "/a b")
+        ),
+    ),
+    Case(
+        "so is the short one",
+        {"spec.route.rules": REMOVED, "spec.route.path": "/search/"},
+        {"spec.route.rules": REMOVED, "spec.route.path": "/search//a"},
+        "spec.route.path",
+        "must be a plain path",
+        ({"spec.route.rules": REMOVED, "spec.route.path": "/a/.."},),
+    ),
+    Case(
+        "a try isn't longer than the request",
+        {"spec.route.rules.0.timeouts": {"request": "1m", "backendRequest": "60s"}},
+        {"spec.route.rules.0.timeouts": {"request": "10s", "backendRequest": "10s1ms"}},
+        "spec.route.rules[0].timeouts.backendRequest",
+        "must not be longer than request",
+        ({"spec.route.rules.0.timeouts": {"request": "1m", "backendRequest": "1h"}},),
+    ),
+    Case(
+        "a request without a limit takes any try",
+        {"spec.route.rules.0.timeouts": {"request": "0s", "backendRequest": "1h"}},
+        {"spec.route.rules.0.timeouts": {"request": "1s", "backendRequest": "1h"}},
+        "spec.route.rules[0].timeouts.backendRequest",
+        "must not be longer than request",
+    ),
+    Case(
+        "a filter's type comes once",
+        {"spec.route.rules.0.filters": [EXTENSION, EXTENSION]},
+        {"spec.route.rules.0.filters": [HEADERS, HEADERS]},
+        "spec.route.rules[0].filters",
+        "a type at most once",
+    ),
+    Case(
+        "a prefix is replaced where one is matched",
+        {
+            "spec.route.rules.0.filters": [NEW_PREFIX],
+            "spec.route.rules.0.matches": [{"path": {"value": "/a"}}],
+        },
+        {
+            "spec.route.rules.0.filters": [NEW_PREFIX],
+            "spec.route.rules.0.matches": [{"path": {"value": "/a"}}, {"path": {"value": "/b"}}],
+        },
+        "spec.route.rules[0].matches",
+        "must hold exactly one",
+        (
+            {"spec.route.rules.0.filters": [NEW_PREFIX], "spec.route.rules.0.matches": REMOVED},
+            {
+                "spec.route.rules.0.filters": [NEW_PREFIX],
+                "spec.route.rules.0.matches": [{"path": {"type": "Exact", "value": "/a"}}],
+            },
+        ),
+    ),
+    Case(
+        "a Gateway is named once, or by listeners",
+        {"spec.route.parentRefs": [
+            {"name": "web", "sectionName": "a"}, {"name": "web", "sectionName": "b"},
+            {"name": "web", "namespace": "other"},
+        ]},
+        {"spec.route.parentRefs": [{"name": "web"}, {"name": "web", "port": 80}]},
+        "spec.route.parentRefs",
+        "must each name another sectionName",
+        (
+            {"spec.route.parentRefs": [{"name": "web"}, {"name": "web", "sectionName": "a"}]},
+            {"spec.route.parentRefs": [{"name": "web", "sectionName": "a"}] * 2},
+        ),
+    ),
+    Case(
         "a rewrite says what it rewrites",
         {"spec.route.rules.0.filters.0.urlRewrite.path": {
             "type": "ReplaceFullPath", "replaceFullPath": "/a",
@@ -414,6 +499,18 @@ FIELDS = (
     Case("a mirror would count twice", {}, {
         "spec.route.rules.0.filters": [{"type": "RequestMirror"}],
     }, "spec.route.rules[0].filters[0].type", ""),
+    Case(
+        "a rule's name is an object's", {"spec.route.rules.0.name": "search.v1"},
+        {"spec.route.rules.0.name": "Search rule"}, "spec.route.rules[0].name", "",
+    ),
+    Case(
+        "a rewritten host is one host",
+        {"spec.route.rules.0.filters": [{"type": "URLRewrite", "urlRewrite": {"hostname": "a.b"}}]},
+        {"spec.route.rules.0.filters": [
+            {"type": "URLRewrite", "urlRewrite": {"hostname": "*.a.b"}},
+        ]},
+        "spec.route.rules[0].filters[0].urlRewrite.hostname", "",
+    ),
     Case("a route has a gateway", {}, {"spec.route.parentRefs": []}, "spec.route.parentRefs", ""),
 )  # fmt: skip
 """Bounds, patterns and kinds of single fields."""

@@ -80,10 +80,32 @@ def with_a_stranger(situation: Situation) -> Situation:
     return replace(situation, conflict="Service catalog/search exists")
 
 
+def pods_on_their_way(situation: Situation, **change: bool) -> Situation:
+    """A change of spec.serving whose pods aren't up yet; those before them serve."""
+    rolling = {
+        key: replace(one, rolling=True, **change) if one.replicas else one
+        for key, one in situation.live.items()
+    }
+    return replace(situation, live=rolling)
+
+
+def pods_that_dont_come(situation: Situation) -> Situation:
+    return pods_on_their_way(situation, stuck=True)
+
+
+def about_to_change(situation: Situation) -> Situation:
+    return replace(situation, changing=True)
+
+
+def refused(situation: Situation) -> Situation:
+    return replace(situation, refused="the API server refuses it")
+
+
 def as_it_is(situation: Situation) -> Situation:
     return situation
 
 
+DEADLINE = "ProgressDeadlineExceeded"
 SERVING, STARTING = ("True", "Serving"), ("False", "Progressing")
 TABLE: dict[str, tuple[Callable[[], World], Change, Told, Told, Told]] = {
     "the first version starts": (starting, as_it_is, STARTING, ("True", "Progressing"), None),
@@ -96,6 +118,14 @@ TABLE: dict[str, tuple[Callable[[], World], Change, Told, Told, Told]] = {
     "a promotion": (promoting, as_it_is, SERVING, None, None),
     "a rejected spec.model": (rejected, as_it_is, SERVING, None, ("True", "ModelRejected")),
     "an aborted spec.model": (aborted, as_it_is, SERVING, None, ("True", "ModelRejected")),
+    "its pods are about to change": (
+        serving, about_to_change, STARTING, ("True", "Progressing"), None,
+    ),
+    "its newest pods start": (serving, pods_on_their_way, STARTING, ("True", "Progressing"), None),
+    "its newest pods don't come": (
+        serving, pods_that_dont_come, ("False", DEADLINE), None, ("True", DEADLINE),
+    ),
+    "it is refused": (serving, refused, ("False", "ApplyRefused"), None, ("True", "ApplyRefused")),
     "no pod is ready": (without_pods, as_it_is, ("False", "PodsNotReady"), None, None),
     "no Gateway takes it": (serving, taken_by_nobody, ("False", "RouteNotAccepted"), None, None),
     "a route that is taken": (serving, in_conflict, ("False", "RouteShadowed"), None, None),

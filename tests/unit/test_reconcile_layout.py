@@ -90,6 +90,8 @@ def told(name: str = "web", *, accepted=True, resolved=True, observed=2) -> Pare
         (route(told(resolved=False)), [WEB], Level.WRITTEN, "doesn't take"),
         (route(told()), [WEB, EDGE], Level.WRITTEN, "gateway/edge"),
         (route(told(), told("edge")), [WEB, EDGE], Level.ACCEPTED, "has accepted"),
+        (route(told(observed=1), told()), [WEB], Level.ACCEPTED, "has accepted"),
+        (route(told(accepted=False), told()), [WEB], Level.ACCEPTED, "has accepted"),
     ],
 )
 def test_a_route_is_accepted_when_each_parent_took_its_newest_generation(

@@ -114,3 +114,20 @@ async def test_a_child_that_lost_its_label_gets_it_back(cluster, resource):
     await cluster.look(SEARCH)
     assert cluster.server.objects[path]["metadata"]["labels"]["sluicegate.dev/product"] == "search"
     await cluster.look(SEARCH)
+
+
+@pytest.mark.parametrize("kind", ["None", "10.0.0.7"], ids=["headless", "with an address"])
+async def test_a_service_that_is_there_keeps_its_kind(kind):
+    """The setting's other kind was refused for each of them, and nothing more was applied."""
+    world = World(spec=document()).until(lambda one: one.serving == "v1").run(2)
+    async with ApiStandIn() as server:
+        cluster = Cluster(server)
+        cluster.add(world, SEARCH, created=CREATED)
+        path = next(one for one in server.objects if "/services/search-" in one)
+        body = deepcopy(server.objects[path])
+        body["spec"]["clusterIP"] = kind
+        cluster.observe(SERVICES, body)
+        server.sent.clear()
+        await cluster.look(SEARCH)
+        (sent,) = [one.body["spec"] for one in server.writes if one.path == path]
+    assert sent.get("clusterIP", sent.get("type")) == ("None" if kind == "None" else "ClusterIP")

@@ -105,6 +105,8 @@ class ConditionReason(StrEnum):
     SERVING = "Serving"
     PROGRESSING = "Progressing"
     PODS_NOT_READY = "PodsNotReady"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    """The pods that spec.serving asks for don't come up; those before them serve on."""
     NAME_CONFLICT = "NameConflict"
     APPLY_REFUSED = "ApplyRefused"
     """The API server refuses a child: what it serves isn't what the spec asks for."""

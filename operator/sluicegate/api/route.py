@@ -4,23 +4,68 @@ The weights belong to the operator, everything else is taken from here. Field na
 meanings are the Gateway API's.
 """
 
+import re
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints
 
-from sluicegate.api.base import ApiModel, Line, ObjectName, Rule, ShortName
+from sluicegate.api.base import ApiModel, ObjectName, Rule, ShortName
 from sluicegate.api.lists import Keyed, Unique
 
 Duration = Annotated[
     str, StringConstraints(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", max_length=24)
 ]
 """A GEP-2257 duration, as the Gateway API takes it."""
-HttpPath = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$", max_length=1024)]
+NewPath = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$", max_length=1024)]
+HttpPath = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^/([-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})*$", max_length=1024
+    ),
+]
+_NO_PATH = ("//", "/./", "/../", "%2f", "%2F")
+_NO_END = ("/.", "/..")
+
+
+def _path_rule(field: str) -> Rule:
+    """What the Gateway API asks of a path beyond its characters."""
+    value = f"self.{field}"
+    absent = [f"!{value}.contains('{one}')" for one in _NO_PATH]
+    absent += [f"!{value}.endsWith('{one}')" for one in _NO_END]
+    name = field
+
+    def holds(model: ApiModel) -> bool:
+        path: str | None = getattr(model, name)
+        return path is None or not (any(one in path for one in _NO_PATH) or path.endswith(_NO_END))
+
+    return Rule(
+        cel=f"!has({value}) || ({' && '.join(absent)})",
+        holds=holds,
+        message=f"{field} must be a plain path: without //, /./, /../ and %2F, and without /. or /.."
+        " at its end",
+        field=field,
+    )
+
+
+def _seconds(duration: str) -> float:
+    """A GEP-2257 duration in seconds."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    return sum(int(number) * units[unit] for number, unit in _PART.findall(duration))
+
+
+_PART = re.compile(r"([0-9]+)(ms|h|m|s)")
 HeaderName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$", max_length=256)
 ]
 HeaderValue = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+PreciseHostname = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        max_length=253,
+    ),
+]
 Hostname = Annotated[
     str,
     StringConstraints(
@@ -42,6 +87,12 @@ class ParentRef(ApiModel):
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """One port of it; all when left out."""
 
+    def meets(self, other: Self) -> bool:
+        """Whether both name a listener of one Gateway, as the Gateway API compares them."""
+        sections = {self.section_name, other.section_name}
+        same = (self.namespace, self.name) == (other.namespace, other.name)
+        return same and (None in sections or len(sections) == 1)
+
 
 class PathMatchType(StrEnum):
     """How a path is compared."""
@@ -59,6 +110,8 @@ class MatchType(StrEnum):
 
 class PathMatch(ApiModel):
     """Matches a request's path."""
+
+    cel_rules: ClassVar = (_path_rule("value"),)
 
     type: PathMatchType = PathMatchType.PATH_PREFIX
     """How to compare."""
@@ -106,7 +159,7 @@ class HeaderModifier(ApiModel):
     """Headers to set."""
     add: Annotated[tuple[Header, ...], Field(max_length=16), Keyed("name")] = ()
     """Headers to add."""
-    remove: Annotated[tuple[HeaderName, ...], Field(max_length=16)] = ()
+    remove: Annotated[tuple[HeaderName, ...], Field(max_length=16), Unique()] = ()
     """Headers to remove."""
 
 
@@ -136,25 +189,28 @@ class PathModifier(ApiModel):
 
     type: PathModifierType
     """What to replace."""
-    replace_full_path: HttpPath | None = None
+    replace_full_path: NewPath | None = None
     """The new path."""
-    replace_prefix_match: HttpPath | None = None
+    replace_prefix_match: NewPath | None = None
     """The new prefix."""
 
 
 class UrlRewrite(ApiModel):
     """Rewrites host or path before the request reaches the product."""
 
-    hostname: Hostname | None = None
+    hostname: PreciseHostname | None = None
     """The new host."""
     path: PathModifier | None = None
     """The new path."""
 
 
+_GROUP = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$"
+
+
 class ExtensionRef(ApiModel):
     """A filter that the gateway's own kind of object describes."""
 
-    group: Annotated[str, StringConstraints(max_length=253)]
+    group: Annotated[str, StringConstraints(pattern=_GROUP, max_length=253)]
     """Its API group."""
     kind: Annotated[
         str, StringConstraints(pattern=r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$", max_length=63)
@@ -213,6 +269,22 @@ class RouteFilter(ApiModel):
 class RouteTimeouts(ApiModel):
     """How long a request may take."""
 
+    cel_rules: ClassVar = (
+        Rule(
+            cel="!has(self.request) || !has(self.backendRequest)"
+            " || duration(self.request) == duration('0s')"
+            " || duration(self.backendRequest) <= duration(self.request)",
+            holds=lambda self: (
+                self.request is None
+                or self.backend_request is None
+                or _seconds(self.request) == 0
+                or _seconds(self.backend_request) <= _seconds(self.request)
+            ),
+            message="backendRequest must not be longer than request, of which it is one try",
+            field="backendRequest",
+        ),
+    )
+
     request: Duration | None = None
     """From the client's view, e.g. 10s."""
     backend_request: Duration | None = None
@@ -222,7 +294,31 @@ class RouteTimeouts(ApiModel):
 class RouteRule(ApiModel):
     """One rule of the HTTPRoute; the operator adds the weighted backends."""
 
-    name: Line | None = None
+    cel_rules: ClassVar = (
+        Rule(
+            cel="!has(self.filters) || ['RequestHeaderModifier', 'ResponseHeaderModifier', 'URLRewrite']"
+            ".all(kind, self.filters.filter(one, one.type == kind).size() <= 1)",
+            holds=lambda self: all(
+                sum(one.type is kind for one in self.filters) <= 1
+                for kind in FilterType
+                if kind is not FilterType.EXTENSION
+            ),
+            message="filters must hold a type at most once, ExtensionRef apart: merge those of one type",
+            field="filters",
+        ),
+        Rule(
+            cel="!has(self.filters) || !self.filters.exists(one, has(one.urlRewrite)"
+            " && has(one.urlRewrite.path) && one.urlRewrite.path.type == 'ReplacePrefixMatch')"
+            " || (has(self.matches) && self.matches.size() == 1 && has(self.matches[0].path)"
+            " && self.matches[0].path.type == 'PathPrefix')",
+            holds=lambda self: not self._replaces_prefix or self._matches_one_prefix,
+            message="matches must hold exactly one, with a path of type PathPrefix, where a filter"
+            " replaces the matched prefix (ReplacePrefixMatch): make a rule of each match",
+            field="matches",
+        ),
+    )
+
+    name: ObjectName | None = None
     """What to call it."""
     matches: Annotated[tuple[RouteMatch, ...], Field(max_length=8)] = ()
     """Any of these must match; every request matches when empty."""
@@ -230,6 +326,16 @@ class RouteRule(ApiModel):
     """What happens to a request on its way."""
     timeouts: RouteTimeouts | None = None
     """How long it may take."""
+
+    @property
+    def _replaces_prefix(self) -> bool:
+        paths = [one.url_rewrite.path for one in self.filters if one.url_rewrite]
+        return any(path is not None and path.type is PathModifierType.PREFIX for path in paths)
+
+    @property
+    def _matches_one_prefix(self) -> bool:
+        path = self.matches[0].path if len(self.matches) == 1 else None
+        return path is not None and path.type is PathMatchType.PATH_PREFIX
 
 
 class Route(ApiModel):
@@ -241,6 +347,19 @@ class Route(ApiModel):
             holds=lambda self: self.path is None or not self.rules,
             message="path is short for one rule (PathPrefix, rewritten to /): set either path or rules",
             field="path",
+        ),
+        _path_rule("path"),
+        Rule(
+            cel="self.parentRefs.all(one, self.parentRefs.filter(other, other.name == one.name"
+            " && (has(other.__namespace__) ? other.__namespace__ : '')"
+            " == (has(one.__namespace__) ? one.__namespace__ : '')"
+            " && (!has(one.sectionName) || !has(other.sectionName)"
+            " || one.sectionName == other.sectionName)).size() == 1)",
+            holds=lambda self: all(
+                sum(one.meets(other) for other in self.parent_refs) == 1 for one in self.parent_refs
+            ),
+            message="parentRefs that name one Gateway must each name another sectionName of it",
+            field="parentRefs",
         ),
     )
 

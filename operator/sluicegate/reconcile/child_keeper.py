@@ -4,9 +4,10 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from sluicegate.api import names
 from sluicegate.api.names import ConditionReason
 from sluicegate.kube.errors import BadRequest, Forbidden, Invalid, KubeError, NotFound
-from sluicegate.kube.resources import HTTP_ROUTES, Key
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, Key
 from sluicegate.reconcile.apply import Applier, NameConflict
 from sluicegate.reconcile.children import Child
 from sluicegate.reconcile.product_record import ProductRecord
@@ -60,15 +61,18 @@ class ChildKeeper:
     obstacles: dict[Key, Obstacle] = field(default_factory=dict)
     """Products of which a child isn't as it should be. Lost with the process: it is tried again."""
 
-    async def rehearsed(
+    async def foreseen(
         self, record: ProductRecord, situation: Situation, children: tuple[Child, ...]
     ) -> Situation:
-        """The situation with what the API server says of a new generation of a product that serves.
+        """The situation with what becomes of a serving product's pods, and a new generation of it.
 
-        It is asked by dry runs, so that status never says of a refused spec that it is in force.
+        The API server is asked by dry runs, so that status never says of a refused spec that it is
+        in force.
         """
         status = situation.product.status
-        if status.stable is None or record.generation == status.observed_generation:
+        new = record.generation != status.observed_generation
+        situation = replace(situation, changing=_changes_stable(situation, children, new=new))
+        if status.stable is None or not new:
             return situation
         obstacle = None
         try:
@@ -100,6 +104,22 @@ class ChildKeeper:
         for resource, leftover in tuple(self.applier.leftovers(record, children)):
             if resource != HTTP_ROUTES or not left_alone:
                 await self.applier.delete(resource, leftover)
+
+
+def _changes_stable(situation: Situation, children: tuple[Child, ...], *, new: bool) -> bool:
+    """Whether stable's pods are about to be replaced, or by a new spec to become more or fewer."""
+    status = situation.product.status
+    live = situation.live.get(status.stable.revision) if status.stable else None
+    if live is None:
+        return False
+    for child in children:
+        if child.resource == DEPLOYMENTS and child.key == live.key:
+            annotations: dict[str, str] = child.manifest["metadata"]["annotations"]
+            inputs = annotations.get(names.ANNOTATION_INPUTS_HASH)
+            replicas = child.manifest["spec"].get("replicas", live.replicas)
+            scaled = new and status.candidate is None and replicas != live.replicas
+            return scaled or inputs != live.annotation(names.ANNOTATION_INPUTS_HASH)
+    return False
 
 
 def with_obstacle(situation: Situation, obstacle: Obstacle | None) -> Situation:

@@ -1,6 +1,6 @@
 """The objects of a product as they should be, in the order in which they are applied."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sluicegate.api.baseline import Baseline, BaselineSource
@@ -29,7 +29,7 @@ from sluicegate.manifests.scaling import (
 )
 from sluicegate.manifests.service import build_stable_service, build_version_service
 from sluicegate.reconcile.layout import Layout, Placement
-from sluicegate.reconcile.records import DeploymentRecord
+from sluicegate.reconcile.records import DeploymentRecord, ServiceRecord
 from sluicegate.settings import ServiceKind
 
 
@@ -54,6 +54,7 @@ def build_children(
     live: Mapping[str, DeploymentRecord],
     *,
     service_kind: ServiceKind,
+    services: Mapping[str, ServiceRecord] | None = None,
 ) -> tuple[Child, ...]:
     """All children but Jobs, in the order in which they are applied.
 
@@ -62,9 +63,15 @@ def build_children(
     product : its spec.
     layout : which versions live.
     live : Deployments by revision, as they are.
-    service_kind : of the Services of versions.
+    service_kind : of the Services of versions that aren't there yet.
+    services : those that are, by revision: the kind of a Service can't change.
     """
-    manifests = _manifests(product, layout, live, service_kind)
+    found = services or {}
+    kinds = {
+        revision: ServiceKind.HEADLESS if one.headless else ServiceKind.CLUSTER_IP
+        for revision, one in found.items()
+    }
+    manifests = _manifests(product, layout, live, lambda one: kinds.get(one, service_kind))
     return tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
 
 
@@ -72,7 +79,7 @@ def _manifests(
     product: DataProduct,
     layout: Layout,
     live: Mapping[str, DeploymentRecord],
-    service_kind: ServiceKind,
+    kind_of: Callable[[str], ServiceKind],
 ) -> Iterator[tuple[Resource, Manifest]]:
     for placement in layout.placements:
         version, found = placement.version, live.get(placement.version.revision)
@@ -81,7 +88,7 @@ def _manifests(
             version = _as_foreseen(version, found)
         yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
         if product.spec.route is not None:
-            yield SERVICES, build_version_service(product, version, kind=service_kind)
+            yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
     if layout.placements:
         yield SERVICES, build_stable_service(product, layout.selected)
         yield from _scaling(product, layout.placements[0].version)

@@ -22,6 +22,7 @@ from sluicegate.policy.recall import memory_of
 from sluicegate.reconcile.hints import first_reason, way_out
 from sluicegate.reconcile.layout import Layout
 from sluicegate.reconcile.pods import of_revision, trouble_of
+from sluicegate.reconcile.serving_roll import is_rolling, is_stuck, rolling, words_of
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.verification import Level
 from sluicegate.status import (
@@ -33,8 +34,7 @@ def findings(situation: Situation, status: DataProductStatus, layout: Layout) ->
     """All conditions of a product whose spec can be carried out."""
     yield _ready(situation, status, layout)
     yield _stalled(situation, status)
-    if status.stable is None and status.candidate and not _first_has_failed(situation, status):
-        yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
+    yield from _reconciling(situation, status)
     yield _degraded(status)
     yield _slo_met(situation, status)
     yield _measured(situation, status)
@@ -43,6 +43,16 @@ def findings(situation: Situation, status: DataProductStatus, layout: Layout) ->
     yield _split(situation, status)
     yield _dependencies(situation)
     yield _pinned(situation)
+
+
+def _reconciling(situation: Situation, status: DataProductStatus) -> Iterator[Finding]:
+    """What is on its way; nothing of it is said beside Stalled."""
+    if situation.refused:
+        return
+    if status.stable is None and status.candidate and not _first_has_failed(situation, status):
+        yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
+    if is_rolling(situation, status) and _stalled(situation, status).status == "False":
+        yield rolling(situation, status, Type.RECONCILING)
 
 
 def _ready(situation: Situation, status: DataProductStatus, layout: Layout) -> Finding:
@@ -57,8 +67,10 @@ def _ready(situation: Situation, status: DataProductStatus, layout: Layout) -> F
     live = situation.live.get(stable.revision)
     ready, wanted = (live.ready if live else 0), layout.replicas(stable.revision)
     if ready == 0:
-        text = f"{stable.version}: none of {wanted} pods is ready. {_trouble(situation, stable.revision)}"
+        text = f"{stable.version}: none of {wanted} pods is ready. {words_of(situation, stable.revision)}"
         return Finding(Type.READY, "False", Reason.PODS_NOT_READY, text.strip())
+    if is_rolling(situation, status):
+        return rolling(situation, status, Type.READY)
     if situation.product.spec.route is not None and status.candidate is None:
         split = situation.split
         if split is not None and split.level < Level.ACCEPTED:
@@ -72,15 +84,11 @@ def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
     if candidate is None:
         text = "spec.suspend is set, so no version is started"
         return Finding(Type.READY, "False", Reason.SUSPENDED, text)
-    text = _trouble(situation, candidate.revision)
+    text = words_of(situation, candidate.revision)
     if _first_has_failed(situation, status):
         return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
-    return Finding(Type.READY, "False", Reason.PROGRESSING, text or "no version serves yet")
-
-
-def _trouble(situation: Situation, revision: str) -> str:
-    pod = trouble_of(of_revision(situation.pods, revision))
-    return pod.trouble if pod else ""
+    text = f"no version serves yet. {text}".rstrip(". ")
+    return Finding(Type.READY, "False", Reason.PROGRESSING, text)
 
 
 def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
@@ -99,9 +107,13 @@ def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
     if _first_has_failed(situation, status):
         assert status.candidate is not None
         pod = trouble_of(of_revision(situation.pods, status.candidate.revision))
-        text = pod.trouble if pod else "its pods don't become ready"
-        text = f"{status.candidate.version}: {text}{way_out(pod)}"
+        text = words_of(situation, status.candidate.revision) or "its pods don't become ready"
+        live = situation.live.get(status.candidate.revision)
+        way = way_out(pod, refused=live is not None and bool(live.refused))
+        text = f"{status.candidate.version}: {text}{way}"
         return Finding(Type.STALLED, "True", first_reason(pod), text)
+    if is_rolling(situation, status) and is_stuck(situation, status):
+        return rolling(situation, status, Type.STALLED)
     if situation.stalled is not None:
         return situation.stalled
     if changed := _api_changed(situation, status):
@@ -216,7 +228,7 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
         return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
     if changed := _api_changed(situation, status):
         return Finding(kind, "False", Reason.API_CHANGED, changed)
-    trouble = _trouble(situation, candidate.revision)
+    trouble = words_of(situation, candidate.revision)
     text = f"{candidate.version} at {candidate.weight} %. {trouble}".strip()
     return Finding(kind, "True", str(candidate.phase), text)
 

@@ -23,8 +23,10 @@ def first_reason(pod: PodState | None) -> Reason:
     return Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
 
 
-def way_out(pod: PodState | None) -> str:
-    """What to correct, where the pod doesn't say it itself."""
+def way_out(pod: PodState | None, *, refused: bool = False) -> str:
+    """What to correct, where the pod doesn't say it itself; `refused` pods aren't there at all."""
+    if pod is None and refused:
+        return "; make room for its pods, or ask for less in spec.serving"
     if pod is not None and (pod.misnamed or pod.unmounted):
         return ""
     if pod is not None and pod.out_of_memory:

@@ -4,6 +4,7 @@ from typing import Final
 
 from sluicegate.api.canary import CandidatePhase
 from sluicegate.reconcile.pod_reads import UNREADY_SECONDS, is_starting
+from sluicegate.reconcile.serving_roll import is_rolling, is_stuck
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
 from sluicegate.reconcile.verification import Level
@@ -43,6 +44,8 @@ def next_look(  # noqa: PLR0911 - one a reason to look
         return RequeueAfter(0)  # what becomes of the version before is seen from the new status
     if situation.gateways and situation.split and situation.split.level < Level.ACCEPTED:
         return RequeueAfter(LOOK_SECONDS)  # Gateways aren't watched
+    if is_rolling(situation, step.status) and not is_stuck(situation, step.status):
+        return RequeueAfter(UNREADY_SECONDS)
     if is_starting(situation.live.values(), situation.now):
         return RequeueAfter(LOOK_SECONDS)  # neither are pods
     return Done()

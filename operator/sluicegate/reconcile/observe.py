@@ -9,7 +9,7 @@ from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
-from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
 from sluicegate.policy.api_changes import changes
 from sluicegate.policy.observed import (
     Facts,
@@ -36,6 +36,7 @@ from sluicegate.reconcile.records import (
     DeploymentRecord,
     JobRecord,
     RouteRecord,
+    ServiceRecord,
 )
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.slots import Refusal, is_overdue, runs, wanted_job
@@ -148,6 +149,15 @@ class Observer:
             one.label(names.LABEL_REVISION): one
             for one in found
             if isinstance(one, DeploymentRecord) and one.owner == record.uid
+        }
+
+    def services(self, record: ProductRecord) -> dict[str, ServiceRecord]:
+        """The Services of the product's versions by revision."""
+        found = (one for one in self.caches[SERVICES].children(record.key))
+        return {
+            one.label(names.LABEL_REVISION): one
+            for one in found
+            if isinstance(one, ServiceRecord) and one.owner == record.uid
         }
 
     def kinds(self, record: ProductRecord) -> set[str]:

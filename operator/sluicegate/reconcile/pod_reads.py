@@ -54,7 +54,7 @@ class PodReads:
         ----------
         live : Deployments by revision. job : of the training under way. now : in seconds.
         """
-        unready = any(one.ready < one.replicas for one in live.values())
+        unready = any(one.ready < one.replicas or one.rolling for one in live.values())
         troubled = any(slo.streak is not None for slo in status.slos)
         ended = job is not None and job.finished
         if not (unready or troubled or ended or status.candidate is not None):

@@ -188,6 +188,7 @@ class ProductReconciler:
                     step.layout,
                     situation.live,
                     service_kind=self.settings.service_kind,
+                    services=self.observer.services(record),
                 )
             span.set("sluicegate.decision", decision_of(step))
         # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
@@ -200,7 +201,7 @@ class ProductReconciler:
             self._show(record.key, product, step, step.status)
         else:
             if children is not None and not situation.is_frozen(step.status):
-                situation = await self.keeper.rehearsed(record, situation, children)
+                situation = await self.keeper.foreseen(record, situation, children)
             with self.spans("report"):
                 written = await self._write_status(
                     record, situation, step, recorded, told=step.told

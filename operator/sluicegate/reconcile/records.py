@@ -27,6 +27,18 @@ from sluicegate.kube.resources import (
 from sluicegate.reconcile.product_record import packed, product_record, unpacked
 from sluicegate.runtime.contracts import Record, Watched
 
+STUCK: Final = "ProgressDeadlineExceeded"
+ROLLING: Final = frozenset(
+    {
+        "NewReplicaSetCreated",
+        "FoundNewReplicaSet",
+        "ReplicaSetUpdated",
+        "ReplicaSetCreateError",
+        STUCK,
+    }
+)
+"""Reasons of a Deployment's condition Progressing until the pods of its newest template are up;
+that it is scaled changes nothing of it."""
 OURS: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 
 
@@ -68,6 +80,7 @@ class DeploymentRecord(ChildRecord):
         none. Of `current` and `total` only this is compared: that a pod was made is no reason to
         look.
     stuck : the progress deadline is exceeded.
+    rolling : the pods of the newest template aren't all up yet; as far as `current` tells.
     scaled : somebody else (an autoscaler) sets the number of replicas.
     moved : when it was made, or a condition of it last changed or made progress, in seconds.
     refused : why the API server takes no pod of it, a quota say; empty while it does.
@@ -81,6 +94,7 @@ class DeploymentRecord(ChildRecord):
     gone: bool = field(init=False)
     stuck: bool
     scaled: bool
+    rolling: bool = False
     moved: int = field(default=0, compare=False)
     refused: str = field(default="", compare=False)
 
@@ -92,9 +106,10 @@ class DeploymentRecord(ChildRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRecord(ChildRecord):
-    """A Service; `revision` is what its selector picks."""
+    """A Service; `revision` is what its selector picks, `headless` its kind, which can't change."""
 
     revision: str
+    headless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +235,8 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
         replicas=body["spec"].get("replicas", 1),
         ready=status.get("readyReplicas", 0),
         total=status.get("replicas", 0),
-        stuck=progressing.get("reason") == "ProgressDeadlineExceeded",
+        stuck=progressing.get("reason") == STUCK,
+        rolling=progressing.get("reason") in ROLLING,
         scaled=_scaled(body),
         moved=_moved(body["metadata"], conditions.values()),
         refused=_refused(conditions.get("ReplicaFailure", {})),
@@ -253,7 +269,11 @@ def service_record(body: Mapping[str, Any]) -> ServiceRecord | None:
     if (child := _child(body)) is None:
         return None
     selector = body["spec"].get("selector") or {}
-    return ServiceRecord(**child, revision=selector.get(names.LABEL_REVISION, ""))
+    return ServiceRecord(
+        **child,
+        revision=selector.get(names.LABEL_REVISION, ""),
+        headless=body["spec"].get("clusterIP") == "None",
+    )
 
 
 def route_record(body: Mapping[str, Any]) -> RouteRecord | None:

@@ -41,6 +41,7 @@ class Situation:
     conflict : why its route or one of its names can't be had; empty when they can.
     shadowed : the conflict is about the route of the spec, which other products keep.
     refused : what the API server says against one of its children; empty while it takes all.
+    changing : stable's pods are about to be replaced, or another number is asked for, by its spec.
     route_kept : the route that it has is written on in the stead of that one.
     stalled : what else needs a person; None when nothing does.
     gateways : what its Gateways say of themselves, as far as that had to be asked.
@@ -66,6 +67,7 @@ class Situation:
     conflict: str = ""
     shadowed: bool = False
     refused: str = ""
+    changing: bool = False
     route_kept: bool = False
     stalled: Finding | None = None
     gateways: Mapping[Key, GatewayState] = field(default_factory=dict)

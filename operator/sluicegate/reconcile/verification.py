@@ -101,15 +101,21 @@ def is_taken(route: RouteRecord, parents: Iterable[ParentRef]) -> bool:
 
 
 def _objection(route: RouteRecord, parent: ParentRef) -> str | None:
+    """Why a parent doesn't take the route; None if it does.
+
+    Each controller has an entry of its own, and one that is gone leaves its last one behind: any
+    that takes the newest generation will do.
+    """
     namespace = parent.namespace or route.key.namespace
     where = f"Gateway {namespace}/{parent.name}"
-    for status in route.parents:
-        if _speaks_of(status, parent, namespace):
-            if status.observed < route.generation:
-                return f"{where} hasn't looked at the route's newest generation yet"
-            if not (status.accepted and status.resolved):
-                return f"{where} doesn't take the route: {status.message}"
-            return None
+    told = [one for one in route.parents if _speaks_of(one, parent, namespace)]
+    newest = [one for one in told if one.observed >= route.generation]
+    if any(one.accepted and one.resolved for one in newest):
+        return None
+    if newest:
+        return f"{where} doesn't take the route: {newest[0].message}"
+    if told:
+        return f"{where} hasn't looked at the route's newest generation yet"
     return f"{where} says nothing about the route: is there such a Gateway, and does it admit it?"
 
 
