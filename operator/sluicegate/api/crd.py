@@ -14,6 +14,7 @@ _READY: Final = '.status.conditions[?(@.type=="Ready")].status'
 _COLUMNS: Final = (
     # name, path, shown only with -o wide
     ("Ready", _READY, False),
+    ("Reason", ".status.summary.reason", False),
     ("State", ".status.state", False),
     ("SLO", ".status.summary.slo", False),
     ("Model", ".status.summary.model", False),

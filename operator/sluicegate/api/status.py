@@ -146,6 +146,8 @@ class Summary(StatusModel):
     """`v15@25` while a candidate takes traffic, its phase before that."""
     markets: str = ""
     """The markets, separated by commas."""
+    reason: str = ""
+    """Why it isn't Ready, or needs a person, or why spec.model isn't what serves; else empty."""
 
 
 class OriginalBaseline(StatusModel):

@@ -7,7 +7,7 @@ that, or a pipeline that waits for it would block for hours.
 from collections.abc import Iterator
 
 from sluicegate.api.canary import CandidatePhase, Fate
-from sluicegate.api.memory import SloState
+from sluicegate.api.memory import AttemptOutcome, RetrainingStatus, SloState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
@@ -55,7 +55,9 @@ def _reconciling(situation: Situation, status: DataProductStatus) -> Iterator[Fi
         yield rolling(situation, status, Type.RECONCILING)
 
 
-def _ready(situation: Situation, status: DataProductStatus, layout: Layout) -> Finding:
+def _ready(  # noqa: PLR0911 - one a reason
+    situation: Situation, status: DataProductStatus, layout: Layout
+) -> Finding:
     if situation.conflict:
         reason = Reason.ROUTE_SHADOWED if situation.shadowed else Reason.NAME_CONFLICT
         return Finding(Type.READY, "False", reason, situation.conflict)
@@ -101,7 +103,9 @@ def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
     return (pod is not None and pod.hopeless) or waited > deadline
 
 
-def _stalled(situation: Situation, status: DataProductStatus) -> Finding:
+def _stalled(  # noqa: PLR0911 - one a reason
+    situation: Situation, status: DataProductStatus
+) -> Finding:
     if situation.refused:
         return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, situation.refused)
     if _first_has_failed(situation, status):
@@ -198,8 +202,21 @@ def _retraining(situation: Situation, status: DataProductStatus) -> Finding:
             text += "; its Job has ended, and its result is used once spec.suspend is false"
             return Finding(kind, "False", Reason.SUSPENDED, text)
         return Finding(kind, "True", Reason.TRAINING, text + limit)
-    text = f"the last attempt ended with {one.last_reason}" if one and one.last_reason else ""
+    text = _last_attempt(one)
+    if one is not None and one.suspended:
+        text += "; attempts are suspended until a person asks for one by sluicegate.dev/retrain-requested-at"
+        return Finding(kind, "False", Reason.RETRAIN_SUSPENDED, text.removeprefix("; "))
     return Finding(kind, "False", Reason.IDLE, (text + limit).removeprefix("; "))
+
+
+def _last_attempt(one: RetrainingStatus | None) -> str:
+    """How the last attempt ended; empty before the first."""
+    if one is None:
+        return ""
+    last = one.last_result
+    if last is not None and last.outcome is AttemptOutcome.CANARY:
+        return f"the last attempt gave {last.version}, which is on its canary"
+    return f"the last attempt ended with {one.last_reason}" if one.last_reason else ""
 
 
 def _limit(situation: Situation) -> str:
@@ -223,7 +240,7 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
         )
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
-        return _no_rollout(status)
+        return _no_rollout(situation, status)
     if situation.is_frozen(status):
         return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
     if changed := _api_changed(situation, status):
@@ -244,15 +261,37 @@ def _api_changed(situation: Situation, status: DataProductStatus) -> str:
     return explain(candidate.version, stable.version, broken)
 
 
-def _no_rollout(status: DataProductStatus) -> Finding:
+def _no_rollout(situation: Situation, status: DataProductStatus) -> Finding:
     kind, last = Type.ROLLOUT_PROGRESSING, next(iter(status.history), None)
+    if situation.product.spec.suspend:
+        text = "spec.suspend is set: a change of the spec waits until it isn't any more"
+        return Finding(kind, "False", Reason.SUSPENDED, text)
     if last is not None and last.fate is Fate.FAILED and status.stable is not None:
         text = (
             f"{last.version} was to come back and didn't come up ({last.reason});"
             f" {status.stable.version} serves on"
         )
         return Finding(kind, "False", Reason.RETURN_FAILED, text)
+    if (left := _left_behind(status)) is not None:
+        return left
     return Finding(kind, "False", Reason.ON_PROBATION if status.probation else Reason.NO_ROLLOUT)
+
+
+def _left_behind(status: DataProductStatus) -> Finding | None:
+    """Why spec.model isn't served though nothing is wrong with it; None if it is, or was rejected."""
+    model, stable = status.spec_model, status.stable
+    if model is None or stable is None or model.image == stable.image:
+        return None
+    chosen = model.reason == DecisionReason.ROLLBACK_REQUESTED
+    if not chosen and model.outcome is not SpecModelOutcome.SUPERSEDED:
+        return None
+    reason = DecisionReason.ROLLBACK_REQUESTED if chosen else DecisionReason.SUPERSEDED
+    why = "a person went back to" if chosen else "it was superseded before it was judged by"
+    text = (
+        f"spec.model names {model.version}, and {why} {stable.version}, which serves: change"
+        " spec.model, or ask for another try by sluicegate.dev/promote"
+    )
+    return Finding(Type.ROLLOUT_PROGRESSING, "False", reason, text)
 
 
 def _split(situation: Situation, status: DataProductStatus) -> Finding:

@@ -9,6 +9,7 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import (
+    Condition,
     DataProductStatus,
     Summary,
 )
@@ -31,6 +32,20 @@ VERIFIED_BLOCKS: Final = 10
 that goes as fast as it can takes less, so each costs one write."""
 VERIFIED_SECONDS: Final = 30
 """It may wait for so long at least."""
+_SHOWN: Final = frozenset(
+    {
+        Reason.SUSPENDED,
+        Reason.AWAITING_APPROVAL,
+        Reason.API_CHANGED,
+        Reason.WAITING_TO_RETRY,
+        Reason.RETURN_FAILED,
+        DecisionReason.ROLLBACK_REQUESTED,
+        DecisionReason.SUPERSEDED,
+        Reason.RETRAIN_SUSPENDED,
+        Reason.JOB_REFUSED,
+    }
+)
+"""What `kubectl get` shows of a product that serves as it should."""
 _WORSE: Final = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
 
 
@@ -52,7 +67,7 @@ def report(situation: Situation, step: Step) -> DataProductStatus:
         now=at(situation.now),
     )
     return status.model_copy(
-        update={"conditions": conditions, "summary": summary(situation, status)}
+        update={"conditions": conditions, "summary": summary(situation, status, conditions)}
     )
 
 
@@ -61,10 +76,12 @@ def report_invalid(
 ) -> DataProductStatus:
     """The status of a product whose spec can't be carried out: as before, and what is wrong."""
     finding = Finding(Type.STALLED, "True", Reason.INVALID_SPEC, "; ".join(problems))
+    words = (before.summary or Summary()).model_copy(update={"reason": str(Reason.INVALID_SPEC)})
     return before.model_copy(
         update={
             "observed_generation": generation,
             "problems": problems,
+            "summary": words,
             "conditions": report_conditions(
                 before.conditions, [finding], generation=generation, now=now
             ),
@@ -142,7 +159,9 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
     return same_meaning(before, unverified)
 
 
-def summary(situation: Situation, status: DataProductStatus) -> Summary:
+def summary(
+    situation: Situation, status: DataProductStatus, conditions: tuple[Condition, ...]
+) -> Summary:
     """The words of `kubectl get`."""
     candidate = status.candidate
     canary = ""
@@ -154,7 +173,22 @@ def summary(situation: Situation, status: DataProductStatus) -> Summary:
         model=status.stable.version if status.stable else "",
         canary=canary,
         markets=",".join(situation.product.spec.markets),
+        reason=_reason(conditions),
     )
+
+
+def _reason(conditions: tuple[Condition, ...]) -> str:
+    """Why somebody has to look, in one word; empty when nobody has to."""
+    by_kind = {one.type: one for one in conditions}
+    if (stalled := by_kind.get(Type.STALLED)) is not None:
+        return stalled.reason
+    ready = by_kind[Type.READY]
+    if ready.status != "True":
+        return ready.reason
+    rollout, retraining = by_kind[Type.ROLLOUT_PROGRESSING], by_kind[Type.RETRAINING_ACTIVE]
+    if rollout.reason in _SHOWN:
+        return rollout.reason
+    return retraining.reason if retraining.reason in _SHOWN else ""
 
 
 def _worst(status: DataProductStatus) -> str:
