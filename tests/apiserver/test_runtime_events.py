@@ -43,8 +43,8 @@ async def test_a_note_becomes_an_event_about_its_object(control_plane, namespace
 
 
 async def test_repeats_are_counted_in_one_series(control_plane, namespace, recorder):
-    for weight in (5, 25, 50):
-        recorder.record(note(namespace, words=f"weight {weight}"))
+    for _ in range(3):
+        recorder.record(note(namespace))
     await recorder.flush()
     (event,) = events(control_plane, namespace)
     assert event["series"]["count"] == 3

@@ -2,12 +2,15 @@
 
 They wait in a queue of their own, which drops rather than grows. Repeats of an event within ten
 minutes become one series: the first is written at once, the rest are counted and written once,
-when the series has been quiet for a while.
+when the series has been quiet for a while. An event says nothing else than what was told: another
+text is another event. Of good news of one kind the newest is written, at most one a minute, so a
+rollout that steps each few seconds costs no event a step.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -34,7 +37,9 @@ SERIES_SECONDS = 600.0  # a repeat later than this is a new event
 QUIET_SECONDS = 60.0  # a series that rests so long is written
 KNOWN_SERIES = 4096
 KNOWN_OBJECTS = 4096
-LONGEST_NOTE = 1024  # the API server's own limits
+LONGEST_NOTE = 1024  # bytes; the API server's own limits
+HEAD_OF_NOTE = 256  # bytes; of a longer note the end is kept too, where a traceback has its reason
+WRITE_SECONDS = 15.0  # how often series are looked through
 LONGEST_NAME = 200
 
 Severity = Literal["Normal", "Warning"]
@@ -67,13 +72,22 @@ class Note:
 
 @dataclass(slots=True)
 class Series:
-    """An event that was written, and the repeats that weren't yet."""
+    """An event that was written, and what wasn't yet: its repeats, or another text after it.
+
+    Attributes
+    ----------
+    name, text : of the event that was written. written_at, seen_at : by the recorder's clock.
+    last : when it was repeated last. held : a note with another text, written a minute later.
+    """
 
     name: Key
+    text: str
+    written_at: float
     seen_at: float
     count: int = 1
     unwritten: int = 0
     last: datetime = field(default_factory=lambda: datetime.now(UTC))
+    held: Note | None = None
 
 
 class Recorder:
@@ -100,14 +114,14 @@ class Recorder:
 
     async def run(self) -> None:
         """Write notes and finished series for ever."""
+        due = self._clock() + WRITE_SECONDS
         while True:
-            try:
-                async with asyncio.timeout(QUIET_SECONDS / 4):
-                    note = await self._queue.get()
-            except TimeoutError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, due - self._clock())):
+                    await self._take(await self._queue.get())
+            if self._clock() >= due:  # also while notes keep coming
                 await self.write_series()
-                continue
-            await self._take(note)
+                due = self._clock() + WRITE_SECONDS
 
     async def flush(self) -> None:
         """Write what waits, e.g. before the process ends."""
@@ -116,28 +130,44 @@ class Recorder:
         await self.write_series(at_once=True)
 
     async def write_series(self, *, at_once: bool = False) -> None:
-        """Write the counts of series that rest, and forget those that are over."""
+        """Write what is held, and the counts of series that rest; forget those that are over."""
         now = self._clock()
         for identity, series in list(self._series.items()):
             rests = now - series.seen_at
             if series.unwritten and (at_once or rests >= QUIET_SECONDS):
                 series.unwritten = 0
                 await self._send("series", self._write_count(series))
-            if rests >= SERIES_SECONDS:
+            if series.held is not None and (at_once or now - series.written_at >= QUIET_SECONDS):
+                await self._begin(series.held)
+            elif rests >= SERIES_SECONDS:
                 self._series.pop(identity, None)
 
     async def _take(self, note: Note) -> None:
         known = self._series.get(note.series)
         now = self._clock()
-        if known is not None and now - known.seen_at < SERIES_SECONDS:
+        if known is None or now - known.seen_at >= SERIES_SECONDS:
+            await self._begin(note)
+            return
+        known.seen_at = now
+        if note.note == known.text and known.held is None:
             known.count += 1
             known.unwritten += 1
-            known.seen_at, known.last = now, datetime.now(UTC)
-            return
+            known.last = datetime.now(UTC)
+        elif note.severity == "Normal" and now - known.written_at < QUIET_SECONDS:
+            known.held = note
+        else:
+            await self._begin(note)
+
+    async def _begin(self, note: Note) -> None:
+        """Write a note as an event of its own."""
+        before = self._series.pop(note.series, None)
+        if before is not None and before.unwritten:
+            await self._send("series", self._write_count(before))
         self._serial += 1
         event = render_event(note, self._instance, self._serial)
-        meta = event["metadata"]
-        self._series[note.series] = Series(Key(meta["namespace"], meta["name"]), now)
+        meta, now = event["metadata"], self._clock()
+        name = Key(meta["namespace"], meta["name"])
+        self._series[note.series] = Series(name, note.note, written_at=now, seen_at=now)
         if len(self._series) > KNOWN_SERIES:
             self._series.popitem(last=False)
         await self._send("created", self._create(event))
@@ -170,6 +200,16 @@ class Recorder:
         return budget
 
 
+def shortened(text: str) -> str:
+    """The text within what the API server takes: its beginning and its end."""
+    whole = text.encode()
+    if len(whole) <= LONGEST_NOTE:
+        return text
+    gap = " … ".encode()
+    ends = whole[:HEAD_OF_NOTE], whole[HEAD_OF_NOTE + len(gap) - LONGEST_NOTE :]
+    return " … ".join(end.decode(errors="ignore") for end in ends)
+
+
 def render_event(note: Note, instance: str, serial: int) -> dict[str, Any]:
     """Return the events.k8s.io/v1 object of a note."""
     subject = note.subject
@@ -184,7 +224,7 @@ def render_event(note: Note, instance: str, serial: int) -> dict[str, Any]:
         "type": note.severity,
         "reason": note.reason,
         "action": note.action,
-        "note": note.note[:LONGEST_NOTE],
+        "note": shortened(note.note),
         "reportingController": "sluicegate.dev/operator",
         "reportingInstance": instance[-128:],
         "regarding": {

@@ -1,0 +1,135 @@
+"""Events say what happened: texts aren't merged, nor cut where they give the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from sluicegate.kube.resources import CONFIG_MAPS, EVENTS, Key
+from sluicegate.runtime.recorder import (
+    LONGEST_NOTE,
+    QUIET_SECONDS,
+    SERIES_SECONDS,
+    Note,
+    Recorder,
+    Series,
+    Subject,
+    shortened,
+)
+from tests.support.api_stand_in import ApiStandIn
+
+SUBJECT = Subject(CONFIG_MAPS, Key("shop", "a"), "uid-1")
+
+
+class Clock:
+    """A clock that somebody sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def server():
+    async with ApiStandIn() as started:
+        yield started
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def recorder(server, clock) -> Recorder:
+    return Recorder(server.api, clock, instance="test")
+
+
+def step(words: str, severity: str = "Normal") -> Note:
+    return Note(SUBJECT, "Stepped", "Shift", words, severity)
+
+
+def events(server) -> list[tuple[str, int]]:
+    """Texts and counts."""
+    path = EVENTS.path("shop")
+    found = [body for name, body in server.objects.items() if name.startswith(path)]
+    return [(one["note"], (one.get("series") or {}).get("count", 1)) for one in found]
+
+
+async def tell(recorder: Recorder, *notes: Note) -> None:
+    """Let the recorder take these notes; what it holds back is held back."""
+    for note in notes:
+        await recorder._take(note)
+
+
+async def test_bad_news_of_another_text_is_another_event(server, recorder):
+    await tell(recorder, step("v1: no memory", "Warning"), step("v2: no disk", "Warning"))
+    assert events(server) == [("v1: no memory", 1), ("v2: no disk", 1)]
+
+
+async def test_a_repeat_is_counted(server, recorder):
+    await tell(recorder, *[step("v1: no memory", "Warning")] * 3)
+    await recorder.flush()
+    assert events(server) == [("v1: no memory", 3)]
+
+
+async def test_of_good_news_the_newest_is_written_once_a_minute(server, recorder, clock):
+    await tell(recorder, step("5 %"), step("25 %"), step("50 %"))
+    await recorder.write_series()
+    assert events(server) == [("5 %", 1)]
+    clock.now += QUIET_SECONDS
+    await recorder.write_series()
+    assert events(server) == [("5 %", 1), ("50 %", 1)]
+    clock.now += QUIET_SECONDS
+    await tell(recorder, step("100 %"))
+    assert events(server)[-1] == ("100 %", 1)
+
+
+async def test_what_is_held_is_written_as_the_process_ends(server, recorder):
+    await tell(recorder, step("5 %"), step("25 %"))
+    await recorder.flush()
+    assert events(server) == [("5 %", 1), ("25 %", 1)]
+
+
+async def test_series_are_written_and_forgotten_while_others_keep_coming(server, recorder, clock):
+    """A note each ten seconds kept all counts from being written."""
+    await tell(recorder, *[step("v1: no memory", "Warning")] * 2)
+    written = asyncio.Event()
+    count = recorder._write_count
+
+    async def counted(series: Series) -> None:
+        await count(series)
+        written.set()
+
+    recorder._write_count = counted  # type: ignore[method-assign]
+    running = asyncio.create_task(recorder.run())
+    async with asyncio.timeout(60):
+        for number in itertools.count():
+            clock.now += 10
+            recorder.record(
+                Note(Subject(CONFIG_MAPS, Key("shop", "b"), f"{number}"), "A", "B", "c")
+            )
+            await asyncio.sleep(0)
+            if written.is_set():
+                break
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert ("v1: no memory", 2) in events(server)
+    clock.now += SERIES_SECONDS
+    await recorder.write_series()
+    assert not recorder._series
+
+
+def test_a_long_text_keeps_the_end_that_gives_the_reason():
+    text = (
+        "the training exited with 1; it said: " + 'é  File "x.py"\n' * 200 + "ValueError: no price"
+    )
+    short = shortened(text)
+    assert len(short.encode()) <= LONGEST_NOTE
+    assert short.startswith("the training exited with 1")
+    assert short.endswith("ValueError: no price")
+    assert shortened("short") == "short"
