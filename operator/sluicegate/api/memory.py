@@ -52,7 +52,8 @@ class SloStatus(StatusModel):
     objective: Number | None = None
     """What is owed."""
     budget_remaining: Number | None = None
-    """Share of the error budget that is left; negative when overspent."""
+    """Share of the error budget that is left, of 4,032 blocks (fourteen days of 5-minute blocks) or
+    since the version took over; negative when overspent."""
     baseline_ratio: Number | None = None
     """Share of good events at acceptance."""
     drop: Number | None = None

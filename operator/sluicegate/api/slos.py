@@ -67,7 +67,11 @@ class IndicatorKind(StrEnum):
 
 
 class Availability(ApiModel):
-    """Bad: answered with 5xx. All: requests to the service's API routes."""
+    """Bad: answered with 5xx. All: requests to the service's API routes, as its pods count them.
+
+    A request that no pod took isn't counted: while there is none, the gateway answers 503 and this
+    SLO sees nothing. Ready is False then (PodsNotReady); alert on the gateway's own counters too.
+    """
 
 
 class Latency(ApiModel):

@@ -63,6 +63,7 @@ class SloResult:
     calm : whether it looks recovered, should it be degraded.
     probation : the verdict is that of the test against the version before.
     gauge : mean of the newest block, for a gauge.
+    budget : events of the error budget's window since the version took over.
     """
 
     terms: SloTerms
@@ -76,6 +77,7 @@ class SloResult:
     calm: bool = False
     probation: bool = False
     gauge: float | None = None
+    budget: Count = NOTHING
 
 
 _STATES: Final = {Level.OK: SloState.OK, Level.WARN: SloState.WARN, Level.BAD: SloState.BAD}

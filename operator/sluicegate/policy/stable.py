@@ -21,6 +21,7 @@ from sluicegate.policy.planning import warmed_up
 from sluicegate.policy.state import NOT_STEADY, remember
 from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
+from sluicegate.slo.budget import WINDOW_BLOCKS
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 
@@ -98,7 +99,8 @@ def _judge(
         reason = Reason.INSUFFICIENT_DATA  # not the version, only its evidence has just begun
     if reason is not None or series is None:
         recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
-        return unknown(slo, reason or Reason.NO_DATA, recent, baseline)
+        result = unknown(slo, reason or Reason.NO_DATA, recent, baseline)
+        return replace(result, budget=_budget(terms, stable, series, now=now))
     result = judge(
         slo,
         series,
@@ -111,7 +113,13 @@ def _judge(
     if memory.probation is not None and slo.name in memory.probation.baselines:
         held = memory.probation.baselines[slo.name]
         result = probation.judge(result, series, held, now=now, since=view.since)
-    return result
+    return replace(result, budget=_budget(terms, stable, series, now=now))
+
+
+def _budget(terms: Terms, stable: Accepted, series: Series | None, *, now: int) -> Count:
+    """All events that count towards the error budget, what had a cause outside the model included."""
+    since = stable.promoted_at // terms.block_seconds
+    return NOTHING if series is None else series.window(now, WINDOW_BLOCKS, since)
 
 
 def _judge_client_errors(

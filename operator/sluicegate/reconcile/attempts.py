@@ -122,7 +122,9 @@ def with_outcome(
         return status
     if candidate.returning or one.last_result.image != candidate.image:
         return status
-    update = {"outcome": _OUTCOMES[fate], "reason": str(reason)}
+    update: dict[str, object] = {"outcome": _OUTCOMES[fate], "reason": str(reason)}
+    if candidate.rollback_message and fate is not Fate.REPLACED:
+        update["message"] = candidate.rollback_message[:4096]
     return _retraining(status, last_result=one.last_result.model_copy(update=update))
 
 

@@ -5,8 +5,8 @@ from typing import assert_never
 
 from sluicegate.api.base import at
 from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion
-from sluicegate.api.names import DecisionReason
-from sluicegate.api.status import DataProductStatus
+from sluicegate.api.names import DecisionReason, DecisionType
+from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.policy.acts import act
 from sluicegate.policy.decision import Decision, Inconclusive, Promote, Rollback
 from sluicegate.policy.memory import Memory
@@ -53,6 +53,11 @@ class Told:
     quiet: bool = False
 
 
+def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:
+    """A decision as status shows it; `now` in seconds."""
+    return DecisionStatus(type=str(kind), reason=str(reason), message=message, at=at(now))
+
+
 def carry_on(
     situation: Situation, status: DataProductStatus
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
@@ -92,7 +97,9 @@ def carry_on(
                     f" {after.rollback_message}"
                 )
             told = Told(after.rollback_reason, "RollBack", text, warning=True)
-            return status.model_copy(update={"candidate": after}), (told,)
+            kind = DecisionType.ALERT if after.returning else DecisionType.ROLLBACK
+            shown = decision_status(kind, after.rollback_reason, text, now=situation.now)
+            return status.model_copy(update={"candidate": after, "decision": shown}), (told,)
         case Completed(done):
             return _complete(situation, status, done)
         case unexpected:
@@ -172,7 +179,10 @@ def _parked(
         f" at {waiting.retry_at:%H:%M:%S} UTC"
     )
     told = Told("RolloutWaits", "Retry", text, warning=True)
-    return after, (told,)
+    shown = decision_status(
+        DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=situation.now
+    )
+    return after.model_copy(update={"decision": shown}), (told,)
 
 
 def _promoted(

@@ -68,7 +68,9 @@ def _slo(known: SloStatus | None, result: SloResult, block_seconds: int) -> SloS
         "statistic_bound": None,
     }
     if result.terms.allowed_bad is not None:
-        update["budget_remaining"] = _shown(budget_remaining(recent, result.terms.allowed_bad))
+        update["budget_remaining"] = _shown(
+            budget_remaining(result.budget, result.terms.allowed_bad)
+        )
     if baseline is not None and baseline.count.total:
         update["baseline_ratio"] = number(1 - ratio_of(baseline.count))
         if recent.ratio is not None and recent.total:

@@ -268,7 +268,8 @@ def _training(situation: Situation, refusal: Refusal | None) -> TrainingResult |
     allowed = duration(situation.training_seconds)
     if job is not None and job.finished:
         ended = of_job(situation.pods, job.key.name)
-        return training_result(job, ended, running, output=retraining.output)
+        slos = tuple(slo.name for slo in situation.product.spec.slos)
+        return training_result(job, ended, running, output=retraining.output, slos=slos)
     if job is not None:
         text = f"its Job {job.key.name} hasn't ended, though it may take {allowed}"
         failed = TrainingFailed(running.trigger, DecisionReason.TIMED_OUT, text)

@@ -25,6 +25,8 @@ ABSENT: Final = ("not found", "manifest unknown", "name unknown")
 that failed is trouble of the registry or the way to it."""
 RUNTIME_CHECK: Final = "runtime-check"
 """Name of the init container that compares the bento with the runtime and with the spec."""
+TRAINER: Final = "trainer"
+"""Name of a training's container; a mesh may put others beside it."""
 FEEDBACK: Final = "feedback"
 """Name of the volume that holds the Secret of spec.serving.feedback."""
 SERVICE_NOT_FOUND: Final = "ServiceNotFound:"
@@ -48,7 +50,7 @@ class PodState:
     misnamed : the bento's entry service has another name than in the spec.
     unmounted : it waits for what it mounts.
     absent : the registry doesn't have an image of it.
-    ended : what the first container left behind, once it has ended.
+    ended : what the container of a training left behind, once it has ended.
     killed_at : when a container was last killed for its memory, in seconds; None when it lies
         ended, or the kubelet gives no time.
     api : the API of the version that it serves, once the runtime check has passed; None if unknown.
@@ -97,7 +99,8 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         troubles = [_Trouble(around, outside=True)]
     elif not troubles:
         unmounted = _unmounted(body.get("spec") or {}, status)
-    first = next(_statuses(status, "containerStatuses"), {})
+    beside = list(_statuses(status, "containerStatuses"))
+    trainer = next((one for one in beside if one["name"] == TRAINER), beside[0] if beside else {})
     return PodState(
         revision=labels.get(names.LABEL_REVISION, ""),
         job=labels.get("batch.kubernetes.io/job-name", ""),
@@ -113,7 +116,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         misnamed=any(trouble.misnamed for trouble in troubles),
         unmounted=bool(unmounted),
         absent=any(trouble.absent for trouble in troubles),
-        ended=_ended(first),
+        ended=_ended(trainer),
         killed_at=_killed_at(containers),
         api=_api(status),
         outside=bool(troubles) and all(trouble.outside for trouble in troubles),
@@ -241,7 +244,13 @@ def _ended(container: Mapping[str, Any]) -> Ended | None:
     ended = (container.get("state") or {}).get("terminated")
     if not ended:
         return None
-    return Ended(message=ended.get("message", ""), exit_code=ended.get("exitCode"))
+    at = ended.get("finishedAt")
+    return Ended(
+        message=ended.get("message", ""),
+        exit_code=ended.get("exitCode"),
+        reason=ended.get("reason", ""),
+        ended_at=int(datetime.fromisoformat(at).timestamp()) if at else 0,
+    )
 
 
 def _api(status: Mapping[str, Any]) -> ApiSummary | None:
@@ -263,9 +272,13 @@ def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]
 
 
 def of_job(pods: Iterable[PodState], job: str) -> Ended:
-    """What a training's container left behind; nothing when it never ran."""
+    """What a training's container left behind; nothing when it never ran.
+
+    A Job may have had several pods, as one that is evicted is replaced: the one that succeeded
+    counts, else the one that ended last.
+    """
     ends = [pod.ended for pod in pods if pod.job == job and pod.ended is not None]
-    return ends[-1] if ends else Ended()
+    return max(ends, key=lambda one: (one.exit_code == 0, one.ended_at), default=Ended())
 
 
 def trouble_of(pods: Iterable[PodState]) -> PodState | None:

@@ -58,7 +58,8 @@ STATE = Gauge(
 )
 BUDGET = Gauge(
     "sluicegate_product_error_budget_remaining",
-    "Share of an SLO's error budget that is left; negative when overspent.",
+    "Share of an SLO's error budget that is left, of fourteen days of 5-minute blocks at most;"
+    " negative when overspent.",
     (*_BY_PRODUCT, "slo"),
 )
 VERSIONS = Gauge("sluicegate_product_versions", "Versions that live: stable, canary.", _BY_PRODUCT)

@@ -11,7 +11,7 @@ from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.canary import Candidate, CandidatePhase, VersionSource
 from sluicegate.api.names import DecisionReason
-from sluicegate.api.status import DataProductStatus, DecisionStatus
+from sluicegate.api.status import DataProductStatus
 from sluicegate.policy import requests
 from sluicegate.policy.decision import (
     Advance,
@@ -28,7 +28,7 @@ from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.recall import memory_of, release_of
 from sluicegate.policy.remember import as_baselines
 from sluicegate.reconcile.attempts import with_cause, with_pending, with_result
-from sluicegate.reconcile.carrying import Told, acted, carry_on, layout, remembered
+from sluicegate.reconcile.carrying import Told, acted, carry_on, decision_status, layout, remembered
 from sluicegate.reconcile.figures import with_figures
 from sluicegate.reconcile.layout import Layout
 from sluicegate.reconcile.progress import (
@@ -274,12 +274,7 @@ def _told(
     situation: Situation, status: DataProductStatus, decision: Decision
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """The decision as status shows it, and as people are told."""
-    shown = DecisionStatus(
-        type=str(decision.type),
-        reason=str(decision.reason),
-        message=decision.message,
-        at=at(situation.now),
-    )
+    shown = decision_status(decision.type, decision.reason, decision.message, now=situation.now)
     warning = isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
     told = Told(
         str(decision.reason),

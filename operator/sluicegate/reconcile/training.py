@@ -5,7 +5,7 @@ Anything else is a failed attempt; its message is kept for the person who reads 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from sluicegate.api.model import Counts
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.memory import Release, Training
 from sluicegate.policy.observed import TrainingFailed, TrainingResult, TrainingSucceeded
+from sluicegate.policy.wording import duration
 from sluicegate.reconcile.records import JobRecord
 from sluicegate.slo.blocks import Count
 
@@ -45,14 +46,23 @@ class Ended:
     ----------
     message : its termination message, or the tail of its log.
     exit_code : of the container; None when it never ran.
+    reason : the kubelet's word for its end, OOMKilled say; empty when there is none.
+    ended_at : when, in seconds; 0 when it isn't known.
     """
 
     message: str = ""
     exit_code: int | None = None
+    reason: str = ""
+    ended_at: int = 0
 
 
 def training_result(
-    job: JobRecord, ended: Ended, training: Training, *, output: str
+    job: JobRecord,
+    ended: Ended,
+    training: Training,
+    *,
+    output: str,
+    slos: Collection[str] | None = None,
 ) -> TrainingResult:
     """The result of a Job that has ended.
 
@@ -62,6 +72,7 @@ def training_result(
     ended : what its container left behind.
     training : what was asked for.
     output : repository that the new bento must lie in.
+    slos : names that its evaluations may have; None for any.
     """
     if not job.succeeded:
         return _failure(job, ended, training)
@@ -73,6 +84,14 @@ def training_result(
             DecisionReason.INVALID_RESULT,
             f"the training ended well but its termination message isn't a result ({_why(error)});"
             f" it said: {_tail(ended.message)}",
+        )
+    named = {*report.evaluation, *report.stable_evaluation}
+    if slos is not None and (strange := sorted(named - set(slos))):
+        return TrainingFailed(
+            training.trigger,
+            DecisionReason.INVALID_RESULT,
+            f"the training's evaluation names {', '.join(strange)}, and spec.slos has"
+            f" {', '.join(slos) or 'none'}: correct the name in the training's code",
         )
     if report.image.partition("@")[0] != output:
         return TrainingFailed(
@@ -101,12 +120,20 @@ def _failure(job: JobRecord, ended: Ended, training: Training) -> TrainingFailed
         return TrainingFailed(
             training.trigger,
             DecisionReason.TIMED_OUT,
-            f"the training took longer than retraining.timeoutSeconds; {_said(ended)}",
+            f"the training took longer than retraining.timeoutSeconds{_limit(job)}; {_said(ended)}",
         )
     code = "never ran" if ended.exit_code is None else f"exited with {ended.exit_code}"
+    if ended.reason == "OOMKilled":
+        code += " (OOMKilled): raise the memory limit in retraining.resources"
+    elif ended.exit_code is None and job.message:
+        code += f" ({job.message})"
     return TrainingFailed(
         training.trigger, DecisionReason.JOB_FAILED, f"the training {code}; {_said(ended)}"
     )
+
+
+def _limit(job: JobRecord) -> str:
+    return f" ({duration(job.deadline)})" if job.deadline else ""
 
 
 def _said(ended: Ended) -> str:
