@@ -18,6 +18,7 @@ from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.observe import Observer
+from sluicegate.reconcile.overlap import Overlaps, written_by
 from sluicegate.reconcile.pod_reads import PodReads
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_metrics import ProductMetrics
@@ -58,6 +59,7 @@ def build(tools: Tools) -> Controller:
         refusals=trainer.refusals,
         most_training_seconds=settings.max_retraining_seconds,
     )
+    overlaps = Overlaps(written_by(settings))
     reconciler = ProductReconciler(
         settings=settings,
         applier=applier,
@@ -68,6 +70,7 @@ def build(tools: Tools) -> Controller:
         standings=standings,
         slots=SlotKeeper(standings, trainer, observer, tools.queue),
         in_step=InStep(tools.caches),
+        overlaps=overlaps,
         recorder=tools.recorder,
         queue=tools.queue,
         metrics=product_metrics,
@@ -77,6 +80,7 @@ def build(tools: Tools) -> Controller:
     def before_scrape() -> None:
         now = time.time()
         product_metrics.export(now)
+        overlaps.export(now)
         EVALUATION_LATENESS.set(measurements.punctuality.lateness(now))
 
     measuring: dict[str, Work] = {

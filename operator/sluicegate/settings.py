@@ -153,6 +153,10 @@ class Settings:
         "Namespaces whose products it serves; all of the cluster when empty.",
         _namespaces, (), "names of namespaces, separated by commas",
     )  # fmt: skip
+    excluded_namespaces: tuple[str, ...] = setting(
+        "Namespaces whose products it leaves to another operator.",
+        _namespaces, (), "names of namespaces, separated by commas",
+    )  # fmt: skip
     default_runtime_image: str = setting(
         "Runtime image of products that name none. Without it such a product is InvalidSpec.",
         _matching(_IMAGE), "", "an image reference, best by digest",
@@ -301,8 +305,7 @@ def parse_settings(environment: Mapping[str, str], *, refuse_unknown: bool = Tru
     Raises
     ------
     InvalidSettings
-        With all mistakes at once: unknown variables, values that can't be used, values that
-        don't go together.
+        With all mistakes: unknown variables, values of no use, or that don't go together.
     """
     known = {variable(item): item for item in fields(Settings)}
     given = {

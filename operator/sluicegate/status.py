@@ -188,6 +188,7 @@ def _bare(status: DataProductStatus) -> DataProductStatus:
     return status.model_copy(
         update={
             "numbers_at": None,
+            "written_by": None,
             "conditions": tuple(
                 one if one.reason in _NAMED else one.model_copy(update=_WORDING)
                 for one in status.conditions

@@ -609,6 +609,7 @@ def full_status() -> dict[str, Any]:
         "dependencies": [
             {"namespace": "pricing", "name": "pricing", "state": "Healthy", "inCycle": False},
         ],
+        "writtenBy": {"namespace": "platform", "lease": "sluicegate", "scope": "Cluster"},
         "traffic": {
             "mode": "Gateway", "weight": 25, "level": "Observed", "since": when, "acceptedAt": when,
             "observedShare": "0.24", "requests": 900, "realShare": "0.25",

@@ -159,6 +159,24 @@ class OriginalBaseline(StatusModel):
     """Baselines by SLO name."""
 
 
+class OperatorScope(StrEnum):
+    """What an operator watches."""
+
+    CLUSTER = "Cluster"
+    NAMESPACES = "Namespaces"
+
+
+class WrittenBy(StatusModel):
+    """An operator, by the Lease that its replicas contend for."""
+
+    namespace: str
+    """Its namespace."""
+    lease: str
+    """Name of its Lease."""
+    scope: OperatorScope
+    """Whether it watches the whole cluster."""
+
+
 class DataProductStatus(StatusModel):
     """What is: conditions for machines, numbers for people, memory for the operator."""
 
@@ -208,11 +226,35 @@ class DataProductStatus(StatusModel):
     """Since when nothing could be measured."""
     numbers_at: Time | None = None
     """When the numbers were last refreshed."""
+    written_by: WrittenBy | None = None
+    """The operator that wrote this."""
 
 
 __all__ = [
-    "Baseline", "Baselines", "Candidate", "Condition", "DataProductStatus", "DecisionStatus",
-    "DependencyState", "DependencyStatus", "Diagnosis", "DiagnosisEvidence", "LastHandled",
-    "Number", "OriginalBaseline", "PastVersion", "Probation", "ProductState", "RetrainingStatus",
-    "SloStatus", "SpecModel", "SpecModelOutcome", "Summary", "Traffic", "Verdict", "Version",
+    "Baseline",
+    "Baselines",
+    "Candidate",
+    "Condition",
+    "DataProductStatus",
+    "DecisionStatus",
+    "DependencyState",
+    "DependencyStatus",
+    "Diagnosis",
+    "DiagnosisEvidence",
+    "LastHandled",
+    "Number",
+    "OperatorScope",
+    "OriginalBaseline",
+    "PastVersion",
+    "Probation",
+    "ProductState",
+    "RetrainingStatus",
+    "SloStatus",
+    "SpecModel",
+    "SpecModelOutcome",
+    "Summary",
+    "Traffic",
+    "Verdict",
+    "Version",
+    "WrittenBy",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from sluicegate.api import names
 from sluicegate.api.errors import InvalidProduct
@@ -19,7 +20,7 @@ from sluicegate.api.extent import readable
 from sluicegate.api.product import DataProduct, read_status_json, status_text
 from sluicegate.api.route import Route
 from sluicegate.api.slos import Analysis
-from sluicegate.api.status import DataProductStatus
+from sluicegate.api.status import DataProductStatus, WrittenBy
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
 from sluicegate.runtime.contracts import Record
@@ -61,6 +62,14 @@ class ProductRecord(Record):
     def status(self) -> DataProductStatus:
         """The status, parsed each time; an empty one when it can't be read."""
         return read_status_json(_text(self.packed_status))
+
+    @property
+    def written_by(self) -> WrittenBy | None:
+        """The operator that wrote the status, parsed each time; None when it isn't known."""
+        try:
+            return _WrittenView.model_validate_json(_text(self.packed_status)).written_by
+        except ValidationError:
+            return None
 
     @property
     def route(self) -> dict[str, Any]:
@@ -113,6 +122,13 @@ class ProductRecord(Record):
         # The spec's text goes in as it is: to read and write it first would be most of the work.
         text = f'{json.dumps(rest)[:-1]}, "spec": {_text(self.packed_spec)}}}'
         return DataProduct.parse_json(text, _text(self.packed_status))
+
+
+class _WrittenView(BaseModel):
+    """Of a status who wrote it."""
+
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
+    written_by: WrittenBy | None = None
 
 
 class _RouteView(BaseModel):

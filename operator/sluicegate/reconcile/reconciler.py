@@ -32,16 +32,17 @@ from sluicegate.reconcile.children import Child, build_children
 from sluicegate.reconcile.events import emit, emit_refusal, unreadable
 from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
+from sluicegate.reconcile.known_status import known_status
 from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.news import news, true_of
 from sluicegate.reconcile.next_look import next_look
 from sluicegate.reconcile.observe import Observer
+from sluicegate.reconcile.overlap import Overlaps
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_figures import REFUSED, figures_of
 from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.report import due, report, report_invalid, verified_seconds
-from sluicegate.reconcile.restore import restored_status, was_there_before, with_requests_handled
 from sluicegate.reconcile.routes import Claims, Refusal
 from sluicegate.reconcile.shadowing import (
     claiming,
@@ -61,7 +62,7 @@ from sluicegate.reconcile.step import Step, take_step
 from sluicegate.reconcile.traffic import with_first_split
 from sluicegate.reconcile.versions import version_reused
 from sluicegate.reconcile.warming import only_warms_up
-from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, Result
+from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
 from sluicegate.runtime.recorder import Recorder
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
@@ -83,6 +84,7 @@ class ProductReconciler:
     settings: Settings
     applier: Applier
     keeper: ChildKeeper
+    overlaps: Overlaps
     observer: Observer
     trainer: Trainer
     measurements: Measurements
@@ -108,6 +110,7 @@ class ProductReconciler:
         A budget counts those that began before, and so does a common cause. What was known of a
         time in which this replica led before may be weeks old.
         """
+        self.overlaps.begin()
         products, known = self.applier.caches.products, {}
         for key in self.claims:
             if products.get(key) is None:
@@ -132,6 +135,14 @@ class ProductReconciler:
         if not isinstance(record, ProductRecord) or record.deleting:
             self._forget(key)
             return Done()
+        if key.namespace in self.settings.excluded_namespaces:
+            self._forget(key)
+            return Done()
+        met = self.overlaps.meet(key, record.written_by, now=time.time())
+        if met.news:
+            self._tell(record, (Told("OperatorOverlap", "Reconcile", met.news, warning=True),))
+        if met.wait:
+            return RequeueAfter(met.wait)
         with self.slots.watch(record, self.keeper.obstacles):
             try:
                 with claiming(self.claims, record, lambda: self.observer.route(record)):
@@ -230,6 +241,7 @@ class ProductReconciler:
     # ---- before -----------------------------------------------------------------------------
     def _forget(self, key: Key) -> None:
         self.starts.forget(key)
+        self.overlaps.forget(key)
         self.lost.discard(key)
         self.keeper.obstacles.pop(key, None)
         self.in_step.forget(key)
@@ -245,28 +257,11 @@ class ProductReconciler:
         self, record: ProductRecord, product: DataProduct, wanted: VersionBase, now: int
     ) -> DataProduct:
         """The product with its status; rebuilt from its Deployments if it was lost."""
-        if product.status.stable is not None:
-            self.lost.discard(record.key)
-            return product
-        if record.key in self.lost:
-            return with_requests_handled(product)
-        if record.key in self.starts:
-            return product
-        live, route = self.observer.live(record), self.observer.route(record)
-        restored = restored_status(product, wanted, live, route, now=now)
-        if restored is not None:
-            text = "status was empty; rebuilt from the Deployments"
-            self._tell(record, (Told("StateRestored", "Restore", text),))
-            return product.model_copy(update={"status": restored})
-        if not was_there_before(product.status, self.observer.kinds(record)):
-            return product
-        self.lost.add(record.key)
-        text = (
-            "neither status nor a Deployment tells which version was accepted: spec.model becomes"
-            " stable, and no baseline is claimed for it"
+        known, told = known_status(
+            record, product, wanted, self.observer, self.starts, self.lost, now=now
         )
-        self._tell(record, (Told("StateLost", "Restore", text, warning=True),))
-        return with_requests_handled(product)
+        self._tell(record, told)
+        return known
 
     async def _with_obstacles(self, record: ProductRecord, situation: Situation) -> Situation:
         """What keeps the spec from being carried out, though each field is right."""
@@ -349,13 +344,14 @@ class ProductReconciler:
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
             "metadata": {"name": record.key.name, "namespace": record.key.namespace},
-            "status": status.to_dict(),
+            "status": status.model_copy(update={"written_by": self.overlaps.me}).to_dict(),
         }
         caches = self.applier.caches
         answer = await self.applier.api.apply_status(
             DATA_PRODUCTS, body, resource_version=str(record.version)
         )
         caches.written(DATA_PRODUCTS, answer)
+        self.overlaps.wrote(record.key)
         written = caches.products.get(record.key)
         return written if isinstance(written, ProductRecord) else record
 

@@ -1,0 +1,108 @@
+"""Two operators over one product: the one that watches less serves it, and both say so."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from sluicegate.api.status import OperatorScope, WrittenBy
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.reconcile.overlap import AWAY_SECONDS, OVERLAPS, Overlaps
+from sluicegate.runtime.contracts import Done, InvalidSpec
+from sluicegate.settings import Settings
+from tests.support.api_stand_in import ApiStandIn
+from tests.support.built_controller import build_controller, reconciler_of
+from tests.support.observed_cluster import Cluster, Told
+from tests.support.rollout_world import World, document
+
+SEARCH = Key("catalog", "search")
+PLATFORM = WrittenBy(namespace="platform", lease="a", scope=OperatorScope.CLUSTER)
+TEAM = WrittenBy(namespace="team", lease="b", scope=OperatorScope.NAMESPACES)
+TWIN = WrittenBy(namespace="platform", lease="b", scope=OperatorScope.CLUSTER)
+
+
+@pytest.mark.parametrize(
+    ("me", "other", "leaves"),
+    [
+        (PLATFORM, TEAM, True),
+        (TEAM, PLATFORM, False),
+        (PLATFORM, TWIN, False),
+        (TWIN, PLATFORM, True),
+    ],
+)
+def test_one_of_two_that_write_leaves_the_product_alone_and_both_are_told(me, other, leaves):
+    overlaps = Overlaps(me)
+    overlaps.wrote(SEARCH)
+    met = overlaps.meet(SEARCH, other, now=0.0)
+    assert (met.wait > 0) is leaves
+    assert "SLUICEGATE_EXCLUDED_NAMESPACES=catalog" in met.news
+    overlaps.export(1.0)
+    assert OVERLAPS._value.get() == 1
+
+
+def test_an_operator_that_follows_another_is_no_overlap():
+    overlaps = Overlaps(PLATFORM)
+    assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == 0
+    assert overlaps.meet(SEARCH, TEAM, now=0.0).news == ""
+
+
+def test_one_that_leaves_it_alone_tries_again_and_takes_over_from_one_that_is_gone():
+    overlaps = Overlaps(PLATFORM)
+    overlaps.wrote(SEARCH)
+    assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == AWAY_SECONDS
+    assert overlaps.meet(SEARCH, TEAM, now=AWAY_SECONDS - 1).wait == 1
+    assert overlaps.meet(SEARCH, TEAM, now=AWAY_SECONDS + 1).wait == 0
+    overlaps.wrote(SEARCH)
+    assert overlaps.meet(SEARCH, PLATFORM, now=AWAY_SECONDS + 2).wait == 0
+
+
+@pytest.fixture
+async def server():
+    async with ApiStandIn() as started:
+        yield started
+
+
+def operator(server, told, **settings) -> Cluster:
+    """An operator with settings of its own on the same objects."""
+    found = Cluster(server)
+    found.reconciler = reconciler_of(
+        build_controller(server.api, Settings(scrape_interval_seconds=15, **settings))
+    )
+    object.__setattr__(found.reconciler, "recorder", Told(told))
+    return found
+
+
+async def test_settings_that_differ_lead_to_no_endless_writes(server):
+    """Status was written 12 times a second, in turns, and nobody was told."""
+    world = World(spec=document(route=None)).until(lambda one: one.serving == "v1").run(2)
+    told: list[tuple[str, str, str]] = []
+    wide = operator(server, told)
+    narrow = operator(server, told, namespace="team", watch_namespaces=("catalog",))
+    # Blocks of 60 s are too short for scrapes of 30 s, by the settings of one.
+    object.__setattr__(wide.reconciler, "settings", Settings(scrape_interval_seconds=30))
+    wide.add(world, SEARCH, created="2026-01-01T00:00:00Z", route=None, routed=False)
+    writes: list[int] = []
+    for _ in range(6):
+        server.sent.clear()
+        for one in (wide, narrow):
+            for cache in one.reconciler.applier.caches:
+                for path, body in server.objects.items():
+                    if path.split("/")[-2] == cache.watched.resource.plural:
+                        cache.observe(body)
+            with contextlib.suppress(InvalidSpec):  # blockSeconds, for the one
+                await one.reconciler.reconcile(SEARCH)
+        writes.append(sum(one.path.endswith("/status") for one in server.writes))
+    assert writes[-3:] == [0, 0, 0], writes
+    body = server.objects[DATA_PRODUCTS.path(*SEARCH)]
+    assert body["status"]["writtenBy"]["namespace"] == "team"
+    assert ("search", "Warning", "OperatorOverlap") in told
+
+
+async def test_an_excluded_namespace_is_left_to_others(server):
+    world = World(spec=document(route=None)).until(lambda one: one.serving == "v1").run(2)
+    cluster = operator(server, [], excluded_namespaces=("catalog",))
+    cluster.add(world, SEARCH, created="2026-01-01T00:00:00Z", route=None, routed=False)
+    server.sent.clear()
+    assert await cluster.reconciler.reconcile(SEARCH) == Done()
+    assert not server.writes
