@@ -551,7 +551,8 @@ def full_status() -> dict[str, Any]:
         }],
         "state": "Degraded",
         "lastKnownState": "Degraded",
-        "summary": {"slo": "accuracy BAD", "model": "v1", "canary": "v2@25", "markets": "FR,BE"},
+        "summary": {"slo": "accuracy BAD", "model": "v1", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
+        },
         "specModel": {
             "image": version["image"], "version": "v1", "runtimeImage": "registry.example/rt:1",
             "outcome": "Rejected", "reason": "CanaryWorse", "at": when,

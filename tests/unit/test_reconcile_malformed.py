@@ -11,6 +11,7 @@ import pytest
 
 from sluicegate.api.base import at, rfc3339
 from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.product import read_status
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.policy.recall import seconds_of
 from sluicegate.reconcile.product_record import ProductRecord, product_record
@@ -215,3 +216,28 @@ def test_a_status_beyond_all_bounds_counts_as_lost():
 def test_the_last_moment_of_all_can_be_written_again():
     last = datetime.fromisoformat("9999-12-31T23:59:59.999999Z")
     assert rfc3339(at(seconds_of(last))) == "9999-12-31T23:59:59Z"
+
+
+@pytest.mark.parametrize(
+    ("field", "word", "lost"),
+    [
+        ("state", "Splendid", {"state"}),
+        ("candidate", {"phase": "Soaring"}, {"candidate", "stable"}),
+    ],
+)
+def test_a_word_of_a_newer_operator_costs_no_more_than_the_part_that_holds_it(field, word, lost):
+    """All of it counted as lost: history, cooldowns and handled requests too."""
+    status = full_status()
+    before = read_status(status)
+    known = read_status(status | {field: word})
+    absent = {name for name in ("state", "candidate", "stable") if getattr(known, name) is None}
+    assert absent == lost
+    assert known.history == before.history
+    assert known.last_handled == before.last_handled
+
+
+def test_an_item_that_can_t_be_read_is_left_out_of_its_list():
+    status = full_status()
+    past = {**status["history"][0], "fate": "Ascended"}
+    known = read_status(status | {"history": [past, *status["history"]]})
+    assert known.history == read_status(status).history

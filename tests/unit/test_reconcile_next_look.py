@@ -65,3 +65,13 @@ def test_what_isnt_told_yet_is_looked_at_now_and_then():
 
 def test_a_strangers_name_is_looked_at_from_time_to_time():
     assert look(serving().run(2), conflicted=True) == RequeueAfter(CONFLICT_SECONDS)
+
+
+def test_a_canary_that_waits_for_a_person_is_looked_at_once_a_block():
+    """It was every five seconds, for as long as the person took."""
+    world = Looked(spec=document(rollout={"steps": [5, 50], "approval": "Manual"}))
+    world.until(lambda one: one.serving == "v1").push("b", "v2")
+    world.until(
+        lambda one: (one.condition("RolloutProgressing") or ("", ""))[1] == "AwaitingApproval"
+    )
+    assert look(world.run(2)) == RequeueAfter(world.product.spec.analysis.block_seconds)

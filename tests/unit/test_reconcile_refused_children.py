@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import pytest
 
-from sluicegate.kube.errors import Invalid
+from sluicegate.kube.errors import Conflict, Invalid
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.observed_cluster import Cluster, Told
@@ -131,3 +131,15 @@ async def test_a_service_that_is_there_keeps_its_kind(kind):
         await cluster.look(SEARCH)
         (sent,) = [one.body["spec"] for one in server.writes if one.path == path]
     assert sent.get("clusterIP", sent.get("type")) == ("None" if kind == "None" else "ClusterIP")
+
+
+async def test_a_status_that_meets_a_newer_product_is_written_at_the_next_look(cluster):
+    """A watch that is late, or broken, kept it from being written until it came."""
+    body = deepcopy(cluster.live(DATA_PRODUCTS, SEARCH))
+    body["status"]["conditions"] = []
+    cluster.observe(DATA_PRODUCTS, body)
+    cluster.server.move(DATA_PRODUCTS, SEARCH)
+    with pytest.raises(Conflict):
+        await cluster.look(SEARCH)
+    await cluster.look(SEARCH)
+    assert conditions(cluster)["Ready"][0] == "True"

@@ -143,6 +143,24 @@ def test_as_urgent_news_lets_a_waiting_key_wait_for_more_and_less_urgent_news_do
     assert drain(queue) == [B, C, A]
 
 
+@pytest.mark.parametrize("priority", [Priority.URGENT, Priority.NORMAL])
+def test_what_changes_all_the_time_has_its_turn_under_a_lasting_backlog(queue, clock, priority):
+    """Each change moved it behind those that had come since: it was never looked at."""
+    queue.add(A, priority)
+    for number in range(200):
+        queue.add(Key("shop", f"other-{number}"), priority)
+        queue.add(Key("shop", f"more-{number}"), priority)
+        queue.add(A, priority)
+        clock.now += 0.1
+        if number % 2:
+            continue
+        key = queue.poll()
+        queue.done(key)
+        if key == A:
+            return
+    raise AssertionError("it was never looked at")
+
+
 def test_blocks_that_settle_keep_nobody_from_a_turn_that_takes_longer_than_a_block(queue, clock):
     measured = [Key("ns", f"measured-{number}") for number in range(90)]
     for key in measured:

@@ -1,5 +1,6 @@
 """The DataProduct itself: the root type, its spec, and the border where objects come in."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -258,8 +259,43 @@ def read_status(document: object) -> DataProductStatus:
 
 
 def read_status_json(text: str) -> DataProductStatus:
-    """The same from JSON text."""
+    """The same from JSON text.
+
+    A part that can't be read, say with a word that a newer operator wrote, counts as absent, and
+    the rest holds. Without the versions that live nothing may be touched by what is left of them:
+    they are rebuilt together from the Deployments.
+    """
     try:
         return DataProductStatus.model_validate_json(text, by_name=False)
+    except ValidationError as error:
+        return _readable_part(text, error)
+
+
+_LIVING: Final = frozenset({"stable", "candidate", "traffic"})
+"""Fields of status that say together which versions live, and with which share."""
+
+
+def _readable_part(text: str, error: ValidationError) -> DataProductStatus:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return DataProductStatus()
+    if not isinstance(document, dict):
+        return DataProductStatus()
+    places = {one["loc"][:2] for one in error.errors()}
+    broken = {str(place[0]) for place in places if place}
+    for field in broken | (_LIVING if broken & _LIVING else set()):
+        bad = {place[1] for place in places if len(place) > 1 and place[0] == field}
+        part = document.get(field)
+        if (
+            isinstance(part, list)
+            and field not in _LIVING
+            and all(isinstance(one, int) for one in bad)
+        ):
+            document[field] = [item for number, item in enumerate(part) if number not in bad]
+        else:
+            document.pop(field, None)
+    try:
+        return DataProductStatus.model_validate_json(compact(document), by_name=False)
     except ValidationError:
         return DataProductStatus()

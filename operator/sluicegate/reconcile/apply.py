@@ -140,7 +140,7 @@ class Applier:
 
     async def patch_job(self, record: ChildRecord, change: Manifest) -> None:
         """Merge a change into a training Job as it was observed."""
-        async with self._reread_after_conflict(JOBS, record.key):
+        async with self.reread_after_conflict(JOBS, record.key):
             body = await self.api.patch(
                 JOBS, record.key, change, resource_version=str(record.version)
             )
@@ -148,7 +148,7 @@ class Applier:
 
     async def delete(self, resource: Resource, record: ChildRecord) -> None:
         """Delete the very object that was observed; one that is gone already is fine."""
-        async with self._reread_after_conflict(resource, record.key):
+        async with self.reread_after_conflict(resource, record.key):
             with contextlib.suppress(NotFound):
                 await self.api.delete(
                     resource, record.key, uid=record.uid, resource_version=str(record.version)
@@ -206,14 +206,14 @@ class Applier:
                 return
         # The version alone would let a late write create anew what was deleted meanwhile.
         observed = manifest | {"metadata": manifest["metadata"] | {"uid": live.uid}}
-        async with self._reread_after_conflict(child.resource, child.key):
+        async with self.reread_after_conflict(child.resource, child.key):
             body = await self.api.apply(
                 child.resource, observed, resource_version=str(live.version)
             )
         self.caches.written(child.resource, body)
 
     @contextlib.asynccontextmanager
-    async def _reread_after_conflict(self, resource: Resource, key: Key) -> AsyncIterator[None]:
+    async def reread_after_conflict(self, resource: Resource, key: Key) -> AsyncIterator[None]:
         """Let a Conflict pass on, having read the object: its watch may be late, or have broken."""
         try:
             yield

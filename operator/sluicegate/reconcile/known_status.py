@@ -1,5 +1,7 @@
 """What is known of a product whose status says nothing: from its children, or that it was lost."""
 
+from typing import Final
+
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
@@ -9,15 +11,18 @@ from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.reconcile.restore import restored_status, was_there_before, with_requests_handled
 from sluicegate.reconcile.starts import FirstStarts
 
+_KEPT: Final = ("history", "original_baseline", "retraining", "last_handled", "decision", "alerted")
+"""What may still be known where only the versions that live can't be read."""
+
 
 def known_status(
     record: ProductRecord,
     product: DataProduct,
     wanted: VersionBase,
+    *,
     observer: Observer,
     starts: FirstStarts,
     lost: set[Key],
-    *,
     now: int,
 ) -> tuple[DataProduct, tuple[Told, ...]]:
     """The product with its status, rebuilt from its Deployments if it was lost, and what is told.
@@ -38,9 +43,10 @@ def known_status(
     live, route = observer.live(record), observer.route(record)
     restored = restored_status(product, wanted, live, route, now=now)
     if restored is not None:
-        text = "status was empty; rebuilt from the Deployments"
+        text = "status didn't say which versions live; rebuilt from the Deployments"
         told = Told("StateRestored", "Restore", text)
-        return product.model_copy(update={"status": restored}), (told,)
+        kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
+        return product.model_copy(update={"status": restored.model_copy(update=kept)}), (told,)
     if not was_there_before(product.status, observer.kinds(record)):
         return product, ()
     lost.add(key)

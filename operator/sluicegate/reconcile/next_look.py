@@ -32,6 +32,9 @@ def next_look(  # noqa: PLR0911 - one a reason to look
     candidate = step.status.candidate
     phase = None if candidate is None else candidate.phase
     if phase not in (None, CandidatePhase.PARKED) or untold:
+        if phase is CandidatePhase.AWAITING_APPROVAL and _has_its_share(situation, step):
+            # It waits for a person, for days maybe; its blocks and its pods tell of themselves.
+            return RequeueAfter(max(LOOK_SECONDS, situation.terms.block_seconds))
         # Of a canary that starts, only its pods can tell something.
         starts = phase is CandidatePhase.STARTING and not untold
         return RequeueAfter(UNREADY_SECONDS if starts else LOOK_SECONDS)
@@ -49,3 +52,12 @@ def next_look(  # noqa: PLR0911 - one a reason to look
     if is_starting(situation.live.values(), situation.now):
         return RequeueAfter(LOOK_SECONDS)  # neither are pods
     return Done()
+
+
+def _has_its_share(situation: Situation, step: Step) -> bool:
+    """Whether a candidate's share is verified as far as it can be before the next one."""
+    before, after = situation.product.status.candidate, step.status.candidate
+    settled = situation.split is None or situation.split.level >= Level.ACCEPTED
+    if before is None or after is None:
+        return False
+    return settled and (before.weight, before.phase) == (after.weight, after.phase)

@@ -258,7 +258,13 @@ class ProductReconciler:
     ) -> DataProduct:
         """The product with its status; rebuilt from its Deployments if it was lost."""
         known, told = known_status(
-            record, product, wanted, self.observer, self.starts, self.lost, now=now
+            record,
+            product,
+            wanted,
+            observer=self.observer,
+            starts=self.starts,
+            lost=self.lost,
+            now=now,
         )
         self._tell(record, told)
         return known
@@ -347,9 +353,10 @@ class ProductReconciler:
             "status": status.model_copy(update={"written_by": self.overlaps.me}).to_dict(),
         }
         caches = self.applier.caches
-        answer = await self.applier.api.apply_status(
-            DATA_PRODUCTS, body, resource_version=str(record.version)
-        )
+        async with self.applier.reread_after_conflict(DATA_PRODUCTS, record.key):
+            answer = await self.applier.api.apply_status(
+                DATA_PRODUCTS, body, resource_version=str(record.version)
+            )
         caches.written(DATA_PRODUCTS, answer)
         self.overlaps.wrote(record.key)
         written = caches.products.get(record.key)

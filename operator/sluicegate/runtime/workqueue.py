@@ -30,6 +30,9 @@ PATIENCE = {Priority.NORMAL: 1.0, Priority.BACKGROUND: 30.0}
 thousands of products are created at once, those whose pods are ready need not wait until the last
 one was begun."""
 
+LEAST_PATIENCE = 1.0
+"""Seconds that the most urgent wait until nothing moves them to the end of their line any more."""
+
 
 class ShutDown(Exception):  # noqa: N818  # an end, not an error
     """The queue gives out no more keys."""
@@ -95,13 +98,20 @@ class WorkQueue:
 
         It goes to the end of its line: of what happens in a burst, one look takes in the most.
         Neither background work nor anything less urgent moves it. Else the blocks that settle
-        would keep all those from their turn that have to wait for longer than a block.
+        would keep all those from their turn that have to wait for longer than a block. Nor does
+        anything move one that has waited for as long as its class is patient: under a lasting
+        backlog, what changes all the time would never have a turn.
         """
         if key in self._working:
             self._again[key] = merged(self._again.get(key), priority, self._clock())
             return
         least = priority if priority is Priority.BACKGROUND else priority - 1
         if any(key in keys for one, keys in self._ready.items() if one <= least):
+            return
+        known = self._ready[priority].get(key)
+        if known is not None and self._clock() - known.since >= PATIENCE.get(
+            priority, LEAST_PATIENCE
+        ):
             return
         self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
 
