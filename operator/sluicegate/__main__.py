@@ -6,6 +6,7 @@ and the operator no simulator.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -32,13 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser(asked)
     args = parser.parse_args(arguments)
     try:
-        return int(args.run(args))
+        done = int(args.run(args))
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough, head say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except InvalidInput as error:
         print(f"sluicegate {asked}: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     except SluicegateError as error:
         print(f"sluicegate {asked}: {error}", file=sys.stderr)
         return EXIT_FAILED
+    return done
 
 
 def _parser(asked: str | None) -> argparse.ArgumentParser:

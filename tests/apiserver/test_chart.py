@@ -22,6 +22,7 @@ CHART = ROOT / "charts" / "sluicegate"
 WAYS = {
     "as it is": [],
     "two namespaces": ["--set", "watchNamespaces={catalog,pricing}"],
+    "all but one": ["--set", "excludedNamespaces={finance}"],
     "one replica": ["--set", "replicas=1"],
     "by digest": ["--set", f"image.digest=sha256:{'a' * 64}"],
     "with a network policy": ["--set", "networkPolicy.enabled=true"],
@@ -100,6 +101,14 @@ def test_it_renders_and_its_environment_is_what_the_operator_takes(arguments):
     assert settings.prometheus_url == "http://prometheus.monitoring.svc:9090"
     if "watchNamespaces={catalog,pricing}" in arguments:
         assert settings.watch_namespaces == ("catalog", "pricing")
+    if "excludedNamespaces={finance}" in arguments:
+        assert settings.excluded_namespaces == ("finance",)
+
+
+def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():
+    """A Service whose name began with sluicegate kept it from starting again."""
+    (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
+    assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
 def test_a_setting_that_is_zero_or_false_reaches_the_operator():
