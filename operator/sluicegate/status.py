@@ -144,7 +144,9 @@ def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
 
 def _says_more(before: Condition, after: Conditions) -> bool:
     now = find_condition(after, ConditionType(before.type)) if before.type in _SPOKEN_OF else None
-    return now is not None and now.message.startswith(f"{before.message} ") and bool(before.message)
+    if now is None or not before.message:
+        return False
+    return now.message.startswith((f"{before.message} ", f"{before.message}. "))
 
 
 def with_fresh_numbers(

@@ -27,7 +27,7 @@ def way_out(pod: PodState | None, *, refused: bool = False) -> str:
     """What to correct, where the pod doesn't say it itself; `refused` pods aren't there at all."""
     if pod is None and refused:
         return "; make room for its pods, or ask for less in spec.serving"
-    if pod is not None and (pod.misnamed or pod.unmounted):
+    if pod is not None and (pod.misnamed or pod.unmounted or pod.outside):
         return ""
     if pod is not None and pod.out_of_memory:
         return "; raise the memory limit in spec.serving.resources"

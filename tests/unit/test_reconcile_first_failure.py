@@ -1,0 +1,61 @@
+"""A first version that doesn't come up says why, and points at what there is to correct."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.reconcile.report import report
+from sluicegate.reconcile.step import take_step
+from sluicegate.status import find_condition
+from tests.support.rollout_world import World, broken_pod, document
+
+QUOTA = 'pods "search-1" is forbidden: exceeded quota: compute'
+NODES = "no node takes the pod: 0/3 nodes are available: insufficient cpu"
+
+
+def stalled(world: World, **of_deployment: str) -> str:
+    """What Stalled says."""
+    situation = world.situation()
+    live = {key: replace(one, **of_deployment) for key, one in situation.live.items()}
+    situation = replace(situation, live=live)
+    status = report(situation, take_step(situation))
+    found = find_condition(status.conditions, "Stalled")
+    assert found is not None
+    return found.message
+
+
+def waiting(**of_pod: bool) -> World:
+    """A first version whose pods have had all the time that they may take."""
+    world = World(spec=document())
+    world.broken["v1"] = replace(broken_pod(NODES), hopeless=False, **of_pod)
+    return world.run(15)
+
+
+def test_a_quota_that_refuses_its_pods_is_named():
+    """The pods said nothing, as there were none, and spec.model was blamed."""
+    world = waiting()
+    world.broken["v1"] = replace(world.broken["v1"], trouble="")
+    said = stalled(world, refused=QUOTA)
+    assert QUOTA in said
+    assert "spec.model" not in said
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_spec_model_is_blamed_for_its_own_trouble_alone(outside):
+    said = stalled(waiting(outside=outside))
+    assert NODES in said
+    assert ("spec.model" in said) is not outside
+
+
+def test_the_words_of_the_pods_are_written_as_soon_as_they_are_known():
+    """They differed in wording only, which waited for an hour."""
+    world = World(spec=document())
+    world.broken["v1"] = replace(broken_pod(""), hopeless=False)
+    world.run(2)
+    world.broken["v1"] = replace(world.broken["v1"], trouble=NODES)
+    world.run(1)
+    ready = find_condition(world.current.conditions, "Ready")
+    assert ready is not None
+    assert NODES in ready.message
