@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 
 import pytest
 
-from sluicegate.kube.errors import Conflict, Invalid
+from sluicegate.kube.errors import Conflict, Invalid, from_response
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
+from sluicegate.reconcile.child_keeper import obstacle_of
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.observed_cluster import Cluster, Told
 from tests.support.rollout_world import World, document
@@ -143,3 +145,23 @@ async def test_a_status_that_meets_a_newer_product_is_written_at_the_next_look(c
         await cluster.look(SEARCH)
     await cluster.look(SEARCH)
     assert conditions(cluster)["Ready"][0] == "True"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "told"),
+    [
+        (422, "spec.replicas: Invalid value", "correct what the message names in spec"),
+        (403, 'exceeded quota: "few"', "a policy, a quota, the operator's role"),
+        (404, "the server could not find the requested resource", "install its kind"),
+        (500, 'failed calling webhook "policy.example"', "mend the webhook"),
+        (403, 'namespace "shop" is forbidden because it is being terminated', ""),
+        (503, "apiserver is starting", ""),
+        (409, "the object has been modified", ""),
+    ],
+)
+def test_what_a_person_can_mend_is_told_with_the_way_out(status, message, told):
+    body = json.dumps({"kind": "Status", "message": message}).encode()
+    obstacle = obstacle_of(from_response("apply a", status, body, {}))
+    assert told in (obstacle.text if obstacle else "")
+    assert bool(obstacle) is bool(told)
+    assert obstacle is None or message in obstacle.text

@@ -84,6 +84,10 @@ class TimedOut(Transient):
     """No answer in time; the write may or may not have happened."""
 
 
+class WebhookFailed(Transient):
+    """An admission webhook that must be asked gives no answer; other objects may pass."""
+
+
 class TooManyRequests(Transient):
     """The server asks for patience.
 
@@ -118,6 +122,9 @@ BY_STATUS: Mapping[int, type[KubeError]] = {
 UNTYPED = "failed to create typed live object"
 """How the server puts it, as a 500, when types are wrong that were stored before a schema said so."""
 
+UNCALLED = "failed calling webhook"
+"""How the server puts it, as a 500, when it can't reach a webhook whose word it needs."""
+
 FALLBACK_RETRY_AFTER = 1.0
 
 
@@ -131,6 +138,8 @@ def from_response(what: str, status: int, body: bytes, headers: Mapping[str, str
         return TooManyRequests(text, retry_after=retry_after(answer, headers), reason=reason)
     if reason == "AlreadyExists":
         return AlreadyExists(text, status=status, reason=reason)
+    if UNCALLED in message:
+        return WebhookFailed(text, status=status, reason=reason)
     if UNTYPED in message:
         return Unapplicable(text, status=status, reason=reason)
     return BY_STATUS.get(status, Transient)(text, status=status, reason=reason)

@@ -27,6 +27,7 @@ from sluicegate.kube.errors import (
     Invalid,
     KubeError,
     NotFound,
+    WebhookFailed,
 )
 from sluicegate.kube.ownership import fingerprint, owned_part
 from sluicegate.kube.port import KubeApi
@@ -51,7 +52,7 @@ class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's
         )
 
 
-_REFUSALS: Final = (BadRequest, Conflict, Forbidden, Invalid, NotFound, NameConflict)
+_REFUSALS: Final = (BadRequest, Conflict, Forbidden, Invalid, NotFound, WebhookFailed, NameConflict)
 """Answers about one object alone. After any other one, e.g. no answer, nothing else is tried."""
 
 

@@ -6,7 +6,14 @@ from typing import Final
 
 from sluicegate.api import names
 from sluicegate.api.names import ConditionReason
-from sluicegate.kube.errors import BadRequest, Forbidden, Invalid, KubeError, NotFound
+from sluicegate.kube.errors import (
+    BadRequest,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NotFound,
+    WebhookFailed,
+)
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, Key
 from sluicegate.reconcile.apply import Applier, NameConflict
 from sluicegate.reconcile.children import Child
@@ -47,6 +54,8 @@ def obstacle_of(error: KubeError | NameConflict) -> Obstacle | None:
             way_out = "correct spec, or what forbids it: a policy, a quota, the operator's role"
         case NotFound():
             way_out = "install its kind, or leave out the part of spec that needs it"
+        case WebhookFailed():
+            way_out = "mend the webhook, or let it leave out the operator's objects"
         case _:
             return None
     return Obstacle(ConditionReason.APPLY_REFUSED, f"the API server refuses {error}; {way_out}")
