@@ -204,3 +204,18 @@ def test_those_that_are_tried_in_another_runtime_are_counted_but_for_oneself():
     assert standings.portfolio(Key("catalog", "third"), 0).renewing == 1
     standings.record(one, Standing())
     assert standings.portfolio(other, 0).renewing == 0
+
+
+def test_another_runtime_brings_back_no_model_that_was_replaced():
+    """A retrained version serves; spec.model is what it was trained from, long ago."""
+    world = World(spec=document()).until(lambda world: world.serving == "v1").run(4)
+    world.push("b", "v0")
+    world.status["specModel"] |= {"image": image("b"), "version": "v0", "outcome": "Promoted"}
+    world.run(2)
+    assert world.current.candidate is None
+    world.spec["spec"]["serving"]["runtimeImage"] = OTHER
+    world.until(lambda world: world.current.stable.runtime_image == OTHER)
+    assert world.serving == "v1"
+    world.run(4)
+    assert world.current.candidate is None
+    assert world.current.spec_model.outcome == "Promoted"

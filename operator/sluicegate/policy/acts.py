@@ -113,7 +113,8 @@ def _start(terms: Terms, memory: Memory, decision: StartRollout, now: int) -> Me
         candidate = replace(candidate, retries=before.retries, changes_api=before.changes_api)
     model = memory.model
     if decision.source is VersionSource.SPEC:
-        model = HandledModel(decision.candidate, SpecModelOutcome.IN_PROGRESS, now)
+        handled = decision.handles or decision.candidate
+        model = HandledModel(handled, SpecModelOutcome.IN_PROGRESS, now)
     return replace(memory, candidate=candidate, model=model, retraining=_training_over(memory, now))
 
 

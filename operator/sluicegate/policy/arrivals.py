@@ -79,12 +79,20 @@ def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision 
     obstacle = _cannot_start(terms, observed, wanted)
     if obstacle is not None:
         return _told_once(memory, obstacle, wanted)
-    if (full := _renewals_full(terms, stable.release, observed)) is not None:
+    tried, evaluation = wanted, observed.wanted_evaluation
+    if _was_replaced(memory, wanted):  # what serves is another bento: that one is tried in it
+        tried, evaluation = replace(stable.release, runtime_image=wanted.runtime_image), {}
+        if tried == stable.release:
+            return None
+    if (full := _renewals_full(terms, tried, stable.release, observed)) is not None:
         return full
     candidate = memory.candidate
-    superseded = candidate.release if candidate and candidate.release != wanted else None
+    superseded = candidate.release if candidate and candidate.release != tried else None
     running = memory.retraining.under_way
-    message = f"spec.model names {wanted.version}: it gets {terms.steps[0]} % of the traffic"
+    share = f"it gets {terms.steps[0]} % of the traffic"
+    message = f"spec.model names {tried.version}: {share}"
+    if tried.is_renewal_of(stable.release):
+        message = f"{tried.version} is tried in another runtime image: {share}"
     if superseded is not None:
         message += f", and {superseded.version} is superseded"
     if running is not None:
@@ -92,13 +100,26 @@ def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision 
     return StartRollout(
         reason=Reason.MODEL_CHANGED,
         message=message,
-        candidate=wanted,
+        candidate=tried,
         source=VersionSource.SPEC,
         weight=terms.steps[0],
-        evaluation=observed.wanted_evaluation,
+        evaluation=evaluation,
         superseded=superseded,
         cancels_training=running is not None,
+        handles=wanted,
     )
+
+
+def _was_replaced(memory: Memory, wanted: Release) -> bool:
+    """Whether spec.model is in another runtime what was accepted, and replaced, long ago.
+
+    A retrained version serves, say: another runtime doesn't bring the model of the spec back.
+    """
+    model, stable = memory.model, memory.stable
+    if model is None or stable is None or wanted.is_renewal_of(stable.release):
+        return False
+    over = model.outcome in {SpecModelOutcome.PROMOTED, SpecModelOutcome.SUPERSEDED}
+    return over and wanted.is_renewal_of(model.release)
 
 
 def overtakes(terms: Terms, memory: Memory, observed: Observed, now: int) -> Decision | None:
@@ -135,10 +156,12 @@ def retry_due(terms: Terms, memory: Memory, observed: Observed, now: int) -> Dec
     )
 
 
-def _renewals_full(terms: Terms, stable: Release, observed: Observed) -> Hold | None:
+def _renewals_full(
+    terms: Terms, wanted: Release, stable: Release, observed: Observed
+) -> Hold | None:
     """The operator's default runtime is another one now: not all of its products change at once."""
-    wanted, renewing = observed.wanted, observed.portfolio.renewing
-    if terms.names_runtime or wanted is None or not wanted.is_renewal_of(stable):
+    renewing = observed.portfolio.renewing
+    if terms.names_runtime or not wanted.is_renewal_of(stable):
         return None
     if renewing < MOST_RENEWALS:
         return None

@@ -87,6 +87,7 @@ class StartRollout(_Explained):
     trigger : name of the training that made it; empty for one that the spec names.
     superseded : candidate that it replaces: its weight goes to zero first.
     cancels_training : a training that is under way has to be ended: its result won't be wanted.
+    handles : the spec.model that is handled by it, where that isn't the candidate.
     """
 
     type: ClassVar = DecisionType.START_ROLLOUT
@@ -97,6 +98,7 @@ class StartRollout(_Explained):
     trigger: str = ""
     superseded: Release | None = None
     cancels_training: bool = False
+    handles: Release | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,6 +164,7 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
     if candidate is None or status.stable is None or product.spec.suspend:
         return None
     changed = candidate.shares[-1].since if candidate.shares else candidate.since
+    changed = max(changed, candidate.step_since or changed)
     match candidate.phase:
         case CandidatePhase.STARTING if _waits_for_a_person(status):
             return None
@@ -171,6 +172,7 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
             return changed.timestamp() + product.spec.serving.progress_deadline_seconds
         case CandidatePhase.STEPPING:
             begun = candidate.traffic_since or candidate.since
-            return begun.timestamp() + product.spec.rollout.max_duration_seconds
+            most = product.spec.rollout.max_duration_seconds + candidate.frozen_seconds
+            return begun.timestamp() + most
         case CandidatePhase.AWAITING_APPROVAL | CandidatePhase.PARKED:
             return None

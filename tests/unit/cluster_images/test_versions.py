@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.addons.scraping import PRODUCT_LABEL, VERSION_LABEL, configuration
+from cluster.addons.scraping import PRODUCT_LABEL, REVISION_LABEL, VERSION_LABEL, configuration
 from cluster.images import describe
 from cluster.versions import versions
 from sluicegate.api import names
@@ -32,7 +32,8 @@ def test_our_images_have_the_projects_version_and_the_pinned_base(name: str):
 
 
 def test_prometheus_reads_the_labels_that_the_operator_writes():
-    assert (PRODUCT_LABEL, VERSION_LABEL) == (names.LABEL_PRODUCT, names.LABEL_VERSION)
+    read = (PRODUCT_LABEL, VERSION_LABEL, REVISION_LABEL)
+    assert read == (names.LABEL_PRODUCT, names.LABEL_VERSION, names.LABEL_REVISION)
 
 
 @pytest.mark.parametrize("seconds", [1, 5, 30])
