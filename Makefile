@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 
-.PHONY: help setup check lint types layers unit test programs pure served faults chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup check lint types layers unit test programs pure lives fuzz served faults chaos node stories bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ unit: setup ## Unit and golden tests, without those that take minutes
 
 # Two at a time where they don't disturb each other; what needs the node has it for itself.
 test: lint types layers programs ## Everything: also simulation, API-server and cluster tests; installs what is missing
-	@$(MAKE) --no-print-directory --output-sync=line -j2 served pure faults
+	@$(MAKE) --no-print-directory --output-sync=line -j2 served pure lives faults
 	@$(MAKE) --no-print-directory node
 
 programs: setup ## Build the programs of the cluster into the cache (minutes, once)
@@ -44,6 +44,13 @@ programs: setup ## Build the programs of the cluster into the cache (minutes, on
 
 pure: setup ## Unit and golden tests, and the statistics by simulation
 	$(PYTEST) tests/unit tests/golden tests/simulation
+
+# PYTHONHASHSEED, so that a seed is the same life everywhere.
+lives: setup ## Random lives of products on virtual time (SEED=7 for one, LIVES=200 for more)
+	PYTHONHASHSEED=0 $(PYTEST) --numprocesses=2 tests/lives
+
+fuzz: setup ## The same until you stop it; prints seeds, steps a second, and what fails, shrunk
+	PYTHONHASHSEED=0 $(RUN) python -m tests.lives.fuzz
 
 served: setup ## Against a real API server, Prometheus and BentoML, without a node
 	$(PYTEST) tests/apiserver tests/benchmarks tests/prometheus tests/bentos
