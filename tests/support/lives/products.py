@@ -17,7 +17,11 @@ OUTPUT = "registry.example/bentos/search"
 NAMESPACES = ("catalog", "market")
 STEPS = ((5, 25, 50), (50,), (10, 90), (1, 2, 5, 10, 25, 50), (99,))
 
-AVAILABILITY: Body = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.95"}
+AVAILABILITY: Body = {
+    "name": "availability",
+    "indicator": {"availability": {}},
+    "objective": "0.95",
+}
 LATENCY: Body = {
     "name": "latency",
     "indicator": {"latency": {"thresholdMilliseconds": 250}},

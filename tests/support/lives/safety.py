@@ -130,9 +130,7 @@ class Safety:
         if resource == DEPLOYMENTS:
             self._check_deployment(key, before, after)
 
-    def _check_owner(
-        self, key: Key, before: Body | None, after: Body | None, replica: str
-    ) -> None:
+    def _check_owner(self, key: Key, before: Body | None, after: Body | None, replica: str) -> None:
         for body in filter(None, (before, after)):
             owners = body["metadata"].get("ownerReferences") or ()
             if not any(one["kind"] == names.KIND for one in owners):
@@ -207,7 +205,9 @@ class Safety:
         """What serves a share of the traffic keeps the pods for it."""
         if before is None:
             return
-        was, now = ((one or {"spec": {"replicas": 0}})["spec"].get("replicas", 1) for one in (before, after))
+        was, now = (
+            (one or {"spec": {"replicas": 0}})["spec"].get("replicas", 1) for one in (before, after)
+        )
         if now >= was:
             return
         share = self._share(key, before["metadata"]["name"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api import names
-from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES, Key
+from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES
 from tests.support.lives.products import BLOCK, STEPS, bento, draw_slos, route
 from tests.support.prometheus_stand_in import Lie
 from tests.support.rollout_world import image
@@ -129,7 +129,7 @@ def toggle_route(life: Living, product: int) -> None:
 
 
 @_kind(2, _with(True, False))
-def suspend(life: Living, product: int, on: bool) -> None:  # noqa: FBT001
+def suspend(life: Living, product: int, on: bool) -> None:
     """Suspend a product, or let it go on."""
     life.edit(product, suspend=on)
 
@@ -162,7 +162,7 @@ def environment(life: Living, product: int, value: str) -> None:
 @_kind(2, lambda dice, products: (dice.randrange(products), dice.randrange(10_000)))
 def slos(life: Living, product: int, seed: int) -> None:
     """Ask for other SLOs."""
-    import random  # noqa: PLC0415  # the draw is repeated from its seed
+    import random  # the draw is repeated from its seed
 
     life.edit(product, model={"evaluation": None}, slos=draw_slos(random.Random(seed)))
 
@@ -282,7 +282,11 @@ def api_server(life: Living, trouble: Trouble, seconds: int) -> None:
 
 @_kind(
     4,
-    lambda dice, _: (dice.choice(WRITES), dice.choice((403, 409, 422, 429, 500)), dice.choice((10, 120, 900))),
+    lambda dice, _: (
+        dice.choice(WRITES),
+        dice.choice((403, 409, 422, 429, 500)),
+        dice.choice((10, 120, 900)),
+    ),
 )
 def refuse(life: Living, plural: str, status: int, seconds: int) -> None:
     """Let the API server refuse all writes of a kind for a while."""
