@@ -8,7 +8,7 @@ PYTEST := $(RUN) pytest
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure bentos prometheus apiserver benchmarks chaos node stories kind mutants bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ unit: setup ## Unit and golden tests, without those that take minutes
 
 # Two lanes: what computes, and what waits (for clocks, pods, leases). What a change elsewhere can't
 # break is left out while it is as when all of it passed: tests/support/verified.py.
-COMPUTING := lint types layers pure bentos prometheus apiserver benchmarks
+COMPUTING := lint types layers pure lives bentos prometheus apiserver benchmarks
 WAITING := programs chaos node
 LANE = $(MAKE) --no-print-directory --keep-going WHOLE=$(WHOLE)
 
@@ -73,6 +73,13 @@ programs: setup ## Build the programs of the cluster into the cache (minutes, on
 
 pure: setup ## Unit and golden tests, and the statistics by simulation
 	$(TIER) tests/unit tests/golden tests/simulation
+
+# PYTHONHASHSEED, so that a seed is the same life everywhere.
+lives: setup ## Random lives of products on virtual time (SEED=7 for one, LIVES=200 for more)
+	PYTHONHASHSEED=0 $(TIER) --numprocesses=2 tests/lives
+
+fuzz: setup ## The same until you stop it; prints seeds, steps a second, and what fails, shrunk
+	PYTHONHASHSEED=0 $(RUN) python -m tests.lives.fuzz
 
 bentos: setup ## The sample products, trained and served by BentoML
 	$(TIER) tests/bentos

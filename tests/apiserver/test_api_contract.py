@@ -143,18 +143,23 @@ async def test_a_write_for_another_object_of_that_name_is_a_conflict(api, namesp
     strange = wanted | {"metadata": wanted["metadata"] | {"uid": "of-another"}}
     with pytest.raises(errors.Conflict):
         await api.apply(CONFIG_MAPS, strange)
-    await api.apply(CONFIG_MAPS, wanted)
+    body = await api.apply(CONFIG_MAPS, wanted)
+    with pytest.raises(errors.Invalid):
+        await api.apply(CONFIG_MAPS, strange, resource_version=version(body))
     with pytest.raises(errors.Conflict):
-        await api.apply(CONFIG_MAPS, strange)
+        await api.apply(CONFIG_MAPS, strange, resource_version="2")
+    assert await api.get(CONFIG_MAPS, Key(namespace, "a")) == body
 
 
 async def test_what_changes_nothing_keeps_the_version(api, namespace):
-    first = await api.apply(DEPLOYMENTS, deployment(namespace, A="1"))
-    live = await api.get(DEPLOYMENTS, Key(namespace, "web"))
+    first = await api.apply(CONFIG_MAPS, config_map(namespace, b="1"))
     again = await api.apply(
-        DEPLOYMENTS, deployment(namespace, A="1"), resource_version=version(live)
+        CONFIG_MAPS, config_map(namespace, b="1"), resource_version=version(first)
     )
-    assert again["metadata"]["generation"] == first["metadata"]["generation"] == 1
+    assert version(again) == version(first)
+    made = await api.apply(DEPLOYMENTS, deployment(namespace, A="1"))
+    again = await api.apply(DEPLOYMENTS, deployment(namespace, A="1"))
+    assert again["metadata"]["generation"] == made["metadata"]["generation"] == 1
 
 
 async def test_only_the_object_that_was_seen_is_deleted(api, namespace):
@@ -257,7 +262,7 @@ async def test_a_product_is_stored_pruned_and_with_its_defaults(other, namespace
     wish["spec"]["unknown"] = 1
     body = await other.create(DATA_PRODUCTS, wish | {"status": {"state": "Healthy"}})
     assert "unknown" not in body["spec"]
-    assert "status" not in body
+    assert body["status"] == {"observedGeneration": -1}
     assert body["metadata"]["generation"] == 1
     assert body["spec"]["analysis"]["blockSeconds"] == 60
     assert body["spec"]["lifecycle"] == "Development"

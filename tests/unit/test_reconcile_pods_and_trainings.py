@@ -253,7 +253,7 @@ def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
         ),
     ],
     ids=[
-        "crashed", "never ran", "timed out", "rubbish", "a list", "many lists",
+        "crashed", "never ran", "timed out", "outside by a longer name", "rubbish", "a list", "many lists",
         "many objects", "nothing", "nothing pushed",
         "a tag", "outside", "an old name", "the old image",
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
 from tests.support.lives.goal import missing
+from tests.support.lives.known import KNOWN, Known
 from tests.support.lives.products import BLOCK, MAX_DURATION, OUTPUT, draw_product
 from tests.support.lives.safety import Safety, Violation
 from tests.support.lives.steps import KINDS, QUALITIES, Step, draw_step
@@ -53,9 +54,15 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """How a life went: violations in their order, and how many reconciles there were."""
+    """How a life went.
+
+    Attributes
+    ----------
+    violations : that aren't known. known : those that are. steps : how many reconciles there were.
+    """
 
     violations: tuple[Violation, ...]
+    known: tuple[Violation, ...]
     steps: int
 
 
@@ -68,17 +75,19 @@ def draw_life(seed: int, *, length: int = 40, without: Collection[str] = ()) -> 
     return Life(seed, products, steps)
 
 
-def live(life: Life) -> Lived:
-    """Live a life to its end."""
-    return run_virtually(_live(life))
+def live(life: Life, known: Sequence[Known] = KNOWN) -> Lived:
+    """Live a life to its end, or until something happens that isn't known."""
+    return run_virtually(_live(life, known))
 
 
-async def _live(life: Life) -> Lived:
+async def _live(life: Life, known: Sequence[Known]) -> Lived:
     async with World(life.seed) as world:
-        living = Living(world)
+        living = Living(world, known)
         living.begin(life.products)
         for number, step in enumerate(life.steps, start=1):
             await world.run(step.pause + living.rests)
+            if living.told()[0]:
+                break
             living.rests = 0
             living.number = living.safety.step = number
             if step.args and isinstance(step.args[0], int) and step.kind not in _NO_PRODUCT:
@@ -89,9 +98,10 @@ async def _live(life: Life) -> Lived:
                 living.acted.setdefault("", set()).add(step.kind)
             KINDS[step.kind].do(living, *step.args)
         await world.run(living.rests)
-        living.mend()
-        await living.reach_goals()
-        return Lived(tuple(living.safety.found), world.steps)
+        if not living.told()[0]:
+            living.mend()
+            await living.reach_goals()
+        return Lived(*living.told(), world.steps)
 
 
 _NO_PRODUCT: Final = frozenset({"quota", "gateway_refuses", "gap", "clock", "rest"})
@@ -102,6 +112,7 @@ class Living:
     """A life while it is lived; steps act through it."""
 
     world: World
+    known: Sequence[Known]
     keys: list[Key] = field(default_factory=list)
     number: int = 0
     rests: int = 0
@@ -114,7 +125,7 @@ class Living:
         self.safety = Safety(self.world)
 
     def begin(self, products: Sequence[Body]) -> None:
-        """Create the products, and start two replicas."""
+        """Create the products, and start a replica or two."""
         for document in products:
             key = self.world.apply(document)
             self.keys.append(key)
@@ -127,7 +138,7 @@ class Living:
                 "stableEvaluation": {"accuracy": counts | {"bad": 4000}},
             }
             self.world.cluster.trainings[key] = Training(seconds=120, report=report)
-        for _ in range(2):
+        for _ in range(self.world.dice.choice((1, 1, 1, 2))):
             self.world.start(**LEASES)
 
     # ---- what steps use -----------------------------------------------------------------------
@@ -252,6 +263,21 @@ class Living:
         """Let pods be made again."""
         self.world.cluster.workloads.quota.clear()
 
+    def told(self) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
+        """What was found: what isn't known, and what is.
+
+        What happens to a product after something that is known follows from that.
+        """
+        fresh, known, over = [], [], set()
+        for one in self.safety.found:
+            acted = self.acted.get(one.product, set()) | self.acted.get("", set())
+            if one.product in over or any(each.covers(one, acted) for each in self.known):
+                known.append(one)
+                over |= {one.product} if one.product else set()
+            else:
+                fresh.append(one)
+        return tuple(fresh), tuple(known)
+
     # ---- the end ------------------------------------------------------------------------------
     def mend(self) -> None:
         """Mend everything, and let people want what serves."""
@@ -274,7 +300,12 @@ class Living:
         well, left = 0, {}
         for _ in range(GOAL_BLOCKS // 3):
             await self.world.run(3 * BLOCK)
-            left = {key: lacks for key in self.keys if (lacks := missing(self.world, key))}
+            over = {one.product for one in self.told()[1]}
+            left = {
+                key: lacks
+                for key in self.keys
+                if str(key) not in over and (lacks := missing(self.world, key))
+            }
             well = 0 if left else well + 1
             if well >= LOOKS:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from sluicegate.api.errors import InvalidProduct
@@ -46,12 +47,17 @@ def _merges_of_products(path: fields.Path) -> Any:
     return structural.list_kinds().get(path, "")
 
 
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
 def admitted(resource: Resource, body: Body) -> Body:
     """The object as it is stored: pruned and defaulted."""
     if resource is not DATA_PRODUCTS:
         return _with_protocols(body)
     schema = structural.product_schema()
     rest = {name: part for name, part in body.items() if name in ("spec", "status")}
+    rest.setdefault("status", _plain(schema["properties"]["status"]["default"]))
     known = structural.defaulted(structural.pruned(rest, schema), {"properties": {
         name: one for name, one in schema["properties"].items() if name in rest
     }})  # fmt: skip

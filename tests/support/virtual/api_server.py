@@ -141,7 +141,8 @@ class ApiServer(Store):
 
     def _delete(self, target: Target, options: Body) -> Body:
         stored = self._need(target.resource, target.key)
-        _check(target.key, stored.body, {"metadata": options.get("preconditions") or {}})
+        seen = {"metadata": options.get("preconditions") or {}}
+        _check(target.key, stored.body, seen, deletes=True)
         self.delete(target.resource, target.key)
         return {"kind": "Status", "status": "Success"}
 
@@ -160,10 +161,12 @@ class ApiServer(Store):
         scope, merges = _scope(target), merges_of(resource)
         applied = {name: part for name, part in body.items() if name in scope}
         owner = (manager, "Apply", target.subresource)
-        new = set(fields.paths_of(applied, merges))
+        leaves = dict(fields.leaves_of(applied, merges))
+        new = set(leaves)
         owners = {one: set(paths) for one, paths in stored.owners.items()}
         live = fields.merged(stored.body, applied, merges)
-        changed = {path for path in new if fields.at(stored.body, path) != fields.at(live, path)}
+        known = dict(fields.leaves_of(stored.body, merges))
+        changed = {path for path, value in leaves.items() if known.get(path, ...) != value}
         for one in owners:
             if one != owner:
                 owners[one] -= changed
@@ -201,9 +204,15 @@ class _Everything(set[str]):
         return not super().__contains__(name)
 
 
-def _check(key: Key, live: Body, sent: Body) -> None:
-    """409 when what was sent is about another object, or another version of it."""
+def _check(key: Key, live: Body, sent: Body, *, deletes: bool = False) -> None:
+    """Refuse what was sent about another version of an object, or about another object."""
     meta = sent.get("metadata") or {}
-    for name in ("uid", "resourceVersion"):
-        if meta.get(name) and meta[name] != live["metadata"][name]:
-            raise conflict(key)
+    if meta.get("resourceVersion", live["metadata"]["resourceVersion"]) != (
+        live["metadata"]["resourceVersion"]
+    ):
+        raise conflict(key)
+    if meta.get("uid", live["metadata"]["uid"]) != live["metadata"]["uid"]:
+        if deletes:
+            raise conflict(key, "Precondition failed: UID in precondition")
+        text = f'"{key.name}" is invalid: metadata.uid: field is immutable'
+        raise Refused(422, "Invalid", text)

@@ -56,22 +56,24 @@ def item_name(item: Any, keys: tuple[str, ...] | None) -> str:
     return "k:" + json.dumps({key: item.get(key) for key in keys}, separators=(",", ":"))
 
 
-def paths_of(value: Any, merges: Any, at: Path = (), plain: Path = ()) -> Iterator[Path]:
-    """The field set of a value: a path for each leaf."""
+def leaves_of(
+    value: Any, merges: Any, at: Path = (), plain: Path = ()
+) -> Iterator[tuple[Path, Any]]:
+    """The field set of a value, with the value of each leaf."""
     kind = merges(plain)
     if isinstance(value, dict) and value and kind != "atomic":
+        unowned = UNOWNED if len(plain) == 0 or plain == ("metadata",) else ()
         for name, part in value.items():
-            if plain in ((), ("metadata",)) and name in UNOWNED:
-                continue
-            yield from paths_of(part, merges, (*at, f"f:{name}"), (*plain, name))
+            if name not in unowned:
+                yield from leaves_of(part, merges, (*at, f"f:{name}"), (*plain, name))
     elif isinstance(value, list) and value and not isinstance(kind, str):
         for item in value:
             here = (*at, item_name(item, kind))
-            yield (*here, ".")
+            yield (*here, "."), True
             if isinstance(item, dict) and kind is not None and plain[-1] != "ownerReferences":
-                yield from paths_of(item, merges, here, plain)
+                yield from leaves_of(item, merges, here, plain)
     elif at:
-        yield at
+        yield at, value
 
 
 def merged(live: Any, applied: Any, merges: Any, plain: Path = ()) -> Any:
@@ -129,36 +131,6 @@ def _without(value: Any, path: Path, merges: Any, plain: Path) -> Any:
             for item in value
             if rest or item_name(item, kind) != head
         ]
-    return value
-
-
-def at(value: Any, path: Path) -> Any:
-    """The value of a field; `...` where there is none."""
-    for name in path:
-        if name == ".":
-            return True
-        if name.startswith("f:"):
-            if not isinstance(value, dict) or name[2:] not in value:
-                return ...
-            value = value[name[2:]]
-        else:
-            if not isinstance(value, list):
-                return ...
-            wanted = json.loads(name[2:])
-            if name.startswith("v:"):
-                value = wanted if wanted in value else ...
-            else:
-                value = next(
-                    (
-                        one
-                        for one in value
-                        if isinstance(one, dict)
-                        and all(one.get(key) == part for key, part in wanted.items())
-                    ),
-                    ...,
-                )
-            if value is ...:
-                return ...
     return value
 
 

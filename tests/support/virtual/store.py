@@ -150,7 +150,10 @@ class Store:
         merges = merges_of(resource)
         body = {name: part for name, part in body.items() if name != "status"}
         return self._store(
-            resource, key, Stored({}, {owner: set(fields.paths_of(body, merges))}), body
+            resource,
+            key,
+            Stored({}, {owner: {path for path, _ in fields.leaves_of(body, merges)}}),
+            body,
         )
 
     def _update(
@@ -160,14 +163,10 @@ class Store:
         if resource in NO_STATUS:
             return self._store(resource, key, stored, body)
         merges = merges_of(resource)
-        before = set(fields.paths_of(stored.body, merges))
-        after = set(fields.paths_of(body, merges))
-        changed = {
-            path
-            for path in after
-            if path not in before or fields.at(stored.body, path) != fields.at(body, path)
-        }
-        taken = changed | (before - after)
+        before = dict(fields.leaves_of(stored.body, merges))
+        after = dict(fields.leaves_of(body, merges))
+        changed = {path for path, value in after.items() if before.get(path, ...) != value}
+        taken = changed | (before.keys() - after.keys())
         owners = {one: paths - taken for one, paths in stored.owners.items()}
         owners[owner] = owners.get(owner, set()) | changed
         return self._store(resource, key, Stored(stored.body, owners), body)

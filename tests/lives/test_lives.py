@@ -1,0 +1,54 @@
+"""Random lives of products: nothing unsafe ever happens, and each product reaches its goal.
+
+`make lives` lives those of the seeds from 1 on; `SEED=7 make lives` only that of one. `LIVES` says
+how many. A life that fails is shrunk, and printed as the list of its steps.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.support.lives.known import KNOWN
+from tests.support.lives.life import Life, draw_life, live
+from tests.support.lives.shrink import shrunk
+from tests.support.lives.telling import told
+
+SEEDS = (
+    [int(os.environ["SEED"])]
+    if "SEED" in os.environ
+    else list(range(1, int(os.environ.get("LIVES", "24")) + 1))
+)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_life_is_safe_and_ends_at_its_goals(seed):
+    life = draw_life(seed)
+    lived = live(life)
+    if lived.violations:
+        pytest.fail(told(life, lived.violations[0]), pytrace=False)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.why)
+def test_what_is_known_still_happens_and_is_excluded_rightly(known):
+    products = draw_life(known.seed).products
+    lived = live(Life(known.seed, products, known.steps))
+    assert any(one.name == known.name for one in lived.known), (
+        f"it doesn't happen any more: take {known.name!r} (seed {known.seed}) out of known.py"
+    )
+
+
+def test_a_life_is_shrunk_to_the_steps_that_matter():
+    life = draw_life(3, length=30)
+    wanted = {life.steps[4], life.steps[21]}
+    short = shrunk(life, lambda one: wanted <= set(one.steps), most=500)
+    assert set(short.steps) == wanted
+    assert len(short.products) == 1
+
+
+def test_a_seed_is_one_life():
+    assert draw_life(5) == draw_life(5)
+    assert str(draw_life(5)) != str(draw_life(6))

@@ -1,0 +1,66 @@
+"""Violations that lives have found and that aren't mended yet, each as narrow as it can be told.
+
+A life in which one of them happens goes on without the product that it happened to; everything
+else that it finds still counts. Each is lived again by its own seed and steps, and must then
+happen: one that was mended is to be taken out here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tests.support.lives.steps import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from tests.support.lives.safety import Violation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A violation that is excluded by name.
+
+    Attributes
+    ----------
+    name : of the rule. why : what is wrong, in a sentence.
+    after : kinds of steps of which one must have happened to the product, or to all, before.
+    saying : words that the violation's text has.
+    seed, steps : a life in which it happens, as short as it could be made.
+    """
+
+    name: str
+    why: str
+    after: AbstractSet[str]
+    saying: str = ""
+    seed: int
+    steps: tuple[Step, ...]
+
+    def covers(self, violation: Violation, acted: AbstractSet[str]) -> bool:
+        """Whether a violation is this one."""
+        return (
+            violation.name == self.name
+            and bool(self.after & acted)
+            and self.saying in violation.text
+        )
+
+
+_ONE_REVISION = "one digest and runtime under two version names are two manifests of one Deployment"
+
+KNOWN: Final[tuple[Known, ...]] = (
+    Known(
+        name="two manifests",
+        why=_ONE_REVISION,
+        after={"rename", "reuse"},
+        seed=1,
+        steps=(Step(600, "rename", (1,)), Step(600, "rest", (300,))),
+    ),
+    Known(
+        name="capacity",
+        why=f"{_ONE_REVISION}, of which one has fewer pods",
+        after={"rename", "reuse"},
+        seed=1,
+        steps=(Step(600, "rename", (1,)), Step(600, "rest", (300,))),
+    ),
+)
