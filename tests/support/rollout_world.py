@@ -371,7 +371,7 @@ class World:
         )
         for one in self.pods.values():
             if one.version.version not in {*self.broken, *self.slow}:
-                one.moved = one.moved if one.ready and one.wanted else self.now
+                one.moved = one.moved if one.ready == one.wanted else self.now
                 one.there = one.ready = one.wanted
         if self.accepts:
             self.taken = self.written
