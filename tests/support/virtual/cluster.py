@@ -232,7 +232,12 @@ class Cluster:
             if body is None:
                 continue
             labels = body["spec"]["template"]["metadata"]["labels"]
-            version = Version(namespace, product, labels.get(names.LABEL_VERSION, ""))
+            version = Version(
+                namespace,
+                product,
+                labels.get(names.LABEL_VERSION, ""),
+                labels.get(names.LABEL_REVISION, ""),
+            )
             seen.add(version)
             service = body["metadata"]["annotations"].get(names.ANNOTATION_SERVICE, "")
             counted = self.traffic.versions.setdefault(version, Counted(service))

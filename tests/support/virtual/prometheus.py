@@ -162,6 +162,7 @@ def _by_prediction(version: Version) -> dict[str, str]:
         "namespace": version.namespace,
         "product": version.product,
         "prediction_version": version.version,
+        "prediction_revision": version.revision,
     }
 
 

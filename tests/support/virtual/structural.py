@@ -25,7 +25,14 @@ KINDS = {
     "integer": int,
     "number": int | float,
 }
-_compiled = cache(re.compile)
+_DOLLAR = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\$", re.DOTALL)
+"""An escape, a class of characters, or the end of the text, which Python's `$` isn't quite."""
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    ends = _DOLLAR.sub(lambda one: r"\Z" if one[0] == "$" else one[0], pattern)
+    return re.compile(ends)
 
 
 @cache
@@ -115,7 +122,7 @@ def _of_text(value: str, schema: Schema, path: str) -> Iterator[str]:
     if len(value) < schema.get("minLength", 0):
         yield f"{path}: Invalid value: should be at least {schema['minLength']} chars long"
     pattern = schema.get("pattern")
-    if pattern is not None and not _compiled(pattern.replace("$", "\\Z")).search(value):
+    if pattern is not None and not _compiled(pattern).search(value):
         yield f"{path}: Invalid value: {value!r}: should match '{pattern}'"
     if schema.get("format") == "date-time":
         try:

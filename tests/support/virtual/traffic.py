@@ -49,6 +49,7 @@ class Version(NamedTuple):
     namespace: str
     product: str
     version: str
+    revision: str
 
 
 @dataclass(slots=True)
