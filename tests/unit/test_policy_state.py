@@ -128,7 +128,13 @@ def test_more_bad_events_never_make_a_state_better(counts, place, more):
     worse[place] = (min(bad + more, total), total)
     states = [
         judge(
-            SLO, series_of(rows), None, now=len(rows), since=2, drift_since=2, shown_since=0
+            SLO,
+            series_of(rows),
+            baseline=None,
+            now=len(rows),
+            since=2,
+            drift_since=2,
+            shown_since=0,
         ).state
         for rows in (counts, worse)
     ]

@@ -31,6 +31,7 @@ def test_a_share_of_the_budget_is_left_of_the_objective_s_window(blocks):
     world.run(30)
     status = world.history[-1].status.slos[0]
     assert status.budget_remaining is not None
-    counts = [one.candidate["v1"].count for one in world.blocks if "v1" in one.candidate]
+    revision = world.current.stable.revision
+    counts = [one.candidate[revision].count for one in world.blocks if revision in one.candidate]
     bad, total = sum(one.bad for one in counts), sum(one.total for one in counts)
     assert float(status.budget_remaining) == pytest.approx(1 - bad / (0.2 * total), abs=0.05)

@@ -31,8 +31,11 @@ class Replica:
 
     @property
     def wanted(self) -> dict[Key, tuple[str, ...]]:
-        """The versions that are measured, by product."""
-        return {key: one.versions for key, one in self.measurements.targets.items()}
+        """The versions that are measured, by product, without their revisions."""
+        return {
+            key: tuple(one.partition("/")[0] for one in target.versions)
+            for key, target in self.measurements.targets.items()
+        }
 
     def push(self, version: str) -> None:
         """Let a candidate be under way in what is stored from now on."""
