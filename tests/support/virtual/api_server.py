@@ -207,8 +207,9 @@ class _Everything(set[str]):
 def _check(key: Key, live: Body, sent: Body, *, deletes: bool = False) -> None:
     """Refuse what was sent about another version of an object, or about another object."""
     meta = sent.get("metadata") or {}
-    if meta.get("resourceVersion", live["metadata"]["resourceVersion"]) != (
-        live["metadata"]["resourceVersion"]
+    if (
+        meta.get("resourceVersion", live["metadata"]["resourceVersion"])
+        != (live["metadata"]["resourceVersion"])
     ):
         raise conflict(key)
     if meta.get("uid", live["metadata"]["uid"]) != live["metadata"]["uid"]:
