@@ -68,3 +68,12 @@ KNOWN: Final[tuple[Known, ...]] = (
         steps=(Step(600, "rename", (1,)), Step(20, "rest", (0,))),
     ),
 )
+
+FOUND: Final[dict[int, tuple[str, str]]] = {
+    4: ("goal not reached", "market/product-1"),
+    15: ("goal not reached", "market/product-1"),
+    16: ("goal not reached", "catalog/product-0"),
+}
+"""Lives whose end isn't explained yet, by seed: the rule, and whose violation it is; nothing else may
+happen in them. 4: Deployments of old versions keep a pod each, and none of stable's is ready. 15: a
+rollback from 1 % never ends. 16: a Deployment keeps its pod."""
