@@ -86,7 +86,7 @@ async def _live(life: Life, known: Sequence[Known]) -> Lived:
         living.begin(life.products)
         for number, step in enumerate(life.steps, start=1):
             await world.run(step.pause + living.rests)
-            if living.told()[0]:
+            if living.is_over():
                 break
             living.rests = 0
             living.number = living.safety.step = number
@@ -98,7 +98,7 @@ async def _live(life: Life, known: Sequence[Known]) -> Lived:
                 living.acted.setdefault("", set()).add(step.kind)
             KINDS[step.kind].do(living, *step.args)
         await world.run(living.rests)
-        if not living.told()[0]:
+        if not living.is_over():
             living.mend()
             await living.reach_goals()
         return Lived(*living.told(), world.steps)
@@ -277,6 +277,12 @@ class Living:
             else:
                 fresh.append(one)
         return tuple(fresh), tuple(known)
+
+    def is_over(self) -> bool:
+        """Whether nothing more is to be found out."""
+        fresh, known = self.told()
+        names = {one.name for one in known}
+        return bool(fresh) or any(one.ends and one.name in names for one in self.known)
 
     # ---- the end ------------------------------------------------------------------------------
     def mend(self) -> None:

@@ -10,11 +10,9 @@ if TYPE_CHECKING:
 
     from tests.support.lives.life import Life
 
-PAUSES = (0, 60, 300)
-
 
 def shrunk(life: Life, still: Callable[[Life], bool], *, most: int = 80) -> Life:
-    """Leave out steps, then products, then time, while `still` says so; live at most so often."""
+    """Leave out steps, then products, while `still` says so; live at most so often."""
     lives = 0
 
     def holds(shorter: Life) -> bool:
@@ -31,10 +29,7 @@ def shrunk(life: Life, still: Callable[[Life], bool], *, most: int = 80) -> Life
             shorter = next((one for one in _without(life, size) if holds(one)), None)
         if size == 1 or lives > most:
             break
-    for shorter in _simpler(life):
-        if holds(shorter):
-            life = shorter
-    return life
+    return next((one for one in _simpler(life) if holds(one)), life)
 
 
 def _without(life: Life, size: int) -> Iterator[Life]:
