@@ -12,6 +12,7 @@ from tests.apiserver.test_operator_products import (
     condition,
     control_plane,
     is_ready,
+    namespace,
     operator,
     says,
     start,
@@ -22,7 +23,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
-__all__ = ["control_plane", "operator", "start"]
+__all__ = ["control_plane", "namespace", "operator", "start"]
 pytestmark = pytest.mark.timeout(300)
 
 POLICY: dict[str, Any] = {
