@@ -60,6 +60,7 @@ KINDS = ("dataproducts", "deployments", "services", "httproutes", "jobs")
 LATE = Requests(
     methods=("POST", "PATCH", "PUT"),
     path=r"/(deployments|services|httproutes|jobs)(/|$)|/dataproducts/trams/status$",
+    dry_run=False,
 )
 """Where a write doesn't get through, a product's others aren't sent: so each is another product's."""
 WRITES_OF_KINDS = Requests(

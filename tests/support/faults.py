@@ -41,11 +41,13 @@ class Requests:
     methods: tuple[str, ...] = ()
     path: str = ""  # a regular expression, searched in the path
     watch: bool | None = None
+    dry_run: bool | None = None
 
     def match(self, seen: Seen) -> bool:
         return (
             (not self.methods or seen.method in self.methods)
             and self.watch in {None, seen.watch}
+            and self.dry_run in {None, "dryRun" in seen.query}
             and re.search(self.path, seen.path) is not None
         )
 
