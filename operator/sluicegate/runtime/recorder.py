@@ -120,9 +120,13 @@ class Recorder:
         """Write notes and finished series for ever."""
         due = self._clock() + WRITE_SECONDS
         while True:
+            note = None
+            # Only the wait for a note has an end: one that is being written isn't given up.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, due - self._clock())):
-                    await self._take(await self._queue.get())
+                    note = await self._queue.get()
+            if note is not None:
+                await self._take(note)
             if self._clock() >= due:  # also while notes keep coming
                 await self.write_series()
                 due = self._clock() + WRITE_SECONDS
