@@ -49,13 +49,17 @@ def pytest_configure(config: pytest.Config) -> None:
         assert_bars()
 
 
+ALONE = ("tests/cluster/operator/", "tests/simulation/", "tests/lives/")
+"""Folders whose tests share nothing."""
+
+
 def scope_of(nodeid: str) -> str:
     """What one worker runs as a whole: a module, whose tests may share products and stories.
 
-    An operator's test on the node and a row of a grid share nothing.
+    An operator's test on the node, a row of a grid and a life share nothing.
     """
     module, _, _ = nodeid.partition("::")
-    return nodeid if module.startswith(("tests/cluster/operator/", "tests/simulation/")) else module
+    return nodeid if module.startswith(ALONE) else module
 
 
 @pytest.hookimpl(optionalhook=True)
