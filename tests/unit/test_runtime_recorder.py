@@ -10,7 +10,6 @@ import pytest
 from sluicegate.kube.resources import CONFIG_MAPS, EVENTS, Key
 from sluicegate.runtime.recorder import (
     LONGEST_NOTE,
-    QUIET_SECONDS,
     SERIES_SECONDS,
     Note,
     Recorder,
@@ -77,16 +76,25 @@ async def test_a_repeat_is_counted(server, recorder):
     assert events(server) == [("v1: no memory", 3)]
 
 
-async def test_of_good_news_the_newest_is_written_once_a_minute(server, recorder, clock):
+async def test_of_good_news_the_newest_is_written_each_three_minutes(server, recorder, clock):
     await tell(recorder, step("5 %"), step("25 %"), step("50 %"))
+    clock.now += 179
     await recorder.write_series()
     assert events(server) == [("5 %", 1)]
-    clock.now += QUIET_SECONDS
+    clock.now += 1
     await recorder.write_series()
     assert events(server) == [("5 %", 1), ("50 %", 1)]
-    clock.now += QUIET_SECONDS
+    clock.now += 180
     await tell(recorder, step("100 %"))
     assert events(server)[-1] == ("100 %", 1)
+
+
+async def test_good_news_never_comes_after_what_happened_later(server, recorder, clock):
+    await tell(recorder, step("5 %"), step("50 %"), Note(SUBJECT, "Promoted", "Promote", "v2"))
+    clock.now += 180
+    await recorder.write_series()
+    assert events(server) == [("5 %", 1), ("v2", 1)]
+    assert not recorder._holding
 
 
 async def test_what_is_held_is_written_as_the_process_ends(server, recorder):

@@ -36,6 +36,7 @@ BURST_PER_OBJECT = 25
 RATE_PER_OBJECT = 1 / 300
 SERIES_SECONDS = 600.0  # a repeat later than this is a new event
 QUIET_SECONDS = 60.0  # a series that rests so long is written
+NEWS_SECONDS = 180.0  # good news of another text comes no sooner after the last
 KNOWN_SERIES = 4096
 KNOWN_OBJECTS = 4096
 LONGEST_NOTE = 1024  # bytes; the API server's own limits
@@ -78,7 +79,8 @@ class Series:
     Attributes
     ----------
     name, text : of the event that was written. written_at, seen_at : by the recorder's clock.
-    last : when it was repeated last. held : a note with another text, written a minute later.
+    last : when it was repeated last. held : good news of another text,
+    written three minutes after the last, unless something else happens to the object before.
     """
 
     name: Key
@@ -104,6 +106,8 @@ class Recorder:
         self._queue: asyncio.Queue[Note] = asyncio.Queue(QUEUE_LENGTH)
         self._series: OrderedDict[tuple[str, str, str, str], Series] = OrderedDict()
         self._budgets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._holding: dict[str, tuple[str, str, str, str]] = {}
+        """By object, the series that holds good news back."""
         self._serial = 0
 
     def record(self, note: Note) -> None:
@@ -145,7 +149,7 @@ class Recorder:
             if series.unwritten and (at_once or rests >= QUIET_SECONDS):
                 series.unwritten = 0
                 await self._send("series", self._write_count(series))
-            if series.held is not None and (at_once or now - series.written_at >= QUIET_SECONDS):
+            if series.held is not None and (at_once or now - series.written_at >= NEWS_SECONDS):
                 await self._begin(series.held)
             elif rests >= SERIES_SECONDS:
                 self._series.pop(identity, None)
@@ -161,13 +165,17 @@ class Recorder:
             known.count += 1
             known.unwritten += 1
             known.last = datetime.fromtimestamp(self._wall(), UTC)
-        elif note.severity == "Normal" and now - known.written_at < QUIET_SECONDS:
+        elif note.severity == "Normal" and now - known.written_at < NEWS_SECONDS:
             known.held = note
+            self._holding[note.subject.uid] = note.series
         else:
             await self._begin(note)
 
     async def _begin(self, note: Note) -> None:
-        """Write a note as an event of its own."""
+        """Write a note as an event of its own; it is newer than what its object's series hold."""
+        holding = self._series.get(self._holding.pop(note.subject.uid, note.series))
+        if holding is not None:
+            holding.held = None
         before = self._series.pop(note.series, None)
         if before is not None and before.unwritten:
             await self._send("series", self._write_count(before))
@@ -180,7 +188,8 @@ class Recorder:
             name, note.note, written_at=now, seen_at=now, last=moment
         )
         if len(self._series) > KNOWN_SERIES:
-            self._series.popitem(last=False)
+            oldest, _ = self._series.popitem(last=False)
+            self._holding.pop(oldest[0], None)
         await self._send("created", self._create(event))
 
     async def _create(self, event: dict[str, Any]) -> None:
