@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.support.lives.steps import Step
+from tests.support.prometheus_stand_in import Lie
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -62,6 +63,19 @@ KNOWN: Final[tuple[Known, ...]] = (
             Step(180, "ask", (0, "sluicegate.dev/rollback-to")),
             Step(1, "toggle_route", (0,)),
             Step(180, "delete", (0,)),
+        ),
+    ),
+    Known(
+        name="capacity",
+        why="a superseded candidate whose pod is evicted goes before the Gateway took its weight",
+        after={"evict"},
+        saying=" to 0 pods",
+        seed=4,
+        steps=(
+            Step(180, "prometheus", (Lie.REJECTED_422, 300)),
+            Step(0, "push", (1, "e")),
+            Step(1200, "push", (1, "f")),
+            Step(0, "evict", (1,)),
         ),
     ),
 )
