@@ -19,7 +19,9 @@ def labelled(product, version="v1"):
 
 def events(product, indicator, version="v1"):
     counts = product.counters("sluicegate_indicator_events_total")
-    return {outcome: counts.get((indicator, outcome, "", version), 0) for outcome in ("good", "bad")}
+    return {
+        outcome: counts.get((indicator, outcome, "", version), 0) for outcome in ("good", "bad")
+    }
 
 
 @pytest.mark.anchor
