@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from tests.support.lives.known import FOUND, KNOWN
+from tests.support.lives.known import KNOWN
 from tests.support.lives.life import Life, draw_life, live
 from tests.support.lives.shrink import shrunk
 from tests.support.lives.telling import told
@@ -27,11 +27,7 @@ SEEDS = (
 def test_a_life_is_safe_and_ends_at_its_goals(seed):
     life = draw_life(seed)
     lived = live(life)
-    if seed in FOUND:
-        assert [(one.name, one.product) for one in lived.violations] == [FOUND[seed]], (
-            f"it ends otherwise now: look whether seed {seed} is to be taken out of known.py"
-        )
-    elif lived.violations:
+    if lived.violations:
         pytest.fail(told(life, lived.violations[0]), pytrace=False)
 
 

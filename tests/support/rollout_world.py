@@ -9,7 +9,9 @@ does when the operator restarts.
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -508,3 +510,14 @@ def broken_pod(text: str = "container main ended with 1") -> PodState:
         absent=False,
         ended=None,
     )
+
+
+def serving_world(blocks: int, **spec: Any) -> World:
+    """A world whose first version has served for so many blocks; one of its own for each caller."""
+    return deepcopy(_serving_world(blocks, json.dumps(spec)))
+
+
+@cache
+def _serving_world(blocks: int, spec: str) -> World:
+    world = World(spec=document(**json.loads(spec)))
+    return world.until(lambda world: world.serving == "v1").run(blocks)

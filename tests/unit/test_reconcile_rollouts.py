@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from copy import deepcopy
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +28,7 @@ from tests.support.rollout_world import (
     broken_pod,
     document,
     image,
+    serving_world,
 )
 
 if TYPE_CHECKING:
@@ -44,13 +42,7 @@ ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no rou
 
 def serving(**spec) -> World:
     """A world whose first version has served long enough to be judged."""
-    return deepcopy(_serving(json.dumps(spec)))
-
-
-@cache
-def _serving(spec: str) -> World:
-    world = World(spec=document(**json.loads(spec)))
-    return world.until(lambda world: world.serving == "v1").run(36)
+    return serving_world(36, **spec)
 
 
 def finished(world: World) -> bool:

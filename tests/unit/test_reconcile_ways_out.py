@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from copy import deepcopy
-from functools import cache
-
 import pytest
 
 from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK, DecisionReason
-from tests.support.rollout_world import ACCURACY, BLOCK, GATEWAY, World, broken_pod, document
+from tests.support.rollout_world import (
+    ACCURACY,
+    BLOCK,
+    GATEWAY,
+    World,
+    broken_pod,
+    document,
+    serving_world,
+)
 
 ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
 
 
 def serving(**spec) -> World:
     """A world whose first version has served long enough to be judged."""
-    return deepcopy(_serving(json.dumps(spec)))
-
-
-@cache
-def _serving(spec: str) -> World:
-    world = World(spec=document(**json.loads(spec)))
-    return world.until(lambda world: world.serving == "v1").run(12)
+    return serving_world(12, **spec)
 
 
 def phase(world: World) -> CandidatePhase | None:

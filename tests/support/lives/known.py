@@ -79,7 +79,3 @@ KNOWN: Final[tuple[Known, ...]] = (
         ),
     ),
 )
-
-FOUND: Final[dict[int, tuple[str, str]]] = {}
-"""Lives whose end isn't explained yet, by seed: the rule, and whose violation it is; nothing else may
-happen in them."""
