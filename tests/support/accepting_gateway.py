@@ -32,14 +32,14 @@ def install_gateway_api(plane: ControlPlane) -> None:
     install_gateway(plane)
 
 
-def install_gateway(plane: ControlPlane, *, programmed: bool = True) -> None:
-    """The Gateway `web` in the namespace `gateway`, in service or not."""
+def install_gateway(plane: ControlPlane, name: str = "web", *, programmed: bool = True) -> None:
+    """A Gateway of this name in the namespace `gateway`, in service or not."""
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateway"}},
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "Gateway",
-            "metadata": {"name": "web", "namespace": "gateway"},
+            "metadata": {"name": name, "namespace": "gateway"},
             "spec": {
                 "gatewayClassName": "test",
                 "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
@@ -53,7 +53,7 @@ def install_gateway(plane: ControlPlane, *, programmed: bool = True) -> None:
         "message": "", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
     }  # fmt: skip
     plane.kubectl(
-        "patch", "gateway", "web", "-n", "gateway", "--subresource=status", "--type=merge",
+        "patch", "gateway", name, "-n", "gateway", "--subresource=status", "--type=merge",
         "-p", json.dumps({"status": {"conditions": [condition]}}),
     )  # fmt: skip
 
