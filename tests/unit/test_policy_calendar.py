@@ -24,14 +24,15 @@ DAY = 86_400
 
 
 @given(st.integers(5, 86_400), st.sampled_from([60, 3600]), st.integers(0, 10**6))
-def test_a_sum_lies_in_the_day_in_which_it_begins(seconds, hour, number):
+def test_a_sum_lies_in_the_hour_and_the_day_in_which_it_begins(seconds, hour, number):
     calendar = Calendar(seconds, hour)
-    day = calendar.day(number)
-    assert calendar.first_sum(day) <= number < calendar.first_sum(day + 1)
-    assert calendar.day(calendar.first_sum(day)) == day
-    first = calendar.first_day(number)
-    assert calendar.first_sum(first) >= number
-    assert first == 0 or calendar.first_sum(first - 1) < number
+    for units in (calendar.each_sum, calendar.hours, calendar.days):
+        unit = units.of(number)
+        assert units.start(unit) <= number < units.start(unit + 1)
+        assert units.of(units.start(unit)) == unit
+        first = units.first_from(number)
+        assert units.start(first) >= number
+        assert first == 0 or units.start(first - 1) < number
     assert 0 <= calendar.hour_of_day(number) < 24
 
 

@@ -9,6 +9,7 @@ from sluicegate.policy import cusum, gauges
 from sluicegate.policy.degradation import drift_of
 from sluicegate.slo.blocks import Block, Count, Quality, Series
 from sluicegate.slo.burn_rate import Level
+from sluicegate.slo.means import Means
 from tests.support.judged import baseline, judged_by
 from tests.support.scenarios import ACCURACY
 
@@ -118,19 +119,22 @@ BASKET = {
 (GAUGE,) = judged_by(BASKET).slos
 
 
-def swinging(fall: float = 0.0) -> dict[int, float]:
+def swinging(fall: float = 0.0, *, last: int = MORNING) -> Means:
     """Hours of the night are 10 below the mean and others 5 above it; `fall` in the last days."""
-    return {
-        index + 1: 100.0
-        + (-10.0 if index % DAY < DAY // 3 else 5.0)
-        - (fall if index >= NOW - 4 * DAY else 0.0)
-        for index in range(NOW)
-    }
+    return Means(
+        (
+            index + 1,
+            100.0
+            + (-10.0 if index % DAY < DAY // 3 else 5.0)
+            - (fall if index >= NOW - 4 * DAY else 0.0),
+        )
+        for index in range(last)
+    )
 
 
-def judged(values, *, now=MORNING, **fields) -> SloState:
+def judged(values, **fields) -> SloState:
     known = baseline(GAUGE, 0, 0, mean=100.0, deviation=2.0, **fields)
-    return gauges.judge(GAUGE, values, known, now=now, since=0, drift_since=0).state
+    return gauges.judge(GAUGE, values, known, now=values.newest, since=0, drift_since=0).state
 
 
 def test_a_gauge_that_swings_with_the_hour_is_judged_by_the_means_of_days():
@@ -141,5 +145,5 @@ def test_a_gauge_that_swings_with_the_hour_is_judged_by_the_means_of_days():
 
 def test_a_gauge_that_never_varied_says_nothing_of_a_distance():
     known = baseline(GAUGE, 0, 0, mean=100.0, deviation=0.0)
-    found = gauges.judge(GAUGE, swinging(), known, now=NOW, since=0, drift_since=0)
+    found = gauges.judge(GAUGE, swinging(last=NOW), known, now=NOW, since=0, drift_since=0)
     assert found.state is SloState.UNKNOWN

@@ -20,6 +20,7 @@ from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
 from sluicegate.policy.observed import CanaryBlock, Observed
 from sluicegate.policy.terms import terms_of
 from sluicegate.slo.blocks import Quality
+from sluicegate.slo.means import Means
 from tests.support.scenarios import product
 
 BASKET = {
@@ -34,11 +35,10 @@ def history(last, value, slo=BASKET):
     """Evaluate a gauge block by block; the value of block i is value(i), None for none."""
     terms = terms_of(DataProduct.parse(product(slo)))
     memory = Memory(stable=Accepted(V1, 0), model=HandledModel(V1, SpecModelOutcome.PROMOTED, 0))
-    readings, found = {}, []
+    readings, found = Means(), []
     for index in range(1, last + 1):
-        if value(index) is not None:
-            readings[index] = value(index)
-        observed = Observed(block=index, gauges={"v1": {"basket": dict(readings)}}, wanted=V1)
+        readings.record(index, value(index))
+        observed = Observed(block=index, gauges={"v1": {"basket": readings}}, wanted=V1)
         evaluation = evaluate(terms, memory, observed, index * 300)
         memory = act(terms, evaluation.memory, evaluation.decision, index * 300)
         found.append(evaluation)
@@ -139,7 +139,7 @@ def canary(difference, blocks, seed=5):
         base = source.gauss(100, 5)
         pair = (base + difference + source.gauss(0, 1), base)
         seen.append(CanaryBlock(index * 300, Quality.COUNTED, gauges={"basket": pair}))
-        readings = {"basket": {index: base}}
+        readings = {"basket": Means([(index, base)])}
         observed = Observed(
             block=index,
             gauges={"v1": readings},

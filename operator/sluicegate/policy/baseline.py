@@ -118,6 +118,6 @@ def from_production(
 def _by_weekday(hours: list[tuple[int, int]], first: int, calendar: Calendar) -> tuple[Count, ...]:
     days = [[0, 0] for _ in range(7)]
     for hour, (bad, total) in enumerate(hours, start=first):
-        day = days[calendar.day(hour) % 7]
+        day = days[calendar.days.of(hour) % 7]
         day[0], day[1] = day[0] + bad, day[1] + total
     return tuple(Count(bad, total) for bad, total in days)

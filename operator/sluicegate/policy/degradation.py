@@ -15,7 +15,7 @@ from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy import cusum
 from sluicegate.policy.baseline import decides, detectable_drop, ratio_of, upper_bound
-from sluicegate.policy.calendar import Calendar
+from sluicegate.policy.calendar import Units
 from sluicegate.policy.memory import Baseline
 from sluicegate.policy.terms import SloTerms
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING, Count, Series
@@ -23,7 +23,8 @@ from sluicegate.slo.burn_rate import Level, Reading, read
 
 CALM_SHARE: Final = 0.9
 """Of a threshold: below it a degraded SLO begins to count as recovered."""
-DAY: Final = 288
+SPOKEN_BLOCKS: Final = 288
+"""Blocks in which enough events have to come, where only a baseline tells, to say "fine"."""
 
 
 class Drift(NamedTuple):
@@ -160,7 +161,7 @@ def _silence(
         return Reason.BASELINE_TOO_SMALL
     if terms.allowed_bad is not None or baseline is None:
         return Reason.INSUFFICIENT_DATA
-    seen = series.window(now, DAY, since).total
+    seen = series.window(now, SPOKEN_BLOCKS, since).total
     enough = seen / baseline.phi >= terms.least_events(ratio_of(baseline.count))
     return None if enough else Reason.INSUFFICIENT_DATA
 
@@ -197,7 +198,7 @@ def drift_of(
     """
     calendar, lag = terms.calendar, 2 * terms.lag_blocks
     daily = baseline.daily or lag > BLOCKS_PER_HOUR
-    units = _Days(calendar) if daily else _Sums()
+    units = calendar.days if daily else calendar.each_sum
     if daily and lag * calendar.block_seconds > calendar.day_seconds:
         return None
     hours = cusum.HOURLY_BLOCKS
@@ -221,43 +222,7 @@ def drift_of(
     return Drift(known.statistic, banks[0].bound, decides(baseline, terms), count, blocks)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """Each sum of twelve blocks is judged by itself."""
-
-    def of(self, number: int) -> int:
-        """The unit in which a sum lies."""
-        return number
-
-    def first_from(self, number: int) -> int:
-        """The first unit that begins with this sum or after it."""
-        return number
-
-    def start(self, unit: int) -> int:
-        """The first sum of a unit."""
-        return unit
-
-
-@dataclass(frozen=True, slots=True)
-class _Days:
-    """Whole days are judged, where the bad ratio swings with the hour."""
-
-    calendar: Calendar
-
-    def of(self, number: int) -> int:
-        """The unit in which a sum lies."""
-        return self.calendar.day(number)
-
-    def first_from(self, number: int) -> int:
-        """The first unit that begins with this sum or after it."""
-        return self.calendar.first_day(number)
-
-    def start(self, unit: int) -> int:
-        """The first sum of a unit."""
-        return self.calendar.first_sum(unit)
-
-
-def _stretch(progress: cusum.Progress, series: Series, units: _Sums | _Days) -> tuple[Count, int]:
+def _stretch(progress: cusum.Progress, series: Series, units: Units) -> tuple[Count, int]:
     """The events that the largest S was gathered from, and of how many blocks."""
     place = max(range(len(progress.values)), key=progress.values.__getitem__)
     begun, end = units.start(progress.zeros[place]), units.start(progress.next)
@@ -279,12 +244,10 @@ def _banks(
     return kept if len(kept) == len(counts) and same else None
 
 
-def _counts(
-    series: Series, first: int, last: int, units: _Sums | _Days
-) -> Iterable[tuple[int, int]]:
+def _counts(series: Series, first: int, last: int, units: Units) -> Iterable[tuple[int, int]]:
     begun = units.start(first)
     bad, total = series.hours(begun, units.start(last + 1) - 1)
-    if isinstance(units, _Sums):
+    if units.are_sums:
         return zip(bad, total, strict=True)
     edges = pairwise(units.start(unit) - begun for unit in range(first, last + 2))
     return ((sum(bad[at:end]), sum(total[at:end])) for at, end in edges)

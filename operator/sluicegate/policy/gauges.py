@@ -1,12 +1,11 @@
 """How a gauge of the stable version does, and what it says of a candidate: the weaker path.
 
-Hours of twelve blocks are compared with the baseline's mean and deviation; an absolute bound has
-to be missed in three of the last four blocks. A candidate is judged by paired differences.
+The clock's hours are compared with the baseline's mean and deviation; an absolute bound has to be
+missed in three of the last four blocks. A candidate is judged by paired differences.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, log, sqrt
 from statistics import fmean
 from typing import Final
 
@@ -14,6 +13,7 @@ from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
+from sluicegate.policy.calendar import Calendar, Units
 from sluicegate.policy.degradation import Drift, SloResult
 from sluicegate.policy.evidence import ALPHA
 from sluicegate.policy.gauge import (
@@ -32,24 +32,21 @@ from sluicegate.policy.memory import Baseline
 from sluicegate.policy.planning import WARM_UP_BLOCKS
 from sluicegate.policy.present import LEAST_SHARE, Z_STILL_BAD, Present
 from sluicegate.policy.terms import GaugeTerms, SloTerms, Terms
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, NOTHING
+from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING
 from sluicegate.slo.burn_rate import Level
+from sluicegate.slo.means import Means, Values, add
 
 RECENT: Final = 4
 """Blocks that the absolute bound looks at."""
 LEAST_VALUES: Final = 3
 """Of them that hold a value, for the present to be known."""
 MOST_VALUES: Final = 384
-"""Blocks that the present may reach back at most; a few more are kept."""
-HOURS_A_DAY: Final = 24
-
-Readings = Mapping[int, float]
-"""Block means by index; a block that is missing or stale has none."""
+"""Blocks that the present may reach back at most."""
 
 
 def judge(
     slo: SloTerms,
-    readings: Readings,
+    readings: Means,
     baseline: Baseline | None,
     *,
     now: int,
@@ -64,11 +61,11 @@ def judge(
     """
     gauge = slo.gauge
     assert gauge is not None
-    if now not in readings:
-        earlier = any(index < now for index in readings)
-        return SloResult(slo, SloState.UNKNOWN, Reason.STALE if earlier else Reason.NO_DATA)
+    newest = readings.of_block(now)
+    if newest is None:
+        return SloResult(slo, SloState.UNKNOWN, Reason.STALE if readings.known else Reason.NO_DATA)
     if now <= since:
-        return SloResult(slo, SloState.UNKNOWN, Reason.WARMING_UP, gauge=readings[now])
+        return SloResult(slo, SloState.UNKNOWN, Reason.WARMING_UP, gauge=newest)
     drift = (
         None if baseline is None else _drift(slo, readings, baseline, now=now, since=drift_since)
     )
@@ -90,19 +87,19 @@ def judge(
         drift,
         fresh=True,
         calm=level is not Level.BAD and (drift is None or drift.statistic < drift.bound / 2),
-        gauge=readings[now],
+        gauge=newest,
     )
 
 
-def _misses(gauge: GaugeTerms, readings: Readings, now: int, since: int) -> bool:
+def _misses(gauge: GaugeTerms, readings: Means, now: int, since: int) -> bool:
     assert gauge.bound is not None
-    indices = range(max(now - RECENT, since) + 1, now + 1)
-    values = [gauge.sign * readings[index] for index in indices if index in readings]
+    read = (readings.of_block(index) for index in range(max(now - RECENT, since) + 1, now + 1))
+    values = [gauge.sign * value for value in read if value is not None]
     return beyond_bound(values, gauge.sign * gauge.bound)
 
 
 def present_of(
-    slo: SloTerms, readings: Readings, baseline: Baseline | None, *, now: int, since: int
+    slo: SloTerms, readings: Means, baseline: Baseline | None, *, now: int, since: int
 ) -> Present:
     """What the newest values say: by the bound, and by their mean against the baseline's.
 
@@ -112,83 +109,98 @@ def present_of(
     """
     gauge = slo.gauge
     assert gauge is not None
-    values = _values(readings, now, since, RECENT)
-    if len(values) < LEAST_VALUES:
-        text = f"{len(values)} values at present, {LEAST_VALUES} are needed to tell"
+    values = readings.between(max(now - RECENT, since), now)
+    if values.blocks < LEAST_VALUES:
+        text = f"{values.blocks} values at present, {LEAST_VALUES} are needed to tell"
         return Present(bad=None, message=text)
     if gauge.bound is not None and _misses(gauge, readings, now, since):
-        text = f"{fmean(values):.4g} at present misses {gauge.bound:g}"
+        text = f"{values.mean:.4g} at present misses {gauge.bound:g}"
         return Present(bad=True, message=text)
     if baseline is None or baseline.deviation <= 0:
-        return Present(bad=False, message=f"{fmean(values):.4g} at present is within its bound")
+        return Present(bad=False, message=f"{values.mean:.4g} at present is within its bound")
     length, bad = RECENT, None
     while bad is None and length < 2 * (now - since) and length <= MOST_VALUES:
-        newer, values = values, _values(readings, now, since, length)
-        if len(newer) < LEAST_SHARE * len(values):
+        newer, values = values, readings.between(max(now - length, since), now)
+        if newer.blocks < LEAST_SHARE * values.blocks:
             break
-        bad = _is_below(gauge, values, baseline)
+        bad = _is_below(slo, gauge, values, baseline)
         length *= 2
     accepted = f"{baseline.mean:.4g} ± {baseline.deviation:.3g} is as accepted"
-    return Present(bad, f"{fmean(values):.4g} at present, {accepted}")
+    return Present(bad, f"{values.mean:.4g} at present, {accepted}")
 
 
-def _is_below(gauge: GaugeTerms, values: list[float], baseline: Baseline) -> bool | None:
+def _is_below(slo: SloTerms, gauge: GaugeTerms, values: Values, baseline: Baseline) -> bool | None:
     """Whether these blocks are surely worse than the baseline's; None while that is open.
 
     The baseline's deviation is that of hours; a mean of fewer blocks scatters the more.
     """
-    fallen = gauge.sign * (baseline.mean - fmean(values)) / baseline.deviation
+    fallen = gauge.sign * (baseline.mean - values.mean) / baseline.deviation
     if fallen <= ALLOWANCE:
         return False
-    return True if fallen > Z_STILL_BAD * sqrt(BLOCKS_PER_HOUR / len(values)) else None
+    hours = values.blocks * slo.calendar.block_seconds / slo.calendar.hours.seconds
+    return True if fallen > Z_STILL_BAD * sqrt(1 / hours) else None
 
 
-def _values(readings: Readings, now: int, since: int, length: int) -> list[float]:
-    indices = range(max(now - length, since) + 1, now + 1)
-    return [readings[index] for index in indices if index in readings]
+def _stretch(units: Units, now: int, since: int) -> range:
+    """Sums of twelve from the first whole unit after `since` to the last that is over by `now`."""
+    complete = now // BLOCKS_PER_HOUR
+    first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
+    return range(units.start(first), max(units.start(units.of(complete)), units.start(first)))
 
 
-def hourly(readings: Readings, first: int, last: int) -> list[float]:
-    """Means of the hours from `first` up to and including `last` that hold any value."""
-    hours: dict[int, list[float]] = {}
-    for index, value in readings.items():
-        hour = (index - 1) // BLOCKS_PER_HOUR
-        if first <= hour <= last:
-            hours.setdefault(hour, []).append(value)
-    return [fmean(hours[hour]) for hour in sorted(hours)]
+def _hourly(readings: Means, sums: range, hours: Units) -> list[float | None]:
+    """Means of the hours that these sums make up; None for one without any value."""
+    if not sums:
+        return []
+    units = range(hours.first_from(sums.start), hours.of(sums.stop))
+    found = (
+        add(readings.of_sum(number) for number in range(hours.start(unit), hours.start(unit + 1)))
+        for unit in units
+    )
+    return [values.mean if values.blocks else None for values in found]
+
+
+def _daily(readings: Means, sums: range, calendar: Calendar) -> list[float]:
+    """Means of the days that these sums make up, of those that have a value in each hour."""
+    days = range(calendar.days.of(sums.start), calendar.days.of(sums.stop))
+    edges = ((calendar.days.start(day), calendar.days.start(day + 1)) for day in days)
+    by_day = (_hourly(readings, range(*edge), calendar.hours) for edge in edges)
+    whole = ([value for value in day if value is not None] for day in by_day if None not in day)
+    return [fmean(values) for values in whole if values]
 
 
 def _drift(
-    slo: SloTerms, readings: Readings, baseline: Baseline, *, now: int, since: int
+    slo: SloTerms, readings: Means, baseline: Baseline, *, now: int, since: int
 ) -> Drift | None:
-    gauge = slo.gauge
+    gauge, calendar = slo.gauge, slo.calendar
     assert gauge is not None
     if baseline.deviation <= 0:
         return None
-    first, last = ceil(since / BLOCKS_PER_HOUR), now // BLOCKS_PER_HOUR - 1
-    values = hourly(readings, first, last)
-    bound = HOURLY_BOUND
     if baseline.daily:
-        days = [values[at : at + HOURS_A_DAY] for at in range(0, len(values), HOURS_A_DAY)]
-        values = [fmean(day) for day in days if len(day) == HOURS_A_DAY]
+        values = _daily(readings, _stretch(calendar.days, now, since), calendar)
         bound = DAILY_BOUND
+    else:
+        read = _hourly(readings, _stretch(calendar.hours, now, since), calendar.hours)
+        values = [value for value in read if value is not None]
+        # As long between false alarms as with hours: Siegmund's bound grows by the logarithm.
+        bound = HOURLY_BOUND - log(calendar.hours.seconds / calendar.hour_seconds)
     normal = GaugeBaseline(gauge.sign * baseline.mean, baseline.deviation)
     statistic = gauge_cusum([gauge.sign * value for value in values], normal)
     return Drift(statistic, bound, decides=True)
 
 
-def learn(
-    slo: SloTerms, readings: Readings, *, now: int, since: int, block_seconds: int
-) -> Baseline | None:
+def learn(slo: SloTerms, readings: Means, *, now: int, since: int) -> Baseline | None:
     """The baseline after 28 hours with values; None before, and while it never varies."""
-    first, last = ceil(since / BLOCKS_PER_HOUR), now // BLOCKS_PER_HOUR - 1
-    normal = gauge_baseline(hourly(readings, first, last))
+    hours, seconds = slo.calendar.hours, slo.calendar.sum_seconds
+    sums = _stretch(hours, now, since)
+    read = _hourly(readings, sums, hours)
+    normal = gauge_baseline([value for value in read if value is not None])
     if normal is None:
         return None
     return Baseline(
         NOTHING,
-        first * BLOCKS_PER_HOUR * block_seconds,
-        (last + 1) * BLOCKS_PER_HOUR * block_seconds,
+        sums.start * seconds,
+        sums.stop * seconds,
         BaselineSource.PRODUCTION,
         mean=normal.mean,
         deviation=normal.deviation,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.memory import Release
 from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.means import Means
 
 SeriesBySlo = Mapping[str, Series]
 NO_VALUES: Final[Mapping[str, Any]] = {}
@@ -159,8 +160,7 @@ class Observed:
     problem : why the newest block couldn't be read; None when it could.
     problems : why it couldn't be read for single SLOs, by name.
     series : blocks by version and SLO.
-    gauges : block means by version, SLO and index, where an SLO is a gauge; nothing for a block
-        without a fresh value.
+    gauges : block means by version and SLO, where an SLO is a gauge.
     canary_blocks : both arms, oldest first, from an hour before the rollout on; empty without one.
     canary_block_seconds : their length.
     wanted : spec.model; None in a product that isn't parsed.
@@ -175,7 +175,7 @@ class Observed:
     problem: DecisionReason | None = None
     problems: Mapping[str, DecisionReason] = field(default_factory=dict)
     series: Mapping[str, SeriesBySlo] = field(default_factory=dict)
-    gauges: Mapping[str, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
+    gauges: Mapping[str, Mapping[str, Means]] = field(default_factory=dict)
     canary_blocks: tuple[CanaryBlock, ...] = ()
     canary_block_seconds: int = 60
     wanted: Release | None = None
@@ -188,5 +188,5 @@ class Observed:
     def had_data(self, version: str, slo: str) -> bool:
         """Whether anything was counted, or read, of an SLO of a version in what is kept of it."""
         series = self.series.get(version, {}).get(slo)
-        counted = series is not None and series.had_events
-        return counted or bool(self.gauges.get(version, {}).get(slo))
+        means = self.gauges.get(version, {}).get(slo)
+        return (series is not None and series.had_events) or (means is not None and means.known)

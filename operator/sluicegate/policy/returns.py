@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.policy.baseline import ratio_of, usable
-from sluicegate.policy.degradation import DAY, SloResult
+from sluicegate.policy.degradation import SPOKEN_BLOCKS, SloResult
 from sluicegate.policy.memory import Accepted, Memory
 from sluicegate.policy.present import accepted_limit
 from sluicegate.policy.state import CONFIRMING_EVALUATIONS
@@ -53,7 +53,7 @@ class Harm:
 
 def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:
     """What is bad at block `now`, from the blocks of the version that serves."""
-    lengths = (CONFIRMING_EVALUATIONS, result.terms.recent, DAY)
+    lengths = (CONFIRMING_EVALUATIONS, result.terms.recent, SPOKEN_BLOCKS)
     shown = [] if series is None else [series.window(now, length) for length in lengths]
     decided = [one for one in (result.drift and result.drift.seen,) if one]
     if result.reading is not None:

@@ -25,6 +25,7 @@ from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
 from sluicegate.slo.budget import WINDOW_BLOCKS
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.means import Means
 
 
 def judge_stable(
@@ -79,7 +80,7 @@ def _judge_gauge(terms: Terms, view: View, stable: Accepted, observed: Observed)
         return unknown(slo, view.problem, NOTHING, baseline)
     return gauges.judge(
         slo,
-        observed.gauges.get(stable.release.version, {}).get(slo.name, {}),
+        observed.gauges.get(stable.release.version, {}).get(slo.name, Means()),
         baseline,
         now=view.now,
         since=view.since,
@@ -248,15 +249,9 @@ def _learn_gauge(
     """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
     if result.state in {SloState.WARN, SloState.BAD} or known.degraded:
         return None
-    values = observed.gauges.get(view.version, {}).get(view.terms.name, {})
+    values = observed.gauges.get(view.version, {}).get(view.terms.name, Means())
     steady = ceil(max(known.steady_since, 0) / terms.block_seconds)
-    return gauges.learn(
-        view.terms,
-        values,
-        now=view.now,
-        since=max(view.since, steady),
-        block_seconds=terms.block_seconds,
-    )
+    return gauges.learn(view.terms, values, now=view.now, since=max(view.since, steady))
 
 
 def _probation_over(

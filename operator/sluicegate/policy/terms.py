@@ -22,7 +22,8 @@ from sluicegate.slo.intervals import least_total
 DROPS_IN_BUDGET: Final = 2
 """Without `maxDrop`, half of what the objective allows is the drop that matters."""
 _REQUEST_KINDS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
-HOUR, TWO_HOURS = 12, 24
+RECENT_FAST, RECENT_SLOW = 12, 24
+"""Blocks of the window that is shown: an hour and two at blocks of five minutes."""
 MOST_MARGIN: Final = 0.9999
 """A ratio that is worse by the margin has to be one still: below 1, by more than a float's noise."""
 
@@ -220,7 +221,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         margin=min(_margin(slo, kind, drop), MOST_MARGIN),
         lag_blocks=lag_blocks,
         thresholds=_thresholds(FAST if fast else SLOW, allowed, lag_blocks),
-        recent=HOUR if fast else TWO_HOURS,
+        recent=RECENT_FAST if fast else RECENT_SLOW,
         gauge=None
         if gauge is None
         else GaugeTerms(

@@ -36,6 +36,7 @@ from sluicegate.policy.rollback import previous
 from sluicegate.policy.stable import evidence_since
 from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import Series
+from sluicegate.slo.means import Means
 
 _WAITING: Final = frozenset(
     {
@@ -210,7 +211,7 @@ def _present(terms: Terms, memory: Memory, observed: Observed, result: SloResult
     name, version = result.terms.name, stable.release.version
     since = evidence_since(terms, stable, memory.slo(name))
     if result.terms.gauge is not None:
-        values = observed.gauges.get(version, {}).get(name, {})
+        values = observed.gauges.get(version, {}).get(name, Means())
         return gauges.present_of(
             result.terms, values, result.baseline, now=observed.block, since=since
         )

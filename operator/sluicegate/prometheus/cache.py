@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.means import Means
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from sluicegate.prometheus.readings import (
         Facts,
-        Mean,
         Past,
         ProductKey,
         Readings,
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     )
     from sluicegate.slo.blocks import Block
 
-MEANS: Final = 408
-"""Block means of a gauge that are kept."""
 BLOCKS_PER_SLICE: Final = 1_000
 """Blocks taken in before others get a turn on the event loop: some two milliseconds."""
 
@@ -38,7 +36,7 @@ class BlockCache:
 
     def __init__(self) -> None:
         self._series: dict[tuple[int, SeriesKey], Series] = {}
-        self._means: dict[tuple[int, SeriesKey], dict[int, Mean]] = {}
+        self._means: dict[tuple[int, SeriesKey], Means] = {}
         self._facts: dict[tuple[int, VersionKey], Facts] = {}
         self._filled: dict[ProductKey, int] = {}
 
@@ -55,7 +53,9 @@ class BlockCache:
             for block in blocks:
                 series.record(block)
         for key, means in readings.means.items():
-            self._record_means((length, key), means)
+            kept = self._means.setdefault((length, key), Means())
+            for mean in means:
+                kept.record(mean.index, mean.value if mean.quality is Quality.COUNTED else None)
         for version, facts in readings.facts.items():
             self._facts[length, version] = facts
 
@@ -73,6 +73,13 @@ class BlockCache:
             for block in blocks:
                 if block.quality is Quality.COUNTED:
                     series.record_hour(block.index - 1, block.count)
+        for key, means in past.hours.means.items():
+            kept = self._means.get((past.singles.block_seconds, key))
+            if kept is None:
+                continue
+            for mean in means:
+                if mean.quality is Quality.COUNTED:
+                    kept.record_sum(mean.index - 1, mean.value)
 
     def record_filled(self, targets: Iterable[Target]) -> None:
         """Take in that of these only what settles from now on is still to be read."""
@@ -104,12 +111,6 @@ class BlockCache:
         products = {target.key for target in live.values()}
         self._filled = {key: length for key, length in self._filled.items() if key in products}
 
-    def _record_means(self, key: tuple[int, SeriesKey], means: Sequence[Mean]) -> None:
-        kept = self._means.setdefault(key, {})
-        kept.update((mean.index, mean) for mean in means)
-        for index in sorted(kept)[:-MEANS]:
-            del kept[index]
-
     # ---- reading ---------------------------------------------------------------------------
 
     def pending(self, targets: Iterable[Target]) -> tuple[Target, ...]:
@@ -120,10 +121,9 @@ class BlockCache:
         """The blocks of one SLO; an empty series where nothing was read."""
         return self._series.get((block_seconds, key)) or Series()
 
-    def means(self, key: SeriesKey, block_seconds: int) -> tuple[Mean, ...]:
-        """The block means of one gauge, oldest first."""
-        kept = self._means.get((block_seconds, key), {})
-        return tuple(kept[index] for index in sorted(kept))
+    def means(self, key: SeriesKey, block_seconds: int) -> Means:
+        """The block means of one gauge; none where nothing was read."""
+        return self._means.get((block_seconds, key)) or Means()
 
     def facts(self, version: VersionKey, block_seconds: int) -> Facts | None:
         """What else is known of a version at its newest block; None before the first."""

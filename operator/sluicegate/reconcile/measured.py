@@ -31,8 +31,9 @@ from sluicegate.reconcile.verification import (
     verify_acceptance,
     verify_share,
 )
-from sluicegate.slo.blocks import Quality, Series
+from sluicegate.slo.blocks import Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.means import Means
 from sluicegate.slo.queries import QueryKind
 
 GATEWAY_LAG: Final = 3
@@ -112,20 +113,16 @@ class Measured:
             }
         }
 
-    def gauges(self) -> dict[str, dict[str, dict[int, float]]]:
-        """Block means of the stable version's gauges, by version, SLO and index."""
+    def gauges(self) -> dict[str, dict[str, Means]]:
+        """Block means of the stable version's gauges, by version and SLO."""
         stable = self.product.status.stable
         if stable is None:
             return {}
         blocks = self.measurements.blocks
-        means = {
-            name: blocks.means(self._key(stable, name), self.block_seconds)
-            for name in self._gauges()
-        }
         return {
             stable.version: {
-                name: {one.index: one.value for one in ones if one.quality is Quality.COUNTED}
-                for name, ones in means.items()
+                name: blocks.means(self._key(stable, name), self.block_seconds)
+                for name in self._gauges()
             }
         }
 

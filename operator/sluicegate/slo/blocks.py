@@ -21,9 +21,9 @@ from typing import Final, NamedTuple
 SINGLE_BLOCKS: Final = 72
 """How many blocks are kept singly: the longest window that must be exact (6 h of 5 min)."""
 BLOCKS_PER_HOUR: Final = 12
-"""An "hour" of decisions is twelve blocks, whatever their length."""
+"""Blocks of the sums as which older ones are kept: at blocks of five minutes, an hour."""
 HOURS: Final = 336
-"""How many sums of twelve are kept: fourteen days of 5-minute blocks."""
+"""How many sums of twelve are kept: fourteen days at blocks of five minutes."""
 LEAST_COVERAGE: Final = 0.8
 """Share of the expected scrapes below which a block is neither good nor bad, but dropped."""
 ROOMS: Final = (21, 84, HOURS)

@@ -1,0 +1,127 @@
+"""The block means of one gauge, packed like the counts of blocks.py: newest singly, older as sums.
+
+What is kept comes back after a restart: the newest blocks are read again singly, and older ones as
+means of twelve.
+"""
+
+from array import array
+from collections.abc import Iterable
+from math import ceil, fsum, isnan, nan
+from typing import Final, NamedTuple
+
+from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
+
+_NONE: Final = -1
+"""A sum that doesn't come."""
+
+
+class Values(NamedTuple):
+    """The sum of some block means, and how many blocks it is of."""
+
+    total: float
+    blocks: int
+
+    @property
+    def mean(self) -> float:
+        """Their mean. ZeroDivisionError without any."""
+        return self.total / self.blocks
+
+
+class Means:
+    """The means of one gauge of one version by block; a block without a fresh value has none.
+
+    Not frozen, as a cache appends to it; whoever decides only reads.
+    """
+
+    __slots__ = ("_blocks", "_newest", "_numbers", "_singles", "_totals")
+
+    def __init__(self, values: Iterable[tuple[int, float]] = ()) -> None:
+        """Begin with the means of these blocks, oldest first."""
+        self._newest = -1
+        self._singles = array("d", [nan] * SINGLE_BLOCKS)
+        self._numbers = array("q", [_NONE] * HOURS)
+        self._totals, self._blocks = array("d", [0.0] * HOURS), bytearray(HOURS)
+        for index, value in values:
+            self.record(index, value)
+
+    # ---- writing ---------------------------------------------------------------------------
+
+    def record(self, index: int, value: float | None) -> None:
+        """Take in the mean of a block, or that it has none. One that isn't kept singly is dropped."""
+        if index <= self._newest - SINGLE_BLOCKS:
+            return
+        for passed in range(max(self._newest, index - SINGLE_BLOCKS) + 1, index + 1):
+            self._singles[passed % SINGLE_BLOCKS] = nan
+        self._newest = max(self._newest, index)
+        self._singles[index % SINGLE_BLOCKS] = nan if value is None else value
+        number = (index - 1) // BLOCKS_PER_HOUR
+        if self._is_single(number):
+            first = number * BLOCKS_PER_HOUR + 1
+            self._put(number, self._of_singles(first - 1, first + BLOCKS_PER_HOUR - 1))
+
+    def record_sum(self, number: int, mean: float) -> None:
+        """Take in the mean of the blocks with 12 × number < index ≤ 12 × number + 12.
+
+        Of blocks that are kept singly, theirs holds.
+        """
+        if not self._is_single(number) and number > self._last_sum - HOURS:
+            self._put(number, Values(BLOCKS_PER_HOUR * mean, BLOCKS_PER_HOUR))
+
+    @property
+    def _last_sum(self) -> int:
+        return (self._newest - 1) // BLOCKS_PER_HOUR
+
+    def _is_single(self, number: int) -> bool:
+        return number * BLOCKS_PER_HOUR + 1 > self._newest - SINGLE_BLOCKS
+
+    def _put(self, number: int, values: Values) -> None:
+        slot = number % HOURS
+        self._numbers[slot] = number
+        self._totals[slot], self._blocks[slot] = values
+
+    # ---- reading ---------------------------------------------------------------------------
+
+    @property
+    def newest(self) -> int:
+        """Index of the newest block that was read; -1 before the first."""
+        return self._newest
+
+    @property
+    def known(self) -> bool:
+        """Whether any block that is kept has a mean."""
+        return any(self.of_sum(number).blocks for number in self._numbers)
+
+    def of_block(self, index: int) -> float | None:
+        """The mean of a block; None without one, and when it isn't kept singly."""
+        if not 0 <= self._newest - index < SINGLE_BLOCKS:
+            return None
+        value = self._singles[index % SINGLE_BLOCKS]
+        return None if isnan(value) else value
+
+    def of_sum(self, number: int) -> Values:
+        """The twelve blocks of a sum, as far as they have means."""
+        slot = number % HOURS
+        if self._numbers[slot] != number or number <= self._last_sum - HOURS:
+            return Values(0.0, 0)
+        return Values(self._totals[slot], self._blocks[slot])
+
+    def between(self, after: int, last: int) -> Values:
+        """The blocks with after < index ≤ last (a start further back: whole sums of twelve)."""
+        last = min(last, self._newest)
+        if after >= self._newest - SINGLE_BLOCKS:
+            return self._of_singles(after, last)
+        first = ceil(after / BLOCKS_PER_HOUR)
+        end = max(last // BLOCKS_PER_HOUR, first)
+        rest = self._of_singles(end * BLOCKS_PER_HOUR, last)
+        return add((*(self.of_sum(number) for number in range(first, end)), rest))
+
+    def _of_singles(self, after: int, last: int) -> Values:
+        found = (self.of_block(index) for index in range(after + 1, last + 1))
+        values = [value for value in found if value is not None]
+        return Values(fsum(values), len(values))
+
+
+def add(several: Iterable[Values]) -> Values:
+    """All these blocks together."""
+    kept = tuple(several)
+    return Values(fsum(one.total for one in kept), sum(one.blocks for one in kept))

@@ -1,0 +1,191 @@
+"""A gauge's hours and days are the clock's, however long a block is, and the same after a restart."""
+
+import random
+from dataclasses import replace
+from math import pi, sin
+
+import pytest
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.memory import SloState
+from sluicegate.policy import gauges
+from sluicegate.policy.calendar import Calendar
+from sluicegate.prometheus.cache import BlockCache
+from sluicegate.prometheus.readings import Mean, Past, Readings, SeriesKey
+from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING, SINGLE_BLOCKS, Quality
+from sluicegate.slo.means import Means, Values
+from tests.support.judged import baseline, judged_by
+
+HOUR, DAY = 3_600, 86_400
+BASKET = {
+    "name": "basket",
+    "indicator": {"gauge": {"metric": "mean_basket_value"}},
+    "maxDrop": "4",
+}
+(SLO,) = judged_by(BASKET).slos
+
+
+def slo_of(seconds):
+    return replace(SLO, calendar=Calendar(seconds))
+
+
+def swinging(seconds, hours, *, fall=0.0, fall_from=0, summer_from=10**9):
+    """A mean of 100 that swings by 10 with the hour people live by, and scatters by 1 an hour."""
+    source = random.Random(seconds)
+    spread = (HOUR / seconds) ** 0.5
+    values = Means()
+    for index in range(1, hours * HOUR // seconds + 1):
+        hour = index * seconds / HOUR
+        local = hour + (hour > summer_from)
+        low = fall if hour > fall_from else 0.0
+        values.record(index, 100 + 10 * sin(local * pi / 12) + source.gauss(0, spread) - low)
+    return values
+
+
+def state(slo, values, known):
+    since = known.end // slo.calendar.block_seconds
+    found = gauges.judge(slo, values, known, now=values.newest, since=0, drift_since=since)
+    return found.state
+
+
+@pytest.mark.parametrize("seconds", [60, 120, 300])
+def test_a_baseline_takes_twenty_eight_hours_of_the_clock(seconds):
+    """At blocks of a minute it took five and a half, and a day's swing was worse than that."""
+    slo = slo_of(seconds)
+
+    def learnt(hours):
+        values = swinging(seconds, hours)
+        return gauges.learn(slo, values, now=values.newest, since=0)
+
+    assert learnt(27) is None
+    found = learnt(28)
+    assert (found.start, found.end) == (0, 28 * HOUR)
+    assert found.deviation == pytest.approx(7, abs=1.5)
+    assert state(slo, swinging(seconds, 66), found) is SloState.OK
+    assert state(slo, swinging(seconds, 66, fall=15, fall_from=40), found) is SloState.BAD
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hour", "unit"),
+    [
+        (300, 3600, 3600),
+        (60, 3600, 3600),
+        (600, 3600, 7200),  # what is kept of older blocks is a sum of twelve
+        (3600, 3600, 12 * 3600),
+        (5, 60, 60),  # a demonstration
+        (5, 3600, 11 * 60),  # fourteen hours of these are kept no longer than half a day
+    ],
+)
+def test_an_hour_is_no_shorter_than_a_sum_and_thirty_of_them_are_kept(seconds, hour, unit):
+    hours = Calendar(seconds, hour).hours
+    assert hours.seconds == unit
+    assert HOURS * hours.sum_seconds >= 30 * unit
+
+
+@pytest.mark.parametrize(("seconds", "bound"), [(300, 9.5), (60, 9.5), (3600, 9.5 - 2.4849)])
+def test_false_alarms_are_as_rare_by_the_clock_however_long_an_hour_is(seconds, bound):
+    known = baseline(SLO, 0, 0, mean=100.0, deviation=2.0)
+    values = swinging(seconds, 40)
+    found = gauges.judge(slo_of(seconds), values, known, now=values.newest, since=0, drift_since=0)
+    assert found.drift.bound == pytest.approx(bound, abs=1e-4)
+
+
+def test_long_blocks_are_judged_by_sums_of_twelve():
+    slo = slo_of(3600)
+    values = swinging(3600, 15 * 24)
+    known = gauges.learn(slo, values, now=values.newest, since=0)
+    assert (known.source, known.count) == (BaselineSource.PRODUCTION, NOTHING)
+    assert state(slo, swinging(3600, 30 * 24), known) is SloState.OK
+    fallen = swinging(3600, 30 * 24, fall=15, fall_from=16 * 24)
+    assert state(slo, fallen, known) is SloState.BAD
+
+
+@pytest.mark.parametrize("seconds", [60, 300])
+def test_days_have_twenty_four_hours_when_summer_time_begins(seconds):
+    slo, known = slo_of(seconds), baseline(SLO, 0, 0, mean=100.0, deviation=0.5, daily=True)
+    assert state(slo, swinging(seconds, 67, summer_from=26), known) is SloState.OK
+    assert state(slo, swinging(seconds, 67, fall=6, summer_from=26), known) is SloState.BAD
+
+
+def test_a_day_with_an_hour_without_values_is_not_compared():
+    """By night the value is low: without the noon it is as if it had fallen."""
+    slo, known = slo_of(300), baseline(SLO, 0, 0, mean=100.0, deviation=0.5, daily=True)
+
+    def by_day(index):
+        return None if index % 288 in range(100, 200) and index > 288 else 50 + index % 2
+
+    values = Means()
+    for index in range(1, 288 * 6 + 1):
+        values.record(index, by_day(index))
+    found = gauges.judge(slo, values, known, now=values.newest, since=0, drift_since=288)
+    assert found.drift.statistic == 0.0
+
+
+# ---- a restart ------------------------------------------------------------------------------
+KEY = SeriesKey("catalog", "search-ranking", "v1", "basket")
+
+
+def readings(seconds, means):
+    first, last = means[0].index, means[-1].index
+    return Readings(block_seconds=seconds, canary=False, first=first, last=last, means={KEY: means})
+
+
+async def read_again(kept, seconds, last):
+    """What a backfill makes of a history: single blocks, and means of twelve further back."""
+    cache = BlockCache()
+    first = last - SINGLE_BLOCKS + 1
+    singles = [Mean(i, Quality.COUNTED, kept[i]) for i in range(first, last + 1)]
+    sums = range(max(last // BLOCKS_PER_HOUR - HOURS, 0), last // BLOCKS_PER_HOUR)
+    hours = [
+        Mean(number + 1, Quality.COUNTED, sum(kept[12 * number + i] for i in range(1, 13)) / 12)
+        for number in sums
+    ]
+    hourly = readings(12 * seconds, hours)
+    await cache.record_past(Past((), readings(seconds, singles), hourly))
+    return cache.means(KEY, seconds)
+
+
+@pytest.mark.parametrize("seconds", [60, 300, 600])
+async def test_a_restart_changes_nothing_of_what_a_gauge_says(seconds):
+    source = random.Random(seconds)
+    last = 60 * HOUR // seconds + 7
+    kept = {index: 100 + source.gauss(0, 3) for index in range(1, last + 1)}
+    live = Means(kept.items())
+    after = await read_again(kept, seconds, last)
+    slo = slo_of(seconds)
+    learnt = [gauges.learn(slo, one, now=last, since=5) for one in (live, after)]
+    assert learnt[0].mean == pytest.approx(learnt[1].mean)
+    assert learnt[0].deviation == pytest.approx(learnt[1].deviation)
+    known = baseline(SLO, 0, 0, mean=101.0, deviation=1.0)
+    said = [
+        (
+            gauges.judge(slo, one, known, now=last, since=0, drift_since=50).drift.statistic,
+            gauges.present_of(slo, one, known, now=last, since=0).message,
+        )
+        for one in (live, after)
+    ]
+    assert said[0][0] == pytest.approx(said[1][0])
+    assert said[0][0] > 0
+    assert said[0][1] == said[1][1]
+
+
+def test_blocks_are_kept_singly_for_a_while_and_as_sums_for_longer():
+    values = Means((index, float(index)) for index in range(1, 5_001))
+    assert (values.of_block(5_000), values.of_block(4_929)) == (5_000.0, 4_929.0)
+    assert values.of_block(4_928) is None
+    assert values.of_sum(415) == Values(sum(range(4_981, 4_993)), 12)
+    assert values.of_sum(416) == Values(sum(range(4_993, 5_001)), 8)
+    assert values.of_sum(416 - HOURS).blocks == 0
+    assert values.between(4_801, 5_000).blocks == 5_000 - 4_812
+
+
+def test_a_block_that_is_read_again_replaces_what_it_said_and_a_gap_holds_nothing():
+    values = Means([(1, 1.0), (2, 2.0), (3, 3.0)])
+    values.record(2, None)
+    assert values.of_sum(0) == Values(4.0, 2)
+    values.record(200, 5.0)
+    assert [values.of_block(index) for index in (3, 199, 200)] == [None, None, 5.0]
+    assert values.of_sum(0) == Values(4.0, 2)
+    assert values.of_sum(1).blocks == 0
+    values.record(3, 9.0)
+    assert values.of_sum(0) == Values(4.0, 2)
