@@ -1,52 +1,70 @@
 """The operator's settings: environment variables, validated all at once, documented by themselves.
 
 A field's name gives the variable: `write_rate` is SLUICEGATE_WRITE_RATE (one that others named
-keeps their name). What a field accepts
-stands beside it; `docs/settings.md` is written from the same fields.
+keeps their name). Its type says what is accepted, and the sentence below it what it is for;
+`docs/settings.md` is written from both.
 """
-# ruff: noqa: RUF009 - every default is a dataclasses.field, made by the functions below
 
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
+
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import override
 
 from sluicegate.errors import InvalidInput, Problem
 
 PREFIX: Final = "SLUICEGATE_"
-_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_HOST: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?(:[0-9]{1,5})?")
-_IMAGE: Final = re.compile(
-    r"[a-z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?(@sha256:[a-f0-9]{64})?", flags=re.ASCII
-)
+_NAME: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_HOST: Final = r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?(:[0-9]{1,5})?"
+_IMAGE: Final = r"[a-z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?(@sha256:[a-f0-9]{64})?"
 
 
-class ServiceKind(StrEnum):
+class Word(StrEnum):
+    """A choice of words, which may be written in any case."""
+
+    @classmethod
+    @override
+    def _missing_(cls, value: object) -> Self | None:
+        given = str(value).casefold()
+        return next((word for word in cls if word.casefold() == given), None)
+
+
+class ServiceKind(Word):
     """What Services of versions are."""
 
     HEADLESS = "Headless"
     CLUSTER_IP = "ClusterIP"
 
 
-class GatewayMetrics(StrEnum):
+class GatewayMetrics(Word):
     """Whose counters tell the observed share of a canary."""
 
     NONE = "None"
     TRAEFIK = "Traefik"
 
 
-class LogFormat(StrEnum):
+class LogFormat(Word):
     """How log lines look."""
 
     JSON = "Json"
     TEXT = "Text"
 
 
-class LogLevel(StrEnum):
+class LogLevel(Word):
     """What is worth a log line."""
 
     DEBUG = "Debug"
@@ -59,236 +77,188 @@ class InvalidSettings(InvalidInput):
     """Environment variables that can't be used; each problem names one."""
 
 
-Parse = Callable[[str], Any]
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """What a type accepts, in words, where its limits don't say it."""
+
+    words: str
 
 
-def setting(text: str, parse: Parse, default: Any, accepts: str, *, variable: str = "") -> Any:
-    """A field with its sentence, its parser and what the parser accepts, in words.
-
-    `variable` is for a variable that others named.
-    """
-    metadata = {"text": text, "parse": parse, "accepts": accepts, "variable": variable}
-    return field(default=default, metadata=metadata)
+def _split(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    return tuple(part.strip() for part in given.split(",") if part.strip())
 
 
-def _number(kind: type[int] | type[float], low: float, high: float) -> Parse:
-    def parse(text: str) -> int | float:
-        value = kind(text)
-        if not low <= value <= high:
-            raise ValueError(text)
-        return value
-
-    return parse
+def _flag(given: object) -> object:
+    return {"true": True, "false": False}.get(str(given).casefold())
 
 
-def _whole(default: int, text: str, *, low: int, high: int) -> Any:
-    return setting(text, _number(int, low, high), default, f"a whole number from {low} to {high}")
+def _url(given: str) -> str:
+    if urlsplit(given).scheme not in {"http", "https"} or not urlsplit(given).hostname:
+        raise ValueError(given)
+    return given.rstrip("/")
 
 
-def _seconds(default: float, text: str, *, low: float, high: float) -> Any:
-    accepts = f"seconds from {low:g} to {high:g}"
-    return setting(text, _number(float, low, high), float(default), accepts)
+def _absolute(given: Path) -> Path:
+    if not given.is_absolute():
+        raise ValueError(given)
+    return given
 
 
-def _one_of(default: StrEnum, text: str) -> Any:
-    kind = type(default)
-    words = {str(word).casefold(): word for word in kind}
-    return setting(
-        text, lambda given: words[given.casefold()], default, f"one of {', '.join(kind)}"
-    )
+Name = Annotated[str, StringConstraints(pattern=f"^({_NAME})$")]
+Namespaces = Annotated[
+    tuple[Name, ...],
+    NoDecode,
+    BeforeValidator(_split),
+    Accepts("names of namespaces, separated by commas"),
+]
+Hosts = Annotated[
+    tuple[Annotated[str, StringConstraints(pattern=f"^({_HOST})$")], ...],
+    NoDecode,
+    BeforeValidator(_split),
+    Accepts("hosts or host:port, separated by commas"),
+]
+Image = Annotated[
+    str,
+    StringConstraints(pattern=f"^({_IMAGE})$"),
+    Accepts("an image reference, best by digest"),
+]
+Url = Annotated[str, AfterValidator(_url), Accepts("a URL that begins with http:// or https://")]
+File = Annotated[Path, AfterValidator(_absolute)]
+Flag = Annotated[bool, BeforeValidator(_flag), Accepts("true or false")]
 
 
-def _flag(default: bool, text: str) -> Any:  # noqa: FBT001 - the default of a flag is a flag
-    words = {"true": True, "false": False}
-    return setting(text, lambda given: words[given.casefold()], default, "true or false")
-
-
-def _matching(pattern: re.Pattern[str]) -> Parse:
-    def parse(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ValueError(text)
-        return text
-
-    return parse
-
-
-def _namespaces(text: str) -> tuple[str, ...]:
-    names = [name.strip() for name in text.split(",")]
-    return tuple(_matching(_NAMESPACE)(name) for name in names if name)
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = [host.strip() for host in text.split(",")]
-    return tuple(_matching(_HOST)(host) for host in hosts if host)
-
-
-def _url(text: str) -> str:
-    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname:
-        raise ValueError(text)
-    return text.rstrip("/")
-
-
-def _file(text: str) -> Path:
-    path = Path(text)
-    if not path.is_absolute():
-        raise ValueError(text)
-    return path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(BaseSettings):
     """How this operator runs, whatever the products say. All have a working default but two."""
 
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=False,
+        validate_by_name=True,
+        allow_inf_nan=False,
+    )
+
     # ---- where it runs, and for whom
-    namespace: str = setting(
-        "Namespace of the operator; its Lease lies there.",
-        _matching(_NAMESPACE), "sluicegate-system", "a namespace's name",
-    )  # fmt: skip
-    pod_name: str = setting(
-        "Name of its pod, part of its identity in the Lease and the reporter of its events;"
-        " the host's name when empty.",
-        str, "", "a pod's name",
-    )  # fmt: skip
-    watch_namespaces: tuple[str, ...] = setting(
-        "Namespaces whose products it serves; all of the cluster when empty.",
-        _namespaces, (), "names of namespaces, separated by commas",
-    )  # fmt: skip
-    excluded_namespaces: tuple[str, ...] = setting(
-        "Namespaces whose products it leaves to another operator.",
-        _namespaces, (), "names of namespaces, separated by commas",
-    )  # fmt: skip
-    default_runtime_image: str = setting(
-        "Runtime image of products that name none. Without it such a product is InvalidSpec.",
-        _matching(_IMAGE), "", "an image reference, best by digest",
-    )  # fmt: skip
+    namespace: Annotated[Name, Accepts("a namespace's name")] = "sluicegate-system"
+    """Namespace of the operator; its Lease lies there."""
+    pod_name: Annotated[str, Accepts("a pod's name")] = ""
+    """Name of its pod, part of its identity in the Lease and the reporter of its events; the host's
+    name when empty.
+    """
+    watch_namespaces: Namespaces = ()
+    """Namespaces whose products it serves; all of the cluster when empty."""
+    excluded_namespaces: Namespaces = ()
+    """Namespaces whose products it leaves to another operator."""
+    default_runtime_image: Image = ""
+    """Runtime image of products that name none. Without it such a product is InvalidSpec."""
 
     # ---- how much at once
-    workers: int = _whole(8, "Products reconciled at the same time.", low=1, high=256)
-    write_rate: float = setting(
-        "Writes to the API server per second, in the long run.",
-        _number(float, 1, 10_000), 200.0, "a number from 1 to 10000",
-    )  # fmt: skip
-    write_burst: int = _whole(400, "Writes at once, before the rate holds.", low=1, high=10_000)
-    max_concurrent_retrainings: int = _whole(
-        2, "Retrainings at the same time, of all products.", low=0, high=1000
-    )
-    max_retrainings_per_namespace: int = _whole(
-        1, "Retrainings at the same time in one namespace.", low=0, high=1000
-    )
-    max_retraining_seconds: int = _whole(
-        86_400, "The most that a retraining may take; a longer spec.retraining.timeoutSeconds is"
-        " cut to it, and the product's status says so.",
-        low=10, high=604_800,
-    )  # fmt: skip
+    workers: int = Field(8, ge=1, le=256)
+    """Products reconciled at the same time."""
+    write_rate: float = Field(200.0, ge=1, le=10_000)
+    """Writes to the API server per second, in the long run."""
+    write_burst: int = Field(400, ge=1, le=10_000)
+    """Writes at once, before the rate holds."""
+    max_concurrent_retrainings: int = Field(2, ge=0, le=1000)
+    """Retrainings at the same time, of all products."""
+    max_retrainings_per_namespace: int = Field(1, ge=0, le=1000)
+    """Retrainings at the same time in one namespace."""
+    max_retraining_seconds: int = Field(86_400, ge=10, le=604_800)
+    """The most that a retraining may take; a longer spec.retraining.timeoutSeconds is cut to it,
+    and the product's status says so.
+    """
 
     # ---- who leads
-    lease_name: str = setting(
-        "Name of the Lease that the leading replica holds.",
-        _matching(_NAMESPACE), "sluicegate-operator", "an object's name",
-    )  # fmt: skip
-    lease_duration_seconds: float = _seconds(
-        15, "How long a lease holds that isn't renewed.", low=5, high=300
-    )
-    lease_renew_seconds: float = _seconds(
-        10, "When the leader gives up that can't renew; below the duration.", low=3, high=299
-    )
-    lease_retry_seconds: float = _seconds(
-        2,
-        "How often the lease is renewed or tried for; a standby looks each second at least.",
-        low=0.1,
-        high=60,
-    )
+    lease_name: Annotated[Name, Accepts("an object's name")] = "sluicegate-operator"
+    """Name of the Lease that the leading replica holds."""
+    lease_duration_seconds: float = Field(15.0, ge=5, le=300)
+    """How long a lease holds that isn't renewed."""
+    lease_renew_seconds: float = Field(10.0, ge=3, le=299)
+    """When the leader gives up that can't renew; below the duration."""
+    lease_retry_seconds: float = Field(2.0, ge=0.1, le=60)
+    """How often the lease is renewed or tried for; a standby looks each second at least."""
 
     # ---- how often it looks
-    resync_seconds: float = _seconds(
-        600, "How often all objects are listed anew, a page at a time.", low=30, high=86_400
-    )
-    numbers_refresh_seconds: float = _seconds(
-        3600, "How often numbers in status are refreshed without a decision; 0: never.",
-        low=0, high=86_400,
-    )  # fmt: skip
+    resync_seconds: float = Field(600.0, ge=30, le=86_400)
+    """How often all objects are listed anew, a page at a time."""
+    numbers_refresh_seconds: float = Field(3600.0, ge=0, le=86_400)
+    """How often numbers in status are refreshed without a decision; 0: never."""
 
     # ---- Prometheus
-    prometheus_url: str = setting(
-        "Address of Prometheus, Thanos or Mimir. Without it nothing is measured, so nothing"
-        " is retrained and no canary promoted.",
-        _url, "", "a URL that begins with http:// or https://",
-    )  # fmt: skip
-    prometheus_token_file: Path | None = setting(
-        "File with a bearer token, read anew for each request.", _file, None, "an absolute path"
-    )
-    prometheus_ca_file: Path | None = setting(
-        "File with the certificates to trust; the system's when unset.",
-        _file, None, "an absolute path",
-    )  # fmt: skip
-    prometheus_timeout_seconds: float = _seconds(
-        20, "How long one query may take, retry included.", low=1, high=300
-    )
-    prometheus_concurrency: int = _whole(4, "Queries at the same time.", low=1, high=64)
-    prometheus_products_per_query: int = _whole(
-        5_000, "Above this many products a query is split.", low=1, high=100_000
-    )
-    scrape_interval_seconds: float = _seconds(
-        30, "How often Prometheus scrapes; a block has at least four scrapes.", low=1, high=300
-    )
-    settle_seconds: float = _seconds(
-        30, "How long after its end and one scrape a block may be read; never more than a block.",
-        low=0, high=600,
-    )  # fmt: skip
-    hour_seconds: int = _whole(
-        3_600, "Length of an hour, for baselines, seasons and recent releases: less only where"
-        " blocks are seconds long, say 60 at blocks of 5 s, so that a demonstration sees days.",
-        low=60, high=3_600,
-    )  # fmt: skip
-    gateway_metrics: GatewayMetrics = _one_of(
-        GatewayMetrics.NONE,
-        "Whose request counters tell the observed share of a canary; None: the pods' own, which"
-        " also see callers that go past the gateway.",
-    )
+    prometheus_url: Url = ""
+    """Address of Prometheus, Thanos or Mimir. Without it nothing is measured, so nothing is
+    retrained and no canary promoted.
+    """
+    prometheus_token_file: Annotated[File | None, Accepts("an absolute path")] = None
+    """File with a bearer token, read anew for each request."""
+    prometheus_ca_file: Annotated[File | None, Accepts("an absolute path")] = None
+    """File with the certificates to trust; the system's when unset."""
+    prometheus_timeout_seconds: float = Field(20.0, ge=1, le=300)
+    """How long one query may take, retry included."""
+    prometheus_concurrency: int = Field(4, ge=1, le=64)
+    """Queries at the same time."""
+    prometheus_products_per_query: int = Field(5000, ge=1, le=100_000)
+    """Above this many products a query is split."""
+    scrape_interval_seconds: float = Field(30.0, ge=1, le=300)
+    """How often Prometheus scrapes; a block has at least four scrapes."""
+    settle_seconds: float = Field(30.0, ge=0, le=600)
+    """How long after its end and one scrape a block may be read; never more than a block."""
+    hour_seconds: int = Field(3600, ge=60, le=3600)
+    """Length of an hour, for baselines, seasons and recent releases: less only where blocks are
+    seconds long, say 60 at blocks of 5 s, so that a demonstration sees days.
+    """
+    gateway_metrics: GatewayMetrics = GatewayMetrics.NONE
+    """Whose request counters tell the observed share of a canary; None: the pods' own, which also
+    see callers that go past the gateway.
+    """
 
     # ---- what it makes
-    service_kind: ServiceKind = _one_of(
-        ServiceKind.HEADLESS,
-        "What the Services of versions are. Headless costs a third of the writing time, where"
-        " the gateway takes endpoints. Those that are there keep their kind, which can't change.",
-    )
-    plain_http_registries: tuple[str, ...] = setting(
-        "Registries that training Jobs may push to without TLS; for clusters of one's own.",
-        _hosts, (), "hosts or host:port, separated by commas",
-    )  # fmt: skip
-    share_dependency_states: bool = _flag(
-        default=True, text="Whether a product sees the state of products of other namespaces."
-    )
+    service_kind: ServiceKind = ServiceKind.HEADLESS
+    """What the Services of versions are. Headless costs a third of the writing time, where the
+    gateway takes endpoints. Those that are there keep their kind, which can't change.
+    """
+    plain_http_registries: Hosts = ()
+    """Registries that training Jobs may push to without TLS; for clusters of one's own."""
+    share_dependency_states: Flag = True
+    """Whether a product sees the state of products of other namespaces."""
 
     # ---- what it tells
-    metrics_port: int = _whole(8080, "Port of /metrics, /healthz and /readyz.", low=1, high=65_535)
-    log_level: LogLevel = _one_of(LogLevel.INFO, "What is worth a log line.")
-    log_format: LogFormat = _one_of(LogFormat.JSON, "How log lines look.")
-    health_loop_lag_seconds: float = _seconds(
-        2, "Above this, ten times in a row, /healthz says that the event loop is stuck.",
-        low=0.1, high=60,
-    )  # fmt: skip
-    health_watch_age_seconds: float = _seconds(
-        600, "/healthz says that a watch is dead after so long without a sign of life; each is"
-        " renewed every 300 s.",
-        low=330, high=86_400,
-    )  # fmt: skip
-    product_metrics: int = _whole(
-        100, "Products that get metrics of their own: by turns of the namespaces, in each the most"
-        " pressing first (spec.priority, then name); totals cover all of them. 0: none.",
-        low=0, high=10_000,
-    )  # fmt: skip
-    traces_endpoint: str = setting(
-        "Where traces go, by OTLP over HTTP; none are made when empty. Needs the extra"
-        " `tracing`; OpenTelemetry's other variables hold too.",
-        _url, "", "a URL that begins with http:// or https://",
-        variable="OTEL_EXPORTER_OTLP_ENDPOINT",
-    )  # fmt: skip
+    metrics_port: int = Field(8080, ge=1, le=65_535)
+    """Port of /metrics, /healthz and /readyz."""
+    log_level: LogLevel = LogLevel.INFO
+    """What is worth a log line."""
+    log_format: LogFormat = LogFormat.JSON
+    """How log lines look."""
+    health_loop_lag_seconds: float = Field(2.0, ge=0.1, le=60)
+    """Above this, ten times in a row, /healthz says that the event loop is stuck."""
+    health_watch_age_seconds: float = Field(600.0, ge=330, le=86_400)
+    """/healthz says that a watch is dead after so long without a sign of life; each is renewed
+    every 300 s.
+    """
+    product_metrics: int = Field(100, ge=0, le=10_000)
+    """Products that get metrics of their own: by turns of the namespaces, in each the most pressing
+    first (spec.priority, then name); totals cover all of them. 0: none.
+    """
+    traces_endpoint: Url = Field("", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    """Where traces go, by OTLP over HTTP; none are made when empty. Needs the extra `tracing`;
+    OpenTelemetry's other variables hold too.
+    """
 
-    @property
-    def lease_identity_prefix(self) -> str:
-        """What the identity in the Lease begins with."""
-        return self.pod_name or "sluicegate"
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: Any,
+        **__: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is given alone: it is `parse_settings` that reads an environment."""
+        return (init_settings,)
 
 
 def parse_settings(environment: Mapping[str, str], *, refuse_unknown: bool = True) -> Settings:
@@ -307,36 +277,52 @@ def parse_settings(environment: Mapping[str, str], *, refuse_unknown: bool = Tru
     InvalidSettings
         With all mistakes: unknown variables, values of no use, or that don't go together.
     """
-    known = {variable(item): item for item in fields(Settings)}
-    given = {
-        name: value
-        for name, value in environment.items()
-        if value and (name.startswith(PREFIX) or name in known)
-    }
+    known = {variable(name): name for name in Settings.model_fields}
+    given = {name: value for name, value in environment.items() if value}
     problems = [*_unknown(given, known)] if refuse_unknown else []
-    values: dict[str, Any] = {}
-    for name in given.keys() & known.keys():
-        item = known[name]
-        try:
-            values[item.name] = item.metadata["parse"](given[name].strip())
-        except (ValueError, KeyError):
-            accepts = item.metadata["accepts"]
-            problems.append(Problem(name, f'is "{given[name]}": set it to {accepts}'))
-    settings = Settings(**values)
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): given[name].strip() for name in given.keys() & known.keys()}
+    values = source()
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        wrong = {str(mistake["loc"][0]) for mistake in error.errors()}  # a field, or its alias
+        for read, name in known.items():
+            if wrong & {read, name}:
+                words = accepts(name, Settings.model_fields[name])
+                problems.append(Problem(read, f'is "{given[read]}": set it to {words}'))
+        settings = Settings(**{key: values[key] for key in values.keys() - wrong})
     problems += _contradictions(settings)
     if problems:
         raise InvalidSettings(sorted(problems, key=str))
     return settings
 
 
-def variable(item: "Field[Any]") -> str:
+def variable(name: str) -> str:
     """The environment variable of a field."""
-    return str(item.metadata["variable"]) or PREFIX + item.name.upper()
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else PREFIX + name.upper()
+
+
+def accepts(name: str, item: FieldInfo) -> str:
+    """What a setting accepts, in words."""
+    for known in item.metadata:
+        if isinstance(known, Accepts):
+            return known.words
+    kind = item.annotation
+    if isinstance(kind, type) and issubclass(kind, Word):
+        return f"one of {', '.join(kind)}"
+    low = next(known.ge for known in item.metadata if isinstance(known, Ge))
+    high = next(known.le for known in item.metadata if isinstance(known, Le))
+    if kind is int:
+        return f"a whole number from {low} to {high}"
+    return f"{'seconds' if name.endswith('_seconds') else 'a number'} from {low:g} to {high:g}"
 
 
 def _unknown(given: Mapping[str, str], known: Mapping[str, Any]) -> Iterator[Problem]:
     for name in given.keys() - known.keys():
-        yield Problem(name, "is no setting: correct its name or remove it (docs/settings.md)")
+        if name.startswith(PREFIX):
+            yield Problem(name, "is no setting: correct its name or remove it (docs/settings.md)")
 
 
 def _contradictions(settings: Settings) -> Iterator[Problem]:
@@ -382,18 +368,18 @@ run in a shell, ignore it. This page is written from the code
 
 def render_settings_page() -> str:
     """docs/settings.md."""
-    return _PAGE + "".join(f"{_row(item)}\n" for item in fields(Settings))
+    return _PAGE + "".join(_row(name, item) for name, item in Settings.model_fields.items())
 
 
-def _row(item: "Field[Any]") -> str:
-    metadata = cast("Mapping[str, str]", item.metadata)
+def _row(name: str, item: FieldInfo) -> str:
     shown = item.default
     if isinstance(shown, bool):
         shown = str(shown).lower()
     elif isinstance(shown, float):
         shown = f"{shown:g}"
     default = f"`{shown}`" if shown not in {"", None, ()} else "–"
-    return f"| `{variable(item)}` | {metadata['accepts']} | {default} | {metadata['text']} |"
+    meaning = " ".join((item.description or "").split())
+    return f"| `{variable(name)}` | {accepts(name, item)} | {default} | {meaning} |\n"
 
 
 if __name__ == "__main__":

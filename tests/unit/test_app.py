@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from prometheus_client import REGISTRY
@@ -17,7 +16,7 @@ from sluicegate.settings import Settings
 # Promised, so written as numbers here.
 EVENT_BURST = 100
 
-SETTINGS = Settings(pod_name="sluicegate-0", write_rate=0.01, write_burst=3)
+SETTINGS = Settings.model_construct(pod_name="sluicegate-0", write_rate=0.01, write_burst=3)
 
 
 class Idle:
@@ -90,7 +89,7 @@ def test_what_happened_together_is_spread_and_never_hastened_beyond_half():
     assert max(factors) - min(factors) > 0.25
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, replace(SETTINGS, pod_name="")])
+@pytest.mark.parametrize("settings", [SETTINGS, SETTINGS.model_copy(update={"pod_name": ""})])
 def test_a_container_that_was_restarted_has_another_name_than_its_predecessor(settings):
     assert identity_of(settings) != identity_of(settings)
     assert identity_of(SETTINGS).startswith("sluicegate-0_")

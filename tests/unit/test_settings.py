@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -82,13 +81,30 @@ def test_values_are_parsed_by_their_kind():
         ("PROMETHEUS_URL", "prometheus:9090"), ("PROMETHEUS_CA_FILE", "ca.pem"),
         ("LOG_LEVEL", "loud"), ("SHARE_DEPENDENCY_STATES", "yes"), ("WATCH_NAMESPACES", "Catalog"),
         ("DEFAULT_RUNTIME_IMAGE", "registry.example/rt:1 x"), ("METRICS_PORT", "70000"),
-        ("PLAIN_HTTP_REGISTRIES", "http://localhost"),
+        ("PLAIN_HTTP_REGISTRIES", "http://localhost"), ("WORKERS", "4.5"), ("RESYNC_SECONDS", "inf"),
+        ("NAMESPACE", "a\nb"), ("PROMETHEUS_CONCURRENCY", "true"), ("HOUR_SECONDS", "[60]"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_with_the_variable_the_value_and_the_way_out(name, value):
     message = refused(**{name: value})[name]
     assert f'"{value}"' in message
     assert "set it to" in message
+
+
+def test_a_setting_is_not_taken_from_the_process_or_by_another_name(monkeypatch):
+    """The page names one variable for each; what a process is started with has no say in tests."""
+    monkeypatch.setenv("SLUICEGATE_WORKERS", "9")
+    assert Settings().workers == 8
+    assert parse_settings({"sluicegate_workers": "9", "workers": "9"}).workers == 8
+    with pytest.raises(InvalidSettings, match="is no setting"):
+        parse_settings({"SLUICEGATE_workers": "9"})
+    with pytest.raises(InvalidSettings, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
+        parse_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector"})
+
+
+def test_what_others_named_is_no_setting_of_ours():
+    with pytest.raises(InvalidSettings, match="is no setting"):
+        parse_settings({"SLUICEGATE_TRACES_ENDPOINT": "http://collector"})
 
 
 def test_all_mistakes_are_told_at_once():
@@ -126,7 +142,7 @@ def test_the_page_of_settings_is_what_the_code_says():
 
 def test_each_setting_is_documented():
     page = PAGE.read_text(encoding="utf-8")
-    assert all(f"`{variable(item)}`" in page for item in fields(Settings))
+    assert all(f"`{variable(name)}`" in page for name in Settings.model_fields)
 
 
 def test_each_setting_is_read_by_the_operator():
@@ -138,7 +154,7 @@ def test_each_setting_is_read_by_the_operator():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("settings")
     }
-    assert {item.name for item in fields(Settings)} <= read
+    assert Settings.model_fields.keys() <= read
 
 
 def test_each_kind_of_gateway_metrics_has_its_counter():

@@ -101,7 +101,7 @@ class Replica:
             beat=60.0,
         )
         program = Program(watched(), self._build)
-        settings = replace(self.settings, pod_name=self.name)
+        settings = self.settings.model_copy(update={"pod_name": self.name})
         self.operator = Operator(settings, program, self._watch, ports)
         self._running: asyncio.Task[None] | None = None
 
@@ -253,7 +253,7 @@ class World:
         """Start another replica."""
         self._numbers += 1
         replica = Replica(
-            self, f"sluicegate-{self._numbers}", replace(self.settings, **settings)
+            self, f"sluicegate-{self._numbers}", self.settings.model_copy(update=settings)
         ).start()
         self.replicas.append(replica)
         return replica
