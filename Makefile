@@ -28,9 +28,10 @@ quick: setup ## What one runs before each commit: style, and the tests of a minu
 
 check: lint types layers unit ## Everything that is fast and needs no cluster
 
-lint: setup ## Style: ruff's rules and formatting
+lint: setup ## Style: ruff's rules and formatting; no code that nothing uses
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+	$(RUN) vulture
 
 types: setup ## mypy, strict
 	$(RUN) mypy

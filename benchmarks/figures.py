@@ -84,9 +84,3 @@ def exponent(points: Sequence[tuple[float, float]]) -> float | None:
     mean_y = sum(y for _, y in usable) / len(usable)
     spread = sum((x - mean_x) ** 2 for x, _ in usable)
     return sum((x - mean_x) * (y - mean_y) for x, y in usable) / spread
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of the values lie (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

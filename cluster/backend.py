@@ -88,10 +88,6 @@ class Backend(Protocol):
         """Make the images of an OCI archive known to the node."""
         ...
 
-    def has_image(self, reference: str) -> bool:
-        """Whether the node knows an image by this reference."""
-        ...
-
     def apply(self, manifest: str) -> None:
         """Apply YAML or JSON by server-side apply."""
         ...

@@ -55,11 +55,6 @@ class Identity:
         return f"sg{self.digest}h"
 
     @property
-    def node_link(self) -> str:
-        """The node's end of the link; it is renamed to eth0 inside."""
-        return f"sg{self.digest}n"
-
-    @property
     def cgroup(self) -> str:
         """The cgroup above all pods, so that ending what lies in it ends nobody else's."""
         return f"sluicegate-{self.name}"

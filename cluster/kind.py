@@ -156,11 +156,6 @@ class KindCluster:
             if wanted:
                 self._kind("load", "image-archive", str(archive), *self._name)
 
-    def has_image(self, reference: str) -> bool:
-        """Whether the node knows an image by this reference."""
-        listed = self._on_node("ctr", "--namespace=k8s.io", "images", "list", "--quiet")
-        return reference in listed.splitlines()
-
     def apply(self, manifest: str) -> None:
         """Apply YAML or JSON by server-side apply."""
         manager = "--field-manager=sluicegate-cluster"
@@ -232,9 +227,6 @@ class KindCluster:
 
     def _docker(self, *arguments: str) -> str:
         return run("docker", *arguments)
-
-    def _on_node(self, *command: str) -> str:
-        return self._docker("exec", self.node, *command)
 
 
 def node_image() -> str:

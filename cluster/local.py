@@ -178,10 +178,6 @@ class LocalNode:
             # Read by ctr itself, layers that are there already are not sent to containerd again.
             self._ctr("images", "import", "--local", str(archive), timeout=300)
 
-    def has_image(self, reference: str) -> bool:
-        """Whether the node knows an image by this reference."""
-        return reference in self._ctr("images", "list", "--quiet").splitlines()
-
     def apply(self, manifest: str) -> None:
         """Apply YAML or JSON by server-side apply."""
         manager = "--field-manager=sluicegate-cluster"

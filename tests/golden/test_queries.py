@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sluicegate.slo.gateway import TRAEFIK, render_gateway
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, render_queries
-from sluicegate.slo.rules import render_rules
 
 GOLDENS = Path(__file__).parent / "queries"
 NEEDS = Needs(
@@ -28,7 +26,6 @@ TEXTS = {
         TRAEFIK, 60, Scope(("catalog",), ("search-ranking", "pricing"))
     )
     + "\n",
-    "rules.yaml": yaml.safe_dump(render_rules(NEEDS), sort_keys=False, width=1000),
 }
 
 

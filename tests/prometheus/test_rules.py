@@ -6,7 +6,6 @@ In promtool's notation 1x3 is four samples, but _x3 is three without.
 
 from __future__ import annotations
 
-import json
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +24,6 @@ from sluicegate.slo.queries import (
     QueryKind,
     render_queries,
 )
-from sluicegate.slo.rules import build_prometheus_rule, record_name, render_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -454,14 +452,7 @@ def test_a_gateway_counts_requests_by_backend_whichever_rule_they_took(promtool,
     check_values(promtool, tmp_path, series, {text: samples})
 
 
-# ---- recording rules ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("window", [5, 60, 300, 3600])
-def test_the_rules_pass_promtools_check(window: int, promtool: Path, tmp_path: Path):
-    rules = render_rules(NEEDS, window_seconds=window)
-    answer = run(promtool, tmp_path, "check", "rules", rules=rules)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+# ---- syntax -------------------------------------------------------------------------------
 
 
 def test_the_longest_queries_of_a_large_portfolio_parse(promtool: Path, tmp_path: Path):
@@ -495,44 +486,3 @@ def check_parses(promtool: Path, folder: Path, queries: Iterable[Query]) -> None
         promtool, folder, "check", "rules", rules={"groups": [{"name": "g", "rules": rules}]}
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
-
-
-def test_the_recorded_bad_requests_are_zero_where_there_are_requests(promtool, tmp_path):
-    rules = render_rules(NEEDS)
-    tests = {
-        "rule_files": ["rules.yaml"],
-        "evaluation_interval": "5m",
-        "tests": [
-            {
-                "interval": "30s",
-                "input_series": [up(), requests("0+3x40")],
-                "promql_expr_test": [
-                    {
-                        "expr": record_name("requests_bad", 300),
-                        "eval_time": "10m",
-                        "exp_samples": [
-                            {"labels": record_name("requests_bad", 300) + VERSION, "value": 0}
-                        ],
-                    }
-                ],
-            }
-        ],
-    }
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
-    answer = run(promtool, tmp_path, "test", "rules", tests=tests)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-
-
-def test_the_rules_fit_the_prometheus_operator():
-    rule = build_prometheus_rule(
-        "counts", "monitoring", labels={"release": "kps"}, spec=render_rules(NEEDS)
-    )
-    assert rule["kind"] == "PrometheusRule"
-    assert json.loads(json.dumps(rule)) == rule
-    assert {r["record"] for r in rule["spec"]["groups"][0]["rules"]} == {
-        "dataproduct:requests:increase5m",
-        "dataproduct:requests_bad:increase5m",
-        "dataproduct:latency_bucket:increase5m",
-        "dataproduct:labelled:increase5m",
-        "dataproduct:indicator_events:increase5m",
-    }

@@ -16,7 +16,7 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.port import KubeApi
+from sluicegate.kube.port import KubeApi, WriteGate
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.gate import OpenGate
 
@@ -84,8 +84,12 @@ class ApiStandIn:
     @property
     def api(self) -> KubeApi:
         """The operator's port to it."""
+        return self.behind(OpenGate())
+
+    def behind(self, gate: WriteGate) -> KubeApi:
+        """A client whose writes pass this gate."""
         assert self._transport
-        return KubeApi(self._transport, OpenGate(), field_manager="sluicegate")
+        return KubeApi(self._transport, gate, field_manager="sluicegate")
 
     @property
     def configuration(self) -> Configuration:

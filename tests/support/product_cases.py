@@ -530,7 +530,6 @@ def full_status() -> dict[str, Any]:
         "revenue": {
             "bad": 0, "total": 0, "from": when, "to": when, "source": "Production", "phi": "1",
             "daily": False, "mean": "0.41", "deviation": "0.02",
-            "eventsPerPodBlock": "310",
         },
     }  # fmt: skip
     version = {
@@ -565,14 +564,14 @@ def full_status() -> dict[str, Any]:
             "shares": [{"weight": 5, "since": when}, {"weight": 25, "since": when}],
             "since": when, "trafficSince": when, "retryAt": when, "retries": 1,
             "stepSince": when, "target": 25, "capacity": 4, "frozenSince": when, "frozenSeconds": 60, "expectedSeconds": 1200,
-            "evaluation": counts, "trigger": "0a1b2c3d", "heldSince": when,
+            "evaluation": counts, "trigger": "0a1b2c3d",
             "correlation": {"accuracy": "0.01"}, "returning": True, "requested": True,
             "heldAgainst": baseline, "rollbackReason": "CanaryWorse",
             "rollbackMessage": "…", "api": "Kept",
             "evidence": [{
                 "slo": "accuracy", "required": True, "promote": "1.2", "promoteAt": "3.0",
                 "rollBack": "-0.4", "rollBackAt": "4.1", "candidateBad": 3, "candidateTotal": 40,
-                "stableBad": 90, "stableTotal": 900, "phi": "1", "lastBlock": when,
+                "stableBad": 90, "stableTotal": 900, "phi": "1",
             }],
         },
         "history": [version | {

@@ -500,7 +500,6 @@ def broken_pod(text: str = "container main ended with 1") -> PodState:
         revision="",
         job="",
         ready=False,
-        restarts=5,
         out_of_memory=False,
         trouble=text,
         hopeless=True,

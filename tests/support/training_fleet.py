@@ -171,7 +171,7 @@ class Fleet:
 
     def slots(self) -> set[Key]:
         """Products that have a slot, as the operator counts them."""
-        return {key for key in self.keys if self.reconciler.standings.has_slot(key)}
+        return {key for key in self.keys if self.reconciler.standings._standings[key].training}
 
     # ---- inside -----------------------------------------------------------------------------
     async def _reconcile(self, key: Key) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sluicegate.kube.errors import KubeError, WriteFenced
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.requests import ABSENT
-from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
+from sluicegate.kube.resources import DATA_PRODUCTS, Key, Resource
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.gate import Gate
 from sluicegate.runtime.limiter import TokenBucket
@@ -21,6 +21,7 @@ from tests.support.api_stand_in import ApiStandIn
 # Promised, so written as numbers here.
 MARGIN_SECONDS = 5.0
 
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 KEY = Key("catalog", "cars")
 BODY = {
     "apiVersion": "v1",
@@ -32,7 +33,6 @@ WRITES = {
     "apply_status": lambda api: api.apply_status(DATA_PRODUCTS, BODY, resource_version="1"),
     "create": lambda api: api.create(CONFIG_MAPS, BODY),
     "replace": lambda api: api.replace(CONFIG_MAPS, BODY),
-    "annotate": lambda api: api.annotate(CONFIG_MAPS, KEY, {"a": "b"}),
     "patch": lambda api: api.patch(CONFIG_MAPS, KEY, {}),
     "delete": lambda api: api.delete(CONFIG_MAPS, KEY),
 }
@@ -58,7 +58,7 @@ async def server():
 
 def behind(server: ApiStandIn, seconds: float) -> KubeApi:
     bucket = TokenBucket(boottime, rate=1000, burst=100)
-    return server.api.with_gate(Gate(bucket, HeldFor(seconds), boottime))
+    return server.behind(Gate(bucket, HeldFor(seconds), boottime))
 
 
 def test_whatever_the_port_can_do_reads_or_is_listed_here_as_a_write():
@@ -85,7 +85,7 @@ async def test_a_write_that_had_to_wait_passes_the_gate_only_then(server):
     """The API server asks for patience, and meanwhile the lease runs out."""
     lease = HeldFor(MARGIN_SECONDS + 60)
     bucket = TokenBucket(boottime, rate=1000, burst=100)
-    api = server.api.with_gate(Gate(bucket, lease, boottime))
+    api = server.behind(Gate(bucket, lease, boottime))
     patience = api._transport.patience
     patience.ask(0.1)
     waiting = asyncio.ensure_future(api.patch(CONFIG_MAPS, KEY, {}))

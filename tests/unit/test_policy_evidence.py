@@ -11,6 +11,7 @@ from scipy.special import rel_entr
 from scipy.stats import binom
 
 from sluicegate.policy.evidence import (
+    ALPHA,
     better_factor,
     block_factor,
     expected_ratio,
@@ -21,7 +22,6 @@ from sluicegate.policy.evidence import (
 )
 from sluicegate.policy.planning import (
     divergence,
-    events_to_promote,
     events_to_roll_back,
     expected_seconds,
     growth,
@@ -170,7 +170,7 @@ def test_bounds_are_those_of_the_error_rates():
     ],
 )
 def test_planned_events_are_those_of_the_design(ratio, margin, promote, roll_back):
-    assert round(events_to_promote(ratio, margin)) == promote
+    assert round(math.log(1 / ALPHA) / divergence(ratio, ratio + margin)) == promote
     assert round(events_to_roll_back(ratio, margin)) == roll_back
 
 

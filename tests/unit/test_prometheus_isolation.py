@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import ceil, log2
 
 import pytest
 from prometheus_client import REGISTRY
@@ -11,7 +12,7 @@ from prometheus_client import REGISTRY
 from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
-from sluicegate.prometheus.batch import MOST_SPLITS, extra_queries
+from sluicegate.prometheus.batch import MOST_SPLITS
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -31,6 +32,16 @@ from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
 from tests.support.rollout_world import ACCURACY, BLOCK, document
 from tests.support.rollout_world import World as Rollout
 from tests.support.selecting import Poison, Selecting
+
+
+def extra_queries(namespaces: int, products: int) -> int:
+    """The most queries that it takes to find one of these products in these namespaces.
+
+    One asks whether Prometheus answers at all, one names a namespace's products, and two are for
+    the two blocks that a fetch reads.
+    """
+    return 2 * (ceil(log2(namespaces)) + ceil(log2(products))) + 4
+
 
 NOW = 300 * 12 * 400 + 60.0
 """Block 4800 has settled; 4799 is read with it."""

@@ -135,11 +135,6 @@ Number = Annotated[str, StringConstraints(max_length=_LONGEST_NUMBER), AfterVali
 """A number in status: a decimal string, so that no client rounds it."""
 
 
-def decimal(value: str) -> Decimal:
-    """The number that a decimal string of the API holds."""
-    return Decimal(value)
-
-
 def number(value: float, digits: int = 6) -> str:
     """A measured number as status shows it: `digits` significant ones, no float noise.
 

@@ -45,8 +45,6 @@ class Baseline(StatusModel):
     """Whether the hour of the day matters, so that whole days are compared."""
     weekdays: Annotated[tuple[Stratum, ...], Field(max_length=7)] = ()
     """Counts by weekday, Monday first, with seasonality Weekly."""
-    events_per_pod_block: Number | None = None
-    """Mean events of a pod in a block, to tell a traffic surge from a slow model."""
     mean: Number | None = None
     """A gauge: mean of the blocks."""
     deviation: Number | None = None

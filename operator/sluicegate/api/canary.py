@@ -106,8 +106,6 @@ class Evidence(StatusModel):
     """All events of stable in the same blocks."""
     phi: Number = "1"
     """Dispersion, frozen before the first step."""
-    last_block: Time | None = None
-    """End of the last block that was taken in."""
 
 
 MOST_SHARES: Final = 22
@@ -160,8 +158,6 @@ class Candidate(VersionBase):
     """The numbers behind it."""
     api: str = ""
     """Whether its API was compared with stable's before it took traffic: Kept, Changed or Unknown."""
-    held_since: Time | None = None
-    """Since when nothing could be measured."""
     retry_at: Time | None = None
     """When its rollout begins again, after trouble of the cluster ended it."""
     retries: Annotated[int, Field(ge=0)] = 0

@@ -136,7 +136,6 @@ class ConditionReason(StrEnum):
     NO_TRAFFIC = "NoTraffic"
     # RetrainingActive
     TRAINING = "Training"
-    EVALUATING = "Evaluating"
     IDLE = "Idle"
     WAITING_FOR_SLOT = "WaitingForSlot"
     JOB_REFUSED = "JobRefused"
@@ -166,7 +165,6 @@ class ConditionReason(StrEnum):
     ALL_HEALTHY = "AllHealthy"
     DEPENDENCY_DEGRADED = "DependencyDegraded"
     DEPENDENCY_UNKNOWN = "DependencyUnknown"
-    DEPENDENCY_NOT_FOUND = "DependencyNotFound"
     # RuntimePinned
     PINNED_BY_DIGEST = "PinnedByDigest"
     NAMED_BY_TAG = "NamedByTag"

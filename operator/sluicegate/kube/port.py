@@ -55,10 +55,6 @@ class KubeApi:
         """The name under which the server remembers which fields are ours."""
         return self._manager
 
-    def with_gate(self, gate: WriteGate) -> KubeApi:
-        """Return the same port behind another gate, e.g. with a budget of its own."""
-        return KubeApi(self._transport, gate, field_manager=self._manager)
-
     async def get(self, resource: Resource, key: Key) -> Body:
         """Return an object; NotFound when there is none."""
         return await self._read(requests.get(resource, key))
@@ -145,18 +141,6 @@ class KubeApi:
         return await self._write(
             resource.qualified, requests.replace(resource, body, manager=self._manager)
         )
-
-    async def annotate(
-        self,
-        resource: Resource,
-        key: Key,
-        annotations: Mapping[str, str | None],
-        *,
-        resource_version: str | None = None,
-    ) -> Body:
-        """Set annotations of a child of ours; None removes one. Never for a DataProduct."""
-        body = {"metadata": {"annotations": dict(annotations)}}
-        return await self.patch(resource, key, body, resource_version=resource_version)
 
     async def patch(
         self,

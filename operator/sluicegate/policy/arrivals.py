@@ -105,7 +105,6 @@ def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision 
         weight=terms.steps[0],
         evaluation=evaluation,
         superseded=superseded,
-        cancels_training=running is not None,
         handles=wanted,
     )
 

@@ -86,7 +86,6 @@ class StartRollout(_Explained):
     evaluation : its hold-out counts by SLO.
     trigger : name of the training that made it; empty for one that the spec names.
     superseded : candidate that it replaces: its weight goes to zero first.
-    cancels_training : a training that is under way has to be ended: its result won't be wanted.
     handles : the spec.model that is handled by it, where that isn't the candidate.
     """
 
@@ -97,7 +96,6 @@ class StartRollout(_Explained):
     evaluation: Mapping[str, Count] = field(default_factory=dict)
     trigger: str = ""
     superseded: Release | None = None
-    cancels_training: bool = False
     handles: Release | None = None
 
 

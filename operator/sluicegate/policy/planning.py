@@ -81,11 +81,6 @@ def expected_seconds(
     return seconds
 
 
-def events_to_promote(ratio: float, margin: float) -> float:
-    """Canary events until an equal candidate is promoted, beside a far larger stable."""
-    return log(1 / ALPHA) / divergence(ratio, ratio + margin)
-
-
 def events_to_roll_back(ratio: float, margin: float) -> float:
     """Canary events until one worse by the margin is taken back, beside a far larger stable."""
     return log(1 / ALPHA) / divergence(ratio + margin, ratio)

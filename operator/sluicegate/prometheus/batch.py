@@ -5,7 +5,7 @@ refused, or has an unusable answer, is split and asked again until only the prod
 it fails for; nothing is split where Prometheus doesn't answer at all. Where all of those are
 answered for whose sake it is asked, somebody beside them spoils it, and is searched for likewise.
 With S namespaces and at most P products in one of them, each search costs at most
-`extra_queries(S, P)` queries of the kind, in the fetch in which one begins to fail, and none
+2 ⌈log₂ S⌉ + 2 ⌈log₂ P⌉ + 4 queries of the kind, in the fetch in which one begins to fail, and none
 while nothing fails.
 """
 
@@ -15,7 +15,6 @@ import asyncio
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, log2
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.prometheus.answers import TableReader
@@ -48,15 +47,6 @@ TIMES_HALVED: Final = 3
 """How often the blocks of one product alone are halved: what fails may lie in few of them."""
 NOBODY: Final = "-"
 """No label of a pod can be this."""
-
-
-def extra_queries(namespaces: int, products: int) -> int:
-    """The most queries that it takes to find one of these products in these namespaces.
-
-    One asks whether Prometheus answers at all, one names a namespace's products, and two are for
-    the two blocks that a fetch reads.
-    """
-    return 2 * (ceil(log2(namespaces)) + ceil(log2(products))) + 4
 
 
 @dataclass(frozen=True, slots=True)

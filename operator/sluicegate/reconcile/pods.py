@@ -42,7 +42,6 @@ class PodState:
     revision : of the version that it serves; empty for a training.
     job : name of the Job that it belongs to; empty for a server.
     ready : it takes requests.
-    restarts : of its containers together.
     out_of_memory : a container was killed for its memory since it started.
     trouble : what keeps it from becoming ready, in a sentence; empty when nothing is known.
     hopeless : the trouble doesn't go away by itself.
@@ -62,7 +61,6 @@ class PodState:
     revision: str
     job: str
     ready: bool
-    restarts: int
     out_of_memory: bool
     trouble: str
     hopeless: bool
@@ -108,7 +106,6 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
             one["type"] == "Ready" and one["status"] == "True"
             for one in status.get("conditions") or ()
         ),
-        restarts=sum(one.get("restartCount", 0) for one in containers),
         out_of_memory=any(_is_kill(_terminated(one)) for one in containers),
         trouble=troubles[0].text if troubles else unmounted,
         hopeless=any(trouble.hopeless for trouble in troubles),

@@ -89,10 +89,6 @@ class Standings:
             (kept.add if belongs else kept.discard)(key)
         return (trained or kept_for_it) and not standing.training
 
-    def has_slot(self, key: Key) -> bool:
-        """Whether a product has one now."""
-        return self._standings.get(key, Standing()).training
-
     def reserved(self, key: Key) -> Reserved | None:
         """The slot that a product has for a Job that isn't there yet."""
         return self._standings.get(key, Standing()).reserved

@@ -47,7 +47,6 @@ def test_link_names_fit_the_kernel_s_15_characters():
     identity = Identity("a" * 30)
 
     assert len(identity.host_link) <= 15
-    assert len(identity.node_link) <= 15
 
 
 def test_sockets_have_short_paths():
