@@ -10,10 +10,10 @@ import asyncio
 import itertools
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import kopf
-from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from typing_extensions import override
 
 from sluicegate.app import Operator
@@ -75,17 +75,26 @@ class NothingStored(kopf.DiffBaseStorage):
         """Store nothing."""
 
 
-class NothingRemembered(ResourceMemories):
+class NothingRemembered:
     """Remembers nothing of objects: 5 KiB for each product and its children, which nobody reads.
 
     Kopf keeps what daemons, timers and errors of handlers left behind, and there are none: an
-    `on.event` handler that fails is logged. The argument is Kopf's public one, its type isn't.
+    `on.event` handler that fails is logged. That `spawn_tasks` takes other memories is public; what
+    its own are, only the type of the argument says.
     """
 
-    @override
-    async def recall(self, raw_body: Any, **known: Any) -> ResourceMemory:
-        """Return an empty memory."""
-        return await super().recall(raw_body, **{**known, "ephemeral": True})
+    def __init__(self) -> None:
+        kinds = get_args(get_type_hints(kopf.spawn_tasks)["memories"])
+        (kind,) = (one for one in kinds if one is not NoneType)
+        self._memories: Any = kind()
+
+    async def recall(self, raw_body: Any, **known: Any) -> Any:
+        """Return an empty memory, and don't keep it."""
+        return await self._memories.recall(raw_body, **{**known, "ephemeral": True})
+
+    def __getattr__(self, name: str) -> Any:
+        """What else Kopf asks of memories, of which there are none."""
+        return getattr(self._memories, name)
 
 
 NOBODY: Any = "sluicegate"
@@ -120,12 +129,13 @@ async def watch(operator: Operator, kinds: Collection[Resource]) -> None:
     watched = [cache.watched for cache in operator.caches if cache.watched.resource in kinds]
     namespaces = operator.settings.watch_namespaces
     stop_flag = asyncio.Event()
+    memories: Any = NothingRemembered()
     tasks = await kopf.spawn_tasks(
         registry=build_registry(operator, watched),
         settings=build_settings(watched),
         # Else Kopf asks for our user's name, which a container's user needn't have.
         identity=NOBODY,
-        memories=NothingRemembered(),
+        memories=memories,
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop_flag,

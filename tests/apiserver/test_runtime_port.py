@@ -152,12 +152,14 @@ async def test_deleting_another_object_of_the_same_name_is_a_conflict(api, names
 async def test_a_deletion_and_a_patch_at_an_old_version_are_conflicts(api, namespace):
     key = Key(namespace, "a")
     old = (await api.apply(CONFIG_MAPS, config_map(namespace)))["metadata"]
-    new = (await api.annotate(CONFIG_MAPS, key, {"x": "1"}))["metadata"]
+    new = (await api.patch(CONFIG_MAPS, key, {"metadata": {"annotations": {"x": "1"}}}))["metadata"]
     version = old["resourceVersion"]
     with pytest.raises(errors.Conflict):
         await api.delete(CONFIG_MAPS, key, uid=old["uid"], resource_version=version)
     with pytest.raises(errors.Conflict):
-        await api.annotate(CONFIG_MAPS, key, {"x": "2"}, resource_version=version)
+        await api.patch(
+            CONFIG_MAPS, key, {"metadata": {"annotations": {"x": "2"}}}, resource_version=version
+        )
     await api.delete(CONFIG_MAPS, key, uid=new["uid"], resource_version=new["resourceVersion"])
     with pytest.raises(errors.NotFound):
         await api.get(CONFIG_MAPS, key)
@@ -187,8 +189,8 @@ async def test_applying_with_the_uid_of_what_was_deleted_creates_nothing(
 async def test_annotations_are_merged_and_removed(api, namespace):
     await api.apply(CONFIG_MAPS, config_map(namespace))
     key = Key(namespace, "a")
-    await api.annotate(CONFIG_MAPS, key, {"x": "1", "y": "2"})
-    await api.annotate(CONFIG_MAPS, key, {"x": None})
+    await api.patch(CONFIG_MAPS, key, {"metadata": {"annotations": {"x": "1", "y": "2"}}})
+    await api.patch(CONFIG_MAPS, key, {"metadata": {"annotations": {"x": None}}})
     assert (await api.get(CONFIG_MAPS, key))["metadata"]["annotations"] == {"y": "2"}
 
 

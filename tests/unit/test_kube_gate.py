@@ -12,7 +12,7 @@ import pytest
 from sluicegate.kube.errors import KubeError, WriteFenced
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.requests import ABSENT
-from sluicegate.kube.resources import DATA_PRODUCTS, Key, Resource
+from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.gate import Gate
 from sluicegate.runtime.limiter import TokenBucket
@@ -21,7 +21,6 @@ from tests.support.api_stand_in import ApiStandIn
 # Promised, so written as numbers here.
 MARGIN_SECONDS = 5.0
 
-CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 KEY = Key("catalog", "cars")
 BODY = {
     "apiVersion": "v1",
