@@ -12,8 +12,9 @@ from typing import IO, TYPE_CHECKING, cast
 
 from cluster.images import python_packages
 from cluster.images.programs import run
-from cluster.images.tarballs import EPOCH, HashingWriter, copy_members, write_tree
+from cluster.images.tarballs import EPOCH, copy_members, write_tree
 from cluster.prerequisites import require_image_prerequisites
+from sluicegate_service.oci import HashingWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

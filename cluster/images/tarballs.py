@@ -6,7 +6,6 @@ about its content and about nothing else.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import tarfile
@@ -17,27 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 EPOCH = 1767225600  # 2026-01-01: later than the files of the Debian release, earlier than any build
-
-
-class HashingWriter:
-    """Passes bytes on to a file and knows their sha256 and number."""
-
-    def __init__(self, sink: IO[bytes]) -> None:
-        self._sink = sink
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        """Write all of `data`."""
-        self._sink.write(data)
-        self._hash.update(data)
-        self.size += len(data)
-        return len(data)
-
-    @property
-    def digest(self) -> str:
-        """The digest of all that was written, as registries spell it."""
-        return f"sha256:{self._hash.hexdigest()}"
 
 
 def write_tree(tree: Path, prefix: str, sink: IO[bytes]) -> None:

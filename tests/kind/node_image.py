@@ -19,8 +19,9 @@ from cluster.cache import cache_folder
 from cluster.images import archive
 from cluster.images.description import Debian, ImageDescription, Runtime
 from cluster.images.layers import Layer, LayerStore
-from cluster.images.tarballs import HashingWriter, write_tree
+from cluster.images.tarballs import write_tree
 from cluster.versions import versions
+from sluicegate_service.oci import HashingWriter
 
 KIND_MODULE = "sigs.k8s.io/kind"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -10,25 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import hashlib
-import json
-import platform
 import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from sluicegate_service.bentos import Bento, BentoInvalid, extract, read_bento, require_models
+from sluicegate_service.oci import COMPRESSED_LAYER_TYPE, HashingWriter, Layer, compose, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +38,6 @@ class PackedBento:
     def digest(self) -> str:
         """The image's digest, which names this version for ever."""
         return digest_of(self.manifest)
-
-
-def digest_of(data: bytes) -> str:
-    """The name that a registry gives to `data`."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 @contextlib.contextmanager
@@ -71,18 +58,13 @@ def packed(source: Path) -> Iterator[PackedBento]:
         yield _pack(bento, Path(scratch) / "layer.tar.gz")
 
 
-def _pack(bento: Bento, layer: Path) -> PackedBento:
-    diff_id, layer_digest = _write_layer(bento.folder, layer)
-    config = _json(_config(bento, diff_id))
-    descriptor = {"mediaType": LAYER_TYPE, "digest": layer_digest, "size": layer.stat().st_size}
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": {"mediaType": CONFIG_TYPE, "digest": digest_of(config), "size": len(config)},
-        "layers": [descriptor],
-        "annotations": _annotations(bento),
-    }
-    return PackedBento(bento.name, bento.version, layer, layer_digest, config, _json(manifest))
+def _pack(bento: Bento, path: Path) -> PackedBento:
+    annotations = _annotations(bento)
+    layer = _write_layer(bento.folder, path)
+    config, manifest = compose(
+        {"config": {"Labels": annotations}}, [layer], annotations=annotations
+    )
+    return PackedBento(bento.name, bento.version, path, layer.digest, config.data, manifest.data)
 
 
 def _annotations(bento: Bento) -> dict[str, str]:
@@ -95,44 +77,18 @@ def _annotations(bento: Bento) -> dict[str, str]:
     return annotations
 
 
-def _config(bento: Bento, diff_id: str) -> dict[str, Any]:
-    return {
-        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
-        "os": "linux",
-        "config": {"Labels": _annotations(bento)},
-        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-    }
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-class _Tee:
-    """Passes what is written on to `sink`, and knows its sha256."""
-
-    def __init__(self, sink: IO[bytes]) -> None:
-        self._sink = sink
-        self.sha256 = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        self.sha256.update(data)
-        self._sink.write(data)
-        return len(data)
-
-
-def _write_layer(folder: Path, layer: Path) -> tuple[str, str]:
-    """Write the folder's files as a layer; return (digest uncompressed, digest compressed)."""
-    with layer.open("wb") as file:
-        compressed = _Tee(file)
+def _write_layer(folder: Path, path: Path) -> Layer:
+    """Write the folder's files as a compressed layer."""
+    with path.open("wb") as file:
+        compressed = HashingWriter(file)
         # Neither a name nor a time in gzip's header: both would change the digest.
         with gzip.GzipFile("", "wb", 6, cast("IO[bytes]", compressed), mtime=0) as stream:
-            plain = _Tee(cast("IO[bytes]", stream))
+            plain = HashingWriter(cast("IO[bytes]", stream))
             with tarfile.open(
                 fileobj=cast("IO[bytes]", plain), mode="w|", format=tarfile.PAX_FORMAT
             ) as tar:
                 _add_tree(tar, folder)
-        return f"sha256:{plain.sha256.hexdigest()}", f"sha256:{compressed.sha256.hexdigest()}"
+        return Layer(COMPRESSED_LAYER_TYPE, compressed.digest, compressed.size, plain.digest)
 
 
 def _add_tree(tar: tarfile.TarFile, folder: Path) -> None:

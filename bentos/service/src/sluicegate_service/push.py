@@ -17,7 +17,8 @@ from oras.container import Container
 from oras.provider import Registry
 from requests.adapters import HTTPAdapter
 
-from sluicegate_service.pack import MANIFEST_TYPE, PackedBento, digest_of, packed
+from sluicegate_service.oci import MANIFEST_TYPE, digest_of
+from sluicegate_service.pack import PackedBento, packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
