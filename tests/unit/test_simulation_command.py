@@ -1,15 +1,15 @@
 """`sluicegate simulate` answers in the keys it promises, and tells what is wrong with its input."""
 
-import builtins
 import json
+import subprocess
+import sys
 
 import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from sluicegate.simulation import run as paths
-from sluicegate.simulation.scenario import Imagined, scenario_of
-from tests.support.canary_products import INDICATORS, canary_terms
+from sluicegate.cli import simulate as command
+from tests.support.canary_products import INDICATORS
 
 pytestmark = pytest.mark.slow
 
@@ -110,21 +110,17 @@ def test_a_missing_file_is_wrong_input(capsys):
     assert "absent.yaml" in capsys.readouterr().err
 
 
-def test_without_numpy_the_engine_answers_and_agrees(monkeypatch):
-    terms = canary_terms(("availability", "0.9", "0.02"))
-    scenario = scenario_of(terms, Imagined(600, 0, {"availability": 0.02}, {"availability": 0.03}))
-    fast = paths.simulate(terms, scenario, runs=2000, seed=1)
-    importing = builtins.__import__
+def test_without_numpy_the_way_out_is_told(product, capsys, monkeypatch):
+    monkeypatch.setattr(command, "find_spec", lambda _: None)
+    assert _simulate(product) == 2
+    assert "pip install 'sluicegate[simulate]'" in capsys.readouterr().err
 
-    def without_numpy(name, *rest):
-        assert not name.startswith("numpy"), "the plain path needs no NumPy"
-        return importing(name, *rest)
 
-    monkeypatch.setattr(paths, "numpy_is_installed", lambda: False)
-    monkeypatch.setattr(builtins, "__import__", without_numpy)
-    slow = paths.simulate(terms, scenario, runs=150, seed=1)
-    error = (fast.promoted * (1 - fast.promoted) / 150) ** 0.5
-    assert abs(slow.promoted - fast.promoted) <= 4 * error
+def test_what_needs_no_numpy_imports_none():
+    """The extra is left out where nobody simulates: plan, explain and replay work without it."""
+    modules = "cli.plan, sluicegate.cli.explain, sluicegate.cli.replay, sluicegate.cli.simulate"
+    code = f"import sys, sluicegate.{modules}; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_slo_that_cannot_answer_in_time_is_named(product, capsys):

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from importlib.util import find_spec
 from math import isfinite
 from typing import Any, Final
 
@@ -12,7 +13,6 @@ from sluicegate.cli.plan import read_products
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.policy.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook
-from sluicegate.simulation.run import numpy_is_installed, simulate
 from sluicegate.simulation.scenario import Imagined, Scenario, Summary, scenario_of, without_gauges
 
 MOST_RUNS: Final = 1_000_000
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Play many canaries of the DataProduct in FILE on traffic that you imagine. Rates are by SLO"
         " name; one that isn't given is 0. Gauges are left out. Requests feed availability and latency, labels the rest."
-        " NumPy (pip install 'sluicegate[simulate]') makes it a hundred times faster."
+        " It needs NumPy: pip install 'sluicegate[simulate]'."
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
     add = parser.add_argument
@@ -77,6 +77,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play and print."""
+    if find_spec("numpy") is None:
+        raise InvalidInput([Problem("simulate", "needs NumPy: pip install 'sluicegate[simulate]'")])
     product = next(iter(read_products(args.file)))
     terms = _terms(product, args)
     scenario = scenario_of(terms, _imagined(product, args))
@@ -84,9 +86,6 @@ def run(args: argparse.Namespace) -> int:
         raise InvalidInput(
             [Problem("spec.slos", "holds no SLO that counts events: add one to simulate")]
         )
-    if args.compare and not numpy_is_installed():
-        way_out = "needs NumPy: pip install 'sluicegate[simulate]'"
-        raise InvalidInput([Problem("--compare", way_out)])
     answer = _answer(terms, scenario, args)
     _PRINTERS[args.output](answer)
     return 0
@@ -131,14 +130,15 @@ def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
 
 
 def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[str, Any]:
-    summary = simulate(terms, scenario, runs=args.runs, seed=args.seed)
+    from sluicegate.simulation.degradation import degradation  # noqa: PLC0415 - NumPy is an extra
+    from sluicegate.simulation.judge import simulate  # noqa: PLC0415 - the same
+
+    summary = simulate(scenario, args.runs, args.seed)
     answer: dict[str, Any] = summary.to_json()
     answer["slos"] = {one.slo: one.to_json() for one in outlook(scenario)}
     if args.compare:
         answer["compare"] = _compared(scenario, summary, args)
-    if numpy_is_installed() and not args.no_degradation:
-        from sluicegate.simulation.degradation import degradation  # noqa: PLC0415 - NumPy is an extra
-
+    if not args.no_degradation:
         found = degradation(terms, scenario, args.seed)
         answer["degradation"] = {one.slo: one.to_json() for one in found}
     return answer

@@ -1,0 +1,83 @@
+"""One simulated canary that the engine itself judges: the oracle of what judges many at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sluicegate.api.canary import VersionSource
+from sluicegate.policy.canary import assess
+from sluicegate.policy.decision import Advance, Inconclusive, Promote, Rollback
+from sluicegate.policy.memory import Accepted, Candidate, Memory, Release, WeightChange
+from sluicegate.policy.observed import CanaryBlock, Facts, Observed
+from sluicegate.policy.rollout import decide
+from sluicegate.simulation.scenario import Scenario, Verdict
+from sluicegate.slo.blocks import Block, Count, Quality
+
+if TYPE_CHECKING:
+    from sluicegate.policy.terms import Terms
+
+_MEMORY = Memory(stable=Accepted(Release("stable"), 0))
+
+
+class Canary:
+    """One candidate, as the engine sees it: shown a block, it moves on or comes to a verdict."""
+
+    def __init__(self, terms: Terms, scenario: Scenario, past: list[CanaryBlock]) -> None:
+        self._terms, self._seconds = terms, scenario.block_seconds
+        self._blocks = past
+        start = past[-1].end
+        first = (WeightChange(start, terms.steps[0]),)
+        self._candidate = Candidate(Release("candidate"), VersionSource.SPEC, start, first)
+
+    @property
+    def weight(self) -> int:
+        """Its share in percent."""
+        return self._candidate.weight
+
+    def observe(self, block: CanaryBlock) -> Verdict:
+        """The verdict after one more block."""
+        self._blocks.append(block)
+        observed = Observed(
+            block=block.end // self._terms.block_seconds,
+            canary_blocks=tuple(self._blocks),
+            canary_block_seconds=self._seconds,
+        )
+        assessment = assess(self._terms, _MEMORY, self._candidate, observed)
+        frozen = {slo.terms.name: slo.correlation for slo in assessment.slos}
+        self._candidate = replace(self._candidate, correlation=frozen)
+        decision = decide(
+            self._terms,
+            _MEMORY,
+            self._candidate,
+            assessment,
+            facts=Facts(),
+            now=block.end,
+            approved=True,
+        )
+        match decision:
+            case Rollback():
+                return Verdict.ROLLED_BACK
+            case Promote():
+                return Verdict.PROMOTED
+            case Inconclusive():
+                return Verdict.INCONCLUSIVE
+            case Advance():
+                self._advance(decision.weight, block.end)
+            case _:
+                pass
+        return Verdict.RUNNING
+
+    def _advance(self, weight: int, now: int) -> None:
+        weights = (*self._candidate.weights, WeightChange(now, weight))
+        self._candidate = replace(self._candidate, weights=weights)
+
+
+def canary_block(end: int, arms: dict[str, tuple[Count, Count]]) -> CanaryBlock:
+    """A block of (candidate, stable) by SLO, as it is read."""
+    return CanaryBlock(
+        end,
+        Quality.COUNTED,
+        stable={name: Block(0, Quality.COUNTED, pair[1]) for name, pair in arms.items()},
+        candidate={name: Block(0, Quality.COUNTED, pair[0]) for name, pair in arms.items()},
+    )
