@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_a_watch_that_breaks_in_the_middle_of_an_event_loses_nothing(operator, p
         return any(one.path.endswith(f"/{kind}") for one in again)
 
     for kind in ("dataproducts", "deployments"):  # each had an event, so each broke
-        eventually(lambda kind=kind: begun(kind), what=f"a new watch of {kind}")
+        eventually(partial(begun, kind), what=f"a new watch of {kind}")
     promises.check_without_data()
 
 

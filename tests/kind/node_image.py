@@ -21,7 +21,7 @@ from cluster.images.description import Debian, ImageDescription, Runtime
 from cluster.images.layers import Layer, LayerStore
 from cluster.images.tarballs import write_tree
 from cluster.versions import versions
-from sluicegate_service.oci import HashingWriter
+from sluicegate_service import oci
 
 KIND_MODULE = "sigs.k8s.io/kind"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -134,7 +134,7 @@ def _kube_layer(path: Path) -> Layer:
     for name in KUBE_PROGRAMS:
         (tree / name).symlink_to("kube")
     with path.open("wb") as file:
-        sink = HashingWriter(file)
+        sink = oci.HashingWriter(file)
         write_tree(tree, "/usr/local/bin", sink)
     shutil.rmtree(tree)
     return Layer(path, sink.digest, sink.size, "copy kube and links to /usr/local/bin")
@@ -146,9 +146,9 @@ def _archive(
     assert references, f"kubeadm wants no image {name}"
     runtime = Runtime(entrypoint=(entrypoint,) if entrypoint else (), env={"PATH": PATH})
     image = archive.compose(ImageDescription(name=name, version="0", runtime=runtime), layers)
-    manifest = image.manifest.descriptor(archive.MANIFEST)
+    manifest = image.manifest.descriptor(oci.MANIFEST_TYPE)
     entries = [{**manifest, "annotations": {archive.NAME: one}} for one in references]
-    index = archive.Blob.of({"schemaVersion": 2, "manifests": entries})
+    index = oci.Blob.of({"schemaVersion": 2, "manifests": entries})
     with (folder / "images" / f"{name}.tar").open("wb") as file:
         archive.write(replace(image, index=index), layers, file)
 

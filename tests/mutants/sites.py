@@ -178,8 +178,9 @@ class Sites(ast.NodeVisitor):
 
 def _object(called: ast.expr) -> str:
     """Name of the object whose method is called; empty for anything else."""
-    plain = isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name)
-    return called.value.id if plain else ""
+    if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
+        return called.value.id
+    return ""
 
 
 SIGNS: dict[type[ast.cmpop], str] = {

@@ -171,9 +171,10 @@ def totals(tables: dict[QueryKind, Table]) -> dict[QueryKind, Counter]:
     """Sums over all blocks by kind of query and by the last of its labels."""
     found = {}
     for kind, table in tables.items():
-        found[kind] = sums = Counter()
+        sums: Counter = Counter()
         for labels, values in table.items():
-            sums[labels[3:]] += sum(values.values())
+            sums.update({labels[3:]: sum(values.values())})
+        found[kind] = sums
     return found
 
 

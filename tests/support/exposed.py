@@ -11,6 +11,7 @@ import pkgutil
 import subprocess
 import sys
 from functools import cache
+from typing import Any
 
 SUFFIXES = {
     "counter": ("_total",),
@@ -52,7 +53,7 @@ def registered() -> dict[str, tuple[str, list[str]]]:
     for module in pkgutil.walk_packages(sluicegate.__path__, "sluicegate."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    ours = prometheus_client.REGISTRY._collector_to_names.keys() - theirs
+    ours: set[Any] = {*prometheus_client.REGISTRY._collector_to_names} - theirs
     assert all(isinstance(one, MetricWrapperBase) for one in ours), ours
     return {
         one._name + ("_total" if one._type == "counter" else ""): (one._type, [*one._labelnames])

@@ -145,7 +145,7 @@ class Replica:
         self.line = Line(self.server)
         loop = self.server.loop
         self.elector = Elector(
-            self.line,  # type: ignore[arg-type]  # the same two methods
+            self.line,  # the same two methods
             loop.time,
             identity=self.name,
             timing=self.timing,

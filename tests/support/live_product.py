@@ -25,7 +25,7 @@ API = "/apis/sluicegate.dev/v1alpha1/namespaces/{namespace}/dataproducts/{name}"
 @cache
 def connection(kubeconfig: Path) -> Any:
     """A client of the API server that keeps its connections: waits ask it twice a second."""
-    return new_client_from_config(str(kubeconfig))  # type: ignore[no-untyped-call]
+    return new_client_from_config(str(kubeconfig))
 
 
 def get(kubeconfig: Path, path: str) -> Object:

@@ -50,8 +50,8 @@ class World:
 
     def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
         if kind == "gateway":
-            for backend, value in self.gateway.items():
-                yield row(dict.fromkeys(indexes, value), step, sluicegate_backend=backend)
+            for backend, sent in self.gateway.items():
+                yield row(dict.fromkeys(indexes, sent), step, sluicegate_backend=backend)
             return
         if kind == "unknown":  # how long samples are kept: nobody scrapes this Prometheus
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cluster.commands import run
 from cluster.prerequisites import require_linux_root
@@ -35,7 +35,7 @@ def fill(folder: Path) -> None:
                 pass
 
 
-def fits(file: object, size: int) -> bool:
+def fits(file: Any, size: int) -> bool:
     """Whether so many bytes could be written."""
     try:
         file.write(b"x" * size)

@@ -13,6 +13,7 @@ from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, SERVICE_ACCOUNTS, Key
+from sluicegate.reconcile.records import JobRecord
 from sluicegate.runtime.clock import Clocks
 from tests.support.api_stand_in import ApiStandIn, failure
 from tests.support.built_controller import build_controller, reconciler_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from sluicegate.reconcile.reconciler import ProductReconciler
-    from sluicegate.reconcile.records import JobRecord
     from sluicegate.settings import Settings
 
 Body = dict[str, Any]
@@ -139,8 +139,8 @@ class Fleet:
         for _ in range(rounds):
             for key in self.keys:
                 self.reconciler.queue.add(key)
-            while (key := self.reconciler.queue.poll()) is not None:
-                await self._reconcile(key)
+            while (due := self.reconciler.queue.poll()) is not None:
+                await self._reconcile(due)
 
     # ---- what is seen -----------------------------------------------------------------------
     def body(self, key: Key) -> Body:
@@ -159,7 +159,7 @@ class Fleet:
     def jobs(self, key: Key) -> tuple[JobRecord, ...]:
         """Its Jobs that haven't ended."""
         found = self.reconciler.applier.caches[JOBS].children(key)
-        return tuple(one for one in found if not one.finished)
+        return tuple(one for one in found if isinstance(one, JobRecord) and not one.finished)
 
     def has_job(self, key: Key, name: str) -> bool:
         """Whether there is a Job of this name beside the product."""

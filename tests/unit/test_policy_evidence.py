@@ -55,7 +55,8 @@ def test_the_nearest_null_minimises_relative_entropy(weights, ratio, margin):
         method="bounded",
         options={"xatol": 1e-12},
     )
-    assert entropy(nearest_null(*weights, ratio, margin)) <= found.fun + 1e-9
+    canary, stable = weights
+    assert entropy(nearest_null(canary, stable, ratio, margin)) <= found.fun + 1e-9
 
 
 def promote(*block):

@@ -29,14 +29,14 @@ from sluicegate.reconcile.product_metrics import ProductMetrics, by_turns
 from tests.support.rollout_world import START, document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
 NOW = 1_800_000_000.0
 HOUR = 3600
 
 
 @contextlib.asynccontextmanager
-async def leading(metrics: ProductMetrics) -> Iterator[None]:
+async def leading(metrics: ProductMetrics) -> AsyncIterator[None]:
     task = asyncio.ensure_future(metrics.publish())
     await asyncio.sleep(0)
     try:

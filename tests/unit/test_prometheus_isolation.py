@@ -77,8 +77,8 @@ async def prometheus_of(keys, poison=None, *, lies=None, answer_bytes=2**27, **s
     async with server:
         endpoint = Endpoint(url=server.url, timeout_seconds=60, max_answer_bytes=answer_bytes)
         async with Prometheus(endpoint) as prometheus:
-            settings = EvaluationSettings(jitter_seconds=0, **settings)
-            yield server, Evaluation(prometheus, settings)
+            chosen = EvaluationSettings(jitter_seconds=0, **settings)
+            yield server, Evaluation(prometheus, chosen)
 
 
 def newest(readings: Readings, slo: str) -> dict[ProductKey, Quality]:
@@ -408,7 +408,7 @@ async def test_the_only_product_that_needs_a_query_isnt_blamed_for_others_named_
     poison = Poison({of_others: {"counters"}})
     async with prometheus_of(keys, poison) as (server, evaluation):
         cache = await fill(evaluation, targets)
-        clicks = cache.series(SeriesKey(*keys[0], "v1", "clicks"), 300)
+        clicks = cache.series(SeriesKey(keys[0].namespace, keys[0].product, "v1", "clicks"), 300)
         assert clicks.block(4800).quality is Quality.COUNTED
         for block in range(9):
             for readings in await fetch_all(evaluation, targets, NOW + 300 * block):

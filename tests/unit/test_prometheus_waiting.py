@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 
 import pytest
 
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus import evaluation as evaluation_module
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
@@ -39,7 +39,7 @@ async def prometheus(server):
 
 
 async def test_a_fetch_waits_its_jitter_before_it_asks(server, prometheus, monkeypatch):
-    monkeypatch.setattr(evaluation_module.random, "random", lambda: 0.5)
+    monkeypatch.setattr(random, "random", lambda: 0.5)
     fetching = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0.4))
     begun = asyncio.get_running_loop().time()
     (readings,) = await fetch_all(fetching, (target(),), NOW)

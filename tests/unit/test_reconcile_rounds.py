@@ -7,7 +7,7 @@ import contextlib
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -62,7 +62,7 @@ def measurements():
     return Measurements(Timing())
 
 
-until = partial(asyncio.to_thread, eventually)
+until: Any = partial(asyncio.to_thread, eventually)
 Looked = asyncio.Queue[tuple[Key, Priority]]
 
 

@@ -49,8 +49,8 @@ def training(server, reconciler, name: str, **status) -> None:
     """A training Job of a product, as the caches have it."""
     owner = {"kind": names.KIND, "name": name, "uid": name, "controller": True}
     meta = {"namespace": "catalog", "name": f"{name}-train-12345678-1"}
-    meta |= {"labels": {names.LABEL_PRODUCT: name}, "ownerReferences": [owner]}
-    kept = server.keep(JOBS, {"metadata": meta, "spec": {}, "status": status})
+    owned = meta | {"labels": {names.LABEL_PRODUCT: name}, "ownerReferences": [owner]}
+    kept = server.keep(JOBS, {"metadata": owned, "spec": {}, "status": status})
     reconciler.applier.caches.written(JOBS, kept)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def container(code: int, *, name: str = "trainer", at: str = "10:00:00", reason:
 
 
 def pod(*containers, evicted: bool = False):
-    status = {"containerStatuses": list(containers)}
+    status: dict[str, Any] = {"containerStatuses": list(containers)}
     if evicted:
         status["reason"] = "Evicted"
     return pod_state(

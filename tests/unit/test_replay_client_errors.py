@@ -191,7 +191,7 @@ def test_the_status_has_room_for_client_errors_beside_as_many_slos_as_a_product_
     )
 
     def script(index: int) -> dict[str, dict[str, dict[str, int]]]:
-        one = {slo["name"]: count(40, 900) for slo in most}
+        one = {str(slo["name"]): count(40, 900) for slo in most}
         refused = 880 if index > 60 else 3
         stable, candidate = count(3, 900), count(refused, 900)
         return {"v1": {**one, "clientErrors": stable}, "v2": {**one, "clientErrors": candidate}}

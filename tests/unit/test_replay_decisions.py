@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -599,7 +600,7 @@ def worse_later(block, rate=0.4, evaluation=None):
             counts["v2"] = steady(0.1 if index < block else rate, 200, requests=600)
         return counts
 
-    change = {"version": "v2"}
+    change: dict[str, Any] = {"version": "v2"}
     if evaluation:
         change["evaluation"] = {"accuracy": evaluation}
     return script, [{"at": 50 * BLOCK, "modelChanged": change}]

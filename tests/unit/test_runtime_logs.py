@@ -33,6 +33,7 @@ def logged():
         configure_logging(threshold, formatter)
         stream = io.StringIO()
         (handler,) = root.handlers
+        assert isinstance(handler, logging.StreamHandler)
         handler.setStream(stream)
         return stream
 

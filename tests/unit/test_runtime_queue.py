@@ -304,7 +304,7 @@ class CountingQueue(WorkQueue):
 
 async def test_a_key_that_comes_wakes_one_of_the_idle_workers():
     queue = CountingQueue(time.monotonic, jitter=lambda: 1.0)
-    taking = [asyncio.ensure_future(queue.take()) for _ in range(8)]
+    taking = {asyncio.ensure_future(queue.take()) for _ in range(8)}
     for key in (A, B, C):
         await asyncio.sleep(0.01)
         queue.polls = 0

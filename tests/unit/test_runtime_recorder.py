@@ -113,7 +113,7 @@ async def test_series_are_written_and_forgotten_while_others_keep_coming(server,
         await count(series)
         written.set()
 
-    recorder._write_count = counted  # type: ignore[method-assign]
+    recorder._write_count = counted
     running = asyncio.create_task(recorder.run())
     async with asyncio.timeout(60):
         for number in itertools.count():

@@ -83,7 +83,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._spent += seconds
 
     @override
-    def run_in_executor(
+    def run_in_executor(  # type: ignore[override]  # any function, as threads take
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
         """Run at once; the answer comes when the time that it spent is over."""
@@ -109,7 +109,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             answer.set_exception(error)
 
     @override
-    def add_signal_handler(self, *_: Any) -> NoReturn:
+    def add_signal_handler(self, *_: Any) -> NoReturn:  # type: ignore[override]  # none at all
         """Signals aren't virtual."""
         raise NotImplementedError
 

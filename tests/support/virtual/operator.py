@@ -173,7 +173,7 @@ class Replica:
                 since = None
             else:
                 watches.requested(base % {"watch": "true"})
-                watches.opened(stream)  # type: ignore[arg-type]  # what it closes
+                watches.opened(stream)  # what it closes
                 since = await self._feed(kind, stream, since)
                 continue
             await asyncio.sleep(WATCH_PAUSE * (0.5 + self.world.dice.random()))

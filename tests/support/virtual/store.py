@@ -193,7 +193,7 @@ class Store:
             meta["generation"] = before["metadata"]["generation"] + 1
         owners = {owner: paths for owner, paths in stored.owners.items() if paths}
         meta["managedFields"] = [_entry(resource, owner, owners[owner]) for owner in owners]
-        body = {"apiVersion": resource.api_version, "kind": resource.kind} | body
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
         body["metadata"] = meta
         if before and _same(before, body):
             return before

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,7 +182,7 @@ def test_traffic_of_the_same_seed_sends_the_same_requests(visits):
 
 
 def test_a_prices_truth_is_what_the_car_sold_for():
-    exchange = Sellers(requests=1, cars_per_request=2).draw(MARKET, 0)[0]
+    exchange: Any = Sellers(requests=1, cars_per_request=2).draw(MARKET, 0)[0]
     sold = exchange.sold_for
     said = [{"price": sold[0] * 1.14, "token": "a"}, {"price": sold[1] * 0.84, "token": "b"}]
     near, far = exchange.judge({"prices": said})
@@ -190,7 +191,7 @@ def test_a_prices_truth_is_what_the_car_sold_for():
 
 
 def test_a_rankings_truth_is_the_car_that_was_opened():
-    exchange = Visitors(requests=1).draw(MARKET, 0)[0]
+    exchange: Any = Visitors(requests=1).draw(MARKET, 0)[0]
     others = [f"c{place}" for place in range(16) if f"c{place}" != exchange.opened]
     found = exchange.judge({"ranking": [*others[:3], exchange.opened, *others[3:]], "token": "t"})
     missed = exchange.judge({"ranking": [*others, exchange.opened], "token": "t"})

@@ -238,8 +238,8 @@ async def test_slow_senders_give_way_to_others(service: Service, monkeypatch: An
     assert await Caller(b"x" * 100_000, content_length="100000").ask(app) == 200
     done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     assert [one.result() for one in done] == [503]
-    for one in pending:
-        one.cancel()
+    for task in pending:
+        task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
     assert app.bodies.held == 0
 
@@ -257,8 +257,8 @@ async def test_refused_bodies_hold_nothing_while_their_callers_hear_why(
     assert [one.sent[0]["status"] for one in large] == [413] * 4
     assert app.bodies.held == 0
     assert await Caller(b"x" * 100_000).ask(app) == 200
-    for one in waiting:
-        one.cancel()
+    for task in waiting:
+        task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert app.bodies.held == 0
 
