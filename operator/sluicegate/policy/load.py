@@ -20,7 +20,7 @@ from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.intervals import Z95, wilson_lower
 
 WINDOWS: Final = (3, 12)
-"""Blocks: a surge is seen as soon as it is confirmed, and remembered for an hour."""
+"""Blocks: a surge is seen as soon as it is confirmed, and remembered for twelve."""
 LEAST_BLOCKS: Final = 6
 """Blocks with events that tell what is normal; with fewer nothing is claimed."""
 
@@ -93,7 +93,7 @@ def _served_well(series: Series, *, after: int, last: int, limit: float) -> floa
 
 
 def _stretches(series: Series, after: int, last: int) -> Iterator[tuple[Count, int]]:
-    """Events of each hour with any, and of how many blocks: whole hours first, then single ones."""
+    """Events of each sum of twelve with any, and of how many blocks; of the newest, what is there."""
     singles_from = max(series.newest - SINGLE_BLOCKS, after)
     first, end = -(-after // BLOCKS_PER_HOUR), min(singles_from, last) // BLOCKS_PER_HOUR
     bad, total = series.hours(first, end - 1)

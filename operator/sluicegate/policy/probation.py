@@ -24,7 +24,7 @@ from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 LEAST_BLOCKS: Final = 36
-"""Three hours of twelve blocks: the detector looks at whole hours."""
+"""Three sums of twelve: the detector looks at whole ones."""
 MOST_BLOCKS: Final = 2016
 """A version whose labels never come isn't on probation for ever."""
 
