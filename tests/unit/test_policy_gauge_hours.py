@@ -169,6 +169,24 @@ async def test_a_restart_changes_nothing_of_what_a_gauge_says(seconds):
     assert said[0][1] == said[1][1]
 
 
+def test_what_was_computed_is_the_same_as_from_scratch_whatever_is_read_again():
+    source = random.Random(4)
+    known = baseline(SLO, 0, 0, mean=101.0, deviation=1.0)
+    live, kept = Means(), {}
+
+    def said(values):
+        found = gauges.judge(SLO, values, known, now=values.newest, since=0, drift_since=20)
+        return found.drift
+
+    for index in range(1, 200):
+        for again in {index, max(index - source.randrange(3), 1)}:  # the newest are read twice
+            kept[again] = 100 + source.gauss(0, 3)
+            live.record(again, kept[again])
+        found = said(live)
+        if index % 12 < 3:  # as a sum becomes complete, and just after
+            assert found == said(Means(sorted(kept.items())))
+
+
 def test_blocks_are_kept_singly_for_a_while_and_as_sums_for_longer():
     values = Means((index, float(index)) for index in range(1, 5_001))
     assert (values.of_block(5_000), values.of_block(4_929)) == (5_000.0, 4_929.0)

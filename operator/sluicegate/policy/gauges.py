@@ -148,6 +148,23 @@ def _stretch(units: Units, now: int, since: int) -> range:
     return range(units.start(first), max(units.start(units.of(complete)), units.start(first)))
 
 
+def _followed(
+    readings: Means, sums: range, calendar: Calendar, *, daily: bool = False
+) -> list[float]:
+    """Means of the hours, or days, that these sums make up; computed once as long as they hold."""
+    known = readings.derived.get(daily)
+    if isinstance(known, tuple) and known[0] == (sums, calendar):
+        values: list[float] = known[1]
+        return values
+    if daily:
+        values = _daily(readings, sums, calendar)
+    else:
+        read = _hourly(readings, sums, calendar.hours)
+        values = [value for value in read if value is not None]
+    readings.derived[daily] = ((sums, calendar), values)
+    return values
+
+
 def _hourly(readings: Means, sums: range, hours: Units) -> list[float | None]:
     """Means of the hours that these sums make up; None for one without any value."""
     if not sums:
@@ -176,12 +193,11 @@ def _drift(
     assert gauge is not None
     if baseline.deviation <= 0:
         return None
+    units = calendar.days if baseline.daily else calendar.hours
+    values = _followed(readings, _stretch(units, now, since), calendar, daily=baseline.daily)
     if baseline.daily:
-        values = _daily(readings, _stretch(calendar.days, now, since), calendar)
         bound = DAILY_BOUND
     else:
-        read = _hourly(readings, _stretch(calendar.hours, now, since), calendar.hours)
-        values = [value for value in read if value is not None]
         # As long between false alarms as with hours: Siegmund's bound grows by the logarithm.
         bound = HOURLY_BOUND - log(calendar.hours.seconds / calendar.hour_seconds)
     normal = GaugeBaseline(gauge.sign * baseline.mean, baseline.deviation)
@@ -191,10 +207,9 @@ def _drift(
 
 def learn(slo: SloTerms, readings: Means, *, now: int, since: int) -> Baseline | None:
     """The baseline after 28 hours with values; None before, and while it never varies."""
-    hours, seconds = slo.calendar.hours, slo.calendar.sum_seconds
-    sums = _stretch(hours, now, since)
-    read = _hourly(readings, sums, hours)
-    normal = gauge_baseline([value for value in read if value is not None])
+    calendar, seconds = slo.calendar, slo.calendar.sum_seconds
+    sums = _stretch(calendar.hours, now, since)
+    normal = gauge_baseline(_followed(readings, sums, calendar))
     if normal is None:
         return None
     return Baseline(

@@ -33,11 +33,16 @@ class Means:
     Not frozen, as a cache appends to it; whoever decides only reads.
     """
 
-    __slots__ = ("_blocks", "_newest", "_numbers", "_singles", "_totals")
+    __slots__ = ("_blocks", "_newest", "_numbers", "_singles", "_totals", "derived")
+
+    derived: dict[object, object]
+    """What a reader computed from complete sums and may find here again; emptied when one of them
+    changes. Keys tell what it was computed with."""
 
     def __init__(self, values: Iterable[tuple[int, float]] = ()) -> None:
         """Begin with the means of these blocks, oldest first."""
         self._newest = -1
+        self.derived = {}
         self._singles = array("d", [nan] * SINGLE_BLOCKS)
         self._numbers = array("q", [_NONE] * HOURS)
         self._totals, self._blocks = array("d", [0.0] * HOURS), bytearray(HOURS)
@@ -48,13 +53,15 @@ class Means:
 
     def record(self, index: int, value: float | None) -> None:
         """Take in the mean of a block, or that it has none. One that isn't kept singly is dropped."""
+        number = (index - 1) // BLOCKS_PER_HOUR
         if index <= self._newest - SINGLE_BLOCKS:
             return
+        if (number + 1) * BLOCKS_PER_HOUR <= self._newest:
+            self.derived.clear()
         for passed in range(max(self._newest, index - SINGLE_BLOCKS) + 1, index + 1):
             self._singles[passed % SINGLE_BLOCKS] = nan
         self._newest = max(self._newest, index)
         self._singles[index % SINGLE_BLOCKS] = nan if value is None else value
-        number = (index - 1) // BLOCKS_PER_HOUR
         if self._is_single(number):
             first = number * BLOCKS_PER_HOUR + 1
             self._put(number, self._of_singles(first - 1, first + BLOCKS_PER_HOUR - 1))
@@ -65,6 +72,7 @@ class Means:
         Of blocks that are kept singly, theirs holds.
         """
         if not self._is_single(number) and number > self._last_sum - HOURS:
+            self.derived.clear()
             self._put(number, Values(BLOCKS_PER_HOUR * mean, BLOCKS_PER_HOUR))
 
     @property
