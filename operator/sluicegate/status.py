@@ -49,21 +49,33 @@ def set_condition(
     conditions: Conditions, finding: Finding, *, generation: int, now: datetime
 ) -> Conditions:
     """The conditions with this finding; an abnormal one that isn't True is removed."""
-    if finding.type in ABNORMAL and finding.status != "True":
-        return remove_condition(conditions, finding.type)
     before = find_condition(conditions, finding.type)
+    others = remove_condition(conditions, finding.type)
+    after = _condition(before, finding, generation=generation, now=now)
+    return others if after is None else _sorted((*others, after))
+
+
+def _condition(
+    before: Condition | None, finding: Finding, *, generation: int, now: datetime
+) -> Condition | None:
+    """What is found as a condition, `before` itself where that says it; None for one to remove."""
+    if finding.type in ABNORMAL and finding.status != "True":
+        return None
+    reason, message = str(finding.reason), finding.message[:4096]
     since = _to_second(now)
     if before is not None and before.status == finding.status:
         since = before.last_transition_time
-    condition = Condition(
+        known = (before.reason, before.message, before.observed_generation)
+        if known == (reason, message, generation):
+            return before  # most say in each look what they said before
+    return Condition(
         type=str(finding.type),
         status=finding.status,
-        reason=str(finding.reason),
-        message=finding.message[:4096],
+        reason=reason,
+        message=message,
         observed_generation=generation,
         last_transition_time=since,
     )
-    return _sorted((*remove_condition(conditions, finding.type), condition))
 
 
 def remove_condition(conditions: Conditions, kind: ConditionType) -> Conditions:
@@ -80,21 +92,22 @@ def report_conditions(
     abnormal one that nobody confirms is gone; conditions of other writers stay as they are.
     """
     found = {finding.type: finding for finding in findings}
-    conditions = before
+    known = {condition.type: condition for condition in before}
     for kind in ConditionType:
-        finding = found.get(kind) or _unfound(before, kind)
-        conditions = set_condition(conditions, finding, generation=generation, now=now)
-    return conditions
+        was = known.pop(kind, None)
+        finding = found.get(kind) or _unfound(was, kind)
+        if (after := _condition(was, finding, generation=generation, now=now)) is not None:
+            known[kind] = after
+    return _sorted(known.values())
 
 
-def _unfound(before: Conditions, kind: ConditionType) -> Finding:
-    condition = find_condition(before, kind)
+def _unfound(condition: Condition | None, kind: ConditionType) -> Finding:
     if condition is None or kind in ABNORMAL:
         return Finding(kind, "Unknown", ConditionReason.NOT_YET_OBSERVED)
     return Finding(kind, condition.status, condition.reason, condition.message)
 
 
-def _sorted(conditions: Conditions) -> Conditions:
+def _sorted(conditions: Iterable[Condition]) -> Conditions:
     return tuple(sorted(conditions, key=lambda item: (_ORDER.get(item.type, 99), item.type)))
 
 

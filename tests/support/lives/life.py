@@ -31,7 +31,7 @@ that goes back, and what follows it."""
 LOOKS: Final = 3
 """Looks in a row that find all at their goal, some blocks apart."""
 LEASES: Final[Body] = {
-    "lease_duration_seconds": 60, "lease_renew_seconds": 40, "lease_retry_seconds": 10,
+    "lease_duration_seconds": 180, "lease_renew_seconds": 120, "lease_retry_seconds": 30,
 }  # fmt: skip
 """Renewals are most of what happens in an hour; fewer of them let more lives be lived."""
 
