@@ -211,7 +211,7 @@ class Settings:
     # ---- Prometheus
     prometheus_url: str = setting(
         "Address of Prometheus, Thanos or Mimir. Without it nothing is measured, so nothing"
-        " is retrained and no canary promoted.",
+        " is retrained and a new model waits for sluicegate.dev/promote=VERSION/TOKEN.",
         _url, "", "a URL that begins with http:// or https://",
     )  # fmt: skip
     prometheus_token_file: Path | None = setting(

@@ -34,6 +34,7 @@ LIES: Final = (
     Lie.REFUSED, Lie.HANGS, Lie.ERROR_503, Lie.BUSY_429, Lie.PARTIAL, Lie.NOT_JSON,
     Lie.REJECTED_422,
 )  # fmt: skip
+MIRROR: Final = "mirror.example/bentos/search"
 WRITES: Final = ("deployments", "services", "httproutes", "jobs", "dataproducts")
 
 
@@ -101,6 +102,15 @@ def rename(life: Living, product: int) -> None:
     spec = life.spec(product)
     one = spec["model"]["bento"]
     life.edit(product, model={"bento": {**one, "version": one["version"] + ".1"}})
+
+
+@_kind(1)
+def move(life: Living, product: int) -> None:
+    """Take the same bento from another registry."""
+    one = life.spec(product)["model"]["bento"]
+    path, _, digest = one["image"].partition("@")
+    other = MIRROR if path != MIRROR else image(DIGITS[0]).partition("@")[0]
+    life.edit(product, model={"bento": {**one, "image": f"{other}@{digest}"}})
 
 
 @_kind(1, _with(*DIGITS))
@@ -319,6 +329,12 @@ def kill_leader(life: Living) -> None:
 def upgrade(life: Living) -> None:
     """Stop the leader as a rolling upgrade does; another replica is started."""
     life.replace_leader(kill=False)
+
+
+@_kind(1, lambda dice, _: (dice.choice((300, 2400)),))
+def another_operator(life: Living, seconds: int) -> None:
+    """Let a second release of the operator watch the same namespaces for a while."""
+    life.install_another(seconds)
 
 
 @_kind(2, lambda dice, _: (dice.choice((-7200, -90, -3, 3, 90)),))
