@@ -1,6 +1,7 @@
 """The program that the runtime runs: which kinds it watches, and how its parts are put together."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.retention import keep_checking_retention
 from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.source import NoSource, Source
 from sluicegate.reconcile.apply import Applier
 from sluicegate.reconcile.child_keeper import ChildKeeper
 from sluicegate.reconcile.gateways import Gateways
@@ -91,12 +93,13 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
     measuring: dict[str, Work] = {
         "measuring": partial(_measure, tools, measurements, connect),
         "standby": Standby(tools.caches.products, measurements, tools.leads).run,
-        "retention": partial(_check_retention, tools, measurements, connect),
     }
+    if settings.prometheus_url:
+        measuring["retention"] = partial(_check_retention, tools, measurements, connect)
     return Controller(
         reconciler=reconciler,
         begin=reconciler.begin,
-        always=measuring if settings.prometheus_url else {},
+        always=measuring,
         leading={"product metrics": product_metrics.publish},
         before_scrape=before_scrape,
     )
@@ -132,8 +135,11 @@ def evaluation_settings(settings: Settings, timing: Timing) -> EvaluationSetting
 
 async def _measure(tools: Tools, measurements: Measurements, connect: Connect) -> None:
     settings = tools.settings
-    async with connect(endpoint_of(settings), tools.spans) as prometheus:
-        evaluation = Evaluation(prometheus, evaluation_settings(settings, measurements.timing))
+    source: AbstractAsyncContextManager[Source] = nullcontext(NoSource())
+    if settings.prometheus_url:
+        source = connect(endpoint_of(settings), tools.spans)
+    async with source as answering:
+        evaluation = Evaluation(answering, evaluation_settings(settings, measurements.timing))
         look_at, wall = tools.queue.add_after, tools.clocks.wall
         await Rounds(measurements, evaluation, look_at, tools.spans, wall=wall).run()
 

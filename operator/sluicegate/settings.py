@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     # ---- Prometheus
     prometheus_url: Url = ""
     """Address of Prometheus, Thanos or Mimir. Without it nothing is measured, so nothing is
-    retrained and no canary promoted.
+    retrained and a new model waits for sluicegate.dev/promote=VERSION/TOKEN.
     """
     prometheus_token_file: Annotated[File | None, Accepts("an absolute path")] = None
     """File with a bearer token, read anew for each request."""

@@ -5,14 +5,14 @@ flips; Reconciling and Stalled are there only while True, because kstatus (and s
 `kubectl wait`) reads their mere presence; all others are always there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from sluicegate.api.base import StatusModel
 from sluicegate.api.names import ConditionReason, ConditionType
-from sluicegate.api.status import Condition, DataProductStatus
+from sluicegate.api.status import Condition, DataProductStatus, Diagnosis
 
 Conditions = tuple[Condition, ...]
 Truth = Literal["True", "False", "Unknown"]
@@ -49,21 +49,33 @@ def set_condition(
     conditions: Conditions, finding: Finding, *, generation: int, now: datetime
 ) -> Conditions:
     """The conditions with this finding; an abnormal one that isn't True is removed."""
-    if finding.type in ABNORMAL and finding.status != "True":
-        return remove_condition(conditions, finding.type)
     before = find_condition(conditions, finding.type)
+    others = remove_condition(conditions, finding.type)
+    after = _condition(before, finding, generation=generation, now=now)
+    return others if after is None else _sorted((*others, after))
+
+
+def _condition(
+    before: Condition | None, finding: Finding, *, generation: int, now: datetime
+) -> Condition | None:
+    """What is found as a condition, `before` itself where that says it; None for one to remove."""
+    if finding.type in ABNORMAL and finding.status != "True":
+        return None
+    reason, message = str(finding.reason), finding.message[:4096]
     since = _to_second(now)
     if before is not None and before.status == finding.status:
         since = before.last_transition_time
-    condition = Condition(
+        known = (before.reason, before.message, before.observed_generation)
+        if known == (reason, message, generation):
+            return before  # most say in each look what they said before
+    return Condition(
         type=str(finding.type),
         status=finding.status,
-        reason=str(finding.reason),
-        message=finding.message[:4096],
+        reason=reason,
+        message=message,
         observed_generation=generation,
         last_transition_time=since,
     )
-    return _sorted((*remove_condition(conditions, finding.type), condition))
 
 
 def remove_condition(conditions: Conditions, kind: ConditionType) -> Conditions:
@@ -80,21 +92,22 @@ def report_conditions(
     abnormal one that nobody confirms is gone; conditions of other writers stay as they are.
     """
     found = {finding.type: finding for finding in findings}
-    conditions = before
+    known = {condition.type: condition for condition in before}
     for kind in ConditionType:
-        finding = found.get(kind) or _unfound(before, kind)
-        conditions = set_condition(conditions, finding, generation=generation, now=now)
-    return conditions
+        was = known.pop(kind, None)
+        finding = found.get(kind) or _unfound(was, kind)
+        if (after := _condition(was, finding, generation=generation, now=now)) is not None:
+            known[kind] = after
+    return _sorted(known.values())
 
 
-def _unfound(before: Conditions, kind: ConditionType) -> Finding:
-    condition = find_condition(before, kind)
+def _unfound(condition: Condition | None, kind: ConditionType) -> Finding:
     if condition is None or kind in ABNORMAL:
         return Finding(kind, "Unknown", ConditionReason.NOT_YET_OBSERVED)
     return Finding(kind, condition.status, condition.reason, condition.message)
 
 
-def _sorted(conditions: Conditions) -> Conditions:
+def _sorted(conditions: Iterable[Condition]) -> Conditions:
     return tuple(sorted(conditions, key=lambda item: (_ORDER.get(item.type, 99), item.type)))
 
 
@@ -135,9 +148,9 @@ def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
     """
     if any(_says_more(condition, other.conditions) for condition in one.conditions):
         return False
-    first, second = _bare(one), _bare(other)
-    fields = type(first).model_fields
-    differ = {name for name in fields if getattr(first, name) != getattr(second, name)}
+    moved = {name for name in type(one).model_fields if getattr(one, name) != getattr(other, name)}
+    first, second = _bare(one, moved), _bare(other, moved)
+    differ = {name for name in moved if getattr(first, name) != getattr(second, name)}
     # What differs may still be written alike: a field that is empty, and one that is left out.
     return not differ or first.to_dict(differ) == second.to_dict(differ)
 
@@ -181,29 +194,44 @@ def _is_due(before: DataProductStatus, now: datetime, refresh_seconds: float) ->
     )
 
 
-def _bare(status: DataProductStatus) -> DataProductStatus:
-    """The status without numbers and wording."""
-    told = status.diagnosis
-    diagnosis = told and told.model_copy(
+def _bare(status: DataProductStatus, names: Iterable[str]) -> DataProductStatus:
+    """The status with these parts without numbers and wording."""
+    parts = {name: _BARE[name](getattr(status, name)) for name in names if name in _BARE}
+    return status.model_copy(update=parts)
+
+
+def _without(blank: Mapping[str, Any]) -> Callable[[StatusModel | None], StatusModel | None]:
+    return lambda part: part and part.model_copy(update=blank)
+
+
+def _bare_conditions(conditions: Conditions) -> Conditions:
+    return tuple(
+        one if one.reason in _NAMED else one.model_copy(update=_WORDING) for one in conditions
+    )
+
+
+def _bare_diagnosis(told: Diagnosis | None) -> Diagnosis | None:
+    return told and told.model_copy(
         update={**_WORDING_AND_TIME, "evidence": _each(told.evidence, _WORDING)}
     )
-    return status.model_copy(
-        update={
-            "numbers_at": None,
-            "written_by": None,
-            "conditions": tuple(
-                one if one.reason in _NAMED else one.model_copy(update=_WORDING)
-                for one in status.conditions
-            ),
-            "slos": _each(status.slos, _NUMBERS_OF_SLO),
-            "candidate": status.candidate
-            and status.candidate.model_copy(update=_NUMBERS_OF_CANDIDATE),
-            "traffic": status.traffic and status.traffic.model_copy(update=_NUMBERS_OF_TRAFFIC),
-            "decision": status.decision and status.decision.model_copy(update=_WORDING_AND_TIME),
-            "diagnosis": diagnosis,
-        }
-    )
+
+
+def _nothing(_: object) -> None:
+    """Of a part that means nothing."""
 
 
 def _each(parts: Iterable[AModel], blank: Mapping[str, Any]) -> tuple[AModel, ...]:
     return tuple(part.model_copy(update=blank) for part in parts)
+
+
+_BARE: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "numbers_at": _nothing,
+    "written_by": _nothing,
+    "conditions": _bare_conditions,
+    "slos": lambda slos: _each(slos, _NUMBERS_OF_SLO),
+    "candidate": _without(_NUMBERS_OF_CANDIDATE),
+    "traffic": _without(_NUMBERS_OF_TRAFFIC),
+    "decision": _without(_WORDING_AND_TIME),
+    "diagnosis": _bare_diagnosis,
+}
+"""What is left of the parts of a status without numbers and wording, by field."""

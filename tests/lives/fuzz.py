@@ -5,6 +5,7 @@ Prints each seed, how many steps a second it took, and what fails, shrunk. SEED 
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
@@ -18,6 +19,7 @@ def main() -> None:
     """Live for ever."""
     logging.getLogger("sluicegate").addHandler(logging.NullHandler())
     logging.getLogger("sluicegate").propagate = False
+    gc.freeze()  # what is imported stays
     steps, failed, begun = 0, 0, time.monotonic()
     try:
         for seed in count(int(os.environ.get("SEED", "1"))):

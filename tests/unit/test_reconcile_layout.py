@@ -12,7 +12,7 @@ from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.route import ParentRef
 from sluicegate.policy.recall import memory_of
 from sluicegate.policy.remember import remember
-from sluicegate.reconcile.layout import FULL, pods_for, split_by_replicas
+from sluicegate.reconcile.layout import FULL, layout_of, pods_for, split_by_replicas
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
 from sluicegate.reconcile.verification import (
     Level,
@@ -26,7 +26,7 @@ from sluicegate.reconcile.versions import identifier
 from sluicegate.runtime.contracts import Key
 from sluicegate.slo.blocks import Block, Count, Quality
 from tests.support.product_cases import full_status
-from tests.support.rollout_world import document
+from tests.support.rollout_world import RUNTIME, document, image
 
 # Promised, so written as numbers here.
 SURGE = 1.5
@@ -61,6 +61,40 @@ def test_replicas_give_at_least_the_share_that_was_asked_for(weight, stable):
 def test_without_a_share_there_are_no_pods():
     assert pods_for(SPEC, 0, 8) == 0
     assert split_by_replicas(0, 8) == (8, 0)
+
+
+def version(digit: str) -> dict[str, str]:
+    """A version as status names it; its revision is its digit."""
+    return {
+        "version": f"v{digit}", "image": image(digit), "runtimeImage": RUNTIME,
+        "revision": digit, "source": "Spec",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [{"replicas": 2}, {"autoscaling": {"minReplicas": 2, "maxReplicas": 8}}],
+    ids=["fixed", "scaled"],
+)
+@pytest.mark.parametrize(
+    ("stable", "candidate", "kept"),
+    [(2, 2, 2), (1, 2, 1), (2, 1, 1), (2, 4, 2)],
+    ids=["stable has its pods", "stable lacks one", "few", "too many"],
+)
+def test_what_goes_back_after_its_route_was_taken_away_gives_pods_only_to_stable(
+    serving, stable, candidate, kept
+):
+    """Its share comes through the route for a moment yet; the surge is for what is added."""
+    since = "2026-01-01T09:00:00Z"
+    back = {"phase": "RollingBack", "weight": 99, "since": since}
+    status = {
+        "stable": version("a") | {"promotedAt": since},
+        "candidate": version("b") | back,
+    }
+    product = DataProduct.parse(document(route=None, serving=serving))
+    have = {"a": stable, "b": candidate}
+    layout = layout_of(product, read_status(status), stable_pods=2, have=have)
+    assert (layout.replicas("a"), layout.replicas("b")) == (2, kept)
 
 
 # ---- verification -----------------------------------------------------------------------------

@@ -75,6 +75,23 @@ def test_pods_go_once_the_gateway_took_the_weights_and_nobody_asks_them(
     assert type(outcome(world, seen(world, split=split, requests=requests))) is kind
 
 
+@pytest.mark.parametrize("phase", [CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK])
+@pytest.mark.parametrize(("seconds", "kind"), [(9, Unchanged), (10, Completed)])
+def test_pods_that_are_not_ready_go_once_the_data_plane_has_followed(phase, seconds, kind):
+    """A Gateway accepts before its data plane follows, and the pod may be ready again by then."""
+    world = in_phase(phase)
+    rolling = seen(world, split=ACCEPTED, requests=BUSY)
+    status = world.current
+    leaving = status.candidate if phase is CandidatePhase.ROLLING_BACK else status.stable
+    unready = replace(rolling.live[leaving.revision], ready=0)
+    moved = status.candidate.step_since or status.candidate.since
+    moved = max(moved, status.candidate.shares[-1].since).timestamp()
+    rolling = replace(
+        rolling, live={**rolling.live, leaving.revision: unready}, now=int(moved) + seconds
+    )
+    assert type(outcome(world, rolling)) is kind
+
+
 def starting() -> World:
     world = World(spec=document(rollout={"steps": [50], "maxDurationSeconds": 86_400}))
     world.until(lambda one: one.serving == "v1").run(20).push("b", "v2")

@@ -12,7 +12,7 @@ from sluicegate.policy.degradation import Drift, SloResult
 from sluicegate.policy.wording import duration, events, percent, points
 
 _UNKNOWN: Final[Mapping[Reason, str]] = {
-    Reason.PROMETHEUS_UNAVAILABLE: "Prometheus didn't answer for the newest block",
+    Reason.PROMETHEUS_UNAVAILABLE: "no Prometheus (SLUICEGATE_PROMETHEUS_URL) answered for the newest block",
     Reason.PROMETHEUS_STALE: "Prometheus' newest sample is too old",
     Reason.UNREADABLE_SERIES: (
         "Prometheus can't answer about what this product's pods expose at /metrics, or answers too"

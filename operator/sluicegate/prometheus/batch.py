@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sluicegate.prometheus.answers import Table
-    from sluicegate.prometheus.client import Prometheus
     from sluicegate.prometheus.quarantine import Quarantine
     from sluicegate.prometheus.readings import Target
+    from sluicegate.prometheus.source import Source
     from sluicegate.slo.gateway import GatewayMetric
 
 MOST_SPLITS: Final = 128
@@ -83,7 +83,7 @@ class Batch:
 
     def __init__(
         self,
-        prometheus: Prometheus,
+        prometheus: Source,
         indexes: range,
         step: int,
         *,

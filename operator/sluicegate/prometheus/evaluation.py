@@ -43,8 +43,8 @@ from sluicegate.slo.queries import QueryKind, render_queries
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
-    from sluicegate.prometheus.client import Prometheus
     from sluicegate.prometheus.readings import ProductKey, Target
+    from sluicegate.prometheus.source import Source
     from sluicegate.slo.gateway import GatewayMetric
 
 LONGEST_CANARY: Final = 10_000
@@ -121,7 +121,7 @@ class Length:
 class Evaluation:
     """Reads blocks as they settle. Remembers only up to where it has read."""
 
-    def __init__(self, prometheus: Prometheus, settings: EvaluationSettings) -> None:
+    def __init__(self, prometheus: Source, settings: EvaluationSettings) -> None:
         self._prometheus = prometheus
         self._settings = settings
         self._read: dict[Length, int] = {}

@@ -273,6 +273,7 @@ def layout(situation: Situation, status: DataProductStatus) -> Layout:
         stable_pods=max(known, base) if known else situation.stable_pods,
         followed=situation.followed,
         ready=live.ready if live else 0,
+        have={revision: one.replicas for revision, one in situation.live.items()},
     )
     if status.stable is None and status.candidate is not None and situation.product.spec.route:
         return _foreseen(situation, status, status.candidate, layout)

@@ -3,7 +3,7 @@
 Promotion and rollback change only what this module answers; the builders turn it into objects.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
@@ -124,6 +124,7 @@ def layout_of(
     stable_pods: int,
     followed: bool = False,
     ready: int | None = None,
+    have: Mapping[str, int] | None = None,
 ) -> Layout:
     """The layout that status asks for.
 
@@ -134,8 +135,32 @@ def layout_of(
     stable_pods : pods that stable has (an autoscaler may have raised them), at least the spec's.
     followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
     ready : the candidate's ready pods; None for all that it is to have.
+    have : pods that the live versions are to have by now, by revision.
     """
-    return _once_each(_asked(product, status, stable_pods, followed=followed, ready=ready))
+    layout = _asked(product, status, stable_pods, followed=followed, ready=ready)
+    if product.spec.route is None and have:
+        layout = _with_kept(status, layout, have)
+    return _once_each(layout)
+
+
+def _with_kept(status: DataProductStatus, layout: Layout, have: Mapping[str, int]) -> Layout:
+    """Without a route: what goes back gives up pods only while stable lacks some.
+
+    It may have more than the surge allows, from when there was a route, through which requests
+    still come for a moment.
+    """
+    candidate = status.candidate
+    if candidate is None or candidate.phase is not CandidatePhase.ROLLING_BACK:
+        return layout
+    stable = layout.placements[0]
+    if have.get(stable.version.revision, 0) < stable.replicas:
+        return layout
+    kept = min(have.get(candidate.revision, 0), stable.replicas)
+    placements = (
+        replace(one, replicas=max(one.replicas, kept)) if one.version is candidate else one
+        for one in layout.placements
+    )
+    return replace(layout, placements=tuple(placements))
 
 
 def _once_each(layout: Layout) -> Layout:

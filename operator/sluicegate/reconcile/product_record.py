@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,6 +34,8 @@ REQUESTS: Final = (
 )
 LONGEST_REQUEST: Final = 253
 """Characters of a one-shot annotation: a token, or a version and a token. Status echoes it."""
+RECENT: Final = 64
+"""Products of which the parsed form is kept, some megabytes: few change between two looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +68,8 @@ class ProductRecord(Record):
 
     @property
     def written_by(self) -> WrittenBy | None:
-        """The operator that wrote the status, parsed each time; None when it isn't known."""
-        try:
-            return _WrittenView.model_validate_json(_text(self.packed_status)).written_by
-        except ValidationError:
-            return None
+        """The operator that wrote the status; None when it isn't known."""
+        return _written_by(self.packed_status)
 
     @property
     def route(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class ProductRecord(Record):
         return view.analysis.block_seconds
 
     def parse(self) -> DataProduct:
-        """The product, parsed anew each time; InvalidProduct as `DataProduct.parse` raises it."""
+        """The product; InvalidProduct as `DataProduct.parse` raises it."""
         if self.refused is not None:
             raise InvalidProduct([self.refused])
         rest = {
@@ -119,9 +119,13 @@ class ProductRecord(Record):
                 "annotations": dict(self.requests),
             },
         }
-        # The spec's text goes in as it is: to read and write it first would be most of the work.
-        text = f'{json.dumps(rest)[:-1]}, "spec": {_text(self.packed_spec)}}}'
-        return DataProduct.parse_json(text, _text(self.packed_status))
+        return _parsed(json.dumps(rest)[:-1], self.packed_spec, self.packed_status)
+
+
+@lru_cache(maxsize=RECENT)
+def _parsed(rest: str, spec: bytes, status: bytes) -> DataProduct:
+    # The spec's text goes in as it is: to read and write it first would be most of the work.
+    return DataProduct.parse_json(f'{rest}, "spec": {_text(spec)}}}', _text(status))
 
 
 class _WrittenView(BaseModel):
@@ -129,6 +133,14 @@ class _WrittenView(BaseModel):
 
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
     written_by: WrittenBy | None = None
+
+
+@lru_cache(maxsize=RECENT)
+def _written_by(status: bytes) -> WrittenBy | None:
+    try:
+        return _WrittenView.model_validate_json(_text(status)).written_by
+    except ValidationError:
+        return None
 
 
 class _RouteView(BaseModel):

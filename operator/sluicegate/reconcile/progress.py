@@ -24,6 +24,12 @@ PROMOTION_SECONDS: Final = 600
 """A promotion that the gateway hasn't taken by then, or only in part, is taken back."""
 DRAIN_SECONDS: Final = 600
 """Pods whose requests can't be counted go so long after the last of the traffic did, at the latest."""
+FOLLOW_SECONDS: Final = 10
+"""After a change of weight, until a version of which no pod is ready counts as one that gets none.
+
+A Gateway accepts a route before its data plane follows, and only requests would show that it has.
+A pod that starts again meanwhile still serves what is sent to it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ def _back(product: DataProduct, candidate: Candidate, rolling: Rolling) -> Progr
         return Completed(candidate)
     if not (rolling.accepted and _judged(candidate, rolling)):
         return Unchanged()
-    if is_drained(rolling.requests, stable=False, pods=rolling.ready(candidate.revision)):
+    pods = _reachable(candidate, rolling, candidate.revision)
+    if is_drained(rolling.requests, stable=False, pods=pods):
         return Completed(candidate)
     return _uncounted(product, candidate, rolling) or Unchanged()
 
@@ -139,10 +146,23 @@ def _uncounted(product: DataProduct, candidate: Candidate, rolling: Rolling) -> 
     What can't be counted (no measurements, a crash loop, pods scraped twice) ends no phase
     otherwise.
     """
-    since = max(_changed_at(candidate), rolling.moved_at)
-    waited = rolling.now - since
+    waited = rolling.now - _moved_at(candidate, rolling)
     late = waited > max(DRAIN_SECONDS, 2 * grace_seconds(product))
     return Completed(candidate, uncounted=int(waited)) if late else None
+
+
+def _reachable(candidate: Candidate, rolling: Rolling, revision: str) -> int:
+    """Pods of a version that loses its share, as far as a request may still reach one."""
+    live = rolling.live.get(revision)
+    if live is None:
+        return 0
+    moved = rolling.now - _moved_at(candidate, rolling) >= FOLLOW_SECONDS
+    return live.ready if moved else max(live.ready, live.replicas)
+
+
+def _moved_at(candidate: Candidate, rolling: Rolling) -> float:
+    """When the weights in force were decided or written, whichever came last, in seconds."""
+    return max(_changed_at(candidate), rolling.moved_at)
 
 
 def _changed_at(candidate: Candidate) -> float:
@@ -183,7 +203,8 @@ def _all_given(
     """It has all of the traffic: the pods of `stable` go once no request can reach them any more."""
     serves, waited = rolling.ready(candidate.revision) > 0, rolling.now - _changed_at(candidate)
     gone = rolling.ready(stable) == 0
-    drained = is_drained(rolling.requests, stable=True, pods=0 if gone and serves else 1)
+    left = _reachable(candidate, rolling, stable) == 0 and serves
+    drained = is_drained(rolling.requests, stable=True, pods=0 if left else 1)
     if rolling.accepted and drained:
         return Completed(candidate)
     if not serves and (

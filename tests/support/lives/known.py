@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.support.lives.steps import Step
-from tests.support.prometheus_stand_in import Lie
-
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from tests.support.lives.safety import Violation
+    from tests.support.lives.steps import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,33 +47,4 @@ class Known:
         )
 
 
-KNOWN: Final[tuple[Known, ...]] = (
-    Known(
-        name="capacity",
-        why="a route that is taken away in a canary keeps its weights until the pods are fewer",
-        after={"toggle_route"},
-        saying="of the traffic",
-        seed=6,
-        steps=(
-            Step(1200, "runtime", (0, "e")),
-            Step(1200, "steps", (0, (99,))),
-            Step(300, "push", (0, "b")),
-            Step(180, "ask", (0, "sluicegate.dev/rollback-to")),
-            Step(1, "toggle_route", (0,)),
-            Step(180, "delete", (0,)),
-        ),
-    ),
-    Known(
-        name="capacity",
-        why="a superseded candidate whose pod is evicted goes before the Gateway took its weight",
-        after={"evict"},
-        saying=" to 0 pods",
-        seed=4,
-        steps=(
-            Step(180, "prometheus", (Lie.REJECTED_422, 300)),
-            Step(0, "push", (1, "e")),
-            Step(1200, "push", (1, "f")),
-            Step(0, "evict", (1,)),
-        ),
-    ),
-)
+KNOWN: Final[tuple[Known, ...]] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
@@ -14,14 +14,16 @@ from tests.support.lives.safety import Safety, Violation
 from tests.support.lives.steps import KINDS, QUALITIES, Step, draw_step
 from tests.support.rollout_world import image
 from tests.support.virtual.admission import Refused
-from tests.support.virtual.cluster import Training, bento_of
+from tests.support.virtual.cluster import Training, bento_of, digest_of
 from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.operator import World
+from tests.support.virtual.operator import SETTINGS, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from sluicegate.settings import Settings
     from tests.support.prometheus_stand_in import Lie
+    from tests.support.virtual.operator import Replica
 
 Body = dict[str, Any]
 
@@ -31,7 +33,7 @@ that goes back, and what follows it."""
 LOOKS: Final = 3
 """Looks in a row that find all at their goal, some blocks apart."""
 LEASES: Final[Body] = {
-    "lease_duration_seconds": 60, "lease_renew_seconds": 40, "lease_retry_seconds": 10,
+    "lease_duration_seconds": 180, "lease_renew_seconds": 120, "lease_retry_seconds": 30,
 }  # fmt: skip
 """Renewals are most of what happens in an hour; fewer of them let more lives be lived."""
 
@@ -81,7 +83,7 @@ def live(life: Life, known: Sequence[Known] = KNOWN) -> Lived:
 
 
 async def _live(life: Life, known: Sequence[Known]) -> Lived:
-    async with World(life.seed) as world:
+    async with World(life.seed, _settings(life)) as world:
         living = Living(world, known)
         living.begin(life.products)
         for number, step in enumerate(life.steps, start=1):
@@ -104,7 +106,14 @@ async def _live(life: Life, known: Sequence[Known]) -> Lived:
         return Lived(*living.told(), world.steps)
 
 
-_NO_PRODUCT: Final = frozenset({"quota", "gateway_refuses", "gap", "clock", "rest"})
+def _settings(life: Life) -> Settings:
+    """One operator of twenty has no Prometheus, as the chart's default has none."""
+    return replace(SETTINGS, prometheus_url="") if life.seed % 20 == 0 else SETTINGS
+
+
+_NO_PRODUCT: Final = frozenset(
+    {"quota", "gateway_refuses", "gap", "clock", "rest", "another_operator"}
+)
 
 
 @dataclass
@@ -118,6 +127,8 @@ class Living:
     rests: int = 0
     acted: dict[str, set[str]] = field(default_factory=dict)
     """Kinds of steps that were carried out, by product."""
+    others: list[Replica] = field(default_factory=list)
+    """Replicas of other releases of the operator."""
     _faults: int = 0
 
     def __post_init__(self) -> None:
@@ -206,7 +217,7 @@ class Living:
     def crash(self, bento: str) -> None:
         """Let the pods of a bento crash now."""
         for body in list(self.world.server.all(DEPLOYMENTS)):
-            if bento_of(body) == bento:
+            if digest_of(bento_of(body)) == digest_of(bento):
                 meta = body["metadata"]
                 self.world.cluster.workloads.fail(Key(meta["namespace"], meta["name"]))
 
@@ -259,6 +270,12 @@ class Living:
             leader.operator.stop.set()
         self.world.start(**LEASES).skew = leader.skew
 
+    def install_another(self, seconds: int) -> None:
+        """Start an operator with a Lease of its own; it is uninstalled after so many seconds."""
+        lease = f"another-{len(self.world.replicas)}"
+        self.others.append(self.world.start(**LEASES, lease_name=lease))
+        self.later(seconds, self.others[-1].operator.stop.set)
+
     def mend_quota(self) -> None:
         """Let pods be made again."""
         self.world.cluster.workloads.quota.clear()
@@ -292,6 +309,8 @@ class Living:
         self.see()
         self.mend_quota()
         self.end_watches()
+        for other in self.others:
+            other.operator.stop.set()
         for digit in "abcdef":
             self.world.cluster.set_quality(image(digit), QUALITIES["good"])
         self.world.cluster.set_accepts(accepts=True)

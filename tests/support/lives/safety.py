@@ -136,13 +136,14 @@ class Safety:
             if not any(one["kind"] == names.KIND for one in owners):
                 name = body["metadata"]["name"]
                 self.report("stranger", key, f"{body['kind']} {name} belongs to no product")
-        lease = self.world.server.find(LEASES, self._lease())
+        lease = self.world.server.find(LEASES, self._lease(replica))
         holder = str(((lease or {}).get("spec") or {}).get("holderIdentity", ""))
         if lease is not None and holder and not holder.startswith(f"{replica}_"):
             self.report("two writers", key, f"{replica} writes while {holder} holds the lease")
 
-    def _lease(self) -> Key:
-        return Key(self.world.settings.namespace, self.world.settings.lease_name)
+    def _lease(self, replica: str) -> Key:
+        settings = next(one.settings for one in self.world.replicas if one.name == replica)
+        return Key(settings.namespace, settings.lease_name)
 
     def _check_route(self, key: Key, before: Body | None, after: Body) -> None:
         weights, was = weights_of(after), weights_of(before)

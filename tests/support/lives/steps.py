@@ -34,6 +34,10 @@ LIES: Final = (
     Lie.REFUSED, Lie.HANGS, Lie.ERROR_503, Lie.BUSY_429, Lie.PARTIAL, Lie.NOT_JSON,
     Lie.REJECTED_422,
 )  # fmt: skip
+REQUESTS: Final = (
+    names.REQUEST_PROMOTE, names.REQUEST_ABORT, names.REQUEST_RETRAIN, names.REQUEST_ROLLBACK,
+)  # fmt: skip
+MIRROR: Final = "mirror.example/bentos/search"
 WRITES: Final = ("deployments", "services", "httproutes", "jobs", "dataproducts")
 
 
@@ -103,6 +107,15 @@ def rename(life: Living, product: int) -> None:
     life.edit(product, model={"bento": {**one, "version": one["version"] + ".1"}})
 
 
+@_kind(1)
+def move(life: Living, product: int) -> None:
+    """Take the same bento from another registry."""
+    one = life.spec(product)["model"]["bento"]
+    path, _, digest = one["image"].partition("@")
+    other = MIRROR if path != MIRROR else image(DIGITS[0]).partition("@")[0]
+    life.edit(product, model={"bento": {**one, "image": f"{other}@{digest}"}})
+
+
 @_kind(1, _with(*DIGITS))
 def reuse(life: Living, product: int, digit: str) -> None:
     """Give another digest the version name of this one."""
@@ -169,15 +182,30 @@ def slos(life: Living, product: int, seed: int) -> None:
 
 @_kind(
     6,
-    _with(
-        names.REQUEST_PROMOTE, names.REQUEST_ABORT, names.REQUEST_RETRAIN, names.REQUEST_ROLLBACK
-    ),
+    _with(*REQUESTS),
 )
 def ask(life: Living, product: int, request: str) -> None:
     """Ask for something by annotation."""
     token = f"token-{life.number}"
     text = f"va/{token}" if request == names.REQUEST_ROLLBACK else token
     life.annotate(product, request, text)
+
+
+@_kind(
+    6,
+    lambda dice, products: (
+        dice.randrange(products),
+        dice.choice(DIGITS),
+        dice.choice(REQUESTS),
+        dice.choice((1, 9, 12, 40, 100, 200, 400, 800, 1500, 2500, 7300)),
+    ),
+)
+def interfere(life: Living, product: int, digit: str, request: str, seconds: int) -> None:
+    """Let the spec name another bento, and ask for something while its rollout is at any place."""
+    push(life, product, digit)
+    token = f"token-{life.number}-later"
+    named = {names.REQUEST_ROLLBACK: f"va/{token}", names.REQUEST_PROMOTE: f"v{digit}/{token}"}
+    life.later(seconds, lambda: life.annotate(product, request, named.get(request, token)))
 
 
 @_kind(1)
@@ -319,6 +347,12 @@ def kill_leader(life: Living) -> None:
 def upgrade(life: Living) -> None:
     """Stop the leader as a rolling upgrade does; another replica is started."""
     life.replace_leader(kill=False)
+
+
+@_kind(1, lambda dice, _: (dice.choice((300, 2400)),))
+def another_operator(life: Living, seconds: int) -> None:
+    """Let a second release of the operator watch the same namespaces for a while."""
+    life.install_another(seconds)
 
 
 @_kind(2, lambda dice, _: (dice.choice((-7200, -90, -3, 3, 90)),))

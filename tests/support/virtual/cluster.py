@@ -44,7 +44,7 @@ class Cluster:
 
     Attributes
     ----------
-    qualities : by bento (its image or URL); any other is good.
+    qualities : by bento (its image or URL, wherever it is kept); any other is good.
     rates : requests a second, by namespace and product.
     trainings : how trainings go, by namespace and product.
     accepts : whether the gateway takes routes.
@@ -80,9 +80,9 @@ class Cluster:
     # ---- what happens to it -------------------------------------------------------------------
     def set_quality(self, bento: str, quality: Quality) -> None:
         """Let a version behave otherwise from now on."""
-        self.qualities[bento] = quality
+        self.qualities[digest_of(bento)] = quality
         for body in list(self.server.all(DEPLOYMENTS)):
-            if bento_of(body) == bento:
+            if digest_of(bento_of(body)) == digest_of(bento):
                 meta = body["metadata"]
                 self._recount(meta["namespace"], meta["labels"].get(names.LABEL_PRODUCT, ""))
 
@@ -93,7 +93,7 @@ class Cluster:
 
     def quality_of(self, deployment: Body) -> Quality:
         """How the version of a Deployment behaves."""
-        return self.qualities.get(bento_of(deployment), Quality())
+        return self.qualities.get(digest_of(bento_of(deployment)), Quality())
 
     def pods_of(self, product: Key) -> list[Pod]:
         """The pods that serve a product."""
@@ -271,6 +271,11 @@ def bento_of(deployment: Body) -> str:
     """The bento that a Deployment serves."""
     found: str = (deployment["metadata"].get("annotations") or {}).get(names.ANNOTATION_IMAGE, "")
     return found
+
+
+def digest_of(bento: str) -> str:
+    """What a bento is, wherever it is kept."""
+    return bento.rpartition("sha256:")[2]
 
 
 def _events(rate: float, quality: Quality) -> dict[str, float]:

@@ -259,8 +259,9 @@ class World:
         return replica
 
     def leader(self) -> Replica | None:
-        """The replica that leads, if any."""
-        return next((one for one in self.replicas if one.leads), None)
+        """The replica of the first release that leads, if any."""
+        ours = (one for one in self.replicas if one.settings.lease_name == self.settings.lease_name)
+        return next((one for one in ours if one.leads), None)
 
     def stepped(self, replica: Replica, key: Key) -> None:
         """Take in that a reconcile has ended."""

@@ -77,6 +77,7 @@ class Workloads:
     pods: dict[Key, Pod] = field(default_factory=dict)
     _by_deployment: dict[Key, list[Pod]] = field(default_factory=dict)
     _due: set[Key] = field(default_factory=set)
+    _templates: dict[Key, tuple[tuple[str, int], str]] = field(default_factory=dict)
     _serial: int = 0
     _progressed: dict[Key, tuple[str, str, str]] = field(default_factory=dict)
     """When a Deployment last made progress, and what it was at."""
@@ -110,11 +111,21 @@ class Workloads:
             for pod in list(self.of(key)):
                 self._remove(pod)
             self._progressed.pop(key, None)
+            self._templates.pop(key, None)
             return
-        template = json.dumps(body["spec"]["template"], sort_keys=True)
+        template = self._template_of(key, body)
         wanted = body["spec"].get("replicas", 1)
         refused = self._scale(key, body, template, wanted)
         self._write_status(key, body, template, wanted, refused=refused)
+
+    def _template_of(self, key: Key, body: Body) -> str:
+        """The pod template as text; a generation of an object has one."""
+        of = (body["metadata"]["uid"], body["metadata"]["generation"])
+        known = self._templates.get(key)
+        if known is None or known[0] != of:
+            known = of, json.dumps(body["spec"]["template"], sort_keys=True)
+            self._templates[key] = known
+        return known[1]
 
     def _scale(self, key: Key, body: Body, template: str, wanted: int) -> str:
         """Make and remove pods: one more than wanted while it rolls, and none less that is ready."""

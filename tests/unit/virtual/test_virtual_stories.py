@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.support.rollout_world import document, image
 from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.network import Trouble
-from tests.support.virtual.operator import World
+from tests.support.virtual.operator import SETTINGS, World
 
 HOUR = 3600.0
 BLOCK = 300
@@ -74,6 +75,29 @@ def test_a_product_that_degrades_is_retrained_and_its_cure_promoted():
                 lambda: serving(world, key) == "v2-trained", seconds=6 * HOUR, what="cured"
             )
             assert took > 600
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+def test_without_a_prometheus_a_pushed_model_waits_for_a_person_and_says_so():
+    """Its blocks were said to be read back for ever, and the model wasn't mentioned."""
+
+    async def story() -> None:
+        async with World(settings=replace(SETTINGS, prometheus_url="")) as world:
+            key = world.apply(product())
+            world.start()
+            await world.until(lambda: serving(world, key) == "v1", seconds=60)
+            world.edit(key, model=pushed("b", "v2"))
+            await world.until(
+                lambda: "v2 waits" in world.status(key).get("decision", {}).get("message", ""),
+                seconds=3 * BLOCK,
+            )
+            missing = world.condition(key, "MetricsAvailable")
+            assert missing["reason"] == "PrometheusUnavailable"
+            assert "SLUICEGATE_PROMETHEUS_URL" in missing["message"]
+            world.annotate(key, **{"sluicegate.dev/promote": "v2/1"})
+            await world.until(lambda: serving(world, key) == "v2", seconds=2 * HOUR)
             assert not world.errors.found
 
     run_virtually(story())
