@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
-from sluicegate.prometheus.batch import MOST_SPLITS, extra_queries
+from sluicegate.prometheus.batch import extra_queries
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -31,6 +31,8 @@ from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
 from tests.support.rollout_world import ACCURACY, BLOCK, document
 from tests.support.rollout_world import World as Rollout
 from tests.support.selecting import Poison, Selecting
+
+MOST_SPLITS = 128
 
 NOW = 300 * 12 * 400 + 60.0
 """Block 4800 has settled; 4799 is read with it."""
