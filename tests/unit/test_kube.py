@@ -79,6 +79,11 @@ def test_no_write_may_take_longer_than_three_seconds(request_):
     assert request_.seconds <= 3
 
 
+def test_an_answer_that_is_swallowed_is_waited_for_ten_seconds_and_a_page_for_fifteen():
+    assert requests.get(DEPLOYMENTS, KEY).seconds == 10
+    assert requests.list_page(DEPLOYMENTS, limit=500).seconds == 15
+
+
 def test_a_write_ends_two_seconds_before_the_lease_may_be_another_s():
     assert MARGIN_SECONDS >= 5
     assert requests.WRITE_SECONDS + 2 <= MARGIN_SECONDS
