@@ -250,6 +250,7 @@ def weighed(lower: float, upper: float, *, required: bool = True) -> GaugeEviden
         (weighed(-9.0, -0.1), Reason.CANARY_WORSE),
         (weighed(0.1, 3.0, required=False), Reason.CANARY_NOT_WORSE),  # it shows to be better
         (weighed(-0.1, 3.0, required=False), Reason.INSUFFICIENT_DATA),
+        (weighed(0.0, 3.0, required=False), Reason.INSUFFICIENT_DATA),  # it may be equal
         (GaugeEvidence(GAUGE, 19, None, required=True), Reason.COLLECTING_EVIDENCE),
     ],
 )
