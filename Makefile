@@ -8,7 +8,7 @@ PYTEST := $(RUN) pytest
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,9 +109,17 @@ stories: programs ## Of these, only the operator's long stories: drift, retraini
 kind: setup ## Kind on an engine and a node image of its own, without a registry (Debian, root; minutes)
 	$(RUN) python -m tests.kind
 
-# All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition.
+# All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition, of all
+# packages or of those in WHERE="policy kube".
 mutants: setup ## Change the code a little, place by place, and see whether a test notices (half an hour)
-	$(RUN) python -m tests.mutants $(MUTANTS) --count $(or $(COUNT),0) --seed $(or $(SEED),1) --workers $(or $(WORKERS),2)
+	$(RUN) python -m tests.mutants $(MUTANTS) --count $(or $(COUNT),0) --seed $(or $(SEED),1) --workers $(or $(WORKERS),2) $(if $(WHERE),--where $(WHERE))
+
+DECIDING := 'reconcile/*' 'policy/*' 'runtime/lease.py'
+coverage: setup ## How much of what decides the unit and golden tests execute: 95 % each, by branches
+	$(PYTEST) -q --numprocesses=2 -m "not heavy" --cov=operator/sluicegate --cov-branch --cov-report= tests/unit tests/golden
+	@failed=0; for each in $(DECIDING); do \
+	  $(RUN) coverage report --skip-covered --fail-under=95 --include="operator/sluicegate/$$each" || failed=1; \
+	done; exit $$failed
 
 SIZES ?= 50 500 1000 5000
 bench: setup ## Measure the operator, its peers and the floor (hours), and write docs/benchmarks.md (SIZES="50 500")

@@ -13,7 +13,6 @@ import pytest
 
 from cluster.controlplane import ControlPlane, Options
 from sluicegate.kube.resources import DATA_PRODUCTS
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR
 from tests.support.judged_products import BLOCK_SECONDS, BUSY, CARS_OWE
 from tests.support.prometheus_stand_in import PrometheusStandIn
 from tests.support.proxied_operator import RUNTIME
@@ -24,6 +23,8 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+BLOCKS_PER_HOUR = 12
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -12,8 +12,10 @@ from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.gate import OpenGate
-from sluicegate.runtime.recorder import BURST_PER_OBJECT, Note, Recorder, Subject
+from sluicegate.runtime.recorder import Note, Recorder, Subject
 from tests.support.replicas import read
+
+BURST_PER_OBJECT = 25
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import yaml
 from tests.mutants.covering import Given, measured
 from tests.mutants.mutant import named_mutants
 from tests.mutants.running import Fate, judge
-from tests.mutants.sites import drawn_mutants
+from tests.mutants.sites import WHERE, drawn_mutants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def main() -> int:
     if unknown := set(asked.names) - {one.name for one in named}:
         print(f"no such mutant: {' '.join(sorted(unknown))}; tests/mutants/named.yaml has them")
         return 2
-    drawn = [] if asked.names else drawn_mutants(asked.count, asked.seed)
+    drawn = [] if asked.names else drawn_mutants(asked.count, asked.seed, where=asked.where)
     covering = Given(frozenset(asked.tests)) if asked.tests else measured(fresh=asked.fresh)
     verdicts = []
     for verdict in judge([*named, *drawn], covering, workers=asked.workers):
@@ -60,6 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=0, help="how many others to draw")
     parser.add_argument("--drawn-only", action="store_true", help="without the named ones")
     parser.add_argument("--seed", type=int, default=1, help="which others to draw")
+    parser.add_argument("--where", nargs="+", default=WHERE, help="packages or modules to draw of")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--tests", nargs="+", help="files of tests to run, whatever they execute")
     parser.add_argument("--fresh", action="store_true", help="measure the coverage anew")

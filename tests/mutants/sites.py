@@ -19,7 +19,7 @@ from typing_extensions import override
 from tests.mutants.mutant import CODE, ROOT, Mutant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 WHERE = (
@@ -197,17 +197,19 @@ SIGNS: dict[type[ast.cmpop], str] = {
 }
 
 
-def drawn_mutants(count: int, seed: int, root: Path = ROOT) -> list[Mutant]:
+def drawn_mutants(
+    count: int, seed: int, root: Path = ROOT, where: Iterable[str] = WHERE
+) -> list[Mutant]:
     """`count` of all mutants that can be generated; the same seed draws the same of the same code."""
-    everything = [one for file in sources(root) for one in generated(file, root)]
+    everything = [one for file in sources(root, where) for one in generated(file, root)]
     chosen = random.Random(seed).sample(everything, min(count, len(everything)))
     return sorted(chosen, key=lambda one: (one.file, one.at))
 
 
-def sources(root: Path = ROOT) -> Iterator[Path]:
-    """The modules of `WHERE`."""
-    for where in WHERE:
-        path = root / CODE / where
+def sources(root: Path = ROOT, where: Iterable[str] = WHERE) -> Iterator[Path]:
+    """The modules of packages, or modules themselves, within the operator's code."""
+    for each in where:
+        path = root / CODE / each
         yield from [path] if path.is_file() else sorted(path.glob("*.py"))
 
 

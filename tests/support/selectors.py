@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_MATCHER = re.compile(r'\b(namespace|product)(=~|!~|!=|=)("(?:[^"\\]|\\.)*")')
+_MATCHER = re.compile(r'\b(namespace|product|le)(=~|!~|!=|=)("(?:[^"\\]|\\.)*")')
 _BACKENDS = re.compile(r'\bservice=~("(?:[^"\\]|\\.)*")')
 
 
@@ -47,7 +47,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def parse_matchers(text: str) -> frozenset[Matcher]:
-    """The matchers on `namespace` and `product` in a query, or in a piece of one, each once."""
+    """The matchers on namespace, product and bucket in a query, or a piece of one, each once."""
     # A literal of PromQL is one of JSON as long as it escapes quotes, backslashes and \n only.
     return frozenset(
         Matcher(label, operator, json.loads(literal, strict=False))

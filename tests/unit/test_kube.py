@@ -79,6 +79,11 @@ def test_no_write_may_take_longer_than_three_seconds(request_):
     assert request_.seconds <= 3
 
 
+def test_an_answer_that_is_swallowed_is_waited_for_ten_seconds_and_a_page_for_fifteen():
+    assert requests.get(DEPLOYMENTS, KEY).seconds == 10
+    assert requests.list_page(DEPLOYMENTS, limit=500).seconds == 15
+
+
 def test_a_write_ends_two_seconds_before_the_lease_may_be_another_s():
     assert MARGIN_SECONDS >= 5
     assert requests.WRITE_SECONDS + 2 <= MARGIN_SECONDS
@@ -99,9 +104,13 @@ def test_a_deletion_carries_what_was_observed():
         (401, "Unauthorized", errors.Unauthorized),
         (403, "Forbidden", errors.Forbidden),
         (404, "NotFound", errors.NotFound),
+        (400, "BadRequest", errors.BadRequest),
+        (405, "MethodNotAllowed", errors.BadRequest),
         (409, "Conflict", errors.Conflict),
         (409, "AlreadyExists", errors.AlreadyExists),
         (410, "Expired", errors.Gone),
+        (413, "RequestEntityTooLarge", errors.Invalid),
+        (415, "UnsupportedMediaType", errors.BadRequest),
         (422, "Invalid", errors.Invalid),
         (429, "TooManyRequests", errors.TooManyRequests),
         (500, "InternalError", errors.Transient),

@@ -78,6 +78,12 @@ def test_the_same_seed_draws_the_same_mutants():
     assert len({one.name for one in first}) == 20
 
 
+def test_mutants_are_drawn_of_the_packages_and_modules_that_are_asked_for():
+    files = {one.file for one in drawn_mutants(30, 1, where=("kube", "runtime/lease.py"))}
+    assert all(file.startswith("kube/") or file == "runtime/lease.py" for file in files)
+    assert len(files) > 1
+
+
 @pytest.mark.parametrize("mutant", drawn_mutants(20, 3), ids=lambda one: one.name)
 def test_a_drawn_mutant_is_python_and_not_what_was_there(mutant: Mutant):
     text = (ROOT / mutant.path).read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ import pytest
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import SpecModelOutcome
+from sluicegate.policy.acts import act
 from sluicegate.policy.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary import assess
 from sluicegate.policy.decision import Alert, Hold, Inconclusive, Promote, Rollback, StartRollout
@@ -16,7 +17,7 @@ from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.evidence import Evidence
 from sluicegate.policy.gauge import Interval
 from sluicegate.policy.gauges import GaugeEvidence
-from sluicegate.policy.memory import HandledModel, SloMemory
+from sluicegate.policy.memory import Accepted, HandledModel, SloMemory
 from sluicegate.policy.observed import Facts, Request
 from sluicegate.policy.rollout import decide
 from sluicegate.slo.blocks import Count, Quality
@@ -250,12 +251,36 @@ def weighed(lower: float, upper: float, *, required: bool = True) -> GaugeEviden
         (weighed(-9.0, -0.1), Reason.CANARY_WORSE),
         (weighed(0.1, 3.0, required=False), Reason.CANARY_NOT_WORSE),  # it shows to be better
         (weighed(-0.1, 3.0, required=False), Reason.INSUFFICIENT_DATA),
+        (weighed(0.0, 3.0, required=False), Reason.INSUFFICIENT_DATA),  # it may be equal
         (GaugeEvidence(GAUGE, 19, None, required=True), Reason.COLLECTING_EVIDENCE),
     ],
 )
 def test_a_product_with_nothing_but_a_gauge_is_decided_by_it(gauge, reason):
     decision = last_step(passed(gauges=(gauge,)), terms=GAUGE_TERMS)
     assert decision.reason is reason
+
+
+def test_what_need_not_speak_carries_a_promotion_only_where_nothing_must():
+    free = speaking(Count(1000, 10_000), Count(1000, 10_000), required=False)
+    must, better = weighed(-0.1, 3.0), weighed(0.1, 3.0, required=False)
+    assert passed(free).vouching == (free,)
+    assert passed(free, EQUAL).vouching == (EQUAL,)
+    assert passed(free, gauges=(must,)).vouching == ()
+    assert passed(gauges=(better,)).counted_gauges == (better,)
+    assert passed(EQUAL, gauges=(better,)).counted_gauges == ()
+    assert passed(free, gauges=(better, must)).counted_gauges == (must,)
+
+
+def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
+    history = (Accepted(V2, 20), Accepted(V3, 10))
+    memory = remembered(candidate=candidate(5), history=history)
+    promoted = Promote(
+        reason=Reason.CANARY_NOT_WORSE, message="", numbers={}, candidate=V2, replaced=V1
+    )
+    after = act(TERMS, memory, promoted, START + 7200)
+    assert after.stable is not None
+    assert (after.stable.release, after.stable.promoted_at) == (V2, START + 7200)
+    assert [one.release for one in after.history] == [V1, V3]
 
 
 # ---- several things at once -----------------------------------------------------------------

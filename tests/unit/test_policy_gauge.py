@@ -2,9 +2,11 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
+from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import SpecModelOutcome
 from sluicegate.policy.acts import act, take_share
@@ -16,10 +18,11 @@ from sluicegate.policy.gauge import (
     gauge_baseline,
     gauge_cusum,
 )
-from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
+from sluicegate.policy.gauges import present_of, weigh
+from sluicegate.policy.memory import Accepted, Baseline, HandledModel, Memory, Release
 from sluicegate.policy.observed import CanaryBlock, Observed
 from sluicegate.policy.terms import terms_of
-from sluicegate.slo.blocks import Quality
+from sluicegate.slo.blocks import NOTHING, Quality
 from sluicegate.slo.means import Means
 from tests.support.scenarios import product
 
@@ -159,3 +162,57 @@ def test_a_candidate_worse_by_a_gauge_goes_back():
 
 def test_a_gauge_alone_has_no_requests_to_promote_by():
     assert {decision.type for decision in canary(0.0, 47)} == {"Hold"}
+
+
+# ---- at present, and beside a candidate -------------------------------------------------------
+TERMS = terms_of(DataProduct.parse(product(BASKET)))
+(SLO,) = TERMS.slos
+SHOWN = Baseline(NOTHING, 0, 0, BaselineSource.PRODUCTION, mean=100.0, deviation=2.0)
+
+
+def newest(*values, at=1000):
+    """Values of the blocks up to this one, the newest last; None for none."""
+    first = at - len(values) + 1
+    return {first + number: value for number, value in enumerate(values) if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("values", "baseline", "bad"),
+    [
+        ([100, 100, None, None], SHOWN, None),
+        ([100, 100, None, 100], SHOWN, False),
+        ([79, 79, None, 79], None, True),
+        ([81, 79, 79, 81], None, False),
+        ([90] * 4, None, False),
+        ([90] * 4, replace(SHOWN, deviation=0.0), False),
+        ([90] * 4, SHOWN, True),
+        ([97] * 8, SHOWN, None),
+        ([97] * 64, SHOWN, True),
+        ([80] * 8 + [None] * 4 + [97, 97, None, 97], SHOWN, None),
+    ],
+    ids=[
+        "two values are too few", "as accepted", "below its bound", "two of four miss it",
+        "nothing else is accepted", "nothing ever varied", "surely fallen", "too few to tell",
+        "long enough to tell", "what was before a silence isn't the present",
+    ],
+)  # fmt: skip
+def test_what_a_gauge_says_at_present(values, baseline, bad):
+    found = present_of(SLO, newest(*values), baseline, now=1000, since=1000 - len(values))
+    assert found.bad is bad
+
+
+@pytest.mark.parametrize(
+    ("evidence", "seconds", "differences", "required"),
+    [
+        ("Required", 86_400, [], True),
+        ("IfAvailable", 60, [0.1], True),
+        ("IfAvailable", 60, [], False),  # the pods may not expose it
+        ("IfAvailable", 86_400, [0.1], False),  # twenty pairs take longer than a rollout may
+        ("PostPromotion", 60, [0.1], False),
+    ],
+)
+def test_whether_a_gauge_must_speak_for_a_candidate(evidence, seconds, differences, required):
+    terms = terms_of(DataProduct.parse(product({**BASKET, "canaryEvidence": evidence})))
+    (slo,) = terms.slos
+    found = weigh(slo, differences, terms, slos=1, block_seconds=seconds)
+    assert (found.required, found.pairs) == (required, len(differences))

@@ -11,8 +11,8 @@ from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy.arrivals import training_ended
 from sluicegate.policy.decision import Alert, Hold, Retrain, StartRollout
-from sluicegate.policy.holdout import Verdict, judge_all
-from sluicegate.policy.memory import Memory, Release, RetrainingMemory, Training
+from sluicegate.policy.holdout import Verdict, judge, judge_all
+from sluicegate.policy.memory import Accepted, Memory, Release, RetrainingMemory, Training
 from sluicegate.policy.observed import (
     Observed,
     Portfolio,
@@ -165,7 +165,10 @@ def arrived(memory: RetrainingMemory, outcome):
 def test_a_result_is_taken_up_of_the_training_under_way_alone(under_way, outcome, taken):
     found = arrived(under_way, outcome)
     assert isinstance(found.decision, StartRollout) is taken
-    if not taken:
+    if taken:
+        assert found.decision.weight == TERMS.steps[0]
+        assert f"gets {TERMS.steps[0]} % of the traffic" in found.decision.message
+    else:
         assert found.decision.reason is Reason.SUPERSEDED
 
 
@@ -177,6 +180,30 @@ def test_a_result_of_another_training_leaves_the_one_under_way_alone():
     assert found.memory.retraining.failures == 0
 
 
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (1450, Reason.GATE_PASSED),
+        (1550, Reason.HOLD_OUT_TOO_SMALL),
+        (1750, Reason.WORSE_ON_HOLD_OUT),
+    ],
+)
+def test_a_result_of_a_person_without_spec_retraining_may_be_one_percent_worse(bad, reason):
+    made = replace(result(""), evaluation={"accuracy": Count(bad, 10_000)})
+    observed = Observed(block=NOW // 300, wanted=V1, training=made)
+    found = training_ended(judged_by(ACCURACY, retraining=None), remembered(), observed, NOW)
+    assert found.decision.reason is reason
+
+
+def test_a_result_under_the_name_of_an_older_version_is_refused():
+    older = Accepted(Release("v2", "registry.example/search@sha256:older"), 0)
+    memory = remembered(retraining=training("b"), history=(older,))
+    observed = Observed(block=NOW // 300, wanted=V1, training=result("b"))
+    found = training_ended(TERMS, memory, observed, NOW)
+    assert found.decision.reason is Reason.VERSION_REUSED
+    assert found.memory.retraining.failures == 1
+
+
 # ---- the hold-out ---------------------------------------------------------------------------
 FINE = {"availability": Count(0, 9000)}
 
@@ -186,6 +213,13 @@ def test_an_slo_of_the_gate_needs_counts_of_both_versions():
     assert judge_all(FINE, FINE, margins).verdict is Verdict.PASSED
     gated = judge_all(FINE, FINE, margins, {"accuracy"})
     assert (gated.slo, gated.verdict) == ("accuracy", Verdict.TOO_SMALL)
+
+
+def test_one_row_is_compared_and_none_is_not():
+    assert judge("accuracy", Count(0, 1), Count(0, 1), 0.01).difference is not None
+    for ours, theirs in ((0, 1), (1, 0)):
+        found = judge("accuracy", Count(0, ours), Count(0, theirs), 0.01)
+        assert (found.verdict, found.difference) == (Verdict.TOO_SMALL, None)
 
 
 def test_a_result_without_counts_of_the_gate_gets_no_traffic():

@@ -122,6 +122,20 @@ async def test_a_token_that_rotates_is_read_again(tmp_path):
     assert server.tokens == ["Bearer first", "Bearer second"]
 
 
+@pytest.mark.parametrize(
+    "limit", [{"timeout_seconds": 0}, {"connect_seconds": 0}, {"concurrency": 0}]
+)
+def test_an_endpoint_that_nothing_could_be_asked_of_is_refused(limit):
+    with pytest.raises(ValueError, match=f"{next(iter(limit))}=0"):
+        Endpoint(url="http://prometheus:9090", **limit)
+
+
+@pytest.mark.parametrize("url", ["prometheus:9090", "ftp://prometheus", ""])
+def test_an_address_without_a_scheme_of_the_web_is_refused(url):
+    with pytest.raises(ValueError, match="must start with http"):
+        Endpoint(url=url)
+
+
 async def test_a_token_that_is_missing_is_unavailable_and_says_which(tmp_path):
     endpoint = Endpoint(url="http://127.0.0.1:9", token_file=tmp_path / "gone")
     async with Prometheus(endpoint) as prometheus:

@@ -12,7 +12,6 @@ from prometheus_client import REGISTRY
 from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
-from sluicegate.prometheus.batch import MOST_SPLITS
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -33,6 +32,7 @@ from tests.support.rollout_world import ACCURACY, BLOCK, document
 from tests.support.rollout_world import World as Rollout
 from tests.support.selecting import Poison, Selecting
 
+MOST_SPLITS = 128
 
 def extra_queries(namespaces: int, products: int) -> int:
     """The most queries that it takes to find one of these products in these namespaces.

@@ -18,12 +18,14 @@ from sluicegate.prometheus.schedule import NAMES_PER_SCOPE, Timing, named_scopes
 from sluicegate.settings import parse_settings
 from sluicegate.slo.blocks import Block, Count, Quality
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import NAMES_PER_QUERY, Needs, QueryKind, render_queries
+from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
 from tests.support.prometheus_stand_in import PrometheusStandIn
 from tests.support.selecting import Selecting
 from tests.support.selectors import all_match, parse_matchers
+
+NAMES_PER_QUERY = 50
 
 SLOS = {"availability": Indicator(availability={})}
 NOW = 300 * 1_000 + 60.0

@@ -136,6 +136,12 @@ def test_what_hits_stable_as_well_isnt_the_candidates(body):
     [
         (pod(ended(1, 1)), NOT_READY, "no such column"),
         (pod(ended(1, 9)), NOT_READY, "ended with 1"),
+        (pod(ended(1, 1), status=condition("PodScheduled", "True")), NOT_READY, "no such column"),
+        (
+            pod(ended(1, 1), status=condition("DisruptionTarget", "False")),
+            NOT_READY,
+            "no such column",
+        ),
         (pod(ended(137, 1, "OOMKilled")), NOT_READY, "memory limit"),
         (pod(waiting("CreateContainerConfigError", "x")), NOT_READY, "ConfigError"),
         (pod(waiting("ErrImagePull", "a: not found")), DecisionReason.IMAGE_NOT_FOUND, "not found"),

@@ -9,7 +9,6 @@ import pytest
 from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.names import DecisionReason
 from sluicegate.kube.resources import Key
-from sluicegate.policy.arrivals import MOST_RENEWALS
 from sluicegate.policy.observed import Portfolio
 from sluicegate.policy.retraining import Budget
 from sluicegate.prometheus.schedule import Timing
@@ -21,6 +20,8 @@ from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.standing import Standing, standing_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import GATEWAY, World, document, image
+
+MOST_RENEWALS = 5
 
 ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
 TIMING = Timing(scrape_seconds=15)

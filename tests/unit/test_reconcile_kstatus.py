@@ -93,6 +93,15 @@ def pods_that_dont_come(situation: Situation) -> Situation:
     return pods_on_their_way(situation, stuck=True)
 
 
+def a_pod_is_evicted(situation: Situation) -> Situation:
+    """One that the Deployment had is missing, though nobody changed anything."""
+    short = {
+        key: replace(one, replicas=one.ready + 1) if one.ready else one
+        for key, one in situation.live.items()
+    }
+    return replace(situation, live=short)
+
+
 def about_to_change(situation: Situation) -> Situation:
     return replace(situation, changing=True)
 
@@ -118,6 +127,10 @@ TABLE: dict[str, tuple[Callable[[], World], Change, Told, Told, Told]] = {
     "a promotion": (promoting, as_it_is, SERVING, None, None),
     "a rejected spec.model": (rejected, as_it_is, SERVING, None, ("True", "ModelRejected")),
     "an aborted spec.model": (aborted, as_it_is, SERVING, None, ("True", "ModelRejected")),
+    "a pod of it is evicted": (serving, a_pod_is_evicted, SERVING, None, None),
+    "a pod of it is evicted after a rejected spec.model": (
+        rejected, a_pod_is_evicted, SERVING, None, ("True", "ModelRejected"),
+    ),
     "its pods are about to change": (
         serving, about_to_change, STARTING, ("True", "Progressing"), None,
     ),

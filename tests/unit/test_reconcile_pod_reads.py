@@ -11,8 +11,10 @@ from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.memory import Streak
 from sluicegate.api.product import read_status
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.pod_reads import STARTING_SECONDS, PodReads, ahead
+from sluicegate.reconcile.pod_reads import PodReads, ahead
 from tests.support.rollout_world import START, World
+
+STARTING_SECONDS = 10
 
 # Promised, so written as numbers here.
 UNREADY_SECONDS = 10

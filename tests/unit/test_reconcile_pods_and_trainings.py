@@ -209,6 +209,16 @@ def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
     assert made.stable_evaluation["accuracy"].bad == 90
 
 
+@pytest.mark.parametrize("which", ["evaluation", "stableEvaluation"])
+def test_an_evaluation_names_as_many_slos_as_a_product_may_have(which):
+    counts = {f"slo-{number}": {"bad": 1, "total": 9} for number in range(17)}
+    failed = result(Ended(json.dumps(GOOD | {which: counts}), 0))
+    assert isinstance(failed, TrainingFailed)
+    assert failed.reason is Reason.INVALID_RESULT
+    counts.popitem()
+    assert isinstance(result(Ended(json.dumps(GOOD | {which: counts}), 0)), TrainingSucceeded)
+
+
 @pytest.mark.parametrize(
     ("ended", "of_job", "reason", "says"),
     [

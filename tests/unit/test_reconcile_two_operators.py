@@ -8,13 +8,15 @@ import pytest
 
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.reconcile.overlap import AWAY_SECONDS, OVERLAPS, Overlaps
+from sluicegate.reconcile.overlap import OVERLAPS, Overlaps
 from sluicegate.runtime.contracts import Done, InvalidSpec
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.observed_cluster import Cluster, Told
 from tests.support.rollout_world import World, document
+
+AWAY_SECONDS = 600
 
 SEARCH = Key("catalog", "search")
 PLATFORM = WrittenBy(namespace="platform", lease="a", scope=OperatorScope.CLUSTER)

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.policy.left_out import MOST, leave_out, spans_of
+from sluicegate.policy.left_out import leave_out, spans_of
 from sluicegate.policy.memory import SloMemory
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.histories import decisions
 from tests.support.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario
 from tests.unit.test_policy_gauge import BASKET, history, noise
+
+MOST = 24
 
 pytestmark = pytest.mark.slow
 

@@ -8,16 +8,11 @@ import itertools
 import pytest
 
 from sluicegate.kube.resources import CONFIG_MAPS, EVENTS, Key
-from sluicegate.runtime.recorder import (
-    LONGEST_NOTE,
-    SERIES_SECONDS,
-    Note,
-    Recorder,
-    Series,
-    Subject,
-    shortened,
-)
+from sluicegate.runtime.recorder import Note, Recorder, Series, Subject, shortened
 from tests.support.api_stand_in import ApiStandIn
+
+LONGEST_NOTE = 1024
+SERIES_SECONDS = 600.0
 
 SUBJECT = Subject(CONFIG_MAPS, Key("shop", "a"), "uid-1")
 

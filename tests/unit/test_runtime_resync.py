@@ -12,12 +12,14 @@ from sluicegate.kube.resources import CONFIG_MAPS, SERVICES, Key
 from sluicegate.runtime.caches import Caches, Change
 from sluicegate.runtime.contracts import Done, Priority, Record, RequeueAfter, Watched
 from sluicegate.runtime.refusals import ListedOnly, Refusals
-from sluicegate.runtime.resync import OBJECTS_AT_ONCE, Resync
+from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end
 from tests.support.api_stand_in import ApiStandIn, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+OBJECTS_AT_ONCE = 20
 
 # Promised, so written as numbers here.
 FORGET_SECONDS = 600.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.__main__ import EXIT_WRONG_INPUT, main
+from sluicegate.__main__ import main
 from sluicegate.program import GATEWAYS, evaluation_settings, timing_of
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.settings import (
@@ -21,6 +21,8 @@ from sluicegate.settings import (
 )
 from sluicegate.slo.gateway import TRAEFIK
 from tests.support.product_cases import EXAMPLE
+
+EXIT_WRONG_INPUT = 2
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 CODE = Path(__file__).parents[2] / "operator" / "sluicegate"

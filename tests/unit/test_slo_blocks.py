@@ -6,17 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.slo.blocks import (
-    BLOCKS_PER_HOUR,
-    HOURS,
-    SINGLE_BLOCKS,
-    Block,
-    Count,
-    Quality,
-    Series,
-    hour_of,
-    read_block,
-)
+from sluicegate.slo.blocks import Block, Count, Quality, Series, hour_of, read_block
+
+BLOCKS_PER_HOUR = 12
+HOURS = 336
+SINGLE_BLOCKS = 72
 
 
 def series_of(counts):

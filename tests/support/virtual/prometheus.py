@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
+from math import floor
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
@@ -18,6 +20,7 @@ from typing_extensions import override
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.session import QuerySession
 from tests.support.prometheus_stand_in import Lie, Row, envelope, recognise, row
+from tests.support.selectors import Matcher, all_match, parse_matchers
 from tests.support.virtual.event_loop import virtual_loop
 
 if TYPE_CHECKING:
@@ -25,10 +28,14 @@ if TYPE_CHECKING:
 
     from sluicegate.prometheus.endpoint import Endpoint
     from sluicegate.spans import Spans
-    from tests.support.virtual.traffic import Counted, Traffic, Version
+    from tests.support.virtual.traffic import Counted, Curve, Traffic, Version
 
 SCRAPE: Final = 15.0
 """Seconds between two scrapes."""
+LOOK_BACK: Final = 300.0
+"""Seconds after which a series without a sample is gone."""
+EXACT: Final = 1e-6
+"""Seconds and events that arithmetic may lose."""
 URL: Final = "http://prometheus.virtual:9090"
 _STATUS: Final = {
     Lie.ERROR_500: 500, Lie.ERROR_503: 503, Lie.BUSY_429: 429,
@@ -46,6 +53,7 @@ class PrometheusServer:
     ----------
     lies : what becomes of a query, by the name of its kind, or "" for each.
     lost : spans of time, in seconds since 1970, of which it has no sample.
+    phase : seconds from the last scrape of a block to the block's end.
     epoch : the clock's zero, in seconds since 1970: `traffic` is told the loop's time.
     """
 
@@ -55,6 +63,7 @@ class PrometheusServer:
     asked: Counter[str] = field(default_factory=Counter)
     lost: list[tuple[float, float]] = field(default_factory=list)
     seconds: float = 0.02
+    phase: float = 0.0
 
     def connect(self, endpoint: Endpoint, spans: Spans) -> Prometheus:
         """The operator's own client, which asks this server."""
@@ -88,29 +97,76 @@ class PrometheusServer:
             return 200, b"<html>"
         step = int(float(form["step"]))
         indexes = range(int(float(form["start"])) // step, int(float(form["end"])) // step + 1)
-        body = envelope(self.rows(kind, indexes, step))
+        body = envelope(self.rows(form["query"], indexes, step))
         if lie is Lie.PARTIAL:
             body["warnings"] = ["a store gateway didn't answer"]
         return 200, json.dumps(body).encode()
 
-    def rows(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
-        """The rows of an answer."""
-        read = _READ.get(kind)
+    def rows(self, query: str, indexes: range, step: int) -> Iterator[Row]:
+        """The rows of an answer; none to a question about what no pod here exposes."""
+        read = _READ.get(recognise(query))
         if read is None:
             return
-        blocks = [
-            (index, index * step - step - self.epoch, index * step - self.epoch)
-            for index in indexes
-            if not any(
-                begin < index * step and index * step - step < end for begin, end in self.lost
-            )
-        ]
+        matchers = _matchers(query)
         for version, counted in self.traffic.versions.items():
-            there = [one for one in blocks if counted.there.at(one[2]) > counted.there.at(one[1])]
-            if there:
-                for labels, values in read(version, counted, there):
-                    if values:
+            if not all_match((one for one in matchers if one.label != "le"), version._asdict()):
+                continue
+            blocks = [one for index in indexes if (one := self._block(counted, index, step))]
+            if blocks:
+                for labels, values in read(version, counted, blocks):
+                    if values and ("le" not in labels or all_match(matchers, labels)):
                         yield row(values, step, **labels)
+
+    def _block(self, counted: Counted, index: int, step: int) -> Block | None:
+        """What the scrapes of a block show of a version; None without any."""
+        begin, end = (index - 1) * step - self.epoch, index * step - self.epoch
+        there, pods = counted.there, counted.pods
+        always = there.rate(end) and there.at(end) - there.at(begin - step) > 2 * step - EXACT
+        if always and not step % SCRAPE and not self._away(begin - step, end):
+            first, last = begin - self.phase, end - self.phase
+            between = (pods.at(last) - pods.at(first)) / SCRAPE
+            tried = round(between - pods.rate(first) + pods.rate(last))
+            return Block(index, step // int(SCRAPE), tried, first, last, self.phase)
+        if there.at(end) == there.at(begin) and not there.rate(end):
+            return None
+        before, seen = (
+            [
+                one
+                for one in self._scrapes(edge, edge + step)
+                if there.rate(one) and not self._away(one, one)
+            ]
+            for edge in (begin - step, begin)
+        )
+        if not seen:
+            return None
+        age = end - seen[-1]
+        gone = any(not self._away(one, one) for one in self._scrapes(seen[-1], end))
+        return Block(
+            index,
+            len(seen),
+            round(sum(map(pods.rate, seen))),
+            before[-1] if before else None,
+            seen[-1],
+            None if gone or age >= LOOK_BACK else age,
+            tuple(seen),
+        )
+
+    def _away(self, begin: float, end: float) -> bool:
+        """Whether it lost anything from one time of the loop to another."""
+        return any(
+            first <= end + self.epoch and begin + self.epoch < last for first, last in self.lost
+        )
+
+    def _scrapes(self, begin: float, end: float) -> list[float]:
+        """The loop's times of the scrapes after `begin` and until `end`."""
+        late = self.epoch + self.phase
+        first, last = (floor((edge + late + EXACT) / SCRAPE) + 1 for edge in (begin, end))
+        return [number * SCRAPE - late for number in range(first, last)]
+
+
+@cache
+def _matchers(query: str) -> frozenset[Matcher]:
+    return parse_matchers(query)
 
 
 class _Wire(requests.Session):
@@ -134,7 +190,39 @@ class _Session(QuerySession, _Wire):
         self.server = server
 
 
-Block = tuple[int, float, float]
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What the scrapes of a block show of a version.
+
+    Attributes
+    ----------
+    scrapes : how many there were, `pods` : of all its pods together.
+    edge : the loop's time of the last scrape in the block before; None when it had none.
+    last : of the last one. age : seconds from that to the block's end; None when it is gone.
+    seen : of all of them, where they aren't all that a block can have.
+    """
+
+    index: int
+    scrapes: int
+    pods: int
+    edge: float | None
+    last: float
+    age: float | None
+    seen: tuple[float, ...] = ()
+
+    def count(self, curve: Curve) -> int | None:
+        """By how much a counter was seen to grow; None when it isn't exposed yet.
+
+        What a pod counted before it was scraped for the first time isn't seen.
+        """
+        if curve.at(self.last) + EXACT < 1:
+            return None
+        edge = self.edge
+        if edge is None:
+            edge = next(one for one in self.seen if curve.at(one) + EXACT >= 1)
+        return curve.count(edge, self.last)
+
+
 Read = "Callable[[Version, Counted, list[Block]], Values]"
 
 
@@ -152,11 +240,12 @@ def _by_prediction(version: Version) -> dict[str, str]:
 
 
 def _counts(counted: Counted, name: str, blocks: list[Block]) -> dict[int, float]:
-    """The counts of an event; none before it happened for the first time."""
+    """The counts of an event."""
     curve = counted.events.get(name)
     if curve is None:
         return {}
-    return {index: curve.count(begin, end) for index, begin, end in blocks if curve.at(end) >= 1}
+    counts = ((one.index, one.count(curve)) for one in blocks)
+    return {index: count for index, count in counts if count is not None}
 
 
 def _requests(version: Version, counted: Counted, blocks: list[Block]) -> Any:
@@ -187,26 +276,28 @@ def _labelled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
 
 
 def _targets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    facts: dict[str, dict[int, float]] = {"up": {}, "scrapes": {}, "longest": {}, "age": {}}
-    for index, begin, end in blocks:
-        pods = (counted.pods.at(end) - counted.pods.at(begin)) / SCRAPE
-        facts["up"][index] = facts["scrapes"][index] = round(pods)
-        there = counted.there.at(end) - counted.there.at(begin)
-        facts["longest"][index] = round(there / SCRAPE)
-        gone = counted.there.at(end) == counted.there.at(end - 1)
-        facts["age"][index] = (end - begin) - there if gone else 1
+    facts: dict[str, dict[int, float]] = {
+        "up": {one.index: one.pods for one in blocks},
+        "scrapes": {one.index: one.pods for one in blocks},
+        "longest": {one.index: one.scrapes for one in blocks},
+        "age": {one.index: one.age for one in blocks if one.age is not None},
+    }
     for fact, values in facts.items():
         yield {**_labels(version), "sluicegate_fact": fact}, values
 
 
 def _throttled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """A share of a growth needs two samples."""
     if counted.throttled is not None:
-        yield _labels(version), {index: counted.throttled for index, _, _ in blocks}
+        shares = {one.index: counted.throttled for one in blocks if one.scrapes > 1}
+        yield _labels(version), shares
 
 
 def _memory(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """A share of a limit that a container has at the block's end."""
     if counted.memory is not None:
-        yield _labels(version), {index: counted.memory for index, _, _ in blocks}
+        shares = {one.index: counted.memory for one in blocks if one.age is not None}
+        yield _labels(version), shares
 
 
 _READ: dict[str, Any] = {

@@ -38,6 +38,11 @@ class Curve:
             return 0.0
         return self.values[place] + self.rates[place] * (when - self.times[place])
 
+    def rate(self, when: float) -> float:
+        """What it grows by in a second, from a time on."""
+        place = bisect_right(self.times, when) - 1
+        return 0.0 if place < 0 else self.rates[place]
+
     def count(self, begin: float, end: float) -> int:
         """Whole events in (begin, end]."""
         return floor(self.at(end) + 1e-6) - floor(self.at(begin) + 1e-6)

@@ -1,0 +1,23 @@
+"""What is so at the same time, as one namespace sees it: its own products, and others' as one."""
+
+from __future__ import annotations
+
+from sluicegate.reconcile.together import Overlaps, Together
+
+
+def test_where_nothing_happened_nobody_shares_anything():
+    assert Overlaps([], {}).most("catalog") == Together(0, 0, 0.0)
+
+
+def test_spans_that_touch_in_one_moment_are_at_the_same_time():
+    spans = [("catalog", (0, 10)), ("catalog", (10, 20)), ("catalog", (21, 30))]
+    assert Overlaps(spans, {"catalog": 4}).most("catalog").own == 2
+
+
+def test_another_namespace_counts_once_by_the_share_of_its_products():
+    spans = [("catalog", (0, 10)), *[("pricing", (5, 9))] * 3]
+    overlaps = Overlaps(spans, {"catalog": 2, "pricing": 4})
+    assert overlaps.most("catalog") == Together(1, 1, 0.75)
+    assert overlaps.most("pricing") == Together(3, 1, 0.5)
+    assert overlaps.most("of-nobody") == Together(0, 2, 1.25)
+    assert overlaps.most("catalog").parties == 2

@@ -1,0 +1,100 @@
+"""What counted requests say of a split: too few, as asked for, or not what the weight says."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.reconcile.verification import (
+    Level,
+    Requests,
+    count_requests,
+    is_drained,
+    verify_share,
+)
+from sluicegate.slo.blocks import Block, Count, Quality
+
+ACCEPTED = (Level.ACCEPTED, "each Gateway has accepted the route")
+
+
+def seen(weight, stable, candidate, *, blocks=9, seconds=600.0, gateway=False, accepted=ACCEPTED):
+    requests = Requests(stable, candidate, blocks)
+    return verify_share(accepted, weight, requests, seconds=seconds, gateway=gateway)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "seconds", "enough"), [(3, 60, True), (2, 60, False), (3, 59, False)]
+)
+def test_49_requests_say_nothing_and_are_waited_for_three_blocks_and_a_minute(
+    blocks, seconds, enough
+):
+    split = seen(50, 49, 0, blocks=blocks, seconds=seconds)
+    assert (split.level, split.enough, split.mismatched) == (Level.ACCEPTED, enough, False)
+    assert "49 requests since then are too few" in split.message
+
+
+@pytest.mark.parametrize(
+    ("weight", "stable", "candidate", "gateway", "says"),
+    [
+        (40, 50, 0, False, "none of 50 requests reached the canary; 20 were expected"),
+        (40, 41, 9, True, "18.0% of 50 requests reached the canary at a weight of 40 %"),
+        (10, 79, 21, False, "21.0% of 100 requests reached the canary at a weight of 10 %"),
+        (0, 99, 1, False, "1.0% of 100 requests reached the canary at a weight of 0 %"),
+    ],
+    ids=["none", "less than half of it", "more than twice as much", "some after it went back"],
+)
+def test_requests_that_contradict_the_weight_hold_it(weight, stable, candidate, gateway, says):
+    split = seen(weight, stable, candidate, gateway=gateway)
+    assert (split.mismatched, split.enough, split.level) == (True, False, Level.ACCEPTED)
+    assert split.message == says
+
+
+@pytest.mark.parametrize(
+    ("weight", "stable", "candidate", "gateway"),
+    [
+        (39, 50, 0, False),  # 19.5 were expected
+        (40, 40, 10, True),
+        (40, 49, 1, False),  # callers past the gateway
+        (10, 80, 20, False),
+        (0, 100, 0, False),
+        (39, 46, 4, True),
+    ],
+)
+def test_requests_that_may_follow_the_weight_verify_it(weight, stable, candidate, gateway):
+    split = seen(weight, stable, candidate, gateway=gateway)
+    assert (split.mismatched, split.enough, split.level) == (False, True, Level.OBSERVED)
+
+
+def test_a_route_that_no_gateway_took_is_verified_by_no_number_of_requests():
+    split = seen(50, 500, 500, accepted=(Level.WRITTEN, "Gateway a/b doesn't take the route"))
+    assert (split.level, split.enough, split.mismatched) == (Level.WRITTEN, False, False)
+    assert (split.share, split.requests) == (0.5, 1000)
+
+
+def blocks(*found: Quality | int) -> list[Block]:
+    """Blocks by the requests that they hold, or by why nothing is known of them."""
+    return [
+        Block(number, one)
+        if isinstance(one, Quality)
+        else Block(number, Quality.COUNTED, Count(0, one))
+        for number, one in enumerate(found)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "quiet"),
+    [
+        (blocks(5, 0, 0), 2),
+        (blocks(0, Quality.NO_SERIES), 2),
+        (blocks(0, 5, 0), 1),
+        (blocks(0, 0, 5), 0),
+        (blocks(0, Quality.UNAVAILABLE, 0), 1),
+        (blocks(0, Quality.LOW_COVERAGE), 0),
+    ],
+)
+def test_pods_go_after_two_blocks_that_are_known_to_hold_no_request(found, quiet):
+    requests = count_requests(found, blocks(9))
+    assert (requests.quiet_stable, requests.quiet_candidate) == (quiet, 0)
+    assert is_drained(requests, stable=True, pods=1) is (quiet >= 2)
+    assert not is_drained(requests, stable=False, pods=1)
+    assert is_drained(requests, stable=False, pods=0)
+    assert (requests.candidate, requests.blocks) == (9, max(len(found), 1))
