@@ -100,10 +100,12 @@ class PrometheusServer:
         read = _READ.get(kind)
         if read is None:
             return
+        now = self.epoch + virtual_loop().thread_time()
         blocks = [
             (index, index * step - step - self.epoch, index * step - self.epoch)
             for index in indexes
-            if not any(
+            if index * step <= now  # it has no sample of what is still to come
+            and not any(
                 begin < index * step and index * step - step < end for begin, end in self.lost
             )
         ]
