@@ -9,7 +9,6 @@ import pytest
 
 from tests.apiserver.test_chart import rendered
 from tests.support.replicas import (
-    OPERATOR,
     Replica,
     apply,
     install_crds,
@@ -71,7 +70,6 @@ def test_a_namespace_whose_role_is_gone_stops_no_other_and_is_taken_up_when_it_i
             "SLUICEGATE_NAMESPACE": namespace,
             "SLUICEGATE_WATCH_NAMESPACES": f"{gone},{namespace}",
         },
-        module=OPERATOR,
     )
     with ready_in_turn([operator]):
         eventually(

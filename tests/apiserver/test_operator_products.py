@@ -20,7 +20,6 @@ from sluicegate.kube.resources import DATA_PRODUCTS
 from tests.support.accepting_gateway import accepting, install_gateway, install_gateway_api
 from tests.support.live_product import get
 from tests.support.replicas import (
-    OPERATOR,
     ROOT,
     Write,
     apply,
@@ -67,7 +66,7 @@ def operator(control_plane, tmp_path_factory):
     """The operator of NAMESPACES."""
     folder = tmp_path_factory.mktemp("operator")
     settings = serving("default", *NAMESPACES)
-    with replicas(control_plane, folder, USER, extra=settings, module=OPERATOR) as (started,):
+    with replicas(control_plane, folder, USER, extra=settings) as (started,):
         yield started
 
 
@@ -83,7 +82,7 @@ def start(control_plane, tmp_path):
 
     def start(name: str, namespace: str):
         settings = serving(namespace, namespace)
-        return replicas(control_plane, tmp_path, name, extra=settings, module=OPERATOR)
+        return replicas(control_plane, tmp_path, name, extra=settings)
 
     return start
 

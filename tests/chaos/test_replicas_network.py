@@ -14,7 +14,6 @@ from cluster.controlplane import ControlPlane, Options
 from tests.support.accepting_gateway import install_gateway_api
 from tests.support.proxied_operator import RUNTIME
 from tests.support.replicas import (
-    OPERATOR,
     SHIPPED_LEASE,
     TAKEOVER_SECONDS,
     install_crds,
@@ -54,7 +53,7 @@ def test_the_operator_whose_network_is_cut_at_work_is_succeeded_and_comes_back_a
         "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
         **SHIPPED_LEASE,
     }
-    with wired_replicas(control_plane, host, tmp_path, *names, extra=extra, module=OPERATOR) as (
+    with wired_replicas(control_plane, host, tmp_path, *names, extra=extra) as (
         leader,
         standby,
     ):

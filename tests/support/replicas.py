@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 AReplica = TypeVar("AReplica", bound="Replica")
 ROOT = Path(__file__).resolve().parents[2]
-COPIER = ("tests.support.copying_operator",)
-OPERATOR = ("sluicegate", "run")
 WRITES = {"create", "update", "patch", "delete"}
 # Short, to take over soon; the ratios and the fence's margin are as they ship.
 QUICK_LEASE = {
@@ -68,7 +65,6 @@ class Replica:
         folder: Path,
         *,
         extra: Mapping[str, str],
-        module: tuple[str, ...] = COPIER,
         prefix: tuple[str, ...] = (),
     ) -> None:
         self.name = name
@@ -82,7 +78,7 @@ class Replica:
             **QUICK_LEASE,
             **extra,
         }
-        command = [*prefix, sys.executable, "-m", *module]
+        command = [*prefix, sys.executable, "-m", "sluicegate", "run"]
         self.process = start(command, log=self.log, env=environment, cwd=ROOT)
 
     def signal(self, number: signal.Signals) -> None:
@@ -161,11 +157,10 @@ def replicas(
     folder: Path,
     *names: str,
     extra: Mapping[str, str],
-    module: tuple[str, ...] = COPIER,
     ready: bool = True,
 ) -> Iterator[list[Replica]]:
     """Operators for the length of a block; their last lines are printed when it fails."""
-    starting = (Replica(plane, name, folder, extra=extra, module=module) for name in names)
+    starting = (Replica(plane, name, folder, extra=extra) for name in names)
     with ready_in_turn(starting, ready=ready) as started:
         yield started
 
@@ -245,20 +240,6 @@ def succeeds(attempt: Callable[[], object], *expected: type[Exception]) -> Calla
         return True
 
     return holds
-
-
-def forget_history(plane: ControlPlane) -> None:
-    """Let etcd drop all versions but the last: a watch that wants to go on from one gets 410."""
-    url = plane._settings.listening.etcd_url
-    last = post(f"{url}/v3/kv/range", {"key": base64.b64encode(b"/").decode(), "limit": 1})
-    post(f"{url}/v3/kv/compaction", {"revision": last["header"]["revision"], "physical": True})
-
-
-def post(url: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    request = urllib.request.Request(url, json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        parsed: dict[str, Any] = json.load(answer)
-        return parsed
 
 
 @dataclass(frozen=True, slots=True)

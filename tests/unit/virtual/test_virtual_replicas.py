@@ -82,6 +82,28 @@ def test_another_replica_takes_over_when_the_leader_is_killed():
     run_virtually(story())
 
 
+def test_a_successor_knows_at_once_how_products_do():
+    """It has measured as a standby, so no state is unknown until it has read a past."""
+    seen: set[str] = set()
+
+    async def story() -> None:
+        async with World() as world:
+            key = world.apply(product())
+            first, second = world.start(), world.start()
+            await world.run(HOUR / 2)
+            assert world.status(key)["state"] == "Healthy"
+            leader, standby = sorted((first, second), key=lambda one: not one.leads)
+            asked = world.prometheus.asked.total()
+            leader.kill()
+            await world.until(lambda: standby.leads, seconds=60)
+            assert world.prometheus.asked.total() - asked <= 16, "a block or two, and no past"
+            world.on_step.append(lambda *_: seen.add(world.status(key)["state"]))
+            await world.run(HOUR / 4)
+
+    run_virtually(story())
+    assert seen == {"Healthy"}
+
+
 def test_a_stopped_leader_gives_its_lease_back_and_another_leads_at_once():
     async def story() -> None:
         async with World() as world:
