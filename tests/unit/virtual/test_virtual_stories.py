@@ -10,6 +10,7 @@ from sluicegate.api import names
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
     DEPLOYMENTS,
+    EVENTS,
     HTTP_ROUTES,
     JOBS,
     SERVICES,
@@ -35,6 +36,8 @@ from tests.support.virtual.stories import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sluicegate.kube.requests import Request
 
 RECOVERY = 30.0
 """The bar: so many seconds after a hand edit everything is as if there had been none."""
@@ -224,5 +227,44 @@ def test_a_namespace_that_is_deleted_in_a_canary_touches_no_other_and_can_come_b
             cars = world.apply(body)
             await world.until(lambda: serving(world, cars) == "v1", seconds=60)
             assert not world.errors.found
+
+    run_virtually(story())
+
+
+def test_a_promotion_costs_eighteen_writes_events_included():
+    async def story() -> None:
+        async with World() as world:
+            key = world.apply(product())
+            world.start(**RARELY)
+            await world.run(HOUR / 4)
+            sent: list[str] = []
+
+            def count(_: str, request: Request) -> None:
+                if request.method != "GET" and "/leases" not in request.path:
+                    sent.append(request.title)
+
+            world.network.faults["count"] = count
+            world.edit(key, model=pushed("b", "v2"))
+            await world.until(lambda: serving(world, key) == "v2", seconds=6 * HOUR)
+            assert len(sent) <= 18, sent
+
+    run_virtually(story())
+
+
+def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost():
+    async def story() -> None:
+        async with World() as world:
+            key = world.apply(product(model={"bento": product()["spec"]["model"]["bento"]}))
+            first = world.start()
+            await world.run(HOUR / 4)
+            await first.stop()
+            for body in list(world.server.all(DEPLOYMENTS)):
+                world.server.delete(DEPLOYMENTS, Key(key.namespace, body["metadata"]["name"]))
+            world.server.set_status(DATA_PRODUCTS, key, {})
+            world.start()
+            await world.until(lambda: serving(world, key) == "v1", seconds=60)
+            (lost,) = (one for one in world.server.all(EVENTS) if one["reason"] == "StateLost")
+            assert "no baseline is claimed" in lost["note"]
+            assert not world.status(key)["stable"].get("baseline")
 
     run_virtually(story())
