@@ -1,6 +1,6 @@
 """What a canary costs from its first write until it is promoted, with processes.
 
-tests/unit/virtual/test_virtual_stories counts it on virtual time.
+tests/unit/virtual/test_virtual_stories counts them on virtual time.
 """
 
 from __future__ import annotations
