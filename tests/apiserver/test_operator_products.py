@@ -15,17 +15,11 @@ import yaml
 
 from cluster.controlplane import ControlPlane, Options
 from cluster.errors import ClusterError
+from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.kube.resources import DATA_PRODUCTS
-from tests.support.accepting_gateway import accepting, install_gateway_api
+from tests.support.accepting_gateway import accepting
 from tests.support.live_product import get
-from tests.support.replicas import (
-    ROOT,
-    apply,
-    install_crds,
-    product,
-    read,
-    replicas,
-)
+from tests.support.replicas import ROOT, apply, product, read, replicas
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ import pytest
 import requests
 
 from cluster.errors import ClusterError
+from cluster.kinds import install_crds
 from sluicegate.kube.resources import DATA_PRODUCTS
 from tests.support.kept_promises import Promises
 from tests.support.malformed import lax_definition, malformed
 from tests.support.proxied_operator import RECOVERY_SECONDS
-from tests.support.replicas import install_crds, product, read, succeeds
+from tests.support.replicas import product, read, succeeds
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from benchmarks.prometheus_stand_in import Lie
 from tests.support.judged_products import (
     BUSY,
     CANARY,
@@ -23,7 +24,6 @@ from tests.support.judged_products import (
 )
 from tests.support.kept_promises import Promises
 from tests.support.live_product import conditions
-from tests.support.prometheus_stand_in import Lie
 from tests.support.proxied_operator import RECOVERY_SECONDS
 
 pytestmark = pytest.mark.timeout(400)

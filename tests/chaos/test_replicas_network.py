@@ -11,13 +11,9 @@ import time
 import pytest
 
 from cluster.controlplane import ControlPlane, Options
-from tests.support.accepting_gateway import install_gateway_api
+from cluster.kinds import install_crds, install_gateway_api
 from tests.support.proxied_operator import RUNTIME
-from tests.support.replicas import (
-    SHIPPED_LEASE,
-    TAKEOVER_SECONDS,
-    install_crds,
-)
+from tests.support.replicas import SHIPPED_LEASE, TAKEOVER_SECONDS
 from tests.support.scaled_products import ScaledProducts
 from tests.support.waiting import eventually
 from tests.support.wires import switch, wired_replicas

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.prometheus_stand_in import PrometheusStandIn
 from tests.support.live_product import LiveProduct
 from tests.support.measured_world import Measured
-from tests.support.prometheus_stand_in import PrometheusStandIn
 from tests.support.proxied_operator import RUNTIME
 from tests.support.replicas import Replica, apply, product, replicas
 from tests.support.truths import SCRAPE_SECONDS, SETTLE_SECONDS, Truth, hosted

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.error import HTTPError
 
 from cluster.controlplane import ControlPlane, Options
-from cluster.errors import ClusterError
-from sluicegate.kube.resources import DATA_PRODUCTS
+from cluster.kinds import install_crds
 from tests.support.audit import audited
 from tests.support.running import free_port, start
 from tests.support.waiting import eventually, took
@@ -204,16 +203,6 @@ def quiet_control_plane() -> Iterator[ControlPlane]:
     with ControlPlane(options) as started:
         install_crds(started)
         yield started
-
-
-def install_crds(plane: ControlPlane) -> None:
-    # Tests that share the control plane apply it under names of their own.
-    plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-
-    def list_products() -> str:
-        return plane.kubectl("get", "--raw", f"{DATA_PRODUCTS.path()}?limit=1")
-
-    eventually(succeeds(list_products, ClusterError), what="our kind")
 
 
 def stop_api_server(plane: ControlPlane) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.prometheus_stand_in import Lie
 from tests.support.lives.steps import Step
-from tests.support.prometheus_stand_in import Lie
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

@@ -21,7 +21,7 @@ from tests.support.virtual.operator import World
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from tests.support.prometheus_stand_in import Lie
+    from benchmarks.prometheus_stand_in import Lie
 
 Body = dict[str, Any]
 

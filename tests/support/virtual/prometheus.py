@@ -17,9 +17,9 @@ import requests
 from requests.adapters import BaseAdapter
 from typing_extensions import override
 
+from benchmarks.prometheus_stand_in import Lie, Row, envelope, recognise, row
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.session import QuerySession
-from tests.support.prometheus_stand_in import Lie, Row, envelope, recognise, row
 from tests.support.virtual.event_loop import virtual_loop
 
 if TYPE_CHECKING:

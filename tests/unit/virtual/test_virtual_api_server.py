@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from benchmarks.prometheus_stand_in import Lie
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, JOBS, SERVICES
-from tests.support.prometheus_stand_in import Lie
 from tests.support.virtual.admission import Refused
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.network import Late, Trouble

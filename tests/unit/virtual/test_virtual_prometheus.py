@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.prometheus_stand_in import Lie
 from sluicegate.kube.resources import EVENTS, JOBS, Key
-from tests.support.prometheus_stand_in import Lie
 from tests.support.rollout_world import image
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.operator import World

@@ -118,7 +118,7 @@ class PrometheusStandIn:
     tokens: list[str] = field(default_factory=list)
     url: str = ""
     instant: Instant = lambda _: None
-    fault: Fault = lambda kind, form: None
+    fault: Fault = lambda _, __: None
     slow_seconds: float = 0.0
     held: dict[int, Held] = field(default_factory=dict)
     most_at_once: int = 0
