@@ -21,6 +21,8 @@ from tests.support.virtual.stories import (
     weight,
 )
 
+pytestmark = pytest.mark.slow  # each lives through an hour of canary
+
 LIES = (Lie.REFUSED, Lie.HANGS, Lie.ERROR_503, Lie.PARTIAL, Lie.NOT_JSON)
 """Of each way to say nothing one; tests/unit/test_prometheus_client has all of them."""
 FIVE_MINUTES = 300.0
@@ -129,7 +131,7 @@ def test_a_product_that_turns_bad_unseen_is_retrained_once_it_is_seen():
         async with World() as world:
             vans = world.apply(product("vans"))
             world.start(**RARELY)
-            await world.run(2 * HOUR)
+            await world.run(HOUR)
             world.prometheus.lies[""] = Lie.REFUSED
             world.cluster.set_quality(image("a"), BAD)
             await world.run(HOUR)

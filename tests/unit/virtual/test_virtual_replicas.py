@@ -82,6 +82,7 @@ def test_another_replica_takes_over_when_the_leader_is_killed():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_successor_knows_at_once_how_products_do():
     """It has measured as a standby, so no state is unknown until it has read a past."""
     seen: set[str] = set()
@@ -235,6 +236,7 @@ def test_a_standby_whose_clock_is_stepped_does_not_take_a_lease_that_is_held(ske
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_canary_goes_on_where_it_was_under_another_leader():
     async def story() -> None:
         async with World() as world:

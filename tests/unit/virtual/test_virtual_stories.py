@@ -43,6 +43,7 @@ RECOVERY = 30.0
 """The bar: so many seconds after a hand edit everything is as if there had been none."""
 
 
+@pytest.mark.slow
 def test_a_product_that_degrades_is_retrained_and_its_cure_promoted():
     async def story() -> None:
         async with World() as world:
@@ -62,6 +63,7 @@ def test_a_product_that_degrades_is_retrained_and_its_cure_promoted():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_bad_version_is_taken_back_and_stable_goes_on_serving():
     async def story() -> None:
         async with World() as world:
@@ -205,6 +207,7 @@ def test_who_waits_for_a_slot_has_it_when_it_is_free_and_not_a_block_later():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_namespace_that_is_deleted_in_a_canary_touches_no_other_and_can_come_back():
     async def story() -> None:
         async with World() as world:
@@ -231,6 +234,7 @@ def test_a_namespace_that_is_deleted_in_a_canary_touches_no_other_and_can_come_b
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_promotion_costs_twenty_writes_events_included():
     async def story() -> None:
         async with World() as world:
