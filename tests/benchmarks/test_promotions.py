@@ -17,5 +17,5 @@ PROMOTIONS = Plan(scenarios=("promotions",), limit_seconds=200.0)
 @pytest.mark.timeout(600)
 def test_a_promotion_costs_eighteen_writes_events_included():
     wave = measured(SIZE, PROMOTIONS)["promotions"]
-    assert wave["products"] == 8
+    assert wave["products"] == 4
     assert wave["writesAndEventsUntilPromoted"] <= 18, wave["requests"]
