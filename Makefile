@@ -5,6 +5,9 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 
+# A run starts some hundred processes; none of them is to compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
@@ -56,7 +59,7 @@ test-all: setup ## Everything, nothing left out; then the bars (an hour and more
 	@$(MAKE) --no-print-directory bars
 
 bars: programs ## How long takeover, recovery and stop take, alone on the machine
-	$(PYTEST) --bars --whole -m bar --outage-seconds=45 tests/chaos tests/apiserver tests/cluster tests/benchmarks
+	$(PYTEST) --bars --whole -m bar tests/chaos tests/apiserver tests/cluster tests/benchmarks
 
 verify: verify-simulation verify-bentos verify-cluster ## Whole suites; writes on which content they passed
 
@@ -73,7 +76,7 @@ programs: setup ## Build the programs of the cluster into the cache (minutes, on
 	@$(RUN) python -m cluster build etcd kube containerd containerd-shim-runc-v2 ctr coredns prometheus promtool helm kwok pause >/dev/null
 
 pure: setup ## Unit and golden tests, and the statistics by simulation
-	$(TIER) tests/unit tests/golden tests/simulation
+	$(TIER) --numprocesses=2 tests/unit tests/golden tests/simulation
 
 # PYTHONHASHSEED, so that a seed is the same life everywhere.
 lives: setup ## Random lives of products on virtual time (SEED=7 for one, LIVES=200 for more)
@@ -94,7 +97,7 @@ apiserver: programs ## Against a real API server, without a node
 benchmarks: programs ## What the operator may write and ask, exactly
 	$(TIER) --numprocesses=2 tests/benchmarks
 
-chaos: programs ## Faults of the API server, Prometheus and the machine; with --whole, outages of five minutes
+chaos: programs ## Faults between real processes; the long ones are told on virtual time, in tests/unit/virtual
 	$(TIER) --numprocesses=3 --dist loadfile tests/chaos
 
 # They mostly wait: for blocks, for pods, for the truth. So four share the node and two cores.

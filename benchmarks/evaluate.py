@@ -19,6 +19,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "operator")]
 
+from benchmarks.contender import Product
+from benchmarks.own import SLOS, data_product
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.product import DataProduct
 from sluicegate.policy.evaluate import evaluate
@@ -26,7 +28,6 @@ from sluicegate.policy.memory import Accepted, Baseline, Memory, Release
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.terms import Terms, terms_of
 from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, Block, Count, Quality, Series
-from tests.support.scenarios import ACCURACY, AVAILABILITY, LATENCY, product
 
 STABLE = Release("v1")
 CONVERSION = {
@@ -77,7 +78,8 @@ def main() -> int:
     parser.add_argument("--products", type=int, default=5000)
     args = parser.parse_args()
     source = random.Random(1)
-    document = product(AVAILABILITY, LATENCY, ACCURACY, CONVERSION)
+    document = data_product(Product("bench", "search", number=0), "v1")
+    document["spec"]["slos"] = [*SLOS[:3], CONVERSION]
     terms = terms_of(DataProduct.parse(document))
     portfolio = [
         {"v1": {name: series(rate, source) for name, rate in RATES.items()}}

@@ -21,7 +21,6 @@ from benchmarks.own import RUNTIME, Sluicegate, data_product
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.plan import first_children, spec_version
 from sluicegate.settings import Settings
-from tests.support.rollout_world import NAME, World
 
 if TYPE_CHECKING:
     from benchmarks.contender import Body, Surroundings
@@ -31,7 +30,9 @@ AT_ONCE: Final = Settings().workers
 """Products at the same time, as many as the operator has workers."""
 QUERY: Final = "fieldManager=floor&force=true"
 APPLY: Final = "application/apply-patch+yaml"
-EPOCH: Final = "2026-01-01T00:00:00Z"
+SERVED: Final = Path(__file__).with_name("served_status.json")
+"""What the engine says of a product whose first version serves: of the same length as the real one,
+as the API server takes longer for a long status. A test holds it to that."""
 STAND_INS: Final = ("benchmark-namespace", "benchmark-name", "benchmark-uid")
 
 
@@ -99,29 +100,12 @@ def render_template() -> list[str]:
         "apiVersion": product["apiVersion"],
         "kind": product["kind"],
         "metadata": {"namespace": STAND_INS[0], "name": STAND_INS[1]},
-        "status": served_status(product),
+        "status": json.loads(SERVED.read_text(encoding="utf-8")),
     }
     paths = [*map(path_of, children), f"{path_of(status)}/status"]
     return [
         f"{path} {json.dumps(body)}" for path, body in zip(paths, [*children, status], strict=True)
     ]
-
-
-def served_status(product: Body) -> Body:
-    """What the operator says of a product once its first version serves.
-
-    Told by the engine itself, of a world in memory in which all went well: of the same length as
-    the real one, as the API server takes longer for a long status.
-    """
-    meta = {
-        **product["metadata"],
-        "name": NAME,
-        "uid": "-",
-        "generation": 1,
-        "creationTimestamp": EPOCH,
-    }
-    world = World(spec={**product, "metadata": meta})
-    return dict(world.until(lambda one: one.condition("Ready") == ("True", "Serving")).status)
 
 
 async def serve(kubeconfig: Path) -> None:

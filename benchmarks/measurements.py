@@ -56,7 +56,7 @@ class Traffic:
 
 @dataclass
 class Measurements:
-    """The traffic of all products; `rows` answers as `tests.support.prometheus_stand_in` asks.
+    """The traffic of all products; `rows` answers as `benchmarks.prometheus_stand_in` asks.
 
     `serving` has those that were ready: before, nothing answers, however early a route is there.
     """

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.contender import Description, Program
 from benchmarks.measurements import SCRAPE_SECONDS, SERVICE
 from cluster.images.description import describe
+from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.api.slos import Analysis
 from sluicegate.manifests.names import revision
 from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.reconcile.measured import GATEWAY_LAG
 from sluicegate.reconcile.verification import QUIET_BLOCKS
-from tests.support.accepting_gateway import install_gateway_api
-from tests.support.replicas import install_crds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ import contextlib
 import tempfile
 import urllib.request
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,9 +25,9 @@ from benchmarks.measurements import Measurements
 from benchmarks.own import shares
 from benchmarks.peers.answers import answer
 from benchmarks.process import Process
+from benchmarks.prometheus_stand_in import PrometheusStandIn
 from cluster.controlplane import ControlPlane, Options
-from tests.support.prometheus_stand_in import PrometheusStandIn
-from tests.support.running import free_port
+from cluster.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -57,7 +57,7 @@ class Stage:
     folder: Path
     ready: Watcher
     promoted: Watcher
-    metrics_port: int = field(default_factory=free_port)
+    metrics_port: int = 0
     starts: int = 0
 
     @property
@@ -69,20 +69,20 @@ class Stage:
     def running(self) -> Iterator[Process]:
         """The contender's process; a new one each time."""
         self.starts += 1
-        # The one before may still hold its port for a moment.
-        self.metrics_port = free_port()
-        surroundings = Surroundings(
-            plane=self.plane,
-            kubeconfig=self.plane.kubeconfig_for(self.user, ("system:masters",)),
-            folder=self.folder,
-            namespaces=namespaces(),
-            prometheus=self.prometheus.url,
-            metrics_port=self.metrics_port,
-        )
-        program = self.contender.program(surroundings)
-        log = self.folder / f"{self.user}-{self.starts}.log"
-        with Process(program, log) as process:
-            yield process
+        # A port of its own: the process before may still hold its one for a moment.
+        with free_ports(1) as (self.metrics_port,):
+            surroundings = Surroundings(
+                plane=self.plane,
+                kubeconfig=self.plane.kubeconfig_for(self.user, ("system:masters",)),
+                folder=self.folder,
+                namespaces=namespaces(),
+                prometheus=self.prometheus.url,
+                metrics_port=self.metrics_port,
+            )
+            program = self.contender.program(surroundings)
+            log = self.folder / f"{self.user}-{self.starts}.log"
+            with Process(program, log) as process:
+                yield process
 
     async def apply(self, products: Sequence[Product]) -> None:
         """Apply the objects of these products."""

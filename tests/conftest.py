@@ -35,11 +35,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="assert how long things may take; with `-m bar`, on a machine that does nothing else",
     )
-    parser.addoption(
-        "--outage-seconds",
-        type=float,
-        help="how long the API server is away in tests/chaos: 45, and with --whole 300",
-    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,15 +85,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         return
     items.sort(key=lambda item: -patience[scope_of(item.nodeid)])
-
-
-@pytest.fixture(scope="session")
-def outage_seconds(pytestconfig: pytest.Config) -> float:
-    """How long the API server is away: it must exceed a lease, and back-offs that grow."""
-    given: float | None = pytestconfig.option.outage_seconds
-    if given is None:
-        return 300.0 if pytestconfig.option.whole else 45.0
-    return given
 
 
 @pytest.fixture

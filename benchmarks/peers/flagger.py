@@ -16,8 +16,8 @@ from benchmarks.peers import workload
 from benchmarks.peers.settings import AS_IT_COMES, DWELL_SECONDS, WEIGHTS, Setting
 from cluster import builds
 from cluster.definitions import wait_until_established
+from cluster.kinds import install_gateway_api
 from cluster.versions import versions
-from tests.support.accepting_gateway import install_gateway_api
 
 if TYPE_CHECKING:
     from benchmarks.contender import Body, Product, Surroundings

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cluster.kinds import install_crds
 from sluicegate.kube import errors, requests
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.login import login
@@ -20,7 +21,6 @@ from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.gate import OpenGate
-from tests.support.replicas import install_crds
 from tests.support.rollout_world import document, image
 from tests.support.virtual.api_server import ApiServer
 from tests.support.virtual.network import Line, Network

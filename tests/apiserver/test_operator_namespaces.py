@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cluster.kinds import install_crds
 from tests.apiserver.test_chart import rendered
-from tests.support.replicas import (
-    OPERATOR,
-    Replica,
-    apply,
-    install_crds,
-    product,
-    read,
-    ready_in_turn,
-)
+from tests.support.replicas import Replica, apply, product, read, ready_in_turn
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -71,7 +64,6 @@ def test_a_namespace_whose_role_is_gone_stops_no_other_and_is_taken_up_when_it_i
             "SLUICEGATE_NAMESPACE": namespace,
             "SLUICEGATE_WATCH_NAMESPACES": f"{gone},{namespace}",
         },
-        module=OPERATOR,
     )
     with ready_in_turn([operator]):
         eventually(

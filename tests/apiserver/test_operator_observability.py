@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.exposed import exposed_labels
-from tests.support.replicas import OPERATOR, apply, product, quiet_control_plane, replicas
+from tests.support.replicas import apply, product, quiet_control_plane, replicas
 from tests.support.trace_receiver import TraceReceiver
 from tests.support.waiting import eventually
 from tests.support.whole_lines import whole_lines
@@ -54,7 +54,11 @@ def test_the_leader_tells_of_products_while_they_exist_and_traces_what_it_does(
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
         with replicas(
-            control_plane, tmp_path, "first", "second", extra=extra, module=OPERATOR
+            control_plane,
+            tmp_path,
+            "first",
+            "second",
+            extra=extra,
         ) as both:
             eventually(lambda: sum(one.leads() for one in both) == 1, what="one leads")
             leader, standby = sorted(both, key=lambda one: not one.leads())

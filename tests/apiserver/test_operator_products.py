@@ -1,35 +1,25 @@
 """The operator's own process against a real API server, with pods played by kwok.
 
 Controllers, scheduler and garbage collection are real; a gateway's acceptance is written by the
-test. What the operator writes is counted in the API server's audit log. One operator serves the
-namespaces of all tests but those that stop theirs.
+test. One operator serves the namespaces of all tests.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from cluster.controlplane import ControlPlane, Options
+from cluster.errors import ClusterError
+from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.kube.resources import DATA_PRODUCTS
-from tests.support.accepting_gateway import accepting, install_gateway, install_gateway_api
+from tests.support.accepting_gateway import accepting
 from tests.support.live_product import get
-from tests.support.replicas import (
-    OPERATOR,
-    ROOT,
-    Write,
-    apply,
-    audited_writes,
-    install_crds,
-    product,
-    read,
-    replicas,
-)
+from tests.support.replicas import ROOT, apply, product, read, replicas
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -40,13 +30,10 @@ pytestmark = pytest.mark.timeout(300)
 RUNTIME = f"registry.example/runtime@sha256:{'d' * 64}"
 KINDS = "deployments,services,httproutes,jobs,poddisruptionbudgets,horizontalpodautoscalers"
 OURS = ("-l", "app.kubernetes.io/managed-by=sluicegate")
-RECONCILED = 'controller_runtime_reconcile_total{controller="dataproduct",result="success"}'
 
 
 USER = "products-operator"
-NAMESPACES = [f"served-{number}" for number in range(16)]
-APART = ("restarted", "lost")
-"""Of operators that the tests stop."""
+NAMESPACES = [f"served-{number}" for number in range(8)]
 _served = itertools.cycle(NAMESPACES)  # another module has a control plane of its own
 
 
@@ -56,7 +43,7 @@ def control_plane():
     with ControlPlane(Options(audit=True, fake_nodes=2)) as started:
         install_crds(started)
         install_gateway_api(started)
-        for name in (*NAMESPACES, *APART):
+        for name in NAMESPACES:
             started.kubectl("create", "namespace", name)
         with accepting(started):
             yield started
@@ -67,7 +54,7 @@ def operator(control_plane, tmp_path_factory):
     """The operator of NAMESPACES."""
     folder = tmp_path_factory.mktemp("operator")
     settings = serving("default", *NAMESPACES)
-    with replicas(control_plane, folder, USER, extra=settings, module=OPERATOR) as (started,):
+    with replicas(control_plane, folder, USER, extra=settings) as (started,):
         yield started
 
 
@@ -75,17 +62,6 @@ def operator(control_plane, tmp_path_factory):
 def namespace(operator) -> str:
     """An empty namespace that the operator serves."""
     return next(_served)
-
-
-@pytest.fixture
-def start(control_plane, tmp_path):
-    """Starts operators that serve one namespace alone and have their Lease there."""
-
-    def start(name: str, namespace: str):
-        settings = serving(namespace, namespace)
-        return replicas(control_plane, tmp_path, name, extra=settings, module=OPERATOR)
-
-    return start
 
 
 def serving(own: str, *served: str) -> dict[str, str]:
@@ -132,44 +108,9 @@ def says(
     return message
 
 
-def writes(plane: ControlPlane, namespace: str) -> list[Write]:
-    """What the operator wrote in a namespace, but events."""
-    written = audited_writes(plane, [USER])
-    return [
-        one
-        for one in written
-        if one.resource not in {"leases", "events"} and f"/{namespace}/" in f"/{one.target}"
-    ]
-
-
 def children(plane: ControlPlane, namespace: str) -> dict[str, dict[str, Any]]:
     found = read(plane, KINDS, "-n", namespace, *OURS)
     return {f"{one['kind']}/{one['metadata']['name']}": one for one in found}
-
-
-def settled(operator: Any) -> Callable[[], bool]:
-    """Whether each product that changed has been looked at since."""
-    return lambda: operator.metric('workqueue_depth{name="dataproduct"}') == 0
-
-
-def owing(namespace: str, name: str) -> dict[str, Any]:
-    """A product with a route and service levels."""
-    body = routed(namespace, name)
-    body["spec"]["slos"] = [
-        {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"},
-        {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.8", "maxDrop": "0.05"},
-    ]
-    return body
-
-
-@pytest.mark.parametrize("make", [product, routed, owing], ids=["no route", "route", "SLOs"])
-def test_a_first_version_costs_few_writes(control_plane, namespace, operator, make):
-    apply(control_plane, make(namespace, "cars"))
-    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
-    eventually(settled(operator), what="nothing more to do")
-    written = [f"{one.verb} {one.target}" for one in writes(control_plane, namespace)]
-    print(f"writes of a first version: {len(written)}: {written}")
-    assert len(written) <= 5, written
 
 
 def test_a_product_is_never_written_but_its_status(control_plane, namespace, operator):
@@ -260,116 +201,84 @@ def test_a_deleted_product_leaves_nothing_and_others_are_untouched(
     assert [one for one in children(control_plane, namespace) if "/vans" in one]
 
 
-def test_a_product_that_is_created_again_at_once_serves(control_plane, namespace, operator):
-    apply(control_plane, routed(namespace, "cars"))
-    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
-    before = live(control_plane, namespace, "cars")["metadata"]["uid"]
-    control_plane.kubectl("delete", "dataproduct", "cars", "-n", namespace)
-    apply(control_plane, routed(namespace, "cars"))
-    assert live(control_plane, namespace, "cars")["metadata"]["uid"] != before
-    eventually(is_ready(control_plane, namespace, "cars"), seconds=90, what="it serves again")
+POLICY: dict[str, Any] = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingAdmissionPolicy",
+    "spec": {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": [
+                {
+                    "apiGroups": ["apps"],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE", "UPDATE"],
+                    "resources": ["deployments"],
+                }
+            ]
+        },
+        "validations": [
+            {
+                "expression": "!has(object.spec.template.metadata.labels.big)",
+                "message": "nobody may be big here",
+            }
+        ],
+    },
+}
 
 
-def test_suspend_freezes_the_children(control_plane, namespace, operator):
+def forbid(plane: ControlPlane, namespace: str) -> None:
+    """Let a policy of the cluster refuse Deployments with big pods in a namespace."""
+    binding = {
+        "apiVersion": POLICY["apiVersion"],
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": namespace},
+        "spec": {
+            "policyName": namespace,
+            "validationActions": ["Deny"],
+            "matchResources": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+            },
+        },
+    }
+    apply(plane, POLICY | {"metadata": {"name": namespace}}, binding)
+
+
+def in_force(plane: ControlPlane, namespace: str) -> bool:
+    """Whether the policy refuses what it should."""
+    labels = {"app": "try", "big": "yes"}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "try", "namespace": namespace},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "try"}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "a", "image": "a"}]},
+            },
+        },
+    }
+    try:
+        apply(plane, body)
+    except ClusterError as error:
+        return "nobody may be big" in str(error)
+    plane.kubectl("delete", "deployment", "try", "-n", namespace)
+    return False
+
+
+def test_a_policy_that_refuses_a_change_is_told_and_ends(control_plane, namespace, operator):
     apply(control_plane, product(namespace, "cars"))
     eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
-    body = product(namespace, "cars")
-    body["spec"] |= {"suspend": True, "serving": {"replicas": 3}}
-    apply(control_plane, body)
-    generation = live(control_plane, namespace, "cars")["metadata"]["generation"]
-
-    def seen() -> bool:
-        status = live(control_plane, namespace, "cars")["status"]
-        return status["observedGeneration"] == generation
-
-    eventually(seen, what="the operator has seen it")
-    found = children(control_plane, namespace)
-    assert {one["spec"]["replicas"] for one in found.values() if one["kind"] == "Deployment"} == {1}
-    body["spec"]["suspend"] = False
-    apply(control_plane, body)
-
-    def scaled() -> bool:
-        found = children(control_plane, namespace).values()
-        return {one["spec"]["replicas"] for one in found if one["kind"] == "Deployment"} == {3}
-
-    eventually(scaled, what="the change is carried out")
-
-
-def test_a_status_that_was_emptied_is_restored_from_the_deployments(
-    control_plane, namespace, operator
-):
-    apply(control_plane, routed(namespace, "cars"))
-    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
-    eventually(settled(operator), what="nothing more to do")
-    before = live(control_plane, namespace, "cars")["status"]["stable"]
-    deployments = {
-        name: one["metadata"]["uid"] for name, one in children(control_plane, namespace).items()
-    }
-    control_plane.kubectl(
-        "patch", "dataproduct", "cars", "-n", namespace, "--subresource=status",
-        "--type=json", "-p", json.dumps([{"op": "remove", "path": "/status"}]),
-    )  # fmt: skip
-
-    def restored() -> dict[str, Any]:
-        stable: dict[str, Any] = live(control_plane, namespace, "cars")["status"].get("stable", {})
-        return stable
-
-    after = eventually(restored, what="the status is back")
-    for part in ("version", "image", "revision", "promotedAt"):
-        assert after[part] == before[part]
-    eventually(is_ready(control_plane, namespace, "cars"), what="Ready again")
-    found = children(control_plane, namespace).items()
-    assert {name: one["metadata"]["uid"] for name, one in found} == deployments
-
-
-def test_a_product_isnt_ready_before_its_gateway_is_programmed(control_plane, namespace, operator):
-    # A Gateway of its own: what was just read of another's is believed for some seconds.
-    install_gateway(control_plane, "late", programmed=False)
-    apply(control_plane, routed(namespace, "cars", gateway="late"))
+    forbid(control_plane, namespace)
+    eventually(lambda: in_force(control_plane, namespace), seconds=60, what="the policy in force")
+    changed = product(namespace, "cars")
+    changed["spec"].setdefault("serving", {})["podLabels"] = {"big": "yes"}
+    apply(control_plane, changed)
     message = eventually(
-        says(control_plane, namespace, "cars", kind="Ready", reason="RouteNotAccepted"),
-        seconds=90,
-        what="told",
+        says(control_plane, namespace, "cars", kind="Stalled", reason="ApplyRefused"), what="told"
     )
-    assert message.startswith("Gateway gateway/late isn't programmed: Pending")
-    install_gateway(control_plane, "late")
-    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
-
-
-def test_a_restart_with_nothing_changed_writes_nothing(control_plane, start):
-    namespace, names = "restarted", ("restarted-one", "restarted-two")
-    apply(control_plane, *(routed(namespace, f"cars{i}", f"/{i}") for i in range(3)))
-    with start(names[0], namespace) as (operator,):
-        for number in range(3):
-            eventually(is_ready(control_plane, namespace, f"cars{number}"), seconds=60)
-        eventually(settled(operator), what="nothing more to do")
-        operator.signal(signal.SIGTERM)
-        assert operator.wait() == 0
-    with start(names[1], namespace) as (operator,):
-        eventually(lambda: operator.metric(RECONCILED) >= 3, what="all reconciled")
-        eventually(settled(operator), what="nothing more to do")
-    assert {one.resource for one in audited_writes(control_plane, [names[1]])} == {"leases"}
-
-
-def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost(control_plane, start):
-    namespace = "lost"
-    apply(control_plane, routed(namespace, "cars"))
-    with start("lost-one", namespace) as (operator,):
-        eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
-        operator.signal(signal.SIGTERM)
-        assert operator.wait() == 0
-    control_plane.kubectl("delete", "deployments", "--all", "-n", namespace)
-    control_plane.kubectl(
-        "patch", "dataproduct", "cars", "-n", namespace, "--subresource=status",
-        "--type=json", "-p", json.dumps([{"op": "remove", "path": "/status"}]),
-    )  # fmt: skip
-    with start("lost-two", namespace):
-        eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="it serves again")
-
-        def told() -> list[str]:
-            events = read(control_plane, "events", "-n", namespace)
-            return [one["message"] for one in events if one["reason"] == "StateLost"]
-
-        (message,) = eventually(told, what="the loss is told")
-    assert "no baseline is claimed" in message
-    assert not live(control_plane, namespace, "cars")["status"]["stable"].get("baseline")
+    assert "nobody may be big here" in message
+    assert condition(control_plane, namespace, "cars", "Ready")["status"] == "False"
+    apply(control_plane, product(namespace, "cars"))
+    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready again")

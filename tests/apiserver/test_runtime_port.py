@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cluster.kinds import install_crds
 from sluicegate.kube import errors, requests
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.leases import LeaseRecord, LeaseStore
@@ -23,7 +24,7 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.gate import OpenGate
-from tests.support.replicas import install_crds, product
+from tests.support.replicas import product
 
 MANAGER = "sluicegate"
 

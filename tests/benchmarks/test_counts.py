@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.measuring import COLD, SIZE, Found, measured, steady
+from tests.benchmarks.measuring import SIZE, Found, steady
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -13,11 +13,6 @@ pytestmark = pytest.mark.timeout(400)
 def at_rest() -> Found:
     """Some blocks in which nothing changes, and a restart."""
     return steady(SIZE)
-
-
-def test_a_first_version_costs_five_writes():
-    cold = measured(SIZE, COLD)["cold"]
-    assert cold["writesPerObject"] == 5, cold["requests"]
 
 
 def test_a_restart_writes_nothing(at_rest):

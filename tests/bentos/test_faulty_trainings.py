@@ -98,7 +98,13 @@ def test_a_worse_model_shows_it_on_the_hold_out(attempt):
     assert worse.accuracy("evaluation") < 0.8
 
 
-@pytest.mark.parametrize("fault", ["live-errors", "live-slow", "live-wrong"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "live-errors",
+        *(pytest.param(one, marks=pytest.mark.grid) for one in ("live-slow", "live-wrong")),
+    ],
+)
 async def test_a_version_can_pass_the_hold_out_and_fail_on_live_traffic(
     attempt, serving, market, fault
 ):

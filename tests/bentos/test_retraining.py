@@ -86,6 +86,7 @@ async def test_the_retrained_version_serves_and_is_right_on_the_moved_market(
     assert tally.versions["v2"].accuracy > 0.88
 
 
+@pytest.mark.grid
 def test_a_bento_can_be_retrained_from_the_bento_that_a_retraining_made(
     retrained_pricing, registry, market, tmp_path
 ):
@@ -107,6 +108,7 @@ def fresh(market):
     return models
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("shock", SHOCKS)
 def test_each_shock_costs_a_model_accuracy_and_a_retraining_mends_it(shock, market, fresh):
     moved = market.with_shock(shock).later(35)

@@ -9,10 +9,10 @@ import pytest
 
 from cluster.builds import program
 from cluster.controlplane import ControlPlane, Options
-from tests.support.accepting_gateway import accepting, install_gateway_api
+from cluster.kinds import install_crds, install_gateway_api
+from tests.support.accepting_gateway import accepting
 from tests.support.kept_promises import AUDIT_POLICY, Promises
 from tests.support.proxied_operator import ProxiedOperator, proxied_operator
-from tests.support.replicas import install_crds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

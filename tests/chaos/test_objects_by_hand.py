@@ -1,25 +1,21 @@
-"""Children edited and deleted by hand, objects near the limit, routes that two claim, a full disk."""
+"""Children edited by hand, deleted without their pods, near the limit of their size; a full disk."""
 
 from __future__ import annotations
 
 import json
 import signal
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cluster.errors import ClusterError
 from tests.support.kept_promises import Promises
 from tests.support.proxied_operator import RECOVERY_SECONDS, RUNTIME
-from tests.support.replicas import OPERATOR, START_SECONDS, Replica, apply, product, read
+from tests.support.replicas import START_SECONDS, Replica, apply, product, read
 from tests.support.tiny_disk import fill, fits, tiny_disk
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
 MEBIBYTE = 2**20
-A_SECOND = timedelta(seconds=1)
-"""What the API server tells the ages of objects to."""
 OURS = "app.kubernetes.io/managed-by"
 
 
@@ -69,21 +65,6 @@ def test_what_is_edited_by_hand_is_undone_and_stable_is_never_without_pods(opera
         operator.recovers(what=f"an edit of {kind} {name}", cars=2)
 
 
-def test_what_is_deleted_by_hand_is_made_again(operator, promises):
-    operator.serve("cars", serving={"replicas": 2})
-    before = operator.children()
-    for child in before:
-        if child.startswith("Deployment/"):
-            continue
-        operator.plane.kubectl("delete", child, "-n", operator.namespace, "--wait=false")
-    eventually(
-        lambda: operator.children().keys() == before.keys(),
-        seconds=RECOVERY_SECONDS,
-        what="all children are there again",
-    )
-    operator.recovers(what="children were deleted", cars=2)
-
-
 def test_a_deployment_that_is_deleted_without_its_pods_takes_them_over(operator):
     operator.serve("cars", serving={"replicas": 2})
     (name,) = (one for one in operator.children() if one.startswith("Deployment/"))
@@ -100,45 +81,9 @@ def test_a_deployment_that_is_deleted_without_its_pods_takes_them_over(operator)
     assert operator.alive()
 
 
-def test_a_deployment_that_is_deleted_with_its_pods_is_made_again(operator):
-    operator.serve("cars", "vans")
-    (name,) = (one for one in operator.children() if one.startswith("Deployment/cars"))
-    version = operator.live("cars")["status"]["stable"]
-    neighbour = operator.live("vans")["metadata"]["resourceVersion"]
-    operator.plane.kubectl("delete", name, "-n", operator.namespace, "--wait=false")
-    operator.recovers(what="its Deployment was deleted with its pods", cars=1)
-    assert operator.live("cars")["status"]["stable"] == version
-    assert operator.live("vans")["metadata"]["resourceVersion"] == neighbour
-
-
 def names_of_pods(operator) -> set[str]:
     found = read(operator.plane, "pods", "-n", operator.namespace)
     return {one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"]}
-
-
-def test_a_product_of_a_mebibyte_is_refused_in_words_and_others_are_served(operator, promises):
-    operator.serve("cars")
-    huge = operator.routed(
-        "huge",
-        retraining={
-            "output": "registry.example/bentos/huge",
-            "podTemplate": {
-                "spec": {
-                    "containers": [
-                        {
-                            "name": "t",
-                            "image": "t",
-                            "env": [{"name": "BIG", "value": "x" * MEBIBYTE}],
-                        }
-                    ]
-                }
-            },
-        },
-    )
-    with pytest.raises(ClusterError, match=r"spec\.retraining\.podTemplate"):
-        operator.apply(huge)
-    operator.serve("vans")
-    assert operator.alive()
 
 
 def test_a_child_of_a_mebibyte_is_kept_as_it_should_be(operator, promises):
@@ -170,29 +115,6 @@ def is_rolled_out(deployment: dict, *, replicas: int) -> bool:
     return wanted == (replicas, status.get("observedGeneration")) and there
 
 
-def test_of_two_products_that_claim_one_route_the_elder_keeps_it_until_it_goes(operator, promises):
-    elder, younger = operator.routed("zebra"), operator.routed("ant")  # not by their names
-    younger["spec"]["route"]["path"] = elder["spec"]["route"]["path"]
-    operator.serve("zebra")
-    made = datetime.fromisoformat(operator.live("zebra")["metadata"]["creationTimestamp"])
-    eventually(lambda: datetime.now(UTC) >= made + A_SECOND, what="another second")
-    operator.apply(younger)
-    eventually(lambda: operator.condition("ant", "Ready"), what="told")
-    assert operator.condition("ant", "Ready")["reason"] == "RouteShadowed"
-    assert "zebra" in operator.condition("ant", "Ready")["message"]
-    assert operator.ready("zebra")
-    assert paths_to(operator) == {"zebra"}
-    operator.plane.kubectl("delete", "dataproduct", "zebra", "-n", operator.namespace)
-    operator.recovers(what="the elder was deleted", ant=1)
-    eventually(lambda: paths_to(operator) == {"ant"}, what="the elder's route is collected")
-
-
-def paths_to(operator) -> set[str]:
-    """Products that have a route."""
-    routes = (one for one in operator.children() if one.startswith("HTTPRoute/"))
-    return {one.partition("/")[2] for one in routes}
-
-
 @pytest.fixture
 def on_a_tiny_disk(control_plane, namespace, tmp_path):
     """Starts operators whose log and temporary files lie on a disk of one MiB."""
@@ -207,7 +129,7 @@ def on_a_tiny_disk(control_plane, namespace, tmp_path):
                 "SLUICEGATE_WATCH_NAMESPACES": namespace,
                 "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
             }
-            one = Replica(control_plane, namespace, disk, extra=settings, module=OPERATOR)
+            one = Replica(control_plane, namespace, disk, extra=settings)
             started.append(one)
             eventually(one.is_ready, seconds=START_SECONDS, what="ready")
             return one

@@ -11,14 +11,9 @@ import time
 import pytest
 
 from cluster.controlplane import ControlPlane, Options
-from tests.support.accepting_gateway import install_gateway_api
+from cluster.kinds import install_crds, install_gateway_api
 from tests.support.proxied_operator import RUNTIME
-from tests.support.replicas import (
-    OPERATOR,
-    SHIPPED_LEASE,
-    TAKEOVER_SECONDS,
-    install_crds,
-)
+from tests.support.replicas import SHIPPED_LEASE, TAKEOVER_SECONDS
 from tests.support.scaled_products import ScaledProducts
 from tests.support.waiting import eventually
 from tests.support.wires import switch, wired_replicas
@@ -54,7 +49,7 @@ def test_the_operator_whose_network_is_cut_at_work_is_succeeded_and_comes_back_a
         "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": RUNTIME,
         **SHIPPED_LEASE,
     }
-    with wired_replicas(control_plane, host, tmp_path, *names, extra=extra, module=OPERATOR) as (
+    with wired_replicas(control_plane, host, tmp_path, *names, extra=extra) as (
         leader,
         standby,
     ):

@@ -207,7 +207,7 @@ async def test_without_restarts_counts_equal_the_clients_exactly(
     # One whole block with the target scraped and nothing sent, so that 503, which BentoML
     # doesn't export before the first, is born in a pod known to be scraped before.
     first = await until_block_ends(2)
-    await client.load(15)
+    await client.load(12)
     async with Prometheus(Endpoint(url=prometheus_url)) as prometheus:
         last = await until_counted(prometheus_url)
         counted = await tables(prometheus, first, last)
@@ -309,15 +309,15 @@ async def test_a_process_that_dies_under_load_loses_only_what_was_not_scraped(
 ):
     client = Client(service.url)
     first = await until_block_ends(2)
-    await client.load(10)
+    await client.load(6)
     await until_scraped(prometheus_url, time.time())
     scraped = client.sent
-    await client.load(3)
+    await client.load(2)
     await asyncio.to_thread(service.stop, signal.SIGKILL)
     await asyncio.to_thread(service.start)
     await until_scraped(prometheus_url, time.time())
     unscraped = client.sent - scraped
-    await client.load(8)
+    await client.load(4)
     async with Prometheus(Endpoint(url=prometheus_url)) as prometheus:
         last = await until_counted(prometheus_url)
         counted = totals(await tables(prometheus, first, last))

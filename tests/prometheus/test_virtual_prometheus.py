@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.prometheus_stand_in import recognise
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from tests.prometheus.test_rules import run
-from tests.support.prometheus_stand_in import recognise
 from tests.support.virtual.prometheus import SCRAPE, PrometheusServer
 from tests.support.virtual.traffic import Counted, Traffic, Version
 

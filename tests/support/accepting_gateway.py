@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from urllib3.exceptions import HTTPError
 
-from cluster import builds
-from cluster.addons.gateway import MODULE
 from cluster.errors import ClusterError
 from sluicegate.kube.resources import HTTP_ROUTES
 from tests.support.live_product import get, merge_patch
-from tests.support.replicas import succeeds
-from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cluster.controlplane import ControlPlane
-
-
-def install_gateway_api(plane: ControlPlane) -> None:
-    """The CRDs of the standard channel, from the module that defines them, and one Gateway."""
-    folder = builds.module_folder(MODULE) / "config" / "crd" / "standard"
-    plane.kubectl("apply", "--server-side", "-f", str(folder))
-    eventually(succeeds(lambda: plane.kubectl("get", "gateways", "-A"), Exception), what="gateways")
-    eventually(succeeds(lambda: plane.kubectl("get", "httproutes", "-A"), Exception), what="routes")
-    install_gateway(plane)
-
-
-def install_gateway(plane: ControlPlane, name: str = "web", *, programmed: bool = True) -> None:
-    """A Gateway of this name in the namespace `gateway`, in service or not."""
-    objects = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateway"}},
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "Gateway",
-            "metadata": {"name": name, "namespace": "gateway"},
-            "spec": {
-                "gatewayClassName": "test",
-                "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
-            },
-        },
-    ]
-    for one in objects:
-        plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(one))
-    condition = {
-        "type": "Programmed", "status": str(programmed), "reason": "Programmed" if programmed else "Pending",
-        "message": "", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
-    plane.kubectl(
-        "patch", "gateway", name, "-n", "gateway", "--subresource=status", "--type=merge",
-        "-p", json.dumps({"status": {"conditions": [condition]}}),
-    )  # fmt: skip
 
 
 @contextmanager

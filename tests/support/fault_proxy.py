@@ -31,7 +31,6 @@ from tests.support.faults import (
     Expire,
     Fault,
     Hang,
-    LoseAnswer,
     Requests,
     Rule,
     Seen,
@@ -57,11 +56,11 @@ class Stream:
     seen: Seen
     request: web.Request
     silent: asyncio.Event = field(default_factory=asyncio.Event)
-    cut: CutInLine | None = None
+    cut: bool = False
 
 
 class FaultProxy:
-    """The proxy; use as a context. Faults are made by `broken`, `refusing` and `frozen`."""
+    """The proxy; use as a context. Faults are made by `broken` and `frozen`."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
@@ -132,15 +131,6 @@ class FaultProxy:
             yield rule
         finally:
             self.end(rule)
-
-    @contextlib.contextmanager
-    def refusing(self) -> Iterator[None]:
-        """Nobody listens, and all connections are reset."""
-        self._run(self._close())
-        try:
-            yield
-        finally:
-            self._run(self._listen())
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
@@ -253,9 +243,6 @@ class FaultProxy:
                 raise AssertionError("a hanging request goes on for ever")
             case Delay(seconds):
                 return await self._forward_late(request, seen, seconds)
-            case LoseAnswer():
-                await self._forward(request, seen, None)
-                return reset(request)
             case Expire():
                 return await expired(request)
             case _:
@@ -313,10 +300,8 @@ class FaultProxy:
             async for chunk in upstream.content.iter_any():
                 if stream.silent.is_set():
                     await asyncio.Event().wait()
-                if stream.cut is not None:
+                if stream.cut:
                     await response.write(chunk[: len(chunk) // 2])
-                    if stream.cut.politely:
-                        return
                     reset(stream.request)
                 await response.write(chunk)
             if stream.silent.is_set():
@@ -332,7 +317,7 @@ def touch(stream: Stream, fault: Fault | None) -> None:
     if isinstance(fault, Silence):
         stream.silent.set()
     if isinstance(fault, CutInLine):
-        stream.cut = fault
+        stream.cut = True
 
 
 def refusal(fault: Answer) -> web.Response:

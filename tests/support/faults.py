@@ -57,7 +57,6 @@ WATCHES = Requests(watch=True)
 LEASES = Requests(path=r"/leases")
 NOT_LEASES = Requests(path=r"^(?!.*/leases)")
 WRITES = Requests(methods=("POST", "PUT", "PATCH", "DELETE"), path=NOT_LEASES.path)
-STATUS_WRITES = Requests(methods=("PATCH",), path=r"/dataproducts/[^/]+/status$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +81,6 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
-class LoseAnswer:
-    """The request is carried out; instead of the answer the connection breaks."""
-
-
-@dataclass(frozen=True, slots=True)
 class Expire:
     """A watch is answered with an ERROR event of 410, as when its version is too old."""
 
@@ -98,12 +92,10 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class CutInLine:
-    """A watch breaks in the middle of its next event; `politely` as if that were its end."""
-
-    politely: bool = False
+    """A watch breaks in the middle of its next event."""
 
 
-Fault: TypeAlias = Answer | Hang | Delay | LoseAnswer | Expire | Silence | CutInLine
+Fault: TypeAlias = Answer | Hang | Delay | Expire | Silence | CutInLine
 
 
 @dataclass(slots=True)

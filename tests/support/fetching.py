@@ -6,11 +6,11 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from benchmarks.prometheus_stand_in import PrometheusStandIn
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import PrometheusStandIn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import selectors
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound, Transient
 from sluicegate.runtime.lease import Elector, LeaseTiming
+from tests.support.virtual.event_loop import VirtualLoop, run_virtually, virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -24,56 +24,21 @@ LATEST = 1000.0
 """Seconds after which a story has gone wrong that hasn't ended."""
 
 
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """An event loop in which no time passes but that of timers: it jumps to the next one."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        super().__init__(_Jumps(self))
-
-    def time(self) -> float:
-        return self.now
-
-    def skip(self, seconds: float) -> None:
-        """Let time pass in which nothing here runs, as if the process were stopped."""
-        self.now += seconds
-
-
-class _Jumps(selectors.SelectSelector):
-    def __init__(self, loop: JumpingLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        assert timeout is not None, "everything waits, and for no timer"
-        found = super().select(0)
-        if not found:
-            self._loop.now += max(timeout, 0.0)
-        return found
-
-
-def on_jumping_time(story: Callable[[JumpingLoop], Coroutine[Any, Any, None]]) -> None:
+def on_virtual_time(story: Callable[[VirtualLoop], Coroutine[Any, Any, None]]) -> None:
     """Run a story to its end."""
-    loop = JumpingLoop()
 
     async def within_limits() -> None:
         async with asyncio.timeout(LATEST):
-            await story(loop)
+            await story(virtual_loop())
 
-    try:
-        loop.run_until_complete(within_limits())
-    finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.0))
-        loop.close()
+    run_virtually(within_limits())
 
 
 @dataclass
 class LeaseServer:
     """The Lease that is stored; `log` holds who wrote it when, as the server's clock tells."""
 
-    loop: JumpingLoop
+    loop: VirtualLoop
     stored: LeaseRecord | None = None
     log: list[tuple[float, str]] = field(default_factory=list)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -99,7 +64,7 @@ class LeaseServer:
         if self.stored is not None and record.resource_version != self.stored.resource_version:
             raise Conflict("the Lease was written meanwhile")
         self.stored = replace(record, resource_version=str(next(self._versions)))
-        self.log.append((self.loop.now, record.holder))
+        self.log.append((self.loop.time(), record.holder))
         return self.stored
 
 
@@ -180,14 +145,14 @@ class Replica:
         return bool(self.led) and self.led[-1][1] == float("inf")
 
     async def _lead(self) -> None:
-        begun = self.server.loop.now
+        begun = self.server.loop.time()
         self.led.append((begun, float("inf")))
         self.begun.set()
         self.ended.clear()
         try:
             await asyncio.sleep(2 * LATEST)
         finally:
-            now = self.server.loop.now
+            now = self.server.loop.time()
             self.led[-1] = begun, now
             self.begun.clear()
             self.ended.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tests.support.prometheus_stand_in import Row, row
+from benchmarks.prometheus_stand_in import Row, row
 
 
 @dataclass

@@ -16,7 +16,7 @@ from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import EVERYTHING
 from tests.support.live_product import conditions
-from tests.support.replicas import OPERATOR, Replica, apply, product, read, replicas
+from tests.support.replicas import Replica, apply, product, read, replicas
 from tests.support.service_account import ServiceAccount
 from tests.support.waiting import eventually
 
@@ -171,7 +171,6 @@ def proxied_operator(
     *,
     name: str = "operator",
     extra: Mapping[str, str] | None = None,
-    module: tuple[str, ...] = OPERATOR,
     born_into: Fault | None = None,
     among: Requests = EVERYTHING,
 ) -> Iterator[ProxiedOperator]:
@@ -192,6 +191,6 @@ def proxied_operator(
         if born_into is not None:
             proxy.start(born_into, among)
         waited_for = born_into is None
-        starting = replicas(plane, folder, name, extra=settings, module=module, ready=waited_for)
+        starting = replicas(plane, folder, name, extra=settings, ready=waited_for)
         with starting as (replica,):
             yield ProxiedOperator(plane, namespace, proxy, account, replica)

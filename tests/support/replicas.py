@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -22,8 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.error import HTTPError
 
 from cluster.controlplane import ControlPlane, Options
-from cluster.errors import ClusterError
-from sluicegate.kube.resources import DATA_PRODUCTS
+from cluster.kinds import install_crds
 from tests.support.audit import audited
 from tests.support.running import free_port, start
 from tests.support.waiting import eventually, took
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
 AReplica = TypeVar("AReplica", bound="Replica")
 ROOT = Path(__file__).resolve().parents[2]
-COPIER = ("tests.support.copying_operator",)
-OPERATOR = ("sluicegate", "run")
 WRITES = {"create", "update", "patch", "delete"}
 # Short, to take over soon; the ratios and the fence's margin are as they ship.
 QUICK_LEASE = {
@@ -68,7 +64,6 @@ class Replica:
         folder: Path,
         *,
         extra: Mapping[str, str],
-        module: tuple[str, ...] = COPIER,
         prefix: tuple[str, ...] = (),
     ) -> None:
         self.name = name
@@ -82,7 +77,7 @@ class Replica:
             **QUICK_LEASE,
             **extra,
         }
-        command = [*prefix, sys.executable, "-m", *module]
+        command = [*prefix, sys.executable, "-m", "sluicegate", "run"]
         self.process = start(command, log=self.log, env=environment, cwd=ROOT)
 
     def signal(self, number: signal.Signals) -> None:
@@ -161,11 +156,10 @@ def replicas(
     folder: Path,
     *names: str,
     extra: Mapping[str, str],
-    module: tuple[str, ...] = COPIER,
     ready: bool = True,
 ) -> Iterator[list[Replica]]:
     """Operators for the length of a block; their last lines are printed when it fails."""
-    starting = (Replica(plane, name, folder, extra=extra, module=module) for name in names)
+    starting = (Replica(plane, name, folder, extra=extra) for name in names)
     with ready_in_turn(starting, ready=ready) as started:
         yield started
 
@@ -211,16 +205,6 @@ def quiet_control_plane() -> Iterator[ControlPlane]:
         yield started
 
 
-def install_crds(plane: ControlPlane) -> None:
-    # Tests that share the control plane apply it under names of their own.
-    plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-
-    def list_products() -> str:
-        return plane.kubectl("get", "--raw", f"{DATA_PRODUCTS.path()}?limit=1")
-
-    eventually(succeeds(list_products, ClusterError), what="our kind")
-
-
 def stop_api_server(plane: ControlPlane) -> None:
     """End it at once, and wait until its port can be listened on again."""
     plane.stop("kube-apiserver")
@@ -245,20 +229,6 @@ def succeeds(attempt: Callable[[], object], *expected: type[Exception]) -> Calla
         return True
 
     return holds
-
-
-def forget_history(plane: ControlPlane) -> None:
-    """Let etcd drop all versions but the last: a watch that wants to go on from one gets 410."""
-    url = plane._settings.listening.etcd_url
-    last = post(f"{url}/v3/kv/range", {"key": base64.b64encode(b"/").decode(), "limit": 1})
-    post(f"{url}/v3/kv/compaction", {"revision": last["header"]["revision"], "physical": True})
-
-
-def post(url: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    request = urllib.request.Request(url, json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        parsed: dict[str, Any] = json.load(answer)
-        return parsed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from benchmarks.prometheus_stand_in import Lie
 from sluicegate.prometheus.readings import ProductKey
 from sluicegate.slo.gateway import backend_of
-from tests.support.prometheus_stand_in import Lie
 from tests.support.selectors import all_match, names_backend, parse_matchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.prometheus_stand_in import PrometheusStandIn, Row
     from tests.support.measured_world import World
-    from tests.support.prometheus_stand_in import PrometheusStandIn, Row
 
 
 @dataclass

@@ -54,10 +54,6 @@ class ServiceAccount:
         )
         self._token.write_text(token.strip())
 
-    def revoke(self) -> None:
-        """Make the last token invalid; the API server notices within ten seconds."""
-        self._plane.kubectl("delete", "secret", self._bound_to, "-n", self._namespace)
-
     def rotate(self) -> None:
         """Write a new token, and make the one before invalid."""
         former = self._bound_to

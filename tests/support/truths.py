@@ -17,7 +17,7 @@ from tests.support.measured_world import Measured, World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.prometheus_stand_in import PrometheusStandIn, Row
+    from benchmarks.prometheus_stand_in import PrometheusStandIn, Row
 
 SCRAPE_SECONDS = 1
 SETTLE_SECONDS = 1

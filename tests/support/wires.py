@@ -19,7 +19,7 @@ from cluster.commands import run
 from cluster.errors import ClusterError
 from cluster.network import NAMESPACES, blocks_in_use
 from cluster.prerequisites import require_linux_root
-from tests.support.replicas import COPIER, Replica, ready_in_turn
+from tests.support.replicas import Replica, ready_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,10 +124,9 @@ class WiredReplica(Replica):
         *,
         wire: Wire,
         extra: Mapping[str, str],
-        module: tuple[str, ...],
     ) -> None:
         self.wire = wire
-        super().__init__(plane, name, folder, extra=extra, module=module, prefix=wire.prefix)
+        super().__init__(plane, name, folder, extra=extra, prefix=wire.prefix)
 
     @override
     def get(self, path: str) -> tuple[int, str]:
@@ -144,7 +143,6 @@ def wired_replicas(
     folder: Path,
     *names: str,
     extra: Mapping[str, str],
-    module: tuple[str, ...] = COPIER,
 ) -> Iterator[list[WiredReplica]]:
     """Operators, each on a wire of its own, for the length of a block."""
     with contextlib.ExitStack() as wires:
@@ -155,7 +153,6 @@ def wired_replicas(
                 folder,
                 wire=wires.enter_context(made.wire(number)),
                 extra=extra,
-                module=module,
             )
             for number, name in enumerate(names)
         )

@@ -6,6 +6,7 @@ import threading
 import pytest
 from prometheus_client import REGISTRY
 
+from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn, patience, row
 from sluicegate.prometheus import retention
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -17,7 +18,6 @@ from sluicegate.prometheus.errors import (
     QueryRejected,
 )
 from sluicegate.prometheus.retention import needed_retention, observe_short_retention
-from tests.support.prometheus_stand_in import Lie, PrometheusStandIn, patience, row
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 

@@ -5,6 +5,7 @@ from math import inf, nan
 
 import pytest
 
+from benchmarks.prometheus_stand_in import Held, Lie, PrometheusStandIn, patience
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.canaries import CanaryBlocks
@@ -18,7 +19,6 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from tests.support.fetching import evaluating, fetch_all
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import Held, Lie, PrometheusStandIn, patience
 
 SLOS = {
     "availability": Indicator(availability={}),

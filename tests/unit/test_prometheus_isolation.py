@@ -9,6 +9,7 @@ from math import ceil, log2
 import pytest
 from prometheus_client import REGISTRY
 
+from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
@@ -27,12 +28,12 @@ from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate.status import find_condition
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
 from tests.support.rollout_world import ACCURACY, BLOCK, document
 from tests.support.rollout_world import World as Rollout
 from tests.support.selecting import Poison, Selecting
 
 MOST_SPLITS = 128
+
 
 def extra_queries(namespaces: int, products: int) -> int:
     """The most queries that it takes to find one of these products in these namespaces.

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from benchmarks.prometheus_stand_in import PrometheusStandIn
 from sluicegate.api.slos import Indicator
 from sluicegate.program import evaluation_settings
 from sluicegate.prometheus import schedule
@@ -21,7 +22,6 @@ from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import PrometheusStandIn
 from tests.support.selecting import Selecting
 from tests.support.selectors import all_match, parse_matchers
 

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -16,7 +17,6 @@ from sluicegate.prometheus.readings import ProductKey, Target
 from sluicegate.slo.blocks import Quality
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import Lie, PrometheusStandIn
 
 NOW = 300 * 12 * 400 + 60.0
 

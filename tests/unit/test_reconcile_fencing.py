@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from sluicegate.api import names
 from sluicegate.kube.errors import Conflict
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import (
-    DATA_PRODUCTS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
     HTTP_ROUTES,
@@ -21,14 +18,8 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.product_record import product_record
 from sluicegate.settings import ServiceKind
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import RUNTIME, World, document
-
-if TYPE_CHECKING:
-    from sluicegate.reconcile.reconciler import ProductReconciler
 
 KINDS = (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES)
 ONE_OF_EACH = {
@@ -40,24 +31,6 @@ ONE_OF_EACH = {
 def world() -> World:
     """A product that serves and has a child of each kind."""
     return World(spec=document(**ONE_OF_EACH)).until(lambda one: one.serving == "v1").run(2)
-
-
-@pytest.fixture
-async def server():
-    async with ApiStandIn() as started:
-        yield started
-
-
-@pytest.fixture
-def reconciler(server) -> ProductReconciler:
-    return reconciler_of(build_controller(server.api))
-
-
-@pytest.fixture
-def record(server, reconciler, world):
-    body = server.keep(DATA_PRODUCTS, world.spec)
-    reconciler.applier.caches.written(DATA_PRODUCTS, body)
-    return product_record(body)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api.base import at
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slos import Indicator
@@ -23,7 +24,6 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import backend_of
 from tests.support.fetching import cars_and_vans, evaluating
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import Lie
 from tests.support.rollout_world import ACCURACY, BLOCK, document
 from tests.support.rollout_world import World as Rollout
 

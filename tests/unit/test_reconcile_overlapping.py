@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.prometheus_stand_in import Held, PrometheusStandIn
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.prometheus.cache import BLOCKS_PER_SLICE, BlockCache
@@ -19,7 +20,6 @@ from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.slo.blocks import Block, Count, Quality
 from tests.support.measured_world import Measured, World
-from tests.support.prometheus_stand_in import Held, PrometheusStandIn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.prometheus_stand_in import Held, Lie
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.prometheus.evaluation import Evaluation, Length
@@ -21,7 +22,6 @@ from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.rounds import Rounds
 from sluicegate.runtime.contracts import Priority
 from tests.support.fetching import cars_and_vans, evaluating
-from tests.support.prometheus_stand_in import Held, Lie
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

@@ -6,38 +6,17 @@ import pytest
 
 from sluicegate.api import names
 from sluicegate.kube.errors import Conflict
-from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, SERVICES
+from sluicegate.kube.resources import JOBS, SERVICES
 from sluicegate.reconcile.apply import NameConflict
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.product_record import product_record
 from sluicegate.settings import ServiceKind
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import World
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
     return World().until(lambda one: one.serving == "v1").run(2)
-
-
-@pytest.fixture
-async def server():
-    async with ApiStandIn() as started:
-        yield started
-
-
-@pytest.fixture
-def reconciler(server):
-    return reconciler_of(build_controller(server.api))
-
-
-@pytest.fixture
-def record(server, reconciler, world):
-    body = server.keep(DATA_PRODUCTS, world.spec)
-    reconciler.applier.caches.written(DATA_PRODUCTS, body)
-    return product_record(body)
 
 
 def owned_by(uid: str | None, **meta) -> dict:

@@ -8,13 +8,10 @@ import pytest
 
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
-from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS
+from sluicegate.kube.resources import DEPLOYMENTS
 from sluicegate.reconcile.children import Child, build_children
 from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.product_record import product_record
 from sluicegate.settings import ServiceKind
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import World
 
 ALL_OF_IT = {
@@ -27,24 +24,6 @@ ALL_OF_IT = {
 @pytest.fixture(scope="module")
 def world() -> World:
     return World().until(lambda one: one.serving == "v1").run(2)
-
-
-@pytest.fixture
-async def server():
-    async with ApiStandIn() as started:
-        yield started
-
-
-@pytest.fixture
-def reconciler(server):
-    return reconciler_of(build_controller(server.api))
-
-
-@pytest.fixture
-def record(server, reconciler, world):
-    body = server.keep(DATA_PRODUCTS, world.spec)
-    reconciler.applier.caches.written(DATA_PRODUCTS, body)
-    return product_record(body)
 
 
 def deployment(world: World, **serving) -> Child:

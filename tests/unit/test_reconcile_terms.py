@@ -9,7 +9,6 @@ import pytest
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, Key
 from sluicegate.reconcile.reconciler import READ_AT_ONCE, ProductReconciler
-from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import document
 
@@ -18,12 +17,6 @@ if TYPE_CHECKING:
 
 ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
 NOW = 1_767_225_600
-
-
-@pytest.fixture
-async def server():
-    async with ApiStandIn() as started:
-        yield started
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def world(rates=None, last=150, **fields):
     return World(rates={"v1": rates or decay(), "v2": good(), "v3": good()}, last=last, **fields)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(
     ("drop", "days", "labels"),
     [(0.06, 3, 17), (0.06, 9, 2), (0.03, 7, 17), (0.12, 1, 17)],

@@ -1,10 +1,13 @@
 """What must hold for the repository itself."""
 
 import operator
+import re
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,3 +45,13 @@ def test_no_module_outgrows_four_hundred_lines():
 def test_ci_runs_the_test_command_that_the_readme_gives():
     assert "make test" in (ROOT / ".ci" / "run").read_text()
     assert "make test" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("code", ["benchmarks", "cluster", "operator", "bentos"])
+def test_nothing_imports_the_tests_but_they_themselves(code):
+    importing = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / code).rglob("*.py")
+        if re.search(r"^\s*(from|import) tests\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert not importing

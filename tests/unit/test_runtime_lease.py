@@ -14,10 +14,12 @@ import pytest
 from sluicegate.kube.leases import LeaseRecord
 from sluicegate.runtime.lease import LeaseTiming
 from sluicegate.runtime.metrics import LEADING, NAME
-from tests.support.leases import JumpingLoop, LeaseServer, Replica, on_jumping_time
+from tests.support.leases import LeaseServer, Replica, on_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from tests.support.virtual.event_loop import VirtualLoop
 
 DURATION = 15.0
 DEADLINE = 10.0
@@ -25,7 +27,7 @@ RETRY = 2.0
 LOOK = 1.0
 
 
-async def two(loop: JumpingLoop) -> tuple[LeaseServer, Replica, Replica]:
+async def two(loop: VirtualLoop) -> tuple[LeaseServer, Replica, Replica]:
     """One that leads and renews, one that waits and has seen it."""
     server = LeaseServer(loop)
     first = Replica("first", server).start()
@@ -51,10 +53,10 @@ def test_the_first_leads_at_once_and_on_for_ever():
         assert only.leading
         assert len(only.led) == 1
         gaps = [b - a for (a, _), (b, _) in zip(server.log, server.log[1:], strict=False)]
-        assert max(gaps) == RETRY
+        assert max(gaps) == pytest.approx(RETRY, abs=0.001)
         assert LEADING.labels(NAME)._value.get() == 1
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_what_is_written_says_who_leads_since_when_and_how_often_that_changed():
@@ -73,7 +75,7 @@ def test_what_is_written_says_who_leads_since_when_and_how_often_that_changed():
         assert second.elector.holder == "second"
         assert second.elector.identity == "second"
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_whoever_comes_back_under_its_name_takes_its_own_lease_at_once():
@@ -82,11 +84,11 @@ def test_whoever_comes_back_under_its_name_takes_its_own_lease_at_once():
         await second.kill()
         await first.kill()
         again = Replica("first", server).start()
-        before = loop.now
+        before = loop.time()
         assert await again.leads() - before <= LOOK
         assert server.stored.transitions == 0
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_of_two_that_find_it_free_at_once_one_leads():
@@ -100,19 +102,19 @@ def test_of_two_that_find_it_free_at_once_one_leads():
         assert [one.leading for one in both].count(True) == 1
         assert sum(len(one.led) for one in both) == 1
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 # ---- one that fails -------------------------------------------------------------------------
-async def killed(loop: JumpingLoop, server: LeaseServer, first: Replica) -> None:
+async def killed(loop: VirtualLoop, server: LeaseServer, first: Replica) -> None:
     await first.kill()
 
 
-async def cut_off(loop: JumpingLoop, server: LeaseServer, first: Replica) -> None:
+async def cut_off(loop: VirtualLoop, server: LeaseServer, first: Replica) -> None:
     first.line.cut = True
 
 
-async def unanswered(loop: JumpingLoop, server: LeaseServer, first: Replica) -> None:
+async def unanswered(loop: VirtualLoop, server: LeaseServer, first: Replica) -> None:
     first.line.request_seconds = 3600.0
 
 
@@ -131,7 +133,7 @@ def test_another_leads_fifteen_seconds_and_a_look_after_the_last_renewal_it_saw(
         assert not first.leading
         assert first.led[-1][1] <= begun
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 @pytest.mark.parametrize("fails", [cut_off, unanswered])
@@ -144,7 +146,7 @@ def test_a_leader_whose_renewals_fail_ends_ten_seconds_after_the_last_one(fails)
         assert not first.elector.leading
         assert LEADING.labels(NAME)._value.get() == 0
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_leader_whose_connection_comes_back_in_time_leads_on():
@@ -158,7 +160,7 @@ def test_a_leader_whose_connection_comes_back_in_time_leads_on():
         assert first.leading
         assert not second.led
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_lease_counts_from_when_its_renewal_was_sent_however_late_the_answer_is():
@@ -173,7 +175,7 @@ def test_a_lease_counts_from_when_its_renewal_was_sent_however_late_the_answer_i
             # What is stored since then counts for the others from the moment it was stored.
             assert first.elector.valid_until <= last_renewal(server, "first") + DURATION
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 @pytest.mark.parametrize("late", ["request_seconds", "answer_seconds"])
@@ -186,7 +188,7 @@ def test_an_answer_that_takes_longer_than_three_seconds_is_none(late):
         assert first.elector.valid_until <= known + RETRY  # one that was under way
         assert server.stored.holder == "first"
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_leader_that_was_frozen_leads_no_more_when_it_wakes():
@@ -195,12 +197,12 @@ def test_a_leader_that_was_frozen_leads_no_more_when_it_wakes():
         await second.kill()
         loop.skip(DURATION + 1)
         assert not first.elector.leading
-        assert first.elector.valid_until < loop.now
+        assert first.elector.valid_until < loop.time()
         await asyncio.sleep(0.0)
         await asyncio.sleep(0.1)
-        assert len(first.led) == 1 or first.led[0][1] <= loop.now
+        assert len(first.led) == 1 or first.led[0][1] <= loop.time()
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_leader_that_wakes_finds_who_took_its_place_and_waits():
@@ -212,7 +214,7 @@ def test_a_leader_that_wakes_finds_who_took_its_place_and_waits():
         assert not first.leading
         assert first.elector.holder == "third"
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 # ---- the Lease in other hands ---------------------------------------------------------------
@@ -225,20 +227,20 @@ def test_a_lease_that_was_lost_lets_no_write_pass_from_that_moment_on():
         assert first.after == [float("-inf")]  # already while its work was being ended
         assert first.elector.valid_until == float("-inf")
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_lease_that_another_one_was_given_is_waited_for_like_any():
     async def story(loop):
         server, first, second = await two(loop)
         server.edit(holder="third")
-        edited = loop.now
+        edited = loop.time()
         await asyncio.sleep(60.0)
         begun = [led[-1][0] for led in (first.led[1:], second.led) if led]
         assert begun
         assert min(begun) - edited >= DURATION
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_lease_that_a_person_touched_without_taking_it_is_renewed():
@@ -251,7 +253,7 @@ def test_a_lease_that_a_person_touched_without_taking_it_is_renewed():
         assert not second.led
         assert server.stored.transitions == 7
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_lease_that_is_deleted_is_not_taken_while_its_holder_may_still_write():
@@ -264,7 +266,7 @@ def test_a_lease_that_is_deleted_is_not_taken_while_its_holder_may_still_write()
         assert begun >= until
         assert begun <= until + 2 * LOOK
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_leader_whose_lease_is_deleted_ends_and_one_of_them_leads_again():
@@ -272,11 +274,11 @@ def test_a_leader_whose_lease_is_deleted_ends_and_one_of_them_leads_again():
         server, first, second = await two(loop)
         server.delete()
         await asyncio.sleep(RETRY + 0.1)
-        assert first.led[0][1] <= loop.now
+        assert first.led[0][1] <= loop.time()
         await asyncio.sleep(20.0)
         assert [first.leading, second.leading].count(True) == 1
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_nobody_waits_for_a_lease_that_nobody_was_seen_to_hold():
@@ -285,7 +287,7 @@ def test_nobody_waits_for_a_lease_that_nobody_was_seen_to_hold():
         begun = await Replica("first", server).start().leads()
         assert begun <= LOOK
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_another_ones_lease_is_waited_for_from_when_it_was_first_seen():
@@ -297,7 +299,7 @@ def test_another_ones_lease_is_waited_for_from_when_it_was_first_seen():
         begun = await Replica("first", server).start().leads()
         assert DURATION <= begun - 100.0 <= DURATION + LOOK
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_lease_lasts_as_long_as_its_holder_said():
@@ -306,7 +308,7 @@ def test_a_lease_lasts_as_long_as_its_holder_said():
         begun = await Replica("first", LeaseServer(loop, stored)).start().leads()
         assert 40 <= begun <= 40 + LOOK
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 # ---- giving it back -------------------------------------------------------------------------
@@ -316,11 +318,11 @@ def test_a_lease_that_is_given_back_is_taken_at_the_next_look():
         await first.elector.release()
         assert first.elector.valid_until == float("-inf")
         assert server.stored.holder == ""
-        given = loop.now
+        given = loop.time()
         await first.kill()
         assert await second.leads() - given <= LOOK
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_only_ones_own_lease_is_given_back():
@@ -330,7 +332,7 @@ def test_only_ones_own_lease_is_given_back():
         await first.elector.release()
         assert server.stored.holder == "third"
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_a_lease_that_is_gone_is_not_made_anew_to_be_given_back():
@@ -341,7 +343,7 @@ def test_a_lease_that_is_gone_is_not_made_anew_to_be_given_back():
         await first.elector.release()
         assert server.stored is None
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_who_does_not_lead_gives_nothing_back():
@@ -352,7 +354,7 @@ def test_who_does_not_lead_gives_nothing_back():
         assert len(server.log) == written
         assert server.stored.holder == "first"
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 # ---- what leading leads to ------------------------------------------------------------------
@@ -367,7 +369,7 @@ def test_an_error_of_the_work_is_told_and_not_swallowed():
             await replica.elector.run(broken)
         assert LEADING.labels(NAME)._value.get() == 0
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_work_that_ends_by_itself_is_begun_again_while_the_lease_holds():
@@ -376,7 +378,7 @@ def test_work_that_ends_by_itself_is_begun_again_while_the_lease_holds():
         begun: list[float] = []
 
         async def short() -> None:
-            begun.append(loop.now)
+            begun.append(loop.time())
             await asyncio.sleep(3.0)
 
         task = asyncio.ensure_future(replica.elector.run(short))
@@ -385,7 +387,7 @@ def test_work_that_ends_by_itself_is_begun_again_while_the_lease_holds():
         await asyncio.wait({task})
         assert len(begun) >= 3
 
-    on_jumping_time(story)
+    on_virtual_time(story)
 
 
 def test_the_promised_timings_are_the_default():

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn, row
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -24,7 +25,6 @@ from sluicegate.runtime.watches import Watches
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from tests.support.exposed import families
-from tests.support.prometheus_stand_in import Lie, PrometheusStandIn, row
 from tests.support.rows import Rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"

@@ -1,4 +1,8 @@
-"""The same symptom, other causes: the diagnosis comes before the cure."""
+"""The same symptom, other causes: the diagnosis comes before the cure.
+
+tests/unit/test_policy_diagnosis tells all of it; a pod that is throttled is seen here alone, as its
+facts come from the kubelet.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +42,7 @@ def state_of(status, name):
     return next(one["state"] for one in status["slos"] if one["name"] == name)
 
 
+@pytest.mark.nightly
 def test_accuracy_that_falls_right_after_a_promotion_brings_the_version_before_back(world):
     spec = {"rollout": {"steps": [50]}, "retraining": world.retraining()}
     product = world.spec("v1", **spec)
@@ -58,6 +63,7 @@ def test_accuracy_that_falls_right_after_a_promotion_brings_the_version_before_b
     assert not world.product.listed("batch/v1/jobs")
 
 
+@pytest.mark.nightly
 def test_a_product_waits_while_one_that_it_depends_on_is_degraded(world):
     upstream = LiveProduct(world.backend, world.namespace, "upstream")
     host = f"upstream.{world.namespace}.example"
@@ -99,6 +105,7 @@ def slow_product(world, *, cpu="2", env=None, **spec):
     return product
 
 
+@pytest.mark.nightly
 def test_a_model_that_requests_ask_too_much_of_is_replaced_by_a_lighter_one(world):
     world.product.apply(slow_product(world, rollout={"steps": [50]}))
     world.product.until_ready()
@@ -137,6 +144,7 @@ def test_slowness_of_a_throttled_pod_is_reported_and_nothing_is_retrained(world)
     assert not world.product.listed("batch/v1/jobs")
 
 
+@pytest.mark.nightly
 def test_slowness_under_a_surge_of_traffic_is_reported_and_nothing_is_retrained(world):
     world.product.apply(slow_product(world, env={"LEARNER_LOOKUPS": "1"}))
     world.product.until_ready()

@@ -1,10 +1,13 @@
-"""The operator is killed at each stage of the loop: it goes on where it was, nothing twice."""
+"""The operator is killed at each stage of the loop: it goes on where it was, nothing twice.
+
+tests/unit/virtual/test_virtual_replicas tells it of a canary that changes its leader each time.
+"""
 
 from __future__ import annotations
 
 import pytest
 
-pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.nightly, pytest.mark.story, pytest.mark.timeout(500)]
 
 
 def weight_of(status):

@@ -57,9 +57,14 @@ def test_a_retrained_version_that_is_worse_on_live_traffic_goes_back_without_a_f
     [
         ("training-crashes", 300, "JobFailed", "the training set does not fit"),
         ("training-hangs", 15, "TimedOut", "retraining.timeoutSeconds"),
-        ("training-prints-rubbish", 300, "InvalidResult", "accuracy is great!"),
-        ("training-pushes-nothing", 300, "ImageNotFound", "can't be pulled"),
-        ("worse", 300, "WorseOnHoldOut", "accuracy"),
+        *(
+            pytest.param(*one, marks=pytest.mark.nightly)
+            for one in (
+                ("training-prints-rubbish", 300, "InvalidResult", "accuracy is great!"),
+                ("training-pushes-nothing", 300, "ImageNotFound", "can't be pulled"),
+                ("worse", 300, "WorseOnHoldOut", "accuracy"),
+            )
+        ),
     ],
     ids=["crashes", "hangs", "prints rubbish", "pushes nothing", "is worse on the hold-out"],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.waiting import took
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.bar]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(400), pytest.mark.bar]
 SECONDS = 30
 """From the request until all traffic is with the version that came back, but for its pod's start:
 how long that takes is the machine's affair.

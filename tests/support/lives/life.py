@@ -21,8 +21,8 @@ from tests.support.virtual.operator import SETTINGS, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from benchmarks.prometheus_stand_in import Lie
     from sluicegate.settings import Settings
-    from tests.support.prometheus_stand_in import Lie
     from tests.support.virtual.operator import Replica
 
 Body = dict[str, Any]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES
 from tests.support.lives.products import BLOCK, STEPS, bento, draw_slos, route
-from tests.support.prometheus_stand_in import Lie
 from tests.support.rollout_world import image
 from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Quality

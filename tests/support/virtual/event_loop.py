@@ -78,6 +78,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """The time of the work that runs as if in a thread: the loop's, and what it has spent."""
         return self._jumping.now + self._spent
 
+    def skip(self, seconds: float) -> None:
+        """Let time pass in which nothing here runs, as if the process were stopped."""
+        self._jumping.now += seconds
+
     def spend(self, seconds: float) -> None:
         """Let the work that runs as if in a thread take longer."""
         self._spent += seconds

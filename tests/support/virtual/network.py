@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,14 @@ class Trouble(Enum):
     BROKEN = "the answer isn't JSON"
 
 
-Fault = Trouble | Refused
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A request arrives so many seconds late, even if its sender has given up meanwhile."""
+
+    seconds: float
+
+
+Fault = Trouble | Late | Refused
 """Trouble on the way, or what the API server says in place of what it would have said."""
 
 
@@ -88,6 +96,11 @@ class Line:
             raise ConnectionRefusedError("nobody listens")
         if fault is Trouble.SWALLOWED:
             await asyncio.sleep(10 * request.seconds)
+        if isinstance(fault, Late):
+            if fault.seconds >= request.seconds:
+                loop = asyncio.get_running_loop()
+                loop.call_later(fault.seconds, self._arrive_late, request)
+            await asyncio.sleep(fault.seconds)
         try:
             if isinstance(fault, Refused):
                 raise fault
@@ -101,6 +114,10 @@ class Line:
         if most is not None and len(text) > most:
             raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
         return status, text, headers
+
+    def _arrive_late(self, request: Request) -> None:
+        with suppress(Refused):  # nobody waits for the answer
+            self._ask(request)
 
     def _ask(self, request: Request) -> Body:
         """Return what the server says; who writes is known meanwhile."""

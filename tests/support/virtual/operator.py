@@ -314,5 +314,5 @@ class World:
         while not holds():
             if self.loop.time() - begun > seconds:
                 raise AssertionError(f"after {seconds:g} s still not: {what or holds}")
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(1.0 if self.loop.time() - begun < 60 else 10.0)
         return self.loop.time() - begun

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 from typing_extensions import override
 
+from benchmarks.prometheus_stand_in import Lie, Row, envelope, recognise, row
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.session import QuerySession
-from tests.support.prometheus_stand_in import Lie, Row, envelope, recognise, row
 from tests.support.selectors import Matcher, all_match, parse_matchers
 from tests.support.virtual.event_loop import virtual_loop
 
@@ -108,10 +108,16 @@ class PrometheusServer:
         if read is None:
             return
         matchers = _matchers(query)
+        now = self.epoch + virtual_loop().thread_time()
         for version, counted in self.traffic.versions.items():
             if not all_match((one for one in matchers if one.label != "le"), version._asdict()):
                 continue
-            blocks = [one for index in indexes if (one := self._block(counted, index, step))]
+            blocks = [
+                one
+                for index in indexes
+                # It has no sample of what is still to come.
+                if index * step <= now and (one := self._block(counted, index, step))
+            ]
             if blocks:
                 for labels, values in read(version, counted, blocks):
                     if values and ("le" not in labels or all_match(matchers, labels)):

@@ -13,7 +13,7 @@ from benchmarks.peers.argo_rollouts import ArgoRollouts
 from benchmarks.peers.flagger import Flagger
 from benchmarks.peers.settings import DWELL_SECONDS, WEIGHTS
 from benchmarks.peers.workload import VERSION
-from tests.support.prometheus_stand_in import PrometheusStandIn
+from benchmarks.prometheus_stand_in import PrometheusStandIn
 
 PRODUCT = Product("bench-1", "product-0001", 1)
 PEERS = [Flagger(), Flagger(flagger.TUNED), ArgoRollouts(), ArgoRollouts(argo_rollouts.TUNED)]

@@ -3,73 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.kube.resources import DEPLOYMENTS, JOBS, Key
-from tests.support.prometheus_stand_in import Lie
-from tests.support.rollout_world import document, image
+from sluicegate.api import names
+from sluicegate.kube.resources import (
+    DATA_PRODUCTS,
+    DEPLOYMENTS,
+    EVENTS,
+    HTTP_ROUTES,
+    JOBS,
+    SERVICES,
+    Key,
+    Resource,
+)
+from tests.support.rollout_world import image
 from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.network import Trouble
 from tests.support.virtual.operator import SETTINGS, World
+from tests.support.virtual.stories import (
+    BAD,
+    BLOCK,
+    HOUR,
+    RARELY,
+    TRAINED,
+    Body,
+    product,
+    pushed,
+    serving,
+    trainings,
+)
 
-HOUR = 3600.0
-BLOCK = 300
-GOOD, BAD = Quality(wrong=0.1), Quality(wrong=0.4)
-OUTPUT = "registry.example/bentos/search"
-TRAINED = {
-    "image": image("c"),
-    "version": "v2-trained",
-    "evaluation": {"accuracy": {"bad": 1000, "total": 10_000}},
-    "stableEvaluation": {"accuracy": {"bad": 4000, "total": 10_000}},
-}
-LEASE, LOOK = 15.0, 2.0
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
+    from sluicegate.kube.requests import Request
 
-def product(**spec: Any) -> dict[str, Any]:
-    """A product whose accuracy was evaluated before it was deployed."""
-    bento = {"image": image("a"), "version": "v1", "service": "Search"}
-    return document(
-        **{
-            "model": {"bento": bento, "evaluation": {"accuracy": {"bad": 1000, "total": 10_000}}},
-            "slos": [
-                {
-                    "name": "accuracy",
-                    "indicator": {"outcomes": {}},
-                    "maxDrop": "0.05",
-                    "maxRegression": "0.05",
-                    "onDegraded": "Retrain",
-                }
-            ],
-            "retraining": {"command": ["train"], "output": OUTPUT},
-            "analysis": {"blockSeconds": BLOCK},
-            **spec,
-        }
-    )
+RECOVERY = 30.0
+"""The bar: so many seconds after a hand edit everything is as if there had been none."""
 
 
-def serving(world: World, key: Key) -> str:
-    """The version that serves; empty while none does."""
-    if world.condition(key, "Ready").get("status") != "True":
-        return ""
-    return str(world.status(key)["stable"]["version"])
-
-
-def pushed(digit: str, version: str) -> dict[str, Any]:
-    return {"bento": {"image": image(digit), "version": version, "service": "Search"}}
-
-
+@pytest.mark.slow
 def test_a_product_that_degrades_is_retrained_and_its_cure_promoted():
     async def story() -> None:
         async with World() as world:
             key = world.apply(product())
             world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
-            world.start()
+            world.start(**RARELY)
             await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            await world.run(2 * HOUR)
-            assert not world.status(key).get("retraining", {}).get("trigger")
+            await world.run(HOUR)
+            assert trainings(world, key) == 0
             world.cluster.set_quality(image("a"), BAD)
             took = await world.until(
                 lambda: serving(world, key) == "v2-trained", seconds=6 * HOUR, what="cured"
@@ -103,14 +87,15 @@ def test_without_a_prometheus_a_pushed_model_waits_for_a_person_and_says_so():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_bad_version_is_taken_back_and_stable_goes_on_serving():
     async def story() -> None:
         async with World() as world:
             key = world.apply(product())
             world.cluster.set_quality(image("b"), Quality(wrong=0.4))
-            world.start()
+            world.start(**RARELY)
             await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            await world.run(1 * HOUR)
+            await world.run(HOUR / 4)
             world.edit(key, model=pushed("b", "v2"))
             await world.until(
                 lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
@@ -133,101 +118,182 @@ def _no_pods(world: World, version: str) -> bool:
     )
 
 
-def test_another_replica_takes_over_when_the_leader_is_killed():
+def _scaled(world: World, key: Key) -> tuple[Resource, Key]:
+    (deployment,) = world.server.all(DEPLOYMENTS, key.namespace)
+    return DEPLOYMENTS, Key(key.namespace, deployment["metadata"]["name"])
+
+
+def _service(_: World, key: Key) -> tuple[Resource, Key]:
+    return SERVICES, key
+
+
+def _route(_: World, key: Key) -> tuple[Resource, Key]:
+    return HTTP_ROUTES, key
+
+
+def _with_image(body: Body) -> Body:
+    (container,) = body["spec"]["template"]["spec"]["containers"]
+    edited = [{**container, "image": "other"}]
+    return {"spec": {"template": {"spec": {"containers": edited}}}}
+
+
+EDITS: dict[str, tuple[Callable[[World, Key], tuple[Resource, Key]], Callable[[Body], Body]]] = {
+    "more pods": (_scaled, lambda _: {"spec": {"replicas": 5}}),
+    "another image": (_scaled, _with_image),
+    "no label": (_scaled, lambda _: {"metadata": {"labels": {names.LABEL_PRODUCT: None}}}),
+    "another selector": (
+        _service,
+        lambda _: {"spec": {"selector": {names.LABEL_PRODUCT: "other"}}},
+    ),
+    "no backend": (_route, lambda _: {"spec": {"rules": [{"backendRefs": []}]}}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_is_edited_by_hand_is_undone(edit):
+    find, change_of = EDITS[edit]
+
     async def story() -> None:
         async with World() as world:
             key = world.apply(product())
-            first = world.start()
-            await world.until(lambda: first.leads, seconds=10)
-            second = world.start()
+            world.start()
             await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            first.kill()
-            took = await world.until(lambda: second.leads, seconds=60)
-            assert LEASE - LOOK <= took <= LEASE + LOOK
-            world.edit(key, serving={"replicas": 2})
-            await world.until(lambda: len(world.cluster.pods_of(key)) == 2, seconds=60)
-            writers = {replica for replica, _ in list(world.network.writes)[-3:]}
-            assert writers == {second.name}
+            resource, child = find(world, key)
+            wanted = world.server.get(resource, child)
+            parts = wanted["spec"], wanted["metadata"]["labels"]
+            change = change_of(wanted)
+            edited = world.server.write(resource, child, change)
+            assert (edited["spec"], edited["metadata"]["labels"]) != parts
+
+            def undone() -> bool:
+                body = world.server.get(resource, child)
+                return (body["spec"], body["metadata"]["labels"]) == parts
+
+            await world.until(undone, seconds=RECOVERY)
+            await world.until(lambda: serving(world, key) == "v1", seconds=RECOVERY)
 
     run_virtually(story())
 
 
-def test_a_stopped_leader_gives_its_lease_back_and_another_leads_at_once():
+def test_what_is_deleted_by_hand_is_made_again():
     async def story() -> None:
         async with World() as world:
-            first = world.start()
-            await world.until(lambda: first.leads, seconds=10)
-            second = world.start()
-            await world.run(10)
-            await first.stop()
-            assert await world.until(lambda: second.leads, seconds=60) <= LOOK
+            key = world.apply(product())
+            world.start()
+            await world.until(lambda: serving(world, key) == "v1", seconds=60)
+            children = [find(world, key) for find in (_scaled, _service, _route)]
+            for resource, child in children:
+                world.server.delete(resource, child)
+            await world.until(
+                lambda: all(world.server.find(*one) for one in children), seconds=RECOVERY
+            )
+            await world.until(lambda: serving(world, key) == "v1", seconds=2 * RECOVERY)
+            assert not world.errors.found
 
     run_virtually(story())
 
 
-@pytest.mark.parametrize("trouble", [Trouble.REFUSED, Trouble.SWALLOWED, Trouble.BROKEN])
-def test_five_minutes_without_an_api_server_cost_nothing_but_the_time(trouble):
+def test_of_two_products_that_claim_one_route_the_elder_keeps_it_until_it_goes():
     async def story() -> None:
         async with World() as world:
-            key = world.apply(product())
-            replica = world.start()
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            world.network.faults["away"] = lambda *_: trouble
-            world.network.watch_faults["away"] = lambda *_: trouble
-            for stream in world.server.streams():
-                stream.close()
+            world.start()
+            elder = world.apply(product("zebra"))  # not by their names
+            await world.run(2)
+            younger = world.apply(product("ant", route=product("zebra")["spec"]["route"]))
+            await world.until(lambda: serving(world, elder) == "v1", seconds=60)
             await world.run(60)
-            assert not replica.leads
-            world.edit(key, serving={"replicas": 2})
-            await world.run(240)
-            world.network.faults.clear()
-            world.network.watch_faults.clear()
-            await world.until(lambda: len(world.cluster.pods_of(key)) == 2, seconds=60)
+            ready = world.condition(younger, "Ready")
+            assert ready["reason"] == "RouteShadowed"
+            assert "zebra" in ready["message"]
+            assert [one["metadata"]["name"] for one in world.server.all(HTTP_ROUTES)] == ["zebra"]
+            world.server.delete(DATA_PRODUCTS, elder)
+            await world.until(lambda: serving(world, younger) == "v1", seconds=60)
+            assert [one["metadata"]["name"] for one in world.server.all(HTTP_ROUTES)] == ["ant"]
+
+    run_virtually(story())
+
+
+def test_who_waits_for_a_slot_has_it_when_it_is_free_and_not_a_block_later():
+    async def story() -> None:
+        async with World() as world:
+            keys = [world.apply(product(name)) for name in ("cars", "vans")]
+            for key in keys:
+                world.cluster.trainings[key] = Training(seconds=BLOCK / 3, report=TRAINED)
+            world.start(**RARELY)
+            await world.run(HOUR)
+            for key in keys:
+                world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+            await world.until(lambda: len(list(world.server.all(JOBS))) == 1, seconds=2 * BLOCK)
+            first = world.loop.time()
+            await world.until(lambda: len(list(world.server.all(JOBS))) == 2, seconds=BLOCK)
+            assert BLOCK / 3 <= world.loop.time() - first < BLOCK / 2
+
+    run_virtually(story())
+
+
+@pytest.mark.slow
+def test_a_namespace_that_is_deleted_in_a_canary_touches_no_other_and_can_come_back():
+    async def story() -> None:
+        async with World() as world:
+            body = product("cars")
+            body["metadata"]["namespace"] = "gone"
+            cars, neighbour = world.apply(body), world.apply(product("neighbour"))
+            replica = world.start(**RARELY)
+            await world.run(HOUR / 4)
+            world.edit(cars, model=pushed("b", "v2"))
+            await world.until(lambda: "candidate" in world.status(cars), seconds=60)
+            before = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
+            world.server.delete_namespace("gone")
+            await world.run(HOUR / 4)
             assert replica.leads
+            after = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
+            assert [(one["uid"], one["generation"]) for one in after] == [
+                (one["uid"], one["generation"]) for one in before
+            ]
+            assert serving(world, neighbour) == "v1"
+            cars = world.apply(body)
+            await world.until(lambda: serving(world, cars) == "v1", seconds=60)
             assert not world.errors.found
 
     run_virtually(story())
 
 
-@pytest.mark.parametrize("lie", [Lie.REFUSED, Lie.HANGS, Lie.ERROR_503, Lie.PARTIAL, Lie.NOT_JSON])
-def test_ten_minutes_without_prometheus_raise_no_weight_and_end_no_canary(lie):
+@pytest.mark.slow
+def test_a_promotion_costs_twenty_writes_events_included():
     async def story() -> None:
         async with World() as world:
-            key = world.apply(product())
-            world.start()
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            await world.run(HOUR)
+            serving_one = product()["spec"]["serving"] | {"replicas": 1}
+            key = world.apply(product(serving=serving_one))
+            world.start(**RARELY)
+            await world.run(HOUR / 4)
+            sent: list[str] = []
+
+            def count(_: str, request: Request) -> None:
+                if request.method != "GET" and "/leases" not in request.path:
+                    sent.append(request.title)
+
+            world.network.faults["count"] = count
             world.edit(key, model=pushed("b", "v2"))
-            weight = lambda: (world.status(key).get("traffic") or {}).get("weight", 0)  # noqa: E731
-            await world.until(lambda: weight() == 5, seconds=HOUR)
-            world.prometheus.lies[""] = lie
-            await world.run(600)
-            assert weight() == 5
-            world.prometheus.lies.clear()
             await world.until(lambda: serving(world, key) == "v2", seconds=6 * HOUR)
-            assert not world.errors.found
+            assert len(sent) <= 20, sent
 
     run_virtually(story())
 
 
-def test_a_canary_goes_on_where_it_was_under_another_leader():
+def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost():
     async def story() -> None:
         async with World() as world:
-            key = world.apply(product())
-            world.start()
+            key = world.apply(product(model={"bento": product()["spec"]["model"]["bento"]}))
+            first = world.start()
+            await world.run(HOUR / 4)
+            await first.stop()
+            for body in list(world.server.all(DEPLOYMENTS)):
+                world.server.delete(DEPLOYMENTS, Key(key.namespace, body["metadata"]["name"]))
+            world.server.set_status(DATA_PRODUCTS, key, {})
             world.start()
             await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            await world.run(HOUR)
-            world.edit(key, model=pushed("b", "v2"))
-            await world.until(lambda: "candidate" in world.status(key), seconds=60)
-            while serving(world, key) != "v2":
-                leader = world.leader()
-                if leader is not None:
-                    leader.kill()
-                    world.start()
-                await world.run(600)
-                assert world.loop.time() < 12 * HOUR
-            assert not list(world.server.all(JOBS))
-            assert not world.errors.found
+            (lost,) = (one for one in world.server.all(EVENTS) if one["reason"] == "StateLost")
+            assert "no baseline is claimed" in lost["note"]
+            assert not world.status(key)["stable"].get("baseline")
 
     run_virtually(story())

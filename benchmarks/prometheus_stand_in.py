@@ -105,10 +105,9 @@ class Held:
 class PrometheusStandIn:
     """The server; `rows` is the truth, `lies` what becomes of it by kind of query.
 
-    A lie under the key "" is told to every query, and `fault` decides for each. `asked` counts the queries by kind. The
-    operator asks for ranges only; `instant` answers other programs' instant queries.
-    Every range is answered `slow_seconds` late, and one whose step, in seconds, is held only once
-    that is released; `most_at_once` is how many waited together.
+    A lie under the key "" is told to every query, and `fault` decides for each. `asked` counts the
+    queries by kind. The operator asks for ranges only; `instant` answers other programs' instant
+    queries. A range whose step, in seconds, is held is answered only once that is released.
     """
 
     rows: RowSource
@@ -118,21 +117,10 @@ class PrometheusStandIn:
     tokens: list[str] = field(default_factory=list)
     url: str = ""
     instant: Instant = lambda _: None
-    fault: Fault = lambda kind, form: None
-    slow_seconds: float = 0.0
+    fault: Fault = lambda _, __: None
     held: dict[int, Held] = field(default_factory=dict)
-    most_at_once: int = 0
     warning: str = "a store gateway didn't answer"
-    _under_way: int = 0
     _runner: web.AppRunner | None = None
-
-    def about_products(self) -> list[dict[str, str]]:
-        """The forms of the questions about products."""
-        return [one for one in list(self.forms) if recognise(one["query"]) != "unknown"]
-
-    def newest_block(self) -> float:
-        """The end of the newest block that was asked for, in seconds since 1970; 0 before."""
-        return max((float(form["end"]) for form in self.about_products()), default=0.0)
 
     async def __aenter__(self) -> Self:
         # What Go reads of a form.
@@ -153,15 +141,6 @@ class PrometheusStandIn:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self._under_way += 1
-        self.most_at_once = max(self.most_at_once, self._under_way)
-        try:
-            await asyncio.sleep(self.slow_seconds)
-            return await self._tell(request)
-        finally:
-            self._under_way -= 1
-
-    async def _tell(self, request: web.Request) -> web.StreamResponse:
         form = {key: str(value) for key, value in (await request.post()).items()}
         kind = recognise(form["query"])
         self.asked[kind] += 1

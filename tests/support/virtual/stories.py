@@ -1,0 +1,87 @@
+"""Products that stories on virtual time are told of, and what is read of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.support.rollout_world import document, image
+from tests.support.virtual.cluster import Quality
+
+if TYPE_CHECKING:
+    from sluicegate.kube.resources import Key
+    from tests.support.virtual.operator import World
+
+Body = dict[str, Any]
+
+HOUR: Final = 3600.0
+BLOCK: Final = 300
+BAD: Final = Quality(wrong=0.4)
+LEASE, LOOK = 15.0, 2.0
+"""As they ship, in seconds."""
+RARELY: Final[Body] = {
+    "lease_duration_seconds": 60, "lease_renew_seconds": 40, "lease_retry_seconds": 10,
+}  # fmt: skip
+"""Renewals are most of what happens in an hour; fewer of them make a long story a quick test."""
+OUTPUT: Final = "registry.example/bentos/search"
+COUNTS: Final = {"bad": 1000, "total": 10_000}
+TRAINED: Final = {
+    "image": image("c"),
+    "version": "v2-trained",
+    "evaluation": {"accuracy": COUNTS},
+    "stableEvaluation": {"accuracy": COUNTS | {"bad": 4000}},
+}
+
+
+def product(name: str = "search", **spec: Any) -> Body:
+    """A product whose accuracy was evaluated before it was deployed."""
+    bento = {"image": image("a"), "version": "v1", "service": "Search"}
+    accuracy = {
+        "name": "accuracy",
+        "indicator": {"outcomes": {}},
+        "maxDrop": "0.05",
+        "maxRegression": "0.05",
+        "onDegraded": "Retrain",
+    }
+    body = document(
+        **{
+            "model": {"bento": bento, "evaluation": {"accuracy": COUNTS}},
+            "slos": [accuracy],
+            "retraining": {"command": ["train"], "output": OUTPUT},
+            "route": {
+                "parentRefs": [{"name": "web", "namespace": "gateway"}],
+                "path": f"/{name}",
+            },
+            "analysis": {"blockSeconds": BLOCK},
+            **spec,
+        }
+    )
+    body["metadata"]["name"] = name
+    return body
+
+
+def pushed(digit: str, version: str) -> Body:
+    """The model of another version."""
+    return {"bento": {"image": image(digit), "version": version, "service": "Search"}}
+
+
+def serving(world: World, key: Key) -> str:
+    """The version that serves; empty while none does."""
+    if world.condition(key, "Ready").get("status") != "True":
+        return ""
+    return str(world.status(key)["stable"]["version"])
+
+
+def weight(world: World, key: Key) -> int:
+    """The share that a candidate has in percent; 0 without one."""
+    return int((world.status(key).get("candidate") or {}).get("weight") or 0)
+
+
+def trainings(world: World, key: Key) -> int:
+    """Attempts of a training, those under way included."""
+    return int((world.status(key).get("retraining") or {}).get("attempts") or 0)
+
+
+def slo(world: World, key: Key, name: str = "accuracy") -> tuple[str, str]:
+    """State and reason of an SLO."""
+    said = next((one for one in world.status(key).get("slos") or () if one["name"] == name), {})
+    return said.get("state", ""), said.get("reason", "")

@@ -1,0 +1,30 @@
+"""The bare client writes what the operator would write."""
+
+from __future__ import annotations
+
+import json
+
+from benchmarks.contender import Product
+from benchmarks.floor import SERVED, STAND_INS, render_template
+from benchmarks.own import data_product
+from tests.support.rollout_world import NAME, World
+
+
+def test_its_status_is_what_the_engine_says_of_a_product_that_serves(golden):
+    product = data_product(Product(*STAND_INS[:2], number=0), "v1")
+    meta = product["metadata"] | {
+        "name": NAME,
+        "uid": "-",
+        "generation": 1,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+    world = World(spec={**product, "metadata": meta})
+    status = world.until(lambda one: one.condition("Ready") == ("True", "Serving")).status
+    golden(SERVED, json.dumps(dict(status), indent=2, sort_keys=True) + "\n")
+
+
+def test_it_writes_the_four_objects_and_the_status():
+    paths = [one.partition(" ")[0] for one in render_template()]
+    assert len(paths) == 5
+    assert paths[-1].endswith("/status")
+    assert all(STAND_INS[0] in one for one in paths)
