@@ -180,11 +180,13 @@ def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate
     if status.stable is None:
         return None
     live = situation.live.get(candidate.revision)
+    begun = (candidate.step_since or candidate.since).timestamp()
     return blame_for(
         live,
         of_revision(situation.pods, candidate.revision),
         situation.live.get(status.stable.revision),
         settled=live is not None and situation.now - live.moved >= GRACE_SECONDS,
+        overdue=situation.now - begun > situation.product.spec.serving.progress_deadline_seconds,
     )
 
 
