@@ -239,7 +239,18 @@ def _promoted(
         )
         told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
     after = acted(situation, status, decision)
+    if isinstance(decision, Rollback):
+        after = _with_reason(after, decision)
     return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
+
+
+def _with_reason(status: DataProductStatus, decision: Rollback) -> DataProductStatus:
+    """The history says why a version that served was left."""
+    left, *others = status.history
+    if release_of(left) != decision.leaving:
+        return status
+    left = left.model_copy(update={"reason": str(decision.reason)})
+    return status.model_copy(update={"history": (left, *others)})
 
 
 def _without_return(
