@@ -285,6 +285,15 @@ def read_status_json(text: str) -> DataProductStatus:
         return _readable_part(text, error)
 
 
+def is_readable(status: str) -> bool:
+    """Whether all of a status, as JSON text, has a meaning here."""
+    try:
+        DataProductStatus.model_validate_json(status, by_name=False)
+    except ValidationError:
+        return False
+    return True
+
+
 _LIVING: Final = frozenset({"stable", "candidate", "traffic"})
 """Fields of status that say together which versions live, and with which share."""
 
