@@ -242,8 +242,9 @@ class Settings:
     )  # fmt: skip
     gateway_metrics: GatewayMetrics = _one_of(
         GatewayMetrics.NONE,
-        "Whose request counters tell the observed share of a canary; None: the pods' own, which"
-        " also see callers that go past the gateway.",
+        "Whose request counters tell the observed share of a canary, and the requests that found no"
+        " pod; None: the pods' own, which also see callers that go past the gateway, and none where"
+        " there is no pod.",
     )
 
     # ---- what it makes
