@@ -242,9 +242,8 @@ class Settings:
     )  # fmt: skip
     gateway_metrics: GatewayMetrics = _one_of(
         GatewayMetrics.NONE,
-        "Whose request counters tell the observed share of a canary, and the requests that found no"
-        " pod; None: the pods' own, which also see callers that go past the gateway, and none where"
-        " there is no pod.",
+        "Whose request counters tell the observed share of a canary, and what found no pod;"
+        " None: the pods' own, which also see callers that go past the gateway.",
     )
 
     # ---- what it makes
