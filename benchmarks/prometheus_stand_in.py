@@ -59,6 +59,7 @@ def patience(*lies: Lie | None) -> float:
 
 
 _MARKS = (
+    ("sent", "traefik_router_requests_total"),
     ("gateway", "sluicegate_backend"),
     ("cpu_throttled", "container_cpu_cfs_throttled_periods_total"),
     ("memory", "container_memory_working_set_bytes"),

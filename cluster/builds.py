@@ -90,6 +90,7 @@ class Recipe:
 _COMPONENT_VERSION = "k8s.io/component-base/version"
 _CONTAINERD = "github.com/containerd/containerd/v2"
 _PROMETHEUS = "github.com/prometheus/prometheus"
+_METRICS_SERVER = "sigs.k8s.io/metrics-server"
 _FLAGGER = "github.com/fluxcd/flagger"
 _ARGO_ROLLOUTS = "github.com/argoproj/argo-rollouts"
 
@@ -154,6 +155,14 @@ def recipes() -> dict[str, Recipe]:
         ),
         "kwok": Recipe(
             "kwok", "sigs.k8s.io/kwok", package="sigs.k8s.io/kwok/cmd/kwok", files=KWOK_STAGES
+        ),
+        "metrics-server": Recipe(
+            "metrics-server",
+            _METRICS_SERVER,
+            package=f"{_METRICS_SERVER}/cmd/metrics-server",
+            settings={
+                f"{_METRICS_SERVER}/pkg/version.gitVersion": versions().modules[_METRICS_SERVER]
+            },
         ),
         "pause": Recipe("pause", module=""),
         "kind": Recipe("kind", "sigs.k8s.io/kind", package="sigs.k8s.io/kind"),

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 ETCD, API_SERVER = "etcd", "kube-apiserver"
 CONTROLLER_MANAGER, SCHEDULER, KWOK = "kube-controller-manager", "kube-scheduler", "kwok"
+# An autoscaler looks, and waits before it scales down, in seconds instead of minutes.
+AUTOSCALING = (
+    "--horizontal-pod-autoscaler-sync-period=5s",
+    "--horizontal-pod-autoscaler-downscale-stabilization=15s",
+)
 # Every request once, when it is answered; who, what, when and the answer's code.
 AUDIT_LOG_MB = 100_000
 AUDIT_POLICY = """\
@@ -70,6 +75,11 @@ class ControlPlaneSettings:
         """Signs all certificates of this control plane."""
         return Authority(self.folder / "certificates")
 
+    @property
+    def front_proxy(self) -> Authority:
+        """Vouches for the API server to those who serve a part of its API."""
+        return Authority(self.folder / "certificates" / "front-proxy")
+
     def kubeconfig(self, user: str, groups: tuple[str, ...] = ()) -> Path:
         """A kubeconfig for one of the programs, written on each call."""
         path = self.folder / "kubeconfigs" / user.replace(":", "-")
@@ -113,11 +123,7 @@ def etcd_command(settings: ControlPlaneSettings) -> Command:
 
 
 def api_server_command(settings: ControlPlaneSettings) -> Command:
-    """The API server, with one authority for everything.
-
-    The flags of an aggregation layer (`--requestheader-*`) are left out: one authority for both
-    it and the clients is rejected.
-    """
+    """The API server, with one authority for everything but the aggregation layer."""
     authority, at = settings.authority, settings.listening
     names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     full_name = "kubernetes.default.svc.cluster.local"
@@ -156,6 +162,28 @@ def _node_arguments(settings: ControlPlaneSettings) -> tuple[str, ...]:
         f"--kubelet-client-certificate={client.certificate}",
         f"--kubelet-client-key={client.key}",
         "--kubelet-preferred-address-types=InternalIP",
+        *_aggregation_arguments(settings),
+    )
+
+
+def _aggregation_arguments(settings: ControlPlaneSettings) -> tuple[str, ...]:
+    """What lets an API be served by pods, such as the one that an autoscaler asks.
+
+    The authority is one of its own: the API server takes none for both this and the clients.
+    """
+    authority = settings.front_proxy
+    authority.ensure()
+    client = authority.client("front-proxy-client")
+    return (
+        f"--requestheader-client-ca-file={authority.certificate}",
+        "--requestheader-allowed-names=front-proxy-client",
+        # The node knows the way to pods, but none to the addresses of Services.
+        "--enable-aggregator-routing",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={client.certificate}",
+        f"--proxy-client-key-file={client.key}",
     )
 
 
@@ -184,7 +212,12 @@ def controller_manager_command(settings: ControlPlaneSettings) -> Command:
         f"--root-ca-file={authority.certificate}",
         "--use-service-account-credentials",
         *(
-            ("--allocate-node-cidrs", f"--cluster-cidr={settings.pods}", "--node-cidr-mask-size=17")
+            (
+                "--allocate-node-cidrs",
+                f"--cluster-cidr={settings.pods}",
+                "--node-cidr-mask-size=17",
+                *AUTOSCALING,
+            )
             if settings.has_node
             else ()
         ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cluster.addons.addon import Addon, AddonError, ensure, installed
 from cluster.addons.addresses import Addresses, addresses
 from cluster.addons.gateway import gateway
+from cluster.addons.metrics_server import metrics_server
 from cluster.addons.options import Options
 from cluster.addons.prometheus import prometheus
 from cluster.addons.registry import registry
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 
     from cluster.backend import Backend
 
-__all__ = ["AddonError", "Addresses", "Options", "addresses", "describe", "up"]
+__all__ = [
+    "AddonError",
+    "Addresses",
+    "Options",
+    "add_metrics_server",
+    "addresses",
+    "describe",
+    "up",
+]
 
 
 def up(backend: Backend, options: Options | None = None) -> bool:
@@ -44,6 +53,21 @@ def up(backend: Backend, options: Options | None = None) -> bool:
         addons: list[Addon] = list(pool.map(lambda make: make(where, chosen), makers))
         changed = list(pool.map(lambda addon: ensure(backend, addon, there), addons))
     return any(changed)
+
+
+def add_metrics_server(backend: Backend) -> bool:
+    """Install what autoscalers read, for whom one is to act; False if it was there.
+
+    It isn't among what `up` installs: it takes minutes to build once, and most have no use for it.
+
+    Raises
+    ------
+    AddonError
+        It didn't become ready; the message has its events.
+    """
+    with locked(f"addons-{backend.identity.name}"):
+        addon = metrics_server(addresses(backend), Options.from_environment())
+        return ensure(backend, addon, installed(backend))
 
 
 def describe(backend: Backend) -> Iterable[str]:

@@ -37,6 +37,7 @@ def nothing(_backend: Backend) -> None:
 class Addon:
     """One add-on: a Deployment with what it needs, and a URL that answers when it is ready.
 
+    `answers_at` is empty where nothing of it is reached from the host.
     `conditions` are further waits, as arguments of `kubectl wait` in its namespace.
     `prepare` runs before the objects are applied, for what isn't an object of this add-on.
     `fingerprint` stands for what `prepare` does, in the comparison with what is installed.
@@ -46,7 +47,7 @@ class Addon:
     namespace: str
     image: BuiltImage
     objects: tuple[Manifest, ...]
-    answers_at: str
+    answers_at: str = ""
     conditions: tuple[str, ...] = ()
     prepare: Callable[[Backend], None] = nothing
     fingerprint: str = ""
@@ -95,12 +96,13 @@ def _wait(backend: Backend, addon: Addon) -> None:
         )
         if addon.conditions:
             backend.run_kubectl("wait", *addon.conditions, namespace, limit, timeout=patience)
-        wait_until(
-            lambda: _is_served(addon.answers_at),
-            seconds=READY_SECONDS,
-            failed=lambda: None,
-            what=f"{addon.answers_at} didn't answer",
-        )
+        if addon.answers_at:
+            wait_until(
+                lambda: _is_served(addon.answers_at),
+                seconds=READY_SECONDS,
+                failed=lambda: None,
+                what=f"{addon.answers_at} didn't answer",
+            )
     except ClusterError as error:
         raise AddonError(f"{addon.name} isn't ready: {error}\n{_events(backend, addon)}") from error
 

@@ -47,6 +47,7 @@ ARGUMENTS = (
     "--metrics.prometheus=true",
     "--metrics.prometheus.entrypoint=control",
     "--metrics.prometheus.addServicesLabels=true",
+    "--metrics.prometheus.addRoutersLabels=true",
     "--global.checkNewVersion=false",
     "--global.sendAnonymousUsage=false",
     "--log.level=WARN",

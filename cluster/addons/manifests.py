@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Server:
     """One program behind a Deployment and a node port.
 
-    `ports` are the container's by name; `node_port` leads to the first of them. `files` go
+    `ports` are the container's by name; `node_port` leads to the first of them, None to none. `files` go
     into a ConfigMap at `files_path`; `data_path` is an emptyDir that lives as long as the pod.
     """
 
@@ -27,9 +27,10 @@ class Server:
     user: int
     arguments: tuple[str, ...]
     ports: Mapping[str, int]
-    node_port: int
+    node_port: int | None
     ready_path: str
     ready_port: str
+    ready_scheme: str = "HTTP"
     memory: str
     cpu: str = "20m"
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -101,14 +102,18 @@ def _service(server: Server) -> Manifest:
     first = next(iter(server.ports))
     ports = [
         {"name": name, "port": port, "targetPort": name}
-        | ({"nodePort": server.node_port} if name == first else {})
+        | ({"nodePort": server.node_port} if server.node_port and name == first else {})
         for name, port in server.ports.items()
     ]
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _metadata(server.name, server.namespace),
-        "spec": {"type": "NodePort", "selector": server.labels, "ports": ports},
+        "spec": {
+            "type": "NodePort" if server.node_port else "ClusterIP",
+            "selector": server.labels,
+            "ports": ports,
+        },
     }
 
 
@@ -172,7 +177,11 @@ def _container(server: Server) -> Manifest:
             for name, port in server.ports.items()
         ],
         "readinessProbe": {
-            "httpGet": {"path": server.ready_path, "port": server.ready_port},
+            "httpGet": {
+                "path": server.ready_path,
+                "port": server.ready_port,
+                "scheme": server.ready_scheme,
+            },
             "periodSeconds": 1,
         },
         "resources": {"requests": {"cpu": server.cpu, "memory": server.memory}},

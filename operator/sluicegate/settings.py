@@ -212,8 +212,8 @@ class Settings(BaseSettings):
     seconds long, say 60 at blocks of 5 s, so that a demonstration sees days.
     """
     gateway_metrics: GatewayMetrics = GatewayMetrics.NONE
-    """Whose request counters tell the observed share of a canary; None: the pods' own, which also
-    see callers that go past the gateway.
+    """Whose request counters tell the observed share of a canary, and what found no pod; None: the
+    pods' own, which also see callers that go past the gateway.
     """
 
     # ---- what it makes

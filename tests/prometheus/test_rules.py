@@ -14,9 +14,17 @@ import pytest
 import yaml
 
 from sluicegate.api.slos import Indicator
+from sluicegate.prometheus.answers import OF_GATEWAY
 from sluicegate.prometheus.readings import ProductKey, Target
 from sluicegate.prometheus.schedule import split_scopes
-from sluicegate.slo.gateway import TRAEFIK, GatewayMetric, backend_of, render_gateway
+from sluicegate.slo.gateway import (
+    TRAEFIK,
+    GatewayMetric,
+    backend_of,
+    render_gateway,
+    render_sent,
+    route_of,
+)
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
     Needs,
@@ -354,7 +362,7 @@ def test_native_histograms_of_another_product_change_no_row(
         page("container_cpu_cfs_periods_total", ', container="x"'),
         page("container_memory_working_set_bytes", ', container="x"'),
     ]
-    kinds = [one for one in QueryKind if one is not QueryKind.GATEWAY]
+    kinds = [one for one in QueryKind if one not in OF_GATEWAY]
     # What is said of anybody else is dropped, and what is said of ours is no histogram.
     ours = {kind: f'label_replace({query(kind)}, "n", "$1", "product", "(.*)")' for kind in kinds}
     of_search = 'label_replace(vector(0), "n", "search", "", "")'
@@ -464,6 +472,40 @@ def test_a_gateway_counts_requests_by_backend_whichever_rule_they_took(promtool,
     check_values(promtool, tmp_path, series, {text: samples})
 
 
+def test_a_gateway_tells_what_it_could_send_to_no_pod_by_product(promtool, tmp_path):
+    gateway = 'namespace="gateway", pod="traefik-0", job="t", instance="t"'
+
+    def counter(metric, label, name, code, values):
+        labels = f'{gateway}, {label}="{name}@kubernetesgateway", code="{code}"'
+        return {"series": f"{metric}{{{labels}}}", "values": values}
+
+    routers, services = "traefik_router_requests_total", "traefik_service_requests_total"
+    route, other = (
+        rule(0).removesuffix("-svc-"),
+        rule(0).removesuffix("-svc-").replace("search", "vans"),
+    )
+    series = [
+        up(target=gateway),
+        counter(routers, "router", route, 200, "0+8x40"),
+        counter(routers, "router", route, 503, "0+5x40"),
+        counter(routers, "router", other, 503, "0+9x40"),
+        counter(services, "service", f"{rule(0)}catalog-search-0123456789-0", 503, "0+1x40"),
+        counter(services, "service", f"{rule(0)}catalog-search-abcdef0123-1", 503, "0+1x40"),
+        counter(services, "service", f"{rule(0)}catalog-search-abcdef0123-1", 502, "0+3x40"),
+        counter(services, "service", f"{rule(0)}catalog-vans-abcdef0123-1", 502, "0+3x40"),
+    ]
+    samples = [
+        {
+            "labels": f'{{sluicegate_backend="{route_of("catalog", "search")}",'
+            f' sluicegate_fact="{fact}"}}',
+            "value": value,
+        }
+        for fact, value in (("routed", 130), ("unsent", 50), ("own", 20), ("refused", 30))
+    ]
+    text = render_sent(TRAEFIK, 300, Scope(("catalog", "x"), ("search", "cars")))
+    check_values(promtool, tmp_path, series, {text: samples})
+
+
 # ---- syntax -------------------------------------------------------------------------------
 
 
@@ -487,6 +529,8 @@ def test_every_query_parses(promtool: Path, tmp_path: Path):
         *render_queries(scope, 5, NEEDS),
         Query(QueryKind.GATEWAY, render_gateway(gateway, 5)),
         Query(QueryKind.GATEWAY, render_gateway(TRAEFIK, 5, scope)),
+        Query(QueryKind.SENT, render_sent(TRAEFIK, 5)),
+        Query(QueryKind.SENT, render_sent(TRAEFIK, 5, scope)),
     ]
     check_parses(promtool, tmp_path, queries)
 

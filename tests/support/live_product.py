@@ -43,6 +43,21 @@ def get(kubeconfig: Path, path: str) -> Object:
     return dict(json.loads(answer.data))
 
 
+def evict(kubeconfig: Path, namespace: str, pod: str) -> None:
+    """Take a pod off its node, as a drain does; raises as `get` does."""
+    client = connection(kubeconfig)
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    answer = client.rest_client.pool_manager.request(
+        "POST",
+        client.configuration.host + path,
+        body=json.dumps(body),
+        headers={"Content-Type": "application/json"},
+    )
+    if answer.status != 201:
+        raise ClusterError(f"{path}: {answer.status} {answer.data!r}")
+
+
 def merge_patch(kubeconfig: Path, path: str, body: Object) -> None:
     """Patch what is at a path of the API server, if it is still there; raises as `get` does."""
     client = connection(kubeconfig)
@@ -151,5 +166,12 @@ class LiveProduct:
 
 
 def conditions(status: Object) -> dict[str, str]:
-    """Status by type."""
-    return {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    """Status by type; "False" for those that are there only while they are True."""
+    absent = {"Reconciling": "False", "Stalled": "False"}
+    return absent | {one["type"]: one["status"] for one in status.get("conditions") or ()}
+
+
+def says(status: Object, kind: str) -> tuple[str, str]:
+    """Reason and message of a condition; empty while it isn't there."""
+    found = (one for one in status.get("conditions") or () if one["type"] == kind)
+    return next(((one["reason"], one.get("message", "")) for one in found), ("", ""))

@@ -46,12 +46,19 @@ class World:
 
     versions: list[Measured]
     gateway: dict[str, float] = field(default_factory=dict)
+    sent: dict[tuple[str, str], float] = field(default_factory=dict)
+    """What a gateway says of a product's route, by what it calls the route and by the fact."""
     scrape_seconds: float = 30
 
     def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
         if kind == "gateway":
             for backend, sent in self.gateway.items():
                 yield row(dict.fromkeys(indexes, sent), step, sluicegate_backend=backend)
+            return
+        if kind == "sent":
+            for (backend, fact), value in self.sent.items():
+                labels = {"sluicegate_backend": backend, "sluicegate_fact": fact}
+                yield row(dict.fromkeys(indexes, value), step, **labels)
             return
         if kind == "unknown":  # how long samples are kept: nobody scrapes this Prometheus
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ class OperatorProcess:
     prometheus: str
     namespace: str
     log: Path
+    more: dict[str, str] = field(default_factory=dict)
+    """Settings beside those that all tests on a node have."""
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -43,6 +45,7 @@ class OperatorProcess:
             "SLUICEGATE_LEASE_RENEW_SECONDS": "5",
             "SLUICEGATE_LEASE_RETRY_SECONDS": "1",
             "SLUICEGATE_LOG_FORMAT": "Text",
+            **self.more,
         }
         program = Path(sys.executable).with_name("sluicegate")
         self._process = start([str(program), "run"], log=self.log, env=settings)

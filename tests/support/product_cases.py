@@ -167,6 +167,28 @@ RULES = (
         "either replicas or autoscaling",
     ),
     Case(
+        "an autoscaler aims at a share of a request",
+        {
+            "spec.serving.replicas": REMOVED,
+            "spec.serving.autoscaling": {"maxReplicas": 4},
+            "spec.serving.resources": {"limits": {"cpu": "1"}},
+        },
+        {
+            "spec.serving.replicas": REMOVED,
+            "spec.serving.autoscaling": {"maxReplicas": 4},
+            "spec.serving.resources": {"requests": {"memory": "1Gi"}},
+        },
+        "spec.serving.autoscaling",
+        "autoscaling needs resources.requests.cpu",
+    ),
+    Case(
+        "nobody depends on oneself",
+        {"spec.dependsOn": [{"name": "search-ranking", "namespace": "elsewhere"}]},
+        {"spec.dependsOn": [{"name": "search-ranking"}]},
+        "spec.dependsOn",
+        "names the product itself",
+    ),
+    Case(
         "the operator's labels are the operator's",
         {"spec.serving.podLabels": {"example.com/app": "a"}},
         {"spec.serving.podLabels": {"app.kubernetes.io/name": "a"}},

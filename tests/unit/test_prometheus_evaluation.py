@@ -99,6 +99,51 @@ async def test_a_gateways_own_count_of_each_backend_comes_where_one_is_configure
     assert not server.asked["gateway"]
 
 
+ROUTE = "catalog-search-ranking"
+
+
+@pytest.mark.parametrize(
+    ("pods", "sent", "expected"),
+    [
+        ({"bad": 3}, {"unsent": 20, "own": 3, "refused": 2}, Count(22, 119)),
+        ({"bad": 3}, {"unsent": 2, "own": 3}, Count(3, 100)),
+        ({"bad": 3}, {}, Count(3, 100)),
+        ({"requests": None, "targets": 0}, {"routed": 40, "unsent": 40}, Count(40, 40)),
+        ({"coverage": 0.0}, {"routed": 60, "unsent": 35, "refused": 5}, Count(40, 60)),
+    ],
+    ids=["some", "all 503 are the pods' own", "none", "no pod", "a pod that can't be asked"],
+)
+async def test_requests_that_found_no_pod_are_failures_where_the_gateway_counts_them(
+    pods, sent, expected
+):
+    world = World([Measured(**pods)], sent={(ROUTE, fact): value for fact, value in sent.items()})
+    (readings,), server = await fetch(world, settings=WITH_GATEWAY)
+    assert server.asked["sent"] == 1
+    newest = readings.blocks[AVAILABILITY][-1]
+    assert newest == Block(1000, Quality.COUNTED, expected)
+
+
+async def test_a_block_that_can_t_be_read_stays_so_whatever_the_gateway_says():
+    world = World([Measured(duplicates=1)], sent={(ROUTE, "unsent"): 40})
+    (readings,), _ = await fetch(world, settings=WITH_GATEWAY)
+    assert readings.blocks[AVAILABILITY][-1].quality is Quality.INVALID
+
+
+async def test_without_the_gateway_s_answer_what_the_pods_count_holds():
+    world = World([Measured()], sent={(ROUTE, "unsent"): 40})
+    (readings,), _ = await fetch(world, settings=WITH_GATEWAY, lies={"sent": Lie.ERROR_500})
+    assert readings.complete
+    assert readings.blocks[AVAILABILITY][-1].count == Count(0, 100)
+
+
+async def test_a_canary_is_judged_by_what_its_own_pods_answered():
+    world = World([Measured(), Measured(version="v2")], sent={(ROUTE, "unsent"): 40})
+    readings, server = await fetch(world, CANARY, settings=WITH_GATEWAY)
+    found = {one.canary: one.blocks[AVAILABILITY][-1].count for one in readings}
+    assert found == {False: Count(40, 140), True: Count(0, 100)}
+    assert server.asked["sent"] == 1
+
+
 # ---- bad or absent data, row by row ------------------------------------------------------
 
 

@@ -12,7 +12,11 @@ from sluicegate.reconcile.layout import layout_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import GATEWAY, RUNTIME, World, document
 
-SERVING = {"runtimeImage": RUNTIME, "autoscaling": {"minReplicas": 2, "maxReplicas": 8}}
+SERVING = {
+    "runtimeImage": RUNTIME,
+    "resources": {"requests": {"cpu": "100m"}},
+    "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
+}
 
 
 @pytest.fixture

@@ -186,6 +186,21 @@ def test_pods_that_run_are_given_time_to_become_ready():
     assert not blame_for(deployment(), (pod_state(pod()),), deployment(1), settled=False).own
 
 
+@pytest.mark.parametrize("overdue", [False, True])
+def test_a_pod_that_starts_in_place_of_an_evicted_one_is_given_the_time_that_a_start_may_take(
+    overdue,
+):
+    """A canary whose pod was evicted was rejected when the next one took more than 30 s."""
+    init = {"initContainerStatuses": [{"name": "check", "state": {"running": {}}}]}
+    for body in (
+        pod({**RUNNING, "started": False}),
+        pod({**waiting("PodInitializing"), "started": False}, status=init),
+    ):
+        state = pod_state(body)
+        blame = blame_for(deployment(), (state,), deployment(1), settled=True, overdue=overdue)
+        assert blame.own is overdue
+
+
 def test_the_pause_doubles_from_a_minute_to_half_an_hour_and_no_further():
     waits = [retry_seconds(number) for number in (0, 1, 2, 3, 4, 5, 6, 1000)]
     assert waits == [60, 120, 240, 480, 960, 1800, 1800, 1800]

@@ -23,7 +23,11 @@ from tests.support.rollout_world import RUNTIME, World, document
 
 KINDS = (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES)
 ONE_OF_EACH = {
-    "serving": {"runtimeImage": RUNTIME, "autoscaling": {"minReplicas": 2, "maxReplicas": 8}},
+    "serving": {
+        "runtimeImage": RUNTIME,
+        "resources": {"requests": {"cpu": "100m"}},
+        "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
+    },
 }
 
 

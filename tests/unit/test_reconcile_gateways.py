@@ -1,14 +1,19 @@
 """A route is in service when its Gateway is: what a Gateway says, and when it is asked."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from sluicegate.api.names import ConditionType
 from sluicegate.api.route import ParentRef
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.resources import GATEWAYS, Key
 from sluicegate.reconcile.gateways import ABSENT, Gateways, GatewayState, gateway_state, is_asked
+from sluicegate.reconcile.report import report
+from sluicegate.reconcile.step import take_step
 from sluicegate.reconcile.verification import Level, verify_acceptance
+from sluicegate.status import find_condition
 from tests.support.rollout_world import World
 
 # Promised, so written as numbers here.
@@ -94,6 +99,17 @@ class Api:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+
+async def test_a_gateway_that_does_not_exist_is_told_while_the_first_version_starts():
+    """A wrong name was told once a version served, which takes minutes where models are large."""
+    world = World()
+    gateways = await Gateways(Api(NotFound("no such Gateway")), lambda: 0.0).of(world.product, None)
+    situation = replace(world.situation(), gateways=gateways)
+    status = report(situation, take_step(situation))
+    ready = find_condition(status.conditions, ConditionType.READY)
+    assert (ready.status, ready.reason) == ("False", "Progressing")
+    assert ready.message == "no version serves yet. Gateway gateway/web doesn't exist"
 
 
 async def asked(api, clock=lambda: 0.0):

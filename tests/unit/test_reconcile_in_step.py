@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from sluicegate.reconcile.situation import Situation
     from sluicegate.reconcile.step import Step
 
-AUTOSCALED = {"runtimeImage": RUNTIME, "autoscaling": {"minReplicas": 2, "maxReplicas": 6}}
+AUTOSCALED = {
+    "runtimeImage": RUNTIME,
+    "resources": {"requests": {"cpu": "100m"}},
+    "autoscaling": {"minReplicas": 2, "maxReplicas": 6},
+}
 
 
 @dataclass

@@ -806,4 +806,6 @@ def test_a_version_that_refuses_requests_after_its_promotion_goes_back():
     world.until(lambda world: world.serving == "v1", most=60)
     said = [told for step in world.history for told in step.told if told.action == "Rollback"]
     assert [told.reason for told in said] == ["ProbationFailed"]
+    gone = world.current.history[0]
+    assert (gone.version, gone.fate, gone.reason) == ("v2", Fate.ROLLED_BACK, "ProbationFailed")
     assert "Client errors (4xx) rose from 1." in said[0].message

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 
 import pytest
 
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.reconcile.overlap import OVERLAPS, Overlaps
-from sluicegate.runtime.contracts import Done, InvalidSpec
+from sluicegate.reconcile.overlap import AWAY_SECONDS, OVERLAPS, Overlaps
+from sluicegate.runtime.contracts import Done, InvalidSpec, RequeueAfter
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of
@@ -57,6 +58,13 @@ def test_one_that_leaves_it_alone_tries_again_and_takes_over_from_one_that_is_go
     assert overlaps.meet(SEARCH, TEAM, now=AWAY_SECONDS + 1).wait == 0
     overlaps.wrote(SEARCH)
     assert overlaps.meet(SEARCH, PLATFORM, now=AWAY_SECONDS + 2).wait == 0
+
+
+def test_the_version_is_no_part_of_which_operator_it_is():
+    overlaps = Overlaps(PLATFORM.model_copy(update={"version": "1.2.0"}))
+    overlaps.wrote(SEARCH)
+    assert overlaps.meet(SEARCH, PLATFORM, now=0.0).wait == 0
+    assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == AWAY_SECONDS
 
 
 @pytest.fixture
@@ -108,3 +116,36 @@ async def test_an_excluded_namespace_is_left_to_others(server):
     server.sent.clear()
     assert await cluster.reconciler.reconcile(SEARCH) == Done()
     assert not server.writes
+
+
+@pytest.mark.parametrize(
+    ("writer", "word", "left"),
+    [
+        ("99.0.0", "Soaring", True),
+        ("99.0.0", None, False),
+        ("0.0.1", "Soaring", False),
+        ("", "Soaring", False),
+    ],
+    ids=["newer", "newer and understood", "older", "unknown"],
+)
+async def test_a_status_of_a_newer_version_that_isn_t_understood_is_left_alone_and_told(
+    server, writer, word, left
+):
+    """Its candidate counted as lost, and stable was rebuilt from the Deployments."""
+    world = World(spec=document(route=None)).until(lambda one: one.serving == "v1").run(2)
+    told: list[tuple[str, str, str]] = []
+    cluster = operator(server, told)
+    cluster.add(world, SEARCH, created="2026-01-01T00:00:00Z", route=None, routed=False)
+    body = server.objects[DATA_PRODUCTS.path(*SEARCH)]
+    body["status"]["writtenBy"] = PLATFORM.to_dict() | {"version": writer}
+    if word is not None:
+        body["status"]["state"] = word
+    body["metadata"]["resourceVersion"] = str(int(body["metadata"]["resourceVersion"]) + 1)
+    cluster.reconciler.applier.caches.products.observe(body)
+    before = copy.deepcopy(body)
+    server.sent.clear()
+    first = await cluster.reconciler.reconcile(SEARCH)
+    again = await cluster.reconciler.reconcile(SEARCH)
+    assert (server.objects[DATA_PRODUCTS.path(*SEARCH)] == before and not server.writes) is left
+    assert (first == again == RequeueAfter(AWAY_SECONDS)) is left
+    assert told.count(("search", "Warning", "NewerStatus")) == left

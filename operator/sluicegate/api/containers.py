@@ -73,6 +73,10 @@ class Resources(ApiModel):
     )
     """What it may use at most."""
 
+    def names(self, resource: str) -> bool:
+        """Whether a resource is asked for; what is only limited is asked for by its limit."""
+        return resource in self.requests or resource in self.limits
+
 
 class KeyRef(ApiModel):
     """One key of a Secret or ConfigMap of the product's own namespace."""

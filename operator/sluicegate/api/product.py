@@ -190,6 +190,15 @@ class DataProduct(ApiModel):
             " and -: other names are derived from it",
             field="metadata",
         ),
+        Rule(
+            # Of its own namespace the API server tells a rule nothing.
+            cel="!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(one,"
+            " one.name == self.metadata.name && (!has(one.namespace) || one.namespace == ''))",
+            holds=lambda self: not self._depends_on_itself,
+            message="spec.dependsOn names the product itself: remove it, or name the product that"
+            " this one calls",
+            field="spec.dependsOn",
+        ),
     )
 
     api_version: Literal["sluicegate.dev/v1alpha1"] = "sluicegate.dev/v1alpha1"
@@ -202,6 +211,11 @@ class DataProduct(ApiModel):
         default_factory=DataProductStatus, json_schema_extra={"default": {"observedGeneration": -1}}
     )
     """What is."""
+
+    @property
+    def _depends_on_itself(self) -> bool:
+        own, name = {"", self.metadata.namespace}, self.metadata.name
+        return any(one.name == name and one.namespace in own for one in self.spec.depends_on)
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
@@ -269,6 +283,15 @@ def read_status_json(text: str) -> DataProductStatus:
         return DataProductStatus.model_validate_json(text, by_name=False)
     except ValidationError as error:
         return _readable_part(text, error)
+
+
+def is_readable(status: str) -> bool:
+    """Whether all of a status, as JSON text, has a meaning here."""
+    try:
+        DataProductStatus.model_validate_json(status, by_name=False)
+    except ValidationError:
+        return False
+    return True
 
 
 _LIVING: Final = frozenset({"stable", "candidate", "traffic"})

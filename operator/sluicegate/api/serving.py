@@ -71,6 +71,14 @@ class Serving(ApiModel):
             field="replicas",
         ),
         Rule(
+            cel="!has(self.autoscaling) || (has(self.resources) &&"
+            " ((has(self.resources.requests) && 'cpu' in self.resources.requests) ||"
+            " (has(self.resources.limits) && 'cpu' in self.resources.limits)))",
+            holds=lambda self: self.autoscaling is None or self.resources.names("cpu"),
+            message="autoscaling needs resources.requests.cpu: its target is in percent of that",
+            field="autoscaling",
+        ),
+        Rule(
             cel="!has(self.podLabels) || self.podLabels.all(key, !key.startsWith('sluicegate.dev/')"
             " && !key.startsWith('app.kubernetes.io/'))",
             holds=lambda self: not _reserved(self.pod_labels),

@@ -67,11 +67,7 @@ class IndicatorKind(StrEnum):
 
 
 class Availability(ApiModel):
-    """Bad: answered with 5xx. All: requests to the service's API routes, as its pods count them.
-
-    A request that no pod took isn't counted: while there is none, the gateway answers 503 and this
-    SLO sees nothing. Ready is False then (PodsNotReady); alert on the gateway's own counters too.
-    """
+    """Bad: answered with 5xx, or by no pod. All: requests to the service's API routes."""
 
 
 class Latency(ApiModel):
@@ -144,7 +140,9 @@ class Indicator(ApiModel):
     )
 
     availability: Availability | None = None
-    """Requests that failed."""
+    """Requests answered with 5xx, as the pods count them. One that found no pod has failed, too,
+    where the operator reads the gateway's counters (SLUICEGATE_GATEWAY_METRICS) and the product has
+    a route; elsewhere it isn't seen, and only Ready tells (PodsNotReady)."""
     latency: Latency | None = None
     """Requests that took too long."""
     outcomes: Outcomes | None = None

@@ -7,7 +7,7 @@ than null. The operator owns all of it, by server-side apply.
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import Number, StatusModel, Time
 from sluicegate.api.baseline import Baseline, Baselines
@@ -175,6 +175,8 @@ class WrittenBy(StatusModel):
     """Name of its Lease."""
     scope: OperatorScope
     """Whether it watches the whole cluster."""
+    version: Annotated[str, StringConstraints(max_length=64)] = ""
+    """Its version."""
 
 
 class DataProductStatus(StatusModel):

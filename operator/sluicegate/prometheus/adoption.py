@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sluicegate.slo.queries import QueryKind
+from sluicegate.prometheus.answers import OF_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sluicegate.prometheus.answers import Labels, Table
     from sluicegate.prometheus.readings import Target
+    from sluicegate.slo.queries import QueryKind
 
 
 def adopted(
@@ -27,7 +28,7 @@ def adopted(
     if not owners:
         return tables
     return {
-        kind: table if kind is QueryKind.GATEWAY else _of_owners(table, owners)
+        kind: table if kind in OF_GATEWAY else _of_owners(table, owners)
         for kind, table in tables.items()
     }
 

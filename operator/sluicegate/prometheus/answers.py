@@ -34,8 +34,11 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.CPU_THROTTLED: BY_VERSION,
     QueryKind.MEMORY: BY_VERSION,
     QueryKind.GATEWAY: (names.BACKEND,),
+    QueryKind.SENT: (names.BACKEND, names.FACT),
 }
 """How the rows of each query are told apart, in this order."""
+OF_GATEWAY: Final = frozenset({QueryKind.GATEWAY, QueryKind.SENT})
+"""Queries whose rows name no version of a product."""
 
 
 class TableReader:
@@ -103,6 +106,6 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
         predicted = found[4:6]
         del found[4:6]
         found[2:4] = predicted if predicted[0] else found[2:4]
-    if kind is not QueryKind.GATEWAY:
+    if kind not in OF_GATEWAY:
         found[2:4] = [identity(*found[2:4])]
     return tuple(found)

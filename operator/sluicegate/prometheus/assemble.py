@@ -21,6 +21,7 @@ from sluicegate.prometheus.readings import (
     VersionKey,
 )
 from sluicegate.prometheus.scrapes import Scrapes
+from sluicegate.prometheus.unsent import Unsent
 from sluicegate.slo.blocks import SLACK, Block, Quality, read_block
 from sluicegate.slo.client_errors import CLIENT_ERRORS, Answered
 from sluicegate.slo.queries import Fact, QueryKind
@@ -107,10 +108,16 @@ class Answers:
 def assemble_blocks(
     answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
-    """The blocks of every counted SLO of every live version, and its requests."""
-    for target in targets:
+    """The blocks of every counted SLO of every live version, and its requests.
+
+    Requests that found no pod are stable's failures: it is the first of the versions.
+    """
+    everybody = tuple(targets)
+    unsent = Unsent(answers.table(QueryKind.SENT), everybody)
+    for target in everybody:
         for name in target.versions:
             version = VersionKey(*target.key, name)
+            serves = name == target.versions[0]
             if target.requests is REQUESTS:
                 yield SeriesKey(*version, REQUESTS), _requests(answers, target, version)
             if target.client_errors:
@@ -120,6 +127,8 @@ def assemble_blocks(
             for slo, indicator in target.slos.items():
                 if not indicator.gauge:
                     blocks = _read(answers, target, version, slo=slo)
+                    if serves and indicator.availability:
+                        blocks = unsent.added(target.key, blocks)
                     yield SeriesKey(*version, slo), blocks
 
 

@@ -60,7 +60,9 @@ MOST_FAILURES: Final = 3
 REREAD: Final = 1
 """Blocks before the newest that are read again: samples may arrive late."""
 
-ASIDE: Final = frozenset({QueryKind.CPU_THROTTLED, QueryKind.MEMORY, QueryKind.GATEWAY})
+ASIDE: Final = frozenset(
+    {QueryKind.CPU_THROTTLED, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.SENT}
+)
 """Answers that no count is made of: without them a check says so, and the counts still hold."""
 
 
@@ -84,8 +86,8 @@ class EvaluationSettings:
     fetch_seconds
         For all queries of one block length; what isn't there by then is UNAVAILABLE.
     gateway
-        A gateway's request counter; with it a share of traffic is judged by what the gateway
-        sent, not by what the pods saw.
+        A gateway's request counters; with them a share of traffic is judged by what the gateway
+        sent, not by what the pods saw, and a request that it could send to no pod has failed.
     jitter_seconds
         Up to this much is waited before asking, so that operators don't ask in chorus.
     """
@@ -321,7 +323,7 @@ class Evaluation:
             quarantine=asked.quarantine,
             namespaces=self._settings.namespaces,
             everybody=self._everybody,
-            gateway=self._settings.gateway if asked.length.canary else None,
+            gateway=self._settings.gateway,
         )
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
@@ -351,12 +353,13 @@ class Evaluation:
                 needing = [target for target in group if needs_of([target]).asks(kind)]
                 chosen = tuple(asked.quarantine.scopes(kind, needing, scopes, limit))
             by_scopes[chosen].add(kind)
-        gateway = self._settings.gateway if canary else None
+        unasked = QueryKind.SENT if canary else QueryKind.GATEWAY
+        gateway = self._settings.gateway
         render = partial(render_queries, infrastructure=not canary, gateway=gateway)
         for chosen, kinds in by_scopes.items():
             for scope in chosen:
                 for query in render(scope, seconds, needs):
-                    if query.kind in kinds:
+                    if query.kind in kinds and query.kind is not unasked:
                         yield Part(query, scope, group, asked.indexes)
 
 

@@ -208,8 +208,8 @@ _TEXT: Final = (
 
 def look_at(kind: QueryKind) -> str:
     """Where to mend what a query fails for."""
-    if kind is QueryKind.GATEWAY:
-        return "look at the series of its Services in the gateway's request counter"
+    if kind in {QueryKind.GATEWAY, QueryKind.SENT}:
+        return "look at the series of its Services and routes in the gateway's request counters"
     return "mend what its pods expose at /metrics, or delete them"
 
 

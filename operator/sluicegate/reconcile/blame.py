@@ -40,13 +40,15 @@ def blame_for(
     stable: DeploymentRecord | None,
     *,
     settled: bool,
+    overdue: bool = False,
 ) -> Blame:
     """Whose trouble it is; the first that applies.
 
     Parameters
     ----------
     pods : the candidate's. stable : its Deployment; one that isn't ready either shares the cause.
-    settled : pods that can be ready would be by now.
+    settled : pods that were ready, and can be, would be by now.
+    overdue : pods have had the time that they may take to start.
     """
     return (
         _lacking(pods)
@@ -54,7 +56,7 @@ def blame_for(
         or _looping(pods)
         or _outside(candidate, pods)
         or _crashed(pods)
-        or _silent(candidate, pods, settled=settled)
+        or _silent(candidate, pods, settled=settled, overdue=overdue)
     )
 
 
@@ -93,14 +95,23 @@ def _crashed(pods: tuple[PodState, ...]) -> Blame | None:
 
 
 def _silent(
-    candidate: DeploymentRecord | None, pods: tuple[PodState, ...], *, settled: bool
+    candidate: DeploymentRecord | None,
+    pods: tuple[PodState, ...],
+    *,
+    settled: bool,
+    overdue: bool,
 ) -> Blame:
-    """No pod says anything: what runs for long enough without becoming ready is to blame itself."""
+    """No pod says anything: what runs for long enough without becoming ready is to blame itself.
+
+    One that is made in place of an evicted one starts anew, which takes minutes for a large model.
+    """
     if candidate is not None and candidate.ready > 0:
         return _around("no pod was ready")
     waits = [pod for pod in pods if not pod.ready]
     if not waits or all(pod.waiting for pod in waits):
         return _around("its containers don't start" if waits else "its pods are gone")
+    if not overdue and all(pod.starting for pod in waits):
+        return _around("its pods are starting")
     return _own("its pods run, and aren't ready") if settled else _around("no pod is ready")
 
 

@@ -180,11 +180,13 @@ def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate
     if status.stable is None:
         return None
     live = situation.live.get(candidate.revision)
+    begun = (candidate.step_since or candidate.since).timestamp()
     return blame_for(
         live,
         of_revision(situation.pods, candidate.revision),
         situation.live.get(status.stable.revision),
         settled=live is not None and situation.now - live.moved >= GRACE_SECONDS,
+        overdue=situation.now - begun > situation.product.spec.serving.progress_deadline_seconds,
     )
 
 
@@ -237,7 +239,18 @@ def _promoted(
         )
         told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
     after = acted(situation, status, decision)
+    if isinstance(decision, Rollback):
+        after = _with_reason(after, decision)
     return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
+
+
+def _with_reason(status: DataProductStatus, decision: Rollback) -> DataProductStatus:
+    """The history says why a version that served was left."""
+    left, *others = status.history
+    if release_of(left) != decision.leaving:
+        return status
+    left = left.model_copy(update={"reason": str(decision.reason)})
+    return status.model_copy(update={"history": (left, *others)})
 
 
 def _without_return(

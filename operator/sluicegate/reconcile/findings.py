@@ -17,8 +17,10 @@ from sluicegate.api.status import (
     ProductState,
     SpecModelOutcome,
 )
+from sluicegate.kube.resources import Key
 from sluicegate.policy.api_gate import explain, is_held
 from sluicegate.policy.recall import memory_of
+from sluicegate.reconcile.gateways import ABSENT
 from sluicegate.reconcile.hints import first_reason, way_out
 from sluicegate.reconcile.layout import Layout
 from sluicegate.reconcile.pods import of_revision, trouble_of
@@ -89,8 +91,14 @@ def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
     text = words_of(situation, candidate.revision)
     if _first_has_failed(situation, status):
         return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
-    text = f"no version serves yet. {text}".rstrip(". ")
+    absent = (f"Gateway {key} {ABSENT.objection(None)}" for key in _absent(situation))
+    text = ". ".join(["no version serves yet", *absent, *filter(None, [text])])
     return Finding(Type.READY, "False", Reason.PROGRESSING, text)
+
+
+def _absent(situation: Situation) -> list[Key]:
+    """Gateways of the route that don't exist."""
+    return [key for key, state in situation.gateways.items() if state == ABSENT]
 
 
 def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:

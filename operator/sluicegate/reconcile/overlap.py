@@ -5,9 +5,15 @@ own, knows that both are at work: two that merely follow one another, as a relea
 never do. The one that watches fewer namespaces keeps the product, of two alike the one whose name
 comes first. The other tries again every ten minutes, so it takes over should the first be gone, and
 what both write meanwhile is bounded.
+
+A status that a newer version of the operator wrote, and that isn't understood here in each part, is left
+alone as long as it is so: what would be written in its place lacks what isn't understood.
 """
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Final
 
 from prometheus_client import Gauge
@@ -30,7 +36,12 @@ OVERLAPS: Final = Gauge(
 def written_by(settings: Settings) -> WrittenBy:
     """How this operator names itself in the status of its products: by its Lease."""
     scope = OperatorScope.NAMESPACES if settings.watch_namespaces else OperatorScope.CLUSTER
-    return WrittenBy(namespace=settings.namespace, lease=settings.lease_name, scope=scope)
+    return WrittenBy(
+        namespace=settings.namespace,
+        lease=settings.lease_name,
+        scope=scope,
+        version=version("sluicegate"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +52,12 @@ class Meeting:
     ----------
     wait : seconds for which the product is left alone; 0 for not at all.
     news : what people are told; empty when they were told before.
+    reason : of the event.
     """
 
     wait: float = 0.0
     news: str = ""
+    reason: str = "OperatorOverlap"
 
 
 @dataclass(slots=True)
@@ -63,6 +76,8 @@ class Overlaps:
     """Until when a product is left alone, in seconds."""
     _met: dict[Key, tuple[WrittenBy, float]] = field(default_factory=dict)
     """Who else was met there last, and when."""
+    _newer: dict[Key, float] = field(default_factory=dict)
+    """When people were last told that a status is of a newer version."""
 
     def begin(self) -> None:
         """Forget what was written before, as this replica begins to lead: it was long ago."""
@@ -78,29 +93,41 @@ class Overlaps:
         self._written.discard(key)
         self._left.pop(key, None)
         self._met.pop(key, None)
+        self._newer.pop(key, None)
 
-    def meet(self, key: Key, other: WrittenBy | None, *, now: float) -> Meeting:
+    def meet(
+        self,
+        key: Key,
+        other: WrittenBy | None,
+        is_readable: Callable[[], bool] = lambda: True,
+        *,
+        now: float,
+    ) -> Meeting:
         """What follows from the name in a product's status.
 
         Parameters
         ----------
         other : whose name is there; None for nobody's. now : in seconds.
+        is_readable : whether all of the status has a meaning here.
         """
+        if other is not None and _is_newer(other, self.me) and not is_readable():
+            return self._leave(key, other, now)
+        self._newer.pop(key, None)
         left = self._left.get(key)
         if left is not None:
             if now < left:
                 return Meeting(left - now)
             del self._left[key]
             self._written.discard(key)
-        if other is None or other == self.me or key not in self._written:
+        if other is None or _rank(other) == _rank(self.me) or key not in self._written:
             return Meeting()
         known = self._met.get(key)
         self._met[key] = other, now
         first, second = sorted((self.me, other), key=_rank)
-        wait = AWAY_SECONDS if first == other else 0.0
+        wait = AWAY_SECONDS if first is other else 0.0
         if wait:
             self._left[key] = now + wait
-        if known is not None and known[0] == other:
+        if known is not None and _rank(known[0]) == _rank(other):
             return Meeting(wait)
         text = (
             f"the operators {_name(first)} and {_name(second)} both watch this namespace:"
@@ -108,6 +135,18 @@ class Overlaps:
             f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that isn't to serve it"
         )
         return Meeting(wait, text)
+
+    def _leave(self, key: Key, other: WrittenBy, now: float) -> Meeting:
+        told = self._newer.get(key)
+        if told is not None and now - told < AWAY_SECONDS:
+            return Meeting(AWAY_SECONDS)
+        self._newer[key] = now
+        text = (
+            f"the operator {_name(other)} of version {other.version} wrote the status, and version"
+            f" {self.me.version} doesn't understand all of it: the product is left as it is; run that"
+            " version again, or remove status, which is then rebuilt from the Deployments"
+        )
+        return Meeting(AWAY_SECONDS, text, reason="NewerStatus")
 
     def export(self, now: float) -> None:
         """Bring the metric up to date."""
@@ -119,6 +158,16 @@ class Overlaps:
 
 def _rank(one: WrittenBy) -> tuple[bool, str]:
     return one.scope is OperatorScope.CLUSTER, _name(one)
+
+
+def _is_newer(one: WrittenBy, other: WrittenBy) -> bool:
+    return _release(one.version) > _release(other.version)
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """The numbers that a version begins with; none where it isn't known."""
+    found = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def _name(one: WrittenBy) -> str:

@@ -56,6 +56,7 @@ class PodState:
     outside : the trouble isn't its own: its node, the scheduler, the registry, or it was evicted.
     crashed : a container ended with an error, now or the last time.
     waiting : no container of it has started.
+    starting : a container of it hasn't passed its startup probe.
     """
 
     revision: str
@@ -72,6 +73,7 @@ class PodState:
     outside: bool = False
     crashed: bool = False
     waiting: bool = False
+    starting: bool = False
     killed_at: int | None = None
     api: ApiSummary | None = None
 
@@ -119,6 +121,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         outside=bool(troubles) and all(trouble.outside for trouble in troubles),
         crashed=any(_terminated(one).get("exitCode") for one in containers),
         waiting=not any("running" in (one.get("state") or {}) for one in containers),
+        starting=any(one.get("started") is False for one in beside),
     )
 
 

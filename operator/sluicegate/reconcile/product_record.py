@@ -18,7 +18,7 @@ from pydantic.alias_generators import to_camel
 from sluicegate.api import names
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.extent import readable
-from sluicegate.api.product import DataProduct, read_status_json, status_text
+from sluicegate.api.product import DataProduct, is_readable, read_status_json, status_text
 from sluicegate.api.route import Route
 from sluicegate.api.slos import Analysis
 from sluicegate.api.status import DataProductStatus, WrittenBy
@@ -70,6 +70,10 @@ class ProductRecord(Record):
     def written_by(self) -> WrittenBy | None:
         """The operator that wrote the status; None when it isn't known."""
         return _written_by(self.packed_status)
+
+    def has_readable_status(self) -> bool:
+        """Whether all of the status has a meaning here, found out anew each time."""
+        return is_readable(_text(self.packed_status))
 
     @property
     def route(self) -> dict[str, Any]:

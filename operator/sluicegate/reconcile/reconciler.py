@@ -72,7 +72,6 @@ logger = logging.getLogger(__name__)
 
 READ_AT_ONCE: Final = 100
 """Products whose status is read in one turn of the event loop: some milliseconds."""
-
 MOST_PROBLEMS: Final = 64
 """Mistakes of a spec that are told; there may be as many as it has fields."""
 
@@ -133,15 +132,15 @@ class ProductReconciler:
     async def reconcile(self, key: Key) -> Result:
         """Bring one product a step nearer to its spec."""
         record = self.applier.caches.products.get(key)
-        if not isinstance(record, ProductRecord) or record.deleting:
+        excluded = key.namespace in self.settings.excluded_namespaces
+        if not isinstance(record, ProductRecord) or record.deleting or excluded:
             self._forget(key)
             return Done()
-        if key.namespace in self.settings.excluded_namespaces:
-            self._forget(key)
-            return Done()
-        met = self.overlaps.meet(key, record.written_by, now=self.wall())
+        met = self.overlaps.meet(
+            key, record.written_by, record.has_readable_status, now=self.wall()
+        )
         if met.news:
-            self._tell(record, (Told("OperatorOverlap", "Reconcile", met.news, warning=True),))
+            self._tell(record, (Told(met.reason, "Reconcile", met.news, warning=True),))
         if met.wait:
             return RequeueAfter(met.wait)
         with self.slots.watch(record, self.keeper.obstacles):

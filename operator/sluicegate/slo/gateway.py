@@ -1,25 +1,56 @@
-"""What a gateway counted: whose counter that is, what it calls a backend, and how to ask for it."""
+"""What a gateway counted: whose counters, what they call a backend and a route, how to ask for them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.promql import (
     Scope,
+    any_arm,
     any_of,
     escape_regex,
     quote,
     render_count,
     select,
     sum_by,
+    tag,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 EVERYTHING: Final = Scope()
+
+
+class Sent(StrEnum):
+    """What a gateway says of a product's requests."""
+
+    ROUTED = "routed"
+    """All that came in by its routes."""
+    UNSENT = "unsent"
+    """503 by its routes: a pod's own, or the gateway's where there was no pod to send it to."""
+    OWN = "own"
+    """503 of its pods."""
+    REFUSED = "refused"
+    """502: the pod that it was sent to took no connection, or broke it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterMetric:
+    """A gateway's counter of requests by route, those included that it sent to nobody.
+
+    `label` is the one that tells routes apart; `before` and `after` are patterns (RE2) of what the
+    gateway puts around namespace and name of an HTTPRoute. `code` is the label of the status code.
+    """
+
+    metric: str
+    label: str
+    before: str
+    after: str
+    code: str = "code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +60,8 @@ class GatewayMetric:
     `label` is the one that tells backends apart, such as `service` of Traefik's
     `traefik_service_requests_total`. A gateway's series carry its own namespace, not the
     product's, so `namespaces` are those of the gateways. `before` and `after` are patterns (RE2)
-    of what the gateway puts around a backend's name.
+    of what the gateway puts around a backend's name. `router` counts requests that were sent to no
+    backend, too; None where the gateway has no such counter.
     """
 
     metric: str
@@ -37,6 +69,7 @@ class GatewayMetric:
     namespaces: tuple[str, ...] = ()
     before: str = ""
     after: str = ""
+    router: RouterMetric | None = None
 
     def pattern(self, scope: Scope = EVERYTHING) -> str:
         """What the label must match; its one group is the backend's name (see `backend_of`)."""
@@ -51,6 +84,12 @@ TRAEFIK: Final = GatewayMetric(
     "service",
     before="(?:httproute-.+-[0-9]+-[0-9a-f]+-svc-)?",
     after="-[0-9]+@kubernetesgateway",
+    router=RouterMetric(
+        "traefik_router_requests_total",
+        "router",
+        before="httproute-",
+        after="-gw-.+-ep-.+-[0-9]+-[0-9a-f]+@kubernetesgateway",
+    ),
 )
 """By its Gateway provider: 3.7 puts the rule of the route before a Service, older ones nothing."""
 
@@ -63,6 +102,11 @@ def backend_of(namespace: str, service: str) -> str:
     return f"{namespace}-{service}"
 
 
+def route_of(namespace: str, product: str) -> str:
+    """What a gateway's counters call a product's route; `a-b`/`c` and `a`/`b-c` are called the same."""
+    return f"{namespace}-{product}"
+
+
 def _any(values: Iterable[str]) -> str:
     among = "|".join(sorted(map(escape_regex, values)))
     return f"(?:{among})" if among else ".+"
@@ -70,7 +114,45 @@ def _any(values: Iterable[str]) -> str:
 
 def render_gateway(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) -> str:
     """Requests by backend, as the gateway counted them, of the products in a scope."""
-    pattern = quote(gateway.pattern(scope))
+    counter = _Counter(gateway.metric, gateway.label, gateway.pattern(scope))
+    return _by_backend(gateway, counter, window)
+
+
+def render_sent(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) -> str:
+    """What a gateway says of the requests of each product in a scope (see `Sent`), by its route."""
+    product = ".+"
+    if scope.namespaces or scope.products:
+        product = f"{_any(scope.namespaces)}-{_any(scope.products)}"
+    backends = f"{gateway.before}({product})-[0-9a-f]+{gateway.after}"
+    if (router := gateway.router) is None:
+        raise ValueError(f"{gateway.metric}: its gateway doesn't count by route")
+    routes = f"{router.before}({product}){router.after}"
+    by_route = _Counter(router.metric, router.label, routes)
+    by_backend = _Counter(gateway.metric, gateway.label, backends)
+    unsent, refused = (f'{router.code}="{code}"' for code in (503, 502))
+    asked = {
+        Sent.ROUTED: by_route,
+        Sent.UNSENT: replace(by_route, matcher=unsent),
+        Sent.OWN: replace(by_backend, matcher=unsent),
+        Sent.REFUSED: replace(by_backend, matcher=refused),
+    }
+    return any_arm(
+        tag(_by_backend(gateway, counter, window), names.FACT, fact)
+        for fact, counter in asked.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    """A counter of a gateway; the one group of `pattern` finds in its `label` whose a request was."""
+
+    metric: str
+    label: str
+    pattern: str
+    matcher: str = ""
+
+
+def _by_backend(gateway: GatewayMetric, counter: _Counter, window: int) -> str:
     namespace = (
         any_of(names.NAMESPACE, gateway.namespaces)
         if gateway.namespaces
@@ -78,11 +160,11 @@ def render_gateway(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHIN
     )
     # A product's pod may expose whatever it likes, also under the name of the gateway's counter.
     of_gateway = [namespace, f'{names.PRODUCT}=""']
+    label, pattern = counter.label, quote(counter.pattern)
+    matchers = [*of_gateway, f"{label}=~{pattern}", *filter(None, [counter.matcher])]
     counted = render_count(
-        select(gateway.metric, [*of_gateway, f"{gateway.label}=~{pattern}"]),
-        window,
-        up=select(names.UP, of_gateway),
+        select(counter.metric, matchers), window, up=select(names.UP, of_gateway)
     )
-    sent = sum_by((gateway.label,), counted)
-    backend = f'label_replace(\n{sent}\n, "{names.BACKEND}", "$1", "{gateway.label}", {pattern})'
+    sent = sum_by((label,), counted)
+    backend = f'label_replace(\n{sent}\n, "{names.BACKEND}", "$1", "{label}", {pattern})'
     return sum_by((names.BACKEND,), backend)

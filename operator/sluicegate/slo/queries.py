@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sluicegate.slo import metric_names as names
-from sluicegate.slo.gateway import render_gateway
+from sluicegate.slo.gateway import render_gateway, render_sent
 from sluicegate.slo.promql import (
     any_arm,
     any_of,
@@ -70,6 +70,7 @@ class QueryKind(StrEnum):
     CPU_THROTTLED = "cpu_throttled"
     MEMORY = "memory"
     GATEWAY = "gateway"
+    SENT = "sent"
 
 
 KUBELET_SECONDS: Final = 60
@@ -171,7 +172,10 @@ def render_queries(
     queries = tuple(_queries(scope, window_seconds, needs, infrastructure=infrastructure))
     if gateway is None:
         return queries
-    return *queries, Query(QueryKind.GATEWAY, render_gateway(gateway, window_seconds, scope))
+    counted = Query(QueryKind.GATEWAY, render_gateway(gateway, window_seconds, scope))
+    if gateway.router is None:
+        return *queries, counted
+    return *queries, counted, Query(QueryKind.SENT, render_sent(gateway, window_seconds, scope))
 
 
 def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -> Iterator[Query]:

@@ -83,10 +83,17 @@ def prometheus(where: Addresses) -> str:
 
 
 @pytest.fixture
+def settings() -> dict[str, str]:
+    """Settings of the operator beside those that all have; a module may have some."""
+    return {}
+
+
+@pytest.fixture
 def world(
     cluster: Backend,
     where: Addresses,
     prometheus: str,
+    settings: dict[str, str],
     namespace: str,
     runtime_image: str,
     bentos: Bentos,
@@ -96,7 +103,7 @@ def world(
     """An empty namespace, with the learner's Secret and an operator of its own."""
     cluster.run_kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(feedback_secret()))
     log = tmp_path / "operator.log"
-    operator = OperatorProcess(cluster, where.registry, prometheus, namespace, log)
+    operator = OperatorProcess(cluster, where.registry, prometheus, namespace, log, settings)
     product = LiveProduct(cluster, namespace, NAME)
     with evidence(pytestconfig, "log of the operator", log.read_text):
         operator.start()

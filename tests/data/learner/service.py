@@ -49,6 +49,8 @@ class Learner:
 
     @bentoml.api(route="/answer")
     async def answer(self, question: list[float], comparisons: int = 1) -> dict[str, Any]:
+        if CARD["fault"] == "fragile" and comparisons > 1:
+            os._exit(1)
         async with self._lookups:
             await asyncio.sleep(comparisons * CARD["seconds"])
         said = bool(self._weights @ np.array(question) > 0)

@@ -64,6 +64,7 @@ def draw_product(dice: random.Random, number: int) -> Body:
         "runtimeImage": RUNTIME,
         "feedback": {"secretRef": {"name": "feedback"}},
         "progressDeadlineSeconds": dice.choice((60, 600)),
+        "resources": {"requests": {"cpu": "100m"}},
         **(
             {"autoscaling": {"minReplicas": 2, "maxReplicas": 8}}
             if scaled

@@ -1,0 +1,63 @@
+"""Requests that found no pod: the gateway alone counts them, and for a product they have failed.
+
+Pods count what they answer. While there is none, or the one that there is takes no connection, the
+gateway answers 503 and 502 by itself, and the product's own counters see nothing of that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.gateway import Sent, route_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sluicegate.prometheus.answers import Table
+    from sluicegate.prometheus.readings import ProductKey, Target
+
+Values = dict[int, float]
+_WITHOUT_PODS: Final = frozenset({Quality.NO_SERIES, Quality.LOW_COVERAGE})
+"""What a block is whose pods, if there were any, couldn't be asked."""
+
+
+class Unsent:
+    """Requests of each product that its gateways sent to no pod, by block."""
+
+    def __init__(self, table: Table, targets: Iterable[Target]) -> None:
+        """Where two products' routes are called the same, nobody can tell whose a request was."""
+        self._table = table
+        self._times = Counter(route_of(*target.key) for target in targets) if table else Counter()
+
+    def added(self, product: ProductKey, blocks: Sequence[Block]) -> tuple[Block, ...]:
+        """The blocks of a product's availability, with what its pods didn't see."""
+        name = route_of(*product)
+        if self._times[name] != 1:
+            return tuple(blocks)
+        facts = {fact: self._table.get((name, fact), {}) for fact in Sent}
+        return tuple(_with(block, _lost(facts, block.index), facts) for block in blocks)
+
+
+def _lost(facts: Mapping[Sent, Values], index: int) -> int:
+    """Requests that no pod took: 503 that no pod has answered, and connections that failed."""
+    unsent, own, refused = (
+        facts[fact].get(index, 0.0) for fact in (Sent.UNSENT, Sent.OWN, Sent.REFUSED)
+    )
+    lost = max(unsent - own, 0.0) + refused
+    return round(lost) if isfinite(lost) else 0
+
+
+def _with(block: Block, lost: int, facts: Mapping[Sent, Values]) -> Block:
+    if lost <= 0:
+        return block
+    if block.quality is Quality.COUNTED:
+        count = Count(block.count.bad + lost, block.count.total + lost)
+        return Block(block.index, Quality.COUNTED, count)
+    if block.quality not in _WITHOUT_PODS:
+        return block
+    routed = facts[Sent.ROUTED].get(block.index, 0.0)
+    total = max(round(routed) if isfinite(routed) else 0, lost)
+    return Block(block.index, Quality.COUNTED, Count(lost, total))

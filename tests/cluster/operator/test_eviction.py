@@ -1,0 +1,42 @@
+"""A canary's only pod is taken off its node: that says nothing of the model."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.live_product import conditions, evict, says
+
+pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
+
+
+def product_of(world, version):
+    """A product whose pods end as they do by default: an evicted one serves until nobody asks it."""
+    product = world.spec(version, rollout={"steps": [50]})
+    del product["spec"]["serving"]["preStopSeconds"]
+    return product
+
+
+def test_a_canary_whose_pod_is_evicted_waits_without_a_failed_request_and_isn_t_rejected(world):
+    world.product.apply(product_of(world, "v1"))
+    world.product.until_ready()
+    with world.visitors(per_second=10) as visitors:
+        world.product.apply(product_of(world, "v2-good"))
+        world.product.until(
+            lambda status: (status.get("candidate") or {}).get("weight") == 50, what="a canary"
+        )
+        (pod,) = world.product.listed("v1/pods", "sluicegate.dev/version=v2-good")
+        evict(world.backend.kubeconfig, world.namespace, pod["metadata"]["name"])
+        waiting = world.product.until(
+            lambda status: says(status, "RolloutProgressing")[0] == "WaitingToRetry",
+            what="the canary to wait",
+        )
+        world.product.until_told("v2-good")
+        world.product.annotate("promote", "v2-good/again")
+        promoted = world.product.until_stable("v2-good", seconds=180)
+
+    assert not visitors.tally.failures
+    assert "it is tried again at " in says(waiting, "RolloutProgressing")[1]
+    assert (conditions(waiting)["Ready"], conditions(waiting)["Stalled"]) == ("True", "False")
+    assert waiting["summary"]["reason"] == "WaitingToRetry"
+    assert waiting["stable"]["version"] == "v1"
+    assert promoted["specModel"]["outcome"] == "Promoted"
