@@ -45,16 +45,6 @@ def is_true(conditions: Conditions, kind: ConditionType) -> bool:
     return condition is not None and condition.status == "True"
 
 
-def set_condition(
-    conditions: Conditions, finding: Finding, *, generation: int, now: datetime
-) -> Conditions:
-    """The conditions with this finding; an abnormal one that isn't True is removed."""
-    before = find_condition(conditions, finding.type)
-    others = remove_condition(conditions, finding.type)
-    after = _condition(before, finding, generation=generation, now=now)
-    return others if after is None else _sorted((*others, after))
-
-
 def _condition(
     before: Condition | None, finding: Finding, *, generation: int, now: datetime
 ) -> Condition | None:
@@ -76,11 +66,6 @@ def _condition(
         observed_generation=generation,
         last_transition_time=since,
     )
-
-
-def remove_condition(conditions: Conditions, kind: ConditionType) -> Conditions:
-    """The conditions without this one."""
-    return tuple(condition for condition in conditions if condition.type != kind)
 
 
 def report_conditions(

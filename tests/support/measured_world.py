@@ -56,9 +56,9 @@ class World:
                 yield row(dict.fromkeys(indexes, sent), step, sluicegate_backend=backend)
             return
         if kind == "sent":
-            for (backend, fact), value in self.sent.items():
+            for (backend, fact), sent in self.sent.items():
                 labels = {"sluicegate_backend": backend, "sluicegate_fact": fact}
-                yield row(dict.fromkeys(indexes, value), step, **labels)
+                yield row(dict.fromkeys(indexes, sent), step, **labels)
             return
         if kind == "unknown":  # how long samples are kept: nobody scrapes this Prometheus
             return

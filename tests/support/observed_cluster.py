@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES, Key
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import layout_of
+from sluicegate.runtime.clock import Clocks
 from sluicegate.settings import ServiceKind, Settings
 from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import GATEWAY, World
@@ -28,8 +30,11 @@ class Cluster:
 
     def __init__(self, server: ApiStandIn) -> None:
         self.server = server
+        self.later = 0.0
+        """Seconds by which its clock is ahead of the machine's."""
+        clocks = Clocks(wall=lambda: time.time() + self.later)
         self.reconciler: ProductReconciler = reconciler_of(
-            build_controller(server.api, Settings(scrape_interval_seconds=15))
+            build_controller(server.api, Settings(scrape_interval_seconds=15), clocks)
         )
 
     def observe(self, resource: Any, body: Any) -> None:

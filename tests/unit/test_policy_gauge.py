@@ -173,7 +173,7 @@ SHOWN = Baseline(NOTHING, 0, 0, BaselineSource.PRODUCTION, mean=100.0, deviation
 def newest(*values, at=1000):
     """Values of the blocks up to this one, the newest last; None for none."""
     first = at - len(values) + 1
-    return {first + number: value for number, value in enumerate(values) if value is not None}
+    return Means((first + number, one) for number, one in enumerate(values) if one is not None)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ async def cluster():
         yield Cluster(server)
 
 
+FOLLOW_SECONDS = 10
+"""After which a gateway\'s data plane has followed its status, whatever happened."""
 ABORTED = {"annotations": {REQUEST_ABORT: "1"}}
 
 
@@ -234,13 +236,14 @@ def accept(cluster: Cluster, key: Key) -> None:
 
 
 async def drained(cluster: Cluster, canary: World) -> None:
-    """Let the candidate's pods go, and the product have another look."""
+    """Let the candidate's pods go and the data plane follow, and the product have another look."""
     candidate = canary.current.candidate
     assert candidate is not None
     key = Key(SEARCH.namespace, f"search-{candidate.revision}")
     body = deepcopy(cluster.live(DEPLOYMENTS, key))
     body["status"] = {"observedGeneration": 9, "replicas": 0}
     cluster.observe(DEPLOYMENTS, body)
+    cluster.later += FOLLOW_SECONDS
     await cluster.look(SEARCH)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,7 +67,7 @@ def test_without_a_prometheus_a_pushed_model_waits_for_a_person_and_says_so():
     """Its blocks were said to be read back for ever, and the model wasn't mentioned."""
 
     async def story() -> None:
-        async with World(settings=replace(SETTINGS, prometheus_url="")) as world:
+        async with World(settings=SETTINGS.model_copy(update={"prometheus_url": ""})) as world:
             key = world.apply(product())
             world.start()
             await world.until(lambda: serving(world, key) == "v1", seconds=60)
