@@ -632,7 +632,9 @@ def full_status() -> dict[str, Any]:
         "dependencies": [
             {"namespace": "pricing", "name": "pricing", "state": "Healthy", "inCycle": False},
         ],
-        "writtenBy": {"namespace": "platform", "lease": "sluicegate", "scope": "Cluster"},
+        "writtenBy": {
+            "namespace": "platform", "lease": "sluicegate", "scope": "Cluster", "version": "1.2.3",
+        },
         "traffic": {
             "mode": "Gateway", "weight": 25, "level": "Observed", "since": when, "acceptedAt": when,
             "observedShare": "0.24", "requests": 900, "realShare": "0.25",

@@ -73,7 +73,13 @@ def version(digit: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "serving",
-    [{"replicas": 2}, {"autoscaling": {"minReplicas": 2, "maxReplicas": 8}}],
+    [
+        {"replicas": 2},
+        {
+            "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
+            "resources": {"requests": {"cpu": "1"}},
+        },
+    ],
     ids=["fixed", "scaled"],
 )
 @pytest.mark.parametrize(
