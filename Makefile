@@ -47,8 +47,8 @@ unit: setup ## Unit and golden tests, without those that take minutes
 
 # Two lanes: what computes, and what waits (for clocks, pods, leases). What a change elsewhere can't
 # break is left out while it is as when all of it passed: tests/support/verified.py.
-COMPUTING := lint types layers pure lives bentos prometheus apiserver benchmarks
-WAITING := programs chaos node
+COMPUTING := lint types layers pure lives bentos
+WAITING := programs chaos node prometheus apiserver benchmarks
 LANE = $(MAKE) --no-print-directory --keep-going WHOLE=$(WHOLE)
 
 test: setup ## Everything that this checkout needs, also on a real cluster; installs what is missing

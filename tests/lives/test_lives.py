@@ -32,13 +32,13 @@ def test_a_life_is_safe_and_ends_at_its_goals(seed):
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.why)
-def test_what_is_known_still_happens_and_is_excluded_rightly(known):
-    products = draw_life(known.seed).products
-    lived = live(Life(known.seed, products, known.steps), ())
-    assert any(one.name == known.name for one in lived.violations), (
-        f"it doesn't happen any more: take {known.name!r} (seed {known.seed}) out of known.py"
-    )
+def test_what_is_known_still_happens_and_is_excluded_rightly():
+    for known in KNOWN:
+        products = draw_life(known.seed).products
+        lived = live(Life(known.seed, products, known.steps), ())
+        assert any(one.name == known.name for one in lived.violations), (
+            f"it doesn't happen any more: take {known.name!r} (seed {known.seed}) out of known.py"
+        )
 
 
 def test_a_life_is_shrunk_to_the_steps_that_matter():

@@ -96,7 +96,9 @@ class PrometheusServer:
         if lie is Lie.NOT_JSON:
             return 200, b"<html>"
         step = int(float(form["step"]))
-        indexes = range(int(float(form["start"])) // step, int(float(form["end"])) // step + 1)
+        # It has no sample of what is still to come.
+        end = min(float(form["end"]), self.epoch + loop.thread_time())
+        indexes = range(int(float(form["start"])) // step, int(end) // step + 1)
         body = envelope(self.rows(form["query"], indexes, step))
         if lie is Lie.PARTIAL:
             body["warnings"] = ["a store gateway didn't answer"]
@@ -108,16 +110,10 @@ class PrometheusServer:
         if read is None:
             return
         matchers = _matchers(query)
-        now = self.epoch + virtual_loop().thread_time()
         for version, counted in self.traffic.versions.items():
             if not all_match((one for one in matchers if one.label != "le"), version._asdict()):
                 continue
-            blocks = [
-                one
-                for index in indexes
-                # It has no sample of what is still to come.
-                if index * step <= now and (one := self._block(counted, index, step))
-            ]
+            blocks = [one for index in indexes if (one := self._block(counted, index, step))]
             if blocks:
                 for labels, values in read(version, counted, blocks):
                     if values and ("le" not in labels or all_match(matchers, labels)):
