@@ -27,7 +27,9 @@ from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.memory import Accepted, Baseline, Memory, Release
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.terms import Terms, terms_of
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
+from sluicegate.stats.counts import Count
 
 STABLE = Release("v1")
 CONVERSION = {

@@ -10,7 +10,7 @@ from pricing.recipe import PricingRecipe
 from search_ranking.features import FEATURES
 from search_ranking.recipe import RankingRecipe, columns
 
-from sluicegate.slo.intervals import newcombe
+from sluicegate.stats.intervals import newcombe
 from tests.bentos.sending import send
 from tests.support.products import identity, pull, retrain, served
 from used_car_market import SHOCKS, draw_searches

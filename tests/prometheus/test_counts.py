@@ -27,10 +27,11 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.readings import ProductKey, SeriesKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.slo.blocks import Count, Quality
+from sluicegate.slo.blocks import Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
+from sluicegate.stats.counts import Count
 from tests.support.fetching import fetch_all
 from tests.support.waiting import eventually
 

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 
 from sluicegate.api.product import DataProduct
-from sluicegate.policy import cusum
 from sluicegate.policy.acts import act
 from sluicegate.policy.baseline import ratio_of, upper_bound
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.memory import Accepted, Memory, Release
 from sluicegate.policy.observed import Observed
 from sluicegate.policy.terms import terms_of
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import FAST, read, thresholds
+from sluicegate.stats import cusum
+from sluicegate.stats.counts import Count
 from tests.support.scenarios import ACCURACY, AVAILABILITY, LATENCY, product
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]

@@ -12,10 +12,11 @@ from sluicegate.policy.memory import Accepted, Candidate, Memory, Release, Weigh
 from sluicegate.policy.observed import CanaryBlock, Facts, Observed
 from sluicegate.policy.rollout import decide
 from sluicegate.simulation.scenario import Scenario, Verdict
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
 
 if TYPE_CHECKING:
     from sluicegate.policy.terms import Terms
+    from sluicegate.stats.counts import Count
 
 _MEMORY = Memory(stable=Accepted(Release("stable"), 0))
 

@@ -17,7 +17,8 @@ from sluicegate.policy.memory import (
 )
 from sluicegate.policy.observed import CanaryBlock, Observed
 from sluicegate.policy.terms import SloTerms, Terms, terms_of
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats.counts import Count
 from tests.support.scenarios import product
 
 if TYPE_CHECKING:

@@ -41,8 +41,9 @@ from sluicegate.reconcile.verification import (
 )
 from sluicegate.reconcile.versions import version_reused
 from sluicegate.runtime.contracts import Key
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.counts import Count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,6 @@ from sluicegate.api.canary import Candidate, CandidatePhase, VersionSource
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.bounds import bounded
-from sluicegate.policy.evidence import gather
 from sluicegate.policy.memory import (
     Accepted,
     Baseline,
@@ -21,12 +20,13 @@ from sluicegate.policy.memory import (
     Release,
     SloMemory,
 )
-from sluicegate.policy.planning import expected_seconds
 from sluicegate.policy.remember import remember
 from sluicegate.policy.terms import terms_of
 from sluicegate.reconcile.progress import with_share
 from sluicegate.reconcile.versions import identifier
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.canary_duration import expected_seconds
+from sluicegate.stats.counts import Count
+from sluicegate.stats.sequential_test import gather
 from tests.support.rollout_world import ACCURACY, RUNTIME, document, image
 
 NAMES = [f"slo-{number}" for number in range(24)]

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.policy.baseline import from_production
-from sluicegate.policy.calendar import Calendar
 from sluicegate.policy.degradation import drift_of
 from sluicegate.policy.memory import SloMemory
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats.calendar import Calendar
+from sluicegate.stats.counts import Count
 from tests.support.histories import draw
 from tests.support.scenarios import ACCURACY, blocks, product
 from tests.unit.test_policy_cusum import ACCEPTED, terms

@@ -14,13 +14,14 @@ from sluicegate.policy.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary import assess
 from sluicegate.policy.decision import Alert, Hold, Inconclusive, Promote, Rollback, StartRollout
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.evidence import Evidence
-from sluicegate.policy.gauge import Interval
 from sluicegate.policy.gauges import GaugeEvidence
 from sluicegate.policy.memory import Accepted, HandledModel, SloMemory
 from sluicegate.policy.observed import Facts, Request
 from sluicegate.policy.rollout import decide
-from sluicegate.slo.blocks import Count, Quality
+from sluicegate.slo.blocks import Quality
+from sluicegate.stats.counts import Count
+from sluicegate.stats.gauge import Interval
+from sluicegate.stats.sequential_test import Evidence
 from tests.support.judged import (
     CANARY,
     START,

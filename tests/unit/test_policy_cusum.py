@@ -10,13 +10,14 @@ from scipy.stats import chi2, chi2_contingency
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.product import DataProduct
-from sluicegate.policy import cusum
 from sluicegate.policy.baseline import from_production, ratio_of, upper_bound
 from sluicegate.policy.degradation import drift_of
 from sluicegate.policy.memory import Baseline, SloMemory
-from sluicegate.policy.seasons import chi_square_tail, hour_matters
 from sluicegate.policy.terms import terms_of
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats import cusum
+from sluicegate.stats.counts import Count
+from sluicegate.stats.seasonality import chi_square_tail, hour_matters
 from tests.support.scenarios import ACCURACY, product
 
 A = cusum.HOURLY_BLOCKS

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.memory import SloState
-from sluicegate.policy import cusum, gauges
+from sluicegate.policy import gauges
 from sluicegate.policy.degradation import drift_of
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.means import Means
+from sluicegate.stats import cusum
+from sluicegate.stats.counts import Count
 from tests.support.judged import baseline, judged_by
 from tests.support.scenarios import ACCURACY
 

@@ -10,7 +10,14 @@ from scipy.optimize import minimize_scalar
 from scipy.special import rel_entr
 from scipy.stats import binom
 
-from sluicegate.policy.evidence import (
+from sluicegate.stats.canary_duration import (
+    divergence,
+    events_to_roll_back,
+    expected_seconds,
+    growth,
+)
+from sluicegate.stats.counts import Count
+from sluicegate.stats.sequential_test import (
     ALPHA,
     better_factor,
     block_factor,
@@ -20,13 +27,6 @@ from sluicegate.policy.evidence import (
     promotion_bound,
     rollback_bound,
 )
-from sluicegate.policy.planning import (
-    divergence,
-    events_to_roll_back,
-    expected_seconds,
-    growth,
-)
-from sluicegate.slo.blocks import Count
 
 
 @pytest.mark.parametrize(

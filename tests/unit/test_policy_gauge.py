@@ -12,18 +12,19 @@ from sluicegate.api.status import SpecModelOutcome
 from sluicegate.policy.acts import act, take_share
 from sluicegate.policy.decision import StartRollout
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.gauge import (
+from sluicegate.policy.gauges import present_of, weigh
+from sluicegate.policy.memory import Accepted, Baseline, HandledModel, Memory, Release
+from sluicegate.policy.observed import CanaryBlock, Observed
+from sluicegate.policy.terms import terms_of
+from sluicegate.slo.blocks import Quality
+from sluicegate.slo.means import Means
+from sluicegate.stats.counts import NOTHING
+from sluicegate.stats.gauge import (
     beyond_bound,
     difference_interval,
     gauge_baseline,
     gauge_cusum,
 )
-from sluicegate.policy.gauges import present_of, weigh
-from sluicegate.policy.memory import Accepted, Baseline, HandledModel, Memory, Release
-from sluicegate.policy.observed import CanaryBlock, Observed
-from sluicegate.policy.terms import terms_of
-from sluicegate.slo.blocks import NOTHING, Quality
-from sluicegate.slo.means import Means
 from tests.support.scenarios import product
 
 BASKET = {

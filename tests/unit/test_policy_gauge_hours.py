@@ -9,11 +9,12 @@ import pytest
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.policy import gauges
-from sluicegate.policy.calendar import Calendar
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.readings import Mean, Past, Readings, SeriesKey
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING, SINGLE_BLOCKS, Quality
+from sluicegate.slo.blocks import SINGLE_BLOCKS, Quality
 from sluicegate.slo.means import Means, Values
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
+from sluicegate.stats.counts import NOTHING
 from tests.support.judged import baseline, judged_by
 
 HOUR, DAY = 3_600, 86_400

@@ -9,7 +9,8 @@ from sluicegate.api.product import DataProduct
 from sluicegate.policy.load import load_of
 from sluicegate.policy.memory import Baseline
 from sluicegate.policy.terms import terms_of
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats.counts import Count
 from tests.support.scenarios import LATENCY, acts, count, product, run, scenario
 
 SINGLE_BLOCKS = 72

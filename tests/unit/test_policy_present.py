@@ -7,7 +7,8 @@ from sluicegate.api.product import DataProduct
 from sluicegate.policy.baseline import from_evaluation
 from sluicegate.policy.present import present_of
 from sluicegate.policy.terms import terms_of
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats.counts import Count
 from tests.support.scenarios import product
 
 CLICKS = {"name": "clicks", "indicator": {"events": {"indicator": "clicks"}}}

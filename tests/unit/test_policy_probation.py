@@ -10,7 +10,8 @@ from sluicegate.policy import probation
 from sluicegate.policy.degradation import SloResult
 from sluicegate.policy.memory import Probation, SloMemory, Streak
 from sluicegate.policy.stable import judge_stable
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.stats.counts import Count
 from tests.support.judged import V2, baseline, judged_by, observed, remembered, series, stable
 from tests.support.scenarios import ACCURACY, AVAILABILITY
 

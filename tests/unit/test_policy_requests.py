@@ -23,7 +23,7 @@ from sluicegate.policy.observed import (
 from sluicegate.policy.requests import answers, approves
 from sluicegate.policy.retraining import Request as Asked
 from sluicegate.policy.retraining import obstacle
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 from tests.support.judged import V1, V2, candidate, judged_by, remembered
 from tests.support.scenarios import ACCURACY, AVAILABILITY
 

@@ -12,7 +12,8 @@ from sluicegate.policy.decision import StartRollout
 from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
 from sluicegate.policy.observed import CanaryBlock, Observed
 from sluicegate.policy.terms import terms_of
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.stats.counts import Count
 from tests.support.scenarios import product
 
 AVAILABILITY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.5"}

@@ -21,10 +21,11 @@ from sluicegate.policy.retraining import Applicant, Budget, admit, cooldown, tri
 from sluicegate.policy.rollback import kept, named, previous
 from sluicegate.policy.state import product_state, remember
 from sluicegate.policy.terms import terms_of
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.slo.burn_rate import FAST, SLOW, read, thresholds
-from sluicegate.slo.dispersion import burst_correlation, dispersion, level_shift
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import burst_correlation, dispersion, level_shift
 from tests.support.scenarios import ACCURACY, AVAILABILITY, product
 
 TERMS = terms_of(DataProduct.parse(product(AVAILABILITY, ACCURACY)))

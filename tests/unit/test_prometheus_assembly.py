@@ -8,8 +8,9 @@ from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.assemble import Answers, assemble_blocks, assemble_means
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.readings import Past, ProductKey, Readings, SeriesKey, Target
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.queries import QueryKind
+from sluicegate.stats.counts import Count
 
 PRODUCT = ProductKey("catalog", "search")
 VERSION = (*PRODUCT, "v1")

@@ -14,9 +14,10 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
 from sluicegate.prometheus.readings import REQUESTS, ProductKey, SeriesKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import TRAEFIK, backend_of
+from sluicegate.stats.counts import Count
 from tests.support.fetching import evaluating, fetch_all
 from tests.support.measured_world import Measured, World
 

@@ -23,8 +23,9 @@ from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.measured import Measured as OfOneProduct
 from sluicegate.reconcile.report import report
 from sluicegate.reconcile.step import take_step
-from sluicegate.slo.blocks import Count, Quality
+from sluicegate.slo.blocks import Quality
 from sluicegate.slo.gateway import TRAEFIK, backend_of
+from sluicegate.stats.counts import Count
 from sluicegate.status import find_condition
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World

@@ -17,9 +17,10 @@ from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.readings import ProductKey, Readings, Target
 from sluicegate.prometheus.schedule import NAMES_PER_SCOPE, Timing, named_scopes, split_scopes
 from sluicegate.settings import parse_settings
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
+from sluicegate.stats.counts import Count
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
 from tests.support.selecting import Selecting

@@ -17,7 +17,7 @@ from sluicegate.policy.recall import release_of
 from sluicegate.reconcile.blame import blame_for, failing
 from sluicegate.reconcile.pods import pod_state
 from sluicegate.reconcile.records import deployment_record
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 from tests.support.rollout_world import BLOCK, RUNTIME, World, broken_pod, image
 from tests.unit.test_reconcile_rollouts import (
     TRAINING,

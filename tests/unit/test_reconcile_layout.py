@@ -24,7 +24,8 @@ from sluicegate.reconcile.verification import (
 )
 from sluicegate.reconcile.versions import identifier
 from sluicegate.runtime.contracts import Key
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.stats.counts import Count
 from tests.support.product_cases import full_status
 from tests.support.rollout_world import RUNTIME, document, image
 

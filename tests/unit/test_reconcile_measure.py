@@ -19,9 +19,10 @@ from sluicegate.reconcile import measure
 from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.measured import Measured as OfOneProduct
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import backend_of
+from sluicegate.stats.counts import Count
 from tests.support.fetching import cars_and_vans, evaluating
 from tests.support.measured_world import Measured, World
 from tests.support.rollout_world import ACCURACY, BLOCK, document

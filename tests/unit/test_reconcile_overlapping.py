@@ -18,7 +18,8 @@ from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Len
 from sluicegate.prometheus.readings import Past, ProductKey, Readings, SeriesKey, Target
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.measure import Measurements
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.stats.counts import Count
 from tests.support.measured_world import Measured, World
 
 if TYPE_CHECKING:

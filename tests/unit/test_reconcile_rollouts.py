@@ -19,7 +19,7 @@ from sluicegate.manifests.memory import memory_annotations
 from sluicegate.policy.memory import Release
 from sluicegate.policy.observed import TrainingFailed, TrainingResult, TrainingSucceeded
 from sluicegate.policy.recall import release_of
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 from tests.support.rollout_world import (
     ACCURACY,
     GATEWAY,

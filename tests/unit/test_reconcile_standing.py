@@ -17,7 +17,8 @@ from sluicegate.reconcile.product_record import product_record
 from sluicegate.reconcile.records import JobRecord
 from sluicegate.reconcile.standing import Standing, standing_before, standing_of
 from sluicegate.reconcile.step import take_step
-from sluicegate.slo.blocks import Block, Count, Quality, Series, hour_of
+from sluicegate.slo.blocks import Block, Quality, Series, hour_of
+from sluicegate.stats.counts import Count
 from tests.support.rollout_world import World, document
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}

@@ -11,7 +11,8 @@ from sluicegate.reconcile.verification import (
     is_drained,
     verify_share,
 )
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.stats.counts import Count
 
 ACCEPTED = (Level.ACCEPTED, "each Gateway has accepted the route")
 

@@ -11,7 +11,8 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.reconcile.standing import standing_of
 from sluicegate.reconcile.step import take_step
 from sluicegate.reconcile.warming import just_took_over, only_warms_up
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats.counts import Count
 from tests.support.rollout_world import BLOCK, World, document
 
 

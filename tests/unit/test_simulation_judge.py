@@ -5,13 +5,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.policy.evidence import better_factor, block_factor, nearest_null
 from sluicegate.simulation import kernel
 from sluicegate.simulation.judge import Sequential
 from sluicegate.simulation.scenario import Imagined, Verdict, scenario_of
 from sluicegate.simulation.traffic import Arms, Traffic
-from sluicegate.slo.blocks import Count
-from sluicegate.slo.dispersion import burst_correlation, level_shift
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import burst_correlation, level_shift
+from sluicegate.stats.sequential_test import better_factor, block_factor, nearest_null
 from tests.support.canary_products import canary_terms
 from tests.support.engine_canary import Canary, canary_block
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.slo.blocks import Block, Count, Quality, Series, hour_of, read_block
+from sluicegate.slo.blocks import Block, Quality, Series, hour_of, read_block
+from sluicegate.stats.counts import Count
 
 BLOCKS_PER_HOUR = 12
 HOURS = 336

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from sluicegate.slo.intervals import (
+from sluicegate.stats.intervals import (
     Z95,
     least_total,
     newcombe,

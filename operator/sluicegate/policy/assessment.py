@@ -5,12 +5,13 @@ from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.client_errors import is_implicit
-from sluicegate.policy.evidence import Evidence
 from sluicegate.policy.gauges import GaugeEvidence
 from sluicegate.policy.terms import SloTerms
-from sluicegate.slo.blocks import Count, Quality
-from sluicegate.slo.dispersion import independent_share
-from sluicegate.slo.intervals import newcombe, quantile
+from sluicegate.slo.blocks import Quality
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import independent_share
+from sluicegate.stats.intervals import newcombe, quantile
+from sluicegate.stats.sequential_test import Evidence
 
 Z_SURELY: Final = quantile(0.95)
 """Of the one-sided bound by which client errors still hold a candidate when its time is over."""

@@ -11,13 +11,14 @@ from typing import Final
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.slos import Seasonality
-from sluicegate.policy.calendar import Calendar
 from sluicegate.policy.memory import Baseline, SloMemory
-from sluicegate.policy.seasons import hour_matters
 from sluicegate.policy.terms import SloTerms
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, Count, Series
-from sluicegate.slo.dispersion import dispersion
-from sluicegate.slo.intervals import quantile, wilson_upper
+from sluicegate.slo.blocks import Series
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import dispersion
+from sluicegate.stats.intervals import quantile, wilson_upper
+from sluicegate.stats.seasonality import hour_matters
 
 Z_BASELINE: Final = quantile(0.975)
 """Confidence of the baseline's upper bound."""

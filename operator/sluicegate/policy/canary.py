@@ -12,27 +12,28 @@ from typing import Final
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 from sluicegate.policy.assessment import Assessment, SloEvidence
 from sluicegate.policy.client_errors import watched
-from sluicegate.policy.evidence import (
+from sluicegate.policy.gauges import weigh
+from sluicegate.policy.memory import Candidate, Memory
+from sluicegate.policy.observed import CanaryBlock, Observed
+from sluicegate.policy.terms import SloTerms, Terms
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.canary_duration import LEAST_BLOCKS as NEEDED_BLOCKS
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, expected_seconds
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import (
+    LEAST_BLOCKS,
+    burst_correlation,
+    dispersion,
+    level_shift,
+)
+from sluicegate.stats.sequential_test import (
     Evidence,
     better_bound,
     expected_ratio,
     gather,
     promotion_bound,
     rollback_bound,
-)
-from sluicegate.policy.gauges import weigh
-from sluicegate.policy.memory import Candidate, Memory
-from sluicegate.policy.observed import CanaryBlock, Observed
-from sluicegate.policy.planning import LEAST_BLOCKS as NEEDED_BLOCKS
-from sluicegate.policy.planning import WARM_UP_BLOCKS, expected_seconds
-from sluicegate.policy.terms import SloTerms, Terms
-from sluicegate.slo.blocks import Block, Count, Quality
-from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.slo.dispersion import (
-    LEAST_BLOCKS,
-    burst_correlation,
-    dispersion,
-    level_shift,
 )
 
 LOOK_BACK_SECONDS: Final = 3600

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.policy.memory import Baselines, Release
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 
 NOT_ITS_DOING: Final = frozenset({DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST})
 """Ends of a rollout that say nothing of its candidate: it is tried again by itself."""

@@ -13,13 +13,14 @@ from typing import Final, NamedTuple
 
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.policy import cusum
 from sluicegate.policy.baseline import decides, detectable_drop, ratio_of, upper_bound
-from sluicegate.policy.calendar import Units
 from sluicegate.policy.memory import Baseline
 from sluicegate.policy.terms import SloTerms
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING, Count, Series
+from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level, Reading, read
+from sluicegate.stats import cusum
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Units
+from sluicegate.stats.counts import NOTHING, Count
 
 CALM_SHARE: Final = 0.9
 """Of a threshold: below it a degraded SLO begins to count as recovered."""

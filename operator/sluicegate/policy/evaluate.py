@@ -39,8 +39,8 @@ from sluicegate.policy.state import product_state
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.policy.treatment import Treatment, Waiting, treat, waiting
 from sluicegate.policy.wording import duration
-from sluicegate.slo.blocks import Count
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.counts import Count
 
 OUTAGE_ALERT_SECONDS: Final = 300
 """People are told when nothing could be measured for so long."""

@@ -13,10 +13,16 @@ from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.policy.calendar import Calendar, Units
 from sluicegate.policy.degradation import Drift, SloResult
-from sluicegate.policy.evidence import ALPHA
-from sluicegate.policy.gauge import (
+from sluicegate.policy.memory import Baseline
+from sluicegate.policy.present import LEAST_SHARE, Z_STILL_BAD, Present
+from sluicegate.policy.terms import GaugeTerms, SloTerms, Terms
+from sluicegate.slo.burn_rate import Level
+from sluicegate.slo.means import Means, Values, add
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar, Units
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
+from sluicegate.stats.counts import NOTHING
+from sluicegate.stats.gauge import (
     ALLOWANCE,
     DAILY_BOUND,
     HOURLY_BOUND,
@@ -28,13 +34,7 @@ from sluicegate.policy.gauge import (
     gauge_baseline,
     gauge_cusum,
 )
-from sluicegate.policy.memory import Baseline
-from sluicegate.policy.planning import WARM_UP_BLOCKS
-from sluicegate.policy.present import LEAST_SHARE, Z_STILL_BAD, Present
-from sluicegate.policy.terms import GaugeTerms, SloTerms, Terms
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING
-from sluicegate.slo.burn_rate import Level
-from sluicegate.slo.means import Means, Values, add
+from sluicegate.stats.sequential_test import ALPHA
 
 RECENT: Final = 4
 """Blocks that the absolute bound looks at."""

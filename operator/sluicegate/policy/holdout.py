@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from sluicegate.slo.blocks import Count
-from sluicegate.slo.intervals import Z95, Difference, newcombe, total_for_margin
+from sluicegate.stats.counts import Count
+from sluicegate.stats.intervals import Z95, Difference, newcombe, total_for_margin
 
 
 class Verdict(Enum):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from sluicegate.policy.memory import Interval, SloMemory
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 MOST: Final = 24
 """Stretches that are remembered of an SLO. Evidence before the oldest of more counts no longer."""

@@ -15,9 +15,11 @@ from typing import Final
 from sluicegate.policy.baseline import ratio_of
 from sluicegate.policy.memory import Baseline
 from sluicegate.policy.terms import SloTerms
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, SINGLE_BLOCKS, Count, Quality, Series, hour_of
+from sluicegate.slo.blocks import SINGLE_BLOCKS, Quality, Series, hour_of
 from sluicegate.slo.burn_rate import Level
-from sluicegate.slo.intervals import Z95, wilson_lower
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR
+from sluicegate.stats.counts import Count
+from sluicegate.stats.intervals import Z95, wilson_lower
 
 WINDOWS: Final = (3, 12)
 """Blocks: a surge is seen as soon as it is confirmed, and remembered for twelve."""

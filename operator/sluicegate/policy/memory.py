@@ -17,7 +17,7 @@ from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import ProductState, SpecModelOutcome
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.memory import Release
-from sluicegate.slo.blocks import Block, Count, Quality, Series
+from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.means import Means
+from sluicegate.stats.counts import Count
 
 SeriesBySlo = Mapping[str, Series]
 NO_VALUES: Final[Mapping[str, Any]] = {}

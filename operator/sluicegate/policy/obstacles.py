@@ -9,11 +9,11 @@ from sluicegate.policy.client_errors import shown
 from sluicegate.policy.decision import Hold
 from sluicegate.policy.memory import Baseline, Candidate, Memory
 from sluicegate.policy.observed import Facts
-from sluicegate.policy.planning import LEAST_BLOCKS
 from sluicegate.policy.terms import Terms
 from sluicegate.policy.wording import events, percent, points
 from sluicegate.slo.blocks import Quality
-from sluicegate.slo.intervals import Z95, newcombe, wilson_lower
+from sluicegate.stats.canary_duration import LEAST_BLOCKS
+from sluicegate.stats.intervals import Z95, newcombe, wilson_lower
 
 LEAST_REQUESTS: Final = 50
 """Requests of the candidate that a step needs."""

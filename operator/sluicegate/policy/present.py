@@ -17,9 +17,11 @@ from sluicegate.policy.left_out import Span, back
 from sluicegate.policy.memory import Baseline
 from sluicegate.policy.terms import SloTerms
 from sluicegate.policy.wording import percent
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, NOTHING, Count, Series
+from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import LEAST_BAD
-from sluicegate.slo.intervals import Z95, least_total, newcombe, quantile, wilson_lower
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
+from sluicegate.stats.counts import NOTHING, Count
+from sluicegate.stats.intervals import Z95, least_total, newcombe, quantile, wilson_lower
 
 LEAST_BLOCKS: Final = 3
 """As many as confirm a verdict: one block alone is too easily a good or a bad one by chance."""

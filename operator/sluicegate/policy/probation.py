@@ -14,14 +14,14 @@ from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy.assessment import SloEvidence
 from sluicegate.policy.baseline import ratio_of
-from sluicegate.policy.cusum import PROBATION_BLOCKS
 from sluicegate.policy.degradation import SloResult, drift_of
 from sluicegate.policy.memory import Baseline, Baselines, Probation
-from sluicegate.policy.planning import events_to_roll_back
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.canary_duration import events_to_roll_back
+from sluicegate.stats.cusum import PROBATION_BLOCKS
 
 LEAST_BLOCKS: Final = 36
 """Three sums of twelve: the detector looks at whole ones."""

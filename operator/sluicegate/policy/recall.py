@@ -37,7 +37,7 @@ from sluicegate.policy.memory import (
     Training,
     WeightChange,
 )
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 
 REQUEST_FIELDS: Final = {
     REQUEST_RETRAIN: "retrain_requested_at",

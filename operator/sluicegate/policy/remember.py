@@ -31,7 +31,7 @@ from sluicegate.policy.memory import (
 )
 from sluicegate.policy.recall import REQUEST_FIELDS, release_of, seconds_of
 from sluicegate.policy.retraining import MOST_FAILURES
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 
 Identify = Callable[[Release], VersionBase]
 """A release with what only the objects know: entry service and revision."""

@@ -16,9 +16,9 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.renewal import RetrainingMode
 from sluicegate.policy.memory import Memory, RetrainingMemory
 from sluicegate.policy.observed import Portfolio
-from sluicegate.policy.planning import WARM_UP_BLOCKS
 from sluicegate.policy.terms import Terms
 from sluicegate.policy.wording import duration
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 
 MOST_FAILURES: Final = 3
 """Attempts in a row without a promotion after which a person has to look."""

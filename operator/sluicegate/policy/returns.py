@@ -16,8 +16,9 @@ from sluicegate.policy.present import accepted_limit
 from sluicegate.policy.state import CONFIRMING_EVALUATIONS
 from sluicegate.policy.terms import SloTerms
 from sluicegate.policy.wording import percent
-from sluicegate.slo.blocks import Count, Series
-from sluicegate.slo.intervals import Z95, newcombe
+from sluicegate.slo.blocks import Series
+from sluicegate.stats.counts import Count
+from sluicegate.stats.intervals import Z95, newcombe
 
 UNCOUNTED_HARM: Final = 0.5
 """What a service level counts for that was degraded and has no counts, a gauge say: only a version

@@ -19,13 +19,14 @@ from sluicegate.policy.gates import View, objection
 from sluicegate.policy.left_out import Span, spans_of
 from sluicegate.policy.memory import Accepted, Baseline, Memory, SloMemory
 from sluicegate.policy.observed import Observed
-from sluicegate.policy.planning import warmed_up
 from sluicegate.policy.state import NOT_STEADY, remember
 from sluicegate.policy.terms import Terms
-from sluicegate.slo.blocks import NOTHING, Count, Quality, Series
+from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.budget import WINDOW_BLOCKS
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.means import Means
+from sluicegate.stats.canary_duration import warmed_up
+from sluicegate.stats.counts import NOTHING, Count
 
 
 def judge_stable(

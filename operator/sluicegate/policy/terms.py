@@ -15,9 +15,9 @@ from sluicegate.api.description import Lifecycle
 from sluicegate.api.product import DataProduct
 from sluicegate.api.renewal import Approval, RetrainingMode
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality, Slo
-from sluicegate.policy.calendar import CLOCK, HOUR_SECONDS, Calendar
 from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
-from sluicegate.slo.intervals import least_total
+from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar
+from sluicegate.stats.intervals import least_total
 
 DROPS_IN_BUDGET: Final = 2
 """Without `maxDrop`, half of what the objective allows is the drop that matters."""

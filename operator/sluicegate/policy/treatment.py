@@ -30,13 +30,13 @@ from sluicegate.policy.load import Load, load_of
 from sluicegate.policy.memory import Accepted, Memory, alert_key
 from sluicegate.policy.messages import capitalised, describe, numbers_of
 from sluicegate.policy.observed import Observed
-from sluicegate.policy.planning import warmed_up
 from sluicegate.policy.present import Present, present_of
 from sluicegate.policy.rollback import previous
 from sluicegate.policy.stable import evidence_since
 from sluicegate.policy.terms import Terms
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.means import Means
+from sluicegate.stats.canary_duration import warmed_up
 
 _WAITING: Final = frozenset(
     {

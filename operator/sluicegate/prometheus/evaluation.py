@@ -36,9 +36,10 @@ from sluicegate.prometheus.schedule import (
     named_scopes,
     split_scopes,
 )
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
+from sluicegate.slo.blocks import SINGLE_BLOCKS
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind, render_queries
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence

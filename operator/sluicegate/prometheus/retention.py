@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError
 from sluicegate.prometheus.metrics import RETENTION_SHORT
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,9 @@ from collections import Counter
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.slo.blocks import Block, Count, Quality
+from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.gateway import Sent, route_of
+from sluicegate.stats.counts import Count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

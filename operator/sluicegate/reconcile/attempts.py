@@ -16,7 +16,7 @@ from sluicegate.policy.observed import TrainingSucceeded
 from sluicegate.policy.recall import release_of
 from sluicegate.policy.treatment import Waiting
 from sluicegate.reconcile.situation import Situation
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 
 _REFUSALS: Final = frozenset({DecisionReason.WORSE_ON_HOLD_OUT, DecisionReason.HOLD_OUT_TOO_SMALL})
 _OUTCOMES: Final = {

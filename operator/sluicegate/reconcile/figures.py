@@ -13,7 +13,7 @@ from sluicegate.policy.diagnosis import Diagnosis as Cause
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.messages import describe
 from sluicegate.slo.budget import budget_remaining
-from sluicegate.slo.intervals import Z95, newcombe
+from sluicegate.stats.intervals import Z95, newcombe
 
 
 def with_figures(

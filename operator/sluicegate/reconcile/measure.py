@@ -12,7 +12,6 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.policy.canary import LOOK_BACK_SECONDS
-from sluicegate.policy.planning import warmed_up
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.evaluation import Evaluation, Length
@@ -21,8 +20,9 @@ from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.punctuality import Punctuality
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME, UNREADABLE
-from sluicegate.slo.dispersion import LEAST_BLOCKS
 from sluicegate.slo.queries import QueryKind
+from sluicegate.stats.canary_duration import warmed_up
+from sluicegate.stats.dispersion import LEAST_BLOCKS
 
 logger = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ from sluicegate.reconcile.slots import Refusal, is_overdue, runs, wanted_job
 from sluicegate.reconcile.training import training_result
 from sluicegate.reconcile.verification import Split
 from sluicegate.runtime.caches import Caches
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 
 AFTERMATH_BLOCKS: Final = 12
 """Blocks after an upstream's recovery in which it still explains what is bad: those that are

@@ -19,7 +19,7 @@ from sluicegate.policy.memory import Release, Training
 from sluicegate.policy.observed import TrainingFailed, TrainingResult, TrainingSucceeded
 from sluicegate.policy.wording import duration
 from sluicegate.reconcile.records import JobRecord
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 
 MESSAGE_LIMIT: Final = 1500
 """Characters of a Job's message and log tail that are kept in status."""

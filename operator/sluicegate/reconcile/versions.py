@@ -21,7 +21,7 @@ from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
 from sluicegate.policy.recall import release_of
 from sluicegate.policy.remember import Identify
 from sluicegate.policy.terms import Terms
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 from sluicegate.status import Finding
 
 Known = TypeVar("Known", bound=VersionBase)

@@ -9,9 +9,9 @@ from typing import Final
 from sluicegate.api.canary import Version
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.planning import WARM_UP_BLOCKS
 from sluicegate.reconcile.situation import Situation
 from sluicegate.reconcile.step import Step
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 
 _UNREAD: Final = frozenset(
     {

@@ -11,15 +11,16 @@ from typing import Final
 
 import numpy as np
 
-from sluicegate.policy import cusum
 from sluicegate.policy.state import CONFIRMING_EVALUATIONS
 from sluicegate.policy.terms import SloTerms, Terms
 from sluicegate.simulation import kernel
 from sluicegate.simulation.scenario import Scenario, Stream
 from sluicegate.simulation.traffic import Bools, Floats, Ints, Traffic
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, Count
 from sluicegate.slo.burn_rate import LEAST_BAD, Level, Threshold
-from sluicegate.slo.intervals import quantile, wilson_upper
+from sluicegate.stats import cusum
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR
+from sluicegate.stats.counts import Count
+from sluicegate.stats.intervals import quantile, wilson_upper
 
 PRODUCTS: Final = 100
 LONGEST_WINDOW: Final = 2_016

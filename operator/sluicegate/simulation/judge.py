@@ -5,11 +5,11 @@ from typing import Final, Protocol
 import numpy as np
 
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.policy.evidence import rollback_bound
-from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.simulation import kernel
 from sluicegate.simulation.scenario import Scenario, Summary, Verdict, summarise
 from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints, Traffic
+from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
+from sluicegate.stats.sequential_test import rollback_bound
 
 LEAST_REQUESTS: Final = 50
 """Canary requests that a step takes at least."""

@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sluicegate.policy.evidence import ALPHA, LEAST_RATIO
-from sluicegate.policy.planning import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints
-from sluicegate.slo.dispersion import CLEAR_SHIFT, CLEARER, LEAST_LEVEL, UPPER
-from sluicegate.slo.dispersion import LEAST_BLOCKS as LEAST_CORRELATION_BLOCKS
-from sluicegate.slo.intervals import Z95
+from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
+from sluicegate.stats.dispersion import CLEAR_SHIFT, CLEARER, LEAST_LEVEL, UPPER
+from sluicegate.stats.dispersion import LEAST_BLOCKS as LEAST_CORRELATION_BLOCKS
+from sluicegate.stats.intervals import Z95
+from sluicegate.stats.sequential_test import ALPHA, LEAST_RATIO
 
 _NEWTON_STEPS: Final = 60
 _RESOLUTION: Final = 1e-11

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from sluicegate.simulation.traffic import Floats
-from sluicegate.slo.intervals import quantile
+from sluicegate.stats.intervals import quantile
 
 CONFIDENCE: Final = 0.98
 TOLERANCE: Final = 0.25

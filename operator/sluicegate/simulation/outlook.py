@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import inf, isfinite
 
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.policy.evidence import LEAST_RATIO
-from sluicegate.policy.planning import expected_seconds
 from sluicegate.simulation.scenario import Scenario, Stream
+from sluicegate.stats.canary_duration import expected_seconds
+from sluicegate.stats.sequential_test import LEAST_RATIO
 
 
 @dataclass(frozen=True, slots=True)

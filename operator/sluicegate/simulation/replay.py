@@ -35,9 +35,10 @@ from sluicegate.simulation.replay_scenario import (
     Retrained,
     RetrainingFailed,
 )
-from sluicegate.slo.blocks import Block, Count, Quality, Series, read_block
+from sluicegate.slo.blocks import Block, Quality, Series, read_block
 from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.slo.dispersion import LEAST_BLOCKS
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import LEAST_BLOCKS
 
 Versions = Mapping[str, Mapping[str, Block]]
 """Blocks by version and SLO."""

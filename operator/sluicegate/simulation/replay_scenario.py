@@ -13,8 +13,8 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
-from sluicegate.slo.blocks import Count
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.counts import Count
 
 UNAVAILABLE: Final = (Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.BACKFILLING)
 """Why a block may be unavailable."""

@@ -16,14 +16,13 @@ from collections.abc import Iterator, Sequence  # noqa: TC003 - one import style
 from dataclasses import dataclass
 from enum import IntEnum
 from math import ceil, isfinite
-from typing import Final, NamedTuple
+from typing import Final
+
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
+from sluicegate.stats.counts import NOTHING, Count
 
 SINGLE_BLOCKS: Final = 72
 """How many blocks are kept singly: the longest window that must be exact (6 h of 5 min)."""
-BLOCKS_PER_HOUR: Final = 12
-"""Blocks of the sums as which older ones are kept: at blocks of five minutes, an hour."""
-HOURS: Final = 336
-"""How many sums of twelve are kept: fourteen days at blocks of five minutes."""
 LEAST_COVERAGE: Final = 0.8
 """Share of the expected scrapes below which a block is neither good nor bad, but dropped."""
 ROOMS: Final = (21, 84, HOURS)
@@ -36,21 +35,6 @@ _WIDTHS: Final = (("B", 2**8), ("H", 2**16), ("I", 2**32), ("Q", 2**64))
 _MOST_EVENTS: Final = 2**53
 _NEVER: Final = 2**62
 """An hour that doesn't come."""
-
-
-class Count(NamedTuple):
-    """Bad events of all events."""
-
-    bad: int
-    total: int
-
-    @property
-    def ratio(self) -> float | None:
-        """Share of bad events; None without events."""
-        return self.bad / self.total if self.total else None
-
-
-NOTHING: Final = Count(0, 0)
 
 
 class Quality(IntEnum):

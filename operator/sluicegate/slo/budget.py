@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sluicegate.slo.blocks import Count
+from sluicegate.stats.counts import Count
 
 WINDOW_BLOCKS: Final = 4032
 """The budget's window: fourteen days of 5-minute blocks, all that is kept."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from sluicegate.slo.blocks import Count, Series
-from sluicegate.slo.intervals import least_total, quantile, wilson_lower
+from sluicegate.slo.blocks import Series
+from sluicegate.stats.counts import Count
+from sluicegate.stats.intervals import least_total, quantile, wilson_lower
 
 LEAST_BAD: Final = 3
 """Bad events in the long window below which nothing trips, whatever the ratio."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from math import ceil, fsum, isnan, nan
 from typing import Final, NamedTuple
 
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS, SINGLE_BLOCKS
+from sluicegate.slo.blocks import SINGLE_BLOCKS
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 _NONE: Final = -1
 """A sum that doesn't come."""

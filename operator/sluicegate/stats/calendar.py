@@ -5,11 +5,19 @@ What swings with the hour of the day swings with the clock, however long a block
 The clock is UTC's, so no day is shorter or longer than another.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from sluicegate.slo.blocks import BLOCKS_PER_HOUR, HOURS
+BLOCKS_PER_HOUR: Final = 12
+"""Blocks of the sums as which older ones are kept: at blocks of five minutes, an hour."""
+
+
+HOURS: Final = 336
+"""How many sums of twelve are kept: fourteen days at blocks of five minutes."""
+
 
 HOUR_SECONDS: Final = 3_600
 HOURS_A_DAY: Final = 24

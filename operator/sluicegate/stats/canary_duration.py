@@ -8,8 +8,8 @@ formula for a canary far smaller than stable promises half the time it takes nea
 from math import ceil, inf, log
 from typing import Final
 
-from sluicegate.policy.evidence import ALPHA, LEAST_RATIO, nearest_null
-from sluicegate.slo.dispersion import independent_share
+from sluicegate.stats.dispersion import independent_share
+from sluicegate.stats.sequential_test import ALPHA, LEAST_RATIO, nearest_null
 
 LEAST_BLOCKS: Final = 5
 """Blocks of evidence that a step lasts at least."""

@@ -17,8 +17,8 @@ from functools import lru_cache
 from math import log
 from typing import Final, NamedTuple
 
-from sluicegate.slo.blocks import NOTHING, Count
-from sluicegate.slo.dispersion import independent_share
+from sluicegate.stats.counts import NOTHING, Count
+from sluicegate.stats.dispersion import independent_share
 
 ALPHA: Final = 0.05
 """Share of wrong promotions and of wrong rollbacks that is allowed."""

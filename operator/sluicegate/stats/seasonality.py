@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import exp, lgamma, log
 from typing import Final
 
-from sluicegate.policy.calendar import CLOCK, HOURS_A_DAY, Calendar
+from sluicegate.stats.calendar import CLOCK, HOURS_A_DAY, Calendar
 
 SIGNIFICANCE: Final = 0.01
 LEAST_EXPECTED: Final = 5.0

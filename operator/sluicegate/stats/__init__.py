@@ -1,0 +1,1 @@
+"""Numbers only: tests, intervals, change detectors; nothing here knows a product."""
