@@ -24,9 +24,9 @@ from benchmarks.own import SLOS, data_product
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.product import DataProduct
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.memory import Accepted, Baseline, Memory, Release
-from sluicegate.policy.observed import Observed
-from sluicegate.policy.terms import Terms, terms_of
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.state import Accepted, Baseline, Memory, Release
+from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.counts import Count

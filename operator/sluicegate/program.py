@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.app import Controller, Program, Tools
-from sluicegate.policy.retraining import Budget
+from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings

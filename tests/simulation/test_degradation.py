@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.acts import act
-from sluicegate.policy.baseline import ratio_of, upper_bound
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.memory import Accepted, Memory, Release
-from sluicegate.policy.observed import Observed
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.state import Accepted, Memory, Release
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
+from sluicegate.policy.transitions import act
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import FAST, read, thresholds
 from sluicegate.stats import cusum

@@ -1,7 +1,7 @@
 """Products for simulations: an SLO a tuple of (name, objective, maxRegression)."""
 
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.terms import Terms, terms_of
+from sluicegate.policy.model.terms import Terms, terms_of
 
 INDICATORS = {
     "availability": {"availability": {}},

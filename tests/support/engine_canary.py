@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sluicegate.api.canary import VersionSource
-from sluicegate.policy.canary import assess
-from sluicegate.policy.decision import Advance, Inconclusive, Promote, Rollback
-from sluicegate.policy.memory import Accepted, Candidate, Memory, Release, WeightChange
-from sluicegate.policy.observed import CanaryBlock, Facts, Observed
-from sluicegate.policy.rollout import decide
+from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.verdict import decide
+from sluicegate.policy.model.decision import Advance, Inconclusive, Promote, Rollback
+from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
+from sluicegate.policy.model.state import Accepted, Candidate, Memory, Release, WeightChange
 from sluicegate.simulation.scenario import Scenario, Verdict
 from sluicegate.slo.blocks import Block, Quality
 
 if TYPE_CHECKING:
-    from sluicegate.policy.terms import Terms
+    from sluicegate.policy.model.terms import Terms
     from sluicegate.stats.counts import Count
 
 _MEMORY = Memory(stable=Accepted(Release("stable"), 0))

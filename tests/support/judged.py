@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.canary import VersionSource
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.memory import (
+from sluicegate.policy.model.observed import CanaryBlock, Observed
+from sluicegate.policy.model.state import (
     Accepted,
     Baseline,
     Candidate,
@@ -15,8 +16,7 @@ from sluicegate.policy.memory import (
     Release,
     WeightChange,
 )
-from sluicegate.policy.observed import CanaryBlock, Observed
-from sluicegate.policy.terms import SloTerms, Terms, terms_of
+from sluicegate.policy.model.terms import SloTerms, Terms, terms_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.scenarios import product

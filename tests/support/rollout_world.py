@@ -22,9 +22,9 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.memory import memory_annotations
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
-from sluicegate.policy.observed import CanaryBlock, Facts, Observed, Portfolio, Request
-from sluicegate.policy.recall import release_of
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed, Portfolio, Request
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.persistence.load import release_of
 from sluicegate.reconcile.blame import is_down
 from sluicegate.reconcile.layout import layout_of
 from sluicegate.reconcile.pods import PodState
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from sluicegate.api.canary import VersionBase
     from sluicegate.api.names import DecisionReason
-    from sluicegate.policy.observed import TrainingResult
+    from sluicegate.policy.model.observed import TrainingResult
     from sluicegate.reconcile.layout import Layout, Placement
 
 BLOCK = 60

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.policy.api_changes import changes, parse_summary, sentence
+from sluicegate.policy.model.api_changes import changes, parse_summary, sentence
 from sluicegate_service.api_summary import render, summarise
 
 # Promised, so written as numbers here.

@@ -11,8 +11,8 @@ from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.canary import Candidate, CandidatePhase, VersionSource
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.bounds import bounded
-from sluicegate.policy.memory import (
+from sluicegate.policy.model.bounds import bounded
+from sluicegate.policy.model.state import (
     Accepted,
     Baseline,
     Memory,
@@ -20,8 +20,8 @@ from sluicegate.policy.memory import (
     Release,
     SloMemory,
 )
-from sluicegate.policy.remember import remember
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.persistence.save import remember
 from sluicegate.reconcile.progress import with_share
 from sluicegate.reconcile.versions import identifier
 from sluicegate.stats.canary_duration import expected_seconds

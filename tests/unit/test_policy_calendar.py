@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.policy.baseline import from_production
-from sluicegate.policy.degradation import drift_of
-from sluicegate.policy.memory import SloMemory
+from sluicegate.policy.model.state import SloMemory
+from sluicegate.policy.slo_health.baseline import from_production
+from sluicegate.policy.slo_health.ratio_slo import drift_of
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from sluicegate.slo.blocks import Block, Quality, Series

@@ -9,15 +9,22 @@ import pytest
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import SpecModelOutcome
-from sluicegate.policy.acts import act
-from sluicegate.policy.assessment import Assessment, SloEvidence
-from sluicegate.policy.canary import assess
-from sluicegate.policy.decision import Alert, Hold, Inconclusive, Promote, Rollback, StartRollout
+from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
+from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.gauges import GaugeEvidence
-from sluicegate.policy.memory import Accepted, HandledModel, SloMemory
-from sluicegate.policy.observed import Facts, Request
-from sluicegate.policy.rollout import decide
+from sluicegate.policy.model.decision import (
+    Alert,
+    Hold,
+    Inconclusive,
+    Promote,
+    Rollback,
+    StartRollout,
+)
+from sluicegate.policy.model.observed import Facts, Request
+from sluicegate.policy.model.state import Accepted, HandledModel, SloMemory
+from sluicegate.policy.transitions import act
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from sluicegate.stats.gauge import Interval

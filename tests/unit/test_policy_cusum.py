@@ -10,10 +10,10 @@ from scipy.stats import chi2, chi2_contingency
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.baseline import from_production, ratio_of, upper_bound
-from sluicegate.policy.degradation import drift_of
-from sluicegate.policy.memory import Baseline, SloMemory
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.model.state import Baseline, SloMemory
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.slo_health.baseline import from_production, ratio_of, upper_bound
+from sluicegate.policy.slo_health.ratio_slo import drift_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats import cusum
 from sluicegate.stats.counts import Count

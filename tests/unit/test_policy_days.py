@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.memory import SloState
-from sluicegate.policy import gauges
-from sluicegate.policy.degradation import drift_of
+from sluicegate.policy.slo_health import gauge_slo
+from sluicegate.policy.slo_health.ratio_slo import drift_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.means import Means
@@ -136,7 +136,7 @@ def swinging(fall: float = 0.0, *, last: int = MORNING) -> Means:
 
 def judged(values, **fields) -> SloState:
     known = baseline(GAUGE, 0, 0, mean=100.0, deviation=2.0, **fields)
-    return gauges.judge(GAUGE, values, known, now=values.newest, since=0, drift_since=0).state
+    return gauge_slo.judge(GAUGE, values, known, now=values.newest, since=0, drift_since=0).state
 
 
 def test_a_gauge_that_swings_with_the_hour_is_judged_by_the_means_of_days():
@@ -147,5 +147,5 @@ def test_a_gauge_that_swings_with_the_hour_is_judged_by_the_means_of_days():
 
 def test_a_gauge_that_never_varied_says_nothing_of_a_distance():
     known = baseline(GAUGE, 0, 0, mean=100.0, deviation=0.0)
-    found = gauges.judge(GAUGE, swinging(last=NOW), known, now=NOW, since=0, drift_since=0)
+    found = gauge_slo.judge(GAUGE, swinging(last=NOW), known, now=NOW, since=0, drift_since=0)
     assert found.state is SloState.UNKNOWN

@@ -9,17 +9,17 @@ import pytest
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import Verdict
-from sluicegate.policy.degradation import SloResult
-from sluicegate.policy.diagnosis import (
+from sluicegate.policy.diagnosis.checks import (
     AUTO_CHECKS,
     OUTSIDE_CHECKS,
     PROBATION_CHECKS,
     Symptoms,
     diagnose,
 )
-from sluicegate.policy.load import Load
-from sluicegate.policy.observed import Facts, Portfolio
-from sluicegate.policy.present import Present
+from sluicegate.policy.diagnosis.traffic_load import Load
+from sluicegate.policy.model.observed import Facts, Portfolio
+from sluicegate.policy.slo_health.current_level import Present
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 from tests.support.judged import judged_by, stable
 from tests.support.scenarios import ACCURACY, AVAILABILITY, LATENCY
 

@@ -9,13 +9,14 @@ import pytest
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import SpecModelOutcome
-from sluicegate.policy.acts import act, take_share
-from sluicegate.policy.decision import StartRollout
+from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.gauges import present_of, weigh
-from sluicegate.policy.memory import Accepted, Baseline, HandledModel, Memory, Release
-from sluicegate.policy.observed import CanaryBlock, Observed
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.model.decision import StartRollout
+from sluicegate.policy.model.observed import CanaryBlock, Observed
+from sluicegate.policy.model.state import Accepted, Baseline, HandledModel, Memory, Release
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.slo_health.gauge_slo import present_of
+from sluicegate.policy.transitions import act, take_share
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import NOTHING

@@ -8,7 +8,7 @@ import pytest
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
-from sluicegate.policy import gauges
+from sluicegate.policy.slo_health import gauge_slo
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.readings import Mean, Past, Readings, SeriesKey
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Quality
@@ -45,7 +45,7 @@ def swinging(seconds, hours, *, fall=0.0, fall_from=0, summer_from=10**9):
 
 def state(slo, values, known):
     since = known.end // slo.calendar.block_seconds
-    found = gauges.judge(slo, values, known, now=values.newest, since=0, drift_since=since)
+    found = gauge_slo.judge(slo, values, known, now=values.newest, since=0, drift_since=since)
     return found.state
 
 
@@ -56,7 +56,7 @@ def test_a_baseline_takes_twenty_eight_hours_of_the_clock(seconds):
 
     def learnt(hours):
         values = swinging(seconds, hours)
-        return gauges.learn(slo, values, now=values.newest, since=0)
+        return gauge_slo.learn(slo, values, now=values.newest, since=0)
 
     assert learnt(27) is None
     found = learnt(28)
@@ -87,14 +87,16 @@ def test_an_hour_is_no_shorter_than_a_sum_and_thirty_of_them_are_kept(seconds, h
 def test_false_alarms_are_as_rare_by_the_clock_however_long_an_hour_is(seconds, bound):
     known = baseline(SLO, 0, 0, mean=100.0, deviation=2.0)
     values = swinging(seconds, 40)
-    found = gauges.judge(slo_of(seconds), values, known, now=values.newest, since=0, drift_since=0)
+    found = gauge_slo.judge(
+        slo_of(seconds), values, known, now=values.newest, since=0, drift_since=0
+    )
     assert found.drift.bound == pytest.approx(bound, abs=1e-4)
 
 
 def test_long_blocks_are_judged_by_sums_of_twelve():
     slo = slo_of(3600)
     values = swinging(3600, 15 * 24)
-    known = gauges.learn(slo, values, now=values.newest, since=0)
+    known = gauge_slo.learn(slo, values, now=values.newest, since=0)
     assert (known.source, known.count) == (BaselineSource.PRODUCTION, NOTHING)
     assert state(slo, swinging(3600, 30 * 24), known) is SloState.OK
     fallen = swinging(3600, 30 * 24, fall=15, fall_from=16 * 24)
@@ -118,7 +120,7 @@ def test_a_day_with_an_hour_without_values_is_not_compared():
     values = Means()
     for index in range(1, 288 * 6 + 1):
         values.record(index, by_day(index))
-    found = gauges.judge(slo, values, known, now=values.newest, since=0, drift_since=288)
+    found = gauge_slo.judge(slo, values, known, now=values.newest, since=0, drift_since=288)
     assert found.drift.statistic == 0.0
 
 
@@ -154,14 +156,14 @@ async def test_a_restart_changes_nothing_of_what_a_gauge_says(seconds):
     live = Means(kept.items())
     after = await read_again(kept, seconds, last)
     slo = slo_of(seconds)
-    learnt = [gauges.learn(slo, one, now=last, since=5) for one in (live, after)]
+    learnt = [gauge_slo.learn(slo, one, now=last, since=5) for one in (live, after)]
     assert learnt[0].mean == pytest.approx(learnt[1].mean)
     assert learnt[0].deviation == pytest.approx(learnt[1].deviation)
     known = baseline(SLO, 0, 0, mean=101.0, deviation=1.0)
     said = [
         (
-            gauges.judge(slo, one, known, now=last, since=0, drift_since=50).drift.statistic,
-            gauges.present_of(slo, one, known, now=last, since=0).message,
+            gauge_slo.judge(slo, one, known, now=last, since=0, drift_since=50).drift.statistic,
+            gauge_slo.present_of(slo, one, known, now=last, since=0).message,
         )
         for one in (live, after)
     ]
@@ -176,7 +178,7 @@ def test_what_was_computed_is_the_same_as_from_scratch_whatever_is_read_again():
     live, kept = Means(), {}
 
     def said(values):
-        found = gauges.judge(SLO, values, known, now=values.newest, since=0, drift_since=20)
+        found = gauge_slo.judge(SLO, values, known, now=values.newest, since=0, drift_since=20)
         return found.drift
 
     for index in range(1, 200):

@@ -6,9 +6,9 @@ import pytest
 
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.load import load_of
-from sluicegate.policy.memory import Baseline
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.diagnosis.traffic_load import load_of
+from sluicegate.policy.model.state import Baseline
+from sluicegate.policy.model.terms import terms_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.scenarios import LATENCY, acts, count, product, run, scenario

@@ -4,9 +4,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.baseline import from_evaluation
-from sluicegate.policy.present import present_of
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.slo_health.baseline import from_evaluation
+from sluicegate.policy.slo_health.current_level import present_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.scenarios import product

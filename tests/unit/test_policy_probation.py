@@ -6,10 +6,10 @@ import pytest
 
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.policy import probation
-from sluicegate.policy.degradation import SloResult
-from sluicegate.policy.memory import Probation, SloMemory, Streak
-from sluicegate.policy.stable import judge_stable
+from sluicegate.policy.model.state import Probation, SloMemory, Streak
+from sluicegate.policy.slo_health import probation
+from sluicegate.policy.slo_health.evaluate_slos import judge_stable
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 from tests.support.judged import V2, baseline, judged_by, observed, remembered, series, stable

@@ -9,20 +9,20 @@ import pytest
 from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.policy.arrivals import training_ended
-from sluicegate.policy.decision import Alert, Hold, Retrain, StartRollout
-from sluicegate.policy.holdout import Verdict, judge, judge_all
-from sluicegate.policy.memory import Accepted, Memory, Release, RetrainingMemory, Training
-from sluicegate.policy.observed import (
+from sluicegate.policy.manual_requests import answers, approves
+from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
+from sluicegate.policy.model.observed import (
     Observed,
     Portfolio,
     Request,
     TrainingFailed,
     TrainingSucceeded,
 )
-from sluicegate.policy.requests import answers, approves
-from sluicegate.policy.retraining import Request as Asked
-from sluicegate.policy.retraining import obstacle
+from sluicegate.policy.model.state import Accepted, Memory, Release, RetrainingMemory, Training
+from sluicegate.policy.new_versions import training_ended
+from sluicegate.policy.retraining.holdout_gate import Verdict, judge, judge_all
+from sluicegate.policy.retraining.preconditions import Request as Asked
+from sluicegate.policy.retraining.preconditions import obstacle
 from sluicegate.stats.counts import Count
 from tests.support.judged import V1, V2, candidate, judged_by, remembered
 from tests.support.scenarios import ACCURACY, AVAILABILITY

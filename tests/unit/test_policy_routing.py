@@ -6,12 +6,12 @@ import pytest
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import SpecModelOutcome
-from sluicegate.policy.acts import act, take_share
-from sluicegate.policy.canary import assess
-from sluicegate.policy.decision import StartRollout
-from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
-from sluicegate.policy.observed import CanaryBlock, Observed
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.model.decision import StartRollout
+from sluicegate.policy.model.observed import CanaryBlock, Observed
+from sluicegate.policy.model.state import Accepted, HandledModel, Memory, Release
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.transitions import act, take_share
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 from tests.support.scenarios import product

@@ -11,16 +11,17 @@ from sluicegate.api.description import Priority
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.degradation import SloResult, judge
-from sluicegate.policy.diagnosis import common_cause
-from sluicegate.policy.holdout import Verdict
-from sluicegate.policy.holdout import judge as judge_hold_out
-from sluicegate.policy.memory import Accepted, Release, RetrainingMemory, SloMemory, Streak
-from sluicegate.policy.observed import Portfolio
-from sluicegate.policy.retraining import Applicant, Budget, admit, cooldown, trigger_of
-from sluicegate.policy.rollback import kept, named, previous
-from sluicegate.policy.state import product_state, remember
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.diagnosis.checks import common_cause
+from sluicegate.policy.model.history import kept, named, previous
+from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.model.state import Accepted, Release, RetrainingMemory, SloMemory, Streak
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.retraining.budget import Applicant, Budget, admit
+from sluicegate.policy.retraining.holdout_gate import Verdict
+from sluicegate.policy.retraining.holdout_gate import judge as judge_hold_out
+from sluicegate.policy.retraining.preconditions import cooldown, trigger_of
+from sluicegate.policy.slo_health.confirmation import product_state, remember
+from sluicegate.policy.slo_health.ratio_slo import SloResult, judge
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.slo.burn_rate import FAST, SLOW, read, thresholds

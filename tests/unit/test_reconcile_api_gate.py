@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
-from sluicegate.policy.observed import Facts
+from sluicegate.policy.model.observed import Facts
 from sluicegate.reconcile.pods import api_of, pod_state
 from sluicegate.reconcile.product_figures import figures_of
 from tests.support.rollout_world import GATEWAY, World, broken_pod, document

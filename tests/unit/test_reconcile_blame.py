@@ -10,10 +10,10 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_ABORT, DecisionReason
-from sluicegate.policy.acts import retry_seconds
-from sluicegate.policy.memory import Release
-from sluicegate.policy.observed import Facts, TrainingSucceeded
-from sluicegate.policy.recall import release_of
+from sluicegate.policy.model.observed import Facts, TrainingSucceeded
+from sluicegate.policy.model.state import Release
+from sluicegate.policy.persistence.load import release_of
+from sluicegate.policy.transitions import retry_seconds
 from sluicegate.reconcile.blame import blame_for, failing
 from sluicegate.reconcile.pods import pod_state
 from sluicegate.reconcile.records import deployment_record

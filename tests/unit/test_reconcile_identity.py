@@ -9,8 +9,8 @@ import pytest
 from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.names import DecisionReason
 from sluicegate.kube.resources import Key
-from sluicegate.policy.observed import Portfolio
-from sluicegate.policy.retraining import Budget
+from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.reconcile.arms import arm_of
 from sluicegate.reconcile.children import build_children

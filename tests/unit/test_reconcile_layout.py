@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.route import ParentRef
-from sluicegate.policy.recall import memory_of
-from sluicegate.policy.remember import remember
+from sluicegate.policy.persistence.load import memory_of
+from sluicegate.policy.persistence.save import remember
 from sluicegate.reconcile.layout import FULL, layout_of, pods_for, split_by_replicas
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
 from sluicegate.reconcile.verification import (

@@ -11,8 +11,8 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.containers import Resources
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.policy.memory import Release, Training
-from sluicegate.policy.observed import TrainingFailed, TrainingSucceeded
+from sluicegate.policy.model.observed import TrainingFailed, TrainingSucceeded
+from sluicegate.policy.model.state import Release, Training
 from sluicegate.prometheus.readings import Facts
 from sluicegate.reconcile.limits import at_limit
 from sluicegate.reconcile.pods import pod_state

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sluicegate.api.description import Priority
 from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.policy.diagnosis import common_cause
-from sluicegate.policy.retraining import Budget
+from sluicegate.policy.diagnosis.checks import common_cause
+from sluicegate.policy.retraining.budget import Budget
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.standing import Standing
 

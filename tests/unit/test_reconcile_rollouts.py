@@ -16,9 +16,9 @@ from sluicegate.api.names import (
     DecisionReason,
 )
 from sluicegate.manifests.memory import memory_annotations
-from sluicegate.policy.memory import Release
-from sluicegate.policy.observed import TrainingFailed, TrainingResult, TrainingSucceeded
-from sluicegate.policy.recall import release_of
+from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
+from sluicegate.policy.model.state import Release
+from sluicegate.policy.persistence.load import release_of
 from sluicegate.stats.counts import Count
 from tests.support.rollout_world import (
     ACCURACY,

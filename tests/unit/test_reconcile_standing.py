@@ -10,8 +10,8 @@ from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.policy.observed import Portfolio
-from sluicegate.policy.retraining import Budget
+from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.retraining.budget import Budget
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_record import product_record
 from sluicegate.reconcile.records import JobRecord

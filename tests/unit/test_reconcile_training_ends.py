@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.policy.observed import TrainingFailed
+from sluicegate.policy.model.observed import TrainingFailed
 from sluicegate.reconcile.pods import of_job, pod_state
 from sluicegate.reconcile.training import Ended, training_result
 from tests.unit.test_reconcile_pods_and_trainings import GOOD, OUTPUT, TRAINING, job

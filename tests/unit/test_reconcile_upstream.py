@@ -11,7 +11,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DependencyState, DependencyStatus, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.product_record import product_record
 from sluicegate.reconcile.report import report
 from sluicegate.reconcile.standing import Standing

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.policy.left_out import leave_out, spans_of
-from sluicegate.policy.memory import SloMemory
+from sluicegate.policy.model.excluded_blocks import leave_out, spans_of
+from sluicegate.policy.model.state import SloMemory
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.histories import decisions

@@ -6,8 +6,8 @@ import pytest
 
 from sluicegate.api.canary import VersionBase, VersionSource
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.recall import memory_of
-from sluicegate.policy.remember import remember
+from sluicegate.policy.persistence.load import memory_of
+from sluicegate.policy.persistence.save import remember
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario

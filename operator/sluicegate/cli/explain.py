@@ -18,10 +18,10 @@ from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.messages import describe
-from sluicegate.policy.observed import Observed
-from sluicegate.policy.recall import memory_of
-from sluicegate.policy.terms import terms_of
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.persistence.load import memory_of
+from sluicegate.policy.slo_health.messages import describe
 from sluicegate.program import endpoint_of, evaluation_settings, timing_of
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.evaluation import Evaluation as Reading

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.plan import read_products
 from sluicegate.errors import InvalidInput, Problem
-from sluicegate.policy.terms import Terms, terms_of
+from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook
 from sluicegate.simulation.scenario import Imagined, Scenario, Summary, scenario_of, without_gauges
 

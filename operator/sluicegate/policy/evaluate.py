@@ -12,10 +12,15 @@ from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.renewal import Approval
 from sluicegate.api.status import ProductState
-from sluicegate.policy import api_gate, arrivals, requests, rollout
-from sluicegate.policy.assessment import Assessment
-from sluicegate.policy.canary import assess
-from sluicegate.policy.decision import (
+from sluicegate.policy import manual_requests, new_versions
+from sluicegate.policy.canary import api_gate, verdict
+from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.assessment import Assessment
+from sluicegate.policy.canary.objections import can_be_judged
+from sluicegate.policy.diagnosis.checks import Diagnosis
+from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
+from sluicegate.policy.diagnosis.remedy import Treatment, Waiting, treat, waiting
+from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Alert,
     Decision,
@@ -26,19 +31,15 @@ from sluicegate.policy.decision import (
     StartRollout,
     foremost,
 )
-from sluicegate.policy.degradation import SloResult, unknown
-from sluicegate.policy.diagnosis import Diagnosis
-from sluicegate.policy.disturbance import began_anew, disturbed
-from sluicegate.policy.memory import Accepted, Memory, SloMemory, alert_key
-from sluicegate.policy.messages import capitalised, joined
-from sluicegate.policy.observed import Observed, Request
-from sluicegate.policy.obstacles import can_be_judged
-from sluicegate.policy.retraining import trigger_of
-from sluicegate.policy.stable import judge_stable
-from sluicegate.policy.state import product_state
-from sluicegate.policy.terms import SloTerms, Terms
-from sluicegate.policy.treatment import Treatment, Waiting, treat, waiting
-from sluicegate.policy.wording import duration
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.observed import Observed, Request
+from sluicegate.policy.model.state import Accepted, Memory, SloMemory, alert_key
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.retraining.preconditions import trigger_of
+from sluicegate.policy.slo_health.confirmation import product_state
+from sluicegate.policy.slo_health.evaluate_slos import judge_stable
+from sluicegate.policy.slo_health.messages import capitalised, joined
+from sluicegate.policy.slo_health.ratio_slo import SloResult, unknown
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
 
@@ -112,7 +113,7 @@ def evaluate(terms: Terms, memory: Memory, observed: Observed, now: int) -> Eval
 # ---- before judging -------------------------------------------------------------------------
 def _refreshed(terms: Terms, memory: Memory, observed: Observed, now: int) -> Memory:
     """Take up an outage, an edited SLO, and a spec.model that names what is stable."""
-    lost = observed.problem in arrivals.LOST
+    lost = observed.problem in new_versions.LOST
     if lost != (memory.outage_since is not None):
         memory = replace(memory, outage_since=now if lost else None)
     edited = {
@@ -122,7 +123,7 @@ def _refreshed(terms: Terms, memory: Memory, observed: Observed, now: int) -> Me
     }
     if edited:
         memory = replace(memory, slos={**memory.slos, **edited})
-    return arrivals.handle_unchanged_model(memory, observed, now)
+    return new_versions.handle_unchanged_model(memory, observed, now)
 
 
 def _restarted(known: SloMemory | None, slo: SloTerms, now: int) -> SloMemory:
@@ -210,7 +211,7 @@ def _decide(
 ) -> tuple[_Proposal, Diagnosis | None]:
     """Let everything that applies propose, and make the decision that precedes."""
     memory, observed, now = case.memory, case.observed, case.now
-    asked = requests.answers(terms, memory, observed, now)
+    asked = manual_requests.answers(terms, memory, observed, now)
     proposals = [_Proposal(answer.decision, answer.memory) for answer in asked]
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
@@ -234,17 +235,17 @@ def _decide(
 
 def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
     memory, observed, now = case.memory, case.observed, case.now
-    superseded = arrivals.back_to_stable(case.before, memory)
+    superseded = new_versions.back_to_stable(case.before, memory)
     if superseded is not None:
         return [_Proposal(superseded, memory)]
     found: list[_Proposal] = []
-    changed = arrivals.model_changed(terms, memory, observed)
+    changed = new_versions.model_changed(terms, memory, observed)
     if changed is not None:
         found.append(_Proposal(changed, memory))
-    again = arrivals.retry_due(terms, memory, observed, now)
+    again = new_versions.retry_due(terms, memory, observed, now)
     if again is not None and changed is None:
         found.append(_Proposal(again, memory))
-    arrival = arrivals.training_ended(terms, memory, observed, now)
+    arrival = new_versions.training_ended(terms, memory, observed, now)
     if arrival is not None:
         found.append(_Proposal(arrival.decision, arrival.memory, arrival.taken_up))
     canary = _about_candidate(terms, case)
@@ -258,7 +259,7 @@ def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
 def _is_asked(case: _Case) -> bool:
     """Whether a person wants the candidate to go on, although the product is suspended."""
     candidate = case.memory.candidate
-    approved = requests.approves(case.memory, case.observed) is not None
+    approved = manual_requests.approves(case.memory, case.observed) is not None
     return candidate is not None and (candidate.requested or approved)
 
 
@@ -269,8 +270,8 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
         return _Proposal(held, memory)
     if memory.candidate is None or case.assessment is None:
         return None
-    approval = requests.approves(memory, observed)
-    decision = rollout.decide(
+    approval = manual_requests.approves(memory, observed)
+    decision = verdict.decide(
         terms,
         memory,
         memory.candidate,
@@ -282,7 +283,9 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
     )
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
     over = approval is not None and ended and decision.reason not in NOT_ITS_DOING
-    return _Proposal(decision, requests.handled(memory, approval) if over and approval else memory)
+    return _Proposal(
+        decision, manual_requests.handled(memory, approval) if over and approval else memory
+    )
 
 
 def _is_forced(terms: Terms, approval: Request) -> bool:

@@ -1,11 +1,11 @@
 """What the gate for a changed API lets pass of a candidate's progress, and what status says of it."""
 
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy import requests
-from sluicegate.policy.api_changes import CHANGED
-from sluicegate.policy.api_gate import is_held
-from sluicegate.policy.memory import Memory
-from sluicegate.policy.recall import memory_of
+from sluicegate.policy import manual_requests
+from sluicegate.policy.canary.api_gate import is_held
+from sluicegate.policy.model.api_changes import CHANGED
+from sluicegate.policy.model.state import Memory
+from sluicegate.policy.persistence.load import memory_of
 from sluicegate.reconcile.pods import of_revision, trouble_of
 from sluicegate.reconcile.progress import Progress, ShareTaken, TurnedBack, Unchanged
 from sluicegate.reconcile.situation import Situation
@@ -30,9 +30,9 @@ def at_the_gate(
     said = UNKNOWN if broken is None else CHANGED if broken else KEPT
     taken = ShareTaken(found.candidate.model_copy(update={"api": said}))
     known = memory.candidate is not None and memory.candidate.changes_api
-    request = requests.approves(memory, observed) if broken and not known else None
+    request = manual_requests.approves(memory, observed) if broken and not known else None
     # This approval is used up: one for the last step is another decision.
-    return taken, None if request is None else requests.handled(memory, request)
+    return taken, None if request is None else manual_requests.handled(memory, request)
 
 
 def comparison_of(status: DataProductStatus) -> str:

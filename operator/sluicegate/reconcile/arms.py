@@ -8,7 +8,7 @@ from typing import Final
 from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.names import version_name
-from sluicegate.policy.observed import NO_VALUES, CanaryBlock
+from sluicegate.policy.model.observed import NO_VALUES, CanaryBlock
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.readings import ProductKey, SeriesKey, VersionKey, identity
 from sluicegate.slo.blocks import Block, Quality

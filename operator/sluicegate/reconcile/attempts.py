@@ -10,11 +10,11 @@ from sluicegate.api.model import Counts
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus, SpecModelOutcome
 from sluicegate.manifests.names import job_name
-from sluicegate.policy.decision import Alert, Decision, Retrain, StartRollout
-from sluicegate.policy.memory import Release
-from sluicegate.policy.observed import TrainingSucceeded
-from sluicegate.policy.recall import release_of
-from sluicegate.policy.treatment import Waiting
+from sluicegate.policy.diagnosis.remedy import Waiting
+from sluicegate.policy.model.decision import Alert, Decision, Retrain, StartRollout
+from sluicegate.policy.model.observed import TrainingSucceeded
+from sluicegate.policy.model.state import Release
+from sluicegate.policy.persistence.load import release_of
 from sluicegate.reconcile.situation import Situation
 from sluicegate.stats.counts import Count
 

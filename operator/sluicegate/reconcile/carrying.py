@@ -7,13 +7,19 @@ from sluicegate.api.base import at
 from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus, DecisionStatus
-from sluicegate.policy.acts import act
-from sluicegate.policy.bounds import bounded
-from sluicegate.policy.decision import NOT_ITS_DOING, Decision, Inconclusive, Promote, Rollback
-from sluicegate.policy.memory import Memory
-from sluicegate.policy.recall import baselines_of, memory_of, release_of
-from sluicegate.policy.remember import remember
-from sluicegate.policy.wording import duration
+from sluicegate.policy.model.bounds import bounded
+from sluicegate.policy.model.decision import (
+    NOT_ITS_DOING,
+    Decision,
+    Inconclusive,
+    Promote,
+    Rollback,
+)
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.state import Memory
+from sluicegate.policy.persistence.load import baselines_of, memory_of, release_of
+from sluicegate.policy.persistence.save import remember
+from sluicegate.policy.transitions import act
 from sluicegate.reconcile.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.attempts import with_outcome, without_job
 from sluicegate.reconcile.blame import GRACE_SECONDS, Blame, blame_for

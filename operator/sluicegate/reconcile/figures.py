@@ -6,12 +6,12 @@ from sluicegate.api.base import at, number
 from sluicegate.api.canary import Evidence
 from sluicegate.api.memory import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
-from sluicegate.policy.assessment import Assessment, SloEvidence
-from sluicegate.policy.baseline import ratio_of
-from sluicegate.policy.degradation import SloResult
-from sluicegate.policy.diagnosis import Diagnosis as Cause
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.diagnosis.checks import Diagnosis as Cause
 from sluicegate.policy.evaluate import Evaluation
-from sluicegate.policy.messages import describe
+from sluicegate.policy.slo_health.baseline import ratio_of
+from sluicegate.policy.slo_health.messages import describe
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.intervals import Z95, newcombe
 

@@ -18,8 +18,8 @@ from sluicegate.api.status import (
     SpecModelOutcome,
 )
 from sluicegate.kube.resources import Key
-from sluicegate.policy.api_gate import explain, is_held
-from sluicegate.policy.recall import memory_of
+from sluicegate.policy.canary.api_gate import explain, is_held
+from sluicegate.policy.persistence.load import memory_of
 from sluicegate.reconcile.gateways import ABSENT
 from sluicegate.reconcile.hints import first_reason, way_out
 from sluicegate.reconcile.layout import Layout

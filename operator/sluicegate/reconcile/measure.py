@@ -11,7 +11,7 @@ from sluicegate.api.canary import CandidatePhase, VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
-from sluicegate.policy.canary import LOOK_BACK_SECONDS
+from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.canaries import CanaryBlocks
 from sluicegate.prometheus.evaluation import Evaluation, Length

@@ -9,7 +9,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
-from sluicegate.policy.observed import CanaryBlock
+from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.prometheus.assemble import ASKED
 from sluicegate.prometheus.readings import (
     REQUESTS,

@@ -10,8 +10,9 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
-from sluicegate.policy.api_changes import changes
-from sluicegate.policy.observed import (
+from sluicegate.policy.model.api_changes import changes
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.observed import (
     Facts,
     Observed,
     Portfolio,
@@ -19,9 +20,8 @@ from sluicegate.policy.observed import (
     TrainingFailed,
     TrainingResult,
 )
-from sluicegate.policy.recall import memory_of, release_of
-from sluicegate.policy.terms import Terms
-from sluicegate.policy.wording import duration
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.persistence.load import memory_of, release_of
 from sluicegate.reconcile.blame import failing, is_down
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.limits import at_limit

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sluicegate.api import names
-from sluicegate.policy.api_changes import ApiSummary, parse_summary
+from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
 from sluicegate.reconcile.training import Ended
 
 RESTARTS_OF_A_LOOP: Final = 3

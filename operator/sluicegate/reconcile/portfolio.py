@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.policy.observed import Portfolio
-from sluicegate.policy.retraining import Applicant, Budget, admit
+from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.retraining.budget import Applicant, Budget, admit
 from sluicegate.reconcile.slots import Reserved
 from sluicegate.reconcile.standing import Standing
 from sluicegate.reconcile.together import Overlaps, Silence, Span, Together

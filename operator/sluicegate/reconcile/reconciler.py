@@ -23,7 +23,7 @@ from sluicegate.errors import Problem
 from sluicegate.kube.errors import Invalid, KubeError
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.manifests.plan import spec_version
-from sluicegate.policy.terms import Terms, terms_of
+from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.reconcile.apply import Applier, NameConflict
 from sluicegate.reconcile.carrying import Told
 from sluicegate.reconcile.child_keeper import ChildKeeper, obstacle_of, with_obstacle

@@ -24,7 +24,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
 from sluicegate.manifests.memory import read_identity, read_version
 from sluicegate.manifests.names import version_name
-from sluicegate.policy.recall import REQUEST_FIELDS
+from sluicegate.policy.persistence.load import REQUEST_FIELDS
 from sluicegate.reconcile.records import DeploymentRecord, RouteRecord
 
 _REMEMBERED: Final = ("spec_model", "history", "original_baseline", "probation", "retraining")

@@ -9,8 +9,8 @@ from sluicegate.api.names import ConditionReason, DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyStatus
 from sluicegate.kube.resources import Key
-from sluicegate.policy.observed import Observed
-from sluicegate.policy.terms import Terms
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import Terms
 from sluicegate.reconcile.gateways import GatewayState
 from sluicegate.reconcile.layout import FULL
 from sluicegate.reconcile.pods import PodState

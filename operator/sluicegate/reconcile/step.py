@@ -12,8 +12,9 @@ from sluicegate.api.base import at
 from sluicegate.api.canary import Candidate, CandidatePhase, Version, VersionSource
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy import arrivals, requests
-from sluicegate.policy.decision import (
+from sluicegate.policy import manual_requests, new_versions
+from sluicegate.policy.evaluate import Evaluation, evaluate
+from sluicegate.policy.model.decision import (
     Advance,
     Alert,
     Decision,
@@ -24,9 +25,8 @@ from sluicegate.policy.decision import (
     Rollback,
     StartRollout,
 )
-from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.recall import memory_of, release_of
-from sluicegate.policy.remember import as_baselines
+from sluicegate.policy.persistence.load import memory_of, release_of
+from sluicegate.policy.persistence.save import as_baselines
 from sluicegate.reconcile.attempts import with_cause, with_pending, with_result
 from sluicegate.reconcile.carrying import Told, acted, carry_on, decision_status, layout, remembered
 from sluicegate.reconcile.figures import with_figures
@@ -144,10 +144,10 @@ def _aborted(
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """A person takes a promotion back: until the product's own Service follows it, not later."""
     memory = memory_of(status)
-    request = requests.aborts(memory, situation.observed, candidate.version)
+    request = manual_requests.aborts(memory, situation.observed, candidate.version)
     if request is None:
         return status, ()
-    status = remembered(situation, status, requests.handled(memory, request))
+    status = remembered(situation, status, manual_requests.handled(memory, request))
     asked, version = f"{request.annotation}={request.value}", candidate.version
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         text = f"{asked}: {version} goes back already: {candidate.rollback_message}"
@@ -177,7 +177,7 @@ def _overtaken(
     if serves or situation.is_frozen(status) or (candidate.returning and not situation.committed):
         return status, ()
     before = memory_of(status)
-    decision = arrivals.overtakes(situation.terms, before, situation.observed, situation.now)
+    decision = new_versions.overtakes(situation.terms, before, situation.observed, situation.now)
     if decision is None:
         return status, ()
     return _told(situation, _superseded(situation, status, decision.message), decision)

@@ -15,9 +15,9 @@ from sluicegate.api.base import BentoVersion, PinnedImage, StatusModel
 from sluicegate.api.errors import problem
 from sluicegate.api.model import Counts
 from sluicegate.api.names import DecisionReason
-from sluicegate.policy.memory import Release, Training
-from sluicegate.policy.observed import TrainingFailed, TrainingResult, TrainingSucceeded
-from sluicegate.policy.wording import duration
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
+from sluicegate.policy.model.state import Release, Training
 from sluicegate.reconcile.records import JobRecord
 from sluicegate.stats.counts import Count
 

@@ -15,12 +15,12 @@ from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, SpecModelOutcome
 from sluicegate.manifests.names import revision
-from sluicegate.policy.acts import fresh_slos
-from sluicegate.policy.baseline import from_evaluation
-from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release
-from sluicegate.policy.recall import release_of
-from sluicegate.policy.remember import Identify
-from sluicegate.policy.terms import Terms
+from sluicegate.policy.model.state import Accepted, HandledModel, Memory, Release
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.persistence.load import release_of
+from sluicegate.policy.persistence.save import Identify
+from sluicegate.policy.slo_health.baseline import from_evaluation
+from sluicegate.policy.transitions import fresh_slos
 from sluicegate.stats.counts import Count
 from sluicegate.status import Finding
 

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from sluicegate.policy.state import CONFIRMING_EVALUATIONS
-from sluicegate.policy.terms import SloTerms, Terms
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.simulation import kernel
 from sluicegate.simulation.scenario import Scenario, Stream
 from sluicegate.simulation.traffic import Bools, Floats, Ints, Traffic

@@ -11,13 +11,10 @@ from itertools import pairwise
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import SpecModelOutcome
-from sluicegate.policy.acts import act, take_share
-from sluicegate.policy.baseline import from_evaluation
-from sluicegate.policy.canary import LOOK_BACK_SECONDS, began
-from sluicegate.policy.decision import StartRollout
+from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS, began
 from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.memory import Accepted, HandledModel, Memory, Release, Training
-from sluicegate.policy.observed import (
+from sluicegate.policy.model.decision import StartRollout
+from sluicegate.policy.model.observed import (
     CanaryBlock,
     Facts,
     Observed,
@@ -25,7 +22,10 @@ from sluicegate.policy.observed import (
     TrainingResult,
     TrainingSucceeded,
 )
-from sluicegate.policy.terms import Terms, terms_of
+from sluicegate.policy.model.state import Accepted, HandledModel, Memory, Release, Training
+from sluicegate.policy.model.terms import Terms, terms_of
+from sluicegate.policy.slo_health.baseline import from_evaluation
+from sluicegate.policy.transitions import act, take_share
 from sluicegate.simulation.replay_scenario import (
     Event,
     FactsChange,

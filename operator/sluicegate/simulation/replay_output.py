@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sluicegate.policy.baseline import ratio_of
-from sluicegate.policy.degradation import SloResult
-from sluicegate.policy.memory import Memory
+from sluicegate.policy.model.state import Memory
+from sluicegate.policy.slo_health.baseline import ratio_of
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.simulation.replay import Step
 
 _HEADER = ("AT", "STATE", "DECISION", "REASON", "STABLE", "CANARY", "MESSAGE")

@@ -8,7 +8,7 @@ from statistics import quantiles
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
-from sluicegate.policy.terms import Terms
+from sluicegate.policy.model.terms import Terms
 
 LONGEST_CANARY_BLOCK_SECONDS: Final = 60
 LEAST_PAST_BLOCKS: Final = 30

@@ -1,0 +1,1 @@
+"""How the candidate does, and what becomes of it."""

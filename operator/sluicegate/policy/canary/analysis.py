@@ -1,0 +1,296 @@
+"""What a candidate has shown so far on real traffic: everything that a verdict is based on.
+
+Each block compares both arms with each other, so that a shock that hits both says nothing, and
+evidence is carried over the steps. It is gathered from the blocks anew each time: what status
+keeps is when which weight was given, and stable's burst correlation before the rollout.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.slos import CanaryEvidence, IndicatorKind
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.gauge_evidence import weigh
+from sluicegate.policy.model.observed import CanaryBlock, Observed
+from sluicegate.policy.model.state import Candidate, Memory
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.slo_health.client_errors import watched
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.canary_duration import LEAST_BLOCKS as NEEDED_BLOCKS
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, expected_seconds
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import (
+    LEAST_BLOCKS,
+    burst_correlation,
+    dispersion,
+    level_shift,
+)
+from sluicegate.stats.sequential_test import (
+    Evidence,
+    better_bound,
+    expected_ratio,
+    gather,
+    promotion_bound,
+    rollback_bound,
+)
+
+LOOK_BACK_SECONDS: Final = 3600
+"""Stable's time before the rollout that p and φ are taken from; at least thirty blocks."""
+SHARE_BLOCKS: Final = 5
+"""Blocks in a row with a wrong share that make a routing mismatch."""
+SHARE_FACTOR: Final = 2
+EXPECTED_REQUESTS: Final = 20
+"""Expected requests from which on none at all, or too few by the gateway, are a mismatch."""
+_NONE: Final = Count(0, 0)
+_REQUEST_KINDS: Final = (IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY)
+
+
+def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observed) -> Assessment:
+    """Gather what the blocks say of a candidate that takes traffic."""
+    seconds, start = observed.canary_block_seconds, began(candidate)
+    before = look_back(observed.canary_blocks, start, seconds)
+    blocks = [block for block in observed.canary_blocks if block.end > start]
+    step = [b for b in blocks if _after_warm_up(b, candidate, seconds) and _in_step(b, candidate)]
+    usable = [block for block in step if block.quality is Quality.COUNTED]
+    newest = blocks[-1] if blocks else None
+    judged = watched(terms, observed.canary_blocks)
+    evident = [
+        b for b in blocks if b.quality is Quality.COUNTED and _after_warm_up(b, candidate, seconds)
+    ]
+    return Assessment(
+        slos=tuple(
+            _slo_evidence(
+                slo, terms, memory, candidate, arms=_Arms(before, blocks, seconds, len(judged))
+            )
+            for slo in judged
+            if slo.gauge is None
+        ),
+        dwell=len(usable),
+        requests=sum(_requests(block) for block in usable),
+        newest=newest.quality if newest else Quality.MISSING,
+        newest_requests=_requests(newest) if newest else 0,
+        invalid=_invalid(judged, blocks),
+        silent=_silent(judged, blocks),
+        mismatch=_mismatch(terms, usable, candidate.weight / 100),
+        gauges=tuple(
+            weigh(
+                slo,
+                [pair[0] - pair[1] for block in evident if (pair := block.gauges.get(slo.name))],
+                terms,
+                slos=len(judged),
+                block_seconds=seconds,
+            )
+            for slo in terms.deciding
+            if slo.gauge is not None
+        ),
+    )
+
+
+# ---- which blocks count ---------------------------------------------------------------------
+def began(candidate: Candidate) -> int:
+    """When it first took traffic."""
+    return candidate.weights[0].at if candidate.weights else candidate.since
+
+
+def _in_step(block: CanaryBlock, candidate: Candidate) -> bool:
+    return bool(candidate.weights) and block.end > candidate.weights[-1].at
+
+
+def _after_warm_up(block: CanaryBlock, candidate: Candidate, seconds: int) -> bool:
+    """Two blocks after each change of weight are no evidence."""
+    begun = [change.at for change in candidate.weights if change.at < block.end]
+    return bool(begun) and block.end > begun[-1] + WARM_UP_BLOCKS * seconds
+
+
+def _count(block: Block | None) -> Count | None:
+    return block.count if block is not None and block.quality is Quality.COUNTED else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """Blocks of both arms, oldest first: stable's before the rollout, and all since it began.
+
+    `slos` is how many are judged in them.
+    """
+
+    before: list[CanaryBlock]
+    since: list[CanaryBlock]
+    seconds: int
+    slos: int
+
+
+def _pairs(
+    slo: SloTerms, memory: Memory, candidate: Candidate, arms: _Arms, *, lag_seconds: int
+) -> Iterator[tuple[Count | None, Count]]:
+    """Events of (candidate, stable) since it takes traffic, oldest first.
+
+    None for the candidate in blocks that are no evidence: warm-up, and good events still to come.
+    """
+    first = max(began(candidate) + lag_seconds, memory.slo(slo.name).since)
+    for block in arms.since:
+        if block.quality is not Quality.COUNTED:
+            continue
+        theirs = _count(block.stable.get(slo.name))
+        if theirs is None:
+            continue
+        ours = _count(block.candidate.get(slo.name))
+        counts = block.end > first and _after_warm_up(block, candidate, arms.seconds)
+        if ours is not None or not counts:
+            yield ours if counts else None, theirs
+
+
+def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
+    """What was counted before the rollout: in the last hour, at least in thirty blocks."""
+    first = since - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * seconds)
+    return [b for b in blocks if first < b.end <= since and b.quality is Quality.COUNTED]
+
+
+# ---- evidence -------------------------------------------------------------------------------
+def _slo_evidence(
+    slo: SloTerms, terms: Terms, memory: Memory, candidate: Candidate, *, arms: _Arms
+) -> SloEvidence:
+    found = (_count(block.stable.get(slo.name)) for block in arms.before)
+    before = [count for count in found if count is not None]
+    shift = level_shift(tuple(before))
+    recent = before[shift:]
+    past = Count(sum(count.bad for count in recent), sum(count.total for count in recent))
+    known = candidate.correlation.get(slo.name)
+    correlation = burst_correlation(before, shift=shift) if known is None else known
+    lag = slo.lag_blocks * terms.block_seconds
+    pairs = list(_pairs(slo, memory, candidate, arms, lag_seconds=lag))
+    blocks = sum(ours is not None for ours, _ in pairs)
+    evidence = gather(pairs, past, margin=slo.margin, correlation=correlation)
+    expected = lag + expected_seconds(
+        terms.steps,
+        events_per_second=_rate(before, evidence, blocks) / arms.seconds,
+        ratio=expected_ratio(_sum(past, evidence.stable), slo.margin),
+        margin=slo.margin,
+        block_seconds=arms.seconds,
+        correlation=correlation,
+    )
+    return SloEvidence(
+        slo,
+        evidence,
+        _must_speak(slo, expected, terms.max_duration_seconds),
+        promotion_bound(candidate.step(terms.steps), len(terms.steps)),
+        rollback_bound(arms.slos),
+        correlation,
+        blocks,
+        expected,
+        dispersion([*before, *(theirs for _, theirs in pairs)]),
+        better_bound(candidate.step(terms.steps), len(terms.steps), len(terms.deciding)),
+        _is_late(terms, candidate, arms),
+    )
+
+
+def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:
+    """Whether the steps so far have taken their part of the duration, but for a step's least blocks."""
+    newest = arms.since[-1].end if arms.since else 0
+    most = terms.max_duration_seconds - NEEDED_BLOCKS * arms.seconds
+    return newest - began(candidate) >= candidate.step(terms.steps) / len(terms.steps) * most
+
+
+def _sum(one: Count, other: Count) -> Count:
+    return Count(one.bad + other.bad, one.total + other.total)
+
+
+def _rate(before: Sequence[Count], evidence: Evidence, blocks: int) -> float:
+    """Events of both arms a block: as before the rollout, or as during it, whichever is more.
+
+    An SLO that must speak isn't let off because its events dry up.
+    """
+    then = sum(count.total for count in before) / len(before) if before else 0.0
+    both = evidence.candidate.total + evidence.stable.total
+    return max(then, both / blocks if blocks else 0.0)
+
+
+def _must_speak(slo: SloTerms, expected: float, limit: int) -> bool:
+    match slo.canary_evidence:
+        case CanaryEvidence.REQUIRED:
+            return True
+        case CanaryEvidence.IF_AVAILABLE:
+            return expected <= limit
+        case CanaryEvidence.POST_PROMOTION:
+            return False
+
+
+# ---- guards ---------------------------------------------------------------------------------
+def _requests(block: CanaryBlock) -> int:
+    counts = (_count(reading) for reading in block.candidate.values())
+    return max((count.total for count in counts if count is not None), default=0)
+
+
+def _invalid(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
+    """Latest blocks in a row with numbers that aren't counts, in either arm of what is judged."""
+    names = [slo.name for slo in judged]
+
+    def broken(block: CanaryBlock) -> bool:
+        arms = (block.candidate, block.stable)
+        readings = [arm[name] for arm in arms for name in names if name in arm]
+        return any(reading.quality is Quality.INVALID for reading in readings)
+
+    rows = 0
+    for block in reversed(blocks):
+        if block.quality is not Quality.COUNTED or not broken(block):
+            break
+        rows += 1
+    return rows
+
+
+def _silent(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
+    """Latest blocks in a row in which a live stable stood beside a candidate without any series.
+
+    A block that tells nothing of stable, or in which the candidate's pods weren't scraped, neither
+    counts nor ends the row.
+    """
+    names = [slo.name for slo in judged if slo.gauge is None]
+    rows = 0
+    for block in reversed(blocks):
+        stable = [_count(block.stable.get(name)) for name in names]
+        alive = any(count is not None and count.total > 0 for count in stable)
+        if block.quality is not Quality.COUNTED or not block.canary_up or not alive:
+            continue
+        readings = [block.candidate[name] for name in names if name in block.candidate]
+        if any(reading.quality is not Quality.NO_SERIES for reading in readings):
+            break
+        rows += 1
+    return rows
+
+
+def _mismatch(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> float | None:
+    """The candidate's share of the requests in the last five blocks, when it was wrong in each.
+
+    Counts of the gateway must lie within [w/2, 2w]; counts of the pods only within (0, 2w], as
+    callers inside the cluster reach stable without the gateway. A share too small is seen only
+    where requests enough were expected.
+    """
+    last = usable[-SHARE_BLOCKS:]
+    sent = [block.sent for block in last if block.sent is not None]
+    gateway = len(sent) == len(last)
+    shares = [(c, c + s) for c, s in sent] if gateway else _shares(terms, last)
+    if len(shares) < SHARE_BLOCKS:
+        return None
+    ours, all_ = sum(share[0] for share in shares), sum(share[1] for share in shares)
+    if all_ == 0:
+        return None
+    expected = weight * all_ >= EXPECTED_REQUESTS
+    most, least = SHARE_FACTOR * weight, weight / SHARE_FACTOR if gateway and expected else 0.0
+    outside = all(n > 0 and not least <= c / n <= most for c, n in shares)
+    return ours / all_ if (ours == 0 and expected) or outside else None
+
+
+def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:
+    """Requests of the candidate and of both, as pods counted them; none where nothing counts them."""
+    kinds = {slo.kind: slo.name for slo in terms.slos}
+    name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)
+    if any(CLIENT_ERRORS in block.stable for block in blocks):  # whatever the answer was
+        name = CLIENT_ERRORS
+    return [] if name is None else [_share(block, name) for block in blocks]
+
+
+def _share(block: CanaryBlock, slo: str) -> tuple[int, int]:
+    ours = _count(block.candidate.get(slo)) or _NONE
+    theirs = _count(block.stable.get(slo)) or _NONE
+    return ours.total, ours.total + theirs.total

@@ -1,0 +1,44 @@
+"""A candidate that breaks its clients' requests gets none before a person says so.
+
+Its pods are up and its API is known, so it waits before its first share; that time counts against
+no deadline. Whoever knows that no client uses what is gone lets it take its canary, which then
+holds its client errors against stable's.
+"""
+
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy import manual_requests
+from sluicegate.policy.model.api_changes import sentence
+from sluicegate.policy.model.decision import Alert, Hold
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.state import Memory, alert_key
+
+
+def is_held(memory: Memory, observed: Observed) -> bool:
+    """Whether the candidate may not take its first share as it would break its clients."""
+    candidate = memory.candidate
+    if candidate is None or candidate.weights or candidate.parked or candidate.changes_api:
+        return False
+    broken = bool(observed.facts.api_changes)
+    return broken and manual_requests.approves(memory, observed) is None
+
+
+def objection(memory: Memory, observed: Observed) -> Alert | Hold | None:
+    """What people are told of a candidate that is held, once; None when none is."""
+    candidate, stable = memory.candidate, memory.stable
+    if candidate is None or stable is None or not is_held(memory, observed):
+        return None
+    name = candidate.release.version
+    text = explain(name, stable.release.version, observed.facts.api_changes or ())
+    if alert_key(Reason.API_CHANGED, name) in memory.alerted:
+        return Hold(reason=Reason.API_CHANGED, message=text)
+    return Alert(reason=Reason.API_CHANGED, message=text, about=name)
+
+
+def explain(name: str, stable: str, broken: tuple[str, ...]) -> str:
+    """What changes, and the ways out."""
+    return (
+        f"{name} changes the API of {stable}, so it gets no traffic: {sentence(broken)}. Set"
+        f" {REQUEST_PROMOTE}={name}/<token> to let it take its canary, or push a version that keeps"
+        f" the API, or set {REQUEST_ABORT}={name}/<token>"
+    )

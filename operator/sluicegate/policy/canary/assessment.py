@@ -1,0 +1,159 @@
+"""All that is known of a candidate, and which of it a promotion rests on."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.slos import CanaryEvidence
+from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
+from sluicegate.policy.model.terms import SloTerms
+from sluicegate.policy.slo_health.client_errors import is_implicit
+from sluicegate.slo.blocks import Quality
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import independent_share
+from sluicegate.stats.intervals import newcombe, quantile
+from sluicegate.stats.sequential_test import Evidence
+
+Z_SURELY: Final = quantile(0.95)
+"""Of the one-sided bound by which client errors still hold a candidate when its time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SloEvidence:
+    """What one SLO says of the candidate.
+
+    Attributes
+    ----------
+    terms : the SLO. evidence : ln E both ways, and the events it rests on.
+    required : whether it must speak for the candidate.
+    promote_at, roll_back_at : ln E needed to leave the current step, and to take it back.
+    better_at : ln E at which it carries the candidate over the current step, though it needn't speak.
+    late : the part of the rollout's duration that the steps so far may take is over.
+    correlation : ρ of stable before the rollout. expected : seconds an equal candidate takes in all; infinite without events.
+    dispersion : φ of stable's blocks before the rollout and beside the candidate.
+    """
+
+    terms: SloTerms
+    evidence: Evidence
+    required: bool
+    promote_at: float
+    roll_back_at: float
+    correlation: float
+    blocks: int
+    expected: float
+    dispersion: float
+    better_at: float
+    late: bool = False
+
+    @property
+    def must_speak(self) -> bool:
+        """Whether it is still waited for: an implicit one only until its time is over.
+
+        Then a veto takes a difference that is sure at 95 %. By then it would hold one in five equal
+        versions, as half of them take longer than the mean, which planning goes by.
+        """
+        return self.required and not self._yields
+
+    @property
+    def _yields(self) -> bool:
+        return self.late and is_implicit(self.terms) and not self._is_surely_worse
+
+    @property
+    def _is_surely_worse(self) -> bool:
+        theirs = self._as_independent(self.evidence.stable)
+        if not theirs[1] or not self.independent[1]:
+            return True
+        return newcombe(self.independent, theirs, Z_SURELY).lower > 0
+
+    @property
+    def independent(self) -> tuple[float, float]:
+        """The candidate's (bad, total) as so many independent events would weigh."""
+        return self._as_independent(self.evidence.candidate)
+
+    def _as_independent(self, count: Count) -> tuple[float, float]:
+        mean = count.total / self.blocks if self.blocks else 0.0
+        share = independent_share(mean, self.correlation)
+        return count.bad * share, count.total * share
+
+    @property
+    def speaks_for(self) -> bool:
+        """Whether it is sure enough that the candidate isn't worse by the margin."""
+        return self.evidence.promote >= self.promote_at
+
+    @property
+    def shows_better(self) -> bool:
+        """Whether it is sure enough that the candidate is better than stable."""
+        return self.speaks_for and self.evidence.better >= self.better_at
+
+    @property
+    def leans_against(self) -> bool:
+        """Whether it needn't speak, and what little it has seen looks worse more than as good."""
+        free = self.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE and not self.required
+        return free and self.evidence.roll_back > 0 and not self._yields
+
+    @property
+    def speaks_against(self) -> bool:
+        """Whether it is sure enough that the candidate is worse."""
+        return self.evidence.roll_back >= self.roll_back_at
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that is known of a candidate.
+
+    Attributes
+    ----------
+    slos : by deciding SLO.
+    dwell : usable blocks in this step, after its warm-up.
+    requests : candidate's requests in them.
+    newest : quality of the newest block; MISSING before the first one.
+    newest_requests : candidate's requests in it.
+    invalid : latest blocks in a row whose numbers weren't counts.
+    silent : latest blocks in a row in which stable had requests and the candidate no series.
+    gauges : by deciding SLO that is a gauge.
+    mismatch : the share that was seen in the last five blocks, when none of them had the right one.
+    """
+
+    slos: tuple[SloEvidence, ...]
+    dwell: int
+    requests: int
+    newest: Quality
+    newest_requests: int
+    invalid: int
+    silent: int
+    mismatch: float | None
+    gauges: tuple[GaugeEvidence, ...] = ()
+
+    @property
+    def required(self) -> tuple[SloEvidence, ...]:
+        """The SLOs that must speak for the candidate."""
+        return tuple(slo for slo in self.slos if slo.must_speak)
+
+    @property
+    def counted(self) -> tuple[SloEvidence, ...]:
+        """What a promotion rests on: SLOs that must speak; without any of the spec, what was seen.
+
+        Planning lets an SLO off in which an equal candidate would take too long. A better one
+        takes less. So where no SLO must speak, one that shows the candidate to be better carries
+        it, and so do all of them when each has spoken: either way a candidate that is worse in
+        one of them is promoted in at most 5 %. That one speaks by chance isn't enough, as the
+        others may have seen too little to object. Client errors only ever veto.
+        """
+        named = tuple(slo for slo in self.slos if not is_implicit(slo.terms))
+        if any(slo.required for slo in named) or any(gauge.required for gauge in self.gauges):
+            return self.required
+        spoken = named and all(slo.speaks_for for slo in named)
+        seen = named if spoken else tuple(slo for slo in named if slo.shows_better)
+        return (*seen, *self.required)
+
+    @property
+    def counted_gauges(self) -> tuple[GaugeEvidence, ...]:
+        """The same of the SLOs that are gauges."""
+        required = tuple(gauge for gauge in self.gauges if gauge.required)
+        if required or any(slo.required and not is_implicit(slo.terms) for slo in self.slos):
+            return required
+        return tuple(gauge for gauge in self.gauges if gauge.shows_better)
+
+    @property
+    def vouching(self) -> tuple[SloEvidence, ...]:
+        """Those that the spec names: without one, or a gauge, nothing speaks for the candidate."""
+        return tuple(slo for slo in self.counted if not is_implicit(slo.terms))

@@ -1,0 +1,73 @@
+"""What a gauge says of a candidate: paired differences of block means."""
+
+from dataclasses import dataclass
+
+from sluicegate.api.slos import CanaryEvidence
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
+from sluicegate.stats.gauge import (
+    LEAST_PAIRS,
+    Interval,
+    difference_interval,
+)
+from sluicegate.stats.sequential_test import ALPHA
+
+
+# ---- canary ---------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class GaugeEvidence:
+    """What a gauge says of a candidate.
+
+    Attributes
+    ----------
+    terms : the SLO. pairs : blocks with values of both arms.
+    interval : bounds on candidate − stable, higher being better; None while there are too few.
+    required : whether it must speak for the candidate.
+    """
+
+    terms: SloTerms
+    pairs: int
+    interval: Interval | None
+    required: bool
+
+    @property
+    def speaks_for(self) -> bool:
+        """Whether the candidate is surely not worse by the margin."""
+        return self.interval is not None and self.interval.lower > -self.terms.margin
+
+    @property
+    def shows_better(self) -> bool:
+        """Whether the candidate is surely better."""
+        return self.interval is not None and self.interval.lower > 0
+
+    @property
+    def speaks_against(self) -> bool:
+        """Whether the candidate is surely worse. When both are true, nothing is said."""
+        worse = self.interval is not None and self.interval.upper < 0
+        return worse and not self.speaks_for
+
+
+def weigh(
+    slo: SloTerms, differences: list[float], terms: Terms, *, slos: int, block_seconds: int
+) -> GaugeEvidence:
+    """The evidence of paired block differences, candidate − stable, oldest first.
+
+    Parameters
+    ----------
+    slos : how many SLOs may take the candidate back; each gets its share of the error.
+    block_seconds : length of a canary block.
+    """
+    gauge = slo.gauge
+    assert gauge is not None
+    signed = [gauge.sign * difference for difference in differences]
+    interval = difference_interval(signed, ALPHA / max(slos, 1))
+    blocks = LEAST_PAIRS + WARM_UP_BLOCKS * len(terms.steps)
+    match slo.canary_evidence:
+        case CanaryEvidence.REQUIRED:
+            required = True
+        case CanaryEvidence.IF_AVAILABLE:
+            possible = blocks * block_seconds <= terms.max_duration_seconds
+            required = slo.margin > 0 and bool(differences) and possible
+        case CanaryEvidence.POST_PROMOTION:
+            required = False
+    return GaugeEvidence(slo, len(differences), interval, required)

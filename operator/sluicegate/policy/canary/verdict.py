@@ -1,0 +1,290 @@
+"""What to do with a candidate: one decision from what is known of it. Guards first, then numbers.
+
+The order is the precedence of decisions: rollback, promotion, inconclusive, advance, hold. Only a
+newest block that was measured, with requests of the candidate in it, lets it go on.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sluicegate.api.names import REQUEST_PROMOTE
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.renewal import Approval
+from sluicegate.policy.canary import probation_baseline
+from sluicegate.policy.canary.analysis import began
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.objections import (
+    LACKING,
+    against,
+    both_arms,
+    can_be_judged,
+    next_share,
+    numbers_of,
+    obstacle,
+)
+from sluicegate.policy.model.decision import (
+    Advance,
+    Alert,
+    Decision,
+    Hold,
+    Inconclusive,
+    Promote,
+    Rollback,
+)
+from sluicegate.policy.model.formatting import duration, points
+from sluicegate.policy.model.observed import Facts
+from sluicegate.policy.model.state import Candidate, Memory, alert_key
+from sluicegate.policy.model.terms import Terms
+
+SILENT_BLOCKS: Final = 10
+LOST_SECONDS: Final = 1800
+"""Without measurements for so long a candidate is taken back without a verdict."""
+
+
+def decide(  # noqa: PLR0911 - one an outcome
+    terms: Terms,
+    memory: Memory,
+    candidate: Candidate,
+    assessment: Assessment,
+    *,
+    facts: Facts,
+    now: int,
+    approved: bool,
+    forced: bool = False,
+) -> Decision:
+    """The decision about a candidate that takes traffic.
+
+    Parameters
+    ----------
+    now : in seconds. approved : a person has agreed to the last step.
+    forced : a person wants it promoted although nothing is known of it.
+    """
+    rollback = _rollback(memory, candidate, assessment, facts)
+    if rollback is not None:
+        return rollback
+    if facts.canary_lost:
+        return _lost(candidate, facts.canary_lost)
+    if facts.stable_down:
+        return _take_over(terms, memory, candidate, assessment, now=now)
+    held = obstacle(terms, memory, candidate, assessment, facts=facts)
+    if held is not None and forced and held.reason in LACKING:
+        objection = against(memory, candidate, assessment)
+        if objection is None:
+            return _forced(terms, memory, candidate, assessment, lacks=held, now=now)
+        held = objection
+    share = next_share(terms, candidate)
+    last = share is None
+    waits = last and held is None and terms.approval is Approval.MANUAL and not approved
+    if last and held is None and not waits:
+        return _promote(terms, memory, candidate, assessment, now=now)
+    if (
+        not waits
+        and (end := _inconclusive(terms, memory, candidate, assessment, now=now)) is not None
+    ):
+        return end
+    if waits:
+        return _await_approval(memory, candidate, assessment)
+    if held is not None:
+        return _unjudged(terms, memory, candidate) or held
+    assert share is not None
+    return _advance(terms, candidate, assessment, share)
+
+
+# ---- back -----------------------------------------------------------------------------------
+def _rollback(
+    memory: Memory, candidate: Candidate, assessment: Assessment, facts: Facts
+) -> Rollback | None:
+    name = candidate.release.version
+    if facts.canary_unhealthy:
+        return _back(memory, candidate, Reason.CANARY_NOT_READY, f"{name}'s pods aren't healthy")
+    worst = max(assessment.slos, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
+    if worst is not None and worst.speaks_against:
+        return _back(
+            memory, candidate, Reason.CANARY_WORSE, _worse(name, worst), numbers=numbers_of(worst)
+        )
+    gauge = next((one for one in assessment.gauges if one.speaks_against), None)
+    if gauge is not None and gauge.interval is not None:
+        text = (
+            f"{name} is worse in {gauge.terms.name}: by at least {-gauge.interval.upper:.4g} in"
+            f" {gauge.pairs} blocks beside stable"
+        )
+        numbers = {"lower": gauge.interval.lower, "upper": gauge.interval.upper}
+        return _back(memory, candidate, Reason.CANARY_WORSE, text, numbers=numbers)
+    if assessment.silent >= SILENT_BLOCKS:
+        text = (
+            f"{name} has no series in {assessment.silent} blocks in which stable had requests, at"
+            f" {candidate.weight} % of the traffic"
+        )
+        return _back(
+            memory, candidate, Reason.CANARY_NO_DATA, text, numbers={"blocks": assessment.silent}
+        )
+    return None
+
+
+def _lost(candidate: Candidate, why: str) -> Inconclusive:
+    """Nobody answers its share of the requests, so it goes at once; whose doing it is shows later."""
+    return Inconclusive(
+        reason=Reason.INFRASTRUCTURE,
+        message=f"{candidate.release.version} has no ready pod ({why}); its traffic goes back at once",
+        candidate=candidate.release,
+    )
+
+
+def _back(
+    memory: Memory,
+    candidate: Candidate,
+    reason: Reason,
+    text: str,
+    *,
+    numbers: Mapping[str, float] | None = None,
+) -> Rollback:
+    assert memory.stable is not None
+    to = memory.stable.release
+    message = f"{text}; all traffic goes back to {to.version}"
+    return Rollback(
+        reason=reason, message=message, numbers=numbers or {}, leaving=candidate.release, to=to
+    )
+
+
+def _worse(name: str, slo: SloEvidence) -> str:
+    return (
+        f"{name} is worse in {slo.terms.name}: {both_arms(slo)}; the evidence is at"
+        f" {slo.evidence.roll_back:.1f} of {slo.roll_back_at:.1f}"
+    )
+
+
+# ---- on -------------------------------------------------------------------------------------
+def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
+    """The SLO that was least sure speaks for all."""
+    slo = min(assessment.vouching, key=lambda slo: slo.evidence.promote, default=None)
+    if slo is None:
+        names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
+        return f"not worse in {names}", {}
+    text = (
+        f"not worse by {points(slo.terms.margin)} in {slo.terms.name}: {both_arms(slo)}, evidence"
+        f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
+    )
+    return text, numbers_of(slo)
+
+
+def _promote(
+    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, now: int
+) -> Promote:
+    assert memory.stable is not None
+    text, numbers = _not_worse(assessment)
+    replaced = memory.stable.release
+    return Promote(
+        reason=Reason.CANARY_NOT_WORSE,
+        message=f"{candidate.release.version} replaces {replaced.version}: {text}",
+        numbers=numbers,
+        candidate=candidate.release,
+        replaced=replaced,
+        held_against=probation_baseline.begin(memory.stable.baselines, assessment.slos, terms, now),
+    )
+
+
+def _take_over(
+    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, now: int
+) -> Promote:
+    """Nobody is served but by the candidate, so it is taken as a first version is."""
+    assert memory.stable is not None
+    replaced = memory.stable.release
+    return Promote(
+        reason=Reason.STABLE_NOT_READY,
+        message=f"{candidate.release.version} replaces {replaced.version}, of which no pod is ready",
+        candidate=candidate.release,
+        replaced=replaced,
+        held_against=probation_baseline.begin(memory.stable.baselines, assessment.slos, terms, now),
+    )
+
+
+def _forced(
+    terms: Terms,
+    memory: Memory,
+    candidate: Candidate,
+    assessment: Assessment,
+    *,
+    lacks: Hold,
+    now: int,
+) -> Promote:
+    """A person's word in the stead of evidence that isn't there."""
+    assert memory.stable is not None
+    name, replaced = candidate.release.version, memory.stable.release
+    return Promote(
+        reason=Reason.PROMOTE_REQUESTED,
+        message=f"{name} replaces {replaced.version}, as {REQUEST_PROMOTE} asks, without evidence:"
+        f" {lacks.message}",
+        numbers=lacks.numbers,
+        candidate=candidate.release,
+        replaced=replaced,
+        held_against=probation_baseline.begin(memory.stable.baselines, assessment.slos, terms, now),
+    )
+
+
+def _unjudged(terms: Terms, memory: Memory, candidate: Candidate) -> Alert | None:
+    """That no evidence can ever come, told at once; None where some can, or it was told."""
+    name = candidate.release.version
+    told = alert_key(Reason.INSUFFICIENT_DATA, name) in memory.alerted
+    if told or can_be_judged(terms):
+        return None
+    why = (
+        "each of spec.slos has canaryEvidence PostPromotion or onDegraded Ignore"
+        if terms.slos
+        else "spec.slos is empty"
+    )
+    text = (
+        f"{name} stays at {candidate.weight} %: nothing can speak for it, as {why}. Set"
+        f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; without that it is taken"
+        f" back after {duration(terms.max_duration_seconds)}"
+    )
+    return Alert(reason=Reason.INSUFFICIENT_DATA, message=text, about=name)
+
+
+def _advance(terms: Terms, candidate: Candidate, assessment: Assessment, weight: int) -> Advance:
+    text, numbers = _not_worse(assessment)
+    return Advance(
+        reason=Reason.CANARY_NOT_WORSE,
+        message=f"{candidate.release.version} goes from {candidate.weight} to {weight} %: {text}",
+        numbers=numbers,
+        candidate=candidate.release,
+        step=terms.steps.index(weight) + 1,
+        weight=weight,
+    )
+
+
+def _await_approval(memory: Memory, candidate: Candidate, assessment: Assessment) -> Alert | Hold:
+    text, numbers = _not_worse(assessment)
+    name = candidate.release.version
+    message = f"{name} has passed and waits for sluicegate.dev/promote: {text}"
+    if alert_key(Reason.AWAITING_APPROVAL, name) in memory.alerted:
+        return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
+    return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers, about=name)
+
+
+def _inconclusive(
+    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, now: int
+) -> Inconclusive | None:
+    name = candidate.release.version
+    outage = 0 if memory.outage_since is None else now - memory.outage_since
+    if outage >= LOST_SECONDS:
+        text = f"nothing could be measured for {duration(outage)}, so {name} is taken back without a verdict"
+        return Inconclusive(
+            reason=Reason.METRICS_LOST,
+            message=text,
+            numbers={"seconds": outage},
+            candidate=candidate.release,
+        )
+    took = now - began(candidate) - candidate.frozen
+    if took < terms.max_duration_seconds:
+        return None
+    text = f"{name} has no verdict after {duration(took)}"
+    silent = min(assessment.slos, key=lambda slo: slo.evidence.promote, default=None)
+    if silent is not None:
+        text += f": {silent.terms.name} has {both_arms(silent)}, evidence {silent.evidence.promote:.1f} of"
+        text += f" {silent.promote_at:.1f}"
+    return Inconclusive(
+        reason=Reason.MAX_DURATION,
+        message=text,
+        numbers=numbers_of(silent) if silent else {},
+        candidate=candidate.release,
+    )

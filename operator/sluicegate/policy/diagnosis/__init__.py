@@ -1,0 +1,1 @@
+"""Why a product is degraded, and what cures it."""

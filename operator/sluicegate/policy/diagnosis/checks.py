@@ -1,0 +1,262 @@
+"""Why is the product degraded? Named checks in one visible order; the first objection wins.
+
+A retraining doesn't mend an overloaded node, a broken upstream or a gateway that fails everybody,
+and training on what a broken upstream delivered makes it worse. So every cause outside the model
+is ruled out first. "Unknown" objects only where a wrong cure would follow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slos import IndicatorKind
+from sluicegate.api.status import Verdict
+from sluicegate.policy.diagnosis.traffic_load import Load
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.observed import Facts, Portfolio
+from sluicegate.policy.model.state import Accepted
+from sluicegate.policy.slo_health.current_level import Present
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+
+COMMON_PRODUCTS: Final = 3
+COMMON_SHARE: Final = 0.3
+"""At least three, and 30 %, turned bad together: it isn't this one's model. Products of the same
+namespace count one by one, each other namespace as one, by the share of its products."""
+_ROUNDING: Final = 1e-9
+"""A sum of shares that are 30 % each may fall short of it by so much."""
+TRAFFIC_FACTOR: Final = 3.0
+"""Requests a pod, over the normal ones, beyond which load explains latency and failures. A daily
+swing of ±80 % stays below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symptoms:
+    """What the diagnosis looks at.
+
+    Attributes
+    ----------
+    worst : the SLO that is asked about. degraded : all SLOs that are degraded.
+    facts, portfolio : what the cluster and the neighbours say.
+    problem : why the newest block couldn't be read.
+    stable : the version that serves. can_return : whether a version before it is kept that would
+        be a cure.
+    age_seconds : how long it has been stable. day_seconds : a day; a younger release is suspect.
+    load : requests a pod, now and normally; None while nothing tells what is normal.
+    present : what the newest events say.
+    """
+
+    worst: SloResult
+    degraded: tuple[SloResult, ...]
+    facts: Facts
+    portfolio: Portfolio
+    problem: Reason | None
+    stable: Accepted
+    can_return: bool
+    age_seconds: int
+    day_seconds: int
+    load: Load | None
+    present: Present
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check said.
+
+    Attributes
+    ----------
+    check : its reason, should it object.
+    verdict : objects, is clear, or couldn't tell.
+    message : the numbers behind it.
+    """
+
+    check: Reason
+    verdict: Verdict
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why an SLO is degraded.
+
+    Attributes
+    ----------
+    slo : which one. cause : the first objection, or what remains.
+    message : the cause in a sentence. findings : all checks that were made, in order.
+    """
+
+    slo: str
+    cause: Reason
+    message: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def outside(self) -> bool:
+        """Whether the cause lies outside the model: report it and wait."""
+        return self.cause not in {*_REMAINING, Reason.RECENT_RELEASE}
+
+
+Check = Callable[[Symptoms], Finding]
+
+
+def _finding(check: Reason, objects: bool | None, message: str) -> Finding:  # noqa: FBT001 - a verdict
+    verdict = Verdict.UNKNOWN if objects is None else Verdict.OBJECTS if objects else Verdict.CLEAR
+    return Finding(check, verdict, message)
+
+
+def measurement_is_missing(symptoms: Symptoms) -> Finding:
+    """What can't be measured can't be cured."""
+    missing = symptoms.problem or (
+        symptoms.worst.reason if symptoms.worst.state is SloState.UNKNOWN else None
+    )
+    text = f"the newest block is missing: {missing}" if missing else "the newest block was measured"
+    return _finding(missing or Reason.PROMETHEUS_UNAVAILABLE, missing is not None, text)
+
+
+def trouble_is_over(symptoms: Symptoms) -> Finding:
+    """Evidence of hours ago is still there, but the present is fine: an incident, not a decay.
+
+    Windows and the CUSUM forget slowly; nothing is cured for what has passed.
+    """
+    present = symptoms.present
+    return _finding(Reason.RECOVERED, present.bad is False, present.message)
+
+
+def upstream_is_degraded(symptoms: Symptoms) -> Finding:
+    """A product that this one calls is degraded, or was a moment ago."""
+    names = symptoms.facts.upstream_degraded
+    text = f"degraded upstream: {', '.join(names)}" if names else "no product it calls is degraded"
+    return _finding(Reason.UPSTREAM_DEGRADED, bool(names), text)
+
+
+def many_turned_bad_together(symptoms: Symptoms) -> Finding:
+    """Shared gateway, label pipeline or Prometheus: not forty models on one afternoon."""
+    portfolio = symptoms.portfolio
+    kind = symptoms.worst.terms.kind.value
+    silent = portfolio.silent.get(kind, 0.0)
+    text = (
+        f"{portfolio.turned_bad} of {portfolio.products} products of this namespace and products of"
+        f" {portfolio.namespaces_bad} of {portfolio.namespaces} other namespaces turned bad within"
+        f" three blocks, {silent:.0%} no longer have {kind}"
+    )
+    return _finding(Reason.COMMON_CAUSE, common_cause(portfolio, kind), text)
+
+
+def common_cause(portfolio: Portfolio, kind: str) -> bool:
+    """Whether so many products turned bad, or fell silent, that a shared cause is likely."""
+    parties = portfolio.turned_bad + portfolio.namespaces_bad
+    together = portfolio.turned_bad + portfolio.namespaces_share
+    share = together / (portfolio.products + portfolio.namespaces)
+    many = parties >= COMMON_PRODUCTS and share >= COMMON_SHARE - _ROUNDING
+    return many or portfolio.silent.get(kind, 0.0) > COMMON_SHARE
+
+
+def pods_are_unhealthy(symptoms: Symptoms) -> Finding:
+    """Pods that aren't ready, restart or run out of memory explain failures and slowness."""
+    unhealthy = symptoms.facts.pods_unhealthy
+    text = "pods aren't ready, or restart" if unhealthy else "all pods are ready"
+    return _finding(Reason.PODS_UNHEALTHY, unhealthy, text)
+
+
+def containers_are_at_their_limits(symptoms: Symptoms) -> Finding:
+    """Throttled or short of memory: resources, not the model. Only latency depends on knowing."""
+    if symptoms.worst.terms.kind is not IndicatorKind.LATENCY:
+        return _finding(Reason.CPU_THROTTLED, objects=False, message="not asked for this indicator")
+    facts = symptoms.facts
+    if facts.cpu_throttled:
+        return _finding(Reason.CPU_THROTTLED, objects=True, message="CPU is throttled at its limit")
+    if facts.memory_pressure:
+        return _finding(Reason.MEMORY_PRESSURE, objects=True, message="memory is at its limit")
+    if facts.cpu_throttled is None or facts.memory_pressure is None:
+        text = "CPU throttling and memory aren't known: scrape the kubelet's cAdvisor"
+        return _finding(Reason.INFRASTRUCTURE_UNKNOWN, objects=True, message=text)
+    return _finding(Reason.CPU_THROTTLED, objects=False, message="CPU and memory are within limits")
+
+
+def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
+    """Each pod serves a multiple of what it is known to serve well."""
+    if symptoms.worst.terms.kind not in {IndicatorKind.LATENCY, IndicatorKind.AVAILABILITY}:
+        return _finding(
+            Reason.TRAFFIC_ANOMALY, objects=False, message="not asked for this indicator"
+        )
+    load = symptoms.load
+    if load is None:
+        text = "too few blocks were served well to tell what load is normal"
+        return _finding(Reason.TRAFFIC_ANOMALY, objects=None, message=text)
+    known = "when it was accepted" if load.accepted else "that were served well before"
+    text = (
+        f"{load.ratio:.1f} times the requests a pod: {load.present:,.0f} a block, against"
+        f" {load.normal:,.0f} {known}; up to {TRAFFIC_FACTOR:g} times is taken for normal"
+    )
+    return _finding(Reason.TRAFFIC_ANOMALY, load.ratio > TRAFFIC_FACTOR, text)
+
+
+def is_recent(stable: Accepted, age_seconds: int, day_seconds: int) -> bool:
+    """Whether a release is young enough to be suspected; a version that came back isn't one."""
+    return not stable.returned and age_seconds < day_seconds
+
+
+def release_is_recent(symptoms: Symptoms) -> Finding:
+    """What changed last is the first suspect, as long as there is a version that would be a cure."""
+    young = is_recent(symptoms.stable, symptoms.age_seconds, symptoms.day_seconds)
+    recent = symptoms.can_return and young
+    text = (
+        f"{symptoms.stable.release.version} has been stable for {duration(symptoms.age_seconds)},"
+        f" {duration(symptoms.day_seconds)} count as settled"
+    )
+    return _finding(Reason.RECENT_RELEASE, recent, text)
+
+
+def present_is_silent(symptoms: Symptoms) -> Finding:
+    """Too few events have come of late to bear out what is known of the past.
+
+    Asked for last, as a cause that is known says more.
+    """
+    present = symptoms.present
+    return _finding(Reason.INSUFFICIENT_DATA, present.bad is None, present.message)
+
+
+OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
+    measurement_is_missing,
+    trouble_is_over,
+    upstream_is_degraded,
+    many_turned_bad_together,
+    pods_are_unhealthy,
+    containers_are_at_their_limits,
+    traffic_is_far_above_normal,
+    present_is_silent,
+)
+"""Causes outside the model, in the order they are asked for."""
+AUTO_CHECKS: Final = (*OUTSIDE_CHECKS, release_is_recent)
+PROBATION_CHECKS: Final = (
+    measurement_is_missing,
+    trouble_is_over,
+    upstream_is_degraded,
+    many_turned_bad_together,
+    present_is_silent,
+)
+"""A release on probation answers for its own pods and resources."""
+_REMAINING: Final = frozenset({Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, Reason.MODEL_DECAY})
+
+
+def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> Diagnosis:
+    """The cause of a degraded SLO: the first objection, else what its indicator stands for."""
+    findings: list[Finding] = []
+    for check in checks:
+        finding = check(symptoms)
+        findings.append(finding)
+        if finding.verdict is Verdict.OBJECTS:
+            return Diagnosis(
+                symptoms.worst.terms.name, finding.check, finding.message, tuple(findings)
+            )
+    cause, message = _what_remains(symptoms.worst.terms.kind)
+    return Diagnosis(symptoms.worst.terms.name, cause, message, tuple(findings))
+
+
+def _what_remains(kind: IndicatorKind) -> tuple[Reason, str]:
+    if kind is IndicatorKind.AVAILABILITY:
+        return Reason.AVAILABILITY_ONLY, "requests fail, which no training mends"
+    if kind is IndicatorKind.LATENCY:
+        return Reason.MODEL_TOO_SLOW, "nothing around the model explains it: it became too slow"
+    return Reason.MODEL_DECAY, "nothing around the model explains it: it no longer fits the world"

@@ -1,0 +1,115 @@
+"""What was measured while something else was broken is no evidence against the model, ever after.
+
+An upstream's incident ends, the labels of its time stay in windows of days and in the CUSUM. So
+when a cause outside the model ends, the blocks of its time are left out for good: evidence before
+and after them counts, and a decay is found though an upstream fails each few hours. A verdict has
+to be confirmed anew. The few hourly means of a gauge begin anew instead. Where nothing measured
+meanwhile was worse than what is accepted, there is nothing to leave out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.diagnosis.checks import Diagnosis
+from sluicegate.policy.model.excluded_blocks import leave_out
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.state import Memory, SloMemory
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.slo_health.current_level import accepted_limit
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+
+CAUSES: Final = frozenset(
+    {
+        Reason.UPSTREAM_DEGRADED,
+        Reason.COMMON_CAUSE,
+        Reason.PODS_UNHEALTHY,
+        Reason.CPU_THROTTLED,
+        Reason.MEMORY_PRESSURE,
+        Reason.TRAFFIC_ANOMALY,
+    }
+)
+"""Causes outside the model that come and go."""
+BEFORE_BLOCKS: Final = 24
+"""Blocks before a cause was found that may be of it: others are confirmed as late as we are."""
+
+
+def disturbed(
+    terms: Terms,
+    memory: Memory,
+    observed: Observed,
+    results: tuple[SloResult, ...],
+    *,
+    diagnoses: Iterable[Diagnosis],
+) -> Memory:
+    """Memory with the causes outside the model that began or ended with this block.
+
+    An SLO whose evidence begins anew is to be judged again.
+    """
+    if observed.problem is not None:
+        return memory  # what was measured meanwhile may not be read yet
+    causes = {diagnosis.slo: diagnosis.cause for diagnosis in diagnoses}
+    changed: dict[str, SloMemory] = {}
+    end = terms.block_end(observed.block)
+    for result in results:
+        name, known = result.terms.name, memory.slo(result.terms.name)
+        found = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded)
+        if found and known.disturbed_since is None:
+            begun = end - terms.block_seconds
+            upstream = observed.facts.upstream_since
+            changed[name] = replace(
+                known, disturbed_since=begun if upstream is None else min(begun, upstream)
+            )
+        elif not found and known.disturbed_since is not None and not _is_hidden(result, causes):
+            worse = _was_worse(terms, memory, observed, result)
+            changed[name] = replace(known, disturbed_since=None)
+            if worse:
+                changed[name] = _without(terms, known, result, observed.block)
+    return replace(memory, slos={**memory.slos, **changed}) if changed else memory
+
+
+def began_anew(before: Memory, after: Memory) -> bool:
+    """Whether anything less is evidence of any SLO than before."""
+    return any(
+        (slo.since, slo.left_out) != (before.slo(name).since, before.slo(name).left_out)
+        for name, slo in after.slos.items()
+    )
+
+
+def _without(terms: Terms, known: SloMemory, result: SloResult, block: int) -> SloMemory:
+    """Memory of an SLO without what was measured since it was disturbed, up to this block."""
+    assert known.disturbed_since is not None
+    end = terms.block_end(block)
+    if result.terms.gauge is not None:
+        return SloMemory(steady_since=end, since=end, terms_hash=known.terms_hash)
+    anew = SloMemory(
+        steady_since=end,
+        since=known.since,
+        terms_hash=known.terms_hash,
+        left_out=known.left_out,
+    )
+    begun = known.disturbed_since // terms.block_seconds - BEFORE_BLOCKS
+    return leave_out(anew, begun + 1, block, terms.block_seconds)
+
+
+def _is_hidden(result: SloResult, causes: dict[str, Reason]) -> bool:
+    """Whether a cause may still be there, unseen: an SLO that can't be judged has no diagnosis."""
+    return result.terms.name in causes and result.state is SloState.UNKNOWN
+
+
+def _was_worse(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> bool:
+    """Whether anything measured meanwhile was worse than what is accepted; a gauge may have been."""
+    known = memory.slo(result.terms.name)
+    assert memory.stable is not None
+    assert known.disturbed_since is not None
+    series = observed.series.get(memory.stable.release.version, {}).get(result.terms.name)
+    limit = accepted_limit(result.terms, result.baseline)
+    if known.degraded or result.state in {SloState.WARN, SloState.BAD} or limit is None:
+        return True
+    if series is None:
+        return result.terms.gauge is not None
+    begun = known.disturbed_since // terms.block_seconds - BEFORE_BLOCKS
+    seen = series.between(max(begun, 0), observed.block)
+    return seen.bad > limit * seen.total

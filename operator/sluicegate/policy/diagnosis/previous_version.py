@@ -1,0 +1,172 @@
+"""Whether going back to the version before would cure what is bad: never a smaller harm for a larger.
+
+The version before was replaced for something. It is no cure where it did no better, and none
+where it was worse in another service level by more than what is bad now. Harms are compared in
+points of bad events, by what each version was counted with.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.policy.model.formatting import percent
+from sluicegate.policy.model.state import Accepted, Memory
+from sluicegate.policy.model.terms import SloTerms
+from sluicegate.policy.slo_health.baseline import ratio_of, usable
+from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
+from sluicegate.policy.slo_health.current_level import accepted_limit
+from sluicegate.policy.slo_health.ratio_slo import SPOKEN_BLOCKS, SloResult
+from sluicegate.slo.blocks import Series
+from sluicegate.stats.counts import Count
+from sluicegate.stats.intervals import Z95, newcombe
+
+UNCOUNTED_HARM: Final = 0.5
+"""What a service level counts for that was degraded and has no counts, a gauge say: only a version
+of which most events are bad is the greater harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """What is bad now, in the service level at hand.
+
+    Attributes
+    ----------
+    result : its verdict.
+    counts : what the version that serves was counted with: the windows that show the present, then
+        what decided.
+    """
+
+    result: SloResult
+    counts: tuple[Count, ...]
+
+    @property
+    def ratio(self) -> float | None:
+        """The bad share of the shortest window with events enough; None when none has them."""
+        least = self.result.terms.least_events()
+        return next((count.ratio for count in self.counts if count.total >= least), None)
+
+    @property
+    def limit(self) -> float:
+        """What it may be."""
+        limit = accepted_limit(self.result.terms, self.result.baseline)
+        return 0.0 if limit is None else limit
+
+
+def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:
+    """What is bad at block `now`, from the blocks of the version that serves."""
+    lengths = (CONFIRMING_EVALUATIONS, result.terms.recent, SPOKEN_BLOCKS)
+    shown = [] if series is None else [series.window(now, length) for length in lengths]
+    decided = [one for one in (result.drift and result.drift.seen,) if one]
+    if result.reading is not None:
+        decided.append(result.reading.long)
+    return Harm(result, tuple(count for count in (*shown, *decided) if count.total))
+
+
+def objection(memory: Memory, before: Accepted, harm: Harm, results: Iterable[SloResult]) -> str:
+    """Why the version before is no cure, as a clause; empty when it is one.
+
+    Parameters
+    ----------
+    results : verdicts on all service levels of the version that serves.
+    """
+    slo, name = harm.result.terms, before.release.version
+    gain = _gauge_gain(before, harm) if slo.gauge else _gain(memory, before, harm)
+    if isinstance(gain, str):
+        return gain
+    worse = [
+        (loss, text)
+        for result in results
+        if result.terms.deciding and result.terms.name != slo.name
+        for loss, text in [_loss(memory, before, result)]
+        if loss > 0
+    ]
+    loss, text = max(worse, default=(0.0, ""))
+    if not worse or loss < gain:
+        return ""
+    return f"{name} is no cure, as {text}"
+
+
+def record(memory: Memory, version: Accepted, slo: SloTerms) -> Count | None:
+    """How a version before did last in a service level; None when it wasn't counted."""
+    if slo.name in version.record:
+        return version.record[slo.name]
+    probation = memory.probation
+    if probation is not None and probation.previous == version.release:
+        held = usable(probation.baselines.get(slo.name), slo)
+    else:
+        held = usable(version.baselines.get(slo.name), slo)
+    return held.count if held is not None and held.count.total else None
+
+
+def _gain(memory: Memory, before: Accepted, harm: Harm) -> float | str:
+    """Points of bad events that a return takes away here, or why it takes away none."""
+    slo, name = harm.result.terms, before.release.version
+    if harm.ratio is None:
+        return f"whether {name} does better in {slo.name} isn't known: too little is counted now"
+    then = record(memory, before, slo)
+    if then is None:
+        gain = harm.ratio - harm.limit
+        known = slo.name not in before.degraded or gain >= UNCOUNTED_HARM
+        return gain if known else f"{name} is no cure, as {slo.name} was degraded with it, too"
+    gain = harm.ratio - ratio_of(then)
+    if gain > 0 and (harm.result.probation or _surely_worse(harm, then)):
+        return gain
+    return (
+        f"{name} isn't known to do better in {slo.name}: {percent(1 - ratio_of(then))}"
+        f" ({then.total:,} events) before it was replaced, {percent(1 - harm.ratio)} now"
+    )
+
+
+def _surely_worse(harm: Harm, then: Count) -> bool:
+    """Whether a window is worse than the version before was, by more than chance."""
+    phi = 1.0 if harm.result.baseline is None else harm.result.baseline.phi
+    return any(
+        newcombe((count.bad / phi, count.total / phi), then, Z95).lower > 0
+        for count in harm.counts
+        if count.total
+    )
+
+
+def _gauge_gain(before: Accepted, harm: Harm) -> float | str:
+    """A gauge's harm can't be compared with others: any of the version before outweighs it."""
+    result, name = harm.result, before.release.version
+    gauge, slo = result.terms.gauge, result.terms
+    assert gauge is not None
+    then = usable(before.baselines.get(slo.name), slo)
+    fallen = slo.name in before.degraded
+    if then is not None and result.gauge is not None:
+        fallen |= gauge.sign * then.mean <= gauge.sign * result.gauge
+    return f"{name} isn't known to do better in {slo.name}" if fallen else 0.0
+
+
+def _loss(memory: Memory, before: Accepted, result: SloResult) -> tuple[float, str]:
+    """Points by which the version before was worse in another service level, and how to say it.
+
+    Differences within the margin of a canary count for nothing.
+    """
+    slo, name = result.terms, before.release.version
+    then = None if slo.gauge else record(memory, before, slo)
+    if then is None:
+        text = f"{slo.name} was degraded when {name} was replaced"
+        return (UNCOUNTED_HARM, text) if slo.name in before.degraded else (0.0, "")
+    now = _level(memory, result)
+    if now is None:
+        now = 0.0 if slo.allowed_bad is None else slo.allowed_bad
+        if slo.allowed_bad is None and slo.name not in before.degraded:
+            return 0.0, ""
+    loss = ratio_of(then) - now
+    text = (
+        f"its {slo.name} was at {percent(1 - ratio_of(then))} ({then.total:,} events) when it was"
+        f" replaced, against {percent(1 - now)}"
+    )
+    return (loss, text) if loss > slo.margin else (0.0, "")
+
+
+def _level(memory: Memory, result: SloResult) -> float | None:
+    """The bad share of the version that serves: at present, or as it was accepted."""
+    assert memory.stable is not None
+    own = usable(memory.stable.baselines.get(result.terms.name), result.terms)
+    accepted = None if own is None or own.count.total == 0 else ratio_of(own.count)
+    if result.recent.total >= result.terms.least_events(accepted):
+        return result.recent.ratio
+    return accepted

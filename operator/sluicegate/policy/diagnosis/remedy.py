@@ -1,0 +1,369 @@
+"""What to do about a degraded SLO of the stable version: diagnosis first, cure second.
+
+Probation outranks what the spec wants; then `onDegraded` chooses which checks are made and what
+follows when none of them objects. What was told to people already is not told again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sluicegate.api import names
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slos import OnDegraded
+from sluicegate.policy.diagnosis import previous_version
+from sluicegate.policy.diagnosis.checks import (
+    AUTO_CHECKS,
+    OUTSIDE_CHECKS,
+    PROBATION_CHECKS,
+    Check,
+    Diagnosis,
+    Symptoms,
+    diagnose,
+    is_recent,
+)
+from sluicegate.policy.diagnosis.traffic_load import Load, load_of
+from sluicegate.policy.model.decision import Alert, Hold, Retrain, Rollback
+from sluicegate.policy.model.excluded_blocks import spans_of
+from sluicegate.policy.model.history import previous
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.state import Accepted, Memory, alert_key
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.retraining import preconditions
+from sluicegate.policy.slo_health import gauge_slo
+from sluicegate.policy.slo_health.current_level import Present, present_of
+from sluicegate.policy.slo_health.evaluate_slos import evidence_since
+from sluicegate.policy.slo_health.messages import capitalised, describe, numbers_of
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.slo.blocks import Series
+from sluicegate.slo.means import Means
+from sluicegate.stats.canary_duration import warmed_up
+
+_WAITING: Final = frozenset(
+    {
+        Reason.NO_SLOT,
+        Reason.COOLING_DOWN,
+        Reason.VERSION_TOO_YOUNG,
+        Reason.RETRAIN_SUSPENDED,
+        Reason.MANUAL_MODE,
+    }
+)
+"""Obstacles that pass, or that a person takes away."""
+_PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
+"""Of a hold: nothing is to be cured now."""
+Treatment = Rollback | Retrain | Alert | Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One degraded SLO, with what is needed to treat it.
+
+    Attributes
+    ----------
+    result : what it shows. trigger : name of this degradation.
+    diagnosis : its cause. now : in seconds.
+    before : the version to go back to; None when none is kept.
+    objection : why that one is no cure; empty when it is one.
+    """
+
+    terms: Terms
+    memory: Memory
+    observed: Observed
+    result: SloResult
+    trigger: str
+    diagnosis: Diagnosis
+    now: int
+    before: Accepted | None = None
+    objection: str = ""
+
+    @property
+    def may_return(self) -> bool:
+        """Whether a version is kept that would be a cure."""
+        return self.before is not None and not self.objection
+
+    @property
+    def text(self) -> str:
+        """What the SLO shows, as the begin of a message."""
+        return capitalised(describe(self.result, self.terms.block_seconds))
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """The numbers of the text."""
+        return numbers_of(self.result)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A retraining that is due, and what it waits for.
+
+    Attributes
+    ----------
+    trigger : its name. slo : what is degraded. cause : why.
+    reason : what stands in the way.
+    """
+
+    trigger: str
+    slo: str
+    cause: Reason
+    reason: Reason
+
+
+def treat(
+    terms: Terms, memory: Memory, observed: Observed, results: tuple[SloResult, ...], *, now: int
+) -> list[tuple[Treatment, Diagnosis]]:
+    """What each degraded SLO asks for, in the order of the spec."""
+    degraded = tuple(
+        result
+        for result in results
+        if result.terms.deciding and memory.slo(result.terms.name).degraded
+    )
+    return [
+        _treat(terms, memory, observed, result, results=results, degraded=degraded, now=now)
+        for result in degraded
+    ]
+
+
+def _treat(
+    terms: Terms,
+    memory: Memory,
+    observed: Observed,
+    result: SloResult,
+    *,
+    results: tuple[SloResult, ...],
+    degraded: tuple[SloResult, ...],
+    now: int,
+) -> tuple[Treatment, Diagnosis]:
+    assert memory.stable is not None
+    before = _before(memory)
+    objection = _objection(memory, observed, result, before, results=results)
+    symptoms = Symptoms(
+        worst=result,
+        degraded=degraded,
+        facts=observed.facts,
+        portfolio=observed.portfolio,
+        problem=observed.problem,
+        stable=memory.stable,
+        can_return=before is not None and not objection,
+        age_seconds=now - memory.stable.promoted_at,
+        day_seconds=terms.day_seconds,
+        load=_load(terms, memory, observed, result),
+        present=_present(terms, memory, observed, result),
+    )
+    diagnosis = diagnose(symptoms, _checks(memory, result, may_return=symptoms.can_return))
+    trigger = trigger_for(terms, memory, result.terms.name)
+    case = Case(terms, memory, observed, result, trigger, diagnosis, now, before, objection)
+    return _decide(case), diagnosis
+
+
+def trigger_for(terms: Terms, memory: Memory, slo: str) -> str:
+    """Name of the need for a training that this degraded SLO stands for."""
+    assert memory.stable is not None
+    streak = memory.slo(slo).streak
+    first = streak.first if streak else memory.stable.promoted_at
+    return preconditions.trigger_of(terms, memory.stable.release.version, slo, first)
+
+
+def waiting(
+    terms: Terms, memory: Memory, treated: list[tuple[Treatment, Diagnosis]]
+) -> Waiting | None:
+    """The retraining that is due and may not start yet; None when none is."""
+    for treatment, diagnosis in treated:
+        if isinstance(treatment, Hold | Alert) and treatment.reason in _WAITING:
+            trigger = trigger_for(terms, memory, diagnosis.slo)
+            return Waiting(trigger, diagnosis.slo, diagnosis.cause, treatment.reason)
+    return None
+
+
+def _checks(memory: Memory, result: SloResult, *, may_return: bool) -> tuple[Check, ...]:
+    """The checks to make. Without a version that would be a cure, probation changes nothing."""
+    if memory.probation is not None and may_return:
+        return PROBATION_CHECKS
+    match result.terms.on_degraded:
+        case OnDegraded.AUTO:
+            return AUTO_CHECKS
+        case OnDegraded.RETRAIN | OnDegraded.ALERT | OnDegraded.IGNORE:
+            return OUTSIDE_CHECKS
+        case OnDegraded.ROLLBACK:
+            return PROBATION_CHECKS
+
+
+def _load(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> Load | None:
+    """What a pod serves, as far as this SLO counts it, and what it is known to serve."""
+    stable = memory.stable
+    assert stable is not None
+    series = observed.series.get(stable.release.version, {}).get(result.terms.name)
+    if series is None:
+        return None
+    return load_of(
+        result.terms,
+        series,
+        result.baseline,
+        now=observed.block,
+        since=warmed_up(stable.promoted_at, terms.block_seconds),
+        block_seconds=terms.block_seconds,
+        pods=observed.facts.pods,
+    )
+
+
+def _present(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> Present:
+    """What the SLO does at present, by its events or by the values of its gauge."""
+    stable = memory.stable
+    assert stable is not None
+    name, version = result.terms.name, stable.release.version
+    since = evidence_since(terms, stable, memory.slo(name))
+    if result.terms.gauge is not None:
+        values = observed.gauges.get(version, {}).get(name, Means())
+        return gauge_slo.present_of(
+            result.terms, values, result.baseline, now=observed.block, since=since
+        )
+    series = observed.series.get(version, {}).get(name) or Series()
+    spans = spans_of(memory.slo(name), terms.block_seconds)
+    return present_of(
+        result.terms,
+        series.without(spans) if spans else series,
+        result.baseline,
+        now=observed.block,
+        since=since,
+        spans=spans,
+    )
+
+
+def _objection(
+    memory: Memory,
+    observed: Observed,
+    result: SloResult,
+    before: Accepted | None,
+    *,
+    results: tuple[SloResult, ...],
+) -> str:
+    """Why the version before is no cure; empty when it is one, or there is none."""
+    if before is None or memory.stable is None or result.state is SloState.UNKNOWN:
+        return ""
+    series = observed.series.get(memory.stable.release.version, {}).get(result.terms.name)
+    harm = previous_version.harm_of(result, series, now=observed.block)
+    return previous_version.objection(memory, before, harm, results)
+
+
+# ---- what follows ---------------------------------------------------------------------------
+def _decide(case: Case) -> Treatment:
+    """What is done; where the version before would have come back, and is no cure, people are told."""
+    chosen = _choose(case)
+    if not _refuses(case) or chosen.reason in _PASSING or case.result.state is SloState.UNKNOWN:
+        return chosen
+    assert case.before is not None
+    version = case.before.release.version
+    message = (
+        f"{chosen.message}; not gone back: {case.objection}; mend the cause, ask for a training by"
+        f" {names.REQUEST_RETRAIN}, or choose {version} by {names.REQUEST_ROLLBACK}"
+    )
+    told = any(key.partition("/")[2] == case.trigger for key in case.memory.alerted)
+    if isinstance(chosen, Hold) and not told:
+        return Alert(
+            reason=Reason.RETURN_REFUSED, message=message, numbers=case.numbers, about=case.trigger
+        )
+    return replace(chosen, message=message)
+
+
+def _refuses(case: Case) -> bool:
+    """Whether it would have gone back, if the version before were a cure."""
+    if case.before is None or not case.objection:
+        return False
+    stable = case.memory.stable
+    assert stable is not None
+    young = is_recent(stable, case.now - stable.promoted_at, case.terms.day_seconds)
+    auto = case.result.terms.on_degraded is OnDegraded.AUTO and young
+    wish = case.result.terms.on_degraded is OnDegraded.ROLLBACK
+    return case.memory.probation is not None or auto or wish
+
+
+def _choose(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
+    if case.result.state is SloState.UNKNOWN:
+        return Hold(reason=case.result.reason, message=f"{case.text}; nothing is done meanwhile")
+    if case.diagnosis.cause in {Reason.RECOVERED, Reason.INSUFFICIENT_DATA}:
+        text = f"{case.text}; {case.diagnosis.message}, so it is only watched"
+        return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
+    if case.diagnosis.outside:
+        return _tell(
+            case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end"
+        )
+    if case.memory.probation is not None and case.may_return:
+        return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
+    match case.result.terms.on_degraded:
+        case OnDegraded.ALERT | OnDegraded.IGNORE:
+            return _tell(case, case.diagnosis.cause, "onDegraded is Alert, so nothing else is done")
+        case OnDegraded.ROLLBACK if case.objection:
+            return _tell(case, Reason.RETURN_REFUSED, "onDegraded is Rollback")
+        case OnDegraded.ROLLBACK:
+            return _return(case, case.result.reason, "onDegraded is Rollback")
+        case OnDegraded.AUTO | OnDegraded.RETRAIN:
+            return _cure(case)
+
+
+def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
+    if case.diagnosis.cause is Reason.RECENT_RELEASE:
+        return _return(case, Reason.RECENT_RELEASE, case.diagnosis.message)
+    if case.result.probation:
+        text = "that is worse than the version before was, and within what it was accepted with"
+        return _tell(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
+    if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
+        return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
+    request = preconditions.Request(case.terms, case.memory, case.observed.portfolio, case.now)
+    obstacle = preconditions.obstacle(request)
+    if obstacle is None and not case.result.fresh:
+        text = f"{case.text}; not retrained before a block with events says so again"
+        return Hold(reason=Reason.NO_TRAFFIC, message=text, numbers=case.numbers)
+    if obstacle is None:
+        return _retrain(case)
+    message = f"not retrained, as {obstacle.message}"
+    if obstacle.needs_person:
+        return _tell(case, obstacle.reason, message)
+    return Hold(reason=obstacle.reason, message=f"{case.text}; {message}", numbers=case.numbers)
+
+
+def _retrain(case: Case) -> Retrain:
+    assert case.memory.stable is not None
+    attempt = case.memory.retraining.failures + 1
+    parent = case.memory.stable.release
+    return Retrain(
+        reason=case.diagnosis.cause,
+        message=f"{case.text}; {case.diagnosis.message}, so {parent.version} is retrained"
+        f" (attempt {attempt})",
+        numbers=case.numbers,
+        trigger=case.trigger,
+        slo=case.result.terms.name,
+        parent=parent,
+        attempt=attempt,
+    )
+
+
+def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
+    assert case.memory.stable is not None
+    leaving = case.memory.stable.release
+    if case.before is None:
+        return _tell(case, Reason.NOT_FOUND, f"{why}, but no version before it is kept")
+    to = case.before.release
+    return Rollback(
+        reason=reason,
+        message=f"{case.text}; {why}, so {to.version} replaces {leaving.version}",
+        numbers=case.numbers,
+        leaving=leaving,
+        to=to,
+    )
+
+
+def _before(memory: Memory) -> Accepted | None:
+    """The version to go back to; None when none is kept that wasn't taken back itself."""
+    if memory.probation is not None:
+        for entry in memory.history:
+            if entry.release == memory.probation.previous and not entry.withdrawn:
+                return entry
+    return previous(memory.history)
+
+
+def _tell(case: Case, reason: Reason, why: str) -> Alert | Hold:
+    """Tell people, or wait silently if they were told of this already."""
+    message = f"{case.text}; {why}"
+    if alert_key(reason, case.trigger) in case.memory.alerted:
+        return Hold(reason=reason, message=message, numbers=case.numbers)
+    return Alert(reason=reason, message=message, numbers=case.numbers, about=case.trigger)

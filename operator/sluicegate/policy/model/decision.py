@@ -1,0 +1,168 @@
+"""What one evaluation may decide: a closed union, one type an outcome.
+
+Whoever acts on a decision matches it exhaustively, so that a new outcome fails the type checker
+wherever it isn't handled. Done and blocked are different values: a retraining that waits for its
+cooldown is a `Hold` whose reason says so, never a `Retrain` with a flag.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from sluicegate.api.canary import VersionSource
+from sluicegate.api.names import DecisionReason, DecisionType
+from sluicegate.policy.model.state import Baselines, Release
+from sluicegate.stats.counts import Count
+
+NOT_ITS_DOING: Final = frozenset({DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST})
+"""Ends of a rollout that say nothing of its candidate: it is tried again by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Explained:
+    """Every decision says why, in words for people and in numbers for machines.
+
+    Attributes
+    ----------
+    reason : one word of a closed list.
+    message : a sentence for a data product manager, with the numbers in it.
+    numbers : the numbers of the sentence by name.
+    """
+
+    reason: DecisionReason
+    message: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(_Explained):
+    """Change nothing: all is well, or something stands in the way (the reason says which)."""
+
+    type: ClassVar = DecisionType.HOLD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert(_Explained):
+    """Tell people once; change nothing.
+
+    Attributes
+    ----------
+    about : what it is about: the trigger of a degradation, a version, the measurements. Reason and
+        this together are told once; empty for what can't come twice.
+    """
+
+    type: ClassVar = DecisionType.ALERT
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrain(_Explained):
+    """Start a training of the stable version.
+
+    Attributes
+    ----------
+    trigger : eight hex digits that name this need; the same need has the same name after a restart.
+    slo : the service level that asks for it; empty when a person does.
+    parent : the version to start from.
+    attempt : 1 for the first; counts what came after the last promotion.
+    """
+
+    type: ClassVar = DecisionType.RETRAIN
+    trigger: str
+    slo: str
+    parent: Release
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRollout(_Explained):
+    """Bring a candidate up and give it the first step's share of the traffic.
+
+    Attributes
+    ----------
+    candidate : what to start.
+    source : where it came from.
+    weight : share in percent.
+    evaluation : its hold-out counts by SLO.
+    trigger : name of the training that made it; empty for one that the spec names.
+    superseded : candidate that it replaces: its weight goes to zero first.
+    handles : the spec.model that is handled by it, where that isn't the candidate.
+    """
+
+    type: ClassVar = DecisionType.START_ROLLOUT
+    candidate: Release
+    source: VersionSource
+    weight: int
+    evaluation: Mapping[str, Count] = field(default_factory=dict)
+    trigger: str = ""
+    superseded: Release | None = None
+    handles: Release | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance(_Explained):
+    """Give the candidate the share of the next step.
+
+    Attributes
+    ----------
+    candidate : the candidate.
+    step : number of the step that begins, from 1.
+    weight : its share in percent.
+    """
+
+    type: ClassVar = DecisionType.ADVANCE
+    candidate: Release
+    step: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote(_Explained):
+    """Give the candidate all of the traffic and make it stable.
+
+    Attributes
+    ----------
+    candidate : the new stable version. replaced : the one before it.
+    held_against : baselines of its probation; those of the version before when left empty.
+    """
+
+    type: ClassVar = DecisionType.PROMOTE
+    candidate: Release
+    replaced: Release
+    held_against: Baselines = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback(_Explained):
+    """Take all traffic away from a version.
+
+    Attributes
+    ----------
+    leaving : the candidate, or a stable version that turned out bad.
+    to : the version that takes all traffic: stable, or the one before it.
+    """
+
+    type: ClassVar = DecisionType.ROLLBACK
+    leaving: Release
+    to: Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inconclusive(_Explained):
+    """Take the candidate's traffic away without a verdict on it; keep it for another try."""
+
+    type: ClassVar = DecisionType.INCONCLUSIVE
+    candidate: Release
+
+
+Decision = Rollback | Promote | Inconclusive | Advance | StartRollout | Retrain | Alert | Hold
+"""In the order of precedence: one evaluation makes one decision, the first that applies."""
+
+
+PRECEDENCE: Final = tuple(DecisionType)
+"""Of several decisions that apply, the one whose type comes first is made."""
+
+
+def foremost(decisions: Iterable[Decision]) -> Decision:
+    """The decision that precedes all others; of one type, the first. ValueError without any."""
+    return min(decisions, key=lambda decision: PRECEDENCE.index(decision.type))

@@ -1,0 +1,63 @@
+"""Stretches of blocks that are no evidence, as something outside the model disturbed them.
+
+Of the sums of twelve, as which older counts are kept, whole ones are left out. So a stretch begins
+with one: it may lie a little earlier or later anyway.
+"""
+
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from sluicegate.policy.model.state import Interval, SloMemory
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
+
+MOST: Final = 24
+"""Stretches that are remembered of an SLO. Evidence before the oldest of more counts no longer."""
+
+
+class Span(NamedTuple):
+    """The blocks with after < index ≤ last."""
+
+    after: int
+    last: int
+
+
+def spans_of(known: SloMemory, block_seconds: int) -> tuple[Span, ...]:
+    """What is left out, in blocks of this length, oldest first."""
+    seconds = block_seconds * BLOCKS_PER_HOUR
+    return tuple(
+        Span(one.begin // seconds * BLOCKS_PER_HOUR, -(-one.end // block_seconds))
+        for one in known.left_out
+    )
+
+
+def leave_out(known: SloMemory, first: int, last: int, block_seconds: int) -> SloMemory:
+    """Memory that leaves out the blocks first … last, from the first whole sum in them on.
+
+    Parameters
+    ----------
+    first, last : indexes. The first may lie before what is to be left out by a sum of blocks.
+    """
+    begin = -(-max(first - 1, 0) // BLOCKS_PER_HOUR) * BLOCKS_PER_HOUR * block_seconds
+    end = last * block_seconds
+    oldest = end - HOURS * BLOCKS_PER_HOUR * block_seconds
+    merged: list[Interval] = []
+    for one in sorted((*known.left_out, Interval(begin, end))):
+        if one.end <= max(oldest, known.since):
+            continue
+        if merged and one.begin <= merged[-1].end:
+            merged[-1] = Interval(merged[-1].begin, max(merged[-1].end, one.end))
+        else:
+            merged.append(one)
+    dropped, kept = merged[:-MOST], merged[-MOST:]
+    since = max(known.since, dropped[-1].end if dropped else 0)
+    return replace(known, left_out=tuple(kept), since=since)
+
+
+def back(now: int, length: int, spans: tuple[Span, ...]) -> int:
+    """The block after which `length` blocks that count lie, up to and including `now`."""
+    for after, last in reversed(spans):
+        if now - last >= length:
+            break
+        length -= max(now - last, 0)
+        now = min(now, after)
+    return now - length

@@ -1,0 +1,193 @@
+"""Everything that was read before deciding: one frozen value; what is missing is None or empty."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sluicegate.api.names import DecisionReason
+from sluicegate.policy.model.state import Release
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.slo.means import Means
+from sluicegate.stats.counts import Count
+
+SeriesBySlo = Mapping[str, Series]
+NO_VALUES: Final[Mapping[str, Any]] = {}
+"""Shared, as a canary has hundreds of blocks in which most of this is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryBlock:
+    """One block of both arms.
+
+    Attributes
+    ----------
+    end : when it ended, in seconds.
+    quality : COUNTED when the reading succeeded with enough scrapes.
+    stable, candidate : blocks by SLO; an SLO that is missing has no series.
+    canary_up : whether the candidate's pods answered their scrapes.
+    gauges : means of (candidate, stable) by SLO, where both have one.
+    sent : requests that the gateway sent to (candidate, stable); None where it doesn't say.
+    """
+
+    end: int
+    quality: Quality
+    stable: Mapping[str, Block] = field(default_factory=dict)
+    candidate: Mapping[str, Block] = field(default_factory=lambda: NO_VALUES)
+    canary_up: bool = True
+    gauges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NO_VALUES)
+    sent: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the cluster and the neighbours say. None is "unknown", which is never "fine".
+
+    Attributes
+    ----------
+    upstream_degraded : names of products that this one calls and that are degraded, or were in
+        the blocks that are judged as the present.
+    upstream_since : since when one of them may be, in seconds; None when that isn't known.
+    pods_unhealthy : stable's pods aren't ready, restart or were killed for memory.
+    stable_down : no pod of stable is ready, and none will be before long.
+    canary_unhealthy : the candidate's pods fail by what they do themselves.
+    canary_lost : why none of them is ready, where that isn't known to be the candidate's doing;
+        empty while one is.
+    cpu_throttled, memory_pressure : stable's containers are at their limits.
+    pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
+    split_verified : the route in force has the weight that was last asked for.
+    api_changes : what the candidate's API breaks of stable's; None while one of them is unknown.
+    """
+
+    upstream_degraded: tuple[str, ...] = ()
+    upstream_since: int | None = None
+    pods_unhealthy: bool = False
+    stable_down: bool = False
+    canary_unhealthy: bool = False
+    canary_lost: str = ""
+    cpu_throttled: bool | None = None
+    memory_pressure: bool | None = None
+    pods: float = 1.0
+    split_verified: bool = True
+    api_changes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """The other products of this operator, as far as they matter here.
+
+    Each product of the same namespace counts as one, and so does each other namespace, however
+    many products it declares.
+
+    Attributes
+    ----------
+    products : how many the namespace has.
+    turned_bad : how many of them turned bad within three blocks of this one, itself included, or
+        may have.
+    namespaces : how many others there are.
+    namespaces_bad : in how many of them a product turned bad at the same time.
+    namespaces_share : the shares of their products that did, summed.
+    silent : share of those whose SLO of this kind has no data any more, by kind of indicator.
+    slot : whether this product may train now, by budget and priority.
+    renewing : in how many others what serves is tried in another runtime image.
+    """
+
+    products: int = 1
+    turned_bad: int = 0
+    namespaces: int = 0
+    namespaces_bad: int = 0
+    namespaces_share: float = 0.0
+    silent: Mapping[str, float] = field(default_factory=dict)
+    slot: bool = True
+    renewing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSucceeded:
+    """A training's result, as its Job wrote it.
+
+    Attributes
+    ----------
+    trigger : name of the training; empty when a person ran it.
+    parent : version that it started from.
+    release : what it made.
+    evaluation, stable_evaluation : hold-out counts by SLO of both versions on the same rows.
+    """
+
+    trigger: str
+    parent: Release
+    release: Release
+    evaluation: Mapping[str, Count]
+    stable_evaluation: Mapping[str, Count]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFailed:
+    """A training that made nothing."""
+
+    trigger: str
+    reason: DecisionReason
+    message: str
+
+
+TrainingResult = TrainingSucceeded | TrainingFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A one-shot request of a person.
+
+    Attributes
+    ----------
+    annotation : which one.
+    value : `<token>` or `<version>/<token>`, as written.
+    """
+
+    annotation: str
+    value: str
+
+    @property
+    def version(self) -> str:
+        """The version that is named; empty when none is."""
+        return self.value.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was read for one product.
+
+    Attributes
+    ----------
+    block : index of the newest block that is settled; everything is judged at its end.
+    problem : why the newest block couldn't be read; None when it could.
+    problems : why it couldn't be read for single SLOs, by name.
+    series : blocks by version and SLO.
+    gauges : block means by version and SLO, where an SLO is a gauge.
+    canary_blocks : both arms, oldest first, from an hour before the rollout on; empty without one.
+    canary_block_seconds : their length.
+    wanted : spec.model; None in a product that isn't parsed.
+    wanted_evaluation : its hold-out counts by SLO.
+    training : the result of a training that isn't taken up yet.
+    facts : what the cluster says.
+    portfolio : what the others do.
+    requests : one-shot requests, handled or not.
+    """
+
+    block: int
+    problem: DecisionReason | None = None
+    problems: Mapping[str, DecisionReason] = field(default_factory=dict)
+    series: Mapping[str, SeriesBySlo] = field(default_factory=dict)
+    gauges: Mapping[str, Mapping[str, Means]] = field(default_factory=dict)
+    canary_blocks: tuple[CanaryBlock, ...] = ()
+    canary_block_seconds: int = 60
+    wanted: Release | None = None
+    wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
+    training: TrainingResult | None = None
+    facts: Facts = field(default_factory=Facts)
+    portfolio: Portfolio = field(default_factory=Portfolio)
+    requests: tuple[Request, ...] = ()
+
+    def had_data(self, version: str, slo: str) -> bool:
+        """Whether anything was counted, or read, of an SLO of a version in what is kept of it."""
+        series = self.series.get(version, {}).get(slo)
+        means = self.gauges.get(version, {}).get(slo)
+        return (series is not None and series.had_events) or (means is not None and means.known)

@@ -1,0 +1,1 @@
+"""What survives a restart: read from status, and written to it."""

@@ -1,0 +1,1 @@
+"""Whether a product may be retrained, and whether the result may have traffic."""

@@ -1,0 +1,74 @@
+"""Who may train now: slots that the whole fleet shares, by priority and age."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from sluicegate.api.description import Priority
+
+AGEING_SECONDS: Final = 6 * 3600
+"""After so long a product waits as one of the next higher priority: priorities are the products'
+own word, and those that call themselves Critical would go first for ever."""
+
+
+# ---- the portfolio --------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """A product that may train as far as it is concerned, or that does.
+
+    Attributes
+    ----------
+    namespace, name : which one. priority : who goes first.
+    since : since when it wants to; the longest wait goes first among equals.
+    served : when its namespace had a slot last; the one for which that is longest ago goes first
+        among those of one priority.
+    """
+
+    namespace: str
+    name: str
+    priority: Priority
+    since: int
+    served: int = 0
+
+    def rank(self, now: int) -> int:
+        """Its priority, raised by one for each six hours that it has waited; 0 goes first."""
+        return max(self.priority.rank - max(now - self.since, 0) // AGEING_SECONDS, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many may train at once."""
+
+    total: int = 2
+    per_namespace: int = 1
+
+
+def admit(
+    waiting: Iterable[Applicant], running: Iterable[Applicant], budget: Budget, now: int = 0
+) -> tuple[Applicant, ...]:
+    """Who of the waiting may start now.
+
+    By priority, which rises with the wait; then those go first whose namespace has the fewest
+    slots, then those whose namespace had one longest ago, then those that have waited longest.
+    """
+    taken = Counter(applicant.namespace for applicant in running)
+
+    def order(one: Applicant) -> tuple[int, int, int, int, str, str]:
+        has = taken[one.namespace]
+        return one.rank(now), has, one.served, one.since, one.namespace, one.name
+
+    admitted: list[Applicant] = []
+    line = [(order(one), one) for one in waiting]
+    heapify(line)
+    while line and taken.total() < budget.total:
+        place, one = heappop(line)
+        if taken[one.namespace] >= budget.per_namespace:
+            continue
+        if place != order(one):  # its namespace has got a slot meanwhile
+            heappush(line, (order(one), one))
+            continue
+        taken[one.namespace] += 1
+        admitted.append(one)
+    return tuple(admitted)

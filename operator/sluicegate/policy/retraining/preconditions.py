@@ -1,0 +1,197 @@
+"""May the product be retrained now? Preconditions as named checks, and the portfolio's budget.
+
+Retraining on what a broken world delivered can loop for ever, so attempts that don't end in a
+promotion make the next one wait twice as long, and three in a row need a person.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Final
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.renewal import RetrainingMode
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.model.state import MOST_FAILURES, Memory, RetrainingMemory
+from sluicegate.policy.model.terms import Terms
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
+
+LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
+"""A version younger than this hasn't shown what it can do."""
+LONGEST_COOLDOWN: Final = 7 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A product that wants to be retrained, with what the checks look at."""
+
+    terms: Terms
+    memory: Memory
+    portfolio: Portfolio
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a retraining doesn't start, and whether a person has to do something about it."""
+
+    reason: Reason
+    message: str
+    needs_person: bool = False
+
+
+Check = Callable[[Request], Obstacle | None]
+
+
+def life_has_ended(request: Request) -> Obstacle | None:
+    """Deprecated and retired products only serve on."""
+    if not request.terms.ended:
+        return None
+    text = f"the product is {request.terms.lifecycle}, so it isn't retrained"
+    return Obstacle(Reason.LIFECYCLE_ENDED, text, needs_person=True)
+
+
+def retraining_is_off(request: Request) -> Obstacle | None:
+    """There is no training, or it is switched off."""
+    retraining = request.terms.retraining
+    if retraining is not None and retraining.mode is not RetrainingMode.DISABLED:
+        return None
+    text = (
+        "spec.retraining is missing" if retraining is None else "spec.retraining.mode is Disabled"
+    )
+    return Obstacle(Reason.RETRAINING_DISABLED, text, needs_person=True)
+
+
+def a_person_decides(request: Request) -> Obstacle | None:
+    """Mode Manual says what it would do, and waits."""
+    retraining = request.terms.retraining
+    if retraining is None or retraining.mode is not RetrainingMode.MANUAL:
+        return None
+    text = "spec.retraining.mode is Manual: ask for it by sluicegate.dev/retrain-requested-at"
+    return Obstacle(Reason.MANUAL_MODE, text, needs_person=True)
+
+
+def one_is_under_way(request: Request) -> Obstacle | None:
+    """One training at a time."""
+    running = request.memory.retraining.under_way
+    if running is None:
+        return None
+    since = duration(max(request.now - running.started_at, 0))
+    return Obstacle(Reason.ALREADY_RETRAINING, f"attempt {running.attempt} has run for {since}")
+
+
+def a_candidate_is_tried(request: Request) -> Obstacle | None:
+    """A candidate on its way may be the cure."""
+    candidate = request.memory.candidate
+    if candidate is None or not candidate.tried:
+        return None
+    text = f"{candidate.release.version} is being tried at {candidate.weight} %"
+    return Obstacle(Reason.CANARY_IN_PROGRESS, text)
+
+
+def failed_too_often(request: Request) -> Obstacle | None:
+    """Three in a row without a promotion: the training itself needs a look."""
+    failures = request.memory.retraining.failures
+    if failures < MOST_FAILURES:
+        return None
+    text = (
+        f"{failures} attempts in a row didn't end in a promotion: look at the last results, then"
+        " ask for another one by sluicegate.dev/retrain-requested-at"
+    )
+    return Obstacle(Reason.RETRAIN_SUSPENDED, text, needs_person=True)
+
+
+def version_is_too_young(request: Request) -> Obstacle | None:
+    """It hasn't been measured long enough to be judged."""
+    stable = request.memory.stable
+    if stable is None:
+        return Obstacle(Reason.NO_STABLE, "no version has been accepted yet")
+    age = (request.now - stable.promoted_at) // request.terms.block_seconds
+    if age >= LEAST_AGE_BLOCKS:
+        return None
+    text = f"{stable.release.version} is {age} blocks old, {LEAST_AGE_BLOCKS} are needed"
+    return Obstacle(Reason.VERSION_TOO_YOUNG, text)
+
+
+def cooldown_lasts(request: Request) -> Obstacle | None:
+    """The pause after the last attempt isn't over."""
+    left = request.memory.retraining.next_allowed_at - request.now
+    if left <= 0:
+        return None
+    failures = request.memory.retraining.failures
+    return Obstacle(
+        Reason.COOLING_DOWN,
+        f"the cooldown lasts for another {duration(left)} ({failures} attempts without a promotion)",
+    )
+
+
+def no_slot_is_free(request: Request) -> Obstacle | None:
+    """Others train, and go first."""
+    if request.portfolio.slot:
+        return None
+    return Obstacle(Reason.NO_SLOT, "other products are being retrained; it waits for a slot")
+
+
+PRECONDITIONS: Final[tuple[Check, ...]] = (
+    life_has_ended,
+    retraining_is_off,
+    one_is_under_way,
+    a_candidate_is_tried,
+    failed_too_often,
+    a_person_decides,
+    version_is_too_young,
+    cooldown_lasts,
+    no_slot_is_free,
+)
+REQUESTED: Final[tuple[Check, ...]] = (
+    life_has_ended,
+    retraining_is_off,
+    one_is_under_way,
+    a_candidate_is_tried,
+    no_slot_is_free,
+)
+"""What a person's request still has to meet: it is the way out of the others."""
+
+
+def obstacle(request: Request, checks: tuple[Check, ...] = PRECONDITIONS) -> Obstacle | None:
+    """The first precondition that isn't met; None when the training may start."""
+    for check in checks:
+        found = check(request)
+        if found is not None:
+            return found
+    return None
+
+
+def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> str:
+    """Eight hex digits that name one need for a training, the same after any restart."""
+    text = "/".join((terms.namespace, terms.name, version, slo, str(first_bad)))
+    return sha256(text.encode()).hexdigest()[:8]
+
+
+def cooldown(terms: Terms, memory: RetrainingMemory) -> int:
+    """Seconds to wait after an attempt, given the failures in a row that it may have added to."""
+    least = terms.retraining.cooldown_seconds if terms.retraining else 0
+    base = max(least, 2 * memory.last_seconds)
+    return min(base << memory.failures, max(LONGEST_COOLDOWN, base))
+
+
+def ended(
+    terms: Terms, memory: RetrainingMemory, *, now: int, reason: Reason, failed: bool
+) -> RetrainingMemory:
+    """What is remembered after an attempt that led to no promotion.
+
+    Parameters
+    ----------
+    failed : whether it counts as a failure; an inconclusive canary or a small hold-out doesn't.
+    """
+    running = memory.under_way
+    seconds = now - running.started_at if running else memory.last_seconds
+    after = replace(
+        memory,
+        under_way=None,
+        failures=memory.failures + int(failed),
+        last_seconds=seconds,
+        last_reason=reason,
+    )
+    return replace(after, next_allowed_at=now + cooldown(terms, after))

@@ -1,0 +1,1 @@
+"""How the stable version does, SLO by SLO."""

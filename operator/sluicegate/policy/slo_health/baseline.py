@@ -1,0 +1,124 @@
+"""The performance that a version was accepted with: what "worse" is measured against.
+
+A version starts with its hold-out counts. Once production has shown enough while all was well,
+its counts replace them, once and for good: a baseline that is learnt again and again follows the
+decay that it should reveal.
+"""
+
+from collections.abc import Mapping
+from math import ceil, sqrt
+from typing import Final
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.slos import Seasonality
+from sluicegate.policy.model.state import Baseline, SloMemory
+from sluicegate.policy.model.terms import SloTerms
+from sluicegate.slo.blocks import Series
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import dispersion
+from sluicegate.stats.intervals import quantile, wilson_upper
+from sluicegate.stats.seasonality import hour_matters
+
+Z_BASELINE: Final = quantile(0.975)
+"""Confidence of the baseline's upper bound."""
+LEAST_HOURS: Final = 24
+LEAST_HOURS_WEEKLY: Final = 24 * 7
+PRECISION: Final = 35
+"""n0 ≥ 35 p(1 − p)/d² puts the 97.5 % bound within a third of the drop that matters."""
+
+
+def ratio_of(count: Count) -> float:
+    """p0 = (x0 + ½)/(n0 + 1): never 0, which no likelihood could bear."""
+    return (count.bad + 0.5) / (count.total + 1)
+
+
+def upper_bound(count: Count, phi: float) -> float:
+    """U0: the worst ratio that the baseline is compatible with, at 97.5 %."""
+    return wilson_upper(count.bad / phi, count.total / phi, Z_BASELINE)
+
+
+def detectable_drop(count: Count, phi: float) -> float:
+    """The least rise of the bad ratio that a baseline of this size can tell from chance."""
+    p = ratio_of(count)
+    return sqrt(PRECISION * p * (1 - p) * phi / (count.total + 1))
+
+
+def from_evaluation(
+    evaluation: Mapping[str, Count], slos: tuple[SloTerms, ...], at: int
+) -> dict[str, Baseline]:
+    """Provisional baselines of a version that was accepted at `at`, from its hold-out counts."""
+    return {
+        slo.name: Baseline(
+            evaluation[slo.name],
+            at,
+            at,
+            BaselineSource.EVALUATION,
+            indicator_hash=slo.indicator_hash,
+        )
+        for slo in slos
+        if slo.name in evaluation and evaluation[slo.name].total > 0 and slo.gauge is None
+    }
+
+
+def usable(baseline: Baseline | None, terms: SloTerms) -> Baseline | None:
+    """The baseline, unless it counted something else than the SLO counts now."""
+    if baseline is None or baseline.indicator_hash not in {"", terms.indicator_hash}:
+        return None
+    return baseline
+
+
+def decides(baseline: Baseline, terms: SloTerms) -> bool:
+    """Whether it may call an SLO BAD, and not only WARN: production, or a hold-out large enough."""
+    if baseline.source is BaselineSource.PRODUCTION:
+        return True
+    return baseline.count.total >= terms.least_events(ratio_of(baseline.count))
+
+
+def from_production(
+    terms: SloTerms, memory: SloMemory, series: Series, *, now: int, since: int, block_seconds: int
+) -> Baseline | None:
+    """The baseline that production has shown by block `now`; None while it is incomplete.
+
+    Parameters
+    ----------
+    now : newest settled block. since : blocks up to this one are warm-up or another time.
+
+    Call it only while the SLO is OK, or it learns the decay; what came before the SLO was last
+    steady is left out for the same reason.
+    """
+    calendar = terms.calendar
+    wanted = terms.seasonality is Seasonality.WEEKLY
+    weekly = wanted and calendar.keeps(LEAST_HOURS_WEEKLY)
+    least = calendar.sums(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS)
+    start_block = max(since, ceil(memory.steady_since / block_seconds))
+    last = now // BLOCKS_PER_HOUR - 1
+    first = max(ceil(start_block / BLOCKS_PER_HOUR), last - HOURS + 1)
+    if last - first + 1 < min(least, HOURS):
+        return None
+    bad, total = series.hours(first, last)
+    count = Count(sum(bad), sum(total))
+    start, end = first * BLOCKS_PER_HOUR, (last + 1) * BLOCKS_PER_HOUR
+    phi = dispersion(block.count for block in series.blocks(start, end))
+    p = ratio_of(count)
+    if count.total / phi < PRECISION * p * (1 - p) / terms.drop**2 or count.total == 0:
+        return None
+    hours = list(zip(bad, total, strict=True))
+    return Baseline(
+        count,
+        start * block_seconds,
+        end * block_seconds,
+        BaselineSource.PRODUCTION,
+        phi,
+        daily=wanted or hour_matters(hours, first, phi, calendar),
+        weekdays=_by_weekday(hours, first, calendar) if weekly else (),
+        indicator_hash=terms.indicator_hash,
+    )
+
+
+def _by_weekday(hours: list[tuple[int, int]], first: int, calendar: Calendar) -> tuple[Count, ...]:
+    days = [[0, 0] for _ in range(7)]
+    for hour, (bad, total) in enumerate(hours, start=first):
+        day = days[calendar.days.of(hour) % 7]
+        day[0], day[1] = day[0] + bad, day[1] + total
+    return tuple(Count(bad, total) for bad, total in days)

@@ -1,0 +1,73 @@
+"""Client errors as every canary and every probation is judged by, whatever SLOs the product has.
+
+A version that changes its API fails by no SLO: to clients its 4xx are failures, to the product they
+are the clients'. So its share of 4xx is held against stable's in the same blocks, by the test that
+SLOs are judged by; what both versions answer so says nothing. It is a veto: it must be shown that
+the share isn't larger by the margin, and that alone promotes nobody (docs/adr/0004).
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality
+from sluicegate.policy.model.observed import CanaryBlock
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.slo.blocks import Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
+
+LEAST_MARGIN: Final = 0.01
+MOST_MARGIN: Final = 0.05
+_RECENT: Final = 12
+
+
+def watched(terms: Terms, blocks: Sequence[CanaryBlock]) -> tuple[SloTerms, ...]:
+    """What a candidate is judged by: the deciding SLOs, and client errors where they are counted."""
+    counted = any(
+        block.stable[CLIENT_ERRORS].quality is Quality.COUNTED
+        for block in reversed(blocks)
+        if CLIENT_ERRORS in block.stable
+    )
+    return (*terms.deciding, client_errors(terms)) if counted else terms.deciding
+
+
+def client_errors(terms: Terms) -> SloTerms:
+    """The terms of the share of client errors.
+
+    The margin is that of availability, where an SLO has one, between one and five points: so both
+    need as many requests, and a product that tolerates failures isn't held up by its 4xx.
+    """
+    margins = [slo.margin for slo in terms.slos if slo.kind is IndicatorKind.AVAILABILITY]
+    return _client_errors(min(max([LEAST_MARGIN, *margins]), MOST_MARGIN))
+
+
+def is_implicit(slo: SloTerms) -> bool:
+    """Whether no SLO of the spec is meant."""
+    return slo.name == CLIENT_ERRORS
+
+
+def shown(slo: SloTerms, bad_ratio: float) -> float:
+    """The share that people read: of client errors how many there are, else how much is good."""
+    return bad_ratio if is_implicit(slo) else 1 - bad_ratio
+
+
+@lru_cache(maxsize=64)
+def _client_errors(margin: float) -> SloTerms:
+    return SloTerms(
+        name=CLIENT_ERRORS,
+        kind=IndicatorKind.AVAILABILITY,
+        on_degraded=OnDegraded.ALERT,
+        canary_evidence=CanaryEvidence.IF_AVAILABLE,
+        seasonality=Seasonality.AUTO,
+        objective=None,
+        allowed_bad=None,
+        drop=2 * margin,
+        drop_given=True,
+        margin=margin,
+        lag_blocks=0,
+        thresholds=(),
+        recent=_RECENT,
+        gauge=None,
+        hash=CLIENT_ERRORS,
+        indicator_hash=CLIENT_ERRORS,
+    )

@@ -1,0 +1,102 @@
+"""May this SLO be judged at all? Named checks in one order; the first objection wins.
+
+Missing or broken measurements make an SLO Unknown with a reason. Unknown is never zero and never
+"pass": it starts no retraining and promotes nothing. Old blocks in a long window never make up
+for a present without data, so the checks look at the newest block first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.model.terms import SloTerms
+from sluicegate.slo.blocks import Quality, Series
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the gates look at.
+
+    Attributes
+    ----------
+    terms : the SLO.
+    series : its blocks for the stable version; None when the version has none at all.
+    version_has_series : whether any SLO of the version had a series in the newest block.
+    now : index of the newest settled block.
+    since : blocks up to this one are warm-up, or of another time.
+    problem : why the newest block couldn't be read.
+    version : the stable version.
+    """
+
+    terms: SloTerms
+    series: Series | None
+    version_has_series: bool
+    now: int
+    since: int
+    problem: Reason | None
+    version: str = ""
+
+
+Gate = Callable[[View], Reason | None]
+
+_BY_QUALITY: Final = {
+    Quality.UNAVAILABLE: Reason.PROMETHEUS_UNAVAILABLE,
+    Quality.LOW_COVERAGE: Reason.LOW_COVERAGE,
+    Quality.INVALID: Reason.INVALID_DATA,
+}
+
+
+def measurement_failed(view: View) -> Reason | None:
+    """The newest block couldn't be read: Prometheus away, stale, or not back-filled yet."""
+    return view.problem
+
+
+def newest_block_is_unusable(view: View) -> Reason | None:
+    """The newest block has too few scrapes, or numbers that aren't counts."""
+    if view.series is None:
+        return None
+    return _BY_QUALITY.get(view.series.block(view.now).quality)
+
+
+def objective_means_nothing(view: View) -> Reason | None:
+    """No window can exceed the objective."""
+    return Reason.MISCONFIGURED if view.terms.misconfigured else None
+
+
+def nothing_is_counted(view: View) -> Reason | None:
+    """The version has no series; or this SLO has none, or no events, for as long as it matters."""
+    counts = view.series if view.version_has_series else None
+    if counts is not None and counts.window(view.now, view.terms.recent).total > 0:
+        return None
+    if view.terms.without_feedback and not (counts and counts.between(0, view.now).total):
+        return Reason.NO_FEEDBACK_KEY  # and never were: others may count truths in another way
+    if counts is None:
+        return Reason.NO_DATA
+    first = view.now - view.terms.recent
+    known = any(block.quality is Quality.COUNTED for block in counts.blocks(first, view.now))
+    return Reason.NO_TRAFFIC if known else Reason.NO_DATA
+
+
+def still_warming_up(view: View) -> Reason | None:
+    """Nothing has been counted since the version took over and its caches filled."""
+    return Reason.WARMING_UP if view.now <= view.since else None
+
+
+GATES: Final[tuple[Gate, ...]] = (
+    measurement_failed,
+    newest_block_is_unusable,
+    nothing_is_counted,
+    objective_means_nothing,
+    still_warming_up,
+)
+"""In the order of decisions; a seventh, too few events, is each test's own."""
+
+
+def objection(view: View) -> Reason | None:
+    """Why the SLO is Unknown; None when it may be judged."""
+    for gate in GATES:
+        reason = gate(view)
+        if reason is not None:
+            return reason
+    return None

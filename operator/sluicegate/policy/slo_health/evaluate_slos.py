@@ -1,0 +1,268 @@
+"""How the stable version does: each SLO judged, remembered, and its baseline learnt.
+
+What lasts is kept in memory; what is judged comes from the blocks, anew each time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from math import ceil
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.model.excluded_blocks import Span, spans_of
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.state import Accepted, Baseline, Memory, SloMemory
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.slo_health import gauge_slo, probation
+from sluicegate.policy.slo_health.baseline import from_production, usable
+from sluicegate.policy.slo_health.client_errors import client_errors
+from sluicegate.policy.slo_health.confirmation import NOT_STEADY, remember
+from sluicegate.policy.slo_health.data_quality import View, objection
+from sluicegate.policy.slo_health.ratio_slo import SloResult, judge, unknown
+from sluicegate.slo.blocks import Quality, Series
+from sluicegate.slo.budget import WINDOW_BLOCKS
+from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.means import Means
+from sluicegate.stats.canary_duration import warmed_up
+from sluicegate.stats.counts import NOTHING, Count
+
+
+def judge_stable(
+    terms: Terms, memory: Memory, stable: Accepted, observed: Observed
+) -> tuple[tuple[SloResult, ...], Memory]:
+    """What each SLO of the stable version shows, and what is remembered of it from now on."""
+    series = observed.series.get(stable.release.version, {})
+    now = observed.block
+    alive = any(
+        one.block(now).quality not in {Quality.NO_SERIES, Quality.MISSING}
+        for one in series.values()
+    )
+    results: list[SloResult] = []
+    slos: dict[str, SloMemory] = {}
+    baselines: dict[str, Baseline] = {}
+    for slo in terms.slos:
+        known, blocks = memory.slo(slo.name), series.get(slo.name)
+        since, spans = evidence_since(terms, stable, known), spans_of(known, terms.block_seconds)
+        problem = observed.problem or observed.problems.get(slo.name)
+        view = View(slo, blocks, alive, now, since, problem, stable.release.version)
+        result = _judge(terms, view, memory, stable, observed=observed, spans=spans)
+        results.append(result)
+        after = remember(known, result, block=now, block_end=terms.block_end(now))
+        if after is not known:
+            slos[slo.name] = after
+        learnt = _learn(terms, result, after, view, observed=observed)
+        if learnt is not None:
+            baselines[slo.name] = learnt
+    compared = _judge_client_errors(terms, memory, stable, series, observed=observed)
+    if compared is not None:
+        results.append(compared)
+        known = memory.slo(CLIENT_ERRORS)
+        slos[CLIENT_ERRORS] = remember(known, compared, block=now, block_end=terms.block_end(now))
+    if slos:
+        memory = replace(memory, slos={**memory.slos, **slos})
+    if baselines:
+        accepted = replace(stable, baselines={**stable.baselines, **baselines})
+        memory = replace(memory, stable=accepted)
+    return tuple(results), _probation_over(terms, memory, stable, series, now=now)
+
+
+def evidence_since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
+    """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
+    warm = warmed_up(stable.promoted_at, terms.block_seconds)
+    return max(warm, ceil(known.since / terms.block_seconds))
+
+
+def _judge_gauge(terms: Terms, view: View, stable: Accepted, observed: Observed) -> SloResult:
+    slo = view.terms
+    baseline = usable(stable.baselines.get(slo.name), slo)
+    if view.problem is not None:
+        return unknown(slo, view.problem, NOTHING, baseline)
+    return gauge_slo.judge(
+        slo,
+        observed.gauges.get(stable.release.version, {}).get(slo.name, Means()),
+        baseline,
+        now=view.now,
+        since=view.since,
+        drift_since=_drift_since(terms, view, baseline),
+    )
+
+
+def _judge(
+    terms: Terms,
+    view: View,
+    memory: Memory,
+    stable: Accepted,
+    *,
+    observed: Observed,
+    spans: tuple[Span, ...],
+) -> SloResult:
+    slo, series, now = view.terms, view.series, view.now
+    if slo.gauge is not None:
+        return _judge_gauge(terms, view, stable, observed)
+    baseline = usable(stable.baselines.get(slo.name), slo)
+    begun = max(stable.promoted_at, memory.slo(slo.name).since)
+    shown_since = begun // terms.block_seconds
+    reason = objection(view)
+    if reason is Reason.WARMING_UP and now > warmed_up(stable.promoted_at, terms.block_seconds):
+        reason = Reason.INSUFFICIENT_DATA  # not the version, only its evidence has just begun
+    if reason is not None or series is None:
+        recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
+        result = unknown(slo, reason or Reason.NO_DATA, recent, baseline)
+        return replace(result, budget=_budget(terms, stable, series, now=now))
+    result = _judge_counts(
+        terms, replace(view, series=series), baseline, spans=spans, shown_since=shown_since
+    )
+    if memory.probation is not None and slo.name in memory.probation.baselines:
+        held = memory.probation.baselines[slo.name]
+        counted = series.without(spans) if spans else series
+        result = probation.judge(result, counted, held, now=now, since=view.since)
+    return replace(result, budget=_budget(terms, stable, series, now=now))
+
+
+def _judge_counts(
+    terms: Terms,
+    view: View,
+    baseline: Baseline | None,
+    *,
+    spans: tuple[Span, ...],
+    shown_since: int,
+) -> SloResult:
+    """The verdict on counts: by what came after the last disturbance, or by all but disturbances.
+
+    The worse holds: what came after it finds a large decay at once, all of it finds one in the few
+    events between disturbances that come often.
+    """
+    assert view.series is not None
+    drift_since = _drift_since(terms, view, baseline)
+    judged = partial(judge, view.terms, baseline=baseline, now=view.now)
+    after = spans[-1].last if spans else 0
+    result = judged(
+        view.series,
+        since=max(view.since, after),
+        drift_since=max(drift_since, after),
+        shown_since=max(shown_since, after),
+    )
+    if not spans or result.state is SloState.BAD:
+        return result
+    result = judged(
+        view.series.without(spans),
+        since=view.since,
+        drift_since=drift_since,
+        shown_since=shown_since,
+    )
+    if not result.recent.total:
+        return unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
+    return result
+
+
+def _budget(terms: Terms, stable: Accepted, series: Series | None, *, now: int) -> Count:
+    """All events that count towards the error budget, what had a cause outside the model included."""
+    since = stable.promoted_at // terms.block_seconds
+    return NOTHING if series is None else series.window(now, WINDOW_BLOCKS, since)
+
+
+def _judge_client_errors(
+    terms: Terms,
+    memory: Memory,
+    stable: Accepted,
+    series: Mapping[str, Series],
+    *,
+    observed: Observed,
+) -> SloResult | None:
+    """On probation, the share of client errors once it is worse than the version before's.
+
+    None while it isn't: no SLO of the spec is meant, so as long as all is well nothing is shown.
+    """
+    held = memory.probation and memory.probation.baselines.get(CLIENT_ERRORS)
+    blocks, known = series.get(CLIENT_ERRORS), memory.slo(CLIENT_ERRORS)
+    if not held or blocks is None or observed.problem is not None:
+        return None
+    if spans := spans_of(known, terms.block_seconds):
+        blocks = blocks.without(spans)
+    slo, now = client_errors(terms), observed.block
+    if blocks.block(now).quality is not Quality.COUNTED:
+        return None
+    shown_since = stable.promoted_at // terms.block_seconds
+    fine = SloResult(
+        slo,
+        SloState.OK,
+        Reason.WITHIN_OBJECTIVE,
+        blocks.window(now, slo.recent, shown_since),
+        held,
+        fresh=blocks.block(now).count.total > 0,
+        calm=True,
+    )
+    since = evidence_since(terms, stable, known)
+    result = probation.judge(fine, blocks, held, now=now, since=since)
+    return result if result.state is SloState.BAD or known.streak or known.degraded else None
+
+
+def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
+    return (
+        view.since
+        if baseline is None
+        else max(view.since, ceil(baseline.end / terms.block_seconds))
+    )
+
+
+def _learn(
+    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
+) -> Baseline | None:
+    """The production baseline, once it is complete."""
+    current = result.baseline
+    if known.disturbed_since is not None:
+        return None
+    if current is not None and current.source is BaselineSource.PRODUCTION and not result.probation:
+        return None
+    if result.gauge is not None and view.terms.gauge is not None:
+        return _learn_gauge(terms, result, known, view, observed=observed)
+    if view.series is None or not _may_be_learnt_from(result, known):
+        return None
+    return from_production(
+        view.terms,
+        known,
+        view.series,
+        now=view.now,
+        since=view.since,
+        block_seconds=terms.block_seconds,
+    )
+
+
+_TOO_LITTLE = frozenset({Reason.INSUFFICIENT_DATA, Reason.BASELINE_TOO_SMALL})
+"""Why an SLO is Unknown although all is measured: what only a baseline of production can end."""
+
+
+def _may_be_learnt_from(result: SloResult, known: SloMemory) -> bool:
+    """Whether the SLO is as it should be, as far as anything tells.
+
+    Without an objective nothing tells before there is a baseline, so it is learnt then, too.
+    """
+    untroubled = not known.degraded and known.steady_since != NOT_STEADY
+    silent = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
+    return untroubled and (silent or result.state is SloState.OK)
+
+
+def _learn_gauge(
+    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
+) -> Baseline | None:
+    """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
+    if result.state in {SloState.WARN, SloState.BAD} or known.degraded:
+        return None
+    values = observed.gauges.get(view.version, {}).get(view.terms.name, Means())
+    steady = ceil(max(known.steady_since, 0) / terms.block_seconds)
+    return gauge_slo.learn(view.terms, values, now=view.now, since=max(view.since, steady))
+
+
+def _probation_over(
+    terms: Terms, memory: Memory, stable: Accepted, series: Mapping[str, Series], *, now: int
+) -> Memory:
+    if memory.probation is None:
+        return memory
+    judged = (*terms.deciding, client_errors(terms))
+    if any(memory.slo(slo.name).streak is not None for slo in judged):
+        return memory
+    since = warmed_up(stable.promoted_at, terms.block_seconds)
+    over = probation.is_over(memory.probation, terms, series, now=now, since=since)
+    return replace(memory, probation=None) if over else memory

@@ -1,0 +1,216 @@
+"""How a gauge of the stable version does, and what it says of a candidate: the weaker path.
+
+The clock's hours are compared with the baseline's mean and deviation; an absolute bound has to be
+missed in three of the last four blocks. A candidate is judged by paired differences.
+"""
+
+from math import ceil, log, sqrt
+from statistics import fmean
+from typing import Final
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.model.state import Baseline
+from sluicegate.policy.model.terms import GaugeTerms, SloTerms
+from sluicegate.policy.slo_health.current_level import LEAST_SHARE, Z_STILL_BAD, Present
+from sluicegate.policy.slo_health.ratio_slo import Drift, SloResult
+from sluicegate.slo.burn_rate import Level
+from sluicegate.slo.means import Means, Values, add
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar, Units
+from sluicegate.stats.counts import NOTHING
+from sluicegate.stats.gauge import (
+    ALLOWANCE,
+    DAILY_BOUND,
+    HOURLY_BOUND,
+    GaugeBaseline,
+    beyond_bound,
+    gauge_baseline,
+    gauge_cusum,
+)
+
+RECENT: Final = 4
+"""Blocks that the absolute bound looks at."""
+LEAST_VALUES: Final = 3
+"""Of them that hold a value, for the present to be known."""
+MOST_VALUES: Final = 384
+"""Blocks that the present may reach back at most."""
+
+
+def judge(
+    slo: SloTerms,
+    readings: Means,
+    baseline: Baseline | None,
+    *,
+    now: int,
+    since: int,
+    drift_since: int,
+) -> SloResult:
+    """The verdict on a gauge at block `now`.
+
+    Parameters
+    ----------
+    since : blocks up to this one don't count. drift_since : nor for the distance from the baseline.
+    """
+    gauge = slo.gauge
+    assert gauge is not None
+    newest = readings.of_block(now)
+    if newest is None:
+        return SloResult(slo, SloState.UNKNOWN, Reason.STALE if readings.known else Reason.NO_DATA)
+    if now <= since:
+        return SloResult(slo, SloState.UNKNOWN, Reason.WARMING_UP, gauge=newest)
+    drift = (
+        None if baseline is None else _drift(slo, readings, baseline, now=now, since=drift_since)
+    )
+    missed = gauge.bound is not None and _misses(gauge, readings, now, since)
+    level = max(Level.BAD if missed else Level.OK, drift.level if drift else Level.OK)
+    reason = Reason.OBJECTIVE_MISSED if missed else Reason.BASELINE_DROPPED
+    state = {Level.OK: SloState.OK, Level.WARN: SloState.WARN, Level.BAD: SloState.BAD}[level]
+    if level is Level.OK:
+        reason = Reason.WITHIN_OBJECTIVE
+        if gauge.bound is None and drift is None:
+            state, reason = SloState.UNKNOWN, Reason.INSUFFICIENT_DATA
+    return SloResult(
+        slo,
+        state,
+        reason,
+        NOTHING,
+        baseline,
+        None,
+        drift,
+        fresh=True,
+        calm=level is not Level.BAD and (drift is None or drift.statistic < drift.bound / 2),
+        gauge=newest,
+    )
+
+
+def _misses(gauge: GaugeTerms, readings: Means, now: int, since: int) -> bool:
+    assert gauge.bound is not None
+    read = (readings.of_block(index) for index in range(max(now - RECENT, since) + 1, now + 1))
+    values = [gauge.sign * value for value in read if value is not None]
+    return beyond_bound(values, gauge.sign * gauge.bound)
+
+
+def present_of(
+    slo: SloTerms, readings: Means, baseline: Baseline | None, *, now: int, since: int
+) -> Present:
+    """What the newest values say: by the bound, and by their mean against the baseline's.
+
+    Parameters
+    ----------
+    since : blocks up to this one are of another time.
+    """
+    gauge = slo.gauge
+    assert gauge is not None
+    values = readings.between(max(now - RECENT, since), now)
+    if values.blocks < LEAST_VALUES:
+        text = f"{values.blocks} values at present, {LEAST_VALUES} are needed to tell"
+        return Present(bad=None, message=text)
+    if gauge.bound is not None and _misses(gauge, readings, now, since):
+        text = f"{values.mean:.4g} at present misses {gauge.bound:g}"
+        return Present(bad=True, message=text)
+    if baseline is None or baseline.deviation <= 0:
+        return Present(bad=False, message=f"{values.mean:.4g} at present is within its bound")
+    length, bad = RECENT, None
+    while bad is None and length < 2 * (now - since) and length <= MOST_VALUES:
+        newer, values = values, readings.between(max(now - length, since), now)
+        if newer.blocks < LEAST_SHARE * values.blocks:
+            break
+        bad = _is_below(slo, gauge, values, baseline)
+        length *= 2
+    accepted = f"{baseline.mean:.4g} ± {baseline.deviation:.3g} is as accepted"
+    return Present(bad, f"{values.mean:.4g} at present, {accepted}")
+
+
+def _is_below(slo: SloTerms, gauge: GaugeTerms, values: Values, baseline: Baseline) -> bool | None:
+    """Whether these blocks are surely worse than the baseline's; None while that is open.
+
+    The baseline's deviation is that of hours; a mean of fewer blocks scatters the more.
+    """
+    fallen = gauge.sign * (baseline.mean - values.mean) / baseline.deviation
+    if fallen <= ALLOWANCE:
+        return False
+    hours = values.blocks * slo.calendar.block_seconds / slo.calendar.hours.seconds
+    return True if fallen > Z_STILL_BAD * sqrt(1 / hours) else None
+
+
+def _stretch(units: Units, now: int, since: int) -> range:
+    """Sums of twelve from the first whole unit after `since` to the last that is over by `now`."""
+    complete = now // BLOCKS_PER_HOUR
+    first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
+    return range(units.start(first), max(units.start(units.of(complete)), units.start(first)))
+
+
+def _followed(
+    readings: Means, sums: range, calendar: Calendar, *, daily: bool = False
+) -> list[float]:
+    """Means of the hours, or days, that these sums make up; computed once as long as they hold."""
+    known = readings.derived.get(daily)
+    if isinstance(known, tuple) and known[0] == (sums, calendar):
+        values: list[float] = known[1]
+        return values
+    if daily:
+        values = _daily(readings, sums, calendar)
+    else:
+        read = _hourly(readings, sums, calendar.hours)
+        values = [value for value in read if value is not None]
+    readings.derived[daily] = ((sums, calendar), values)
+    return values
+
+
+def _hourly(readings: Means, sums: range, hours: Units) -> list[float | None]:
+    """Means of the hours that these sums make up; None for one without any value."""
+    if not sums:
+        return []
+    units = range(hours.first_from(sums.start), hours.of(sums.stop))
+    found = (
+        add(readings.of_sum(number) for number in range(hours.start(unit), hours.start(unit + 1)))
+        for unit in units
+    )
+    return [values.mean if values.blocks else None for values in found]
+
+
+def _daily(readings: Means, sums: range, calendar: Calendar) -> list[float]:
+    """Means of the days that these sums make up, of those that have a value in each hour."""
+    days = range(calendar.days.of(sums.start), calendar.days.of(sums.stop))
+    edges = ((calendar.days.start(day), calendar.days.start(day + 1)) for day in days)
+    by_day = (_hourly(readings, range(*edge), calendar.hours) for edge in edges)
+    whole = ([value for value in day if value is not None] for day in by_day if None not in day)
+    return [fmean(values) for values in whole if values]
+
+
+def _drift(
+    slo: SloTerms, readings: Means, baseline: Baseline, *, now: int, since: int
+) -> Drift | None:
+    gauge, calendar = slo.gauge, slo.calendar
+    assert gauge is not None
+    if baseline.deviation <= 0:
+        return None
+    units = calendar.days if baseline.daily else calendar.hours
+    values = _followed(readings, _stretch(units, now, since), calendar, daily=baseline.daily)
+    if baseline.daily:
+        bound = DAILY_BOUND
+    else:
+        # As long between false alarms as with hours: Siegmund's bound grows by the logarithm.
+        bound = HOURLY_BOUND - log(calendar.hours.seconds / calendar.hour_seconds)
+    normal = GaugeBaseline(gauge.sign * baseline.mean, baseline.deviation)
+    statistic = gauge_cusum([gauge.sign * value for value in values], normal)
+    return Drift(statistic, bound, decides=True)
+
+
+def learn(slo: SloTerms, readings: Means, *, now: int, since: int) -> Baseline | None:
+    """The baseline after 28 hours with values; None before, and while it never varies."""
+    calendar, seconds = slo.calendar, slo.calendar.sum_seconds
+    sums = _stretch(calendar.hours, now, since)
+    normal = gauge_baseline(_followed(readings, sums, calendar))
+    if normal is None:
+        return None
+    return Baseline(
+        NOTHING,
+        sums.start * seconds,
+        sums.stop * seconds,
+        BaselineSource.PRODUCTION,
+        mean=normal.mean,
+        deviation=normal.deviation,
+        indicator_hash=slo.indicator_hash,
+    )

@@ -1,0 +1,168 @@
+"""Verdicts in sentences for a data product manager, with indicator, value, bound and sample size."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.model.formatting import duration, events, percent, points
+from sluicegate.policy.slo_health.baseline import ratio_of
+from sluicegate.policy.slo_health.client_errors import is_implicit, shown
+from sluicegate.policy.slo_health.ratio_slo import Drift, SloResult
+
+_UNKNOWN: Final[Mapping[Reason, str]] = {
+    Reason.PROMETHEUS_UNAVAILABLE: "no Prometheus (SLUICEGATE_PROMETHEUS_URL) answered for the newest block",
+    Reason.PROMETHEUS_STALE: "Prometheus' newest sample is too old",
+    Reason.UNREADABLE_SERIES: (
+        "Prometheus can't answer about what this product's pods expose at /metrics, or answers too"
+        " much; mend that, or delete the pods (the Warning event UnreadableSeries says more)"
+    ),
+    Reason.BACKFILLING: "its blocks are still being read back",
+    Reason.LOW_COVERAGE: "fewer than 80 % of the expected scrapes of the newest block exist",
+    Reason.INVALID_DATA: "the newest block holds numbers that can't be counts",
+    Reason.NO_DATA: "there is no such series of this version",
+    Reason.NO_TRAFFIC: "nothing was counted in the {window}",
+    Reason.MISCONFIGURED: "its objective is so lax that no window can exceed it",
+    Reason.WARMING_UP: "the version has only just taken over",
+    Reason.NO_FEEDBACK_KEY: "it can't be measured, as serving.feedback is missing:"
+    " set serving.feedback.secretRef",
+    Reason.STALE: "the newest value is older than staleAfterSeconds",
+    Reason.BASELINE_TOO_SMALL: "its baseline is too small to tell a drop of {drop} from chance",
+    Reason.INSUFFICIENT_DATA: "too few events yet to judge ({count} in the {window})",
+}
+
+
+def window_of(blocks: int, block_seconds: int) -> str:
+    """`last 2 h`: a window as people say it."""
+    return f"last {duration(blocks * block_seconds)}"
+
+
+def describe(result: SloResult, block_seconds: int) -> str:
+    """What one SLO says, as a clause without a full stop."""
+    if result.state is SloState.UNKNOWN:
+        return _describe_unknown(result, block_seconds)
+    if result.gauge is not None:
+        return _describe_gauge(result)
+    if result.reason in {Reason.BASELINE_DROPPED, Reason.BASELINE_PROVISIONAL}:
+        return _describe_drop(result, block_seconds)
+    if result.reading is not None:
+        return _describe_burn(result, block_seconds)
+    return _describe_fine(result, block_seconds)
+
+
+def _describe_unknown(result: SloResult, block_seconds: int) -> str:
+    text = _UNKNOWN.get(result.reason, result.reason)
+    return f"{result.terms.name} is unknown: " + text.format(
+        window=window_of(result.terms.recent, block_seconds),
+        drop=points(result.terms.drop),
+        count=events(result.recent.total),
+    )
+
+
+def _now(result: SloResult, block_seconds: int) -> str:
+    window = window_of(result.terms.recent, block_seconds)
+    bad = result.recent.ratio
+    if bad is None:
+        return f"nothing counted in the {window}"
+    return f"{percent(shown(result.terms, bad))} ({events(result.recent.total)}, {window})"
+
+
+def _describe_drop(result: SloResult, block_seconds: int) -> str:
+    baseline, drift = result.baseline, result.drift
+    assert baseline is not None
+    assert drift is not None
+    where = (
+        "at acceptance" if baseline.source is BaselineSource.EVALUATION else "when it was accepted"
+    )
+    share = percent(shown(result.terms, ratio_of(baseline.count)))
+    before = f"{share} ({events(baseline.count.total)}, {where})"
+    if result.state is SloState.BAD:
+        verdict = f"that is beyond the allowed {points(result.terms.drop)} with the evidence at"
+    else:
+        verdict = f"the evidence for a drop beyond the allowed {points(result.terms.drop)} is at"
+    whose = " against the version before" if result.probation else ""
+    return (
+        f"{result.terms.subject} {'rose' if is_implicit(result.terms) else 'fell'} from {before} to {_fallen(result, drift, block_seconds)};"
+        f" {verdict} {drift.statistic:.1f} of {drift.bound:.1f}{whose}"
+    )
+
+
+def _fallen(result: SloResult, drift: Drift, block_seconds: int) -> str:
+    """What decided: the stretch in which the evidence grew, and the present where it is another."""
+    bad = drift.seen.ratio
+    if bad is None:
+        return _now(result, block_seconds)
+    lasts = duration(drift.blocks * block_seconds)
+    text = f"{percent(shown(result.terms, bad))} ({events(drift.seen.total)}, {lasts} of evidence)"
+    return f"{text}, {_now(result, block_seconds)} at present"
+
+
+def _describe_burn(result: SloResult, block_seconds: int) -> str:
+    reading = result.reading
+    assert reading is not None
+    row, long = reading.threshold.row, reading.long
+    share = percent(1 - (long.ratio or 0.0))
+    allowed = percent(reading.threshold.ratio)
+    if row.burn_rate != 1:
+        allowed += f" ({row.burn_rate:g} times the error budget)"
+    return (
+        f"{result.terms.subject} is at {share} ({events(long.total)},"
+        f" {window_of(row.long, block_seconds)}) against an objective of"
+        f" {percent(result.terms.objective or 0.0)}: at least {percent(reading.lower_bound)} are bad,"
+        f" {row.confidence:.0%} sure, and more than {allowed} is too much"
+    )
+
+
+def _describe_gauge(result: SloResult) -> str:
+    baseline, drift = result.baseline, result.drift
+    text = f"{result.terms.name} is at {result.gauge:.4g}"
+    if baseline is not None:
+        text += f", {baseline.mean:.4g} ± {baseline.deviation:.3g} when it was accepted"
+    if drift is not None:
+        text += f"; the evidence for a drop is at {drift.statistic:.1f} of {drift.bound:.1f}"
+    return text
+
+
+def _describe_fine(result: SloResult, block_seconds: int) -> str:
+    text = f"{result.terms.subject} is at {_now(result, block_seconds)}"
+    if result.terms.objective is not None:
+        return f"{text}, objective {percent(result.terms.objective)}"
+    if result.baseline is not None:
+        return f"{text}, {percent(1 - ratio_of(result.baseline.count))} when it was accepted"
+    return text
+
+
+def numbers_of(result: SloResult) -> dict[str, float]:
+    """The numbers of the sentence, by name."""
+    numbers: dict[str, float] = {"bad": result.recent.bad, "total": result.recent.total}
+    if result.baseline is not None:
+        numbers |= {
+            "baselineBad": result.baseline.count.bad,
+            "baselineTotal": result.baseline.count.total,
+        }
+    if result.drift is not None:
+        numbers |= {"statistic": result.drift.statistic, "statisticBound": result.drift.bound}
+        if result.drift.seen.total:
+            numbers |= {
+                "evidenceBad": result.drift.seen.bad,
+                "evidenceTotal": result.drift.seen.total,
+            }
+    if result.reading is not None:
+        numbers |= {
+            "windowBad": result.reading.long.bad,
+            "windowTotal": result.reading.long.total,
+            "lowerBound": result.reading.lower_bound,
+            "limit": result.reading.threshold.ratio,
+        }
+    return numbers
+
+
+def joined(results: list[SloResult], block_seconds: int) -> str:
+    """Several SLOs in one sentence."""
+    return "; ".join(describe(result, block_seconds) for result in results)
+
+
+def capitalised(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]

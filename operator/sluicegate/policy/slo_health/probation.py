@@ -1,0 +1,82 @@
+"""After a promotion: the version before comes back at the first sign that this one is worse.
+
+The same detector as against the own baseline, but against that of the version before, and a
+hundred times quicker to alarm, as the way back is cheap while the version before is still kept.
+It lasts until as many events have come, late labels included, as it takes to tell.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.model.state import Baseline, Probation
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.slo_health.baseline import ratio_of
+from sluicegate.policy.slo_health.ratio_slo import SloResult, drift_of
+from sluicegate.slo.blocks import Series
+from sluicegate.slo.burn_rate import Level
+from sluicegate.stats.canary_duration import events_to_roll_back
+from sluicegate.stats.cusum import PROBATION_BLOCKS
+
+LEAST_BLOCKS: Final = 36
+"""Three sums of twelve: the detector looks at whole ones."""
+MOST_BLOCKS: Final = 2016
+"""A version whose labels never come isn't on probation for ever."""
+
+
+def judge(
+    result: SloResult, series: Series, baseline: Baseline, *, now: int, since: int
+) -> SloResult:
+    """The verdict on an SLO of a version on probation: the worse of its own and of this test."""
+    if result.state is SloState.BAD or result.terms.gauge is not None:
+        return result
+    drift = drift_of(
+        result.terms, series, baseline, now=now, since=since, mean_blocks=PROBATION_BLOCKS
+    )
+    if drift is None or drift.level is not Level.BAD:
+        return result
+    if result.state is SloState.UNKNOWN and result.reason is not Reason.INSUFFICIENT_DATA:
+        return result
+    return replace(
+        result,
+        state=SloState.BAD,
+        reason=Reason.BASELINE_DROPPED,
+        baseline=baseline,
+        reading=None,
+        drift=drift,
+        calm=False,
+        probation=True,
+    )
+
+
+def is_over(
+    probation: Probation, terms: Terms, series: Mapping[str, Series], *, now: int, since: int
+) -> bool:
+    """Whether the version has shown enough by block `now`.
+
+    Parameters
+    ----------
+    series : its blocks by SLO. since : blocks up to this one are warm-up.
+    """
+    age = now - since
+    if age >= MOST_BLOCKS:
+        return True
+    if age < LEAST_BLOCKS:
+        return False
+    return all(
+        _has_shown(slo, probation.baselines[slo.name], series.get(slo.name), now=now, since=since)
+        for slo in terms.deciding
+        if slo.name in probation.baselines and slo.gauge is None
+    )
+
+
+def _has_shown(
+    slo: SloTerms, baseline: Baseline, series: Series | None, *, now: int, since: int
+) -> bool:
+    if series is None:
+        return False
+    ratio = min(ratio_of(baseline.count), 1 - slo.margin - 1e-6)
+    planned = events_to_roll_back(ratio, slo.margin) * baseline.phi
+    return now - since >= slo.lag_blocks and series.between(since, now).total >= planned
