@@ -13,7 +13,7 @@ from cluster.images.description import describe
 from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.api.slos import Analysis
 from sluicegate.manifests.names import revision
-from sluicegate.reconcile.measured import GATEWAY_LAG
+from sluicegate.measurement.product_view import GATEWAY_LAG
 from sluicegate.reconcile.verification import QUIET_BLOCKS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
 

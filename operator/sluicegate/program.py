@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.app import Controller, Program, Tools
+from sluicegate.measurement.scheduler import Rounds
+from sluicegate.measurement.store import Measurements
 from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -18,7 +20,6 @@ from sluicegate.reconcile.child_keeper import ChildKeeper
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
-from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.observe import Observer
 from sluicegate.reconcile.overlap import Overlaps, written_by
 from sluicegate.reconcile.pod_reads import PodReads
@@ -26,7 +27,6 @@ from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.product_metrics import ProductMetrics
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.records import watched
-from sluicegate.reconcile.rounds import Rounds
 from sluicegate.reconcile.routes import Claims
 from sluicegate.reconcile.slot_keeper import SlotKeeper
 from sluicegate.reconcile.standby import Standby

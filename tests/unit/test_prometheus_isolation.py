@@ -13,14 +13,14 @@ from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
+from sluicegate.measurement.product_view import Measured as OfOneProduct
+from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.prometheus.cache import BlockCache
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
 from sluicegate.prometheus.readings import ProductKey, Readings, SeriesKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile.measure import Measurements, target_of
-from sluicegate.reconcile.measured import Measured as OfOneProduct
 from sluicegate.reconcile.report import report
 from sluicegate.reconcile.step import take_step
 from sluicegate.slo.blocks import Quality

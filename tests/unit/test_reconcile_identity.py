@@ -9,13 +9,13 @@ import pytest
 from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.names import DecisionReason
 from sluicegate.kube.resources import Key
+from sluicegate.measurement.canary_blocks import arm_of
+from sluicegate.measurement.store import target_of
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile.arms import arm_of
 from sluicegate.reconcile.children import build_children
 from sluicegate.reconcile.layout import Layout, Placement, layout_of
-from sluicegate.reconcile.measure import target_of
 from sluicegate.reconcile.portfolio import Standings
 from sluicegate.reconcile.standing import Standing, standing_of
 from sluicegate.settings import ServiceKind

@@ -12,12 +12,12 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
+from sluicegate.measurement import store
+from sluicegate.measurement.product_view import Measured as OfOneProduct
+from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.evaluation import Length
 from sluicegate.prometheus.readings import REQUESTS, Mean, ProductKey, Readings, SeriesKey, Target
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile import measure
-from sluicegate.reconcile.measure import Measurements
-from sluicegate.reconcile.measured import Measured as OfOneProduct
 from sluicegate.reconcile.records import ParentStatus, RouteRecord
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -140,7 +140,7 @@ async def test_what_was_known_of_a_length_of_block_is_forgotten_with_its_last_pr
 def test_nothing_counts_before_a_version_has_warmed_up():
     product = Rollout().until(lambda world: world.serving == "v1").product
     assert product.status.stable is not None
-    seen = measure.target_of(product, Timing())
+    seen = store.target_of(product, Timing())
     assert seen is not None
     warm_up = seen.evidence_from - product.status.stable.promoted_at.timestamp()
     assert 2 * BLOCK <= warm_up < 3 * BLOCK
@@ -149,14 +149,14 @@ def test_nothing_counts_before_a_version_has_warmed_up():
 def series_of(product, version: str) -> str:
     """What stable or the candidate is called in its series."""
     live = (product.status.stable, product.status.candidate)
-    return next(measure.series_of(one) for one in live if one and one.version == version)
+    return next(store.series_of(one) for one in live if one and one.version == version)
 
 
 def test_a_candidate_is_measured_by_its_own_entry_service():
     world = Rollout().until(lambda world: world.serving == "v1").push("b", "v2")
     world.spec["spec"]["model"]["bento"]["service"] = "Renamed"
     product = world.until(lambda world: world.current.candidate is not None).product
-    seen = measure.target_of(product, Timing())
+    seen = store.target_of(product, Timing())
     assert seen is not None
     assert seen.service_of(series_of(product, "v1")) != "Renamed"
     assert seen.service_of(series_of(product, "v2")) == "Renamed"
@@ -192,7 +192,7 @@ async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
     measured = OfOneProduct(Measurements(Timing()), product)
     assert measured.problem() is DecisionReason.BACKFILLING
     key = Key(*product.metadata.key)
-    measured.measurements.want(key, measure.target_of(product, Timing()))
+    measured.measurements.want(key, store.target_of(product, Timing()))
     assert measured.problem() is DecisionReason.BACKFILLING
     await measured.measurements.read(evaluation, NOW)
     assert measured.problem() is None
@@ -201,7 +201,7 @@ async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
 async def test_samples_that_have_not_come_for_long_are_no_measurements(server, evaluation):
     product = Rollout().until(lambda world: world.serving == "v1").product
     measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
-    measured.measurements.want(Key(*key), measure.target_of(product, Timing()))
+    measured.measurements.want(Key(*key), store.target_of(product, Timing()))
     server.rows = World([Measured(product=key[1], age=600)])
     await measured.measurements.read(evaluation, NOW)
     assert measured.problem() is DecisionReason.PROMETHEUS_STALE
@@ -223,7 +223,7 @@ async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
     key, measured = Key(*product.metadata.key), OfOneProduct(measurements, product)
     measurements.want(CARS, None)  # whose blocks have another length
     # Long enough ago to have a past.
-    measurements.want(key, replace(measure.target_of(product, Timing()), evidence_from=0))
+    measurements.want(key, replace(store.target_of(product, Timing()), evidence_from=0))
     answer, seen = server.rows, []
 
     def look_while_asked(*asked):
@@ -240,7 +240,7 @@ async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
 def test_products_that_measure_the_same_share_what_they_measure():
     one, other = (Rollout().until(lambda world: world.serving == "v1").product for _ in range(2))
     assert one is not other
-    targets = [measure.target_of(each, Timing()) for each in (one, other)]
+    targets = [store.target_of(each, Timing()) for each in (one, other)]
     assert targets[0].slos is targets[1].slos
     assert targets[0].slos == {slo.name: slo.indicator for slo in one.spec.slos}
 
@@ -435,7 +435,7 @@ def test_requests_to_unknown_paths_reach_a_canary_too():
     """A renamed route: "none of 1,087 requests reached the canary; 272 were expected"."""
     measured = in_a_canary({"v1": 150}, None)
     key = Key(*measured.product.metadata.key)
-    target = measure.target_of(measured.product, measured.measurements.timing)
+    target = store.target_of(measured.product, measured.measurements.timing)
     assert target is not None
     assert target.client_errors
     measured.measurements.want(key, target)
@@ -467,7 +467,7 @@ def test_client_errors_are_read_while_versions_are_compared_and_not_at_rest():
         "probation": lambda world: world.serving == "v2",
         "after it": lambda world: world.current.probation is None,
     }.items():
-        target = measure.target_of(rollout.until(holds, most=3000).product, Timing())
+        target = store.target_of(rollout.until(holds, most=3000).product, Timing())
         assert target is not None
         wanted[phase] = target.client_errors
         if phase == "at rest":

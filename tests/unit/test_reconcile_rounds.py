@@ -14,12 +14,12 @@ import pytest
 from benchmarks.prometheus_stand_in import Held, Lie
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
+from sluicegate.measurement import scheduler
+from sluicegate.measurement.scheduler import Rounds
+from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.evaluation import Evaluation, Length
 from sluicegate.prometheus.readings import ProductKey, Target
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile import rounds
-from sluicegate.reconcile.measure import Measurements
-from sluicegate.reconcile.rounds import Rounds
 from sluicegate.runtime.contracts import Priority
 from tests.support.fetching import cars_and_vans, evaluating
 from tests.support.waiting import eventually
@@ -96,7 +96,7 @@ async def test_a_new_product_is_not_kept_waiting_for_the_next_block(evaluation, 
 async def test_a_product_that_comes_while_its_length_is_read_is_not_kept_waiting_either(
     server, evaluation, measurements, others, monkeypatch
 ):
-    monkeypatch.setattr(rounds, "RETRY_SECONDS", AN_HOUR)
+    monkeypatch.setattr(scheduler, "RETRY_SECONDS", AN_HOUR)
     hours, held = Length(AN_HOUR, canary=False), Held()
     server.held[AN_HOUR] = held
     measurements.want(CARS, target(CARS))
@@ -152,7 +152,7 @@ async def test_a_canary_does_not_wait_until_those_at_rest_are_read(
 async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
     server, evaluation, measurements, monkeypatch
 ):
-    monkeypatch.setattr(rounds, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(scheduler, "RETRY_SECONDS", 0.2)
     server.lies[""] = Lie.ERROR_503
     measurements.want(CARS, target(CARS))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
@@ -219,7 +219,7 @@ async def test_a_clock_that_is_set_back_delays_the_next_round_by_a_block_at_most
 def test_thousands_at_rest_are_looked_at_one_after_the_other_and_a_canary_at_once(
     measurements, seconds, last
 ):
-    many = [Key("catalog", f"cars-{number}") for number in range(rounds.AT_ONCE + 800)]
+    many = [Key("catalog", f"cars-{number}") for number in range(scheduler.AT_ONCE + 800)]
     for key in many:
         measurements.want(key, replace(target(key), block_seconds=seconds))
     measurements.want(VANS, replace(target(VANS, canary=True), block_seconds=seconds))
@@ -227,6 +227,6 @@ def test_thousands_at_rest_are_looked_at_one_after_the_other_and_a_canary_at_onc
     look = Rounds(measurements, None, lambda key, late, _: told.update({key: late}))
     look._call([*many, VANS], Length(seconds, canary=False))
     assert told.pop(VANS) == 0
-    assert [told[key] for key in many[: rounds.AT_ONCE]] == [0] * rounds.AT_ONCE
+    assert [told[key] for key in many[: scheduler.AT_ONCE]] == [0] * scheduler.AT_ONCE
     assert list(told.values()) == sorted(told.values())
     assert told[many[-1]] == pytest.approx(last, rel=0.01)

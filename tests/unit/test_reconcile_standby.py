@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sluicegate.kube.resources import Key
+from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile.measure import Measurements
 from sluicegate.reconcile.records import watched
 from sluicegate.reconcile.standby import Standby
 from sluicegate.runtime.caches import Caches

@@ -11,12 +11,12 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn, row
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.measurement.lateness import Punctuality
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.readings import Readings
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile.punctuality import Punctuality
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.contracts import Done
 from sluicegate.runtime.health import Health, Limits, Pulse

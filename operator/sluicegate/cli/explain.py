@@ -17,6 +17,8 @@ from sluicegate.kube.login import login
 from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.kube.transport import Transport
+from sluicegate.measurement.product_view import Measured
+from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import terms_of
@@ -25,8 +27,6 @@ from sluicegate.policy.slo_health.messages import describe
 from sluicegate.program import endpoint_of, evaluation_settings, timing_of
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.evaluation import Evaluation as Reading
-from sluicegate.reconcile.measure import Measurements, target_of
-from sluicegate.reconcile.measured import Measured
 from sluicegate.runtime.gate import OpenGate
 from sluicegate.settings import Settings, parse_settings
 

@@ -10,6 +10,8 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
+from sluicegate.measurement.product_view import Measured
+from sluicegate.measurement.store import Measurements
 from sluicegate.policy.model.api_changes import changes
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import (
@@ -25,8 +27,6 @@ from sluicegate.policy.persistence.load import memory_of, release_of
 from sluicegate.reconcile.blame import failing, is_down
 from sluicegate.reconcile.gateways import Gateways
 from sluicegate.reconcile.limits import at_limit
-from sluicegate.reconcile.measure import Measurements
-from sluicegate.reconcile.measured import Measured
 from sluicegate.reconcile.pod_reads import PodReads
 from sluicegate.reconcile.pods import PodState, api_of, of_job, of_revision
 from sluicegate.reconcile.portfolio import Standings

@@ -23,6 +23,7 @@ from sluicegate.errors import Problem
 from sluicegate.kube.errors import Invalid, KubeError
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.manifests.plan import spec_version
+from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.reconcile.apply import Applier, NameConflict
 from sluicegate.reconcile.carrying import Told
@@ -32,7 +33,6 @@ from sluicegate.reconcile.events import emit, emit_refusal, unreadable
 from sluicegate.reconcile.in_step import InStep
 from sluicegate.reconcile.jobs import Trainer
 from sluicegate.reconcile.known_status import known_status
-from sluicegate.reconcile.measure import Measurements, target_of
 from sluicegate.reconcile.news import news, true_of
 from sluicegate.reconcile.next_look import next_look
 from sluicegate.reconcile.observe import Observer

@@ -10,7 +10,7 @@ from typing import Final
 
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.measure import Measurements, target_of
+from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.reconcile.product_record import ProductRecord
 from sluicegate.runtime.caches import Cache
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from sluicegate.kube.resources import Key
+from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.evaluation import Evaluation, Length
-from sluicegate.reconcile.measure import Measurements
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.tasks import end

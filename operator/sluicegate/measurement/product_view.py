@@ -9,6 +9,8 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
+from sluicegate.measurement.canary_blocks import Arms, arm_of
+from sluicegate.measurement.store import Measurements, series_of
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.prometheus.assemble import ASKED
 from sluicegate.prometheus.readings import (
@@ -19,10 +21,8 @@ from sluicegate.prometheus.readings import (
     Target,
     VersionKey,
 )
-from sluicegate.reconcile.arms import Arms, arm_of
 from sluicegate.reconcile.gateways import GatewayState
 from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.measure import Measurements, series_of
 from sluicegate.reconcile.records import RouteRecord
 from sluicegate.reconcile.verification import (
     Requests,

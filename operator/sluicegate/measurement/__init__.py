@@ -1,0 +1,1 @@
+"""Blocks of all products, between Prometheus and the reconciler."""
