@@ -14,7 +14,7 @@ from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.api.slos import Analysis
 from sluicegate.manifests.names import revision
 from sluicegate.measurement.product_view import GATEWAY_LAG
-from sluicegate.reconcile.verification import QUIET_BLOCKS
+from sluicegate.reconcile.traffic.split_verification import QUIET_BLOCKS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
 
 if TYPE_CHECKING:

@@ -15,21 +15,21 @@ from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.retention import keep_checking_retention
 from sluicegate.prometheus.schedule import Timing
 from sluicegate.prometheus.source import NoSource, Source
-from sluicegate.reconcile.apply import Applier
-from sluicegate.reconcile.child_keeper import ChildKeeper
-from sluicegate.reconcile.gateways import Gateways
-from sluicegate.reconcile.in_step import InStep
-from sluicegate.reconcile.jobs import Trainer
-from sluicegate.reconcile.observe import Observer
-from sluicegate.reconcile.overlap import Overlaps, written_by
-from sluicegate.reconcile.pod_reads import PodReads
-from sluicegate.reconcile.portfolio import Standings
-from sluicegate.reconcile.product_metrics import ProductMetrics
+from sluicegate.reconcile.apply.applier import Applier
+from sluicegate.reconcile.apply.child_writer import ChildKeeper
+from sluicegate.reconcile.apply.in_sync import InStep
+from sluicegate.reconcile.apply.slot_release import SlotKeeper
+from sluicegate.reconcile.apply.training_jobs import Trainer
+from sluicegate.reconcile.fleet.operator_overlap import Overlaps, written_by
+from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.live.children import watched
+from sluicegate.reconcile.observe.gateway_reader import Gateways
+from sluicegate.reconcile.observe.observer import Observer
+from sluicegate.reconcile.observe.pod_reader import PodReads
+from sluicegate.reconcile.observe.standby import Standby
 from sluicegate.reconcile.reconciler import ProductReconciler
-from sluicegate.reconcile.records import watched
-from sluicegate.reconcile.routes import Claims
-from sluicegate.reconcile.slot_keeper import SlotKeeper
-from sluicegate.reconcile.standby import Standby
+from sluicegate.reconcile.report.product_metrics import ProductMetrics
+from sluicegate.reconcile.routes.arbitration import Claims
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings

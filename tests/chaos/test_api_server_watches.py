@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from sluicegate.reconcile.records import watched
+from sluicegate.reconcile.live.children import watched
 from tests.support.faults import (
     WATCHES,
     WRITES,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sluicegate.app import Controller, Tools
 from sluicegate.program import build
+from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.reconciler import ProductReconciler
-from sluicegate.reconcile.records import watched
 from sluicegate.runtime.caches import Caches
 from sluicegate.runtime.clock import Clocks, boottime
 from sluicegate.runtime.recorder import Recorder

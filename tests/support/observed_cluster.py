@@ -8,8 +8,8 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES, Key
-from sluicegate.reconcile.children import build_children
-from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.build import build_children
+from sluicegate.reconcile.traffic.allocation import layout_of
 from sluicegate.runtime.clock import Clocks
 from sluicegate.settings import ServiceKind, Settings
 from tests.support.built_controller import build_controller, reconciler_of

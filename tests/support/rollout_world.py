@@ -22,24 +22,21 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.memory import memory_annotations
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
+from sluicegate.measurement.canary_blocks import count_requests
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed, Portfolio, Request
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.persistence.load import release_of
-from sluicegate.reconcile.blame import is_down
-from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.pods import PodState
-from sluicegate.reconcile.records import DeploymentRecord, ParentStatus, RouteRecord
-from sluicegate.reconcile.report import due, report, verified_seconds
-from sluicegate.reconcile.restore import restored_status
-from sluicegate.reconcile.situation import Situation
-from sluicegate.reconcile.step import Step, take_step
-from sluicegate.reconcile.traffic import with_first_split
-from sluicegate.reconcile.verification import (
-    count_requests,
-    verify_acceptance,
-    verify_share,
-)
-from sluicegate.reconcile.versions import version_reused
+from sluicegate.reconcile.decide.planner import Step, take_step
+from sluicegate.reconcile.decide.status_recovery import restored_status
+from sluicegate.reconcile.decide.versions import version_reused
+from sluicegate.reconcile.live.children import DeploymentRecord, ParentStatus, RouteRecord
+from sluicegate.reconcile.live.failure_attribution import is_down
+from sluicegate.reconcile.live.pods import PodState
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.report.status import due, report, verified_seconds
+from sluicegate.reconcile.report.traffic_status import with_first_split
+from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.split_verification import verify_acceptance, verify_share
 from sluicegate.runtime.contracts import Key
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -51,7 +48,7 @@ if TYPE_CHECKING:
     from sluicegate.api.canary import VersionBase
     from sluicegate.api.names import DecisionReason
     from sluicegate.policy.model.observed import TrainingResult
-    from sluicegate.reconcile.layout import Layout, Placement
+    from sluicegate.reconcile.traffic.allocation import Layout, Placement
 
 BLOCK = 60
 START = 1_767_225_600

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.base import at, rfc3339
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.product_record import product_record
-from sluicegate.reconcile.records import route_record
-from sluicegate.reconcile.routes import Claims
+from sluicegate.reconcile.live.children import route_record
+from sluicegate.reconcile.live.product import product_record
+from sluicegate.reconcile.routes.arbitration import Claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sluicegate.reconcile.product_record import ProductRecord
-    from sluicegate.reconcile.records import RouteRecord
-    from sluicegate.reconcile.routes import Refusal
+    from sluicegate.reconcile.live.children import RouteRecord
+    from sluicegate.reconcile.live.product import ProductRecord
+    from sluicegate.reconcile.routes.arbitration import Refusal
 
 START = 1_767_225_600
 WEB = {"name": "web", "namespace": "gateway"}

@@ -13,7 +13,7 @@ from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, SERVICE_ACCOUNTS, Key
-from sluicegate.reconcile.records import JobRecord
+from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.runtime.clock import Clocks
 from tests.support.api_stand_in import ApiStandIn, failure
 from tests.support.built_controller import build_controller, reconciler_of

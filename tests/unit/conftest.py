@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sluicegate.reconcile.product_record import ProductRecord
+    from sluicegate.reconcile.live.product import ProductRecord
     from sluicegate.reconcile.reconciler import ProductReconciler
     from tests.support.api_stand_in import ApiStandIn
     from tests.support.rollout_world import World
@@ -39,7 +39,7 @@ def reconciler(server: ApiStandIn) -> ProductReconciler:
 def record(server: ApiStandIn, reconciler: ProductReconciler, world: World) -> ProductRecord:
     """The module's product, as it was observed."""
     from sluicegate.kube.resources import DATA_PRODUCTS
-    from sluicegate.reconcile.product_record import product_record
+    from sluicegate.reconcile.live.product import product_record
 
     body = server.keep(DATA_PRODUCTS, world.spec)
     reconciler.applier.caches.written(DATA_PRODUCTS, body)

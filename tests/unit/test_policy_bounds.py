@@ -22,8 +22,8 @@ from sluicegate.policy.model.state import (
 )
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.persistence.save import remember
-from sluicegate.reconcile.progress import with_share
-from sluicegate.reconcile.versions import identifier
+from sluicegate.reconcile.decide.rollout_progress import with_share
+from sluicegate.reconcile.decide.versions import identifier
 from sluicegate.stats.canary_duration import expected_seconds
 from sluicegate.stats.counts import Count
 from sluicegate.stats.sequential_test import gather

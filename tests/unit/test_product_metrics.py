@@ -18,14 +18,14 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.product_figures import (
+from sluicegate.reconcile.report.product_metrics import ProductMetrics, by_turns
+from sluicegate.reconcile.report.product_sample import (
     REFUSED,
     ProductFigures,
     Remedy,
     RetrainingState,
     figures_of,
 )
-from sluicegate.reconcile.product_metrics import ProductMetrics, by_turns
 from tests.support.rollout_world import START, document
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
 from sluicegate.prometheus.readings import ProductKey, Readings, SeriesKey, Target, VersionKey
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile.report import report
-from sluicegate.reconcile.step import take_step
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate.stats.counts import Count

@@ -10,8 +10,8 @@ import pytest
 from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
 from sluicegate.policy.model.observed import Facts
-from sluicegate.reconcile.pods import api_of, pod_state
-from sluicegate.reconcile.product_figures import figures_of
+from sluicegate.reconcile.live.pods import api_of, pod_state
+from sluicegate.reconcile.report.product_sample import figures_of
 from tests.support.rollout_world import GATEWAY, World, broken_pod, document
 
 BROKEN = ("POST /predict: features is no longer accepted, attributes is new and required",)

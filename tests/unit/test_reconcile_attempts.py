@@ -8,7 +8,7 @@ from sluicegate.api.base import at
 from sluicegate.api.canary import Fate, VersionSource
 from sluicegate.api.memory import AttemptOutcome, AttemptResult, RetrainingStatus
 from sluicegate.api.names import DecisionReason
-from sluicegate.reconcile.attempts import with_outcome
+from sluicegate.reconcile.decide.retraining_attempt import with_outcome
 from tests.support.rollout_world import World, image
 
 

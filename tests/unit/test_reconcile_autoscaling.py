@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
-from sluicegate.reconcile.children import build_children
-from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.build import build_children
+from sluicegate.reconcile.traffic.allocation import layout_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import GATEWAY, RUNTIME, World, document
 

@@ -14,9 +14,9 @@ from sluicegate.policy.model.observed import Facts, TrainingSucceeded
 from sluicegate.policy.model.state import Release
 from sluicegate.policy.persistence.load import release_of
 from sluicegate.policy.transitions import retry_seconds
-from sluicegate.reconcile.blame import blame_for, failing
-from sluicegate.reconcile.pods import pod_state
-from sluicegate.reconcile.records import deployment_record
+from sluicegate.reconcile.live.children import deployment_record
+from sluicegate.reconcile.live.failure_attribution import blame_for, failing
+from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.stats.counts import Count
 from tests.support.rollout_world import BLOCK, RUNTIME, World, broken_pod, image
 from tests.unit.test_reconcile_rollouts import (
@@ -29,7 +29,7 @@ from tests.unit.test_reconcile_rollouts import (
 )
 
 if TYPE_CHECKING:
-    from sluicegate.reconcile.records import DeploymentRecord
+    from sluicegate.reconcile.live.children import DeploymentRecord
 
 INFRASTRUCTURE = DecisionReason.INFRASTRUCTURE
 NOT_READY = DecisionReason.CANARY_NOT_READY

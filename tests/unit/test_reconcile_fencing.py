@@ -16,8 +16,8 @@ from sluicegate.kube.resources import (
     SERVICES,
     Key,
 )
-from sluicegate.reconcile.children import build_children
-from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.build import build_children
+from sluicegate.reconcile.traffic.allocation import layout_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import RUNTIME, World, document
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.reconcile.report import report
-from sluicegate.reconcile.step import take_step
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.report.status import report
 from sluicegate.status import find_condition
 from tests.support.rollout_world import World, broken_pod, document
 

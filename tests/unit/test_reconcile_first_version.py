@@ -9,9 +9,9 @@ import pytest
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.canary import Fate, PastVersion, VersionBase
 from sluicegate.kube.resources import DEPLOYMENTS
-from sluicegate.reconcile.children import build_children
-from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.records import deployment_record
+from sluicegate.reconcile.build import build_children
+from sluicegate.reconcile.live.children import deployment_record
+from sluicegate.reconcile.traffic.allocation import layout_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import World
 

@@ -9,10 +9,11 @@ from sluicegate.api.names import ConditionType
 from sluicegate.api.route import ParentRef
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.resources import GATEWAYS, Key
-from sluicegate.reconcile.gateways import ABSENT, Gateways, GatewayState, gateway_state, is_asked
-from sluicegate.reconcile.report import report
-from sluicegate.reconcile.step import take_step
-from sluicegate.reconcile.verification import Level, verify_acceptance
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.observe.gateway_reader import Gateways, is_asked
+from sluicegate.reconcile.report.status import report
+from sluicegate.reconcile.routes.gateway_state import ABSENT, GatewayState, gateway_state
+from sluicegate.reconcile.traffic.split_verification import Level, verify_acceptance
 from sluicegate.status import find_condition
 from tests.support.rollout_world import World
 

@@ -14,10 +14,11 @@ from sluicegate.measurement.store import target_of
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile.children import build_children
-from sluicegate.reconcile.layout import Layout, Placement, layout_of
-from sluicegate.reconcile.portfolio import Standings
-from sluicegate.reconcile.standing import Standing, standing_of
+from sluicegate.reconcile.build import build_children
+from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.snapshot import Standing
+from sluicegate.reconcile.report.fleet_update import standing_of
+from sluicegate.reconcile.traffic.allocation import Layout, Placement, layout_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import GATEWAY, World, document, image
 

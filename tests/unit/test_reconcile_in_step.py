@@ -11,18 +11,18 @@ import pytest
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_ROLLBACK
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, Key
-from sluicegate.reconcile.children import build_children
-from sluicegate.reconcile.in_step import InStep
-from sluicegate.reconcile.product_record import product_record
-from sluicegate.reconcile.records import watched
-from sluicegate.reconcile.traffic import with_first_split
+from sluicegate.reconcile.apply.in_sync import InStep
+from sluicegate.reconcile.build import build_children
+from sluicegate.reconcile.live.children import watched
+from sluicegate.reconcile.live.product import product_record
+from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.runtime.caches import Caches
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import GATEWAY, RUNTIME, World, document
 
 if TYPE_CHECKING:
-    from sluicegate.reconcile.situation import Situation
-    from sluicegate.reconcile.step import Step
+    from sluicegate.reconcile.decide.planner import Step
+    from sluicegate.reconcile.observe.observation import Situation
 
 AUTOSCALED = {
     "runtimeImage": RUNTIME,

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.names import REQUEST_ABORT
-from sluicegate.reconcile.report import report
-from sluicegate.reconcile.situation import Situation
-from sluicegate.reconcile.step import take_step
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.report.status import report
 from sluicegate.status import find_condition
 from tests.support.rollout_world import World, broken_pod, document
 from tests.unit.test_reconcile_rollouts import serving, watched

@@ -10,19 +10,18 @@ from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.route import ParentRef
+from sluicegate.measurement.canary_blocks import Requests, count_requests
 from sluicegate.policy.persistence.load import memory_of
 from sluicegate.policy.persistence.save import remember
-from sluicegate.reconcile.layout import FULL, layout_of, pods_for, split_by_replicas
-from sluicegate.reconcile.records import ParentStatus, RouteRecord
-from sluicegate.reconcile.verification import (
+from sluicegate.reconcile.decide.versions import identifier
+from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
+from sluicegate.reconcile.traffic.allocation import FULL, layout_of, pods_for, split_by_replicas
+from sluicegate.reconcile.traffic.split_verification import (
     Level,
-    Requests,
-    count_requests,
     is_drained,
     verify_acceptance,
     verify_share,
 )
-from sluicegate.reconcile.versions import identifier
 from sluicegate.runtime.contracts import Key
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count

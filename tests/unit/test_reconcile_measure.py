@@ -18,7 +18,8 @@ from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.evaluation import Length
 from sluicegate.prometheus.readings import REQUESTS, Mean, ProductKey, Readings, SeriesKey, Target
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile.records import ParentStatus, RouteRecord
+from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
+from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import backend_of
@@ -407,7 +408,7 @@ def verified(measured: OfOneProduct) -> tuple[float, bool]:
         parents=(ParentStatus("gateway", "web", "", True, True, 2, ""),),
     )  # fmt: skip
     now = int(status.candidate.shares[-1].since.timestamp()) + 7 * BLOCK
-    split = measured.split(route, measured.requests(), {}, now)
+    split = split_of(measured, route, measured.requests(), {}, now=now)
     return split.share, split.mismatched
 
 

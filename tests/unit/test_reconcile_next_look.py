@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sluicegate.reconcile.next_look import next_look
-from sluicegate.reconcile.step import Step, take_step
+from sluicegate.reconcile.decide.planner import Step, take_step
+from sluicegate.reconcile.decide.requeue import next_look
 from sluicegate.runtime.contracts import Done, RequeueAfter, Result
 from tests.support.rollout_world import World, document
 

@@ -11,7 +11,7 @@ from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.memory import Streak
 from sluicegate.api.product import read_status
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.pod_reads import PodReads, ahead
+from sluicegate.reconcile.observe.pod_reader import PodReads, ahead
 from tests.support.rollout_world import START, World
 
 STARTING_SECONDS = 10

@@ -14,10 +14,10 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy.model.observed import TrainingFailed, TrainingSucceeded
 from sluicegate.policy.model.state import Release, Training
 from sluicegate.prometheus.readings import Facts
-from sluicegate.reconcile.limits import at_limit
-from sluicegate.reconcile.pods import pod_state
-from sluicegate.reconcile.records import job_record
-from sluicegate.reconcile.training import Ended, training_result
+from sluicegate.reconcile.live.children import job_record
+from sluicegate.reconcile.live.pods import Ended, pod_state
+from sluicegate.reconcile.observe.container_limits import at_limit
+from sluicegate.reconcile.observe.training_result import training_result
 from tests.support.rollout_world import image
 
 # Promised, so written as numbers here.

@@ -15,8 +15,8 @@ from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.retraining.budget import Budget
-from sluicegate.reconcile.portfolio import Standings
-from sluicegate.reconcile.standing import Standing
+from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.snapshot import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

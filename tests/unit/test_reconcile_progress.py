@@ -8,8 +8,8 @@ from functools import cache
 import pytest
 
 from sluicegate.api.canary import CandidatePhase
-from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.progress import (
+from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
     Rolling,
     ShareTaken,
@@ -17,7 +17,8 @@ from sluicegate.reconcile.progress import (
     Unchanged,
     progress,
 )
-from sluicegate.reconcile.verification import Level, Requests, Split
+from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.split_verification import Level, Split
 from tests.support.rollout_world import World, document
 
 ACCEPTED = Split(Level.ACCEPTED, "each Gateway has accepted the route", enough=True)

@@ -9,8 +9,8 @@ import pytest
 
 from sluicegate.api.base import at
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
-from sluicegate.reconcile.report import report, report_invalid
-from sluicegate.reconcile.step import take_step
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.report.status import report, report_invalid
 from tests.unit.test_reconcile_kstatus import (
     canary,
     failed,

@@ -10,8 +10,8 @@ import pytest
 
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS
-from sluicegate.reconcile.product_record import REQUESTS, product_record
-from sluicegate.reconcile.records import DeploymentRecord, deployment_record
+from sluicegate.reconcile.live.children import DeploymentRecord, deployment_record
+from sluicegate.reconcile.live.product import REQUESTS, product_record
 from sluicegate.runtime.caches import Cache
 from sluicegate.runtime.contracts import Priority, Watched
 from tests.support.rollout_world import World, document

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.kube.errors import Conflict, Invalid, from_response
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
-from sluicegate.reconcile.child_keeper import obstacle_of
+from sluicegate.reconcile.apply.child_writer import obstacle_of
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.observed_cluster import Cluster, Told
 from tests.support.rollout_world import World, document

@@ -9,8 +9,8 @@ import pytest
 from sluicegate.api.base import at
 from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason
-from sluicegate.reconcile.report import due, report
-from sluicegate.reconcile.step import take_step
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.report.status import due, report
 from tests.support.rollout_world import World, document
 
 

@@ -8,8 +8,8 @@ from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
 from sluicegate.api.product import read_status
 from sluicegate.manifests.plan import spec_version
-from sluicegate.reconcile.restore import restored_status, was_there_before
-from sluicegate.reconcile.versions import first_candidate
+from sluicegate.reconcile.decide.status_recovery import restored_status, was_there_before
+from sluicegate.reconcile.decide.versions import first_candidate
 from tests.support.rollout_world import RUNTIME, START, World, document
 from tests.unit.test_reconcile_rollouts import ROUTES, serving, watched
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sluicegate.api.memory import RetrainingStatus
 
 if TYPE_CHECKING:
-    from sluicegate.reconcile.pods import PodState
+    from sluicegate.reconcile.live.pods import PodState
 
 ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sluicegate.reconcile.route_index import RouteIndex
-from sluicegate.reconcile.route_reading import claim_of, listeners_of
+from sluicegate.reconcile.routes.claim_index import RouteIndex
+from sluicegate.reconcile.routes.claim_reading import claim_of, listeners_of
 from sluicegate.runtime.contracts import Key
 from tests.support.routed_products import WEB, routed, ruled, taken
 

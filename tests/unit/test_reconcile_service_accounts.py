@@ -8,7 +8,7 @@ import pytest
 
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import SERVICE_ACCOUNTS, Key
-from sluicegate.reconcile.jobs import Trainer
+from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.settings import Settings
 from tests.support.rollout_world import World, document
 

@@ -7,9 +7,9 @@ import pytest
 from sluicegate.api import names
 from sluicegate.kube.errors import Conflict
 from sluicegate.kube.resources import JOBS, SERVICES
-from sluicegate.reconcile.apply import NameConflict
-from sluicegate.reconcile.children import build_children
-from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.apply.applier import NameConflict
+from sluicegate.reconcile.build import build_children
+from sluicegate.reconcile.traffic.allocation import layout_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import World
 

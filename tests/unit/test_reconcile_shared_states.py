@@ -6,8 +6,8 @@ import pytest
 
 from sluicegate.api.status import DependencyState, ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.product_record import product_record
-from sluicegate.reconcile.standing import Standing
+from sluicegate.reconcile.fleet.snapshot import Standing
+from sluicegate.reconcile.live.product import product_record
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of

@@ -122,7 +122,7 @@ async def test_a_template_that_no_job_can_be_made_of_ends_the_attempt(fleet, mon
         raise KeyError("name")
 
     with monkeypatch.context() as patched:
-        patched.setattr("sluicegate.reconcile.jobs.build_training_job", broken)
+        patched.setattr("sluicegate.reconcile.apply.training_jobs.build_training_job", broken)
         fleet.ask(key)
         await fleet.look()
     fleet.ask(other)

@@ -9,8 +9,8 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DEPLOYMENTS
-from sluicegate.reconcile.children import Child, build_children
-from sluicegate.reconcile.layout import layout_of
+from sluicegate.reconcile.build import Child, build_children
+from sluicegate.reconcile.traffic.allocation import layout_of
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import World
 

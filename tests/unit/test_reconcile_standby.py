@@ -10,8 +10,8 @@ import pytest
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.schedule import Timing
-from sluicegate.reconcile.records import watched
-from sluicegate.reconcile.standby import Standby
+from sluicegate.reconcile.live.children import watched
+from sluicegate.reconcile.observe.standby import Standby
 from sluicegate.runtime.caches import Caches
 from tests.support.rollout_world import World
 

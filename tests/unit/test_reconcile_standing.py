@@ -12,11 +12,12 @@ from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Budget
-from sluicegate.reconcile.portfolio import Standings
-from sluicegate.reconcile.product_record import product_record
-from sluicegate.reconcile.records import JobRecord
-from sluicegate.reconcile.standing import Standing, standing_before, standing_of
-from sluicegate.reconcile.step import take_step
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.snapshot import Standing, standing_before
+from sluicegate.reconcile.live.children import JobRecord
+from sluicegate.reconcile.live.product import product_record
+from sluicegate.reconcile.report.fleet_update import standing_of
 from sluicegate.slo.blocks import Block, Quality, Series, hour_of
 from sluicegate.stats.counts import Count
 from tests.support.rollout_world import World, document

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.product import DataProduct
-from sluicegate.reconcile.starts import FirstStarts
-from sluicegate.reconcile.step import take_step
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.report.first_version_start import FirstStarts
 from sluicegate.status import Finding
 from tests.support.rollout_world import World, broken_pod, document
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluicegate.reconcile.together import Overlaps, Together
+from sluicegate.reconcile.fleet.common_cause import Overlaps, Together
 
 
 def test_where_nothing_happened_nobody_shares_anything():

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.reconcile.overlap import OVERLAPS, Overlaps
+from sluicegate.reconcile.fleet.operator_overlap import OVERLAPS, Overlaps
 from sluicegate.runtime.contracts import Done, InvalidSpec, RequeueAfter
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn

@@ -12,10 +12,10 @@ from sluicegate.api.status import DependencyState, DependencyStatus, ProductStat
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.reconcile.product_record import product_record
-from sluicegate.reconcile.report import report
-from sluicegate.reconcile.standing import Standing
-from sluicegate.reconcile.step import take_step
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.fleet.snapshot import Standing
+from sluicegate.reconcile.live.product import product_record
+from sluicegate.reconcile.report.status import report
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import BLOCK, RUNTIME, World, document

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.reconcile.verification import (
-    Level,
-    Requests,
-    count_requests,
-    is_drained,
-    verify_share,
-)
+from sluicegate.measurement.canary_blocks import Requests, count_requests
+from sluicegate.reconcile.traffic.split_verification import Level, is_drained, verify_share
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 

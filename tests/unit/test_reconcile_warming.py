@@ -8,9 +8,9 @@ import pytest
 
 from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
-from sluicegate.reconcile.standing import standing_of
-from sluicegate.reconcile.step import take_step
-from sluicegate.reconcile.warming import just_took_over, only_warms_up
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.warm_up import just_took_over, only_warms_up
+from sluicegate.reconcile.report.fleet_update import standing_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.rollout_world import BLOCK, World, document

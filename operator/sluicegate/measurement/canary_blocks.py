@@ -1,6 +1,6 @@
 """Both arms of a canary, block by block, as evidence wants them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
@@ -135,3 +135,44 @@ def _at(arm: Mapping[str, Mapping[int, Block]], index: int) -> dict[str, Block]:
 
 def _quality(block: Block) -> Quality:
     return block.quality if block.quality in _BLIND else Quality.COUNTED
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests by version in the blocks that began after the change.
+
+    Attributes
+    ----------
+    stable, candidate : requests of each.
+    blocks : how many blocks that are.
+    quiet_stable, quiet_candidate : newest blocks in a row without a request.
+    """
+
+    stable: int = 0
+    candidate: int = 0
+    blocks: int = 0
+    quiet_stable: int = 0
+    quiet_candidate: int = 0
+
+
+def count_requests(stable: Iterable[Block], candidate: Iterable[Block]) -> Requests:
+    """Requests of both versions; blocks oldest first, only those since the change."""
+    ours, theirs = tuple(stable), tuple(candidate)
+    return Requests(
+        stable=sum(block.count.total for block in ours),
+        candidate=sum(block.count.total for block in theirs),
+        blocks=max(len(ours), len(theirs)),
+        quiet_stable=_quiet(ours),
+        quiet_candidate=_quiet(theirs),
+    )
+
+
+def _quiet(blocks: tuple[Block, ...]) -> int:
+    """Newest blocks in a row that are known to hold no request."""
+    quiet = 0
+    for block in reversed(blocks):
+        silent = block.quality in (Quality.COUNTED, Quality.NO_SERIES)
+        if not silent or block.count.total:
+            break
+        quiet += 1
+    return quiet

@@ -1,15 +1,13 @@
 """What was measured of one product, in the shapes that decisions and verification want."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.api.canary import CandidatePhase, VersionBase
+from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
-from sluicegate.manifests.names import version_name
-from sluicegate.measurement.canary_blocks import Arms, arm_of
+from sluicegate.measurement.canary_blocks import Arms, Requests, arm_of, count_requests
 from sluicegate.measurement.store import Measurements, series_of
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.prometheus.assemble import ASKED
@@ -20,16 +18,6 @@ from sluicegate.prometheus.readings import (
     SeriesKey,
     Target,
     VersionKey,
-)
-from sluicegate.reconcile.gateways import GatewayState
-from sluicegate.reconcile.layout import layout_of
-from sluicegate.reconcile.records import RouteRecord
-from sluicegate.reconcile.verification import (
-    Requests,
-    Split,
-    count_requests,
-    verify_acceptance,
-    verify_share,
 )
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -149,35 +137,6 @@ class Measured:
             (arms.sent(arms.candidate, index) for index in indexes),
         )
         return counted if counted.stable or counted.candidate else None
-
-    def split(
-        self,
-        route: RouteRecord | None,
-        requests: Requests,
-        gateways: Mapping[Key, GatewayState],
-        now: int,
-    ) -> Split | None:
-        """How far the split in force is verified; None without a route or a stable version."""
-        spec, status = self.product.spec, self.product.status
-        if spec.route is None or status.stable is None:
-            return None
-        layout = layout_of(self.product, status, stable_pods=spec.serving.base_replicas)
-        name = self.product.metadata.name
-        weights = {version_name(name, revision): weight for revision, weight in layout.weights}
-        accepted = verify_acceptance(route, weights, spec.route.parent_refs, gateways)
-        candidate = status.candidate
-        if candidate is None or not candidate.shares:
-            return Split(accepted[0], accepted[1], enough=True)
-        back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
-        seconds = now - candidate.shares[-1].since.timestamp()
-        sent = self.sent()
-        return verify_share(
-            accepted,
-            0 if back else candidate.weight,
-            requests if sent is None else sent,
-            seconds=seconds,
-            gateway=sent is not None,
-        )
 
     def _gauges(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is not None]

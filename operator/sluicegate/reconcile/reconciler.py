@@ -25,25 +25,15 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.model.terms import Terms, terms_of
-from sluicegate.reconcile.apply import Applier, NameConflict
-from sluicegate.reconcile.carrying import Told
-from sluicegate.reconcile.child_keeper import ChildKeeper, obstacle_of, with_obstacle
-from sluicegate.reconcile.children import Child, build_children
-from sluicegate.reconcile.events import emit, emit_refusal, unreadable
-from sluicegate.reconcile.in_step import InStep
-from sluicegate.reconcile.jobs import Trainer
-from sluicegate.reconcile.known_status import known_status
-from sluicegate.reconcile.news import news, true_of
-from sluicegate.reconcile.next_look import next_look
-from sluicegate.reconcile.observe import Observer
-from sluicegate.reconcile.overlap import Overlaps
-from sluicegate.reconcile.portfolio import Standings
-from sluicegate.reconcile.product_figures import REFUSED, figures_of
-from sluicegate.reconcile.product_metrics import ProductMetrics
-from sluicegate.reconcile.product_record import ProductRecord
-from sluicegate.reconcile.report import due, report, report_invalid, verified_seconds
-from sluicegate.reconcile.routes import Claims, Refusal
-from sluicegate.reconcile.shadowing import (
+from sluicegate.reconcile.apply.applier import Applier, NameConflict
+from sluicegate.reconcile.apply.child_writer import ChildKeeper, obstacle_of, with_obstacle
+from sluicegate.reconcile.apply.in_sync import InStep
+from sluicegate.reconcile.apply.slot_release import SlotKeeper
+from sluicegate.reconcile.apply.training_jobs import Trainer
+from sluicegate.reconcile.build import Child, build_children
+from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.decide.planner import Step, take_step
+from sluicegate.reconcile.decide.refused_route import (
     claiming,
     is_news,
     kept_product,
@@ -52,15 +42,26 @@ from sluicegate.reconcile.shadowing import (
     shadowed,
     without_split,
 )
-from sluicegate.reconcile.situation import Situation
-from sluicegate.reconcile.slot_keeper import SlotKeeper
-from sluicegate.reconcile.slots import wanted_job
-from sluicegate.reconcile.standing import standing_before, standing_of
-from sluicegate.reconcile.starts import FirstStarts
-from sluicegate.reconcile.step import Step, take_step
-from sluicegate.reconcile.traffic import with_first_split
-from sluicegate.reconcile.versions import version_reused
-from sluicegate.reconcile.warming import only_warms_up
+from sluicegate.reconcile.decide.requeue import next_look
+from sluicegate.reconcile.decide.versions import version_reused
+from sluicegate.reconcile.decide.warm_up import only_warms_up
+from sluicegate.reconcile.fleet.operator_overlap import Overlaps
+from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.snapshot import standing_before
+from sluicegate.reconcile.fleet.training_slots import wanted_job
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observer import Observer
+from sluicegate.reconcile.recover_status import known_status
+from sluicegate.reconcile.report.condition_events import news, true_of
+from sluicegate.reconcile.report.events import emit, emit_refusal, unreadable
+from sluicegate.reconcile.report.first_version_start import FirstStarts
+from sluicegate.reconcile.report.fleet_update import standing_of
+from sluicegate.reconcile.report.product_metrics import ProductMetrics
+from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
+from sluicegate.reconcile.report.status import due, report, report_invalid, verified_seconds
+from sluicegate.reconcile.report.traffic_status import with_first_split
+from sluicegate.reconcile.routes.arbitration import Claims, Refusal
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
 from sluicegate.runtime.recorder import Recorder

@@ -14,7 +14,7 @@ from yarl import URL
 from sluicegate.app import Operator, Program
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.program import build
-from sluicegate.reconcile.records import watched
+from sluicegate.reconcile.live.children import watched
 from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.ports import Ports
 from sluicegate.runtime.watches import RENEWAL_SECONDS

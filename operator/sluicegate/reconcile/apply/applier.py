@@ -1,0 +1,260 @@
+"""Writes what differs, and nothing else: children by server-side apply, leftovers by deletion.
+
+The answer to each write goes into the caches, so the next look already sees it and the echo of
+the watch changes nothing.
+
+Each write is for the very object that was observed, at the version at which it was observed: so
+one that arrives late can't undo what a successor has written meanwhile. Others move versions too
+(pods that become ready, an autoscaler that reports). A write that loses to them is a Conflict; the
+object is then read, and the next attempt starts from there. A deletion needs no exception: status
+moves with pods or every fifteen seconds, the attempts come seconds apart, and what is stale in one
+of them is a few milliseconds old, so none loses for ever.
+"""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sluicegate.api import names
+from sluicegate.errors import SluicegateError
+from sluicegate.kube.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NotFound,
+    WebhookFailed,
+)
+from sluicegate.kube.ownership import fingerprint, owned_part
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.requests import ABSENT
+from sluicegate.kube.resources import DEPLOYMENTS, JOBS, SERVICES, Key, Resource
+from sluicegate.manifests.common import Manifest
+from sluicegate.reconcile.build import Child
+from sluicegate.reconcile.live.children import ChildRecord, DeploymentRecord, RouteRecord
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.runtime.caches import Caches
+
+logger = logging.getLogger(__name__)
+
+
+class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's reason
+    """An object has one of our names and isn't ours: it is never applied over."""
+
+    def __init__(self, resource: Resource, key: Key) -> None:
+        super().__init__(
+            f"{resource.kind} {key} exists and doesn't belong to this DataProduct: rename the"
+            f" product, or delete the {resource.kind} if nobody needs it"
+        )
+
+
+_REFUSALS: Final = (BadRequest, Conflict, Forbidden, Invalid, NotFound, WebhookFailed, NameConflict)
+"""Answers about one object alone. After any other one, e.g. no answer, nothing else is tried."""
+
+
+def _urgency(error: KubeError | NameConflict) -> int:
+    """A stranger's name is told and looked for again; after a Conflict the object is known anew."""
+    return 0 if isinstance(error, NameConflict) else 1 if isinstance(error, Conflict) else 2
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """Writes the children of products."""
+
+    api: KubeApi
+    caches: Caches
+
+    async def apply(self, product: ProductRecord, children: Iterable[Child]) -> None:
+        """Apply each child that differs from what lives; NameConflict for a stranger.
+
+        Traffic leaves a version before anything else is written, and a child that is refused
+        keeps no other one from being written: a route has to be changed most of all when the
+        Deployments can't be. The refusal that is tried again first is raised in the end.
+        """
+        refusals: list[KubeError | NameConflict] = []
+        for child in sorted(children, key=self._takes_no_traffic):
+            try:
+                await self._apply_one(product, child)
+            except _REFUSALS as error:
+                logger.info("%s %s isn't written: %s", child.resource.kind, child.key, error)
+                refusals.append(error)
+        if refusals:
+            raise min(refusals, key=_urgency)
+
+    async def rehearse(self, product: ProductRecord, children: Iterable[Child]) -> None:
+        """Let the API server check each change of a child, and store nothing; raise its refusal.
+
+        What isn't there yet serves nobody, and the write itself tells: to try a candidate's
+        objects first would be two requests more for each promotion.
+        """
+        for child in children:
+            live = self._live(child.resource, child.key)
+            if live is None or live.owner != product.uid:
+                continue
+            if live.fingerprint != child.fingerprint:
+                await self.api.try_apply(child.resource, child.manifest)
+
+    async def _apply_one(self, product: ProductRecord, child: Child) -> None:
+        live = self._live(child.resource, child.key)
+        if live is None:
+            await self._create(child)
+        elif live.owner != product.uid:
+            self._check_is_going(product, child, live)
+        elif live.fingerprint != child.fingerprint:
+            await self._update(child, live)
+
+    def _takes_no_traffic(self, child: Child) -> bool:
+        """False for the route, if a version's weight goes down and each backend is there."""
+        live = self._live(child.resource, child.key)
+        if not isinstance(live, RouteRecord):
+            return True
+        weights: dict[str, int] = {
+            one["name"]: one["weight"]
+            for one in child.manifest["spec"]["rules"][0].get("backendRefs") or ()
+        }
+        services = (Key(child.key.namespace, name) for name in weights)
+        there = all(self._live(SERVICES, key) is not None for key in services)
+        return not (there and any(weights.get(name, 0) < weight for name, weight in live.weights))
+
+    def _check_is_going(self, product: ProductRecord, child: Child, live: ChildRecord) -> None:
+        """Wait for what belonged to a deleted product of this name; NameConflict for a stranger."""
+        if live.owner and live.parent == product.key:
+            raise Conflict(
+                f"{child.resource.kind} {child.key} of the DataProduct that was deleted is still"
+                " being collected"
+            )
+        raise NameConflict(child.resource, child.key)
+
+    async def create_job(self, manifest: Manifest) -> None:
+        """Create a training Job; the product's own of that name is the same training.
+
+        NameConflict for a stranger: its end would be taken for this training's.
+        """
+        try:
+            body = await self.api.create(JOBS, manifest)
+        except AlreadyExists:
+            key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+            body = await self.api.get(JOBS, key)
+            if not _belongs_to(body, manifest):
+                raise NameConflict(JOBS, key) from None
+        self.caches.written(JOBS, body)
+
+    async def patch_job(self, record: ChildRecord, change: Manifest) -> None:
+        """Merge a change into a training Job as it was observed."""
+        async with self.reread_after_conflict(JOBS, record.key):
+            body = await self.api.patch(
+                JOBS, record.key, change, resource_version=str(record.version)
+            )
+        self.caches.written(JOBS, body)
+
+    async def delete(self, resource: Resource, record: ChildRecord) -> None:
+        """Delete the very object that was observed; one that is gone already is fine."""
+        async with self.reread_after_conflict(resource, record.key):
+            with contextlib.suppress(NotFound):
+                await self.api.delete(
+                    resource, record.key, uid=record.uid, resource_version=str(record.version)
+                )
+
+    def leftovers(
+        self, product: ProductRecord, children: Iterable[Child]
+    ) -> Iterator[tuple[Resource, ChildRecord]]:
+        """Children of the product, Jobs apart, that are no longer to exist."""
+        wanted = {(child.resource, child.key) for child in children}
+        for cache in self.caches:
+            resource = cache.watched.resource
+            if resource.group == names.GROUP or resource == JOBS:
+                continue
+            for record in cache.children(product.key):
+                assert isinstance(record, ChildRecord)
+                if record.owner == product.uid and (resource, record.key) not in wanted:
+                    yield resource, record
+
+    def _live(self, resource: Resource, key: Key) -> ChildRecord | None:
+        record = self.caches[resource].get(key)
+        assert record is None or isinstance(record, ChildRecord)
+        return record
+
+    async def _create(self, child: Child) -> None:
+        """Create what the cache doesn't hold; a stranger of that name is left alone."""
+        try:
+            body = await self.api.apply(child.resource, child.manifest, resource_version=ABSENT)
+        except Conflict:
+            body = await self.api.get(child.resource, child.key)
+            if not _belongs_to(body, child.manifest):
+                raise NameConflict(child.resource, child.key) from None
+            if names.LABEL_PRODUCT not in (body["metadata"].get("labels") or {}):
+                self.caches.written(child.resource, await self._label_again(child, body))
+                return
+            self.caches.written(child.resource, body)
+            live = self._live(child.resource, child.key)
+            if live is None or live.fingerprint != child.fingerprint:
+                raise  # no watch will tell: its echo changes nothing any more
+        else:
+            self.caches.written(child.resource, body)
+
+    async def _label_again(self, child: Child, body: Manifest) -> Manifest:
+        """Apply a child that lacks the label by which it is watched, as it was just read."""
+        meta = {"uid": body["metadata"]["uid"]}
+        observed = child.manifest | {"metadata": child.manifest["metadata"] | meta}
+        version = body["metadata"]["resourceVersion"]
+        return await self.api.apply(child.resource, observed, resource_version=version)
+
+    async def _update(self, child: Child, live: ChildRecord) -> None:
+        manifest = child.manifest
+        if isinstance(live, DeploymentRecord) and _is_upgrade(manifest, live):
+            manifest = await self._with_live_template(manifest, live)
+            if fingerprint(manifest) == live.fingerprint:
+                return
+        # The version alone would let a late write create anew what was deleted meanwhile.
+        observed = manifest | {"metadata": manifest["metadata"] | {"uid": live.uid}}
+        async with self.reread_after_conflict(child.resource, child.key):
+            body = await self.api.apply(
+                child.resource, observed, resource_version=str(live.version)
+            )
+        self.caches.written(child.resource, body)
+
+    @contextlib.asynccontextmanager
+    async def reread_after_conflict(self, resource: Resource, key: Key) -> AsyncIterator[None]:
+        """Let a Conflict pass on, having read the object: its watch may be late, or have broken."""
+        try:
+            yield
+        except Conflict:
+            with contextlib.suppress(NotFound):  # gone: only the watch says since when
+                self.caches.written(resource, await self.api.get(resource, key))
+            raise
+
+    async def _with_live_template(self, manifest: Manifest, live: DeploymentRecord) -> Manifest:
+        """The manifest with the pod template that an older operator rendered from the same spec."""
+        body = await self.api.get(DEPLOYMENTS, live.key)
+        template = owned_part(body, names.FIELD_MANAGER).get("spec", {}).get("template")
+        if template is None:
+            return manifest
+        kept = {names.ANNOTATION_TEMPLATE_HASH: live.annotation(names.ANNOTATION_TEMPLATE_HASH)}
+        meta = manifest["metadata"]
+        return manifest | {
+            "metadata": meta | {"annotations": meta["annotations"] | kept},
+            "spec": manifest["spec"] | {"template": template},
+        }
+
+
+def _belongs_to(body: Manifest, manifest: Manifest) -> bool:
+    """Whether an object has the owner that is meant to own it."""
+    references: list[dict[str, Any]] = body["metadata"].get("ownerReferences") or []
+    owner = manifest["metadata"]["ownerReferences"][0]["uid"]
+    return owner in (one.get("uid") for one in references)
+
+
+def _is_upgrade(manifest: Manifest, live: DeploymentRecord) -> bool:
+    """Whether only the operator changed: equal inputs of the spec, another template."""
+    annotations: dict[str, Any] = manifest["metadata"]["annotations"]
+    same_inputs = annotations.get(names.ANNOTATION_INPUTS_HASH) == live.annotation(
+        names.ANNOTATION_INPUTS_HASH
+    )
+    same_template = annotations.get(names.ANNOTATION_TEMPLATE_HASH) == live.annotation(
+        names.ANNOTATION_TEMPLATE_HASH
+    )
+    return same_inputs and not same_template

@@ -1,0 +1,140 @@
+"""Keeps a product's children as they should be, and what keeps one of them from being written."""
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from sluicegate.api import names
+from sluicegate.api.names import ConditionReason
+from sluicegate.kube.errors import (
+    BadRequest,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NotFound,
+    WebhookFailed,
+)
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, Key
+from sluicegate.reconcile.apply.applier import Applier, NameConflict
+from sluicegate.reconcile.build import Child
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.routes.arbitration import Claims
+
+logger = logging.getLogger(__name__)
+
+TERMINATING: Final = "because it is being terminated"
+"""How the API server says that the namespace goes; nothing is to be corrected then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a child isn't as it should be.
+
+    Attributes
+    ----------
+    reason : NAME_CONFLICT or APPLY_REFUSED.
+    text : the child, the words of the API server, and the way out.
+    """
+
+    reason: ConditionReason
+    text: str
+
+
+def obstacle_of(error: KubeError | NameConflict) -> Obstacle | None:
+    """What a person has to know of a failed write; None for what goes away by itself."""
+    match error:
+        case NameConflict():
+            return Obstacle(ConditionReason.NAME_CONFLICT, str(error))
+        case _ if TERMINATING in str(error):
+            return None
+        case Invalid() | BadRequest():
+            way_out = "correct what the message names in spec"
+        case Forbidden():
+            way_out = "correct spec, or what forbids it: a policy, a quota, the operator's role"
+        case NotFound():
+            way_out = "install its kind, or leave out the part of spec that needs it"
+        case WebhookFailed():
+            way_out = "mend the webhook, or let it leave out the operator's objects"
+        case _:
+            return None
+    return Obstacle(ConditionReason.APPLY_REFUSED, f"the API server refuses {error}; {way_out}")
+
+
+@dataclass(frozen=True, slots=True)
+class ChildKeeper:
+    """Writes the children of products. Used from the event loop only."""
+
+    applier: Applier
+    claims: Claims
+    obstacles: dict[Key, Obstacle] = field(default_factory=dict)
+    """Products of which a child isn't as it should be. Lost with the process: it is tried again."""
+
+    async def foreseen(
+        self, record: ProductRecord, situation: Situation, children: tuple[Child, ...]
+    ) -> Situation:
+        """The situation with what becomes of a serving product's pods, and a new generation of it.
+
+        The API server is asked by dry runs, so that status never says of a refused spec that it is
+        in force.
+        """
+        status = situation.product.status
+        new = record.generation != status.observed_generation
+        situation = replace(situation, changing=_changes_stable(situation, children, new=new))
+        if status.stable is None or not new:
+            return situation
+        obstacle = None
+        try:
+            await self.applier.rehearse(record, children)
+        except (Invalid, Forbidden) as error:
+            obstacle = obstacle_of(error)
+        except KubeError as error:  # say a webhook without dry runs: the write itself will tell
+            logger.info("a dry run failed: %s", error)
+        return with_obstacle(situation, obstacle)
+
+    async def keep(
+        self, record: ProductRecord, situation: Situation, children: tuple[Child, ...]
+    ) -> None:
+        """Apply the children and delete the others; raise what keeps one from being written.
+
+        A route that is refused isn't written. The one that lives is then written on where the
+        spec can express it, and left alone where it can't; it goes if no Gateway takes it.
+        """
+        refused = situation.shadowed and not situation.route_kept
+        if refused:
+            children = tuple(one for one in children if one.resource != HTTP_ROUTES)
+        try:
+            await self.applier.apply(record, children)
+        except (KubeError, NameConflict) as error:
+            if (obstacle := obstacle_of(error)) is not None:
+                self.obstacles[record.key] = obstacle
+            raise
+        left_alone = refused and self.claims.serves(record.key, situation.now)
+        for resource, leftover in tuple(self.applier.leftovers(record, children)):
+            if resource != HTTP_ROUTES or not left_alone:
+                await self.applier.delete(resource, leftover)
+
+
+def _changes_stable(situation: Situation, children: tuple[Child, ...], *, new: bool) -> bool:
+    """Whether stable's pods are about to be replaced, or by a new spec to become more or fewer."""
+    status = situation.product.status
+    live = situation.live.get(status.stable.revision) if status.stable else None
+    if live is None:
+        return False
+    for child in children:
+        if child.resource == DEPLOYMENTS and child.key == live.key:
+            annotations: dict[str, str] = child.manifest["metadata"]["annotations"]
+            inputs = annotations.get(names.ANNOTATION_INPUTS_HASH)
+            replicas = child.manifest["spec"].get("replicas", live.replicas)
+            scaled = new and status.candidate is None and replicas != live.replicas
+            return scaled or inputs != live.annotation(names.ANNOTATION_INPUTS_HASH)
+    return False
+
+
+def with_obstacle(situation: Situation, obstacle: Obstacle | None) -> Situation:
+    """The situation with what keeps a child from being written; None for nothing."""
+    if obstacle is None:
+        return replace(situation, refused="")
+    if obstacle.reason is ConditionReason.NAME_CONFLICT:
+        return replace(situation, conflict=obstacle.text, shadowed=False)
+    return replace(situation, refused=obstacle.text)

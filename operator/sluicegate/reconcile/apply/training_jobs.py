@@ -1,0 +1,121 @@
+"""Training Jobs: created once for a trigger that status holds, cleaned up when it holds a result."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from sluicegate.api import names
+from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.status import DataProductStatus
+from sluicegate.kube.errors import BadRequest, Invalid, NotFound
+from sluicegate.kube.resources import JOBS, SERVICE_ACCOUNTS, Key
+from sluicegate.manifests.training import Attempt, build_training_job
+from sluicegate.reconcile.apply.applier import Applier, NameConflict
+from sluicegate.reconcile.fleet.training_slots import Refusal, wanted_job
+from sluicegate.reconcile.live.children import JobRecord
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.settings import Settings
+from sluicegate.status import Finding
+
+logger = logging.getLogger(__name__)
+
+KEEP_SECONDS: Final = 3600
+"""How long a Job can be looked at after its result is in status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """Keeps the training Jobs of products."""
+
+    applier: Applier
+    settings: Settings
+    refusals: dict[Key, Refusal] = field(default_factory=dict)
+    """Why the Job of an attempt isn't there, by product. Lost with the process: it is tried again."""
+
+    async def keep(
+        self, record: ProductRecord, situation: Situation, status: DataProductStatus
+    ) -> None:
+        """Start the training that status asks for; end what nobody waits for any more."""
+        wanted = wanted_job(record.key, status)
+        for job in self.applier.caches[JOBS].children(record.key):
+            assert isinstance(job, JobRecord)
+            if job.owner == record.uid and job.key != wanted:
+                await self._retire(job)
+        if wanted is None:
+            self.refusals.pop(record.key, None)
+            return
+        live = self.applier.caches[JOBS].get(wanted)
+        if isinstance(live, JobRecord) and live.owner != record.uid:
+            self.refuse(record.key, wanted.name, str(NameConflict(JOBS, wanted)))
+        elif live is None and situation.starts_training(status):
+            await self._start(record.key, wanted, situation, status)
+
+    def refuse(self, product: Key, job: str, message: str, *, final: bool = False) -> None:
+        """Remember why a Job isn't there, for the product's status and the attempt's end."""
+        self.refusals[product] = Refusal(job, message, final)
+
+    async def forbidden(self, situation: Situation) -> Finding | None:
+        """Why the Job may not run as its service account; None when it may."""
+        retraining = situation.product.spec.retraining
+        account = retraining.service_account_name if retraining else None
+        if account is None:
+            return None
+        key = Key(situation.product.metadata.namespace, account)
+        try:
+            body = await self.applier.api.get(SERVICE_ACCOUNTS, key)
+        except NotFound:
+            text = f"spec.retraining.serviceAccountName: there is no ServiceAccount {key}"
+        else:
+            labels = body["metadata"].get("labels") or {}
+            if labels.get(names.LABEL_ALLOW_TRAINING) == "true":
+                return None
+            text = (
+                f"spec.retraining.serviceAccountName: ServiceAccount {key} lacks the label"
+                f' {names.LABEL_ALLOW_TRAINING}: "true", by which its owner allows it'
+            )
+        return Finding(
+            ConditionType.STALLED, "True", ConditionReason.FORBIDDEN_SERVICE_ACCOUNT, text
+        )
+
+    async def _start(
+        self, product: Key, job: Key, situation: Situation, status: DataProductStatus
+    ) -> None:
+        """Create the Job. What would be refused again ends the attempt, by the next reconcile."""
+        one, retraining = status.retraining, situation.product.spec.retraining
+        assert one is not None
+        assert one.trigger is not None
+        assert status.stable is not None
+        assert retraining is not None
+        if (forbidden := await self.forbidden(situation)) is not None:
+            self.refuse(product, job.name, forbidden.message)
+            return
+        attempt = Attempt(
+            trigger=one.trigger,
+            number=one.number,
+            stable=status.stable,
+            plain_http_registries=self.settings.plain_http_registries,
+            most_seconds=self.settings.max_retraining_seconds,
+        )
+        try:
+            manifest = build_training_job(situation.product, retraining, attempt)
+        except Exception as error:
+            logger.exception("a bug: no Job can be made of spec.retraining")
+            text = f"no Job can be made of spec.retraining ({type(error).__name__}: {error})"
+            self.refuse(product, job.name, text, final=True)
+            return
+        try:
+            await self.applier.create_job(manifest)
+        except (BadRequest, Invalid) as error:
+            self.refuse(product, job.name, str(error), final=True)
+        except NameConflict as error:
+            self.refuse(product, job.name, str(error))
+        else:
+            self.refusals.pop(product, None)
+
+    async def _retire(self, job: JobRecord) -> None:
+        if not job.finished:
+            await self.applier.delete(JOBS, job)
+        elif not job.expires:
+            expiry = {"spec": {"ttlSecondsAfterFinished": KEEP_SECONDS}}
+            await self.applier.patch_job(job, expiry)

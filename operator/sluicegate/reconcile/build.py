@@ -1,0 +1,149 @@
+"""The objects of a product as they should be, in the order in which they are applied."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.canary import Version, VersionBase
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
+from sluicegate.kube.ownership import fingerprint
+from sluicegate.kube.resources import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    POD_DISRUPTION_BUDGETS,
+    SERVICES,
+    Key,
+    Resource,
+)
+from sluicegate.manifests.common import Manifest
+from sluicegate.manifests.deployment import build_deployment
+from sluicegate.manifests.memory import read_version
+from sluicegate.manifests.names import version_name
+from sluicegate.manifests.route import Backend, build_route
+from sluicegate.manifests.scaling import (
+    build_autoscaler,
+    build_disruption_budget,
+    needs_disruption_budget,
+)
+from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.reconcile.live.children import DeploymentRecord, ServiceRecord
+from sluicegate.reconcile.traffic.allocation import Layout, Placement
+from sluicegate.settings import ServiceKind
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """An object that is to exist, with the fingerprint of what is applied."""
+
+    resource: Resource
+    manifest: Manifest
+    fingerprint: str
+
+    @property
+    def key(self) -> Key:
+        """Its name."""
+        meta = self.manifest["metadata"]
+        return Key(meta["namespace"], meta["name"])
+
+
+def build_children(
+    product: DataProduct,
+    layout: Layout,
+    live: Mapping[str, DeploymentRecord],
+    *,
+    service_kind: ServiceKind,
+    services: Mapping[str, ServiceRecord] | None = None,
+) -> tuple[Child, ...]:
+    """All children but Jobs, in the order in which they are applied.
+
+    Parameters
+    ----------
+    product : its spec.
+    layout : which versions live.
+    live : Deployments by revision, as they are.
+    service_kind : of the Services of versions that aren't there yet.
+    services : those that are, by revision: the kind of a Service can't change.
+    """
+    found = services or {}
+    kinds = {
+        revision: ServiceKind.HEADLESS if one.headless else ServiceKind.CLUSTER_IP
+        for revision, one in found.items()
+    }
+    manifests = _manifests(product, layout, live, lambda one: kinds.get(one, service_kind))
+    children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
+    if len({(one.resource, one.key) for one in children}) < len(children):
+        raise RuntimeError("two children have one name: each would undo the other for ever")
+    return children
+
+
+def _manifests(
+    product: DataProduct,
+    layout: Layout,
+    live: Mapping[str, DeploymentRecord],
+    kind_of: Callable[[str], ServiceKind],
+) -> Iterator[tuple[Resource, Manifest]]:
+    for placement in layout.placements:
+        version, found = placement.version, live.get(placement.version.revision)
+        replicas = _replicas(placement, found)
+        if found is not None and not _was_followed(product.status):
+            version = _as_foreseen(version, found)
+        yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
+        if product.spec.route is not None:
+            yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
+    if layout.placements:
+        yield SERVICES, build_stable_service(product, layout.selected)
+        yield from _scaling(product, layout.placements[0])
+    if product.spec.route is not None and layout.weights:
+        name = product.metadata.name
+        backends = [
+            Backend(version_name(name, revision), weight) for revision, weight in layout.weights
+        ]
+        yield HTTP_ROUTES, build_route(product, product.spec.route, backends)
+
+
+def _was_followed(status: DataProductStatus) -> bool:
+    """Whether another version was ever accepted."""
+    return any(one.promoted_at is not None for one in status.history)
+
+
+def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
+    """The first version as its Deployment remembers it, since the moment when it was made.
+
+    That its pods took long is no reason to write again: it is the only one that was ever accepted,
+    a canary beside it too, and only its evaluation is known. Once another has taken over, it is
+    written anyway, to be scaled down.
+    """
+    before = read_version(dict(live.labels), dict(live.annotations))
+    if not isinstance(version, Version) or before is None or before.image != version.image:
+        return version
+    if any(one.source is not BaselineSource.EVALUATION for one in version.baseline.values()):
+        return version
+    if _counts(before.baseline) != _counts(version.baseline):
+        return version  # another evaluation, or another indicator
+    foreseen = {"promoted_at": before.promoted_at, "baseline": before.baseline}
+    return version.model_copy(update=foreseen)
+
+
+def _counts(baseline: Mapping[str, Baseline]) -> dict[str, tuple[object, ...]]:
+    """What a baseline holds but its times."""
+    return {
+        name: (one.source, one.bad, one.total, one.indicator_hash) for name, one in baseline.items()
+    }
+
+
+def _replicas(placement: Placement, live: DeploymentRecord | None) -> int | None:
+    """The number to apply; None once an autoscaler owns it."""
+    if placement.autoscaled and live is not None and placement.replicas:
+        return None if live.scaled and live.replicas else max(live.replicas, placement.replicas)
+    return placement.replicas
+
+
+def _scaling(product: DataProduct, stable: Placement) -> Iterator[tuple[Resource, Manifest]]:
+    if needs_disruption_budget(product):
+        yield POD_DISRUPTION_BUDGETS, build_disruption_budget(product)
+    if product.spec.serving.autoscaling is not None:
+        scaling = product.spec.serving.autoscaling
+        body = build_autoscaler(product, stable.version, scaling, floor=stable.floor)
+        yield HORIZONTAL_POD_AUTOSCALERS, body

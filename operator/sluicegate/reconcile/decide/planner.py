@@ -1,0 +1,357 @@
+"""One step of one product, pure: from what was observed to what is to be, and what to tell.
+
+First what was decided earlier is carried on, then the newest blocks are judged, then the new
+decision is written down. A decision is remembered as done only when the traffic has followed.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from sluicegate.api import names
+from sluicegate.api.base import at
+from sluicegate.api.canary import Candidate, CandidatePhase, Version, VersionSource
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import DataProductStatus
+from sluicegate.policy import manual_requests, new_versions
+from sluicegate.policy.evaluate import Evaluation, evaluate
+from sluicegate.policy.model.decision import (
+    Advance,
+    Alert,
+    Decision,
+    Hold,
+    Inconclusive,
+    Promote,
+    Retrain,
+    Rollback,
+    StartRollout,
+)
+from sluicegate.policy.persistence.load import memory_of, release_of
+from sluicegate.policy.persistence.save import as_baselines
+from sluicegate.reconcile.decide.evaluation_status import with_figures
+from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.decide.retraining_attempt import with_cause, with_pending, with_result
+from sluicegate.reconcile.decide.rollout_completion import (
+    acted,
+    carry_on,
+    decision_status,
+    layout,
+    remembered,
+)
+from sluicegate.reconcile.decide.rollout_progress import (
+    turned_back,
+)
+from sluicegate.reconcile.decide.versions import (
+    first_candidate,
+    referred_to,
+    returning_candidate,
+    without_twin,
+)
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.traffic.allocation import Layout, with_capacity
+
+_EVALUATED = frozenset(
+    {
+        CandidatePhase.STARTING,
+        CandidatePhase.STEPPING,
+        CandidatePhase.AWAITING_APPROVAL,
+        CandidatePhase.PARKED,
+    }
+)
+"""Phases in which new decisions are made; in the others one is being carried out."""
+
+
+_ON_EVIDENCE = frozenset({DecisionReason.CANARY_NOT_WORSE})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step leads to.
+
+    Attributes
+    ----------
+    status : what is, and what is remembered; conditions and summary are still the old ones.
+    layout : which versions are to live, with how many pods and which share.
+    evaluation : what the newest blocks said; None when they weren't judged.
+    told : what people are told.
+    """
+
+    status: DataProductStatus
+    layout: Layout
+    evaluation: Evaluation | None = None
+    told: tuple[Told, ...] = ()
+
+
+def take_step(situation: Situation) -> Step:
+    """What is to be, given what is observed of a product with a valid spec."""
+    status = _with_time_frozen(situation, situation.product.status)
+    status = _with_corrected_service(situation, status)
+    status = without_twin(referred_to(status, situation.wanted))
+    if status.stable is None:
+        status = status.model_copy(update={"candidate": _first(situation, status)})
+    status, told = _interrupted(situation, status)
+    if not told:
+        status, told = carry_on(situation, status)
+    evaluation = None
+    if _is_judged(status):
+        evaluation = _judge(situation, status)
+        status, more = _take_up(situation, status, evaluation)
+        told += more
+        if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
+            status, more = carry_on(situation, status)
+            told += more
+    status = with_capacity(situation.product, status, situation.stable_pods)
+    return Step(status, layout(situation, status), evaluation, told)
+
+
+def _with_time_frozen(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+    """The status; the time for which spec.suspend holds a candidate counts against no deadline."""
+    candidate = status.candidate
+    if candidate is None or candidate.phase is CandidatePhase.PARKED:
+        return status
+    if situation.is_frozen(status):
+        held = candidate.frozen_since or at(situation.now)
+        return _with_candidate(status, frozen_since=held)
+    if candidate.frozen_since is None:
+        return status
+    lasted = situation.now - int(candidate.frozen_since.timestamp())
+    return _with_candidate(
+        status,
+        frozen_since=None,
+        frozen_seconds=candidate.frozen_seconds + max(lasted, 0),
+        step_since=at(situation.now),
+    )
+
+
+def _with_corrected_service(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+    """The status; what was refused for its entry service's name alone is new under another name."""
+    model, wanted = status.spec_model, situation.wanted
+    if model is None or model.reason != DecisionReason.SERVICE_NOT_FOUND:
+        return status
+    failed = next((one for one in status.history if one.revision == wanted.revision), None)
+    if failed is None or failed.service == wanted.service:
+        return status
+    return status.model_copy(update={"spec_model": None})
+
+
+def _interrupted(
+    situation: Situation, status: DataProductStatus
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """What a person asks for, or pushes, while a decision is being carried out."""
+    candidate = status.candidate
+    if candidate is None or status.stable is None or candidate.phase in _EVALUATED:
+        return status, ()
+    status, told = _aborted(situation, status, candidate, status.stable)
+    if told or candidate.phase is not CandidatePhase.PROMOTING:
+        return status, told
+    return _overtaken(situation, status, candidate)
+
+
+def _aborted(
+    situation: Situation, status: DataProductStatus, candidate: Candidate, stable: Version
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """A person takes a promotion back: until the product's own Service follows it, not later."""
+    memory = memory_of(status)
+    request = manual_requests.aborts(memory, situation.observed, candidate.version)
+    if request is None:
+        return status, ()
+    status = remembered(situation, status, manual_requests.handled(memory, request))
+    asked, version = f"{request.annotation}={request.value}", candidate.version
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        text = f"{asked}: {version} goes back already: {candidate.rollback_message}"
+        return _told(situation, status, Alert(reason=DecisionReason.NOT_FOUND, message=text))
+    chosen = candidate.returning and candidate.rollback_reason != DecisionReason.ROLLBACK_REQUESTED
+    if situation.committed or chosen:
+        why = "is on its way back" if chosen else "serves all traffic already"
+        text = f"{asked}: {version} {why}; choose a version by {names.REQUEST_ROLLBACK}"
+        return _told(situation, status, Alert(reason=DecisionReason.NOT_FOUND, message=text))
+    text = f"{version} is taken back, as {request.annotation} asks"
+    reason = DecisionReason.ABORT_REQUESTED
+    rollback = Rollback(
+        reason=reason, message=text, leaving=release_of(candidate), to=release_of(stable)
+    )
+    return _told(situation, _turn_back(situation, status, reason, text), rollback)
+
+
+def _overtaken(
+    situation: Situation, status: DataProductStatus, candidate: Candidate
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """Another spec.model ends a promotion that hasn't all of the traffic yet, or doesn't serve it.
+
+    One that serves all of it is over in minutes; what comes then begins from there.
+    """
+    live = situation.live.get(candidate.revision)
+    serves = situation.committed and live is not None and live.ready > 0
+    if serves or situation.is_frozen(status) or (candidate.returning and not situation.committed):
+        return status, ()
+    before = memory_of(status)
+    decision = new_versions.overtakes(situation.terms, before, situation.observed, situation.now)
+    if decision is None:
+        return status, ()
+    return _told(situation, _superseded(situation, status, decision.message), decision)
+
+
+def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
+    """The version that is to serve first; none while suspend forbids to start one."""
+    if situation.is_frozen(status):
+        return None
+    begun = situation.now if situation.begun is None else situation.begun
+    return first_candidate(
+        situation.product, status, situation.wanted, begun, claims=not situation.lost
+    )
+
+
+def _is_judged(status: DataProductStatus) -> bool:
+    candidate = status.candidate
+    return status.stable is not None and (candidate is None or candidate.phase in _EVALUATED)
+
+
+# ---- judging --------------------------------------------------------------------------------
+def _judge(situation: Situation, status: DataProductStatus) -> Evaluation:
+    return evaluate(situation.terms, memory_of(status), situation.observed, situation.now)
+
+
+def _take_up(
+    situation: Situation, status: DataProductStatus, evaluation: Evaluation
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """Write a decision down: what it asks for begins, what takes time is remembered later."""
+    decision = evaluation.decision
+    status = _noted(situation, status, evaluation)
+    match decision:
+        case Hold():
+            return status, ()
+        case Alert():
+            status = _alerted(status, decision)
+            status = acted(situation, status, decision)
+        case Retrain():
+            status = with_cause(situation, acted(situation, status, decision), decision)
+        case StartRollout():
+            status = _start(situation, status, decision)
+        case Advance():
+            if _is_known(status, decision):
+                return status, ()
+            status = _with_candidate(
+                status,
+                step=decision.step,
+                target=decision.weight,
+                step_since=at(situation.now),
+            )
+        case Promote():
+            status = _promote(situation, status, decision)
+        case Rollback():
+            status = _roll_back(situation, status, decision)
+        case Inconclusive():
+            status = _turn_back(situation, status, decision.reason, decision.message)
+        case _:
+            assert_never(decision)
+    return _told(situation, status, decision)
+
+
+def _noted(
+    situation: Situation, status: DataProductStatus, evaluation: Evaluation
+) -> DataProductStatus:
+    """What an evaluation found, whatever it decided."""
+    status = remembered(situation, status, evaluation.memory)
+    status = with_figures(
+        status, evaluation, block_seconds=situation.terms.block_seconds, now=situation.now
+    )
+    status = with_pending(situation, status, evaluation.waiting)
+    if evaluation.training_taken_up:
+        status = with_result(situation, status, evaluation.decision)
+    return status
+
+
+def _is_known(status: DataProductStatus, decision: Advance) -> bool:
+    """Whether the share was decided already: its pods are on their way."""
+    return status.candidate is not None and status.candidate.target == decision.weight
+
+
+def _alerted(status: DataProductStatus, decision: Alert) -> DataProductStatus:
+    if status.candidate is None or decision.reason is not DecisionReason.AWAITING_APPROVAL:
+        return status
+    return _with_candidate(status, phase=CandidatePhase.AWAITING_APPROVAL)
+
+
+def _promote(
+    situation: Situation, status: DataProductStatus, decision: Promote
+) -> DataProductStatus:
+    """Begin to give everything; what the new version will be held against is fixed now."""
+    return _with_candidate(
+        status,
+        phase=CandidatePhase.PROMOTING,
+        step_since=at(situation.now),
+        rollback_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
+        rollback_message=decision.message,
+        held_against=as_baselines(decision.held_against),
+        requested=situation.product.spec.suspend,
+    )
+
+
+def _start(
+    situation: Situation, status: DataProductStatus, decision: StartRollout
+) -> DataProductStatus:
+    """Begin a rollout; a candidate that has traffic gives it back first."""
+    before = status.candidate
+    if before is not None and before.phase is not CandidatePhase.PARKED and before.shares:
+        return _superseded(situation, status, decision.message)
+    return acted(situation, status, decision)
+
+
+def _superseded(situation: Situation, status: DataProductStatus, message: str) -> DataProductStatus:
+    """The candidate gives its traffic back; the decision is made again after that.
+
+    So a request that led to it isn't handled yet.
+    """
+    handled = situation.product.status.last_handled
+    waiting = status.model_copy(update={"last_handled": handled})
+    return _turn_back(situation, waiting, DecisionReason.SUPERSEDED, message)
+
+
+def _roll_back(
+    situation: Situation, status: DataProductStatus, decision: Rollback
+) -> DataProductStatus:
+    candidate = status.candidate
+    if candidate is not None and release_of(candidate) == decision.leaving:
+        return _turn_back(situation, status, decision.reason, decision.message)
+    if candidate is not None and candidate.shares and candidate.phase is not CandidatePhase.PARKED:
+        return _superseded(situation, status, decision.message)
+    back = returning_candidate(status, decision.to, situation.now)
+    if back is None:
+        return status
+    reasons = {"rollback_reason": str(decision.reason), "rollback_message": decision.message}
+    return status.model_copy(update={"candidate": back.model_copy(update=reasons)})
+
+
+def _turn_back(
+    situation: Situation, status: DataProductStatus, reason: DecisionReason, message: str
+) -> DataProductStatus:
+    assert status.candidate is not None
+    back = turned_back(status.candidate, reason, message, situation.now)
+    return status.model_copy(update={"candidate": back})
+
+
+def _with_candidate(status: DataProductStatus, **update: object) -> DataProductStatus:
+    assert status.candidate is not None
+    return status.model_copy(update={"candidate": status.candidate.model_copy(update=update)})
+
+
+def _is_told_by_the_traffic(decision: Decision) -> bool:
+    """Whether the event comes when the traffic follows; whoever pushed a model knows it already."""
+    pushed = isinstance(decision, StartRollout) and decision.source is VersionSource.SPEC
+    return pushed or isinstance(decision, Advance | Promote)
+
+
+def _told(
+    situation: Situation, status: DataProductStatus, decision: Decision
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """The decision as status shows it, and as people are told."""
+    shown = decision_status(decision.type, decision.reason, decision.message, now=situation.now)
+    unproved = isinstance(decision, Promote) and decision.reason not in _ON_EVIDENCE
+    warning = unproved or isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
+    told = Told(
+        str(decision.reason),
+        str(decision.type),
+        decision.message,
+        warning=warning,
+        quiet=not unproved and _is_told_by_the_traffic(decision),
+    )
+    return status.model_copy(update={"decision": shown}), (told,)

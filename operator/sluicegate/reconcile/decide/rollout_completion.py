@@ -1,0 +1,313 @@
+"""Carries on what was decided earlier: a decision is remembered when the traffic has followed."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion
+from sluicegate.api.names import DecisionReason, DecisionType
+from sluicegate.api.status import DataProductStatus, DecisionStatus
+from sluicegate.policy.model.bounds import bounded
+from sluicegate.policy.model.decision import (
+    NOT_ITS_DOING,
+    Decision,
+    Inconclusive,
+    Promote,
+    Rollback,
+)
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.state import Memory
+from sluicegate.policy.persistence.load import baselines_of, memory_of, release_of
+from sluicegate.policy.persistence.save import remember
+from sluicegate.policy.transitions import act
+from sluicegate.reconcile.decide.api_gate import at_the_gate, comparison_of
+from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.decide.retraining_attempt import with_outcome, without_job
+from sluicegate.reconcile.decide.rollout_progress import (
+    Completed,
+    Rolling,
+    ShareTaken,
+    TurnedBack,
+    Unchanged,
+    progress,
+)
+from sluicegate.reconcile.decide.versions import first_memory, identifier, refused_version
+from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame, blame_for
+from sluicegate.reconcile.live.pods import of_revision, trouble_of
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.traffic.allocation import FULL, Layout, layout_of, share_in_force
+
+_AT_FAULT = frozenset(
+    {
+        DecisionReason.CANARY_NOT_READY,
+        DecisionReason.IMAGE_NOT_FOUND,
+        DecisionReason.RUNTIME_MISMATCH,
+        DecisionReason.SERVICE_NOT_FOUND,
+    }
+)
+
+
+def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:
+    """A decision as status shows it; `now` in seconds."""
+    return DecisionStatus(type=str(kind), reason=str(reason), message=message, at=at(now))
+
+
+def carry_on(
+    situation: Situation, status: DataProductStatus
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """What the cluster allows by now of what was decided, and what people are told of it."""
+    candidate = status.candidate
+    if candidate is None or situation.is_frozen(status):
+        return status, ()
+    rolling = Rolling(
+        now=situation.now,
+        live=situation.live,
+        split=situation.split,
+        requests=situation.requests,
+        trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
+        blame=_blame(situation, status, candidate),
+        moved_at=_moved_at(status),
+    )
+    found = progress(situation.product, status, layout(situation, status), rolling)
+    if candidate.phase is CandidatePhase.STARTING:
+        found, memory = at_the_gate(situation, status, found)
+        status = status if memory is None else remembered(situation, status, memory)
+    match found:
+        case Unchanged():
+            return status, ()
+        case ShareTaken(after):
+            text = f"{after.version} takes {after.weight} % of the traffic"
+            if after.weight < FULL and status.decision is not None:
+                text = f"{text}. {status.decision.message}"
+            status = status.model_copy(update={"candidate": after})
+            text += comparison_of(status)
+            quiet = after.weight == FULL
+            told = Told("CanaryWeightIncreased", "ShiftTraffic", text, quiet=quiet)
+            return status, (told,)
+        case TurnedBack(after):
+            text = f"{after.version} goes back: {after.rollback_message}"
+            if after.returning and status.stable is not None:
+                text = (
+                    f"{after.version} can't come back, {status.stable.version} serves on:"
+                    f" {after.rollback_message}"
+                )
+            told = Told(after.rollback_reason, "RollBack", text, warning=True)
+            kind = DecisionType.ALERT if after.returning else DecisionType.ROLLBACK
+            shown = decision_status(kind, after.rollback_reason, text, now=situation.now)
+            return status.model_copy(update={"candidate": after, "decision": shown}), (told,)
+        case Completed(done, uncounted):
+            after_all, told_of = _complete(situation, status, done)
+            return after_all, (*_uncounted(situation, status, uncounted), *told_of)
+        case unexpected:
+            assert_never(unexpected)
+
+
+def _moved_at(status: DataProductStatus) -> float:
+    """When the weights in force were written, in seconds; 0 before."""
+    candidate, traffic = status.candidate, status.traffic
+    if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
+        return 0.0
+    return traffic.since.timestamp()
+
+
+def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) -> tuple[Told, ...]:
+    """That pods go though nobody could see whether requests still reached them."""
+    candidate, stable = status.candidate, status.stable
+    if not seconds or candidate is None or stable is None:
+        return ()
+    goes = stable if candidate.phase is CandidatePhase.PROMOTING else candidate
+    why = f" ({situation.observed.problem})" if situation.observed.problem else ""
+    text = (
+        f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods go"
+        f" though its requests can't be counted{why}"
+    )
+    return (Told("DrainNotCounted", "ScaleDown", text, warning=True),)
+
+
+def _complete(
+    situation: Situation, status: DataProductStatus, candidate: Candidate
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """What was decided has come true: remember it."""
+    if status.stable is None:
+        memory = first_memory(situation.terms, candidate, situation.now)
+        memory = replace(memory, handled=memory_of(status).handled)
+        told = Told("Serving", "Serve", f"{candidate.version} serves")
+        return remembered(situation, status, memory), (told,)
+    if candidate.phase is CandidatePhase.PROMOTING:
+        return _promoted(situation, status, candidate)
+    reason = DecisionReason.read(candidate.rollback_reason)
+    if candidate.returning:  # stable stays
+        update = {"candidate": None, "history": _without_return(situation, status, candidate)}
+        return status.model_copy(update=update), ()
+    stable = status.stable
+    decision: Decision
+    if reason is DecisionReason.INFRASTRUCTURE:
+        blame = _blame(situation, status, candidate)
+        if blame is None or not blame.own:
+            return _parked(situation, status, candidate, reason)
+        reason = blame.reason
+        seen: dict[str, object] = {"rollback_reason": str(reason), "rollback_message": blame.text}
+        candidate = candidate.model_copy(update=seen)
+    if reason in NOT_ITS_DOING:
+        return _parked(situation, status, candidate, reason)
+    if reason is DecisionReason.MAX_DURATION:
+        decision = Inconclusive(
+            reason=reason, message=candidate.rollback_message, candidate=release_of(candidate)
+        )
+        fate = Fate.INCONCLUSIVE
+    else:
+        decision = Rollback(
+            reason=reason,
+            message=candidate.rollback_message,
+            leaving=release_of(candidate),
+            to=release_of(stable),
+        )
+        fate = Fate.SUPERSEDED if reason is DecisionReason.SUPERSEDED else Fate.ROLLED_BACK
+    after = with_outcome(acted(situation, status, decision), candidate, fate, reason)
+    refused = refused_version(candidate, fate, str(reason), situation.now)
+    return after.model_copy(update={"history": (refused, *after.history)[:20]}), ()
+
+
+def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate) -> Blame | None:
+    """Whose trouble it would be that no pod of a candidate is ready; None for a first version."""
+    if status.stable is None:
+        return None
+    live = situation.live.get(candidate.revision)
+    begun = (candidate.step_since or candidate.since).timestamp()
+    return blame_for(
+        live,
+        of_revision(situation.pods, candidate.revision),
+        situation.live.get(status.stable.revision),
+        settled=live is not None and situation.now - live.moved >= GRACE_SECONDS,
+        overdue=situation.now - begun > situation.product.spec.serving.progress_deadline_seconds,
+    )
+
+
+def _parked(
+    situation: Situation, status: DataProductStatus, candidate: Candidate, reason: DecisionReason
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """Trouble of the cluster, or of Prometheus, ended it: no verdict, no history, another try."""
+    decision = Inconclusive(
+        reason=reason,
+        message=candidate.rollback_message,
+        candidate=release_of(candidate),
+    )
+    after = acted(situation, status, decision)
+    waiting = after.candidate
+    assert waiting is not None
+    assert waiting.retry_at is not None
+    text = (
+        f"{candidate.version}: {candidate.rollback_message}. That isn't its doing: it is tried again"
+        f" at {waiting.retry_at:%H:%M:%S} UTC"
+    )
+    told = Told("RolloutWaits", "Retry", text, warning=True)
+    shown = decision_status(
+        DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=situation.now
+    )
+    return after.model_copy(update={"decision": shown}), (told,)
+
+
+def _promoted(
+    situation: Situation, status: DataProductStatus, candidate: Candidate
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    assert status.stable is not None
+    message = candidate.rollback_message or f"{candidate.version} serves all traffic"
+    decision: Decision
+    if candidate.returning:
+        decision = Rollback(
+            reason=DecisionReason.read(candidate.rollback_reason),
+            message=message,
+            leaving=release_of(status.stable),
+            to=release_of(candidate),
+        )
+        told = Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
+    else:
+        reason = candidate.rollback_reason or DecisionReason.CANARY_NOT_WORSE
+        decision = Promote(
+            reason=DecisionReason.read(reason),
+            message=message,
+            candidate=release_of(candidate),
+            replaced=release_of(status.stable),
+            held_against=baselines_of(candidate.held_against),
+        )
+        told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
+    after = acted(situation, status, decision)
+    if isinstance(decision, Rollback):
+        after = _with_reason(after, decision)
+    return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
+
+
+def _with_reason(status: DataProductStatus, decision: Rollback) -> DataProductStatus:
+    """The history says why a version that served was left."""
+    left, *others = status.history
+    if release_of(left) != decision.leaving:
+        return status
+    left = left.model_copy(update={"reason": str(decision.reason)})
+    return status.model_copy(update={"history": (left, *others)})
+
+
+def _without_return(
+    situation: Situation, status: DataProductStatus, candidate: Candidate
+) -> tuple[PastVersion, ...]:
+    """The history once a version didn't come back; if its pods are at fault, it isn't tried again.
+
+    A person may still ask for it.
+    """
+    if candidate.rollback_reason not in _AT_FAULT:
+        return status.history
+    failed = {
+        "fate": Fate.FAILED,
+        "reason": candidate.rollback_reason,
+        "until": at(situation.now),
+    }
+    marked = (
+        one.model_copy(update=failed) if one.revision == candidate.revision else one
+        for one in status.history
+    )
+    return tuple(sorted(marked, key=lambda one: one.until, reverse=True))
+
+
+def layout(situation: Situation, status: DataProductStatus) -> Layout:
+    """Which versions are to live, by this status."""
+    candidate = status.candidate
+    live = situation.live.get(candidate.revision) if candidate else None
+    known = candidate.capacity if candidate is not None and situation.scales else 0
+    base = situation.product.spec.serving.base_replicas
+    layout = layout_of(
+        situation.product,
+        status,
+        stable_pods=max(known, base) if known else situation.stable_pods,
+        followed=situation.followed,
+        ready=live.ready if live else 0,
+        have={revision: one.replicas for revision, one in situation.live.items()},
+    )
+    if status.stable is None and status.candidate is not None and situation.product.spec.route:
+        return _foreseen(situation, status, status.candidate, layout)
+    return layout
+
+
+def _foreseen(
+    situation: Situation, status: DataProductStatus, candidate: Candidate, layout: Layout
+) -> Layout:
+    """The first version's Deployment as it will be when it serves: then it needs no other write."""
+    begun = int(candidate.since.timestamp())
+    memory = first_memory(situation.terms, candidate, begun)
+    stable = remembered(situation, status, memory).stable
+    assert stable is not None
+    placements = tuple(replace(one, version=stable) for one in layout.placements)
+    return replace(layout, placements=placements)
+
+
+def acted(situation: Situation, status: DataProductStatus, decision: Decision) -> DataProductStatus:
+    """The status after a decision was carried out."""
+    memory = act(situation.terms, memory_of(status), decision, situation.now)
+    return remembered(situation, status, memory)
+
+
+def remembered(
+    situation: Situation, status: DataProductStatus, memory: Memory
+) -> DataProductStatus:
+    """The status with what the engine remembers."""
+    identify = identifier(situation.product, status)
+    kept = bounded(situation.terms, memory)
+    return without_job(remember(status, kept, identify, now=situation.now))

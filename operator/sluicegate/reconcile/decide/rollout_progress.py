@@ -1,0 +1,308 @@
+"""Carries a rollout on by what is observed: pods first, then weight, then a look, then the rest.
+
+A decision says where to go; this says how far one may go now. Each function takes a status and
+gives the next, so a restart continues from what was written. Nothing here weighs evidence.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import MOST_SHARES, Candidate, CandidatePhase, Share
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
+from sluicegate.manifests.pod import grace_seconds
+from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.reconcile.live.children import DeploymentRecord
+from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame
+from sluicegate.reconcile.live.pods import PodState
+from sluicegate.reconcile.traffic.allocation import FULL, Layout, target_weight
+from sluicegate.reconcile.traffic.split_verification import Level, Split, is_drained
+
+PROMOTION_SECONDS: Final = 600
+"""A promotion that the gateway hasn't taken by then, or only in part, is taken back."""
+DRAIN_SECONDS: Final = 600
+"""Pods whose requests can't be counted go so long after the last of the traffic did, at the latest."""
+FOLLOW_SECONDS: Final = 10
+"""After a change of weight, until a version of which no pod is ready counts as one that gets none.
+
+A Gateway accepts a route before its data plane follows, and only requests would show that it has.
+A pod that starts again meanwhile still serves what is sent to it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """What is observed of a rollout, at one moment.
+
+    Attributes
+    ----------
+    now : the moment, in seconds.
+    live : Deployments by revision.
+    split : how far the split in force is verified; None without a split.
+    requests : of both versions since the last change of weight.
+    trouble : the candidate's pod that tells best why it isn't ready.
+    blame : whose trouble it would be that none is; None for a first version.
+    moved_at : when the weights in force were written, in seconds.
+    """
+
+    now: int
+    live: Mapping[str, DeploymentRecord]
+    split: Split | None = None
+    requests: Requests = field(default_factory=Requests)
+    trouble: PodState | None = None
+    blame: Blame | None = None
+    moved_at: float = 0.0
+
+    def ready(self, revision: str) -> int:
+        """Ready pods of a version."""
+        return self.live[revision].ready if revision in self.live else 0
+
+    def pods(self, revision: str) -> int:
+        """Pods of a version, ready or not."""
+        return self.live[revision].total if revision in self.live else 0
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the weights in force are those of the route, and each Gateway took them."""
+        return self.split is None or self.split.level >= Level.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Nothing to do but wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareTaken:
+    """The candidate's pods are there: it takes its share, which is to be written to the route."""
+
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedBack:
+    """The candidate can't go on: its share goes to zero."""
+
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What was decided about the candidate has come true.
+
+    Attributes
+    ----------
+    uncounted : for how many seconds nobody could tell whether requests still reach the pods that
+        go; 0 where the traffic was seen to follow.
+    """
+
+    candidate: Candidate
+    uncounted: int = 0
+
+
+Progress = Unchanged | ShareTaken | TurnedBack | Completed
+
+
+def progress(
+    product: DataProduct, status: DataProductStatus, layout: Layout, rolling: Rolling
+) -> Progress:
+    """How far the rollout of `status.candidate` may go now; there is a candidate.
+
+    Parameters
+    ----------
+    layout : what the status asks for, so how many pods the candidate needs.
+    """
+    candidate = status.candidate
+    assert candidate is not None
+    wanted = layout.needed
+    match candidate.phase:
+        case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
+            return _step(product, candidate, rolling, wanted)
+        case CandidatePhase.PROMOTING:
+            return _promote(product, status, rolling, wanted)
+        case CandidatePhase.ROLLING_BACK:
+            return _back(product, candidate, rolling)
+        case CandidatePhase.PARKED:
+            return Unchanged()
+
+
+def _back(product: DataProduct, candidate: Candidate, rolling: Rolling) -> Progress:
+    """Its pods go once no request can reach them any more."""
+    if not candidate.shares:
+        return Completed(candidate)
+    if not (rolling.accepted and _judged(candidate, rolling)):
+        return Unchanged()
+    pods = _reachable(candidate, rolling, candidate.revision)
+    if is_drained(rolling.requests, stable=False, pods=pods):
+        return Completed(candidate)
+    return _uncounted(product, candidate, rolling) or Unchanged()
+
+
+def _uncounted(product: DataProduct, candidate: Candidate, rolling: Rolling) -> Completed | None:
+    """No request is sent to the version that goes, and the longest that it had has ended by now.
+
+    What can't be counted (no measurements, a crash loop, pods scraped twice) ends no phase
+    otherwise.
+    """
+    waited = rolling.now - _moved_at(candidate, rolling)
+    late = waited > max(DRAIN_SECONDS, 2 * grace_seconds(product))
+    return Completed(candidate, uncounted=int(waited)) if late else None
+
+
+def _reachable(candidate: Candidate, rolling: Rolling, revision: str) -> int:
+    """Pods of a version that loses its share, as far as a request may still reach one."""
+    live = rolling.live.get(revision)
+    if live is None:
+        return 0
+    moved = rolling.now - _moved_at(candidate, rolling) >= FOLLOW_SECONDS
+    return live.ready if moved else max(live.ready, live.replicas)
+
+
+def _moved_at(candidate: Candidate, rolling: Rolling) -> float:
+    """When the weights in force were decided or written, whichever came last, in seconds."""
+    return max(_changed_at(candidate), rolling.moved_at)
+
+
+def _changed_at(candidate: Candidate) -> float:
+    """When its share was last changed, in seconds."""
+    moments = [share.since for share in candidate.shares[-1:]]
+    moments += [candidate.step_since] if candidate.step_since is not None else []
+    return max((moment.timestamp() for moment in moments), default=0.0)
+
+
+def _step(product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: int) -> Progress:
+    """Take the next share once the pods for it are ready."""
+    weight = target_weight(product.spec, candidate)
+    if candidate.weight == weight:
+        return Unchanged()
+    if _is_ready(rolling, candidate, wanted):
+        return ShareTaken(with_share(candidate, weight, rolling.now))
+    return _given_up(product, candidate, rolling) or Unchanged()
+
+
+def _promote(
+    product: DataProduct, status: DataProductStatus, rolling: Rolling, wanted: int
+) -> Progress:
+    candidate, stable = status.candidate, status.stable
+    assert candidate is not None
+    if stable is None:
+        ready = _is_ready(rolling, candidate, max(wanted, 1))
+        return Completed(candidate) if ready else Unchanged()
+    if candidate.weight < FULL:
+        if _is_ready(rolling, candidate, wanted):
+            return ShareTaken(with_share(candidate, FULL, rolling.now))
+        return _given_up(product, candidate, rolling) or Unchanged()
+    return _all_given(product, candidate, rolling, stable.revision)
+
+
+def _all_given(
+    product: DataProduct, candidate: Candidate, rolling: Rolling, stable: str
+) -> Progress:
+    """It has all of the traffic: the pods of `stable` go once no request can reach them any more."""
+    serves, waited = rolling.ready(candidate.revision) > 0, rolling.now - _changed_at(candidate)
+    gone = rolling.ready(stable) == 0
+    left = _reachable(candidate, rolling, stable) == 0 and serves
+    drained = is_drained(rolling.requests, stable=True, pods=0 if left else 1)
+    if rolling.accepted and drained:
+        return Completed(candidate)
+    if not serves and (
+        not gone or waited > product.spec.serving.progress_deadline_seconds  # neither serves
+    ):
+        return TurnedBack(_blamed(candidate, rolling, _why(rolling)))
+    if (back := _not_followed(candidate, rolling)) is not None:
+        return back
+    uncounted = _uncounted(product, candidate, rolling) if rolling.accepted and serves else None
+    return uncounted or Unchanged()
+
+
+def _not_followed(candidate: Candidate, rolling: Rolling) -> TurnedBack | None:
+    """The traffic was seen not to follow. Where it merely can't be counted, the old pods wait."""
+    split = rolling.split
+    late = rolling.now - _changed_at(candidate) > PROMOTION_SECONDS
+    if split is None or not late or (rolling.accepted and not split.mismatched):
+        return None
+    reason = DecisionReason.TRAFFIC_NOT_VERIFIED
+    return TurnedBack(turned_back(candidate, reason, split.message, rolling.now))
+
+
+def _is_ready(rolling: Rolling, candidate: Candidate, wanted: int) -> bool:
+    live = rolling.live.get(candidate.revision)
+    return live is not None and live.current and live.ready >= max(wanted, 1)
+
+
+def _given_up(product: DataProduct, candidate: Candidate, rolling: Rolling) -> TurnedBack | None:
+    """Hopeless pods, or pods that took too long."""
+    trouble = rolling.trouble
+    own = candidate.returning or rolling.blame is None or rolling.blame.own
+    if trouble is not None and trouble.hopeless and own:
+        return TurnedBack(turned_back(candidate, _reason(trouble), trouble.trouble, rolling.now))
+    begun = candidate.step_since or candidate.since
+    waited = rolling.now - begun.timestamp()
+    if waited <= product.spec.serving.progress_deadline_seconds:
+        return None
+    text = f"its pods weren't ready after {waited:.0f} s: {_why(rolling)}"
+    return TurnedBack(_blamed(candidate, rolling, text))
+
+
+def _judged(candidate: Candidate, rolling: Rolling) -> bool:
+    """Whether it shows by now whose doing it was that no pod was ready."""
+    if candidate.rollback_reason != DecisionReason.INFRASTRUCTURE or candidate.step_since is None:
+        return True
+    return rolling.now - candidate.step_since.timestamp() >= GRACE_SECONDS
+
+
+def _blamed(candidate: Candidate, rolling: Rolling, text: str) -> Candidate:
+    """The candidate on its way back; an earlier version that doesn't come up isn't tried again."""
+    blame = rolling.blame
+    if blame is None or candidate.returning:
+        return turned_back(candidate, DecisionReason.CANARY_NOT_READY, text, rolling.now)
+    return turned_back(candidate, blame.reason, text, rolling.now)
+
+
+def _reason(trouble: PodState) -> DecisionReason:
+    if trouble.misnamed:
+        return DecisionReason.SERVICE_NOT_FOUND
+    if trouble.mismatch:
+        return DecisionReason.RUNTIME_MISMATCH
+    return DecisionReason.IMAGE_NOT_FOUND if trouble.absent else DecisionReason.CANARY_NOT_READY
+
+
+def _why(rolling: Rolling) -> str:
+    if rolling.trouble is not None:
+        return rolling.trouble.trouble
+    return rolling.blame.text if rolling.blame is not None else "the pods say nothing"
+
+
+def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
+    """The candidate with another share of the traffic, in percent."""
+    phase = candidate.phase
+    moment = at(now)
+    update: dict[str, object] = {
+        "weight": weight,
+        "target": weight,
+        "shares": bounded_shares((*candidate.shares, Share(weight=weight, since=moment))),
+        "traffic_since": candidate.traffic_since or moment,
+    }
+    if phase is CandidatePhase.STARTING:
+        update |= {"phase": CandidatePhase.STEPPING, "step": 1}
+    return candidate.model_copy(update=update)
+
+
+def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
+    """As many as status holds: the first, from which evidence is counted, and the newest."""
+    return shares if len(shares) <= MOST_SHARES else (shares[0], *shares[1 - MOST_SHARES :])
+
+
+def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:
+    """The candidate on its way back from `now`, in seconds: weight to zero first, pods after."""
+    return candidate.model_copy(
+        update={
+            "phase": CandidatePhase.ROLLING_BACK,
+            "rollback_reason": str(reason),
+            "rollback_message": message,
+            "step_since": at(now),
+        }
+    )

@@ -1,0 +1,76 @@
+"""Whether the pods of stable are those that the spec asks for, or still on their way. Pure.
+
+`spec.serving` is changed in place: a Deployment replaces its pods one by one, and where the new ones
+don't come up, the old ones serve on for ever. What an autoscaler does, or a pod that is evicted, is
+no change of the spec.
+"""
+
+from sluicegate.api.names import ConditionReason as Reason
+from sluicegate.api.names import ConditionType as Type
+from sluicegate.api.status import DataProductStatus
+from sluicegate.reconcile.live.pods import of_revision, trouble_of
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.status import Finding, Truth, find_condition
+
+
+def words_of(situation: Situation, revision: str) -> str:
+    """Why pods of a version aren't ready: in their words, or why there are none; empty if unknown."""
+    pod = trouble_of(of_revision(situation.pods, revision))
+    if pod is not None:
+        return pod.trouble
+    live = situation.live.get(revision)
+    return live.refused if live is not None else ""
+
+
+def is_rolling(situation: Situation, status: DataProductStatus) -> bool:
+    """Whether pods that the spec asks of stable aren't up yet."""
+    if status.stable is None or situation.product.status.stable is None:
+        return False
+    live = situation.live.get(status.stable.revision)
+    if live is None or situation.changing:
+        return situation.changing
+    was = _was_rolling(situation)
+    # Before the Deployment's controller has seen a change, it says what held before.
+    rolls = live.rolling if live.current else was
+    return rolls or (was and live.ready < live.replicas)
+
+
+def is_stuck(situation: Situation, status: DataProductStatus) -> bool:
+    """Whether they have had the time that they may take; given that it is rolling."""
+    if situation.changing or status.stable is None:
+        return False
+    live = situation.live.get(status.stable.revision)
+    if live is not None and live.rolling and live.current:
+        return live.stuck
+    conditions = situation.product.status.conditions
+    stalled = find_condition(conditions, Type.STALLED)
+    if stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED:
+        return True
+    since = find_condition(conditions, Type.RECONCILING)
+    if since is None:
+        return False
+    waited = situation.now - since.last_transition_time.timestamp()
+    return waited > situation.product.spec.serving.progress_deadline_seconds
+
+
+def rolling(situation: Situation, status: DataProductStatus, kind: Type) -> Finding:
+    """What to say of pods on their way, under a condition; given that it is rolling."""
+    assert status.stable is not None
+    text = f"{status.stable.version} serves, but not yet with the pods that spec.serving asks for."
+    reason = Reason.PROGRESSING
+    if is_stuck(situation, status):
+        reason = Reason.PROGRESS_DEADLINE_EXCEEDED
+        text = (
+            f"{status.stable.version} serves, but the pods that spec.serving asks for didn't come up"
+            " within its progressDeadlineSeconds: correct it, or what keeps them from starting."
+        )
+    words = words_of(situation, status.stable.revision)
+    truth: Truth = "False" if kind is Type.READY else "True"
+    return Finding(kind, truth, reason, f"{text} {words}".strip())
+
+
+def _was_rolling(situation: Situation) -> bool:
+    conditions = situation.product.status.conditions
+    stalled = find_condition(conditions, Type.STALLED)
+    stuck = stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
+    return stuck or find_condition(conditions, Type.RECONCILING) is not None

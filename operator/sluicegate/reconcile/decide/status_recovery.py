@@ -1,0 +1,177 @@
+"""A status that was lost, rebuilt from what the cluster still shows, before anything is written.
+
+Each Deployment remembers its version, and when and with what it was accepted; the route says who
+gets the requests. What neither tells (evidence, attempts, cooldowns) is gone: a canary that was
+under way gives its share back and is drained, as always, and a spec.model begins anew.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from sluicegate.api.base import at
+from sluicegate.api.canary import (
+    Candidate,
+    CandidatePhase,
+    Fate,
+    PastVersion,
+    Share,
+    Version,
+    VersionBase,
+)
+from sluicegate.api.memory import LastHandled
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.manifests.memory import read_identity, read_version
+from sluicegate.manifests.names import version_name
+from sluicegate.policy.persistence.load import REQUEST_FIELDS
+from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
+
+_REMEMBERED: Final = ("spec_model", "history", "original_baseline", "probation", "retraining")
+"""Fields of status that only a product has that once had a stable version."""
+
+
+def restored_status(
+    product: DataProduct,
+    wanted: VersionBase,
+    live: Mapping[str, DeploymentRecord],
+    route: RouteRecord | None,
+    *,
+    now: int,
+) -> DataProductStatus | None:
+    """A status that was lost, from what the Deployments remember and the route's weights.
+
+    None when no Deployment was ever promoted.
+
+    Parameters
+    ----------
+    wanted : what spec.model stands for. live : Deployments by revision. now : in seconds.
+    """
+    versions = [
+        version
+        for one in live.values()
+        if (version := read_version(dict(one.labels), dict(one.annotations))) is not None
+    ]
+    ready = any(one.ready for one in live.values())
+    if not versions or (product.spec.route is not None and route is None and not ready):
+        return None  # a first version that is still on its way says already when it began
+    weights = _weights(product, live, route)
+
+    def rank(version: Version) -> tuple[int, int, float]:
+        deployment = live[version.revision]
+        moment = version.promoted_at.timestamp()
+        return weights[version.revision], deployment.replicas, moment
+
+    stable, *others = sorted(versions, key=rank, reverse=True)
+    leaving = _leaving(stable, live, weights, now)
+    return DataProductStatus(
+        stable=stable,
+        candidate=leaving,
+        history=tuple(_past(one, stable) for one in others),
+        spec_model=_handled_model(wanted, stable, live),
+        last_handled=handled_requests(product),
+    )
+
+
+def _weights(
+    product: DataProduct, live: Mapping[str, DeploymentRecord], route: RouteRecord | None
+) -> dict[str, int]:
+    """Shares in percent by revision: the route's, or what the pods behind one Service give."""
+    if product.spec.route is None:
+        pods = sum(one.total for one in live.values()) or 1
+        return {revision: round(100 * one.total / pods) for revision, one in live.items()}
+    written = dict(route.weights) if route else {}
+    name = product.metadata.name
+    return {revision: written.get(version_name(name, revision), 0) for revision in live}
+
+
+def _past(version: Version, stable: Version) -> PastVersion:
+    return PastVersion(
+        **version.model_dump(exclude={"evaluation"}),
+        fate=Fate.REPLACED,
+        until=stable.promoted_at,
+    )
+
+
+def _leaving(
+    stable: Version, live: Mapping[str, DeploymentRecord], weights: Mapping[str, int], now: int
+) -> Candidate | None:
+    """The other version that has pods: its evidence is lost, so its share goes, and then its pods."""
+    others = [
+        (weights[revision], one.replicas, identity)
+        for revision, one in live.items()
+        if revision != stable.revision
+        and (one.replicas or one.total)
+        and (identity := read_identity(dict(one.labels), dict(one.annotations))) is not None
+    ]
+    if not others:
+        return None
+    weight, _, version = max(others, key=lambda one: one[:2])
+    weight = max(weight, 1)  # it may still be answering: its pods stay until it is drained
+    promoted = read_version(
+        dict(live[version.revision].labels), dict(live[version.revision].annotations)
+    )
+    return Candidate(
+        **version.model_dump(),
+        phase=CandidatePhase.ROLLING_BACK,
+        weight=weight,
+        shares=(Share(weight=weight, since=at(now)),),
+        since=at(now),
+        returning=promoted is not None,
+        rollback_reason=str(DecisionReason.SUPERSEDED),
+        rollback_message="status was lost, and with it what this version had shown",
+    )
+
+
+def _handled_model(
+    wanted: VersionBase, stable: Version, live: Mapping[str, DeploymentRecord]
+) -> SpecModel | None:
+    """What became of spec.model; None lets it begin (again).
+
+    One that isn't stable counts as handled: with a retrained stable version nothing would tell a
+    spec.model that is long past from a new one. But where its Deployment is there and was never
+    promoted, it was on its way, or waited to be tried again.
+    """
+    its = live.get(wanted.revision)
+    if its is not None and read_version(dict(its.labels), dict(its.annotations)) is None:
+        return None
+    handled = wanted.revision == stable.revision
+    return SpecModel(
+        image=wanted.image,
+        version=wanted.version,
+        runtime_image=wanted.runtime_image,
+        outcome=SpecModelOutcome.PROMOTED if handled else SpecModelOutcome.SUPERSEDED,
+        at=stable.promoted_at,
+    )
+
+
+def handled_requests(product: DataProduct) -> LastHandled | None:
+    """Every one-shot request that is there, as handled: none may be carried out a second time."""
+    annotations = product.metadata.annotations
+    values = {
+        field: annotations[name] for name, field in REQUEST_FIELDS.items() if name in annotations
+    }
+    return LastHandled(**values) if values else None
+
+
+def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
+    """Whether a product without a stable version once had one, as far as anything still tells.
+
+    A status of which parts are left tells, and so does a child that no Deployment belongs to. An
+    emptied status and no child at all can't be told from a new product.
+
+    Parameters
+    ----------
+    kinds : of its live children.
+    """
+    if any(getattr(status, field) for field in _REMEMBERED):
+        return True
+    kinds = set(kinds)
+    return bool(kinds) and "Deployment" not in kinds and status.candidate is None
+
+
+def with_requests_handled(product: DataProduct) -> DataProduct:
+    """The product with every request that it has now as handled."""
+    handled = product.status.last_handled or handled_requests(product)
+    status = product.status.model_copy(update={"last_handled": handled})
+    return product.model_copy(update={"status": status})

@@ -1,0 +1,57 @@
+"""Products that wait for nothing but their first block.
+
+Thousands may be created at once, and each block that settles would be a reason to look at all of
+them, though it says nothing of a version that was just accepted.
+"""
+
+from typing import Final
+
+from sluicegate.api.canary import Version
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import DataProductStatus
+from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
+
+_UNREAD: Final = frozenset(
+    {
+        DecisionReason.BACKFILLING,
+        DecisionReason.NO_DATA,
+        DecisionReason.NO_FEEDBACK_KEY,
+        DecisionReason.NO_TRAFFIC,
+        DecisionReason.WARMING_UP,
+    }
+)
+"""Why nothing is said of a version in its first blocks, when all is as it should be."""
+
+
+def is_unread(status: DataProductStatus) -> bool:
+    """Whether nothing is said of any SLO, for a reason of a version's first blocks."""
+    return all(slo.reason in _UNREAD for slo in status.slos)
+
+
+def just_took_over(stable: Version, block_seconds: int, *, now: int) -> bool:
+    """Whether the block after a version's warm-up can't have been read yet; `now` in seconds."""
+    # One more as it took over within a block, one to be judged by, one until that is read.
+    return now < stable.promoted_at.timestamp() + (WARM_UP_BLOCKS + 3) * block_seconds
+
+
+def only_warms_up(situation: Situation, step: Step) -> bool:
+    """Whether a product's first version serves as it should, and nothing else is under way.
+
+    What was told before counts too: should it have been a problem, its end is to be told.
+    """
+    before, after = situation.product.status, step.status
+    if after.stable is None or after.candidate is not None or after.history:
+        return False
+    live = situation.live.get(after.stable.revision)
+    return (
+        after.stable.digest == situation.wanted.digest
+        and after.retraining is None
+        and not situation.observed.requests
+        and not (situation.conflict or situation.stalled or situation.refused)
+        and live is not None
+        and live.ready >= live.replicas
+        and is_unread(before)
+        and is_unread(after)
+    )

@@ -1,0 +1,1 @@
+"""What one product must know of the others."""

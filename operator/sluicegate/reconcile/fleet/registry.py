@@ -1,0 +1,284 @@
+"""What one product must know of the others: who is degraded, who trains, who turned bad together.
+
+Kept in memory and rebuilt by the first evaluation of each product after a restart; what it says
+before that is "unknown", which starts nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from sluicegate.api.status import DependencyState, ProductState
+from sluicegate.kube.resources import Key
+from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.retraining.budget import Applicant, Budget, admit
+from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Span, Together
+from sluicegate.reconcile.fleet.snapshot import Standing
+from sluicegate.reconcile.fleet.training_slots import Reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Who asks for a slot at a moment, and who of them has one, those that train included."""
+
+    asking: frozenset[Key]
+    admitted: frozenset[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What was counted at a moment, as thousands ask within the same second."""
+
+    now: int
+    silence: Silence
+    overlaps: dict[Span, Overlaps] = field(default_factory=dict)
+    together: dict[tuple[Span, str], Together] = field(default_factory=dict)
+    silent: dict[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+class Standings:
+    """The standings of all products of this operator. Used from the event loop only."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._standings: dict[Key, Standing] = {}
+        # Slots are asked for often and wanted rarely: who trains or waits is kept apart.
+        self._applying: set[Key] = set()
+        self._turning: set[Key] = set()
+        # At a start each product's state changes: nobody looks through all for who calls it.
+        self._dependents: dict[Key, dict[Key, None]] = {}
+        self._bad: set[Key] = set()
+        self._renewing: set[Key] = set()
+        self._sizes: Counter[str] = Counter()
+        """Products by namespace."""
+        self._counted: _Counts | None = None
+        self._served: dict[str, int] = {}
+        """When a namespace had a slot last, in seconds."""
+        self._lines: dict[tuple[int, int], Line] = {}
+
+    def record(self, key: Key, standing: Standing) -> bool:
+        """Take in what an evaluation found; what only the one before knew stays known.
+
+        Returns
+        -------
+        Whether a slot is free by it: the product had one, or it was kept for it.
+        """
+        before = self._standings.get(key)
+        if before is not None:
+            standing = standing.following(before)
+        if before is None or before.depends_on != standing.depends_on:
+            self._unlink(key)
+            for dependency in standing.depends_on:
+                self._dependents.setdefault(dependency, {})[key] = None
+        self._standings[key] = standing
+        self._sizes[key.namespace] += before is None
+        if standing.trained_at is not None:
+            served = self._served.get(key.namespace, 0)
+            self._served[key.namespace] = max(served, standing.trained_at)
+        applies = standing.training or standing.waiting_since is not None
+        trained = before is not None and before.training
+        kept_for_it = self._has_kept(key)
+        if kept_for_it or trained != standing.training or applies != (key in self._applying):
+            self._lines.clear()
+        for kept, belongs in (
+            (self._applying, applies),
+            (self._turning, standing.turns_bad),
+            (self._bad, standing.bad_since is not None),
+            (self._renewing, standing.renews),
+        ):
+            (kept.add if belongs else kept.discard)(key)
+        return (trained or kept_for_it) and not standing.training
+
+    def reserved(self, key: Key) -> Reserved | None:
+        """The slot that a product has for a Job that isn't there yet."""
+        return self._standings.get(key, Standing()).reserved
+
+    def step_aside(self, key: Key, *, trains: bool, keeps: bool, failed: bool) -> bool:
+        """A product's reconcile failed, or its Job didn't come about: keep no slot for it.
+
+        Returns
+        -------
+        Whether a slot is free by it.
+
+        Parameters
+        ----------
+        trains : a Job of it runs. keeps : the slot for a Job that isn't there yet.
+        failed : it couldn't be reconciled.
+        """
+        if (standing := self._standings.get(key)) is None:
+            return False
+        aside = standing.stepped_aside(trains=trains, keeps=keeps, failed=failed)
+        return self.record(key, aside)
+
+    def renew(self, known: Mapping[Key, Standing]) -> None:
+        """Know these products; of what was known before, only when they were found degraded."""
+        degraded_at = {key: one.degraded_at for key, one in self._standings.items()}
+        for key in degraded_at:
+            self.forget(key)
+        self._served.clear()
+        for key, standing in known.items():
+            self.record(key, replace(standing, degraded_at=degraded_at.get(key)))
+        self._counted = None
+
+    def forget(self, key: Key) -> bool:
+        """The product is gone; those that call it go on calling it. Return whether a slot is free."""
+        had = self._standings.get(key, Standing()).training or self._has_kept(key)
+        self._unlink(key)
+        if self._standings.pop(key, None) is not None:
+            self._sizes[key.namespace] -= 1
+            if not self._sizes[key.namespace]:
+                del self._sizes[key.namespace]
+        for kept in (self._applying, self._turning, self._bad, self._renewing):
+            kept.discard(key)
+        self._lines.clear()
+        return had
+
+    def dependency(self, key: Key) -> DependencyState:
+        """What is told about a product to those that depend on it."""
+        if (standing := self._standings.get(key)) is None:
+            return DependencyState.NOT_FOUND
+        match standing.state:
+            case ProductState.DEGRADED:
+                return DependencyState.DEGRADED
+            case ProductState.HEALTHY | ProductState.DEGRADING:
+                return DependencyState.HEALTHY
+            case ProductState.UNKNOWN:
+                return DependencyState.UNKNOWN
+
+    def was_degraded(self, key: Key, since: int) -> bool:
+        """Whether a product is degraded, or was found so at `since`, in seconds, or later.
+
+        One whose blocks are long is evaluated seldom: until then it stays what it was found to be.
+        """
+        standing = self._standings.get(key, Standing())
+        found = standing.degraded_at
+        return standing.state is ProductState.DEGRADED or (found is not None and found >= since)
+
+    def bad_since(self, keys: Iterable[Key]) -> int | None:
+        """When the first of these may have turned bad, in seconds; None while none is."""
+        found = (self._standings.get(key, Standing()) for key in keys)
+        firsts = [one.turned(one.bad_since)[0] for one in found if one.bad_since is not None]
+        return min(firsts, default=None)
+
+    def in_cycle(self, key: Key, dependency: Key) -> bool:
+        """Whether a product's dependency depends, over any others, on the product itself."""
+        seen: set[Key] = set()
+        waiting = [dependency]
+        while waiting:
+            one = waiting.pop()
+            if one == key:
+                return True
+            if one not in seen and one in self._standings:
+                seen.add(one)
+                waiting.extend(self._standings[one].depends_on)
+        return False
+
+    def next_in_line(self, now: int) -> tuple[Key, ...]:
+        """Products that wait for a slot and have one now.
+
+        Those that were looked at before it was free would else leave it empty until their next
+        block.
+        """
+        admitted = self._admit(self._applying, now)
+        return tuple(one for one in admitted if not self._standings[one].training)
+
+    def dependents(self, key: Key) -> tuple[Key, ...]:
+        """Products that call this one."""
+        return tuple(self._dependents.get(key, ()))
+
+    def portfolio(
+        self, key: Key, now: int, *, block_end: int = 0, asked: bool = False
+    ) -> Portfolio:
+        """What a product's decision may know of the others.
+
+        Parameters
+        ----------
+        key : the product that is asking.
+        now : the moment of the evaluation, in seconds.
+        block_end : of the newest block that it is judged by, in seconds.
+        asked : a person asked something of it. Else only a product that is bad or waits has a
+            slot to ask for.
+        """
+        own = self._standings.get(key, Standing())
+        may_train = asked or own.bad_since is not None or own.waiting_since is not None
+        together, silent = self._counts(key.namespace, own, now)
+        known = key.namespace in self._sizes
+        return Portfolio(
+            products=max(self._sizes[key.namespace], 1),
+            turned_bad=together.own,
+            namespaces=len(self._sizes) - known,
+            namespaces_bad=together.others,
+            namespaces_share=together.share,
+            silent=silent,
+            slot=may_train and self._has_slot(key, now, block_end),
+            renewing=len(self._renewing) - (key in self._renewing),
+        )
+
+    def _has_kept(self, key: Key) -> bool:
+        """Whether a slot is kept for the product, in a line that still stands."""
+        return any(key in line.admitted for line in self._lines.values())
+
+    def _unlink(self, key: Key) -> None:
+        """Take a product out of the dependents of what it called until now."""
+        before = self._standings.get(key, Standing())
+        for dependency in set(before.depends_on):
+            callers = self._dependents[dependency]
+            del callers[key]
+            if not callers:
+                del self._dependents[dependency]
+
+    def _counts(
+        self, namespace: str, own: Standing, now: int
+    ) -> tuple[Together, Mapping[str, float]]:
+        """How many turned bad together with this one, and who is silent; counted once a second.
+
+        Those count that are bad still: as long as they are, what they share isn't over either.
+        """
+        if self._counted is None or self._counted.now != now:
+            silence = Silence((key.namespace, one.silent) for key, one in self._standings.items())
+            self._counted = _Counts(now, silence)
+        counted, turned = self._counted, own.turned(now)
+        if turned not in counted.overlaps:
+            near = ((one.namespace, self._standings[one].near(turned)) for one in self._bad)
+            spans = ((where, span) for where, span in near if span is not None)
+            counted.overlaps[turned] = Overlaps(spans, self._sizes)
+        if (turned, namespace) not in counted.together:
+            counted.together[turned, namespace] = counted.overlaps[turned].most(namespace)
+        if namespace not in counted.silent:
+            counted.silent[namespace] = counted.silence.shares(namespace)
+        return counted.together[turned, namespace], counted.silent[namespace]
+
+    def _has_slot(self, key: Key, now: int, block_end: int) -> bool:
+        line = self._line(now, block_end)
+        if key in line.asking:
+            return key in line.admitted
+        # It doesn't ask yet, and may never: it is kept out of the line that the others stand in.
+        return key in self._admit({*line.admitted, key}, now)
+
+    def _line(self, now: int, block_end: int) -> Line:
+        """Put together once for each moment and block, as thousands may ask."""
+        if (now, block_end) not in self._lines:
+            # Products that turn bad together are judged one after the other: those that may want
+            # to train a moment later count already, or the first to be judged would go before the
+            # first in priority.
+            soon = {one for one in self._turning if self._standings[one].is_due(block_end)}
+            asking = frozenset(self._applying | soon)
+            if any(moment != now for moment, _ in self._lines):
+                self._lines.clear()
+            self._lines[now, block_end] = Line(asking, self._admit(asking, now))
+        return self._lines[now, block_end]
+
+    def _admit(self, asking: Iterable[Key], now: int) -> frozenset[Key]:
+        applicants = {one: self._applicant(one, now) for one in asking}
+        training = {one for one in applicants if self._standings.get(one, Standing()).training}
+        waiting = [each for one, each in applicants.items() if one not in training]
+        running = [applicants[one] for one in training]
+        admitted = admit(waiting, running, self._budget, now)
+        # Who was given a slot keeps it, should the write that tells of it have to be repeated.
+        return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
+
+    def _applicant(self, key: Key, now: int) -> Applicant:
+        standing = self._standings.get(key, Standing())
+        since = now if standing.waiting_since is None else standing.waiting_since
+        served = self._served.get(key.namespace, 0)
+        return Applicant(key.namespace, key.name, standing.priority, since, served)

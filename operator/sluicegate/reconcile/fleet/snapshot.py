@@ -1,0 +1,185 @@
+"""What the others may know of a product after a step: whoever depends on it, or waits for a slot."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.description import Priority
+from sluicegate.api.memory import RetrainingStatus
+from sluicegate.api.names import ConditionType
+from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.fleet.training_slots import GRACE_SECONDS, Reserved, runs
+from sluicegate.reconcile.live.children import JobRecord
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.status import find_condition
+
+COMMON_BLOCKS = 3
+"""Products that turned bad within this many blocks turned bad together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the others may know of a product.
+
+    Attributes
+    ----------
+    state : as it was evaluated last.
+    block_seconds : length of its blocks.
+    bad_since : end of the block by which it was first found bad; None while it isn't.
+    fine_at : end of the newest block by which it was found not to be; None when that isn't known.
+    degraded_at : when it was last found degraded; None when that isn't known.
+    silent : by kind of indicator of which it had data, whether an SLO of it has none any more.
+    depends_on : products that it calls.
+    priority : who trains first.
+    training : it has a slot: a Job of it runs, or is created in this step.
+    reserved : the slot is for a Job that isn't there yet.
+    trained_at : when it had a slot last; None when that isn't known.
+    waiting_since : it wants a slot since then; None when it doesn't.
+    aside : it couldn't be reconciled, so no slot is kept for it until it can.
+    judged : end of the newest block that it was judged by, in seconds.
+    renews : what serves is tried in another runtime image.
+    """
+
+    state: ProductState = ProductState.UNKNOWN
+    block_seconds: int = 300
+    bad_since: int | None = None
+    fine_at: int | None = None
+    degraded_at: int | None = None
+    silent: Mapping[str, bool] = field(default_factory=dict)
+    depends_on: tuple[Key, ...] = ()
+    priority: Priority = Priority.MEDIUM
+    training: bool = False
+    reserved: Reserved | None = None
+    trained_at: int | None = None
+    waiting_since: int | None = None
+    aside: bool = False
+    judged: int = 0
+    renews: bool = False
+
+    @property
+    def turns_bad(self) -> bool:
+        """Whether it is bad and that isn't confirmed yet."""
+        bad = self.state is ProductState.DEGRADING and self.bad_since is not None
+        return bad and not self.aside
+
+    def is_due(self, block_end: int) -> bool:
+        """Whether it is still to be judged by a block that ended by then."""
+        return self.judged + self.block_seconds <= block_end
+
+    def turned(self, now: int) -> tuple[int, int]:
+        """Ends of the first and the last block in which it may have turned bad.
+
+        They are the same block as long as each is judged in time. Where judging is late, some
+        blocks are never judged by, and it turned bad in any of them.
+
+        Parameters
+        ----------
+        now : the moment to take for one that isn't found bad, should it be so now.
+        """
+        last = now if self.bad_since is None else self.bad_since
+        first = last if self.fine_at is None else self.fine_at + self.block_seconds
+        return min(first, last), last
+
+    def near(self, turned: tuple[int, int]) -> tuple[int, int] | None:
+        """The part of these moments within three blocks of which it may have turned bad, too.
+
+        None when there is none, or when it isn't bad.
+        """
+        if self.bad_since is None:
+            return None
+        first, last = self.turned(self.bad_since)
+        reach = COMMON_BLOCKS * self.block_seconds
+        begin, end = max(first - reach, turned[0]), min(last + reach, turned[1])
+        return (begin, end) if begin <= end else None
+
+    def following(self, before: "Standing") -> "Standing":
+        """The same, with what only the one before can tell."""
+        waits = [since for since in (self.waiting_since, before.waiting_since) if since is not None]
+        same = before.reserved and self.reserved and before.reserved.job == self.reserved.job
+        return replace(
+            self,
+            degraded_at=before.degraded_at if self.degraded_at is None else self.degraded_at,
+            fine_at=before.fine_at if self.fine_at is None else self.fine_at,
+            trained_at=before.trained_at if self.trained_at is None else self.trained_at,
+            reserved=before.reserved if same else self.reserved,
+            waiting_since=None if self.waiting_since is None else min(waits),
+        )
+
+    def stepped_aside(self, *, trains: bool, keeps: bool, failed: bool) -> "Standing":
+        """The same after a reconcile that failed, or whose Job didn't come about.
+
+        It doesn't stand in line for a slot before it is reconciled again.
+
+        Parameters
+        ----------
+        trains : a Job of it runs. keeps : a slot for a Job that isn't there yet.
+        """
+        return replace(
+            self,
+            training=trains or keeps,
+            reserved=self.reserved if keeps and not trains else None,
+            waiting_since=None,
+            aside=failed,
+        )
+
+
+def renews_runtime(status: DataProductStatus) -> bool:
+    """Whether the candidate is stable's own bento, in another runtime."""
+    stable, candidate = status.stable, status.candidate
+    if stable is None or candidate is None or candidate.phase is CandidatePhase.PARKED:
+        return False
+    return candidate.digest == stable.digest
+
+
+def standing_before(
+    record: ProductRecord,
+    jobs: Iterable[JobRecord] = (),
+    *,
+    now: int = 0,
+    most_training_seconds: int = 604_800,
+) -> Standing:
+    """What a product's status says of it before anybody has looked at it since the start.
+
+    A status that can't be read says nothing. A spec is read only of products that are bad.
+
+    Parameters
+    ----------
+    jobs : its training Jobs. now : in seconds. most_training_seconds : that one may take.
+    """
+    status, found = record.status, tuple(jobs)
+    retraining = status.retraining
+    trains = any(runs(job, now, most_training_seconds) for job in found)
+    reserved = None if found else _reserved(retraining, now)
+    last = retraining.last_result if retraining else None
+    recovered = find_condition(status.conditions, ConditionType.DEGRADED)
+    if recovered is not None and recovered.status != "False":
+        recovered = None
+    standing = Standing(
+        # Nothing else outlives a restart. One whose first version was just found fine counts as
+        # recovered, too: who depends on it waits for an hour of blocks at most.
+        degraded_at=int(recovered.last_transition_time.timestamp()) if recovered else None,
+        training=trains or reserved is not None,
+        reserved=reserved,
+        trained_at=int(last.at.timestamp()) if last else None,
+        renews=renews_runtime(status),
+    )
+    firsts = [slo.streak.first for slo in status.slos if slo.streak is not None]
+    if not firsts:
+        return standing
+    seconds = record.block_seconds
+    degraded = status.state is ProductState.DEGRADED
+    return replace(
+        standing,
+        state=ProductState.DEGRADED if degraded else ProductState.UNKNOWN,
+        block_seconds=seconds,
+        bad_since=min(firsts) * seconds,
+    )
+
+
+def _reserved(retraining: RetrainingStatus | None, now: int) -> Reserved | None:
+    """The slot for a Job that another replica was about to create a moment ago."""
+    if retraining is None or retraining.trigger is None or retraining.started_at is None:
+        return None
+    begun = int(retraining.started_at.timestamp())
+    return Reserved(retraining.job, begun) if now < begun + GRACE_SECONDS else None

@@ -1,0 +1,387 @@
+"""What is kept of each live object: the few fields that a step decides by.
+
+Thousands of products share one process, so full objects are looked at once, as they arrive, and
+let go. A child's record holds a fingerprint of the part that is ours: where it equals the
+fingerprint of what would be applied, nothing is written, after a restart as well.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sluicegate.api import names
+from sluicegate.kube.ownership import owned_fingerprint
+from sluicegate.kube.resources import (
+    DATA_PRODUCTS,
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    JOBS,
+    POD_DISRUPTION_BUDGETS,
+    SERVICES,
+    Key,
+    Resource,
+)
+from sluicegate.reconcile.live.product import packed, product_record, unpacked
+from sluicegate.runtime.contracts import Record, Watched
+
+STUCK: Final = "ProgressDeadlineExceeded"
+ROLLING: Final = frozenset(
+    {
+        "NewReplicaSetCreated",
+        "FoundNewReplicaSet",
+        "ReplicaSetUpdated",
+        "ReplicaSetCreateError",
+        STUCK,
+    }
+)
+"""Reasons of a Deployment's condition Progressing until the pods of its newest template are up;
+that it is scaled changes nothing of it."""
+OURS: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRecord(Record):
+    """An object that has one of our names or labels.
+
+    Attributes
+    ----------
+    owner : uid of the DataProduct that controls it; empty when none does.
+    fingerprint : of the part that we applied.
+    labels, annotations : those with our prefix.
+    """
+
+    owner: str
+    fingerprint: str
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    def label(self, name: str) -> str:
+        """Value of one of our labels; empty when it isn't there."""
+        return dict(self.labels).get(name, "")
+
+    def annotation(self, name: str) -> str:
+        """Value of one of our annotations; empty when it isn't there."""
+        return dict(self.annotations).get(name, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRecord(ChildRecord):
+    """A version's pods.
+
+    Attributes
+    ----------
+    current : the Deployment controller has seen the newest generation.
+    replicas : how many are asked for.
+    ready, total : pods that are ready, exist at all.
+    serving, gone : some are ready of what is `current`; none is left of a version that is to have
+        none. Of `current` and `total` only this is compared: that a pod was made is no reason to
+        look.
+    stuck : the progress deadline is exceeded.
+    rolling : the pods of the newest template aren't all up yet; as far as `current` tells.
+    scaled : somebody else (an autoscaler) sets the number of replicas.
+    moved : when it was made, or a condition of it last changed or made progress, in seconds.
+    refused : why the API server takes no pod of it, a quota say; empty while it does.
+    """
+
+    current: bool = field(compare=False)
+    replicas: int
+    ready: int
+    total: int = field(compare=False)
+    serving: bool = field(init=False)
+    gone: bool = field(init=False)
+    stuck: bool
+    scaled: bool
+    rolling: bool = False
+    moved: int = field(default=0, compare=False)
+    refused: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive what is compared in the stead of `current` and `total`."""
+        object.__setattr__(self, "serving", self.current and self.ready > 0)
+        object.__setattr__(self, "gone", self.total == 0 and self.replicas == 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRecord(ChildRecord):
+    """A Service; `revision` is what its selector picks, `headless` its kind, which can't change."""
+
+    revision: str
+    headless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParentStatus:
+    """What one Gateway says of a route.
+
+    Attributes
+    ----------
+    namespace, name, section : the parent reference.
+    accepted, resolved : the two conditions, for the generation in `observed`.
+    observed : the older of both conditions' generations.
+    message : of the first that isn't True.
+    port : of the parent reference; 0 when it names none.
+    denied : Accepted is False: the Gateway has looked at the route and doesn't take it.
+    """
+
+    namespace: str
+    name: str
+    section: str
+    accepted: bool
+    resolved: bool
+    observed: int
+    message: str
+    port: int = 0
+    denied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRecord(ChildRecord):
+    """The HTTPRoute of a product.
+
+    Attributes
+    ----------
+    generation : of its spec.
+    weights : backend name and weight of the first rule.
+    parents : what its Gateways say.
+    created : creationTimestamp, RFC 3339.
+    packed_spec : its spec without the backends, as compressed JSON.
+    """
+
+    generation: int
+    weights: tuple[tuple[str, int], ...]
+    parents: tuple[ParentStatus, ...]
+    created: str = ""
+    packed_spec: bytes = field(default=packed({}), repr=False)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The spec without the backends as parsed JSON, parsed anew each time."""
+        return unpacked(self.packed_spec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord(ChildRecord):
+    """A training.
+
+    Attributes
+    ----------
+    finished : it succeeded or failed.
+    succeeded : it succeeded.
+    reason, message : of its failure.
+    started, ended : RFC 3339, or empty.
+    expires : its time to live is set.
+    created : when, in seconds. deadline : seconds that it may run; 0 without one.
+    deleting : it has a deletionTimestamp.
+    """
+
+    finished: bool
+    succeeded: bool
+    reason: str
+    message: str
+    started: str
+    ended: str
+    expires: bool
+    created: int = 0
+    deadline: int = 0
+    deleting: bool = False
+
+
+def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Arguments of ChildRecord; None for an object that belongs to no product."""
+    meta = body["metadata"]
+    labels = meta.get("labels") or {}
+    product = labels.get(names.LABEL_PRODUCT, "")
+    if not product:
+        return None
+    annotations = meta.get("annotations") or {}
+    references: list[dict[str, Any]] = meta.get("ownerReferences") or []
+    owner: dict[str, Any] = next((ref for ref in references if ref.get("controller")), {})
+    return {
+        "key": Key(meta["namespace"], meta["name"]),
+        "parent": Key(meta["namespace"], product),
+        "uid": meta["uid"],
+        "version": int(meta["resourceVersion"]),
+        "owner": owner.get("uid", "") if owner.get("kind") == names.KIND else "",
+        "fingerprint": owned_fingerprint(body, names.FIELD_MANAGER),
+        "labels": _own(labels),
+        "annotations": _own(annotations),
+    }
+
+
+def _own(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    # The same names, and many of the same values, in every object: each is kept once.
+    return tuple(
+        sorted(
+            (sys.intern(name), sys.intern(value))
+            for name, value in pairs.items()
+            if name.startswith(f"{names.GROUP}/")
+        )
+    )
+
+
+def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
+    """Slim a Deployment."""
+    if (child := _child(body)) is None:
+        return None
+    status = body.get("status") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    progressing = conditions.get("Progressing", {})
+    return DeploymentRecord(
+        **child,
+        current=status.get("observedGeneration", 0) >= body["metadata"].get("generation", 0),
+        replicas=body["spec"].get("replicas", 1),
+        ready=status.get("readyReplicas", 0),
+        total=status.get("replicas", 0),
+        stuck=progressing.get("reason") == STUCK,
+        rolling=progressing.get("reason") in ROLLING,
+        scaled=_scaled(body),
+        moved=_moved(body["metadata"], conditions.values()),
+        refused=_refused(conditions.get("ReplicaFailure", {})),
+    )
+
+
+def _refused(failure: Mapping[str, Any]) -> str:
+    return failure.get("message", "") if failure.get("status") == "True" else ""
+
+
+def _moved(meta: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) -> int:
+    times = [meta.get("creationTimestamp")]
+    times += (
+        one.get(name) for one in conditions for name in ("lastTransitionTime", "lastUpdateTime")
+    )
+    return max((int(datetime.fromisoformat(one).timestamp()) for one in times if one), default=0)
+
+
+def _scaled(body: Mapping[str, Any]) -> bool:
+    """Whether the scale subresource owns spec.replicas."""
+    return any(
+        entry.get("subresource") == "scale"
+        and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        for entry in body["metadata"].get("managedFields") or ()
+    )
+
+
+def service_record(body: Mapping[str, Any]) -> ServiceRecord | None:
+    """Slim a Service."""
+    if (child := _child(body)) is None:
+        return None
+    selector = body["spec"].get("selector") or {}
+    return ServiceRecord(
+        **child,
+        revision=selector.get(names.LABEL_REVISION, ""),
+        headless=body["spec"].get("clusterIP") == "None",
+    )
+
+
+def route_record(body: Mapping[str, Any]) -> RouteRecord | None:
+    """Slim an HTTPRoute."""
+    if (child := _child(body)) is None:
+        return None
+    rules = body["spec"].get("rules") or [{}]
+    backends = rules[0].get("backendRefs") or ()
+    namespace = body["metadata"]["namespace"]
+    parents = (body.get("status") or {}).get("parents") or ()
+    return RouteRecord(
+        **child,
+        generation=body["metadata"].get("generation", 0),
+        weights=tuple((ref["name"], ref.get("weight", 1)) for ref in backends),
+        parents=tuple(_parent(one, namespace) for one in parents),
+        created=body["metadata"].get("creationTimestamp", ""),
+        packed_spec=packed(_without_backends(body["spec"])),
+    )
+
+
+def _without_backends(spec: Mapping[str, Any]) -> dict[str, Any]:
+    rules = [
+        {name: part for name, part in rule.items() if name != "backendRefs"}
+        for rule in spec.get("rules") or ()
+    ]
+    return {**spec, "rules": rules}
+
+
+def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
+    ref = entry["parentRef"]
+    conditions = {one["type"]: one for one in entry.get("conditions") or ()}
+    both = [conditions.get(kind, {}) for kind in ("Accepted", "ResolvedRefs")]
+    bad: dict[str, Any] = next((one for one in both if one.get("status") != "True"), {})
+    return ParentStatus(
+        namespace=ref.get("namespace", namespace),
+        name=ref["name"],
+        section=ref.get("sectionName", ""),
+        accepted=both[0].get("status") == "True",
+        resolved=both[1].get("status") == "True",
+        observed=min(one.get("observedGeneration", 0) for one in both),
+        message=f"{bad.get('reason', '')}: {bad.get('message', '')}" if bad else "",
+        port=ref.get("port", 0),
+        denied=both[0].get("status") == "False",
+    )
+
+
+def job_record(body: Mapping[str, Any]) -> JobRecord | None:
+    """Slim a Job."""
+    if (child := _child(body)) is None:
+        return None
+    status = body.get("status") or {}
+    ended = {
+        one["type"]: one
+        for one in status.get("conditions") or ()
+        if one["type"] in ("Complete", "Failed") and one["status"] == "True"
+    }
+    failed = ended.get("Failed", {})
+    return JobRecord(
+        **child,
+        finished=bool(ended),
+        succeeded="Complete" in ended,
+        reason=failed.get("reason", ""),
+        message=failed.get("message", ""),
+        started=status.get("startTime", ""),
+        ended=next((one.get("lastTransitionTime", "") for one in ended.values()), ""),
+        expires=body["spec"].get("ttlSecondsAfterFinished") is not None,
+        created=_moved(body["metadata"], ()),
+        deadline=body["spec"].get("activeDeadlineSeconds") or 0,
+        deleting="deletionTimestamp" in body["metadata"],
+    )
+
+
+def child_record(body: Mapping[str, Any]) -> ChildRecord | None:
+    """Slim an object of which only our part matters."""
+    child = _child(body)
+    return None if child is None else ChildRecord(**child)
+
+
+_PROJECTORS: Final[Mapping[Resource, Callable[[Mapping[str, Any]], Record | None]]] = {
+    DEPLOYMENTS: deployment_record,
+    SERVICES: service_record,
+    HTTP_ROUTES: route_record,
+    JOBS: job_record,
+    POD_DISRUPTION_BUDGETS: child_record,
+    HORIZONTAL_POD_AUTOSCALERS: child_record,
+}
+
+
+def watched() -> tuple[Watched, ...]:
+    """The kinds that are watched, the product's own first."""
+    children = (
+        Watched(resource, project, labels=OURS) for resource, project in _PROJECTORS.items()
+    )
+    return (Watched(DATA_PRODUCTS, product_record), *children)
+
+
+STARTING_SECONDS: Final = 10
+"""From a Deployment's last change for better or worse until its pods have something to tell."""
+
+
+def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
+    """Whether pods aren't ready that may be within a moment; they are to be looked at after it.
+
+    A clock that differs from the API server's makes that "no": then they are looked at at once.
+    """
+    return has_just_changed((one for one in live if one.ready < one.replicas), now)
+
+
+def has_just_changed(live: Iterable[DeploymentRecord], now: int) -> bool:
+    """Whether one of them became better or worse a moment ago."""
+    return any(0 <= now - one.moved < STARTING_SECONDS for one in live)

@@ -1,0 +1,158 @@
+"""Whose trouble it is that a candidate's pods don't serve: its own, or that of what is around it.
+
+A drained node, a full quota or a registry that is away say nothing of a model, so they end no
+rollout for good. What a container did itself, or lacks, does.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.names import DecisionReason
+from sluicegate.reconcile.live.children import DeploymentRecord
+from sluicegate.reconcile.live.pods import PodState, trouble_of
+
+GRACE_SECONDS: Final = 30
+"""From when a candidate's traffic went back, as no pod was ready, until it is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Why pods of a candidate don't serve.
+
+    Attributes
+    ----------
+    reason : INFRASTRUCTURE, or what the candidate itself did.
+    text : the cause in a sentence.
+    """
+
+    reason: DecisionReason
+    text: str
+
+    @property
+    def own(self) -> bool:
+        """Whether the candidate is to blame."""
+        return self.reason is not DecisionReason.INFRASTRUCTURE
+
+
+def blame_for(
+    candidate: DeploymentRecord | None,
+    pods: tuple[PodState, ...],
+    stable: DeploymentRecord | None,
+    *,
+    settled: bool,
+    overdue: bool = False,
+) -> Blame:
+    """Whose trouble it is; the first that applies.
+
+    Parameters
+    ----------
+    pods : the candidate's. stable : its Deployment; one that isn't ready either shares the cause.
+    settled : pods that were ready, and can be, would be by now.
+    overdue : pods have had the time that they may take to start.
+    """
+    return (
+        _lacking(pods)
+        or _shared(stable)
+        or _looping(pods)
+        or _outside(candidate, pods)
+        or _crashed(pods)
+        or _silent(candidate, pods, settled=settled, overdue=overdue)
+    )
+
+
+def _lacking(pods: tuple[PodState, ...]) -> Blame | None:
+    """Something is missing that no other node would have, or it needs more than its limit."""
+    for pod in pods:
+        if pod.hopeless and (pod.mismatch or pod.absent or not pod.crashed):
+            return Blame(_reason(pod), pod.trouble)
+    killed = any(pod.out_of_memory and not pod.outside for pod in pods)
+    return _own("it was killed at its memory limit") if killed else None
+
+
+def _shared(stable: DeploymentRecord | None) -> Blame | None:
+    ill = stable is None or stable.ready < stable.replicas
+    return _around("stable's pods aren't ready either") if ill else None
+
+
+def _looping(pods: tuple[PodState, ...]) -> Blame | None:
+    pod = trouble_of(pod for pod in pods if pod.hopeless)
+    return None if pod is None else _own(pod.trouble)
+
+
+def _outside(candidate: DeploymentRecord | None, pods: tuple[PodState, ...]) -> Blame | None:
+    texts = [pod.trouble for pod in pods if pod.outside]
+    if candidate is not None and candidate.refused:
+        texts.append(candidate.refused)
+    return _around(texts[0]) if texts else None
+
+
+def _crashed(pods: tuple[PodState, ...]) -> Blame | None:
+    pod = trouble_of(pods)
+    if pod is not None:
+        return _own(pod.trouble)
+    again = any(pod.crashed for pod in pods)
+    return _own("a container of it ended with an error and was started again") if again else None
+
+
+def _silent(
+    candidate: DeploymentRecord | None,
+    pods: tuple[PodState, ...],
+    *,
+    settled: bool,
+    overdue: bool,
+) -> Blame:
+    """No pod says anything: what runs for long enough without becoming ready is to blame itself.
+
+    One that is made in place of an evicted one starts anew, which takes minutes for a large model.
+    """
+    if candidate is not None and candidate.ready > 0:
+        return _around("no pod was ready")
+    waits = [pod for pod in pods if not pod.ready]
+    if not waits or all(pod.waiting for pod in waits):
+        return _around("its containers don't start" if waits else "its pods are gone")
+    if not overdue and all(pod.starting for pod in waits):
+        return _around("its pods are starting")
+    return _own("its pods run, and aren't ready") if settled else _around("no pod is ready")
+
+
+def failing(
+    candidate: DeploymentRecord | None,
+    pods: tuple[PodState, ...],
+    stable: DeploymentRecord | None,
+) -> Blame | None:
+    """Why a candidate that takes traffic has to give it back; None while it serves.
+
+    None of its pods is ready, or one is being killed for what it does itself.
+    """
+    blame = blame_for(candidate, pods, stable, settled=False)
+    dying = any(pod.out_of_memory or (pod.hopeless and not pod.ready) for pod in pods)
+    gone = candidate is None or candidate.ready == 0
+    return blame if gone or (dying and blame.own) else None
+
+
+def is_down(
+    stable: DeploymentRecord | None, pods: tuple[PodState, ...], *, now: int, patience: int
+) -> bool:
+    """Whether the version that serves serves nobody, and won't before long.
+
+    Parameters
+    ----------
+    pods : stable's. now : in seconds. patience : how long pods may take to become ready, in seconds.
+    """
+    if stable is None or stable.ready or not stable.replicas:
+        return False
+    return any(pod.hopeless for pod in pods) or now - stable.moved >= patience
+
+
+def _reason(pod: PodState) -> DecisionReason:
+    if pod.mismatch:
+        return DecisionReason.RUNTIME_MISMATCH
+    return DecisionReason.IMAGE_NOT_FOUND if pod.absent else DecisionReason.CANARY_NOT_READY
+
+
+def _own(text: str) -> Blame:
+    return Blame(DecisionReason.CANARY_NOT_READY, text)
+
+
+def _around(text: str) -> Blame:
+    return Blame(DecisionReason.INFRASTRUCTURE, text)

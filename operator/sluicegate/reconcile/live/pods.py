@@ -1,0 +1,309 @@
+"""What the pods of a version say when they don't become ready: the cause, in the kubelet's words.
+
+Pods are read only when a version isn't ready, a training has ended or a product is degraded; a
+healthy product costs no read.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sluicegate.api import names
+from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What the training container left behind.
+
+    Attributes
+    ----------
+    message : its termination message, or the tail of its log.
+    exit_code : of the container; None when it never ran.
+    reason : the kubelet's word for its end, OOMKilled say; empty when there is none.
+    ended_at : when, in seconds; 0 when it isn't known.
+    """
+
+    message: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    ended_at: int = 0
+
+
+RESTARTS_OF_A_LOOP: Final = 3
+"""Restarts after which a container that never became ready is called broken."""
+HOPELESS: Final = frozenset(
+    {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError"}
+)
+"""Reasons of a waiting container that don't mend themselves."""
+PULL_FAILED: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
+ABSENT: Final = ("not found", "manifest unknown", "name unknown")
+"""What registries and container runtimes say of an image that isn't there; anything else of a pull
+that failed is trouble of the registry or the way to it."""
+RUNTIME_CHECK: Final = "runtime-check"
+"""Name of the init container that compares the bento with the runtime and with the spec."""
+TRAINER: Final = "trainer"
+"""Name of a training's container; a mesh may put others beside it."""
+FEEDBACK: Final = "feedback"
+"""Name of the volume that holds the Secret of spec.serving.feedback."""
+SERVICE_NOT_FOUND: Final = "ServiceNotFound:"
+"""How its message begins when the bento has no entry service of the name that the spec gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """One pod, as far as it matters.
+
+    Attributes
+    ----------
+    revision : of the version that it serves; empty for a training.
+    job : name of the Job that it belongs to; empty for a server.
+    ready : it takes requests.
+    out_of_memory : a container was killed for its memory since it started.
+    trouble : what keeps it from becoming ready, in a sentence; empty when nothing is known.
+    hopeless : the trouble doesn't go away by itself.
+    mismatch : the runtime lacks what the bento's lock file asks for.
+    misnamed : the bento's entry service has another name than in the spec.
+    unmounted : it waits for what it mounts.
+    absent : the registry doesn't have an image of it.
+    ended : what the container of a training left behind, once it has ended.
+    killed_at : when a container was last killed for its memory, in seconds; None when it lies
+        ended, or the kubelet gives no time.
+    api : the API of the version that it serves, once the runtime check has passed; None if unknown.
+    outside : the trouble isn't its own: its node, the scheduler, the registry, or it was evicted.
+    crashed : a container ended with an error, now or the last time.
+    waiting : no container of it has started.
+    starting : a container of it hasn't passed its startup probe.
+    """
+
+    revision: str
+    job: str
+    ready: bool
+    out_of_memory: bool
+    trouble: str
+    hopeless: bool
+    mismatch: bool
+    misnamed: bool
+    unmounted: bool
+    absent: bool
+    ended: Ended | None
+    outside: bool = False
+    crashed: bool = False
+    waiting: bool = False
+    starting: bool = False
+    killed_at: int | None = None
+    api: ApiSummary | None = None
+
+    def was_killed_since(self, since: int) -> bool:
+        """Whether a container ran out of memory at `since`, in seconds, or later."""
+        return self.out_of_memory and (self.killed_at is None or self.killed_at >= since)
+
+
+def pod_state(body: Mapping[str, Any]) -> PodState:
+    """Slim a Pod."""
+    labels = body["metadata"].get("labels") or {}
+    status = body.get("status") or {}
+    containers = [
+        *_statuses(status, "initContainerStatuses"),
+        *_statuses(status, "containerStatuses"),
+    ]
+    troubles = [trouble for one in containers if (trouble := _trouble(one)) is not None]
+    unmounted = ""
+    taken = _taken_away(body)
+    if taken:  # how its containers ended then says nothing
+        troubles = [_Trouble(taken, outside=True)]
+    elif not troubles and (around := _unscheduled(status) or _unreachable(status)):
+        troubles = [_Trouble(around, outside=True)]
+    elif not troubles:
+        unmounted = _unmounted(body.get("spec") or {}, status)
+    beside = list(_statuses(status, "containerStatuses"))
+    trainer = next((one for one in beside if one["name"] == TRAINER), beside[0] if beside else {})
+    return PodState(
+        revision=labels.get(names.LABEL_REVISION, ""),
+        job=labels.get("batch.kubernetes.io/job-name", ""),
+        ready=any(
+            one["type"] == "Ready" and one["status"] == "True"
+            for one in status.get("conditions") or ()
+        ),
+        out_of_memory=any(_is_kill(_terminated(one)) for one in containers),
+        trouble=troubles[0].text if troubles else unmounted,
+        hopeless=any(trouble.hopeless for trouble in troubles),
+        mismatch=any(trouble.mismatch for trouble in troubles),
+        misnamed=any(trouble.misnamed for trouble in troubles),
+        unmounted=bool(unmounted),
+        absent=any(trouble.absent for trouble in troubles),
+        ended=_ended(trainer),
+        killed_at=_killed_at(containers),
+        api=_api(status),
+        outside=bool(troubles) and all(trouble.outside for trouble in troubles),
+        crashed=any(_terminated(one).get("exitCode") for one in containers),
+        waiting=not any("running" in (one.get("state") or {}) for one in containers),
+        starting=any(one.get("started") is False for one in beside),
+    )
+
+
+def _is_kill(ended: Mapping[str, Any]) -> bool:
+    return ended.get("reason") == "OOMKilled"
+
+
+def _killed_at(containers: list[Mapping[str, Any]]) -> int | None:
+    """When a container was last killed for its memory; a kubelet keeps it until the next restart."""
+    if any(_is_kill((one.get("state") or {}).get("terminated") or {}) for one in containers):
+        return None
+    kills = [ended for one in containers if _is_kill(ended := _terminated(one))]
+    times = [datetime.fromisoformat(one["finishedAt"]) for one in kills if one.get("finishedAt")]
+    return int(max(times).timestamp()) if times and len(times) == len(kills) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    text: str
+    hopeless: bool = False
+    mismatch: bool = False
+    misnamed: bool = False
+    absent: bool = False
+    outside: bool = False
+
+
+def _statuses(status: Mapping[str, Any], field: str) -> Iterator[Mapping[str, Any]]:
+    return iter(status.get(field) or ())
+
+
+def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How the container ended, now or the last time."""
+    for state in ("state", "lastState"):
+        ended: Mapping[str, Any] | None = (container.get(state) or {}).get("terminated")
+        if ended:
+            return ended
+    return {}
+
+
+def _trouble(container: Mapping[str, Any]) -> _Trouble | None:
+    if container.get("ready"):
+        return None
+    name = container["name"]
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    ended = _terminated(container)
+    if ended.get("exitCode") and name == RUNTIME_CHECK:
+        said = ended.get("message", "").strip()
+        misnamed = said.startswith(SERVICE_NOT_FOUND)
+        return _Trouble(said, hopeless=True, mismatch=not misnamed, misnamed=misnamed)
+    if ended.get("exitCode"):
+        said = ended.get("message", "").strip() or "it said nothing"
+        text = f"container {name} ended with {ended['exitCode']} ({ended.get('reason')}): {said}"
+        return _Trouble(text, hopeless=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
+    if reason in PULL_FAILED:
+        # The kubelet says this of an image volume too, so the message names the image, not we.
+        text = f"container {name} waits for an image that can't be pulled: {message}"
+        absent = any(words in message.lower() for words in ABSENT)
+        return _Trouble(text, hopeless=absent, absent=absent, outside=not absent)
+    if reason in HOPELESS:
+        return _Trouble(f"container {name}: {reason}: {message}", hopeless=True)
+    return None
+
+
+def _taken_away(body: Mapping[str, Any]) -> str:
+    """Who ended the pod, or is about to: its node, the scheduler, a drain, a person; else empty."""
+    status = body.get("status") or {}
+    if status.get("reason", "") not in {"", "DeadlineExceeded"}:  # the kubelet's own, Evicted say
+        return f"its node ended it ({status['reason']}): {status.get('message', '')}".rstrip(": ")
+    for one in status.get("conditions") or ():
+        if one["type"] == "DisruptionTarget" and one["status"] == "True":
+            return f"it is taken off its node ({one.get('reason', '')}): {one.get('message', '')}"
+    return "it is being deleted" if body["metadata"].get("deletionTimestamp") else ""
+
+
+def _unreachable(status: Mapping[str, Any]) -> str:
+    """A pod whose containers are ready and that isn't: its node's kubelet was given up; else empty."""
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    containers = list(_statuses(status, "containerStatuses"))
+    up = bool(containers) and all(one.get("ready") for one in containers)
+    return "its node doesn't answer" if up and conditions.get("Ready") == "False" else ""
+
+
+def _unscheduled(status: Mapping[str, Any]) -> str:
+    """Why no node takes the pod; empty when one did."""
+    for one in status.get("conditions") or ():
+        if one["type"] == "PodScheduled" and one["status"] == "False":
+            return f"no node takes the pod: {one.get('message', '')}"
+    return ""
+
+
+def _unmounted(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """What a pod that has a node waits for before its first container; empty when it doesn't.
+
+    Only events say which volume it is that can't be mounted, so the message names those that a
+    person makes.
+    """
+    known = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    if known.get("PodScheduled") != "True" or known.get("PodReadyToStartContainers") != "False":
+        return ""
+    wanted = list(_made_by_hand(spec))
+    if not wanted:
+        return ""
+    listed = " and ".join(wanted)
+    return f"the pod waits for its volumes: make sure that there is the {listed}"
+
+
+def _made_by_hand(spec: Mapping[str, Any]) -> Iterator[str]:
+    for volume in spec.get("volumes") or ():
+        secret, claim = volume.get("secret") or {}, volume.get("persistentVolumeClaim") or {}
+        if (name := secret.get("secretName")) and not secret.get("optional"):
+            field = " of spec.serving.feedback.secretRef, with the keys hmac and bearer of at least"
+            field = f"{field} 16 bytes each" if volume.get("name") == FEEDBACK else ""
+            yield f"Secret {name}{field}"
+        if name := claim.get("claimName"):
+            yield f"PersistentVolumeClaim {name}"
+
+
+def _ended(container: Mapping[str, Any]) -> Ended | None:
+    ended = (container.get("state") or {}).get("terminated")
+    if not ended:
+        return None
+    at = ended.get("finishedAt")
+    return Ended(
+        message=ended.get("message", ""),
+        exit_code=ended.get("exitCode"),
+        reason=ended.get("reason", ""),
+        ended_at=int(datetime.fromisoformat(at).timestamp()) if at else 0,
+    )
+
+
+def _api(status: Mapping[str, Any]) -> ApiSummary | None:
+    for one in _statuses(status, "initContainerStatuses"):
+        ended = (one.get("state") or {}).get("terminated") or {}
+        if one["name"] == RUNTIME_CHECK and ended.get("exitCode") == 0:
+            return parse_summary(ended.get("message", ""))
+    return None
+
+
+def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:
+    """The API of a version, as any of its pods tells it."""
+    return next((pod.api for pod in of_revision(pods, revision) if pod.api is not None), None)
+
+
+def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]:
+    """The pods of one version."""
+    return tuple(pod for pod in pods if pod.revision == revision)
+
+
+def of_job(pods: Iterable[PodState], job: str) -> Ended:
+    """What a training's container left behind; nothing when it never ran.
+
+    A Job may have had several pods, as one that is evicted is replaced: the one that succeeded
+    counts, else the one that ended last.
+    """
+    ends = [pod.ended for pod in pods if pod.job == job and pod.ended is not None]
+    return max(ends, key=lambda one: (one.exit_code == 0, one.ended_at), default=Ended())
+
+
+def trouble_of(pods: Iterable[PodState]) -> PodState | None:
+    """The pod that tells best why a version isn't ready: a hopeless one first."""
+    troubled = sorted((pod for pod in pods if pod.trouble), key=lambda pod: not pod.hopeless)
+    return troubled[0] if troubled else None
+
+
+UNREADY_SECONDS: Final = 10
+"""The same for pods that aren't: how often a start that fails is looked at."""

@@ -1,0 +1,94 @@
+"""Are the Gateways of a route in service? Read while that matters, each at most once a moment.
+
+Gateways are other people's objects in other namespaces, and all products share a few. So they
+aren't watched: they are read while a route waits to be verified, and never for a product at rest.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sluicegate.api.canary import SplitLevel
+from sluicegate.api.names import ConditionType
+from sluicegate.api.product import DataProduct
+from sluicegate.api.route import ParentRef
+from sluicegate.kube.errors import Forbidden, NotFound
+from sluicegate.kube.port import KubeApi
+from sluicegate.kube.resources import GATEWAYS, Key
+from sluicegate.reconcile.live.children import RouteRecord
+from sluicegate.reconcile.routes.claims import Listener
+from sluicegate.reconcile.routes.gateway_state import ABSENT, GatewayState, gateway_state
+from sluicegate.reconcile.traffic.split_verification import is_taken
+from sluicegate.status import is_true
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS: Final = 4.0
+"""How long what was read of a Gateway is believed."""
+
+
+def parent_key(parent: ParentRef, namespace: str) -> Key:
+    """The Gateway that a route in this namespace names."""
+    return Key(parent.namespace or namespace, parent.name)
+
+
+def is_asked(product: DataProduct, route: RouteRecord | None) -> bool:
+    """Whether it matters now: the route is taken, and it isn't known yet that it is in service.
+
+    Or no version serves yet: that a Gateway doesn't exist is told before a model is loaded.
+    """
+    spec, status = product.spec.route, product.status
+    if spec is not None and status.stable is None:
+        return True
+    if spec is None or route is None or not is_taken(route, spec.parent_refs):
+        return False
+    known = status.traffic is not None and status.traffic.level is not SplitLevel.WRITTEN
+    return not (known and is_true(status.conditions, ConditionType.READY))
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """Reads Gateways, and remembers for a moment what they said."""
+
+    api: KubeApi
+    clock: Callable[[], float] = time.monotonic
+    _known: dict[Key, tuple[float, GatewayState | None]] = field(default_factory=dict)
+    _reading: dict[Key, asyncio.Lock] = field(default_factory=dict)
+
+    async def of(
+        self, product: DataProduct, route: RouteRecord | None
+    ) -> Mapping[Key, GatewayState]:
+        """What the Gateways of a route say; nothing of those that needn't or can't be asked."""
+        spec = product.spec.route
+        if spec is None or not is_asked(product, route):
+            return {}
+        keys = {parent_key(one, product.metadata.namespace) for one in spec.parent_refs}
+        states = {key: await self._state(key) for key in sorted(keys)}
+        return {key: state for key, state in states.items() if state is not None}
+
+    async def listeners(self, key: Key) -> tuple[Listener, ...]:
+        """The listeners of a Gateway; none of one that isn't there or can't be asked."""
+        state = await self._state(key)
+        return () if state is None else state.listeners
+
+    async def _state(self, key: Key) -> GatewayState | None:
+        # All workers ask for the same few: one reads, the others take what it has read.
+        async with self._reading.setdefault(key, asyncio.Lock()):
+            read_at, state = self._known.get(key, (float("-inf"), None))
+            if self.clock() - read_at >= FRESH_SECONDS:
+                state = await self._read(key)
+                self._known[key] = (self.clock(), state)
+            return state
+
+    async def _read(self, key: Key) -> GatewayState | None:
+        """What it says; None where we may not look, so that its word on the route has to do."""
+        try:
+            return gateway_state(await self.api.get(GATEWAYS, key))
+        except NotFound:
+            return ABSENT
+        except Forbidden:
+            logger.debug("Gateway %s can't be read: its word on the route is taken", key)
+            return None

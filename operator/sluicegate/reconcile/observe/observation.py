@@ -1,0 +1,169 @@
+"""Everything that one step looks at, read once into one frozen value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.names import ConditionReason, DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus, DependencyStatus
+from sluicegate.kube.resources import Key
+from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import Terms
+from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord, RouteRecord
+from sluicegate.reconcile.live.pods import PodState
+from sluicegate.reconcile.routes.gateway_state import GatewayState
+from sluicegate.reconcile.traffic.allocation import FULL
+from sluicegate.reconcile.traffic.split_verification import Level, Split
+from sluicegate.status import Finding
+
+_ASKED: Final = frozenset(
+    {
+        DecisionReason.ROLLBACK_REQUESTED,
+        DecisionReason.ABORT_REQUESTED,
+        DecisionReason.PROMOTE_REQUESTED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One product at one moment.
+
+    Attributes
+    ----------
+    product : as it is in the API.
+    terms : what it is judged by.
+    wanted : the version that spec.model stands for.
+    now : in seconds.
+    live : Deployments by revision.
+    route : its HTTPRoute.
+    pods : its pods, where they had to be read; else empty.
+    split : how far the split in force is verified; None without a route or before the first one.
+    requests : of both versions since the last change of weight.
+    observed : what the decision is made from.
+    dependencies : how the products that it calls do.
+    conflict : why its route or one of its names can't be had; empty when they can.
+    shadowed : the conflict is about the route of the spec, which other products keep.
+    refused : what the API server says against one of its children; empty while it takes all.
+    changing : stable's pods are about to be replaced, or another number is asked for, by its spec.
+    route_kept : the route that it has is written on in the stead of that one.
+    stalled : what else needs a person; None when nothing does.
+    gateways : what its Gateways say of themselves, as far as that had to be asked.
+    lost : it once had a stable version, of which nothing is left.
+    begun : since when this operator has looked at it, in seconds; None for now.
+    job : of the training under way; None while it isn't there.
+    trains : a Job of the product runs, be it one that is no longer wanted.
+    refusal : why the Job of the training under way isn't there; empty when nothing is known.
+    most_training_seconds : that a training may take, whatever the product asks for.
+    """
+
+    product: DataProduct
+    terms: Terms
+    wanted: VersionBase
+    now: int
+    live: Mapping[str, DeploymentRecord]
+    route: RouteRecord | None
+    pods: tuple[PodState, ...]
+    split: Split | None
+    requests: Requests
+    observed: Observed
+    dependencies: tuple[DependencyStatus, ...] = ()
+    conflict: str = ""
+    shadowed: bool = False
+    refused: str = ""
+    changing: bool = False
+    route_kept: bool = False
+    stalled: Finding | None = None
+    gateways: Mapping[Key, GatewayState] = field(default_factory=dict)
+    lost: bool = False
+    begun: int | None = None
+    job: JobRecord | None = None
+    trains: bool = False
+    refusal: str = ""
+    most_training_seconds: int = 604_800
+
+    @property
+    def followed(self) -> bool:
+        """Whether the Gateways have taken a candidate's 100 %."""
+        candidate = self.product.status.candidate
+        taken = self.split is not None and self.split.level >= Level.ACCEPTED
+        return taken and candidate is not None and candidate.weight == FULL
+
+    @property
+    def committed(self) -> bool:
+        """Whether a candidate is past the point from which it could still be aborted.
+
+        The product's own Service picks it by now, or is about to.
+        """
+        candidate = self.product.status.candidate
+        if self.product.spec.route is not None:
+            return self.followed
+        return candidate is not None and candidate.weight == FULL
+
+    def is_frozen(self, status: DataProductStatus) -> bool:
+        """Whether suspend forbids to touch versions and traffic; what a person asks for goes on."""
+        candidate = status.candidate
+        asked = candidate is not None and (
+            candidate.requested or candidate.rollback_reason in _ASKED
+        )
+        return self.product.spec.suspend and not asked
+
+    def may_train(self, status: DataProductStatus) -> bool:
+        """Whether Jobs may be started and ended; while suspended only what a person asked for."""
+        training = status.retraining
+        trigger = training.trigger if training else None
+        asked = trigger is not None and trigger.cause == DecisionReason.REQUESTED
+        return asked or not self.product.spec.suspend
+
+    def is_new(self, status: DataProductStatus) -> bool:
+        """Whether the training that this status asks for was decided in this step."""
+        before, after = self.product.status.retraining, status.retraining
+        known = before.trigger if before else None
+        trigger = after.trigger if after else None
+        return trigger is not None and (known is None or known.id != trigger.id)
+
+    def starts_training(self, status: DataProductStatus) -> bool:
+        """Whether the Job that this status asks for is to be created in this step.
+
+        A training that was just decided has its slot. One whose Job isn't there yet, as it was
+        refused or another replica was to create it, asks again; a product has one Job at a time.
+        """
+        training = status.retraining
+        if training is None or training.trigger is None or status.stable is None:
+            return False
+        if self.product.spec.retraining is None or self.trains or self.is_forbidden:
+            return False
+        if not self.may_train(status):
+            return False
+        return self.is_new(status) or (self.job is None and self.observed.portfolio.slot)
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether a training may not run as its service account."""
+        reason = ConditionReason.FORBIDDEN_SERVICE_ACCOUNT
+        return self.stalled is not None and self.stalled.reason == reason
+
+    @property
+    def training_seconds(self) -> int:
+        """How long a training may take."""
+        retraining = self.product.spec.retraining
+        most = self.most_training_seconds
+        return most if retraining is None else min(retraining.timeout_seconds, most)
+
+    @property
+    def scales(self) -> bool:
+        """Whether an autoscaler sets the number of stable's pods."""
+        return self.product.spec.serving.autoscaling is not None
+
+    @property
+    def stable_pods(self) -> int:
+        """Pods that stable has to have: those of the spec, or what an autoscaler made of them."""
+        base = self.product.spec.serving.base_replicas
+        stable = self.product.status.stable
+        if stable is None or self.product.spec.serving.autoscaling is None:
+            return base
+        live = self.live.get(stable.revision)
+        return max(base, live.replicas if live is not None and live.scaled else base)

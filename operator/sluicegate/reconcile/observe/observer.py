@@ -1,0 +1,306 @@
+"""Reads everything that one step needs, once: from caches, and pods where something is wrong."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from sluicegate.api import names
+from sluicegate.api.canary import VersionBase
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
+from sluicegate.measurement.product_view import Measured
+from sluicegate.measurement.store import Measurements
+from sluicegate.policy.model.api_changes import changes
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.observed import (
+    Facts,
+    Observed,
+    Portfolio,
+    Request,
+    TrainingFailed,
+    TrainingResult,
+)
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.persistence.load import memory_of, release_of
+from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.training_slots import Refusal, is_overdue, runs, wanted_job
+from sluicegate.reconcile.live.children import (
+    ChildRecord,
+    DeploymentRecord,
+    JobRecord,
+    RouteRecord,
+    ServiceRecord,
+)
+from sluicegate.reconcile.live.failure_attribution import failing, is_down
+from sluicegate.reconcile.live.pods import PodState, api_of, of_job, of_revision
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.container_limits import at_limit
+from sluicegate.reconcile.observe.gateway_reader import Gateways
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.pod_reader import PodReads
+from sluicegate.reconcile.observe.traffic_split import split_of
+from sluicegate.reconcile.observe.training_result import training_result
+from sluicegate.reconcile.traffic.split_verification import Split
+from sluicegate.runtime.caches import Caches
+from sluicegate.stats.counts import Count
+
+AFTERMATH_BLOCKS: Final = 12
+"""Blocks after an upstream's recovery in which it still explains what is bad: those that are
+judged as the present."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Reads the situation of one product at a time."""
+
+    pods: PodReads
+    caches: Caches
+    measurements: Measurements
+    standings: Standings
+    gateways: Gateways
+    share_states: bool
+    refusals: Mapping[Key, Refusal] = field(default_factory=dict)
+    most_training_seconds: int = 604_800
+
+    async def observe(
+        self,
+        record: ProductRecord,
+        product: DataProduct,
+        *,
+        terms: Terms,
+        wanted: VersionBase,
+        now: int,
+    ) -> Situation:
+        """The situation of a product whose spec is valid.
+
+        Parameters
+        ----------
+        record : as it is cached. product : the same, parsed.
+        terms : what it is judged by. wanted : what spec.model stands for. now : in seconds.
+        """
+        measured = Measured(self.measurements, product)
+        live, route = self.live(record), self.route(record)
+        jobs = self.jobs(record)
+        job = next((one for one in jobs if one.key == wanted_job(record.key, product.status)), None)
+        refusal = self._refusal(record.key, product.status)
+        pods = await self.pods.of(record, product.status, live, job, now=now)
+        requests = measured.requests()
+        gateways = await self.gateways.of(product, route)
+        split = split_of(measured, route, requests, gateways, now=now)
+        since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
+        dependencies = tuple(self._dependencies(record.key, product))
+        upstream = tuple(self._upstream(product, dependencies, since))
+        situation = Situation(
+            product=product,
+            terms=terms,
+            wanted=wanted,
+            now=now,
+            live=live,
+            route=route,
+            pods=pods,
+            split=split,
+            requests=requests,
+            observed=Observed(
+                block=measured.newest,
+                problem=measured.problem(),
+                problems=measured.problems(),
+                series=measured.series(),
+                gauges=measured.gauges(),
+                canary_blocks=measured.canary_blocks(),
+                canary_block_seconds=measured.canary_seconds,
+                wanted=release_of(wanted),
+                wanted_evaluation={
+                    slo: Count(one.bad, one.total)
+                    for slo, one in (product.spec.model.evaluation or {}).items()
+                },
+                facts=_facts(
+                    measured,
+                    _Seen(
+                        live,
+                        pods,
+                        upstream_degraded=tuple(one.name for one in upstream),
+                        upstream_since=self.standings.bad_since(upstream),
+                        split=split,
+                        since=since,
+                        now=now,
+                    ),
+                ),
+                portfolio=self.portfolio(record, product, measured.newest, now),
+                requests=tuple(Request(name, value) for name, value in record.requests),
+            ),
+            dependencies=dependencies,
+            gateways=gateways,
+            job=job,
+            trains=any(runs(one, now, self.most_training_seconds) for one in jobs),
+            refusal=refusal.message if refusal else "",
+            most_training_seconds=self.most_training_seconds,
+        )
+        training = _training(situation, refusal)
+        return replace(situation, observed=replace(situation.observed, training=training))
+
+    def portfolio(
+        self, record: ProductRecord, product: DataProduct, block: int, now: int
+    ) -> Portfolio:
+        """What a decision may know of the others at this moment."""
+        retraining = product.status.retraining
+        waits = retraining is not None and retraining.trigger is not None
+        return self.standings.portfolio(
+            record.key,
+            now,
+            block_end=block * product.spec.analysis.block_seconds,
+            asked=waits or bool(record.requests),
+        )
+
+    # ---- the cluster ------------------------------------------------------------------------
+    def live(self, record: ProductRecord) -> dict[str, DeploymentRecord]:
+        """The product's Deployments by revision."""
+        found = (one for one in self.caches[DEPLOYMENTS].children(record.key))
+        return {
+            one.label(names.LABEL_REVISION): one
+            for one in found
+            if isinstance(one, DeploymentRecord) and one.owner == record.uid
+        }
+
+    def services(self, record: ProductRecord) -> dict[str, ServiceRecord]:
+        """The Services of the product's versions by revision."""
+        found = (one for one in self.caches[SERVICES].children(record.key))
+        return {
+            one.label(names.LABEL_REVISION): one
+            for one in found
+            if isinstance(one, ServiceRecord) and one.owner == record.uid
+        }
+
+    def kinds(self, record: ProductRecord) -> set[str]:
+        """Kinds of which the product has a child."""
+        return {
+            cache.watched.resource.kind
+            for cache in self.caches
+            if cache is not self.caches.products
+            for one in cache.children(record.key)
+            if isinstance(one, ChildRecord) and one.owner == record.uid
+        }
+
+    def route(self, record: ProductRecord) -> RouteRecord | None:
+        """The product's own HTTPRoute."""
+        route = self.caches[HTTP_ROUTES].get(record.key)
+        return route if isinstance(route, RouteRecord) and route.owner == record.uid else None
+
+    def jobs(self, record: ProductRecord) -> tuple[JobRecord, ...]:
+        """The product's training Jobs, those that nobody waits for any more included."""
+        found = self.caches[JOBS].children(record.key)
+        return tuple(one for one in found if isinstance(one, JobRecord) and one.owner == record.uid)
+
+    def _refusal(self, key: Key, status: DataProductStatus) -> Refusal | None:
+        """Why the Job of the training under way isn't there, as far as it was tried."""
+        job, refusal = wanted_job(key, status), self.refusals.get(key)
+        return refusal if refusal and job and refusal.job == job.name else None
+
+    def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:
+        for one in product.spec.depends_on:
+            other = Key(one.namespace or key.namespace, one.name)
+            told = self._may_know(key, other)
+            state = self.standings.dependency(other) if told else DependencyState.UNKNOWN
+            yield DependencyStatus(
+                namespace=other.namespace,
+                name=other.name,
+                state=state,
+                in_cycle=self.standings.in_cycle(key, other),
+            )
+
+    def _upstream(
+        self, product: DataProduct, dependencies: tuple[DependencyStatus, ...], since: int
+    ) -> Iterator[Key]:
+        """The products that are degraded, or that were in the blocks judged as present.
+
+        What a product did on a broken upstream's answers says nothing of its model, and it is
+        in those blocks for a while after the upstream has recovered.
+        """
+        for one in dependencies:
+            other = Key(one.namespace, one.name)
+            told = self._may_know(Key(*product.metadata.key), other) and not one.in_cycle
+            if told and self.standings.was_degraded(other, since):
+                yield other
+
+    def _may_know(self, key: Key, other: Key) -> bool:
+        """Whether a product is told how another one does."""
+        return self.share_states or other.namespace == key.namespace
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was read of the cluster; `since` begins the blocks that are judged as the present."""
+
+    live: Mapping[str, DeploymentRecord]
+    pods: tuple[PodState, ...]
+    upstream_degraded: tuple[str, ...]
+    upstream_since: int | None
+    split: Split | None
+    since: int
+    now: int
+
+
+def _facts(measured: Measured, seen: _Seen) -> Facts:
+    """What the cluster and the neighbours say."""
+    product = measured.product
+    stable, candidate = product.status.stable, product.status.candidate
+    if stable is None:
+        return Facts()
+    serving = seen.live.get(stable.revision)
+    lacking = at_limit(measured.facts(stable), product.spec.serving.resources)
+    blame = None
+    if candidate is not None and candidate.weight > 0:
+        blame = failing(
+            seen.live.get(candidate.revision),
+            of_revision(seen.pods, candidate.revision),
+            serving,
+        )
+    return Facts(
+        upstream_degraded=seen.upstream_degraded,
+        upstream_since=seen.upstream_since,
+        pods_unhealthy=serving is None
+        or serving.ready < serving.replicas
+        or any(pod.was_killed_since(seen.since) for pod in of_revision(seen.pods, stable.revision)),
+        stable_down=is_down(
+            serving,
+            of_revision(seen.pods, stable.revision),
+            now=seen.now,
+            patience=product.spec.serving.progress_deadline_seconds,
+        ),
+        canary_unhealthy=blame is not None and blame.own,
+        canary_lost=blame.text if blame is not None and not blame.own else "",
+        cpu_throttled=lacking.cpu,
+        memory_pressure=lacking.memory,
+        pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
+        split_verified=seen.split is None or seen.split.enough,
+        api_changes=None
+        if candidate is None
+        else changes(api_of(seen.pods, stable.revision), api_of(seen.pods, candidate.revision)),
+    )
+
+
+def _training(situation: Situation, refusal: Refusal | None) -> TrainingResult | None:
+    """The result of the training under way, once its Job has ended, or won't be there."""
+    running = memory_of(situation.product.status).retraining.under_way
+    job, retraining = situation.job, situation.product.spec.retraining
+    if running is None or retraining is None:
+        return None
+    allowed = duration(situation.training_seconds)
+    if job is not None and job.finished:
+        ended = of_job(situation.pods, job.key.name)
+        slos = tuple(slo.name for slo in situation.product.spec.slos)
+        return training_result(job, ended, running, output=retraining.output, slos=slos)
+    if job is not None:
+        text = f"its Job {job.key.name} hasn't ended, though it may take {allowed}"
+        failed = TrainingFailed(running.trigger, DecisionReason.TIMED_OUT, text)
+        most = situation.most_training_seconds
+        return failed if is_overdue(job, situation.now, most) else None
+    if refusal is None:
+        return None
+    if refusal.final:
+        return TrainingFailed(running.trigger, DecisionReason.JOB_REFUSED, refusal.message)
+    text = f"its Job couldn't be created within {allowed}: {refusal.message}"
+    failed = TrainingFailed(running.trigger, DecisionReason.TIMED_OUT, text)
+    late = situation.now >= running.started_at + situation.training_seconds
+    return failed if late else None

@@ -1,0 +1,68 @@
+"""What a standby wants to know: what it would have to know if it led.
+
+Only the leader reconciles, and by that says what is to be measured. If a standby wanted nothing,
+a new leader would read the past of all products first, and decide on none of them until then.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.kube.resources import Key
+from sluicegate.measurement.store import Measurements, target_of
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.runtime.caches import Cache
+
+LOOK_SECONDS: Final = 5.0
+"""Between two looks at the products: far less than a block, in which nothing is missed."""
+PRODUCTS_PER_TURN: Final = 10
+"""Parsed before others get a turn on the event loop: a millisecond or two."""
+
+
+class Standby:
+    """Keeps the measurements' targets by the products in the cache, while somebody else leads."""
+
+    def __init__(
+        self, products: Cache, measurements: Measurements, leads: Callable[[], bool]
+    ) -> None:
+        self._products = products
+        self._measurements = measurements
+        self._leads = leads
+        self._seen: dict[Key, int] = {}
+        """The version of each record that was parsed."""
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Take in which products have changed; on a leader nothing: its reconciler knows more."""
+        parsed = 0
+        for key in {*self._measurements.targets, *self._seen, *self._products}:
+            if self._leads():
+                self._seen.clear()
+                return
+            if self._take_in(key):
+                parsed += 1
+                if parsed % PRODUCTS_PER_TURN == 0:
+                    await asyncio.sleep(0)
+
+    def _take_in(self, key: Key) -> bool:
+        """Want what a product wants by now; say whether its record had to be parsed for that."""
+        record = self._products.get(key)
+        if not isinstance(record, ProductRecord) or record.deleting:
+            self._seen.pop(key, None)
+            self._measurements.want(key, None)
+            return False
+        if self._seen.get(key) == record.version:
+            return False
+        self._seen[key] = record.version
+        try:
+            product = record.parse()
+        except InvalidProduct:
+            return True  # what it wanted before holds: so it does on the leader
+        self._measurements.want(key, target_of(product, self._measurements.timing))
+        return True

@@ -1,0 +1,48 @@
+"""The measured share of each version, against the one that was asked for."""
+
+from collections.abc import Mapping
+
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.kube.resources import Key
+from sluicegate.manifests.names import version_name
+from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.measurement.product_view import Measured
+from sluicegate.reconcile.live.children import RouteRecord
+from sluicegate.reconcile.routes.gateway_state import GatewayState
+from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.split_verification import (
+    Split,
+    verify_acceptance,
+    verify_share,
+)
+
+
+def split_of(
+    measured: Measured,
+    route: RouteRecord | None,
+    requests: Requests,
+    gateways: Mapping[Key, GatewayState],
+    *,
+    now: int,
+) -> Split | None:
+    """How far the split in force is verified; None without a route or a stable version."""
+    spec, status = measured.product.spec, measured.product.status
+    if spec.route is None or status.stable is None:
+        return None
+    layout = layout_of(measured.product, status, stable_pods=spec.serving.base_replicas)
+    name = measured.product.metadata.name
+    weights = {version_name(name, revision): weight for revision, weight in layout.weights}
+    accepted = verify_acceptance(route, weights, spec.route.parent_refs, gateways)
+    candidate = status.candidate
+    if candidate is None or not candidate.shares:
+        return Split(accepted[0], accepted[1], enough=True)
+    back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
+    seconds = now - candidate.shares[-1].since.timestamp()
+    sent = measured.sent()
+    return verify_share(
+        accepted,
+        0 if back else candidate.weight,
+        requests if sent is None else sent,
+        seconds=seconds,
+        gateway=sent is not None,
+    )

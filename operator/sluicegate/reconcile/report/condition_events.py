@@ -1,0 +1,49 @@
+"""What a change of the conditions tells people, as events. Pure.
+
+Decisions are told as they are made; this is for what happens to a product: its spec is refused, its
+pods are gone, its first version fails. Each is told once, as status remembers what was said.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sluicegate.api.names import ConditionReason as Reason
+from sluicegate.api.names import ConditionType as Type
+from sluicegate.api.status import Condition, DataProductStatus
+from sluicegate.reconcile.decide.events import Told
+from sluicegate.status import find_condition
+
+_TOLD_AS_DECIDED: Final = frozenset({Reason.MODEL_REJECTED, Reason.API_CHANGED})
+_NAMES_ITS_CAUSE: Final = frozenset({Reason.APPLY_REFUSED, Reason.NAME_CONFLICT})
+"""Reasons with whose message the cause changes; in those of others, numbers do."""
+_TOLD_AT_ONCE: Final = frozenset({Reason.PODS_NOT_READY, Reason.NAME_CONFLICT})
+
+
+def news(before: DataProductStatus, after: DataProductStatus) -> Iterator[Told]:
+    """What the status that is written says for the first time, and no decision has told."""
+    was, now = (find_condition(one.conditions, Type.STALLED) for one in (before, after))
+    if now is not None and now.reason not in _TOLD_AS_DECIDED and _differs(was, now):
+        yield Told(now.reason, "Stall", now.message, warning=True)
+    was, now = (find_condition(one.conditions, Type.READY) for one in (before, after))
+    if now is None or after.stable is None:
+        return
+    if now.status == "True" and before.stable is not None:
+        if was is not None and was.status != "True":
+            yield Told(Reason.SERVING, "Serve", now.message)
+        return
+    first = before.stable is None and now.reason == Reason.ROUTE_NOT_ACCEPTED
+    if (first or now.reason in _TOLD_AT_ONCE) and _differs(was, now):
+        yield Told(now.reason, "Serve", now.message, warning=True)
+
+
+def _differs(was: Condition | None, now: Condition) -> bool:
+    if was is None or (was.status, was.reason) != (now.status, now.reason):
+        return True
+    return now.reason in _NAMES_ITS_CAUSE and was.message != now.message
+
+
+def true_of(told: tuple[Told, ...], status: DataProductStatus) -> Iterator[Told]:
+    """What a step leads to; a first version to which no request comes doesn't serve."""
+    ready = find_condition(status.conditions, Type.READY)
+    serves = ready is not None and ready.status == "True"
+    return (one for one in told if serves or one.reason != Reason.SERVING)

@@ -1,0 +1,45 @@
+"""Events of products, each with its line in the log."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from sluicegate.api.names import ConditionReason
+from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.routes.arbitration import Refusal
+from sluicegate.runtime.recorder import Note, Recorder, Subject
+
+logger = logging.getLogger(__name__)
+
+
+def emit(recorder: Recorder, record: ProductRecord, told: Iterable[Told]) -> None:
+    """Emit what a look at a product led to."""
+    subject = Subject(DATA_PRODUCTS, record.key, record.uid)
+    for one in told:
+        severity: Any = "Warning" if one.warning else "Normal"
+        if not one.quiet:
+            recorder.record(Note(subject, one.reason, one.action, one.message, severity))
+        logger.info("%s: %s", one.reason, one.message)
+
+
+def emit_refusal(
+    recorder: Recorder, record: ProductRecord, other: object, refusal: Refusal
+) -> None:
+    """Emit a refused route on both products; `other` is the record of who keeps the requests."""
+    reason = ConditionReason.ROUTE_SHADOWED
+    emit(recorder, record, (Told(reason, "Route", refusal.message, warning=True),))
+    if isinstance(other, ProductRecord):
+        emit(recorder, other, (Told(reason, "Route", refusal.notice),))
+
+
+def unreadable(text: str) -> Told:
+    """The event of a product that Prometheus can't answer about."""
+    message = (
+        "Prometheus can't answer about this product alone: it is left out of these queries, and SLOs"
+        " that need them are Unknown; mend what its pods expose at /metrics (for gateway, the"
+        " gateway's request counter), or delete the pods, and it is asked again within ten minutes:"
+        f" {text}"
+    )
+    return Told("UnreadableSeries", "Measure", message, warning=True)

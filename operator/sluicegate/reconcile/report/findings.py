@@ -1,0 +1,343 @@
+"""The conditions of a product: what holds, why, and the way out. Pure.
+
+Ready says that the spec is realised and stable serves; a canary or a retraining doesn't change
+that, or a pipeline that waits for it would block for hours.
+"""
+
+from collections.abc import Iterator
+
+from sluicegate.api.canary import CandidatePhase, Fate
+from sluicegate.api.memory import AttemptOutcome, RetrainingStatus, SloState
+from sluicegate.api.names import ConditionReason as Reason
+from sluicegate.api.names import ConditionType as Type
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import (
+    DataProductStatus,
+    DependencyState,
+    ProductState,
+    SpecModelOutcome,
+)
+from sluicegate.kube.resources import Key
+from sluicegate.policy.canary.api_gate import explain, is_held
+from sluicegate.policy.persistence.load import memory_of
+from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling, words_of
+from sluicegate.reconcile.live.pods import of_revision, trouble_of
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.report.hints import first_reason, way_out
+from sluicegate.reconcile.routes.gateway_state import ABSENT
+from sluicegate.reconcile.traffic.allocation import Layout
+from sluicegate.reconcile.traffic.split_verification import Level
+from sluicegate.status import (
+    Finding,
+)
+
+
+def findings(situation: Situation, status: DataProductStatus, layout: Layout) -> Iterator[Finding]:
+    """All conditions of a product whose spec can be carried out."""
+    yield _ready(situation, status, layout)
+    yield _stalled(situation, status)
+    yield from _reconciling(situation, status)
+    yield _degraded(status)
+    yield _slo_met(situation, status)
+    yield _measured(situation, status)
+    yield _retraining(situation, status)
+    yield _rollout(situation, status)
+    yield _split(situation, status)
+    yield _dependencies(situation)
+    yield _pinned(situation)
+
+
+def _reconciling(situation: Situation, status: DataProductStatus) -> Iterator[Finding]:
+    """What is on its way; nothing of it is said beside Stalled."""
+    if situation.refused:
+        return
+    if status.stable is None and status.candidate and not _first_has_failed(situation, status):
+        yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
+    if is_rolling(situation, status) and _stalled(situation, status).status == "False":
+        yield rolling(situation, status, Type.RECONCILING)
+
+
+def _ready(  # noqa: PLR0911 - one a reason
+    situation: Situation, status: DataProductStatus, layout: Layout
+) -> Finding:
+    if situation.conflict:
+        reason = Reason.ROUTE_SHADOWED if situation.shadowed else Reason.NAME_CONFLICT
+        return Finding(Type.READY, "False", reason, situation.conflict)
+    if situation.refused:
+        return Finding(Type.READY, "False", Reason.APPLY_REFUSED, situation.refused)
+    stable = status.stable
+    if stable is None:
+        return _first_ready(situation, status)
+    live = situation.live.get(stable.revision)
+    ready, wanted = (live.ready if live else 0), layout.replicas(stable.revision)
+    if ready == 0:
+        text = f"{stable.version}: none of {wanted} pods is ready. {words_of(situation, stable.revision)}"
+        return Finding(Type.READY, "False", Reason.PODS_NOT_READY, text.strip())
+    if is_rolling(situation, status):
+        return rolling(situation, status, Type.READY)
+    if situation.product.spec.route is not None and status.candidate is None:
+        split = situation.split
+        if split is not None and split.level < Level.ACCEPTED:
+            return Finding(Type.READY, "False", Reason.ROUTE_NOT_ACCEPTED, split.message)
+    return Finding(Type.READY, "True", Reason.SERVING, f"{stable.version} serves")
+
+
+def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
+    """Why no version serves yet."""
+    candidate = status.candidate
+    if candidate is None:
+        text = "spec.suspend is set, so no version is started"
+        return Finding(Type.READY, "False", Reason.SUSPENDED, text)
+    text = words_of(situation, candidate.revision)
+    if _first_has_failed(situation, status):
+        return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
+    absent = (f"Gateway {key} {ABSENT.objection(None)}" for key in _absent(situation))
+    text = ". ".join(["no version serves yet", *absent, *filter(None, [text])])
+    return Finding(Type.READY, "False", Reason.PROGRESSING, text)
+
+
+def _absent(situation: Situation) -> list[Key]:
+    """Gateways of the route that don't exist."""
+    return [key for key, state in situation.gateways.items() if state == ABSENT]
+
+
+def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
+    candidate = status.candidate
+    if status.stable is not None or candidate is None:
+        return False
+    pod = trouble_of(of_revision(situation.pods, candidate.revision))
+    waited = situation.now - candidate.since.timestamp()
+    deadline = situation.product.spec.serving.progress_deadline_seconds
+    return (pod is not None and pod.hopeless) or waited > deadline
+
+
+def _stalled(  # noqa: PLR0911 - one a reason
+    situation: Situation, status: DataProductStatus
+) -> Finding:
+    if situation.refused:
+        return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, situation.refused)
+    if _first_has_failed(situation, status):
+        assert status.candidate is not None
+        pod = trouble_of(of_revision(situation.pods, status.candidate.revision))
+        text = words_of(situation, status.candidate.revision) or "its pods don't become ready"
+        live = situation.live.get(status.candidate.revision)
+        way = way_out(pod, refused=live is not None and bool(live.refused))
+        text = f"{status.candidate.version}: {text}{way}"
+        return Finding(Type.STALLED, "True", first_reason(pod), text)
+    if is_rolling(situation, status) and is_stuck(situation, status):
+        return rolling(situation, status, Type.STALLED)
+    if situation.stalled is not None:
+        return situation.stalled
+    if changed := _api_changed(situation, status):
+        return Finding(Type.STALLED, "True", Reason.API_CHANGED, changed)
+    model = status.spec_model
+    chosen = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
+    if model and model.outcome is SpecModelOutcome.REJECTED and model.reason != chosen:
+        text = (
+            f"{model.version} was rejected ({model.reason or 'see status.history'}); stable serves"
+            " on. Change spec.model, or ask for another try by sluicegate.dev/promote"
+        )
+        return Finding(Type.STALLED, "True", Reason.MODEL_REJECTED, text)
+    return Finding(Type.STALLED, "False", Reason.SERVING)
+
+
+def _degraded(status: DataProductStatus) -> Finding:
+    match status.state:
+        case ProductState.DEGRADED:
+            cause = status.diagnosis.cause if status.diagnosis else Reason.OBJECTIVE_MISSED
+            return Finding(Type.DEGRADED, "True", cause, _sentences(status, degraded=True))
+        case ProductState.HEALTHY | ProductState.DEGRADING:
+            return Finding(Type.DEGRADED, "False", Reason.NOT_DEGRADED)
+        case _:
+            return Finding(Type.DEGRADED, "Unknown", _why_unknown(status), _sentences(status))
+
+
+def _why_unknown(status: DataProductStatus) -> str:
+    unknown = [slo.reason for slo in status.slos if slo.state is SloState.UNKNOWN]
+    return unknown[0] if unknown else Reason.NOT_YET_OBSERVED
+
+
+def _sentences(status: DataProductStatus, *, degraded: bool = False) -> str:
+    shown = [slo.message for slo in status.slos if slo.message and (slo.degraded or not degraded)]
+    return "; ".join(shown)
+
+
+def _unjudged(situation: Situation, kind: Type) -> Finding:
+    """What to say of service levels while none was judged: there are none, or nothing serves yet."""
+    if situation.product.spec.slos:
+        return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED, "no version was judged yet")
+    return Finding(kind, "Unknown", Reason.NO_SLOS, "spec.slos is empty")
+
+
+def _slo_met(situation: Situation, status: DataProductStatus) -> Finding:
+    if not status.slos:
+        return _unjudged(situation, Type.SLO_MET)
+    bad = [slo for slo in status.slos if slo.state is SloState.BAD or slo.degraded]
+    if bad:
+        text = "; ".join(slo.message for slo in bad)
+        return Finding(Type.SLO_MET, "False", bad[0].reason or Reason.OBJECTIVE_MISSED, text)
+    unknown = [slo.message for slo in status.slos if slo.state is SloState.UNKNOWN]
+    if unknown:
+        return Finding(Type.SLO_MET, "Unknown", _why_unknown(status), "; ".join(unknown))
+    return Finding(Type.SLO_MET, "True", Reason.ALL_MET)
+
+
+def _measured(situation: Situation, status: DataProductStatus) -> Finding:
+    if not status.slos:
+        return _unjudged(situation, Type.METRICS_AVAILABLE)
+    unknown = [slo for slo in status.slos if slo.state is SloState.UNKNOWN]
+    if len(unknown) == len(status.slos):
+        return Finding(
+            Type.METRICS_AVAILABLE, "False", unknown[0].reason or Reason.NO_DATA, unknown[0].message
+        )
+    text = "; ".join(slo.message for slo in unknown)
+    return Finding(Type.METRICS_AVAILABLE, "True", Reason.MEASURED, text)
+
+
+def _retraining(situation: Situation, status: DataProductStatus) -> Finding:
+    kind, one, limit = Type.RETRAINING_ACTIVE, status.retraining, _limit(situation)
+    if one is not None and one.trigger is not None:
+        text = (
+            f"attempt {one.attempt} for {one.trigger.slo or 'a person'}, from {one.trigger.version}"
+        )
+        if situation.refusal and situation.job is None and not situation.is_new(status):
+            return Finding(kind, "False", Reason.JOB_REFUSED, f"{text}: {situation.refusal}")
+        if not (situation.job or situation.starts_training(status)):
+            text += "; its Job isn't created yet"
+            reason = Reason.SUSPENDED if situation.product.spec.suspend else Reason.WAITING_FOR_SLOT
+            return Finding(kind, "False", reason, text)
+        if situation.job and situation.job.finished and situation.product.spec.suspend:
+            text += "; its Job has ended, and its result is used once spec.suspend is false"
+            return Finding(kind, "False", Reason.SUSPENDED, text)
+        return Finding(kind, "True", Reason.TRAINING, text + limit)
+    text = _last_attempt(one)
+    if one is not None and one.suspended:
+        text += "; attempts are suspended until a person asks for one by sluicegate.dev/retrain-requested-at"
+        return Finding(kind, "False", Reason.RETRAIN_SUSPENDED, text.removeprefix("; "))
+    return Finding(kind, "False", Reason.IDLE, (text + limit).removeprefix("; "))
+
+
+def _last_attempt(one: RetrainingStatus | None) -> str:
+    """How the last attempt ended; empty before the first."""
+    if one is None:
+        return ""
+    last = one.last_result
+    if last is not None and last.outcome is AttemptOutcome.CANARY:
+        return f"the last attempt gave {last.version}, which is on its canary"
+    return f"the last attempt ended with {one.last_reason}" if one.last_reason else ""
+
+
+def _limit(situation: Situation) -> str:
+    """That the operator allows a training less time than the product asks for."""
+    retraining = situation.product.spec.retraining
+    if retraining is None or retraining.timeout_seconds <= situation.training_seconds:
+        return ""
+    return (
+        f"; spec.retraining.timeoutSeconds is {retraining.timeout_seconds}, and this operator"
+        f" allows {situation.training_seconds} (SLUICEGATE_MAX_RETRAINING_SECONDS)"
+    )
+
+
+def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
+    candidate = status.candidate
+    kind = Type.ROLLOUT_PROGRESSING
+    if candidate is not None and status.stable is not None and candidate.retry_at is not None:
+        again = f"at {candidate.retry_at:%Y-%m-%dT%H:%M:%SZ}"
+        if candidate.retry_at.timestamp() <= situation.now:
+            again = "as soon as no training runs and its service levels can be measured"
+        text = f"{candidate.version}: {candidate.rollback_message}; it is tried again {again}"
+        return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
+    if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
+        return _no_rollout(situation, status)
+    if situation.is_frozen(status):
+        return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
+    if changed := _api_changed(situation, status):
+        return Finding(kind, "False", Reason.API_CHANGED, changed)
+    trouble = words_of(situation, candidate.revision)
+    text = f"{candidate.version} at {candidate.weight} %. {trouble}".strip()
+    return Finding(kind, "True", str(candidate.phase), text)
+
+
+def _api_changed(situation: Situation, status: DataProductStatus) -> str:
+    """Why the candidate waits for a person before its first share; empty while it doesn't."""
+    candidate, stable = status.candidate, status.stable
+    if candidate is None or stable is None or candidate.phase is not CandidatePhase.STARTING:
+        return ""
+    if not is_held(memory_of(status), situation.observed):
+        return ""
+    broken = situation.observed.facts.api_changes or ()
+    return explain(candidate.version, stable.version, broken)
+
+
+def _no_rollout(situation: Situation, status: DataProductStatus) -> Finding:
+    kind, last = Type.ROLLOUT_PROGRESSING, next(iter(status.history), None)
+    if situation.product.spec.suspend:
+        text = "spec.suspend is set: a change of the spec waits until it isn't any more"
+        return Finding(kind, "False", Reason.SUSPENDED, text)
+    if last is not None and last.fate is Fate.FAILED and status.stable is not None:
+        text = (
+            f"{last.version} was to come back and didn't come up ({last.reason});"
+            f" {status.stable.version} serves on"
+        )
+        return Finding(kind, "False", Reason.RETURN_FAILED, text)
+    if (left := _left_behind(status)) is not None:
+        return left
+    return Finding(kind, "False", Reason.ON_PROBATION if status.probation else Reason.NO_ROLLOUT)
+
+
+def _left_behind(status: DataProductStatus) -> Finding | None:
+    """Why spec.model isn't served though nothing is wrong with it; None if it is, or was rejected."""
+    model, stable = status.spec_model, status.stable
+    if model is None or stable is None or model.image == stable.image:
+        return None
+    chosen = model.reason == DecisionReason.ROLLBACK_REQUESTED
+    if not chosen and model.outcome is not SpecModelOutcome.SUPERSEDED:
+        return None
+    reason = DecisionReason.ROLLBACK_REQUESTED if chosen else DecisionReason.SUPERSEDED
+    why = "a person went back to" if chosen else "it was superseded before it was judged by"
+    text = (
+        f"spec.model names {model.version}, and {why} {stable.version}, which serves: change"
+        " spec.model, or ask for another try by sluicegate.dev/promote"
+    )
+    return Finding(Type.ROLLOUT_PROGRESSING, "False", reason, text)
+
+
+def _split(situation: Situation, status: DataProductStatus) -> Finding:
+    kind, split = Type.TRAFFIC_SPLIT_VERIFIED, situation.split
+    if status.stable is None or (situation.product.spec.route is None and not status.candidate):
+        return Finding(kind, "Unknown", Reason.NO_SPLIT)
+    if situation.product.spec.route is None:
+        text = "there is no spec.route: pods behind one Service split the traffic approximately"
+        return Finding(kind, "Unknown", Reason.APPROXIMATE, text)
+    if split is None:
+        return Finding(kind, "Unknown", Reason.NO_SPLIT)
+    match split.level:
+        case Level.OBSERVED:
+            return Finding(kind, "True", Reason.OBSERVED, split.message)
+        case Level.ACCEPTED:
+            return Finding(kind, "True", Reason.ACCEPTED, split.message)
+        case _:
+            return Finding(kind, "False", Reason.WRITTEN, split.message)
+
+
+def _dependencies(situation: Situation) -> Finding:
+    kind, found = Type.DEPENDENCIES_HEALTHY, situation.dependencies
+    if not found:
+        return Finding(kind, "Unknown", Reason.NO_DEPENDENCIES)
+    degraded = [one for one in found if one.state is DependencyState.DEGRADED]
+    if degraded:
+        text = ", ".join(f"{one.namespace}/{one.name} is degraded" for one in degraded)
+        return Finding(kind, "False", Reason.DEPENDENCY_DEGRADED, text)
+    unclear = [one for one in found if one.state is not DependencyState.HEALTHY]
+    if unclear:
+        text = ", ".join(f"{one.namespace}/{one.name}: {one.state}" for one in unclear)
+        return Finding(kind, "Unknown", Reason.DEPENDENCY_UNKNOWN, text)
+    return Finding(kind, "True", Reason.ALL_HEALTHY)
+
+
+def _pinned(situation: Situation) -> Finding:
+    image = situation.wanted.runtime_image
+    if "@sha256:" in image:
+        return Finding(Type.RUNTIME_PINNED, "True", Reason.PINNED_BY_DIGEST)
+    text = f"serving.runtimeImage {image} is named by a tag, which can change: name it by digest"
+    return Finding(Type.RUNTIME_PINNED, "False", Reason.NAMED_BY_TAG, text)

@@ -1,0 +1,77 @@
+"""From a plan to what other products may know of this one. Pure."""
+
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.decide.warm_up import just_took_over
+from sluicegate.reconcile.fleet.snapshot import Standing, renews_runtime
+from sluicegate.reconcile.fleet.training_slots import Reserved
+from sluicegate.reconcile.observe.observation import Situation
+
+
+def standing_of(situation: Situation, step: Step) -> Standing:
+    """What the others may know of a product after a step."""
+    status, spec = step.status, situation.product.spec
+    block, now = situation.observed.block, situation.now
+    seconds = spec.analysis.block_seconds
+    firsts = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
+    # In blocks that were shorter until a moment ago, what happened lies far ahead.
+    streaks = [first for first in firsts if first <= now]
+    starts = situation.starts_training(status)
+    evaluated = step.evaluation is not None and status.state is not ProductState.UNKNOWN
+    return Standing(
+        state=status.state or ProductState.UNKNOWN,
+        block_seconds=seconds,
+        bad_since=min(streaks, default=None),
+        fine_at=block * seconds if evaluated and not firsts else None,
+        degraded_at=now if status.state is ProductState.DEGRADED else None,
+        silent=_silent(situation, status),
+        depends_on=tuple(
+            Key(one.namespace or situation.product.metadata.namespace, one.name)
+            for one in spec.depends_on
+        ),
+        priority=spec.priority,
+        training=situation.trains or starts,
+        reserved=Reserved(status.retraining.job, now) if status.retraining and starts else None,
+        trained_at=now if situation.trains or starts else None,
+        waiting_since=min(streaks, default=now) if _waits(situation, step) else None,
+        judged=block * seconds,
+        renews=renews_runtime(status),
+    )
+
+
+def _waits(situation: Situation, step: Step) -> bool:
+    """Whether it would train at once if it had a slot.
+
+    One whose Job was refused isn't among those: it asks when it is tried again, so that no slot
+    is kept for it meanwhile.
+    """
+    status = step.status
+    if status.retraining is None or status.retraining.trigger is None:
+        decision = step.evaluation.decision if step.evaluation else None
+        return decision is not None and decision.reason is DecisionReason.NO_SLOT
+    without = situation.job is None and not situation.trains and not situation.refusal
+    return without and situation.may_train(status) and not situation.starts_training(status)
+
+
+def _silent(situation: Situation, status: DataProductStatus) -> dict[str, bool]:
+    """By kind of indicator of which there was data, whether an SLO has none any more.
+
+    One that never had any says nothing of what all share: nobody has wired its labels yet.
+    """
+    stable, spec = status.stable, situation.product.spec
+    kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
+    silent: dict[str, bool] = {}
+    # Series of a version that only just took over are about to appear: that is no silence.
+    if stable is None or just_took_over(stable, spec.analysis.block_seconds, now=situation.now):
+        return silent
+    for slo in status.slos:
+        if slo.name not in kinds:
+            continue
+        unknown = slo.state is SloState.UNKNOWN
+        if not unknown or situation.observed.had_data(stable.version, slo.name):
+            mute = unknown and slo.reason == DecisionReason.NO_DATA
+            silent[kinds[slo.name]] = silent.get(kinds[slo.name], False) or mute
+    return silent

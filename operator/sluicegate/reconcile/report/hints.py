@@ -1,0 +1,56 @@
+"""What there is to correct, named beside what is wrong. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from sluicegate.api.names import ConditionReason as Reason
+from sluicegate.api.names import ConditionType as Type
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.slos import IndicatorKind
+from sluicegate.api.status import DataProductStatus
+from sluicegate.reconcile.live.pods import PodState
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.status import Finding
+
+_SILENT: Final = frozenset({DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC})
+
+
+def first_reason(pod: PodState | None) -> Reason:
+    """Why the first version has failed; `pod` is the one that tells best."""
+    if pod is not None and pod.misnamed:
+        return Reason.SERVICE_NOT_FOUND
+    return Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
+
+
+def way_out(pod: PodState | None, *, refused: bool = False) -> str:
+    """What to correct, where the pod doesn't say it itself; `refused` pods aren't there at all."""
+    if pod is None and refused:
+        return "; make room for its pods, or ask for less in spec.serving"
+    if pod is not None and (pod.misnamed or pod.unmounted or pod.outside):
+        return ""
+    if pod is not None and pod.out_of_memory:
+        return "; raise the memory limit in spec.serving.resources"
+    return "; correct spec.model"
+
+
+def with_secret(
+    situation: Situation, status: DataProductStatus, findings: Iterator[Finding]
+) -> Iterator[Finding]:
+    """The findings; where no label is counted, with the Secret that feedback can't do without.
+
+    The operator reads no Secrets: it can only name what to look at.
+    """
+    serving, slos = situation.product.spec.serving, situation.product.spec.slos
+    labelled = {slo.name for slo in slos if slo.indicator.kind is IndicatorKind.OUTCOMES}
+    silent = any(slo.name in labelled and slo.reason in _SILENT for slo in status.slos)
+    for finding in findings:
+        if finding.type == Type.METRICS_AVAILABLE and silent and serving.feedback is not None:
+            text = (
+                f"{finding.message}; labels need the Secret {serving.feedback.secret_ref.name} of"
+                " spec.serving.feedback.secretRef with the keys hmac and bearer, each of at least"
+                " 16 bytes: the pods' sluicegate_feedback_secret_usable is 0 where it lacks one"
+            )
+            yield replace(finding, message=text)
+        else:
+            yield finding

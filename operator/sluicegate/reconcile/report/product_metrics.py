@@ -1,0 +1,161 @@
+"""What the operator's metrics say of the products: totals of all of them, and some by name.
+
+Totals have no label that grows with the number of products. Series by name do, so they are
+bounded: as many as a setting allows, by turns of the namespaces, the most pressing product of each
+first. How pressing a product is, it says itself, so those of one namespace push nobody out. They
+are told by the leader only, written anew for each scrape, and so gone with their product.
+"""
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from prometheus_client import Gauge
+
+from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.description import Priority
+from sluicegate.api.status import ProductState
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.report.product_sample import ProductFigures, Remedy, RetrainingState
+
+STATES: Final = (
+    ProductState.UNKNOWN,
+    ProductState.HEALTHY,
+    ProductState.DEGRADING,
+    ProductState.DEGRADED,
+)
+"""Their positions are the values of `sluicegate_product_state`."""
+
+PRODUCTS = Gauge("sluicegate_products", "Products by state and priority.", ["state", "priority"])
+READY = Gauge("sluicegate_products_ready", "Products whose Ready condition is True.")
+STALLED = Gauge(
+    "sluicegate_products_stalled", "Products that wait for a person, by reason.", ["reason"]
+)
+CANDIDATES = Gauge("sluicegate_candidates", "Candidates by phase.", ["phase"])
+OVERDUE = Gauge(
+    "sluicegate_candidate_overdue_seconds",
+    "Time since a candidate's own deadline for what it is doing; of the one that is worst off.",
+)
+RETRAININGS = Gauge(
+    "sluicegate_retrainings", "Products by what becomes of their retraining.", ["state"]
+)
+DEGRADED = Gauge(
+    "sluicegate_degraded_longest_seconds",
+    "How long the product that is degraded longest has been so, by what is done about it.",
+    ["remedy"],
+)
+LEFT_OUT = Gauge(
+    "sluicegate_product_metrics_left_out", "Products without metrics of their own, by the setting."
+)
+
+_BY_PRODUCT: Final = ("namespace", "product")
+STATE = Gauge(
+    "sluicegate_product_state",
+    "How a product does: 0 Unknown, 1 Healthy, 2 Degrading, 3 Degraded.",
+    _BY_PRODUCT,
+)
+BUDGET = Gauge(
+    "sluicegate_product_error_budget_remaining",
+    "Share of an SLO's error budget that is left, of fourteen days of 5-minute blocks at most;"
+    " negative when overspent.",
+    (*_BY_PRODUCT, "slo"),
+)
+VERSIONS = Gauge("sluicegate_product_versions", "Versions that live: stable, canary.", _BY_PRODUCT)
+WEIGHT = Gauge(
+    "sluicegate_product_canary_weight", "Share of the traffic of the candidate, in percent.",
+    _BY_PRODUCT,
+)  # fmt: skip
+PROMOTED = Gauge(
+    "sluicegate_product_promoted_timestamp_seconds",
+    "When the stable version became it.",
+    _BY_PRODUCT,
+)
+_TOTALS: Final = (PRODUCTS, STALLED, CANDIDATES, RETRAININGS, DEGRADED)
+_OWN: Final = (STATE, BUDGET, VERSIONS, WEIGHT, PROMOTED)
+
+
+class ProductMetrics:
+    """The figures of all products of this operator. Used from the event loop only."""
+
+    def __init__(self, limit: int = 0) -> None:
+        self._limit = limit
+        self._figures: dict[Key, ProductFigures] = {}
+        self._leading = False
+
+    def record(self, key: Key, figures: ProductFigures) -> None:
+        """Take in how a product does."""
+        self._figures[key] = figures
+
+    def forget(self, key: Key) -> None:
+        """The product is gone, and its series with it."""
+        self._figures.pop(key, None)
+
+    async def publish(self) -> None:
+        """Let the metrics tell of products, for as long as this runs: while this replica leads."""
+        self._leading = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._leading = False
+            self._figures.clear()
+
+    def export(self, now: float) -> None:
+        """Write the gauges anew; `now` in seconds since 1970."""
+        for gauge in (*_TOTALS, *_OWN):
+            gauge.clear()
+        figures = self._figures if self._leading else {}
+        shown = by_turns(figures, self._limit)
+        LEFT_OUT.set(len(figures) - len(shown))
+        READY.set(sum(one.ready for one in figures.values()))
+        OVERDUE.set(max((one.overdue(now) for one in figures.values()), default=0.0))
+        if self._leading:
+            _export_totals(figures.values(), now)
+        _export_products({key: figures[key] for key in shown})
+
+
+def by_turns(figures: Mapping[Key, ProductFigures], limit: int) -> list[Key]:
+    """At most so many products: the most pressing one of each namespace, then the second ones."""
+    namespaces: dict[str, list[tuple[int, Key]]] = {}
+    for key, one in figures.items():
+        namespaces.setdefault(key.namespace, []).append((one.rank, key))
+    ranked = (
+        (turn, rank, key)
+        for own in namespaces.values()
+        for turn, (rank, key) in enumerate(heapq.nsmallest(limit, own))
+    )
+    return [key for _, _, key in heapq.nsmallest(limit, ranked)]
+
+
+def _export_totals(figures: Iterable[ProductFigures], now: float) -> None:
+    """Also what there is none of: a series that is missing can't be told from one that is 0."""
+    figures = tuple(figures)
+    states = Counter((one.state, one.priority) for one in figures)
+    for state in STATES:
+        for priority in Priority:
+            PRODUCTS.labels(state, priority).set(states[state, priority])
+    phases = Counter(one.phase for one in figures)
+    for phase in CandidatePhase:
+        CANDIDATES.labels(phase).set(phases[phase])
+    trainings = Counter(one.retraining for one in figures)
+    for training in RetrainingState:
+        RETRAININGS.labels(training).set(trainings[training])
+    for reason, count in Counter(one.stalled for one in figures if one.stalled).items():
+        STALLED.labels(reason).set(count)
+    for remedy in Remedy:
+        since = (one.degraded_since for one in figures if one.remedy is remedy)
+        longest = max((now - one for one in since if one is not None), default=0.0)
+        DEGRADED.labels(remedy).set(max(longest, 0.0))
+
+
+def _export_products(figures: Mapping[Key, ProductFigures]) -> None:
+    for key, one in figures.items():
+        labels = (key.namespace, key.name)
+        STATE.labels(*labels).set(STATES.index(one.state))
+        VERSIONS.labels(*labels).set(one.versions)
+        WEIGHT.labels(*labels).set(one.weight)
+        if one.promoted_at is not None:
+            PROMOTED.labels(*labels).set(one.promoted_at)
+        for slo, remaining in one.budgets:
+            BUDGET.labels(*labels, slo).set(remaining)

@@ -1,0 +1,202 @@
+"""What a person and a GitOps tool read: status, its conditions and the words of `kubectl get`. Pure."""
+
+from datetime import datetime
+from typing import Final
+
+from sluicegate.api.base import at
+from sluicegate.api.memory import SloState
+from sluicegate.api.names import ConditionReason as Reason
+from sluicegate.api.names import ConditionType as Type
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import (
+    Condition,
+    DataProductStatus,
+    Summary,
+)
+from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.report.findings import findings
+from sluicegate.reconcile.report.hints import with_secret
+from sluicegate.reconcile.report.traffic_status import traffic_of
+from sluicegate.status import (
+    Finding,
+    find_condition,
+    report_conditions,
+    same_meaning,
+    with_fresh_numbers,
+)
+
+VERIFIED_BLOCKS: Final = 10
+"""Canary blocks for which the news that a share is verified may wait for the next write: a step
+that goes as fast as it can takes less, so each costs one write."""
+VERIFIED_SECONDS: Final = 30
+"""It may wait for so long at least."""
+_SHOWN: Final = frozenset(
+    {
+        Reason.SUSPENDED,
+        Reason.AWAITING_APPROVAL,
+        Reason.API_CHANGED,
+        Reason.WAITING_TO_RETRY,
+        Reason.RETURN_FAILED,
+        DecisionReason.ROLLBACK_REQUESTED,
+        DecisionReason.SUPERSEDED,
+        Reason.RETRAIN_SUSPENDED,
+        Reason.JOB_REFUSED,
+    }
+)
+"""What `kubectl get` shows of a product that serves as it should."""
+_WORSE: Final = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
+
+
+def report(situation: Situation, step: Step) -> DataProductStatus:
+    """The status to write: that of the step, with conditions, traffic and summary."""
+    product = situation.product
+    status = _with_what_was_known(situation, step.status).model_copy(
+        update={
+            "observed_generation": product.metadata.generation,
+            "dependencies": situation.dependencies,
+            "problems": (),
+            "traffic": traffic_of(situation, step.status, step.layout),
+        }
+    )
+    conditions = report_conditions(
+        product.status.conditions,
+        with_secret(situation, status, findings(situation, status, step.layout)),
+        generation=product.metadata.generation,
+        now=at(situation.now),
+    )
+    return status.model_copy(
+        update={"conditions": conditions, "summary": summary(situation, status, conditions)}
+    )
+
+
+def report_invalid(
+    before: DataProductStatus, problems: tuple[str, ...], *, generation: int, now: datetime
+) -> DataProductStatus:
+    """The status of a product whose spec can't be carried out: as before, and what is wrong."""
+    finding = Finding(Type.STALLED, "True", Reason.INVALID_SPEC, "; ".join(problems))
+    words = (before.summary or Summary()).model_copy(update={"reason": str(Reason.INVALID_SPEC)})
+    return before.model_copy(
+        update={
+            "observed_generation": generation,
+            "problems": problems,
+            "summary": words,
+            "conditions": report_conditions(
+                before.conditions, [finding], generation=generation, now=now
+            ),
+        }
+    )
+
+
+def _with_what_was_known(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+    """The status; what was judged before stays while all that is new is that nothing is read yet.
+
+    That blocks are read back after a restart is the operator's affair, not the product's: saying
+    so would cost two writes for each product. Nor is it news why a version that only just took
+    over isn't judged yet: its blocks are read, its series appear, its caches fill.
+    """
+    before = situation.product.status
+    if (
+        before.stable is None
+        or status.stable is None
+        or before.stable.revision != status.stable.revision
+    ):
+        return status
+    if [slo.name for slo in before.slos] != [slo.name for slo in status.slos] or not status.slos:
+        return status
+    reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
+    seconds = situation.terms.block_seconds
+    young = just_took_over(status.stable, seconds, now=situation.now)
+    if not (reread or (young and is_unread(before) and is_unread(status))):
+        return status
+    known = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
+    return status.model_copy(update=known)
+
+
+def due(
+    before: DataProductStatus,
+    after: DataProductStatus,
+    *,
+    now: datetime,
+    refresh_seconds: float,
+    verified_seconds: float = VERIFIED_SECONDS,
+) -> DataProductStatus:
+    """The status to write: `after`, or `before` when what is new can wait.
+
+    Numbers wait for `refresh_seconds`. That a share is verified waits a moment for the next act,
+    which is written anyway: so each step of a rollout costs one write.
+
+    Parameters
+    ----------
+    refresh_seconds : how old numbers may get; 0 for until the next decision.
+    verified_seconds : for how long a verified share may wait.
+    """
+    same = same_meaning(before, after)
+    if not same and after.candidate is not None and after.traffic is not None:
+        young = (now - after.traffic.since).total_seconds() < verified_seconds
+        if young and _only_verified(before, after):
+            return before
+    return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds, same=same)
+
+
+def verified_seconds(situation: Situation) -> float:
+    """For how long the news that a share is verified may wait."""
+    return max(VERIFIED_SECONDS, VERIFIED_BLOCKS * situation.observed.canary_block_seconds)
+
+
+def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
+    if before.traffic is None or after.traffic is None:
+        return False
+    kind = Type.TRAFFIC_SPLIT_VERIFIED
+    others = [one for one in after.conditions if one.type != kind]
+    known = find_condition(before.conditions, kind)
+    kept = {one.type: one for one in (*others, *([known] if known else []))}
+    unverified = after.model_copy(
+        update={
+            "traffic": after.traffic.model_copy(
+                update={"level": before.traffic.level, "accepted_at": before.traffic.accepted_at}
+            ),
+            "conditions": tuple(kept[one.type] for one in after.conditions if one.type in kept),
+        }
+    )
+    return same_meaning(before, unverified)
+
+
+def summary(
+    situation: Situation, status: DataProductStatus, conditions: tuple[Condition, ...]
+) -> Summary:
+    """The words of `kubectl get`."""
+    candidate = status.candidate
+    canary = ""
+    if candidate is not None and status.stable is not None:
+        canary = candidate.version
+        canary += f"@{candidate.weight}" if candidate.weight else f" {candidate.phase}"
+    return Summary(
+        slo=_worst(status),
+        model=status.stable.version if status.stable else "",
+        canary=canary,
+        markets=",".join(situation.product.spec.markets),
+        reason=_reason(conditions),
+    )
+
+
+def _reason(conditions: tuple[Condition, ...]) -> str:
+    """Why somebody has to look, in one word; empty when nobody has to."""
+    by_kind = {one.type: one for one in conditions}
+    if (stalled := by_kind.get(Type.STALLED)) is not None:
+        return stalled.reason
+    ready = by_kind[Type.READY]
+    if ready.status != "True":
+        return ready.reason
+    rollout, retraining = by_kind[Type.ROLLOUT_PROGRESSING], by_kind[Type.RETRAINING_ACTIVE]
+    if rollout.reason in _SHOWN:
+        return rollout.reason
+    return retraining.reason if retraining.reason in _SHOWN else ""
+
+
+def _worst(status: DataProductStatus) -> str:
+    if not status.slos:
+        return "-"
+    worst = max(status.slos, key=lambda slo: _WORSE[slo.state])
+    return "OK" if worst.state is SloState.OK else f"{worst.name} {worst.state}"

@@ -1,0 +1,81 @@
+"""How requests are split, as status shows it."""
+
+from dataclasses import replace
+
+from sluicegate.api.base import at, number
+from sluicegate.api.canary import SplitLevel, SplitMode, Traffic
+from sluicegate.api.status import DataProductStatus
+from sluicegate.manifests.names import version_name
+from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.traffic.allocation import Layout, share_in_force
+from sluicegate.reconcile.traffic.split_verification import Level, Split, verify_acceptance
+
+_LEVELS = {
+    Level.NONE: SplitLevel.WRITTEN,
+    Level.WRITTEN: SplitLevel.WRITTEN,
+    Level.ACCEPTED: SplitLevel.ACCEPTED,
+    Level.OBSERVED: SplitLevel.OBSERVED,
+}
+
+
+def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) -> Traffic | None:
+    """The split in force; None before the first version serves."""
+    if status.stable is None:
+        return None
+    before = situation.product.status.traffic
+    candidate = status.candidate
+    weight = share_in_force(candidate) if candidate else 0
+    stable = situation.product.status.stable
+    moved = stable is not None and stable.revision != status.stable.revision
+    same = before.weight == weight if before is not None else candidate is None
+    since = before.since if same and before is not None else at(situation.now)
+    if situation.product.spec.route is None:
+        real = None
+        if candidate is not None:
+            pods = sum(one.replicas for one in layout.placements)
+            ours = layout.replicas(candidate.revision)
+            real = number(ours / pods) if pods else None
+        return Traffic(
+            mode=SplitMode.REPLICAS,
+            weight=weight,
+            level=SplitLevel.WRITTEN,
+            since=since,
+            real_share=real,
+        )
+    split = situation.split
+    level = SplitLevel.WRITTEN
+    if split is not None and (same or moved):
+        level = _LEVELS[split.level]
+    accepted_at = before.accepted_at if same and before is not None else None
+    if level is not SplitLevel.WRITTEN and accepted_at is None:
+        accepted_at = at(situation.now)
+    return Traffic(
+        mode=SplitMode.GATEWAY,
+        weight=weight,
+        level=level,
+        since=since,
+        accepted_at=accepted_at,
+        observed_share=number(split.share)
+        if split is not None and split.share is not None
+        else None,
+        requests=split.requests if split is not None else None,
+    )
+
+
+def with_first_split(situation: Situation, step: Step) -> Situation:
+    """The situation with how far the route is taken, where a version has just become stable.
+
+    What was known is about the split before, or nothing.
+    """
+    route, before = situation.product.spec.route, situation.product.status.stable
+    after = step.status.stable
+    fresh = after is not None and (before is None or before.revision != after.revision)
+    if route is None or not fresh:
+        return situation
+    name = situation.product.metadata.name
+    weights = {version_name(name, revision): weight for revision, weight in step.layout.weights}
+    level, message = verify_acceptance(
+        situation.route, weights, route.parent_refs, situation.gateways
+    )
+    return replace(situation, split=Split(level, message, enough=True))

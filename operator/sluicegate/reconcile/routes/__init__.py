@@ -1,0 +1,1 @@
+"""Which product owns which host and path. Pure."""

@@ -1,0 +1,238 @@
+"""Which product may have which requests, where several claim the same.
+
+Who serves keeps it: a live HTTPRoute that its Gateway has accepted holds what it claims, whoever
+is older and whatever is more specific. What an HTTPRoute doesn't claim yet is new, whoever edits
+it in. Who doesn't serve claims nothing against one who does. Of products that are both about to
+serve the elder goes first. All of it is read from live objects, so a restart finds the same.
+
+Products of one namespace may nest their routes in each other on purpose: there, only claims that
+are the same collide.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.live.children import RouteRecord
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.routes.claim_index import RouteIndex
+from sluicegate.reconcile.routes.claims import Claim, Gateway, Listener, Parent
+from sluicegate.reconcile.routes.live_claims import RouteEntry, Standing, Strength, read_entry
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A route that its product can't have.
+
+    Attributes
+    ----------
+    key, other : whose route it is, and who keeps the requests.
+    claim : the part of the route that the other product claims, too.
+    kept : the same, as the other product claims it.
+    strength : how well the other one's claim stands.
+    """
+
+    key: Key
+    other: Key
+    claim: Claim
+    kept: Claim
+    strength: Strength
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may end without any object of the other product changing."""
+        return self.strength is not Strength.HELD
+
+    @property
+    def message(self) -> str:
+        """What whoever is refused is told; without names of other namespaces."""
+        verb = "is served by" if self.strength is Strength.HELD else "was claimed first by"
+        return (
+            f"spec.route: {self.claim} {verb} {self._named(self.other)}, which keeps it: change"
+            " hostnames, path or parentRefs of this product, or ask whoever runs the Gateway for"
+            " a host or a listener of its own"
+        )
+
+    @property
+    def notice(self) -> str:
+        """What whoever keeps the requests is told; without names of other namespaces."""
+        return (
+            f"spec.route: {self._named(self.key)} claims requests of {self.kept}; this product"
+            " keeps them, and the other route isn't written. Nothing is to be done, unless they"
+            " are to go there: then change hostnames, path or parentRefs of this product"
+        )
+
+    def _named(self, key: Key) -> str:
+        same = self.key.namespace == self.other.namespace
+        return f"DataProduct {key}" if same else "a DataProduct of another namespace"
+
+
+class Claims:
+    """Who claims what, of all products. Used from the event loop only.
+
+    `wake` is told each product that is refused, when what it is refused for has changed.
+    """
+
+    def __init__(self, wake: Callable[[Key], None] = lambda _: None) -> None:
+        self._wake = wake
+        self._entries: dict[Key, RouteEntry] = {}
+        self._index = RouteIndex()
+        self._read: dict[Key, tuple[str, int, RouteRecord | None]] = {}
+        """Uid and generation of the product, and its HTTPRoute: what a claim is read from."""
+        self._refusals: dict[Key, Refusal] = {}
+        self._waiting: dict[Key, dict[Key, None]] = {}
+        """Those that are refused, by who keeps their requests."""
+        self._listeners: dict[Gateway, tuple[Listener, ...]] = {}
+
+    def learn(self, gateway: Gateway, listeners: tuple[Listener, ...]) -> None:
+        """Take in which hosts the listeners of a Gateway admit; without any it isn't known."""
+        self._listeners.pop(gateway, None)
+        if listeners:
+            self._listeners[gateway] = listeners
+
+    def record(self, record: ProductRecord, route: RouteRecord | None) -> None:
+        """Take in what a product claims and has now; read anew only if one of them has changed.
+
+        Parameters
+        ----------
+        route : its own HTTPRoute as it lives.
+        """
+        key, known = record.key, self._entries.get(record.key)
+        if known is not None and self._is_read(record, route):
+            return
+        before = known if known is not None and self._read[key][0] == record.uid else None
+        entry = read_entry(record, route, before)
+        self._index.replace(key, (entry.wanted, entry.live))
+        self._entries[key] = entry
+        self._read[key] = record.uid, record.generation, route
+        if known != entry:
+            self._wake_waiting(key)
+
+    def _is_read(self, record: ProductRecord, route: RouteRecord | None) -> bool:
+        uid, generation, read = self._read[record.key]
+        return (uid, generation) == (record.uid, record.generation) and read is route
+
+    def settle(self, key: Key, *, contends: bool, now: float) -> Refusal | None:
+        """Whether a product can have the route of its spec; if so it is reserved until `release`.
+
+        Parameters
+        ----------
+        contends : the operator would write that route now. now : in seconds.
+        """
+        entry = self._entries[key]
+        entry.contends = contends
+        refusal = self._refusal(entry, now)
+        entry.reserved = contends and refusal is None
+        if (refusal is None) != (self.refusal(key) is None):
+            self._wake_waiting(key)
+        self._remember(key, refusal)
+        if entry.reserved:
+            self._wake_denied(entry)
+        return refusal
+
+    def serves(self, key: Key, now: float) -> tuple[Parent, ...]:
+        """The parents of a product's HTTPRoute that take it, or may be about to."""
+        entry = self._entries.get(key)
+        if entry is None or entry.live is None:
+            return ()
+        kept = entry.held | entry.open(now)
+        return tuple(one for one in entry.live.parents if one in kept)
+
+    def release(self, key: Key) -> None:
+        """The look at a product has ended: from now on what lives counts."""
+        if (entry := self._entries.get(key)) is not None:
+            entry.reserved = False
+
+    def withdraw(self, key: Key) -> None:
+        """A product's route isn't going to be written: what isn't live isn't claimed."""
+        if (entry := self._entries.get(key)) is not None:
+            entry.contends = entry.reserved = False
+            self._wake_waiting(key)
+
+    def forget(self, key: Key) -> None:
+        """The product is gone."""
+        self._index.replace(key, ())
+        self._entries.pop(key, None)
+        self._read.pop(key, None)
+        self._remember(key, None)
+        self._wake_waiting(key)
+
+    def __iter__(self) -> Iterator[Key]:
+        """Iterate over the products that are known."""
+        return iter(tuple(self._entries))
+
+    def refusal(self, key: Key) -> Refusal | None:
+        """What `settle` answered last."""
+        return self._refusals.get(key)
+
+    def _wake_denied(self, entry: RouteEntry) -> None:
+        """Let products look whose routes no Gateway takes, as what they claim is being written.
+
+        Or they would take it when they are admitted, or when their looks come round.
+        """
+        if entry.is_written:
+            return
+        for other in self._near(entry):
+            if other.denied:
+                self._wake(other.key)
+
+    def _wake_waiting(self, key: Key) -> None:
+        for one in tuple(self._waiting.get(key, ())):
+            self._wake(one)
+
+    # ---- who goes first ---------------------------------------------------------------------
+    def _refusal(self, entry: RouteEntry, now: float) -> Refusal | None:
+        if entry.wanted is None:
+            return None
+        weakest = entry.standing(entry.wanted, now)
+        for other in self._near(entry):
+            for standing, claim in other.parts(now):
+                if standing >= weakest:
+                    break
+                refusal = self._against(entry, other.key, (standing, claim), now)
+                if refusal is None:
+                    continue
+                if standing[0] is Strength.WANTED and self._is_refused(other, now):
+                    continue  # it never writes that route, so nobody waits for it
+                return refusal
+        return None
+
+    def _is_refused(self, entry: RouteEntry, now: float) -> bool:
+        """Whether what is written already refuses a product's route."""
+        return any(
+            self._against(entry, other.key, (standing, claim), now)
+            for other in self._near(entry)
+            for standing, claim in other.parts(now)
+            if standing[0] is not Strength.WANTED
+        )
+
+    def _against(
+        self, entry: RouteEntry, other: Key, part: tuple[Standing, Claim], now: float
+    ) -> Refusal | None:
+        """The refusal, where another product's claim goes before what this one wants."""
+        standing, claim = part
+        assert entry.wanted is not None
+        as_equals = entry.key.namespace == other.namespace
+        known = self._listeners
+        meeting = entry.wanted.meeting(claim, as_equals=as_equals, listeners=known)
+        if meeting is None or standing >= entry.standing(meeting, now):
+            return None
+        kept = claim.meeting(meeting, as_equals=as_equals, listeners=known)
+        assert kept is not None  # what meets one meets the other
+        return Refusal(entry.key, other, meeting, kept, standing[0])
+
+    def _near(self, entry: RouteEntry) -> Iterator[RouteEntry]:
+        for key in self._index.near(entry.wanted):
+            if key != entry.key:
+                yield self._entries[key]
+
+    def _remember(self, key: Key, refusal: Refusal | None) -> None:
+        before = self._refusals.pop(key, None)
+        if before is not None:
+            waiting = self._waiting[before.other]
+            del waiting[key]
+            if not waiting:
+                del self._waiting[before.other]
+        if refusal is not None:
+            self._refusals[key] = refusal
+            self._waiting.setdefault(refusal.other, {})[key] = None

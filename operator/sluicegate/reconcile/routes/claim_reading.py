@@ -1,0 +1,137 @@
+"""Reads claims from a spec.route, an HTTPRoute and a Gateway as they are stored. Pure.
+
+What can't be read claims nothing, and never raises: it may have been stored before a schema was.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from sluicegate.kube.resources import GATEWAYS, Key
+from sluicegate.reconcile.routes.claims import (
+    ALL_HOSTS,
+    Claim,
+    Condition,
+    Listener,
+    Match,
+    Parent,
+)
+
+
+def claim_of(route: object, namespace: str) -> Claim | None:
+    """What a spec.route, or the spec of an HTTPRoute, claims; None for what can't be read as one.
+
+    Parameters
+    ----------
+    namespace : of the product, so of parents that name none.
+    """
+    try:
+        parts = _mapping(route)
+        parents = tuple(parent_of(one, namespace) for one in _listed(parts, "parentRefs"))
+        hosts = tuple(_host(one) for one in _listed(parts, "hostnames")) or (ALL_HOSTS,)
+        matches = tuple(_matches(parts))
+    except TypeError:
+        return None
+    return Claim(parents, hosts, matches) if parents else None
+
+
+def listeners_of(gateway: Mapping[str, Any]) -> tuple[Listener, ...]:
+    """The listeners of a Gateway; none for a spec that can't be read."""
+    try:
+        return tuple(
+            Listener(_text(one, "name"), _port(one), _host(one.get("hostname") or ALL_HOSTS))
+            for one in map(_mapping, _listed(_mapping(gateway.get("spec")), "listeners"))
+        )
+    except TypeError:
+        return ()
+
+
+def parent_of(reference: object, namespace: str) -> Parent:
+    """The parent that a reference names; TypeError for one that can't be read."""
+    parts = _mapping(reference)
+    group = _text(parts, "group", GATEWAYS.group)
+    kind = _text(parts, "kind", GATEWAYS.kind)
+    key = Key(_text(parts, "namespace", namespace), _text(parts, "name"))
+    return Parent((group, kind, key), _text(parts, "sectionName", ""), _port(parts))
+
+
+def _port(parts: Mapping[str, Any]) -> int:
+    port = parts.get("port")
+    if port is not None and not isinstance(port, int):
+        raise TypeError(f"a port of {port!r}")
+    return port or 0
+
+
+def _matches(route: Mapping[str, Any]) -> Iterator[Match]:
+    rules = _listed(route, "rules")
+    if not rules:
+        yield _match({"path": {"value": route.get("path")}})
+    for rule in rules:
+        for match in _listed(_mapping(rule), "matches") or [{}]:
+            yield _match(_mapping(match))
+
+
+def _match(parts: Mapping[str, Any]) -> Match:
+    path = {} if parts.get("path") is None else _mapping(parts["path"])
+    kind, value = _text(path, "type", "PathPrefix"), _text(path, "value", "/")
+    method = _text(parts, "method", "")
+    headers = list(_conditions(parts, "headers"))
+    params = list(_conditions(parts, "queryParams"))
+    text = [f"{kind} {value}"]
+    text += [f"method {method}"] if method else []
+    text += [f"header {name}" for name, _, _ in headers]
+    text += [f"query parameter {name}" for name, _, _ in params]
+    plain = kind in ("Exact", "PathPrefix")  # what a regular expression takes isn't known
+    return Match(
+        exact=kind == "Exact",
+        path=_segments(value) if plain else (),
+        method=method,
+        headers=frozenset((name.lower(), how, value) for name, how, value in headers),
+        params=frozenset(params),
+        text=", ".join(text),
+    )
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    """The parts of a path, as gateways that normalise it see them."""
+    parts: list[str] = []
+    for part in unquote(path).split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return tuple(parts)
+
+
+def _conditions(parts: Mapping[str, Any], name: str) -> Iterator[Condition]:
+    for each in _listed(parts, name):
+        one = _mapping(each)
+        yield _text(one, "name"), _text(one, "type", "Exact"), _text(one, "value", "")
+
+
+def _host(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a host of {value!r}")
+    host = value.lower().rstrip(".")
+    return ALL_HOSTS if host == "*" else host
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} where an object belongs")
+    return value
+
+
+def _listed(parts: Mapping[str, Any], name: str) -> list[Any]:
+    value = parts.get(name)
+    if value is not None and not isinstance(value, list):
+        raise TypeError(f"{name} is {value!r}, not a list")
+    return value or []
+
+
+def _text(parts: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    value = parts.get(name)
+    value = default if value is None else value
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}, not text")
+    return value

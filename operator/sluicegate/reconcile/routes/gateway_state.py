@@ -1,0 +1,54 @@
+"""Whether a Gateway is in service, as its status says it. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sluicegate.reconcile.routes.claim_reading import listeners_of
+from sluicegate.reconcile.routes.claims import Listener
+
+WHOLE: Final = ""
+"""In place of a listener's name: the Gateway itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """What a Gateway says of itself.
+
+    Attributes
+    ----------
+    objections : by listener, why it isn't in service; under "" for the Gateway as a whole.
+        A part that is missing is programmed.
+    listeners : as its spec has them.
+    """
+
+    objections: Mapping[str, str]
+    listeners: tuple[Listener, ...] = ()
+
+    def objection(self, section: str | None) -> str:
+        """Why this listener, or all of it, isn't in service; empty when it is."""
+        return self.objections.get(WHOLE, "") or self.objections.get(section or WHOLE, "")
+
+
+ABSENT: Final = GatewayState({WHOLE: "doesn't exist"})
+
+
+def gateway_state(body: Mapping[str, Any]) -> GatewayState:
+    """Slim a Gateway."""
+    generation, status = body["metadata"].get("generation", 0), body.get("status") or {}
+    parts = {WHOLE: status.get("conditions") or ()}
+    parts |= {one["name"]: one.get("conditions") or () for one in status.get("listeners") or ()}
+    found = {name: _objection(conditions, generation) for name, conditions in parts.items()}
+    objections = {name: text for name, text in found.items() if text}
+    return GatewayState(objections, listeners_of(body))
+
+
+def _objection(conditions: Iterable[Mapping[str, Any]], generation: int) -> str:
+    one = next((one for one in conditions if one["type"] == "Programmed"), None)
+    if one is None:
+        return "doesn't say yet whether it is programmed"
+    if one.get("observedGeneration", generation) < generation:
+        return "hasn't programmed its newest generation yet"
+    if one["status"] != "True":
+        return f"isn't programmed: {one.get('reason', '')}: {one.get('message', '')}"
+    return ""

@@ -1,0 +1,44 @@
+"""The route that a product has, as its spec would put it: kept while the one it wants is refused.
+
+So the weights of a rollout that began go on to move, down first of all, and nothing is claimed
+that wasn't.
+"""
+
+import json
+import logging
+from collections.abc import Collection
+
+from pydantic import ValidationError
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.route import Route
+from sluicegate.reconcile.live.children import RouteRecord
+from sluicegate.reconcile.routes.claim_reading import parent_of
+from sluicegate.reconcile.routes.claims import Parent
+
+logger = logging.getLogger(__name__)
+
+_OF_THE_API: frozenset[str] = frozenset({"namespace", "name", "sectionName", "port"})
+
+
+def with_kept_route(
+    product: DataProduct, route: RouteRecord, parents: Collection[Parent]
+) -> DataProduct | None:
+    """The product with the route that lives; None for one that the spec can't express.
+
+    Parameters
+    ----------
+    parents : those that are kept; the others don't take the route.
+    """
+    spec, namespace = route.spec, route.key.namespace
+    references = [
+        {name: value for name, value in one.items() if name in _OF_THE_API}
+        for one in spec["parentRefs"]
+        if parent_of(one, namespace) in parents
+    ]
+    try:
+        kept = Route.model_validate_json(json.dumps({**spec, "parentRefs": references}))
+    except ValidationError as error:
+        logger.warning("HTTPRoute %s was changed by hand and stays as it is: %s", route.key, error)
+        return None
+    return product.model_copy(update={"spec": product.spec.model_copy(update={"route": kept})})

@@ -1,0 +1,171 @@
+"""What one product's route claims, and how well each part of that stands: read from live objects."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Final
+
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.routes.claim_reading import claim_of
+from sluicegate.reconcile.routes.claims import Claim, Parent
+
+SILENT_SECONDS: Final = 30
+"""For so long a route that its Gateway says nothing of counts as about to serve."""
+_NOT_WRITTEN: Final = "~"
+"""In place of a creationTimestamp: later than each of them."""
+
+
+class Strength(IntEnum):
+    """How well a claim stands: the smaller, the better."""
+
+    HELD = 0  # the live HTTPRoute has it, and the Gateway takes that route
+    WRITTEN = 1  # the HTTPRoute has it, or is just being written, and the Gateway says nothing yet
+    WANTED = 2  # the spec has it
+
+
+Standing = tuple[Strength, str, tuple[str, str, str]]
+"""How well a claim stands: strength, creation of the HTTPRoute, and rank of the product."""
+
+
+@dataclass(slots=True)
+class RouteEntry:
+    """What is known of one product's route.
+
+    Attributes
+    ----------
+    rank : creation, namespace and name of the product.
+    wanted, live : what the spec claims, and what the HTTPRoute does; None for nothing.
+    written : when the HTTPRoute was created.
+    held : parents that take the HTTPRoute. denied : parents that don't.
+    contends : the operator would write the route of the spec now.
+    reserved : it is about to.
+    """
+
+    key: Key
+    rank: tuple[str, str, str]
+    wanted: Claim | None = None
+    live: Claim | None = None
+    written: str = _NOT_WRITTEN
+    held: frozenset[Parent] = frozenset()
+    denied: frozenset[Parent] = frozenset()
+    contends: bool = False
+    reserved: bool = False
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the HTTPRoute has all that the spec claims."""
+        live, wanted = self.live, self.wanted
+        return wanted is None or (live is not None and wanted.is_within(live))
+
+    def open(self, now: float) -> frozenset[Parent]:
+        """Parents of the HTTPRoute that say nothing of it, while they may be about to."""
+        if self.live is None or now - _seconds(self.written) > SILENT_SECONDS:
+            return frozenset()
+        return frozenset(self.live.parents) - self.held - self.denied
+
+    def parts(self, now: float) -> Iterator[tuple[Standing, Claim]]:
+        """What it claims, and how well, best first."""
+        for strength, parents in ((Strength.HELD, self.held), (Strength.WRITTEN, self.open(now))):
+            claim = self.live.at(parents) if self.live and parents else None
+            if claim is not None:
+                yield (strength, self.written, self.rank), claim
+        if self.is_written or self.wanted is None:
+            return
+        if self.reserved:
+            yield (Strength.WRITTEN, _NOT_WRITTEN, self.rank), self.wanted
+        elif self.contends:
+            yield (Strength.WANTED, "", self.rank), self.wanted
+
+    def standing(self, claim: Claim, now: float) -> Standing:
+        """How well the weakest part of a claim stands that is one of what is wanted."""
+        if self.live is not None:
+            parents: frozenset[Parent] = frozenset()
+            for strength, more in ((Strength.HELD, self.held), (Strength.WRITTEN, self.open(now))):
+                parents |= more
+                part = self.live.at(parents)
+                if part is not None and claim.is_within(part):
+                    return strength, self.written, self.rank
+        if self.reserved:
+            return Strength.WRITTEN, _NOT_WRITTEN, self.rank
+        return Strength.WANTED, "", self.rank
+
+
+def read_entry(
+    record: ProductRecord, route: RouteRecord | None, before: RouteEntry | None
+) -> RouteEntry:
+    """What is known of a product's route by now.
+
+    Parameters
+    ----------
+    route : its own HTTPRoute as it lives. before : what was known of the same product; None if it
+        is looked at for the first time.
+    """
+    key = record.key
+    entry = RouteEntry(key, (record.created, key.namespace, key.name))
+    entry.wanted = claim_of(record.route, key.namespace)
+    entry.contends = _is_about_to_serve(record) if before is None else before.contends
+    # A route that somebody deleted is made anew before anybody else takes what it had.
+    vanished = before is not None and route is None and bool(before.held)
+    entry.reserved = before is not None and (before.reserved or vanished)
+    if route is not None:
+        _take_in(entry, route, before, record)
+    return entry
+
+
+def _take_in(
+    entry: RouteEntry, route: RouteRecord, before: RouteEntry | None, record: ProductRecord
+) -> None:
+    """Read what an HTTPRoute claims, and which of its parents take it.
+
+    A parent that took the route and says nothing any more still counts: a Gateway that is
+    replaced, or whose controller starts anew, says nothing for a while. After a restart of the
+    operator, status tells of it.
+    """
+    entry.live = claim_of(route.spec, route.key.namespace)
+    entry.written = route.created
+    if entry.live is None:
+        return
+    words = {parent: _words(route, parent) for parent in entry.live.parents}
+    held = {parent for parent, said in words.items() if any(one.accepted for one in said)}
+    denied = {
+        parent
+        for parent, said in words.items()
+        if parent not in held and any(one.denied for one in said)
+    }
+    silent = set(entry.live.parents) - held - denied
+    if before is not None:
+        held |= silent & before.held
+    elif not route.parents and _was_accepted(record):
+        held |= silent
+    entry.held, entry.denied = frozenset(held), frozenset(denied)
+
+
+def _words(route: RouteRecord, parent: Parent) -> list[ParentStatus]:
+    """What the controllers say of a route at a parent."""
+    key, section, port = parent.gateway[2], parent.section, parent.port
+    return [
+        one
+        for one in route.parents
+        if (one.namespace, one.name, one.section) == (*key, section) and one.port in (0, port)
+    ]
+
+
+def _is_about_to_serve(record: ProductRecord) -> bool:
+    """Whether a product that wasn't looked at yet is to have a route, as far as its status says."""
+    return record.status.stable is not None and not record.suspended
+
+
+def _was_accepted(record: ProductRecord) -> bool:
+    """Whether status says that the Gateways took the route."""
+    traffic = record.status.traffic
+    return traffic is not None and traffic.accepted_at is not None
+
+
+def _seconds(moment: str) -> float:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return 0.0

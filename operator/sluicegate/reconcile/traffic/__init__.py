@@ -1,0 +1,1 @@
+"""Replicas and weights of the versions. Pure."""

@@ -1,0 +1,187 @@
+"""How far a split of the traffic is verified: written, accepted, observed.
+
+`Accepted` is a promise of the gateway's control plane; its data plane may follow a moment later,
+and no gateway reads weights back. So the share is also counted, by the gateway where its counters
+are known, else in the products' own requests, before anything is scaled down.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Protocol
+
+from sluicegate.api.route import ParentRef
+from sluicegate.kube.resources import Key
+from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
+
+FEW_REQUESTS: Final = 50
+"""Requests since the change below which a share says nothing."""
+EXPECTED_AT_CANARY: Final = 20
+"""Requests the canary should have had before silence, or too small a share, means a fault."""
+QUIET_BLOCKS: Final = 2
+"""Blocks without a request before a version's pods may go."""
+PATIENCE_BLOCKS: Final = 3
+PATIENCE_SECONDS: Final = 60
+"""With few requests, how long after the change `accepted` is enough to change weights again."""
+TOO_LARGE: Final = 2
+"""A share beyond this many times the weight isn't what was asked for."""
+
+
+class Level(IntEnum):
+    """How far a split is verified; each level includes those before it."""
+
+    NONE = 0
+    WRITTEN = 1
+    ACCEPTED = 2
+    OBSERVED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What is known of the split in force.
+
+    Attributes
+    ----------
+    level : how far it is verified.
+    message : why it isn't verified further, or the numbers that verify it.
+    share : the canary's share of the requests since the change; None without requests.
+    requests : requests since the change.
+    enough : weights may change again.
+    mismatched : the requests contradict the weight.
+    """
+
+    level: Level
+    message: str
+    share: float | None = None
+    requests: int = 0
+    enough: bool = False
+    mismatched: bool = False
+
+
+class InService(Protocol):
+    """What a Gateway says of itself."""
+
+    def objection(self, section: str | None) -> str:
+        """Why a listener, or all of it, isn't in service; empty when it is."""
+
+
+def verify_acceptance(
+    route: RouteRecord | None,
+    weights: Mapping[str, int],
+    parents: Iterable[ParentRef],
+    gateways: Mapping[Key, InService] | None = None,
+) -> tuple[Level, str]:
+    """Whether the route has these weights, and whether each of its Gateways took it and serves.
+
+    Parameters
+    ----------
+    route : as it lives.
+    weights : by backend; a backend without weight may be missing in the route.
+    parents : the references of spec.route.
+    gateways : what those Gateways say of themselves, as far as it has to be asked.
+    """
+    if route is None:
+        return Level.NONE, "the route isn't there yet"
+    live = {name: weight for name, weight in route.weights if weight}
+    if live != {name: weight for name, weight in weights.items() if weight}:
+        return Level.NONE, f"the route has {_listed(live)}, wanted is {_listed(weights)}"
+    for parent in parents:
+        if (objection := _objection(route, parent)) is not None:
+            return Level.WRITTEN, objection
+        key = Key(parent.namespace or route.key.namespace, parent.name)
+        if gateways and key in gateways and (text := gateways[key].objection(parent.section_name)):
+            return Level.WRITTEN, f"Gateway {key} {text}"
+    return Level.ACCEPTED, "each Gateway has accepted the route"
+
+
+def is_taken(route: RouteRecord, parents: Iterable[ParentRef]) -> bool:
+    """Whether each Gateway has accepted the route as it is now."""
+    return all(_objection(route, parent) is None for parent in parents)
+
+
+def _objection(route: RouteRecord, parent: ParentRef) -> str | None:
+    """Why a parent doesn't take the route; None if it does.
+
+    Each controller has an entry of its own, and one that is gone leaves its last one behind: any
+    that takes the newest generation will do.
+    """
+    namespace = parent.namespace or route.key.namespace
+    where = f"Gateway {namespace}/{parent.name}"
+    told = [one for one in route.parents if _speaks_of(one, parent, namespace)]
+    newest = [one for one in told if one.observed >= route.generation]
+    if any(one.accepted and one.resolved for one in newest):
+        return None
+    if newest:
+        return f"{where} doesn't take the route: {newest[0].message}"
+    if told:
+        return f"{where} hasn't looked at the route's newest generation yet"
+    return f"{where} says nothing about the route: is there such a Gateway, and does it admit it?"
+
+
+def _speaks_of(status: ParentStatus, parent: ParentRef, namespace: str) -> bool:
+    return (status.namespace, status.name, status.section) == (
+        namespace,
+        parent.name,
+        parent.section_name or "",
+    )
+
+
+def verify_share(
+    accepted: tuple[Level, str],
+    weight: int,
+    requests: Requests,
+    *,
+    seconds: float,
+    gateway: bool = False,
+) -> Split:
+    """Whether the requests follow the weight.
+
+    Parameters
+    ----------
+    accepted : what `verify_acceptance` said.
+    weight : the candidate's, in percent.
+    requests : counted since the change.
+    seconds : since the change.
+    gateway : the gateway counted them, so nobody went past it and too small a share is a fault.
+    """
+    level, message = accepted
+    total = requests.stable + requests.candidate
+    share = requests.candidate / total if total else None
+    if level < Level.ACCEPTED:
+        return Split(level, message, share, total)
+    if total < FEW_REQUESTS:
+        patient = requests.blocks >= PATIENCE_BLOCKS and seconds >= PATIENCE_SECONDS
+        whose = "requests through the gateway" if gateway else "requests"
+        text = f"{message}; {total} {whose} since then are too few to see the share"
+        return Split(level, text, share, total, enough=patient)
+    least = weight / TOO_LARGE / 100 if gateway else 0.0
+    if (fault := _fault(weight, requests.candidate / total, total, least=least)) is not None:
+        return Split(level, fault, share, total, mismatched=True)
+    seen = f"{share:.1%} of {total:,} requests went to the canary at a weight of {weight} %"
+    return Split(Level.OBSERVED, seen, share, total, enough=True)
+
+
+def _fault(weight: int, share: float, total: int, *, least: float) -> str | None:
+    expected = total * weight / 100
+    if not share and expected >= EXPECTED_AT_CANARY:
+        return f"none of {total:,} requests reached the canary; {expected:.0f} were expected"
+    too_small = share < least and expected >= EXPECTED_AT_CANARY
+    if too_small or share > TOO_LARGE * weight / 100:
+        return f"{share:.1%} of {total:,} requests reached the canary at a weight of {weight} %"
+    return None
+
+
+def is_drained(requests: Requests, *, stable: bool, pods: int) -> bool:
+    """Whether a version's pods may go: two blocks without a request, or none to send one to.
+
+    Parameters
+    ----------
+    pods : of the version, that may get requests.
+    """
+    quiet = requests.quiet_stable if stable else requests.quiet_candidate
+    return quiet >= QUIET_BLOCKS or pods == 0
+
+
+def _listed(weights: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {weight}" for name, weight in sorted(weights.items())) or "nothing"
