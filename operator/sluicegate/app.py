@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sluicegate.api.names import FIELD_MANAGER
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.leases import LeaseStore
-from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.caches import Caches

@@ -17,7 +17,7 @@ import kopf
 from typing_extensions import override
 
 from sluicegate.app import Operator
-from sluicegate.kube.login import login
+from sluicegate.kube.credentials import login
 from sluicegate.runtime.loops import fastest_loop
 from sluicegate.runtime.watches import RENEWAL_SECONDS, watching_session
 

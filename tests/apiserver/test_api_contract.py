@@ -13,10 +13,10 @@ import pytest
 
 from cluster.kinds import install_crds
 from sluicegate.kube import errors, requests
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.login import login
-from sluicegate.kube.ownership import fingerprint, owned_fingerprint, owned_part
-from sluicegate.kube.port import KubeApi
+from sluicegate.kube.credentials import login
+from sluicegate.kube.managed_fields import fingerprint, owned_fingerprint, owned_part
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
 from sluicegate.kube.transport import Transport

@@ -12,7 +12,7 @@ from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.memory import Trigger
 from sluicegate.api.product import DataProduct
-from sluicegate.kube.ownership import fingerprint, owned_part
+from sluicegate.kube.managed_fields import fingerprint, owned_part
 from sluicegate.manifests.plan import first_children, spec_version
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.settings import ServiceKind, Settings

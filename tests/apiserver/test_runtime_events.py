@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.kube import requests
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.login import login
-from sluicegate.kube.port import KubeApi
+from sluicegate.kube.credentials import login
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.clock import boottime

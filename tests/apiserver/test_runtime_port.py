@@ -8,11 +8,11 @@ import pytest
 
 from cluster.kinds import install_crds
 from sluicegate.kube import errors, requests
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
+from sluicegate.kube.credentials import login
 from sluicegate.kube.leases import LeaseRecord, LeaseStore
-from sluicegate.kube.login import login
-from sluicegate.kube.ownership import fingerprint, owned_part
-from sluicegate.kube.port import KubeApi
+from sluicegate.kube.managed_fields import fingerprint, owned_part
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import (
     CONFIG_MAPS,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
+from sluicegate.kube.client import KubeApi, WriteGate
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.port import KubeApi, WriteGate
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.gate import OpenGate
 

@@ -16,7 +16,7 @@ from sluicegate.settings import Settings
 from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
-    from sluicegate.kube.port import KubeApi
+    from sluicegate.kube.client import KubeApi
 
 
 def build_controller(

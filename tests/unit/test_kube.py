@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sluicegate.kube import errors, requests
 from sluicegate.kube.leases import LeaseRecord, parse_lease, render_lease, render_time
-from sluicegate.kube.ownership import (
+from sluicegate.kube.managed_fields import (
     Digests,
     canonical,
     fingerprint,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, WriteFenced
-from sluicegate.kube.port import KubeApi
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime.clock import boottime

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sluicegate.kube.login import login, proxy_for
+from sluicegate.kube.credentials import login, proxy_for
 
 SERVER = "https://kubernetes.example:6443"
 

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.api.names import REQUEST_ABORT
 from sluicegate.kube.errors import Invalid
-from sluicegate.kube.ownership import canonical
+from sluicegate.kube.managed_fields import canonical
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
     DEPLOYMENTS,

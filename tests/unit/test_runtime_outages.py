@@ -14,9 +14,9 @@ from kubernetes.aio.client import Configuration
 
 from sluicegate.handlers import EndlessBackoff, NothingRemembered, Pace
 from sluicegate.kube import errors, requests
+from sluicegate.kube.backpressure import Patience
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.patience import Patience
-from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime import supervision

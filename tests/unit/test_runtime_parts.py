@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from sluicegate.kube import errors
-from sluicegate.kube.patience import Patience
+from sluicegate.kube.backpressure import Patience
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime.caches import Cache, Change
 from sluicegate.runtime.contracts import (

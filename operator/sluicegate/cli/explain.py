@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.login import login
-from sluicegate.kube.port import KubeApi
+from sluicegate.kube.credentials import login
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.measurement.product_view import Measured

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 from prometheus_client import Counter, Histogram
 
+from sluicegate.kube.backpressure import Patience
 from sluicegate.kube.errors import (
     KubeError,
     TimedOut,
@@ -18,7 +19,6 @@ from sluicegate.kube.errors import (
     from_response,
 )
 from sluicegate.kube.pages import parse
-from sluicegate.kube.patience import Patience
 from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:

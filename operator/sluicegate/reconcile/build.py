@@ -7,7 +7,7 @@ from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.canary import Version, VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.kube.ownership import fingerprint
+from sluicegate.kube.managed_fields import fingerprint
 from sluicegate.kube.resources import (
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,

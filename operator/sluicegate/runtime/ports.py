@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.login import login
+from sluicegate.kube.credentials import login
 from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.garbage import collect_seldom
 from sluicegate.runtime.health import BEAT_SECONDS

@@ -25,7 +25,7 @@ from sluicegate.runtime.limiter import TokenBucket
 from sluicegate.runtime.metrics import EVENTS_DROPPED, EVENTS_SENT
 
 if TYPE_CHECKING:
-    from sluicegate.kube.port import KubeApi
+    from sluicegate.kube.client import KubeApi
     from sluicegate.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from sluicegate.runtime.contracts import Priority
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sluicegate.kube.port import KubeApi
+    from sluicegate.kube.client import KubeApi
     from sluicegate.runtime.caches import Cache, Caches, Listing
     from sluicegate.runtime.contracts import Resource
     from sluicegate.runtime.refusals import Refusals

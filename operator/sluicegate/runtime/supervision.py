@@ -16,7 +16,7 @@ from sluicegate.kube.errors import KubeError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable
 
-    from sluicegate.kube.port import KubeApi
+    from sluicegate.kube.client import KubeApi
     from sluicegate.kube.resources import Resource
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from weakref import WeakSet
 import aiohttp
 from typing_extensions import override
 
+from sluicegate.kube.credentials import bearer_of, tls_of
 from sluicegate.kube.errors import retry_after
-from sluicegate.kube.login import bearer_of, tls_of
 from sluicegate.kube.pages import Page
 from sluicegate.kube.transport import REQUESTS
 from sluicegate.runtime.metrics import WATCH_AGE
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kubernetes.aio.client import Configuration
     from yarl import URL
 
-    from sluicegate.kube.patience import Patience
+    from sluicegate.kube.backpressure import Patience
     from sluicegate.kube.resources import Resource
     from sluicegate.runtime.clock import Clock
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from sluicegate.api import names
 from sluicegate.errors import SluicegateError
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import (
     AlreadyExists,
     BadRequest,
@@ -29,8 +30,7 @@ from sluicegate.kube.errors import (
     NotFound,
     WebhookFailed,
 )
-from sluicegate.kube.ownership import fingerprint, owned_part
-from sluicegate.kube.port import KubeApi
+from sluicegate.kube.managed_fields import fingerprint, owned_part
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import DEPLOYMENTS, JOBS, SERVICES, Key, Resource
 from sluicegate.manifests.common import Manifest

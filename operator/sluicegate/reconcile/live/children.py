@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sluicegate.api import names
-from sluicegate.kube.ownership import owned_fingerprint
+from sluicegate.kube.managed_fields import owned_fingerprint
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
     DEPLOYMENTS,

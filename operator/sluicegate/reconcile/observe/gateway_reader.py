@@ -15,8 +15,8 @@ from sluicegate.api.canary import SplitLevel
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.route import ParentRef
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Forbidden, NotFound
-from sluicegate.kube.port import KubeApi
 from sluicegate.kube.resources import GATEWAYS, Key
 from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.routes.claims import Listener

@@ -15,7 +15,7 @@ from zlib import crc32
 from sluicegate.api import names
 from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.status import DataProductStatus
-from sluicegate.kube.port import KubeApi
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import PODS, Key
 from sluicegate.reconcile.live.children import (
     DeploymentRecord,
