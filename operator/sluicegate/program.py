@@ -9,12 +9,12 @@ from sluicegate.app import Controller, Program, Tools
 from sluicegate.measurement.scheduler import Rounds
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.retraining.budget import Budget
+from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from sluicegate.prometheus.retention import keep_checking_retention
-from sluicegate.prometheus.schedule import Timing
 from sluicegate.prometheus.source import NoSource, Source
+from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.apply.applier import Applier
 from sluicegate.reconcile.apply.child_writer import ChildKeeper
 from sluicegate.reconcile.apply.in_sync import InStep

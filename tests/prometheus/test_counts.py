@@ -20,13 +20,13 @@ import pytest
 import requests
 
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus.answers import Table, TableReader
-from sluicegate.prometheus.cache import BlockCache
+from sluicegate.prometheus.block_cache import BlockCache
+from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
-from sluicegate.prometheus.readings import ProductKey, SeriesKey, Target, VersionKey
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.result_table import Table, TableReader
+from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target, VersionKey
+from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.promql import Scope

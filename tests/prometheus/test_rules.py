@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus.answers import OF_GATEWAY
-from sluicegate.prometheus.readings import ProductKey, Target
-from sluicegate.prometheus.schedule import split_scopes
+from sluicegate.prometheus.query_scopes import split_scopes
+from sluicegate.prometheus.result_table import OF_GATEWAY
+from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.gateway import (
     TRAEFIK,
     GatewayMetric,

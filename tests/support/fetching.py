@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from benchmarks.prometheus_stand_in import PrometheusStandIn
+from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
 from tests.support.measured_world import Measured, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from sluicegate.prometheus.readings import Readings, Target
+    from sluicegate.prometheus.targets import Readings, Target
 
 
 async def fetch_all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sluicegate.prometheus.session import Row
+    from sluicegate.prometheus.http_session import Row
 
 
 class Rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.prometheus_stand_in import Lie
-from sluicegate.prometheus.readings import ProductKey
+from sluicegate.prometheus.targets import ProductKey
 from sluicegate.slo.gateway import backend_of
 from tests.support.selectors import all_match, names_backend, parse_matchers
 

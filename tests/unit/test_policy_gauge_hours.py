@@ -9,8 +9,8 @@ import pytest
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.memory import SloState
 from sluicegate.policy.slo_health import gauge_slo
-from sluicegate.prometheus.cache import BlockCache
-from sluicegate.prometheus.readings import Mean, Past, Readings, SeriesKey
+from sluicegate.prometheus.block_cache import BlockCache
+from sluicegate.prometheus.targets import Mean, Past, Readings, SeriesKey
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Quality
 from sluicegate.slo.means import Means, Values
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar

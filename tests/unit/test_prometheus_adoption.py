@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.prometheus.adoption import adopted
-from sluicegate.prometheus.answers import TableReader
-from sluicegate.prometheus.readings import ProductKey, Target, identity
+from sluicegate.prometheus.result_table import TableReader
+from sluicegate.prometheus.targets import ProductKey, Target, identity
+from sluicegate.prometheus.unlabelled_pods import adopted
 from sluicegate.slo.queries import QueryKind
 
 KEY = ProductKey("catalog", "search")

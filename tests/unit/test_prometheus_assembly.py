@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus.assemble import Answers, assemble_blocks, assemble_means
-from sluicegate.prometheus.cache import BlockCache
-from sluicegate.prometheus.readings import Past, ProductKey, Readings, SeriesKey, Target
+from sluicegate.prometheus.block_assembly import Answers, assemble_blocks, assemble_means
+from sluicegate.prometheus.block_cache import BlockCache
+from sluicegate.prometheus.targets import Past, ProductKey, Readings, SeriesKey, Target
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.queries import QueryKind
 from sluicegate.stats.counts import Count

@@ -7,13 +7,13 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Held, Lie, PrometheusStandIn, patience
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus.cache import BlockCache
-from sluicegate.prometheus.canaries import CanaryBlocks
+from sluicegate.prometheus.block_cache import BlockCache
+from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings, Length
+from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
-from sluicegate.prometheus.readings import REQUESTS, ProductKey, SeriesKey, Target, VersionKey
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.targets import REQUESTS, ProductKey, SeriesKey, Target, VersionKey
+from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import TRAEFIK, backend_of

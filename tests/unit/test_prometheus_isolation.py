@@ -15,12 +15,12 @@ from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.product_view import Measured as OfOneProduct
 from sluicegate.measurement.store import Measurements, target_of
-from sluicegate.prometheus.cache import BlockCache
+from sluicegate.prometheus.block_cache import BlockCache
+from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings, Length
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
-from sluicegate.prometheus.readings import ProductKey, Readings, SeriesKey, Target, VersionKey
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.targets import ProductKey, Readings, SeriesKey, Target, VersionKey
+from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Quality

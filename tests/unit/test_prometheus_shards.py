@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from benchmarks.prometheus_stand_in import PrometheusStandIn
 from sluicegate.api.slos import Indicator
 from sluicegate.program import evaluation_settings
-from sluicegate.prometheus import schedule
+from sluicegate.prometheus import timing as schedule
+from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
-from sluicegate.prometheus.readings import ProductKey, Readings, Target
-from sluicegate.prometheus.schedule import NAMES_PER_SCOPE, Timing, named_scopes, split_scopes
+from sluicegate.prometheus.query_scopes import NAMES_PER_SCOPE, named_scopes, split_scopes
+from sluicegate.prometheus.targets import ProductKey, Readings, Target
+from sluicegate.prometheus.timing import Timing
 from sluicegate.settings import parse_settings
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.promql import Scope

@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.api.slos import Indicator
+from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings
-from sluicegate.prometheus.readings import ProductKey, Target
+from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.blocks import Quality
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World

@@ -13,7 +13,7 @@ from sluicegate.measurement.canary_blocks import arm_of
 from sluicegate.measurement.store import target_of
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Budget
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.fleet.registry import Standings
 from sluicegate.reconcile.fleet.snapshot import Standing

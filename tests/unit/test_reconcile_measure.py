@@ -15,9 +15,9 @@ from sluicegate.manifests.names import version_name
 from sluicegate.measurement import store
 from sluicegate.measurement.product_view import Measured as OfOneProduct
 from sluicegate.measurement.store import Measurements
-from sluicegate.prometheus.evaluation import Length
-from sluicegate.prometheus.readings import REQUESTS, Mean, ProductKey, Readings, SeriesKey, Target
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.block_reader import Length
+from sluicegate.prometheus.targets import REQUESTS, Mean, ProductKey, Readings, SeriesKey, Target
+from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
 from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.slo.blocks import Block, Quality

@@ -12,12 +12,12 @@ from benchmarks.prometheus_stand_in import Held, PrometheusStandIn
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import Measurements
-from sluicegate.prometheus.cache import BLOCKS_PER_SLICE, BlockCache
+from sluicegate.prometheus.block_cache import BLOCKS_PER_SLICE, BlockCache
+from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings, Length
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.evaluation import Evaluation, EvaluationSettings, Length
-from sluicegate.prometheus.readings import Past, ProductKey, Readings, SeriesKey, Target
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.targets import Past, ProductKey, Readings, SeriesKey, Target
+from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 from tests.support.measured_world import Measured, World

@@ -13,7 +13,7 @@ from sluicegate.api.containers import Resources
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy.model.observed import TrainingFailed, TrainingSucceeded
 from sluicegate.policy.model.state import Release, Training
-from sluicegate.prometheus.readings import Facts
+from sluicegate.prometheus.targets import Facts
 from sluicegate.reconcile.live.children import job_record
 from sluicegate.reconcile.live.pods import Ended, pod_state
 from sluicegate.reconcile.observe.container_limits import at_limit

@@ -17,9 +17,9 @@ from sluicegate.kube.resources import Key
 from sluicegate.measurement import scheduler
 from sluicegate.measurement.scheduler import Rounds
 from sluicegate.measurement.store import Measurements
-from sluicegate.prometheus.evaluation import Evaluation, Length
-from sluicegate.prometheus.readings import ProductKey, Target
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.block_reader import Evaluation, Length
+from sluicegate.prometheus.targets import ProductKey, Target
+from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.contracts import Priority
 from tests.support.fetching import cars_and_vans, evaluating
 from tests.support.waiting import eventually

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import Measurements
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.observe.standby import Standby
 from sluicegate.runtime.caches import Caches

@@ -15,8 +15,8 @@ from sluicegate.measurement.lateness import Punctuality
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import PrometheusError
-from sluicegate.prometheus.readings import Readings
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.targets import Readings
+from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.contracts import Done
 from sluicegate.runtime.health import Health, Limits, Pulse

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.__main__ import main
 from sluicegate.program import GATEWAYS, evaluation_settings, timing_of
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.timing import Timing
 from sluicegate.settings import (
     GatewayMetrics,
     InvalidSettings,

@@ -25,8 +25,8 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.persistence.load import memory_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.program import endpoint_of, evaluation_settings, timing_of
+from sluicegate.prometheus.block_reader import Evaluation as Reading
 from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.evaluation import Evaluation as Reading
 from sluicegate.runtime.gate import OpenGate
 from sluicegate.settings import Settings, parse_settings
 

@@ -9,8 +9,8 @@ from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.names import version_name
 from sluicegate.policy.model.observed import NO_VALUES, CanaryBlock
-from sluicegate.prometheus.canaries import CanaryBlocks
-from sluicegate.prometheus.readings import ProductKey, SeriesKey, VersionKey, identity
+from sluicegate.prometheus.canary_cache import CanaryBlocks
+from sluicegate.prometheus.targets import ProductKey, SeriesKey, VersionKey, identity
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.gateway import backend_of
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from sluicegate.prometheus.readings import Readings
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.targets import Readings
+from sluicegate.prometheus.timing import Timing
 
 
 class Punctuality:

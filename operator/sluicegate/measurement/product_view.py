@@ -10,8 +10,8 @@ from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Arms, Requests, arm_of, count_requests
 from sluicegate.measurement.store import Measurements, series_of
 from sluicegate.policy.model.observed import CanaryBlock
-from sluicegate.prometheus.assemble import ASKED
-from sluicegate.prometheus.readings import (
+from sluicegate.prometheus.block_assembly import ASKED
+from sluicegate.prometheus.targets import (
     REQUESTS,
     Facts,
     ProductKey,

@@ -13,7 +13,7 @@ from typing import Final
 
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import Measurements
-from sluicegate.prometheus.evaluation import Evaluation, Length
+from sluicegate.prometheus.block_reader import Evaluation, Length
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.tasks import end

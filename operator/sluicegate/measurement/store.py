@@ -13,11 +13,11 @@ from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.lateness import Punctuality
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
-from sluicegate.prometheus.cache import BlockCache
-from sluicegate.prometheus.canaries import CanaryBlocks
-from sluicegate.prometheus.evaluation import Evaluation, Length
-from sluicegate.prometheus.readings import ProductKey, Readings, Target, VersionKey, identity
-from sluicegate.prometheus.schedule import Timing
+from sluicegate.prometheus.block_cache import BlockCache
+from sluicegate.prometheus.block_reader import Evaluation, Length
+from sluicegate.prometheus.canary_cache import CanaryBlocks
+from sluicegate.prometheus.targets import ProductKey, Readings, Target, VersionKey, identity
+from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.contracts import Priority
 from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME, UNREADABLE
 from sluicegate.slo.queries import QueryKind

@@ -25,8 +25,8 @@ from sluicegate.prometheus.errors import (
     PrometheusError,
     PrometheusUnavailable,
 )
+from sluicegate.prometheus.http_session import QuerySession
 from sluicegate.prometheus.metrics import ABANDONED, ANSWERED, QUERIES, QUERY_TIME, result_of
-from sluicegate.prometheus.session import QuerySession
 from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sluicegate.prometheus.endpoint import Endpoint
-    from sluicegate.prometheus.session import Reader
+    from sluicegate.prometheus.http_session import Reader
     from sluicegate.spans import Spans, Value
 
 T = TypeVar("T")

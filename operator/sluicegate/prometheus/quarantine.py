@@ -11,8 +11,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sluicegate.prometheus.readings import ProductKey
-from sluicegate.prometheus.schedule import named_scope, named_scopes, split_scopes
+from sluicegate.prometheus.query_scopes import named_scope, named_scopes, split_scopes
+from sluicegate.prometheus.targets import ProductKey
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
-    from sluicegate.prometheus.readings import Target
+    from sluicegate.prometheus.targets import Target
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sluicegate.prometheus.client import Prometheus
-    from sluicegate.prometheus.session import Row
+    from sluicegate.prometheus.http_session import Row
 
 logger = logging.getLogger(__name__)
 

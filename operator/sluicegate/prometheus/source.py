@@ -9,7 +9,7 @@ from sluicegate.prometheus.errors import PrometheusUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sluicegate.prometheus.session import Reader
+    from sluicegate.prometheus.http_session import Reader
 
 T = TypeVar("T")
 

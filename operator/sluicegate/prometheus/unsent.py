@@ -17,8 +17,8 @@ from sluicegate.stats.counts import Count
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sluicegate.prometheus.answers import Table
-    from sluicegate.prometheus.readings import ProductKey, Target
+    from sluicegate.prometheus.result_table import Table
+    from sluicegate.prometheus.targets import ProductKey, Target
 
 Values = dict[int, float]
 _WITHOUT_PODS: Final = frozenset({Quality.NO_SERIES, Quality.LOW_COVERAGE})

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from benchmarks.prometheus_stand_in import Lie, Row, envelope, recognise, row
 from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.session import QuerySession
+from sluicegate.prometheus.http_session import QuerySession
 from tests.support.selectors import Matcher, all_match, parse_matchers
 from tests.support.virtual.event_loop import virtual_loop
 

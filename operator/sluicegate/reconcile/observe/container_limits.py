@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from sluicegate.api.containers import Resources
-from sluicegate.prometheus.readings import Facts
+from sluicegate.prometheus.targets import Facts
 
 THROTTLED: Final = 0.25
 """Share of CPU periods from which on a container is called throttled."""

@@ -17,8 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from sluicegate.prometheus.adoption import adopted
-from sluicegate.prometheus.assemble import (
+from sluicegate.prometheus.block_assembly import (
     Answers,
     assemble_blocks,
     assemble_facts,
@@ -26,16 +25,17 @@ from sluicegate.prometheus.assemble import (
     assemble_means,
     assemble_scraped,
 )
-from sluicegate.prometheus.batch import Batch, Part, needs_of
 from sluicegate.prometheus.quarantine import Quarantine
-from sluicegate.prometheus.readings import Past, Readings
-from sluicegate.prometheus.schedule import (
-    Timing,
+from sluicegate.prometheus.query_batch import Batch, Part, needs_of
+from sluicegate.prometheus.query_scopes import (
     chunk_by_hash,
     named_scope,
     named_scopes,
     split_scopes,
 )
+from sluicegate.prometheus.targets import Past, Readings
+from sluicegate.prometheus.timing import Timing
+from sluicegate.prometheus.unlabelled_pods import adopted
 from sluicegate.slo.blocks import SINGLE_BLOCKS
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind, render_queries
@@ -44,8 +44,8 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
-    from sluicegate.prometheus.readings import ProductKey, Target
     from sluicegate.prometheus.source import Source
+    from sluicegate.prometheus.targets import ProductKey, Target
     from sluicegate.slo.gateway import GatewayMetric
 
 LONGEST_CANARY: Final = 10_000

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.prometheus.errors import MalformedAnswer
 from sluicegate.prometheus.metrics import ROWS_SKIPPED
-from sluicegate.prometheus.readings import ProductKey, identity
+from sluicegate.prometheus.targets import ProductKey, identity
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.client_errors import answered
 from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, QueryKind
 
 if TYPE_CHECKING:
-    from sluicegate.prometheus.session import Row
+    from sluicegate.prometheus.http_session import Row
 
 Labels = tuple[str, ...]
 Values = dict[int, float]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sluicegate.prometheus.answers import OF_GATEWAY
+from sluicegate.prometheus.result_table import OF_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sluicegate.prometheus.answers import Labels, Table
-    from sluicegate.prometheus.readings import Target
+    from sluicegate.prometheus.result_table import Labels, Table
+    from sluicegate.prometheus.targets import Target
     from sluicegate.slo.queries import QueryKind
 
 

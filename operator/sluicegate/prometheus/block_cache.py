@@ -16,7 +16,7 @@ from sluicegate.slo.means import Means
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-    from sluicegate.prometheus.readings import (
+    from sluicegate.prometheus.targets import (
         Facts,
         Past,
         ProductKey,

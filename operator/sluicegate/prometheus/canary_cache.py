@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.prometheus.readings import ProductKey, of_products
+from sluicegate.prometheus.targets import ProductKey, of_products
 from sluicegate.slo.blocks import Block, Quality, read_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from sluicegate.prometheus.readings import Mean, Readings, SeriesKey, Target, VersionKey
+    from sluicegate.prometheus.targets import Mean, Readings, SeriesKey, Target, VersionKey
 
 
 class CanaryBlocks:

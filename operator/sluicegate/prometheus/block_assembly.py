@@ -12,7 +12,8 @@ from math import isfinite, nan
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.api.slos import IndicatorKind
-from sluicegate.prometheus.readings import (
+from sluicegate.prometheus.scrape_coverage import Scrapes
+from sluicegate.prometheus.targets import (
     REQUESTS,
     Facts,
     Mean,
@@ -20,7 +21,6 @@ from sluicegate.prometheus.readings import (
     SeriesKey,
     VersionKey,
 )
-from sluicegate.prometheus.scrapes import Scrapes
 from sluicegate.prometheus.unsent import Unsent
 from sluicegate.slo.blocks import SLACK, Block, Quality, read_block
 from sluicegate.slo.client_errors import CLIENT_ERRORS, Answered
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from sluicegate.api.slos import Counters, Gauge, Latency
-    from sluicegate.prometheus.answers import Labels, Table, Values
-    from sluicegate.prometheus.readings import Target
-    from sluicegate.prometheus.scrapes import Scrape
+    from sluicegate.prometheus.result_table import Labels, Table, Values
+    from sluicegate.prometheus.scrape_coverage import Scrape
+    from sluicegate.prometheus.targets import Target
 
 ASKED: Final[dict[IndicatorKind, frozenset[QueryKind]]] = {
     IndicatorKind.AVAILABILITY: frozenset({QueryKind.REQUESTS, QueryKind.REQUESTS_BAD}),

@@ -11,7 +11,7 @@ from sluicegate.slo.queries import Fact
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from sluicegate.prometheus.answers import Labels, Table
+    from sluicegate.prometheus.result_table import Labels, Table
 
 STALE_INTERVALS: Final = 2
 """Scrape intervals after which the newest sample of a target that still exists is stale."""

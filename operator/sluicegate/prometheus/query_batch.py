@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.prometheus.answers import TableReader
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError, QueryRejected
 from sluicegate.prometheus.quarantine import (
     ANYWHERE,
@@ -28,17 +27,18 @@ from sluicegate.prometheus.quarantine import (
     halve,
     scope_of,
 )
-from sluicegate.prometheus.readings import ProductKey
+from sluicegate.prometheus.result_table import TableReader
+from sluicegate.prometheus.targets import ProductKey
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, Query, QueryKind, render_queries, render_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sluicegate.prometheus.answers import Table
     from sluicegate.prometheus.quarantine import Quarantine
-    from sluicegate.prometheus.readings import Target
+    from sluicegate.prometheus.result_table import Table
     from sluicegate.prometheus.source import Source
+    from sluicegate.prometheus.targets import Target
     from sluicegate.slo.gateway import GatewayMetric
 
 MOST_SPLITS: Final = 128
