@@ -23,31 +23,31 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.leases import LeaseStore
 from sluicegate.kube.resources import Key
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime.caches import Caches
+from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.clock import Clocks
-from sluicegate.runtime.contracts import Priority
-from sluicegate.runtime.gate import Gate
+from sluicegate.runtime.event_recorder import Recorder
 from sluicegate.runtime.health import Health, Limits, Pulse
-from sluicegate.runtime.lease import Elector, LeaseTiming
-from sluicegate.runtime.limiter import TokenBucket
+from sluicegate.runtime.interfaces import Priority
+from sluicegate.runtime.leader_election import Elector, LeaseTiming
+from sluicegate.runtime.machine import Ports
 from sluicegate.runtime.metrics import QueueMetrics
-from sluicegate.runtime.ports import Ports
-from sluicegate.runtime.recorder import Recorder
-from sluicegate.runtime.refusals import ListedOnly, Refusals
+from sluicegate.runtime.rate_limiter import TokenBucket
+from sluicegate.runtime.refused_lists import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
-from sluicegate.runtime.supervision import Supervisor
 from sluicegate.runtime.tasks import end, persist
 from sluicegate.runtime.tracing import open_tracing
-from sluicegate.runtime.watches import Watches
+from sluicegate.runtime.watch_liveness import Watches
+from sluicegate.runtime.watch_supervisor import Supervisor
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
+from sluicegate.runtime.write_fence import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from sluicegate.kube.resources import Resource
-    from sluicegate.runtime.caches import Change
-    from sluicegate.runtime.contracts import Reconciler, Watched, Work
+    from sluicegate.runtime.cache import Change
+    from sluicegate.runtime.interfaces import Reconciler, Watched, Work
     from sluicegate.settings import Settings
     from sluicegate.spans import Spans
 

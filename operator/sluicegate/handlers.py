@@ -18,15 +18,15 @@ from typing_extensions import override
 
 from sluicegate.app import Operator
 from sluicegate.kube.credentials import login
-from sluicegate.runtime.loops import fastest_loop
-from sluicegate.runtime.watches import RENEWAL_SECONDS, watching_session
+from sluicegate.runtime.event_loop import fastest_loop
+from sluicegate.runtime.watch_liveness import RENEWAL_SECONDS, watching_session
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from sluicegate.app import Program
     from sluicegate.kube.resources import Resource
-    from sluicegate.runtime.contracts import Watched
+    from sluicegate.runtime.interfaces import Watched
     from sluicegate.settings import Settings
 
 LONGEST_BACKOFF = 10.0

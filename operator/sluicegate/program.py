@@ -30,14 +30,14 @@ from sluicegate.reconcile.observe.standby import Standby
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.routes.arbitration import Claims
-from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.interfaces import Priority
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
 from sluicegate.slo.gateway import TRAEFIK
 from sluicegate.spans import Spans
 
 if TYPE_CHECKING:
-    from sluicegate.runtime.contracts import Work
+    from sluicegate.runtime.interfaces import Work
 
 GATEWAYS: Final = {GatewayMetrics.NONE: None, GatewayMetrics.TRAEFIK: TRAEFIK}
 """The counters that each setting stands for."""

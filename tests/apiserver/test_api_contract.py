@@ -20,7 +20,7 @@ from sluicegate.kube.managed_fields import fingerprint, owned_fingerprint, owned
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime.gate import OpenGate
+from sluicegate.runtime.write_fence import OpenGate
 from tests.support.rollout_world import document, image
 from tests.support.virtual.api_server import ApiServer
 from tests.support.virtual.network import Line, Network

@@ -11,8 +11,8 @@ from sluicegate.kube.credentials import login
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.gate import OpenGate
-from sluicegate.runtime.recorder import Note, Recorder, Subject
+from sluicegate.runtime.event_recorder import Note, Recorder, Subject
+from sluicegate.runtime.write_fence import OpenGate
 from tests.support.replicas import read
 
 BURST_PER_OBJECT = 25

@@ -23,7 +23,7 @@ from sluicegate.kube.resources import (
     Resource,
 )
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime.gate import OpenGate
+from sluicegate.runtime.write_fence import OpenGate
 from tests.support.replicas import product
 
 MANAGER = "sluicegate"

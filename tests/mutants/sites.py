@@ -27,7 +27,7 @@ WHERE = (
     "slo",
     "reconcile",
     "manifests",
-    "runtime/lease.py",
+    "runtime/leader_election.py",
     "runtime/resync.py",
     "runtime/workqueue.py",
     "prometheus",

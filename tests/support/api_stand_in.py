@@ -18,7 +18,7 @@ from kubernetes.aio.client import Configuration
 from sluicegate.kube.client import KubeApi, WriteGate
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime.gate import OpenGate
+from sluicegate.runtime.write_fence import OpenGate
 
 if TYPE_CHECKING:
     from sluicegate.kube.resources import Key, Resource

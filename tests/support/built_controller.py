@@ -8,9 +8,9 @@ from sluicegate.app import Controller, Tools
 from sluicegate.program import build
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.reconciler import ProductReconciler
-from sluicegate.runtime.caches import Caches
+from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.clock import Clocks, boottime
-from sluicegate.runtime.recorder import Recorder
+from sluicegate.runtime.event_recorder import Recorder
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
 from sluicegate.spans import no_spans

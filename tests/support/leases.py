@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound, Transient
-from sluicegate.runtime.lease import Elector, LeaseTiming
+from sluicegate.runtime.leader_election import Elector, LeaseTiming
 from tests.support.virtual.event_loop import VirtualLoop, run_virtually, virtual_loop
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from sluicegate.reconcile.report.status import due, report, verified_seconds
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.reconcile.traffic.allocation import layout_of
 from sluicegate.reconcile.traffic.split_verification import verify_acceptance, verify_share
-from sluicegate.runtime.contracts import Key
+from sluicegate.runtime.interfaces import Key
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count

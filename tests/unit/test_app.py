@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from sluicegate.app import Controller, Operator, Program, identity_of, spread
 from sluicegate.kube.resources import CONFIG_MAPS, Key
-from sluicegate.runtime.contracts import Done, Watched
+from sluicegate.runtime.interfaces import Done, Watched
 from sluicegate.runtime.metrics import LEADING, NAME
 from sluicegate.settings import Settings
 

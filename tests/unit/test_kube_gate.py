@@ -14,8 +14,8 @@ from sluicegate.kube.errors import KubeError, WriteFenced
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.gate import Gate
-from sluicegate.runtime.limiter import TokenBucket
+from sluicegate.runtime.rate_limiter import TokenBucket
+from sluicegate.runtime.write_fence import Gate
 from tests.support.api_stand_in import ApiStandIn
 
 # Promised, so written as numbers here.

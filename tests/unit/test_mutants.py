@@ -79,8 +79,8 @@ def test_the_same_seed_draws_the_same_mutants():
 
 
 def test_mutants_are_drawn_of_the_packages_and_modules_that_are_asked_for():
-    files = {one.file for one in drawn_mutants(30, 1, where=("kube", "runtime/lease.py"))}
-    assert all(file.startswith("kube/") or file == "runtime/lease.py" for file in files)
+    files = {one.file for one in drawn_mutants(30, 1, where=("kube", "runtime/leader_election.py"))}
+    assert all(file.startswith("kube/") or file == "runtime/leader_election.py" for file in files)
     assert len(files) > 1
 
 

@@ -16,7 +16,7 @@ from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.traffic_status import with_first_split
-from sluicegate.runtime.caches import Caches
+from sluicegate.runtime.cache import Caches
 from sluicegate.settings import ServiceKind
 from tests.support.rollout_world import GATEWAY, RUNTIME, World, document
 

@@ -22,7 +22,7 @@ from sluicegate.reconcile.traffic.split_verification import (
     verify_acceptance,
     verify_share,
 )
-from sluicegate.runtime.contracts import Key
+from sluicegate.runtime.interfaces import Key
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 from tests.support.product_cases import full_status

@@ -15,7 +15,7 @@ from sluicegate.api.product import read_status
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.policy.persistence.load import seconds_of
 from sluicegate.reconcile.live.product import ProductRecord, product_record
-from sluicegate.runtime.contracts import InvalidSpec
+from sluicegate.runtime.interfaces import InvalidSpec
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sluicegate.reconcile.decide.planner import Step, take_step
 from sluicegate.reconcile.decide.requeue import next_look
-from sluicegate.runtime.contracts import Done, RequeueAfter, Result
+from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
 from tests.support.rollout_world import World, document
 
 # Promised, so written as numbers here.

@@ -12,8 +12,8 @@ from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS
 from sluicegate.reconcile.live.children import DeploymentRecord, deployment_record
 from sluicegate.reconcile.live.product import REQUESTS, product_record
-from sluicegate.runtime.caches import Cache
-from sluicegate.runtime.contracts import Priority, Watched
+from sluicegate.runtime.cache import Cache
+from sluicegate.runtime.interfaces import Priority, Watched
 from tests.support.rollout_world import World, document
 
 if TYPE_CHECKING:

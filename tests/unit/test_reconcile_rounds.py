@@ -20,7 +20,7 @@ from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.block_reader import Evaluation, Length
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.prometheus.timing import Timing
-from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.interfaces import Priority
 from tests.support.fetching import cars_and_vans, evaluating
 from tests.support.waiting import eventually
 

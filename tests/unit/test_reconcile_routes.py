@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sluicegate.kube.errors import Invalid
 from sluicegate.reconcile.decide.refused_route import claiming
-from sluicegate.runtime.contracts import Key
+from sluicegate.runtime.interfaces import Key
 from tests.support.routed_products import WEB, Routed, routed, ruled, taken
 
 # Promised, so written as numbers here.

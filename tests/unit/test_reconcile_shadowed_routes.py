@@ -18,7 +18,7 @@ from sluicegate.kube.resources import (
     SERVICES,
     Key,
 )
-from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.interfaces import Priority
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.observed_cluster import ACCEPTED, Cluster, Told
 from tests.support.rollout_world import GATEWAY, World, document

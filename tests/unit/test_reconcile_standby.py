@@ -12,7 +12,7 @@ from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.observe.standby import Standby
-from sluicegate.runtime.caches import Caches
+from sluicegate.runtime.cache import Caches
 from tests.support.rollout_world import World
 
 CARS, VANS = Key("catalog", "cars"), Key("catalog", "vans")

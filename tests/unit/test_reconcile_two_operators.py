@@ -10,7 +10,7 @@ import pytest
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.reconcile.fleet.operator_overlap import OVERLAPS, Overlaps
-from sluicegate.runtime.contracts import Done, InvalidSpec, RequeueAfter
+from sluicegate.runtime.interfaces import Done, InvalidSpec, RequeueAfter
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of

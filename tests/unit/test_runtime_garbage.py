@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from sluicegate.runtime.garbage import THRESHOLDS, collect_seldom
+from sluicegate.runtime.gc_tuning import THRESHOLDS, collect_seldom
 
 
 class Node:

@@ -19,8 +19,8 @@ import yaml
 
 from sluicegate.kube.resources import CONFIG_MAPS, JOBS
 from sluicegate.runtime.health import Health, Limits, Pulse
-from sluicegate.runtime.server import Server
-from sluicegate.runtime.watches import Watches
+from sluicegate.runtime.http_server import Server
+from sluicegate.runtime.watch_liveness import Watches
 from sluicegate.settings import InvalidSettings, parse_settings
 from tests.support.running import free_port, start, stop
 from tests.support.waiting import eventually

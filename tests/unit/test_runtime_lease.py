@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate.kube.leases import LeaseRecord
-from sluicegate.runtime.lease import LeaseTiming
+from sluicegate.runtime.leader_election import LeaseTiming
 from sluicegate.runtime.metrics import LEADING, NAME
 from tests.support.leases import LeaseServer, Replica, on_virtual_time
 

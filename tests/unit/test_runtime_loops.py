@@ -11,7 +11,7 @@ import uvloop
 from sluicegate import handlers
 from sluicegate.app import Controller, Program, Tools
 from sluicegate.program import PROGRAM
-from sluicegate.runtime.loops import fastest_loop
+from sluicegate.runtime.event_loop import fastest_loop
 from sluicegate.settings import parse_settings
 
 

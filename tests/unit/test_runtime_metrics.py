@@ -18,10 +18,10 @@ from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import Readings
 from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.contracts import Done
 from sluicegate.runtime.health import Health, Limits, Pulse
-from sluicegate.runtime.server import Server
-from sluicegate.runtime.watches import Watches
+from sluicegate.runtime.http_server import Server
+from sluicegate.runtime.interfaces import Done
+from sluicegate.runtime.watch_liveness import Watches
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from tests.support.exposed import families

@@ -19,14 +19,14 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime import supervision
-from sluicegate.runtime import watches as watches_module
-from sluicegate.runtime.gate import OpenGate
+from sluicegate.runtime import watch_liveness as watches_module
+from sluicegate.runtime import watch_supervisor
 from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.tasks import end
-from sluicegate.runtime.watches import Watches, watching_session
+from sluicegate.runtime.watch_liveness import Watches, watching_session
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
+from sluicegate.runtime.write_fence import OpenGate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -293,7 +293,7 @@ async def test_watches_that_end_at_once_again_and_again_grow_old(server, transpo
         return web.json_response({"resources": [{"name": CONFIG_MAPS.plural}]})
 
     server.answers.append(discovery)
-    monkeypatch.setattr(supervision, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(watch_supervisor, "PAUSE_SECONDS", 0)
     now, old = [1000.0], asyncio.Event()
     watches = Watches([CONFIG_MAPS], lambda: now[0], lambda _: None)
 
@@ -305,7 +305,7 @@ async def test_watches_that_end_at_once_again_and_again_grow_old(server, transpo
             await asyncio.Event().wait()
         raise RuntimeError("forbidden")
 
-    supervisor = supervision.Supervisor(
+    supervisor = watch_supervisor.Supervisor(
         KubeApi(transport, OpenGate(), field_manager="test"),
         [CONFIG_MAPS],
         watch,

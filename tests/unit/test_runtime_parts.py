@@ -15,8 +15,10 @@ from yarl import URL
 from sluicegate.kube import errors
 from sluicegate.kube.backpressure import Patience
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
-from sluicegate.runtime.caches import Cache, Change
-from sluicegate.runtime.contracts import (
+from sluicegate.runtime.cache import Cache, Change
+from sluicegate.runtime.event_recorder import Note, Recorder, Subject, render_event
+from sluicegate.runtime.health import Health, Limits, Pulse
+from sluicegate.runtime.interfaces import (
     Done,
     InvalidSpec,
     Priority,
@@ -24,16 +26,14 @@ from sluicegate.runtime.contracts import (
     RequeueAfter,
     Watched,
 )
-from sluicegate.runtime.gate import Gate
-from sluicegate.runtime.health import Health, Limits, Pulse
-from sluicegate.runtime.lease import LeaseTiming
-from sluicegate.runtime.limiter import TokenBucket
+from sluicegate.runtime.leader_election import LeaseTiming
 from sluicegate.runtime.logs import JsonFormatter, reconcile_context
 from sluicegate.runtime.metrics import EVENTS_DROPPED, NAME, TERMINAL_ERRORS
-from sluicegate.runtime.recorder import Note, Recorder, Subject, render_event
-from sluicegate.runtime.watches import Watches, watching_session
+from sluicegate.runtime.rate_limiter import TokenBucket
+from sluicegate.runtime.watch_liveness import Watches, watching_session
 from sluicegate.runtime.workers import TURN_SECONDS, Workers
 from sluicegate.runtime.workqueue import WorkQueue
+from sluicegate.runtime.write_fence import Gate
 from tests.support.api_stand_in import ApiStandIn
 
 # Promised, so written as numbers here.

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sluicegate.runtime.contracts import Key, Priority
+from sluicegate.runtime.interfaces import Key, Priority
 from sluicegate.runtime.workqueue import ShutDown, WorkQueue
 
 # Promised, so written as numbers here.

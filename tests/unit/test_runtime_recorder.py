@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from sluicegate.kube.resources import CONFIG_MAPS, EVENTS, Key
-from sluicegate.runtime.recorder import Note, Recorder, Series, Subject, shortened
+from sluicegate.runtime.event_recorder import Note, Recorder, Series, Subject, shortened
 from tests.support.api_stand_in import ApiStandIn
 
 LONGEST_NOTE = 1024

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate.kube.resources import CONFIG_MAPS, SERVICES, Key
-from sluicegate.runtime.caches import Caches, Change
-from sluicegate.runtime.contracts import Done, Priority, Record, RequeueAfter, Watched
-from sluicegate.runtime.refusals import ListedOnly, Refusals
+from sluicegate.runtime.cache import Caches, Change
+from sluicegate.runtime.interfaces import Done, Priority, Record, RequeueAfter, Watched
+from sluicegate.runtime.refused_lists import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end
 from tests.support.api_stand_in import ApiStandIn, failure

@@ -17,7 +17,7 @@ from sluicegate.kube.connections import Connections
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.contracts import Done
+from sluicegate.runtime.interfaces import Done
 from sluicegate.runtime.logs import JsonFormatter
 from sluicegate.runtime.tracing import open_tracing
 from sluicegate.runtime.workers import Workers

@@ -27,7 +27,7 @@ from sluicegate.policy.slo_health.messages import describe
 from sluicegate.program import endpoint_of, evaluation_settings, timing_of
 from sluicegate.prometheus.block_reader import Evaluation as Reading
 from sluicegate.prometheus.client import Prometheus
-from sluicegate.runtime.gate import OpenGate
+from sluicegate.runtime.write_fence import OpenGate
 from sluicegate.settings import Settings, parse_settings
 
 

@@ -1,7 +1,7 @@
 """The port to the API server: the few verbs the operator needs, over plain dictionaries.
 
 Each write passes one gate first. The gate waits for the write budget and then refuses when the
-lease doesn't cover the write any more (see `sluicegate.runtime.gate`), so no caller can forget.
+lease doesn't cover the write any more (see `sluicegate.runtime.write_fence`), so no caller can forget.
 """
 
 from __future__ import annotations

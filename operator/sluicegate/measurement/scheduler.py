@@ -15,7 +15,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.block_reader import Evaluation, Length
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.interfaces import Priority
 from sluicegate.runtime.tasks import end
 from sluicegate.spans import Spans, no_spans
 

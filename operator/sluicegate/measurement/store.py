@@ -18,7 +18,7 @@ from sluicegate.prometheus.block_reader import Evaluation, Length
 from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.targets import ProductKey, Readings, Target, VersionKey, identity
 from sluicegate.prometheus.timing import Timing
-from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.interfaces import Priority
 from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME, UNREADABLE
 from sluicegate.slo.queries import QueryKind
 from sluicegate.stats.canary_duration import warmed_up

@@ -63,8 +63,8 @@ from sluicegate.reconcile.report.status import due, report, report_invalid, veri
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.reconcile.routes.arbitration import Claims, Refusal
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.contracts import Done, InvalidSpec, Priority, RequeueAfter, Result
-from sluicegate.runtime.recorder import Recorder
+from sluicegate.runtime.event_recorder import Recorder
+from sluicegate.runtime.interfaces import Done, InvalidSpec, Priority, RequeueAfter, Result
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
 from sluicegate.spans import Spans, no_spans

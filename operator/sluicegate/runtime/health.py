@@ -17,7 +17,7 @@ from sluicegate.runtime.metrics import LOOP_LAG
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sluicegate.runtime.watches import Watches
+    from sluicegate.runtime.watch_liveness import Watches
 
 BEAT_SECONDS = 0.5
 BEATS = 10

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
-from sluicegate.runtime.caches import Change
-from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.cache import Change
+from sluicegate.runtime.interfaces import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sluicegate.kube.client import KubeApi
-    from sluicegate.runtime.caches import Cache, Caches, Listing
-    from sluicegate.runtime.contracts import Resource
-    from sluicegate.runtime.refusals import Refusals
+    from sluicegate.runtime.cache import Cache, Caches, Listing
+    from sluicegate.runtime.interfaces import Resource
+    from sluicegate.runtime.refused_lists import Refusals
 
 logger = logging.getLogger(__name__)
 

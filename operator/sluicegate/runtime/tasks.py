@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sluicegate.runtime.contracts import Work
+    from sluicegate.runtime.interfaces import Work
 
 logger = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from sluicegate.kube.errors import (
     WriteFenced,
 )
 from sluicegate.runtime import metrics
-from sluicegate.runtime.contracts import Done, InvalidSpec, RequeueAfter
+from sluicegate.runtime.interfaces import Done, InvalidSpec, RequeueAfter
 from sluicegate.runtime.logs import reconcile_context
 from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown
 from sluicegate.spans import no_spans
 
 if TYPE_CHECKING:
     from sluicegate.runtime.clock import Clock
-    from sluicegate.runtime.contracts import Key, Reconciler, Result
+    from sluicegate.runtime.interfaces import Key, Reconciler, Result
     from sluicegate.runtime.workqueue import WorkQueue
     from sluicegate.spans import Spans
 

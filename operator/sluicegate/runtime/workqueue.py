@@ -12,7 +12,7 @@ import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluicegate.runtime.contracts import Key, Priority
+from sluicegate.runtime.interfaces import Key, Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable

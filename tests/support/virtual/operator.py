@@ -16,8 +16,8 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.program import build
 from sluicegate.reconcile.live.children import watched
 from sluicegate.runtime.clock import Clocks
-from sluicegate.runtime.ports import Ports
-from sluicegate.runtime.watches import RENEWAL_SECONDS
+from sluicegate.runtime.machine import Ports
+from sluicegate.runtime.watch_liveness import RENEWAL_SECONDS
 from sluicegate.settings import Settings
 from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Cluster
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sluicegate.kube.resources import Resource
-    from sluicegate.runtime.contracts import Reconciler, Result
     from sluicegate.runtime.health import Health
+    from sluicegate.runtime.interfaces import Reconciler, Result
     from tests.support.virtual.watching import Stream
 
 Body = dict[str, Any]

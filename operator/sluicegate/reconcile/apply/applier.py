@@ -37,7 +37,7 @@ from sluicegate.manifests.common import Manifest
 from sluicegate.reconcile.build import Child
 from sluicegate.reconcile.live.children import ChildRecord, DeploymentRecord, RouteRecord
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.runtime.caches import Caches
+from sluicegate.runtime.cache import Caches
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sluicegate.reconcile.decide.planner import Step
     from sluicegate.reconcile.live.product import ProductRecord
     from sluicegate.reconcile.observe.observation import Situation
-    from sluicegate.runtime.caches import Caches
+    from sluicegate.runtime.cache import Caches
 
 
 class InStep:

@@ -13,7 +13,7 @@ from sluicegate.reconcile.fleet.training_slots import Reserved, runs
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.contracts import Priority
+from sluicegate.runtime.interfaces import Priority
 from sluicegate.runtime.workqueue import WorkQueue
 
 

@@ -17,7 +17,7 @@ from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.routes.arbitration import Claims, Refusal
 from sluicegate.reconcile.routes.claims import Gateway
 from sluicegate.reconcile.routes.kept_route import with_kept_route
-from sluicegate.runtime.contracts import Done, RequeueAfter, Result
+from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
 from sluicegate.status import find_condition
 
 

@@ -9,7 +9,7 @@ from sluicegate.reconcile.live.children import is_starting
 from sluicegate.reconcile.live.pods import UNREADY_SECONDS
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.traffic.split_verification import Level
-from sluicegate.runtime.contracts import Done, RequeueAfter, Result
+from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
 
 CONFLICT_SECONDS: Final = 30
 """How often to look whether a stranger still has one of our names: strangers aren't watched."""

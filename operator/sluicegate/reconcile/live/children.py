@@ -25,7 +25,7 @@ from sluicegate.kube.resources import (
     Resource,
 )
 from sluicegate.reconcile.live.product import packed, product_record, unpacked
-from sluicegate.runtime.contracts import Record, Watched
+from sluicegate.runtime.interfaces import Record, Watched
 
 STUCK: Final = "ProgressDeadlineExceeded"
 ROLLING: Final = frozenset(

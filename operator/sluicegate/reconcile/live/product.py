@@ -24,7 +24,7 @@ from sluicegate.api.slos import Analysis
 from sluicegate.api.status import DataProductStatus, WrittenBy
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
-from sluicegate.runtime.contracts import Record
+from sluicegate.runtime.interfaces import Record
 
 REQUESTS: Final = (
     names.REQUEST_RETRAIN,

@@ -43,7 +43,7 @@ from sluicegate.reconcile.observe.pod_reader import PodReads
 from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.reconcile.observe.training_result import training_result
 from sluicegate.reconcile.traffic.split_verification import Split
-from sluicegate.runtime.caches import Caches
+from sluicegate.runtime.cache import Caches
 from sluicegate.stats.counts import Count
 
 AFTERMATH_BLOCKS: Final = 12

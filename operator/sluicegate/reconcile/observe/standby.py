@@ -12,7 +12,7 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.runtime.caches import Cache
+from sluicegate.runtime.cache import Cache
 
 LOOK_SECONDS: Final = 5.0
 """Between two looks at the products: far less than a block, in which nothing is missed."""

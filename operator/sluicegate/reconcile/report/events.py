@@ -9,7 +9,7 @@ from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.routes.arbitration import Refusal
-from sluicegate.runtime.recorder import Note, Recorder, Subject
+from sluicegate.runtime.event_recorder import Note, Recorder, Subject
 
 logger = logging.getLogger(__name__)
 

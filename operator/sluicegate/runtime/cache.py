@@ -11,13 +11,13 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from sluicegate.runtime.contracts import Key, Priority
+from sluicegate.runtime.interfaces import Key, Priority
 from sluicegate.runtime.metrics import CACHED, GHOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from sluicegate.runtime.contracts import Record, Resource, Watched
+    from sluicegate.runtime.interfaces import Record, Resource, Watched
 
 logger = logging.getLogger(__name__)
 

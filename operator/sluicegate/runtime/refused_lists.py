@@ -12,14 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sluicegate.runtime.contracts import Done
+from sluicegate.runtime.interfaces import Done
 from sluicegate.runtime.metrics import REFUSED_LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from sluicegate.runtime.clock import Clock
-    from sluicegate.runtime.contracts import Key, Reconciler, Resource, Result
+    from sluicegate.runtime.interfaces import Key, Reconciler, Resource, Result
 
 FORGET_SECONDS = 600.0
 """After this the objects of a refused kind count as gone: a mistake is mended sooner, and a

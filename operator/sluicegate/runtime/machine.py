@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
 from sluicegate.runtime.clock import Clocks
-from sluicegate.runtime.garbage import collect_seldom
+from sluicegate.runtime.gc_tuning import collect_seldom
 from sluicegate.runtime.health import BEAT_SECONDS
-from sluicegate.runtime.server import Server
+from sluicegate.runtime.http_server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sluicegate.kube.transport import Wire
-    from sluicegate.runtime.contracts import Work
     from sluicegate.runtime.health import Health
+    from sluicegate.runtime.interfaces import Work
 
 
 class Listening(Protocol):

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.leases import render_time
 from sluicegate.kube.resources import EVENTS, Key, Resource
-from sluicegate.runtime.limiter import TokenBucket
 from sluicegate.runtime.metrics import EVENTS_DROPPED, EVENTS_SENT
+from sluicegate.runtime.rate_limiter import TokenBucket
 
 if TYPE_CHECKING:
     from sluicegate.kube.client import KubeApi

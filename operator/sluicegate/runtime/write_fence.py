@@ -13,7 +13,7 @@ from sluicegate.runtime.metrics import FENCED
 
 if TYPE_CHECKING:
     from sluicegate.runtime.clock import Clock
-    from sluicegate.runtime.limiter import TokenBucket
+    from sluicegate.runtime.rate_limiter import TokenBucket
 
 MARGIN_SECONDS = 5.0
 """What must be left of the lease: a write takes at most three seconds, the rest is for clocks

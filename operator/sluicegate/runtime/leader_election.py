@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 from sluicegate.kube.errors import Conflict, KubeError, NotFound
 from sluicegate.kube.leases import LeaseRecord
-from sluicegate.runtime.gate import MARGIN_SECONDS
 from sluicegate.runtime.metrics import LEADING, NAME
+from sluicegate.runtime.write_fence import MARGIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
