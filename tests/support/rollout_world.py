@@ -19,9 +19,9 @@ from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.status import DataProductStatus
-from sluicegate.manifests.memory import memory_annotations
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
+from sluicegate.manifests.version_annotations import memory_annotations
 from sluicegate.measurement.canary_blocks import count_requests
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed, Portfolio, Request
 from sluicegate.policy.model.terms import terms_of

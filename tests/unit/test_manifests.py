@@ -17,13 +17,13 @@ from sluicegate.api.pod_template import TrainingTemplate, check_pod_template
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests import names as derived
 from sluicegate.manifests.deployment import build_deployment
-from sluicegate.manifests.memory import memory_annotations, read_version
 from sluicegate.manifests.plan import spec_version
 from sluicegate.manifests.pod import build_pod_template, inputs_hash
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import build_disruption_budget
 from sluicegate.manifests.service import build_stable_service, build_version_service
 from sluicegate.manifests.training import Attempt, build_training_job
+from sluicegate.manifests.version_annotations import memory_annotations, read_version
 from sluicegate.settings import ServiceKind
 from tests.support.product_cases import BENTO_URL, HEX, changed
 

@@ -15,7 +15,7 @@ from sluicegate.api.names import (
     REQUEST_ROLLBACK,
     DecisionReason,
 )
-from sluicegate.manifests.memory import memory_annotations
+from sluicegate.manifests.version_annotations import memory_annotations
 from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
 from sluicegate.policy.model.state import Release
 from sluicegate.policy.persistence.load import release_of

@@ -5,9 +5,9 @@ from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.common import Manifest, digest, labels, metadata, pods_of, without_empty
-from sluicegate.manifests.memory import memory_annotations
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.pod import build_pod_template, inputs_hash
+from sluicegate.manifests.version_annotations import memory_annotations
 
 
 def build_deployment(

@@ -27,7 +27,7 @@ from sluicegate.manifests.container import (
     scratch_volumes,
 )
 from sluicegate.manifests.names import job_name
-from sluicegate.manifests.template import merge_template
+from sluicegate.manifests.training_template import merge_template
 
 PUSH_PATH: Final = "/var/run/sluicegate/push"
 _IGNORE_DISRUPTION: Final = {

@@ -19,7 +19,6 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
-from sluicegate.manifests.memory import read_version
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import (
@@ -28,6 +27,7 @@ from sluicegate.manifests.scaling import (
     needs_disruption_budget,
 )
 from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.manifests.version_annotations import read_version
 from sluicegate.reconcile.live.children import DeploymentRecord, ServiceRecord
 from sluicegate.reconcile.traffic.allocation import Layout, Placement
 from sluicegate.settings import ServiceKind

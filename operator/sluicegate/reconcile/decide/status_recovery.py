@@ -22,8 +22,8 @@ from sluicegate.api.memory import LastHandled
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
-from sluicegate.manifests.memory import read_identity, read_version
 from sluicegate.manifests.names import version_name
+from sluicegate.manifests.version_annotations import read_identity, read_version
 from sluicegate.policy.persistence.load import REQUEST_FIELDS
 from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
 
