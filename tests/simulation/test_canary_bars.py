@@ -16,8 +16,8 @@ import pytest
 
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.simulation.compare import worse_by
-from sluicegate.simulation.judge import simulate
 from sluicegate.simulation.scenario import Scenario, Stream
+from sluicegate.simulation.vectorized_canary import simulate
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.simulation import kernel
-from sluicegate.simulation.judge import Sequential
+from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import Imagined, Verdict, scenario_of
 from sluicegate.simulation.traffic import Arms, Traffic
+from sluicegate.simulation.vectorized_canary import Sequential
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import burst_correlation, level_shift
 from sluicegate.stats.sequential_test import better_factor, block_factor, nearest_null
@@ -111,7 +111,10 @@ ratios = st.floats(1e-6, 0.6)
 def test_the_vectorised_factors_are_the_engines(*, candidate, stable, ratio, margin, correlation):
     arms = Arms(*(np.array([float(number)]) for number in (*candidate, *stable)))
     about = tuple(np.array([number]) for number in (ratio, margin, correlation))
-    ours = (*kernel.block_factors(arms, *about), kernel.better_factor(arms, *about))
+    ours = (
+        *vectorized_test.block_factors(arms, *about),
+        vectorized_test.better_factor(arms, *about),
+    )
     block = (Count(*candidate), Count(*stable), ratio, margin)
     engine = [
         *block_factor(*block, correlation=correlation),
@@ -124,7 +127,7 @@ def test_the_vectorised_factors_are_the_engines(*, candidate, stable, ratio, mar
 
 @given(st.floats(1, 1e6), st.floats(1, 1e6), ratios, st.floats(1e-4, 0.3))
 def test_newtons_method_finds_the_same_null_as_halving(candidate, stable, ratio, margin):
-    ours = kernel.nearest_null(
+    ours = vectorized_test.nearest_null(
         np.array([candidate]), np.array([stable]), np.array([ratio]), np.array([margin])
     )
     assert ours[0] == pytest.approx(
@@ -136,7 +139,7 @@ def test_newtons_method_finds_the_same_null_as_halving(candidate, stable, ratio,
 def test_the_vectorised_burst_correlation_is_the_engines(blocks, shift):
     bad, total = columns(blocks)
     late = (np.arange(len(blocks)) >= shift)[:, None]
-    ours = kernel.burst_correlation(bad, total, late)
+    ours = vectorized_test.burst_correlation(bad, total, late)
     assert ours[0] == pytest.approx(burst_correlation(blocks, shift=shift), rel=1e-9, abs=1e-12)
 
 
@@ -149,7 +152,7 @@ levels = st.tuples(st.integers(5, 400), st.floats(0, 1), st.integers(0, 40)).map
 def test_the_vectorised_level_shift_is_the_engines(parts):
     blocks = [block for part in parts for block in part]
     assume(blocks)
-    assert kernel.level_shift(*columns(blocks))[0] == level_shift(tuple(blocks))
+    assert vectorized_test.level_shift(*columns(blocks))[0] == level_shift(tuple(blocks))
 
 
 def columns(blocks):

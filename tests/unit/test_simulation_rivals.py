@@ -8,7 +8,7 @@ from scipy import stats
 
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.simulation.mann_whitney import is_high, statistic
-from sluicegate.simulation.rivals import ArgoRolloutsLike, FlaggerLike
+from sluicegate.simulation.other_tools import ArgoRolloutsLike, FlaggerLike
 from sluicegate.simulation.scenario import Scenario, Stream, Verdict
 from sluicegate.simulation.traffic import Arms
 

@@ -131,7 +131,7 @@ def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
 
 def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[str, Any]:
     from sluicegate.simulation.degradation import degradation  # noqa: PLC0415 - NumPy is an extra
-    from sluicegate.simulation.judge import simulate  # noqa: PLC0415 - the same
+    from sluicegate.simulation.vectorized_canary import simulate  # noqa: PLC0415 - the same
 
     summary = simulate(scenario, args.runs, args.seed)
     answer: dict[str, Any] = summary.to_json()

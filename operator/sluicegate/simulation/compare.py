@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sluicegate.simulation.judge import Judge, Sequential, play
-from sluicegate.simulation.rivals import ArgoRolloutsLike, FlaggerLike, KayentaLike
+from sluicegate.simulation.other_tools import ArgoRolloutsLike, FlaggerLike, KayentaLike
 from sluicegate.simulation.scenario import Scenario, Summary
 from sluicegate.simulation.traffic import Traffic
+from sluicegate.simulation.vectorized_canary import Judge, Sequential, play
 
 OURS = "Sluicegate"
 RULES = (OURS, "Flagger-like", "Argo-Rollouts-like", "Kayenta-like")

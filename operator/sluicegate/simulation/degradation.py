@@ -13,7 +13,7 @@ import numpy as np
 
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
-from sluicegate.simulation import kernel
+from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import Scenario, Stream
 from sluicegate.simulation.traffic import Bools, Floats, Ints, Traffic
 from sluicegate.slo.burn_rate import LEAST_BAD, Level, Threshold
@@ -158,7 +158,7 @@ def _burns(threshold: Threshold, sums: tuple[Floats, Floats], phi: Floats) -> Bo
     row = threshold.row
     long_bad, long = (_window(s, row.long) for s in sums)
     short_bad, short = (_window(s, row.short) for s in sums)
-    lower = kernel.wilson_lower(long_bad / phi, long / phi, threshold.z)
+    lower = vectorized_test.wilson_lower(long_bad / phi, long / phi, threshold.z)
     trips: Bools = (lower > threshold.ratio) & (long_bad >= LEAST_BAD)
     trips &= (short_bad > threshold.ratio * short) & (long / phi >= threshold.least_events)
     return trips

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.simulation import kernel
+from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import Scenario, Summary, Verdict, summarise
 from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints, Traffic
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
@@ -37,11 +37,11 @@ class Sequential:
         self._lag = np.array([s.lag for s in scenario.streams])[:, None]
         self._bound = rollback_bound(len(scenario.streams))
         blocks = np.arange(len(past))[:, None, None]
-        late = blocks >= kernel.level_shift(past_bad, past)
+        late = blocks >= vectorized_test.level_shift(past_bad, past)
         self._past_bad = np.where(late, past_bad, 0.0).sum(axis=0)
         self._past = np.where(late, past, 0.0).sum(axis=0)
         self._before = past.sum(axis=0) / np.maximum((past > 0).any(axis=1).sum(axis=0), 1)
-        self._correlation = kernel.burst_correlation(past_bad, past, late)
+        self._correlation = vectorized_test.burst_correlation(past_bad, past, late)
         self._seen = {name: np.zeros(shape) for name in ("bad", "canary", "both", "blocks")}
         self._known_bad, self._known = self._past_bad.copy(), self._past.copy()
         self.promote, self.roll_back = np.zeros(shape), np.zeros(shape)
@@ -57,9 +57,15 @@ class Sequential:
         self._age[live] += 1
         warm = self._age[live] > WARM_UP_BLOCKS
         counts = warm & (self._time > self._lag)
-        ratio = kernel.expected_ratio(self._past_bad[:, live], self._past[:, live], self._margin)
-        promote, back = kernel.block_factors(arms, ratio, self._margin, self._correlation[:, live])
-        better = kernel.better_factor(arms, ratio, self._margin, self._correlation[:, live])
+        ratio = vectorized_test.expected_ratio(
+            self._past_bad[:, live], self._past[:, live], self._margin
+        )
+        promote, back = vectorized_test.block_factors(
+            arms, ratio, self._margin, self._correlation[:, live]
+        )
+        better = vectorized_test.better_factor(
+            arms, ratio, self._margin, self._correlation[:, live]
+        )
         self.promote[:, live] += np.where(counts, promote, 0.0)
         self.better[:, live] += np.where(counts, better, 0.0)
         self.roll_back[:, live] += np.where(counts, back, 0.0)
@@ -86,7 +92,7 @@ class Sequential:
         back: Bools = np.logical_or.reduce(self.roll_back[:, live] >= self._bound, axis=0)
         dwelt = self._age[live] - WARM_UP_BLOCKS >= LEAST_BLOCKS
         ready = dwelt & (self._requests[live] >= LEAST_REQUESTS) & served & ~back
-        needed = (self.step[live] + 1) / len(self._steps) * kernel.LOG_BOUND
+        needed = (self.step[live] + 1) / len(self._steps) * vectorized_test.LOG_BOUND
         speaks = self.promote[:, live] >= needed
         some: Bools = np.logical_or.reduce(speaks, axis=0)
         ready = np.logical_and(ready, some)
@@ -115,10 +121,10 @@ class Sequential:
     def required(self, runs: Ints) -> Bools:
         """Which SLOs have traffic enough for an answer, as policy.canary plans it."""
         seen = self._seen["both"][:, runs] / np.maximum(self._seen["blocks"][:, runs], 1)
-        blocks = kernel.expected_blocks(
+        blocks = vectorized_test.expected_blocks(
             self._scenario.steps,
             np.maximum(self._before[:, runs], seen),
-            ratio=kernel.expected_ratio(
+            ratio=vectorized_test.expected_ratio(
                 self._known_bad[:, runs], self._known[:, runs], self._margin
             ),
             margin=self._margin,
@@ -141,8 +147,8 @@ class Sequential:
         """Whether no SLO is surely beyond what its objective allows, as policy.rollout asks."""
         seen = {name: values[:, runs] for name, values in self._seen.items()}
         mean = seen["canary"] / np.maximum(seen["blocks"], 1)
-        share = kernel.independent_share(mean, self._correlation[:, runs])
-        lower = kernel.wilson_lower(seen["bad"] * share, seen["canary"] * share)
+        share = vectorized_test.independent_share(mean, self._correlation[:, runs])
+        lower = vectorized_test.wilson_lower(seen["bad"] * share, seen["canary"] * share)
         met: Bools = np.logical_and.reduce(lower <= self._allowed, axis=0)
         return met
 
