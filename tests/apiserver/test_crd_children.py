@@ -10,8 +10,8 @@ from kubernetes.config import new_client_from_config
 
 from sluicegate.api import names
 from sluicegate.api.base import at
-from sluicegate.api.memory import Trigger
 from sluicegate.api.product import DataProduct
+from sluicegate.api.retraining_status import Trigger
 from sluicegate.kube.managed_fields import fingerprint, owned_part
 from sluicegate.manifests.plan import first_children, spec_version
 from sluicegate.manifests.training import Attempt, build_training_job

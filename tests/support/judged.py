@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.baseline import BaselineSource
-from sluicegate.api.canary import VersionSource
 from sluicegate.api.product import DataProduct
+from sluicegate.api.versions import VersionSource
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.state import (
     Accepted,

@@ -45,8 +45,8 @@ from sluicegate.stats.counts import Count
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sluicegate.api.canary import VersionBase
     from sluicegate.api.names import DecisionReason
+    from sluicegate.api.versions import VersionBase
     from sluicegate.policy.model.observed import TrainingResult
     from sluicegate.reconcile.traffic.allocation import Layout, Placement
 

@@ -10,11 +10,11 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.base import at
 from sluicegate.api.baseline import Baseline, BaselineSource
-from sluicegate.api.canary import Version, VersionBase, VersionSource
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.memory import Trigger
 from sluicegate.api.pod_template import TrainingTemplate, check_pod_template
 from sluicegate.api.product import DataProduct
+from sluicegate.api.retraining_status import Trigger
+from sluicegate.api.versions import Version, VersionBase, VersionSource
 from sluicegate.manifests import names as derived
 from sluicegate.manifests.deployment import build_deployment
 from sluicegate.manifests.plan import spec_version

@@ -8,9 +8,9 @@ import pytest
 
 from sluicegate.api.base import at
 from sluicegate.api.baseline import BaselineSource
-from sluicegate.api.canary import Candidate, CandidatePhase, VersionSource
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase, VersionSource
 from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.state import (
     Accepted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.memory import SloState
+from sluicegate.api.slo_status import SloState
 from sluicegate.policy.slo_health import gauge_slo
 from sluicegate.policy.slo_health.ratio_slo import drift_of
 from sluicegate.slo.blocks import Block, Quality, Series

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Verdict
 from sluicegate.policy.diagnosis.checks import (
     AUTO_CHECKS,

@@ -7,7 +7,7 @@ from math import pi, sin
 import pytest
 
 from sluicegate.api.baseline import BaselineSource
-from sluicegate.api.memory import SloState
+from sluicegate.api.slo_status import SloState
 from sluicegate.policy.slo_health import gauge_slo
 from sluicegate.prometheus.block_cache import BlockCache
 from sluicegate.prometheus.targets import Mean, Past, Readings, SeriesKey

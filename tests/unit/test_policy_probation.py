@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.state import Probation, SloMemory, Streak
 from sluicegate.policy.slo_health import probation
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable

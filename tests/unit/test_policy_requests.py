@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.versions import VersionSource
 from sluicegate.policy.manual_requests import answers, approves
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
 from sluicegate.policy.model.observed import (

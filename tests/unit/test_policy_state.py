@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.api.description import Priority
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
+from sluicegate.api.product_info import Priority
+from sluicegate.api.slo_status import SloState
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.model.history import kept, named, previous
 from sluicegate.policy.model.observed import Portfolio

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import CandidatePhase
-from sluicegate.api.description import Priority
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
+from sluicegate.api.product_info import Priority
 from sluicegate.api.status import ProductState
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.report.product_metrics import ProductMetrics, by_turns
 from sluicegate.reconcile.report.product_sample import (

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
+from sluicegate.api.versions import CandidatePhase, Fate
 from sluicegate.policy.model.observed import Facts
 from sluicegate.reconcile.live.pods import api_of, pod_state
 from sluicegate.reconcile.report.product_sample import figures_of

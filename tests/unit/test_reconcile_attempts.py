@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import Fate, VersionSource
-from sluicegate.api.memory import AttemptOutcome, AttemptResult, RetrainingStatus
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.retraining_status import AttemptOutcome, AttemptResult, RetrainingStatus
+from sluicegate.api.versions import Fate, VersionSource
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome
 from tests.support.rollout_world import World, image
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sluicegate.api import names
-from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_ABORT, DecisionReason
+from sluicegate.api.versions import CandidatePhase, Fate
 from sluicegate.policy.model.observed import Facts, TrainingSucceeded
 from sluicegate.policy.model.state import Release
 from sluicegate.policy.persistence.load import release_of

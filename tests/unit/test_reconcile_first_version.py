@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from sluicegate.api.baseline import Baseline, BaselineSource
-from sluicegate.api.canary import Fate, PastVersion, VersionBase
+from sluicegate.api.versions import Fate, PastVersion, VersionBase
 from sluicegate.kube.resources import DEPLOYMENTS
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.live.children import deployment_record

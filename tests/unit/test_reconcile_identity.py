@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import arm_of
 from sluicegate.measurement.store import target_of

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sluicegate.api.canary import CandidatePhase
-from sluicegate.api.memory import Streak
 from sluicegate.api.product import read_status
+from sluicegate.api.slo_status import Streak
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.observe.pod_reader import PodReads, ahead
 from tests.support.rollout_world import START, World

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.base import at
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.slo_status import SloState
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.report.status import due, report
 from tests.support.rollout_world import World, document

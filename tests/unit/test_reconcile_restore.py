@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
 from sluicegate.api.product import read_status
+from sluicegate.api.versions import CandidatePhase, Fate
 from sluicegate.manifests.plan import spec_version
 from sluicegate.reconcile.decide.status_recovery import restored_status, was_there_before
 from sluicegate.reconcile.decide.versions import first_candidate

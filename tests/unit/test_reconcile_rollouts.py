@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import (
     REQUEST_ABORT,
     REQUEST_PROMOTE,
@@ -15,6 +14,7 @@ from sluicegate.api.names import (
     REQUEST_ROLLBACK,
     DecisionReason,
 )
+from sluicegate.api.versions import CandidatePhase, Fate
 from sluicegate.manifests.version_annotations import memory_annotations
 from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
 from sluicegate.policy.model.state import Release
@@ -32,7 +32,7 @@ from tests.support.rollout_world import (
 )
 
 if TYPE_CHECKING:
-    from sluicegate.api.memory import RetrainingStatus
+    from sluicegate.api.retraining_status import RetrainingStatus
 
 if TYPE_CHECKING:
     from sluicegate.reconcile.live.pods import PodState

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.canary import CandidatePhase, Fate
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK, DecisionReason
+from sluicegate.api.versions import CandidatePhase, Fate
 from tests.support.rollout_world import (
     ACCURACY,
     BLOCK,

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sluicegate.api.canary import VersionBase, VersionSource
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import VersionBase, VersionSource
 from sluicegate.policy.persistence.load import memory_of
 from sluicegate.policy.persistence.save import remember
 from sluicegate.simulation.replay import replay

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import (
     DataProductStatus,
     DecisionStatus,

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from sluicegate.api.base import ApiModel, Line, ObjectName, Rule
-from sluicegate.api.lists import Keyed
+from sluicegate.api.list_types import Keyed
 
 QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 Quantity = Annotated[

@@ -8,7 +8,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError
 
 from sluicegate.api.base import ApiModel, Line, Rule, StatusModel, Time
-from sluicegate.api.description import (
+from sluicegate.api.errors import InvalidProduct, problem
+from sluicegate.api.extent import compact, readable, without_nulls
+from sluicegate.api.list_types import Keyed, Unique
+from sluicegate.api.model import Model
+from sluicegate.api.product_info import (
     PRODUCT_MANAGER,
     BusinessGoal,
     Dependency,
@@ -20,11 +24,8 @@ from sluicegate.api.description import (
     SupportChannel,
     Team,
 )
-from sluicegate.api.errors import InvalidProduct, problem
-from sluicegate.api.extent import compact, readable, without_nulls
-from sluicegate.api.lists import Keyed, Unique
-from sluicegate.api.model import Model
-from sluicegate.api.renewal import Retraining, Rollout
+from sluicegate.api.retraining import Retraining
+from sluicegate.api.rollout import Rollout
 from sluicegate.api.route import Route
 from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
 from sluicegate.api.slos import Analysis, Slo

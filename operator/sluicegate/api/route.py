@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, ObjectName, Rule, ShortName
-from sluicegate.api.lists import Keyed, Unique
+from sluicegate.api.list_types import Keyed, Unique
 
 Duration = Annotated[
     str, StringConstraints(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", max_length=24)

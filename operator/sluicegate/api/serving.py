@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, ImageReference, ObjectName, Rule
 from sluicegate.api.containers import EnvVars, Resources
-from sluicegate.api.lists import Keyed
+from sluicegate.api.list_types import Keyed
 from sluicegate.api.model import LocalRef
 from sluicegate.api.names import RESERVED_PREFIXES
 from sluicegate.api.scheduling import (

@@ -11,9 +11,23 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import Number, StatusModel, Time
 from sluicegate.api.baseline import Baseline, Baselines
-from sluicegate.api.canary import Candidate, PastVersion, Traffic, Version
-from sluicegate.api.lists import Keyed
-from sluicegate.api.memory import LastHandled, Probation, RetrainingStatus, SloStatus
+from sluicegate.api.list_types import Keyed
+from sluicegate.api.retraining_status import RetrainingStatus
+from sluicegate.api.slo_status import SloStatus
+from sluicegate.api.versions import Candidate, PastVersion, Probation, Traffic, Version
+
+
+class LastHandled(StatusModel):
+    """Values of the one-shot annotations that were handled, or refused."""
+
+    retrain_requested_at: str = ""
+    """Of sluicegate.dev/retrain-requested-at."""
+    rollback_to: str = ""
+    """Of sluicegate.dev/rollback-to."""
+    promote: str = ""
+    """Of sluicegate.dev/promote."""
+    abort: str = ""
+    """Of sluicegate.dev/abort."""
 
 
 class ProductState(StrEnum):

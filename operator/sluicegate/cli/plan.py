@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import yaml
 
-from sluicegate.api.context import check_context, runtime_image
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import KIND, LABEL_REVISION, LABEL_VERSION
+from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.manifests.common import Manifest

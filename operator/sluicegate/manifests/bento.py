@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
+from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.common import Manifest, without_empty
 from sluicegate.manifests.container import BENTO_PATH, container_security, scratch_mounts
 

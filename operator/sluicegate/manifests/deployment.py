@@ -1,9 +1,9 @@
 """The Deployment of one version: promotion moves weights between these and restarts nothing."""
 
 from sluicegate.api import names
-from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
+from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.common import Manifest, digest, labels, metadata, pods_of, without_empty
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.pod import build_pod_template, inputs_hash

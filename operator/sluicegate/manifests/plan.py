@@ -3,9 +3,9 @@
 from typing import Final
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import VersionBase, VersionSource
-from sluicegate.api.memory import Trigger
 from sluicegate.api.product import DataProduct
+from sluicegate.api.retraining_status import Trigger
+from sluicegate.api.versions import VersionBase, VersionSource
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
 from sluicegate.manifests.names import TRIGGER_LENGTH, revision, version_name

@@ -8,10 +8,10 @@ and new connections hang while it drains, so an ending pod keeps serving for a m
 import json
 from typing import Any, Final
 
-from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.serving import DEFAULT_MAX_REQUEST_BYTES, Serving
+from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.bento import bento_volume, fetch_containers, fetch_volumes
 from sluicegate.manifests.common import (
     HTTP_PORT,

@@ -1,9 +1,9 @@
 """What keeps enough pods: a disruption budget, and an autoscaler when the spec asks for one."""
 
-from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.serving import Autoscaling
+from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.common import Manifest, labels, metadata, pods_of, sealed
 from sluicegate.manifests.names import version_name
 

@@ -1,9 +1,9 @@
 """The Services: one a version, for the route's weights, and the product's own, for its callers."""
 
 from sluicegate.api import names
-from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
+from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.common import HTTP_PORT, Manifest, labels, metadata, pods_of, sealed
 from sluicegate.manifests.names import version_name
 from sluicegate.settings import ServiceKind

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api import names
-from sluicegate.api.canary import VersionBase
-from sluicegate.api.memory import Trigger
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
-from sluicegate.api.renewal import Retraining
+from sluicegate.api.retraining import Retraining
+from sluicegate.api.retraining_status import Trigger
+from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.bento import bento_volume, fetch_containers, fetch_volumes
 from sluicegate.manifests.common import Manifest, labels, metadata, without_empty
 from sluicegate.manifests.container import (

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from sluicegate.api import names
 from sluicegate.api.base import rfc3339
-from sluicegate.api.canary import PastVersion, Version, VersionBase
+from sluicegate.api.versions import PastVersion, Version, VersionBase
 
 
 def memory_annotations(version: VersionBase) -> dict[str, str]:

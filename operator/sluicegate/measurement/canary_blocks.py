@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
+from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.names import version_name
 from sluicegate.policy.model.observed import NO_VALUES, CanaryBlock
 from sluicegate.prometheus.canary_cache import CanaryBlocks

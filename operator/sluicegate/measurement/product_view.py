@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
+from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Arms, Requests, arm_of, count_requests
 from sluicegate.measurement.store import Measurements, series_of

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from sluicegate.api.canary import CandidatePhase, VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
+from sluicegate.api.versions import CandidatePhase, VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.lateness import Punctuality
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS

@@ -8,9 +8,9 @@ here waits, reads or writes, and evaluating the same block twice changes nothing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.renewal import Approval
+from sluicegate.api.rollout import Approval
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import ProductState
 from sluicegate.policy import manual_requests, new_versions
 from sluicegate.policy.canary import api_gate, verdict

@@ -5,10 +5,10 @@ They still act while a product is suspended; that is how one gets out of trouble
 
 from dataclasses import dataclass, replace
 
-from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import SpecModelOutcome
+from sluicegate.api.versions import VersionSource
 from sluicegate.policy.model.decision import Alert, Decision, Hold, Retrain, Rollback, StartRollout
 from sluicegate.policy.model.history import named
 from sluicegate.policy.model.observed import Observed, Request

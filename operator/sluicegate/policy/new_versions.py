@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import SpecModelOutcome
+from sluicegate.api.versions import VersionSource
 from sluicegate.policy.model import state
 from sluicegate.policy.model.decision import Alert, Decision, Hold, Rollback, StartRollout
 from sluicegate.policy.model.formatting import events, percent, points

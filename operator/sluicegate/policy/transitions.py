@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import SpecModelOutcome
+from sluicegate.api.versions import VersionSource
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Advance,

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sluicegate.api.baseline import Baseline, BaselineSource
-from sluicegate.api.canary import Version, VersionBase
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Version, VersionBase
 from sluicegate.kube.managed_fields import fingerprint
 from sluicegate.kube.resources import (
     DEPLOYMENTS,

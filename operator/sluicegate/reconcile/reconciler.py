@@ -14,11 +14,11 @@ from typing import Final
 
 from sluicegate.api import names
 from sluicegate.api.base import at
-from sluicegate.api.canary import VersionBase
-from sluicegate.api.context import check_context, runtime_image
 from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import VersionBase
 from sluicegate.errors import Problem
 from sluicegate.kube.errors import Invalid, KubeError
 from sluicegate.kube.resources import DATA_PRODUCTS, Key

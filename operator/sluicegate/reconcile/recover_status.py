@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from sluicegate.api.canary import VersionBase
 from sluicegate.api.product import DataProduct
+from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.decide.status_recovery import (

@@ -9,7 +9,7 @@ from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.renewal import Approval
+from sluicegate.api.rollout import Approval
 from sluicegate.policy.canary import probation_baseline
 from sluicegate.policy.canary.analysis import began
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import Verdict
 from sluicegate.policy.diagnosis.traffic_load import Load

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.policy.diagnosis.checks import Diagnosis
 from sluicegate.policy.model.excluded_blocks import leave_out
 from sluicegate.policy.model.observed import Observed

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluicegate.api import names
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.slos import OnDegraded
 from sluicegate.policy.diagnosis import previous_version
 from sluicegate.policy.diagnosis.checks import (

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import DecisionReason, DecisionType
+from sluicegate.api.versions import VersionSource
 from sluicegate.policy.model.state import Baselines, Release
 from sluicegate.stats.counts import Count
 

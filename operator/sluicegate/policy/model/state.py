@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 from typing_extensions import override
 
 from sluicegate.api.baseline import BaselineSource
-from sluicegate.api.canary import VersionSource
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import ProductState, SpecModelOutcome
+from sluicegate.api.versions import VersionSource
 from sluicegate.stats.counts import Count
 
 

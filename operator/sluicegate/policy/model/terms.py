@@ -11,9 +11,10 @@ from hashlib import sha256
 from math import ceil
 from typing import Final
 
-from sluicegate.api.description import Lifecycle
 from sluicegate.api.product import DataProduct
-from sluicegate.api.renewal import Approval, RetrainingMode
+from sluicegate.api.product_info import Lifecycle
+from sluicegate.api.retraining import RetrainingMode
+from sluicegate.api.rollout import Approval
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality, Slo
 from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
 from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar

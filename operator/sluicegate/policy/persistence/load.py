@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from sluicegate.api import canary as api
-from sluicegate.api import memory as kept
+from sluicegate.api import slo_status as kept
+from sluicegate.api import status as api_status
+from sluicegate.api import versions as api
 from sluicegate.api.baseline import Baseline as ApiBaseline
-from sluicegate.api.canary import CandidatePhase, Fate, VersionBase
 from sluicegate.api.model import Counts
 from sluicegate.api.names import (
     REQUEST_ABORT,
@@ -21,6 +21,7 @@ from sluicegate.api.names import (
     DecisionReason,
 )
 from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.api.versions import CandidatePhase, Fate, VersionBase
 from sluicegate.policy.model.api_changes import CHANGED
 from sluicegate.policy.model.state import (
     Accepted,
@@ -184,7 +185,7 @@ def _probation(status: DataProductStatus) -> Probation | None:
 
 
 def _handled(status: DataProductStatus) -> dict[str, str]:
-    handled = status.last_handled or kept.LastHandled()
+    handled = status.last_handled or api_status.LastHandled()
     values = {name: getattr(handled, field) for name, field in REQUEST_FIELDS.items()}
     return {name: value for name, value in values.items() if value}
 

@@ -6,12 +6,13 @@ Everything else in status is for people and passes through.
 from collections.abc import Callable
 from typing import Any, Final
 
-from sluicegate.api import canary as api
-from sluicegate.api import memory as kept
+from sluicegate.api import retraining_status, versions
+from sluicegate.api import slo_status as kept
+from sluicegate.api import status as api_status
+from sluicegate.api import versions as api
 from sluicegate.api.base import at, number
 from sluicegate.api.baseline import Baseline as ApiBaseline
 from sluicegate.api.baseline import Stratum
-from sluicegate.api.canary import CandidatePhase, Fate, VersionBase
 from sluicegate.api.model import Counts
 from sluicegate.api.status import (
     DataProductStatus,
@@ -19,6 +20,7 @@ from sluicegate.api.status import (
     ProductState,
     SpecModel,
 )
+from sluicegate.api.versions import CandidatePhase, Fate, VersionBase
 from sluicegate.policy.model.api_changes import CHANGED
 from sluicegate.policy.model.state import (
     MOST_FAILURES,
@@ -70,7 +72,7 @@ def remember(
             "retraining": _as_retraining(status, memory),
             "probation": None
             if probation is None or stable is None
-            else kept.Probation(
+            else versions.Probation(
                 version=stable.release.version,
                 against=probation.previous.version,
                 since=at(stable.promoted_at),
@@ -82,7 +84,7 @@ def remember(
             else memory.last_known,
             "metrics_lost_since": None if memory.outage_since is None else at(memory.outage_since),
             "alerted": memory.alerted,
-            "last_handled": kept.LastHandled(
+            "last_handled": api_status.LastHandled(
                 **{REQUEST_FIELDS[name]: value for name, value in memory.handled.items()}
             )
             if memory.handled
@@ -232,11 +234,13 @@ def _as_streak(streak: Streak | None) -> kept.Streak | None:
     )
 
 
-def _as_retraining(status: DataProductStatus, memory: Memory) -> kept.RetrainingStatus | None:
+def _as_retraining(
+    status: DataProductStatus, memory: Memory
+) -> retraining_status.RetrainingStatus | None:
     one = memory.retraining
     if one == RetrainingMemory():
         return None
-    before = status.retraining or kept.RetrainingStatus()
+    before = status.retraining or retraining_status.RetrainingStatus()
     running = one.under_way
     return before.model_copy(
         update={
@@ -253,10 +257,12 @@ def _as_retraining(status: DataProductStatus, memory: Memory) -> kept.Retraining
     )
 
 
-def _as_trigger(before: kept.RetrainingStatus, running: Training) -> kept.Trigger:
+def _as_trigger(
+    before: retraining_status.RetrainingStatus, running: Training
+) -> retraining_status.Trigger:
     if before.trigger is not None and before.trigger.id == running.trigger:
         return before.trigger
-    return kept.Trigger(
+    return retraining_status.Trigger(
         id=running.trigger,
         cause="",
         slo=running.slo,

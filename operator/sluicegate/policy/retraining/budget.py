@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from sluicegate.api.description import Priority
+from sluicegate.api.product_info import Priority
 
 AGEING_SECONDS: Final = 6 * 3600
 """After so long a product waits as one of the next higher priority: priorities are the products'

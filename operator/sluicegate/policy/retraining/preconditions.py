@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.renewal import RetrainingMode
+from sluicegate.api.retraining import RetrainingMode
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.state import MOST_FAILURES, Memory, RetrainingMemory

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import ProductState
 from sluicegate.policy.model.state import SloMemory, Streak
 from sluicegate.policy.slo_health.ratio_slo import SloResult

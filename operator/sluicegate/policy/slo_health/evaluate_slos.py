@@ -9,8 +9,8 @@ from functools import partial
 from math import ceil
 
 from sluicegate.api.baseline import BaselineSource
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.excluded_blocks import Span, spans_of
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.state import Accepted, Baseline, Memory, SloMemory

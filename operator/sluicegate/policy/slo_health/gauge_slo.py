@@ -9,8 +9,8 @@ from statistics import fmean
 from typing import Final
 
 from sluicegate.api.baseline import BaselineSource
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.state import Baseline
 from sluicegate.policy.model.terms import GaugeTerms, SloTerms
 from sluicegate.policy.slo_health.current_level import LEAST_SHARE, Z_STILL_BAD, Present

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from sluicegate.api.baseline import BaselineSource
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.formatting import duration, events, percent, points
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import is_implicit, shown

@@ -11,8 +11,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sluicegate.api.canary import VersionBase
     from sluicegate.api.status import DataProductStatus
+    from sluicegate.api.versions import VersionBase
     from sluicegate.kube.resources import Key
     from sluicegate.reconcile.decide.planner import Step
     from sluicegate.reconcile.live.product import ProductRecord

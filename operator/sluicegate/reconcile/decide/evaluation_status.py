@@ -3,9 +3,9 @@
 from math import isfinite
 
 from sluicegate.api.base import at, number
-from sluicegate.api.canary import Evidence
-from sluicegate.api.memory import SloState, SloStatus
+from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
+from sluicegate.api.versions import Evidence
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.diagnosis.checks import Diagnosis as Cause
 from sluicegate.policy.evaluate import Evaluation

@@ -9,9 +9,9 @@ from typing import assert_never
 
 from sluicegate.api import names
 from sluicegate.api.base import at
-from sluicegate.api.canary import Candidate, CandidatePhase, Version, VersionSource
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase, Version, VersionSource
 from sluicegate.policy import manual_requests, new_versions
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.decision import (

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.reconcile.decide.planner import Step
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck
 from sluicegate.reconcile.live.children import is_starting

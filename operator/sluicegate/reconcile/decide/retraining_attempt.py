@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import Candidate, Fate, VersionSource
-from sluicegate.api.memory import AttemptOutcome, AttemptResult, RetrainingStatus, Trigger
 from sluicegate.api.model import Counts
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.retraining_status import (
+    AttemptOutcome,
+    AttemptResult,
+    RetrainingStatus,
+    Trigger,
+)
 from sluicegate.api.status import DataProductStatus, SpecModelOutcome
+from sluicegate.api.versions import Candidate, Fate, VersionSource
 from sluicegate.manifests.names import job_name
 from sluicegate.policy.diagnosis.remedy import Waiting
 from sluicegate.policy.model.decision import Alert, Decision, Retrain, StartRollout

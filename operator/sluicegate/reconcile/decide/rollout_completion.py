@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import assert_never
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus, DecisionStatus
+from sluicegate.api.versions import Candidate, CandidatePhase, Fate, PastVersion
 from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,

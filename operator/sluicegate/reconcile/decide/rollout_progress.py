@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import MOST_SHARES, Candidate, CandidatePhase, Share
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import MOST_SHARES, Candidate, CandidatePhase, Share
 from sluicegate.manifests.pod import grace_seconds
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.reconcile.live.children import DeploymentRecord

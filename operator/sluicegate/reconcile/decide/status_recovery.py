@@ -9,7 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import (
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
+from sluicegate.api.versions import (
     Candidate,
     CandidatePhase,
     Fate,
@@ -18,10 +21,6 @@ from sluicegate.api.canary import (
     Version,
     VersionBase,
 )
-from sluicegate.api.memory import LastHandled
-from sluicegate.api.names import DecisionReason
-from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.version_annotations import read_identity, read_version
 from sluicegate.policy.persistence.load import REQUEST_FIELDS

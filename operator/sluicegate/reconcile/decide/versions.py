@@ -3,7 +3,10 @@
 from typing import Final, TypeVar
 
 from sluicegate.api.base import at
-from sluicegate.api.canary import (
+from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus, SpecModelOutcome
+from sluicegate.api.versions import (
     Candidate,
     CandidatePhase,
     Fate,
@@ -11,9 +14,6 @@ from sluicegate.api.canary import (
     VersionBase,
     VersionSource,
 )
-from sluicegate.api.names import ConditionReason, ConditionType
-from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, SpecModelOutcome
 from sluicegate.manifests.names import revision
 from sluicegate.policy.model.state import Accepted, HandledModel, Memory, Release
 from sluicegate.policy.model.terms import Terms

@@ -6,9 +6,9 @@ them, though it says nothing of a version that was just accepted.
 
 from typing import Final
 
-from sluicegate.api.canary import Version
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Version
 from sluicegate.reconcile.decide.planner import Step
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sluicegate.api.canary import CandidatePhase
-from sluicegate.api.description import Priority
-from sluicegate.api.memory import RetrainingStatus
 from sluicegate.api.names import ConditionType
+from sluicegate.api.product_info import Priority
+from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.fleet.training_slots import GRACE_SECONDS, Reserved, runs
 from sluicegate.reconcile.live.children import JobRecord

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sluicegate.api import names
-from sluicegate.api.canary import VersionBase
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
+from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
 from sluicegate.measurement.product_view import Measured
 from sluicegate.measurement.store import Measurements

@@ -13,8 +13,8 @@ from typing import Final
 from zlib import crc32
 
 from sluicegate.api import names
-from sluicegate.api.canary import CandidatePhase
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import PODS, Key
 from sluicegate.reconcile.live.children import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sluicegate.api.canary import CandidatePhase
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.measurement.canary_blocks import Requests

@@ -6,17 +6,18 @@ that, or a pipeline that waits for it would block for hours.
 
 from collections.abc import Iterator
 
-from sluicegate.api.canary import CandidatePhase, Fate
-from sluicegate.api.memory import AttemptOutcome, RetrainingStatus, SloState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.retraining_status import AttemptOutcome, RetrainingStatus
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import (
     DataProductStatus,
     DependencyState,
     ProductState,
     SpecModelOutcome,
 )
+from sluicegate.api.versions import CandidatePhase, Fate
 from sluicegate.kube.resources import Key
 from sluicegate.policy.canary.api_gate import explain, is_held
 from sluicegate.policy.persistence.load import memory_of

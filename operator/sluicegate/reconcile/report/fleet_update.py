@@ -1,7 +1,7 @@
 """From a plan to what other products may know of this one. Pure."""
 
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus, ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.decide.planner import Step

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sluicegate.api.canary import CandidatePhase
-from sluicegate.api.description import Priority
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.product import DataProduct
+from sluicegate.api.product_info import Priority
 from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.status import find_condition
 
 

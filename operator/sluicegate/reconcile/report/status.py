@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Final
 
 from sluicegate.api.base import at
-from sluicegate.api.memory import SloState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import (
     Condition,
     DataProductStatus,

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from sluicegate.api.base import at, number
-from sluicegate.api.canary import SplitLevel, SplitMode, Traffic
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import SplitLevel, SplitMode, Traffic
 from sluicegate.manifests.names import version_name
 from sluicegate.reconcile.decide.planner import Step
 from sluicegate.reconcile.observe.observation import Situation

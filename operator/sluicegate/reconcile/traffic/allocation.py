@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
-from sluicegate.api.canary import Candidate, CandidatePhase, Fate, PastVersion, VersionBase
 from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase, Fate, PastVersion, VersionBase
 
 FULL: Final = 100
 SURGE: Final = 1.5

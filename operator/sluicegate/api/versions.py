@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sluicegate.api.base import Count, Number, StatusModel, Time
 from sluicegate.api.baseline import Baselines
-from sluicegate.api.lists import Keyed
+from sluicegate.api.list_types import Keyed
 from sluicegate.api.model import Counts
 
 
@@ -234,3 +234,18 @@ class Traffic(StatusModel):
     """Requests counted since then."""
     real_share: Number | None = None
     """The share that pods can give, where replicas split."""
+
+
+class Probation(StatusModel):
+    """What a promoted version still has to show, against the version before it."""
+
+    version: str
+    """The version on probation."""
+    against: str
+    """The version before it, that it goes back to."""
+    since: Time
+    """When it was promoted."""
+    until: Time | None = None
+    """When it ends at the earliest; open while labels are still to come."""
+    baselines: Baselines = Field(default_factory=dict)
+    """Baselines of the version before, by SLO name."""

@@ -1,4 +1,4 @@
-"""The way back to its best: how the product is retrained and how a new version reaches users."""
+"""spec.retraining: how a product is retrained, and what its result has to show."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -23,13 +23,6 @@ class RetrainingMode(StrEnum):
     """People, by annotation; the operator only says that it would."""
     DISABLED = "Disabled"
     """Nobody."""
-
-
-class Approval(StrEnum):
-    """Who takes the last step of a rollout."""
-
-    AUTOMATIC = "Automatic"
-    MANUAL = "Manual"
 
 
 class Gate(ApiModel):
@@ -96,27 +89,3 @@ class Retraining(ApiModel):
         """The margin on the hold-out for this SLO."""
         gate = self.gate.get(slo)
         return float(gate.max_regression if gate else DEFAULT_HOLD_OUT_REGRESSION)
-
-
-class Rollout(ApiModel):
-    """How a candidate reaches users."""
-
-    cel_rules: ClassVar = (
-        Rule(
-            cel="!has(self.steps) || self.steps.all(i, step, i == 0 || self.steps[i - 1] < step)",
-            holds=lambda self: all(a < b for a, b in zip(self.steps, self.steps[1:], strict=False)),
-            message="steps must increase from one to the next, e.g. [5, 25, 50]; 100 follows by itself",
-            field="steps",
-        ),
-    )
-
-    steps: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=99)], ...], Field(min_length=1, max_length=20)
-    ] = (5, 25, 50)
-    """Shares of the traffic, in percent, that a candidate has to pass."""
-    max_duration_seconds: Annotated[int, Field(ge=10, le=2_678_400)] = 14_400
-    """A candidate without a verdict by then goes back, and isn't held against the training."""
-    approval: Approval = Approval.AUTOMATIC
-    """Manual waits before the promotion for the annotation sluicegate.dev/promote."""
-    history_limit: Annotated[int, Field(ge=1, le=20)] = 10
-    """Versions that one can go back to."""

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, DecimalString, Line, Text, Url, Word
-from sluicegate.api.lists import Keyed
+from sluicegate.api.list_types import Keyed
 
 PRODUCT_MANAGER = "DataProductManager"
 """The role that a product in production must have somebody in."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from sluicegate.api.description import Lifecycle
 from sluicegate.api.pod_template import check_pod_template
 from sluicegate.api.product import DataProductSpec
+from sluicegate.api.product_info import Lifecycle
 from sluicegate.errors import Problem
 from sluicegate.settings import Settings
 

@@ -1,0 +1,104 @@
+"""status.retraining: attempts, their triggers and outcomes."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from sluicegate.api.base import StatusModel, Time
+from sluicegate.api.model import Counts
+
+
+class Trigger(StatusModel):
+    """Why a retraining was started; its id names the Job."""
+
+    id: str
+    """Eight hex digits of product, version, SLO and first bad block."""
+    cause: str
+    """ModelDecay, ModelTooSlow or Requested."""
+    slo: str = ""
+    """The SLO that is degraded; empty when a person asked."""
+    indicator: str = ""
+    """Its kind of indicator."""
+    version: str
+    """The stable version at that time, the parent of the new one."""
+    first_bad_block: Time | None = None
+    """End of the first bad block."""
+    message: str = ""
+    """The numbers."""
+    at: Time
+    """When."""
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt ended."""
+
+    RUNNING = "Running"
+    CANARY = "Canary"
+    """It gave a candidate, which is on its way."""
+    PROMOTED = "Promoted"
+    FAILED = "Failed"
+    REFUSED = "Refused"
+    """The hold-out gate refused it."""
+    ROLLED_BACK = "RolledBack"
+    INCONCLUSIVE = "Inconclusive"
+    SUPERSEDED = "Superseded"
+
+
+class AttemptResult(StatusModel):
+    """How an attempt ended."""
+
+    outcome: AttemptOutcome
+    """In one word."""
+    reason: str = ""
+    """Why."""
+    message: Annotated[str, Field(max_length=4096)] = ""
+    """Message of the Job and the tail of its log, or the gate's numbers."""
+    version: str = ""
+    """The version it made."""
+    image: str = ""
+    """Its image."""
+    evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)
+    """Hold-out counts of the new version."""
+    stable_evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
+    """The same hold-out scored with stable."""
+    at: Time
+    """When it ended."""
+
+
+class RetrainingStatus(StatusModel):
+    """The running retraining, the last one, and when the next may be."""
+
+    trigger: Trigger | None = None
+    """Why one is running; written before its Job."""
+    pending: Trigger | None = None
+    """Why one would start, but for what `waitingFor` names."""
+    waiting_for: str = ""
+    """What it waits for: a slot, the cooldown, a person."""
+    attempt: Annotated[int, Field(ge=0)] = 0
+    """Number of the attempt that is running or was last; 1 for the first since a promotion or a person's request."""
+    started: Annotated[int, Field(ge=0)] = 0
+    """How many attempts were ever started; the newest one's number is part of its Job's name."""
+    job: str = ""
+    """Name of the running Job."""
+    started_at: Time | None = None
+    """When the attempt began."""
+    attempts: Annotated[int, Field(ge=0)] = 0
+    """Attempts in a row that didn't end in a promotion; three suspend retraining."""
+    next_allowed_at: Time | None = None
+    """End of the cooldown."""
+    suspended: bool = False
+    """Whether people have to look first (annotation retrain-requested-at)."""
+    last_duration_seconds: int | None = None
+    """How long the last training took."""
+    last_reason: str = ""
+    """Why the last attempt ended, in one word."""
+    last_result: AttemptResult | None = None
+    """How the last attempt ended."""
+
+    @property
+    def number(self) -> int:
+        """Number in the newest Job's name; an older operator counted by `attempt` alone."""
+        return self.started or self.attempt
