@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import kopf
 from typing_extensions import override
 
-from sluicegate.app import Operator
 from sluicegate.kube.credentials import login
+from sluicegate.manager import Operator
 from sluicegate.runtime.event_loop import fastest_loop
 from sluicegate.runtime.watch_liveness import RENEWAL_SECONDS, watching_session
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from sluicegate.app import Program
     from sluicegate.kube.resources import Resource
+    from sluicegate.manager import Program
     from sluicegate.runtime.interfaces import Watched
     from sluicegate.settings import Settings
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sluicegate.app import Controller, Tools
-from sluicegate.program import build
+from sluicegate.manager import Controller, Tools
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.runtime.cache import Caches
@@ -14,6 +13,7 @@ from sluicegate.runtime.event_recorder import Recorder
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
 from sluicegate.spans import no_spans
+from sluicegate.wiring import build
 
 if TYPE_CHECKING:
     from sluicegate.kube.client import KubeApi

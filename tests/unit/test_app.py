@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from prometheus_client import REGISTRY
 
-from sluicegate.app import Controller, Operator, Program, identity_of, spread
 from sluicegate.kube.resources import CONFIG_MAPS, Key
+from sluicegate.manager import Controller, Operator, Program, identity_of, spread
 from sluicegate.runtime.interfaces import Done, Watched
 from sluicegate.runtime.metrics import LEADING, NAME
 from sluicegate.settings import Settings

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.api.slos import Indicator
+from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.product_view import Measured as OfOneProduct
 from sluicegate.measurement.store import Measurements, target_of
@@ -26,7 +27,6 @@ from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate.stats.counts import Count
-from sluicegate.status import find_condition
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
 from tests.support.rollout_world import ACCURACY, BLOCK, document

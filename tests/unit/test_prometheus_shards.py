@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from benchmarks.prometheus_stand_in import PrometheusStandIn
 from sluicegate.api.slos import Indicator
-from sluicegate.program import evaluation_settings
 from sluicegate.prometheus import timing as schedule
 from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
@@ -22,6 +21,7 @@ from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from sluicegate.stats.counts import Count
+from sluicegate.wiring import evaluation_settings
 from tests.support.fetching import fetch_all
 from tests.support.measured_world import Measured, World
 from tests.support.selecting import Selecting

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.report.status import report
-from sluicegate.status import find_condition
 from tests.support.rollout_world import World, broken_pod, document
 
 QUOTA = 'pods "search-1" is forbidden: exceeded quota: compute'

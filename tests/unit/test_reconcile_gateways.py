@@ -7,6 +7,7 @@ import pytest
 
 from sluicegate.api.names import ConditionType
 from sluicegate.api.route import ParentRef
+from sluicegate.conditions import find_condition
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.resources import GATEWAYS, Key
 from sluicegate.reconcile.decide.planner import take_step
@@ -14,7 +15,6 @@ from sluicegate.reconcile.observe.gateway_reader import Gateways, is_asked
 from sluicegate.reconcile.report.status import report
 from sluicegate.reconcile.routes.gateway_state import ABSENT, GatewayState, gateway_state
 from sluicegate.reconcile.traffic.split_verification import Level, verify_acceptance
-from sluicegate.status import find_condition
 from tests.support.rollout_world import World
 
 # Promised, so written as numbers here.

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.names import REQUEST_ABORT
+from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.report.status import report
-from sluicegate.status import find_condition
 from tests.support.rollout_world import World, broken_pod, document
 from tests.unit.test_reconcile_rollouts import serving, watched
 

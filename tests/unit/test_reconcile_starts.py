@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.product import DataProduct
+from sluicegate.conditions import Finding
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.report.first_version_start import FirstStarts
-from sluicegate.status import Finding
 from tests.support.rollout_world import World, broken_pod, document
 
 

@@ -13,7 +13,7 @@ from tests.support.built_controller import build_controller, reconciler_of
 from tests.support.rollout_world import document
 
 if TYPE_CHECKING:
-    from sluicegate.app import Controller
+    from sluicegate.manager import Controller
 
 ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
 NOW = 1_767_225_600

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.names import ConditionType
+from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Series
-from sluicegate.status import find_condition
 from tests.support.rollout_world import ACCURACY, RUNTIME, World, document
 from tests.support.scenarios import AVAILABILITY, count, product, run, scenario
 

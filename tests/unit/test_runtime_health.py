@@ -227,7 +227,7 @@ def test_without_an_api_server_it_lives_isnt_ready_and_says_so_in_json_without_s
     lines = operator.lines()
     assert all({"ts", "level", "logger", "message"} <= line.keys() for line in lines)
     assert {"debug", "info", "warning"} <= {line["level"] for line in lines}
-    assert [line["message"] for line in lines if line["logger"] == "sluicegate.app"] == [
+    assert [line["message"] for line in lines if line["logger"] == "sluicegate.manager"] == [
         "started",
         "stopping",
         "stopped",

@@ -9,10 +9,10 @@ import pytest
 import uvloop
 
 from sluicegate import handlers
-from sluicegate.app import Controller, Program, Tools
-from sluicegate.program import PROGRAM
+from sluicegate.manager import Controller, Program, Tools
 from sluicegate.runtime.event_loop import fastest_loop
 from sluicegate.settings import parse_settings
+from sluicegate.wiring import PROGRAM
 
 
 class Built(Exception):  # noqa: N818  # it ends the operator before it asks anybody anything

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from sluicegate.__main__ import main
-from sluicegate.program import GATEWAYS, evaluation_settings, timing_of
 from sluicegate.prometheus.timing import Timing
 from sluicegate.settings import (
     GatewayMetrics,
@@ -20,6 +19,7 @@ from sluicegate.settings import (
     variable,
 )
 from sluicegate.slo.gateway import TRAEFIK
+from sluicegate.wiring import GATEWAYS, evaluation_settings, timing_of
 from tests.support.product_cases import EXAMPLE
 
 EXIT_WRONG_INPUT = 2

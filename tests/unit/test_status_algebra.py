@@ -14,7 +14,7 @@ from sluicegate.api.status import (
     ProductState,
     SloStatus,
 )
-from sluicegate.status import (
+from sluicegate.conditions import (
     Finding,
     find_condition,
     is_true,

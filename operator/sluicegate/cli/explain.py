@@ -24,11 +24,11 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.persistence.load import memory_of
 from sluicegate.policy.slo_health.messages import describe
-from sluicegate.program import endpoint_of, evaluation_settings, timing_of
 from sluicegate.prometheus.block_reader import Evaluation as Reading
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.runtime.write_fence import OpenGate
 from sluicegate.settings import Settings, parse_settings
+from sluicegate.wiring import endpoint_of, evaluation_settings, timing_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -7,9 +7,9 @@ import os
 from typing import TYPE_CHECKING, NoReturn
 
 from sluicegate import handlers
-from sluicegate.program import PROGRAM
 from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
 from sluicegate.settings import LogFormat, parse_settings
+from sluicegate.wiring import PROGRAM
 
 if TYPE_CHECKING:
     import argparse

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from yarl import URL
 
-from sluicegate.app import Operator, Program
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.program import build
+from sluicegate.manager import Operator, Program
 from sluicegate.reconcile.live.children import watched
 from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.machine import Ports
 from sluicegate.runtime.watch_liveness import RENEWAL_SECONDS
 from sluicegate.settings import Settings
+from sluicegate.wiring import build
 from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Cluster
 from tests.support.virtual.event_loop import VirtualLoop, virtual_loop

@@ -7,6 +7,7 @@ from typing import Final
 from sluicegate.api import names
 from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.status import DataProductStatus
+from sluicegate.conditions import Finding
 from sluicegate.kube.errors import BadRequest, Invalid, NotFound
 from sluicegate.kube.resources import JOBS, SERVICE_ACCOUNTS, Key
 from sluicegate.manifests.training import Attempt, build_training_job
@@ -16,7 +17,6 @@ from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.settings import Settings
-from sluicegate.status import Finding
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
+from sluicegate.conditions import find_condition
 from sluicegate.kube.errors import Conflict, Transient, WriteFenced
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.decide.requeue import CONFLICT_SECONDS
@@ -18,7 +19,6 @@ from sluicegate.reconcile.routes.arbitration import Claims, Refusal
 from sluicegate.reconcile.routes.claims import Gateway
 from sluicegate.reconcile.routes.kept_route import with_kept_route
 from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
-from sluicegate.status import find_condition
 
 
 @contextmanager

@@ -8,9 +8,9 @@ no change of the spec.
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.status import DataProductStatus
+from sluicegate.conditions import Finding, Truth, find_condition
 from sluicegate.reconcile.live.pods import of_revision, trouble_of
 from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.status import Finding, Truth, find_condition
 
 
 def words_of(situation: Situation, revision: str) -> str:

@@ -14,6 +14,7 @@ from sluicegate.api.versions import (
     VersionBase,
     VersionSource,
 )
+from sluicegate.conditions import Finding
 from sluicegate.manifests.names import revision
 from sluicegate.policy.model.state import Accepted, HandledModel, Memory, Release
 from sluicegate.policy.model.terms import Terms
@@ -22,7 +23,6 @@ from sluicegate.policy.persistence.save import Identify
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.policy.transitions import fresh_slos
 from sluicegate.stats.counts import Count
-from sluicegate.status import Finding
 
 Known = TypeVar("Known", bound=VersionBase)
 

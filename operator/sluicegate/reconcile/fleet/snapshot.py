@@ -8,11 +8,11 @@ from sluicegate.api.product_info import Priority
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus, ProductState
 from sluicegate.api.versions import CandidatePhase
+from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.fleet.training_slots import GRACE_SECONDS, Reserved, runs
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.status import find_condition
 
 COMMON_BLOCKS = 3
 """Products that turned bad within this many blocks turned bad together."""

@@ -15,6 +15,7 @@ from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.route import ParentRef
 from sluicegate.api.versions import SplitLevel
+from sluicegate.conditions import is_true
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.resources import GATEWAYS, Key
@@ -22,7 +23,6 @@ from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.routes.claims import Listener
 from sluicegate.reconcile.routes.gateway_state import ABSENT, GatewayState, gateway_state
 from sluicegate.reconcile.traffic.split_verification import is_taken
-from sluicegate.status import is_true
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from sluicegate.api.names import ConditionReason, DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyStatus
 from sluicegate.api.versions import VersionBase
+from sluicegate.conditions import Finding
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.policy.model.observed import Observed
@@ -17,7 +18,6 @@ from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.routes.gateway_state import GatewayState
 from sluicegate.reconcile.traffic.allocation import FULL
 from sluicegate.reconcile.traffic.split_verification import Level, Split
-from sluicegate.status import Finding
 
 _ASKED: Final = frozenset(
     {

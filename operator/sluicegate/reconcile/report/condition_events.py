@@ -10,8 +10,8 @@ from typing import Final
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.status import Condition, DataProductStatus
+from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.events import Told
-from sluicegate.status import find_condition
 
 _TOLD_AS_DECIDED: Final = frozenset({Reason.MODEL_REJECTED, Reason.API_CHANGED})
 _NAMES_ITS_CAUSE: Final = frozenset({Reason.APPLY_REFUSED, Reason.NAME_CONFLICT})

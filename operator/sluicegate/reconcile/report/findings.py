@@ -18,6 +18,9 @@ from sluicegate.api.status import (
     SpecModelOutcome,
 )
 from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.conditions import (
+    Finding,
+)
 from sluicegate.kube.resources import Key
 from sluicegate.policy.canary.api_gate import explain, is_held
 from sluicegate.policy.persistence.load import memory_of
@@ -28,9 +31,6 @@ from sluicegate.reconcile.report.hints import first_reason, way_out
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Layout
 from sluicegate.reconcile.traffic.split_verification import Level
-from sluicegate.status import (
-    Finding,
-)
 
 
 def findings(situation: Situation, status: DataProductStatus, layout: Layout) -> Iterator[Finding]:

@@ -9,9 +9,9 @@ from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import DataProductStatus
+from sluicegate.conditions import Finding
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.status import Finding
 
 _SILENT: Final = frozenset({DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC})
 

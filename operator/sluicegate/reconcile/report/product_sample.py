@@ -9,7 +9,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
 from sluicegate.api.status import DataProductStatus, ProductState
 from sluicegate.api.versions import CandidatePhase
-from sluicegate.status import find_condition
+from sluicegate.conditions import find_condition
 
 
 class Remedy(StrEnum):

@@ -13,19 +13,19 @@ from sluicegate.api.status import (
     DataProductStatus,
     Summary,
 )
-from sluicegate.reconcile.decide.planner import Step
-from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
-from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.reconcile.report.findings import findings
-from sluicegate.reconcile.report.hints import with_secret
-from sluicegate.reconcile.report.traffic_status import traffic_of
-from sluicegate.status import (
+from sluicegate.conditions import (
     Finding,
     find_condition,
     report_conditions,
     same_meaning,
     with_fresh_numbers,
 )
+from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.report.findings import findings
+from sluicegate.reconcile.report.hints import with_secret
+from sluicegate.reconcile.report.traffic_status import traffic_of
 
 VERIFIED_BLOCKS: Final = 10
 """Canary blocks for which the news that a share is verified may wait for the next write: a step

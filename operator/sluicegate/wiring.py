@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.app import Controller, Program, Tools
+from sluicegate.manager import Controller, Program, Tools
 from sluicegate.measurement.scheduler import Rounds
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.retraining.budget import Budget
