@@ -15,7 +15,7 @@ from tests.support.scenarios import (
     steady,
     types,
 )
-from tests.unit.test_replay_decisions import TRAINED, decaying, one_step, trained
+from tests.unit.stories.test_decisions import TRAINED, decaying, one_step, trained
 
 GONE = 104
 """The decay began at 100 and isn't confirmed yet when the data goes."""

@@ -19,7 +19,7 @@ from sluicegate.reconcile.live.failure_attribution import blame_for, failing
 from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.stats.counts import Count
 from tests.support.rollout_world import BLOCK, RUNTIME, World, broken_pod, image
-from tests.unit.test_reconcile_rollouts import (
+from tests.unit.reconcile.test_rollouts import (
     TRAINING,
     at_weight,
     finished,

@@ -16,7 +16,7 @@ from sluicegate_service.keys import KeyFiles
 from sluicegate_service.request_limits import Limits
 from sluicegate_service.training import TrainingTask
 
-BENTOS = Path(__file__).resolve().parents[2] / "bentos"
+BENTOS = Path(__file__).resolve().parents[3] / "bentos"
 PRODUCTS = ("pricing", "search-ranking")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.rollout_world import broken_pod
-from tests.unit.test_reconcile_rollouts import finished, serving
+from tests.unit.reconcile.test_rollouts import finished, serving
 
 
 def test_a_candidate_that_can_t_start_is_the_last_decision():

@@ -19,7 +19,7 @@ from sluicegate.stats.calendar import Calendar
 from sluicegate.stats.counts import Count
 from tests.support.histories import draw
 from tests.support.scenarios import ACCURACY, blocks, product
-from tests.unit.test_policy_cusum import ACCEPTED, terms
+from tests.unit.stats.test_cusum import ACCEPTED, terms
 
 DAY = 86_400
 

@@ -7,7 +7,7 @@ import pytest
 from sluicegate.simulation import comparison
 from sluicegate.simulation.compare import RULES
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "comparison.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "comparison.md").read_text(encoding="utf-8")
 
 
 def test_it_begins_with_what_is_compared():

@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.scenarios import ACCURACY, BLOCK, count, product, run, scenario, steady
-from tests.unit.test_replay_decisions import EASY, ONE_STEP, PASSED, changed
+from tests.unit.stories.test_decisions import EASY, ONE_STEP, PASSED, changed
 
 pytestmark = pytest.mark.slow
 

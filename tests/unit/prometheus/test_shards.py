@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.prometheus_stand_in import PrometheusStandIn
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus import timing as schedule
+from sluicegate.prometheus import query_scopes
 from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -78,7 +78,7 @@ def test_the_named_scopes_of_canaries_cover_all_of_them(targets, limit):
 @given(targets=TARGETS, limit=st.integers(1, 40), most=st.integers(1, 5))
 def test_no_scope_names_more_than_a_query_has_room_for_whatever_the_limit(targets, limit, most):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "NAMES_PER_SCOPE", most)
+        patch.setattr(query_scopes, "NAMES_PER_SCOPE", most)
         split, named = split_scopes(targets, limit), named_scopes(targets, limit)
     for scope in (*split, *named):
         assert len(scope.namespaces) <= most

@@ -10,7 +10,7 @@ import pytest
 from sluicegate.policy.model.observed import TrainingFailed
 from sluicegate.reconcile.live.pods import Ended, of_job, pod_state
 from sluicegate.reconcile.observe.training_result import training_result
-from tests.unit.test_reconcile_pods_and_trainings import GOOD, OUTPUT, TRAINING, job
+from tests.unit.reconcile.test_pods_and_trainings import GOOD, OUTPUT, TRAINING, job
 
 JOB = "search-train-0a1b2c3d-1"
 

@@ -12,7 +12,7 @@ from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.histories import decisions
 from tests.support.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario
-from tests.unit.test_policy_gauge import BASKET, history, noise
+from tests.unit.stats.test_gauge import BASKET, history, noise
 
 MOST = 24
 

@@ -27,7 +27,7 @@ from sluicegate.runtime.workqueue import WorkQueue
 from tests.support.exposed import families
 from tests.support.rows import Rows
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 BOUNDED = {
     "controller": "one",
     "name": "one",

@@ -11,7 +11,7 @@ from sluicegate.api.base import at
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.report.status import report, report_invalid
-from tests.unit.test_reconcile_kstatus import (
+from tests.unit.reconcile.test_kstatus import (
     canary,
     failed,
     pods_that_dont_come,
@@ -20,7 +20,7 @@ from tests.unit.test_reconcile_kstatus import (
     starting,
     without_pods,
 )
-from tests.unit.test_reconcile_rollouts import watched
+from tests.unit.reconcile.test_rollouts import watched
 
 if TYPE_CHECKING:
     from tests.support.rollout_world import World

@@ -11,7 +11,7 @@ from tests.support.histories import draw
 from tests.support.scenarios import blocks
 
 SAMPLE = yaml.safe_load(
-    (Path(__file__).parents[2] / "bentos/search-ranking/dataproduct.yaml").read_text("utf-8")
+    (Path(__file__).parents[3] / "bentos/search-ranking/dataproduct.yaml").read_text("utf-8")
 )
 DAY = 288
 RATES = {

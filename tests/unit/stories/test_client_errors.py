@@ -22,7 +22,7 @@ from tests.support.scenarios import (
     run,
     scenario,
 )
-from tests.unit.test_replay_restart import Restarting
+from tests.unit.stories.test_restart import Restarting
 
 PUSHED = 40
 """The block after which spec.model names v2."""
