@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 WHERE = (
     "policy",
+    "stats",
     "slo",
+    "measurement",
     "reconcile",
     "manifests",
     "runtime/leader_election.py",

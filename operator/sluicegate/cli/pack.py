@@ -3,7 +3,13 @@
 import argparse
 from pathlib import Path
 
-from sluicegate.registry.pack import pack_bento
+from sluicegate.errors import SluicegateError
+from sluicegate_service.bentos import BentoInvalid
+from sluicegate_service.push import PushError, pack_and_push
+
+
+class PackFailed(SluicegateError):  # noqa: N818  # says what is the case
+    """The bento isn't in the registry; the message names the reference and the way out."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,5 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Push, and print the reference by digest: what a DataProduct's model.bento.image takes."""
-    print(pack_bento(args.bento, args.reference, plain_http=args.plain_http))
+    try:
+        print(pack_and_push(args.bento, args.reference, plain_http=args.plain_http))
+    except (BentoInvalid, PushError) as error:
+        raise PackFailed(str(error)) from error
     return 0

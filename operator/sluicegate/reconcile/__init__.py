@@ -1,1 +1,1 @@
-"""One idempotent step for one product: observe, decide, build, apply, report."""
+"""One idempotent pass for one product: observe, decide, build, record the status, apply."""

@@ -12,8 +12,8 @@ from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.scenarios import scenario, steady
-from tests.unit import test_replay_absent_data as absent
-from tests.unit import test_replay_decisions as decisions
+from tests.unit.stories import test_absent_data as absent
+from tests.unit.stories import test_decisions as decisions
 
 
 def identify(release):
