@@ -36,8 +36,8 @@ class Source(Protocol):
 class NoSource:
     """Stands where Prometheus isn't configured: blocks pass, and each is known as not measured.
 
-    So a product is looked at as in an outage. A new model begins its canary, which a person may
-    promote, and status says what is missing.
+    So a product is reconciled as in an outage: a new model waits for a person to promote it, and
+    status says what is missing.
     """
 
     async def query_range(self, *_: object, **__: object) -> NoReturn:
