@@ -1,7 +1,8 @@
 """What was measured of one product, in the shapes that decisions and verification want."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
@@ -23,6 +24,8 @@ from sluicegate.slo.blocks import Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.means import Means
 from sluicegate.slo.queries import QueryKind
+
+T = TypeVar("T")
 
 GATEWAY_LAG: Final = 3
 """Seconds by which a gateway's data plane may follow its status."""
@@ -90,29 +93,11 @@ class Measured:
 
     def series(self) -> dict[str, dict[str, Series]]:
         """Blocks of the stable version, by version and SLO."""
-        stable = self.product.status.stable
-        if stable is None:
-            return {}
-        blocks = self.measurements.blocks
-        return {
-            stable.version: {
-                name: blocks.series(self._key(stable, name), self.block_seconds)
-                for name in (*self._counted(), *self._compared())
-            }
-        }
+        return self._of_stable(self.measurements.blocks.series, *self._counted(), *self._compared())
 
     def gauges(self) -> dict[str, dict[str, Means]]:
         """Block means of the stable version's gauges, by version and SLO."""
-        stable = self.product.status.stable
-        if stable is None:
-            return {}
-        blocks = self.measurements.blocks
-        return {
-            stable.version: {
-                name: blocks.means(self._key(stable, name), self.block_seconds)
-                for name in self._gauges()
-            }
-        }
+        return self._of_stable(self.measurements.blocks.means, *self._gauges())
 
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
         """Blocks of both arms, from an hour before the rollout on; none without a candidate."""
@@ -137,6 +122,16 @@ class Measured:
             (arms.sent(arms.candidate, index) for index in indexes),
         )
         return counted if counted.stable or counted.candidate else None
+
+    def _of_stable(
+        self, read: Callable[[SeriesKey, int], T], *names: str
+    ) -> dict[str, dict[str, T]]:
+        """What is kept of the stable version, by version and SLO; nothing before one serves."""
+        stable = self.product.status.stable
+        if stable is None:
+            return {}
+        found = {name: read(self._key(stable, name), self.block_seconds) for name in names}
+        return {stable.version: found}
 
     def _gauges(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is not None]
