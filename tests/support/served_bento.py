@@ -69,7 +69,7 @@ def image_volume(reference: str) -> dict[str, Any]:
 def ready_at(port: int | str) -> dict[str, Any]:
     """The readiness probe of the operator's own pods."""
     http = {"path": "/readyz", "port": port}
-    return {"httpGet": http, "timeoutSeconds": 3, "periodSeconds": 2, "failureThreshold": 2}
+    return {"httpGet": http, "timeoutSeconds": 3, "periodSeconds": 2, "failureThreshold": 5}
 
 
 def server(runtime: str) -> dict[str, Any]:

@@ -130,7 +130,9 @@ def _server(product: DataProduct, version: VersionBase) -> Manifest:
             "volumeMounts": _server_mounts(product),
             "lifecycle": pre_stop if serving.pre_stop_seconds else None,
             "startupProbe": _probe("/readyz", period=1, failures=serving.progress_deadline_seconds),
-            "readinessProbe": _probe("/readyz", period=2, failures=2),
+            # A pod that is short of CPU for some seconds answers late; taken out of the Service it
+            # wouldn't answer at all, and with one replica nobody would.
+            "readinessProbe": _probe("/readyz", period=2, failures=5),
             "livenessProbe": _probe("/livez", period=10, failures=3),
         }
     )
