@@ -81,6 +81,7 @@ class Resync:
         self._jitter = jitter
         self._busy = busy
         self._wanted: set[Resource] = set()
+        self._vanished: set[tuple[Cache, str]] = set()
         self._due: dict[tuple[Cache, str], Due] = {}
         self._asked = asyncio.Event()
         self._returned = asyncio.Event()
@@ -105,7 +106,7 @@ class Resync:
         """
         self._want(self._caches)
         await self._list_due()
-        while any(not self._is_refused(one) for one in self._due):
+        while any(not self._is_refused(one) for one in self._due.keys() - self._vanished):
             await self._pause(self._earliest())
             await self._list_due()
         self.primed.set()
@@ -177,7 +178,10 @@ class Resync:
                 if self._refusals.forget(resource, namespace):
                     self._forget(cache, namespace)
             else:
-                del self._due[cache, namespace]
+                if (cache, namespace) in self._vanished:
+                    due.at, due.pause = loop.time() + due.pause, min(LONGEST_WAIT, due.pause * 2)
+                else:
+                    del self._due[cache, namespace]
                 if self._refusals.end(resource, namespace):
                     logger.info("list of %s in %s is allowed again", resource.qualified, namespace)
                     self._take_up(namespace)
@@ -215,11 +219,22 @@ class Resync:
                     version = int(page.resource_version)
                     del page  # or it would be held while the next one is read
             except NotFound:
-                # The kind itself is gone, and so is every object of it.
-                version = 2**63
+                self._vanish(cache, namespace, listing)
             if version is not None:
+                self._vanished.discard((cache, namespace))
                 for change in listing.finish(version):
                     self._on_change(change)
+
+    def _vanish(self, cache: Cache, namespace: str, listing: Listing) -> None:
+        """Drop all objects, as the kind itself is gone, or what answers isn't the API server.
+
+        A watch that is open all the while has no reason to send them again, so the list is repeated
+        until it succeeds. A kind that had no objects is one that this cluster doesn't have: its
+        arrival is the watch's to notice.
+        """
+        for change in listing.finish(2**63):
+            self._vanished.add((cache, namespace))
+            self._on_change(change)
 
     async def _take_in(self, listing: Listing, items: Iterable[Mapping[str, Any]]) -> None:
         """Take in a page, a few milliseconds of work at a time: in between others have a turn."""

@@ -70,6 +70,7 @@ WAYS = {
     "answers are no JSON": Way(Trouble.BROKEN),
     "everything is answered with 503": Way(refused(503, "ServiceUnavailable")),
     "everything is answered with 404": Way(refused(404, "NotFound")),
+    "all but open watches is answered with 404": Way(refused(404, "NotFound"), watches=False),
     "the token is refused": Way(refused(401, "Unauthorized")),
     "writes are answered with 503": Way(refused(503, ""), writes, leads=True, watches=False),
     "writes are answered with 409": Way(
