@@ -86,6 +86,21 @@ def test_without_a_prometheus_a_pushed_model_waits_for_a_person_and_says_so():
     run_virtually(story())
 
 
+def test_without_a_route_a_good_version_is_promoted_at_the_share_of_its_pods():
+    """One pod beside four gets a fifth of the requests, which no step of 5 % can be."""
+
+    async def story() -> None:
+        async with World() as world:
+            key = world.apply(product(route=None))
+            world.start(**RARELY)
+            await world.until(lambda: serving(world, key) == "v1", seconds=60)
+            world.edit(key, model=pushed("b", "v2"))
+            await world.until(lambda: serving(world, key) == "v2", seconds=2 * HOUR)
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
 @pytest.mark.slow
 def test_a_bad_version_is_taken_back_and_stable_goes_on_serving():
     async def story() -> None:

@@ -264,7 +264,8 @@ def _mismatch(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> flo
 
     Counts of the gateway must lie within [w/2, 2w]; counts of the pods only within (0, 2w], as
     callers inside the cluster reach stable without the gateway. A share too small is seen only
-    where requests enough were expected.
+    where requests enough were expected. Without a route the share follows the number of pods, so
+    only a candidate that gets nothing is wrong.
     """
     last = usable[-SHARE_BLOCKS:]
     sent = [block.sent for block in last if block.sent is not None]
@@ -277,7 +278,7 @@ def _mismatch(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> flo
         return None
     expected = weight * all_ >= EXPECTED_REQUESTS
     most, least = SHARE_FACTOR * weight, weight / SHARE_FACTOR if gateway and expected else 0.0
-    outside = all(n > 0 and not least <= c / n <= most for c, n in shares)
+    outside = terms.routed and all(n > 0 and not least <= c / n <= most for c, n in shares)
     return ours / all_ if (ours == 0 and expected) or outside else None
 
 

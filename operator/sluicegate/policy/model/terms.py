@@ -131,7 +131,8 @@ class RetrainingTerms:
 class Terms:
     """What one product is judged by; see the fields of the same names in the spec.
 
-    `names_runtime`: its runtime image is its own, not the operator's default.
+    `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
+    splits its traffic; otherwise the pods of both versions share it by their number.
     """
 
     namespace: str
@@ -147,6 +148,7 @@ class Terms:
     lifecycle: Lifecycle
     suspend: bool
     names_runtime: bool = True
+    routed: bool = True
 
     @property
     def ended(self) -> bool:
@@ -199,6 +201,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         lifecycle=spec.lifecycle,
         suspend=spec.suspend,
         names_runtime=spec.serving.runtime_image is not None,
+        routed=spec.route is not None,
     )
 
 
