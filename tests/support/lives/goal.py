@@ -24,6 +24,30 @@ def missing(world: World, key: Key) -> list[str]:
     return list(_missing(world, key))
 
 
+def is_judged(spec: Body) -> bool:
+    """Whether something can speak for a new version, and nobody has to."""
+    speaks = any(
+        one.get("onDegraded") != "Ignore" and one.get("canaryEvidence") != "PostPromotion"
+        for one in spec.get("slos") or ()
+    )
+    return speaks and (spec.get("rollout") or {}).get("approval", "Automatic") == "Automatic"
+
+
+def unproven(world: World, key: Key) -> list[str]:
+    """What a product still lacks to serve the good version that was pushed last."""
+    body, status = world.product(key), world.status(key)
+    wanted = body["spec"]["model"]["bento"]
+    if not is_judged(body["spec"]) or not str(wanted["version"]).startswith("pushed-"):
+        return []
+    serves = (status.get("stable") or {}).get("image", "")
+    if digest_of(serves) == digest_of(wanted["image"]):
+        return []
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    said = [conditions.get(kind, {}) for kind in ("Stalled", "RolloutProgressing")]
+    words = [f"{one.get('reason')}: {one.get('message', '')[:200]}" for one in said if one]
+    return [f"{wanted['version']}, which is good, doesn't serve", *words]
+
+
 def _missing(world: World, key: Key) -> Iterator[str]:
     body, status = world.product(key), world.status(key)
     conditions = {one["type"]: one for one in status.get("conditions") or ()}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
-from tests.support.lives.goal import missing
+from tests.support.lives.goal import is_judged, missing, unproven
 from tests.support.lives.known import KNOWN, Known
-from tests.support.lives.products import BLOCK, MAX_DURATION, OUTPUT, draw_product
+from tests.support.lives.products import BLOCK, MAX_DURATION, OUTPUT, bento, draw_product
 from tests.support.lives.safety import Safety, Violation
 from tests.support.lives.steps import KINDS, QUALITIES, Step, draw_step
 from tests.support.rollout_world import image
@@ -102,13 +102,16 @@ async def _live(life: Life, known: Sequence[Known]) -> Lived:
         await world.run(living.rests)
         if not living.is_over():
             living.mend()
-            await living.reach_goals()
+            await living.reach_goals(missing)
+            living.push()
+            await living.reach_goals(unproven)
         return Lived(*living.told(), world.steps)
 
 
 def _settings(life: Life) -> Settings:
     """One operator of twenty has no Prometheus, as the chart's default has none."""
-    return replace(SETTINGS, prometheus_url="") if life.seed % 20 == 0 else SETTINGS
+    blind = life.seed % 20 == 0
+    return SETTINGS.model_copy(update={"prometheus_url": ""}) if blind else SETTINGS
 
 
 _NO_PRODUCT: Final = frozenset(
@@ -295,6 +298,10 @@ class Living:
                 fresh.append(one)
         return tuple(fresh), tuple(known)
 
+    def told_of(self, key: Key) -> bool:
+        """Whether something that is known happened to a product."""
+        return any(one.product == str(key) for one in self.told()[1])
+
     def is_over(self) -> bool:
         """Whether nothing more is to be found out."""
         fresh, known = self.told()
@@ -311,6 +318,8 @@ class Living:
         self.end_watches()
         for other in self.others:
             other.operator.stop.set()
+        for replica in self.world.replicas:
+            replica.skew = 0.0
         for digit in "abcdef":
             self.world.cluster.set_quality(image(digit), QUALITIES["good"])
         self.world.cluster.set_accepts(accepts=True)
@@ -320,7 +329,17 @@ class Living:
             if self.spec(number).get("suspend"):
                 self.edit(number, suspend=False)
 
-    async def reach_goals(self) -> None:
+    def push(self) -> None:
+        """Push a good version to each product that can be judged."""
+        if self.is_over() or not self.world.settings.prometheus_url:
+            return
+        for number, key in enumerate(self.keys):
+            if is_judged(self.spec(number)) and not self.told_of(key):
+                self.edit(
+                    number, model={"bento": bento("f", f"pushed-{self.world.loop.time():.0f}")}
+                )
+
+    async def reach_goals(self, lacking: Callable[[World, Key], list[str]]) -> None:
         """Let time pass until each product is at its goal; who isn't in time is a violation."""
         well, left = 0, {}
         for _ in range(GOAL_BLOCKS // 3):
@@ -329,7 +348,7 @@ class Living:
             left = {
                 key: lacks
                 for key in self.keys
-                if str(key) not in over and (lacks := missing(self.world, key))
+                if str(key) not in over and (lacks := lacking(self.world, key))
             }
             well = 0 if left else well + 1
             if well >= LOOKS:
