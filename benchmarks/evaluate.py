@@ -21,11 +21,12 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 
 from benchmarks.contender import Product
 from benchmarks.own import SLOS, data_product
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.state import Accepted, Baseline, Memory, Release
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
@@ -58,10 +59,10 @@ def draw(rate: float, total: int, source: random.Random) -> Count:
     return Count(min(max(round(source.gauss(total * rate, spread)), 0), total), total)
 
 
-def memory(terms: Terms) -> Memory:
+def accepted_status(terms: Terms) -> DataProductStatus:
     """A version with a production baseline, long settled."""
     baselines = {
-        slo.name: Baseline(
+        slo.name: Baseline.of(
             Count(round(60_000 * RATES[slo.name]), 60_000),
             START * 300 - 14 * 86_400,
             START * 300 - 13 * 86_400,
@@ -71,7 +72,10 @@ def memory(terms: Terms) -> Memory:
         )
         for slo in terms.slos
     }
-    return Memory(stable=Accepted(STABLE, START * 300 - 15 * 86_400, baselines=baselines))
+    accepted = Version.of(
+        STABLE, VersionSource.SPEC, promoted_at=START * 300 - 15 * 86_400, baseline=baselines
+    )
+    return DataProductStatus(stable=accepted)
 
 
 def main() -> int:
@@ -87,7 +91,7 @@ def main() -> int:
         {"v1": {name: series(rate, source) for name, rate in RATES.items()}}
         for _ in range(args.products)
     ]
-    kept = [memory(terms) for _ in portfolio]
+    kept = [accepted_status(terms) for _ in portfolio]
     seconds = {}
     for kind, index in (("cold", START), ("within", START + 1), ("hour", START + 12)):
         for blocks in portfolio:
@@ -100,7 +104,7 @@ def main() -> int:
         begun = time.process_time()
         for place, blocks in enumerate(portfolio):
             observed = Observed(block=index, series=blocks)
-            kept[place] = evaluate(terms, kept[place], observed, index * 300).memory
+            kept[place] = evaluate(terms, kept[place], observed, index * 300).status
         seconds[kind] = round(time.process_time() - begun, 3)
     print(json.dumps({"products": args.products, "slos": len(RATES), "cpuSeconds": seconds}))
     return 0

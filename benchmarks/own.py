@@ -12,7 +12,7 @@ from benchmarks.measurements import SCRAPE_SECONDS, SERVICE
 from cluster.images.description import describe
 from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.api.slos import Analysis
-from sluicegate.manifests.names import revision
+from sluicegate.api.versions import revision_of
 from sluicegate.measurement.product_view import GATEWAY_LAG
 from sluicegate.reconcile.traffic.split_verification import QUIET_BLOCKS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
@@ -191,5 +191,7 @@ def data_product(product: Product, bento: str, *, block_seconds: int = USUAL_BLO
 def shares(product: str, weights: Mapping[str, int]) -> dict[str, float]:
     """Share of a product's traffic by version, from the weights of its route's backends."""
     total = sum(weights.values()) or 1
-    versions = {f"{product}-{revision(digest, RUNTIME)}": name for name, digest in DIGESTS.items()}
+    versions = {
+        f"{product}-{revision_of(digest, RUNTIME)}": name for name, digest in DIGESTS.items()
+    }
     return {versions[one]: weight / total for one, weight in weights.items() if one in versions}

@@ -7,7 +7,6 @@ flips; Reconciling and Stalled are there only while True, because kstatus (and s
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from sluicegate.api.base import StatusModel
@@ -46,13 +45,13 @@ def is_true(conditions: Conditions, kind: ConditionType) -> bool:
 
 
 def _condition(
-    before: Condition | None, finding: Finding, *, generation: int, now: datetime
+    before: Condition | None, finding: Finding, *, generation: int, now: int
 ) -> Condition | None:
     """What is found as a condition, `before` itself where that says it; None for one to remove."""
     if finding.type in ABNORMAL and finding.status != "True":
         return None
     reason, message = str(finding.reason), finding.message[:4096]
-    since = _to_second(now)
+    since = now
     if before is not None and before.status == finding.status:
         since = before.last_transition_time
         known = (before.reason, before.message, before.observed_generation)
@@ -69,7 +68,7 @@ def _condition(
 
 
 def report_conditions(
-    before: Conditions, findings: Iterable[Finding], *, generation: int, now: datetime
+    before: Conditions, findings: Iterable[Finding], *, generation: int, now: int
 ) -> Conditions:
     """All known conditions after one reconcile.
 
@@ -96,12 +95,7 @@ def _sorted(conditions: Iterable[Condition]) -> Conditions:
     return tuple(sorted(conditions, key=lambda item: (_ORDER.get(item.type, 99), item.type)))
 
 
-def _to_second(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0)
-
-
 # ---- what is worth a write ---------------------------------------------------------------
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WORDING: Final = {"message": ""}
 _NAMED: Final = frozenset({ConditionReason.APPLY_REFUSED, ConditionReason.NAME_CONFLICT})
 """Reasons whose message holds no numbers: another one is another cause."""
@@ -114,7 +108,7 @@ _SPOKEN_OF: Final = frozenset(
     }
 )
 """Conditions to whose message the words of pods are added, once they are known."""
-_WORDING_AND_TIME: Final = {"message": "", "at": _LONG_AGO}
+_WORDING_AND_TIME: Final = {"message": "", "at": 0}
 _NUMBERS_OF_SLO: Final = {
     "message": "", "ratio": None, "bad": None, "samples": None, "objective": None,
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
@@ -151,7 +145,7 @@ def with_fresh_numbers(
     before: DataProductStatus,
     after: DataProductStatus,
     *,
-    now: datetime,
+    now: int,
     refresh_seconds: float,
     same: bool | None = None,
 ) -> DataProductStatus:
@@ -168,15 +162,13 @@ def with_fresh_numbers(
         return before
     if same and before.to_dict() == after.to_dict():
         return before
-    return after.model_copy(update={"numbers_at": _to_second(now)})
+    return after.model_copy(update={"numbers_at": now})
 
 
-def _is_due(before: DataProductStatus, now: datetime, refresh_seconds: float) -> bool:
+def _is_due(before: DataProductStatus, now: int, refresh_seconds: float) -> bool:
     if refresh_seconds == 0:
         return False
-    return before.numbers_at is None or now - before.numbers_at >= timedelta(
-        seconds=refresh_seconds
-    )
+    return before.numbers_at is None or now - before.numbers_at >= refresh_seconds
 
 
 def _bare(status: DataProductStatus, names: Iterable[str]) -> DataProductStatus:

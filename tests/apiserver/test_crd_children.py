@@ -9,7 +9,6 @@ from kubernetes import client, dynamic
 from kubernetes.config import new_client_from_config
 
 from sluicegate.api import names
-from sluicegate.api.base import at
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import Trigger
 from sluicegate.kube.managed_fields import fingerprint, owned_part
@@ -128,6 +127,6 @@ def test_a_training_by_template_is_accepted(cluster, namespace):
 
 
 def training_job(product: DataProduct) -> dict[str, Any]:
-    trigger = Trigger(id="0a1b2c3d", cause="Requested", version="v1", at=at(0))
+    trigger = Trigger(id="0a1b2c3d", cause="Requested", version="v1", at=0)
     attempt = Attempt(trigger=trigger, number=1, stable=spec_version(product, RUNTIME))
     return build_training_job(product, product.spec.retraining, attempt)

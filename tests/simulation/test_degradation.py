@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.state import Accepted, Memory, Release
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
-from sluicegate.policy.transitions import act
+from sluicegate.policy.transitions import apply_decision
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import FAST, read, thresholds
 from sluicegate.stats import cusum
@@ -168,13 +169,16 @@ def entries_into_degraded(slos, draw, months, *, accepted=None):
     release, entries, decided = Release("v1"), 0, []
     for _ in range(months):
         series = {slo.name: Series() for slo in terms.slos}
-        memory, before = Memory(stable=Accepted(release, 0, baselines=accepted or {})), None
+        before = None
+        status = DataProductStatus(
+            stable=Version.of(release, VersionSource.SPEC, promoted_at=0, baseline=accepted or {})
+        )
         for index in range(1, MONTH + 1):
             for name, one in series.items():
                 one.record(Block(index, Quality.COUNTED, draw(name, index)))
             observed = Observed(block=index, series={"v1": series})
-            evaluation = evaluate(terms, memory, observed, index * 300)
-            memory = act(terms, evaluation.memory, evaluation.decision, index * 300)
+            evaluation = evaluate(terms, status, observed, index * 300)
+            status = apply_decision(terms, evaluation.status, evaluation.decision, index * 300)
             entries += evaluation.state == "Degraded" and before != "Degraded"
             before = evaluation.state
             if evaluation.decision.type != "Hold":

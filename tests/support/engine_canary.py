@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sluicegate.api.versions import VersionSource
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import (
+    Candidate,
+    CandidatePhase,
+    Release,
+    Version,
+    VersionSource,
+)
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Advance, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
-from sluicegate.policy.model.state import Accepted, Candidate, Memory, Release, WeightChange
+from sluicegate.policy.transitions import with_share
 from sluicegate.simulation.scenario import Scenario, Verdict
 from sluicegate.slo.blocks import Block, Quality
 
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     from sluicegate.policy.model.terms import Terms
     from sluicegate.stats.counts import Count
 
-_MEMORY = Memory(stable=Accepted(Release("stable"), 0))
+_STATUS = DataProductStatus(stable=Version.of(Release("stable"), VersionSource.SPEC, promoted_at=0))
 
 
 class Canary:
@@ -28,8 +34,11 @@ class Canary:
         self._terms, self._seconds = terms, scenario.block_seconds
         self._blocks = past
         start = past[-1].end
-        first = (WeightChange(start, terms.steps[0]),)
-        self._candidate = Candidate(Release("candidate"), VersionSource.SPEC, start, first)
+        candidate = Candidate.of(
+            Release("candidate"), VersionSource.SPEC, phase=CandidatePhase.STARTING, since=start
+        )
+        self._candidate = with_share(candidate, terms.steps[0], start)
+        self._status = _STATUS
 
     @property
     def weight(self) -> int:
@@ -44,12 +53,12 @@ class Canary:
             canary_blocks=tuple(self._blocks),
             canary_block_seconds=self._seconds,
         )
-        assessment = assess(self._terms, _MEMORY, self._candidate, observed)
+        assessment = assess(self._terms, self._status, self._candidate, observed)
         frozen = {slo.terms.name: slo.correlation for slo in assessment.slos}
-        self._candidate = replace(self._candidate, correlation=frozen)
+        self._status = self._status.with_engine(correlation=frozen)
         decision = decide(
             self._terms,
-            _MEMORY,
+            self._status,
             self._candidate,
             assessment,
             facts=Facts(),
@@ -64,14 +73,10 @@ class Canary:
             case Inconclusive():
                 return Verdict.INCONCLUSIVE
             case Advance():
-                self._advance(decision.weight, block.end)
+                self._candidate = with_share(self._candidate, decision.weight, block.end)
             case _:
                 pass
         return Verdict.RUNNING
-
-    def _advance(self, weight: int, now: int) -> None:
-        weights = (*self._candidate.weights, WeightChange(now, weight))
-        self._candidate = replace(self._candidate, weights=weights)
 
 
 def canary_block(end: int, arms: dict[str, tuple[Count, Count]]) -> CanaryBlock:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.engine import EngineState
 from sluicegate.api.product import DataProduct
-from sluicegate.api.versions import VersionSource
-from sluicegate.policy.model.observed import CanaryBlock, Observed
-from sluicegate.policy.model.state import (
-    Accepted,
-    Baseline,
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import (
     Candidate,
-    Memory,
+    CandidatePhase,
     Release,
-    WeightChange,
+    Share,
+    Version,
+    VersionSource,
 )
+from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms, terms_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
@@ -43,23 +44,35 @@ def judged_by(*slos: Mapping[str, Any], **spec: Any) -> Terms:
 def baseline(slo: SloTerms, bad: int, total: int, **fields: Any) -> Baseline:
     """What a version was accepted with, long ago."""
     known = {"phi": 1.0, "indicator_hash": slo.indicator_hash, **fields}
-    return Baseline(Count(bad, total), 0, 0, BaselineSource.EVALUATION, **known)
+    return Baseline.of(Count(bad, total), 0, 0, BaselineSource.EVALUATION, **known)
 
 
-def stable(*, since: int = 0, **baselines: Baseline) -> Accepted:
+def stable(*, since: int = 0, **baselines: Baseline) -> Version:
     """v1, accepted with these baselines."""
-    return Accepted(V1, since, baselines=baselines)
+    return Version.of(V1, VersionSource.SPEC, promoted_at=since, baseline=baselines)
 
 
 def candidate(*weights: int, release: Release = V2, gap: int = 3600, **fields: Any) -> Candidate:
     """v2 with these shares, one after the other so many seconds."""
-    changes = tuple(WeightChange(START + n * gap, weight) for n, weight in enumerate(weights))
-    return Candidate(release, fields.pop("source", VersionSource.SPEC), START, changes, **fields)
+    shares = tuple(Share(since=START + n * gap, weight=weight) for n, weight in enumerate(weights))
+    known = {
+        "phase": CandidatePhase.STEPPING if weights else CandidatePhase.STARTING,
+        "weight": weights[-1] if weights else 0,
+        **fields,
+    }
+    source = known.pop("source", VersionSource.SPEC)
+    return Candidate.of(release, source, since=START, shares=shares, **known)
 
 
-def remembered(**fields: Any) -> Memory:
-    """Memory of a product whose v1 serves."""
-    return Memory(**{"stable": stable(), **fields})
+def parked(candidate: Candidate) -> Candidate:
+    """The candidate, whose rollout ended without a verdict."""
+    return candidate.replace(phase=CandidatePhase.PARKED, weight=0)
+
+
+def serving(**fields: Any) -> DataProductStatus:
+    """Status of a product whose v1 serves; what the engine keeps is among the fields."""
+    engine = {name: fields.pop(name) for name in EngineState.model_fields if name in fields}
+    return DataProductStatus(**{"stable": stable(), "engine": EngineState(**engine), **fields})
 
 
 def readings(counts: Arm) -> dict[str, Block]:

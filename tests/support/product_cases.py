@@ -557,7 +557,6 @@ def full_status() -> dict[str, Any]:
     version = {
         "version": "v1", "image": f"registry.example/a@sha256:{HEX}", "service": "A",
         "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec",
-        "inputsHash": "cd",
     }  # fmt: skip
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
@@ -571,7 +570,6 @@ def full_status() -> dict[str, Any]:
             "observedGeneration": 3, "lastTransitionTime": when,
         }],
         "state": "Degraded",
-        "lastKnownState": "Degraded",
         "summary": {"slo": "accuracy BAD", "model": "v1", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
         },
         "specModel": {
@@ -587,8 +585,8 @@ def full_status() -> dict[str, Any]:
             "since": when, "trafficSince": when, "retryAt": when, "retries": 1,
             "stepSince": when, "target": 25, "capacity": 4, "frozenSince": when, "frozenSeconds": 60, "expectedSeconds": 1200,
             "evaluation": counts, "trigger": "0a1b2c3d",
-            "correlation": {"accuracy": "0.01"}, "returning": True, "requested": True,
-            "heldAgainst": baseline, "rollbackReason": "CanaryWorse",
+            "returning": True, "requested": True,
+            "rollbackReason": "CanaryWorse",
             "rollbackMessage": "…", "api": "Kept",
             "evidence": [{
                 "slo": "accuracy", "required": True, "promote": "1.2", "promoteAt": "3.0",
@@ -601,10 +599,7 @@ def full_status() -> dict[str, Any]:
             "returned": False, "until": when, "baseline": baseline, "record": counts,
             "degraded": ["accuracy"],
         }],
-        "originalBaseline": {"version": "v0", "slos": baseline},
-        "probation": {
-            "version": "v1", "against": "v0", "since": when, "until": when, "baselines": baseline,
-        },
+        "probation": {"version": "v1", "against": "v0", "since": when},
         "retraining": {
             "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "started": 2,
             "job": "a-train-0a1b2c3d-2", "startedAt": when, "attempts": 1, "nextAllowedAt": when,
@@ -620,9 +615,7 @@ def full_status() -> dict[str, Any]:
             "ratio": "0.86", "bad": 126, "samples": 900, "objective": "0.9",
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
-            "degraded": True, "streak": streak, "calm": streak, "steadySince": when,
-            "evidenceSince": when, "disturbedSince": when, "termsHash": "ef",
-            "leftOut": [{"since": when, "until": when}],
+            "degraded": True,
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
         "diagnosis": {
@@ -643,7 +636,16 @@ def full_status() -> dict[str, Any]:
             "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",
         },
         "problems": ["spec.owner: is required: set it"],
-        "alerted": ["accuracy"],
-        "metricsLostSince": when,
         "numbersAt": when,
+        "engine": {
+            "lastKnownState": "Degraded", "outageSince": when, "alerted": ["accuracy"],
+            "slos": {"accuracy": {
+                "streak": streak, "calm": streak, "degraded": True, "steadySince": when,
+                "evidenceSince": when, "disturbedSince": when, "termsHash": "ef",
+                "leftOut": [{"since": when, "until": when}],
+            }},
+            "originalBaseline": {"version": "v0", "slos": baseline},
+            "probationBaselines": baseline, "heldAgainst": baseline,
+            "correlation": {"accuracy": "0.01"},
+        },
     }  # fmt: skip

@@ -16,7 +16,6 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
-from sluicegate.api.base import at
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import version_name
@@ -25,7 +24,6 @@ from sluicegate.manifests.version_annotations import memory_annotations
 from sluicegate.measurement.canary_blocks import count_requests
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed, Portfolio, Request
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.persistence.load import release_of
 from sluicegate.reconcile.decide.planner import Step, take_step
 from sluicegate.reconcile.decide.status_recovery import restored_status
 from sluicegate.reconcile.decide.versions import version_reused
@@ -228,7 +226,7 @@ class World:
         after = due(
             situation.product.status,
             report(situation, step),
-            now=at(self.now),
+            now=self.now,
             refresh_seconds=0,
             verified_seconds=verified_seconds(situation),
         )
@@ -281,7 +279,7 @@ class World:
                 series=self._series(product),
                 canary_blocks=self._canary_blocks(product),
                 canary_block_seconds=BLOCK,
-                wanted=release_of(wanted),
+                wanted=wanted.release,
                 training=self.training,
                 facts=self._facts(product, live),
                 portfolio=self.portfolio,
@@ -427,9 +425,9 @@ class World:
         status = product.status
         if status.stable is None or status.candidate is None or not status.candidate.shares:
             return count_requests((), ())
-        changed = status.candidate.shares[-1].since.timestamp()
+        changed = status.candidate.shares[-1].since
         if status.traffic is not None:
-            changed = max(changed, status.traffic.since.timestamp())
+            changed = max(changed, status.traffic.since)
         since = [one for one in self.blocks if one.end - BLOCK >= changed]
         arms = (status.stable.revision, status.candidate.revision)
         return count_requests(*([self._block(one, arm) for one in since] for arm in arms))
@@ -443,7 +441,7 @@ class World:
         accepted = verify_acceptance(route, weights, product.spec.route.parent_refs)
         candidate = status.candidate
         weight = dict(layout.weights).get(candidate.revision, 0) if candidate else 0
-        since = candidate.shares[-1].since.timestamp() if candidate and candidate.shares else 0
+        since = candidate.shares[-1].since if candidate and candidate.shares else 0
         return verify_share(accepted, weight, counted, seconds=self.now - since)
 
     def _route(self) -> RouteRecord | None:

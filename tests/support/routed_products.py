@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.api.base import at, rfc3339
+from sluicegate.api.base import rfc3339
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.live.children import route_record
 from sluicegate.reconcile.live.product import product_record
@@ -76,7 +76,7 @@ class One:
                     "uid": self.uid,
                     "generation": self.generation,
                     "resourceVersion": "1",
-                    "creationTimestamp": rfc3339(at(self.created)),
+                    "creationTimestamp": rfc3339(self.created),
                 },
                 "spec": {"route": self.route, "suspend": self.suspend},
                 "status": stable | self.status,
@@ -107,7 +107,7 @@ class One:
                     "namespace": self.key.namespace,
                     "uid": f"route-{self.uid}",
                     "resourceVersion": "1",
-                    "creationTimestamp": rfc3339(at(self.written)),
+                    "creationTimestamp": rfc3339(self.written),
                     "labels": {"sluicegate.dev/product": self.key.name},
                     "ownerReferences": [
                         {"kind": "DataProduct", "uid": self.uid, "controller": True}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
-from sluicegate.api.base import at
+from sluicegate.api.base import rfc3339
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, SERVICE_ACCOUNTS, Key
 from sluicegate.reconcile.live.children import JobRecord
@@ -40,7 +40,7 @@ class RefusingServer(ApiStandIn):
     def _create(self, path: str, body: Body) -> web.Response:
         if refused := self.refuses.get(body["metadata"]["namespace"]):
             return failure(*refused)
-        meta = body["metadata"] | {"creationTimestamp": at(self.now).isoformat()}
+        meta = body["metadata"] | {"creationTimestamp": rfc3339(self.now)}
         return super()._create(path, body | {"metadata": meta})
 
 

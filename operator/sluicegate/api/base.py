@@ -17,15 +17,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     PlainSerializer,
     SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from sluicegate.stats.counts import Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,10 @@ class StatusModel(ApiModel):
 
     model_config = ConfigDict(extra="ignore")
 
+    def replace(self, **update: object) -> Self:
+        """A copy with other values of some fields, which aren't validated."""
+        return self.model_copy(update=update)
+
     @model_serializer(mode="wrap")
     def _leave_out_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dumped: dict[str, Any] = handler(self)
@@ -140,39 +148,124 @@ def number(value: float, digits: int = 6) -> str:
 
     Written out, unless it is so small or large that status couldn't hold it.
     """
-    text = f"{value:.{digits}g}"
+    return _plain(f"{value:.{digits}g}")
+
+
+def _plain(text: str) -> str:
     plain = text if "e" not in text else f"{Decimal(text):f}"
     return plain if len(plain) <= _LONGEST_NUMBER else text
 
 
 # ---- times -------------------------------------------------------------------------------
-def _aware(value: datetime) -> datetime:
-    if value.tzinfo is None:
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""Of the years 1 to 9999, which RFC 3339 can write."""
+
+
+def _seconds(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
         raise ValueError("a time needs its zone; write it as 2026-01-31T09:00:00Z")
-    return value.astimezone(UTC)
+    return int(moment.replace(microsecond=0).timestamp())  # a float would round up
 
 
-def _from_text(value: object) -> object:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
-
-
-def rfc3339(value: datetime) -> str:
-    """RFC 3339 in UTC to the second, as the API server writes its own times."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def rfc3339(seconds: int) -> str:
+    """RFC 3339 in UTC, as the API server writes its own times; `seconds` since the epoch."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Time = Annotated[
-    datetime,
-    BeforeValidator(_from_text),
-    AfterValidator(_aware),
+    int,
+    Field(ge=_FIRST_SECOND, le=_LAST_SECOND),
+    BeforeValidator(_seconds),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A moment, in UTC; RFC 3339 outside."""
+"""A moment, in whole seconds since the epoch; RFC 3339 in UTC outside."""
+
+Since = Annotated[
+    int,
+    Field(ge=_FIRST_SECOND, le=_LAST_SECOND),
+    BeforeValidator(_seconds),
+    PlainSerializer(
+        lambda seconds: rfc3339(seconds) if seconds else None,
+        return_type=str | None,
+        when_used="json",
+    ),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment from which on something counts; 0, which is left out, for "from the beginning"."""
 
 
-def at(seconds: float) -> datetime:
-    """The moment that lies this many seconds after the epoch."""
-    return datetime.fromtimestamp(seconds, tz=UTC)
+# ---- exact numbers and counts ------------------------------------------------------------
+def _exact(value: float) -> str:
+    """The shortest text that gives the float back exactly."""
+    return _plain(repr(value).removesuffix(".0"))
+
+
+def _float(value: object) -> object:
+    return float(value) if isinstance(value, int | str) else value
+
+
+_EXACT_SCHEMA = WithJsonSchema({"type": "string", "maxLength": _LONGEST_NUMBER})
+Exact = Annotated[
+    float,
+    BeforeValidator(_float),
+    PlainSerializer(_exact, return_type=str, when_used="json"),
+    _EXACT_SCHEMA,
+]
+"""A number that the engine computes with; a decimal string outside, from which it comes back exactly."""
+
+ExactOrZero = Annotated[
+    float,
+    BeforeValidator(_float),
+    PlainSerializer(
+        lambda value: _exact(value) if value else None, return_type=str | None, when_used="json"
+    ),
+    _EXACT_SCHEMA,
+]
+"""The same; zero is left out."""
+
+
+def _pair(value: object) -> object:
+    if isinstance(value, Count):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError("must be an object with bad and total")  # noqa: TRY004 - pydantic wants it
+    pair = Count(value.get("bad", 0), value.get("total", 0))
+    if any(not isinstance(one, int) or not 0 <= one <= _MOST_EVENTS for one in pair):
+        raise ValueError(f"bad and total must be whole numbers from 0 to {_MOST_EVENTS}")
+    return pair
+
+
+_MOST_EVENTS = 2**53
+Events = Annotated[int, Field(ge=0, le=_MOST_EVENTS)]
+"""How many events."""
+Counted = Annotated[
+    InstanceOf[Count],
+    BeforeValidator(_pair),
+    PlainSerializer(lambda pair: pair._asdict(), return_type=dict[str, int], when_used="json"),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": ["bad", "total"],
+            "properties": {
+                name: {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": _MOST_EVENTS,
+                    "description": text,
+                }
+                for name, text in (
+                    ("bad", "Number of bad events."),
+                    ("total", "Number of all events."),
+                )
+            },
+        }
+    ),
+]
+"""Bad events of all events."""
 
 
 # ---- strings -----------------------------------------------------------------------------
@@ -200,4 +293,3 @@ PinnedImage = Annotated[
 BentoVersion = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-._a-z0-9]*[a-z0-9])?$", max_length=50)
 ]
-Count = Annotated[int, Field(ge=0, le=2**53)]

@@ -1,11 +1,12 @@
 """The performance that a version had when it was accepted, frozen as counts."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from sluicegate.api.base import Count, Number, StatusModel, Time
+from sluicegate.api.base import Counted, Events, Exact, ExactOrZero, StatusModel, Time
+from sluicegate.stats.counts import Count
 
 
 class BaselineSource(StrEnum):
@@ -17,21 +18,12 @@ class BaselineSource(StrEnum):
     """Counts of real traffic."""
 
 
-class Stratum(StatusModel):
-    """A baseline of one weekday."""
-
-    bad: Count
-    """Bad events."""
-    total: Count
-    """All events."""
-
-
 class Baseline(StatusModel):
     """Bad events of all events, over the blocks from `from` to `to`."""
 
-    bad: Count
+    bad: Events
     """Bad events."""
-    total: Count
+    total: Events
     """All events."""
     start: Annotated[Time, Field(alias="from")]
     """Begin of the first block (of a hold-out: when it was reported)."""
@@ -39,18 +31,28 @@ class Baseline(StatusModel):
     """End of the last block."""
     source: BaselineSource
     """Where the counts come from."""
-    phi: Number = "1"
+    phi: Exact = 1.0
     """Dispersion of the blocks: 1 is binomial, more means bursts. From 1 to 10."""
     daily: bool = False
     """Whether the hour of the day matters, so that whole days are compared."""
-    weekdays: Annotated[tuple[Stratum, ...], Field(max_length=7)] = ()
+    weekdays: Annotated[tuple[Counted, ...], Field(max_length=7)] = ()
     """Counts by weekday, Monday first, with seasonality Weekly."""
-    mean: Number | None = None
+    mean: ExactOrZero = 0.0
     """A gauge: mean of the blocks."""
-    deviation: Number | None = None
+    deviation: ExactOrZero = 0.0
     """A gauge: standard deviation of the blocks."""
     indicator_hash: str = ""
     """Hash of the indicator it was counted with; another one makes it provisional."""
+
+    @classmethod
+    def of(cls, count: Count, start: int, end: int, source: BaselineSource, **more: Any) -> Self:
+        """The baseline of these events; `more` are its other fields, times in seconds."""
+        return cls(bad=count.bad, total=count.total, start=start, end=end, source=source, **more)
+
+    @property
+    def count(self) -> Count:
+        """Bad events of all events."""
+        return Count(self.bad, self.total)
 
 
 Baselines = Annotated[dict[str, Baseline], Field(max_length=17)]

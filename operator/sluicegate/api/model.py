@@ -1,5 +1,6 @@
 """Which model serves the product: a bento by digest, and what its hold-out said."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
@@ -7,11 +8,12 @@ from pydantic import Field, StringConstraints
 from sluicegate.api.base import (
     ApiModel,
     BentoVersion,
-    Count,
+    Events,
     ObjectName,
     PinnedImage,
     Rule,
 )
+from sluicegate.stats.counts import Count
 
 SloName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)
@@ -33,10 +35,20 @@ class Counts(ApiModel):
         ),
     )
 
-    bad: Count
+    bad: Events
     """How many were bad."""
     total: Annotated[int, Field(ge=1, le=2**53)]
     """How many there were."""
+
+    @property
+    def count(self) -> Count:
+        """The same for the engine."""
+        return Count(self.bad, self.total)
+
+
+def counts_of(evaluation: Mapping[str, Counts] | None) -> dict[str, Count]:
+    """Hold-out counts by SLO name, for the engine; empty without any."""
+    return {slo: one.count for slo, one in (evaluation or {}).items()}
 
 
 class LocalRef(ApiModel):

@@ -317,6 +317,8 @@ def _readable_part(text: str, error: ValidationError) -> DataProductStatus:
             and all(isinstance(one, int) for one in bad)
         ):
             document[field] = [item for number, item in enumerate(part) if number not in bad]
+        elif field == "engine" and isinstance(part, dict) and bad:
+            document[field] = {name: one for name, one in part.items() if name not in bad}
         else:
             document.pop(field, None)
     try:

@@ -1,12 +1,14 @@
 """status.retraining: attempts, their triggers and outcomes."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
-from sluicegate.api.base import StatusModel, Time
-from sluicegate.api.model import Counts
+from sluicegate.api.base import Counted, StatusModel, Time
+
+MOST_FAILURES: Final = 3
+"""Attempts in a row without a promotion after which a person has to look."""
 
 
 class Trigger(StatusModel):
@@ -58,9 +60,9 @@ class AttemptResult(StatusModel):
     """The version it made."""
     image: str = ""
     """Its image."""
-    evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)
+    evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
     """Hold-out counts of the new version."""
-    stable_evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(
+    stable_evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(
         default_factory=dict
     )
     """The same hold-out scored with stable."""

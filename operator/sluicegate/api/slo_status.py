@@ -1,11 +1,11 @@
-"""What the loop must remember: confirmations, attempts, cooldowns, probation, handled requests."""
+"""status.slos: how each service level does, as people read it."""
 
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from sluicegate.api.base import Count, Number, StatusModel, Time
+from sluicegate.api.base import Events, Number, StatusModel
 
 
 class SloState(StrEnum):
@@ -15,28 +15,6 @@ class SloState(StrEnum):
     WARN = "WARN"
     BAD = "BAD"
     UNKNOWN = "Unknown"
-
-
-class Streak(StatusModel):
-    """Evaluations in a row that said the same, one a block."""
-
-    first: int
-    """Index of the block that began it: its end in seconds since the epoch by the block's length."""
-    last: int
-    """Index of the block that counted last."""
-    evaluations: Annotated[int, Field(ge=1)]
-    """How many."""
-    fresh: Annotated[int, Field(ge=0)]
-    """How many of them came with new events."""
-
-
-class Interval(StatusModel):
-    """A stretch of time."""
-
-    since: Time
-    """From when on."""
-    until: Time
-    """Up to when."""
 
 
 class SloStatus(StatusModel):
@@ -52,9 +30,9 @@ class SloStatus(StatusModel):
     """Why, with the numbers: window, value, bound."""
     ratio: Number | None = None
     """Share of good events (a gauge: its mean)."""
-    bad: Count | None = None
+    bad: Events | None = None
     """Bad events of the deciding window."""
-    samples: Count | None = None
+    samples: Events | None = None
     """All events of the deciding window."""
     objective: Number | None = None
     """What is owed."""
@@ -73,18 +51,3 @@ class SloStatus(StatusModel):
     """Where the relative test calls it bad."""
     degraded: bool = False
     """Whether it was confirmed as bad, in three evaluations over two fresh blocks, and hasn't recovered."""
-    streak: Streak | None = None
-    """Bad evaluations in a row."""
-    calm: Streak | None = None
-    """Good evaluations in a row, while it is degraded."""
-    steady_since: Time | None = None
-    """Since when it has been neither WARN nor BAD; a baseline is learnt after that only."""
-    evidence_since: Time | None = None
-    """Blocks that ended before count for nothing: the SLO was another one then, or what was measured
-    had a cause outside the model, which has ended."""
-    disturbed_since: Time | None = None
-    """Since when a cause outside the model disturbs what is measured, say a degraded upstream."""
-    left_out: Annotated[tuple[Interval, ...], Field(max_length=24)] = ()
-    """When such a cause did, until it ended: what was measured meanwhile counts for nothing."""
-    terms_hash: str = ""
-    """Hash of indicator and margins that the evidence was gathered with."""

@@ -4,17 +4,32 @@ Everything measured is a decimal string or a count; everything optional is left 
 than null. The operator owns all of it, by server-side apply.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints
 
-from sluicegate.api.base import Number, StatusModel, Time
-from sluicegate.api.baseline import Baseline, Baselines
+from sluicegate.api.base import StatusModel, Time
+from sluicegate.api.engine import EngineState, ProductState
 from sluicegate.api.list_types import Keyed
-from sluicegate.api.retraining_status import RetrainingStatus
+from sluicegate.api.names import (
+    REQUEST_ABORT,
+    REQUEST_PROMOTE,
+    REQUEST_RETRAIN,
+    REQUEST_ROLLBACK,
+)
+from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus, Trigger
 from sluicegate.api.slo_status import SloStatus
-from sluicegate.api.versions import Candidate, PastVersion, Probation, Traffic, Version
+from sluicegate.api.versions import (
+    Candidate,
+    PastVersion,
+    Probation,
+    Release,
+    Traffic,
+    Version,
+    VersionBase,
+)
 
 
 class LastHandled(StatusModel):
@@ -29,14 +44,30 @@ class LastHandled(StatusModel):
     abort: str = ""
     """Of sluicegate.dev/abort."""
 
+    @classmethod
+    def of(cls, annotations: Mapping[str, str]) -> Self:
+        """All requests among a product's annotations, as handled."""
+        return cls(
+            **{field: annotations[name] for name, field in FIELDS.items() if name in annotations}
+        )
 
-class ProductState(StrEnum):
-    """How the product does."""
+    def with_token(self, annotation: str, value: str) -> Self:
+        """A copy in which this value of an annotation was handled last."""
+        return self.replace(**{FIELDS[annotation]: value})
 
-    HEALTHY = "Healthy"
-    DEGRADING = "Degrading"
-    DEGRADED = "Degraded"
-    UNKNOWN = "Unknown"
+    def token(self, annotation: str) -> str:
+        """The value of an annotation that was handled last; empty before the first."""
+        field = FIELDS.get(annotation)
+        return "" if field is None else str(getattr(self, field))
+
+
+FIELDS: Final = {
+    REQUEST_RETRAIN: "retrain_requested_at",
+    REQUEST_ROLLBACK: "rollback_to",
+    REQUEST_PROMOTE: "promote",
+    REQUEST_ABORT: "abort",
+}
+"""Which field of `status.lastHandled` echoes which annotation."""
 
 
 class Condition(StatusModel):
@@ -80,6 +111,22 @@ class SpecModel(StatusModel):
     """Why it was rejected."""
     at: Time
     """When the outcome was reached."""
+
+    @classmethod
+    def of(cls, release: Release, outcome: SpecModelOutcome, at: int) -> Self:
+        """What became of a release at this time, in seconds."""
+        return cls(
+            image=release.image,
+            version=release.version,
+            runtime_image=release.runtime_image,
+            outcome=outcome,
+            at=at,
+        )
+
+    @property
+    def release(self) -> Release:
+        """What makes it this version."""
+        return Release(self.version, self.image, self.runtime_image)
 
 
 class DecisionStatus(StatusModel):
@@ -164,15 +211,6 @@ class Summary(StatusModel):
     """Why it isn't Ready, or needs a person, or why spec.model isn't what serves; else empty."""
 
 
-class OriginalBaseline(StatusModel):
-    """The first baseline ever accepted: a chain of slightly worse versions can't walk away."""
-
-    version: str
-    """The version it was accepted with."""
-    slos: Annotated[dict[str, Baseline], Field(max_length=16)] = Field(default_factory=dict)
-    """Baselines by SLO name."""
-
-
 class OperatorScope(StrEnum):
     """What an operator watches."""
 
@@ -202,8 +240,6 @@ class DataProductStatus(StatusModel):
     """Ready, Reconciling and Stalled as kstatus reads them, and what informs."""
     state: ProductState | None = None
     """How the product does."""
-    last_known_state: ProductState | None = None
-    """The state before it became Unknown."""
     summary: Summary | None = None
     """Words for `kubectl get`."""
     spec_model: SpecModel | None = None
@@ -214,8 +250,6 @@ class DataProductStatus(StatusModel):
     """The version that wants to become stable."""
     history: Annotated[tuple[PastVersion, ...], Field(max_length=20)] = ()
     """Versions before, the youngest first."""
-    original_baseline: OriginalBaseline | None = None
-    """The first baseline ever accepted."""
     probation: Probation | None = None
     """What the stable version still has to show after its promotion."""
     retraining: RetrainingStatus | None = None
@@ -236,41 +270,56 @@ class DataProductStatus(StatusModel):
     """The one-shot requests that were handled."""
     problems: Annotated[tuple[str, ...], Field(max_length=64)] = ()
     """What is wrong with the spec, while it is (Stalled, InvalidSpec)."""
-    alerted: Annotated[tuple[str, ...], Field(max_length=32)] = ()
-    """What people were told of the present trouble, so that they are told once."""
-    metrics_lost_since: Time | None = None
-    """Since when nothing could be measured."""
     numbers_at: Time | None = None
     """When the numbers were last refreshed."""
     written_by: WrittenBy | None = None
     """The operator that wrote this."""
+    engine: EngineState = Field(default_factory=EngineState)
+    """What the operator keeps for itself, to go on after a restart; it may change with any version."""
 
+    @property
+    def trial(self) -> Candidate | None:
+        """The candidate that is tried; None for an earlier version that comes back."""
+        candidate = self.candidate
+        return None if candidate is None or candidate.returning else candidate
 
-__all__ = [
-    "Baseline",
-    "Baselines",
-    "Candidate",
-    "Condition",
-    "DataProductStatus",
-    "DecisionStatus",
-    "DependencyState",
-    "DependencyStatus",
-    "Diagnosis",
-    "DiagnosisEvidence",
-    "LastHandled",
-    "Number",
-    "OperatorScope",
-    "OriginalBaseline",
-    "PastVersion",
-    "Probation",
-    "ProductState",
-    "RetrainingStatus",
-    "SloStatus",
-    "SpecModel",
-    "SpecModelOutcome",
-    "Summary",
-    "Traffic",
-    "Verdict",
-    "Version",
-    "WrittenBy",
-]  # fmt: skip
+    @property
+    def training(self) -> Trigger | None:
+        """Why a training is under way; None while none is."""
+        if self.retraining is None or self.stable is None:
+            return None
+        return self.retraining.trigger
+
+    @property
+    def parent(self) -> Release:
+        """The version that the training under way started from; by its name, where it is gone."""
+        name = self.training.version if self.training else ""
+        known = ([self.stable] if self.stable else []) + list(self.history)
+        return next((one.release for one in known if one.version == name), Release(name))
+
+    @property
+    def accepted(self) -> tuple[PastVersion, ...]:
+        """Versions before that were stable once, newest first; not those that were refused."""
+        return tuple(one for one in self.history if one.promoted_at is not None)
+
+    @property
+    def versions(self) -> tuple[VersionBase, ...]:
+        """All versions that it names: stable, the candidate, and the history."""
+        living = (one for one in (self.stable, self.candidate) if one is not None)
+        return (*living, *self.history)
+
+    def with_engine(self, **update: object) -> Self:
+        """A copy in which the engine keeps something else."""
+        return self.replace(engine=self.engine.replace(**update))
+
+    def with_candidate(self, **update: object) -> Self:
+        """A copy in which these fields of the candidate are others; there is one."""
+        assert self.candidate is not None
+        return self.replace(candidate=self.candidate.replace(**update))
+
+    def with_retraining(self, **update: object) -> Self:
+        """A copy in which these fields of status.retraining are others; left out if all are empty."""
+        after = (self.retraining or RetrainingStatus()).replace(**update)
+        ended: dict[str, object] = {} if after.trigger else {"job": "", "started_at": None}
+        after = after.replace(**ended, suspended=after.attempts >= MOST_FAILURES)
+        return self.replace(retraining=None if after == RetrainingStatus() else after)

@@ -1,14 +1,74 @@
 """Versions: the stable one, the candidate on its way, the ones before, and their traffic."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final
+from hashlib import sha256
+from typing import Annotated, Any, Final, Self
 
 from pydantic import Field
+from typing_extensions import override
 
-from sluicegate.api.base import Count, Number, StatusModel, Time
+from sluicegate.api.base import Counted, Events, Number, StatusModel, Time
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.list_types import Keyed
-from sluicegate.api.model import Counts
+
+REVISION_LENGTH: Final = 10
+
+
+def revision_of(digest: str, runtime_image: str) -> str:
+    """Ten hex digits that stand for a bento in a runtime: what a version really is.
+
+    `digest` is `sha256:<hex>` of the bento's image or archive.
+    """
+    return sha256(f"{digest} {runtime_image}".encode()).hexdigest()[:REVISION_LENGTH]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Release:
+    """A version by name, and what makes it that version: two that differ only in name are equal.
+
+    Attributes
+    ----------
+    version : the bento's version: label of everything that it serves.
+    image : the bento by content.
+    runtime_image : what it runs in, frozen when it became a candidate.
+    service : name of the bento's entry service, which is no part of its identity.
+    """
+
+    version: str
+    image: str = ""
+    runtime_image: str = ""
+    service: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What the version really is, wherever its bento lies: its digest, and its runtime.
+
+        A release that is known by its name alone, as in a replay, is what it is called.
+        """
+        return self.image.rpartition("sha256:")[2] or self.version, self.runtime_image
+
+    @property
+    def revision(self) -> str:
+        """Ten hex digits of its identity."""
+        digest, runtime_image = self.identity
+        return revision_of(f"sha256:{digest}", runtime_image)
+
+    def is_renewal_of(self, other: "Release") -> bool:
+        """Whether it is the same bento in another runtime."""
+        mine, theirs = self.identity, other.identity
+        return mine[0] == theirs[0] and mine != theirs
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same bento in the same runtime."""
+        return self.identity == other.identity if isinstance(other, Release) else NotImplemented
+
+    @override
+    def __hash__(self) -> int:
+        """A hash of the identity."""
+        return hash(self.identity)
 
 
 class VersionSource(StrEnum):
@@ -33,8 +93,29 @@ class VersionBase(StatusModel):
     """Ten hex digits of both."""
     source: VersionSource
     """Where it comes from."""
-    inputs_hash: str = ""
-    """Hash of what its pod template was last rendered from."""
+
+    @classmethod
+    def of(cls, release: Release, source: VersionSource, **more: Any) -> Self:
+        """Name a release as this kind of version; `more` are its other fields."""
+        return cls(
+            version=release.version,
+            image=release.image,
+            service=release.service,
+            runtime_image=release.runtime_image,
+            revision=release.revision,
+            source=source,
+            **more,
+        )
+
+    @property
+    def release(self) -> Release:
+        """What makes it this version."""
+        return Release(self.version, self.image, self.runtime_image, self.service)
+
+    @property
+    def identity_fields(self) -> dict[str, Any]:
+        """The fields that every kind of version has."""
+        return {name: getattr(self, name) for name in VersionBase.model_fields}
 
     @property
     def digest(self) -> str:
@@ -51,7 +132,7 @@ class Version(VersionBase):
     """Whether it is stable because a later one was taken back."""
     baseline: Baselines = Field(default_factory=dict)
     """Its performance at acceptance, by SLO name."""
-    evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)
+    evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
     """Its hold-out counts, by SLO name."""
 
 
@@ -96,19 +177,29 @@ class Evidence(StatusModel):
     """ln of the e-value against "not worse"; a rollback follows at rollBackAt."""
     roll_back_at: Number
     """What a rollback needs."""
-    candidate_bad: Count
+    candidate_bad: Events
     """Bad events of the candidate."""
-    candidate_total: Count
+    candidate_total: Events
     """All events of the candidate."""
-    stable_bad: Count
+    stable_bad: Events
     """Bad events of stable in the same blocks."""
-    stable_total: Count
+    stable_total: Events
     """All events of stable in the same blocks."""
     phi: Number = "1"
     """Dispersion, frozen before the first step."""
 
 
 MOST_SHARES: Final = 22
+PATIENT_RETRIES: Final = 5
+"""Retries, in about an hour and a half, in which a candidate without room may still be a cure."""
+
+
+class ApiComparison(StrEnum):
+    """What a candidate's API was found to be, compared with stable's."""
+
+    KEPT = "Kept"
+    CHANGED = "Changed"
+    UNKNOWN = "Unknown"
 
 
 class Candidate(VersionBase):
@@ -138,11 +229,9 @@ class Candidate(VersionBase):
     """How long spec.suspend has held it, which counts against no deadline."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=17), Keyed("slo")] = ()
     """What the SLOs and the share of client errors say so far."""
-    correlation: Annotated[dict[str, Number], Field(max_length=17)] = Field(default_factory=dict)
-    """How bursty stable's blocks were before the rollout, by SLO name; frozen."""
     expected_seconds: int | None = None
     """How long an equal candidate takes at this traffic; by planning, not a promise."""
-    evaluation: Annotated[dict[str, Counts], Field(max_length=16)] = Field(default_factory=dict)
+    evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
     """Its hold-out counts, by SLO name."""
     trigger: str = ""
     """Id of the retraining trigger that it answers."""
@@ -150,18 +239,43 @@ class Candidate(VersionBase):
     """Whether it is an earlier version that comes back for the stable one, without steps."""
     requested: bool = False
     """Whether a person asked for it while spec.suspend was set, which then doesn't hold it."""
-    held_against: Baselines = Field(default_factory=dict)
-    """What it is held against once it is stable; fixed when the promotion begins."""
     rollback_reason: str = ""
     """Why it goes back, while it does."""
     rollback_message: str = ""
     """The numbers behind it."""
-    api: str = ""
-    """Whether its API was compared with stable's before it took traffic: Kept, Changed or Unknown."""
+    api: ApiComparison | None = None
+    """Whether its API keeps what stable's clients rely on, as compared before it took traffic."""
     retry_at: Time | None = None
     """When its rollout begins again, after trouble of the cluster ended it."""
     retries: Annotated[int, Field(ge=0)] = 0
     """How often trouble of the cluster has ended its rollout."""
+
+    @property
+    def parked(self) -> bool:
+        """Whether its rollout ended without a verdict."""
+        return self.phase is CandidatePhase.PARKED
+
+    @property
+    def tried(self) -> bool:
+        """Whether its rollout goes on, or will by itself and before long.
+
+        What finds no room for hours may be no cure, so it holds up no training; one that came of
+        a training is the cure.
+        """
+        soon = self.retries <= PATIENT_RETRIES or self.source is VersionSource.RETRAINING
+        return not self.parked or (self.retry_at is not None and soon)
+
+    @property
+    def changes_api(self) -> bool:
+        """Whether it took traffic although it changes stable's API, as a person has let it."""
+        return self.api == ApiComparison.CHANGED
+
+    def step_of(self, steps: Sequence[int]) -> int:
+        """Number of the step of the spec, from 1, whose share it has or is beyond.
+
+        The spec may have been edited since: what it has is its share, not a number of steps.
+        """
+        return max(sum(share <= self.weight for share in steps), 1)
 
 
 class Fate(StrEnum):
@@ -194,10 +308,15 @@ class PastVersion(VersionBase):
     """When it ceased to be stable or candidate."""
     baseline: Baselines = Field(default_factory=dict)
     """Its performance at acceptance, by SLO name."""
-    record: Annotated[dict[str, Counts], Field(max_length=17)] = Field(default_factory=dict)
+    record: Annotated[dict[str, Counted], Field(max_length=17)] = Field(default_factory=dict)
     """Its events beside the version that replaced it, by SLO name, where it did worse than at acceptance."""
     degraded: Annotated[tuple[str, ...], Field(max_length=17)] = ()
     """Names of the SLOs that were degraded when it was replaced."""
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it was rolled back itself, or didn't come up again: it isn't chosen by itself."""
+        return self.fate in {Fate.ROLLED_BACK, Fate.FAILED}
 
 
 class SplitMode(StrEnum):
@@ -230,7 +349,7 @@ class Traffic(StatusModel):
     """When each parent had accepted it."""
     observed_share: Number | None = None
     """Share of the candidate in the requests counted since then."""
-    requests: Count | None = None
+    requests: Events | None = None
     """Requests counted since then."""
     real_share: Number | None = None
     """The share that pods can give, where replicas split."""
@@ -245,7 +364,3 @@ class Probation(StatusModel):
     """The version before it, that it goes back to."""
     since: Time
     """When it was promoted."""
-    until: Time | None = None
-    """When it ends at the earliest; open while labels are still to come."""
-    baselines: Baselines = Field(default_factory=dict)
-    """Baselines of the version before, by SLO name."""

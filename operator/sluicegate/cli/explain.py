@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.kube.client import KubeApi
@@ -22,7 +23,6 @@ from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.persistence.load import memory_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.prometheus.block_reader import Evaluation as Reading
 from sluicegate.prometheus.client import Prometheus
@@ -81,7 +81,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
             )
     if status.decision is not None:
         made = status.decision
-        yield f"  last decision {made.type} ({made.reason}) at {made.at:%Y-%m-%d %H:%M:%S}Z: {made.message}"
+        yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.at)}: {made.message}"
     for condition in status.conditions:
         yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
 
@@ -111,4 +111,4 @@ async def _judge(product: DataProduct, settings: Settings) -> Evaluation:
         gauges=measured.gauges(),
     )
     terms = terms_of(product, settings.hour_seconds)
-    return evaluate(terms, memory_of(product.status), observed, int(now))
+    return evaluate(terms, product.status, observed, int(now))

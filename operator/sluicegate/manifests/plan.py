@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from sluicegate.api.base import at
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import Trigger
-from sluicegate.api.versions import VersionBase, VersionSource
+from sluicegate.api.versions import VersionBase, VersionSource, revision_of
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
-from sluicegate.manifests.names import TRIGGER_LENGTH, revision, version_name
+from sluicegate.manifests.names import TRIGGER_LENGTH, version_name
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import (
     build_autoscaler,
@@ -31,7 +30,7 @@ def spec_version(product: DataProduct, runtime_image: str) -> VersionBase:
         image=bento.identity,
         service=bento.service,
         runtime_image=runtime_image,
-        revision=revision(bento.digest, runtime_image),
+        revision=revision_of(bento.digest, runtime_image),
         source=VersionSource.SPEC,
     )
 
@@ -65,7 +64,7 @@ def example_training(product: DataProduct, version: VersionBase) -> list[Manifes
         cause="Requested",
         version=version.version,
         message="an example by `sluicegate plan --training`",
-        at=at(0),
+        at=0,
     )
     attempt = Attempt(trigger=trigger, number=1, stable=version)
     return [build_training_job(product, product.spec.retraining, attempt)]

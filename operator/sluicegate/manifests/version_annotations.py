@@ -59,7 +59,6 @@ def _identity(labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict
         "runtimeImage": annotations.get(names.ANNOTATION_RUNTIME_IMAGE, ""),
         "revision": labels.get(names.LABEL_REVISION, ""),
         "source": annotations.get(names.ANNOTATION_SOURCE, ""),
-        "inputsHash": annotations.get(names.ANNOTATION_INPUTS_HASH, ""),
     }
 
 

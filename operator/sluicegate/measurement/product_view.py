@@ -162,7 +162,7 @@ class Measured:
             gauges=tuple(self._gauges()),
             requests=_requests(target),
             seconds=self.canary_seconds,
-            begins=int(candidate.since.timestamp()) // self.canary_seconds,
+            begins=candidate.since // self.canary_seconds,
         )
 
     def _changed(self) -> float | None:
@@ -173,7 +173,7 @@ class Measured:
         changed = candidate.shares[-1].since
         if traffic is not None:
             changed = max(changed, traffic.since)
-        return changed.timestamp() + GATEWAY_LAG
+        return changed + GATEWAY_LAG
 
 
 def _requests(target: Target | None) -> str:

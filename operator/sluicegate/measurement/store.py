@@ -323,7 +323,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
     if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
         canary_block = timing.canary_block(product.spec.analysis.block_seconds)
         before = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * canary_block)
-        canary_from = int(candidate.since.timestamp()) - before
+        canary_from = candidate.since - before
     meta, seconds = product.metadata, product.spec.analysis.block_seconds
     return Target(
         key=ProductKey(meta.namespace, meta.name),
@@ -333,6 +333,6 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         service=status.stable.service,
         renamed=_renamed(status.stable, candidate),
         canary_from=canary_from,
-        evidence_from=warmed_up(status.stable.promoted_at.timestamp(), seconds) * seconds,
+        evidence_from=warmed_up(status.stable.promoted_at, seconds) * seconds,
         client_errors=canary_from is not None or status.probation is not None,
     )

@@ -3,16 +3,15 @@
 They still act while a product is suspended; that is how one gets out of trouble by hand.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import SpecModelOutcome
-from sluicegate.api.versions import VersionSource
+from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
+from sluicegate.api.versions import Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Decision, Hold, Retrain, Rollback, StartRollout
 from sluicegate.policy.model.history import named
 from sluicegate.policy.model.observed import Observed, Request
-from sluicegate.policy.model.state import HandledModel, Memory, Release
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 
@@ -22,126 +21,135 @@ class Answer:
     """What a request leads to, and what is remembered if that is decided."""
 
     decision: Decision
-    memory: Memory
+    status: DataProductStatus
 
 
-def pending(memory: Memory, observed: Observed) -> tuple[Request, ...]:
+def pending(status: DataProductStatus, observed: Observed) -> tuple[Request, ...]:
     """Requests whose token wasn't handled yet."""
     return tuple(
         request
         for request in observed.requests
-        if request.value and memory.handled.get(request.annotation) != request.value
+        if request.value and _handled(status, request) != request.value
     )
 
 
-def approves(memory: Memory, observed: Observed) -> Request | None:
+def approves(status: DataProductStatus, observed: Observed) -> Request | None:
     """The request that lets the candidate take its last step; None when nobody asked."""
-    if memory.candidate is None or memory.candidate.parked:
+    if status.trial is None or status.trial.parked:
         return None
-    for request in pending(memory, observed):
-        named_version = request.version in {"", memory.candidate.release.version}
+    for request in pending(status, observed):
+        named_version = request.version in {"", status.trial.release.version}
         if request.annotation == REQUEST_PROMOTE and named_version:
             return request
     return None
 
 
-def aborts(memory: Memory, observed: Observed, version: str) -> Request | None:
+def aborts(status: DataProductStatus, observed: Observed, version: str) -> Request | None:
     """The request to take this version back; None when nobody asked."""
-    for request in pending(memory, observed):
+    for request in pending(status, observed):
         if request.annotation == REQUEST_ABORT and request.version in {"", version}:
             return request
     return None
 
 
-def handled(memory: Memory, request: Request) -> Memory:
-    """Remember that this token was handled."""
-    return replace(memory, handled={**memory.handled, request.annotation: request.value})
+def handled(status: DataProductStatus, request: Request) -> DataProductStatus:
+    """Record that this token was handled."""
+    known = status.last_handled or LastHandled()
+    return status.replace(last_handled=known.with_token(request.annotation, request.value))
 
 
-def answers(terms: Terms, memory: Memory, observed: Observed, now: int) -> list[Answer]:
+def _handled(status: DataProductStatus, request: Request) -> str:
+    return "" if status.last_handled is None else status.last_handled.token(request.annotation)
+
+
+def answers(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> list[Answer]:
     """What the pending requests lead to. An approval isn't among them: it opens the last step."""
     found = []
-    for request in pending(memory, observed):
-        answer = _answer(terms, memory, observed, request, now=now)
+    for request in pending(status, observed):
+        answer = _answer(terms, status, observed, request, now=now)
         if answer is not None:
             found.append(answer)
     return found
 
 
 def _answer(
-    terms: Terms, memory: Memory, observed: Observed, request: Request, *, now: int
+    terms: Terms, status: DataProductStatus, observed: Observed, request: Request, *, now: int
 ) -> Answer | None:
     match request.annotation:
         case str() as name if name == REQUEST_ABORT:
-            return _abort(memory, request)
+            return _abort(status, request)
         case str() as name if name == REQUEST_ROLLBACK:
-            return _roll_back(memory, observed, request, now=now)
+            return _roll_back(status, observed, request, now=now)
         case str() as name if name == REQUEST_RETRAIN:
-            return _retrain(terms, memory, observed, request, now=now)
+            return _retrain(terms, status, observed, request, now=now)
         case str() as name if name == REQUEST_PROMOTE:
-            return _try_again(terms, memory, observed, request)
+            return _try_again(terms, status, observed, request)
         case _:
             return None
 
 
-def _refuse(memory: Memory, request: Request, text: str) -> Answer:
+def _refuse(status: DataProductStatus, request: Request, text: str) -> Answer:
     message = f"{request.annotation}={request.value}: {text}"
-    return Answer(Alert(reason=Reason.NOT_FOUND, message=message), handled(memory, request))
+    return Answer(Alert(reason=Reason.NOT_FOUND, message=message), handled(status, request))
 
 
-def _abort(memory: Memory, request: Request) -> Answer:
-    candidate, stable = memory.candidate, memory.stable
+def _abort(status: DataProductStatus, request: Request) -> Answer:
+    candidate, stable = status.trial, status.stable
     if (
         candidate is None
         or stable is None
         or request.version not in {"", candidate.release.version}
     ):
-        return _refuse(memory, request, "there is no such candidate")
+        return _refuse(status, request, "there is no such candidate")
     message = f"{candidate.release.version} is taken back, as {request.annotation} asks"
     decision = Rollback(
         reason=Reason.ABORT_REQUESTED, message=message, leaving=candidate.release, to=stable.release
     )
-    return Answer(decision, handled(memory, request))
+    return Answer(decision, handled(status, request))
 
 
-def _roll_back(memory: Memory, observed: Observed, request: Request, *, now: int) -> Answer:
-    stable = memory.stable
-    entry = named(memory.history, request.version)
+def _roll_back(
+    status: DataProductStatus, observed: Observed, request: Request, *, now: int
+) -> Answer:
+    stable = status.stable
+    entry = named(status.accepted, request.version)
     if stable is None or entry is None or entry.release == stable.release:
-        known = ", ".join(entry.release.version for entry in memory.history) or "none"
-        return _refuse(memory, request, f"write <version>/<token>; versions kept: {known}")
+        known = ", ".join(entry.release.version for entry in status.accepted) or "none"
+        return _refuse(status, request, f"write <version>/<token>; versions kept: {known}")
     message = (
         f"{entry.release.version} replaces {stable.release.version}, as {request.annotation} asks"
     )
     decision = Rollback(
         reason=Reason.ROLLBACK_REQUESTED, message=message, leaving=stable.release, to=entry.release
     )
-    return Answer(decision, handled(_without_model(memory, observed, stable.release, now), request))
+    return Answer(decision, handled(_without_model(status, observed, stable.release, now), request))
 
 
-def _without_model(memory: Memory, observed: Observed, stable: Release, now: int) -> Memory:
+def _without_model(
+    status: DataProductStatus, observed: Observed, stable: Release, now: int
+) -> DataProductStatus:
     """A person has chosen another version: a spec.model that isn't stable yet isn't begun by itself."""
-    wanted, model = observed.wanted, memory.model
+    wanted, model = observed.wanted, status.spec_model
     done = model is not None and model.outcome is not SpecModelOutcome.IN_PROGRESS
     if wanted is None or wanted == stable or (done and model and model.release == wanted):
-        return memory
-    return replace(memory, model=HandledModel(wanted, SpecModelOutcome.SUPERSEDED, now))
+        return status
+    return status.replace(spec_model=SpecModel.of(wanted, SpecModelOutcome.SUPERSEDED, now))
 
 
 def _retrain(
-    terms: Terms, memory: Memory, observed: Observed, request: Request, *, now: int
+    terms: Terms, status: DataProductStatus, observed: Observed, request: Request, *, now: int
 ) -> Answer:
-    stable = memory.stable
+    stable = status.stable
     if stable is None:
-        return _refuse(memory, request, "no version has been accepted yet")
-    asked = preconditions.Request(terms, memory, observed.portfolio, now)
+        return _refuse(status, request, "no version has been accepted yet")
+    asked = preconditions.Request(terms, status, observed.portfolio, now)
     obstacle = preconditions.obstacle(asked, preconditions.REQUESTED)
     if obstacle is not None and obstacle.needs_person:
-        return _refuse(memory, request, obstacle.message)
+        return _refuse(status, request, obstacle.message)
     if obstacle is not None:
         message = f"the retraining that was asked for waits: {obstacle.message}"
-        return Answer(Hold(reason=obstacle.reason, message=message), memory)
-    memory = replace(memory, retraining=replace(memory.retraining, failures=0))
+        return Answer(Hold(reason=obstacle.reason, message=message), status)
+    status = status.with_retraining(attempts=0)
     version = stable.release.version
     decision = Retrain(
         reason=Reason.REQUESTED,
@@ -151,24 +159,30 @@ def _retrain(
         parent=stable.release,
         attempt=1,
     )
-    return Answer(decision, handled(memory, request))
+    return Answer(decision, handled(status, request))
 
 
-def _try_again(terms: Terms, memory: Memory, observed: Observed, request: Request) -> Answer | None:
+def _try_again(
+    terms: Terms, status: DataProductStatus, observed: Observed, request: Request
+) -> Answer | None:
     """A version that was rejected, or that ran out of time, begins anew."""
-    candidate, stable = memory.candidate, memory.stable
+    candidate, stable = status.trial, status.stable
     if candidate is not None and not candidate.parked:
         known = request.version in {"", candidate.release.version}
-        return None if known else _refuse(memory, request, "there is no such candidate")
-    if _waits(memory, observed) and observed.wanted and request.version == observed.wanted.version:
-        return _start_unmeasured(terms, memory, observed, request)
+        return None if known else _refuse(status, request, "there is no such candidate")
+    if _waits(status, observed) and observed.wanted and request.version == observed.wanted.version:
+        return _start_unmeasured(terms, status, observed, request)
     parked = candidate.release if candidate else None
-    spec = observed.wanted if memory.model and memory.model.release == observed.wanted else None
+    spec = (
+        observed.wanted
+        if status.spec_model and status.spec_model.release == observed.wanted
+        else None
+    )
     release = next(
         (r for r in (parked, spec) if r is not None and request.version in {"", r.version}), None
     )
     if stable is None or release is None or release == stable.release or terms.ended:
-        return _refuse(memory, request, "there is no version to try")
+        return _refuse(status, request, "there is no version to try")
     again = candidate if candidate is not None and release == parked else None
     decision = StartRollout(
         reason=Reason.PROMOTE_REQUESTED,
@@ -180,24 +194,24 @@ def _try_again(terms: Terms, memory: Memory, observed: Observed, request: Reques
         trigger=again.trigger if again else "",
         superseded=parked if again is None else None,
     )
-    return Answer(decision, handled(memory, request))
+    return Answer(decision, handled(status, request))
 
 
-def _waits(memory: Memory, observed: Observed) -> bool:
+def _waits(status: DataProductStatus, observed: Observed) -> bool:
     """Whether spec.model names a version that was never tried."""
-    wanted, stable, model = observed.wanted, memory.stable, memory.model
+    wanted, stable, model = observed.wanted, status.stable, status.spec_model
     known = stable is not None and wanted == stable.release
     return wanted is not None and not known and (model is None or model.release != wanted)
 
 
 def _start_unmeasured(
-    terms: Terms, memory: Memory, observed: Observed, request: Request
+    terms: Terms, status: DataProductStatus, observed: Observed, request: Request
 ) -> Answer | None:
     """A version that waits for measurements begins; the same word then promotes it.
 
     Where all is measured it begins anyway, so nothing is answered yet.
     """
-    wanted, candidate = observed.wanted, memory.candidate
+    wanted, candidate = observed.wanted, status.trial
     if wanted is None or observed.problem is None or terms.ended:
         return None
     decision = StartRollout(
@@ -210,4 +224,4 @@ def _start_unmeasured(
         evaluation=observed.wanted_evaluation,
         superseded=candidate.release if candidate else None,
     )
-    return Answer(decision, memory)
+    return Answer(decision, status)

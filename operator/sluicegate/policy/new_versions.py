@@ -5,13 +5,19 @@ from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import SpecModelOutcome
-from sluicegate.api.versions import VersionSource
-from sluicegate.policy.model import state
-from sluicegate.policy.model.decision import Alert, Decision, Hold, Rollback, StartRollout
+from sluicegate.api.retraining_status import MOST_FAILURES
+from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.versions import Release, VersionSource
+from sluicegate.policy.model.decision import (
+    Alert,
+    Decision,
+    Hold,
+    Rollback,
+    StartRollout,
+    alert_key,
+)
 from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.observed import Observed, TrainingFailed, TrainingSucceeded
-from sluicegate.policy.model.state import HandledModel, Memory, Release, alert_key
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import holdout_gate, preconditions
 
@@ -30,35 +36,37 @@ class Arrival:
     Attributes
     ----------
     decision : what to do.
-    memory : what is remembered if that is decided.
+    status : what is remembered if that is decided.
     taken_up : whether the arrival is over with that; one that has to wait comes again.
     """
 
     decision: Decision
-    memory: Memory
+    status: DataProductStatus
     taken_up: bool = True
 
 
-def handle_unchanged_model(memory: Memory, observed: Observed, now: int) -> Memory:
+def handle_unchanged_model(
+    status: DataProductStatus, observed: Observed, now: int
+) -> DataProductStatus:
     """A spec.model that names what is stable is handled without a rollout.
 
     One that is on its way without a candidate made way for a version that was to come back: it
     isn't handled.
     """
-    wanted, stable, model = observed.wanted, memory.stable, memory.model
-    if model and model.outcome is SpecModelOutcome.IN_PROGRESS and memory.candidate is None:
-        memory = replace(memory, model=None)
+    wanted, stable, model = observed.wanted, status.stable, status.spec_model
+    if model and model.outcome is SpecModelOutcome.IN_PROGRESS and status.trial is None:
+        status = status.replace(spec_model=None)
     if wanted is None or stable is None or wanted != stable.release:
-        return memory
-    if memory.model is not None and memory.model.release == wanted:
-        return memory
-    return replace(memory, model=HandledModel(wanted, SpecModelOutcome.PROMOTED, now))
+        return status
+    if status.spec_model is not None and status.spec_model.release == wanted:
+        return status
+    return status.replace(spec_model=SpecModel.of(wanted, SpecModelOutcome.PROMOTED, now))
 
 
-def back_to_stable(before: Memory, memory: Memory) -> Rollback | None:
+def back_to_stable(before: DataProductStatus, status: DataProductStatus) -> Rollback | None:
     """spec.model went back to stable while a candidate was on its way: the candidate goes."""
-    candidate, stable = memory.candidate, memory.stable
-    changed = memory.model is not before.model
+    candidate, stable = status.trial, status.stable
+    changed = status.spec_model is not before.spec_model
     if not changed or candidate is None or stable is None:
         return None
     name, to = candidate.release.version, stable.release
@@ -70,26 +78,26 @@ def back_to_stable(before: Memory, memory: Memory) -> Rollback | None:
     )
 
 
-def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision | None:
+def model_changed(terms: Terms, status: DataProductStatus, observed: Observed) -> Decision | None:
     """Start the rollout of a spec.model that wasn't handled yet."""
-    wanted, stable = observed.wanted, memory.stable
+    wanted, stable = observed.wanted, status.stable
     if wanted is None or stable is None or wanted == stable.release:
         return None
-    if memory.model is not None and memory.model.release == wanted:
+    if status.spec_model is not None and status.spec_model.release == wanted:
         return None
     obstacle = _cannot_start(terms, observed, wanted)
     if obstacle is not None:
-        return _told_once(memory, obstacle, wanted)
+        return _told_once(status, obstacle, wanted)
     tried, evaluation = wanted, observed.wanted_evaluation
-    if _was_replaced(memory, wanted):  # what serves is another bento: that one is tried in it
+    if _was_replaced(status, wanted):  # what serves is another bento: that one is tried in it
         tried, evaluation = replace(stable.release, runtime_image=wanted.runtime_image), {}
         if tried == stable.release:
             return None
     if (full := _renewals_full(terms, tried, stable.release, observed)) is not None:
         return full
-    candidate = memory.candidate
+    candidate = status.trial
     superseded = candidate.release if candidate and candidate.release != tried else None
-    running = memory.retraining.under_way
+    running = status.training
     share = f"it gets {terms.steps[0]} % of the traffic"
     message = f"spec.model names {tried.version}: {share}"
     if tried.is_renewal_of(stable.release):
@@ -110,34 +118,38 @@ def model_changed(terms: Terms, memory: Memory, observed: Observed) -> Decision 
     )
 
 
-def _was_replaced(memory: Memory, wanted: Release) -> bool:
+def _was_replaced(status: DataProductStatus, wanted: Release) -> bool:
     """Whether spec.model is in another runtime what was accepted, and replaced, long ago.
 
     A retrained version serves, say: another runtime doesn't bring the model of the spec back.
     """
-    model, stable = memory.model, memory.stable
+    model, stable = status.spec_model, status.stable
     if model is None or stable is None or wanted.is_renewal_of(stable.release):
         return False
     over = model.outcome in {SpecModelOutcome.PROMOTED, SpecModelOutcome.SUPERSEDED}
     return over and wanted.is_renewal_of(model.release)
 
 
-def overtakes(terms: Terms, memory: Memory, observed: Observed, now: int) -> Decision | None:
+def overtakes(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> Decision | None:
     """What ends a promotion that is being carried out: spec.model names another version by now."""
-    after = handle_unchanged_model(memory, observed, now)
-    changed = back_to_stable(memory, after) or model_changed(terms, memory, observed)
+    after = handle_unchanged_model(status, observed, now)
+    changed = back_to_stable(status, after) or model_changed(terms, status, observed)
     return changed if isinstance(changed, Rollback | StartRollout) else None
 
 
-def retry_due(terms: Terms, memory: Memory, observed: Observed, now: int) -> Decision | None:
+def retry_due(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> Decision | None:
     """A candidate whose rollout was ended by trouble of the cluster begins again.
 
     It doesn't end a training that began while it found no room.
     """
-    candidate = memory.candidate
+    candidate = status.trial
     if candidate is None or candidate.retry_at is None or now < candidate.retry_at:
         return None
-    if memory.retraining.under_way is not None:
+    if status.training is not None:
         return None
     obstacle = _cannot_start(terms, observed, candidate.release)
     if obstacle is not None:
@@ -172,11 +184,11 @@ def _renewals_full(
     return Hold(reason=Reason.WAITING_FOR_RENEWALS, message=text, numbers={"renewing": renewing})
 
 
-def _told_once(memory: Memory, obstacle: Hold, wanted: Release) -> Hold | Alert:
+def _told_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Hold | Alert:
     """Why a pushed model isn't rolled out; people are told once where the measurements are lost."""
     name = wanted.version
-    known = alert_key(obstacle.reason, name) in memory.alerted
-    if memory.outage_since is None or obstacle.reason not in LOST or known:
+    known = alert_key(obstacle.reason, name) in status.engine.alerted
+    if status.engine.outage_since is None or obstacle.reason not in LOST or known:
         return obstacle
     text = (
         f"{obstacle.message}. Set {REQUEST_PROMOTE}={name}/<token> to roll it out without evidence"
@@ -195,20 +207,23 @@ def _cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | 
 
 
 # ---- results of trainings -------------------------------------------------------------------
-def training_ended(terms: Terms, memory: Memory, observed: Observed, now: int) -> Arrival | None:
+def training_ended(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> Arrival | None:
     """Take up the result of a training; one that nobody wants any more ends without."""
-    if memory.retraining.under_way is not None and (why := _no_longer_wanted(terms)):
-        trained = replace(memory.retraining, under_way=None, last_reason=Reason.SUPERSEDED)
+    running = status.training
+    if running is not None and (why := _no_longer_wanted(terms)):
+        after = status.with_retraining(trigger=None, last_reason=str(Reason.SUPERSEDED))
         text = f"the training under way is superseded: {why}"
         alert = Alert(reason=Reason.SUPERSEDED, message=text)
-        return Arrival(alert, replace(memory, retraining=trained))
+        return Arrival(alert, after)
     match observed.training:
         case None:
             return None
         case TrainingFailed() as failed:
-            return _failed(terms, memory, failed, now)
+            return _failed(terms, status, failed, now)
         case TrainingSucceeded() as result:
-            return _succeeded(terms, memory, observed, result, now=now)
+            return _succeeded(terms, status, observed, result, now=now)
 
 
 def _no_longer_wanted(terms: Terms) -> str:
@@ -218,59 +233,68 @@ def _no_longer_wanted(terms: Terms) -> str:
     return f"the product is {terms.lifecycle}" if terms.ended else ""
 
 
-def _failed(terms: Terms, memory: Memory, failed: TrainingFailed, now: int) -> Arrival:
-    running = memory.retraining.under_way
-    if running is None or failed.trigger != running.trigger:
-        return _discard(memory, failed.trigger, "a training that is no longer wanted has failed")
+def _failed(terms: Terms, status: DataProductStatus, failed: TrainingFailed, now: int) -> Arrival:
+    running = status.training
+    if running is None or failed.trigger != running.id:
+        return _discard(status, failed.trigger, "a training that is no longer wanted has failed")
     return _attempt_over(
-        terms, memory, failed.reason, f"the training failed: {failed.message}", now=now
+        terms, status, failed.reason, f"the training failed: {failed.message}", now=now
     )
 
 
-def _is_ours(memory: Memory, trigger: str) -> bool:
-    running = memory.retraining.under_way
-    return trigger == "" if running is None else trigger == running.trigger
+def _is_ours(status: DataProductStatus, trigger: str) -> bool:
+    running = status.training
+    return trigger == "" if running is None else trigger == running.id
 
 
-def _discard(memory: Memory, trigger: str, text: str) -> Arrival:
-    running = memory.retraining.under_way
-    trained = memory.retraining
-    if running is not None and running.trigger == trigger:
-        trained = replace(trained, under_way=None)
-    trained = replace(trained, last_reason=Reason.SUPERSEDED)
-    return Arrival(
-        Hold(reason=Reason.SUPERSEDED, message=text), replace(memory, retraining=trained)
-    )
+def _discard(status: DataProductStatus, trigger: str, text: str) -> Arrival:
+    running = status.training
+    if running is not None and running.id == trigger:
+        status = status.with_retraining(trigger=None)
+    status = status.with_retraining(last_reason=str(Reason.SUPERSEDED))
+    return Arrival(Hold(reason=Reason.SUPERSEDED, message=text), status)
 
 
 def _attempt_over(
-    terms: Terms, memory: Memory, reason: Reason, text: str, *, now: int, failed: bool = True
+    terms: Terms,
+    status: DataProductStatus,
+    reason: Reason,
+    text: str,
+    *,
+    now: int,
+    failed: bool = True,
 ) -> Arrival:
-    after = preconditions.ended(terms, memory.retraining, now=now, reason=reason, failed=failed)
+    after = preconditions.ended(terms, status, now=now, reason=reason, failed=failed)
+    failures = after.retraining.attempts if after.retraining else 0
     if failed:
-        text += f" (attempt {after.failures} of {state.MOST_FAILURES} without a promotion)"
+        text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
     return Arrival(
-        Alert(reason=reason, message=text, numbers={"failures": after.failures}),
-        replace(memory, retraining=after),
+        Alert(reason=reason, message=text, numbers={"failures": failures}),
+        after,
     )
 
 
 def _succeeded(
-    terms: Terms, memory: Memory, observed: Observed, result: TrainingSucceeded, *, now: int
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    result: TrainingSucceeded,
+    *,
+    now: int,
 ) -> Arrival:
-    stable = memory.stable
+    stable = status.stable
     name = result.release.version
-    if stable is None or result.parent != stable.release or not _is_ours(memory, result.trigger):
+    if stable is None or result.parent != stable.release or not _is_ours(status, result.trigger):
         return _discard(
-            memory, result.trigger, f"{name} is discarded: its parent isn't stable any more"
+            status, result.trigger, f"{name} is discarded: its parent isn't stable any more"
         )
-    if memory.candidate is not None and memory.candidate.tried:
-        text = f"{name} is discarded: {memory.candidate.release.version} is being tried"
-        return _discard(memory, result.trigger, text)
-    used = {entry.release.version: entry.release for entry in (stable, *memory.history)}
+    if status.trial is not None and status.trial.tried:
+        text = f"{name} is discarded: {status.trial.release.version} is being tried"
+        return _discard(status, result.trigger, text)
+    used = {entry.release.version: entry.release for entry in (stable, *status.accepted)}
     if name in used:
         text = f"the training named its result {name}, which is taken: give each version a new name"
-        return _attempt_over(terms, memory, Reason.VERSION_REUSED, text, now=now)
+        return _attempt_over(terms, status, Reason.VERSION_REUSED, text, now=now)
     margins = (
         terms.retraining.hold_out_margins
         if terms.retraining
@@ -281,19 +305,19 @@ def _succeeded(
     match verdict.verdict:
         case holdout_gate.Verdict.WORSE:
             text = f"{name} isn't rolled out: {_compared(verdict)}"
-            return _attempt_over(terms, memory, Reason.WORSE_ON_HOLD_OUT, text, now=now)
+            return _attempt_over(terms, status, Reason.WORSE_ON_HOLD_OUT, text, now=now)
         case holdout_gate.Verdict.TOO_SMALL:
             text = f"{name} isn't rolled out: {_too_small(verdict)}"
             return _attempt_over(
-                terms, memory, Reason.HOLD_OUT_TOO_SMALL, text, now=now, failed=False
+                terms, status, Reason.HOLD_OUT_TOO_SMALL, text, now=now, failed=False
             )
         case holdout_gate.Verdict.PASSED:
-            return _start_trained(terms, memory, observed, result, verdict=verdict)
+            return _start_trained(terms, status, observed, result, verdict=verdict)
 
 
 def _start_trained(
     terms: Terms,
-    memory: Memory,
+    status: DataProductStatus,
     observed: Observed,
     result: TrainingSucceeded,
     *,
@@ -301,8 +325,8 @@ def _start_trained(
 ) -> Arrival:
     obstacle = _cannot_start(terms, observed, result.release)
     if obstacle is not None:
-        return Arrival(obstacle, memory, taken_up=False)
-    parked = memory.candidate
+        return Arrival(obstacle, status, taken_up=False)
+    parked = status.trial
     return Arrival(
         StartRollout(
             reason=Reason.GATE_PASSED,
@@ -315,7 +339,7 @@ def _start_trained(
             trigger=result.trigger,
             superseded=parked.release if parked else None,
         ),
-        memory,
+        status,
     )
 
 

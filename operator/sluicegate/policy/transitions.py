@@ -1,16 +1,27 @@
-"""What a decision leaves in memory once it has been carried out.
+"""What a decision leaves in status once it has been carried out.
 
 Kept apart from deciding: a replay carries a decision out at once, the operator over minutes, and
-remembers it when traffic was seen to follow.
+records it when traffic was seen to follow.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, assert_never
 
+from sluicegate.api.baseline import Baselines
+from sluicegate.api.engine import EngineState, OriginalBaseline, SloRecord
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import SpecModelOutcome
-from sluicegate.api.versions import VersionSource
+from sluicegate.api.retraining_status import RetrainingStatus, Trigger
+from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.versions import (
+    MOST_SHARES,
+    Candidate,
+    CandidatePhase,
+    Fate,
+    PastVersion,
+    Probation,
+    Share,
+    Version,
+    VersionSource,
+)
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Advance,
@@ -22,21 +33,9 @@ from sluicegate.policy.model.decision import (
     Retrain,
     Rollback,
     StartRollout,
-)
-from sluicegate.policy.model.history import kept
-from sluicegate.policy.model.state import (
-    Accepted,
-    Baselines,
-    Candidate,
-    HandledModel,
-    Memory,
-    Probation,
-    RetrainingMemory,
-    SloMemory,
-    Training,
-    WeightChange,
     alert_key,
 )
+from sluicegate.policy.model.history import with_accepted
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.slo_health.baseline import from_evaluation
@@ -50,224 +49,296 @@ def retry_seconds(retries: int) -> int:
     return min(FIRST_RETRY_SECONDS << min(retries, 10), LONGEST_RETRY_SECONDS)
 
 
-def act(terms: Terms, memory: Memory, decision: Decision, now: int) -> Memory:  # noqa: PLR0911 - one an outcome
-    """Memory after a decision was carried out at `now`, in seconds.
+def apply_decision(  # noqa: PLR0911 - one an outcome
+    terms: Terms, status: DataProductStatus, decision: Decision, now: int
+) -> DataProductStatus:
+    """Status after a decision was carried out at `now`, in seconds.
 
-    A rollout that starts has no share yet: `take_share` follows when the route is written.
+    A rollout that starts has no share yet: `with_share` follows when the route is written.
     """
     match decision:
         case Hold():
-            return memory
+            return status
         case Alert():
-            return _alert(memory, decision)
+            return _alert(status, decision)
         case Retrain():
-            return _retrain(memory, decision, now)
+            return _retrain(terms, status, decision, now)
         case StartRollout():
-            return _start(terms, memory, decision, now)
+            return _start(terms, status, decision, now)
         case Advance():
-            return take_share(memory, decision.weight, now)
+            assert status.candidate is not None
+            return status.replace(candidate=with_share(status.candidate, decision.weight, now))
         case Promote():
-            return _promote(terms, memory, decision, now)
+            return _promote(terms, status, decision, now)
         case Rollback():
-            return _roll_back(terms, memory, decision, now)
+            return _roll_back(terms, status, decision, now)
         case Inconclusive():
-            return _park(terms, memory, decision.reason, now)
+            return _park(terms, status, decision.reason, now)
         case _:
             assert_never(decision)
 
 
-def take_share(memory: Memory, weight: int, now: int) -> Memory:
-    """The candidate has got this share of the traffic, in percent, at `now`."""
-    assert memory.candidate is not None
-    weights = (*memory.candidate.weights, WeightChange(now, weight))
-    return replace(memory, candidate=replace(memory.candidate, weights=weights))
-
-
-def _alert(memory: Memory, decision: Alert) -> Memory:
-    if not decision.about:
-        return memory
-    key = alert_key(decision.reason, decision.about)
-    return replace(memory, alerted=(*memory.alerted, key))
-
-
-def _retrain(memory: Memory, decision: Retrain, now: int) -> Memory:
-    training = Training(decision.trigger, decision.slo, decision.parent, decision.attempt, now)
-    started = memory.retraining.started + 1
-    return replace(
-        memory, retraining=replace(memory.retraining, under_way=training, started=started)
+def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
+    """The candidate with another share of the traffic, in percent, since `now`."""
+    shares = (*candidate.shares, Share(weight=weight, since=now))
+    first: dict[str, object] = {}
+    if candidate.phase is CandidatePhase.STARTING:
+        first = {"phase": CandidatePhase.STEPPING, "step": 1}
+    return candidate.replace(
+        weight=weight,
+        target=weight,
+        shares=bounded_shares(shares),
+        traffic_since=candidate.traffic_since or now,
+        **first,
     )
 
 
-def _start(terms: Terms, memory: Memory, decision: StartRollout, now: int) -> Memory:
-    candidate = Candidate(
+def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
+    """As many as status holds: the first, from which evidence is counted, and the newest."""
+    return shares if len(shares) <= MOST_SHARES else (shares[0], *shares[1 - MOST_SHARES :])
+
+
+def accept_first(
+    terms: Terms, status: DataProductStatus, candidate: Candidate, now: int
+) -> DataProductStatus:
+    """Status when the first version begins to serve; `now` in seconds."""
+    return status.replace(
+        stable=accepted_version(terms, candidate, now),
+        candidate=None,
+        history=tuple(one for one in status.history if one.promoted_at is None),
+        retraining=None,
+        probation=None,
+        spec_model=SpecModel.of(candidate.release, SpecModelOutcome.PROMOTED, now),
+        engine=EngineState(slos=fresh_slos(terms, now)),
+    )
+
+
+def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
+    """A candidate as stable since `now`, with what its evaluation says as its baseline."""
+    return Version(
+        **candidate.identity_fields,
+        promoted_at=now,
+        baseline=from_evaluation(candidate.evaluation, terms.slos, now),
+        evaluation=candidate.evaluation,
+    )
+
+
+def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
+    if not decision.about:
+        return status
+    key = alert_key(decision.reason, decision.about)
+    return status.with_engine(alerted=(*status.engine.alerted, key))
+
+
+def _retrain(
+    terms: Terms, status: DataProductStatus, decision: Retrain, now: int
+) -> DataProductStatus:
+    """A training begins; its trigger says what it has to know: the cause, the indicator, the numbers."""
+    streak = status.engine.slo(decision.slo).streak
+    trigger = Trigger(
+        id=decision.trigger,
+        cause=str(decision.reason),
+        slo=decision.slo,
+        indicator=terms.indicator(decision.slo),
+        version=decision.parent.version,
+        first_bad_block=None if streak is None else streak.first * terms.block_seconds,
+        message=decision.message,
+        at=now,
+    )
+    before = status.retraining or RetrainingStatus()
+    return status.with_retraining(
+        trigger=trigger, attempt=decision.attempt, started_at=now, started=before.number + 1
+    )
+
+
+def _start(
+    terms: Terms, status: DataProductStatus, decision: StartRollout, now: int
+) -> DataProductStatus:
+    candidate = Candidate.of(
         decision.candidate,
         decision.source,
-        now,
-        (),
-        evaluation=decision.evaluation,
+        phase=CandidatePhase.STARTING,
+        since=now,
+        evaluation=dict(decision.evaluation),
         trigger=decision.trigger,
         requested=terms.suspend,  # nothing else starts one then
     )
-    before = memory.candidate
+    before = status.trial
     if before is not None and before.release == decision.candidate:
-        candidate = replace(candidate, retries=before.retries, changes_api=before.changes_api)
-    model = memory.model
+        candidate = candidate.replace(
+            retries=before.retries, api=before.api if before.changes_api else None
+        )
+    model = status.spec_model
     if decision.source is VersionSource.SPEC:
         handled = decision.handles or decision.candidate
-        model = HandledModel(handled, SpecModelOutcome.IN_PROGRESS, now)
-    return replace(memory, candidate=candidate, model=model, retraining=_training_over(memory, now))
+        model = SpecModel.of(handled, SpecModelOutcome.IN_PROGRESS, now)
+    status = status.replace(candidate=candidate, spec_model=model)
+    return _training_over(status.with_engine(correlation={}, held_against={}), now)
 
 
-def _training_over(memory: Memory, now: int) -> RetrainingMemory:
+def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
     """No training is under way any more, and none has failed."""
-    running = memory.retraining.under_way
-    if running is None:
-        return memory.retraining
-    return replace(memory.retraining, under_way=None, last_seconds=now - running.started_at)
+    one = status.retraining
+    if one is None or one.trigger is None:
+        return status
+    return status.with_retraining(trigger=None, last_duration_seconds=now - one.trigger.at)
 
 
-def fresh_slos(terms: Terms, now: int) -> Mapping[str, SloMemory]:
-    """What is remembered of each SLO when another version begins to serve: nothing yet."""
+def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
+    """What is kept of each SLO when another version begins to serve: nothing yet."""
     return {
-        slo.name: SloMemory(steady_since=now, since=now, terms_hash=slo.hash) for slo in terms.slos
+        slo.name: SloRecord(steady_since=now, since=now, terms_hash=slo.hash) for slo in terms.slos
     }
 
 
-def _promote(terms: Terms, memory: Memory, decision: Promote, now: int) -> Memory:
-    before, candidate = memory.stable, memory.candidate
+def _promote(
+    terms: Terms, status: DataProductStatus, decision: Promote, now: int
+) -> DataProductStatus:
+    before, candidate, engine = status.stable, status.trial, status.engine
     assert before is not None
     assert candidate is not None
-    held = decision.held_against or before.baselines
-    others = (one for one in memory.history if one.release != candidate.release)
-    trained = replace(memory.retraining, under_way=None, failures=0)
+    held = dict(decision.held_against) or before.baseline
+    others = (one for one in status.accepted if one.release != candidate.release)
+    after = status.with_retraining(trigger=None, attempts=0)
     if candidate.source is VersionSource.RETRAINING:
-        pause = preconditions.cooldown(terms, trained)
-        trained = replace(trained, next_allowed_at=now + pause, last_reason=decision.reason)
-    return replace(
-        memory,
-        stable=Accepted(
-            candidate.release,
-            now,
-            candidate.source,
-            from_evaluation(candidate.evaluation, terms.slos, now),
-        ),
+        pause = preconditions.cooldown(terms, after.retraining)
+        after = after.with_retraining(next_allowed_at=now + pause, last_reason=str(decision.reason))
+    original = engine.original_baseline or OriginalBaseline(version=before.version)
+    original = original.replace(slos={**before.baseline, **original.slos})
+    return after.replace(
+        stable=accepted_version(terms, candidate, now),
         candidate=None,
-        history=kept((_replaced(memory, before, held), *others), terms.history_limit),
-        original={**before.baselines, **memory.original},
-        slos=fresh_slos(terms, now),
-        retraining=trained,
-        probation=Probation(before.release, held),
-        model=_model(memory, candidate, SpecModelOutcome.PROMOTED, now),
-        alerted=(),
+        history=with_accepted(
+            status, (_replaced(status, before, held, now), *others), terms.history_limit
+        ),
+        probation=Probation(version=candidate.version, against=before.version, since=now),
+        spec_model=_model(status, candidate, SpecModelOutcome.PROMOTED, now),
+        engine=engine.replace(
+            slos=fresh_slos(terms, now),
+            original_baseline=original if original.slos else None,
+            probation_baselines=held,
+            held_against={},
+            correlation={},
+            alerted=(),
+        ),
     )
 
 
-def _replaced(memory: Memory, before: Accepted, held: Baselines) -> Accepted:
+def _replaced(status: DataProductStatus, before: Version, held: Baselines, now: int) -> PastVersion:
     """The version that was replaced, with how it did at last: whoever would go back to it has to know."""
     worse = {
         name: one.count
         for name, one in held.items()
-        if one != before.baselines.get(name) and one.count.total
+        if one != before.baseline.get(name) and one.count.total
     }
-    degraded = tuple(sorted(name for name, slo in memory.slos.items() if slo.degraded))
-    return replace(before, record=worse, degraded=degraded)
+    degraded = tuple(sorted(name for name, slo in status.engine.slos.items() if slo.degraded))
+    return _past(before, Fate.REPLACED, now).replace(record=worse, degraded=degraded)
+
+
+def _past(version: Version, fate: Fate, now: int, reason: str = "") -> PastVersion:
+    return PastVersion(
+        **version.identity_fields,
+        fate=fate,
+        reason=reason,
+        promoted_at=version.promoted_at,
+        returned=version.returned,
+        until=now,
+        baseline=version.baseline,
+    )
 
 
 def _model(
-    memory: Memory, candidate: Candidate, outcome: SpecModelOutcome, now: int
-) -> HandledModel | None:
+    status: DataProductStatus, candidate: Candidate, outcome: SpecModelOutcome, now: int
+) -> SpecModel | None:
     """What became of spec.model, if it is this candidate."""
-    if memory.model is None or candidate.source is not VersionSource.SPEC:
-        return memory.model
-    return replace(memory.model, outcome=outcome, at=now)
+    if status.spec_model is None or candidate.source is not VersionSource.SPEC:
+        return status.spec_model
+    return status.spec_model.replace(outcome=outcome, at=now)
 
 
-def _roll_back(terms: Terms, memory: Memory, decision: Rollback, now: int) -> Memory:
-    if memory.candidate is not None and decision.leaving == memory.candidate.release:
-        return _drop_candidate(terms, memory, decision.reason, now)
-    return _return(terms, memory, decision, now)
+def _roll_back(
+    terms: Terms, status: DataProductStatus, decision: Rollback, now: int
+) -> DataProductStatus:
+    if status.trial is not None and decision.leaving == status.trial.release:
+        return _drop_candidate(terms, status, status.trial, decision.reason, now=now)
+    return _return(terms, status, decision, now)
 
 
-def _drop_candidate(terms: Terms, memory: Memory, reason: Reason, now: int) -> Memory:
-    candidate = memory.candidate
-    assert candidate is not None
+def _drop_candidate(
+    terms: Terms, status: DataProductStatus, candidate: Candidate, reason: Reason, *, now: int
+) -> DataProductStatus:
     superseded = reason is Reason.SUPERSEDED
-    trained = memory.retraining
     if candidate.source is VersionSource.RETRAINING:
-        trained = _after_candidate(terms, memory, reason, now, failed=not superseded)
-    return replace(
-        memory,
-        candidate=None,
-        model=_untried(memory, candidate)
+        status = _after_candidate(terms, status, reason, now, failed=not superseded)
+    model = (
+        _untried(status, candidate)
         if superseded
-        else _model(memory, candidate, SpecModelOutcome.REJECTED, now),
-        retraining=trained,
+        else _model(status, candidate, SpecModelOutcome.REJECTED, now)
     )
+    status = status.replace(candidate=None, spec_model=model)
+    return status.with_engine(correlation={}, held_against={})
 
 
-def _untried(memory: Memory, candidate: Candidate) -> HandledModel | None:
+def _untried(status: DataProductStatus, candidate: Candidate) -> SpecModel | None:
     """A spec.model that made way for something else isn't handled: if it is still named, it begins anew."""
-    own = memory.model is not None and memory.model.release == candidate.release
-    return None if own and candidate.source is VersionSource.SPEC else memory.model
+    model = status.spec_model
+    own = model is not None and model.release == candidate.release
+    return None if own and candidate.source is VersionSource.SPEC else model
 
 
 def _after_candidate(
-    terms: Terms, memory: Memory, reason: Reason, now: int, *, failed: bool
-) -> RetrainingMemory:
-    after = replace(
-        memory.retraining,
-        failures=memory.retraining.failures + int(failed),
-        last_reason=reason,
-    )
+    terms: Terms, status: DataProductStatus, reason: Reason, now: int, *, failed: bool
+) -> DataProductStatus:
+    before = status.retraining or RetrainingStatus()
+    after = status.with_retraining(attempts=before.attempts + int(failed), last_reason=str(reason))
     if reason is Reason.SUPERSEDED:
         return after
-    return replace(after, next_allowed_at=now + preconditions.cooldown(terms, after))
+    pause = preconditions.cooldown(terms, after.retraining)
+    return after.with_retraining(next_allowed_at=now + pause)
 
 
-def _return(terms: Terms, memory: Memory, decision: Rollback, now: int) -> Memory:
+def _return(
+    terms: Terms, status: DataProductStatus, decision: Rollback, now: int
+) -> DataProductStatus:
     """The stable version goes, an earlier one comes back; a candidate on its way is dropped."""
-    leaving = memory.stable
+    leaving = status.stable
     assert leaving is not None
-    entry = next(entry for entry in memory.history if entry.release == decision.to)
-    others = tuple(other for other in memory.history if other.release != decision.to)
-    back = replace(entry, promoted_at=now, returned=True, withdrawn=False, record={}, degraded=())
-    trained = _training_over(memory, now)
+    entry = next(entry for entry in status.accepted if entry.release == decision.to)
+    others = tuple(other for other in status.accepted if other.release != decision.to)
+    back = Version(**entry.identity_fields, promoted_at=now, returned=True, baseline=entry.baseline)
+    after = _training_over(status, now)
     if leaving.source is VersionSource.RETRAINING:
-        trained = replace(trained, failures=trained.failures + 1, last_reason=decision.reason)
-        trained = replace(trained, next_allowed_at=now + preconditions.cooldown(terms, trained))
-    model = memory.model
-    if memory.candidate is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
-        model = _untried(memory, memory.candidate)  # what it was tried against is gone
+        after = _after_candidate(terms, after, decision.reason, now, failed=True)
+    model = status.spec_model
+    if status.trial is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
+        model = _untried(status, status.trial)  # what it was tried against is gone
     if model is not None and model.release == leaving.release:
-        model = replace(model, outcome=SpecModelOutcome.REJECTED, at=now)
-    return replace(
-        memory,
+        model = model.replace(outcome=SpecModelOutcome.REJECTED, at=now)
+    left = _past(leaving, Fate.ROLLED_BACK, now, str(decision.reason))
+    return after.replace(
         stable=back,
         candidate=None,
-        history=kept((replace(leaving, withdrawn=True), *others), terms.history_limit),
-        slos=fresh_slos(terms, now),
-        retraining=trained,
+        history=with_accepted(status, (left, *others), terms.history_limit),
         probation=None,
-        model=model,
-        alerted=(),
+        spec_model=model,
+        engine=status.engine.replace(
+            slos=fresh_slos(terms, now),
+            probation_baselines={},
+            held_against={},
+            correlation={},
+            alerted=(),
+        ),
     )
 
 
-def _park(terms: Terms, memory: Memory, reason: Reason, now: int) -> Memory:
-    candidate = memory.candidate
+def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> DataProductStatus:
+    candidate = status.trial
     assert candidate is not None
+    parked: dict[str, object] = {"phase": CandidatePhase.PARKED, "weight": 0}
     if reason in NOT_ITS_DOING:
         waits = retry_seconds(candidate.retries)
-        waiting = replace(
-            candidate, parked=True, retry_at=now + waits, retries=candidate.retries + 1
-        )
-        return replace(memory, candidate=waiting)
-    trained = memory.retraining
+        return status.with_candidate(**parked, retry_at=now + waits, retries=candidate.retries + 1)
     if candidate.source is VersionSource.RETRAINING:
-        trained = _after_candidate(terms, memory, reason, now, failed=False)
-    return replace(
-        memory,
-        candidate=replace(candidate, parked=True),
-        model=_model(memory, candidate, SpecModelOutcome.REJECTED, now),
-        retraining=trained,
-    )
+        status = _after_candidate(terms, status, reason, now, failed=False)
+    status = status.replace(spec_model=_model(status, candidate, SpecModelOutcome.REJECTED, now))
+    return status.with_candidate(**parked)

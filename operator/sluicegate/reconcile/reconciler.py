@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sluicegate.api import names
-from sluicegate.api.base import at
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
@@ -338,7 +337,7 @@ class ProductReconciler:
         fresh = due(
             before,
             after,
-            now=at(situation.now),
+            now=situation.now,
             refresh_seconds=self.settings.numbers_refresh_seconds,
             verified_seconds=verified_seconds(situation),
         )
@@ -367,7 +366,7 @@ class ProductReconciler:
         """Say what is wrong with the spec, and touch nothing."""
         before, listed = record.status, tuple(str(problem)[:1024] for problem in problems)
         after = report_invalid(
-            before, listed[:MOST_PROBLEMS], generation=record.generation, now=at(int(self.wall()))
+            before, listed[:MOST_PROBLEMS], generation=record.generation, now=int(self.wall())
         )
         self.metrics.record(record.key, REFUSED)
         if after != before:

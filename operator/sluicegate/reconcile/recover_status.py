@@ -15,7 +15,7 @@ from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.report.first_version_start import FirstStarts
 
-_KEPT: Final = ("history", "original_baseline", "retraining", "last_handled", "decision", "alerted")
+_KEPT: Final = ("history", "retraining", "last_handled", "decision")
 """What may still be known where only the versions that live can't be read."""
 
 
@@ -50,7 +50,11 @@ def known_status(
         text = "status didn't say which versions live; rebuilt from the Deployments"
         told = Told("StateRestored", "Restore", text)
         kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
-        return product.model_copy(update={"status": restored.model_copy(update=kept)}), (told,)
+        engine = product.status.engine
+        restored = restored.replace(**kept).with_engine(
+            original_baseline=engine.original_baseline, alerted=engine.alerted
+        )
+        return product.model_copy(update={"status": restored}), (told,)
     if not was_there_before(product.status, observer.kinds(record)):
         return product, ()
     lost.add(key)

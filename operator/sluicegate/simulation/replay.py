@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS, began
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.decision import StartRollout
@@ -22,10 +23,9 @@ from sluicegate.policy.model.observed import (
     TrainingResult,
     TrainingSucceeded,
 )
-from sluicegate.policy.model.state import Accepted, HandledModel, Memory, Release, Training
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.policy.slo_health.baseline import from_evaluation
-from sluicegate.policy.transitions import act, take_share
+from sluicegate.policy.transitions import apply_decision, with_share
 from sluicegate.simulation.replay_scenario import (
     Event,
     FactsChange,
@@ -51,22 +51,23 @@ class Step:
 
     at: int
     evaluation: Evaluation
-    memory: Memory
+    status: DataProductStatus
 
 
 def replay(
-    scenario: ReplayScenario, restart: Callable[[Memory], Memory] = lambda memory: memory
+    scenario: ReplayScenario,
+    restart: Callable[[DataProductStatus], DataProductStatus] = lambda status: status,
 ) -> Iterator[Step]:
     """Evaluate after each block of the scenario.
 
     Parameters
     ----------
-    restart : what becomes of memory between two evaluations; a test writes it down and reads it
+    restart : what becomes of status between two evaluations; a test writes it down and reads it
         back here.
     """
     world = _World(scenario)
     for block in scenario.blocks:
-        world.memory = restart(world.memory)
+        world.status = restart(world.status)
         yield world.advance(block)
 
 
@@ -88,12 +89,12 @@ class _World:
     def __init__(self, scenario: ReplayScenario) -> None:
         self.terms = terms_of(scenario.product)
         stable = Release(scenario.version)
-        self.memory = _initial(self.terms, stable, scenario.accepted)
+        self.status = _initial(self.terms, stable, scenario.accepted)
         self._facts, self._events = deque(scenario.facts), deque(scenario.events)
         self._happened = _Happened(stable)
         self._series: dict[str, dict[str, Series]] = {}
         self._read: list[tuple[int, Quality, Versions]] = []
-        self._orphan: Training | None = None
+        self._orphan: Release | None = None
         ends = [0, *(block.at for block in scenario.blocks)]
         gaps = (later - earlier for earlier, later in pairwise(ends))
         self._canary_seconds = min(gaps, default=self.terms.block_seconds)
@@ -103,14 +104,14 @@ class _World:
         self._let_happen(block.at)
         index = -(-block.at // self.terms.block_seconds)
         self._record(block, index)
-        before = self.memory
+        before = self.status
         evaluation = evaluate(self.terms, before, self._observed(block, index), block.at)
         if evaluation.training_taken_up:
             self._happened.results.popleft()
             self._orphan = None
-        self.memory = self._carry_out(evaluation, block.at)
+        self.status = self._carry_out(evaluation, block.at)
         self._find_orphan(before, evaluation)
-        return Step(block.at, evaluation, self.memory)
+        return Step(block.at, evaluation, self.status)
 
     # ---- what happens -------------------------------------------------------------------
     def _let_happen(self, now: int) -> None:
@@ -178,13 +179,13 @@ class _World:
 
     def _canary_unhealthy(self) -> bool:
         """Pods that fell ill since the candidate takes traffic are taken for the candidate's."""
-        candidate = self.memory.candidate
+        candidate = self.status.trial
         if candidate is None or candidate.parked or not self._happened.pods_unhealthy:
             return False
         return self._happened.pods_unhealthy_since > began(candidate)
 
     def _canary_blocks(self) -> tuple[CanaryBlock, ...]:
-        candidate, stable = self.memory.candidate, self.memory.stable
+        candidate, stable = self.status.trial, self.status.stable
         if candidate is None or candidate.parked or stable is None:
             return ()
         back = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * self._canary_seconds)
@@ -200,39 +201,41 @@ class _World:
         """The result that waits, as the one of the training under way if there is one."""
         if not self._happened.results:
             return None
-        running = self.memory.retraining.under_way
+        running = self.status.training
         orphan = self._orphan if running is None else None
-        trigger = running.trigger if running else SUPERSEDED_TRAINING if orphan else ""
-        training = running or orphan
-        stable = self.memory.stable
+        trigger = running.id if running else SUPERSEDED_TRAINING if orphan else ""
+        parent = self.status.parent if running else orphan
+        stable = self.status.stable
         match self._happened.results[0]:
             case RetrainingFailed(message):
                 return TrainingFailed(trigger, Reason.JOB_FAILED, message or "no message")
             case Retrained(version, evaluation, stable_evaluation):
-                parent = training.parent if training else stable.release if stable else Release("")
+                started_from = parent or (stable.release if stable else Release(""))
                 return TrainingSucceeded(
-                    trigger, parent, Release(version), evaluation, stable_evaluation
+                    trigger, started_from, Release(version), evaluation, stable_evaluation
                 )
 
     # ---- what follows -------------------------------------------------------------------
-    def _carry_out(self, evaluation: Evaluation, now: int) -> Memory:
+    def _carry_out(self, evaluation: Evaluation, now: int) -> DataProductStatus:
         decision = evaluation.decision
-        memory = act(self.terms, evaluation.memory, decision, now)
+        status = apply_decision(self.terms, evaluation.status, decision, now)
         if isinstance(decision, StartRollout):
-            memory = take_share(memory, decision.weight, now)
-        return memory
+            assert status.candidate is not None
+            status = status.replace(candidate=with_share(status.candidate, decision.weight, now))
+        return status
 
-    def _find_orphan(self, before: Memory, evaluation: Evaluation) -> None:
+    def _find_orphan(self, before: DataProductStatus, evaluation: Evaluation) -> None:
         """A training that was superseded may still report: its result is nobody's."""
-        was, now = before.retraining.under_way, self.memory.retraining.under_way
-        if was is not None and now is None and not evaluation.training_taken_up:
-            self._orphan = was
+        ended = before.training is not None and self.status.training is None
+        if ended and not evaluation.training_taken_up:
+            self._orphan = before.parent
 
 
-def _initial(terms: Terms, stable: Release, accepted: Mapping[str, Count]) -> Memory:
-    return Memory(
-        stable=Accepted(stable, 0, baselines=from_evaluation(accepted, terms.slos, 0)),
-        model=HandledModel(stable, SpecModelOutcome.PROMOTED, 0),
+def _initial(terms: Terms, stable: Release, accepted: Mapping[str, Count]) -> DataProductStatus:
+    baseline = from_evaluation(accepted, terms.slos, 0)
+    return DataProductStatus(
+        stable=Version.of(stable, VersionSource.SPEC, promoted_at=0, baseline=baseline),
+        spec_model=SpecModel.of(stable, SpecModelOutcome.PROMOTED, 0),
     )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sluicegate.policy.model.state import Memory
+from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.simulation.replay import Step
@@ -14,7 +14,7 @@ _HEADER = ("AT", "STATE", "DECISION", "REASON", "STABLE", "CANARY", "MESSAGE")
 
 def as_object(step: Step) -> dict[str, Any]:
     """One evaluation as a JSON object; stable, candidate and weight are those after acting."""
-    evaluation, memory = step.evaluation, step.memory
+    evaluation, status = step.evaluation, step.status
     return {
         "at": step.at,
         "state": evaluation.state.value,
@@ -23,20 +23,20 @@ def as_object(step: Step) -> dict[str, Any]:
             "reason": evaluation.decision.reason.value,
             "message": evaluation.decision.message,
         },
-        "stable": memory.stable.release.version if memory.stable else None,
-        "candidate": memory.candidate.release.version if memory.candidate else None,
-        "weight": memory.candidate.weight if memory.candidate else 0,
-        "slos": {result.terms.name: _slo(result, memory) for result in evaluation.slos},
+        "stable": status.stable.release.version if status.stable else None,
+        "candidate": status.candidate.release.version if status.candidate else None,
+        "weight": status.candidate.weight if status.candidate else 0,
+        "slos": {result.terms.name: _slo(result, status) for result in evaluation.slos},
     }
 
 
-def _slo(result: SloResult, memory: Memory) -> dict[str, Any]:
+def _slo(result: SloResult, status: DataProductStatus) -> dict[str, Any]:
     found: dict[str, Any] = {
         "state": result.state.value,
         "reason": result.reason.value,
         "bad": result.recent.bad,
         "total": result.recent.total,
-        "confirmed": memory.slo(result.terms.name).degraded,
+        "confirmed": status.engine.slo(result.terms.name).degraded,
     }
     if result.terms.objective is not None:
         found["objective"] = result.terms.objective

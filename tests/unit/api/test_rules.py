@@ -84,7 +84,8 @@ def test_the_full_status_has_each_field_that_there_is():
     told = full_status()
     for place in (told["stable"], told["history"][0]):
         place["baseline"]["accuracy"] |= place["baseline"]["revenue"]
-    told["originalBaseline"]["slos"] = told["probation"]["baselines"] = told["stable"]["baseline"]
+    engine, full = told["engine"], told["stable"]["baseline"]
+    engine["originalBaseline"]["slos"] = engine["probationBaselines"] = engine["heldAgainst"] = full
     assert list(_missing(structural_schema(DataProductStatus), told, "status")) == []
 
 

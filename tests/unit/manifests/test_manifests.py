@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 
 from sluicegate.api import names
-from sluicegate.api.base import at
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.pod_template import TrainingTemplate, check_pod_template
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import Trigger
-from sluicegate.api.versions import Version, VersionBase, VersionSource
+from sluicegate.api.versions import (
+    REVISION_LENGTH,
+    Version,
+    VersionBase,
+    VersionSource,
+    revision_of,
+)
 from sluicegate.manifests import names as derived
 from sluicegate.manifests.deployment import build_deployment
 from sluicegate.manifests.plan import spec_version
@@ -50,7 +55,7 @@ def env_of(container: dict[str, Any]) -> dict[str, Any]:
 def job_of(**changes: Any) -> dict[str, Any]:
     owner = product(**changes)
     trigger = Trigger(id="0a1b2c3d", cause="ModelDecay", slo="accuracy", indicator="outcomes",
-                      version="v1", at=at(0))  # fmt: skip
+                      version="v1", at=0)  # fmt: skip
     attempt = Attempt(trigger=trigger, number=2, stable=version_of(owner))
     return build_training_job(owner, owner.spec.retraining, attempt)
 
@@ -58,14 +63,14 @@ def job_of(**changes: Any) -> dict[str, Any]:
 # ---- names ---------------------------------------------------------------------------------
 def test_the_longest_names_fit():
     longest = "a" * names.MAX_NAME_LENGTH
-    assert len(derived.version_name(longest, "0" * derived.REVISION_LENGTH)) <= 63
+    assert len(derived.version_name(longest, "0" * REVISION_LENGTH)) <= 63
     assert len(derived.job_name(longest, "0" * derived.TRIGGER_LENGTH, 999_999)) <= 63
 
 
 def test_a_revision_is_a_bento_in_a_runtime():
     pairs = [("sha256:a", "runtime:1"), ("sha256:b", "runtime:1"), ("sha256:a", "runtime:2")]
-    assert len({derived.revision(*pair) for pair in pairs}) == len(pairs)
-    assert all(len(derived.revision(*pair)) == derived.REVISION_LENGTH for pair in pairs)
+    assert len({revision_of(*pair) for pair in pairs}) == len(pairs)
+    assert all(len(revision_of(*pair)) == REVISION_LENGTH for pair in pairs)
 
 
 # ---- pods ----------------------------------------------------------------------------------
@@ -194,11 +199,11 @@ def test_the_size_of_requests_reaches_the_pod_where_it_is_set():
 # ---- memory --------------------------------------------------------------------------------
 def accepted() -> Version:
     base = version_of(product())
-    baseline = Baseline(bad=4, total=40, start=at(0), end=at(300), source=BaselineSource.PRODUCTION)
+    baseline = Baseline(bad=4, total=40, start=0, end=300, source=BaselineSource.PRODUCTION)
     return Version(
         version=base.version, image=base.image, service=base.service,
         runtime_image=base.runtime_image, revision=base.revision, source=VersionSource.RETRAINING,
-        promoted_at=at(900), baseline={"accuracy": baseline},
+        promoted_at=900, baseline={"accuracy": baseline},
     )  # fmt: skip
 
 

@@ -6,24 +6,21 @@ import json
 
 import pytest
 
-from sluicegate.api.base import at
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.engine import EngineState, OriginalBaseline, SloRecord
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, VersionSource
-from sluicegate.policy.model.bounds import bounded
-from sluicegate.policy.model.state import (
-    Accepted,
-    Baseline,
-    Memory,
+from sluicegate.api.versions import (
+    Candidate,
+    CandidatePhase,
     Probation,
     Release,
-    SloMemory,
+    Version,
+    VersionSource,
 )
+from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.persistence.save import remember
-from sluicegate.reconcile.decide.rollout_progress import with_share
-from sluicegate.reconcile.decide.versions import identifier
+from sluicegate.policy.transitions import with_share
 from sluicegate.stats.canary_duration import expected_seconds
 from sluicegate.stats.counts import Count
 from sluicegate.stats.sequential_test import gather
@@ -41,30 +38,34 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
     """The seventeenth name, or the thirty-third alert, wedged the product for ever."""
     spec = product([ACCURACY | {"name": NAMES[0]}, ACCURACY | {"name": NAMES[1]}])
     terms = terms_of(spec)
-    baselines = {name: Baseline(Count(1, 100), 0, 600, BaselineSource.PRODUCTION) for name in NAMES}
+    baselines = {
+        name: Baseline.of(Count(1, 100), 0, 600, BaselineSource.PRODUCTION) for name in NAMES
+    }
     stable = Release("v2", image("b"), RUNTIME)
-    memory = Memory(
-        stable=Accepted(stable, 600, baselines=baselines),
-        original=baselines,
-        slos={name: SloMemory(terms_hash="0") for name in NAMES},
-        probation=Probation(Release("v1", image("a"), RUNTIME), baselines),
-        alerted=tuple(f"ModelDecay/{number}" for number in range(33)),
+    status = DataProductStatus(
+        stable=Version.of(stable, VersionSource.SPEC, promoted_at=600),
+        probation=Probation(version="v2", against="v1", since=600),
+        engine=EngineState().replace(  # more than status can hold
+            slos={name: SloRecord(terms_hash="0") for name in NAMES},
+            original_baseline=OriginalBaseline(version="v1").replace(slos=baselines),
+            probation_baselines=baselines,
+            alerted=tuple(f"ModelDecay/{number}" for number in range(33)),
+        ),
     )
-    status = DataProductStatus()
-    kept = bounded(terms, memory)
-    after = remember(status, kept, identifier(spec, status), now=1200)
+    status = status.replace(stable=status.stable.replace(baseline=baselines))
+    after = bounded(terms, status)
     document = json.dumps(after.to_dict())
     assert DataProductStatus.model_validate_json(document, by_name=False) == after
     assert list(after.stable.baseline) == NAMES[:2]
-    assert list(after.original_baseline.slos) == NAMES[:2]
-    assert after.alerted[-1] == "ModelDecay/32", "the newest are kept"
-    assert bounded(terms, kept) == kept
+    assert list(after.engine.original_baseline.slos) == NAMES[:2]
+    assert after.engine.alerted[-1] == "ModelDecay/32", "the newest are kept"
+    assert bounded(terms, after) is after
 
 
 def test_a_candidate_keeps_its_first_share_and_its_newest():
     candidate = Candidate(
         version="v2", image=image("b"), runtime_image=RUNTIME, revision="0123456789",
-        source=VersionSource.SPEC, phase=CandidatePhase.STEPPING, since=at(0),
+        source=VersionSource.SPEC, phase=CandidatePhase.STEPPING, since=0,
     )  # fmt: skip
     for number in range(1, 41):
         candidate = with_share(candidate, number, number * 60)

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.api.engine import OriginalBaseline, SloRecord
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import SpecModelOutcome
+from sluicegate.api.status import SpecModel, SpecModelOutcome
+from sluicegate.api.versions import Fate, PastVersion, VersionSource
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
@@ -23,8 +25,7 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import Facts, Request
-from sluicegate.policy.model.state import Accepted, HandledModel, SloMemory
-from sluicegate.policy.transitions import act
+from sluicegate.policy.transitions import apply_decision
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from sluicegate.stats.gauge import Interval
@@ -41,7 +42,7 @@ from tests.support.judged import (
     judged_by,
     observed,
     readings,
-    remembered,
+    serving,
     stable,
 )
 from tests.support.scenarios import ACCURACY, AVAILABILITY
@@ -63,12 +64,12 @@ BASKET = {
 
 
 # ---- which blocks count ---------------------------------------------------------------------
-def counted(slo, number, **memory):
+def counted(slo, number, **record):
     """Events of the candidate that are evidence, of `number` blocks with ten each."""
     terms = judged_by(slo, rollout=ONE_STEP)
     name = slo["name"]
     blocks = both_arms({name: (1, 10)}, {name: (1, 10)}, number)
-    found = assess(terms, remembered(**memory), candidate(50), observed(blocks))
+    found = assess(terms, serving(**record), candidate(50), observed(blocks))
     return found.slos[0].evidence.candidate.total
 
 
@@ -83,7 +84,7 @@ def test_blocks_whose_good_events_are_still_to_come_are_no_evidence():
 
 
 def test_what_was_counted_before_an_slo_was_edited_is_no_evidence():
-    edited = {"accuracy": SloMemory(since=START + 8 * CANARY)}
+    edited = {"accuracy": SloRecord(since=START + 8 * CANARY)}
     assert counted(ACCURACY, 12, slos=edited) == (12 - 8) * 10
 
 
@@ -92,7 +93,7 @@ def test_blocks_in_which_the_canary_was_not_scraped_neither_count_as_silent_nor_
     served = {"availability": (0, 100)}
     blocks = both_arms({}, served, 10)
     down = [replace(block, canary_up=False) for block in blocks[3:8]]
-    found = assess(terms, remembered(), candidate(50), observed([*blocks[:3], *down, *blocks[8:]]))
+    found = assess(terms, serving(), candidate(50), observed([*blocks[:3], *down, *blocks[8:]]))
     assert found.silent == 10 - len(down)
 
 
@@ -100,7 +101,7 @@ def test_blocks_that_tell_nothing_of_stable_are_not_held_against_the_candidate()
     terms = judged_by(EASY, rollout=ONE_STEP)
     blocks = both_arms({}, {"availability": (0, 100)}, 6)
     idle = [replace(block, stable=readings({"availability": (0, 0)})) for block in blocks[:4]]
-    found = assess(terms, remembered(), candidate(50), observed([*idle, *blocks[4:]]))
+    found = assess(terms, serving(), candidate(50), observed([*idle, *blocks[4:]]))
     assert found.silent == 2
 
 
@@ -108,7 +109,7 @@ def test_the_row_of_silent_blocks_ends_where_the_candidate_had_a_series():
     terms = judged_by(EASY, rollout=ONE_STEP)
     served = {"availability": (0, 100)}
     blocks = [*both_arms(served, served, 4), *both_arms({}, served, 3, begin=START + 4 * CANARY)]
-    assert assess(terms, remembered(), candidate(50), observed(blocks)).silent == 3
+    assert assess(terms, serving(), candidate(50), observed(blocks)).silent == 3
 
 
 # ---- the last step --------------------------------------------------------------------------
@@ -146,11 +147,11 @@ def passed(*slos, **fields) -> Assessment:
     return Assessment(slos, **known)
 
 
-def last_step(assessment, *, memory=None, facts=None, terms=TERMS, now=START + 7200, **fields):
+def last_step(assessment, *, status=None, facts=None, terms=TERMS, now=START + 7200, **fields):
     known = {"approved": False, **fields}
     return decide(
         terms,
-        memory or remembered(),
+        status or serving(),
         candidate(*terms.steps),
         assessment,
         facts=facts or Facts(),
@@ -168,7 +169,11 @@ def test_a_candidate_of_which_all_speak_is_promoted():
 
 def accepted_first(ratio: float):
     """Memory in which the first version was accepted with this share of bad events."""
-    return remembered(original={"accuracy": baseline(SLO, round(ratio * 10_000), 10_000)})
+    return serving(
+        original_baseline=OriginalBaseline(
+            version="v0", slos={"accuracy": baseline(SLO, round(ratio * 10_000), 10_000)}
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,7 +189,7 @@ def test_nobody_walks_away_from_the_first_acceptance_but_who_beats_stable(
     first, theirs, ours, reason
 ):
     counts = [Count(round(ratio * 10_000), 10_000) for ratio in (ours, theirs)]
-    decision = last_step(passed(speaking(*counts)), memory=accepted_first(first))
+    decision = last_step(passed(speaking(*counts)), status=accepted_first(first))
     assert decision.reason == reason
 
 
@@ -280,12 +285,17 @@ def test_what_need_not_speak_carries_a_promotion_only_where_nothing_must():
 
 
 def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
-    history = (Accepted(V2, 20), Accepted(V3, 10))
-    memory = remembered(candidate=candidate(5), history=history)
+    history = tuple(
+        PastVersion.of(
+            one, VersionSource.SPEC, fate=Fate.REPLACED, promoted_at=moment, until=moment
+        )
+        for one, moment in ((V2, 20), (V3, 10))
+    )
+    status = serving(candidate=candidate(5), history=history)
     promoted = Promote(
         reason=Reason.CANARY_NOT_WORSE, message="", numbers={}, candidate=V2, replaced=V1
     )
-    after = act(TERMS, memory, promoted, START + 7200)
+    after = apply_decision(TERMS, status, promoted, START + 7200)
     assert after.stable is not None
     assert (after.stable.release, after.stable.promoted_at) == (V2, START + 7200)
     assert [one.release for one in after.history] == [V1, V3]
@@ -308,9 +318,13 @@ APPROVED = (Request(REQUEST_PROMOTE, "one"),)
 
 def trying(**fields):
     """v2 of spec.model at half of the traffic, beside a v1 that has served for a day."""
-    model = HandledModel(V2, SpecModelOutcome.IN_PROGRESS, START)
-    known = {"stable": stable(since=START - 86_400), "candidate": candidate(50), "model": model}
-    return remembered(**known, **fields)
+    model = SpecModel.of(V2, SpecModelOutcome.IN_PROGRESS, START)
+    known = {
+        "stable": stable(since=START - 86_400),
+        "candidate": candidate(50),
+        "spec_model": model,
+    }
+    return serving(**known, **fields)
 
 
 def decided(blocks, *, terms=TERMS, seconds=3600, wanted=V2, **fields):
@@ -345,7 +359,8 @@ def test_a_new_model_supersedes_a_candidate_that_is_as_good():
 def test_an_approval_ends_with_the_candidate_that_it_was_for(blocks, seconds, facts, kind, handled):
     found = decided(blocks, terms=MANUAL, seconds=seconds, requests=APPROVED, facts=facts)
     assert isinstance(found.decision, kind)
-    assert found.memory.handled == ({REQUEST_PROMOTE: "one"} if handled else {})
+    known = found.status.last_handled
+    assert (known is not None and known.promote == "one") is handled
 
 
 def test_without_an_approval_people_are_told_once_that_it_is_waited_for():
@@ -355,14 +370,14 @@ def test_without_an_approval_people_are_told_once_that_it_is_waited_for():
 
 
 def test_an_slo_whose_indicator_is_edited_begins_its_evidence_anew():
-    known = {"accuracy": SloMemory(terms_hash="another", degraded=True, since=5)}
-    memory = remembered(stable=stable(since=START - 86_400), slos=known)
-    after = evaluate(TERMS, memory, observed(), START).memory.slo("accuracy")
+    known = {"accuracy": SloRecord(terms_hash="another", degraded=True, since=5)}
+    status = serving(stable=stable(since=START - 86_400), slos=known)
+    after = evaluate(TERMS, status, observed(), START).status.engine.slo("accuracy")
     assert (after.since, after.steady_since, after.degraded) == (START, START, False)
     assert after.terms_hash == SLO.hash
 
 
 def test_an_slo_that_is_new_takes_the_blocks_that_are_there():
-    memory = remembered(stable=stable(since=START - 86_400), slos={"accuracy": SloMemory(since=5)})
-    after = evaluate(TERMS, memory, observed(), START).memory.slo("accuracy")
+    status = serving(stable=stable(since=START - 86_400), slos={"accuracy": SloRecord(since=5)})
+    after = evaluate(TERMS, status, observed(), START).status.engine.slo("accuracy")
     assert (after.since, after.terms_hash) == (5, SLO.hash)

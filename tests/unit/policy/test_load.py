@@ -4,10 +4,9 @@ from math import pi, sin
 
 import pytest
 
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.product import DataProduct
 from sluicegate.policy.diagnosis.traffic_load import load_of
-from sluicegate.policy.model.state import Baseline
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
@@ -139,7 +138,7 @@ def test_requests_are_those_of_a_pod():
 
 
 def test_the_production_baseline_replaces_what_was_seen_since_acceptance():
-    baseline = Baseline(Count(10, DAY * 50), 0, DAY * 300, BaselineSource.PRODUCTION)
+    baseline = Baseline.of(Count(10, DAY * 50), 0, DAY * 300, BaselineSource.PRODUCTION)
     found = load([100] * 30 + [400] * 12, baseline=baseline)
     assert (found.normal, found.accepted) == (50, True)
     assert found.ratio > TRAFFIC_FACTOR

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from sluicegate.api.engine import SloRecord, Streak
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.model.state import Probation, SloMemory, Streak
+from sluicegate.api.versions import Probation
 from sluicegate.policy.slo_health import probation
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
-from tests.support.judged import V2, baseline, judged_by, observed, remembered, series, stable
+from tests.support.judged import baseline, judged_by, observed, series, serving, stable
 from tests.support.scenarios import ACCURACY, AVAILABILITY
 
 TERMS = judged_by(AVAILABILITY, ACCURACY)
@@ -56,7 +57,7 @@ def test_a_version_as_good_as_the_one_before_stays_as_it_was_judged(state):
 
 # ---- its end --------------------------------------------------------------------------------
 def over(counts, *, now: int, baselines=None) -> bool:
-    held = Probation(V2, {"accuracy": HELD} if baselines is None else baselines)
+    held = {"accuracy": HELD} if baselines is None else baselines
     blocks = {} if counts is None else {"accuracy": series(*counts, first=SINCE + 1)}
     return probation.is_over(held, TERMS, blocks, now=now + SINCE, since=SINCE)
 
@@ -84,20 +85,20 @@ def test_without_a_baseline_of_the_version_before_three_hours_are_enough():
 
 def on_probation(streak: Streak | None, blocks: int = 60):
     """What is left of a probation that has shown enough, at a block that tells nothing new."""
-    held = Probation(V2, {"accuracy": HELD})
     shown = series(*GOOD * blocks)
     shown.record(Block(blocks + 1, Quality.LOW_COVERAGE, Count(0, 0)))
     fine = series(*[(0, 600)] * (blocks + 1))
-    memory = remembered(
+    status = serving(
         stable=stable(accuracy=HELD),
-        probation=held,
-        slos={"accuracy": SloMemory(streak=streak, terms_hash=SLO.hash)},
+        probation=Probation(version="v1", against="v2", since=0),
+        probation_baselines={"accuracy": HELD},
+        slos={"accuracy": SloRecord(streak=streak, terms_hash=SLO.hash)},
     )
     read = observed(block=blocks + 1, series={"v1": {"accuracy": shown, "availability": fine}})
-    assert memory.stable is not None
-    return judge_stable(TERMS, memory, memory.stable, read)[1].probation
+    assert status.stable is not None
+    return judge_stable(TERMS, status, status.stable, read)[1].probation
 
 
 def test_probation_does_not_end_in_the_middle_of_bad_blocks():
     assert on_probation(None) is None
-    assert on_probation(Streak(59, 60, 2, 2)) is not None
+    assert on_probation(Streak(first=59, last=60, evaluations=2, fresh=2)) is not None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import CanaryBlock, Observed
-from sluicegate.policy.model.state import Accepted, HandledModel, Memory, Release
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.transitions import act, take_share
+from sluicegate.policy.transitions import apply_decision, with_share
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 from tests.support.scenarios import product
@@ -24,11 +24,15 @@ BEGIN = 30_000
 def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: int = 25):
     """The wrong share that is told of a canary; counts a block are of (candidate, stable)."""
     terms = terms_of(DataProduct.parse(product(AVAILABILITY, rollout={"steps": [weight]})))
-    memory = Memory(stable=Accepted(V1, 0), model=HandledModel(V1, SpecModelOutcome.PROMOTED, 0))
-    start = StartRollout(
-        reason="ModelChanged", message="", candidate=V2, source="Spec", weight=weight
+    status = DataProductStatus(
+        stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
+        spec_model=SpecModel.of(V1, SpecModelOutcome.PROMOTED, 0),
     )
-    memory = take_share(act(terms, memory, start, BEGIN), weight, BEGIN)
+    start = StartRollout(
+        reason="ModelChanged", message="", candidate=V2, source=VersionSource.SPEC, weight=weight
+    )
+    status = apply_decision(terms, status, start, BEGIN)
+    status = status.replace(candidate=with_share(status.candidate, weight, BEGIN))
     ours, theirs = (
         {AVAILABILITY["name"]: Block(0, Quality.COUNTED, Count(0, total))} for total in pods
     )
@@ -37,7 +41,7 @@ def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: 
         for number, one in enumerate(sent, start=4)
     )
     observed = Observed(block=1, canary_blocks=blocks, canary_block_seconds=60)
-    return assess(terms, memory, memory.candidate, observed).mismatch
+    return assess(terms, status, status.candidate, observed).mismatch
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluicegate.api.engine import SloRecord, Streak
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
+from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.slo_status import SloState
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Fate, PastVersion, Release, VersionSource
 from sluicegate.policy.diagnosis.checks import common_cause
-from sluicegate.policy.model.history import kept, named, previous
+from sluicegate.policy.model.history import named, previous, with_accepted
 from sluicegate.policy.model.observed import Portfolio
-from sluicegate.policy.model.state import Accepted, Release, RetrainingMemory, SloMemory, Streak
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.retraining.budget import Applicant, Budget, admit
 from sluicegate.policy.retraining.holdout_gate import Verdict
 from sluicegate.policy.retraining.holdout_gate import judge as judge_hold_out
 from sluicegate.policy.retraining.preconditions import cooldown, trigger_of
-from sluicegate.policy.slo_health.confirmation import product_state, remember
+from sluicegate.policy.slo_health.confirmation import confirm, product_state
 from sluicegate.policy.slo_health.ratio_slo import SloResult, judge
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.budget import budget_remaining
@@ -148,11 +151,11 @@ def result(state, *, fresh=True, calm=False):
     return SloResult(SLO, state, Reason.OBJECTIVE_MISSED, fresh=fresh, calm=calm)
 
 
-def after(results, memory=None):
-    memory = memory or SloMemory()
+def after(results, record=None):
+    record = record or SloRecord()
     for block, one in enumerate(results, start=1):
-        memory = remember(memory, one, block=block, block_end=block * 300)
-    return memory
+        record = confirm(record, one, block=block, block_end=block * 300)
+    return record
 
 
 BAD, WARN, OK, UNKNOWN = (
@@ -180,21 +183,21 @@ def test_three_evaluations_in_a_row_over_two_fresh_blocks_confirm(results, degra
 
 
 def test_the_same_block_counts_once_however_often_it_is_looked_at():
-    memory = SloMemory()
+    record = SloRecord()
     for _ in range(10):
-        memory = remember(memory, BAD, block=7, block_end=2100)
-    assert memory.streak.evaluations == 1
+        record = confirm(record, BAD, block=7, block_end=2100)
+    assert record.streak.evaluations == 1
 
 
 @pytest.mark.parametrize("seconds", [60, 900])
 def test_a_streak_that_was_counted_in_blocks_of_another_length_begins_anew(seconds):
     then = 1_767_225_600 // 300
-    memory = SloMemory(streak=Streak(then - 1, then, 2, 2))
+    record = SloRecord(streak=Streak(first=then - 1, last=then, evaluations=2, fresh=2))
     for block in range(then * 300 // seconds + 1, then * 300 // seconds + 4):
-        assert not memory.degraded
-        memory = remember(memory, BAD, block=block, block_end=block * seconds)
-    assert memory.degraded
-    assert memory.streak.first == then * 300 // seconds + 1
+        assert not record.degraded
+        record = confirm(record, BAD, block=block, block_end=block * seconds)
+    assert record.degraded
+    assert record.streak.first == then * 300 // seconds + 1
 
 
 def test_degraded_is_left_after_twelve_calm_blocks_in_a_row():
@@ -202,29 +205,29 @@ def test_degraded_is_left_after_twelve_calm_blocks_in_a_row():
     calm = [result(SloState.OK, calm=True)]
     disturbed = [*calm * 11, result(SloState.OK, calm=False), *calm * 11]
     for block, one in enumerate(disturbed, start=4):
-        degraded = remember(degraded, one, block=block, block_end=block * 300)
+        degraded = confirm(degraded, one, block=block, block_end=block * 300)
         assert degraded.degraded
-    assert not remember(degraded, calm[0], block=99, block_end=1).degraded
+    assert not confirm(degraded, calm[0], block=99, block_end=1).degraded
 
 
-def test_a_healthy_product_leaves_nothing_new_to_remember():
-    memory = after([OK])
-    assert remember(memory, OK, block=9, block_end=2700) is memory
-    assert remember(memory, UNKNOWN, block=10, block_end=3000) is memory
+def test_a_healthy_product_leaves_nothing_new_to_confirm():
+    record = after([OK])
+    assert confirm(record, OK, block=9, block_end=2700) is record
+    assert confirm(record, UNKNOWN, block=10, block_end=3000) is record
 
 
 @pytest.mark.parametrize(
     ("pairs", "state"),
     [
-        ([(OK, SloMemory())], "Healthy"),
-        ([(OK, SloMemory()), (UNKNOWN, SloMemory())], "Healthy"),
-        ([(UNKNOWN, SloMemory())], "Unknown"),
+        ([(OK, SloRecord())], "Healthy"),
+        ([(OK, SloRecord()), (UNKNOWN, SloRecord())], "Healthy"),
+        ([(UNKNOWN, SloRecord())], "Unknown"),
         ([], "Unknown"),
-        ([(WARN, SloMemory()), (OK, SloMemory())], "Degrading"),
-        ([(BAD, SloMemory())], "Degrading"),
-        ([(BAD, SloMemory(degraded=True)), (OK, SloMemory())], "Degraded"),
-        ([(UNKNOWN, SloMemory(degraded=True)), (OK, SloMemory())], "Degraded"),
-        ([(UNKNOWN, SloMemory(degraded=True))], "Unknown"),
+        ([(WARN, SloRecord()), (OK, SloRecord())], "Degrading"),
+        ([(BAD, SloRecord())], "Degrading"),
+        ([(BAD, SloRecord(degraded=True)), (OK, SloRecord())], "Degraded"),
+        ([(UNKNOWN, SloRecord(degraded=True)), (OK, SloRecord())], "Degraded"),
+        ([(UNKNOWN, SloRecord(degraded=True))], "Unknown"),
     ],
 )
 def test_the_state_of_a_product_is_the_worst_of_what_is_known(pairs, state):
@@ -320,8 +323,8 @@ def test_slots_go_round_the_namespaces_before_one_has_a_second():
     ("failures", "last", "days"), [(0, 0, 1), (1, 0, 2), (2, 0, 4), (3, 0, 7), (0, 86_400, 2)]
 )
 def test_cooldowns_double_up_to_a_week(failures, last, days):
-    memory = RetrainingMemory(failures=failures, last_seconds=last)
-    assert cooldown(TERMS, memory) == days * 86_400
+    trained = RetrainingStatus(attempts=failures, last_duration_seconds=last)
+    assert cooldown(TERMS, trained) == days * 86_400
 
 
 def test_the_same_need_has_the_same_name():
@@ -330,11 +333,13 @@ def test_the_same_need_has_the_same_name():
 
 
 # ---- the way back ---------------------------------------------------------------------------
-HISTORY = (
-    Accepted(Release("v3"), 30, withdrawn=True),
-    Accepted(Release("v2"), 20),
-    Accepted(Release("v1"), 10),
-)
+def past(name, promoted_at, fate=Fate.REPLACED):
+    return PastVersion.of(
+        Release(name), VersionSource.SPEC, promoted_at=promoted_at, until=promoted_at, fate=fate
+    )
+
+
+HISTORY = (past("v3", 30, Fate.ROLLED_BACK), past("v2", 20), past("v1", 10))
 
 
 def test_the_way_back_leads_to_the_newest_version_that_was_not_taken_back():
@@ -349,8 +354,9 @@ def test_a_person_may_name_any_version_that_is_kept():
 
 
 def test_the_history_keeps_each_version_once_within_its_limit():
-    again = (Accepted(Release("v1"), 40), *HISTORY)
-    assert [one.promoted_at for one in kept(again, 3)] == [40, 30, 20]
+    again = (past("v1", 40), *HISTORY)
+    found = with_accepted(DataProductStatus(), again, 3)
+    assert [one.promoted_at for one in found] == [40, 30, 20]
 
 
 # ---- levels and bursts ----------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.base import at
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.retraining_status import AttemptOutcome, AttemptResult, RetrainingStatus
 from sluicegate.api.versions import Fate, VersionSource
@@ -20,7 +19,7 @@ def world() -> World:
 
 def told(world: World, fate: Fate, *, made: str = "b", **fields) -> AttemptResult:
     """The last result after v2, which a training made, met its fate."""
-    last = AttemptResult(outcome=AttemptOutcome.CANARY, image=image(made), at=at(world.now))
+    last = AttemptResult(outcome=AttemptOutcome.CANARY, image=image(made), at=world.now)
     one = RetrainingStatus(last_result=last)
     known = {"source": VersionSource.RETRAINING, **fields}
     candidate = world.current.candidate.model_copy(update=known)

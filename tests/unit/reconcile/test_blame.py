@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sluicegate.api import names
+from sluicegate.api.base import rfc3339
 from sluicegate.api.names import REQUEST_ABORT, DecisionReason
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.versions import CandidatePhase, Fate, Release
 from sluicegate.policy.model.observed import Facts, TrainingSucceeded
-from sluicegate.policy.model.state import Release
-from sluicegate.policy.persistence.load import release_of
 from sluicegate.policy.transitions import retry_seconds
 from sluicegate.reconcile.live.children import deployment_record
 from sluicegate.reconcile.live.failure_attribution import blame_for, failing
@@ -254,7 +253,7 @@ def test_a_canary_whose_pod_is_evicted_is_tried_again_and_promoted():
     told = [told.message for step in world.history for told in step.told if told.action == "Retry"]
     assert len(told) == 1
     assert "it is being deleted" in told[0]
-    assert f"tried again at {world.current.candidate.retry_at:%H:%M:%S} UTC" in told[0]
+    assert f"tried again at {rfc3339(world.current.candidate.retry_at)[11:19]} UTC" in told[0]
     watched_until_promoted(world)
     assert [one.fate for one in world.current.history] == [Fate.REPLACED]
 
@@ -306,7 +305,7 @@ def test_a_person_ends_what_waits_for_the_cluster():
 def test_a_new_model_replaces_one_that_waits_for_the_cluster():
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
     world.push("c", "v3").until(lambda world: world.serving == "v3")
-    assert world.now - world.current.stable.promoted_at.timestamp() < 10 * BLOCK
+    assert world.now - world.current.stable.promoted_at < 10 * BLOCK
 
 
 def test_what_waits_for_the_cluster_waits_until_its_moment_and_counts_its_tries():
@@ -357,7 +356,7 @@ def test_a_decay_is_cured_while_a_pushed_model_finds_no_room_for_hours():
     world.run(60)
     assert world.current.retraining.trigger == trigger, "no retry ends it"
     holdout = {"accuracy": Count(100, 1000)}, {"accuracy": Count(400, 1000)}
-    stable, made = release_of(world.current.stable), Release("v3", image("c"), RUNTIME)
+    stable, made = world.current.stable.release, Release("v3", image("c"), RUNTIME)
     world.training = TrainingSucceeded(trigger.id, stable, made, *holdout)
     world.run()
     world.training = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from sluicegate.api.baseline import Baseline, BaselineSource
@@ -44,7 +42,7 @@ def served():
     product = World().until(lambda one: one.serving == "v1").product
     stable = product.status.stable
     assert stable is not None
-    after = stable.model_copy(update={"promoted_at": stable.promoted_at + timedelta(hours=1)})
+    after = stable.model_copy(update={"promoted_at": stable.promoted_at + 3600})
     status = product.status.model_copy(update={"stable": after})
     return product, deployment_of(product, {}), product.model_copy(update={"status": status})
 

@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.route import ParentRef
 from sluicegate.measurement.canary_blocks import Requests, count_requests
-from sluicegate.policy.persistence.load import memory_of
-from sluicegate.policy.persistence.save import remember
-from sluicegate.reconcile.decide.versions import identifier
 from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
 from sluicegate.reconcile.traffic.allocation import FULL, layout_of, pods_for, split_by_replicas
 from sluicegate.reconcile.traffic.split_verification import (
@@ -25,7 +22,6 @@ from sluicegate.reconcile.traffic.split_verification import (
 from sluicegate.runtime.interfaces import Key
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
-from tests.support.product_cases import full_status
 from tests.support.rollout_world import RUNTIME, document, image
 
 # Promised, so written as numbers here.
@@ -203,40 +199,3 @@ def test_pods_are_drained_after_two_blocks_that_are_known_to_be_quiet(totals, dr
     requests = count_requests(blocks(*totals), ())
     assert is_drained(requests, stable=True, pods=2) == drained
     assert is_drained(requests, stable=True, pods=0)
-
-
-# ---- memory -----------------------------------------------------------------------------------
-_SECONDS = st.integers(1_700_000_000, 1_900_000_000)
-
-
-@given(
-    weights=st.lists(st.integers(0, 100), max_size=5),
-    failures=st.integers(0, 5),
-    correlation=st.floats(0, 1, allow_nan=False),
-    phi=st.floats(1, 50, allow_nan=False),
-    handled=st.text("abc/1", max_size=8),
-    parked=st.booleans(),
-    moment=_SECONDS,
-)
-def test_what_is_remembered_comes_back_unchanged(
-    weights, failures, correlation, phi, handled, parked, moment
-):
-    """Through the JSON of status, as after a restart."""
-    body = full_status()
-    body["candidate"] |= {
-        "shares": [{"weight": one, "since": "2026-01-01T09:00:00Z"} for one in weights],
-        "weight": weights[-1] if weights else 0,
-        "correlation": {"accuracy": f"{correlation:.17g}"},
-        "phase": "Parked" if parked else "Stepping",
-        "returning": False,
-    }
-    body["retraining"] |= {"attempts": failures}
-    body["stable"]["baseline"]["accuracy"]["phi"] = f"{phi:.17g}"
-    body["lastHandled"] = {"rollbackTo": handled}
-    status = read_status(body)
-    memory = memory_of(status)
-    product = DataProduct.parse(document())
-    after = remember(status, memory, identifier(product, status), now=moment)
-    assert memory_of(read_status(after.to_dict())) == memory
-    again = remember(after, memory, identifier(product, after), now=moment + 60)
-    assert again.to_dict() == after.to_dict()

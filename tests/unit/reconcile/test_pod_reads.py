@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from sluicegate.api.engine import SloRecord, Streak
 from sluicegate.api.product import read_status
-from sluicegate.api.slo_status import Streak
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.observe.pod_reader import PodReads, ahead
@@ -113,8 +113,7 @@ async def test_a_canary_whose_pods_have_just_become_ready_is_given_a_moment_too(
     ready = seen(world) | {name: replace(one, moved=MINUTE - 1)}
     status = world.current
     if troubled:
-        slos = tuple(slo.model_copy(update={"streak": STREAK}) for slo in status.slos)
-        status = status.model_copy(update={"slos": slos})
+        status = status.with_engine(slos={"accuracy": SloRecord(streak=STREAK)})
     assert await asks(reads, world, ready, status) == troubled
     later = MINUTE + STARTING_SECONDS
     assert await asks(reads, world, ready, status, now=later) == (not troubled)
@@ -158,6 +157,6 @@ async def test_a_training_that_has_ended_is_read_whatever_starts_beside_it(reads
 
 async def test_a_degraded_product_is_read_once_a_minute(reads, world):
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
-    status = read_status({"slos": [{"name": "accuracy", "state": "BAD", "streak": streak}]})
+    status = read_status({"engine": {"slos": {"accuracy": {"streak": streak}}}})
     found = [await asks(reads, world, seen(world), status, MINUTE + n) for n in (0, 5, 10, 59)]
     assert found == [1, 0, 0, 0]

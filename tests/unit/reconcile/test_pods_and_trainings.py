@@ -11,8 +11,8 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.containers import Resources
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.versions import Release
 from sluicegate.policy.model.observed import TrainingFailed, TrainingSucceeded
-from sluicegate.policy.model.state import Release, Training
 from sluicegate.prometheus.targets import Facts
 from sluicegate.reconcile.live.children import job_record
 from sluicegate.reconcile.live.pods import Ended, pod_state
@@ -172,7 +172,6 @@ def test_a_pod_that_no_node_takes_says_so():
 
 # ---- trainings ------------------------------------------------------------------------------
 PARENT = Release("v1", image("a"), "registry.example/runtime:1")
-TRAINING = Training("0a1b2c3d", "accuracy", PARENT, 1, 0)
 GOOD = {
     "image": image("b"),
     "version": "v2",
@@ -198,7 +197,7 @@ def job(condition: str = "Complete", reason: str = ""):
 
 
 def result(ended: Ended, **of_job: str):
-    return training_result(job(**of_job), ended, TRAINING, output=OUTPUT)
+    return training_result(job(**of_job), ended, "0a1b2c3d", PARENT, output=OUTPUT)
 
 
 def test_a_training_that_made_a_version_gives_it_with_both_evaluations():

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluicegate.api.engine import ProductState
 from sluicegate.api.product_info import Priority
-from sluicegate.api.status import DependencyState, ProductState
+from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.retraining.budget import Budget

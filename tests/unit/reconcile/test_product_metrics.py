@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from sluicegate.api.base import at
+from sluicegate.api.base import rfc3339
+from sluicegate.api.engine import ProductState
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
-from sluicegate.api.status import ProductState
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.report.product_metrics import ProductMetrics, by_turns
@@ -228,8 +228,8 @@ VERSION = {
     "revision": "aaaaaaaaaa",
     "source": "Spec",
 }
-STABLE = {**VERSION, "promotedAt": at(START).isoformat()}
-SINCE = at(START + HOUR).isoformat()
+STABLE = {**VERSION, "promotedAt": rfc3339(START)}
+SINCE = rfc3339(START + HOUR)
 DEGRADED = {
     "type": "Degraded",
     "status": "True",
@@ -304,7 +304,7 @@ def test_a_product_whose_retraining_waits_or_is_suspended_is_counted_as_such():
     [
         ("Starting", {}, 600),
         ("Stepping", {}, 86_400),
-        ("Promoting", {"shares": [{"weight": 100, "since": at(START + 2 * HOUR).isoformat()}]},
+        ("Promoting", {"shares": [{"weight": 100, "since": rfc3339(START + 2 * HOUR)}]},
          HOUR + 600),
         ("AwaitingApproval", {}, None),
         ("Parked", {}, None),

@@ -86,7 +86,7 @@ def test_pods_that_are_not_ready_go_once_the_data_plane_has_followed(phase, seco
     leaving = status.candidate if phase is CandidatePhase.ROLLING_BACK else status.stable
     unready = replace(rolling.live[leaving.revision], ready=0)
     moved = status.candidate.step_since or status.candidate.since
-    moved = max(moved, status.candidate.shares[-1].since).timestamp()
+    moved = max(moved, status.candidate.shares[-1].since)
     rolling = replace(
         rolling, live={**rolling.live, leaving.revision: unready}, now=int(moved) + seconds
     )
@@ -129,6 +129,6 @@ def test_without_its_deployment_no_share_is_taken():
 @pytest.mark.parametrize(("seconds", "kind"), [(600, Unchanged), (601, TurnedBack)])
 def test_a_promotion_that_the_gateway_has_not_taken_after_ten_minutes_goes_back(seconds, kind):
     world = in_phase(CandidatePhase.PROMOTING)
-    since = int(world.current.candidate.shares[-1].since.timestamp())
+    since = world.current.candidate.shares[-1].since
     rolling = replace(seen(world, split=WRITTEN, requests=BUSY), now=since + seconds)
     assert type(outcome(world, rolling)) is kind

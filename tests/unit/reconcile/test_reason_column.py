@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.api.base import at
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.report.status import report, report_invalid
@@ -78,7 +77,7 @@ def test_pods_that_don_t_come_up_are_a_reason():
 
 def test_an_invalid_spec_is_a_reason_beside_what_was_known():
     world = serving()
-    after = report_invalid(world.current, ("spec.owner: is 7",), generation=2, now=at(world.now))
+    after = report_invalid(world.current, ("spec.owner: is 7",), generation=2, now=world.now)
     assert after.summary is not None
     assert (after.summary.reason, after.summary.model) == ("InvalidSpec", "v1")
 

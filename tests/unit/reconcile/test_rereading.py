@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.api.base import at
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
 from sluicegate.reconcile.decide.planner import take_step
@@ -21,7 +20,7 @@ def written(world: World, problem: DecisionReason | None):
     situation = replace(situation, observed=observed)
     before = situation.product.status
     after = report(situation, take_step(situation))
-    return before, due(before, after, now=at(world.now), refresh_seconds=0)
+    return before, due(before, after, now=world.now, refresh_seconds=0)
 
 
 def served(blocks: int, *, wrong: float = 0.1) -> World:

@@ -14,11 +14,9 @@ from sluicegate.api.names import (
     REQUEST_ROLLBACK,
     DecisionReason,
 )
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.versions import CandidatePhase, Fate, Release
 from sluicegate.manifests.version_annotations import memory_annotations
 from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
-from sluicegate.policy.model.state import Release
-from sluicegate.policy.persistence.load import release_of
 from sluicegate.stats.counts import Count
 from tests.support.rollout_world import (
     ACCURACY,
@@ -360,7 +358,7 @@ def test_what_stable_did_beside_the_candidate_is_what_the_new_version_is_held_ag
     world = serving()
     world.bad |= {"v1": 0.15, "v2": 0.15}
     watched(world.push("b", "v2"))
-    held = world.current.probation.baselines["accuracy"]
+    held = world.current.engine.probation_baselines["accuracy"]
     assert held.bad / held.total == pytest.approx(0.15, abs=0.01)
 
 
@@ -691,7 +689,7 @@ def test_an_attempt_that_isnt_counted_shares_no_jobs_name_with_the_next():
         triggers.add(one.trigger.id)
         few = {"accuracy": Count(1, 10)}
         made = Release(f"v{number + 2}", image("b"), RUNTIME)
-        stable = release_of(world.current.stable)
+        stable = world.current.stable.release
         after = ended(world, TrainingSucceeded(one.trigger.id, stable, made, few, few))
         assert (after.attempts, after.last_reason) == (0, "HoldOutTooSmall")
     assert len(triggers) == 1, "it is one need all the time"

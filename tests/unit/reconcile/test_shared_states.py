@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.status import DependencyState, ProductState
+from sluicegate.api.engine import ProductState
+from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.fleet.snapshot import Standing
 from sluicegate.reconcile.live.product import product_record

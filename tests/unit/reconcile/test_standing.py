@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api import names
+from sluicegate.api.engine import ProductState
 from sluicegate.api.names import DecisionReason
-from sluicegate.api.status import ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Budget
@@ -35,7 +35,10 @@ TRIGGER = {
     "at": "2026-01-31T09:00:00Z",
 }
 RESULT = {"outcome": "Failed", "at": "2026-01-01T00:00:00Z"}
-BAD = {"name": "accuracy", "state": "BAD", "streak": STREAK}
+BAD = {
+    "slos": [{"name": "accuracy", "state": "BAD"}],
+    "engine": {"slos": {"accuracy": {"streak": STREAK}}},
+}
 
 
 def record(name: str = "search", **status):
@@ -62,11 +65,11 @@ def record(name: str = "search", **status):
         ({"retraining": {"trigger": TRIGGER["id"]}}, Standing()),
         ({"retraining": {"lastResult": RESULT}}, Standing(trained_at=NOW)),
         (
-            {"state": "Degrading", "slos": [BAD]},
+            {"state": "Degrading", **BAD},
             Standing(block_seconds=BLOCK, bad_since=FIRST * BLOCK),
         ),
         (
-            {"state": "Degraded", "slos": [BAD]},
+            {"state": "Degraded", **BAD},
             Standing(state=ProductState.DEGRADED, block_seconds=BLOCK, bad_since=FIRST * BLOCK),
         ),
     ],
@@ -88,7 +91,7 @@ def test_after_a_restart_an_upstream_that_recovered_a_moment_ago_still_explains_
     assert standings.was_degraded(key, NOW)
     assert not standings.was_degraded(key, NOW + 1)
     worse = {**recovered, "status": "True", "reason": "ModelDecay"}
-    bad = standing_before(record(state="Degraded", slos=[BAD], conditions=[worse]))
+    bad = standing_before(record(state="Degraded", **BAD, conditions=[worse]))
     standings.record(key, bad)
     assert standings.bad_since([key, Key("catalog", "other")]) == FIRST * BLOCK
 
@@ -142,7 +145,7 @@ def test_the_job_of_a_trigger_may_be_on_its_way_for_a_minute(seconds, kept):
 def test_a_common_cause_is_known_after_a_restart_before_the_first_is_judged():
     standings = Standings(Budget())
     for name in ("a", "b", "c", "d"):
-        status = {"state": "Degraded", "slos": [BAD]} if name != "d" else {}
+        status = {"state": "Degraded", **BAD} if name != "d" else {}
         standings.record(Key("catalog", name), standing_before(record(name, **status)))
     now = FIRST * BLOCK + 86_400
     assert standings.portfolio(Key("catalog", "a"), now).turned_bad == 3
@@ -160,7 +163,7 @@ def test_the_newest_block_by_which_a_product_was_fine_is_told_until_it_is_bad():
     fine = standing_after(world)
     assert (fine.bad_since, fine.fine_at) == (None, fine.judged)
     world.bad["v1"] = 0.9
-    world.until(lambda world: any(slo.streak for slo in world.current.slos))
+    world.until(lambda world: any(slo.streak for slo in world.current.engine.slos.values()))
     bad = standing_after(world)
     assert bad.fine_at is None, "what the others know of it is from before"
     assert fine.judged < bad.bad_since <= bad.judged
@@ -171,7 +174,7 @@ def test_a_product_whose_blocks_became_longer_is_not_bad_in_the_future():
     world.bad["v1"] = 0.9
     world.until(lambda world: world.current.state == ProductState.DEGRADED)
     assert standing_after(world).bad_since is not None
-    for slo in world.status["slos"]:
+    for slo in world.status["engine"]["slos"].values():
         slo["streak"]["first"] *= 5
     after = standing_after(world)
     assert (after.bad_since, after.fine_at) == (None, None)

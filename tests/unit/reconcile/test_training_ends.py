@@ -10,7 +10,7 @@ import pytest
 from sluicegate.policy.model.observed import TrainingFailed
 from sluicegate.reconcile.live.pods import Ended, of_job, pod_state
 from sluicegate.reconcile.observe.training_result import training_result
-from tests.unit.reconcile.test_pods_and_trainings import GOOD, OUTPUT, TRAINING, job
+from tests.unit.reconcile.test_pods_and_trainings import GOOD, OUTPUT, PARENT, job
 
 JOB = "search-train-0a1b2c3d-1"
 
@@ -52,7 +52,7 @@ def test_a_container_that_a_mesh_adds_says_nothing_of_the_training():
 
 def test_a_training_that_was_killed_for_its_memory_says_so_and_what_to_raise():
     killed = of_job([pod(container(137, reason="OOMKilled"))], JOB)
-    failed = training_result(job("Failed"), killed, TRAINING, output=OUTPUT)
+    failed = training_result(job("Failed"), killed, "0a1b2c3d", PARENT, output=OUTPUT)
     assert isinstance(failed, TrainingFailed)
     assert "exited with 137 (OOMKilled): raise the memory limit in retraining.resources" in (
         failed.message
@@ -64,7 +64,7 @@ def test_an_evaluation_of_what_is_no_slo_names_it_and_those_that_are():
     counts = {"acc": {"bad": 80, "total": 1000}}
     said = Ended(json.dumps(GOOD | {"evaluation": counts, "stableEvaluation": counts}), 0)
     failed = training_result(
-        job(), said, TRAINING, output=OUTPUT, slos=("accuracy", "availability")
+        job(), said, "0a1b2c3d", PARENT, output=OUTPUT, slos=("accuracy", "availability")
     )
     assert isinstance(failed, TrainingFailed)
     assert "names acc, and spec.slos has accuracy, availability" in failed.message

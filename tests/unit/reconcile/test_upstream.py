@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from sluicegate.api.engine import ProductState
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DependencyState, DependencyStatus, ProductState
+from sluicegate.api.status import DependencyState, DependencyStatus
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.model.terms import terms_of

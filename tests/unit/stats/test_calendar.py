@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.policy.model.state import SloMemory
+from sluicegate.api.engine import SloRecord
 from sluicegate.policy.slo_health.baseline import from_production
 from sluicegate.policy.slo_health.ratio_slo import drift_of
 from sluicegate.simulation.replay import replay
@@ -66,7 +66,9 @@ def test_a_baseline_takes_a_day_of_the_clock_and_sees_the_swing_with_its_hours(s
     def learnt(hours):
         now = hours * 3600 // seconds
         series = filled(seconds, hours)
-        return from_production(slo, SloMemory(), series, now=now, since=2, block_seconds=seconds)
+        return from_production(
+            slo, SloRecord(steady_since=0), series, now=now, since=2, block_seconds=seconds
+        )
 
     assert learnt(23) is None
     found = learnt(28)
@@ -76,7 +78,7 @@ def test_a_baseline_takes_a_day_of_the_clock_and_sees_the_swing_with_its_hours(s
 
 def test_sums_that_lie_in_days_are_judged_as_days():
     slo = replace(terms(), calendar=Calendar(60))
-    baseline = replace(ACCEPTED, daily=True)
+    baseline = ACCEPTED.replace(daily=True)
     series = filled(60, 60, swing=0.9)
     assert drift_of(slo, series, baseline, now=47 * 60, since=0).blocks <= DAY // 60
     assert drift_of(slo, series, baseline, now=60 * 60, since=0).statistic == 0.0
@@ -85,7 +87,7 @@ def test_sums_that_lie_in_days_are_judged_as_days():
 def test_weeks_that_are_not_kept_are_judged_by_the_day():
     slo = replace(terms(seasonality="Weekly"), calendar=Calendar(60))
     found = from_production(
-        slo, SloMemory(), filled(60, 30), now=30 * 60, since=2, block_seconds=60
+        slo, SloRecord(steady_since=0), filled(60, 30), now=30 * 60, since=2, block_seconds=60
     )
     assert (found.daily, found.weekdays) == (True, ())
 
@@ -110,4 +112,4 @@ def test_a_daily_swing_around_an_unchanged_mean_never_retrains(seed, days):
         kinds.add(step.evaluation.decision.type)
         last = step
     assert kinds == {"Hold"}
-    assert last.memory.stable.baselines["accuracy"].daily
+    assert last.status.stable.baseline["accuracy"].daily

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, chi2_contingency
 
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.engine import SloRecord
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.model.state import Baseline, SloMemory
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.baseline import from_production, ratio_of, upper_bound
 from sluicegate.policy.slo_health.ratio_slo import drift_of
@@ -21,7 +21,7 @@ from sluicegate.stats.seasonality import chi_square_tail, hour_matters
 from tests.support.scenarios import ACCURACY, product
 
 A = cusum.HOURLY_BLOCKS
-ACCEPTED = Baseline(Count(100, 1000), 0, 0, BaselineSource.EVALUATION)
+ACCEPTED = Baseline.of(Count(100, 1000), 0, 0, BaselineSource.EVALUATION)
 
 
 def terms(**fields):
@@ -126,7 +126,7 @@ def test_a_conversion_of_three_percent_keeps_its_alternatives():
 
 def test_a_baseline_too_small_for_its_drop_allows_no_test():
     assert cusum.bank(0.1, 0.6, 0.03, A) is None
-    tiny = Baseline(Count(1, 10), 0, 0, BaselineSource.EVALUATION)
+    tiny = Baseline.of(Count(1, 10), 0, 0, BaselineSource.EVALUATION)
     assert drift_of(terms(), Series(), tiny, now=100, since=0) is None
 
 
@@ -134,7 +134,7 @@ def test_a_provisional_baseline_only_warns():
     slo, series = terms(objective="0.99", maxDrop="0.2"), Series()
     for index in range(1, 61):
         series.record(Block(index, Quality.COUNTED, Count(100, 100)))
-    small = Baseline(Count(0, 20), 0, 0, BaselineSource.EVALUATION)
+    small = Baseline.of(Count(0, 20), 0, 0, BaselineSource.EVALUATION)
     drift = drift_of(slo, series, small, now=60, since=0)
     assert drift.statistic > drift.bound
     assert drift.level.name == "WARN"
@@ -157,9 +157,11 @@ def filled(hours, bad=lambda _hour: 120, total=1200):
     return series
 
 
-def learnt(series, now, slo=None, **memory):
+def learnt(series, now, slo=None, **record):
     slo = slo or terms()
-    return from_production(slo, SloMemory(**memory), series, now=now, since=2, block_seconds=300)
+    return from_production(
+        slo, SloRecord(**{"steady_since": 0, **record}), series, now=now, since=2, block_seconds=300
+    )
 
 
 def test_production_needs_a_whole_day():

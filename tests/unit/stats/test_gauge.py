@@ -2,21 +2,20 @@
 
 import math
 import random
-from dataclasses import replace
 
 import pytest
 
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import CanaryBlock, Observed
-from sluicegate.policy.model.state import Accepted, Baseline, HandledModel, Memory, Release
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.gauge_slo import present_of
-from sluicegate.policy.transitions import act, take_share
+from sluicegate.policy.transitions import apply_decision, with_share
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import NOTHING
@@ -39,13 +38,16 @@ V1, V2 = Release("v1"), Release("v2")
 def history(last, value, slo=BASKET):
     """Evaluate a gauge block by block; the value of block i is value(i), None for none."""
     terms = terms_of(DataProduct.parse(product(slo)))
-    memory = Memory(stable=Accepted(V1, 0), model=HandledModel(V1, SpecModelOutcome.PROMOTED, 0))
+    status = DataProductStatus(
+        stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
+        spec_model=SpecModel.of(V1, SpecModelOutcome.PROMOTED, 0),
+    )
     readings, found = Means(), []
     for index in range(1, last + 1):
         readings.record(index, value(index))
         observed = Observed(block=index, gauges={"v1": {"basket": readings}}, wanted=V1)
-        evaluation = evaluate(terms, memory, observed, index * 300)
-        memory = act(terms, evaluation.memory, evaluation.decision, index * 300)
+        evaluation = evaluate(terms, status, observed, index * 300)
+        status = apply_decision(terms, evaluation.status, evaluation.decision, index * 300)
         found.append(evaluation)
     return found
 
@@ -136,9 +138,15 @@ def test_a_gauge_that_was_pushed_once_and_never_again_stays_stale():
 def canary(difference, blocks, seed=5):
     """A rollout judged by a gauge alone; the decisions until one ends it."""
     terms = terms_of(DataProduct.parse(product(BASKET, rollout={"steps": [50]})))
-    memory = Memory(stable=Accepted(V1, 0), model=HandledModel(V1, SpecModelOutcome.PROMOTED, 0))
-    start = StartRollout(reason="ModelChanged", message="", candidate=V2, source="Spec", weight=50)
-    memory = take_share(act(terms, memory, start, 30_000), 50, 30_000)
+    status = DataProductStatus(
+        stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
+        spec_model=SpecModel.of(V1, SpecModelOutcome.PROMOTED, 0),
+    )
+    start = StartRollout(
+        reason="ModelChanged", message="", candidate=V2, source=VersionSource.SPEC, weight=50
+    )
+    status = apply_decision(terms, status, start, 30_000)
+    status = status.replace(candidate=with_share(status.candidate, 50, 30_000))
     source, seen, decisions = random.Random(seed), [], []
     for index in range(101, 101 + blocks):
         base = source.gauss(100, 5)
@@ -151,9 +159,9 @@ def canary(difference, blocks, seed=5):
             canary_blocks=tuple(seen),
             canary_block_seconds=300,
         )
-        evaluation = evaluate(terms, memory, observed, index * 300)
+        evaluation = evaluate(terms, status, observed, index * 300)
         decisions.append(evaluation.decision)
-        memory = evaluation.memory
+        status = evaluation.status
     return decisions
 
 
@@ -169,7 +177,7 @@ def test_a_gauge_alone_has_no_requests_to_promote_by():
 # ---- at present, and beside a candidate -------------------------------------------------------
 TERMS = terms_of(DataProduct.parse(product(BASKET)))
 (SLO,) = TERMS.slos
-SHOWN = Baseline(NOTHING, 0, 0, BaselineSource.PRODUCTION, mean=100.0, deviation=2.0)
+SHOWN = Baseline.of(NOTHING, 0, 0, BaselineSource.PRODUCTION, mean=100.0, deviation=2.0)
 
 
 def newest(*values, at=1000):
@@ -186,7 +194,7 @@ def newest(*values, at=1000):
         ([79, 79, None, 79], None, True),
         ([81, 79, 79, 81], None, False),
         ([90] * 4, None, False),
-        ([90] * 4, replace(SHOWN, deviation=0.0), False),
+        ([90] * 4, SHOWN.replace(deviation=0.0), False),
         ([90] * 4, SHOWN, True),
         ([97] * 8, SHOWN, None),
         ([97] * 64, SHOWN, True),

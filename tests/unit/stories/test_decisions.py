@@ -105,7 +105,7 @@ def test_a_promotion_that_no_training_made_is_no_attempt():
     document = scenario(decaying(0.1), 200, product=one_step(), events=[changed(TRAINED, "v2")])
     steps = list(replay(parse_scenario(json.loads(json.dumps(document)))))
     (promoted,) = [one for one in steps if one.evaluation.decision.type == "Promote"]
-    assert promoted.memory.retraining.last_reason is None
+    assert promoted.status.retraining is None
 
 
 def test_a_retraining_stays_in_flight_until_an_event_ends_it():

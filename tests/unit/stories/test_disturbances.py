@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sluicegate.api.engine import SloRecord
 from sluicegate.policy.model.excluded_blocks import leave_out, spans_of
-from sluicegate.policy.model.state import SloMemory
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.histories import decisions
@@ -195,12 +195,12 @@ def test_incidents_alone_never_retrain_however_often_they_come(seed, known_late)
 
 
 def test_stretches_that_are_left_out_are_few_and_older_evidence_goes_with_the_oldest():
-    known = SloMemory(terms_hash="a")
+    known = SloRecord(terms_hash="a")
     for hour in range(100):
         first = 100 * 12 * hour + 5
         known = leave_out(known, first, first + 3, 300)
     assert len(known.left_out) == 4, "fourteen days back, 100 hours apart"
-    known = SloMemory(terms_hash="a")
+    known = SloRecord(terms_hash="a")
     for hour in range(40):
         known = leave_out(known, 48 * hour + 1, 48 * hour + 3, 300)
     assert len(known.left_out) == MOST
@@ -216,9 +216,9 @@ def test_only_what_was_worse_is_left_out(bad, left_out):
     script = labels(lambda index: (bad if BEGIN <= index < END else 8, 100))
     document = scenario(script, 90, product=product(ACCURACY, retraining=QUICK), facts=facts)
     *_, last = replay(parse_scenario(document))
-    known = last.memory.slo("accuracy")
+    known = last.status.engine.slo("accuracy")
     assert (known.since, known.disturbed_since, known.degraded) == (0, None, False)
-    assert known.left_out == left_out
+    assert [(one.begin, one.end) for one in known.left_out] == list(left_out)
 
 
 def test_what_was_measured_in_an_incident_is_looked_at_once_it_can_be_read():
@@ -232,8 +232,11 @@ def test_what_was_measured_in_an_incident_is_looked_at_once_it_can_be_read():
     facts = [{"at": BEGIN * BLOCK, **UPSTREAM[0]}, {"at": END * BLOCK, **UPSTREAM[1]}]
     document = scenario(script, 90, product=product(ACCURACY, retraining=QUICK), facts=facts)
     accepted = {"accuracy": count(800, 10_000)}
-    memories = [step.memory for step in replay(parse_scenario({**document, "accepted": accepted}))]
-    left_out = [memory.slo("accuracy").left_out for memory in memories]
+    statuses = [step.status for step in replay(parse_scenario({**document, "accepted": accepted}))]
+    left_out = [
+        tuple((one.begin, one.end) for one in status.engine.slo("accuracy").left_out)
+        for status in statuses
+    ]
     assert set(left_out[: END + 2]) == {()}
     assert set(left_out[END + 2 :]) == {((24 * BLOCK, 83 * BLOCK),)}
 

@@ -66,8 +66,8 @@ def played(fallen, *, promoted):
 def test_each_service_level_has_a_baseline_after_two_days_and_its_fall_is_named(fallen, promoted):
     steps = played(fallen, promoted=promoted)
     before, after = steps[2 * DAY + PROMOTED - 1], steps[-1]
-    assert before.memory.stable.release.version == ("v2" if promoted else "v1")
-    learnt = {name: one.source for name, one in before.memory.stable.baselines.items()}
+    assert before.status.stable.release.version == ("v2" if promoted else "v1")
+    learnt = {name: one.source for name, one in before.status.stable.baseline.items()}
     assert learnt == dict.fromkeys(RATES, "Production")
     assert {one.state for one in before.evaluation.slos} == {"OK"}
     (bad,) = (one for one in after.evaluation.slos if one.state == "BAD")
@@ -88,5 +88,5 @@ def test_a_hold_out_too_small_for_its_drop_is_replaced_by_production():
     }
     steps = list(replay(parse_scenario(document)))
     assert steps[DAY // 2].evaluation.slos[0].reason == "BaselineTooSmall"
-    assert steps[-1].memory.stable.baselines["conversion"].source == "Production"
+    assert steps[-1].status.stable.baseline["conversion"].source == "Production"
     assert steps[-1].evaluation.slos[0].state == "OK"

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.model.observed import CanaryBlock, Observed
-from sluicegate.policy.model.state import Candidate, Memory
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import watched
 from sluicegate.slo.blocks import Block, Quality
@@ -47,7 +48,9 @@ _NONE: Final = Count(0, 0)
 _REQUEST_KINDS: Final = (IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY)
 
 
-def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observed) -> Assessment:
+def assess(
+    terms: Terms, status: DataProductStatus, candidate: Candidate, observed: Observed
+) -> Assessment:
     """Gather what the blocks say of a candidate that takes traffic."""
     seconds, start = observed.canary_block_seconds, began(candidate)
     before = look_back(observed.canary_blocks, start, seconds)
@@ -62,7 +65,7 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
     return Assessment(
         slos=tuple(
             _slo_evidence(
-                slo, terms, memory, candidate, arms=_Arms(before, blocks, seconds, len(judged))
+                slo, terms, status, candidate, arms=_Arms(before, blocks, seconds, len(judged))
             )
             for slo in judged
             if slo.gauge is None
@@ -91,16 +94,16 @@ def assess(terms: Terms, memory: Memory, candidate: Candidate, observed: Observe
 # ---- which blocks count ---------------------------------------------------------------------
 def began(candidate: Candidate) -> int:
     """When it first took traffic."""
-    return candidate.weights[0].at if candidate.weights else candidate.since
+    return candidate.shares[0].since if candidate.shares else candidate.since
 
 
 def _in_step(block: CanaryBlock, candidate: Candidate) -> bool:
-    return bool(candidate.weights) and block.end > candidate.weights[-1].at
+    return bool(candidate.shares) and block.end > candidate.shares[-1].since
 
 
 def _after_warm_up(block: CanaryBlock, candidate: Candidate, seconds: int) -> bool:
     """Two blocks after each change of weight are no evidence."""
-    begun = [change.at for change in candidate.weights if change.at < block.end]
+    begun = [change.since for change in candidate.shares if change.since < block.end]
     return bool(begun) and block.end > begun[-1] + WARM_UP_BLOCKS * seconds
 
 
@@ -122,13 +125,13 @@ class _Arms:
 
 
 def _pairs(
-    slo: SloTerms, memory: Memory, candidate: Candidate, arms: _Arms, *, lag_seconds: int
+    slo: SloTerms, status: DataProductStatus, candidate: Candidate, arms: _Arms, *, lag_seconds: int
 ) -> Iterator[tuple[Count | None, Count]]:
     """Events of (candidate, stable) since it takes traffic, oldest first.
 
     None for the candidate in blocks that are no evidence: warm-up, and good events still to come.
     """
-    first = max(began(candidate) + lag_seconds, memory.slo(slo.name).since)
+    first = max(began(candidate) + lag_seconds, status.engine.slo(slo.name).since)
     for block in arms.since:
         if block.quality is not Quality.COUNTED:
             continue
@@ -149,17 +152,17 @@ def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[C
 
 # ---- evidence -------------------------------------------------------------------------------
 def _slo_evidence(
-    slo: SloTerms, terms: Terms, memory: Memory, candidate: Candidate, *, arms: _Arms
+    slo: SloTerms, terms: Terms, status: DataProductStatus, candidate: Candidate, *, arms: _Arms
 ) -> SloEvidence:
     found = (_count(block.stable.get(slo.name)) for block in arms.before)
     before = [count for count in found if count is not None]
     shift = level_shift(tuple(before))
     recent = before[shift:]
     past = Count(sum(count.bad for count in recent), sum(count.total for count in recent))
-    known = candidate.correlation.get(slo.name)
+    known = status.engine.correlation.get(slo.name)
     correlation = burst_correlation(before, shift=shift) if known is None else known
     lag = slo.lag_blocks * terms.block_seconds
-    pairs = list(_pairs(slo, memory, candidate, arms, lag_seconds=lag))
+    pairs = list(_pairs(slo, status, candidate, arms, lag_seconds=lag))
     blocks = sum(ours is not None for ours, _ in pairs)
     evidence = gather(pairs, past, margin=slo.margin, correlation=correlation)
     expected = lag + expected_seconds(
@@ -174,13 +177,13 @@ def _slo_evidence(
         slo,
         evidence,
         _must_speak(slo, expected, terms.max_duration_seconds),
-        promotion_bound(candidate.step(terms.steps), len(terms.steps)),
+        promotion_bound(candidate.step_of(terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
         blocks,
         expected,
         dispersion([*before, *(theirs for _, theirs in pairs)]),
-        better_bound(candidate.step(terms.steps), len(terms.steps), len(terms.deciding)),
+        better_bound(candidate.step_of(terms.steps), len(terms.steps), len(terms.deciding)),
         _is_late(terms, candidate, arms),
     )
 
@@ -189,7 +192,7 @@ def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:
     """Whether the steps so far have taken their part of the duration, but for a step's least blocks."""
     newest = arms.since[-1].end if arms.since else 0
     most = terms.max_duration_seconds - NEEDED_BLOCKS * arms.seconds
-    return newest - began(candidate) >= candidate.step(terms.steps) / len(terms.steps) * most
+    return newest - began(candidate) >= candidate.step_of(terms.steps) / len(terms.steps) * most
 
 
 def _sum(one: Count, other: Count) -> Count:

@@ -7,30 +7,30 @@ holds its client errors against stable's.
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import DataProductStatus
 from sluicegate.policy import manual_requests
 from sluicegate.policy.model.api_changes import sentence
-from sluicegate.policy.model.decision import Alert, Hold
+from sluicegate.policy.model.decision import Alert, Hold, alert_key
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.state import Memory, alert_key
 
 
-def is_held(memory: Memory, observed: Observed) -> bool:
+def is_held(status: DataProductStatus, observed: Observed) -> bool:
     """Whether the candidate may not take its first share as it would break its clients."""
-    candidate = memory.candidate
-    if candidate is None or candidate.weights or candidate.parked or candidate.changes_api:
+    candidate = status.trial
+    if candidate is None or candidate.shares or candidate.parked or candidate.changes_api:
         return False
     broken = bool(observed.facts.api_changes)
-    return broken and manual_requests.approves(memory, observed) is None
+    return broken and manual_requests.approves(status, observed) is None
 
 
-def objection(memory: Memory, observed: Observed) -> Alert | Hold | None:
+def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | None:
     """What people are told of a candidate that is held, once; None when none is."""
-    candidate, stable = memory.candidate, memory.stable
-    if candidate is None or stable is None or not is_held(memory, observed):
+    candidate, stable = status.trial, status.stable
+    if candidate is None or stable is None or not is_held(status, observed):
         return None
     name = candidate.release.version
     text = explain(name, stable.release.version, observed.facts.api_changes or ())
-    if alert_key(Reason.API_CHANGED, name) in memory.alerted:
+    if alert_key(Reason.API_CHANGED, name) in status.engine.alerted:
         return Hold(reason=Reason.API_CHANGED, message=text)
     return Alert(reason=Reason.API_CHANGED, message=text, about=name)
 

@@ -2,13 +2,15 @@
 
 from typing import Final
 
+from sluicegate.api.baseline import Baseline
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.observed import Facts
-from sluicegate.policy.model.state import Baseline, Candidate, Memory
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.client_errors import shown
 from sluicegate.slo.blocks import Quality
@@ -42,7 +44,12 @@ def can_be_judged(terms: Terms) -> bool:
 
 
 def obstacle(
-    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, facts: Facts
+    terms: Terms,
+    status: DataProductStatus,
+    candidate: Candidate,
+    assessment: Assessment,
+    *,
+    facts: Facts,
 ) -> Hold | None:
     """Why a candidate stays at its share; None when it may go on."""
     name = candidate.release.version
@@ -62,7 +69,7 @@ def obstacle(
         return Hold(reason=Reason.TRAFFIC_NOT_VERIFIED, message=text)
     if assessment.mismatch is not None:
         return _mismatched(candidate, assessment.mismatch)
-    return _not_yet(candidate, assessment) or _too_bad(terms, memory, candidate, assessment)
+    return _not_yet(candidate, assessment) or _too_bad(terms, status, candidate, assessment)
 
 
 def _mismatched(candidate: Candidate, share: float) -> Hold:
@@ -97,7 +104,7 @@ def _not_yet(candidate: Candidate, assessment: Assessment) -> Hold | None:
 
 
 def _too_bad(
-    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment
+    terms: Terms, status: DataProductStatus, candidate: Candidate, assessment: Assessment
 ) -> Hold | None:
     """At the last step: nobody is promoted who misses the objective, or the first acceptance."""
     if next_share(terms, candidate) is not None:
@@ -113,22 +120,24 @@ def _too_bad(
                 f" {gauge.terms.margin:.4g} of stable's yet"
             )
             return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text)
-    return _below_standard(memory, candidate, assessment)
+    return _below_standard(status, candidate, assessment)
 
 
-def against(memory: Memory, candidate: Candidate, assessment: Assessment) -> Hold | None:
+def against(status: DataProductStatus, candidate: Candidate, assessment: Assessment) -> Hold | None:
     """What speaks against a candidate, be it not enough to take it back: no word of a person outweighs it."""
     if assessment.mismatch is not None:
         return _mismatched(candidate, assessment.mismatch)
     worse = next((slo for slo in assessment.slos if slo.evidence.roll_back > 0), None)
     if worse is not None:
         return _leaning(candidate, worse)
-    return _below_standard(memory, candidate, assessment)
+    return _below_standard(status, candidate, assessment)
 
 
-def _below_standard(memory: Memory, candidate: Candidate, assessment: Assessment) -> Hold | None:
+def _below_standard(
+    status: DataProductStatus, candidate: Candidate, assessment: Assessment
+) -> Hold | None:
     for slo in assessment.slos:
-        held = _misses_objective(candidate, slo) or _walks_away(memory, candidate, slo)
+        held = _misses_objective(candidate, slo) or _walks_away(status, candidate, slo)
         if held is not None:
             return held
     return None
@@ -161,19 +170,20 @@ def _misses_objective(candidate: Candidate, slo: SloEvidence) -> Hold | None:
     )
 
 
-def first_accepted(memory: Memory, slo: str) -> Baseline | None:
+def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
     """The first baseline that was ever accepted for this SLO."""
-    if slo in memory.original:
-        return memory.original[slo]
-    return memory.stable.baselines.get(slo) if memory.stable else None
+    original = status.engine.original_baseline
+    if original is not None and slo in original.slos:
+        return original.slos[slo]
+    return status.stable.baseline.get(slo) if status.stable else None
 
 
-def _walks_away(memory: Memory, candidate: Candidate, slo: SloEvidence) -> Hold | None:
+def _walks_away(status: DataProductStatus, candidate: Candidate, slo: SloEvidence) -> Hold | None:
     """A chain of versions, each a little worse than the last, ends here.
 
     A candidate that beats stable may pass although it doesn't reach the first: the world moved.
     """
-    original = first_accepted(memory, slo.terms.name)
+    original = first_accepted(status, slo.terms.name)
     ours, theirs = slo.evidence.candidate, slo.evidence.stable
     if original is None or original.count.total == 0 or not ours.total or not theirs.total:
         return None

@@ -1,8 +1,7 @@
 """What a promotion starts probation with."""
 
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
 from sluicegate.policy.canary.assessment import SloEvidence
-from sluicegate.policy.model.state import Baseline, Baselines
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -24,7 +23,7 @@ def begin(
         if count.total < slo.terms.least_events(ratio_of(count)):
             continue
         if baseline is None or ratio_of(count) > ratio_of(baseline.count):
-            held[slo.terms.name] = Baseline(
+            held[slo.terms.name] = Baseline.of(
                 count,
                 now,
                 now,

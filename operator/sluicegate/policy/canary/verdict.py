@@ -10,6 +10,8 @@ from typing import Final
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.rollout import Approval
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary import probation_baseline
 from sluicegate.policy.canary.analysis import began
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
@@ -30,10 +32,10 @@ from sluicegate.policy.model.decision import (
     Inconclusive,
     Promote,
     Rollback,
+    alert_key,
 )
 from sluicegate.policy.model.formatting import duration, points
 from sluicegate.policy.model.observed import Facts
-from sluicegate.policy.model.state import Candidate, Memory, alert_key
 from sluicegate.policy.model.terms import Terms
 
 SILENT_BLOCKS: Final = 10
@@ -43,7 +45,7 @@ LOST_SECONDS: Final = 1800
 
 def decide(  # noqa: PLR0911 - one an outcome
     terms: Terms,
-    memory: Memory,
+    status: DataProductStatus,
     candidate: Candidate,
     assessment: Assessment,
     *,
@@ -59,48 +61,48 @@ def decide(  # noqa: PLR0911 - one an outcome
     now : in seconds. approved : a person has agreed to the last step.
     forced : a person wants it promoted although nothing is known of it.
     """
-    rollback = _rollback(memory, candidate, assessment, facts)
+    rollback = _rollback(status, candidate, assessment, facts)
     if rollback is not None:
         return rollback
     if facts.canary_lost:
         return _lost(candidate, facts.canary_lost)
     if facts.stable_down:
-        return _take_over(terms, memory, candidate, assessment, now=now)
-    held = obstacle(terms, memory, candidate, assessment, facts=facts)
+        return _take_over(terms, status, candidate, assessment, now=now)
+    held = obstacle(terms, status, candidate, assessment, facts=facts)
     if held is not None and forced and held.reason in LACKING:
-        objection = against(memory, candidate, assessment)
+        objection = against(status, candidate, assessment)
         if objection is None:
-            return _forced(terms, memory, candidate, assessment, lacks=held, now=now)
+            return _forced(terms, status, candidate, assessment, lacks=held, now=now)
         held = objection
     share = next_share(terms, candidate)
     last = share is None
     waits = last and held is None and terms.approval is Approval.MANUAL and not approved
     if last and held is None and not waits:
-        return _promote(terms, memory, candidate, assessment, now=now)
+        return _promote(terms, status, candidate, assessment, now=now)
     if (
         not waits
-        and (end := _inconclusive(terms, memory, candidate, assessment, now=now)) is not None
+        and (end := _inconclusive(terms, status, candidate, assessment, now=now)) is not None
     ):
         return end
     if waits:
-        return _await_approval(memory, candidate, assessment)
+        return _await_approval(status, candidate, assessment)
     if held is not None:
-        return _unjudged(terms, memory, candidate) or held
+        return _unjudged(terms, status, candidate) or held
     assert share is not None
     return _advance(terms, candidate, assessment, share)
 
 
 # ---- back -----------------------------------------------------------------------------------
 def _rollback(
-    memory: Memory, candidate: Candidate, assessment: Assessment, facts: Facts
+    status: DataProductStatus, candidate: Candidate, assessment: Assessment, facts: Facts
 ) -> Rollback | None:
     name = candidate.release.version
     if facts.canary_unhealthy:
-        return _back(memory, candidate, Reason.CANARY_NOT_READY, f"{name}'s pods aren't healthy")
+        return _back(status, candidate, Reason.CANARY_NOT_READY, f"{name}'s pods aren't healthy")
     worst = max(assessment.slos, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
     if worst is not None and worst.speaks_against:
         return _back(
-            memory, candidate, Reason.CANARY_WORSE, _worse(name, worst), numbers=numbers_of(worst)
+            status, candidate, Reason.CANARY_WORSE, _worse(name, worst), numbers=numbers_of(worst)
         )
     gauge = next((one for one in assessment.gauges if one.speaks_against), None)
     if gauge is not None and gauge.interval is not None:
@@ -109,14 +111,14 @@ def _rollback(
             f" {gauge.pairs} blocks beside stable"
         )
         numbers = {"lower": gauge.interval.lower, "upper": gauge.interval.upper}
-        return _back(memory, candidate, Reason.CANARY_WORSE, text, numbers=numbers)
+        return _back(status, candidate, Reason.CANARY_WORSE, text, numbers=numbers)
     if assessment.silent >= SILENT_BLOCKS:
         text = (
             f"{name} has no series in {assessment.silent} blocks in which stable had requests, at"
             f" {candidate.weight} % of the traffic"
         )
         return _back(
-            memory, candidate, Reason.CANARY_NO_DATA, text, numbers={"blocks": assessment.silent}
+            status, candidate, Reason.CANARY_NO_DATA, text, numbers={"blocks": assessment.silent}
         )
     return None
 
@@ -131,15 +133,15 @@ def _lost(candidate: Candidate, why: str) -> Inconclusive:
 
 
 def _back(
-    memory: Memory,
+    status: DataProductStatus,
     candidate: Candidate,
     reason: Reason,
     text: str,
     *,
     numbers: Mapping[str, float] | None = None,
 ) -> Rollback:
-    assert memory.stable is not None
-    to = memory.stable.release
+    assert status.stable is not None
+    to = status.stable.release
     message = f"{text}; all traffic goes back to {to.version}"
     return Rollback(
         reason=reason, message=message, numbers=numbers or {}, leaving=candidate.release, to=to
@@ -168,39 +170,49 @@ def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
 
 
 def _promote(
-    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, now: int
+    terms: Terms,
+    status: DataProductStatus,
+    candidate: Candidate,
+    assessment: Assessment,
+    *,
+    now: int,
 ) -> Promote:
-    assert memory.stable is not None
+    assert status.stable is not None
     text, numbers = _not_worse(assessment)
-    replaced = memory.stable.release
+    replaced = status.stable.release
     return Promote(
         reason=Reason.CANARY_NOT_WORSE,
         message=f"{candidate.release.version} replaces {replaced.version}: {text}",
         numbers=numbers,
         candidate=candidate.release,
         replaced=replaced,
-        held_against=probation_baseline.begin(memory.stable.baselines, assessment.slos, terms, now),
+        held_against=probation_baseline.begin(status.stable.baseline, assessment.slos, terms, now),
     )
 
 
 def _take_over(
-    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, now: int
+    terms: Terms,
+    status: DataProductStatus,
+    candidate: Candidate,
+    assessment: Assessment,
+    *,
+    now: int,
 ) -> Promote:
     """Nobody is served but by the candidate, so it is taken as a first version is."""
-    assert memory.stable is not None
-    replaced = memory.stable.release
+    assert status.stable is not None
+    replaced = status.stable.release
     return Promote(
         reason=Reason.STABLE_NOT_READY,
         message=f"{candidate.release.version} replaces {replaced.version}, of which no pod is ready",
         candidate=candidate.release,
         replaced=replaced,
-        held_against=probation_baseline.begin(memory.stable.baselines, assessment.slos, terms, now),
+        held_against=probation_baseline.begin(status.stable.baseline, assessment.slos, terms, now),
     )
 
 
 def _forced(
     terms: Terms,
-    memory: Memory,
+    status: DataProductStatus,
     candidate: Candidate,
     assessment: Assessment,
     *,
@@ -208,8 +220,8 @@ def _forced(
     now: int,
 ) -> Promote:
     """A person's word in the stead of evidence that isn't there."""
-    assert memory.stable is not None
-    name, replaced = candidate.release.version, memory.stable.release
+    assert status.stable is not None
+    name, replaced = candidate.release.version, status.stable.release
     return Promote(
         reason=Reason.PROMOTE_REQUESTED,
         message=f"{name} replaces {replaced.version}, as {REQUEST_PROMOTE} asks, without evidence:"
@@ -217,14 +229,14 @@ def _forced(
         numbers=lacks.numbers,
         candidate=candidate.release,
         replaced=replaced,
-        held_against=probation_baseline.begin(memory.stable.baselines, assessment.slos, terms, now),
+        held_against=probation_baseline.begin(status.stable.baseline, assessment.slos, terms, now),
     )
 
 
-def _unjudged(terms: Terms, memory: Memory, candidate: Candidate) -> Alert | None:
+def _unjudged(terms: Terms, status: DataProductStatus, candidate: Candidate) -> Alert | None:
     """That no evidence can ever come, told at once; None where some can, or it was told."""
     name = candidate.release.version
-    told = alert_key(Reason.INSUFFICIENT_DATA, name) in memory.alerted
+    told = alert_key(Reason.INSUFFICIENT_DATA, name) in status.engine.alerted
     if told or can_be_judged(terms):
         return None
     why = (
@@ -252,20 +264,27 @@ def _advance(terms: Terms, candidate: Candidate, assessment: Assessment, weight:
     )
 
 
-def _await_approval(memory: Memory, candidate: Candidate, assessment: Assessment) -> Alert | Hold:
+def _await_approval(
+    status: DataProductStatus, candidate: Candidate, assessment: Assessment
+) -> Alert | Hold:
     text, numbers = _not_worse(assessment)
     name = candidate.release.version
     message = f"{name} has passed and waits for sluicegate.dev/promote: {text}"
-    if alert_key(Reason.AWAITING_APPROVAL, name) in memory.alerted:
+    if alert_key(Reason.AWAITING_APPROVAL, name) in status.engine.alerted:
         return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
     return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers, about=name)
 
 
 def _inconclusive(
-    terms: Terms, memory: Memory, candidate: Candidate, assessment: Assessment, *, now: int
+    terms: Terms,
+    status: DataProductStatus,
+    candidate: Candidate,
+    assessment: Assessment,
+    *,
+    now: int,
 ) -> Inconclusive | None:
     name = candidate.release.version
-    outage = 0 if memory.outage_since is None else now - memory.outage_since
+    outage = 0 if status.engine.outage_since is None else now - status.engine.outage_since
     if outage >= LOST_SECONDS:
         text = f"nothing could be measured for {duration(outage)}, so {name} is taken back without a verdict"
         return Inconclusive(
@@ -274,7 +293,7 @@ def _inconclusive(
             numbers={"seconds": outage},
             candidate=candidate.release,
         )
-    took = now - began(candidate) - candidate.frozen
+    took = now - began(candidate) - candidate.frozen_seconds
     if took < terms.max_duration_seconds:
         return None
     text = f"{name} has no verdict after {duration(took)}"

@@ -13,10 +13,10 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import Verdict
+from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.traffic_load import Load
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Facts, Portfolio
-from sluicegate.policy.model.state import Accepted
 from sluicegate.policy.slo_health.current_level import Present
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
@@ -52,7 +52,7 @@ class Symptoms:
     facts: Facts
     portfolio: Portfolio
     problem: Reason | None
-    stable: Accepted
+    stable: Version
     can_return: bool
     age_seconds: int
     day_seconds: int
@@ -160,7 +160,7 @@ def pods_are_unhealthy(symptoms: Symptoms) -> Finding:
 
 
 def containers_are_at_their_limits(symptoms: Symptoms) -> Finding:
-    """Throttled or short of memory: resources, not the model. Only latency depends on knowing."""
+    """Throttled or short of status: resources, not the model. Only latency depends on knowing."""
     if symptoms.worst.terms.kind is not IndicatorKind.LATENCY:
         return _finding(Reason.CPU_THROTTLED, objects=False, message="not asked for this indicator")
     facts = symptoms.facts
@@ -192,7 +192,7 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
     return _finding(Reason.TRAFFIC_ANOMALY, load.ratio > TRAFFIC_FACTOR, text)
 
 
-def is_recent(stable: Accepted, age_seconds: int, day_seconds: int) -> bool:
+def is_recent(stable: Version, age_seconds: int, day_seconds: int) -> bool:
     """Whether a release is young enough to be suspected; a version that came back isn't one."""
     return not stable.returned and age_seconds < day_seconds
 

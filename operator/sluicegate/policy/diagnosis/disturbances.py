@@ -8,15 +8,15 @@ meanwhile was worse than what is accepted, there is nothing to leave out.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
+from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
+from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.diagnosis.checks import Diagnosis
 from sluicegate.policy.model.excluded_blocks import leave_out
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.state import Memory, SloMemory
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.current_level import accepted_limit
 from sluicegate.policy.slo_health.ratio_slo import SloResult
@@ -38,53 +38,56 @@ BEFORE_BLOCKS: Final = 24
 
 def disturbed(
     terms: Terms,
-    memory: Memory,
+    status: DataProductStatus,
     observed: Observed,
     results: tuple[SloResult, ...],
     *,
     diagnoses: Iterable[Diagnosis],
-) -> Memory:
-    """Memory with the causes outside the model that began or ended with this block.
+) -> DataProductStatus:
+    """DataProductStatus with the causes outside the model that began or ended with this block.
 
     An SLO whose evidence begins anew is to be judged again.
     """
     if observed.problem is not None:
-        return memory  # what was measured meanwhile may not be read yet
+        return status  # what was measured meanwhile may not be read yet
     causes = {diagnosis.slo: diagnosis.cause for diagnosis in diagnoses}
-    changed: dict[str, SloMemory] = {}
+    changed: dict[str, SloRecord] = {}
     end = terms.block_end(observed.block)
     for result in results:
-        name, known = result.terms.name, memory.slo(result.terms.name)
+        name, known = result.terms.name, status.engine.slo(result.terms.name)
         found = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded)
         if found and known.disturbed_since is None:
             begun = end - terms.block_seconds
             upstream = observed.facts.upstream_since
-            changed[name] = replace(
-                known, disturbed_since=begun if upstream is None else min(begun, upstream)
+            changed[name] = known.replace(
+                disturbed_since=begun if upstream is None else min(begun, upstream)
             )
         elif not found and known.disturbed_since is not None and not _is_hidden(result, causes):
-            worse = _was_worse(terms, memory, observed, result)
-            changed[name] = replace(known, disturbed_since=None)
+            worse = _was_worse(terms, status, observed, result)
+            changed[name] = known.replace(disturbed_since=None)
             if worse:
                 changed[name] = _without(terms, known, result, observed.block)
-    return replace(memory, slos={**memory.slos, **changed}) if changed else memory
+    if not changed:
+        return status
+    return status.with_engine(slos={**status.engine.slos, **changed})
 
 
-def began_anew(before: Memory, after: Memory) -> bool:
+def began_anew(before: DataProductStatus, after: DataProductStatus) -> bool:
     """Whether anything less is evidence of any SLO than before."""
     return any(
-        (slo.since, slo.left_out) != (before.slo(name).since, before.slo(name).left_out)
-        for name, slo in after.slos.items()
+        (slo.since, slo.left_out) != (then.since, then.left_out)
+        for name, slo in after.engine.slos.items()
+        for then in (before.engine.slo(name),)
     )
 
 
-def _without(terms: Terms, known: SloMemory, result: SloResult, block: int) -> SloMemory:
-    """Memory of an SLO without what was measured since it was disturbed, up to this block."""
+def _without(terms: Terms, known: SloRecord, result: SloResult, block: int) -> SloRecord:
+    """DataProductStatus of an SLO without what was measured since it was disturbed, up to this block."""
     assert known.disturbed_since is not None
     end = terms.block_end(block)
     if result.terms.gauge is not None:
-        return SloMemory(steady_since=end, since=end, terms_hash=known.terms_hash)
-    anew = SloMemory(
+        return SloRecord(steady_since=end, since=end, terms_hash=known.terms_hash)
+    anew = SloRecord(
         steady_since=end,
         since=known.since,
         terms_hash=known.terms_hash,
@@ -99,12 +102,14 @@ def _is_hidden(result: SloResult, causes: dict[str, Reason]) -> bool:
     return result.terms.name in causes and result.state is SloState.UNKNOWN
 
 
-def _was_worse(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> bool:
+def _was_worse(
+    terms: Terms, status: DataProductStatus, observed: Observed, result: SloResult
+) -> bool:
     """Whether anything measured meanwhile was worse than what is accepted; a gauge may have been."""
-    known = memory.slo(result.terms.name)
-    assert memory.stable is not None
+    known = status.engine.slo(result.terms.name)
+    assert status.stable is not None
     assert known.disturbed_since is not None
-    series = observed.series.get(memory.stable.release.version, {}).get(result.terms.name)
+    series = observed.series.get(status.stable.release.version, {}).get(result.terms.name)
     limit = accepted_limit(result.terms, result.baseline)
     if known.degraded or result.state in {SloState.WARN, SloState.BAD} or limit is None:
         return True

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import PastVersion
 from sluicegate.policy.model.formatting import percent
-from sluicegate.policy.model.state import Accepted, Memory
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, usable
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
@@ -62,7 +63,9 @@ def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:
     return Harm(result, tuple(count for count in (*shown, *decided) if count.total))
 
 
-def objection(memory: Memory, before: Accepted, harm: Harm, results: Iterable[SloResult]) -> str:
+def objection(
+    status: DataProductStatus, before: PastVersion, harm: Harm, results: Iterable[SloResult]
+) -> str:
     """Why the version before is no cure, as a clause; empty when it is one.
 
     Parameters
@@ -70,14 +73,14 @@ def objection(memory: Memory, before: Accepted, harm: Harm, results: Iterable[Sl
     results : verdicts on all service levels of the version that serves.
     """
     slo, name = harm.result.terms, before.release.version
-    gain = _gauge_gain(before, harm) if slo.gauge else _gain(memory, before, harm)
+    gain = _gauge_gain(before, harm) if slo.gauge else _gain(status, before, harm)
     if isinstance(gain, str):
         return gain
     worse = [
         (loss, text)
         for result in results
         if result.terms.deciding and result.terms.name != slo.name
-        for loss, text in [_loss(memory, before, result)]
+        for loss, text in [_loss(status, before, result)]
         if loss > 0
     ]
     loss, text = max(worse, default=(0.0, ""))
@@ -86,24 +89,24 @@ def objection(memory: Memory, before: Accepted, harm: Harm, results: Iterable[Sl
     return f"{name} is no cure, as {text}"
 
 
-def record(memory: Memory, version: Accepted, slo: SloTerms) -> Count | None:
+def record(status: DataProductStatus, version: PastVersion, slo: SloTerms) -> Count | None:
     """How a version before did last in a service level; None when it wasn't counted."""
     if slo.name in version.record:
         return version.record[slo.name]
-    probation = memory.probation
-    if probation is not None and probation.previous == version.release:
-        held = usable(probation.baselines.get(slo.name), slo)
+    probation = status.probation
+    if probation is not None and probation.against == version.version:
+        held = usable(status.engine.probation_baselines.get(slo.name), slo)
     else:
-        held = usable(version.baselines.get(slo.name), slo)
+        held = usable(version.baseline.get(slo.name), slo)
     return held.count if held is not None and held.count.total else None
 
 
-def _gain(memory: Memory, before: Accepted, harm: Harm) -> float | str:
+def _gain(status: DataProductStatus, before: PastVersion, harm: Harm) -> float | str:
     """Points of bad events that a return takes away here, or why it takes away none."""
     slo, name = harm.result.terms, before.release.version
     if harm.ratio is None:
         return f"whether {name} does better in {slo.name} isn't known: too little is counted now"
-    then = record(memory, before, slo)
+    then = record(status, before, slo)
     if then is None:
         gain = harm.ratio - harm.limit
         known = slo.name not in before.degraded or gain >= UNCOUNTED_HARM
@@ -127,29 +130,29 @@ def _surely_worse(harm: Harm, then: Count) -> bool:
     )
 
 
-def _gauge_gain(before: Accepted, harm: Harm) -> float | str:
+def _gauge_gain(before: PastVersion, harm: Harm) -> float | str:
     """A gauge's harm can't be compared with others: any of the version before outweighs it."""
     result, name = harm.result, before.release.version
     gauge, slo = result.terms.gauge, result.terms
     assert gauge is not None
-    then = usable(before.baselines.get(slo.name), slo)
+    then = usable(before.baseline.get(slo.name), slo)
     fallen = slo.name in before.degraded
     if then is not None and result.gauge is not None:
         fallen |= gauge.sign * then.mean <= gauge.sign * result.gauge
     return f"{name} isn't known to do better in {slo.name}" if fallen else 0.0
 
 
-def _loss(memory: Memory, before: Accepted, result: SloResult) -> tuple[float, str]:
+def _loss(status: DataProductStatus, before: PastVersion, result: SloResult) -> tuple[float, str]:
     """Points by which the version before was worse in another service level, and how to say it.
 
     Differences within the margin of a canary count for nothing.
     """
     slo, name = result.terms, before.release.version
-    then = None if slo.gauge else record(memory, before, slo)
+    then = None if slo.gauge else record(status, before, slo)
     if then is None:
         text = f"{slo.name} was degraded when {name} was replaced"
         return (UNCOUNTED_HARM, text) if slo.name in before.degraded else (0.0, "")
-    now = _level(memory, result)
+    now = _level(status, result)
     if now is None:
         now = 0.0 if slo.allowed_bad is None else slo.allowed_bad
         if slo.allowed_bad is None and slo.name not in before.degraded:
@@ -162,10 +165,10 @@ def _loss(memory: Memory, before: Accepted, result: SloResult) -> tuple[float, s
     return (loss, text) if loss > slo.margin else (0.0, "")
 
 
-def _level(memory: Memory, result: SloResult) -> float | None:
+def _level(status: DataProductStatus, result: SloResult) -> float | None:
     """The bad share of the version that serves: at present, or as it was accepted."""
-    assert memory.stable is not None
-    own = usable(memory.stable.baselines.get(result.terms.name), result.terms)
+    assert status.stable is not None
+    own = usable(status.stable.baseline.get(result.terms.name), result.terms)
     accepted = None if own is None or own.count.total == 0 else ratio_of(own.count)
     if result.recent.total >= result.terms.least_events(accepted):
         return result.recent.ratio

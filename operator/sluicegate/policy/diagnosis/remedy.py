@@ -12,6 +12,8 @@ from sluicegate.api import names
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.slos import OnDegraded
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import PastVersion
 from sluicegate.policy.diagnosis import previous_version
 from sluicegate.policy.diagnosis.checks import (
     AUTO_CHECKS,
@@ -24,11 +26,10 @@ from sluicegate.policy.diagnosis.checks import (
     is_recent,
 )
 from sluicegate.policy.diagnosis.traffic_load import Load, load_of
-from sluicegate.policy.model.decision import Alert, Hold, Retrain, Rollback
+from sluicegate.policy.model.decision import Alert, Hold, Retrain, Rollback, alert_key
 from sluicegate.policy.model.excluded_blocks import spans_of
 from sluicegate.policy.model.history import previous
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.state import Accepted, Memory, alert_key
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.slo_health import gauge_slo
@@ -68,13 +69,13 @@ class Case:
     """
 
     terms: Terms
-    memory: Memory
+    status: DataProductStatus
     observed: Observed
     result: SloResult
     trigger: str
     diagnosis: Diagnosis
     now: int
-    before: Accepted | None = None
+    before: PastVersion | None = None
     objection: str = ""
 
     @property
@@ -110,23 +111,28 @@ class Waiting:
 
 
 def treat(
-    terms: Terms, memory: Memory, observed: Observed, results: tuple[SloResult, ...], *, now: int
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    results: tuple[SloResult, ...],
+    *,
+    now: int,
 ) -> list[tuple[Treatment, Diagnosis]]:
     """What each degraded SLO asks for, in the order of the spec."""
     degraded = tuple(
         result
         for result in results
-        if result.terms.deciding and memory.slo(result.terms.name).degraded
+        if result.terms.deciding and status.engine.slo(result.terms.name).degraded
     )
     return [
-        _treat(terms, memory, observed, result, results=results, degraded=degraded, now=now)
+        _treat(terms, status, observed, result, results=results, degraded=degraded, now=now)
         for result in degraded
     ]
 
 
 def _treat(
     terms: Terms,
-    memory: Memory,
+    status: DataProductStatus,
     observed: Observed,
     result: SloResult,
     *,
@@ -134,50 +140,50 @@ def _treat(
     degraded: tuple[SloResult, ...],
     now: int,
 ) -> tuple[Treatment, Diagnosis]:
-    assert memory.stable is not None
-    before = _before(memory)
-    objection = _objection(memory, observed, result, before, results=results)
+    assert status.stable is not None
+    before = _before(status)
+    objection = _objection(status, observed, result, before, results=results)
     symptoms = Symptoms(
         worst=result,
         degraded=degraded,
         facts=observed.facts,
         portfolio=observed.portfolio,
         problem=observed.problem,
-        stable=memory.stable,
+        stable=status.stable,
         can_return=before is not None and not objection,
-        age_seconds=now - memory.stable.promoted_at,
+        age_seconds=now - status.stable.promoted_at,
         day_seconds=terms.day_seconds,
-        load=_load(terms, memory, observed, result),
-        present=_present(terms, memory, observed, result),
+        load=_load(terms, status, observed, result),
+        present=_present(terms, status, observed, result),
     )
-    diagnosis = diagnose(symptoms, _checks(memory, result, may_return=symptoms.can_return))
-    trigger = trigger_for(terms, memory, result.terms.name)
-    case = Case(terms, memory, observed, result, trigger, diagnosis, now, before, objection)
+    diagnosis = diagnose(symptoms, _checks(status, result, may_return=symptoms.can_return))
+    trigger = trigger_for(terms, status, result.terms.name)
+    case = Case(terms, status, observed, result, trigger, diagnosis, now, before, objection)
     return _decide(case), diagnosis
 
 
-def trigger_for(terms: Terms, memory: Memory, slo: str) -> str:
+def trigger_for(terms: Terms, status: DataProductStatus, slo: str) -> str:
     """Name of the need for a training that this degraded SLO stands for."""
-    assert memory.stable is not None
-    streak = memory.slo(slo).streak
-    first = streak.first if streak else memory.stable.promoted_at
-    return preconditions.trigger_of(terms, memory.stable.release.version, slo, first)
+    assert status.stable is not None
+    streak = status.engine.slo(slo).streak
+    first = streak.first if streak else status.stable.promoted_at
+    return preconditions.trigger_of(terms, status.stable.release.version, slo, first)
 
 
 def waiting(
-    terms: Terms, memory: Memory, treated: list[tuple[Treatment, Diagnosis]]
+    terms: Terms, status: DataProductStatus, treated: list[tuple[Treatment, Diagnosis]]
 ) -> Waiting | None:
     """The retraining that is due and may not start yet; None when none is."""
     for treatment, diagnosis in treated:
         if isinstance(treatment, Hold | Alert) and treatment.reason in _WAITING:
-            trigger = trigger_for(terms, memory, diagnosis.slo)
+            trigger = trigger_for(terms, status, diagnosis.slo)
             return Waiting(trigger, diagnosis.slo, diagnosis.cause, treatment.reason)
     return None
 
 
-def _checks(memory: Memory, result: SloResult, *, may_return: bool) -> tuple[Check, ...]:
+def _checks(status: DataProductStatus, result: SloResult, *, may_return: bool) -> tuple[Check, ...]:
     """The checks to make. Without a version that would be a cure, probation changes nothing."""
-    if memory.probation is not None and may_return:
+    if status.probation is not None and may_return:
         return PROBATION_CHECKS
     match result.terms.on_degraded:
         case OnDegraded.AUTO:
@@ -188,9 +194,11 @@ def _checks(memory: Memory, result: SloResult, *, may_return: bool) -> tuple[Che
             return PROBATION_CHECKS
 
 
-def _load(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> Load | None:
+def _load(
+    terms: Terms, status: DataProductStatus, observed: Observed, result: SloResult
+) -> Load | None:
     """What a pod serves, as far as this SLO counts it, and what it is known to serve."""
-    stable = memory.stable
+    stable = status.stable
     assert stable is not None
     series = observed.series.get(stable.release.version, {}).get(result.terms.name)
     if series is None:
@@ -206,19 +214,21 @@ def _load(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -
     )
 
 
-def _present(terms: Terms, memory: Memory, observed: Observed, result: SloResult) -> Present:
+def _present(
+    terms: Terms, status: DataProductStatus, observed: Observed, result: SloResult
+) -> Present:
     """What the SLO does at present, by its events or by the values of its gauge."""
-    stable = memory.stable
+    stable = status.stable
     assert stable is not None
     name, version = result.terms.name, stable.release.version
-    since = evidence_since(terms, stable, memory.slo(name))
+    since = evidence_since(terms, stable, status.engine.slo(name))
     if result.terms.gauge is not None:
         values = observed.gauges.get(version, {}).get(name, Means())
         return gauge_slo.present_of(
             result.terms, values, result.baseline, now=observed.block, since=since
         )
     series = observed.series.get(version, {}).get(name) or Series()
-    spans = spans_of(memory.slo(name), terms.block_seconds)
+    spans = spans_of(status.engine.slo(name), terms.block_seconds)
     return present_of(
         result.terms,
         series.without(spans) if spans else series,
@@ -230,19 +240,19 @@ def _present(terms: Terms, memory: Memory, observed: Observed, result: SloResult
 
 
 def _objection(
-    memory: Memory,
+    status: DataProductStatus,
     observed: Observed,
     result: SloResult,
-    before: Accepted | None,
+    before: PastVersion | None,
     *,
     results: tuple[SloResult, ...],
 ) -> str:
     """Why the version before is no cure; empty when it is one, or there is none."""
-    if before is None or memory.stable is None or result.state is SloState.UNKNOWN:
+    if before is None or status.stable is None or result.state is SloState.UNKNOWN:
         return ""
-    series = observed.series.get(memory.stable.release.version, {}).get(result.terms.name)
+    series = observed.series.get(status.stable.release.version, {}).get(result.terms.name)
     harm = previous_version.harm_of(result, series, now=observed.block)
-    return previous_version.objection(memory, before, harm, results)
+    return previous_version.objection(status, before, harm, results)
 
 
 # ---- what follows ---------------------------------------------------------------------------
@@ -257,7 +267,7 @@ def _decide(case: Case) -> Treatment:
         f"{chosen.message}; not gone back: {case.objection}; mend the cause, ask for a training by"
         f" {names.REQUEST_RETRAIN}, or choose {version} by {names.REQUEST_ROLLBACK}"
     )
-    told = any(key.partition("/")[2] == case.trigger for key in case.memory.alerted)
+    told = any(key.partition("/")[2] == case.trigger for key in case.status.engine.alerted)
     if isinstance(chosen, Hold) and not told:
         return Alert(
             reason=Reason.RETURN_REFUSED, message=message, numbers=case.numbers, about=case.trigger
@@ -269,12 +279,12 @@ def _refuses(case: Case) -> bool:
     """Whether it would have gone back, if the version before were a cure."""
     if case.before is None or not case.objection:
         return False
-    stable = case.memory.stable
+    stable = case.status.stable
     assert stable is not None
     young = is_recent(stable, case.now - stable.promoted_at, case.terms.day_seconds)
     auto = case.result.terms.on_degraded is OnDegraded.AUTO and young
     wish = case.result.terms.on_degraded is OnDegraded.ROLLBACK
-    return case.memory.probation is not None or auto or wish
+    return case.status.probation is not None or auto or wish
 
 
 def _choose(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
@@ -287,7 +297,7 @@ def _choose(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
         return _tell(
             case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end"
         )
-    if case.memory.probation is not None and case.may_return:
+    if case.status.probation is not None and case.may_return:
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:
         case OnDegraded.ALERT | OnDegraded.IGNORE:
@@ -308,7 +318,7 @@ def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
         return _tell(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
         return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
-    request = preconditions.Request(case.terms, case.memory, case.observed.portfolio, case.now)
+    request = preconditions.Request(case.terms, case.status, case.observed.portfolio, case.now)
     obstacle = preconditions.obstacle(request)
     if obstacle is None and not case.result.fresh:
         text = f"{case.text}; not retrained before a block with events says so again"
@@ -322,9 +332,9 @@ def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
 
 
 def _retrain(case: Case) -> Retrain:
-    assert case.memory.stable is not None
-    attempt = case.memory.retraining.failures + 1
-    parent = case.memory.stable.release
+    assert case.status.stable is not None
+    attempt = (case.status.retraining.attempts if case.status.retraining else 0) + 1
+    parent = case.status.stable.release
     return Retrain(
         reason=case.diagnosis.cause,
         message=f"{case.text}; {case.diagnosis.message}, so {parent.version} is retrained"
@@ -338,8 +348,8 @@ def _retrain(case: Case) -> Retrain:
 
 
 def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
-    assert case.memory.stable is not None
-    leaving = case.memory.stable.release
+    assert case.status.stable is not None
+    leaving = case.status.stable.release
     if case.before is None:
         return _tell(case, Reason.NOT_FOUND, f"{why}, but no version before it is kept")
     to = case.before.release
@@ -352,18 +362,18 @@ def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
     )
 
 
-def _before(memory: Memory) -> Accepted | None:
+def _before(status: DataProductStatus) -> PastVersion | None:
     """The version to go back to; None when none is kept that wasn't taken back itself."""
-    if memory.probation is not None:
-        for entry in memory.history:
-            if entry.release == memory.probation.previous and not entry.withdrawn:
+    if status.probation is not None:
+        for entry in status.accepted:
+            if entry.version == status.probation.against and not entry.withdrawn:
                 return entry
-    return previous(memory.history)
+    return previous(status.accepted)
 
 
 def _tell(case: Case, reason: Reason, why: str) -> Alert | Hold:
     """Tell people, or wait silently if they were told of this already."""
     message = f"{case.text}; {why}"
-    if alert_key(reason, case.trigger) in case.memory.alerted:
+    if alert_key(reason, case.trigger) in case.status.engine.alerted:
         return Hold(reason=reason, message=message, numbers=case.numbers)
     return Alert(reason=reason, message=message, numbers=case.numbers, about=case.trigger)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from sluicegate.policy.model.state import Baseline
+from sluicegate.api.baseline import Baseline
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Quality, Series, hour_of

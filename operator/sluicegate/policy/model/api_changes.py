@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-CHANGED: Final = "Changed"
-"""How status calls a candidate's API that breaks stable's clients."""
 LONGEST_NAME: Final = 80
 MOST_NAMED: Final = 5
 """Changes that a message names; it says how many more there are."""

@@ -1,14 +1,13 @@
-"""What is remembered, within what status can hold.
+"""What is kept, within what status can hold.
 
-SLOs are renamed and troubles last, so what is remembered by their names would grow without end, and
-a status beyond its schema is refused as a whole: then no decision is carried out any more.
+SLOs are renamed and troubles last, so what is kept by their names would grow without end, and a
+status beyond its schema is refused as a whole: then no decision is carried out any more.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, TypeVar
 
-from sluicegate.policy.model.state import Memory
+from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.terms import Terms
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 
@@ -20,25 +19,26 @@ MOST_SLOS: Final = 17
 """Sixteen SLOs and the share of client errors."""
 
 
-def bounded(terms: Terms, memory: Memory) -> Memory:
-    """The memory without what it knows of SLOs that the spec doesn't have any more."""
+def bounded(terms: Terms, status: DataProductStatus) -> DataProductStatus:
+    """The status without what is kept of SLOs that the spec doesn't have any more."""
     names = {*(slo.name for slo in terms.slos), CLIENT_ERRORS}
-    stable, probation, candidate = memory.stable, memory.probation, memory.candidate
-    if stable is not None:
-        stable = replace(stable, baselines=_only(stable.baselines, names))
-    if probation is not None:
-        probation = replace(probation, baselines=_only(probation.baselines, names))
-    if candidate is not None and len(candidate.correlation) > MOST_SLOS:
-        candidate = replace(candidate, correlation=_only(candidate.correlation, names))
-    return replace(
-        memory,
-        stable=stable,
-        candidate=candidate,
-        probation=probation,
-        original=_only(memory.original, names),
-        slos=_only(memory.slos, names),
-        alerted=memory.alerted[-MOST_ALERTS:],
-    )
+    engine, stable = status.engine, status.stable
+    if stable is not None and (baseline := _only(stable.baseline, names)) is not stable.baseline:
+        status = status.replace(stable=stable.replace(baseline=baseline))
+    original = engine.original_baseline
+    if original is not None and (slos := _only(original.slos, names)) is not original.slos:
+        original = original.replace(slos=slos) if slos else None
+    correlation = engine.correlation
+    after = {
+        "slos": _only(engine.slos, names),
+        "probation_baselines": _only(engine.probation_baselines, names),
+        "correlation": _only(correlation, names) if len(correlation) > MOST_SLOS else correlation,
+        "original_baseline": original,
+        "alerted": engine.alerted[-MOST_ALERTS:],
+    }
+    if all(getattr(engine, name) == value for name, value in after.items()):
+        return status
+    return status.with_engine(**after)
 
 
 def _only(known: Mapping[str, T], names: set[str]) -> Mapping[str, T]:

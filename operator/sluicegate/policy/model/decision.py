@@ -9,10 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+from sluicegate.api.baseline import Baselines
 from sluicegate.api.names import DecisionReason, DecisionType
-from sluicegate.api.versions import VersionSource
-from sluicegate.policy.model.state import Baselines, Release
+from sluicegate.api.versions import Release, VersionSource
 from sluicegate.stats.counts import Count
+
+
+def alert_key(reason: DecisionReason, about: str) -> str:
+    """What is kept of an alert, so that people are told once."""
+    return f"{reason}/{about}"
+
 
 NOT_ITS_DOING: Final = frozenset({DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST})
 """Ends of a rollout that say nothing of its candidate: it is tried again by itself."""

@@ -4,10 +4,9 @@ Of the sums of twelve, as which older counts are kept, whole ones are left out. 
 with one: it may lie a little earlier or later anyway.
 """
 
-from dataclasses import replace
 from typing import Final, NamedTuple
 
-from sluicegate.policy.model.state import Interval, SloMemory
+from sluicegate.api.engine import Interval, SloRecord
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 MOST: Final = 24
@@ -21,7 +20,7 @@ class Span(NamedTuple):
     last: int
 
 
-def spans_of(known: SloMemory, block_seconds: int) -> tuple[Span, ...]:
+def spans_of(known: SloRecord, block_seconds: int) -> tuple[Span, ...]:
     """What is left out, in blocks of this length, oldest first."""
     seconds = block_seconds * BLOCKS_PER_HOUR
     return tuple(
@@ -30,8 +29,8 @@ def spans_of(known: SloMemory, block_seconds: int) -> tuple[Span, ...]:
     )
 
 
-def leave_out(known: SloMemory, first: int, last: int, block_seconds: int) -> SloMemory:
-    """Memory that leaves out the blocks first … last, from the first whole sum in them on.
+def leave_out(known: SloRecord, first: int, last: int, block_seconds: int) -> SloRecord:
+    """DataProductStatus that leaves out the blocks first … last, from the first whole sum in them on.
 
     Parameters
     ----------
@@ -41,16 +40,18 @@ def leave_out(known: SloMemory, first: int, last: int, block_seconds: int) -> Sl
     end = last * block_seconds
     oldest = end - HOURS * BLOCKS_PER_HOUR * block_seconds
     merged: list[Interval] = []
-    for one in sorted((*known.left_out, Interval(begin, end))):
+    for one in sorted(
+        (*known.left_out, Interval(begin=begin, end=end)), key=lambda one: (one.begin, one.end)
+    ):
         if one.end <= max(oldest, known.since):
             continue
         if merged and one.begin <= merged[-1].end:
-            merged[-1] = Interval(merged[-1].begin, max(merged[-1].end, one.end))
+            merged[-1] = merged[-1].replace(end=max(merged[-1].end, one.end))
         else:
             merged.append(one)
     dropped, kept = merged[:-MOST], merged[-MOST:]
     since = max(known.since, dropped[-1].end if dropped else 0)
-    return replace(known, left_out=tuple(kept), since=since)
+    return known.replace(left_out=tuple(kept), since=since)
 
 
 def back(now: int, length: int, spans: tuple[Span, ...]) -> int:

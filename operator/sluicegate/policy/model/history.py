@@ -1,23 +1,42 @@
-"""Which version to go back to."""
+"""Versions before: which one to go back to, and which are kept."""
 
 from collections.abc import Iterable
+from typing import Final
 
-from sluicegate.policy.model.state import Accepted, Release
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import PastVersion, Release
+
+MOST_VERSIONS: Final = 20
+"""Versions that status can hold, those that were refused among them."""
 
 
-def previous(history: Iterable[Accepted]) -> Accepted | None:
-    """The newest version that was stable and wasn't taken back itself; None when there is none."""
+def previous(history: Iterable[PastVersion]) -> PastVersion | None:
+    """The newest version that was stable and wasn't rolled back itself; None when there is none."""
     return next((version for version in history if not version.withdrawn), None)
 
 
-def named(history: Iterable[Accepted], version: str) -> Accepted | None:
-    """The version of this name that a person asks for, be it one that was taken back."""
-    return next((entry for entry in history if entry.release.version == version), None)
+def named(history: Iterable[PastVersion], version: str) -> PastVersion | None:
+    """The version of this name that a person asks for, be it one that was rolled back."""
+    return next((entry for entry in history if entry.version == version), None)
 
 
-def kept(history: Iterable[Accepted], limit: int) -> tuple[Accepted, ...]:
-    """The history within its limit; of a version that was stable twice only the later time."""
-    seen: dict[Release, Accepted] = {}
-    for entry in history:
+def with_accepted(
+    status: DataProductStatus, accepted: Iterable[PastVersion], limit: int
+) -> tuple[PastVersion, ...]:
+    """The history with these versions that were stable, within its limits, newest first.
+
+    Of a version that was stable twice only the later time is kept; versions that were refused take
+    the room that is left.
+    """
+    seen: dict[Release, PastVersion] = {}
+    for entry in accepted:
         seen.setdefault(entry.release, entry)
-    return tuple(seen.values())[:limit]
+    kept = tuple(seen.values())[:limit]
+    refused = [one for one in status.history if one.promoted_at is None]
+    room = max(MOST_VERSIONS - len(kept), 0)
+    return newest_first((*kept, *refused[:room]))
+
+
+def newest_first(history: Iterable[PastVersion]) -> tuple[PastVersion, ...]:
+    """Versions before in their order; of one second, those that were stable come first."""
+    return tuple(sorted(history, key=lambda one: (-one.until, one.promoted_at is None)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sluicegate.api.names import DecisionReason
-from sluicegate.policy.model.state import Release
+from sluicegate.api.versions import Release
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import Count
@@ -47,7 +47,7 @@ class Facts:
     upstream_degraded : names of products that this one calls and that are degraded, or were in
         the blocks that are judged as the present.
     upstream_since : since when one of them may be, in seconds; None when that isn't known.
-    pods_unhealthy : stable's pods aren't ready, restart or were killed for memory.
+    pods_unhealthy : stable's pods aren't ready, restart or were killed for status.
     stable_down : no pod of stable is ready, and none will be before long.
     canary_unhealthy : the candidate's pods fail by what they do themselves.
     canary_lost : why none of them is ready, where that isn't known to be the candidate's doing;

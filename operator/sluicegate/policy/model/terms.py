@@ -160,6 +160,10 @@ class Terms:
         """The SLOs that count."""
         return tuple(slo for slo in self.slos if slo.deciding)
 
+    def indicator(self, slo: str) -> str:
+        """The kind of indicator of an SLO; empty for one that the spec doesn't have."""
+        return next((str(one.kind) for one in self.slos if one.name == slo), "")
+
     def block_end(self, index: int) -> int:
         """When a block ends, in seconds."""
         return index * self.block_seconds

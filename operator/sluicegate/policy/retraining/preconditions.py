@@ -5,15 +5,16 @@ promotion make the next one wait twice as long, and three in a row need a person
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import RetrainingMode
+from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus
+from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Portfolio
-from sluicegate.policy.model.state import MOST_FAILURES, Memory, RetrainingMemory
 from sluicegate.policy.model.terms import Terms
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 
@@ -27,9 +28,14 @@ class Request:
     """A product that wants to be retrained, with what the checks look at."""
 
     terms: Terms
-    memory: Memory
+    status: DataProductStatus
     portfolio: Portfolio
     now: int
+
+    @property
+    def trained(self) -> RetrainingStatus:
+        """Its trainings so far."""
+        return self.status.retraining or RetrainingStatus()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +80,16 @@ def a_person_decides(request: Request) -> Obstacle | None:
 
 def one_is_under_way(request: Request) -> Obstacle | None:
     """One training at a time."""
-    running = request.memory.retraining.under_way
-    if running is None:
+    one = request.trained
+    if one.trigger is None:
         return None
-    since = duration(max(request.now - running.started_at, 0))
-    return Obstacle(Reason.ALREADY_RETRAINING, f"attempt {running.attempt} has run for {since}")
+    since = duration(max(request.now - one.trigger.at, 0))
+    return Obstacle(Reason.ALREADY_RETRAINING, f"attempt {one.attempt} has run for {since}")
 
 
 def a_candidate_is_tried(request: Request) -> Obstacle | None:
     """A candidate on its way may be the cure."""
-    candidate = request.memory.candidate
+    candidate = request.status.trial
     if candidate is None or not candidate.tried:
         return None
     text = f"{candidate.release.version} is being tried at {candidate.weight} %"
@@ -92,7 +98,7 @@ def a_candidate_is_tried(request: Request) -> Obstacle | None:
 
 def failed_too_often(request: Request) -> Obstacle | None:
     """Three in a row without a promotion: the training itself needs a look."""
-    failures = request.memory.retraining.failures
+    failures = request.trained.attempts
     if failures < MOST_FAILURES:
         return None
     text = (
@@ -104,7 +110,7 @@ def failed_too_often(request: Request) -> Obstacle | None:
 
 def version_is_too_young(request: Request) -> Obstacle | None:
     """It hasn't been measured long enough to be judged."""
-    stable = request.memory.stable
+    stable = request.status.stable
     if stable is None:
         return Obstacle(Reason.NO_STABLE, "no version has been accepted yet")
     age = (request.now - stable.promoted_at) // request.terms.block_seconds
@@ -116,10 +122,10 @@ def version_is_too_young(request: Request) -> Obstacle | None:
 
 def cooldown_lasts(request: Request) -> Obstacle | None:
     """The pause after the last attempt isn't over."""
-    left = request.memory.retraining.next_allowed_at - request.now
+    left = (request.trained.next_allowed_at or 0) - request.now
     if left <= 0:
         return None
-    failures = request.memory.retraining.failures
+    failures = request.trained.attempts
     return Obstacle(
         Reason.COOLING_DOWN,
         f"the cooldown lasts for another {duration(left)} ({failures} attempts without a promotion)",
@@ -169,29 +175,29 @@ def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> st
     return sha256(text.encode()).hexdigest()[:8]
 
 
-def cooldown(terms: Terms, memory: RetrainingMemory) -> int:
+def cooldown(terms: Terms, trained: RetrainingStatus | None) -> int:
     """Seconds to wait after an attempt, given the failures in a row that it may have added to."""
+    trained = trained or RetrainingStatus()
     least = terms.retraining.cooldown_seconds if terms.retraining else 0
-    base = max(least, 2 * memory.last_seconds)
-    return min(base << memory.failures, max(LONGEST_COOLDOWN, base))
+    base = max(least, 2 * (trained.last_duration_seconds or 0))
+    return min(base << trained.attempts, max(LONGEST_COOLDOWN, base))
 
 
 def ended(
-    terms: Terms, memory: RetrainingMemory, *, now: int, reason: Reason, failed: bool
-) -> RetrainingMemory:
-    """What is remembered after an attempt that led to no promotion.
+    terms: Terms, status: DataProductStatus, *, now: int, reason: Reason, failed: bool
+) -> DataProductStatus:
+    """Status after an attempt that led to no promotion.
 
     Parameters
     ----------
     failed : whether it counts as a failure; an inconclusive canary or a small hold-out doesn't.
     """
-    running = memory.under_way
-    seconds = now - running.started_at if running else memory.last_seconds
-    after = replace(
-        memory,
-        under_way=None,
-        failures=memory.failures + int(failed),
-        last_seconds=seconds,
-        last_reason=reason,
+    before = status.retraining or RetrainingStatus()
+    running = before.trigger
+    after = status.with_retraining(
+        trigger=None,
+        attempts=before.attempts + int(failed),
+        last_duration_seconds=now - running.at if running else before.last_duration_seconds,
+        last_reason=str(reason),
     )
-    return replace(after, next_allowed_at=now + cooldown(terms, after))
+    return after.with_retraining(next_allowed_at=now + cooldown(terms, after.retraining))

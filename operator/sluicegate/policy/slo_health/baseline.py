@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from math import ceil, sqrt
 from typing import Final
 
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.engine import SloRecord
 from sluicegate.api.slos import Seasonality
-from sluicegate.policy.model.state import Baseline, SloMemory
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.slo.blocks import Series
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
@@ -49,7 +49,7 @@ def from_evaluation(
 ) -> dict[str, Baseline]:
     """Provisional baselines of a version that was accepted at `at`, from its hold-out counts."""
     return {
-        slo.name: Baseline(
+        slo.name: Baseline.of(
             evaluation[slo.name],
             at,
             at,
@@ -76,7 +76,7 @@ def decides(baseline: Baseline, terms: SloTerms) -> bool:
 
 
 def from_production(
-    terms: SloTerms, memory: SloMemory, series: Series, *, now: int, since: int, block_seconds: int
+    terms: SloTerms, record: SloRecord, series: Series, *, now: int, since: int, block_seconds: int
 ) -> Baseline | None:
     """The baseline that production has shown by block `now`; None while it is incomplete.
 
@@ -91,7 +91,7 @@ def from_production(
     wanted = terms.seasonality is Seasonality.WEEKLY
     weekly = wanted and calendar.keeps(LEAST_HOURS_WEEKLY)
     least = calendar.sums(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS)
-    start_block = max(since, ceil(memory.steady_since / block_seconds))
+    start_block = max(since, ceil((record.steady_since or 0) / block_seconds))
     last = now // BLOCKS_PER_HOUR - 1
     first = max(ceil(start_block / BLOCKS_PER_HOUR), last - HOURS + 1)
     if last - first + 1 < min(least, HOURS):
@@ -104,12 +104,12 @@ def from_production(
     if count.total / phi < PRECISION * p * (1 - p) / terms.drop**2 or count.total == 0:
         return None
     hours = list(zip(bad, total, strict=True))
-    return Baseline(
+    return Baseline.of(
         count,
         start * block_seconds,
         end * block_seconds,
         BaselineSource.PRODUCTION,
-        phi,
+        phi=phi,
         daily=wanted or hour_matters(hours, first, phi, calendar),
         weekdays=_by_weekday(hours, first, calendar) if weekly else (),
         indicator_hash=terms.indicator_hash,

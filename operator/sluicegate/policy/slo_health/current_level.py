@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
+from sluicegate.api.baseline import Baseline
 from sluicegate.policy.model.excluded_blocks import Span, back
 from sluicegate.policy.model.formatting import percent
-from sluicegate.policy.model.state import Baseline
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.slo.blocks import Series

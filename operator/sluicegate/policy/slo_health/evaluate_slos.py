@@ -1,6 +1,6 @@
 """How the stable version does: each SLO judged, remembered, and its baseline learnt.
 
-What lasts is kept in memory; what is judged comes from the blocks, anew each time.
+What lasts is kept in status; what is judged comes from the blocks, anew each time.
 """
 
 from collections.abc import Mapping
@@ -8,17 +8,19 @@ from dataclasses import replace
 from functools import partial
 from math import ceil
 
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Version
 from sluicegate.policy.model.excluded_blocks import Span, spans_of
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.state import Accepted, Baseline, Memory, SloMemory
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo, probation
 from sluicegate.policy.slo_health.baseline import from_production, usable
 from sluicegate.policy.slo_health.client_errors import client_errors
-from sluicegate.policy.slo_health.confirmation import NOT_STEADY, remember
+from sluicegate.policy.slo_health.confirmation import confirm
 from sluicegate.policy.slo_health.data_quality import View, objection
 from sluicegate.policy.slo_health.ratio_slo import SloResult, judge, unknown
 from sluicegate.slo.blocks import Quality, Series
@@ -30,8 +32,8 @@ from sluicegate.stats.counts import NOTHING, Count
 
 
 def judge_stable(
-    terms: Terms, memory: Memory, stable: Accepted, observed: Observed
-) -> tuple[tuple[SloResult, ...], Memory]:
+    terms: Terms, status: DataProductStatus, stable: Version, observed: Observed
+) -> tuple[tuple[SloResult, ...], DataProductStatus]:
     """What each SLO of the stable version shows, and what is remembered of it from now on."""
     series = observed.series.get(stable.release.version, {})
     now = observed.block
@@ -40,43 +42,43 @@ def judge_stable(
         for one in series.values()
     )
     results: list[SloResult] = []
-    slos: dict[str, SloMemory] = {}
+    slos: dict[str, SloRecord] = {}
     baselines: dict[str, Baseline] = {}
     for slo in terms.slos:
-        known, blocks = memory.slo(slo.name), series.get(slo.name)
+        known, blocks = status.engine.slo(slo.name), series.get(slo.name)
         since, spans = evidence_since(terms, stable, known), spans_of(known, terms.block_seconds)
         problem = observed.problem or observed.problems.get(slo.name)
         view = View(slo, blocks, alive, now, since, problem, stable.release.version)
-        result = _judge(terms, view, memory, stable, observed=observed, spans=spans)
+        result = _judge(terms, view, status, stable, observed=observed, spans=spans)
         results.append(result)
-        after = remember(known, result, block=now, block_end=terms.block_end(now))
+        after = confirm(known, result, block=now, block_end=terms.block_end(now))
         if after is not known:
             slos[slo.name] = after
         learnt = _learn(terms, result, after, view, observed=observed)
         if learnt is not None:
             baselines[slo.name] = learnt
-    compared = _judge_client_errors(terms, memory, stable, series, observed=observed)
+    compared = _judge_client_errors(terms, status, stable, series, observed=observed)
     if compared is not None:
         results.append(compared)
-        known = memory.slo(CLIENT_ERRORS)
-        slos[CLIENT_ERRORS] = remember(known, compared, block=now, block_end=terms.block_end(now))
+        known = status.engine.slo(CLIENT_ERRORS)
+        slos[CLIENT_ERRORS] = confirm(known, compared, block=now, block_end=terms.block_end(now))
     if slos:
-        memory = replace(memory, slos={**memory.slos, **slos})
+        status = status.with_engine(slos={**status.engine.slos, **slos})
     if baselines:
-        accepted = replace(stable, baselines={**stable.baselines, **baselines})
-        memory = replace(memory, stable=accepted)
-    return tuple(results), _probation_over(terms, memory, stable, series, now=now)
+        accepted = stable.replace(baseline={**stable.baseline, **baselines})
+        status = status.replace(stable=accepted)
+    return tuple(results), _probation_over(terms, status, stable, series, now=now)
 
 
-def evidence_since(terms: Terms, stable: Accepted, known: SloMemory) -> int:
+def evidence_since(terms: Terms, stable: Version, known: SloRecord) -> int:
     """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
     warm = warmed_up(stable.promoted_at, terms.block_seconds)
     return max(warm, ceil(known.since / terms.block_seconds))
 
 
-def _judge_gauge(terms: Terms, view: View, stable: Accepted, observed: Observed) -> SloResult:
+def _judge_gauge(terms: Terms, view: View, stable: Version, observed: Observed) -> SloResult:
     slo = view.terms
-    baseline = usable(stable.baselines.get(slo.name), slo)
+    baseline = usable(stable.baseline.get(slo.name), slo)
     if view.problem is not None:
         return unknown(slo, view.problem, NOTHING, baseline)
     return gauge_slo.judge(
@@ -92,8 +94,8 @@ def _judge_gauge(terms: Terms, view: View, stable: Accepted, observed: Observed)
 def _judge(
     terms: Terms,
     view: View,
-    memory: Memory,
-    stable: Accepted,
+    status: DataProductStatus,
+    stable: Version,
     *,
     observed: Observed,
     spans: tuple[Span, ...],
@@ -101,8 +103,8 @@ def _judge(
     slo, series, now = view.terms, view.series, view.now
     if slo.gauge is not None:
         return _judge_gauge(terms, view, stable, observed)
-    baseline = usable(stable.baselines.get(slo.name), slo)
-    begun = max(stable.promoted_at, memory.slo(slo.name).since)
+    baseline = usable(stable.baseline.get(slo.name), slo)
+    begun = max(stable.promoted_at, status.engine.slo(slo.name).since)
     shown_since = begun // terms.block_seconds
     reason = objection(view)
     if reason is Reason.WARMING_UP and now > warmed_up(stable.promoted_at, terms.block_seconds):
@@ -114,8 +116,8 @@ def _judge(
     result = _judge_counts(
         terms, replace(view, series=series), baseline, spans=spans, shown_since=shown_since
     )
-    if memory.probation is not None and slo.name in memory.probation.baselines:
-        held = memory.probation.baselines[slo.name]
+    if status.probation is not None and slo.name in status.engine.probation_baselines:
+        held = status.engine.probation_baselines[slo.name]
         counted = series.without(spans) if spans else series
         result = probation.judge(result, counted, held, now=now, since=view.since)
     return replace(result, budget=_budget(terms, stable, series, now=now))
@@ -157,7 +159,7 @@ def _judge_counts(
     return result
 
 
-def _budget(terms: Terms, stable: Accepted, series: Series | None, *, now: int) -> Count:
+def _budget(terms: Terms, stable: Version, series: Series | None, *, now: int) -> Count:
     """All events that count towards the error budget, what had a cause outside the model included."""
     since = stable.promoted_at // terms.block_seconds
     return NOTHING if series is None else series.window(now, WINDOW_BLOCKS, since)
@@ -165,8 +167,8 @@ def _budget(terms: Terms, stable: Accepted, series: Series | None, *, now: int) 
 
 def _judge_client_errors(
     terms: Terms,
-    memory: Memory,
-    stable: Accepted,
+    status: DataProductStatus,
+    stable: Version,
     series: Mapping[str, Series],
     *,
     observed: Observed,
@@ -175,8 +177,8 @@ def _judge_client_errors(
 
     None while it isn't: no SLO of the spec is meant, so as long as all is well nothing is shown.
     """
-    held = memory.probation and memory.probation.baselines.get(CLIENT_ERRORS)
-    blocks, known = series.get(CLIENT_ERRORS), memory.slo(CLIENT_ERRORS)
+    held = status.probation and status.engine.probation_baselines.get(CLIENT_ERRORS)
+    blocks, known = series.get(CLIENT_ERRORS), status.engine.slo(CLIENT_ERRORS)
     if not held or blocks is None or observed.problem is not None:
         return None
     if spans := spans_of(known, terms.block_seconds):
@@ -208,7 +210,7 @@ def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
 
 
 def _learn(
-    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
+    terms: Terms, result: SloResult, known: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
     """The production baseline, once it is complete."""
     current = result.baseline
@@ -234,35 +236,40 @@ _TOO_LITTLE = frozenset({Reason.INSUFFICIENT_DATA, Reason.BASELINE_TOO_SMALL})
 """Why an SLO is Unknown although all is measured: what only a baseline of production can end."""
 
 
-def _may_be_learnt_from(result: SloResult, known: SloMemory) -> bool:
+def _may_be_learnt_from(result: SloResult, known: SloRecord) -> bool:
     """Whether the SLO is as it should be, as far as anything tells.
 
     Without an objective nothing tells before there is a baseline, so it is learnt then, too.
     """
-    untroubled = not known.degraded and known.steady_since != NOT_STEADY
+    untroubled = not known.degraded and known.steady_since is not None
     silent = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
     return untroubled and (silent or result.state is SloState.OK)
 
 
 def _learn_gauge(
-    terms: Terms, result: SloResult, known: SloMemory, view: View, *, observed: Observed
+    terms: Terms, result: SloResult, known: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
     """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
     if result.state in {SloState.WARN, SloState.BAD} or known.degraded:
         return None
     values = observed.gauges.get(view.version, {}).get(view.terms.name, Means())
-    steady = ceil(max(known.steady_since, 0) / terms.block_seconds)
+    steady = ceil((known.steady_since or 0) / terms.block_seconds)
     return gauge_slo.learn(view.terms, values, now=view.now, since=max(view.since, steady))
 
 
 def _probation_over(
-    terms: Terms, memory: Memory, stable: Accepted, series: Mapping[str, Series], *, now: int
-) -> Memory:
-    if memory.probation is None:
-        return memory
+    terms: Terms,
+    status: DataProductStatus,
+    stable: Version,
+    series: Mapping[str, Series],
+    *,
+    now: int,
+) -> DataProductStatus:
+    if status.probation is None:
+        return status
     judged = (*terms.deciding, client_errors(terms))
-    if any(memory.slo(slo.name).streak is not None for slo in judged):
-        return memory
+    if any(status.engine.slo(slo.name).streak is not None for slo in judged):
+        return status
     since = warmed_up(stable.promoted_at, terms.block_seconds)
-    over = probation.is_over(memory.probation, terms, series, now=now, since=since)
-    return replace(memory, probation=None) if over else memory
+    over = probation.is_over(status.engine.probation_baselines, terms, series, now=now, since=since)
+    return status.replace(probation=None).with_engine(probation_baselines={}) if over else status

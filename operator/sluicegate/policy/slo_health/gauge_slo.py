@@ -8,10 +8,9 @@ from math import ceil, log, sqrt
 from statistics import fmean
 from typing import Final
 
-from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.model.state import Baseline
 from sluicegate.policy.model.terms import GaugeTerms, SloTerms
 from sluicegate.policy.slo_health.current_level import LEAST_SHARE, Z_STILL_BAD, Present
 from sluicegate.policy.slo_health.ratio_slo import Drift, SloResult
@@ -205,7 +204,7 @@ def learn(slo: SloTerms, readings: Means, *, now: int, since: int) -> Baseline |
     normal = gauge_baseline(_followed(readings, sums, calendar))
     if normal is None:
         return None
-    return Baseline(
+    return Baseline.of(
         NOTHING,
         sums.start * seconds,
         sums.stop * seconds,

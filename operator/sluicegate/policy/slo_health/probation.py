@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from sluicegate.api.baseline import Baseline, Baselines
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.model.state import Baseline, Probation
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.ratio_slo import SloResult, drift_of
@@ -52,7 +52,7 @@ def judge(
 
 
 def is_over(
-    probation: Probation, terms: Terms, series: Mapping[str, Series], *, now: int, since: int
+    held: Baselines, terms: Terms, series: Mapping[str, Series], *, now: int, since: int
 ) -> bool:
     """Whether the version has shown enough by block `now`.
 
@@ -66,9 +66,9 @@ def is_over(
     if age < LEAST_BLOCKS:
         return False
     return all(
-        _has_shown(slo, probation.baselines[slo.name], series.get(slo.name), now=now, since=since)
+        _has_shown(slo, held[slo.name], series.get(slo.name), now=now, since=since)
         for slo in terms.deciding
-        if slo.name in probation.baselines and slo.gauge is None
+        if slo.name in held and slo.gauge is None
     )
 
 

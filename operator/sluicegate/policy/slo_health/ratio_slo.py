@@ -11,9 +11,9 @@ from itertools import pairwise
 from math import ceil
 from typing import Final, NamedTuple
 
+from sluicegate.api.baseline import Baseline
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.model.state import Baseline
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import decides, detectable_drop, ratio_of, upper_bound
 from sluicegate.slo.blocks import Series

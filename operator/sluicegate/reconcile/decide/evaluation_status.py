@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from sluicegate.api.base import at, number
+from sluicegate.api.base import number
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
 from sluicegate.api.versions import Evidence
@@ -28,7 +28,13 @@ def with_figures(
     """
     known = {slo.name: slo for slo in status.slos}
     slos = tuple(
-        _slo(known.get(result.terms.name), result, block_seconds) for result in evaluation.slos
+        _slo(
+            known.get(result.terms.name),
+            result,
+            block_seconds,
+            degraded=status.engine.slo(result.terms.name).degraded,
+        )
+        for result in evaluation.slos
     )
     candidate = status.candidate
     if candidate is not None and evaluation.assessment is not None:
@@ -48,12 +54,15 @@ def with_figures(
     )
 
 
-def _slo(known: SloStatus | None, result: SloResult, block_seconds: int) -> SloStatus:
+def _slo(
+    known: SloStatus | None, result: SloResult, block_seconds: int, *, degraded: bool
+) -> SloStatus:
     before = known or SloStatus(name=result.terms.name, state=SloState.UNKNOWN)
     recent, baseline = result.recent, result.baseline
     ratio = result.gauge if result.gauge is not None else _good(recent.ratio)
     update: dict[str, object] = {
         "state": result.state,
+        "degraded": degraded,
         "reason": str(result.reason),
         "message": describe(result, block_seconds),
         "ratio": None if ratio is None else number(ratio),
@@ -122,7 +131,7 @@ def _diagnosis(status: DataProductStatus, cause: Cause | None, now: int) -> Diag
     return Diagnosis(
         cause=str(cause.cause),
         message=cause.message,
-        at=before.at if same and before is not None else at(now),
+        at=before.at if same and before is not None else now,
         evidence=tuple(
             DiagnosisEvidence(check=str(one.check), verdict=one.verdict, message=one.message)
             for one in cause.findings

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from sluicegate.api import names
-from sluicegate.api.base import at
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, Version, VersionSource
 from sluicegate.policy import manual_requests, new_versions
 from sluicegate.policy.evaluate import Evaluation, evaluate
+from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.decision import (
     Advance,
     Alert,
@@ -25,17 +25,14 @@ from sluicegate.policy.model.decision import (
     Rollback,
     StartRollout,
 )
-from sluicegate.policy.persistence.load import memory_of, release_of
-from sluicegate.policy.persistence.save import as_baselines
 from sluicegate.reconcile.decide.evaluation_status import with_figures
 from sluicegate.reconcile.decide.events import Told
-from sluicegate.reconcile.decide.retraining_attempt import with_cause, with_pending, with_result
+from sluicegate.reconcile.decide.retraining_attempt import with_job, with_pending, with_result
 from sluicegate.reconcile.decide.rollout_completion import (
     acted,
     carry_on,
     decision_status,
     layout,
-    remembered,
 )
 from sluicegate.reconcile.decide.rollout_progress import (
     turned_back,
@@ -87,7 +84,7 @@ def take_step(situation: Situation) -> Step:
     status = _with_corrected_service(situation, status)
     status = without_twin(referred_to(status, situation.wanted))
     if status.stable is None:
-        status = status.model_copy(update={"candidate": _first(situation, status)})
+        status = status.replace(candidate=_first(situation, status))
     status, told = _interrupted(situation, status)
     if not told:
         status, told = carry_on(situation, status)
@@ -99,6 +96,7 @@ def take_step(situation: Situation) -> Step:
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
             status, more = carry_on(situation, status)
             told += more
+    status = bounded(situation.terms, status)
     status = with_capacity(situation.product, status, situation.stable_pods)
     return Step(status, layout(situation, status), evaluation, told)
 
@@ -109,16 +107,15 @@ def _with_time_frozen(situation: Situation, status: DataProductStatus) -> DataPr
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         return status
     if situation.is_frozen(status):
-        held = candidate.frozen_since or at(situation.now)
-        return _with_candidate(status, frozen_since=held)
+        held = candidate.frozen_since or situation.now
+        return status.with_candidate(frozen_since=held)
     if candidate.frozen_since is None:
         return status
-    lasted = situation.now - int(candidate.frozen_since.timestamp())
-    return _with_candidate(
-        status,
+    lasted = situation.now - candidate.frozen_since
+    return status.with_candidate(
         frozen_since=None,
         frozen_seconds=candidate.frozen_seconds + max(lasted, 0),
-        step_since=at(situation.now),
+        step_since=situation.now,
     )
 
 
@@ -130,7 +127,7 @@ def _with_corrected_service(situation: Situation, status: DataProductStatus) -> 
     failed = next((one for one in status.history if one.revision == wanted.revision), None)
     if failed is None or failed.service == wanted.service:
         return status
-    return status.model_copy(update={"spec_model": None})
+    return status.replace(spec_model=None)
 
 
 def _interrupted(
@@ -150,11 +147,10 @@ def _aborted(
     situation: Situation, status: DataProductStatus, candidate: Candidate, stable: Version
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """A person takes a promotion back: until the product's own Service follows it, not later."""
-    memory = memory_of(status)
-    request = manual_requests.aborts(memory, situation.observed, candidate.version)
+    request = manual_requests.aborts(status, situation.observed, candidate.version)
     if request is None:
         return status, ()
-    status = remembered(situation, status, manual_requests.handled(memory, request))
+    status = manual_requests.handled(status, request)
     asked, version = f"{request.annotation}={request.value}", candidate.version
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         text = f"{asked}: {version} goes back already: {candidate.rollback_message}"
@@ -166,9 +162,7 @@ def _aborted(
         return _told(situation, status, Alert(reason=DecisionReason.NOT_FOUND, message=text))
     text = f"{version} is taken back, as {request.annotation} asks"
     reason = DecisionReason.ABORT_REQUESTED
-    rollback = Rollback(
-        reason=reason, message=text, leaving=release_of(candidate), to=release_of(stable)
-    )
+    rollback = Rollback(reason=reason, message=text, leaving=candidate.release, to=stable.release)
     return _told(situation, _turn_back(situation, status, reason, text), rollback)
 
 
@@ -183,8 +177,7 @@ def _overtaken(
     serves = situation.committed and live is not None and live.ready > 0
     if serves or situation.is_frozen(status) or (candidate.returning and not situation.committed):
         return status, ()
-    before = memory_of(status)
-    decision = new_versions.overtakes(situation.terms, before, situation.observed, situation.now)
+    decision = new_versions.overtakes(situation.terms, status, situation.observed, situation.now)
     if decision is None:
         return status, ()
     return _told(situation, _superseded(situation, status, decision.message), decision)
@@ -207,7 +200,7 @@ def _is_judged(status: DataProductStatus) -> bool:
 
 # ---- judging --------------------------------------------------------------------------------
 def _judge(situation: Situation, status: DataProductStatus) -> Evaluation:
-    return evaluate(situation.terms, memory_of(status), situation.observed, situation.now)
+    return evaluate(situation.terms, status, situation.observed, situation.now)
 
 
 def _take_up(
@@ -223,17 +216,16 @@ def _take_up(
             status = _alerted(status, decision)
             status = acted(situation, status, decision)
         case Retrain():
-            status = with_cause(situation, acted(situation, status, decision), decision)
+            status = with_job(situation, acted(situation, status, decision))
         case StartRollout():
             status = _start(situation, status, decision)
         case Advance():
             if _is_known(status, decision):
                 return status, ()
-            status = _with_candidate(
-                status,
+            status = status.with_candidate(
                 step=decision.step,
                 target=decision.weight,
-                step_since=at(situation.now),
+                step_since=situation.now,
             )
         case Promote():
             status = _promote(situation, status, decision)
@@ -250,9 +242,11 @@ def _noted(
     situation: Situation, status: DataProductStatus, evaluation: Evaluation
 ) -> DataProductStatus:
     """What an evaluation found, whatever it decided."""
-    status = remembered(situation, status, evaluation.memory)
     status = with_figures(
-        status, evaluation, block_seconds=situation.terms.block_seconds, now=situation.now
+        evaluation.status,
+        evaluation,
+        block_seconds=situation.terms.block_seconds,
+        now=situation.now,
     )
     status = with_pending(situation, status, evaluation.waiting)
     if evaluation.training_taken_up:
@@ -268,20 +262,19 @@ def _is_known(status: DataProductStatus, decision: Advance) -> bool:
 def _alerted(status: DataProductStatus, decision: Alert) -> DataProductStatus:
     if status.candidate is None or decision.reason is not DecisionReason.AWAITING_APPROVAL:
         return status
-    return _with_candidate(status, phase=CandidatePhase.AWAITING_APPROVAL)
+    return status.with_candidate(phase=CandidatePhase.AWAITING_APPROVAL)
 
 
 def _promote(
     situation: Situation, status: DataProductStatus, decision: Promote
 ) -> DataProductStatus:
     """Begin to give everything; what the new version will be held against is fixed now."""
-    return _with_candidate(
-        status,
+    status = status.with_engine(held_against=dict(decision.held_against))
+    return status.with_candidate(
         phase=CandidatePhase.PROMOTING,
-        step_since=at(situation.now),
+        step_since=situation.now,
         rollback_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
         rollback_message=decision.message,
-        held_against=as_baselines(decision.held_against),
         requested=situation.product.spec.suspend,
     )
 
@@ -302,7 +295,7 @@ def _superseded(situation: Situation, status: DataProductStatus, message: str) -
     So a request that led to it isn't handled yet.
     """
     handled = situation.product.status.last_handled
-    waiting = status.model_copy(update={"last_handled": handled})
+    waiting = status.replace(last_handled=handled)
     return _turn_back(situation, waiting, DecisionReason.SUPERSEDED, message)
 
 
@@ -310,7 +303,7 @@ def _roll_back(
     situation: Situation, status: DataProductStatus, decision: Rollback
 ) -> DataProductStatus:
     candidate = status.candidate
-    if candidate is not None and release_of(candidate) == decision.leaving:
+    if candidate is not None and candidate.release == decision.leaving:
         return _turn_back(situation, status, decision.reason, decision.message)
     if candidate is not None and candidate.shares and candidate.phase is not CandidatePhase.PARKED:
         return _superseded(situation, status, decision.message)
@@ -318,7 +311,7 @@ def _roll_back(
     if back is None:
         return status
     reasons = {"rollback_reason": str(decision.reason), "rollback_message": decision.message}
-    return status.model_copy(update={"candidate": back.model_copy(update=reasons)})
+    return status.replace(candidate=back.replace(**reasons))
 
 
 def _turn_back(
@@ -326,12 +319,7 @@ def _turn_back(
 ) -> DataProductStatus:
     assert status.candidate is not None
     back = turned_back(status.candidate, reason, message, situation.now)
-    return status.model_copy(update={"candidate": back})
-
-
-def _with_candidate(status: DataProductStatus, **update: object) -> DataProductStatus:
-    assert status.candidate is not None
-    return status.model_copy(update={"candidate": status.candidate.model_copy(update=update)})
+    return status.replace(candidate=back)
 
 
 def _is_told_by_the_traffic(decision: Decision) -> bool:
@@ -354,4 +342,4 @@ def _told(
         warning=warning,
         quiet=not unproved and _is_told_by_the_traffic(decision),
     )
-    return status.model_copy(update={"decision": shown}), (told,)
+    return status.replace(decision=shown), (told,)

@@ -3,11 +3,10 @@
 from dataclasses import replace
 from typing import assert_never
 
-from sluicegate.api.base import at
+from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, Fate, PastVersion
-from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Decision,
@@ -16,13 +15,11 @@ from sluicegate.policy.model.decision import (
     Rollback,
 )
 from sluicegate.policy.model.formatting import duration
-from sluicegate.policy.model.state import Memory
-from sluicegate.policy.persistence.load import baselines_of, memory_of, release_of
-from sluicegate.policy.persistence.save import remember
-from sluicegate.policy.transitions import act
+from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
+from sluicegate.policy.transitions import accept_first, accepted_version, apply_decision
 from sluicegate.reconcile.decide.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.decide.events import Told
-from sluicegate.reconcile.decide.retraining_attempt import with_outcome, without_job
+from sluicegate.reconcile.decide.retraining_attempt import with_outcome
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
     Rolling,
@@ -31,7 +28,7 @@ from sluicegate.reconcile.decide.rollout_progress import (
     Unchanged,
     progress,
 )
-from sluicegate.reconcile.decide.versions import first_memory, identifier, refused_version
+from sluicegate.reconcile.decide.versions import accepted_at, refused_version
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame, blame_for
 from sluicegate.reconcile.live.pods import of_revision, trouble_of
 from sluicegate.reconcile.observe.observation import Situation
@@ -49,7 +46,7 @@ _AT_FAULT = frozenset(
 
 def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:
     """A decision as status shows it; `now` in seconds."""
-    return DecisionStatus(type=str(kind), reason=str(reason), message=message, at=at(now))
+    return DecisionStatus(type=str(kind), reason=str(reason), message=message, at=now)
 
 
 def carry_on(
@@ -70,8 +67,7 @@ def carry_on(
     )
     found = progress(situation.product, status, layout(situation, status), rolling)
     if candidate.phase is CandidatePhase.STARTING:
-        found, memory = at_the_gate(situation, status, found)
-        status = status if memory is None else remembered(situation, status, memory)
+        found, status = at_the_gate(situation, status, found)
     match found:
         case Unchanged():
             return status, ()
@@ -79,7 +75,7 @@ def carry_on(
             text = f"{after.version} takes {after.weight} % of the traffic"
             if after.weight < FULL and status.decision is not None:
                 text = f"{text}. {status.decision.message}"
-            status = status.model_copy(update={"candidate": after})
+            status = status.replace(candidate=after)
             text += comparison_of(status)
             quiet = after.weight == FULL
             told = Told("CanaryWeightIncreased", "ShiftTraffic", text, quiet=quiet)
@@ -94,7 +90,7 @@ def carry_on(
             told = Told(after.rollback_reason, "RollBack", text, warning=True)
             kind = DecisionType.ALERT if after.returning else DecisionType.ROLLBACK
             shown = decision_status(kind, after.rollback_reason, text, now=situation.now)
-            return status.model_copy(update={"candidate": after, "decision": shown}), (told,)
+            return status.replace(candidate=after, decision=shown), (told,)
         case Completed(done, uncounted):
             after_all, told_of = _complete(situation, status, done)
             return after_all, (*_uncounted(situation, status, uncounted), *told_of)
@@ -107,7 +103,7 @@ def _moved_at(status: DataProductStatus) -> float:
     candidate, traffic = status.candidate, status.traffic
     if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
         return 0.0
-    return traffic.since.timestamp()
+    return traffic.since
 
 
 def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) -> tuple[Told, ...]:
@@ -129,10 +125,9 @@ def _complete(
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """What was decided has come true: remember it."""
     if status.stable is None:
-        memory = first_memory(situation.terms, candidate, situation.now)
-        memory = replace(memory, handled=memory_of(status).handled)
+        now = accepted_at(candidate, situation.now)
         told = Told("Serving", "Serve", f"{candidate.version} serves")
-        return remembered(situation, status, memory), (told,)
+        return accept_first(situation.terms, status, candidate, now), (told,)
     if candidate.phase is CandidatePhase.PROMOTING:
         return _promoted(situation, status, candidate)
     reason = DecisionReason.read(candidate.rollback_reason)
@@ -147,25 +142,27 @@ def _complete(
             return _parked(situation, status, candidate, reason)
         reason = blame.reason
         seen: dict[str, object] = {"rollback_reason": str(reason), "rollback_message": blame.text}
-        candidate = candidate.model_copy(update=seen)
+        candidate = candidate.replace(**seen)
     if reason in NOT_ITS_DOING:
         return _parked(situation, status, candidate, reason)
     if reason is DecisionReason.MAX_DURATION:
         decision = Inconclusive(
-            reason=reason, message=candidate.rollback_message, candidate=release_of(candidate)
+            reason=reason, message=candidate.rollback_message, candidate=candidate.release
         )
         fate = Fate.INCONCLUSIVE
     else:
         decision = Rollback(
             reason=reason,
             message=candidate.rollback_message,
-            leaving=release_of(candidate),
-            to=release_of(stable),
+            leaving=candidate.release,
+            to=stable.release,
         )
         fate = Fate.SUPERSEDED if reason is DecisionReason.SUPERSEDED else Fate.ROLLED_BACK
     after = with_outcome(acted(situation, status, decision), candidate, fate, reason)
     refused = refused_version(candidate, fate, str(reason), situation.now)
-    return after.model_copy(update={"history": (refused, *after.history)[:20]}), ()
+    return after.model_copy(
+        update={"history": newest_first((refused, *after.history))[:MOST_VERSIONS]}
+    ), ()
 
 
 def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate) -> Blame | None:
@@ -173,7 +170,7 @@ def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate
     if status.stable is None:
         return None
     live = situation.live.get(candidate.revision)
-    begun = (candidate.step_since or candidate.since).timestamp()
+    begun = candidate.step_since or candidate.since
     return blame_for(
         live,
         of_revision(situation.pods, candidate.revision),
@@ -190,7 +187,7 @@ def _parked(
     decision = Inconclusive(
         reason=reason,
         message=candidate.rollback_message,
-        candidate=release_of(candidate),
+        candidate=candidate.release,
     )
     after = acted(situation, status, decision)
     waiting = after.candidate
@@ -198,13 +195,13 @@ def _parked(
     assert waiting.retry_at is not None
     text = (
         f"{candidate.version}: {candidate.rollback_message}. That isn't its doing: it is tried again"
-        f" at {waiting.retry_at:%H:%M:%S} UTC"
+        f" at {rfc3339(waiting.retry_at)[11:19]} UTC"
     )
     told = Told("RolloutWaits", "Retry", text, warning=True)
     shown = decision_status(
         DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=situation.now
     )
-    return after.model_copy(update={"decision": shown}), (told,)
+    return after.replace(decision=shown), (told,)
 
 
 def _promoted(
@@ -217,8 +214,8 @@ def _promoted(
         decision = Rollback(
             reason=DecisionReason.read(candidate.rollback_reason),
             message=message,
-            leaving=release_of(status.stable),
-            to=release_of(candidate),
+            leaving=status.stable.release,
+            to=candidate.release,
         )
         told = Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
     else:
@@ -226,24 +223,13 @@ def _promoted(
         decision = Promote(
             reason=DecisionReason.read(reason),
             message=message,
-            candidate=release_of(candidate),
-            replaced=release_of(status.stable),
-            held_against=baselines_of(candidate.held_against),
+            candidate=candidate.release,
+            replaced=status.stable.release,
+            held_against=status.engine.held_against,
         )
         told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
     after = acted(situation, status, decision)
-    if isinstance(decision, Rollback):
-        after = _with_reason(after, decision)
     return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
-
-
-def _with_reason(status: DataProductStatus, decision: Rollback) -> DataProductStatus:
-    """The history says why a version that served was left."""
-    left, *others = status.history
-    if release_of(left) != decision.leaving:
-        return status
-    left = left.model_copy(update={"reason": str(decision.reason)})
-    return status.model_copy(update={"history": (left, *others)})
 
 
 def _without_return(
@@ -258,13 +244,13 @@ def _without_return(
     failed = {
         "fate": Fate.FAILED,
         "reason": candidate.rollback_reason,
-        "until": at(situation.now),
+        "until": situation.now,
     }
     marked = (
         one.model_copy(update=failed) if one.revision == candidate.revision else one
         for one in status.history
     )
-    return tuple(sorted(marked, key=lambda one: one.until, reverse=True))
+    return newest_first(marked)
 
 
 def layout(situation: Situation, status: DataProductStatus) -> Layout:
@@ -282,32 +268,17 @@ def layout(situation: Situation, status: DataProductStatus) -> Layout:
         have={revision: one.replicas for revision, one in situation.live.items()},
     )
     if status.stable is None and status.candidate is not None and situation.product.spec.route:
-        return _foreseen(situation, status, status.candidate, layout)
+        return _foreseen(situation, status.candidate, layout)
     return layout
 
 
-def _foreseen(
-    situation: Situation, status: DataProductStatus, candidate: Candidate, layout: Layout
-) -> Layout:
+def _foreseen(situation: Situation, candidate: Candidate, layout: Layout) -> Layout:
     """The first version's Deployment as it will be when it serves: then it needs no other write."""
-    begun = int(candidate.since.timestamp())
-    memory = first_memory(situation.terms, candidate, begun)
-    stable = remembered(situation, status, memory).stable
-    assert stable is not None
+    stable = accepted_version(situation.terms, candidate, candidate.since)
     placements = tuple(replace(one, version=stable) for one in layout.placements)
     return replace(layout, placements=placements)
 
 
 def acted(situation: Situation, status: DataProductStatus, decision: Decision) -> DataProductStatus:
     """The status after a decision was carried out."""
-    memory = act(situation.terms, memory_of(status), decision, situation.now)
-    return remembered(situation, status, memory)
-
-
-def remembered(
-    situation: Situation, status: DataProductStatus, memory: Memory
-) -> DataProductStatus:
-    """The status with what the engine remembers."""
-    identify = identifier(situation.product, status)
-    kept = bounded(situation.terms, memory)
-    return without_job(remember(status, kept, identify, now=situation.now))
+    return apply_decision(situation.terms, status, decision, situation.now)

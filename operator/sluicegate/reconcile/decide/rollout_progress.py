@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sluicegate.api.base import at
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import MOST_SHARES, Candidate, CandidatePhase, Share
+from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.manifests.pod import grace_seconds
 from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.policy.transitions import with_share
 from sluicegate.reconcile.live.children import DeploymentRecord
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame
 from sluicegate.reconcile.live.pods import PodState
@@ -170,7 +170,7 @@ def _changed_at(candidate: Candidate) -> float:
     """When its share was last changed, in seconds."""
     moments = [share.since for share in candidate.shares[-1:]]
     moments += [candidate.step_since] if candidate.step_since is not None else []
-    return max((moment.timestamp() for moment in moments), default=0.0)
+    return max(moments, default=0)
 
 
 def _step(product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: int) -> Progress:
@@ -240,7 +240,7 @@ def _given_up(product: DataProduct, candidate: Candidate, rolling: Rolling) -> T
     if trouble is not None and trouble.hopeless and own:
         return TurnedBack(turned_back(candidate, _reason(trouble), trouble.trouble, rolling.now))
     begun = candidate.step_since or candidate.since
-    waited = rolling.now - begun.timestamp()
+    waited = rolling.now - begun
     if waited <= product.spec.serving.progress_deadline_seconds:
         return None
     text = f"its pods weren't ready after {waited:.0f} s: {_why(rolling)}"
@@ -251,7 +251,7 @@ def _judged(candidate: Candidate, rolling: Rolling) -> bool:
     """Whether it shows by now whose doing it was that no pod was ready."""
     if candidate.rollback_reason != DecisionReason.INFRASTRUCTURE or candidate.step_since is None:
         return True
-    return rolling.now - candidate.step_since.timestamp() >= GRACE_SECONDS
+    return rolling.now - candidate.step_since >= GRACE_SECONDS
 
 
 def _blamed(candidate: Candidate, rolling: Rolling, text: str) -> Candidate:
@@ -276,26 +276,6 @@ def _why(rolling: Rolling) -> str:
     return rolling.blame.text if rolling.blame is not None else "the pods say nothing"
 
 
-def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
-    """The candidate with another share of the traffic, in percent."""
-    phase = candidate.phase
-    moment = at(now)
-    update: dict[str, object] = {
-        "weight": weight,
-        "target": weight,
-        "shares": bounded_shares((*candidate.shares, Share(weight=weight, since=moment))),
-        "traffic_since": candidate.traffic_since or moment,
-    }
-    if phase is CandidatePhase.STARTING:
-        update |= {"phase": CandidatePhase.STEPPING, "step": 1}
-    return candidate.model_copy(update=update)
-
-
-def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
-    """As many as status holds: the first, from which evidence is counted, and the newest."""
-    return shares if len(shares) <= MOST_SHARES else (shares[0], *shares[1 - MOST_SHARES :])
-
-
 def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:
     """The candidate on its way back from `now`, in seconds: weight to zero first, pods after."""
     return candidate.model_copy(
@@ -303,6 +283,6 @@ def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now:
             "phase": CandidatePhase.ROLLING_BACK,
             "rollback_reason": str(reason),
             "rollback_message": message,
-            "step_since": at(now),
+            "step_since": now,
         }
     )

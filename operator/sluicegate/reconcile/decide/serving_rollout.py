@@ -49,7 +49,7 @@ def is_stuck(situation: Situation, status: DataProductStatus) -> bool:
     since = find_condition(conditions, Type.RECONCILING)
     if since is None:
         return False
-    waited = situation.now - since.last_transition_time.timestamp()
+    waited = situation.now - since.last_transition_time
     return waited > situation.product.spec.serving.progress_deadline_seconds
 
 

@@ -8,7 +8,6 @@ under way gives its share back and is drained, as always, and a spec.model begin
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sluicegate.api.base import at
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
@@ -23,10 +22,9 @@ from sluicegate.api.versions import (
 )
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.version_annotations import read_identity, read_version
-from sluicegate.policy.persistence.load import REQUEST_FIELDS
 from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
 
-_REMEMBERED: Final = ("spec_model", "history", "original_baseline", "probation", "retraining")
+_REMEMBERED: Final = ("spec_model", "history", "probation", "retraining")
 """Fields of status that only a product has that once had a stable version."""
 
 
@@ -58,7 +56,7 @@ def restored_status(
 
     def rank(version: Version) -> tuple[int, int, float]:
         deployment = live[version.revision]
-        moment = version.promoted_at.timestamp()
+        moment = version.promoted_at
         return weights[version.revision], deployment.replicas, moment
 
     stable, *others = sorted(versions, key=rank, reverse=True)
@@ -114,8 +112,8 @@ def _leaving(
         **version.model_dump(),
         phase=CandidatePhase.ROLLING_BACK,
         weight=weight,
-        shares=(Share(weight=weight, since=at(now)),),
-        since=at(now),
+        shares=(Share(weight=weight, since=now),),
+        since=now,
         returning=promoted is not None,
         rollback_reason=str(DecisionReason.SUPERSEDED),
         rollback_message="status was lost, and with it what this version had shown",
@@ -147,10 +145,8 @@ def _handled_model(
 def handled_requests(product: DataProduct) -> LastHandled | None:
     """Every one-shot request that is there, as handled: none may be carried out a second time."""
     annotations = product.metadata.annotations
-    values = {
-        field: annotations[name] for name, field in REQUEST_FIELDS.items() if name in annotations
-    }
-    return LastHandled(**values) if values else None
+    handled = LastHandled.of(annotations)
+    return None if handled == LastHandled() else handled
 
 
 def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
@@ -163,7 +159,7 @@ def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
     ----------
     kinds : of its live children.
     """
-    if any(getattr(status, field) for field in _REMEMBERED):
+    if status.engine.original_baseline or any(getattr(status, field) for field in _REMEMBERED):
         return True
     kinds = set(kinds)
     return bool(kinds) and "Deployment" not in kinds and status.candidate is None

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sluicegate.api.status import DependencyState, ProductState
+from sluicegate.api.engine import ProductState
+from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Applicant, Budget, admit

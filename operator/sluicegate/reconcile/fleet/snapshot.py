@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product_info import Priority
 from sluicegate.api.retraining_status import RetrainingStatus
-from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
@@ -158,13 +159,13 @@ def standing_before(
     standing = Standing(
         # Nothing else outlives a restart. One whose first version was just found fine counts as
         # recovered, too: who depends on it waits for an hour of blocks at most.
-        degraded_at=int(recovered.last_transition_time.timestamp()) if recovered else None,
+        degraded_at=recovered.last_transition_time if recovered else None,
         training=trains or reserved is not None,
         reserved=reserved,
-        trained_at=int(last.at.timestamp()) if last else None,
+        trained_at=last.at if last else None,
         renews=renews_runtime(status),
     )
-    firsts = [slo.streak.first for slo in status.slos if slo.streak is not None]
+    firsts = [slo.streak.first for slo in status.engine.slos.values() if slo.streak is not None]
     if not firsts:
         return standing
     seconds = record.block_seconds
@@ -181,5 +182,5 @@ def _reserved(retraining: RetrainingStatus | None, now: int) -> Reserved | None:
     """The slot for a Job that another replica was about to create a moment ago."""
     if retraining is None or retraining.trigger is None or retraining.started_at is None:
         return None
-    begun = int(retraining.started_at.timestamp())
+    begun = retraining.started_at
     return Reserved(retraining.job, begun) if now < begun + GRACE_SECONDS else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sluicegate.api import names
+from sluicegate.api.model import counts_of
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
@@ -23,7 +24,6 @@ from sluicegate.policy.model.observed import (
     TrainingResult,
 )
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.persistence.load import memory_of, release_of
 from sluicegate.reconcile.fleet.registry import Standings
 from sluicegate.reconcile.fleet.training_slots import Refusal, is_overdue, runs, wanted_job
 from sluicegate.reconcile.live.children import (
@@ -44,7 +44,6 @@ from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.reconcile.observe.training_result import training_result
 from sluicegate.reconcile.traffic.split_verification import Split
 from sluicegate.runtime.cache import Caches
-from sluicegate.stats.counts import Count
 
 AFTERMATH_BLOCKS: Final = 12
 """Blocks after an upstream's recovery in which it still explains what is bad: those that are
@@ -110,11 +109,8 @@ class Observer:
                 gauges=measured.gauges(),
                 canary_blocks=measured.canary_blocks(),
                 canary_block_seconds=measured.canary_seconds,
-                wanted=release_of(wanted),
-                wanted_evaluation={
-                    slo: Count(one.bad, one.total)
-                    for slo, one in (product.spec.model.evaluation or {}).items()
-                },
+                wanted=wanted.release,
+                wanted_evaluation=counts_of(product.spec.model.evaluation),
                 facts=_facts(
                     measured,
                     _Seen(
@@ -282,7 +278,8 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
 
 def _training(situation: Situation, refusal: Refusal | None) -> TrainingResult | None:
     """The result of the training under way, once its Job has ended, or won't be there."""
-    running = memory_of(situation.product.status).retraining.under_way
+    status = situation.product.status
+    running = status.training
     job, retraining = situation.job, situation.product.spec.retraining
     if running is None or retraining is None:
         return None
@@ -290,17 +287,19 @@ def _training(situation: Situation, refusal: Refusal | None) -> TrainingResult |
     if job is not None and job.finished:
         ended = of_job(situation.pods, job.key.name)
         slos = tuple(slo.name for slo in situation.product.spec.slos)
-        return training_result(job, ended, running, output=retraining.output, slos=slos)
+        return training_result(
+            job, ended, running.id, status.parent, output=retraining.output, slos=slos
+        )
     if job is not None:
         text = f"its Job {job.key.name} hasn't ended, though it may take {allowed}"
-        failed = TrainingFailed(running.trigger, DecisionReason.TIMED_OUT, text)
+        failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text)
         most = situation.most_training_seconds
         return failed if is_overdue(job, situation.now, most) else None
     if refusal is None:
         return None
     if refusal.final:
-        return TrainingFailed(running.trigger, DecisionReason.JOB_REFUSED, refusal.message)
+        return TrainingFailed(running.id, DecisionReason.JOB_REFUSED, refusal.message)
     text = f"its Job couldn't be created within {allowed}: {refusal.message}"
-    failed = TrainingFailed(running.trigger, DecisionReason.TIMED_OUT, text)
-    late = situation.now >= running.started_at + situation.training_seconds
+    failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text)
+    late = situation.now >= running.at + situation.training_seconds
     return failed if late else None

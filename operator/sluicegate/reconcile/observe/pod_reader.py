@@ -56,7 +56,7 @@ class PodReads:
         live : Deployments by revision. job : of the training under way. now : in seconds.
         """
         unready = any(one.ready < one.replicas or one.rolling for one in live.values())
-        troubled = any(slo.streak is not None for slo in status.slos)
+        troubled = any(slo.streak is not None for slo in status.engine.slos.values())
         ended = job is not None and job.finished
         if not (unready or troubled or ended or status.candidate is not None):
             self._known.pop(record.key, None)

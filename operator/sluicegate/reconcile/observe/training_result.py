@@ -5,21 +5,20 @@ Anything else is a failed attempt; its message is kept for the person who reads 
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, Final
 
 from pydantic import Field, ValidationError
 
 from sluicegate.api.base import BentoVersion, PinnedImage, StatusModel
 from sluicegate.api.errors import problem
-from sluicegate.api.model import Counts
+from sluicegate.api.model import Counts, counts_of
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.versions import Release
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
-from sluicegate.policy.model.state import Release, Training
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import Ended
-from sluicegate.stats.counts import Count
 
 MESSAGE_LIMIT: Final = 1500
 """Characters of a Job's message and log tail that are kept in status."""
@@ -41,7 +40,8 @@ class Report(StatusModel):
 def training_result(
     job: JobRecord,
     ended: Ended,
-    training: Training,
+    trigger: str,
+    parent: Release,
     *,
     output: str,
     slos: Collection[str] | None = None,
@@ -52,17 +52,17 @@ def training_result(
     ----------
     job : the Job; `finished` holds.
     ended : what its container left behind.
-    training : what was asked for.
+    trigger : name of the training. parent : the version that it started from.
     output : repository that the new bento must lie in.
     slos : names that its evaluations may have; None for any.
     """
     if not job.succeeded:
-        return _failure(job, ended, training)
+        return _failure(job, ended, trigger)
     try:
         report = Report.model_validate_json(_json_object(ended.message))
     except (ValidationError, ValueError) as error:
         return TrainingFailed(
-            training.trigger,
+            trigger,
             DecisionReason.INVALID_RESULT,
             f"the training ended well but its termination message isn't a result ({_why(error)});"
             f" it said: {_tail(ended.message)}",
@@ -70,38 +70,38 @@ def training_result(
     named = {*report.evaluation, *report.stable_evaluation}
     if slos is not None and (strange := sorted(named - set(slos))):
         return TrainingFailed(
-            training.trigger,
+            trigger,
             DecisionReason.INVALID_RESULT,
             f"the training's evaluation names {', '.join(strange)}, and spec.slos has"
             f" {', '.join(slos) or 'none'}: correct the name in the training's code",
         )
     if report.image.partition("@")[0] != output:
         return TrainingFailed(
-            training.trigger,
+            trigger,
             DecisionReason.IMAGE_OUTSIDE_OUTPUT,
             f"the training pushed {report.image}, which isn't in retraining.output ({output})",
         )
-    made = Release(report.version, report.image, training.parent.runtime_image)
-    if made == training.parent or report.version == training.parent.version:
+    made = Release(report.version, report.image, parent.runtime_image, parent.service)
+    if made == parent or report.version == parent.version:
         return TrainingFailed(
-            training.trigger,
+            trigger,
             DecisionReason.VERSION_REUSED,
             f"the training gave version {report.version} ({report.image}), which is the stable"
             " one: it must push a new bento under a new version",
         )
     return TrainingSucceeded(
-        trigger=training.trigger,
-        parent=training.parent,
+        trigger=trigger,
+        parent=parent,
         release=made,
-        evaluation=_counts(report.evaluation),
-        stable_evaluation=_counts(report.stable_evaluation),
+        evaluation=counts_of(report.evaluation),
+        stable_evaluation=counts_of(report.stable_evaluation),
     )
 
 
-def _failure(job: JobRecord, ended: Ended, training: Training) -> TrainingFailed:
+def _failure(job: JobRecord, ended: Ended, trigger: str) -> TrainingFailed:
     if job.reason == "DeadlineExceeded":
         return TrainingFailed(
-            training.trigger,
+            trigger,
             DecisionReason.TIMED_OUT,
             f"the training took longer than retraining.timeoutSeconds{_limit(job)}; {_said(ended)}",
         )
@@ -111,7 +111,7 @@ def _failure(job: JobRecord, ended: Ended, training: Training) -> TrainingFailed
     elif ended.exit_code is None and job.message:
         code += f" ({job.message})"
     return TrainingFailed(
-        training.trigger, DecisionReason.JOB_FAILED, f"the training {code}; {_said(ended)}"
+        trigger, DecisionReason.JOB_FAILED, f"the training {code}; {_said(ended)}"
     )
 
 
@@ -145,7 +145,3 @@ def _why(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(str(problem(one)) for one in error.errors())
     return "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
-
-
-def _counts(evaluation: Mapping[str, Counts]) -> dict[str, Count]:
-    return {slo: Count(one.bad, one.total) for slo, one in evaluation.items()}

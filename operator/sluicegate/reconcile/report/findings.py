@@ -6,24 +6,20 @@ that, or a pipeline that waits for it would block for hours.
 
 from collections.abc import Iterator
 
+from sluicegate.api.base import rfc3339
+from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.retraining_status import AttemptOutcome, RetrainingStatus
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import (
-    DataProductStatus,
-    DependencyState,
-    ProductState,
-    SpecModelOutcome,
-)
+from sluicegate.api.status import DataProductStatus, DependencyState, SpecModelOutcome
 from sluicegate.api.versions import CandidatePhase, Fate
 from sluicegate.conditions import (
     Finding,
 )
 from sluicegate.kube.resources import Key
 from sluicegate.policy.canary.api_gate import explain, is_held
-from sluicegate.policy.persistence.load import memory_of
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling, words_of
 from sluicegate.reconcile.live.pods import of_revision, trouble_of
 from sluicegate.reconcile.observe.observation import Situation
@@ -107,7 +103,7 @@ def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
     if status.stable is not None or candidate is None:
         return False
     pod = trouble_of(of_revision(situation.pods, candidate.revision))
-    waited = situation.now - candidate.since.timestamp()
+    waited = situation.now - candidate.since
     deadline = situation.product.spec.serving.progress_deadline_seconds
     return (pod is not None and pod.hopeless) or waited > deadline
 
@@ -243,8 +239,8 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
     candidate = status.candidate
     kind = Type.ROLLOUT_PROGRESSING
     if candidate is not None and status.stable is not None and candidate.retry_at is not None:
-        again = f"at {candidate.retry_at:%Y-%m-%dT%H:%M:%SZ}"
-        if candidate.retry_at.timestamp() <= situation.now:
+        again = f"at {rfc3339(candidate.retry_at)}"
+        if candidate.retry_at <= situation.now:
             again = "as soon as no training runs and its service levels can be measured"
         text = f"{candidate.version}: {candidate.rollback_message}; it is tried again {again}"
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
@@ -264,7 +260,7 @@ def _api_changed(situation: Situation, status: DataProductStatus) -> str:
     candidate, stable = status.candidate, status.stable
     if candidate is None or stable is None or candidate.phase is not CandidatePhase.STARTING:
         return ""
-    if not is_held(memory_of(status), situation.observed):
+    if not is_held(status, situation.observed):
         return ""
     broken = situation.observed.facts.api_changes or ()
     return explain(candidate.version, stable.version, broken)

@@ -1,8 +1,9 @@
 """From a plan to what other products may know of this one. Pure."""
 
+from sluicegate.api.engine import ProductState
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.decide.planner import Step
 from sluicegate.reconcile.decide.warm_up import just_took_over
@@ -16,7 +17,9 @@ def standing_of(situation: Situation, step: Step) -> Standing:
     status, spec = step.status, situation.product.spec
     block, now = situation.observed.block, situation.now
     seconds = spec.analysis.block_seconds
-    firsts = [slo.streak.first * seconds for slo in status.slos if slo.streak is not None]
+    firsts = [
+        slo.streak.first * seconds for slo in status.engine.slos.values() if slo.streak is not None
+    ]
     # In blocks that were shorter until a moment ago, what happened lies far ahead.
     streaks = [first for first in firsts if first <= now]
     starts = situation.starts_training(status)

@@ -14,8 +14,8 @@ from typing import Final
 
 from prometheus_client import Gauge
 
+from sluicegate.api.engine import ProductState
 from sluicegate.api.product_info import Priority
-from sluicegate.api.status import ProductState
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.report.product_sample import ProductFigures, Remedy, RetrainingState

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
-from sluicegate.api.status import DataProductStatus, ProductState
+from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
 
@@ -114,7 +115,7 @@ def figures_of(
         due=_due(product, status),
         degraded_since=since,
         remedy=None if since is None else _remedy(status, reason),
-        promoted_at=None if stable is None else stable.promoted_at.timestamp(),
+        promoted_at=None if stable is None else stable.promoted_at,
         budgets=tuple(
             (slo.name, float(slo.budget_remaining))
             for slo in status.slos
@@ -127,7 +128,7 @@ def _degraded_since(status: DataProductStatus) -> float | None:
     found = find_condition(status.conditions, ConditionType.DEGRADED)
     if found is None or found.status != "True":
         return None
-    return found.last_transition_time.timestamp()
+    return found.last_transition_time
 
 
 def _retraining(status: DataProductStatus, reason: DecisionReason | None) -> RetrainingState | None:
@@ -169,10 +170,10 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
         case CandidatePhase.STARTING if _waits_for_a_person(status):
             return None
         case CandidatePhase.STARTING | CandidatePhase.PROMOTING | CandidatePhase.ROLLING_BACK:
-            return changed.timestamp() + product.spec.serving.progress_deadline_seconds
+            return changed + product.spec.serving.progress_deadline_seconds
         case CandidatePhase.STEPPING:
             begun = candidate.traffic_since or candidate.since
             most = product.spec.rollout.max_duration_seconds + candidate.frozen_seconds
-            return begun.timestamp() + most
+            return begun + most
         case CandidatePhase.AWAITING_APPROVAL | CandidatePhase.PARKED:
             return None

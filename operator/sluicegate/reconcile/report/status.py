@@ -1,18 +1,12 @@
 """What a person and a GitOps tool read: status, its conditions and the words of `kubectl get`. Pure."""
 
-from datetime import datetime
 from typing import Final
 
-from sluicegate.api.base import at
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import (
-    Condition,
-    DataProductStatus,
-    Summary,
-)
+from sluicegate.api.status import Condition, DataProductStatus, Summary
 from sluicegate.conditions import (
     Finding,
     find_condition,
@@ -64,7 +58,7 @@ def report(situation: Situation, step: Step) -> DataProductStatus:
         product.status.conditions,
         with_secret(situation, status, findings(situation, status, step.layout)),
         generation=product.metadata.generation,
-        now=at(situation.now),
+        now=situation.now,
     )
     return status.model_copy(
         update={"conditions": conditions, "summary": summary(situation, status, conditions)}
@@ -72,7 +66,7 @@ def report(situation: Situation, step: Step) -> DataProductStatus:
 
 
 def report_invalid(
-    before: DataProductStatus, problems: tuple[str, ...], *, generation: int, now: datetime
+    before: DataProductStatus, problems: tuple[str, ...], *, generation: int, now: int
 ) -> DataProductStatus:
     """The status of a product whose spec can't be carried out: as before, and what is wrong."""
     finding = Finding(Type.STALLED, "True", Reason.INVALID_SPEC, "; ".join(problems))
@@ -118,7 +112,7 @@ def due(
     before: DataProductStatus,
     after: DataProductStatus,
     *,
-    now: datetime,
+    now: int,
     refresh_seconds: float,
     verified_seconds: float = VERIFIED_SECONDS,
 ) -> DataProductStatus:
@@ -134,7 +128,7 @@ def due(
     """
     same = same_meaning(before, after)
     if not same and after.candidate is not None and after.traffic is not None:
-        young = (now - after.traffic.since).total_seconds() < verified_seconds
+        young = now - after.traffic.since < verified_seconds
         if young and _only_verified(before, after):
             return before
     return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds, same=same)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sluicegate.api.base import at, number
+from sluicegate.api.base import number
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import SplitLevel, SplitMode, Traffic
 from sluicegate.manifests.names import version_name
@@ -29,7 +29,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
     stable = situation.product.status.stable
     moved = stable is not None and stable.revision != status.stable.revision
     same = before.weight == weight if before is not None else candidate is None
-    since = before.since if same and before is not None else at(situation.now)
+    since = before.since if same and before is not None else situation.now
     if situation.product.spec.route is None:
         real = None
         if candidate is not None:
@@ -49,7 +49,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
         level = _LEVELS[split.level]
     accepted_at = before.accepted_at if same and before is not None else None
     if level is not SplitLevel.WRITTEN and accepted_at is None:
-        accepted_at = at(situation.now)
+        accepted_at = situation.now
     return Traffic(
         mode=SplitMode.GATEWAY,
         weight=weight,

@@ -1,1 +1,0 @@
-"""What survives a restart: read from status, and written to it."""

@@ -1,0 +1,114 @@
+"""status is the state: what is written comes back, whatever it holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.engine import EngineState, Interval, OriginalBaseline, SloRecord, Streak
+from sluicegate.api.product import read_status
+from sluicegate.api.retraining_status import RetrainingStatus, Trigger
+from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
+from sluicegate.api.versions import (
+    ApiComparison,
+    Candidate,
+    CandidatePhase,
+    Fate,
+    PastVersion,
+    Probation,
+    Release,
+    Share,
+    Version,
+    VersionSource,
+)
+from sluicegate.stats.counts import Count
+
+SECONDS = st.integers(0, 4_000_000_000)
+WORDS = st.text("abc-1", min_size=1, max_size=8)
+FLOATS = st.floats(-1e9, 1e9, allow_nan=False)
+COUNTS = st.tuples(st.integers(0, 2**20), st.integers(0, 2**40)).map(
+    lambda pair: Count(pair[0], pair[0] + pair[1])
+)
+RELEASES = st.builds(Release, WORDS, WORDS, WORDS, WORDS)
+SOURCES = st.sampled_from(VersionSource)
+
+
+def by_slo(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(WORDS, values, max_size=3)
+
+
+def a_model(kind: Any, **fields: Any) -> st.SearchStrategy[Any]:
+    return st.builds(kind, **fields)
+
+
+def a_version(kind: Any, **fields: Any) -> st.SearchStrategy[Any]:
+    return st.builds(kind.of, RELEASES, SOURCES, **fields)
+
+
+BASELINES = by_slo(
+    a_model(
+        Baseline,
+        bad=st.integers(0, 2**53), total=st.integers(0, 2**53), **{"from": SECONDS, "to": SECONDS},
+        source=st.sampled_from(BaselineSource), phi=FLOATS, mean=FLOATS, deviation=FLOATS,
+        weekdays=st.lists(COUNTS, max_size=7).map(tuple),
+    )
+)  # fmt: skip
+STREAKS = st.none() | a_model(
+    Streak,
+    first=SECONDS, last=SECONDS, evaluations=st.integers(1, 99), fresh=st.integers(0, 99),
+)  # fmt: skip
+RECORDS = a_model(
+    SloRecord,
+    streak=STREAKS, calm=STREAKS, degraded=st.booleans(), steady_since=st.none() | SECONDS,
+    since=SECONDS, disturbed_since=st.none() | SECONDS, terms_hash=WORDS,
+    left_out=st.lists(a_model(Interval, since=SECONDS, until=SECONDS), max_size=3).map(tuple),
+)  # fmt: skip
+ENGINES = a_model(
+    EngineState,
+    outage_since=st.none() | SECONDS, alerted=st.lists(WORDS, max_size=3).map(tuple),
+    slos=by_slo(RECORDS), probation_baselines=BASELINES, held_against=BASELINES,
+    correlation=by_slo(FLOATS),
+    original_baseline=st.none() | a_model(OriginalBaseline, version=WORDS, slos=BASELINES),
+)  # fmt: skip
+CANDIDATES = a_version(
+    Candidate,
+    phase=st.sampled_from(CandidatePhase), since=SECONDS, weight=st.integers(0, 100),
+    shares=st.lists(a_model(Share, weight=st.integers(0, 100), since=SECONDS), max_size=4).map(tuple),
+    evaluation=by_slo(COUNTS), retry_at=st.none() | SECONDS, frozen_seconds=st.integers(0, 99),
+    api=st.none() | st.sampled_from(ApiComparison), returning=st.booleans(),
+)  # fmt: skip
+STATUSES = a_model(
+    DataProductStatus,
+    stable=st.none() | a_version(Version, promoted_at=SECONDS, baseline=BASELINES),
+    candidate=st.none() | CANDIDATES,
+    history=st.lists(
+        a_version(
+            PastVersion,
+            fate=st.sampled_from(Fate), promoted_at=st.none() | SECONDS, until=SECONDS,
+            baseline=BASELINES, record=by_slo(COUNTS), degraded=st.lists(WORDS, max_size=2).map(tuple),
+        ),
+        max_size=3,
+    ).map(tuple),
+    probation=st.none() | a_model(Probation, version=WORDS, against=WORDS, since=SECONDS),
+    retraining=st.none() | a_model(
+        RetrainingStatus,
+        trigger=st.none() | a_model(Trigger, id=WORDS, cause=WORDS, version=WORDS, at=SECONDS),
+        attempts=st.integers(0, 5), next_allowed_at=st.none() | SECONDS,
+    ),
+    spec_model=st.none() | st.builds(
+        SpecModel.of, RELEASES, st.sampled_from(SpecModelOutcome), SECONDS
+    ),
+    last_handled=st.none() | a_model(LastHandled, rollback_to=WORDS),
+    engine=ENGINES,
+)  # fmt: skip
+
+
+@given(STATUSES)
+def test_a_status_comes_back_from_its_json_as_it_was(status):
+    written = json.loads(json.dumps(status.to_dict()))
+    assert read_status(written) == status
+    assert read_status(written).to_dict() == written
