@@ -63,8 +63,8 @@ class ApiModel(BaseModel):
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Self:
-        broken = [rule for rule in type(self).cel_rules if not rule.holds(self)]
-        if broken:
+        rules = type(self).cel_rules
+        if rules and (broken := [rule for rule in rules if not rule.holds(self)]):
             raise ValidationError.from_exception_data(
                 type(self).__name__, [_line_error(rule) for rule in broken]
             )
@@ -98,7 +98,11 @@ class StatusModel(ApiModel):
     def _leave_out_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dumped: dict[str, Any] = handler(self)
         required = _required(type(self))
-        return {key: value for key, value in dumped.items() if key in required or not _empty(value)}
+        return {
+            key: value
+            for key, value in dumped.items()
+            if value or key in required or not _empty(value)
+        }
 
 
 @cache
@@ -158,7 +162,8 @@ def _from_text(value: object) -> object:
 
 def rfc3339(value: datetime) -> str:
     """RFC 3339 in UTC to the second, as the API server writes its own times."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 Time = Annotated[

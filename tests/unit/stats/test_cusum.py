@@ -139,6 +139,7 @@ def test_a_provisional_baseline_only_warns():
     assert drift.level.name == "WARN"
 
 
+@pytest.mark.slow
 def test_the_baseline_of_the_example_is_what_statsmodels_says():
     from statsmodels.stats.proportion import proportion_confint
 

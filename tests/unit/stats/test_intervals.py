@@ -17,6 +17,7 @@ from sluicegate.stats.intervals import (
 COUNTS = [(0, 1), (1, 1), (0, 30), (3, 30), (30, 30), (57, 640), (1, 10**9), (10**9 - 1, 10**9)]
 
 
+@pytest.mark.slow  # to import statsmodels takes seconds
 @pytest.mark.parametrize(("bad", "total"), COUNTS)
 @pytest.mark.parametrize("confidence", [0.95, 0.975, 0.99])
 def test_wilson_equals_statsmodels(bad, total, confidence):
@@ -36,6 +37,7 @@ def test_wilson_equals_scipy(bad, total):
     assert wilson_upper(bad, total, Z95) == pytest.approx(interval.high, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other"),
     [((56, 70), (48, 80)), ((9, 10), (3, 10)), ((83, 1000), (100, 1000)), ((5, 56), (0, 29))],

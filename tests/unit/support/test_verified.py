@@ -70,6 +70,7 @@ def test_all_that_the_suites_of_this_repository_name_is_there(suite):
     assert len(content(suite)) == 64
 
 
+@pytest.mark.slow
 def test_a_part_of_a_suite_is_never_recorded_as_the_whole():
     part = ROOT / "tests/simulation/test_compare_table.py"
     refused = subprocess.run(
