@@ -52,7 +52,18 @@ class Suite:
 
 
 SUITES = (
-    Suite("simulation", ("tests/simulation",), packages=("numpy",)),
+    Suite(
+        "canaries",
+        ("tests/simulation/test_canary_bars.py", "tests/simulation/test_compare_table.py"),
+        ("tests/simulation/anchors/canaries.json", "docs/comparison.md"),
+        packages=("numpy",),
+    ),
+    Suite(
+        "degradation",
+        ("tests/simulation/test_degradation.py",),
+        ("tests/simulation/anchors/degradation.json",),
+        packages=("numpy",),
+    ),
     Suite("bentos", ("tests/bentos",), ("bentos", "tests/data/faulty", "uv.lock")),
     Suite(
         "cluster",
@@ -70,15 +81,19 @@ SUITES = (
 
 def content(suite: Suite, root: Path = ROOT) -> str:
     """The hash of what a suite judges: names and content, and nothing of this machine."""
-    judged = {*_files(suite.tests, root), *_files(suite.files, root), *_imported(suite, root)}
     digest = hashlib.sha256()
-    for path in sorted(judged):
+    for path in sorted(judged(suite, root)):
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     if suite.packages:
         locked = _locked(root)
         digest.update("".join(f"{name}=={locked[name]}\0" for name in suite.packages).encode())
     return digest.hexdigest()
+
+
+def judged(suite: Suite, root: Path = ROOT) -> set[Path]:
+    """The files that a suite judges: its tests, all they import, and those that it names."""
+    return {*_files(suite.tests, root), *_files(suite.files, root), *_imported(suite, root)}
 
 
 def recorded() -> dict[str, str]:
