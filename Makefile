@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,10 +61,13 @@ test-all: setup ## Everything, nothing left out; then the bars (an hour and more
 bars: programs ## How long takeover, recovery and stop take, alone on the machine
 	$(PYTEST) --bars --whole -m bar tests/chaos tests/apiserver tests/cluster tests/benchmarks
 
-verify: verify-simulation verify-bentos verify-cluster ## Whole suites; writes on which content they passed
+verify: verify-canaries verify-degradation verify-bentos verify-cluster ## Whole suites; writes on which content they passed
 
-verify-simulation: setup
-	$(PYTEST) --record-verified --numprocesses=2 tests/simulation
+verify-canaries: setup
+	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_canary_bars.py tests/simulation/test_compare_table.py
+
+verify-degradation: setup
+	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py
 
 verify-bentos: setup
 	$(PYTEST) --record-verified tests/bentos

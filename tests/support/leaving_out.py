@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,9 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the hashes before the first test: what changes meanwhile isn't what is run."""
+    """Take the hashes before the first test: what changes meanwhile isn't what is run.
+
+    Workers are told them.
+    """
     asked = [suite for suite in verified.SUITES if _asked_for(config, suite)]
-    config.stash[HASHES] = {suite.name: verified.content(suite) for suite in asked}
+    told = getattr(config, "workerinput", {}).get("hashes")
+    config.stash[HASHES] = told or {suite.name: verified.content(suite) for suite in asked}
     if config.option.record_verified:
         narrowed = [name for name in NARROWING if getattr(config.option, name, None)]
         parts = [suite.name for suite in asked if not _asked_for_whole(config, suite)]
@@ -46,6 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
                 "--record-verified needs whole suites; these options or suites are in part: "
                 f"{[*narrowed, *parts] or config.args}. `make verify` has the suites' folders"
             )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker."""
+    node.workerinput["hashes"] = node.config.stash[HASHES]
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct, read_status
@@ -108,6 +108,35 @@ class Pods:
 
 
 @dataclass
+class CountedSeries:
+    """The series of a revision, as far as blocks were seen; they grow, as the operator's do."""
+
+    of: tuple[str, ...]
+    series: dict[str, Series] = field(default_factory=lambda: {"accuracy": Series()})
+    seen: int = 0
+
+
+@dataclass
+class Arms:
+    """The blocks of two revisions."""
+
+    of: tuple[str, ...]
+    blocks: list[CanaryBlock] = field(default_factory=list)
+
+
+@lru_cache(maxsize=64)
+def _parsed(body: str, requests: tuple[tuple[str, str], ...]) -> DataProduct:
+    document = json.loads(body)
+    document["metadata"]["annotations"] = dict(requests)
+    return DataProduct.parse(document)
+
+
+@lru_cache(maxsize=64)
+def _read(status: str) -> DataProductStatus:
+    return read_status(json.loads(status))
+
+
+@dataclass
 class World:
     """One product and its cluster.
 
@@ -117,7 +146,6 @@ class World:
     of which no outcome becomes known; nothing counts them while it is empty. broken : versions whose pods never become ready.
     slow : versions whose pods aren't ready yet. problem : why nothing can be measured.
     load : pods that all requests need; an autoscaler gives stable those of its share.
-    rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
     rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
     """
 
@@ -147,17 +175,30 @@ class World:
     history: list[Step] = field(default_factory=list)
     statuses: list[DataProductStatus] = field(default_factory=list)
     writes: int = 0
+    _counted_series: CountedSeries = field(default_factory=lambda: CountedSeries(()))
+    _arms: Arms = field(default_factory=lambda: Arms(()))
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """A world of its own; what can't change is shared."""
+        other = object.__new__(type(self))
+        for name, value in vars(self).items():
+            copied = value.copy() if isinstance(value, dict | list | set) else value
+            setattr(other, name, copied)
+        other.spec, other.status = deepcopy(self.spec), deepcopy(self.status)
+        other.pods = {key: replace(one) for key, one in self.pods.items()}
+        other._counted_series, other._arms = CountedSeries(()), Arms(())
+        return other
 
     # ---- reading ------------------------------------------------------------------------
     @property
     def product(self) -> DataProduct:
-        body = json.loads(json.dumps({**self.spec, "status": self.status}))
-        body["metadata"]["annotations"] = dict(self.requests)
-        return DataProduct.parse(body)
+        return _parsed(
+            json.dumps({**self.spec, "status": self.status}), tuple(self.requests.items())
+        )
 
     @property
     def current(self) -> DataProductStatus:
-        return read_status(self.status)
+        return _read(json.dumps(self.status))
 
     @property
     def serving(self) -> str:
@@ -211,11 +252,13 @@ class World:
 
     def settle(self) -> None:
         """Steps until one changes nothing: a step that never ends is a fault."""
+        before = (self.status, self._cluster())
         for _ in range(12):
-            before = (json.dumps(self.status, sort_keys=True), self._cluster())
             self.step()
-            if before == (json.dumps(self.status, sort_keys=True), self._cluster()):
+            after = (self.status, self._cluster())
+            if before == after:
                 return
+            before = after
         raise AssertionError(f"steps without end: {self.history[-1].told}")
 
     def step(self) -> Step:
@@ -230,12 +273,11 @@ class World:
             refresh_seconds=0,
             verified_seconds=verified_seconds(situation),
         )
-        document = json.loads(json.dumps(after.to_dict()))
-        DataProductStatus.model_validate_json(
-            json.dumps(document), by_name=False
-        )  # as the CRD would
-        self.writes += document != self.status
-        self.status = document
+        document = json.loads(text := json.dumps(after.to_dict()))
+        if document != self.status:
+            DataProductStatus.model_validate_json(text, by_name=False)  # as the CRD would
+            self.writes += 1
+            self.status = document
         self.history.append(step)
         self.statuses.append(after)
         if not situation.is_frozen(step.status):
@@ -339,8 +381,10 @@ class World:
 
     def _scale(self) -> None:
         """What an autoscaler does: it sees the load of stable's pods, and no other."""
+        if not self.load or self.target is None:
+            return
         spec = self.product.spec.serving.autoscaling
-        if not self.load or spec is None or self.target is None:
+        if spec is None:
             return
         revision = self.target.version.revision
         one = self.pods[revision]
@@ -402,24 +446,27 @@ class World:
         stable, candidate = product.status.stable, product.status.candidate
         if stable is None or candidate is None:
             return ()
-        return tuple(
-            replace(
-                one,
-                stable=self._blocks(one, stable.revision),
-                candidate=self._blocks(one, candidate.revision),
-            )
-            for one in self.blocks
-        )
+        revisions = (stable.revision, candidate.revision)
+        if self._arms.of != revisions:
+            self._arms = Arms(revisions)
+        known = self._arms.blocks
+        for one in self.blocks[len(known) :]:
+            arms = (self._blocks(one, revision) for revision in revisions)
+            known.append(replace(one, **dict(zip(("stable", "candidate"), arms, strict=True))))
+        return tuple(known)
 
     def _series(self, product: DataProduct) -> Mapping[str, Mapping[str, Series]]:
         stable = product.status.stable
         if stable is None:
             return {}
-        series: dict[str, Series] = {"accuracy": Series()}
-        for block in self.blocks:
+        if self._counted_series.of != (stable.revision,):
+            self._counted_series = CountedSeries((stable.revision,))
+        counted = self._counted_series
+        for block in self.blocks[counted.seen :]:
             for name, one in self._blocks(block, stable.revision).items():
-                series.setdefault(name, Series()).record(one)
-        return {stable.version: series}
+                counted.series.setdefault(name, Series()).record(one)
+        counted.seen = len(self.blocks)
+        return {stable.version: counted.series}
 
     def _counted(self, product: DataProduct) -> Any:
         status = product.status

@@ -15,8 +15,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +52,18 @@ class Suite:
 
 
 SUITES = (
-    Suite("simulation", ("tests/simulation",), packages=("numpy",)),
+    Suite(
+        "canaries",
+        ("tests/simulation/test_canary_bars.py", "tests/simulation/test_compare_table.py"),
+        ("tests/simulation/anchors/canaries.json", "docs/comparison.md"),
+        packages=("numpy",),
+    ),
+    Suite(
+        "degradation",
+        ("tests/simulation/test_degradation.py",),
+        ("tests/simulation/anchors/degradation.json",),
+        packages=("numpy",),
+    ),
     Suite("bentos", ("tests/bentos",), ("bentos", "tests/data/faulty", "uv.lock")),
     Suite(
         "cluster",
@@ -68,15 +81,19 @@ SUITES = (
 
 def content(suite: Suite, root: Path = ROOT) -> str:
     """The hash of what a suite judges: names and content, and nothing of this machine."""
-    judged = {*_files(suite.tests, root), *_files(suite.files, root), *_imported(suite, root)}
     digest = hashlib.sha256()
-    for path in sorted(judged):
+    for path in sorted(judged(suite, root)):
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     if suite.packages:
         locked = _locked(root)
         digest.update("".join(f"{name}=={locked[name]}\0" for name in suite.packages).encode())
     return digest.hexdigest()
+
+
+def judged(suite: Suite, root: Path = ROOT) -> set[Path]:
+    """The files that a suite judges: its tests, all they import, and those that it names."""
+    return {*_files(suite.tests, root), *_files(suite.files, root), *_imported(suite, root)}
 
 
 def recorded() -> dict[str, str]:
@@ -110,34 +127,40 @@ def _imported(suite: Suite, root: Path) -> set[Path]:
         beside = (folder / "conftest.py" for folder in path.parents if folder != root)
         waiting += [each for each in beside if each.is_relative_to(root) and each.is_file()]
     seen: set[Path] = set()
+    known: dict[str, tuple[Path, ...]] = {}
     while waiting:
         path = waiting.pop()
         if path not in seen:
             seen.add(path)
-            waiting += _imports(path, root)
+            for name in _imports(path.read_bytes()):
+                if name not in known:
+                    known[name] = _modules(name, root)
+                waiting += known[name]
     return seen
 
 
-def _imports(path: Path, root: Path) -> tuple[Path, ...]:
+@cache
+def _imports(source: bytes) -> frozenset[str]:
+    """The modules that a file names in its imports, and what it takes of them."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return tuple(found for name in sorted(names) for found in _modules(name, root))
+    return frozenset(names)
 
 
 def _modules(name: str, root: Path) -> tuple[Path, ...]:
     """The files of a module and of the packages that it lies in, where they are ours."""
     parts = name.split(".")
     stems = (
-        (root / source).joinpath(*parts[:length])
+        os.path.join(root, source, *parts[:length])  # noqa: PTH118  # thousands; a Path costs ten
         for source in SOURCES
         for length in range(1, len(parts) + 1)
     )
-    found = (path for stem in stems for path in (stem.with_suffix(".py"), stem / "__init__.py"))
-    return tuple(path for path in found if path.is_file())
+    found = (path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py"))
+    return tuple(Path(path) for path in found if os.path.isfile(path))  # noqa: PTH113
 
 
 def _locked(root: Path) -> dict[str, str]:

@@ -67,8 +67,8 @@ class ApiModel(BaseModel):
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Self:
-        broken = [rule for rule in type(self).cel_rules if not rule.holds(self)]
-        if broken:
+        rules = type(self).cel_rules
+        if rules and (broken := [rule for rule in rules if not rule.holds(self)]):
             raise ValidationError.from_exception_data(
                 type(self).__name__, [_line_error(rule) for rule in broken]
             )
@@ -106,7 +106,11 @@ class StatusModel(ApiModel):
     def _leave_out_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dumped: dict[str, Any] = handler(self)
         required = _required(type(self))
-        return {key: value for key, value in dumped.items() if key in required or not _empty(value)}
+        return {
+            key: value
+            for key, value in dumped.items()
+            if value or key in required or not _empty(value)
+        }
 
 
 @cache
@@ -172,7 +176,8 @@ def _seconds(value: object) -> object:
 
 def rfc3339(seconds: int) -> str:
     """RFC 3339 in UTC, as the API server writes its own times; `seconds` since the epoch."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='seconds')}Z"
 
 
 Time = Annotated[

@@ -296,7 +296,8 @@ class Series:
             return self._singles(after, last)
         first_hour = ceil(after / BLOCKS_PER_HOUR)
         hours_end = max(last // BLOCKS_PER_HOUR, first_hour) * BLOCKS_PER_HOUR
-        bad, total = self.hours(first_hour, hours_end // BLOCKS_PER_HOUR - 1)
+        kept = hour_of(self._newest) - len(self._hour_bad) + 1  # of those before there is nothing
+        bad, total = self.hours(max(first_hour, kept), hours_end // BLOCKS_PER_HOUR - 1)
         rest = self._singles(hours_end, last)
         return Count(sum(bad) + rest.bad, sum(total) + rest.total)
 
@@ -320,8 +321,8 @@ def _zeros(length: int) -> array[int]:
 
 
 def _padded(values: array[int], before: int, after: int) -> array[int]:
-    code = values.typecode
-    return array(code, [0] * before) + values + array(code, [0] * after)
+    code, size = values.typecode, values.itemsize
+    return array(code, bytes(before * size)) + values + array(code, bytes(after * size))
 
 
 def _put(values: array[int], slot: int, value: int) -> array[int]:

@@ -5,6 +5,7 @@ against it. Expected growth of the evidence is summed over the steps, each at it
 formula for a canary far smaller than stable promises half the time it takes near equal arms.
 """
 
+from functools import lru_cache
 from math import ceil, inf, log
 from typing import Final
 
@@ -33,6 +34,7 @@ def divergence(p: float, q: float) -> float:
     return first + ((1 - p) * log((1 - p) / (1 - q)) if p < 1 else 0.0)
 
 
+@lru_cache(maxsize=2**12)
 def growth(weight: float, ratio: float, margin: float) -> float:
     """Mean ln E_P that one event of either arm adds when the candidate equals stable.
 

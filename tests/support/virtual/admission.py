@@ -51,18 +51,21 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def admitted(resource: Resource, body: Body) -> Body:
-    """The object as it is stored: pruned and defaulted."""
+def admitted(resource: Resource, body: Body, before: Body | None = None) -> Body:
+    """The object as it is stored: pruned and defaulted; parts are left that are as before."""
     if resource is not DATA_PRODUCTS:
         return _with_protocols(body)
     schema = structural.product_schema()
-    rest = {name: part for name, part in body.items() if name in ("spec", "status")}
-    rest.setdefault("status", _plain(schema["properties"]["status"]["default"]))
+    kept = {name: part for name, part in (before or {}).items() if part is body.get(name)}
+    rest = {name: body[name] for name in ("spec", "status") if name in body and name not in kept}
+    if "status" not in body:
+        rest["status"] = _plain(schema["properties"]["status"]["default"])
     known = structural.defaulted(structural.pruned(rest, schema), {"properties": {
         name: one for name, one in schema["properties"].items() if name in rest
     }})  # fmt: skip
     return {
-        **{name: body[name] for name in body if name in ("apiVersion", "kind", "metadata")},
+        **{name: body[name] for name in ("apiVersion", "kind", "metadata") if name in body},
+        **{name: kept[name] for name in ("spec", "status") if name in kept},
         **known,
     }
 
@@ -77,7 +80,10 @@ def _with_protocols(body: Body) -> Body:
 
 
 def check_product(key: Key, body: Body, before: Body) -> None:
-    found = list(structural.objections(body, structural.product_schema()))
+    schema = structural.product_schema()
+    if before and body["spec"] is before["spec"]:
+        schema = {**schema, "properties": {"status": schema["properties"]["status"]}}
+    found = list(structural.objections(body, schema))
     if not found and body.get("spec") != before.get("spec"):
         bare = {name: part for name, part in body.items() if name != "status"}
         try:

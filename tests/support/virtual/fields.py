@@ -7,6 +7,7 @@ A field set is a set of paths; a path is a tuple of names as FieldsV1 writes the
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -134,8 +135,9 @@ def _without(value: Any, path: Path, merges: Any, plain: Path) -> Any:
     return value
 
 
-def nested(paths: Iterable[Path]) -> Body:
-    """The paths as FieldsV1."""
+@lru_cache(maxsize=512)
+def nested(paths: frozenset[Path]) -> Body:
+    """The paths as FieldsV1; most writes change none of them."""
     tree: Body = {}
     for path in sorted(paths):
         place = tree

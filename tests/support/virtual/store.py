@@ -177,7 +177,7 @@ class Store:
         before = stored.body
         if resource.namespaced and key.namespace not in self.namespaces:
             raise Refused(404, "NotFound", f'namespaces "{key.namespace}" not found')
-        body = admitted(resource, body)
+        body = admitted(resource, body, before)
         meta = {name: part for name, part in body["metadata"].items() if name in _KEPT_BY_USERS}
         meta |= {"name": key.name, **({"namespace": key.namespace} if key.namespace else {})}
         meta |= {name: before["metadata"][name] for name in SERVERS if before}
@@ -256,6 +256,6 @@ def _entry(resource: Resource, owner: Owner, paths: fields.Fields) -> Body:
         "operation": operation,
         "apiVersion": resource.api_version,
         "fieldsType": "FieldsV1",
-        "fieldsV1": fields.nested(paths),
+        "fieldsV1": fields.nested(frozenset(paths)),
     }
     return entry | ({"subresource": subresource} if subresource else {})

@@ -101,6 +101,31 @@ def test_bursts_weaken_the_evidence():
     assert bursty.lower_bound < plain.lower_bound
 
 
+@pytest.mark.parametrize(
+    ("objective", "bad", "state", "reason"),
+    [
+        ("0.5", 60, SloState.WARN, Reason.BUDGET_BURNING),
+        ("0.5", 40, SloState.OK, Reason.WITHIN_OBJECTIVE),
+        ("0.5", 100, SloState.WARN, Reason.BUDGET_BURNING),
+        ("0.9", 20, SloState.WARN, Reason.BUDGET_BURNING),
+        ("0.9", 80, SloState.BAD, Reason.OBJECTIVE_MISSED),
+    ],
+    ids=["lax, missed", "lax, met", "lax, all bad", "missed", "missed by far"],
+)
+def test_an_objective_that_no_window_can_miss_by_far_only_warns(objective, bad, state, reason):
+    lax = terms_of(DataProduct.parse(product({**AVAILABILITY, "objective": objective})))
+    found = judge(
+        lax.slos[0],
+        series_of([(bad, 100)] * 864),
+        baseline=None,
+        now=864,
+        since=0,
+        drift_since=0,
+        shown_since=0,
+    )
+    assert (found.state, found.reason) == (state, reason)
+
+
 def test_the_error_budget_is_what_is_left_of_it():
     assert budget_remaining(Count(0, 1000), 0.01) == 1.0
     assert budget_remaining(Count(5, 1000), 0.01) == 0.5

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class Watched(World):
     def look(self, situation: Situation, step: Step) -> tuple[bytes, tuple]:
         """The basis of a look, and the children that are built in it."""
         product = situation.product
-        body = json.loads(json.dumps(product.to_dict()))
+        body = product.to_dict()
         body["metadata"]["resourceVersion"] = str(self.numbers.of(body))
         caches = Caches(watched())
         caches.products.observe(body)
@@ -78,54 +79,6 @@ class Watched(World):
         return basis, tuple((one.resource, one.key, one.fingerprint) for one in children)
 
 
-def first(world: Watched) -> Watched:
-    world.until(lambda one: one.serving == "v1")
-    return world.run(5)
-
-
-def promoted(world: Watched) -> Watched:
-    first(world).push("b", "v2").until(lambda one: one.serving == "v2")
-    return world.run(5)
-
-
-def worse(world: Watched) -> Watched:
-    world.bad["v2"] = 0.4
-    return first(world).push("b", "v2").run(60)
-
-
-def aborted(world: Watched) -> Watched:
-    first(world).push("b", "v2").until(lambda one: one.current.candidate is not None)
-    world.run(12).requests[REQUEST_ABORT] = "1"
-    return world.run(20)
-
-
-def taken_back(world: Watched) -> Watched:
-    promoted(world).requests[REQUEST_ROLLBACK] = "1"
-    return world.run(30)
-
-
-def back_to_the_first(world: Watched) -> Watched:
-    promoted(world).push("a", "v1").until(lambda one: one.serving == "v1")
-    return world.run(5)
-
-
-def scaled(world: Watched) -> Watched:
-    first(world)
-    serving = world.spec["spec"]["serving"]
-    serving.get("autoscaling", serving).update(
-        {"minReplicas": 3} if "autoscaling" in serving else {"replicas": 6}
-    )
-    world.spec["metadata"]["generation"] += 1
-    return world.run(5)
-
-
-def suspended(world: Watched) -> Watched:
-    first(world).push("b", "v2").run(12)
-    world.spec["spec"]["suspend"] = True
-    return world.run(10)
-
-
-TALES = (first, promoted, worse, aborted, taken_back, back_to_the_first, scaled, suspended)
 KINDS = {
     "route": {"route": GATEWAY},
     "no route": {"route": None},
@@ -133,10 +86,82 @@ KINDS = {
 }
 
 
+@cache
+def _first(kind: str) -> Watched:
+    world = Watched(spec=document(**KINDS[kind]))
+    world.until(lambda one: one.serving == "v1").run(5)
+    return world
+
+
+@cache
+def _promoted(kind: str) -> Watched:
+    world = first(kind)
+    world.push("b", "v2").until(lambda one: one.serving == "v2").run(5)
+    return world
+
+
+def first(kind: str) -> Watched:
+    return deepcopy(_first(kind))
+
+
+def promoted(kind: str) -> Watched:
+    return deepcopy(_promoted(kind))
+
+
+def worse(kind: str) -> Watched:
+    world = first(kind)
+    world.bad["v2"] = 0.4
+    world.push("b", "v2").run(60)
+    return world
+
+
+def aborted(kind: str) -> Watched:
+    world = first(kind)
+    world.push("b", "v2").until(lambda one: one.current.candidate is not None)
+    world.run(12).requests[REQUEST_ABORT] = "1"
+    world.run(20)
+    return world
+
+
+def taken_back(kind: str) -> Watched:
+    world = promoted(kind)
+    world.requests[REQUEST_ROLLBACK] = "1"
+    world.run(30)
+    return world
+
+
+def back_to_the_first(kind: str) -> Watched:
+    world = promoted(kind)
+    world.push("a", "v1").until(lambda one: one.serving == "v1").run(5)
+    return world
+
+
+def scaled(kind: str) -> Watched:
+    world = first(kind)
+    serving = world.spec["spec"]["serving"]
+    serving.get("autoscaling", serving).update(
+        {"minReplicas": 3} if "autoscaling" in serving else {"replicas": 6}
+    )
+    world.spec["metadata"]["generation"] += 1
+    world.run(5)
+    return world
+
+
+def suspended(kind: str) -> Watched:
+    world = first(kind)
+    world.push("b", "v2").run(12)
+    world.spec["spec"]["suspend"] = True
+    world.run(10)
+    return world
+
+
+TALES = (first, promoted, worse, aborted, taken_back, back_to_the_first, scaled, suspended)
+
+
 @pytest.mark.parametrize("tale", TALES, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("kind", KINDS)
 def test_looks_of_one_basis_build_the_same_children(kind, tale):
-    world = tale(Watched(spec=document(**KINDS[kind])))
+    world = tale(kind)
     built: dict[bytes, set] = {}
     for basis, children in world.looks:
         built.setdefault(basis, set()).add(children)
@@ -147,7 +172,7 @@ def test_looks_of_one_basis_build_the_same_children(kind, tale):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_at_rest_one_look_has_the_basis_of_the_one_before(kind):
-    world = promoted(Watched(spec=document(**KINDS[kind])))
+    world = promoted(kind)
     began = len(world.looks)
     world.run(5)
     at_rest = [basis for basis, _ in world.looks[began:]]
@@ -156,7 +181,7 @@ def test_at_rest_one_look_has_the_basis_of_the_one_before(kind):
 
 
 def test_a_suspended_product_is_never_taken_for_one_in_step():
-    world = suspended(Watched(spec=document()))
+    world = suspended("route")
     began = len(world.looks)
     world.run(3)
     assert {basis for basis, _ in world.looks[began:]} == {b""}
@@ -164,7 +189,7 @@ def test_a_suspended_product_is_never_taken_for_one_in_step():
 
 @pytest.mark.parametrize("kind", ["changed", "gone"])
 def test_a_child_that_was_touched_is_another_basis(kind):
-    world = promoted(Watched(spec=document()))
+    world = promoted("route")
     situation = world.situation()
     step = world.history[-1]
     known, _ = world.look(situation, step)

@@ -123,6 +123,7 @@ SETTINGS = Settings(
 )
 
 
+@pytest.mark.slow
 async def test_products_of_any_shape_keep_nobody_from_leading_and_from_being_served():
     bodies = malformed()
     async with ApiStandIn() as server:

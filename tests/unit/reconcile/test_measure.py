@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
@@ -238,7 +239,10 @@ async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
 
 
 def test_products_that_measure_the_same_share_what_they_measure():
-    one, other = (Rollout().until(lambda world: world.serving == "v1").product for _ in range(2))
+    one, other = (
+        DataProduct.parse(document() | {"status": world.status})
+        for world in (Rollout().until(lambda world: world.serving == "v1") for _ in range(2))
+    )
     assert one is not other
     targets = [store.target_of(each, Timing()) for each in (one, other)]
     assert targets[0].slos is targets[1].slos

@@ -21,9 +21,10 @@ def named(number: int, **spec) -> DataProduct:
 
 def starting(count: int) -> FirstStarts:
     """So many products whose first version is on its way."""
-    starts = FirstStarts()
+    starts, product = FirstStarts(), named(0)
     for number in range(count):
-        starts.begin(named(number), 1000)
+        meta = product.metadata.model_copy(update={"name": f"search-{number}"})
+        starts.begin(product.model_copy(update={"metadata": meta}), 1000)
     return starts
 
 

@@ -237,6 +237,7 @@ def test_without_an_api_server_it_lives_isnt_ready_and_says_so_in_json_without_s
     assert PASSWORD not in text
 
 
+@pytest.mark.slow
 def test_a_process_that_is_frozen_answers_no_probe_and_goes_on_when_it_is_woken(operator):
     operator.process.send_signal(signal.SIGSTOP)
     assert get(operator.port, "/healthz", seconds=1)[0] == 0

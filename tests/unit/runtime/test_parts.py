@@ -15,6 +15,7 @@ from yarl import URL
 from sluicegate.kube import errors
 from sluicegate.kube.backpressure import Patience
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
+from sluicegate.runtime import event_recorder
 from sluicegate.runtime.cache import Cache, Change
 from sluicegate.runtime.event_recorder import Note, Recorder, Subject, render_event
 from sluicegate.runtime.health import Health, Limits, Pulse
@@ -38,7 +39,6 @@ from tests.support.api_stand_in import ApiStandIn
 
 # Promised, so written as numbers here.
 SLOW_RETRY = 60.0
-QUEUE_LENGTH = 5000
 LONGEST_NOTE = 1024
 MARGIN_SECONDS = 5.0
 
@@ -365,17 +365,19 @@ def test_an_event_stays_within_the_api_servers_limits():
     assert event["regarding"]["uid"] == "uid"
 
 
-async def test_what_the_recorder_has_no_room_for_is_dropped_and_counted(clock):
+async def test_what_the_recorder_has_no_room_for_is_dropped_and_counted(clock, monkeypatch):
+    assert event_recorder.QUEUE_LENGTH == 5000
+    monkeypatch.setattr(event_recorder, "QUEUE_LENGTH", 50)
     dropped = EVENTS_DROPPED.labels("queue")._value
     before = dropped.get()
     async with ApiStandIn() as server:
         recorder = Recorder(server.api, clock, instance="test")
-        for number in range(QUEUE_LENGTH + 3):
+        for number in range(50 + 3):
             subject = Subject(DATA_PRODUCTS, A, f"uid-{number}")
             recorder.record(Note(subject, "Promoted", "Promote", ""))
         assert dropped.get() == before + 3
         await recorder.flush()
-    assert len(server.objects) == QUEUE_LENGTH
+    assert len(server.objects) == 50
 
 
 @pytest.fixture

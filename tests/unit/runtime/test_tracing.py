@@ -190,6 +190,7 @@ async def test_without_an_endpoint_there_are_no_spans_and_no_ids():
     await tracing.close()
 
 
+@pytest.mark.slow
 def test_without_an_endpoint_nothing_of_opentelemetry_is_imported():
     program = (
         "import sys, sluicegate.cli.run\n"

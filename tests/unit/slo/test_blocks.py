@@ -1,6 +1,7 @@
 """Blocks: windows, order of arrival, and what is no count."""
 
 import math
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -106,6 +107,17 @@ def test_counts_that_grow_from_block_to_block_are_kept_exactly():
     for hour in range(4):
         chosen = [count for index, count in counts if hour_of(index) == hour]
         assert series.hour(hour) == Count(sum(b for b, _ in chosen), sum(t for _, t in chosen))
+
+
+def test_events_since_ever_are_summed_without_room_for_the_hours_before():
+    today = 29_453_760  # 2026, in blocks of a minute since 1970
+    series = series_of([(today + index, (1, 10)) for index in range(100)])
+    tracemalloc.start()
+    try:
+        assert series.between(0, today + 99) == Count(100, 1000)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 SIZES = [0, 1, 2**8 - 1, 2**8, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 10**9, 2**53]

@@ -6,7 +6,6 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chi2, chi2_contingency
 
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.engine import SloRecord
@@ -140,6 +139,7 @@ def test_a_provisional_baseline_only_warns():
     assert drift.level.name == "WARN"
 
 
+@pytest.mark.slow
 def test_the_baseline_of_the_example_is_what_statsmodels_says():
     from statsmodels.stats.proportion import proportion_confint
 
@@ -208,12 +208,16 @@ def test_a_weekly_product_learns_each_weekday():
 
 @given(st.floats(0.001, 400), st.integers(1, 60))
 def test_the_tail_of_chi_square_equals_scipy(value, degrees):
+    from scipy.stats import chi2
+
     assert chi_square_tail(value, degrees) == pytest.approx(
         chi2.sf(value, degrees), rel=1e-9, abs=1e-13
     )
 
 
 def test_the_hour_test_is_that_of_scipy():
+    from scipy.stats import chi2_contingency
+
     source = random.Random(3)
     hours = [(source.randint(80, 130), 1000) for _ in range(24)]
     table = [[bad, total - bad] for bad, total in hours]

@@ -3,8 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from sluicegate.stats.intervals import (
     Z95,
@@ -19,9 +17,12 @@ from sluicegate.stats.intervals import (
 COUNTS = [(0, 1), (1, 1), (0, 30), (3, 30), (30, 30), (57, 640), (1, 10**9), (10**9 - 1, 10**9)]
 
 
+@pytest.mark.slow  # to import statsmodels takes seconds
 @pytest.mark.parametrize(("bad", "total"), COUNTS)
 @pytest.mark.parametrize("confidence", [0.95, 0.975, 0.99])
 def test_wilson_equals_statsmodels(bad, total, confidence):
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(bad, total, alpha=2 * (1 - confidence), method="wilson")
     assert wilson_lower(bad, total, quantile(confidence)) == pytest.approx(low, abs=1e-12)
     assert wilson_upper(bad, total, quantile(confidence)) == pytest.approx(high, abs=1e-12)
@@ -29,16 +30,21 @@ def test_wilson_equals_statsmodels(bad, total, confidence):
 
 @pytest.mark.parametrize(("bad", "total"), COUNTS[:6])
 def test_wilson_equals_scipy(bad, total):
+    from scipy.stats import binomtest
+
     interval = binomtest(bad, total).proportion_ci(0.9, method="wilson")
     assert wilson_lower(bad, total, Z95) == pytest.approx(interval.low, abs=1e-12)
     assert wilson_upper(bad, total, Z95) == pytest.approx(interval.high, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other"),
     [((56, 70), (48, 80)), ((9, 10), (3, 10)), ((83, 1000), (100, 1000)), ((5, 56), (0, 29))],
 )
 def test_newcombe_equals_statsmodels(one, other):
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
     low, high = confint_proportions_2indep(*one, *other, method="newcomb", alpha=0.1)
     difference = newcombe(one, other, Z95)
     assert (difference.lower, difference.upper) == pytest.approx((low, high), abs=1e-12)

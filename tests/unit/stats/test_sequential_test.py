@@ -6,9 +6,6 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar
-from scipy.special import rel_entr
-from scipy.stats import binom
 
 from sluicegate.stats.canary_duration import (
     divergence,
@@ -43,6 +40,9 @@ def test_factors_are_the_vectors_of_the_design(bad, promote, roll_back):
     ("ratio", "margin"), [(0.01, 0.01), (0.1, 0.015), (0.5, 0.2), (0.001, 0.05)]
 )
 def test_the_nearest_null_minimises_relative_entropy(weights, ratio, margin):
+    from scipy.optimize import minimize_scalar
+    from scipy.special import rel_entr
+
     ours, theirs = weights
 
     def entropy(s):
@@ -67,14 +67,21 @@ def roll_back(*block):
     return block_factor(*block).roll_back
 
 
+def _chances(size, rate):
+    """Of each number of successes in so many trials."""
+    from scipy.stats import binom
+
+    return binom.pmf(range(size + 1), size, rate).tolist()
+
+
 def mean_factor(sizes, rates, ratio, margin, *, of):
     """E[e] of one block by enumerating all outcomes of both arms."""
     total = 0.0
-    for ours in range(sizes[0] + 1):
-        for theirs in range(sizes[1] + 1):
+    chances = [_chances(size, rate) for size, rate in zip(sizes, rates, strict=True)]
+    for ours, chance in enumerate(chances[0]):
+        for theirs, beside in enumerate(chances[1]):
             factor = of(Count(ours, sizes[0]), Count(theirs, sizes[1]), ratio, margin)
-            chance = binom.pmf(ours, sizes[0], rates[0]) * binom.pmf(theirs, sizes[1], rates[1])
-            total += chance * math.exp(factor)
+            total += chance * beside * math.exp(factor)
     return total
 
 

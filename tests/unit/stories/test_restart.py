@@ -52,7 +52,13 @@ def histories():
         yield name, scenario(script, 200, product=d.one_step(), events=[d.trained()])
 
 
-@pytest.mark.parametrize("history", [pytest.param(h, id=name) for name, h in histories()])
+def marked(name):
+    return [pytest.mark.slow] if name == "failures" else []
+
+
+@pytest.mark.parametrize(
+    "history", [pytest.param(h, id=name, marks=marked(name)) for name, h in histories()]
+)
 def test_a_restart_after_each_block_changes_no_decision(history):
     parsed = parse_scenario(history)
     without = [as_object(step) for step in replay(parsed)]

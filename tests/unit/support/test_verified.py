@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.verified import ROOT, SUITES, Suite, content
+from tests.support.verified import ROOT, SUITES, Suite, content, judged
 
 SUITE = Suite("demo", ("tests/demo",), ("data.json",), ("numpy",))
 FILES = {
@@ -65,11 +65,19 @@ def test_what_a_suite_names_must_be_there(checkout):
         content(SUITE, checkout)
 
 
+def test_what_decides_about_stable_is_no_matter_of_the_simulated_canaries():
+    """They play NumPy's own canary, ten minutes long; the decisions are another suite's."""
+    files = {suite.name: {one.name for one in judged(suite)} for suite in SUITES[:2]}
+    assert "evaluate.py" in files["degradation"] - files["canaries"]
+    assert {"vectorized_canary.py", "comparison.md"} <= files["canaries"] - files["degradation"]
+
+
 @pytest.mark.parametrize("suite", SUITES, ids=[suite.name for suite in SUITES])
 def test_all_that_the_suites_of_this_repository_name_is_there(suite):
     assert len(content(suite)) == 64
 
 
+@pytest.mark.slow
 def test_a_part_of_a_suite_is_never_recorded_as_the_whole():
     part = ROOT / "tests/simulation/test_compare_table.py"
     refused = subprocess.run(
