@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl demo demo-down crds constraints format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -154,6 +154,12 @@ demo-%: setup
 crds: setup ## Write crds/ anew from the API types
 	$(RUN) sluicegate crds
 	$(RUN) sluicegate crds --directory charts/sluicegate/files/crds
+
+constraints: setup ## Write the runtime's constraints anew from the lock file
+	@{ echo "# Packages of the runtime image (Python 3.11), for: uv pip install -c, pip install -c. Written by"; \
+	  echo "# \`make constraints\` from uv.lock."; \
+	  $(UV) export --frozen --quiet --only-group=serving --no-hashes --no-annotate --no-header --no-emit-workspace; \
+	  echo "sluicegate-service==0.1.0"; echo "used-car-market==0.1.0"; } > bentos/service/src/sluicegate_service/runtime_constraints.txt
 
 format: setup ## Format the code and mend what ruff can mend
 	$(RUN) ruff check --fix .
