@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl demo demo-down crds constraints format
+.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl images demo demo-down crds constraints format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -150,6 +150,9 @@ demo-down: setup ## Remove what `make demo` made
 # What `make demo` says to try: demo-break, demo-retrain, demo-history, demo-traffic.
 demo-%: setup
 	@$(RUN) python -m cluster.demo $*
+
+images: setup ## Build the images of the operator and the runtime, and push them (REGISTRY=registry.example/sluicegate)
+	@$(RUN) python -m cluster image operator runtime --push $(or $(REGISTRY),$(error say where to: REGISTRY=registry.example/sluicegate))
 
 crds: setup ## Write crds/ anew from the API types
 	$(RUN) sluicegate crds
