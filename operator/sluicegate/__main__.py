@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "pack": "pack a bento as an OCI image and push it",
     "runtime-constraints": "print the packages that the runtime image holds",
     "runtime-image": "make a runtime image that holds a bento's packages, and push it",
+    "writeback": "write the version that serves into its file in Git",
     "doctor": "say whether a cluster has what the operator needs",
     "explain": "say what the operator thinks of a product, with live numbers",
     "crds": "write the CustomResourceDefinition from the types",

@@ -13,6 +13,7 @@ from sluicegate.__main__ import COMMANDS, _parser
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "gitops" / "README.md",
     *(ROOT / "docs").rglob("*.md"),
     *(ROOT / "bentos").glob("*/README.md"),
     *(ROOT / "operator/sluicegate/cli/templates").rglob("README.md.in"),
@@ -53,6 +54,7 @@ def test_each_command_is_on_a_page():
 def test_links_within_the_repository_lead_somewhere():
     pages = [
         ROOT / "README.md",
+        ROOT / "gitops" / "README.md",
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "bentos").glob("*/README.md"),
     ]
