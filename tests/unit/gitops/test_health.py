@@ -27,11 +27,11 @@ def product(
         head, reason, message = text.split(" ", 2)
         kind, _, status = head.partition("=")
         found.append({"type": kind, "status": status, "reason": reason, "message": message})
-    status = {"observedGeneration": observed, "conditions": found, **more.pop("status", {})}
+    told = {"observedGeneration": observed, "conditions": found, **more.pop("status", {})}
     return {
         "metadata": {"name": "pricing", "generation": generation, "resourceVersion": "77"},
         "spec": {"model": {"bento": {"version": "v1"}}, **more},
-        "status": status,
+        "status": told,
     }
 
 
