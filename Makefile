@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl images release-notes demo demo-down crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-simulation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down crds constraints format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -156,6 +156,9 @@ demo-%: setup
 
 images: setup ## Build the images of the operator and the runtime, and push them (REGISTRY=registry.example/sluicegate)
 	@$(RUN) python -m cluster image operator runtime --push $(or $(REGISTRY),$(error say where to: REGISTRY=registry.example/sluicegate))
+
+docs: setup ## The site, into site/; a broken link fails
+	@$(RUN) python -m docs.site.build site
 
 release-notes: setup ## What the changelog says of VERSION; fails where packages, chart or changelog aren't at it
 	@$(RUN) python -m cluster.release $(VERSION)
