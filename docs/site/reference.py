@@ -111,7 +111,7 @@ def metrics() -> str:
     rows = sorted(
         (
             f"`{one._name}{'_total' if one._type == 'counter' else ''}`",  # noqa: SLF001
-            one._type,  # noqa: SLF001
+            str(one._type),  # noqa: SLF001
             ", ".join(one._labelnames),  # noqa: SLF001
             _one_line(one._documentation),  # noqa: SLF001
         )

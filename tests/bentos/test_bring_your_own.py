@@ -171,3 +171,19 @@ def blob(registry: str, repository: str, kind: str, reference: str) -> bytes:
 
 def read(registry: str, repository: str, kind: str, reference: str) -> dict:
     return json.loads(blob(registry, repository, kind, reference))
+
+
+def test_a_package_that_a_bento_brings_as_a_wheel_is_served(tmp_path: Path, capfd, monkeypatch):
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
+    assert main(["init", "iris", "--directory", str(tmp_path)]) == 0
+    write_wheel(tmp_path / "wheels", "tabular", "1.0")
+    service = tmp_path / "service.py"
+    service.write_text("import tabular\n" + service.read_text())
+    options = tmp_path / "bentofile.yaml"
+    options.write_text(options.read_text().replace('"*.py"', '"*.py", "wheels/*.whl"'))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "wheels/tabular-1.0-py3-none-any.whl"))
+    python(tmp_path, "train.py")
+    python(tmp_path, "-m", "bentoml", "build", "--version", "v1")
+    monkeypatch.delenv("PYTHONPATH")
+
+    assert main(["check", "iris:v1", "--serve"]) == 0
