@@ -31,6 +31,12 @@ GLIBC_MINOR: Final = 36
 """Of Debian bookworm's glibc 2.36; a wheel may ask for it or an older one."""
 
 
+WAYS_OUT: Final = (
+    "build with the runtime's versions (`sluicegate runtime-constraints > constraints.txt`), bring"
+    " wheels, or make a runtime image that has the bento's packages (`sluicegate runtime-image`)"
+)
+
+
 class Severity(StrEnum):
     """How much a finding matters."""
 
@@ -92,10 +98,13 @@ def _python(bento: Bento) -> Iterator[Finding]:
 
 def _requirements(bento: Bento, packages: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        for mismatch in lacking(bento, packages):
-            yield _of(mismatch)
+        found = [_of(mismatch) for mismatch in lacking(bento, packages)]
     except BentoInvalid as error:
         yield Finding(Severity.ERROR, "env/python", str(error))
+        return
+    yield from found
+    if any(one.severity is Severity.ERROR for one in found):
+        yield Finding(Severity.NOTE, "requirements", WAYS_OUT)
 
 
 def lacking(bento: Bento, packages: Mapping[str, str]) -> list[Mismatch]:
@@ -122,9 +131,7 @@ def _of(mismatch: Mismatch) -> Finding:
     return Finding(
         Severity.ERROR,
         where,
-        f"is {mismatch.wanted}, and the runtime has {found}: build with the runtime's versions"
-        " (`sluicegate runtime-constraints > constraints.txt`), or make a runtime image that has"
-        " the bento's (`sluicegate runtime-image`)",
+        f"is {mismatch.wanted}, and the runtime has {found}",
     )
 
 
