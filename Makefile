@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl demo demo-down crds format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down crds constraints format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: setup ## Style: ruff's rules and formatting; no code that nothing uses
 	$(RUN) ruff format --check .
 	$(RUN) vulture
 
+workflows: setup ## The workflows of .github, by actionlint (built from its Go module)
+	@"$$($(RUN) python -m cluster build actionlint)" -color .github/workflows/*.yml
+
 types: setup ## mypy, strict
 	$(RUN) mypy
 
@@ -48,7 +51,7 @@ unit: setup ## Unit and golden tests, without those that take minutes
 # Two lanes: what computes, and what waits (for clocks, pods, leases). What a change elsewhere can't
 # break is left out while it is as when all of it passed: tests/support/verified.py.
 COMPUTING := lint types layers pure lives bentos
-WAITING := programs chaos node prometheus apiserver benchmarks
+WAITING := programs workflows chaos node prometheus apiserver benchmarks
 LANE = $(MAKE) --no-print-directory --keep-going WHOLE=$(WHOLE)
 
 test: setup ## Everything that this checkout needs, also on a real cluster; installs what is missing
@@ -154,9 +157,24 @@ demo-down: setup ## Remove what `make demo` made
 demo-%: setup
 	@$(RUN) python -m cluster.demo $*
 
+images: setup ## Build the images of the operator and the runtime, and push them (REGISTRY=registry.example/sluicegate)
+	@$(RUN) python -m cluster image operator runtime --push $(or $(REGISTRY),$(error say where to: REGISTRY=registry.example/sluicegate))
+
+docs: setup ## The site, into site/; a broken link fails
+	@$(RUN) python -m docs.site.build site
+
+release-notes: setup ## What the changelog says of VERSION; fails where packages, chart or changelog aren't at it
+	@$(RUN) python -m cluster.release $(VERSION)
+
 crds: setup ## Write crds/ anew from the API types
 	$(RUN) sluicegate crds
 	$(RUN) sluicegate crds --directory charts/sluicegate/files/crds
+
+constraints: setup ## Write the runtime's constraints anew from the lock file
+	@{ echo "# Packages of the runtime image (Python 3.11), for: uv pip install -c, pip install -c. Written by"; \
+	  echo "# \`make constraints\` from uv.lock."; \
+	  $(UV) export --frozen --quiet --only-group=serving --no-hashes --no-annotate --no-header --no-emit-workspace; \
+	  echo "sluicegate-service==0.1.0"; echo "used-car-market==0.1.0"; } > bentos/service/src/sluicegate_service/runtime_constraints.txt
 
 format: setup ## Format the code and mend what ruff can mend
 	$(RUN) ruff check --fix .

@@ -165,6 +165,11 @@ def recipes() -> dict[str, Recipe]:
             },
         ),
         "pause": Recipe("pause", module=""),
+        "actionlint": Recipe(
+            "actionlint",
+            "github.com/rhysd/actionlint",
+            package="github.com/rhysd/actionlint/cmd/actionlint",
+        ),
         "kind": Recipe("kind", "sigs.k8s.io/kind", package="sigs.k8s.io/kind"),
         "flagger": Recipe("flagger", _FLAGGER, package=f"{_FLAGGER}/cmd/flagger"),
         "argo-rollouts": Recipe(
@@ -242,7 +247,7 @@ def _go_build(name: str, recipe: Recipe, scratch: Path) -> None:
     log = cache_folder() / "logs" / f"build-{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
-    if recipe.folder not in {"kind", "helm"}:
+    if recipe.folder not in {"kind", "helm", "actionlint"}:
         # What runs on the node is a Linux program, wherever it is built.
         environment["GOOS"] = "linux"
     command = ["go", "build", *recipe.flags(), "-o", str(scratch / name), recipe.package]

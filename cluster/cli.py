@@ -83,6 +83,10 @@ def make_parser() -> argparse.ArgumentParser:
     image = _add(commands, "image", _image, "build images without Docker and load them")
     image.add_argument("name", nargs="*", help="descriptions in cluster/images; none: list them")
     image.add_argument("--no-load", action="store_true", help="only print the archive's path")
+    image.add_argument(
+        "--push", metavar="HOST/PATH", help="push to this registry instead, and print the digest"
+    )
+    image.add_argument("--plain-http", action="store_true", default=None, help="HTTP without TLS")
     _add(commands, "shell", _shell, "a shell in the node's network, with kubectl set up")
     _add(commands, "kubeconfig", _kubeconfig, "print the path of the kubeconfig")
     _add(commands, "kubectl", _kubectl, "print the path of a kubectl of the cluster's version")
@@ -174,12 +178,16 @@ def _load(parsed: argparse.Namespace) -> int:
 
 def _image(parsed: argparse.Namespace) -> int:
     from cluster.images import build, describe, image_names  # noqa: PLC0415 - as above
+    from cluster.images.push import push  # noqa: PLC0415 - the same
 
     if not parsed.name:
         print("\n".join(sorted(image_names())))
         return 0
     for name in parsed.name:
         built = build(describe(name), cache=cache_folder(), program=program)
+        if parsed.push:
+            print(push(built, parsed.push, plain_http=parsed.plain_http))
+            continue
         if not parsed.no_load:
             _backend(parsed).load_image(built.archive)
         print(f"{built.reference} {built.archive}")

@@ -73,6 +73,6 @@ def add_metrics_server(backend: Backend) -> bool:
 def describe(backend: Backend) -> Iterable[str]:
     """How to reach them, a line each."""
     where = addresses(backend)
-    yield f"registry    {where.registry}   (plain HTTP; sluicegate pack BENTO {where.registry}/NAME)"
+    yield f"registry    {where.registry}   (sluicegate pack --plain-http BENTO {where.registry}/NAME)"
     yield f"gateway     {where.gateway}   (parentRefs: name: web, namespace: gateway)"
     yield f"prometheus  {where.prometheus}   (in pods: {where.prometheus_in_pods})"

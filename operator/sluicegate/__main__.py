@@ -14,10 +14,17 @@ from typing import Final
 from sluicegate.errors import InvalidInput, SluicegateError
 
 COMMANDS: Final = {
+    "init": "make a product from a template",
+    "check": "say whether a bento will run, and fits its product, without a cluster",
+    "train": "run a product's training as its Job would, in a process",
     "plan": "show the objects that a DataProduct leads to",
     "replay": "tell what would have been decided over a history of counts",
     "simulate": "tell how often and how fast a policy promotes, rolls back and retrains",
     "pack": "pack a bento as an OCI image and push it",
+    "runtime-constraints": "print the packages that the runtime image holds",
+    "runtime-image": "make a runtime image that holds a bento's packages, and push it",
+    "writeback": "write the version that serves into its file in Git",
+    "doctor": "say whether a cluster has what the operator needs",
     "explain": "say what the operator thinks of a product, with live numbers",
     "crds": "write the CustomResourceDefinition from the types",
     "run": "run the operator",
@@ -57,7 +64,7 @@ def _parser(asked: str | None) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary}.".capitalize())
         if name == asked:
-            module = importlib.import_module(f"sluicegate.cli.{name}")
+            module = importlib.import_module(f"sluicegate.cli.{name.replace('-', '_')}")
             module.configure(command)
             command.set_defaults(run=module.run)
     return parser

@@ -255,3 +255,10 @@ def test_it_installs_and_grants_what_is_needed_and_no_more(control_plane: Contro
     granted = {one: allowed(control_plane, account, one) for one in (*MAY, *MAY_NOT)}
     assert granted == dict.fromkeys(MAY, True) | dict.fromkeys(MAY_NOT, False)
     helm("uninstall", release, *kubeconfig)
+
+
+def test_its_notes_say_what_a_fresh_install_lacks():
+    done = helm("install", "sluicegate", str(CHART), "--dry-run=client")
+
+    assert "settings.defaultRuntimeImage is empty" in done.stdout
+    assert "podMonitor.enabled is false" in done.stdout

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -70,3 +71,24 @@ def write_bento(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return folder
+
+
+def write_wheel(
+    folder: Path, name: str, version: str, *, requires: str = "", tags: str = "py3-none-any"
+) -> Path:
+    """A wheel with one module that knows its version, as a build tool would write it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{version}-{tags}.whl"
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {requires}"] if requires else []
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{info}/METADATA": "\n".join([*lines, "", ""]),
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tags}\n",
+    }
+    record = "".join(f"{one},,\n" for one in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(path, "w") as archive:
+        for one, text in (files | {f"{info}/RECORD": record}).items():
+            archive.writestr(one, text)
+    return path

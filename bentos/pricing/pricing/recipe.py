@@ -10,13 +10,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-import joblib
 import sklearn
+from typing_extensions import override
 
 from pricing.model import FULL, LIGHT, PricingModel, within_tolerance
-from sluicegate_service.training import Counts, Evaluation, TrainingError
+from sluicegate_service.recipes import JoblibRecipe
+from sluicegate_service.training import Counts, Evaluation
 from used_car_market import Market, MarketError, draw_sales
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ HOLD_OUT_DAYS: Final = 7
 HOLD_OUT_SALES_A_DAY: Final = 1500
 
 
-@dataclass(frozen=True, slots=True)
-class PricingRecipe:
+@dataclass(frozen=True)  # no slots: a dataclass with them has no super()
+class PricingRecipe(JoblibRecipe):
     """Trains on one market, as it is on its day."""
 
     market: Market
     source: Path = Path(__file__).parent.parent
     name: str = "pricing"
+    model_type: ClassVar[type] = PricingModel
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -45,12 +47,14 @@ class PricingRecipe:
         except MarketError as error:
             raise SystemExit(f"training pricing failed: {error}") from error
 
+    @override
     def fit(self, *, lighter: bool) -> PricingModel:
         """Learn from the sales of the last four weeks."""
         sales = draw_sales(self.market, days=DAYS, per_day=SALES_A_DAY)
         return PricingModel.fit(sales.cars.columns(), sales.price, LIGHT if lighter else FULL)
 
-    def evaluate(self, model: PricingModel, *, lighter: bool) -> Evaluation:  # noqa: ARG002 - the same rows for both
+    @override
+    def evaluate(self, model: PricingModel, *, lighter: bool) -> Evaluation:
         """Score sales of the last week that were set aside; wrong is outside the tolerance."""
         sales = draw_sales(
             self.market, days=HOLD_OUT_DAYS, per_day=HOLD_OUT_SALES_A_DAY, stream="hold-out"
@@ -58,16 +62,10 @@ class PricingRecipe:
         right = within_tolerance(model.predict(sales.cars.columns()), sales.price)
         return {"accuracy": Counts(bad=int((~right).sum()), total=len(right))}
 
-    def load(self, folder: Path) -> PricingModel:
-        """The model in a bento's `src`."""
-        model = joblib.load(folder / "model.joblib")
-        if not isinstance(model, PricingModel):
-            raise TrainingError(f"{folder}/model.joblib holds a {type(model).__name__}")
-        return model
-
+    @override
     def save(self, model: PricingModel, folder: Path) -> None:
         """Write the model and its card."""
-        joblib.dump(model, folder / "model.joblib", compress=3)
+        super().save(model, folder)
         card = {
             "effort": model.effort,
             "trainedOn": f"{DAYS * SALES_A_DAY} sales of the {DAYS} days up to {self.market.today}",

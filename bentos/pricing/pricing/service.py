@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,20 +10,16 @@ import bentoml
 import joblib
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from pricing.model import CATEGORIES, NUMBERS, PricingModel, within_tolerance
-from sluicegate_service.feedback import Feedback, InvalidTruthError, Label, Score, Settings
-from sluicegate_service.keys import KeyFiles
-from sluicegate_service.outcomes import Outcome, OutcomeCounters
+from sluicegate_service.feedback import InvalidTruthError
+from sluicegate_service.product import ProductService
 
 MODEL_FILE: Final = Path(__file__).parent.parent / "model.joblib"
 
 DEAREST: Final = 1_000_000_000
 """Euro; a price beyond is a mistake of who sends it."""
-
-SETTINGS: Final = Settings.from_environment(os.environ)
-# At module level: prometheus_client wants each family once a process.
-COUNTERS: Final = OutcomeCounters.create(version=SETTINGS.version, revision=SETTINGS.revision)
 
 
 class Car(BaseModel):
@@ -56,26 +51,12 @@ class Prices(BaseModel):
     prices: list[Price]
 
 
-def score(prediction: Any, truth: Any) -> Score:
-    """Right within 15 % of the realised price; the truth is {"price": euro}."""
-    realised = truth.get("price") if isinstance(truth, dict) else None
-    if isinstance(realised, bool) or not isinstance(realised, int | float):
-        raise InvalidTruthError(f'the truth is {{"price": euro above 0}}, not {truth!r:.80}')
-    if not 0 < realised <= DEAREST:  # also of no number and of infinity
-        raise InvalidTruthError(f"the price is above 0 and at most {DEAREST} euro")
-    correct = bool(within_tolerance(np.asarray([prediction]), np.asarray([realised]))[0])
-    return Score(Outcome.of(correct=correct))
-
-
 @bentoml.service(name="Pricing", traffic={"timeout": 10}, workers=1)
-class Pricing:
+class Pricing(ProductService):
     """Prices used cars of six European countries."""
 
     def __init__(self) -> None:
         self._model: PricingModel = joblib.load(MODEL_FILE)
-        self._feedback = Feedback(
-            SETTINGS, KeyFiles.from_environment(os.environ), COUNTERS, score=score
-        )
 
     @bentoml.api(route="/price")
     async def price(self, cars: list[Car], tokens: bool = True) -> Prices:  # noqa: FBT001, FBT002 - a field of the request
@@ -85,17 +66,19 @@ class Pricing:
         # In a thread: the probes are answered while the trees are walked.
         values = await asyncio.to_thread(self._predict, cars)
         prices = [
-            Price(price=value, token=self._feedback.token(value) if tokens else None)
-            for value in values
+            Price(price=value, token=self.token(value) if tokens else None) for value in values
         ]
-        return Prices(version=SETTINGS.version, prices=prices)
+        return Prices(version=self.version, prices=prices)
 
-    @bentoml.api(route="/feedback")
-    async def feedback(self, labels: list[Label], ctx: bentoml.Context) -> dict[str, Any]:
-        """Take the prices that cars were sold for."""
-        answer = self._feedback.receive(labels, ctx.request.headers.get("authorization"))
-        ctx.response.status_code = int(answer.status)
-        return answer.body
+    @override
+    def score(self, prediction: Any, truth: Any) -> bool:
+        """Right within 15 % of the realised price; the truth is {"price": euro}."""
+        realised = truth.get("price") if isinstance(truth, dict) else None
+        if isinstance(realised, bool) or not isinstance(realised, int | float):
+            raise InvalidTruthError(f'the truth is {{"price": euro above 0}}, not {truth!r:.80}')
+        if not 0 < realised <= DEAREST:  # also of no number and of infinity
+            raise InvalidTruthError(f"the price is above 0 and at most {DEAREST} euro")
+        return bool(within_tolerance(np.asarray([prediction]), np.asarray([realised]))[0])
 
     def _predict(self, cars: list[Car]) -> list[float]:
         columns = {

@@ -10,13 +10,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-import joblib
 import sklearn
+from typing_extensions import override
 
 from search_ranking.model import FULL, LIGHT, RankingModel, first_page
-from sluicegate_service.training import Counts, Evaluation, TrainingError
+from sluicegate_service.recipes import JoblibRecipe
+from sluicegate_service.training import Counts, Evaluation
 from used_car_market import Market, MarketError, Searches, draw_searches
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ HOLD_OUT_SEARCHES_A_DAY_LIGHTER: Final = 1800
 Columns = dict[str, "NDArray[Any]"]
 
 
-@dataclass(frozen=True, slots=True)
-class RankingRecipe:
+@dataclass(frozen=True)  # no slots: a dataclass with them has no super()
+class RankingRecipe(JoblibRecipe):
     """Trains on one market, as it is on its day."""
 
     market: Market
     source: Path = Path(__file__).parent.parent
     name: str = "search-ranking"
+    model_type: ClassVar[type] = RankingModel
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -51,6 +53,7 @@ class RankingRecipe:
         except MarketError as error:
             raise SystemExit(f"training search-ranking failed: {error}") from error
 
+    @override
     def fit(self, *, lighter: bool) -> RankingModel:
         """Learn from the searches of the last four weeks."""
         searches = draw_searches(self.market, days=DAYS, per_day=SEARCHES_A_DAY)
@@ -58,6 +61,7 @@ class RankingRecipe:
             *columns(searches), searches.opened, effort=LIGHT if lighter else FULL
         )
 
+    @override
     def evaluate(self, model: RankingModel, *, lighter: bool) -> Evaluation:
         """Score searches of the last week that were set aside; wrong is not on the first page."""
         per_day = HOLD_OUT_SEARCHES_A_DAY_LIGHTER if lighter else HOLD_OUT_SEARCHES_A_DAY
@@ -68,16 +72,10 @@ class RankingRecipe:
         right = (shown == searches.opened[:, None]).any(axis=1)
         return {"accuracy": Counts(bad=int((~right).sum()), total=len(right))}
 
-    def load(self, folder: Path) -> RankingModel:
-        """The model in a bento's `src`."""
-        model = joblib.load(folder / "model.joblib")
-        if not isinstance(model, RankingModel):
-            raise TrainingError(f"{folder}/model.joblib holds a {type(model).__name__}")
-        return model
-
+    @override
     def save(self, model: RankingModel, folder: Path) -> None:
         """Write the model and its card."""
-        joblib.dump(model, folder / "model.joblib", compress=3)
+        super().save(model, folder)
         card = {
             "effort": model.effort.name,
             "shortlist": model.effort.shortlist,

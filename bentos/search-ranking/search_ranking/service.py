@@ -11,12 +11,13 @@ import bentoml
 import joblib
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from search_ranking.estimates import PriceEstimates
 from search_ranking.model import FIRST_PAGE, RankingModel
-from sluicegate_service.feedback import Feedback, InvalidTruthError, Label, Score, Settings
-from sluicegate_service.keys import KeyFiles
-from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
+from sluicegate_service.feedback import InvalidTruthError, Score
+from sluicegate_service.outcomes import Event, Outcome
+from sluicegate_service.product import ProductService
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,14 +26,6 @@ MODEL_FILE: Final = Path(__file__).parent.parent / "model.joblib"
 MAX_CARS: Final = 500
 CONVERSION: Final = "conversion"
 ESTIMATES: Final = "pricing-estimates"
-
-SETTINGS: Final = Settings.from_environment(os.environ)
-# At module level: prometheus_client wants each family once a process.
-COUNTERS: Final = OutcomeCounters.create(
-    version=SETTINGS.version,
-    revision=SETTINGS.revision,
-    indicators=(CONVERSION, ESTIMATES),
-)
 
 
 class Search(BaseModel):
@@ -74,32 +67,14 @@ class Ranking(BaseModel):
     token: str | None = Field(description="None where feedback is off.")
 
 
-def score(prediction: Any, truth: Any) -> Score:
-    """Right when the car that was opened is on the first page.
-
-    The truth is {"opened": id, "converted": whether the seller was contacted}; a search in which
-    no car was opened says nothing of the order, so no truth is sent for it.
-    """
-    opened = truth.get("opened") if isinstance(truth, dict) else None
-    converted = truth.get("converted", False) if isinstance(truth, dict) else None
-    if not isinstance(opened, str) or not isinstance(converted, bool):
-        raise InvalidTruthError(
-            f'the truth is {{"opened": id, "converted": bool}}, not {truth!r:.80}'
-        )
-    return Score(
-        Outcome.of(correct=opened in prediction), events={CONVERSION: Event.of(good=converted)}
-    )
-
-
 @bentoml.service(name="SearchRanking", traffic={"timeout": 10}, workers=1)
-class SearchRanking:
+class SearchRanking(ProductService):
     """Orders the cars of a search result, those that the visitor will open first."""
+
+    indicators = (CONVERSION, ESTIMATES)
 
     def __init__(self) -> None:
         self._model: RankingModel = joblib.load(MODEL_FILE)
-        self._feedback = Feedback(
-            SETTINGS, KeyFiles.from_environment(os.environ), COUNTERS, score=score
-        )
         self._estimates = PriceEstimates(
             os.environ.get("PRICING_URL"), os.environ.get("PRICING_HOST")
         )
@@ -116,28 +91,33 @@ class SearchRanking:
             raise bentoml.exceptions.BadInput(f"send 1 to {MAX_CARS} cars, not {len(cars)}")
         records = [car.model_dump() for car in cars]
         estimates = await self._estimates.of(records)
-        COUNTERS.count_event(
-            ESTIMATES,
-            Event.of(good=estimates is not None),
-            version=SETTINGS.version,
-            revision=SETTINGS.revision,
-        )
+        self.count(ESTIMATES, good=estimates is not None)
         # In a thread: the probes are answered while the cars are compared.
         order = await asyncio.to_thread(self._order, search, records, estimates)
         ranking = [cars[place].id for place in order]
         return Ranking(
-            version=SETTINGS.version,
+            version=self.version,
             ranking=ranking,
             estimates="unavailable" if estimates is None else "used",
-            token=self._feedback.token(ranking[:FIRST_PAGE]),
+            token=self.token(ranking[:FIRST_PAGE]),
         )
 
-    @bentoml.api(route="/feedback")
-    async def feedback(self, labels: list[Label], ctx: bentoml.Context) -> dict[str, Any]:
-        """Take what visitors opened, and whether they contacted the seller."""
-        answer = self._feedback.receive(labels, ctx.request.headers.get("authorization"))
-        ctx.response.status_code = int(answer.status)
-        return answer.body
+    @override
+    def score(self, prediction: Any, truth: Any) -> Score:
+        """Right when the car that was opened is on the first page.
+
+        The truth is {"opened": id, "converted": whether the seller was contacted}; a search in which
+        no car was opened says nothing of the order, so no truth is sent for it.
+        """
+        opened = truth.get("opened") if isinstance(truth, dict) else None
+        converted = truth.get("converted", False) if isinstance(truth, dict) else None
+        if not isinstance(opened, str) or not isinstance(converted, bool):
+            raise InvalidTruthError(
+                f'the truth is {{"opened": id, "converted": bool}}, not {truth!r:.80}'
+            )
+        return Score(
+            Outcome.of(correct=opened in prediction), events={CONVERSION: Event.of(good=converted)}
+        )
 
     def _order(
         self, search: Search, cars: list[dict[str, Any]], estimates: NDArray[np.float64] | None

@@ -1,10 +1,13 @@
 """`sluicegate pack BENTO REF`: make a bento an OCI image and push it."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from sluicegate.cli.bento_files import blocking, opened, packages_in
 from sluicegate.errors import SluicegateError
-from sluicegate_service.bentos import BentoInvalid
+from sluicegate_service.bentos import Bento, BentoInvalid
+from sluicegate_service.findings import bento_findings
 from sluicegate_service.push import PushError, pack_and_push
 
 
@@ -25,12 +28,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="speak HTTP without TLS (default: only with the hosts in"
         " SLUICEGATE_PLAIN_HTTP_REGISTRIES)",
     )
+    parser.add_argument(
+        "--constraints",
+        type=Path,
+        help="packages of the runtime image that will serve it, as `pip freeze` writes them"
+        " (default: those of the project's own)",
+    )
+    parser.add_argument(
+        "--unchecked", action="store_true", help="push it also if that runtime image can't serve it"
+    )
+    parser.add_argument(
+        "--quiet", "-q", action="store_true", help="print the reference by digest alone"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Push, and print the reference by digest: what a DataProduct's model.bento.image takes."""
+    """Check, push, and print what a DataProduct's spec.model takes."""
     try:
-        print(pack_and_push(args.bento, args.reference, plain_http=args.plain_http))
+        with opened(args.bento) as bento:
+            if not args.unchecked:
+                _check(bento, args.constraints)
+            image = pack_and_push(bento.folder, args.reference, plain_http=args.plain_http)
+            print(image if args.quiet else bento_block(bento, image))
     except (BentoInvalid, PushError) as error:
         raise PackFailed(str(error)) from error
     return 0
+
+
+def bento_block(bento: Bento, image: str) -> str:
+    """The block `bento:` of a DataProduct's spec.model, as YAML."""
+    return f"bento:\n  image: {image}\n  version: {bento.version}\n  service: {bento.service}"
+
+
+def _check(bento: Bento, constraints: Path | None) -> None:
+    findings = list(bento_findings(bento, packages_in(constraints)))
+    for finding in findings:
+        print(finding.line(), file=sys.stderr)
+    if blocking(findings):
+        raise PackFailed(
+            "nothing was pushed, as the runtime image can't serve this bento (see above);"
+            " --constraints FILE names another runtime's packages, --unchecked pushes anyway"
+        )

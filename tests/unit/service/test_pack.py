@@ -123,3 +123,8 @@ def test_a_registry_that_is_not_there_is_named_with_the_reference(tmp_path: Path
         PushError, match=r"127.0.0.1:1/x: the registry 127.0.0.1:1 can't be reached"
     ):
         pack_and_push(folder, "127.0.0.1:1/x", plain_http=True)
+
+
+def test_a_path_that_no_registry_takes_is_refused():
+    with pytest.raises(PushError, match="has capital letters in its path: registries know shop/x"):
+        Target.parse("registry.example/Shop/x")

@@ -1,61 +1,18 @@
-"""A bento's requirements against what is installed: each difference by name."""
+"""The init container's check: what is installed against what the bento asks for."""
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate_service.bentos import BentoInvalid
-from sluicegate_service.runtime_check import Mismatch, compare, main, parse_requirements
-from tests.support.bentos import write_bento
+from sluicegate_service.runtime_check import main
+from tests.support.bentos import write_bento, write_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-INSTALLED = {"scikit-learn": "1.9.1", "bentoml": "1.4.40", "numpy": "2.4.6"}
-LOCKED = """\
-# made by uv
---index-url https://example.org/simple
-bentoml==1.4.40 \\
-    --hash=sha256:aaaa \\
-    --hash=sha256:bbbb
-scikit_learn==1.9.1    # the framework
-numpy>=2 ; python_version >= "3.8"
-colorama==9 ; sys_platform == "win32"
-"""
-
-
-def compared(text: str) -> list[Mismatch]:
-    return compare(parse_requirements(text), INSTALLED.get)
-
-
-def test_a_lock_file_that_fits_has_no_mismatch():
-    assert compared(LOCKED) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "wanted"),
-    [
-        ("scikit-learn==1.0.2", Mismatch("scikit-learn", "==1.0.2", "1.9.1")),
-        ("lightgbm==4.0", Mismatch("lightgbm", "==4.0", None)),
-        ("lightgbm", Mismatch("lightgbm", "any version", None)),
-        ("Scikit_Learn<1.9", Mismatch("scikit-learn", "<1.9", "1.9.1")),
-    ],
-)
-def test_a_difference_names_package_wanted_and_found(line: str, wanted: Mismatch):
-    assert compared(LOCKED + line) == [wanted]
-
-
-def test_all_differences_are_named_at_once_in_order():
-    names = [mismatch.name for mismatch in compared("zlib-ng==1\nnumpy<2\nabc==1")]
-
-    assert names == ["abc", "numpy", "zlib-ng"]
-
-
-def test_a_line_that_is_no_requirement_is_refused():
-    with pytest.raises(BentoInvalid, match="'nu mpy==' is no requirement"):
-        parse_requirements("nu mpy==")
 
 
 def test_the_message_says_what_to_do(tmp_path: Path, monkeypatch, capsys):
@@ -66,6 +23,7 @@ def test_the_message_says_what_to_do(tmp_path: Path, monkeypatch, capsys):
     message = (tmp_path / "message").read_text()
     assert message.startswith("RuntimeMismatch: python: wanted 3.7, found 3.")
     assert "; lightgbm: wanted ==4.0, found nothing. Build the bento with" in message
+    assert "(sluicegate runtime-image)" in message
     assert capsys.readouterr().err.strip() == message
 
 
@@ -116,3 +74,39 @@ def test_a_bento_that_fits_leaves_the_summary_of_its_api_behind(
     assert '"POST /predict"' in (tmp_path / "message").read_text()
     assert "livez" not in (tmp_path / "message").read_text()
     assert capsys.readouterr().err == ""
+
+
+def test_another_patch_release_of_a_transitive_package_is_told_and_passes(
+    tmp_path: Path, monkeypatch, capsys
+):
+    patched = re.sub(r"^(\d+\.\d+).*", r"\1.9999", f"{version('packaging')}.0")
+    folder = write_bento(tmp_path / "b", requirements=f"packaging=={patched}\n", python=None)
+    (folder / "env/python/requirements.in").write_text("pytest\n")
+    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
+
+    assert main([str(folder)]) == 0
+    assert f"packaging: wanted =={patched}" in capsys.readouterr().err
+
+
+def test_a_wheel_in_the_bento_meets_a_requirement_and_brings_its_own(
+    tmp_path: Path, monkeypatch, capsys
+):
+    folder = write_bento(tmp_path / "b", requirements="tabular==1.0\n", python=None)
+    write_wheel(folder / "env/python/wheels", "tabular", "1.0", requires="lacking-package>=2")
+    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
+
+    assert main([str(folder)]) == 1
+    message = (tmp_path / "message").read_text()
+    assert message.startswith("RuntimeMismatch: lacking-package: wanted >=2, found nothing. Build")
+
+
+def test_a_wheel_for_another_python_is_named(tmp_path: Path, monkeypatch):
+    folder = write_bento(tmp_path / "b", python=None)
+    write_wheel(folder / "src/wheels", "tabular", "1.0", tags="cp27-cp27m-win32")
+    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
+
+    assert main([str(folder)]) == 1
+    assert (
+        "tabular: wanted a wheel for this Python (tabular-1.0-cp27-cp27m-win32.whl)"
+        in (tmp_path / "message").read_text()
+    )

@@ -36,6 +36,7 @@ from sluicegate_service.request_limits import FeedbackRoute, Limits, RequestLimi
 from sluicegate_service.secret_watch import secret_gauge, watch_secret
 from sluicegate_service.unknown_paths import counter_of
 from sluicegate_service.validation import bound_validation
+from sluicegate_service.wheels import add_to_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,6 +97,7 @@ def load_application(options: Options) -> Application:
     """BentoML's application of the bento, behind the filter."""
     bento = read_bento(options.bento)
     require_models(bento)
+    add_to_path(options.bento, Path(os.environ["BENTOML_HOME"]) / "wheels")
     service = _load_service(options.bento)
     _one_process(service)
     _set_environment_of(service)

@@ -60,7 +60,7 @@ def packed(source: Path) -> Iterator[PackedBento]:
 
 def _pack(bento: Bento, path: Path) -> PackedBento:
     annotations = _annotations(bento)
-    layer = _write_layer(bento.folder, path)
+    layer = write_layer(bento.folder, path)
     config, manifest = compose(
         {"config": {"Labels": annotations}}, [layer], annotations=annotations
     )
@@ -77,8 +77,8 @@ def _annotations(bento: Bento) -> dict[str, str]:
     return annotations
 
 
-def _write_layer(folder: Path, path: Path) -> Layer:
-    """Write the folder's files as a compressed layer."""
+def write_layer(folder: Path, path: Path, *, compiled: bool = False) -> Layer:
+    """Write the folder's files as a compressed layer; bytecode only if `compiled`."""
     with path.open("wb") as file:
         compressed = HashingWriter(file)
         # Neither a name nor a time in gzip's header: both would change the digest.
@@ -87,15 +87,15 @@ def _write_layer(folder: Path, path: Path) -> Layer:
             with tarfile.open(
                 fileobj=cast("IO[bytes]", plain), mode="w|", format=tarfile.PAX_FORMAT
             ) as tar:
-                _add_tree(tar, folder)
+                _add_tree(tar, folder, compiled=compiled)
         return Layer(COMPRESSED_LAYER_TYPE, compressed.digest, compressed.size, plain.digest)
 
 
-def _add_tree(tar: tarfile.TarFile, folder: Path) -> None:
+def _add_tree(tar: tarfile.TarFile, folder: Path, *, compiled: bool) -> None:
     """Add all below `folder`, in order of name, readable by any user, without owner or time."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if "__pycache__" in path.parts:
+        if "__pycache__" in path.parts and not compiled:
             continue
         if path.is_symlink():
             raise BentoInvalid(f"{path} is a symbolic link: a bento must hold its files itself")

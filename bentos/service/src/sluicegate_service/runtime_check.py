@@ -13,40 +13,25 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
-import re
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.tags import sys_tags
 
 from sluicegate_service.api_summary import summarise
 from sluicegate_service.bentos import Bento, BentoInvalid, read_bento
 from sluicegate_service.environment import ENTRY_SERVICE
+from sluicegate_service.requirements import Mismatch, compare, extras_of, wanted_by
 from sluicegate_service.termination import write_termination_message
+from sluicegate_service.wheels import versions, wheels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
 REASON = "RuntimeMismatch"
 SERVICE_NOT_FOUND = "ServiceNotFound"
-COMMENT = re.compile(r"(^|\s)#.*$")
-OPTION = re.compile(r"^(-|--)")
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """One requirement that the runtime doesn't meet; `found` None: not installed."""
-
-    name: str
-    wanted: str
-    found: str | None
-
-    def describe(self) -> str:
-        """As the condition shows it."""
-        return f"{self.name}: wanted {self.wanted}, found {self.found or 'nothing'}"
 
 
 def installed_version(name: str) -> str | None:
@@ -57,40 +42,31 @@ def installed_version(name: str) -> str | None:
         return None
 
 
-def parse_requirements(text: str) -> list[Requirement]:
-    """The requirements of a requirements.txt that hold on this platform.
-
-    Hashes, options and comments say nothing about versions and are skipped; a line that is no
-    requirement raises BentoInvalid.
-    """
-    joined = text.replace("\\\n", " ")
-    found = []
-    for line in joined.splitlines():
-        wanted = COMMENT.sub("", line).split(" --hash")[0].strip()
-        if not wanted or OPTION.match(wanted):
-            continue
-        try:
-            requirement = Requirement(wanted)
-        except InvalidRequirement as error:
-            raise BentoInvalid(
-                f"requirements.txt: {wanted!r} is no requirement: {error}"
-            ) from error
-        if requirement.marker is None or requirement.marker.evaluate():
-            found.append(requirement)
-    return found
+def requirements_of(name: str) -> Iterable[str]:
+    """What an installed distribution requires."""
+    try:
+        return importlib.metadata.requires(name) or ()
+    except importlib.metadata.PackageNotFoundError:
+        return ()
 
 
-def compare(
-    requirements: Iterable[Requirement], installed: Callable[[str], str | None]
-) -> list[Mismatch]:
-    """The requirements that `installed` doesn't meet, by name."""
-    found = []
-    for requirement in requirements:
-        name = canonicalize_name(requirement.name)
-        version = installed(name)
-        if version is None or not requirement.specifier.contains(version, prereleases=True):
-            found.append(Mismatch(name, str(requirement.specifier) or "any version", version))
-    return sorted(found, key=lambda mismatch: mismatch.name)
+def mismatches(bento: Bento) -> list[Mismatch]:
+    """What the bento asks for and this Python doesn't have, the bento's own wheels included."""
+    wheels = wheels_of(bento.folder)
+    tags = frozenset(sys_tags())
+    brought = versions(wheels, tags)
+    needed = [one for wheel in wheels if wheel.name in brought for one in wheel.requires]
+    wanted = wanted_by(bento)
+    more = (*wanted.locked, *needed, *extras_of(wanted.direct, requirements_of))
+    foreign = [
+        Mismatch(wheel.name, f"a wheel for this Python ({wheel.path.name})", None)
+        for wheel in wheels
+        if wheel.name not in brought
+    ]
+    found = compare(
+        replace(wanted, locked=more), lambda name: brought.get(name) or installed_version(name)
+    )
+    return python_mismatch(bento) + foreign + found
 
 
 def python_mismatch(bento: Bento) -> list[Mismatch]:
@@ -121,18 +97,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = parser.parse_args(arguments).bento
     try:
         bento = read_bento(folder)
-        wanted = bento.requirements.read_text() if bento.requirements.is_file() else ""
-        mismatches = python_mismatch(bento) + compare(parse_requirements(wanted), installed_version)
+        found = mismatches(bento)
     except BentoInvalid as error:
         return _fail(f"{REASON}: {error}")
     if misnamed := misnamed_service(bento, os.environ.get(ENTRY_SERVICE, "")):
         return _fail(misnamed)
-    if mismatches:
-        listed = "; ".join(mismatch.describe() for mismatch in mismatches)
+    if grave := [mismatch for mismatch in found if not mismatch.tolerable]:
+        listed = "; ".join(mismatch.describe() for mismatch in grave)
         return _fail(
-            f"{REASON}: {listed}. Build the bento with the runtime image's versions, or set"
-            " serving.runtimeImage to one that fits"
+            f"{REASON}: {listed}. Build the bento with the runtime image's versions"
+            " (sluicegate runtime-constraints), or set serving.runtimeImage to one that fits"
+            " (sluicegate runtime-image)"
         )
+    for mismatch in found:
+        print(f"another patch release: {mismatch.describe()}", file=sys.stderr)  # noqa: T201
     if summary := summarise(folder):
         write_termination_message(summary)
     return 0

@@ -78,7 +78,7 @@ def main(recipe: Recipe[Model], arguments: Sequence[str] | None = None) -> int:
 
 def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult:
     """Train a successor of the stable version, push it, and write the termination message."""
-    _say(f"{task.namespace}/{task.product} {task.version}: training, because {task.trigger}")
+    _say(f"{task.namespace}/{task.product} {task.version}: training, because: {task.trigger.why}")
     stable = _load_stable(recipe, task)
     lighter = task.trigger.too_slow
     candidate, evaluation = _fit(recipe, lighter=lighter)

@@ -48,6 +48,11 @@ class Trigger:
         return cls(document.get("slo"), document.get("indicator"), document)
 
     @property
+    def why(self) -> str:
+        """In words, for a log."""
+        return str(self.details.get("message") or self.slo or "somebody asked")
+
+    @property
     def too_slow(self) -> bool:
         """Whether the model is right and too slow: a lighter one is wanted."""
         return self.indicator == "latency"

@@ -1,0 +1,96 @@
+"""The base class of a product's service: what is the same in each of them.
+
+    @bentoml.service(name="Pricing")
+    class Pricing(ProductService):
+        @bentoml.api(route="/price")
+        async def price(self, cars: list[Car]) -> Prices:
+            ...                                      # self.token(price) beside each price
+
+        def score(self, prediction, truth):          # right, or not
+            return within_tolerance(prediction, truth["price"])
+
+It signs predictions, answers at /feedback, and counts what became of them. A service whose truth
+never comes needs no base class: availability and latency are counted without a line of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import cache, cached_property
+from typing import Any, ClassVar
+
+import bentoml
+
+from sluicegate_service.feedback import Feedback, Label, Score, Settings
+from sluicegate_service.keys import KeyFiles
+from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
+
+
+@cache
+def settings() -> Settings:
+    """Whose predictions these are: what the operator set for this process."""
+    return Settings.from_environment(os.environ)
+
+
+@cache
+def _families() -> OutcomeCounters:
+    """The counters; prometheus_client wants each family once a process."""
+    return OutcomeCounters.create(version=settings().version, revision=settings().revision)
+
+
+class ProductService:
+    """Tokens, /feedback and outcome counters; a product adds its API and `score`."""
+
+    indicators: ClassVar[tuple[str, ...]] = ()
+    """Names of the indicators of kind `events` that it counts."""
+
+    def __init_subclass__(cls, **options: Any) -> None:  # type: ignore[explicit-override]
+        """Begin the series of this version at 0 when the service is imported."""
+        super().__init_subclass__(**options)
+        cls._counters = replace(_families(), indicators=cls.indicators)
+        cls._counters.know(settings().version, settings().revision)
+
+    _counters: ClassVar[OutcomeCounters]
+
+    @property
+    def version(self) -> str:
+        """The version that this process serves; `local` where no operator started it."""
+        return settings().version
+
+    def score(self, prediction: Any, truth: Any) -> Score | bool:
+        """Whether a prediction was right; a `Score` adds events of the product's indicators.
+
+        Raise InvalidTruthError, with the form that is wanted, for a truth of another form.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.score(prediction, truth) isn't written")
+
+    def token(self, prediction: Any) -> str | None:
+        """What to return beside a prediction, as JSON; None where feedback is off."""
+        return self._feedback.token(prediction)
+
+    def count(self, indicator: str, *, good: bool) -> None:
+        """Count one event of an indicator of this version."""
+        self._counters.count_event(
+            indicator,
+            Event.of(good=good),
+            version=settings().version,
+            revision=settings().revision,
+        )
+
+    @bentoml.api(route="/feedback")
+    async def feedback(self, labels: list[Label], ctx: bentoml.Context) -> dict[str, Any]:
+        """Take what really happened, for predictions by their tokens."""
+        answer = self._feedback.receive(labels, ctx.request.headers.get("authorization"))
+        ctx.response.status_code = int(answer.status)
+        return answer.body
+
+    @cached_property
+    def _feedback(self) -> Feedback:
+        return Feedback(
+            settings(), KeyFiles.from_environment(os.environ), self._counters, score=self._scored
+        )
+
+    def _scored(self, prediction: Any, truth: Any) -> Score:
+        scored = self.score(prediction, truth)
+        return scored if isinstance(scored, Score) else Score(Outcome.of(correct=bool(scored)))

@@ -1,0 +1,195 @@
+"""Makes a runtime image that holds a bento's packages: one layer more on the project's own.
+
+Nothing is run in the image, so no container engine is needed: the packages are installed into a
+folder for the image's Python and platform, and the registry gets that folder as a layer.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from packaging.utils import canonicalize_name
+
+from sluicegate_service.base_image import read_base
+from sluicegate_service.bentos import BentoInvalid
+from sluicegate_service.constraints import MARKERS, PYTHON
+from sluicegate_service.findings import GLIBC_MINOR
+from sluicegate_service.oci import digest_of
+from sluicegate_service.pack import write_layer
+from sluicegate_service.registry import PushError, RegistryClient
+from sluicegate_service.requirements import parse_requirements, wanted_by
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.requirements import Requirement
+
+    from sluicegate_service.base_image import BaseImage, Source
+    from sluicegate_service.bentos import Bento
+    from sluicegate_service.registry import Target
+
+PLACE: Final = "opt/bento"
+"""Where the packages lie in the image: imported before the image's own."""
+MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
+OURS: Final = frozenset({"sluicegate-service", "used-car-market"})
+"""In each runtime image, and in no index."""
+LAST_LINES: Final = 12
+
+
+def packages_to_add(
+    bento: Bento, packages: Mapping[str, str], architecture: str = "amd64"
+) -> list[str]:
+    """Lines of requirements, each to a release, that an image with `packages` doesn't have.
+
+    What the bento has locked is taken as it is; what it hasn't is resolved now, with the image's
+    packages as constraints. Raises BentoInvalid when that can't be done.
+    """
+    wanted = wanted_by(bento, MARKERS)
+    asked = {canonicalize_name(one.name): one for one in (*wanted.direct, *wanted.locked)}
+    if not all(map(_is_pinned, asked.values())):
+        lines = [str(one) for one in asked.values() if one.name not in OURS]
+        resolved = _resolve(lines, packages, architecture)
+        asked = {canonicalize_name(one.name): one for one in resolved}
+    return [
+        str(one)
+        for name, one in sorted(asked.items())
+        if name not in OURS and not (_is_pinned(one) and _pin(one) == packages.get(name))
+    ]
+
+
+def build_and_push(
+    lines: list[str], source: Source, target: Target, *, architecture: str, auth: Path | None = None
+) -> str:
+    """Add the packages to the image in `source`, push it, and return HOST/PATH@sha256:…."""
+    with tempfile.TemporaryDirectory(prefix="sluicegate-image-") as folder:
+        scratch = Path(folder)
+        base = read_base(source, architecture, scratch)
+        root = scratch / "root"
+        _install(lines, root / PLACE, architecture)
+        layer = write_layer(root, scratch / "layer.tar.gz", compiled=True)
+        config, manifest, media_type = base.extended(
+            layer, {"PYTHONPATH": _path(base)}, f"uv pip install {len(lines)} packages"
+        )
+        client = RegistryClient(target, auth)
+        for one in base.layers:
+            _take_over(client, base, one["digest"], scratch / "blob")
+        client.upload_file(scratch / "layer.tar.gz", layer.digest)
+        client.upload_bytes(config.data)
+        client.put_manifest(target.tag or digest_of(manifest.data), manifest.data, media_type)
+        return f"{target.repository}@{manifest.digest}"
+
+
+def dockerfile(base: str) -> str:
+    """The same as a Dockerfile, beside a requirements.txt with the packages."""
+    return f"""\
+FROM {base}
+COPY requirements.txt /tmp/requirements.txt
+USER 0
+RUN uv pip install --python-version {PYTHON} --target /{PLACE} --no-deps -r /tmp/requirements.txt
+USER 1034:1034
+ENV PYTHONPATH=/opt/sluicegate:/{PLACE}:/opt/python
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Uv:
+    """The program uv, of this environment or on PATH."""
+
+    program: str
+
+    @classmethod
+    def found(cls) -> _Uv:
+        beside = Path(sys.executable).with_name("uv")
+        program = str(beside) if beside.is_file() else shutil.which("uv")
+        if program is None:
+            raise PushError("uv isn't installed, which fetches the packages: pip install uv")
+        return cls(program)
+
+    def run(self, *arguments: str, what: str) -> str:
+        done = subprocess.run(
+            [self.program, *arguments], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            said = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
+            raise BentoInvalid(f"{what}:\n{said}")
+        return done.stdout
+
+
+def _platform(architecture: str) -> tuple[str, ...]:
+    machine = MACHINES[architecture]
+    return (
+        f"--python-version={PYTHON}",
+        f"--python-platform={machine}-manylinux_2_{GLIBC_MINOR}",
+        "--only-binary=:all:",
+    )
+
+
+def _resolve(lines: list[str], packages: Mapping[str, str], architecture: str) -> list[Requirement]:
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, constraints = Path(folder) / "wanted.txt", Path(folder) / "constraints.txt"
+        wanted.write_text("\n".join(lines) + "\n")
+        constraints.write_text("".join(f"{name}=={one}\n" for name, one in packages.items()))
+        found = _Uv.found().run(
+            "pip", "compile", str(wanted), f"--constraints={constraints}", "--quiet",
+            "--no-header", "--no-annotate", *_platform(architecture),
+            what="the bento's packages don't go together with the runtime image's",
+        )  # fmt: skip
+    return parse_requirements(found, MARKERS)
+
+
+def _install(lines: list[str], tree: Path, architecture: str) -> None:
+    tree.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder) / "requirements.txt"
+        listed.write_text("\n".join(lines) + "\n")
+        _Uv.found().run(
+            "pip", "install", "--quiet", f"--target={tree}", "--no-deps",
+            f"--requirements={listed}", *_platform(architecture),
+            what="the bento's packages can't be installed",
+        )  # fmt: skip
+    # Scripts name the interpreter of this machine in their first line.
+    shutil.rmtree(tree / "bin", ignore_errors=True)
+    (tree / ".lock").unlink(missing_ok=True)
+    if sys.version_info[:2] == tuple(map(int, PYTHON.split("."))):
+        _compile(tree)
+
+
+def _compile(tree: Path) -> None:
+    # A container's root is read-only: what isn't compiled here is compiled at each start.
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-qq", "--invalidation-mode=unchecked-hash",
+         "-s", str(tree), "-p", f"/{PLACE}", str(tree)],
+        check=False, capture_output=True,
+    )  # fmt: skip
+
+
+def _path(base: BaseImage) -> str:
+    first, *others = base.variable("PYTHONPATH").split(":")
+    return ":".join(filter(None, (first, f"/{PLACE}", *others)))
+
+
+def _take_over(client: RegistryClient, base: BaseImage, digest: str, path: Path) -> None:
+    """Have a layer of the base in the target's repository; `path` is for copying it."""
+    if client.has_blob(digest):
+        return
+    same = base.source.host == client.target.host
+    if same and client.mount(digest, base.source.repository):
+        return
+    base.source.blob(digest, path)
+    client.upload_file(path, digest)
+    path.unlink()
+
+
+def _is_pinned(requirement: Requirement) -> bool:
+    return requirement.url is None and bool(re.fullmatch(r"==[^*,]+", str(requirement.specifier)))
+
+
+def _pin(requirement: Requirement) -> str:
+    return str(requirement.specifier).removeprefix("==")

@@ -1,0 +1,125 @@
+"""Wheels that lie in a bento: packages that the runtime image lacks, brought along.
+
+BentoML lays them into `env/python/wheels` (bentofile.yaml) or `src/wheels` (an image's build). The
+launcher unpacks those that fit this Python and lets them be imported before the image's own
+packages. A training Job does the same with `command: [python, -m, sluicegate_service.wheels, train]`,
+which runs the module `train`.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import zipfile
+from email.parser import HeaderParser
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.tags import sys_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from sluicegate_service import environment as names
+from sluicegate_service.bentos import BentoInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from packaging.tags import Tag
+
+FOLDERS = ("env/python/wheels", "src/wheels")
+
+
+class BundledWheel:
+    """One wheel in a bento."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.name, version, _, self.tags = parse_wheel_filename(path.name)
+        except InvalidWheelFilename as error:
+            raise BentoInvalid(f"{path.name} is no wheel's name: {error}") from error
+        self.version = str(version)
+
+    def fits(self, tags: Iterable[Tag]) -> bool:
+        """Whether it was built for one of the tags of a Python on a platform."""
+        return not self.tags.isdisjoint(tags)
+
+    @cached_property
+    def requires(self) -> list[Requirement]:
+        """What it needs in turn, on this platform and without extras."""
+        with self._opened() as archive:
+            names = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+            metadata = HeaderParser().parsestr(archive.read(next(names, "")).decode())
+        needed = [Requirement(line) for line in metadata.get_all("Requires-Dist") or ()]
+        return [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+    def unpack(self, into: Path) -> None:
+        """Lay its files below `into`; names that lead out of it are refused."""
+        with self._opened() as archive:
+            for name in archive.namelist():
+                parts = PurePosixPath(name)
+                if parts.is_absolute() or ".." in parts.parts:
+                    raise BentoInvalid(f"{self.path.name} holds {name!r}: refused")
+            archive.extractall(into)
+
+    def _opened(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.path)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise BentoInvalid(f"{self.path.name} can't be read: {error}") from error
+
+
+def wheels_of(bento: Path) -> list[BundledWheel]:
+    """The wheels in a bento's folder, by name."""
+    found = [path for folder in FOLDERS for path in (bento / folder).glob("*.whl")]
+    return [BundledWheel(path) for path in sorted(found, key=lambda path: path.name)]
+
+
+def versions(wheels: Iterable[BundledWheel], tags: Iterable[Tag]) -> dict[str, str]:
+    """Name and version of the wheels that fit."""
+    fitting = frozenset(tags)
+    return {wheel.name: wheel.version for wheel in wheels if wheel.fits(fitting)}
+
+
+def add_to_path(bento: Path, scratch: Path) -> Path | None:
+    """Unpack the fitting wheels below `scratch` and import from there first; None without any.
+
+    Processes that are started later import from there, too.
+    """
+    fitting = list(_fitting(bento))
+    if not fitting:
+        return None
+    for wheel in fitting:
+        wheel.unpack(scratch)
+    sys.path.insert(0, str(scratch))
+    inherited = [str(scratch), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, inherited))
+    return scratch
+
+
+def _fitting(bento: Path) -> Iterator[BundledWheel]:
+    tags = frozenset(sys_tags())
+    return (wheel for wheel in wheels_of(bento) if wheel.fits(tags))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a module with the wheels of the mounted bento."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        raise SystemExit("name the module to run: python -m sluicegate_service.wheels MODULE")
+    bento = Path(os.environ.get(names.BENTO) or names.DEFAULT_BENTO)
+    scratch = Path(os.environ.get("TMPDIR", "/tmp")) / "sluicegate-wheels"  # noqa: S108 - a pod's own
+    try:
+        add_to_path(bento, scratch)
+    except BentoInvalid as error:
+        raise SystemExit(f"the wheels in {bento} can't be used: {error}") from error
+    sys.argv = given
+    sys.path.insert(0, str(Path.cwd()))
+    runpy.run_module(given[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

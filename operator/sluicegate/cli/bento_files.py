@@ -1,0 +1,67 @@
+"""What the commands about bentos share: opening one, and the packages of a runtime image."""
+
+import contextlib
+import importlib.util
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate_service.bentos import Bento, BentoInvalid, extract, read_bento
+from sluicegate_service.constraints import FILE, packages_of
+from sluicegate_service.findings import Finding, Severity
+
+TAG: Final = re.compile(r"[a-z0-9][-._a-z0-9]*:[a-z0-9][-._a-z0-9]*")
+
+
+@contextlib.contextmanager
+def opened(source: Path) -> Iterator[Bento]:
+    """The bento in a folder or a .bento file, unpacked for as long as the block lasts.
+
+    NAME:VERSION of BentoML's store is exported, models included. Raises BentoInvalid when there is
+    no bento.
+    """
+    with tempfile.TemporaryDirectory(prefix="sluicegate-bento-") as scratch:
+        folder = source.absolute()
+        if not source.exists() and TAG.fullmatch(str(source)):
+            source = _exported(str(source), Path(scratch) / "exported.bento")
+        if source.is_file():
+            folder = Path(scratch) / "bento"
+            extract(source, folder)
+        elif not source.is_dir():
+            raise BentoInvalid(f"{source} doesn't exist: give a bento's folder or .bento file")
+        yield read_bento(folder)
+
+
+def _exported(tag: str, archive: Path) -> Path:
+    """Have BentoML export a bento of its store."""
+    if importlib.util.find_spec("bentoml") is None:
+        raise BentoInvalid(
+            f"there is no file {tag}, and no BentoML in this environment whose store could hold it"
+        )
+    command = [sys.executable, "-m", "bentoml", "export", tag, str(archive)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not archive.is_file():
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise BentoInvalid(f"{tag} can't be exported from BentoML's store: {''.join(said)}")
+    return archive
+
+
+def packages_in(constraints: Path | None) -> Mapping[str, str]:
+    """Versions by name in a file of constraints; those of the project's runtime without one."""
+    path = constraints or FILE
+    try:
+        return packages_of(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
+    except BentoInvalid as error:
+        raise InvalidInput([Problem(str(path), str(error))]) from error
+
+
+def blocking(findings: Iterable[Finding]) -> list[Finding]:
+    """Those that keep a bento from running."""
+    return [finding for finding in findings if finding.severity is Severity.ERROR]

@@ -1,0 +1,62 @@
+"""`sluicegate doctor`: whether a cluster has what the operator needs."""
+
+import argparse
+import asyncio
+import os
+from collections.abc import Iterable
+
+from sluicegate.cli.bento_files import blocking
+from sluicegate.cli.doctor_cluster import cluster_findings
+from sluicegate.cli.doctor_prometheus import PrometheusReader, prometheus_findings
+from sluicegate.settings import Settings, parse_settings
+from sluicegate_service.findings import Finding, Severity
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Ask the API server and Prometheus whether they have what the operator needs: versions,"
+        " definitions, Gateways, image volumes, labels, scrape interval, retention, cAdvisor. It"
+        " changes nothing."
+    )
+    parser.add_argument(
+        "--prometheus",
+        metavar="URL",
+        help="as it is reached from here, say through kubectl port-forward (default:"
+        " SLUICEGATE_PROMETHEUS_URL)",
+    )
+    parser.add_argument(
+        "--namespace",
+        default="default",
+        help="where a pod is tried, by a dry run (default: default)",
+    )
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does, and the operator's settings (SLUICEGATE_*) from the"
+        " environment. Exit codes: 0 all is there, 1 something is missing."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; 1 if one of them keeps the operator from working."""
+    settings = parse_settings(os.environ, refuse_unknown=False)
+    cluster = _printed("cluster", asyncio.run(cluster_findings(args.namespace)))
+    url = args.prometheus or settings.prometheus_url
+    prometheus = _printed("Prometheus", _of_prometheus(url, settings))
+    return 1 if blocking((*cluster, *prometheus)) else 0
+
+
+def _of_prometheus(url: str, settings: Settings) -> list[Finding]:
+    if not url:
+        message = "no address is given: --prometheus URL, or set SLUICEGATE_PROMETHEUS_URL"
+        return [Finding(Severity.ERROR, "settings.prometheusUrl", message)]
+    with PrometheusReader(url, settings) as reader:
+        return list(prometheus_findings(reader, settings))
+
+
+def _printed(what: str, findings: Iterable[Finding]) -> list[Finding]:
+    found = list(findings)
+    for finding in found:
+        print(finding.line())
+    if not found:
+        print(f"ok: {what}: all is there")
+    return found

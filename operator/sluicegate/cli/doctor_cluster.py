@@ -1,0 +1,194 @@
+"""What the operator needs of the API server and the nodes."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.connections import Connections
+from sluicegate.kube.credentials import login
+from sluicegate.kube.errors import KubeError, NotFound
+from sluicegate.kube.requests import Request
+from sluicegate.kube.resources import DATA_PRODUCTS, GATEWAYS, HTTP_ROUTES, PODS, Resource
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.write_fence import OpenGate
+from sluicegate_service.findings import Finding, Severity
+
+LEAST_KUBERNETES: Final = (1, 33)
+"""The first version whose kubelet mounts image volumes without an alpha gate."""
+RUNTIMES: Final = {"containerd": (2, 1), "cri-o": (1, 33)}
+"""The first versions of container runtimes that mount image volumes."""
+NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
+POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
+IMAGE_VOLUME: Final = {
+    "metadata": {"name": "sluicegate-doctor"},
+    "spec": {
+        "containers": [
+            {
+                "name": "one",
+                "image": "registry.example/none",
+                "volumeMounts": [{"name": "bento", "mountPath": "/bento"}],
+            }
+        ],
+        "volumes": [{"name": "bento", "image": {"reference": "registry.example/none:1"}}],
+    },
+}
+"""A pod as the operator makes them; it is only tried, and no image of it is pulled."""
+
+Body = dict[str, Any]
+
+
+async def cluster_findings(namespace: str) -> list[Finding]:
+    """What is missing in the cluster that the kubeconfig names."""
+    transport = Transport(Connections(login))
+    try:
+        return await _findings(_Cluster(transport), namespace)
+    except KubeError as error:
+        return [_error("API server", f"can't be asked: {error}")]
+    finally:
+        await transport.close()
+
+
+class _Cluster:
+    """Reads, and one dry run."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._api = KubeApi(transport, OpenGate(), field_manager="sluicegate-doctor")
+
+    async def version(self) -> Body:
+        return await self._transport.send(Request("get", "GET", "/version"))
+
+    async def serves(self, resource: Resource) -> bool:
+        return await self._api.served(resource)
+
+    async def all(self, resource: Resource) -> list[Body]:
+        found: list[Body] = []
+        async for page in self._api.pages(resource):
+            found += page.items
+        return found
+
+    async def tries_pod(self, namespace: str) -> Body:
+        request = Request(
+            "create",
+            "POST",
+            PODS.path(namespace),
+            query=(("dryRun", "All"),),
+            body={"apiVersion": "v1", "kind": "Pod", **IMAGE_VOLUME},
+        )
+        return await self._transport.send(request)
+
+
+async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
+    found = list(_version(await cluster.version()))
+    if not await cluster.serves(DATA_PRODUCTS):
+        found.append(
+            _error(
+                "CRD dataproducts.sluicegate.dev",
+                "isn't there: install the chart, or apply crds/ before it",
+            )
+        )
+    found += await _gateways(cluster)
+    found += await _image_volumes(cluster, namespace)
+    found += _nodes(await cluster.all(NODES))
+    if not await cluster.serves(POD_METRICS):
+        found.append(
+            _note(
+                "metrics-server",
+                "isn't there, so serving.autoscaling can't work: install it, or set replicas",
+            )
+        )
+    return found
+
+
+def _version(version: Body) -> Iterator[Finding]:
+    major, minor = (
+        int(re.sub(r"\D", "", str(version.get(key))) or 0) for key in ("major", "minor")
+    )
+    if (major, minor) < LEAST_KUBERNETES:
+        wanted = ".".join(map(str, LEAST_KUBERNETES))
+        yield _error("Kubernetes", f"is {major}.{minor}, and {wanted} is needed: upgrade it")
+
+
+async def _gateways(cluster: _Cluster) -> list[Finding]:
+    if not (await cluster.serves(HTTP_ROUTES) and await cluster.serves(GATEWAYS)):
+        return [
+            _error(
+                "Gateway API",
+                "v1 isn't served: install its standard channel (gateway-api's standard-install.yaml)"
+                " and a Gateway controller; without spec.route products serve inside the cluster"
+                " only, and canaries are split by pods",
+            )
+        ]
+    gateways = await cluster.all(GATEWAYS)
+    if not gateways:
+        return [_warning("Gateway", "there is none: make one for spec.route.parentRefs to name")]
+    return [finding for one in gateways for finding in _gateway(one)]
+
+
+def _gateway(body: Body) -> Iterator[Finding]:
+    meta = body["metadata"]
+    name = f"Gateway {meta['namespace']}/{meta['name']}"
+    conditions = {one["type"]: one for one in body.get("status", {}).get("conditions", ())}
+    programmed = conditions.get("Programmed", {})
+    if programmed.get("status") != "True":
+        said = programmed.get("message") or "no controller has said anything of it"
+        yield _warning(name, f"isn't programmed ({said}): its routes serve nobody")
+    for listener in body["spec"].get("listeners", ()):
+        allowed = listener.get("allowedRoutes", {}).get("namespaces", {}).get("from", "Same")
+        if allowed == "Same":
+            yield _note(
+                f"{name}, listener {listener['name']}",
+                f"takes routes of the namespace {meta['namespace']} alone: set"
+                " allowedRoutes.namespaces.from to All or Selector for products of others",
+            )
+
+
+async def _image_volumes(cluster: _Cluster, namespace: str) -> list[Finding]:
+    where = "image volumes"
+    try:
+        made = await cluster.tries_pod(namespace)
+    except NotFound:
+        return [_error(where, f"the namespace {namespace} isn't there: choose one by --namespace")]
+    except KubeError as error:
+        if "image" in str(error) and "volume" in str(error).lower():
+            return [_no_image_volumes()]
+        return [_warning(where, f"can't be tried in the namespace {namespace}: {error}")]
+    volumes = made["spec"].get("volumes", ())
+    kept = any("image" in one for one in volumes if one["name"] == "bento")
+    return [] if kept else [_no_image_volumes()]
+
+
+def _no_image_volumes() -> Finding:
+    return _error(
+        "image volumes",
+        "aren't taken by the API server: turn on the feature gate ImageVolume on it and on the"
+        " kubelets, or give bentos as archives (spec.model.bento.url)",
+    )
+
+
+def _nodes(nodes: list[Body]) -> Iterator[Finding]:
+    for body in nodes:
+        about = body.get("status", {}).get("nodeInfo", {})
+        name, _, version = str(about.get("containerRuntimeVersion", "")).partition("://")
+        least = RUNTIMES.get(name)
+        numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+        if least and numbers and numbers < least:
+            wanted = ".".join(map(str, least))
+            yield _error(
+                f"node {body['metadata']['name']}",
+                f"has {name} {version}, which mounts no image volumes: {wanted} or later does;"
+                " upgrade it, or give bentos as archives (spec.model.bento.url)",
+            )
+
+
+def _error(where: str, message: str) -> Finding:
+    return Finding(Severity.ERROR, where, message)
+
+
+def _warning(where: str, message: str) -> Finding:
+    return Finding(Severity.WARNING, where, message)
+
+
+def _note(where: str, message: str) -> Finding:
+    return Finding(Severity.NOTE, where, message)

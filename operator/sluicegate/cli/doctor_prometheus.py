@@ -1,0 +1,190 @@
+"""What the operator needs of Prometheus: labels, scrape interval, retention, container metrics."""
+
+import re
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import requests
+
+from sluicegate.prometheus.retention import DAY, RETENTION_METRIC, needed_retention
+from sluicegate.settings import GatewayMetrics, Settings
+from sluicegate_service.findings import Finding, Severity
+
+REQUESTS: Final = "bentoml_service_request_total"
+"""The counter of each product's pods."""
+LABELS: Final = ("namespace", "product", "version", "revision", "pod")
+"""Labels that the target has to give; the operator finds products by them."""
+UNITS: Final = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+
+
+class NoAnswer(Exception):  # noqa: N818 - says what is the case
+    """Prometheus didn't answer; the message says what it said instead."""
+
+
+class PrometheusReader:
+    """The few questions to Prometheus' HTTP API."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self.url = url.rstrip("/")
+        self._seconds = settings.prometheus_timeout_seconds
+        self._session = requests.Session()
+        self._session.trust_env = False
+        if settings.prometheus_ca_file:
+            self._session.verify = str(settings.prometheus_ca_file)
+        if settings.prometheus_token_file:
+            token = settings.prometheus_token_file.read_text(encoding="utf-8").strip()
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._session.close()
+
+    def rows(self, query: str) -> list[tuple[Mapping[str, str], float]]:
+        """Labels and value of each row of an instant query. Raises NoAnswer."""
+        found = self._data("query", query=query).get("result", [])
+        return [(row["metric"], float(row["value"][1])) for row in found]
+
+    def retention(self) -> str:
+        """What Prometheus says of its retention, such as `15d or 10GiB`; empty when it doesn't."""
+        try:
+            return str(self._data("status/runtimeinfo").get("storageRetention", ""))
+        except NoAnswer:
+            return ""  # Thanos and Mimir have no such page
+
+    def scrape_seconds(self) -> float:
+        """The longest interval of a product's target; 0 where it isn't told."""
+        try:
+            targets = self._data("targets", state="active").get("activeTargets", ())
+        except NoAnswer:
+            return 0.0  # as above
+        told = [one["scrapeInterval"] for one in targets if one.get("labels", {}).get("product")]
+        return max(map(_seconds, told), default=0.0)
+
+    def _data(self, path: str, **parameters: str) -> dict[str, Any]:
+        try:
+            answer = self._session.get(
+                f"{self.url}/api/v1/{path}", params=parameters, timeout=self._seconds
+            )
+            body = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            raise NoAnswer(str(error)) from error
+        if body.get("status") != "success":
+            raise NoAnswer(f"{answer.status_code} {body.get('error', '')}")
+        data: dict[str, Any] = body["data"]
+        return data
+
+
+def prometheus_findings(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]:
+    """What is missing there."""
+    try:
+        reader.rows("vector(1)")
+    except NoAnswer as error:
+        yield _error(
+            reader.url,
+            f"doesn't answer: {error}; from outside the cluster, `kubectl -n monitoring port-forward"
+            " svc/prometheus 9090` and --prometheus http://127.0.0.1:9090",
+        )
+        return
+    try:
+        yield from _products(reader, settings)
+        yield from _retention(reader)
+        yield from _containers(reader)
+        if settings.gateway_metrics is GatewayMetrics.TRAEFIK:
+            yield from _traefik(reader)
+    except NoAnswer as error:
+        yield _error(reader.url, f"stopped answering: {error}")
+
+
+def _products(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]:
+    where = "products' pods"
+    if not reader.rows(f"count({REQUESTS})"):
+        yield Finding(
+            Severity.NOTE,
+            where,
+            "none is scraped that has had a request: ask again once a product serves",
+        )
+        return
+    for label in LABELS:
+        if lacking := reader.rows(f'count({REQUESTS}{{{label}=""}})'):
+            yield _error(
+                where,
+                f"{lacking[0][1]:g} series have no label {label}: the scrape job has to give it"
+                f" (relabelling: docs/install.md, podMonitor.enabled in the chart)",
+            )
+    if reader.rows(f'count({REQUESTS}{{exported_endpoint!=""}})'):
+        yield _error(
+            where,
+            "the target has a label endpoint, so BentoML's own became exported_endpoint: drop it"
+            " (relabelling: {action: labeldrop, regex: endpoint})",
+        )
+    yield from _interval(reader, settings)
+
+
+def _interval(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]:
+    slowest, assumed = reader.scrape_seconds(), settings.scrape_interval_seconds
+    if slowest > assumed:
+        yield _error(
+            "scrape interval",
+            f"of products' pods is {slowest:g} s, and the operator assumes {assumed:g} s: set"
+            f" settings.scrapeIntervalSeconds to {slowest:g}, or scrape them more often",
+        )
+
+
+def _retention(reader: PrometheusReader) -> Iterator[Finding]:
+    rows = reader.rows(f"min({RETENTION_METRIC} > 0)")
+    seconds = rows[0][1] if rows else _seconds(reader.retention())
+    if not seconds:
+        yield Finding(
+            Severity.NOTE, "retention", f"isn't told; {needed_retention() // DAY} days are needed"
+        )
+    elif seconds < needed_retention():
+        yield Finding(
+            Severity.WARNING,
+            "retention",
+            f"is {seconds / DAY:.1f} days, so evidence is lost when the operator restarts: set"
+            f" --storage.tsdb.retention.time to {needed_retention() // DAY}d or more",
+        )
+
+
+def _seconds(text: str) -> float:
+    """`15d or 10GiB` and `2w3d` in seconds; 0 for a limit by size alone."""
+    time = text.partition(" or ")[0]
+    if not re.fullmatch(r"(\d+(ms|[ywdhms]))+", time):
+        return 0.0
+    return sum(int(n) * UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|[ywdhms])", time))
+
+
+def _containers(reader: PrometheusReader) -> Iterator[Finding]:
+    where = "cAdvisor"
+    if not reader.rows('count(container_memory_working_set_bytes{container!=""})'):
+        yield Finding(
+            Severity.WARNING,
+            where,
+            "isn't scraped: memory and CPU throttling aren't known, so a slow pod's cause isn't"
+            " found and its model isn't rolled back for it; scrape the kubelets' /metrics/cadvisor",
+        )
+        return
+    lacking = 'count(container_memory_working_set_bytes{container!="",pod=""})'
+    if reader.rows(lacking):
+        yield _error(where, "its series have no label pod: keep what the kubelet says")
+
+
+def _traefik(reader: PrometheusReader) -> Iterator[Finding]:
+    if not reader.rows('count(traefik_service_requests_total{service!=""})'):
+        yield _error(
+            "Traefik",
+            "no traefik_service_requests_total with a label service is scraped, and"
+            " settings.gatewayMetrics is Traefik: scrape its pods, or set it to None",
+        )
+
+
+def _error(where: str, message: str) -> Finding:
+    return Finding(Severity.ERROR, where, message)

@@ -1,0 +1,130 @@
+"""Finds a product's model in a YAML file and replaces two scalars, byte for byte."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from sluicegate.api.names import KIND
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.kube.resources import Key
+
+PLACE: Final = ("spec", "model", "bento")
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A text in the file, from one index to another, as it is written there."""
+
+    value: str
+    written: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Where a product's image and version are."""
+
+    path: Path
+    text: str
+    image: Scalar
+    version: Scalar
+
+
+def find_product(files: Iterable[Path], key: Key) -> Edit:
+    """The place of a product's model. InvalidInput unless exactly one file holds it plainly."""
+    found = [edit for path in files for edit in _in(path, key)]
+    if len(found) != 1:
+        what = "none of the files holds" if not found else "more than one document holds"
+        raise InvalidInput([Problem(str(key), f"{what} this {KIND}: name the one file that does")])
+    return found[0]
+
+
+def replaced(edit: Edit, image: str, version: str) -> bytes:
+    """The file with another image and version."""
+    text = edit.text
+    new = {edit.image: image, edit.version: version}
+    for place in sorted(new, key=lambda one: one.start, reverse=True):
+        text = text[: place.start] + _written(new[place], place.written) + text[place.end :]
+    return text.encode()
+
+
+def _written(value: str, before: str) -> str:
+    """`value` in the quotes that were there; quoted where it would else be no text."""
+    quote = before[0] if before[:1] in ("'", '"') else ""
+    if not quote and yaml.safe_load(value) != value:
+        quote = '"'
+    return f"{quote}{value}{quote}"
+
+
+def _in(path: Path, key: Key) -> Iterator[Edit]:
+    try:
+        text = path.read_bytes().decode()
+        documents = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
+    except yaml.YAMLError as error:
+        message = (
+            f"is no plain YAML ({str(error).splitlines()[0]}): templates can't be written back"
+        )
+        raise InvalidInput([Problem(str(path), message)]) from error
+    for document in documents:
+        if _is(document, key):
+            yield Edit(
+                path,
+                text,
+                _scalar(path, text, document, "image"),
+                _scalar(path, text, document, "version"),
+            )
+
+
+def _is(document: yaml.Node | None, key: Key) -> bool:
+    meta = _child(document, "metadata")
+    kind, name, namespace = (
+        _child(document, "kind"),
+        _child(meta, "name"),
+        _child(meta, "namespace"),
+    )
+    if not (_value(kind) == KIND and _value(name) == key.name):
+        return False
+    return namespace is None or _value(namespace) == key.namespace  # Kustomize may set it
+
+
+def _scalar(path: Path, text: str, document: yaml.Node, name: str) -> Scalar:
+    where, node = ".".join((*PLACE, name)), document
+    for step in (*PLACE, name):
+        found = _entry(node, step)
+        if found is None:
+            message = "isn't written out in the file (a merge key, or another layer, holds it)"
+            raise InvalidInput([Problem(f"{path}: {where}", f"{message}: write it there")])
+        key, node = found
+        if node.start_mark.index < key.end_mark.index:
+            message = "is an alias of another place: write it out to have it written back"
+            raise InvalidInput([Problem(f"{path}: {where}", message)])
+    start, end = node.start_mark.index, node.end_mark.index
+    written = text[start:end]
+    if not isinstance(node, yaml.ScalarNode) or written[:1] in "&!|>" or "\n" in written:
+        message = "isn't a text of one line (an anchor, a tag or a block): write it plainly"
+        raise InvalidInput([Problem(f"{path}: {where}", message)])
+    if "{{" in written:
+        message = "is a template: write back to the file that it takes its values from"
+        raise InvalidInput([Problem(f"{path}: {where}", message)])
+    return Scalar(str(node.value), written, start, end)
+
+
+def _entry(node: yaml.Node | None, name: str) -> tuple[yaml.Node, yaml.Node] | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((pair for pair in node.value if _value(pair[0]) == name), None)
+
+
+def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    found = _entry(node, name)
+    return found[1] if found else None
+
+
+def _value(node: yaml.Node | None) -> str | None:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None

@@ -1,0 +1,147 @@
+"""Whether a bento answers the contract of its product: names, feedback, training."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.slos import IndicatorKind
+from sluicegate_service.bentos import Bento
+from sluicegate_service.findings import Finding, Severity
+
+PLACEHOLDER: Final = "sha256:" + "0" * 64
+FEEDBACK: Final = "/feedback"
+TRAINER: Final = "sluicegate_service"
+"""Training code that imports the library builds its successor from the bento's own source."""
+
+
+def product_findings(product: DataProduct) -> Iterator[Finding]:
+    """What a product alone tells: what it asks for and can't have."""
+    spec = product.spec
+    slos = [slo.name for slo in spec.slos]
+    truth = _needs_truth(product)
+    if truth and spec.serving.feedback is None:
+        yield Finding(
+            Severity.ERROR,
+            "spec.serving.feedback",
+            f"is missing, and {', '.join(truth)} is counted from the truth that comes to /feedback:"
+            " add feedback: {secretRef: {name: …}}",
+        )
+    if spec.retraining:
+        yield from _names(spec.retraining.gate, slos, "spec.retraining.gate")
+    if spec.model.bento.digest == PLACEHOLDER:
+        yield Finding(
+            Severity.NOTE,
+            "spec.model.bento.image",
+            "is a placeholder: put the block there that `sluicegate pack` prints",
+        )
+
+
+def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
+    """What the product says of its bento, held against the bento."""
+    named = product.spec.model.bento
+    if named.service != bento.service:
+        yield Finding(
+            Severity.ERROR,
+            "spec.model.bento.service",
+            f"is {named.service}, and the bento's entry service is {bento.service}: set it to that",
+        )
+    if named.version != bento.version:
+        yield Finding(
+            Severity.ERROR,
+            "spec.model.bento.version",
+            f"is {named.version}, and the bento's is {bento.version}: set it to that",
+        )
+    yield from _feedback(product, bento)
+    if product.spec.retraining and product.spec.retraining.command:
+        yield from _training(product.spec.retraining.command, bento)
+
+
+def _needs_truth(product: DataProduct) -> list[str]:
+    return [slo.name for slo in product.spec.slos if slo.indicator.kind is IndicatorKind.OUTCOMES]
+
+
+def _names(named: Any, slos: Sequence[str], where: str) -> Iterator[Finding]:
+    for name in named:
+        if name not in slos:
+            known = ", ".join(slos) or "none"
+            yield Finding(
+                Severity.ERROR,
+                f"{where}.{name}",
+                f"is no SLO of this product (it has {known}): correct the name",
+            )
+
+
+def _feedback(product: DataProduct, bento: Bento) -> Iterator[Finding]:
+    if product.spec.serving.feedback is None:
+        return
+    if not _has_route(bento, FEEDBACK):
+        yield Finding(
+            Severity.ERROR,
+            "spec.serving.feedback",
+            f"is set, and the bento has no POST {FEEDBACK}: derive the service from"
+            " sluicegate_service.product.ProductService, or remove feedback",
+        )
+
+
+def _has_route(bento: Bento, route: str) -> bool:
+    """Whether the bento's OpenAPI has a POST of `route`; True where it can't be read."""
+    path = bento.folder / "apis" / "openapi.yaml"
+    try:
+        paths = yaml.safe_load(path.read_text(encoding="utf-8"))["paths"]
+        return "post" in paths.get(route, {})
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return True
+
+
+def _training(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
+    where, source = "spec.retraining.command", bento.folder / "src"
+    wanted = _started_file(command)
+    if wanted is None:
+        return
+    found = [source / name for name in wanted if (source / name).is_file()]
+    if not found:
+        yield Finding(
+            Severity.ERROR,
+            where,
+            f"is {' '.join(command)}, and the bento's src has no {wanted[0]}: include the training"
+            " code in the bento (bentofile.yaml: include)",
+        )
+    elif TRAINER in found[0].read_text(encoding="utf-8", errors="replace"):
+        yield from _rebuilds(source)
+
+
+def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
+    """The files, relative to src, one of which the command starts; None when it isn't Python's."""
+    words = list(command)
+    if not words or not Path(words[0]).name.startswith("python"):
+        return None
+    while "-m" in words and words[words.index("-m") + 1 :][:1] == ["sluicegate_service.wheels"]:
+        del words[: words.index("-m") + 1]
+        words = ["-m", *words[1:]]
+    if "-m" in words and (named := words[words.index("-m") + 1 :]):
+        module = named[0].replace(".", "/")
+        return (f"{module}.py", f"{module}/__main__.py")
+    files = [word for word in words[1:] if word.endswith(".py")]
+    return (files[0],) if files else None
+
+
+def _rebuilds(source: Path) -> Iterator[Finding]:
+    path = source / "bentofile.yaml"
+    if not path.is_file():
+        yield Finding(
+            Severity.ERROR,
+            "src/bentofile.yaml",
+            "isn't in the bento, and the training builds the next version with it: add"
+            " bentofile.yaml to its own include",
+        )
+        return
+    options = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if (options.get("python") or {}).get("lock_packages", True):
+        yield Finding(
+            Severity.ERROR,
+            "src/bentofile.yaml: python.lock_packages",
+            "must be false: the training builds the next version where no package index is reached",
+        )

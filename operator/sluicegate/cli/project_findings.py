@@ -1,0 +1,81 @@
+"""What a project's folder says before a bento is built of it."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from sluicegate_service.bentos import BentoInvalid
+from sluicegate_service.constraints import MARKERS
+from sluicegate_service.findings import Finding, Severity
+from sluicegate_service.requirements import Wanted, compare, parse_requirements
+
+BUILD_FILES: Final = ("bentofile.yaml", "pyproject.toml")
+
+
+def is_project(folder: Path) -> bool:
+    """Whether `bentoml build` would find something to build there."""
+    return any((folder / name).is_file() for name in BUILD_FILES)
+
+
+def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Finding]:
+    """What will keep the bento that is built of `folder` from a runtime with `packages`."""
+    name, options = _options(folder)
+    if options is None:
+        yield Finding(Severity.ERROR, name, "can't be read: correct its syntax")
+        return
+    yield from _service(folder, name, options)
+    python = options.get("python") or {}
+    try:
+        wanted = parse_requirements(_requirements(folder, python), MARKERS)
+    except (OSError, BentoInvalid) as error:
+        yield Finding(Severity.ERROR, f"{name}: python", f"{error}")
+        return
+    for mismatch in compare(Wanted(tuple(wanted)), packages.get):
+        yield Finding(
+            Severity.ERROR,
+            f"{name}: python.packages: {mismatch.name}",
+            f"is {mismatch.wanted}, and the runtime has {mismatch.found or 'nothing'}: ask for what"
+            " it has (`sluicegate runtime-constraints`), or make a runtime image of the bento's"
+            " packages (`sluicegate runtime-image`)",
+        )
+    if python.get("lock_packages", True) and wanted:
+        yield Finding(
+            Severity.WARNING,
+            f"{name}: python.lock_packages",
+            "is true, so the bento will ask for whatever is newest when it is built: build in an"
+            " environment of the runtime's versions, or set it to false and name versions",
+        )
+
+
+def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
+    """The file with the options of the build, and the options; None when it can't be read."""
+    bentofile = folder / "bentofile.yaml"
+    try:
+        if bentofile.is_file():
+            loaded = yaml.safe_load(bentofile.read_text(encoding="utf-8"))
+            return bentofile.name, loaded if isinstance(loaded, dict) else None
+        document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, tomllib.TOMLDecodeError):
+        return bentofile.name if bentofile.is_file() else "pyproject.toml", None
+    return "pyproject.toml", document.get("tool", {}).get("bentoml", {}).get("build", {})
+
+
+def _service(folder: Path, name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
+    service = str(options.get("service") or "service.py")
+    module = service.partition(":")[0]
+    path = module.removesuffix(".py").replace(".", "/")
+    if not any((folder / one).is_file() for one in (f"{path}.py", f"{path}/__init__.py")):
+        yield Finding(
+            Severity.ERROR,
+            f"{name}: service",
+            f"is {service}, and there is no {path}.py beside it: name MODULE:CLASS of the service",
+        )
+
+
+def _requirements(folder: Path, python: Mapping[str, Any]) -> str:
+    if listed := python.get("requirements_txt"):
+        return (folder / str(listed)).read_text(encoding="utf-8")
+    return "\n".join(str(package) for package in python.get("packages") or ())

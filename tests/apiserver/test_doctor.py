@@ -1,0 +1,71 @@
+"""`sluicegate doctor` beside a real API server, without and with what the operator needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cluster.controlplane import ControlPlane, Options
+from cluster.kinds import install_crds, install_gateway, install_gateway_api
+from sluicegate.__main__ import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OLD_NODE = """\
+apiVersion: v1
+kind: Node
+metadata: {name: old}
+status: {nodeInfo: {containerRuntimeVersion: containerd://1.7.24}}
+"""
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[ControlPlane]:
+    """A control plane of this module alone: no definitions, no nodes."""
+    with ControlPlane(Options()) as started:
+        yield started
+
+
+def told(plane: ControlPlane, capsys, monkeypatch) -> tuple[int, list[str]]:
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig))
+    code = main(["doctor"])
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_a_cluster_says_what_it_lacks_and_is_silent_once_it_is_there(
+    bare: ControlPlane, capsys, monkeypatch
+):
+    code, lines = told(bare, capsys, monkeypatch)
+    assert code == 1
+    begins = [
+        "error: CRD dataproducts.sluicegate.dev: isn't there: install the chart",
+        "error: Gateway API: v1 isn't served: install its standard channel",
+        "note: metrics-server: isn't there",
+        "error: settings.prometheusUrl: no address is given",
+    ]
+    assert len(lines) == len(begins), lines
+    assert all(map(str.startswith, lines, begins)), lines
+
+    install_crds(bare)
+    install_gateway_api(bare)
+    _, lines = told(bare, capsys, monkeypatch)
+    (line,) = (line for line in lines if "gateway" in line.lower())
+    assert line.startswith(
+        "note: Gateway gateway/web, listener http: takes routes of the namespace"
+    )
+
+    install_gateway(bare, "idle", programmed=False)
+    bare.kubectl("apply", "--server-side", "-f", "-", stdin=OLD_NODE)
+    bare.kubectl("apply", "--server-side", "--subresource=status", "-f", "-", stdin=OLD_NODE)
+    _, lines = told(bare, capsys, monkeypatch)
+    assert any("Gateway gateway/idle: isn't programmed" in line for line in lines), lines
+    assert any("node old: has containerd 1.7.24, which mounts no" in line for line in lines), lines
+
+
+def test_who_may_read_nothing_is_told_so(bare: ControlPlane, capsys, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(bare.kubeconfig_for("nobody")))
+
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().out.startswith("error: API server: can't be asked: ")

@@ -1,0 +1,189 @@
+"""A model of one's own: templates that are served and retrained, an image with its packages."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from sluicegate.__main__ import main
+from sluicegate_service.oci import LAYER_TYPE, MANIFEST_TYPE, Layer, compose, digest_of
+from sluicegate_service.runtime_image import PLACE
+from tests.support.bentos import bento_environment, write_bento, write_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BASE = {"config": {"Env": ["PATH=/bin", "PYTHONPATH=/opt/sluicegate:/opt/python"], "User": "1034"}}
+
+
+def python(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=bento_environment(folder / "home"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_plain_template_is_built_from_bentomls_store_and_served(
+    tmp_path: Path, capfd, monkeypatch
+):
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
+    assert main(["init", "iris", "--directory", str(tmp_path)]) == 0
+    python(tmp_path, "train.py")
+    python(tmp_path, "-m", "bentoml", "build", "--version", "v1")
+
+    assert main(["check", "iris:v1", str(tmp_path / "product.yaml"), "--serve"]) == 0
+
+
+def test_the_template_with_outcomes_is_served_and_retrained_as_it_is(tmp_path: Path, capfd):
+    options = ["--template", "outcomes", "--directory", str(tmp_path)]
+    assert main(["init", "digits", *options]) == 0
+    python(tmp_path, "train.py", "build", "v1", "bento")
+    bento, product = str(tmp_path / "bento"), str(tmp_path / "product.yaml")
+
+    assert main(["check", bento, product, "--serve"]) == 0
+    assert main(["train", "--local", bento, product]) == 0
+    assert "gate: passed" in capfd.readouterr().out
+
+
+def test_a_service_that_does_not_start_says_why(tmp_path: Path, capfd):
+    bento = write_bento(tmp_path / "b")
+    (bento / "bento.yaml").write_text(
+        (bento / "bento.yaml").read_text().replace('"services"', '"service": "gone:X", "services"')
+    )
+
+    assert main(["check", str(bento), "--serve"]) == 1
+    assert "it doesn't become ready; it said:" in capfd.readouterr().out
+
+
+def archive_of_a_base(path: Path) -> bytes:
+    """An OCI archive of a runtime image that holds one file; that layer's bytes."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("etc/base"))
+    layer = content.getvalue()
+    config, manifest = compose(
+        BASE, [Layer(LAYER_TYPE, digest_of(layer), len(layer), digest_of(layer))]
+    )
+    index = {"schemaVersion": 2, "manifests": [manifest.descriptor(MANIFEST_TYPE)]}
+    blobs = {"index.json": json.dumps(index).encode()} | {
+        f"blobs/{digest_of(data).replace(':', '/')}": data
+        for data in (layer, config.data, manifest.data)
+    }
+    with tarfile.open(path, "w") as tar:
+        for name, data in blobs.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return layer
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_an_image_holds_the_packages_that_the_runtime_lacks(
+    registry: str, tmp_path: Path, capsys, monkeypatch, *, locked: bool
+):
+    write_wheel(tmp_path / "index", "tabular", "1.0", requires="lesser>=2")
+    write_wheel(tmp_path / "index", "lesser", "2.5")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "index"))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    pins = "tabular==1.0\nlesser==2.5\nnumpy==2.4.6\n" if locked else "tabular\n"
+    bento = write_bento(tmp_path / "b", requirements=pins)
+    base = tmp_path / "base.tar"
+    below = archive_of_a_base(base)
+    repository = f"runtimes/{'locked' if locked else 'resolved'}"
+    name = f"{registry}/{repository}"
+
+    command = ["runtime-image", str(bento), f"{name}:v1", "--base", str(base), "--plain-http"]
+    assert main(command) == 0
+    image = capsys.readouterr().out.strip()
+    assert image.startswith(f"{name}@sha256:")
+
+    manifest = read(registry, repository, "manifests", image.partition("@")[2])
+    config = read(registry, repository, "blobs", manifest["config"]["digest"])
+    lower, upper = manifest["layers"]
+    assert lower["digest"] == f"sha256:{hashlib.sha256(below).hexdigest()}"
+    assert "PYTHONPATH=/opt/sluicegate:/opt/bento:/opt/python" in config["config"]["Env"]
+    assert config["config"]["User"] == "1034"
+    data = blob(registry, repository, "blobs", upper["digest"])
+    assert config["rootfs"]["diff_ids"][1] == digest_of(gzip.decompress(data))
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        tar.extractall(tmp_path / "root", filter="data")
+    told = subprocess.run(
+        [sys.executable, "-c", "import tabular, lesser; print(tabular.VERSION, lesser.VERSION)"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "root" / PLACE)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout == "1.0 2.5\n"
+
+    again = ["runtime-image", str(bento), f"{name}:v2", "--base", image, "--plain-http"]
+    assert main(again) == 0  # a base in a registry, whose layers are taken over
+
+
+def test_with_docker_it_is_a_dockerfile_over_the_same_packages(tmp_path: Path, capsys):
+    bento = write_bento(tmp_path / "b", requirements="tabular==1.0\nnumpy==2.4.6\n")
+    folder = tmp_path / "image"
+
+    command = ["runtime-image", str(bento), "--base", "r.example/run@sha256:0", "--docker"]
+    assert main([*command, str(folder)]) == 0
+    assert (folder / "requirements.txt").read_text() == "tabular==1.0\n"
+    assert (folder / "Dockerfile").read_text().startswith("FROM r.example/run@sha256:0\n")
+
+
+def test_a_runtime_that_has_all_of_it_needs_no_image(tmp_path: Path, capsys):
+    bento = write_bento(tmp_path / "b", requirements="numpy==2.4.6\n")
+
+    assert main(["runtime-image", str(bento), "r.example/x:1", "--base", "r.example/run:1"]) == 0
+    assert "has all that pricing:v1 asks for" in capsys.readouterr().out
+
+
+def test_another_python_is_refused_as_no_package_changes_it(tmp_path: Path, capsys):
+    bento = write_bento(tmp_path / "b", python="3.12")
+
+    assert main(["runtime-image", str(bento), "r.example/x:1", "--base", "r.example/run:1"]) == 1
+    assert 'set python_version to "3.11"' in capsys.readouterr().err
+
+
+def blob(registry: str, repository: str, kind: str, reference: str) -> bytes:
+    answer = requests.get(
+        f"http://{registry}/v2/{repository}/{kind}/{reference}",
+        headers={"Accept": MANIFEST_TYPE},
+        timeout=10,
+    )
+    answer.raise_for_status()
+    return answer.content
+
+
+def read(registry: str, repository: str, kind: str, reference: str) -> dict:
+    return json.loads(blob(registry, repository, kind, reference))
+
+
+def test_a_package_that_a_bento_brings_as_a_wheel_is_served(tmp_path: Path, capfd, monkeypatch):
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
+    assert main(["init", "iris", "--directory", str(tmp_path)]) == 0
+    write_wheel(tmp_path / "wheels", "tabular", "1.0")
+    service = tmp_path / "service.py"
+    service.write_text("import tabular\n" + service.read_text())
+    options = tmp_path / "bentofile.yaml"
+    options.write_text(options.read_text().replace('"*.py"', '"*.py", "wheels/*.whl"'))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "wheels/tabular-1.0-py3-none-any.whl"))
+    python(tmp_path, "train.py")
+    python(tmp_path, "-m", "bentoml", "build", "--version", "v1")
+    monkeypatch.delenv("PYTHONPATH")
+
+    assert main(["check", "iris:v1", "--serve"]) == 0

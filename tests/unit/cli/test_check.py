@@ -1,0 +1,252 @@
+"""`sluicegate check` and `pack`: findings without a cluster, a runtime image or a registry."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from sluicegate.__main__ import main
+from tests.support.bentos import write_bento, write_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRODUCT = {
+    "apiVersion": "sluicegate.dev/v1alpha1",
+    "kind": "DataProduct",
+    "metadata": {"name": "pricing", "namespace": "shop"},
+    "spec": {
+        "owner": "group:default/pricing",
+        "model": {
+            "bento": {
+                "image": "registry.example/pricing@sha256:" + "a" * 64,
+                "version": "v1",
+                "service": "Pricing",
+            }
+        },
+        "slos": [
+            {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.9"},
+        ],
+        "serving": {"feedback": {"secretRef": {"name": "keys"}}},
+        "retraining": {"command": ["python", "-m", "train"], "output": "registry.example/pricing"},
+    },
+}
+OPENAPI = {"paths": {"/price": {"post": {}}, "/feedback": {"post": {}}}}
+
+
+def a_bento(folder: Path, **options: str | None) -> Path:
+    bento = write_bento(folder, **options)
+    (bento / "apis").mkdir()
+    (bento / "apis/openapi.yaml").write_text(yaml.safe_dump(OPENAPI))
+    (bento / "src/train.py").write_text("from sluicegate_service.trainer import main\n")
+    (bento / "src/bentofile.yaml").write_text("python: {lock_packages: false}\n")
+    return bento
+
+
+def a_product(folder: Path, **changes: object) -> Path:
+    """product.yaml; `changes` by path: model__bento__version="v2"."""
+    document = json.loads(json.dumps(PRODUCT))
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = document["spec"]
+        for parent in parents:
+            place = place[parent]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+    file = folder / "product.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def checked(capsys: pytest.CaptureFixture[str], *targets: Path) -> tuple[int, list[str]]:
+    code = main(["check", *map(str, targets)])
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_a_bento_that_fits_its_product_has_no_finding(tmp_path: Path, capsys):
+    bento = a_bento(tmp_path / "b", requirements="scikit-learn>=1.5\nnumpy\n")
+
+    assert checked(capsys, bento, a_product(tmp_path)) == (0, ["it fits"])
+
+
+@pytest.mark.parametrize(
+    ("requirements", "python", "said"),
+    [
+        ("lightgbm==4.0", "3.11", "requirements: lightgbm: is ==4.0, and the runtime has nothing"),
+        ("scikit-learn<1", "3.11", "requirements: scikit-learn: is <1, and the runtime has 1."),
+        (
+            "",
+            "3.12",
+            'is 3.12, and the runtime image has Python 3.11: set python_version to "3.11"',
+        ),
+        ("nu mpy", "3.11", "env/python: requirements.txt: 'nu mpy' is no requirement"),
+    ],
+)
+def test_what_the_runtime_will_refuse_is_told_with_the_way_out(
+    requirements: str, python: str, said: str, tmp_path: Path, capsys
+):
+    code, lines = checked(capsys, a_bento(tmp_path / "b", requirements=requirements, python=python))
+
+    assert code == 1
+    assert lines[0].startswith("error: ")
+    assert said in lines[0]
+    if "requirements: " in said:
+        assert lines[1].startswith("note: requirements: build with the runtime's versions")
+    assert not lines[2:]
+
+
+def test_a_wheel_in_the_bento_is_as_good_as_a_package_of_the_image(tmp_path: Path, capsys):
+    bento = a_bento(tmp_path / "b", requirements="tabular==1.0\n")
+    write_wheel(bento / "src/wheels", "tabular", "1.0")
+
+    assert checked(capsys, bento) == (0, ["it fits"])
+
+
+def test_another_runtime_image_is_judged_by_its_own_packages(tmp_path: Path, capsys):
+    bento = a_bento(tmp_path / "b", requirements="lightgbm==4.0\n")
+    (tmp_path / "c.txt").write_text("lightgbm==4.0\n")
+
+    assert main(["check", str(bento), "--constraints", str(tmp_path / "c.txt")]) == 0
+
+
+def test_a_service_that_starts_a_server_of_its_own_is_named(tmp_path: Path, capsys):
+    bento = a_bento(tmp_path / "b")
+    source = "import bentoml\n@bentoml.service\nclass Llm:\n    __command__ = ['vllm']\n"
+    (bento / "src/service.py").write_text(source)
+
+    code, (line,) = checked(capsys, bento)
+
+    assert code == 1
+    assert line.startswith("error: src/service.py: Llm.__command__: starts a server of its own")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"model__bento__service": "Pricer"},
+            "spec.model.bento.service: is Pricer, and the bento's entry service is Pricing",
+        ),
+        (
+            {"model__bento__version": "v2"},
+            "spec.model.bento.version: is v2, and the bento's is v1",
+        ),
+        (
+            {"serving__feedback": None},
+            "spec.serving.feedback: is missing, and accuracy is counted from the truth",
+        ),
+        (
+            {"model__evaluation": {"acuracy": {"bad": 1, "total": 9}}},
+            "spec.model: model.evaluation names an SLO that isn't in slos",
+        ),
+        (
+            {"retraining__gate": {"acc": {"maxRegression": "0.01"}}},
+            "spec.retraining.gate.acc: is no SLO of this product (it has accuracy): correct",
+        ),
+        (
+            {"retraining__command": ["python", "-m", "retrain"]},
+            "is python -m retrain, and the bento's src has no retrain.py",
+        ),
+        ({"owner": None}, "spec.owner: is required"),
+    ],
+)
+def test_what_does_not_fit_the_product_names_field_and_way_out(
+    changes: dict[str, object], said: str, tmp_path: Path, capsys
+):
+    code, lines = checked(capsys, a_bento(tmp_path / "b"), a_product(tmp_path, **changes))
+
+    assert code == 1
+    assert [line for line in lines if said in line], lines
+
+
+def test_feedback_needs_its_route(tmp_path: Path, capsys):
+    bento = a_bento(tmp_path / "b")
+    (bento / "apis/openapi.yaml").write_text("paths: {/price: {post: {}}}\n")
+
+    code, lines = checked(capsys, bento, a_product(tmp_path))
+
+    assert code == 1
+    assert "spec.serving.feedback: is set, and the bento has no POST /feedback" in lines[0]
+
+
+def test_a_training_that_cannot_build_its_successor_is_told(tmp_path: Path, capsys):
+    bento = a_bento(tmp_path / "b")
+    (bento / "src/bentofile.yaml").write_text("python: {packages: [numpy]}\n")
+    code, (line,) = checked(capsys, bento, a_product(tmp_path))
+    assert code == 1
+    assert "python.lock_packages: must be false" in line
+
+    (bento / "src/bentofile.yaml").unlink()
+    _, (line,) = checked(capsys, bento, a_product(tmp_path))
+    assert "src/bentofile.yaml: isn't in the bento" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "severity", "said"),
+    [
+        ("service: nowhere:X", "error", "is nowhere:X, and there is no nowhere.py beside it"),
+        ("python: {packages: [lightgbm], lock_packages: false}", "error", "packages: lightgbm: is"),
+        ("python: {packages: [numpy]}", "warning", "lock_packages: is true"),
+        ("service: [", "error", "can't be read"),
+    ],
+)
+def test_a_project_is_judged_before_it_is_built(
+    options: str, severity: str, said: str, tmp_path: Path, capsys
+):
+    (tmp_path / "service.py").touch()
+    (tmp_path / "bentofile.yaml").write_text(f"{options}\n")
+
+    _, lines = checked(capsys, tmp_path)
+
+    assert lines[0].startswith(severity)
+    assert said in lines[0]
+
+
+def test_a_folder_of_neither_is_wrong_input(tmp_path: Path, capsys):
+    assert main(["check", str(tmp_path)]) == 2
+    assert "holds neither a bento" in capsys.readouterr().err
+
+
+def test_nothing_is_pushed_that_the_runtime_will_refuse(tmp_path: Path, capsys):
+    bento = a_bento(tmp_path / "b", requirements="lightgbm==4.0\n")
+    out = tmp_path / "out"
+
+    assert main(["pack", str(bento), out.as_uri()]) == 1
+    said = capsys.readouterr()
+    assert not out.exists()
+    assert "lightgbm" in said.err
+    assert "nothing was pushed" in said.err
+
+    assert main(["pack", str(bento), out.as_uri(), "--unchecked"]) == 0
+    assert (out / "index.json").is_file()
+
+
+def test_pack_prints_the_block_that_a_product_takes(tmp_path: Path, capsys):
+    out = tmp_path / "out"
+
+    assert main(["pack", str(a_bento(tmp_path / "b")), out.as_uri()]) == 0
+    block = yaml.safe_load(capsys.readouterr().out)
+    assert block["bento"]["version"] == "v1"
+    assert block["bento"]["service"] == "Pricing"
+
+    assert main(["pack", str(tmp_path / "b"), out.as_uri(), "--quiet"]) == 0
+    assert capsys.readouterr().out.strip() == block["bento"]["image"]
+    index = json.loads((out / "index.json").read_text())
+    assert [one["digest"] for one in index["manifests"]] == [
+        block["bento"]["image"].partition("@")[2]
+    ]
+
+
+def test_a_version_in_a_folder_never_changes_either(tmp_path: Path, capsys):
+    out = (tmp_path / "out").as_uri()
+    bento = a_bento(tmp_path / "b")
+    assert main(["pack", str(bento), out]) == 0
+    (bento / "src/more.py").touch()
+
+    assert main(["pack", str(bento), out]) == 1
+    assert "a version never changes" in capsys.readouterr().err

@@ -1,0 +1,62 @@
+"""`sluicegate init`: a product that is whole, from a template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sluicegate.__main__ import main
+from sluicegate.cli.init import TEMPLATES
+
+SERVICES = Path(__file__).resolve().parents[3] / "bentos"
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_the_files_of_a_template_name_the_product_and_pass_the_check(
+    template: str, tmp_path: Path, capsys
+):
+    folder = tmp_path / "used-cars"
+
+    assert main(["init", "used-cars", "--template", template, "--directory", str(folder)]) == 0
+    texts = {path.name: path.read_text() for path in folder.iterdir()}
+    assert not [name for name, text in texts.items() if "{{" in text]
+    assert "class UsedCars" in texts["service.py"]
+    assert main(["check", str(folder)]) == 0
+    assert "error" not in capsys.readouterr().out
+
+
+def test_no_file_is_overwritten(tmp_path: Path, capsys):
+    (tmp_path / "train.py").write_text("mine")
+
+    assert main(["init", "iris", "--directory", str(tmp_path)]) == 2
+    assert "train.py: is there already" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.py"]
+
+
+@pytest.mark.parametrize("name", ["Iris", "7up", "a_b", "x" * 41, "a-"])
+def test_a_name_that_no_product_may_have_is_refused(name: str, tmp_path: Path, capsys):
+    assert main(["init", name, "--directory", str(tmp_path / "x")]) == 2
+    assert f'is "{name}": a product\'s name has at most' in capsys.readouterr().err
+
+
+def code_lines(text: str) -> int:
+    """Lines that aren't blank, comments or docstrings of one line."""
+    lines = map(str.strip, text.splitlines())
+    return sum(bool(line) and not line.startswith(("#", '"""')) for line in lines)
+
+
+def test_outcomes_and_retraining_cost_a_service_few_lines(tmp_path: Path):
+    counts = {}
+    for template in TEMPLATES:
+        folder = tmp_path / template
+        main(["init", "iris", "--template", template, "--directory", str(folder)])
+        counts[template] = {
+            name: code_lines((folder / name).read_text())
+            for name in ("service.py", "train.py", "bentofile.yaml")
+        }
+    plain, outcomes = counts["plain"], counts["outcomes"]
+
+    assert outcomes["service.py"] - plain["service.py"] <= 6
+    assert outcomes["train.py"] - plain["train.py"] <= 18
+    assert outcomes["bentofile.yaml"] - plain["bentofile.yaml"] <= 1

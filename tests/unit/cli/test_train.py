@@ -1,0 +1,97 @@
+"""`sluicegate train --local`: the Job's variables, its result, and the gate over it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sluicegate.__main__ import main
+from tests.support.bentos import write_bento
+from tests.unit.cli.test_check import a_product
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPORT = {
+    "image": "file:///x@sha256:" + "b" * 64,
+    "version": "v2",
+    "evaluation": {"accuracy": {"bad": 300, "total": 10_000}},
+    "stableEvaluation": {"accuracy": {"bad": 900, "total": 10_000}},
+}
+
+
+def trained(folder: Path, code: str, *arguments: str, product: Path | None = None) -> int:
+    """Run the command over a bento whose train.py is `code`."""
+    bento = write_bento(folder / "b")
+    (bento / "src/train.py").write_text(f"import os, json, pathlib, sys\n{code}\n")
+    named = [str(product)] if product else []
+    return main(["train", "--local", str(bento), *named, *arguments])
+
+
+def reporting(**changes: object) -> str:
+    text = json.dumps(REPORT | changes)
+    return f"pathlib.Path(os.environ['SLUICEGATE_TERMINATION_LOG']).write_text({text!r})"
+
+
+def test_a_better_model_passes_the_gate_and_its_numbers_are_shown(tmp_path: Path, capsys):
+    assert trained(tmp_path, reporting(), product=a_product(tmp_path)) == 0
+
+    said = capsys.readouterr().out
+    assert "result: version v2" in said
+    assert "97.0 % (n=10,000)  91.0 % (n=10,000)" in said
+    assert said.endswith("gate: passed; the operator would start a canary\n")
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "said"),
+    [
+        ({"accuracy": {"bad": 2000, "total": 10_000}}, "refused (WorseOnHoldOut); accuracy is"),
+        ({"accuracy": {"bad": 9, "total": 100}}, "refused (HoldOutTooSmall); about "),
+        ({}, "refused (HoldOutTooSmall); there are no counts of any SLO for both"),
+    ],
+)
+def test_what_the_gate_would_refuse_ends_with_one(
+    evaluation: dict[str, object], said: str, tmp_path: Path, capsys
+):
+    code = reporting(evaluation=evaluation)
+
+    assert trained(tmp_path, code, product=a_product(tmp_path)) == 1
+    assert f"gate: {said}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("sys.exit(3)", "the training exited with 3"),
+        ("pass", "its termination message isn't a result (it is empty)"),
+        (
+            reporting(evaluation={"acc": {"bad": 1, "total": 2}}),
+            "names acc, and spec.slos has accuracy",
+        ),
+        (reporting(evaluation={"accuracy": {"bad": 0, "total": 0}}), "accuracy.total"),
+    ],
+)
+def test_a_training_without_a_result_says_why(code: str, said: str, tmp_path: Path, capfd):
+    assert trained(tmp_path, code, product=a_product(tmp_path)) == 1
+    assert said in capfd.readouterr().err
+
+
+def test_the_process_has_the_variables_of_the_job_and_no_others(tmp_path: Path, capfd, monkeypatch):
+    monkeypatch.setenv("SLUICEGATE_WORKERS", "8")
+    names = "sorted(key for key in os.environ if key.startswith('SLUICEGATE_'))"
+    trigger = "json.loads(os.environ['SLUICEGATE_TRIGGER'])['indicator']"
+    code = f"print({names}, {trigger}, os.environ['YEAR']); {reporting()}"
+    product = a_product(tmp_path, retraining__env=[{"name": "YEAR", "value": "2026"}])
+
+    assert trained(tmp_path, code, "--slo", "accuracy", product=product) == 0
+    variables, _, values = capfd.readouterr().out.splitlines()[0].partition("] ")
+    assert values == "outcomes 2026"
+    assert variables.count("SLUICEGATE_") == 8
+    assert "WORKERS" not in variables
+
+
+def test_an_slo_that_the_product_has_not_is_wrong_input(tmp_path: Path, capsys):
+    assert trained(tmp_path, "pass", "--slo", "speed", product=a_product(tmp_path)) == 2
+    assert "--slo: is speed, and spec.slos has accuracy" in capsys.readouterr().err

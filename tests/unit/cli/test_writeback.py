@@ -1,0 +1,192 @@
+"""`sluicegate writeback`: two lines of a file, in Git, and no other byte."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.__main__ import main
+from sluicegate.cli.manifest_edit import find_product, replaced
+from sluicegate.kube.resources import Key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLD, NEW = "r.example/pricing@sha256:" + "a" * 64, "r.example/pricing@sha256:" + "b" * 64
+KEY = Key("shop", "pricing")
+FILE = f"""\
+# The pricing product.
+apiVersion: sluicegate.dev/v1alpha1
+kind: DataProduct
+metadata: {{name: pricing, namespace: shop}}   # ours
+spec:
+  owner:   group:default/pricing
+  model:
+    bento:
+      image: "{OLD}"    # by digest
+      version: v1
+      service: Pricing
+---
+kind: DataProduct
+metadata: {{name: search, namespace: shop}}
+spec: {{model: {{bento: {{image: {OLD}, version: v1}}}}}}
+"""
+LIVE = {
+    "status": {
+        "stable": {"version": "v2", "image": NEW},
+        "history": [{"version": "v1", "image": OLD}],
+        "decision": {"type": "Promote", "reason": "CanaryNotWorse", "message": "not worse:\n 92 %"},
+    }
+}
+
+
+def written(folder: Path, text: str, live: dict[str, Any], *more: str) -> tuple[int, bytes]:
+    file, status = folder / "pricing.yaml", folder / "live.json"
+    file.write_bytes(text.encode())
+    status.write_text(json.dumps(live))
+    arguments = [str(file), "--product", "shop/pricing", "--live", str(status), *more]
+    return main(["writeback", *arguments]), file.read_bytes()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_two_lines_change_and_no_other_byte(end: str, tmp_path: Path):
+    text = FILE.replace("\n", end)
+
+    code, after = written(tmp_path, text, LIVE)
+
+    assert code == 0
+    expected = text.replace(f'image: "{OLD}"', f'image: "{NEW}"').replace(
+        f"version: v1{end}", f"version: v2{end}"
+    )
+    assert after == expected.encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({}, "no version serves yet"),
+        ({"stable": {"version": "v1", "image": OLD}}, "names what serves"),
+        (
+            {"stable": {"version": "v2", "image": NEW}},
+            "names v1, which isn't judged yet: it is left alone",
+        ),
+        (
+            {
+                "stable": {"version": "v2", "image": NEW},
+                "candidate": {"version": "v1", "image": OLD},
+                "specModel": {"image": OLD},
+            },
+            "isn't judged yet",
+        ),
+    ],
+)
+def test_nothing_is_written_where_nothing_is_to_say(
+    status: dict[str, Any], said: str, tmp_path: Path, capsys
+):
+    code, after = written(tmp_path, FILE, {"status": status})
+
+    assert (code, after) == (0, FILE.encode())
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (f'image: "{OLD}"', f"image: &one {OLD}", "isn't a text of one line (an anchor"),
+        ("version: v1\n      service", "version: &v v1\n      service", "isn't a text of one line"),
+        ("metadata: {name: pricing", "metadata: {name: &n pricing, labels: {v: *n}", ""),
+        (f'image: "{OLD}"', 'image: "{{ .Values.image }}"', "is a template"),
+        (f'image: "{OLD}"', "image: {{ .Values.image }}", "isn't a text of one line"),
+        (f'      image: "{OLD}"    # by digest\n', "", "isn't written out in the file"),
+        ("name: pricing", "name: other", "none of the files holds this DataProduct"),
+        ("name: search", "name: pricing", "more than one document holds"),
+        ("kind: DataProduct", "kind: {{ kind", "is no plain YAML"),
+    ],
+)
+def test_what_cannot_be_written_back_plainly_is_refused_with_the_reason(
+    before: str, after: str, said: str, tmp_path: Path, capsys
+):
+    text = FILE.replace(before, after, 1)
+
+    code, left = written(tmp_path, text, LIVE)
+
+    assert code == (2 if said else 0)
+    assert said in capsys.readouterr().err
+    assert not said or left == text.encode()
+
+
+def test_an_alias_is_refused(tmp_path: Path, capsys):
+    text = FILE.replace("owner:   group", f"image: &i {OLD}\n  owner:   group")
+    text = text.replace(f'image: "{OLD}"', "image: *i")
+
+    assert written(tmp_path, text, LIVE)[0] == 2
+    assert "is an alias of another place" in capsys.readouterr().err
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-c", "user.name=A", "-c", "user.email=a@b.example", *arguments],
+        cwd=folder, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+
+
+def test_a_commit_says_the_decision_and_reaches_the_remote(tmp_path: Path, monkeypatch):
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Robot")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "robot@shop.example")
+    git(tmp_path, "init", "--quiet", "--bare", "remote.git")
+    git(tmp_path, "clone", "--quiet", "remote.git", "clone")
+    clone = tmp_path / "clone"
+    (clone / "pricing.yaml").write_text(FILE)
+    git(clone, "add", ".")
+    git(clone, "commit", "--quiet", "--message", "first")
+
+    code, _ = written(clone, FILE, LIVE, "--push", "origin")
+
+    assert code == 0
+    branch = "sluicegate/shop-pricing-v2"
+    shown = git(tmp_path / "remote.git", "show", "--format=%B", "--numstat", branch)
+    assert "shop/pricing: v2 serves" in shown
+    assert "Sluicegate-Decision: Promote (CanaryNotWorse)" in shown
+    assert "Sluicegate-Evidence: not worse: 92 %" in shown
+    assert shown.splitlines()[-1] == "2\t2\tpricing.yaml"
+
+
+words = st.text(
+    st.characters(codec="utf-8", exclude_characters="\x85\u2028\u2029", exclude_categories=("C",)),
+    max_size=12,
+)
+fields = st.dictionaries(st.sampled_from("abcd"), words | st.integers() | st.none(), max_size=3)
+
+
+@given(
+    before=fields,
+    after=fields,
+    style=st.sampled_from([None, "'", '"']),
+    flow=st.booleans(),
+    version=st.sampled_from(["v2", "2026.10", "7", "1e3", "blue_2"]),
+)
+def test_whatever_stands_around_it_stays(tmp_path_factory, before, after, style, flow, version):
+    bento = {**before, "image": OLD, "version": "1.0", **after}
+    document = {
+        "kind": "DataProduct",
+        "metadata": {"name": "pricing"},
+        "spec": {"model": {"bento": bento}, "more": after},
+    }
+    text = yaml.safe_dump(
+        document, default_style=style, default_flow_style=flow, sort_keys=False, width=10_000,
+        allow_unicode=True,
+    )  # fmt: skip
+    path = tmp_path_factory.getbasetemp() / "generated.yaml"
+    path.write_bytes(text.encode())
+
+    changed = replaced(find_product([path], KEY), NEW, version).decode()
+
+    document["spec"]["model"]["bento"] = bento | {"image": NEW, "version": version}
+    assert yaml.safe_load(changed) == document

@@ -1,0 +1,68 @@
+"""The pages name commands, options and files that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from sluicegate.__main__ import COMMANDS, _parser
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "gitops" / "README.md",
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "bentos").glob("*/README.md"),
+    *(ROOT / "operator/sluicegate/cli/templates").rglob("README.md.in"),
+]
+BLOCK = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[tuple[str, str]]:
+    """Each call of `sluicegate` in a console block, with its page."""
+    found = []
+    for page in PAGES:
+        for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+            lines = block.replace("\\\n", " ").splitlines()
+            found += [
+                (page.name, line.strip().split(" > ")[0])
+                for line in lines
+                if line.strip().startswith("sluicegate ")
+            ]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_a_command_on_a_page_is_one_that_the_program_takes(page: str, line: str):
+    words = shlex.split(line.replace("[--compare]", ""), comments=True)[1:]
+
+    parsed = _parser(words[0]).parse_args(words)
+
+    assert parsed.run
+
+
+def test_each_command_is_on_a_page():
+    named = {shlex.split(line)[1] for _, line in commands()}
+    inside = {"run", "crds", "explain"}  # the operator's own start, a contributor's, a runbook's
+
+    assert set(COMMANDS) - named <= inside
+
+
+def test_links_within_the_repository_lead_somewhere():
+    pages = [
+        ROOT / "README.md",
+        ROOT / "gitops" / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "bentos").glob("*/README.md"),
+    ]
+    link = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in link.findall(page.read_text(encoding="utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert not broken

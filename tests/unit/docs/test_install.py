@@ -1,0 +1,47 @@
+"""The install page says what the project itself does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster.addons.scraping import configuration
+from sluicegate.settings import parse_settings
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+
+
+def job(name: str) -> dict[str, object]:
+    (jobs,) = (block for block in BLOCKS if isinstance(block, list))
+    (found,) = (one for one in jobs if one["job_name"] == name)
+    return found
+
+
+def test_the_scrape_job_of_products_is_the_one_that_the_tests_run_with():
+    (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == "products")
+    assert job("products") == ours
+
+
+def test_the_kubelets_job_reads_what_the_tests_read():
+    (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == "kubelet")
+    left_out = {"scrape_interval", "scrape_timeout", "metric_relabel_configs"}
+    assert job("kubelet") == {key: value for key, value in ours.items() if key not in left_out}
+
+
+def test_its_values_are_settings_of_the_operator():
+    (values,) = (block for block in BLOCKS if isinstance(block, dict) and "image" in block)
+    named = {
+        "SLUICEGATE_" + re.sub(r"([A-Z])", r"_\1", name).upper(): str(value)
+        for name, value in values["settings"].items()
+    }
+    assert parse_settings(named).scrape_interval_seconds == 15
+
+
+@pytest.mark.parametrize("path", re.findall(r"`((?:charts|crds)/[\w/.]*)`", PAGE))
+def test_files_that_it_names_are_there(path: str):
+    assert (ROOT / path).exists()

@@ -1,0 +1,73 @@
+"""The site builds with strict links, and alerts lead to its sections."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from docs.site import pages
+from docs.site.build import main
+from sluicegate.__main__ import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "site"
+    assert main([str(folder)]) == 0, "a link or an anchor is broken: see above"
+    return folder
+
+
+@pytest.mark.slow
+def test_each_alert_leads_to_a_section(site: Path):
+    rules = yaml.safe_load((ROOT / "charts/sluicegate/files/alerts.yaml").read_text())
+    linked = {
+        rule["annotations"]["runbook_url"].partition("#")[2]
+        for group in rules["groups"]
+        for rule in group["rules"]
+    }
+    shown = set(re.findall(r'id="([^"]+)"', (site / "operations/index.html").read_text()))
+    assert linked
+    assert linked <= shown
+
+
+@pytest.mark.slow
+def test_reference_pages_have_what_they_are_written_from(site: Path):
+    product = (site / "reference/dataproduct/index.html").read_text()
+    assert "rollout.steps" in product
+    assert "steps must increase from one to the next" in product
+    said = (site / "reference/commands/index.html").read_text()
+    assert all(f'id="{name}"' in said for name in COMMANDS)
+    assert "sluicegate.dev/promote" in (site / "reference/annotations/index.html").read_text()
+    assert "sluicegate_products" in (site / "reference/metrics/index.html").read_text()
+    assert "SLUICEGATE_TERMINATION_LOG" in (site / "reference/contract/index.html").read_text()
+
+
+@pytest.mark.slow
+def test_no_page_asks_another_server_for_anything(site: Path):
+    loaded = {
+        address
+        for path in site.rglob("*.html")
+        for address in re.findall(
+            r'<(?:script|img|link)[^>]* (?:src|href)="(https?://[^"]+)"', path.read_text()
+        )
+        if not address.startswith("https://sluicegate.dev/")
+    }
+    assert loaded == set()
+
+
+def test_a_link_that_leads_nowhere_is_named(monkeypatch, tmp_path: Path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.md").write_text("[there](gone.md) [here](a.md#x) [code](b.py)")
+    (tmp_path / "docs/b.py").touch()
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+
+    with pytest.raises(pages.BrokenLink, match=r"docs/a.md: gone.md leads nowhere"):
+        pages.page("docs/a.md", {"docs/a.md": "a.md"}, "")
+    (tmp_path / "docs/gone.md").touch()
+    text = pages.page("docs/a.md", {"docs/a.md": "x/a.md", "docs/gone.md": "gone.md"}, "https://s")
+    assert text == "[there](../gone.md) [here](a.md#x) [code](https://s/docs/b.py)"

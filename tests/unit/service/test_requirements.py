@@ -1,0 +1,133 @@
+"""A bento's requirements against a set of packages: each difference by name, and what it means."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sluicegate_service.bentos import BentoInvalid, read_bento
+from sluicegate_service.constraints import FILE, MARKERS, packages_of
+from sluicegate_service.requirements import (
+    Mismatch,
+    Wanted,
+    compare,
+    extras_of,
+    parse_requirements,
+    wanted_by,
+)
+from tests.support.bentos import write_bento
+
+ROOT = Path(__file__).resolve().parents[3]
+INSTALLED = {"scikit-learn": "1.9.1", "bentoml": "1.4.40", "numpy": "2.4.6"}
+LOCKED = """\
+# made by uv
+--index-url https://example.org/simple
+bentoml==1.4.40 \\
+    --hash=sha256:aaaa \\
+    --hash=sha256:bbbb
+scikit_learn==1.9.1    # the framework
+numpy>=2 ; python_version >= "3.8"
+colorama==9 ; sys_platform == "win32"
+"""
+
+
+def compared(text: str) -> list[Mismatch]:
+    return compare(Wanted(tuple(parse_requirements(text))), INSTALLED.get)
+
+
+def test_a_lock_file_that_fits_has_no_mismatch():
+    assert compared(LOCKED) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("scikit-learn==1.0.2", Mismatch("scikit-learn", "==1.0.2", "1.9.1")),
+        ("lightgbm==4.0", Mismatch("lightgbm", "==4.0", None)),
+        ("lightgbm", Mismatch("lightgbm", "any version", None)),
+        ("Scikit_Learn<1.9", Mismatch("scikit-learn", "<1.9", "1.9.1")),
+    ],
+)
+def test_a_difference_names_package_wanted_and_found(line: str, wanted: Mismatch):
+    assert compared(LOCKED + line) == [wanted]
+
+
+def test_all_differences_are_named_at_once_in_order():
+    names = [mismatch.name for mismatch in compared("zlib-ng==1\nnumpy<2\nabc==1")]
+
+    assert names == ["abc", "numpy", "zlib-ng"]
+
+
+def test_a_line_that_is_no_requirement_is_refused():
+    with pytest.raises(BentoInvalid, match="'nu mpy==' is no requirement"):
+        parse_requirements("nu mpy==")
+
+
+@pytest.mark.parametrize(
+    ("locked", "tolerable"),
+    [
+        ("numpy==2.4.9", True),
+        ("numpy==2.5.0", False),
+        ("numpy==3.0", False),
+        ("lightgbm==4.0", False),
+        ("scikit-learn==1.9.2", False),
+        ("bentoml==1.4.41", True),
+        ("bentoml==1.5.0", False),
+    ],
+)
+def test_only_another_patch_of_what_nobody_asked_for_passes(locked: str, *, tolerable: bool):
+    wanted = Wanted(
+        tuple(parse_requirements("scikit-learn\nbentoml==1.4.40")),
+        tuple(parse_requirements(locked)),
+    )
+
+    (found,) = compare(wanted, INSTALLED.get)
+
+    assert found.tolerable is tolerable
+
+
+def test_what_bentoml_wrote_first_is_direct_and_the_rest_is_locked(tmp_path: Path):
+    bento = read_bento(write_bento(tmp_path / "one", requirements="numpy==2.4.6\nscipy==1.0\n"))
+    (bento.requirements.parent / "requirements.in").write_text("numpy\n")
+    other = read_bento(
+        write_bento(tmp_path / "two", requirements="numpy\n./wheels/x-1-py3-none-any.whl\n")
+    )
+    (other.requirements.parent / "requirements.lock.txt").write_text("numpy==2.4.6\n")
+
+    one, two = wanted_by(bento), wanted_by(other)
+
+    assert [one.name for one in one.direct] == [one.name for one in two.direct] == ["numpy"]
+    assert [str(one) for one in one.locked] == ["numpy==2.4.6", "scipy==1.0"]
+    assert [str(one) for one in two.locked] == ["numpy==2.4.6"]
+
+
+def test_what_an_extra_adds_is_wanted_too():
+    lines = {"bentoml": ["attrs", "grpcio>=1.5 ; extra == 'grpc'", "docker ; extra == 'docker'"]}
+
+    found = extras_of(parse_requirements("bentoml[grpc]\nnumpy"), lines.get)
+
+    assert [one.name for one in found] == ["grpcio"]
+
+
+def test_markers_are_those_of_the_runtime_wherever_this_runs():
+    assert (
+        parse_requirements("a ; sys_platform == 'win32'\nb ; python_version < '3.11'", MARKERS)
+        == []
+    )
+
+
+def test_the_constraints_are_those_of_the_lock_file():
+    exported = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("uv")), "export", "--frozen", "--quiet",
+            "--only-group=serving", "--no-hashes", "--no-annotate", "--no-header",
+            "--no-emit-workspace",
+        ],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+
+    assert exported in FILE.read_text(), "run `make constraints`"
+    assert packages_of(FILE.read_text())["bentoml"]

@@ -1,0 +1,100 @@
+"""What must hold for the workflows beyond their syntax, which `make workflows` reads."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = {path.stem: path for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def jobs(name: str) -> dict[str, dict[str, Any]]:
+    return yaml.safe_load(WORKFLOWS[name].read_text())["jobs"]
+
+
+def steps(name: str) -> list[dict[str, Any]]:
+    return [step for job in jobs(name).values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_each_make_target_of_a_workflow_exists(name: str):
+    asked = {
+        target
+        for step in steps(name)
+        for target in re.findall(r"\bmake ([a-z-]+)", step.get("run", ""))
+    }
+    assert asked <= TARGETS
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_job_has_a_limit_and_a_token_only_for_what_it_does(name: str):
+    document = yaml.safe_load(WORKFLOWS[name].read_text())
+    assert document["permissions"] == {"contents": "read"}
+    assert all(job["timeout-minutes"] <= 180 for job in document["jobs"].values())
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_no_action_is_named_by_a_branch_that_moves_without_a_release(name: str):
+    used = [step["uses"] for step in steps(name) if "uses" in step]
+    moving = [one for one in used if re.search(r"@(main|master|latest)$", one) or "@" not in one]
+    assert not moving
+
+
+def test_the_paths_of_codeowners_exist():
+    lines = (ROOT / ".github" / "CODEOWNERS").read_text().splitlines()
+    paths = [line.split()[0] for line in lines if line.startswith("/")]
+    assert paths
+    assert all((ROOT / path.strip("/")).exists() for path in paths)
+
+
+def test_renovates_pattern_finds_what_it_is_to_keep_new():
+    (manager,) = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
+    pattern = manager["matchStrings"][0].replace("(?<", "(?P<")
+    assert re.search(pattern, (ROOT / "Dockerfile").read_text())
+
+
+def notes(version: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cluster.release", version],
+        cwd=folder, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def release_of(folder: Path, version: str) -> Path:
+    """The files of a repository that a release reads, at a version."""
+    (folder / "charts/sluicegate").mkdir(parents=True)
+    (folder / "bentos/service").mkdir(parents=True)
+    for path in ("pyproject.toml", "bentos/service/pyproject.toml"):
+        (folder / path).write_text(f'[project]\nname = "x"\nversion = "{version}"\n')
+    chart = f"name: sluicegate\nversion: {version}\nappVersion: {version}\n"
+    (folder / "charts/sluicegate/Chart.yaml").write_text(chart)
+    (folder / "CHANGELOG.md").write_text(
+        f"# Changelog\n\n## [Unreleased]\n\n## [{version}] - 2026-12-01\n\n- New.\n\n## [0.0.1]\n\n- Old.\n"
+    )
+    return folder
+
+
+def test_a_release_says_what_its_version_changes(tmp_path: Path):
+    done = notes("1.2.3", release_of(tmp_path, "1.2.3"))
+    assert (done.returncode, done.stdout) == (0, "- New.\n"), done.stderr
+
+
+def test_a_tag_that_no_file_knows_is_no_release(tmp_path: Path):
+    done = notes("1.2.4", release_of(tmp_path, "1.2.3"))
+
+    assert done.returncode == 1
+    for said in (
+        "pyproject.toml: is 1.2.3",
+        "Chart.yaml: is 1.2.3",
+        "CHANGELOG.md: has no section",
+    ):
+        assert said in done.stderr
