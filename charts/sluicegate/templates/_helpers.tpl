@@ -62,3 +62,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   resources: [events]
   verbs: [create, patch]
 {{- end }}
+
+{{/* What a binding does with a violation: Audit warns the sender and marks the audit event, Deny refuses. */}}
+{{- define "sluicegate.actions" -}}
+{{ if eq . "Deny" }}[Deny, Audit]{{ else }}[Warn, Audit]{{ end }}
+{{- end }}
+
+{{/* The namespaces whose products this release serves, as a policy's matchConstraints have it. */}}
+{{- define "sluicegate.watchedNamespaces" -}}
+{{- if or .Values.watchNamespaces .Values.excludedNamespaces -}}
+namespaceSelector:
+  matchExpressions:
+  {{- with .Values.watchNamespaces }}
+  - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+  {{- end }}
+  {{- with .Values.excludedNamespaces }}
+  - {key: kubernetes.io/metadata.name, operator: NotIn, values: {{ toJson . }}}
+  {{- end }}
+{{- end }}
+{{- end }}
