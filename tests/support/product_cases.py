@@ -205,6 +205,13 @@ RULES = (
         ({"spec.serving.nodeSelector": {"a b": "d"}},),
     ),
     Case(
+        "only a header has a name",
+        {"spec.serving.market": {"from": "Header", "name": "x-country"}},
+        {"spec.serving.market": {"from": "Host", "name": "x-country"}},
+        "spec.serving.market.name",
+        "leave it out where from is Host or Path",
+    ),
+    Case(
         "histogram bounds increase",
         {"spec.serving.latencyBucketsMilliseconds": [100, 250]},
         {"spec.serving.latencyBucketsMilliseconds": [250, 250]},
@@ -623,6 +630,7 @@ def full_status() -> dict[str, Any]:
             "degraded": True, "streak": streak, "calm": streak, "steadySince": when,
             "evidenceSince": when, "disturbedSince": when, "termsHash": "ef",
             "leftOut": [{"since": when, "until": when}],
+            "markets": [{"market": "AT", "state": "BAD", "ratio": "0.81", "samples": 211}],
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
         "diagnosis": {

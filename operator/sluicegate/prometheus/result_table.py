@@ -28,6 +28,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.LATENCY: (*BY_VERSION, names.SERVICE, names.BOUND),
     QueryKind.LABELLED: (*BY_PREDICTION, names.OUTCOME),
     QueryKind.EVENTS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME),
+    QueryKind.MARKETS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME, names.MARKET),
     QueryKind.COUNTERS: (*BY_VERSION, *BY_PREDICTION[2:], names.COUNTER, names.LAG),
     QueryKind.GAUGES: (*BY_VERSION, names.COUNTER, names.FACT),
     QueryKind.TARGETS: (*BY_VERSION, names.FACT),

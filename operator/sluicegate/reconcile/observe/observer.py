@@ -108,6 +108,7 @@ class Observer:
                 problems=measured.problems(),
                 series=measured.series(),
                 gauges=measured.gauges(),
+                markets=measured.markets(),
                 canary_blocks=measured.canary_blocks(),
                 canary_block_seconds=measured.canary_seconds,
                 wanted=release_of(wanted),
