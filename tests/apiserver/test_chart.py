@@ -201,10 +201,12 @@ def test_a_mistake_in_the_values_is_named_before_anything_is_installed(value, fi
 
 
 def test_the_definitions_it_ships_are_those_of_the_types_and_stay_when_it_goes():
-    (shipped,) = (CHART / "files" / "crds").iterdir()
-    assert shipped.read_text() == (ROOT / "crds" / shipped.name).read_text(), "run `make crds`"
-    (crd,) = (one for one in rendered() if one["kind"] == "CustomResourceDefinition")
-    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    shipped = {one.name: one.read_text() for one in (CHART / "files" / "crds").iterdir()}
+    assert shipped == {one.name: one.read_text() for one in (ROOT / "crds").iterdir()}, "make crds"
+    crds = [one for one in rendered() if one["kind"] == "CustomResourceDefinition"]
+    assert len(crds) == len(shipped) == 2
+    for crd in crds:
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
 def test_with_namespaces_nothing_outside_them_can_be_touched():

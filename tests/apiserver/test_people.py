@@ -203,7 +203,7 @@ def test_the_api_server_finds_nothing_to_warn_of_in_the_types_of_any_policy(peop
         one["metadata"]["name"]: one["status"].get("typeChecking", {}).get("expressionWarnings", [])
         for one in checked
     }
-    assert len(warnings) == 3
+    assert len(warnings) == 4
     assert not any(warnings.values()), json.dumps(warnings, indent=1)
 
 
@@ -216,6 +216,7 @@ def test_by_default_who_may_not_is_warned_and_let_through():
     }
     assert bindings == {
         "sluicegate-roles": ["Warn", "Audit"],
+        "sluicegate-reviews": ["Warn", "Audit"],
         "sluicegate-operator": ["Deny", "Audit"],
     }
     off = chart("sluicegate", "roles.enforce=Off", "operatorPolicy.enforce=Off")

@@ -72,6 +72,7 @@ class QueryKind(StrEnum):
     MEMORY = "memory"
     GATEWAY = "gateway"
     SENT = "sent"
+    HISTOGRAM = "histogram"
 
 
 ASIDE: Final = frozenset(
@@ -240,6 +241,12 @@ def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
     matchers = [f'{names.CODE}=~"2.."', any_of(names.BOUND, [*bounds, "+Inf"])]
     selector = _bento(names.DURATION_BUCKETS, scope, matchers)
     return sum_by((*BY_VERSION, names.SERVICE, names.BOUND), _count(selector, window, scope))
+
+
+def render_histogram(scope: Scope, window: int) -> str:
+    """Requests that succeeded by every bound, of a product's versions together: for estimates."""
+    selector = _bento(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
+    return sum_by((names.NAMESPACE, names.PRODUCT, names.BOUND), _count(selector, window, scope))
 
 
 def bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sluicegate.api.base import at
 from sluicegate.api.product import DataProduct
@@ -13,7 +14,6 @@ from sluicegate.conditions import same_meaning
 from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
 from sluicegate.prometheus.query_batch import needs_of
-from sluicegate.prometheus.result_table import Table
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.report.markets import MARKET_ALONE, with_markets
@@ -23,6 +23,9 @@ from sluicegate.slo.queries import QueryKind, render_queries
 from sluicegate.stats.counts import Count
 from tests.support.product_cases import changed
 from tests.support.rollout_world import serving_world
+
+if TYPE_CHECKING:
+    from sluicegate.prometheus.result_table import Table
 
 VERSION = ("catalog", "search", "v1")
 
