@@ -63,6 +63,8 @@ _MARKS = (
     ("gateway", "sluicegate_backend"),
     ("cpu_throttled", "container_cpu_cfs_throttled_periods_total"),
     ("memory", "container_memory_working_set_bytes"),
+    ("markets", "sluicegate_market_events_total"),
+    ("histogram", "sum by (namespace, product, le)"),
     ("latency", "bentoml_service_request_duration_seconds_bucket"),
     ("requests_bad", '=~"[45].."'),
     ("requests", "bentoml_service_request_total"),

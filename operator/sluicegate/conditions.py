@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from sluicegate.api.base import StatusModel
 from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, Diagnosis
 
 Conditions = tuple[Condition, ...]
@@ -114,6 +115,7 @@ _NUMBERS_OF_SLO: Final = {
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
     "statistic": None, "statistic_bound": None,
 }  # fmt: skip
+_NUMBERS_OF_MARKET: Final = {"ratio": None, "samples": 0}
 _NUMBERS_OF_CANDIDATE: Final = {"evidence": (), "expected_seconds": None}
 _NUMBERS_OF_TRAFFIC: Final = {"observed_share": None, "requests": None, "real_share": None}
 
@@ -193,6 +195,13 @@ def _bare_diagnosis(told: Diagnosis | None) -> Diagnosis | None:
     )
 
 
+def _bare_slo(slo: SloStatus) -> SloStatus:
+    """Which markets are bad is news; which others come next to them isn't."""
+    bad = _each((one for one in slo.markets if one.state is SloState.BAD), _NUMBERS_OF_MARKET)
+    markets = tuple(sorted(bad, key=lambda one: one.market))
+    return slo.model_copy(update={**_NUMBERS_OF_SLO, "markets": markets})
+
+
 def _nothing(_: object) -> None:
     """Of a part that means nothing."""
 
@@ -205,7 +214,7 @@ _BARE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "numbers_at": _nothing,
     "written_by": _nothing,
     "conditions": _bare_conditions,
-    "slos": lambda slos: _each(slos, _NUMBERS_OF_SLO),
+    "slos": lambda slos: tuple(map(_bare_slo, slos)),
     "candidate": _without(_NUMBERS_OF_CANDIDATE),
     "traffic": _without(_NUMBERS_OF_TRAFFIC),
     "decision": _without(_WORDING_AND_TIME),

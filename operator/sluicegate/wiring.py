@@ -5,12 +5,15 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import Key
 from sluicegate.manager import Controller, Program, Tools
 from sluicegate.measurement.scheduler import Rounds
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.day_reader import DayReader
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.retention import keep_checking_retention
 from sluicegate.prometheus.source import NoSource, Source
@@ -23,6 +26,7 @@ from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.fleet.operator_overlap import Overlaps, written_by
 from sluicegate.reconcile.fleet.registry import Standings
 from sluicegate.reconcile.live.children import watched
+from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.observe.pod_reader import PodReads
@@ -30,6 +34,11 @@ from sluicegate.reconcile.observe.standby import Standby
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.routes.arbitration import Claims
+from sluicegate.reviews.hook import ReviewedReconciler
+from sluicegate.reviews.rounds import Reviews
+from sluicegate.reviews.store import ReviewStore
+from sluicegate.reviews.telling import export as export_reviews
+from sluicegate.reviews.telling import misconfigured, tell
 from sluicegate.runtime.interfaces import Priority
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
@@ -84,8 +93,17 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         spans=tools.spans,
     )
 
+    reviews = _reviews(tools)
+
+    def product_of(key: Key) -> DataProduct | None:
+        record = tools.caches.products.get(key)
+        if not isinstance(record, ProductRecord) or record.deleting:
+            return None
+        return record.parse()
+
     def before_scrape() -> None:
         now = clocks.wall()
+        export_reviews(reviews.overview, settings.product_metrics)
         product_metrics.export(now)
         overlaps.export(now)
         EVALUATION_LATENESS.set(measurements.punctuality.lateness(now))
@@ -97,10 +115,13 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
     if settings.prometheus_url:
         measuring["retention"] = partial(_check_retention, tools, measurements, connect)
     return Controller(
-        reconciler=reconciler,
+        reconciler=ReviewedReconciler(reconciler, reviews, product_of, measurements.timing),
         begin=reconciler.begin,
         always=measuring,
-        leading={"product metrics": product_metrics.publish},
+        leading={
+            "product metrics": product_metrics.publish,
+            "reviews": partial(_review, tools, reviews, measurements.timing, connect),
+        },
         before_scrape=before_scrape,
     )
 
@@ -142,6 +163,37 @@ async def _measure(tools: Tools, measurements: Measurements, connect: Connect) -
         evaluation = Evaluation(answering, evaluation_settings(settings, measurements.timing))
         look_at, wall = tools.queue.add_after, tools.clocks.wall
         await Rounds(measurements, evaluation, look_at, tools.spans, wall=wall).run()
+
+
+def _reviews(tools: Tools) -> Reviews:
+    products = tools.caches.products
+
+    def exists(key: Key, uid: str) -> bool:
+        record = products.get(key)
+        return record is not None and record.uid == uid
+
+    def tell_misconfigured(key: Key, text: str) -> None:
+        record = products.get(key)
+        misconfigured(tools.recorder, key, record.uid if record else "", text)
+
+    return Reviews(
+        ReviewStore(tools.api),
+        wall=tools.clocks.wall,
+        exists=exists,
+        tell=partial(tell, tools.recorder),
+        misconfigured=tell_misconfigured,
+        namespaces=tools.settings.watch_namespaces,
+    )
+
+
+async def _review(tools: Tools, reviews: Reviews, timing: Timing, connect: Connect) -> None:
+    settings = tools.settings
+    source: AbstractAsyncContextManager[Source] = nullcontext(NoSource())
+    if settings.prometheus_url:
+        source = connect(endpoint_of(settings), tools.spans)
+    async with source as answering:
+        gateway = GATEWAYS[settings.gateway_metrics]
+        await reviews.run(DayReader(answering, timing, settings.watch_namespaces, gateway))
 
 
 async def _check_retention(tools: Tools, measurements: Measurements, connect: Connect) -> None:

@@ -33,6 +33,10 @@ WAYS = {
     "with traces": [
         "--set", "tracing.endpoint=http://collector:4318,networkPolicy.enabled=true",
     ],
+    "with all policies": [
+        "--set", "roles.enforce=Deny,tenants.enforce=Deny,tenants.allowed.gateways={gateway/web}",
+    ],
+    "without policies": ["--set", "roles.enforce=Off,operatorPolicy.enforce=Off"],
     "with settings of one's own": [
         "--set", "extraSettings.SLUICEGATE_MAX_CONCURRENT_RETRAININGS=4",
     ],
@@ -41,6 +45,8 @@ MISTAKES = {
     "a URL without a scheme": ("settings.prometheusUrl=prometheus:9090", "prometheusUrl"),
     "a digest that is none": ("image.digest=sha256:abc", "digest"),
     "a value that doesn't exist": ("replica=2", "replica"),
+    "a policy that isn't enforced in any known way": ("roles.enforce=Warn", "enforce"),
+    "a user's name that would end a string": ("roles.gitOpsAccounts={a'b}", "gitOpsAccounts"),
     "no replica": ("replicas=0", "replicas"),
     "a limit without a unit": ("podMonitor.bodySizeLimit=16", "bodySizeLimit"),
     "a receiver of traces without a scheme": ("tracing.endpoint=collector:4318", "endpoint"),
@@ -195,10 +201,12 @@ def test_a_mistake_in_the_values_is_named_before_anything_is_installed(value, fi
 
 
 def test_the_definitions_it_ships_are_those_of_the_types_and_stay_when_it_goes():
-    (shipped,) = (CHART / "files" / "crds").iterdir()
-    assert shipped.read_text() == (ROOT / "crds" / shipped.name).read_text(), "run `make crds`"
-    (crd,) = (one for one in rendered() if one["kind"] == "CustomResourceDefinition")
-    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    shipped = {one.name: one.read_text() for one in (CHART / "files" / "crds").iterdir()}
+    assert shipped == {one.name: one.read_text() for one in (ROOT / "crds").iterdir()}, "make crds"
+    crds = [one for one in rendered() if one["kind"] == "CustomResourceDefinition"]
+    assert len(crds) == len(shipped) == 2
+    for crd in crds:
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
 def test_with_namespaces_nothing_outside_them_can_be_touched():
@@ -214,17 +222,25 @@ def test_with_namespaces_nothing_outside_them_can_be_touched():
     assert touched == {"gatewayclasses"}
 
 
-def test_who_may_edit_may_write_products_and_who_may_view_may_only_read_them():
+def aggregated(*arguments: str) -> dict[str, set[str]]:
+    """The verbs that the chart adds to roles of Kubernetes' own."""
     verbs: dict[str, set[str]] = {"view": set(), "edit": set(), "admin": set()}
-    for one in rendered():
+    for one in rendered(*arguments):
         labels = one["metadata"].get("labels") or {}
         for role, granted in verbs.items():
             if labels.get(f"rbac.authorization.k8s.io/aggregate-to-{role}") == "true":
                 assert one["kind"] == "ClusterRole"
                 granted.update(verb for rule in one["rules"] for verb in rule["verbs"])
+    return verbs
+
+
+def test_who_may_view_may_read_products_and_who_may_edit_writes_them_only_where_that_is_wanted():
     # Kubernetes itself lets `edit` and `admin` do what `view` may.
-    writing = {"create", "update", "patch", "delete", "deletecollection"}
-    assert verbs == {"view": {"get", "list", "watch"}, "edit": writing, "admin": writing}
+    reading = {"get", "list", "watch"}
+    assert aggregated() == {"view": reading, "edit": set(), "admin": set()}
+    writing = {"create", "update", "patch", "delete", "deletecollection", "edit-spec"}
+    wanted = aggregated("--set", "rbac.aggregateToEdit=true")
+    assert wanted == {"view": reading, "edit": writing, "admin": writing}
 
 
 def allowed(plane: ControlPlane, account: str, question: tuple[str, str, str]) -> bool:

@@ -13,6 +13,7 @@ NEEDS = Needs(
     thresholds=frozenset({250, 1000}),
     labelled=True,
     events=True,
+    markets=True,
     counters=frozenset({("search_served_total", 1800), ("search_clicked_total", 0)}),
     gauges=frozenset({"basket_value"}),
 )

@@ -15,7 +15,7 @@ import yaml
 
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.query_scopes import split_scopes
-from sluicegate.prometheus.result_table import OF_GATEWAY
+from sluicegate.prometheus.result_table import WITHOUT_VERSION
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.gateway import (
     TRAEFIK,
@@ -362,7 +362,7 @@ def test_native_histograms_of_another_product_change_no_row(
         page("container_cpu_cfs_periods_total", ', container="x"'),
         page("container_memory_working_set_bytes", ', container="x"'),
     ]
-    kinds = [one for one in QueryKind if one not in OF_GATEWAY]
+    kinds = [one for one in QueryKind if one not in WITHOUT_VERSION]
     # What is said of anybody else is dropped, and what is said of ours is no histogram.
     ours = {kind: f'label_replace({query(kind)}, "n", "$1", "product", "(.*)")' for kind in kinds}
     of_search = 'label_replace(vector(0), "n", "search", "", "")'

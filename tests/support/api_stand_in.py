@@ -162,7 +162,13 @@ class ApiStandIn:
 
         begin = int(request.query.get("continue", 0))
         end = begin + int(request.query["limit"])
-        items = [body for name, body in self.objects.items() if path in collections(name)]
+        label, _, value = request.query.get("labelSelector", "").partition("=")
+        items = [
+            body
+            for name, body in self.objects.items()
+            if path in collections(name)
+            and (not value or body["metadata"].get("labels", {}).get(label) == value)
+        ]
         meta = {"resourceVersion": str(next(self._versions))}
         if end < len(items):
             meta["continue"] = str(end)

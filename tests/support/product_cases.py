@@ -205,6 +205,13 @@ RULES = (
         ({"spec.serving.nodeSelector": {"a b": "d"}},),
     ),
     Case(
+        "only a header has a name",
+        {"spec.serving.market": {"from": "Header", "name": "x-country"}},
+        {"spec.serving.market": {"from": "Host", "name": "x-country"}},
+        "spec.serving.market.name",
+        "leave it out where from is Host or Path",
+    ),
+    Case(
         "histogram bounds increase",
         {"spec.serving.latencyBucketsMilliseconds": [100, 250]},
         {"spec.serving.latencyBucketsMilliseconds": [250, 250]},
@@ -616,6 +623,7 @@ def full_status() -> dict[str, Any]:
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
             "degraded": True,
+            "markets": [{"market": "AT", "state": "BAD", "ratio": "0.81", "samples": 211}],
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
         "diagnosis": {

@@ -66,7 +66,9 @@ class Pricing(ProductService):
         # In a thread: the probes are answered while the trees are walked.
         values = await asyncio.to_thread(self._predict, cars)
         prices = [
-            Price(price=value, token=self.token(value) if tokens else None) for value in values
+            # One request may ask about cars of several markets.
+            Price(price=value, token=self.token(value, market=car.country) if tokens else None)
+            for car, value in zip(cars, values, strict=True)
         ]
         return Prices(version=self.version, prices=prices)
 

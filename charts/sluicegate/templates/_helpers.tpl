@@ -31,6 +31,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [sluicegate.dev]
   resources: [dataproducts/status]
   verbs: [get, patch]
+- apiGroups: [sluicegate.dev]
+  resources: [dataproductreviews]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [sluicegate.dev]
+  resources: [dataproductreviews/status]
+  verbs: [get, patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
@@ -61,4 +67,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- end }}
+
+{{/* What a binding does with a violation: Audit warns the sender and marks the audit event, Deny refuses. */}}
+{{- define "sluicegate.actions" -}}
+{{ if eq . "Deny" }}[Deny, Audit]{{ else }}[Warn, Audit]{{ end }}
+{{- end }}
+
+{{/* The namespaces whose products this release serves, as a policy's matchConstraints have it. */}}
+{{- define "sluicegate.watchedNamespaces" -}}
+{{- if or .Values.watchNamespaces .Values.excludedNamespaces -}}
+namespaceSelector:
+  matchExpressions:
+  {{- with .Values.watchNamespaces }}
+  - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+  {{- end }}
+  {{- with .Values.excludedNamespaces }}
+  - {key: kubernetes.io/metadata.name, operator: NotIn, values: {{ toJson . }}}
+  {{- end }}
+{{- end }}
 {{- end }}

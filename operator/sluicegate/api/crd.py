@@ -1,18 +1,22 @@
-"""The CustomResourceDefinition, as it follows from the types."""
+"""The CustomResourceDefinitions, as they follow from the types."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
+from pydantic import BaseModel
 
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
+from sluicegate.api.review import DataProductReview
 from sluicegate.api.schema import Schema, structural_schema
 
-FILE_NAME: Final = f"{names.PLURAL}.{names.GROUP}.yaml"
 _READY: Final = '.status.conditions[?(@.type=="Ready")].status'
-_COLUMNS: Final = (
-    # name, path, shown only with -o wide
+Column = tuple[str, str, bool]
+"""Name, path, and whether it is shown only with -o wide."""
+_COLUMNS: Final[tuple[Column, ...]] = (
     ("Ready", _READY, False),
     ("Reason", ".status.summary.reason", False),
     ("State", ".status.state", False),
@@ -27,45 +31,87 @@ _COLUMNS: Final = (
 )
 
 
-def build_crd() -> dict[str, Any]:
+_REVIEW_COLUMNS: Final[tuple[Column, ...]] = (
+    ("Product", ".spec.productRef.name", False),
+    ("From", ".spec.period.from", False),
+    ("To", ".spec.period.to", False),
+    ("State", ".status.state", False),
+    ("Due", ".status.dueAt", False),
+    ("Signed by", ".status.reviewedBy", False),
+    ("Digest", ".status.digest", True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One kind of ours."""
+
+    model: type[BaseModel]
+    kind: str
+    plural: str
+    singular: str
+    short_name: str
+    columns: Sequence[Column]
+
+    @property
+    def file_name(self) -> str:
+        """Where its definition lies."""
+        return f"{self.plural}.{names.GROUP}.yaml"
+
+
+PRODUCTS: Final = Definition(
+    DataProduct, names.KIND, names.PLURAL, names.SINGULAR, names.SHORT_NAME, _COLUMNS
+)
+REVIEWS: Final = Definition(
+    DataProductReview,
+    names.REVIEW_KIND,
+    names.REVIEW_PLURAL,
+    names.REVIEW_SINGULAR,
+    names.REVIEW_SHORT_NAME,
+    _REVIEW_COLUMNS,
+)
+DEFINITIONS: Final = (PRODUCTS, REVIEWS)
+
+
+def build_crd(of: Definition = PRODUCTS) -> dict[str, Any]:
     """The CustomResourceDefinition as plain data."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "metadata": {"name": f"{of.plural}.{names.GROUP}"},
         "spec": {
             "group": names.GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": names.KIND,
-                "listKind": f"{names.KIND}List",
-                "plural": names.PLURAL,
-                "singular": names.SINGULAR,
-                "shortNames": [names.SHORT_NAME],
+                "kind": of.kind,
+                "listKind": f"{of.kind}List",
+                "plural": of.plural,
+                "singular": of.singular,
+                "shortNames": [of.short_name],
                 "categories": [names.CATEGORY],
             },
-            "versions": [_version()],
+            "versions": [_version(of)],
         },
     }
 
 
-def render_crd() -> str:
+def render_crd(of: Definition = PRODUCTS) -> str:
     """The CustomResourceDefinition as YAML, the same for the same types."""
     header = (
         "# Generated from operator/sluicegate/api by `sluicegate crds`; edit the types instead.\n"
     )
-    unshared = json.loads(json.dumps(build_crd()))  # shared parts would come out as YAML aliases
+    unshared = json.loads(json.dumps(build_crd(of)))  # shared parts would come out as YAML aliases
     return header + yaml.safe_dump(unshared, sort_keys=False, width=100, allow_unicode=True)
 
 
-def _version() -> dict[str, Any]:
+def _version(of: Definition) -> dict[str, Any]:
     return {
         "name": names.VERSION,
         "served": True,
         "storage": True,
-        "schema": {"openAPIV3Schema": _root(structural_schema(DataProduct))},
+        "schema": {"openAPIV3Schema": _root(structural_schema(of.model))},
         "subresources": {"status": {}},
-        "additionalPrinterColumns": [_column(*column) for column in _COLUMNS],
+        "additionalPrinterColumns": [_column(*column) for column in of.columns],
     }
 
 

@@ -25,6 +25,7 @@ from sluicegate.api.product_info import (
     Team,
 )
 from sluicegate.api.retraining import Retraining
+from sluicegate.api.review import ReviewCycle
 from sluicegate.api.rollout import Rollout
 from sluicegate.api.route import Route
 from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
@@ -131,6 +132,8 @@ class DataProductSpec(ApiModel):
     """How it is retrained; never when left out."""
     rollout: Rollout = Field(default_factory=Rollout, json_schema_extra={"default": {}})
     """How a new version reaches users."""
+    review: ReviewCycle | None = None
+    """How often people review it, and who signs; no ledger is kept when left out."""
     suspend: bool = False
     """Freezes every change but status; serving goes on and annotations still act."""
 

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 from sluicegate.api.base import ApiModel, ImageReference, ObjectName, Rule
 from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.list_types import Keyed
+from sluicegate.api.markets import MarketSource
 from sluicegate.api.model import LocalRef
 from sluicegate.api.names import RESERVED_PREFIXES
 from sluicegate.api.scheduling import (
@@ -111,6 +112,8 @@ class Serving(ApiModel):
         tuple[Annotated[int, Field(ge=1, le=3_600_000)], ...], Field(max_length=32)
     ] = ()
     """Bounds of the request histogram; BentoML's own when empty."""
+    market: MarketSource | None = None
+    """Where a request names its market, for counts by spec.markets; without it there are none."""
     max_request_bytes: Annotated[int, Field(ge=1024, le=2**30)] = DEFAULT_MAX_REQUEST_BYTES
     """How large a request's body may be, and bodies of more than 32 KiB that are worked on together;
     larger ones are answered 413. Parsed, they take up to forty times as much memory: see resources.

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from sluicegate.api.base import Events, Number, StatusModel
+from sluicegate.api.list_types import Keyed
 
 
 class SloState(StrEnum):
@@ -15,6 +16,19 @@ class SloState(StrEnum):
     WARN = "WARN"
     BAD = "BAD"
     UNKNOWN = "Unknown"
+
+
+class MarketStatus(StatusModel):
+    """How one SLO does in one market."""
+
+    market: str
+    """Which one; `other` for requests that name none of the product's."""
+    state: SloState
+    """BAD or OK where its events show it with 95 % confidence; Unknown where they are too few."""
+    ratio: Number | None = None
+    """Share of good events."""
+    samples: Events = 0
+    """All events that were looked at."""
 
 
 class SloStatus(StatusModel):
@@ -49,5 +63,7 @@ class SloStatus(StatusModel):
     """Largest CUSUM of the bank; bad at statisticBound."""
     statistic_bound: Number | None = None
     """Where the relative test calls it bad."""
+    markets: Annotated[tuple[MarketStatus, ...], Field(max_length=3), Keyed("market")] = ()
+    """How it does in the markets where it does worst, three at most."""
     degraded: bool = False
     """Whether it was confirmed as bad, in three evaluations over two fresh blocks, and hasn't recovered."""

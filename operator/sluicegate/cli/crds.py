@@ -1,32 +1,35 @@
-"""`sluicegate crds`: write the CRD from the types, or check that what is there is the same."""
+"""`sluicegate crds`: write the CRDs from the types, or check that what is there is the same."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from sluicegate.api.crd import FILE_NAME, render_crd
+from sluicegate.api.crd import DEFINITIONS, render_crd
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "--directory", type=Path, default=Path("crds"), help="where the file lies (default: crds)"
+        "--directory", type=Path, default=Path("crds"), help="where the files lie (default: crds)"
     )
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 when the file differs"
+        "--check", action="store_true", help="write nothing; exit 1 when a file differs"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write or check the file."""
-    path: Path = args.directory / FILE_NAME
-    text = render_crd()
-    if args.check:
-        return _check(path, text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    print(path)
-    return 0
+    """Write or check the files."""
+    failed = 0
+    for definition in DEFINITIONS:
+        path: Path = args.directory / definition.file_name
+        text = render_crd(definition)
+        if args.check:
+            failed |= _check(path, text)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(path)
+    return failed
 
 
 def _check(path: Path, text: str) -> int:

@@ -72,4 +72,5 @@ HORIZONTAL_POD_AUTOSCALERS = Resource(
 )
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
+DATA_PRODUCT_REVIEWS = Resource(names.GROUP, names.VERSION, names.REVIEW_PLURAL, names.REVIEW_KIND)
 DATA_PRODUCTS = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)

@@ -41,7 +41,7 @@ NOT_IN_PODS: Final = frozenset(
     {"replicas", "autoscaling", "runtime_image", "progress_deadline_seconds"}
 )
 """Fields of `serving` that don't show in a pod, or are hashed as the version's own."""
-ADDED_LATER: Final = frozenset({"max_request_bytes"})
+ADDED_LATER: Final = frozenset({"max_request_bytes", "market"})
 """Fields that `serving` didn't always have: each is hashed only where it is set, else the release
 that brought it would restart every pod."""
 
@@ -96,6 +96,7 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
             "serving": serving.model_dump(
                 mode="json", by_alias=True, exclude={*NOT_IN_PODS, *unset}
             ),
+            **({"markets": markets_of(product)} if serving.market else {}),
         }
     )
 
@@ -148,9 +149,25 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
         values["SLUICEGATE_FEEDBACK_DIRECTORY"] = FEEDBACK_PATH
     if serving.max_request_bytes != DEFAULT_MAX_REQUEST_BYTES:
         values["SLUICEGATE_MAX_REQUEST_BYTES"] = str(serving.max_request_bytes)
+    if serving.market:
+        values["SLUICEGATE_MARKETS"] = json.dumps(markets_of(product), separators=(",", ":"))
     if serving.latency_buckets_milliseconds:
         values["BENTOML_CONFIG_OVERRIDES"] = _bucket_override(product, version)
     return values
+
+
+def markets_of(product: DataProduct) -> dict[str, Any]:
+    """What the library for services needs to count by market."""
+    source = product.spec.serving.market
+    assert source is not None
+    latencies = (slo.indicator.latency for slo in product.spec.slos)
+    return {
+        "markets": list(product.spec.markets),
+        "from": str(source.place),
+        "name": source.header,
+        "values": dict(sorted(source.values.items())),
+        "thresholdsMilliseconds": sorted({one.threshold_milliseconds for one in latencies if one}),
+    }
 
 
 def _bucket_override(product: DataProduct, version: VersionBase) -> str:

@@ -21,6 +21,7 @@ from sluicegate.prometheus.targets import (
     VersionKey,
 )
 from sluicegate.slo.blocks import Series
+from sluicegate.slo.by_market import indicator_label, market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.means import Means
 from sluicegate.slo.queries import QueryKind
@@ -99,6 +100,21 @@ class Measured:
         """Block means of the stable version's gauges, by version and SLO."""
         return self._of_stable(self.measurements.blocks.means, *self._gauges())
 
+    def markets(self) -> dict[str, dict[str, Series]]:
+        """Blocks of the stable version, by SLO and market; of those with any event."""
+        target, stable = self._target(), self.product.status.stable
+        found: dict[str, dict[str, Series]] = {}
+        if target is None or stable is None or not target.markets:
+            return found
+        for slo in self.product.spec.slos:
+            if indicator_label(slo.name, slo.indicator):
+                for market in target.markets:
+                    key = self._key(stable, market_series(slo.name, market))
+                    series = self.measurements.blocks.series(key, self.block_seconds)
+                    if series.had_events:
+                        found.setdefault(slo.name, {})[market] = series
+        return found
+
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
         """Blocks of both arms, from an hour before the rollout on; none without a candidate."""
         arms = self._arms()
@@ -141,8 +157,11 @@ class Measured:
 
     def _compared(self) -> tuple[str, ...]:
         """What is counted beside the SLOs while versions are compared."""
-        target = self.measurements.targets.get(Key(*self.product.metadata.key))
+        target = self._target()
         return (CLIENT_ERRORS,) if target is not None and target.client_errors else ()
+
+    def _target(self) -> Target | None:
+        return self.measurements.targets.get(Key(*self.product.metadata.key))
 
     def _key(self, version: VersionBase, slo: str) -> SeriesKey:
         return SeriesKey(*self.product.metadata.key, series_of(version), slo)

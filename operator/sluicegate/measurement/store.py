@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+from sluicegate.api.markets import OTHER
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
 from sluicegate.api.versions import CandidatePhase, VersionBase
@@ -335,4 +336,5 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         canary_from=canary_from,
         evidence_from=warmed_up(status.stable.promoted_at, seconds) * seconds,
         client_errors=canary_from is not None or status.probation is not None,
+        markets=(*product.spec.markets, OTHER) if product.spec.serving.market else (),
     )

@@ -23,6 +23,7 @@ from sluicegate.prometheus.targets import (
 )
 from sluicegate.prometheus.unsent import Unsent
 from sluicegate.slo.blocks import SLACK, Block, Quality, read_block
+from sluicegate.slo.by_market import indicator_label, market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS, Answered
 from sluicegate.slo.queries import Fact, QueryKind
 
@@ -124,12 +125,28 @@ def assemble_blocks(
                 errors = _client_errors(answers, target, version)
                 blocks = _gate(answers, IndicatorKind.AVAILABILITY, version, errors)
                 yield SeriesKey(*version, CLIENT_ERRORS), blocks
+            yield from _by_market(answers, target, version)
             for slo, indicator in target.slos.items():
                 if not indicator.gauge:
                     blocks = _read(answers, target, version, slo=slo)
                     if serves and indicator.availability:
                         blocks = unsent.added(target.key, blocks)
                     yield SeriesKey(*version, slo), blocks
+
+
+def _by_market(
+    answers: Answers, target: Target, version: VersionKey
+) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
+    """The blocks of each counted SLO in each market."""
+    table = answers.table(QueryKind.MARKETS)
+    unanswered = answers.unanswered(frozenset({QueryKind.MARKETS}), target.key)
+    for slo, indicator in target.slos.items():
+        label = indicator_label(slo, indicator)
+        for market in target.markets if label else ():
+            good, bad = (table.get((*version, label, one, market)) for one in ("good", "bad"))
+            counts = _outcomes(good, bad)
+            blocks = _gate_with(answers, version[:2], counts, unanswered)
+            yield SeriesKey(*version, market_series(slo, market)), blocks
 
 
 def assemble_means(
@@ -200,6 +217,12 @@ def _gate(
     """Blocks that hold, or say why they don't."""
     unanswered = answers.unanswered(ASKED[kind], ProductKey(*version[:2]))
     owner = version[:2] if kind in SCORED_ELSEWHERE else version
+    return _gate_with(answers, owner, counts, unanswered)
+
+
+def _gate_with(
+    answers: Answers, owner: Labels, counts: _Counts, unanswered: AbstractSet[int]
+) -> tuple[Block, ...]:
     # Most of a young version's past is empty, and millions of blocks are read back at a start.
     known = counts.indexes() | answers.scrapes.indexes(owner)
     return tuple(

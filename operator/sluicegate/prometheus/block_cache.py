@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.slo.blocks import Quality, Series
+from sluicegate.slo.by_market import split_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.means import Means
 
@@ -133,6 +134,9 @@ class BlockCache:
 def _wants(target: Target, block_seconds: int, slo: str) -> bool:
     if target.block_seconds != block_seconds:
         return False
+    name, market = split_series(slo)
+    if market:
+        return name in target.slos and market in target.markets
     return not slo or slo in target.slos or (slo == CLIENT_ERRORS and target.client_errors)
 
 

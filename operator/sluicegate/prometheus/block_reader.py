@@ -38,7 +38,7 @@ from sluicegate.prometheus.timing import Timing
 from sluicegate.prometheus.unlabelled_pods import adopted
 from sluicegate.slo.blocks import SINGLE_BLOCKS
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import QueryKind, render_queries
+from sluicegate.slo.queries import ASIDE, QueryKind, render_queries
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 if TYPE_CHECKING:
@@ -60,12 +60,6 @@ MOST_FAILURES: Final = 3
 """Chunks of products that may fail before the rest of a backfill waits for the next time."""
 REREAD: Final = 1
 """Blocks before the newest that are read again: samples may arrive late."""
-
-ASIDE: Final = frozenset(
-    {QueryKind.CPU_THROTTLED, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.SENT}
-)
-"""Answers that no count is made of: without them a check says so, and the counts still hold."""
-
 
 Scopes: TypeAlias = "Callable[[Sequence[Target]], Sequence[Scope]]"
 """What to ask for, so that these products are read."""

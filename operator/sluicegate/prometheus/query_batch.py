@@ -374,4 +374,6 @@ def _asking(part: Part) -> list[Target]:
 
 def needs_of(targets: Iterable[Target]) -> Needs:
     """What these products ask for together."""
-    return Needs.of(slo for target in targets for slo in target.slos.values())
+    asked = tuple(targets)
+    indicators = (slo for target in asked for slo in target.slos.values())
+    return Needs.of(indicators, markets=any(target.markets for target in asked))

@@ -28,6 +28,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.LATENCY: (*BY_VERSION, names.SERVICE, names.BOUND),
     QueryKind.LABELLED: (*BY_PREDICTION, names.OUTCOME),
     QueryKind.EVENTS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME),
+    QueryKind.MARKETS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME, names.MARKET),
     QueryKind.COUNTERS: (*BY_VERSION, *BY_PREDICTION[2:], names.COUNTER, names.LAG),
     QueryKind.GAUGES: (*BY_VERSION, names.COUNTER, names.FACT),
     QueryKind.TARGETS: (*BY_VERSION, names.FACT),
@@ -35,9 +36,10 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.MEMORY: BY_VERSION,
     QueryKind.GATEWAY: (names.BACKEND,),
     QueryKind.SENT: (names.BACKEND, names.FACT),
+    QueryKind.HISTOGRAM: (names.NAMESPACE, names.PRODUCT, names.BOUND),
 }
 """How the rows of each query are told apart, in this order."""
-OF_GATEWAY: Final = frozenset({QueryKind.GATEWAY, QueryKind.SENT})
+WITHOUT_VERSION: Final = frozenset({QueryKind.GATEWAY, QueryKind.SENT, QueryKind.HISTOGRAM})
 """Queries whose rows name no version of a product."""
 
 
@@ -98,7 +100,7 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
     Names are interned, as those of thousands of products come back in each answer.
     """
     found = [intern(metric.get(label, "")) for label in LABELS[kind]]
-    if kind is QueryKind.LATENCY:
+    if kind in {QueryKind.LATENCY, QueryKind.HISTOGRAM}:
         found[-1] = str(float(found[-1]))
     if kind is QueryKind.REQUESTS_BAD:
         found[-1] = answered(found[-1])
@@ -106,6 +108,6 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
         predicted = found[4:6]
         del found[4:6]
         found[2:4] = predicted if predicted[0] else found[2:4]
-    if kind not in OF_GATEWAY:
+    if kind not in WITHOUT_VERSION:
         found[2:4] = [identity(*found[2:4])]
     return tuple(found)

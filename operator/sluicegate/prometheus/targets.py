@@ -81,6 +81,8 @@ class Target:
         What was measured before says nothing of the stable version, in seconds since 1970.
     client_errors
         Whether the share of client errors is wanted: while versions are compared.
+    markets
+        Markets by which events are counted, `other` among them; none where they aren't.
     """
 
     key: ProductKey
@@ -92,6 +94,7 @@ class Target:
     canary_from: int | None = None
     evidence_from: int = 0
     client_errors: bool = False
+    markets: tuple[str, ...] = ()
 
     def service_of(self, version: str) -> str:
         """Name of a version's entry service."""

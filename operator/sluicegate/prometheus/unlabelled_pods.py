@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sluicegate.prometheus.result_table import OF_GATEWAY
+from sluicegate.prometheus.result_table import WITHOUT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ def adopted(
     if not owners:
         return tables
     return {
-        kind: table if kind in OF_GATEWAY else _of_owners(table, owners)
+        kind: table if kind in WITHOUT_VERSION else _of_owners(table, owners)
         for kind, table in tables.items()
     }
 

@@ -25,6 +25,8 @@ BOUND: Final = "le"
 # Metrics of the library that services import.
 LABELLED: Final = "sluicegate_predictions_labelled_total"
 INDICATOR_EVENTS: Final = "sluicegate_indicator_events_total"
+MARKET_EVENTS: Final = "sluicegate_market_events_total"
+MARKET: Final = "market"
 OUTCOME: Final = "outcome"
 INDICATOR: Final = "indicator"
 

@@ -1,7 +1,7 @@
 """Every question the operator asks Prometheus, for all products at once.
 
 How many queries there are depends on which kinds of indicators exist, never on how many
-products do: eight at most, two of the infrastructure, and one per fifty raw counters. Only
+products do: nine at most, two of the infrastructure, and one per fifty raw counters. Only
 where a scope names thousands of products does a query have room for fewer counters.
 
 The bad requests have no `or 0 * requests` arm: who reads the answers knows that no bad series
@@ -64,6 +64,7 @@ class QueryKind(StrEnum):
     LATENCY = "latency"
     LABELLED = "labelled"
     EVENTS = "events"
+    MARKETS = "markets"
     COUNTERS = "counters"
     GAUGES = "gauges"
     TARGETS = "targets"
@@ -71,7 +72,19 @@ class QueryKind(StrEnum):
     MEMORY = "memory"
     GATEWAY = "gateway"
     SENT = "sent"
+    HISTOGRAM = "histogram"
 
+
+ASIDE: Final = frozenset(
+    {
+        QueryKind.CPU_THROTTLED,
+        QueryKind.MEMORY,
+        QueryKind.MARKETS,
+        QueryKind.GATEWAY,
+        QueryKind.SENT,
+    }
+)
+"""Answers that no count of an SLO is made of: without them a check says so, and the counts hold."""
 
 KUBELET_SECONDS: Final = 60
 """What the kubelet measures every ten or fifteen seconds isn't read over less than this."""
@@ -111,8 +124,8 @@ class Needs:
     ----------
     thresholds
         Latency thresholds in use, milliseconds.
-    labelled, events
-        Whether any product counts outcomes, or events of its own by our library.
+    labelled, events, markets
+        Whether any product counts outcomes, events of its own, or either by market, by our library.
     counters
         Raw counters with the seconds by which they are read late.
     gauges
@@ -122,6 +135,7 @@ class Needs:
     thresholds: frozenset[int] = frozenset()
     labelled: bool = False
     events: bool = False
+    markets: bool = False
     counters: frozenset[tuple[str, int]] = frozenset()
     gauges: frozenset[str] = frozenset()
 
@@ -132,6 +146,7 @@ class Needs:
                 QueryKind.LATENCY: self.thresholds,
                 QueryKind.LABELLED: self.labelled,
                 QueryKind.EVENTS: self.events,
+                QueryKind.MARKETS: self.markets,
                 QueryKind.COUNTERS: self.counters,
                 QueryKind.GAUGES: self.gauges,
             }.get(kind, True)
@@ -146,7 +161,7 @@ class Needs:
         )
 
     @classmethod
-    def of(cls, indicators: Iterable[Indicator]) -> Needs:
+    def of(cls, indicators: Iterable[Indicator], *, markets: bool = False) -> Needs:
         """What all these indicators need together."""
         every = tuple(indicators)
         counters = [each.counters for each in every if each.counters]
@@ -154,6 +169,7 @@ class Needs:
             thresholds=frozenset(e.latency.threshold_milliseconds for e in every if e.latency),
             labelled=any(each.outcomes for each in every),
             events=any(each.events for each in every),
+            markets=markets,
             counters=frozenset((each.good, 0) for each in counters)
             | frozenset((each.total, each.lag_seconds) for each in counters),
             gauges=frozenset(each.gauge.metric for each in every if each.gauge),
@@ -194,7 +210,9 @@ def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -
     gauges = _render_chunks(sorted(needs.gauges), partial(render_gauges, scope, window))
     for text, chunk_of_gauges in gauges:
         yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
-    if infrastructure:
+    if infrastructure:  # nor are markets asked about for a canary, which is judged as a whole
+        if needs.markets:
+            yield Query(QueryKind.MARKETS, render_markets(scope, window))
         measured = max(window, KUBELET_SECONDS)
         yield Query(QueryKind.CPU_THROTTLED, render_cpu_throttled(scope, measured))
         yield Query(QueryKind.MEMORY, render_memory(scope, measured))
@@ -225,6 +243,12 @@ def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
     return sum_by((*BY_VERSION, names.SERVICE, names.BOUND), _count(selector, window, scope))
 
 
+def render_histogram(scope: Scope, window: int) -> str:
+    """Requests that succeeded by every bound, of a product's versions together: for estimates."""
+    selector = _bento(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
+    return sum_by((names.NAMESPACE, names.PRODUCT, names.BOUND), _count(selector, window, scope))
+
+
 def bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:
     """How a threshold may be written as a bucket's bound, in seconds: "1.0", and "1"."""
     exact = repr(threshold_milliseconds / 1000)
@@ -241,6 +265,13 @@ def render_events(scope: Scope, window: int) -> str:
     """Good and bad events of the products' own indicators."""
     selector = select(names.INDICATOR_EVENTS, scope.matchers())
     labels = (*BY_PREDICTION, names.INDICATOR, names.OUTCOME)
+    return sum_by(labels, _count(selector, window, scope))
+
+
+def render_markets(scope: Scope, window: int) -> str:
+    """Good and bad events of all indicators by market, of all products that count so."""
+    selector = select(names.MARKET_EVENTS, scope.matchers())
+    labels = (*BY_PREDICTION, names.INDICATOR, names.OUTCOME, names.MARKET)
     return sum_by(labels, _count(selector, window, scope))
 
 

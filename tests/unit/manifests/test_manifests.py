@@ -30,7 +30,8 @@ from sluicegate.manifests.service import build_stable_service, build_version_ser
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.manifests.version_annotations import memory_annotations, read_version
 from sluicegate.settings import ServiceKind
-from tests.support.product_cases import BENTO_URL, HEX, changed
+from sluicegate_service.markets import Markets
+from tests.support.product_cases import BENTO_URL, HEX, REMOVED, changed
 
 RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
 
@@ -168,7 +169,8 @@ def test_what_pods_are_made_of_changes_the_hash(change):
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_what_pods_are_not_made_of_does_not(change):
-    owner, other = product(), product(**change)
+    by_market = {"spec.serving.market": REMOVED}
+    owner, other = product(**by_market), product(**change, **by_market)
     assert inputs_hash(owner, version_of(owner)) == inputs_hash(other, version_of(owner))
     assert build_pod_template(owner, version_of(owner)) == build_pod_template(
         other, version_of(owner)
@@ -176,8 +178,32 @@ def test_what_pods_are_not_made_of_does_not(change):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [{"spec.serving.market": {"from": "Host"}}, {"spec.markets": ["FR"]},
+     {"spec.slos": [], "spec.model.evaluation": {}}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_where_events_are_counted_by_market_its_markets_and_thresholds_are_in_the_pods(change):
+    owner, other = product(), product(**change)
+    assert inputs_hash(owner, version_of(owner)) != inputs_hash(other, version_of(owner))
+    told = json.loads(env_of(pod_of()["containers"][0])["SLUICEGATE_MARKETS"])
+    assert told == {
+        "markets": ["FR", "BE", "ES", "GB", "AT", "IT"],
+        "from": "Header",
+        "name": "x-market",
+        "values": {"uk": "GB"},
+        "thresholdsMilliseconds": [250],
+    }
+    found = Markets.from_environment({"SLUICEGATE_MARKETS": json.dumps(told)})
+    assert found.thresholds == (250,)
+
+
+@pytest.mark.parametrize(
     ("changes", "released"),
-    [({}, "3257064d57af1565"), ({"spec.serving": {}}, "f4c4697f5010e32b")],
+    [
+        ({"spec.serving.market": REMOVED}, "3257064d57af1565"),
+        ({"spec.serving": {}}, "f4c4697f5010e32b"),
+    ],
     ids=["much is set", "nothing is set"],
 )
 def test_the_hash_is_that_of_the_first_release(changes, released):

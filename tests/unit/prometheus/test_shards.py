@@ -199,7 +199,7 @@ def longest_scope(request) -> Scope:
 
 @pytest.mark.slow
 def test_no_query_is_longer_than_what_prometheus_reads_of_a_form(longest_scope: Scope):
-    needs = Needs(frozenset({250, 1_000}), True, True, COUNTERS, GAUGES)
+    needs = Needs(frozenset({250, 1_000}), True, True, True, COUNTERS, GAUGES)
     asked: Counter[str] = Counter()
     for query in render_queries(longest_scope, 300, needs):
         form = {"query": query.text, "start": NOW, "end": NOW, "step": 300, "timeout": 20}

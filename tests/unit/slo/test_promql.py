@@ -110,15 +110,15 @@ def test_a_label_of_ours_is_set_only_where_no_two_series_can_become_one():
             assert "sum without (sluicegate_part) (" in part.rpartition("label_replace(")[2]
 
 
-def test_eight_queries_two_of_infrastructure_and_one_per_fifty_counters_at_most():
+def test_nine_queries_two_of_infrastructure_and_one_per_fifty_counters_at_most():
     counters = frozenset((f"c{number}_total", 0) for number in range(3 * NAMES_PER_QUERY - 1))
-    needs = Needs(frozenset({250}), True, True, counters, frozenset({"g"}))
+    needs = Needs(frozenset({250}), True, True, True, counters, frozenset({"g"}))
     queries = render_queries(Scope(), 300, needs)
     infrastructure = {QueryKind.CPU_THROTTLED, QueryKind.MEMORY}
     of_counters = [q for q in queries if q.kind is QueryKind.COUNTERS]
     others = [q for q in queries if q.kind not in infrastructure | {QueryKind.COUNTERS}]
     assert len(of_counters) == 3
-    assert len(others) <= 8
+    assert len(others) <= 9
     assert len(queries) - len(of_counters) - len(others) == 2
 
 

@@ -38,6 +38,10 @@ class Exchange(Protocol):
     def body(self) -> dict[str, Any]:
         """The request's JSON."""
 
+    @property
+    def country(self) -> str:
+        """Where it comes from."""
+
     def judge(self, answer: dict[str, Any]) -> list[Truth]:
         """The truth about each prediction in the answer."""
 
@@ -61,6 +65,11 @@ class PriceExchange:
     def body(self) -> dict[str, Any]:
         """The request's JSON."""
         return {"cars": self.cars}
+
+    @property
+    def country(self) -> str:
+        """Where the first of the cars is for sale."""
+        return str(self.cars[0]["country"])
 
     def judge(self, answer: dict[str, Any]) -> list[Truth]:
         """Each price against what the car sold for."""
@@ -88,6 +97,11 @@ class RankExchange:
     def body(self) -> dict[str, Any]:
         """The request's JSON."""
         return self.search
+
+    @property
+    def country(self) -> str:
+        """Where the visitor is."""
+        return str(self.search["search"]["country"])
 
     def judge(self, answer: dict[str, Any]) -> list[Truth]:
         """Whether the visitor found the car on the first page, and what followed."""

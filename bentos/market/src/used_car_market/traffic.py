@@ -149,7 +149,7 @@ class Traffic:
         self.tally.sent += 1
         began = time.monotonic()
         try:
-            answer = await self._post(exchange.path, exchange.body)
+            answer = await self._post(exchange.path, exchange.body, {"x-market": exchange.country})
         except aiohttp.ClientResponseError as error:
             self.tally.failures[str(error.status)] += 1
             return

@@ -25,6 +25,8 @@ BEARER_FILE: Final = "bearer"
 MAX_REQUEST_BYTES: Final = "SLUICEGATE_MAX_REQUEST_BYTES"
 """`serving.maxRequestBytes`, where it isn't the default."""
 DEFAULT_MAX_REQUEST_BYTES: Final = 10 * 1024 * 1024
+MARKETS: Final = "SLUICEGATE_MARKETS"
+"""JSON: `spec.markets`, where a request names its own (`serving.market`), and latency thresholds."""
 ENTRY_SERVICE: Final = "SLUICEGATE_ENTRY_SERVICE"
 """`spec.model.bento.service`: the service whose series are read."""
 
@@ -43,5 +45,6 @@ DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
 # ---- metrics -----------------------------------------------------------------------------
 LABELLED_METRIC: Final = "sluicegate_predictions_labelled_total"
 EVENTS_METRIC: Final = "sluicegate_indicator_events_total"
+MARKETS_METRIC: Final = "sluicegate_market_events_total"
 REFUSED_METRIC: Final = "sluicegate_requests_refused_total"
 SECRET_METRIC: Final = "sluicegate_feedback_secret_usable"  # noqa: S105 - a name

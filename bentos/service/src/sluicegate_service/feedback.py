@@ -17,6 +17,7 @@ sends the truth should send each one once.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluicegate_service.environment import NAMESPACE, PRODUCT, REVISION, VERSION
 from sluicegate_service.keys import UNUSABLE, KeyFileError, KeyFiles
+from sluicegate_service.markets import Markets, current_market
 from sluicegate_service.tokens import ExpiredTokenError, Prediction, TokenError, TokenSigner
 
 if TYPE_CHECKING:
@@ -134,15 +136,27 @@ class Feedback:
     counters: OutcomeCounters
     score: Scorer
     clock: Callable[[], float] = time.time
+    markets: Markets | None = field(default_factory=lambda: Markets.from_environment(os.environ))
     _seen: SeenTokens = field(default_factory=SeenTokens, init=False)
 
-    def token(self, value: Any) -> str | None:
-        """A token for a prediction that was just made; None without a key to sign it."""
+    def token(self, value: Any, *, market: str | None = None) -> str | None:
+        """A token for a prediction that was just made; None without a key to sign it.
+
+        `market` is the prediction's, where one request asks about several; else it is the request's.
+        """
         keys = self.keys.signing()
         if not keys:
             return None
-        version, revision = self.settings.version, self.settings.revision
-        return self._signer(keys).issue(value, version=version, revision=revision, now=self.clock())
+        about = ""
+        if self.markets is not None:
+            about = current_market.get() if market is None else self.markets.named(market)
+        return self._signer(keys).issue(
+            value,
+            version=self.settings.version,
+            revision=self.settings.revision,
+            market=about,
+            now=self.clock(),
+        )
 
     def receive(self, labels: Sequence[Label], authorization: str | None) -> Answer:
         """Count the labels that can be counted, and say which ones can't, and why."""
@@ -191,11 +205,21 @@ class Feedback:
             return [("InvalidTruth", f"it can't be compared: {type(error).__name__}")]
         if not self._seen.add(prediction.identity):
             return [("Repeated", "this token was counted already")]
-        made_by = {"version": prediction.version, "revision": prediction.revision}
+        made_by = {
+            "version": prediction.version,
+            "revision": prediction.revision,
+            "market": self._market(prediction),
+        }
         self.counters.count(score.outcome, **made_by)
         for indicator, event in score.events.items():
             self.counters.count_event(indicator, event, **made_by)
         return []
+
+    def _market(self, prediction: Prediction) -> str:
+        """What a prediction's outcome is counted under: a market that is still the product's."""
+        if self.markets is None:
+            return ""
+        return self.markets.named(prediction.market)
 
     def _signer(self, keys: Sequence[bytes]) -> TokenSigner:
         return TokenSigner(

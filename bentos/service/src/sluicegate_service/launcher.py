@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
-from sluicegate_service.environment import REFUSED_METRIC
+from sluicegate_service.environment import REFUSED_METRIC, REVISION, VERSION
 from sluicegate_service.keys import KeyFiles
 from sluicegate_service.paths import PortFilter
 from sluicegate_service.request_limits import FeedbackRoute, Limits, RequestLimits
@@ -114,8 +114,29 @@ def load_application(options: Options) -> Application:
         api_port=options.api_port,
         on_started=_Started(keys, secret_gauge()),
         on_unknown=counter_of(service.name, bento.name, bento.version),
-        guarded=_limited(application, feedback if feedback.path in declared else None),
+        guarded=_limited(
+            _by_market(application, declared - {feedback.path}),
+            feedback if feedback.path in declared else None,
+        ),
     )
+
+
+def _by_market(application: Application, counted: frozenset[str]) -> Application:
+    """The application with its answers counted by market, where the product says how."""
+    # Its counters read the environment when they are imported.
+    from sluicegate_service.markets import MarketCounts, Markets  # noqa: PLC0415
+
+    try:
+        markets = Markets.from_environment(os.environ)
+    except ValueError as error:
+        raise LaunchError(str(error)) from error
+    if markets is None:
+        return application
+    made_by = {
+        "prediction_version": os.environ.get(VERSION, "local"),
+        "prediction_revision": os.environ.get(REVISION, ""),
+    }
+    return MarketCounts(application, markets, counted=counted, made_by=made_by)
 
 
 def _limited(application: Application, feedback: FeedbackRoute | None) -> Application:

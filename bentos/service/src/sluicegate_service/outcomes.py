@@ -4,6 +4,8 @@ The labels are `prediction_version` and `prediction_revision`, the version that 
 the pod that learns the truth may serve another one.
 """
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
@@ -11,6 +13,7 @@ from typing import Final, Self
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
 from sluicegate_service.environment import EVENTS_METRIC, LABELLED_METRIC
+from sluicegate_service.markets import BAD, GOOD, OUTCOMES, Markets, know, market_events
 
 _PREDICTED: Final = ("prediction_version", "prediction_revision")
 
@@ -50,6 +53,8 @@ class OutcomeCounters:
     labelled: Counter
     events: Counter
     indicators: tuple[str, ...] = field(default=())
+    markets: Counter | None = None
+    codes: frozenset[str] = frozenset()
 
     @classmethod
     def create(
@@ -59,8 +64,10 @@ class OutcomeCounters:
         revision: str = "",
         indicators: tuple[str, ...] = (),
         registry: CollectorRegistry = REGISTRY,
+        environment: Mapping[str, str] = os.environ,
     ) -> Self:
         """Register the counters, with the series of the version that this process serves at 0."""
+        markets = Markets.from_environment(environment)
         counters = cls(
             labelled=Counter(
                 LABELLED_METRIC,
@@ -75,6 +82,8 @@ class OutcomeCounters:
                 registry=registry,
             ),
             indicators=indicators,
+            markets=market_events(registry) if markets else None,
+            codes=markets.codes if markets else frozenset(),
         )
         counters.know(version, revision)
         return counters
@@ -87,15 +96,39 @@ class OutcomeCounters:
         for indicator in self.indicators:
             for event in Event:
                 self.events.labels(indicator=indicator, outcome=event.value, **predicted)
+        if self.markets is not None:
+            counted = (OUTCOMES, *self.indicators)
+            know(self.markets, self.codes, counted, predicted)
 
-    def count(self, outcome: Outcome, *, version: str, revision: str = "") -> None:
-        """Count one prediction of a version whose truth has come."""
+    def count(
+        self, outcome: Outcome, *, version: str, revision: str = "", market: str = ""
+    ) -> None:
+        """Count one prediction of a version whose truth has come; by market too, where one is given."""
         predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
         self.labelled.labels(outcome=outcome.value, **predicted).inc()
+        self._count_market(OUTCOMES, GOOD if outcome is Outcome.CORRECT else BAD, market, predicted)
 
     def count_event(
-        self, indicator: str, event: Event, *, version: str, revision: str = ""
+        self,
+        indicator: str,
+        event: Event,
+        *,
+        version: str,
+        revision: str = "",
+        market: str = "",
     ) -> None:
-        """Count one good or bad event of an indicator."""
+        """Count one good or bad event of an indicator; by market too, where one is given."""
         predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
         self.events.labels(indicator=indicator, outcome=event.value, **predicted).inc()
+        self._count_market(indicator, event.value, market, predicted)
+
+    def _count_market(
+        self,
+        indicator: str,
+        outcome: str,
+        market: str,
+        predicted: Mapping[str, str],
+    ) -> None:
+        if self.markets is not None and market:
+            labels = {"indicator": indicator, "outcome": outcome, "market": market, **predicted}
+            self.markets.labels(**labels).inc()

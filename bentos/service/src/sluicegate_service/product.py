@@ -24,6 +24,7 @@ import bentoml
 
 from sluicegate_service.feedback import Feedback, Label, Score, Settings
 from sluicegate_service.keys import KeyFiles
+from sluicegate_service.markets import current_market
 from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
 
 
@@ -65,9 +66,12 @@ class ProductService:
         """
         raise NotImplementedError(f"{type(self).__name__}.score(prediction, truth) isn't written")
 
-    def token(self, prediction: Any) -> str | None:
-        """What to return beside a prediction, as JSON; None where feedback is off."""
-        return self._feedback.token(prediction)
+    def token(self, prediction: Any, *, market: str | None = None) -> str | None:
+        """What to return beside a prediction, as JSON; None where feedback is off.
+
+        `market` is the prediction's, where one request asks about several; else it is the request's.
+        """
+        return self._feedback.token(prediction, market=market)
 
     def count(self, indicator: str, *, good: bool) -> None:
         """Count one event of an indicator of this version."""
@@ -76,6 +80,7 @@ class ProductService:
             Event.of(good=good),
             version=settings().version,
             revision=settings().revision,
+            market=current_market.get(),
         )
 
     @bentoml.api(route="/feedback")

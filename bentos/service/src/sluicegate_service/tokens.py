@@ -56,6 +56,7 @@ class Prediction:
     version: str
     issued_at: int
     revision: str = ""
+    market: str = ""
     identity: bytes = field(default=b"", compare=False, repr=False)
 
 
@@ -81,10 +82,12 @@ class TokenSigner:
         if not self.keys:
             raise ValueError("no hmac key: a token cannot be signed")
 
-    def issue(self, value: Any, *, version: str, now: float, revision: str = "") -> str:
+    def issue(
+        self, value: Any, *, version: str, now: float, revision: str = "", market: str = ""
+    ) -> str:
         """A token for a prediction just made; `value` must be small and JSON."""
         body = {"p": value, "v": version, "t": int(now), "n": secrets.token_urlsafe(_NONCE_BYTES)}
-        body |= {"r": revision} if revision else {}
+        body |= ({"r": revision} if revision else {}) | ({"m": market} if market else {})
         payload = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
         token = f"{_encode(payload)}.{_encode(self._signature(self.keys[0], payload))}"
         if len(token) > MAX_TOKEN_BYTES:
@@ -146,9 +149,10 @@ def _prediction(payload: bytes) -> Prediction:
     try:
         match json.loads(payload):
             case {"p": value, "v": str(version), "t": int(issued_at), **rest} if issued_at >= 0:
-                revision, told = rest.get("r", ""), sha256(payload).digest()
-                if isinstance(revision, str):
-                    return Prediction(value, version, issued_at, revision, identity=told)
+                revision, market = rest.get("r", ""), rest.get("m", "")
+                told = sha256(payload).digest()
+                if isinstance(revision, str) and isinstance(market, str):
+                    return Prediction(value, version, issued_at, revision, market, told)
     except (ValueError, RecursionError) as error:
         raise InvalidTokenError("no prediction token: its payload is no JSON") from error
     raise InvalidTokenError("no prediction token: its payload is of another form")

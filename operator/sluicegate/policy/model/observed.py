@@ -161,6 +161,7 @@ class Observed:
     problem : why the newest block couldn't be read; None when it could.
     problems : why it couldn't be read for single SLOs, by name.
     series : blocks by version and SLO.
+    markets : blocks of the stable version by SLO and market, where they are counted so.
     gauges : block means by version and SLO, where an SLO is a gauge.
     canary_blocks : both arms, oldest first, from an hour before the rollout on; empty without one.
     canary_block_seconds : their length.
@@ -177,6 +178,7 @@ class Observed:
     problems: Mapping[str, DecisionReason] = field(default_factory=dict)
     series: Mapping[str, SeriesBySlo] = field(default_factory=dict)
     gauges: Mapping[str, Mapping[str, Means]] = field(default_factory=dict)
+    markets: Mapping[str, SeriesBySlo] = field(default_factory=dict)
     canary_blocks: tuple[CanaryBlock, ...] = ()
     canary_block_seconds: int = 60
     wanted: Release | None = None

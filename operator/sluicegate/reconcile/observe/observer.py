@@ -107,6 +107,7 @@ class Observer:
                 problems=measured.problems(),
                 series=measured.series(),
                 gauges=measured.gauges(),
+                markets=measured.markets(),
                 canary_blocks=measured.canary_blocks(),
                 canary_block_seconds=measured.canary_seconds,
                 wanted=wanted.release,

@@ -19,6 +19,7 @@ from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.report.findings import findings
 from sluicegate.reconcile.report.hints import with_secret
+from sluicegate.reconcile.report.markets import with_markets
 from sluicegate.reconcile.report.traffic_status import traffic_of
 
 VERIFIED_BLOCKS: Final = 10
@@ -46,7 +47,8 @@ _WORSE: Final = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState
 def report(situation: Situation, step: Step) -> DataProductStatus:
     """The status to write: that of the step, with conditions, traffic and summary."""
     product = situation.product
-    status = _with_what_was_known(situation, step.status).model_copy(
+    known = _with_what_was_known(situation, with_markets(situation, step.status))
+    status = known.model_copy(
         update={
             "observed_generation": product.metadata.generation,
             "dependencies": situation.dependencies,

@@ -1,0 +1,200 @@
+"""Which market a request is about, and what became of requests and predictions by market.
+
+The operator says where a request names its market (`serving.market`), and which markets the product
+has (`spec.markets`). What isn't one of them is counted as `other`, so however callers spell it there
+is one series more than the product has markets.
+
+The counters stand beside BentoML's own: those keep their labels.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter
+
+from sluicegate_service.environment import MARKETS, MARKETS_METRIC
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from sluicegate_service.paths import Application, Message, Receive, Scope, Send
+
+OTHER: Final = "other"
+"""The market of a request that names none of the product's."""
+AVAILABILITY: Final = "availability"
+LATENCY: Final = "latency"
+OUTCOMES: Final = "outcomes"
+GOOD: Final = "good"
+BAD: Final = "bad"
+MOST_MARKETS: Final = 64
+UNKNOWN_PATH: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+"""Answers that the operator's other queries leave out, too."""
+_LONGEST: Final = 256
+"""Characters of what names a market; nobody's table has longer ones."""
+
+current_market: ContextVar[str] = ContextVar("current_market", default="")
+"""The market of the request that is being answered; empty where markets aren't counted."""
+
+
+def latency_indicator(threshold_milliseconds: int) -> str:
+    """What answers within a threshold are counted under."""
+    return f"{LATENCY}:{threshold_milliseconds}"
+
+
+@dataclass(frozen=True, slots=True)
+class Markets:
+    """Where a request names its market, and which there are.
+
+    Attributes
+    ----------
+    codes : the product's markets.
+    source : Header, Host or Path. name : of the header.
+    values : what else names a market, in lower case, e.g. `uk` or `cars.example`.
+    thresholds : milliseconds within which an answer is owed, of each latency SLO.
+    """
+
+    codes: frozenset[str]
+    source: str
+    name: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    thresholds: tuple[int, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Markets | None:
+        """What the operator sets; None where it sets nothing. ValueError says what is wrong."""
+        text = environment.get(MARKETS)
+        if not text:
+            return None
+        try:
+            given = json.loads(text)
+            markets = cls(
+                codes=frozenset(map(str, given["markets"])),
+                source=given["from"],
+                name=str(given.get("name", "")).lower(),
+                values={str(key).lower(): value for key, value in given.get("values", {}).items()},
+                thresholds=tuple(map(int, given.get("thresholdsMilliseconds", ()))),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{MARKETS} isn't as the operator writes it: {error!r}") from error
+        if len(markets.codes) > MOST_MARKETS or markets.source not in {"Header", "Host", "Path"}:
+            raise ValueError(
+                f"{MARKETS} names {len(markets.codes)} markets (at most {MOST_MARKETS}) from"
+                f" {markets.source!r} (Header, Host or Path)"
+            )
+        return markets
+
+    def named(self, text: str) -> str:
+        """The market that a text names: one of the product's, or `other`."""
+        if len(text) > _LONGEST:
+            return OTHER
+        code = self.values.get(text.strip().lower(), text.strip().upper())
+        return code if code in self.codes else OTHER
+
+    def of(self, scope: Scope) -> str:
+        """The market of a request."""
+        if self.source == "Path":
+            return self.named(scope["path"].lstrip("/").partition("/")[0])
+        if self.source == "Header":
+            return self.named(_header(scope, self.name))
+        host = _header(scope, "host").partition(":")[0].lower()
+        whole = self.named(host)
+        # The first label (fr.cars.example), else the last (cars.fr).
+        found = (self.named(label) for label in (host.partition(".")[0], host.rpartition(".")[2]))
+        return whole if whole != OTHER else next((one for one in found if one != OTHER), OTHER)
+
+
+def _header(scope: Scope, name: str) -> str:
+    wanted = name.encode()
+    values = [value for key, value in scope["headers"] if key == wanted]
+    # Two that differ name no market: whichever was meant, the other caller is miscounted.
+    return values[0].decode("latin-1") if len(set(values)) == 1 else ""
+
+
+@cache
+def market_events(registry: CollectorRegistry = REGISTRY) -> Counter:
+    """The counter family; prometheus_client wants it made once a process."""
+    labels = ["indicator", "outcome", "market", "prediction_version", "prediction_revision"]
+    return Counter(MARKETS_METRIC, "Good and bad events by market.", labels, registry=registry)
+
+
+def know(
+    counter: Counter,
+    codes: Collection[str],
+    indicators: Collection[str],
+    made_by: Mapping[str, str],
+) -> None:
+    """Begin all series of a version at 0, or a rate is blind to the first events."""
+    for market in (*sorted(codes), OTHER):
+        for indicator in indicators:
+            for outcome in (GOOD, BAD):
+                counter.labels(indicator=indicator, outcome=outcome, market=market, **made_by)
+
+
+class MarketCounts:
+    """An ASGI application that counts the answers of another one by market.
+
+    `counted` are the paths of the API but /feedback, which no customer calls. An answer counts as
+    bad for availability from 500 on; for a latency only 2xx count, as an early refusal isn't fast.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        markets: Markets,
+        *,
+        counted: frozenset[str],
+        made_by: Mapping[str, str],
+        counter: Counter | None = None,
+    ) -> None:
+        self._application = application
+        self._markets = markets
+        self._counted = counted
+        self._made_by = dict(made_by)
+        self._counter = counter or market_events()
+        indicators = [AVAILABILITY, *map(latency_indicator, markets.thresholds)]
+        know(self._counter, markets.codes, indicators, self._made_by)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and count what was answered once it is whole."""
+        if scope["type"] != "http" or scope["path"] not in self._counted:
+            await self._application(scope, receive, send)
+            return
+        market, begun, status = self._markets.of(scope), time.perf_counter(), 0
+
+        async def watching(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self._count(market, status, time.perf_counter() - begun)
+
+        token = current_market.set(market)
+        try:
+            await self._application(scope, receive, watching)
+        except Exception:
+            if not status:  # the server answers 500 for it
+                self._count(market, HTTPStatus.INTERNAL_SERVER_ERROR, 0.0)
+            raise
+        finally:
+            current_market.reset(token)
+
+    def _count(self, market: str, status: int, seconds: float) -> None:
+        if status in UNKNOWN_PATH:
+            return
+        self._add(AVAILABILITY, market, good=status < HTTPStatus.INTERNAL_SERVER_ERROR)
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            for threshold in self._markets.thresholds:
+                within = seconds * 1000 <= threshold
+                self._add(latency_indicator(threshold), market, good=within)
+
+    def _add(self, indicator: str, market: str, *, good: bool) -> None:
+        labels: dict[str, Any] = {"indicator": indicator, "market": market, **self._made_by}
+        self._counter.labels(outcome=GOOD if good else BAD, **labels).inc()

@@ -1,0 +1,50 @@
+"""Where a request names the market that it is about."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from sluicegate.api.base import ApiModel, Rule
+from sluicegate.api.product_info import Market
+
+OTHER = "other"
+"""What is counted where a request names none of the product's markets."""
+MarketValue = Annotated[str, StringConstraints(pattern=r"^[-._a-z0-9]+$", max_length=128)]
+
+
+class MarketPlace(StrEnum):
+    """The part of a request that names its market."""
+
+    HEADER = "Header"
+    HOST = "Host"
+    PATH = "Path"
+
+
+class MarketSource(ApiModel):
+    """Where a request names its market; what is none of spec.markets is counted as `other`."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="self.from == 'Header' || !has(self.name)",
+            holds=lambda self: self.place is MarketPlace.HEADER or self.name is None,
+            message="name is of a header: leave it out where from is Host or Path",
+            field="name",
+        ),
+    )
+
+    place: Annotated[MarketPlace, Field(alias="from")] = MarketPlace.HEADER
+    """Header; Host (its first or last label, or the whole of it in `values`); Path (its first part,
+    as the pod sees it)."""
+    name: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9]*$", max_length=64)]
+        | None
+    ) = None
+    """Name of the header; x-market when left out."""
+    values: Annotated[dict[MarketValue, Market], Field(max_length=64)] = Field(default_factory=dict)
+    """What else names a market, in lower case, e.g. {uk: GB} or {cars.example: FR}."""
+
+    @property
+    def header(self) -> str:
+        """Name of the header; empty where none is read."""
+        return (self.name or "x-market").lower() if self.place is MarketPlace.HEADER else ""

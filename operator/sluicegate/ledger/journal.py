@@ -1,0 +1,181 @@
+"""What is written into an open review, and how it is sealed. Pure: a status in, a status out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.api.base import at
+from sluicegate.api.review import (
+    MOST_DECISIONS,
+    MOST_VERSIONS,
+    DataProductReviewStatus,
+    DaySlo,
+    ReviewDay,
+    ReviewState,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewVersion
+    from sluicegate.ledger.periods import Day, Period
+    from sluicegate.stats.counts import Count
+
+LATE_DAYS: Final = 3
+"""Days after its end at which a day is read for the last time: samples may arrive late."""
+DAY_SECONDS: Final = 86_400
+_SEALED: Final = (
+    "timeZone",
+    "signedBy",
+    "team",
+    "slos",
+    "days",
+    "decisions",
+    "earlier",
+    "versions",
+)
+"""Parts of a status that the digest covers."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayCounts:
+    """What was read of one product and day.
+
+    Attributes
+    ----------
+    slos : events by SLO. markets : the same by SLO and market.
+    answers : successful answers within each bound, as the histogram writes it.
+    measured : share of the day's blocks that hold. versions : those with events.
+    """
+
+    slos: Mapping[str, Count] = field(default_factory=dict)
+    markets: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
+    answers: Mapping[str, int] = field(default_factory=dict)
+    measured: float = 0.0
+    versions: tuple[str, ...] = ()
+
+
+def wanted_days(
+    status: DataProductReviewStatus, period: Period, now: float, *, oldest: float
+) -> tuple[Day, ...]:
+    """The days of a period that are over and aren't final yet, the oldest first.
+
+    Parameters
+    ----------
+    now : a moment up to which everything has been read, in seconds.
+    oldest : what is older isn't kept by Prometheus any more.
+    """
+    final = {day.date for day in status.days if day.final}
+    return tuple(
+        day
+        for day in period.days()
+        if day.end <= now and day.begin >= oldest and day.date.isoformat() not in final
+    )
+
+
+def with_day(
+    status: DataProductReviewStatus, day: Day, counts: DayCounts, now: float
+) -> DataProductReviewStatus:
+    """The status with what was read of a day, in the place of what was read before.
+
+    A day that was read better before keeps that, as Prometheus may have lost samples since.
+    """
+    made = ReviewDay(
+        date=day.date.isoformat(),
+        final=now >= day.end + LATE_DAYS * DAY_SECONDS,
+        measured=f"{counts.measured:.4f}",
+        slos=tuple(
+            DaySlo(
+                name=name,
+                bad=count.bad,
+                total=count.total,
+                markets={
+                    market: (of.bad, of.total)
+                    for market, of in sorted(counts.markets.get(name, {}).items())
+                    if of.total
+                },
+            )
+            for name, count in sorted(counts.slos.items())
+        ),
+        answers=dict(counts.answers),
+        versions=counts.versions,
+    )
+    known = {one.date: one for one in status.days}
+    before = known.get(made.date)
+    if before is not None and float(before.measured) > float(made.measured):
+        made = before.model_copy(update={"final": made.final})
+    known[made.date] = made
+    return status.model_copy(update={"days": tuple(known[one] for one in sorted(known))})
+
+
+def with_decision(
+    status: DataProductReviewStatus, decision: ReviewDecision
+) -> DataProductReviewStatus:
+    """The status with a decision; the same when it is there. The oldest are only counted."""
+    if any(_same(one, decision) for one in status.decisions):
+        return status
+    every = sorted((*status.decisions, decision), key=lambda one: one.at)
+    earlier = Counter(status.earlier)
+    for one in every[:-MOST_DECISIONS]:
+        earlier[f"{one.type}/{one.reason}"] += 1
+    kept = tuple(every[-MOST_DECISIONS:])
+    return status.model_copy(update={"decisions": kept, "earlier": dict(sorted(earlier.items()))})
+
+
+def _same(one: ReviewDecision, other: ReviewDecision) -> bool:
+    return (one.at, one.type, one.reason) == (other.at, other.type, other.reason)
+
+
+def with_versions(
+    status: DataProductReviewStatus, versions: Iterable[ReviewVersion], period: Period
+) -> DataProductReviewStatus:
+    """The status with the versions that were stable in the period; what was known of others stays."""
+    known = {(one.version, one.digest, one.promoted_at): one for one in status.versions}
+    begin, end = at(period.begin), at(period.end)
+    for one in versions:
+        if one.promoted_at < end and (one.until is None or one.until > begin):
+            known[one.version, one.digest, one.promoted_at] = one
+    ordered = sorted(known.values(), key=lambda one: one.promoted_at)
+    return status.model_copy(update={"versions": tuple(ordered[-MOST_VERSIONS:])})
+
+
+def may_be_sealed(period: Period, now: float) -> bool:
+    """Whether nothing of the period comes any more."""
+    return now >= period.end + LATE_DAYS * DAY_SECONDS
+
+
+def sealed(review: DataProductReview, now: float, *, because: str) -> DataProductReviewStatus:
+    """The status of a review that is sealed now: each day final, with digest and due date."""
+    status = review.status
+    days = tuple(day.model_copy(update={"final": True}) for day in status.days)
+    status = status.model_copy(
+        update={
+            "days": days,
+            "state": ReviewState.TO_REVIEW,
+            "sealed_at": at(int(now)),
+            "sealed_because": because,
+            "due_at": at(int(now) + status.grace_days * DAY_SECONDS),
+        }
+    )
+    closed = review.model_copy(update={"status": status})
+    # The digest covers what is sealed, so the rest of the status may go on.
+    return status.model_copy(update={"digest": digest_of(closed)})
+
+
+def digest_of(review: DataProductReview) -> str:
+    """`sha256:<hex>` of what is sealed: product, period, and what was recorded of it.
+
+    The same for the same content, whatever wrote it: keys are sorted, what is empty is left out.
+    """
+    status = review.status.to_dict()
+    content = {
+        "product": [review.metadata.namespace, *review.spec.product_ref.to_dict().values()],
+        "period": review.spec.period.to_dict(),
+        "ledger": {name: status[name] for name in _SEALED if status.get(name)},
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,74 @@
+"""Who has signed a sealed review, and where it stands. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sluicegate.api.base import at
+from sluicegate.api.review import DataProductReviewStatus, ReviewState, SignVerdict
+
+if TYPE_CHECKING:
+    from sluicegate.api.review import DataProductReview, SignOff
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a review stands.
+
+    Attributes
+    ----------
+    state : as status shows it. signed : signatures that count, the oldest first.
+    missing : roles of which nobody has signed. unfilled : those of them that nobody has.
+    objections : signatures that object; a review with some is reviewed all the same.
+    """
+
+    state: ReviewState
+    signed: tuple[SignOff, ...] = ()
+    missing: tuple[str, ...] = ()
+    unfilled: tuple[str, ...] = ()
+    objections: tuple[SignOff, ...] = ()
+
+
+def standing(review: DataProductReview, now: float) -> Standing:
+    """Where a review stands at a moment.
+
+    A signature counts where it came after the seal: what is signed is what was seen. That a person
+    signs in their own name, and in a role that the team gives them, is admission's to see to.
+    """
+    status = review.status
+    if status.sealed_at is None:
+        return Standing(ReviewState.NOT_STARTED)
+    counted = sorted(
+        (one for one in review.spec.sign_offs if one.at >= status.sealed_at),
+        key=lambda one: one.at,
+    )
+    by_role = {one.role for one in counted}
+    missing = tuple(role for role in status.signed_by if role not in by_role)
+    filled = {one.role for one in status.team}
+    wanted = [one for one in counted if one.role in status.signed_by]
+    if missing:
+        late = status.due_at is not None and at(int(now)) > status.due_at
+        state = ReviewState.OVERDUE if late else ReviewState.TO_REVIEW
+    else:
+        skipped = bool(wanted) and all(one.verdict is SignVerdict.SKIP for one in wanted)
+        state = ReviewState.SKIPPED if skipped else ReviewState.REVIEWED
+    return Standing(
+        state=state,
+        signed=tuple(counted),
+        missing=missing,
+        unfilled=tuple(role for role in missing if role not in filled),
+        objections=tuple(one for one in counted if one.verdict is SignVerdict.OBJECT),
+    )
+
+
+def with_standing(status: DataProductReviewStatus, where: Standing) -> DataProductReviewStatus:
+    """The status with where it stands; what is sealed stays as it is."""
+    done = where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}
+    return status.model_copy(
+        update={
+            "state": where.state,
+            "reviewed_by": tuple(dict.fromkeys(one.username for one in where.signed)),
+            "reviewed_at": max((one.at for one in where.signed), default=None) if done else None,
+        }
+    )

@@ -1,0 +1,223 @@
+"""What Prometheus says of whole days, of some products at a time: counts for the ledger.
+
+A day is the sum of its blocks of five minutes, whatever the products' own blocks are, so that days
+in any time zone consist of whole ones and products share their queries. Every version that has any
+series counts, also one that is long gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
+from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.quarantine import Quarantine
+from sluicegate.prometheus.query_batch import Batch, Part, needs_of
+from sluicegate.prometheus.query_scopes import named_scope
+from sluicegate.prometheus.result_table import TableReader
+from sluicegate.prometheus.targets import REQUESTS, ProductKey
+from sluicegate.slo.blocks import Quality
+from sluicegate.slo.by_market import split_series
+from sluicegate.slo.queries import QueryKind, render_histogram, render_queries
+from sluicegate.stats.counts import Count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sluicegate.prometheus.source import Source
+    from sluicegate.prometheus.targets import SeriesKey, Target
+    from sluicegate.prometheus.timing import Timing
+    from sluicegate.slo.blocks import Block
+    from sluicegate.slo.gateway import GatewayMetric
+
+STEP: Final = 300
+"""Seconds of a block: midnight of every time zone is a multiple of it."""
+HISTOGRAM_STEP: Final = 3_600
+"""Seconds of a block of the histogram, from which estimates are made, no decisions."""
+MOST_BLOCKS: Final = 1_200
+"""Of one query: some four days."""
+FETCH_SECONDS: Final = 120.0
+_UNASKED: Final = frozenset(
+    {QueryKind.CPU_THROTTLED, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES}
+)
+_BY_VERSION: Final = frozenset(
+    {
+        QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.LATENCY, QueryKind.LABELLED,
+        QueryKind.EVENTS, QueryKind.MARKETS, QueryKind.COUNTERS, QueryKind.TARGETS,
+    }
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Span:
+    """What was read of one product between two moments.
+
+    Attributes
+    ----------
+    slos : events by SLO. markets : the same by SLO and market.
+    answers : successful answers within each bound. versions : those with events.
+    blocks, good : blocks of its SLOs in all, and those that hold.
+    """
+
+    slos: dict[str, Count] = field(default_factory=dict)
+    markets: dict[str, dict[str, Count]] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+    versions: set[str] = field(default_factory=set)
+    blocks: int = 0
+    good: int = 0
+
+    @property
+    def measured(self) -> float:
+        """Share of the blocks that hold."""
+        return self.good / self.blocks if self.blocks else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DayReader:
+    """Reads days. PrometheusError when a query that they need isn't answered."""
+
+    source: Source
+    timing: Timing
+    namespaces: tuple[str, ...] = ()
+    gateway: GatewayMetric | None = None
+
+    async def read(
+        self, targets: Sequence[Target], spans: Sequence[tuple[int, int]]
+    ) -> dict[tuple[ProductKey, tuple[int, int]], Span]:
+        """What these products did in each of these spans, which don't overlap.
+
+        Parameters
+        ----------
+        spans : pairs (begin, end) in seconds since 1970, multiples of `STEP`.
+
+        Raises
+        ------
+        PrometheusError
+            Some of it couldn't be read; what was is lost, and read again next time.
+        """
+        found: dict[tuple[ProductKey, tuple[int, int]], Span] = {}
+        for piece in _pieces(spans):
+            found |= await self._piece(tuple(targets), piece)
+        return found
+
+    async def _piece(
+        self, targets: tuple[Target, ...], spans: Sequence[tuple[int, int]]
+    ) -> dict[tuple[ProductKey, tuple[int, int]], Span]:
+        indexes = range(spans[0][0] // STEP + 1, spans[-1][1] // STEP + 1)
+        scope, needs = named_scope(targets), needs_of(targets)
+        batch = Batch(
+            self.source,
+            indexes,
+            STEP,
+            urgent=False,
+            quarantine=Quarantine(STEP),
+            namespaces=self.namespaces,
+            everybody=targets,
+            gateway=self.gateway,
+        )
+        queries = render_queries(scope, STEP, needs, gateway=self.gateway)
+        parts = [
+            Part(query, scope, targets, indexes) for query in queries if query.kind not in _UNASKED
+        ]
+        try:
+            async with asyncio.timeout(FETCH_SECONDS):
+                await batch.ask_all(parts, ())
+        except TimeoutError as error:
+            raise PrometheusError(f"no answer about {len(targets)} products' days") from error
+        if batch.problem:
+            raise PrometheusError(batch.problem)
+        answers = Answers(
+            indexes, STEP, self.timing.scrape_seconds, tables=batch.tables, spoiled=batch.spoiled
+        )
+        every = _with_every_version(answers, targets)
+        read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, every)))
+        found = {(one.key, span): Span() for one in targets for span in spans}
+        for key, blocks in read.items():
+            if key.slo == REQUESTS:
+                continue
+            for begin, end in spans:
+                low, high = begin // STEP + 1 - indexes[0], end // STEP + 1 - indexes[0]
+                product = ProductKey(key.namespace, key.product)
+                _add(found[product, (begin, end)], key, blocks[low:high])
+        await self._add_histogram(targets, spans, found)
+        return found
+
+    async def _add_histogram(
+        self,
+        targets: tuple[Target, ...],
+        spans: Sequence[tuple[int, int]],
+        found: Mapping[tuple[ProductKey, tuple[int, int]], Span],
+    ) -> None:
+        """Successful answers by bound. Hours that lie in two days are the first one's."""
+        text = render_histogram(named_scope(targets), HISTOGRAM_STEP)
+        first, last = spans[0][0] // HISTOGRAM_STEP + 1, -(-spans[-1][1] // HISTOGRAM_STEP)
+        table = await self.source.query_range(
+            text,
+            start=first * HISTOGRAM_STEP,
+            end=last * HISTOGRAM_STEP,
+            step=HISTOGRAM_STEP,
+            reader=partial(TableReader, QueryKind.HISTOGRAM, step=HISTOGRAM_STEP),
+        )
+        keys = {one.key for one in targets}
+        for (namespace, product, bound), values in table.items():
+            key = ProductKey(namespace, product)
+            for begin, end in spans if key in keys else ():
+                total = sum(
+                    value
+                    for index, value in values.items()
+                    if begin < index * HISTOGRAM_STEP <= end and isfinite(value)
+                )
+                name = "+Inf" if bound == "inf" else bound
+                found[key, (begin, end)].answers[name] = round(total)
+
+
+def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Spans that one query may ask for together: neighbours, of some days."""
+    pieces: list[list[tuple[int, int]]] = []
+    for span in sorted(spans):
+        if pieces and span[1] - pieces[-1][0][0] <= MOST_BLOCKS * STEP:
+            pieces[-1].append(span)
+        else:
+            pieces.append([span])
+    return pieces
+
+
+def _with_every_version(answers: Answers, targets: Sequence[Target]) -> list[Target]:
+    """The targets with all versions that have any series, gone ones included."""
+    versions: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for kind in _BY_VERSION:
+        for namespace, product, version, *_ in answers.table(kind):
+            versions[namespace, product].add(version)
+    return [
+        replace(
+            one,
+            versions=tuple(dict.fromkeys((*one.versions, *sorted(versions[one.key])))),
+            client_errors=False,
+        )
+        for one in targets
+    ]
+
+
+def _add(span: Span, key: SeriesKey, chosen: Sequence[Block]) -> None:
+    """Add the blocks of one SLO of one version to what is known of a span."""
+    count = Count(sum(one.count.bad for one in chosen), sum(one.count.total for one in chosen))
+    slo, market = split_series(key.slo)
+    if market:
+        of = span.markets.setdefault(slo, {})
+        of[market] = _sum(of.get(market), count)
+        return
+    span.slos[slo] = _sum(span.slos.get(slo), count)
+    if count.total:
+        span.versions.add(key.version)
+    known = [one for one in chosen if one.quality is not Quality.NO_SERIES]
+    span.blocks += len(known)
+    span.good += sum(one.quality is Quality.COUNTED for one in known)
+
+
+def _sum(one: Count | None, other: Count) -> Count:
+    return other if one is None else Count(one.bad + other.bad, one.total + other.total)

@@ -1,0 +1,85 @@
+"""What status says of markets: the three worst of each SLO, and one that is bad alone. Pure."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from sluicegate.api.base import number
+from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
+from sluicegate.api.status import DataProductStatus, DiagnosisEvidence, Verdict
+from sluicegate.policy.model.terms import SloTerms
+from sluicegate.policy.slo_health.markets import SHOWN, MarketState, alone, judge_markets
+from sluicegate.reconcile.observe.observation import Situation
+
+MARKET_ALONE: Final = "MarketAlone"
+
+
+def with_markets(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+    """The status with how each SLO does by market; the same where nothing is counted so."""
+    if not situation.observed.markets:
+        return status
+    before = {slo.name: slo for slo in situation.product.status.slos}
+    states = {slo.name: _judged(situation, slo, before.get(slo.name)) for slo in status.slos}
+    slos = tuple(
+        slo.model_copy(update={"markets": tuple(map(_shown, states[slo.name][:SHOWN]))})
+        for slo in status.slos
+    )
+    status = status.model_copy(update={"slos": slos})
+    diagnosis = status.diagnosis
+    if diagnosis is None:
+        return status
+    text = "; ".join(_alone(slo.name, states[slo.name]) for slo in slos if slo.degraded).strip("; ")
+    if not text:
+        return status
+    evidence = [one for one in diagnosis.evidence if one.check != MARKET_ALONE]
+    found = DiagnosisEvidence(check=MARKET_ALONE, verdict=Verdict.CLEAR, message=text)
+    told = diagnosis.model_copy(update={"evidence": (*evidence, found)})
+    return status.model_copy(update={"diagnosis": told})
+
+
+def _judged(
+    situation: Situation, slo: SloStatus, before: SloStatus | None
+) -> tuple[MarketState, ...]:
+    terms = next((one for one in situation.terms.slos if one.name == slo.name), None)
+    allowed = None if terms is None else _allowed(terms, slo)
+    if allowed is None:
+        return ()
+    known = before.markets if before is not None else ()
+    return judge_markets(
+        situation.observed.markets.get(slo.name, {}),
+        situation.observed.block,
+        allowed,
+        were_bad={one.market for one in known if one.state is SloState.BAD},
+    )
+
+
+def _allowed(terms: SloTerms, slo: SloStatus) -> float | None:
+    """Share of bad events: by the objective, else by how far it may fall below its baseline."""
+    if terms.allowed_bad is not None:
+        return terms.allowed_bad
+    if slo.baseline_ratio is None:
+        return None
+    return min(1 - float(slo.baseline_ratio) + terms.drop, 1.0)
+
+
+def _shown(one: MarketState) -> MarketStatus:
+    share = 1 - one.count.bad / one.count.total if one.count.total else None
+    return MarketStatus(
+        market=one.market,
+        state=one.state,
+        ratio=None if share is None else number(share),
+        samples=one.count.total,
+    )
+
+
+def _alone(slo: str, states: Iterable[MarketState]) -> str:
+    every = tuple(states)
+    found = alone(every)
+    if found is None:
+        return ""
+    good = ", ".join(sorted(one.market for one in every if one.state is SloState.OK))
+    unknown = ", ".join(sorted(one.market for one in every if one.state is SloState.UNKNOWN))
+    text = (
+        f"{slo} is bad in {found.market} alone ({1 - found.count.bad / found.count.total:.1%},"
+        f" n={found.count.total:,}); OK in {good}"
+    )
+    return f"{text}; too few events in {unknown}" if unknown else text

@@ -1,0 +1,230 @@
+"""One visit to the ledgers of some products: what is missing is read, recorded, and sealed in time.
+
+A visit is idempotent, and nothing is kept between two: whatever ends the operator, the next visit
+finds in the review which days are there and reads the others. So each day is counted exactly once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.kube.errors import Conflict, KubeError
+from sluicegate.ledger.journal import (
+    DAY_SECONDS,
+    DayCounts,
+    may_be_sealed,
+    sealed,
+    wanted_days,
+    with_day,
+    with_decision,
+    with_versions,
+)
+from sluicegate.ledger.periods import before, period_at
+from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.targets import ProductKey
+from sluicegate.reviews.store import SEALED, ReviewStore, opened, review_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sluicegate.api.review import DataProductReview, DataProductReviewStatus, ReviewDecision
+    from sluicegate.kube.resources import Key
+    from sluicegate.ledger.periods import Day, Period
+    from sluicegate.prometheus.day_reader import DayReader, Span
+    from sluicegate.reviews.subject import Subject
+
+logger = logging.getLogger(__name__)
+
+DELAY_SECONDS: Final = 600
+"""After midnight, until the day's last samples are there."""
+OLDEST_SECONDS: Final = 15 * DAY_SECONDS
+"""What Prometheus keeps at least: a day that is older can't be read any more."""
+PERIOD_OVER: Final = "PeriodOver"
+PRODUCT_GONE: Final = "ProductGone"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """An open review that is visited: what it says, and which of its days are to be read."""
+
+    subject: Subject
+    period: Period
+    review: DataProductReview
+    status: DataProductReviewStatus
+    days: tuple[Day, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Keeps ledgers."""
+
+    store: ReviewStore
+    reader: DayReader
+
+    async def visit(
+        self,
+        subjects: Sequence[Subject],
+        decisions: dict[Key, list[ReviewDecision]],
+        now: float,
+    ) -> set[Key]:
+        """Bring the open reviews of these products up to date; return those that were visited.
+
+        Parameters
+        ----------
+        decisions : what was decided since the last visit, as far as this process knows.
+        """
+        failed: set[Key] = set()
+        ledgers: list[Ledger] = []
+        for subject in subjects:
+            try:
+                ledgers += await self._ledgers(subject, decisions.get(subject.key, []), now)
+            except KubeError as error:
+                logger.warning("the review of %s waits: %s", subject.key, error)
+                failed.add(subject.key)
+        try:
+            read = await self._read(ledgers)
+        except PrometheusError as error:
+            logger.warning("days of %d products wait: %s", len(subjects), error)
+            read, unread = {}, {one.subject.key for one in ledgers if one.days}
+            failed |= unread
+        for ledger in ledgers:
+            try:
+                await self._record(ledger, read, now)
+            except Conflict:
+                failed.add(ledger.subject.key)  # somebody signed meanwhile: read it anew
+            except KubeError as error:
+                logger.warning("the review of %s waits: %s", ledger.subject.key, error)
+                failed.add(ledger.subject.key)
+        return {one.key for one in subjects} - failed
+
+    async def _ledgers(
+        self, subject: Subject, decisions: Sequence[ReviewDecision], now: float
+    ) -> list[Ledger]:
+        """The product's reviews that aren't sealed: this period's, and the last one's for some days."""
+        period = period_at(subject.cycle, now)
+        if period is None:
+            return []
+        found = []
+        last = before(subject.cycle, period)
+        if last is not None:
+            review = await self.store.read(review_key(subject.key, last))
+            if review is not None and review.spec.product_ref.uid == subject.uid:
+                found.append((last, review))
+        review = await self._opened(subject, period, now)
+        if review is not None:
+            found.append((period, review))
+        return [
+            self._ledger(subject, which, one, decisions=decisions, now=now)
+            for which, one in found
+            if one.status.sealed_at is None
+        ]
+
+    async def _opened(
+        self, subject: Subject, period: Period, now: float
+    ) -> DataProductReview | None:
+        """The review of this period, opened where there is none.
+
+        A product of the same name that was deleted has left its own: that is sealed as it is.
+        """
+        review = await self.store.read(review_key(subject.key, period))
+        if review is None:
+            review = await self.store.open(subject, review_key(subject.key, period), period)
+            await self.store.drop_beyond(subject.key, subject.cycle, period)
+        if review is None or review.spec.product_ref.uid == subject.uid:
+            return review
+        if review.status.sealed_at is None:
+            await seal_gone(self.store, review, now)
+        key = review_key(subject.key, period, subject.uid)
+        return await self.store.read(key) or await self.store.open(subject, key, period)
+
+    @staticmethod
+    def _ledger(
+        subject: Subject,
+        period: Period,
+        review: DataProductReview,
+        *,
+        decisions: Sequence[ReviewDecision],
+        now: float,
+    ) -> Ledger:
+        status = review.status
+        if not status.time_zone:
+            status = opened(subject)
+        if period.end > now:  # afterwards what holds is the next period's
+            status = status.model_copy(update={"slos": subject.slos, "team": subject.team})
+        newest = () if subject.decision is None else (subject.decision,)
+        for made in (*decisions, *newest):
+            if period.begin <= made.at.timestamp() < period.end:
+                status = with_decision(status, made)
+        status = with_versions(status, subject.versions, period)
+        over = now - DELAY_SECONDS
+        days = wanted_days(status, period, over, oldest=now - OLDEST_SECONDS)
+        known = {one.date for one in status.days}
+        visited = bool(days) and days[-1].date.isoformat() in known
+        if visited and over - days[-1].end < DAY_SECONDS:
+            days = ()  # it was visited since the last midnight
+        return Ledger(subject, period, review, status, days)
+
+    async def _read(
+        self, ledgers: Sequence[Ledger]
+    ) -> dict[tuple[ProductKey, tuple[int, int]], Span]:
+        """The days of all of them, of as many products at a time as want the same."""
+        groups: dict[tuple[tuple[int, int], ...], dict[Key, Ledger]] = defaultdict(dict)
+        for one in ledgers:
+            if one.days and one.subject.target is not None:
+                spans = tuple((day.begin, day.end) for day in one.days)
+                groups[spans][one.subject.key] = one
+        read: dict[tuple[ProductKey, tuple[int, int]], Span] = {}
+        for spans, group in groups.items():
+            targets = [one.subject.target for one in group.values() if one.subject.target]
+            read |= await self.reader.read(targets, spans)
+        return read
+
+    async def _record(
+        self,
+        ledger: Ledger,
+        read: dict[tuple[ProductKey, tuple[int, int]], Span],
+        now: float,
+    ) -> None:
+        """Write what is new, and seal what is over; nothing where nothing is."""
+        status, key = ledger.status, ProductKey(*ledger.subject.key)
+        for day in ledger.days:
+            span = read.get((key, (day.begin, day.end)))
+            if span is not None:
+                status = with_day(status, day, counts_of(span), now)
+        review = ledger.review
+        closes = may_be_sealed(ledger.period, now - DELAY_SECONDS) and not _owes(ledger, read, now)
+        if closes:
+            status = sealed(review.model_copy(update={"status": status}), now, because=PERIOD_OVER)
+        if status.to_dict() != review.status.to_dict():
+            await self.store.record(review, status)
+        if closes:
+            await self.store.label(review, SEALED)
+
+
+async def seal_gone(store: ReviewStore, review: DataProductReview, now: float) -> None:
+    """Seal the review of a product that is gone, with what is in it."""
+    await store.record(review, sealed(review, now, because=PRODUCT_GONE))
+    await store.label(review, SEALED)
+
+
+def counts_of(span: Span) -> DayCounts:
+    """What was read of a day, as the journal takes it."""
+    return DayCounts(
+        slos=span.slos,
+        markets=span.markets,
+        answers=span.answers,
+        measured=span.measured,
+        versions=tuple(sorted(span.versions))[:16],
+    )
+
+
+def _owes(ledger: Ledger, read: dict[tuple[ProductKey, tuple[int, int]], Span], now: float) -> bool:
+    """Whether a day of it can still be read that wasn't: it is waited for as long as it can be."""
+    if ledger.subject.target is None:
+        return False
+    key = ProductKey(*ledger.subject.key)
+    missing = any((key, (day.begin, day.end)) not in read for day in ledger.days)
+    return missing and now < ledger.period.end + OLDEST_SECONDS

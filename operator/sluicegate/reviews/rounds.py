@@ -1,0 +1,227 @@
+"""Which product's ledger is visited when: once a day each, at a time of its own, and after a decision.
+
+Runs on the leader only. Visits of a day are spread over twenty hours by a hash of the product, so
+that writes never come in a crowd; so are those after a start, which write nothing that is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+from sluicegate.api.review import ReviewState
+from sluicegate.kube.errors import KubeError, NotFound
+from sluicegate.kube.resources import Key
+from sluicegate.ledger.journal import DAY_SECONDS
+from sluicegate.ledger.periods import UnknownZone, period_at
+from sluicegate.ledger.signing import Standing, standing, with_standing
+from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal_gone
+from sluicegate.reviews.store import CLOSED, OPEN, SEALED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sluicegate.api.review import DataProductReview, ReviewDecision
+    from sluicegate.ledger.periods import Period
+    from sluicegate.prometheus.day_reader import DayReader
+    from sluicegate.reviews.store import ReviewStore
+    from sluicegate.reviews.subject import Subject
+
+logger = logging.getLogger(__name__)
+
+ROUND_SECONDS: Final = 10.0
+AT_ONCE: Final = 50
+"""Products of one visit: they share their queries."""
+SPREAD_SECONDS: Final = 20 * 3600
+START_SECONDS: Final = 3600
+"""Over which the first visits after a start are spread."""
+DECISION_SECONDS: Final = 5.0
+"""After a decision, as its next one may come along."""
+RETRY_SECONDS: Final = 300.0
+SIGNED_SECONDS: Final = 60.0
+READS_PER_SECOND: Final = 10
+"""Reviews that wait for signatures are read no faster than this."""
+SWEEP_SECONDS: Final = DAY_SECONDS
+
+
+@dataclass(slots=True)
+class _Known:
+    subject: Subject
+    due: float
+    misconfigured: str = ""
+
+
+@dataclass(slots=True)
+class Overview:
+    """What metrics say of reviews."""
+
+    states: dict[ReviewState, int] = field(default_factory=lambda: defaultdict(int))
+    due: dict[Key, float] = field(default_factory=dict)
+    """When the review of a product is to be signed that waits for it, in seconds."""
+
+
+class Reviews:
+    """Visits ledgers for ever. Used from the event loop only."""
+
+    def __init__(
+        self,
+        store: ReviewStore,
+        *,
+        wall: Callable[[], float],
+        exists: Callable[[Key, str], bool],
+        tell: Callable[[DataProductReview, Standing], None],
+        misconfigured: Callable[[Key, str], None],
+        namespaces: tuple[str, ...] = (),
+    ) -> None:
+        """`exists` says whether a product of this name and uid is there.
+
+        `tell` is told each review whose state has changed; `misconfigured` a product whose review
+        can't be held, and why.
+        """
+        self._store = store
+        self._wall = wall
+        self._exists = exists
+        self._tell = tell
+        self._misconfigured = misconfigured
+        self._namespaces = namespaces
+        self._known: dict[Key, _Known] = {}
+        self._decisions: dict[Key, list[ReviewDecision]] = defaultdict(list)
+        self._began = wall()
+        self._next_signed = 0.0
+        self._next_sweep = 0.0
+        self.overview = Overview()
+
+    def know(self, key: Key, subject: Subject | None) -> None:
+        """Take in how a product is now; None for one that isn't reviewed, or is gone."""
+        if subject is None:
+            self._known.pop(key, None)
+            self._decisions.pop(key, None)
+            return
+        known = self._known.get(key)
+        now = self._wall()
+        if known is None:
+            late = _hash(key) % START_SECONDS if now < self._began + START_SECONDS else 0.0
+            self._known[key] = _Known(subject, now + late)
+            return
+        made, before = subject.decision, known.subject.decision
+        if made is not None and made != before:
+            self._decisions[key].append(made)
+            known.due = min(known.due, now + DECISION_SECONDS)
+        if subject.cycle != known.subject.cycle:
+            known.due, known.misconfigured = now, ""
+        known.subject = subject
+
+    async def run(self, reader: DayReader) -> None:
+        """Visit for ever; `reader` is who reads days."""
+        self.begin()
+        while True:
+            await self.round(reader)
+            await asyncio.sleep(ROUND_SECONDS)
+
+    def begin(self) -> None:
+        """Forget when who is to be visited: this replica begins to lead, now or again."""
+        now = self._began = self._next_signed = self._next_sweep = self._wall()
+        for key, known in self._known.items():
+            known.due = now + _hash(key) % START_SECONDS
+
+    async def round(self, reader: DayReader) -> None:
+        """Visit all whose time has come, and look after what waits for signatures."""
+        now = self._wall()
+        due = [one for one in self._known.values() if one.due <= now and self._can_be_held(one)]
+        due.sort(key=lambda one: one.due)
+        for start in range(0, len(due), AT_ONCE):
+            await self._visit(reader, due[start : start + AT_ONCE], now)
+        if now >= self._next_signed:
+            read = await self._follow_signatures(now)
+            self._next_signed = now + max(SIGNED_SECONDS, read / READS_PER_SECOND)
+        if now >= self._next_sweep:
+            await self._sweep(now)
+            self._next_sweep = now + SWEEP_SECONDS
+
+    async def _visit(self, reader: DayReader, due: list[_Known], now: float) -> None:
+        told = {one.subject.key: self._decisions.pop(one.subject.key, []) for one in due}
+        visited = await Keeper(self._store, reader).visit([one.subject for one in due], told, now)
+        for one in due:
+            key = one.subject.key
+            if key in visited:
+                one.due = next_visit(one.subject, now)
+            else:
+                one.due = now + RETRY_SECONDS
+                self._decisions[key] = [*told[key], *self._decisions.pop(key, [])]
+
+    def _can_be_held(self, known: _Known) -> bool:
+        try:
+            period_at(known.subject.cycle, 0.0)
+        except UnknownZone as error:
+            if known.misconfigured != str(error):
+                known.misconfigured = str(error)
+                self._misconfigured(known.subject.key, str(error))
+            return False
+        return True
+
+    async def _follow_signatures(self, now: float) -> int:
+        """Look at the reviews that wait for signatures; return how many there are."""
+        overview, read = Overview(), 0
+        try:
+            async for review in self._store.labelled(SEALED, self._namespaces):
+                read += 1
+                await self._follow(review, now, overview)
+        except NotFound:
+            return 0  # the definition of reviews isn't installed
+        except KubeError as error:
+            logger.warning("signatures are followed later: %s", error)
+            return read
+        overview.states[ReviewState.NOT_STARTED] = len(self._known)
+        self.overview = overview
+        return read
+
+    async def _follow(self, review: DataProductReview, now: float, overview: Overview) -> None:
+        where = standing(review, now)
+        overview.states[where.state] += 1
+        if where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and review.status.due_at:
+            key = Key(review.metadata.namespace, review.spec.product_ref.name)
+            due = review.status.due_at.timestamp()
+            overview.due[key] = min(due, overview.due.get(key, due))
+        status = with_standing(review.status, where)
+        if status != review.status:
+            await self._store.record(review, status)
+            if where.state is not review.status.state:
+                self._tell(review, where)
+        if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
+            await self._store.label(review, CLOSED)
+
+    async def _sweep(self, now: float) -> None:
+        """Seal the open reviews of products that are gone."""
+        try:
+            async for review in self._store.labelled(OPEN, self._namespaces):
+                ref = review.spec.product_ref
+                key = Key(review.metadata.namespace, ref.name)
+                if review.status.sealed_at is not None:
+                    await self._store.label(review, SEALED)  # it was ended between the two writes
+                elif not self._exists(key, ref.uid):
+                    await seal_gone(self._store, review, now)
+        except NotFound:
+            return
+        except KubeError as error:
+            logger.warning("reviews of products that are gone are sealed later: %s", error)
+
+
+def next_visit(subject: Subject, now: float) -> float:
+    """When a product's ledger is visited next: after its next midnight, at a time of its own."""
+    period: Period | None = period_at(subject.cycle, now)
+    if period is None:
+        period = period_at(subject.cycle, now + 366 * DAY_SECONDS)
+        return period.begin if period is not None else now + DAY_SECONDS
+    late = DELAY_SECONDS + _hash(subject.key) % SPREAD_SECONDS
+    for day in period.days():
+        if day.end + late > now and day.end > now - SPREAD_SECONDS - DELAY_SECONDS:
+            return float(day.end + late)
+    return float(period.end + late)
+
+
+def _hash(key: Key) -> int:
+    return crc32(f"{key.namespace}/{key.name}".encode())

@@ -1,0 +1,121 @@
+"""What the ledger wants to know of a product: read from its spec and its status. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sluicegate.api.review import ReviewDecision, ReviewSlo, ReviewVersion
+from sluicegate.kube.resources import Key
+from sluicegate.measurement.store import target_of
+
+if TYPE_CHECKING:
+    from sluicegate.api.baseline import Baseline
+    from sluicegate.api.product import DataProduct
+    from sluicegate.api.product_info import TeamMember
+    from sluicegate.api.review import ReviewCycle
+    from sluicegate.api.status import DataProductStatus
+    from sluicegate.prometheus.targets import Target
+    from sluicegate.prometheus.timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A product that is reviewed.
+
+    Attributes
+    ----------
+    target : what to read of it; None before a version serves.
+    decision : its newest decision.
+    """
+
+    key: Key
+    uid: str
+    cycle: ReviewCycle
+    team: tuple[TeamMember, ...]
+    slos: tuple[ReviewSlo, ...]
+    versions: tuple[ReviewVersion, ...]
+    decision: ReviewDecision | None
+    target: Target | None
+
+
+def subject_of(product: DataProduct, timing: Timing) -> Subject | None:
+    """The product as the ledger sees it; None where no review is wanted."""
+    cycle = product.spec.review
+    if cycle is None:
+        return None
+    meta, status = product.metadata, product.status
+    return Subject(
+        key=Key(meta.namespace, meta.name),
+        uid=meta.uid,
+        cycle=cycle,
+        team=product.spec.team.members if product.spec.team else (),
+        slos=tuple(_slos(product)),
+        versions=tuple(_versions(status)),
+        decision=_decision(status),
+        target=target_of(product, timing),
+    )
+
+
+def _slos(product: DataProduct) -> list[ReviewSlo]:
+    stable, first = product.status.stable, product.status.original_baseline
+    accepted = stable.baseline if stable else {}
+    original = first.slos if first else {}
+    return [
+        ReviewSlo(
+            name=slo.name,
+            indicator=slo.indicator.kind.value,
+            objective=slo.objective,
+            max_drop=slo.max_drop,
+            threshold_milliseconds=(
+                slo.indicator.latency.threshold_milliseconds if slo.indicator.latency else None
+            ),
+            accepted=_counts(accepted.get(slo.name)),
+            original=_counts(original.get(slo.name)),
+        )
+        for slo in product.spec.slos
+    ]
+
+
+def _counts(baseline: Baseline | None) -> tuple[int, ...]:
+    return (baseline.bad, baseline.total) if baseline is not None and baseline.total else ()
+
+
+def _versions(status: DataProductStatus) -> list[ReviewVersion]:
+    found = [
+        ReviewVersion(
+            version=one.version,
+            digest=one.digest,
+            source=str(one.source),
+            promoted_at=one.promoted_at,
+            until=one.until,
+            fate=str(one.fate),
+            reason=one.reason,
+        )
+        for one in status.history
+        if one.promoted_at is not None
+    ]
+    if status.stable is not None:
+        stable = status.stable
+        found.append(
+            ReviewVersion(
+                version=stable.version,
+                digest=stable.digest,
+                source=str(stable.source),
+                promoted_at=stable.promoted_at,
+            )
+        )
+    return found
+
+
+def _decision(status: DataProductStatus) -> ReviewDecision | None:
+    made = status.decision
+    if made is None:
+        return None
+    return ReviewDecision(
+        at=made.at,
+        type=made.type,
+        reason=made.reason,
+        message=made.message[:1024],
+        version=status.stable.version if status.stable else "",
+    )

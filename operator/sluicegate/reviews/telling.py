@@ -1,0 +1,79 @@
+"""What is told of reviews: events on the product, and metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from prometheus_client import Gauge
+
+from sluicegate.api.names import KIND, REVIEW_PLURAL
+from sluicegate.api.review import ReviewState
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.runtime.event_recorder import Note, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluicegate.api.review import DataProductReview
+    from sluicegate.ledger.signing import Standing
+    from sluicegate.reviews.rounds import Overview
+    from sluicegate.runtime.event_recorder import Recorder
+
+REVIEWS = Gauge("sluicegate_reviews", "Reviews by state; open ones are NotStarted.", ["state"])
+DUE = Gauge(
+    "sluicegate_product_review_due_timestamp_seconds",
+    "Until when a sealed review is to be signed.",
+    ["namespace", "product"],
+)
+_SAYS: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {
+    ReviewState.TO_REVIEW: ("ReviewDue", "Normal"),
+    ReviewState.OVERDUE: ("ReviewOverdue", "Warning"),
+    ReviewState.REVIEWED: ("Reviewed", "Normal"),
+    ReviewState.SKIPPED: ("ReviewSkipped", "Normal"),
+}
+
+
+def tell(recorder: Recorder, review: DataProductReview, where: Standing) -> None:
+    """Emit an event on the product whose review has come to another state."""
+    reason, severity = _SAYS[where.state]
+    ref = review.spec.product_ref
+    subject = Subject(DATA_PRODUCTS, Key(review.metadata.namespace, ref.name), ref.uid)
+    recorder.record(Note(subject, reason, "Review", sentence(review, where), severity))
+
+
+def sentence(review: DataProductReview, where: Standing) -> str:
+    """Where a review stands, and what to do."""
+    name = f"{review.metadata.namespace}/{review.metadata.name}"
+    if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
+        people = ", ".join(f"{one.username} ({one.role}: {one.verdict})" for one in where.signed)
+        return f"{name} was signed by {people}"
+    due = review.status.due_at
+    text = f"{name} waits for a signature as {', '.join(where.missing)}"
+    if where.state is ReviewState.OVERDUE and due is not None:
+        text += f", and was due on {due:%Y-%m-%d}"
+    if where.unfilled:
+        text += (
+            f"; nobody in the team is {', '.join(where.unfilled)}: add somebody to spec.team of the"
+            f" {KIND}, or another role to spec.review.signedBy, for the next period, and skip this one"
+            " by deleting it"
+        )
+        return text
+    return (
+        f"{text}: sign by `sluicegate review sign {name}`, or in spec.signOffs of {REVIEW_PLURAL}"
+    )
+
+
+def misconfigured(recorder: Recorder, key: Key, uid: str, text: str) -> None:
+    """Emit an event on a product whose review can't be held."""
+    recorder.record(
+        Note(Subject(DATA_PRODUCTS, key, uid), "ReviewMisconfigured", "Review", text, "Warning")
+    )
+
+
+def export(overview: Overview, most: int) -> None:
+    """Write the metrics anew; of single products as many as may have some, the earliest due first."""
+    for state in ReviewState:
+        REVIEWS.labels(str(state)).set(overview.states.get(state, 0))
+    DUE.clear()
+    for key, due in sorted(overview.due.items(), key=lambda one: one[1])[:most]:
+        DUE.labels(key.namespace, key.name).set(due)

@@ -1,0 +1,382 @@
+"""Who may do what with a product, on a real API server: the chart's roles and policies decide."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster.kinds import install_crds, install_gateway_api
+from sluicegate.api import names
+from tests.support.people import Person, bind, chart, install_policies
+from tests.support.product_cases import changed
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+TEAMS, SHARED = "people", "tenants"
+RELEASE = "people-sluicegate"
+GITOPS = "system:serviceaccount:flux-system:kustomize-controller"
+OPERATOR = f"system:serviceaccount:sluicegate-system:{RELEASE}"
+MINE, OTHERS = (TEAMS, "pricing"), (TEAMS, "search-ranking")
+
+SPEC = {"displayName": "Another name"}
+SETS = {
+    "promote": {names.REQUEST_PROMOTE: "t1"},
+    "rollback": {names.REQUEST_ROLLBACK: "v1/t1"},
+    "abort": {names.REQUEST_ABORT: "t1"},
+    "retrain": {names.REQUEST_RETRAIN: "t1"},
+}
+CHANGES = {verb: {"metadata": {"annotations": sets}} for verb, sets in SETS.items()} | {
+    "describe": {"metadata": {"labels": {"cost-center": "search"}}},
+    "edit spec": {"spec": SPEC},
+    "edit team": {"spec": {"team": {"members": [{"username": "x", "role": "DataProductManager"}]}}},
+    "edit spec and promote": {"spec": SPEC, "metadata": {"annotations": SETS["promote"]}},
+}
+# Who, with which role of the chart, and what of it the API server allows.
+TABLE = {
+    "manager": ("product-manager", {"promote", "rollback", "abort", "retrain", "describe"}),
+    "engineering-manager": ("platform-engineer", {*CHANGES}),
+    "manager-of-search": ("product-manager", {"describe"}),
+    "editor": ("editor", {"describe"}),
+    "editor-with-verb": ("platform-engineer", {"rollback", "abort", "describe", "edit spec", "edit team"}),
+    "scientist": ("data-scientist", {"retrain", "abort", "describe"}),
+    "listed-scientist": ("data-scientist", {"retrain", "abort", "describe"}),
+    "approver": ("approver", {"promote", "rollback", "abort", "retrain", "describe"}),
+    "nobody": ("", set()),
+    GITOPS: ("editor", {*CHANGES}),
+    "": ("", {*CHANGES}),  # the administrator
+}  # fmt: skip
+
+
+def product(name, *members):
+    team = [{"username": user, "role": role} for user, role in members]
+    return changed(
+        {"metadata.namespace": TEAMS, "metadata.name": name, "spec.team.members": team,
+         "spec.dependsOn": []}
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def people(control_plane):
+    """Two products with their teams, everybody's roles, and the policies of a chart of its own."""
+    plane = control_plane
+    install_crds(plane)
+    plane.kubectl("create", "namespace", TEAMS)
+    plane.kubectl("create", "namespace", SHARED)
+    checked = install_policies(
+        plane, RELEASE, "roles.enforce=Deny", "tenants.enforce=Deny",
+        f"roles.gitOpsAccounts={{{GITOPS}}}", f"watchNamespaces={{{TEAMS},{SHARED}}}",
+        "tenants.allowed.podAnnotations={example.com/}",
+    )  # fmt: skip
+    # What a cluster may have of its own: somebody who may write products, and holds no verb of ours.
+    plane.kubectl(
+        "create", "clusterrole", f"{RELEASE}-editor", "--verb=get,list,create,update,patch",
+        "--resource=dataproducts.sluicegate.dev",
+    )  # fmt: skip
+    plane.kubectl(
+        "annotate", "namespace", TEAMS, "sluicegate.dev/allowed-hostnames=*",
+        "sluicegate.dev/allowed-gateways=*", "sluicegate.dev/allowed-priority-classes=serving",
+    )  # fmt: skip
+    plane.kubectl(
+        "annotate", "namespace", SHARED,
+        "sluicegate.dev/allowed-hostnames=shop.example, *.tenant.example",
+        "sluicegate.dev/allowed-gateways=gateway/web",
+    )  # fmt: skip
+    for user, (role, _) in TABLE.items():
+        if role:
+            bind(plane, f"{RELEASE}-{role}", user, TEAMS)
+    admin = Person(plane, "")
+    eventually(
+        lambda: admin.create(product("probe", ("m", "DataProductManager"))).allowed,
+        what="the namespace's annotations to reach admission",
+    )
+    made = [
+        product("pricing", ("manager", "DataProductManager"), ("listed-scientist", "DataScientist"),
+                ("engineering-manager", "EngineeringManager")),
+        product("search-ranking", ("manager-of-search", "DataProductManager")),
+    ]  # fmt: skip
+    for document in made:
+        answer = admin.create(document, dry=False)
+        assert answer.allowed, answer.refusal
+    eventually(
+        lambda: "edit-spec" in Person(plane, "editor").patch(MINE, CHANGES["edit spec"]).refusal,
+        what="the policy to be in force",
+    )
+    return plane, checked
+
+
+def test_each_persons_right_is_as_the_table_says_and_a_refusal_says_who_may(people):
+    plane, _ = people
+    allowed, refusals = {}, {}
+    for user in TABLE:
+        person = Person(plane, user)
+        answers = {what: person.patch(MINE, change) for what, change in CHANGES.items()}
+        allowed[user] = {what for what, answer in answers.items() if answer.allowed}
+        refusals[user] = {what: answer.refusal for what, answer in answers.items()}
+    assert allowed == {user: rights for user, (_, rights) in TABLE.items()}
+    said = refusals["scientist"]["promote"]
+    assert "sluicegate.dev/promote is for its DataProductManager or EngineeringManager" in said
+    assert "(manager, engineering-manager)" in said
+    assert "holds the verb promote" in said
+    assert "you are scientist" in said
+    assert "holds the verb edit-spec" in refusals["manager"]["edit spec"]
+
+
+@pytest.mark.parametrize("verb", SETS)
+@pytest.mark.parametrize("user", ["editor", "listed-scientist", "manager-of-search"])
+def test_nobody_makes_himself_manager_and_acts_in_one_request(people, user, verb):
+    plane, _ = people
+    members = [{"username": user, "role": "DataProductManager"}]
+    attack = {"spec": {"team": {"members": members}}, "metadata": {"annotations": SETS[verb]}}
+    answer = Person(plane, user).patch(MINE, attack)
+    held = verb in TABLE[user][1]
+    assert (
+        "spec.team says who may approve" if held else f"holds the verb {verb}"
+    ) in answer.refusal
+
+
+def test_nor_in_two_requests(people):
+    """Who may write the spec, and holds no verb for the team, can't put himself on the list."""
+    plane, _ = people
+    bind(plane, f"{RELEASE}-editor", "climber", TEAMS)
+    plane.kubectl(
+        "create", "role", "spec-alone", "-n", TEAMS, "--verb=edit-spec",
+        "--resource=dataproducts.sluicegate.dev",
+    )  # fmt: skip
+    plane.kubectl(
+        "create", "rolebinding", "climber", "-n", TEAMS, "--role=spec-alone", "--user=climber"
+    )
+    climber = Person(plane, "climber")
+    eventually(lambda: climber.patch(MINE, CHANGES["edit spec"]).allowed, what="his role")
+    members = [{"username": "climber", "role": "DataProductManager"}]
+    answer = climber.patch(MINE, {"spec": {"team": {"members": members}}})
+    assert "edit-team" in answer.refusal
+    assert not climber.patch(MINE, {"spec": {"team": None, "lifecycle": "Development"}}).allowed
+
+
+def test_a_product_isnt_created_with_a_request_by_who_lists_himself(people):
+    plane, _ = people
+    document = product("fresh", ("editor", "DataProductManager"))
+    assert Person(plane, "editor").create(document).allowed
+    document["metadata"]["annotations"] = SETS["promote"]
+    answer = Person(plane, "editor").create(document)
+    assert "create the product without it" in answer.refusal
+    assert Person(plane, GITOPS).create(document).allowed
+
+
+def test_a_request_that_is_there_stays_and_may_be_taken_away_by_anybody_who_may_annotate(people):
+    plane, _ = people
+    editor, set_by = Person(plane, "editor"), Person(plane, "manager-of-search")
+    answer = set_by.patch(OTHERS, CHANGES["promote"], dry=False)
+    assert answer.allowed, answer.refusal
+    assert editor.patch(OTHERS, CHANGES["describe"]).allowed
+    assert editor.patch(
+        OTHERS, {"metadata": {"annotations": {names.REQUEST_PROMOTE: None}}}
+    ).allowed
+    assert not editor.patch(
+        OTHERS, {"metadata": {"annotations": {names.REQUEST_PROMOTE: "t2"}}}
+    ).allowed
+
+
+def test_status_is_written_by_the_operator_without_any_of_these_rights(people):
+    plane, _ = people
+    plane.kubectl(
+        "create", "role", "status", "-n", TEAMS, "--verb=patch",
+        "--resource=dataproducts.sluicegate.dev/status",
+    )  # fmt: skip
+    plane.kubectl(
+        "create", "rolebinding", "status", "-n", TEAMS, "--role=status", f"--user={OPERATOR}"
+    )
+    path = f"/apis/{names.API_VERSION}/namespaces/{TEAMS}/{names.PLURAL}/pricing/status"
+    send = Person(plane, OPERATOR).send
+    status = {"status": {"observedGeneration": 1}}
+    kind = "application/merge-patch+json"
+    eventually(lambda: send("PATCH", path, status, kind=kind).allowed, what="its role")
+
+
+def test_the_api_server_finds_nothing_to_warn_of_in_the_types_of_any_policy(people):
+    _, checked = people
+    warnings = {
+        one["metadata"]["name"]: one["status"].get("typeChecking", {}).get("expressionWarnings", [])
+        for one in checked
+    }
+    assert len(warnings) == 4
+    assert not any(warnings.values()), json.dumps(warnings, indent=1)
+
+
+def test_by_default_who_may_not_is_warned_and_let_through():
+    """So that a cluster sees in its audit log whom a policy would stop, before it stops anybody."""
+    bindings = {
+        one["metadata"]["name"]: one["spec"]["validationActions"]
+        for one in chart("sluicegate")
+        if one["kind"] == "ValidatingAdmissionPolicyBinding"
+    }
+    assert bindings == {
+        "sluicegate-roles": ["Warn", "Audit"],
+        "sluicegate-reviews": ["Warn", "Audit"],
+        "sluicegate-operator": ["Deny", "Audit"],
+    }
+    off = chart("sluicegate", "roles.enforce=Off", "operatorPolicy.enforce=Off")
+    assert not [one for one in off if one["kind"].startswith("Validating")]
+
+
+# ---- tenants -------------------------------------------------------------------------------
+def tenant(**changes):
+    document = changed(
+        {"metadata.namespace": SHARED, "metadata.name": "shop", "spec.dependsOn": []}
+    )
+    spec = document["spec"]
+    del spec["serving"]["priorityClassName"]
+    spec["route"] = {"parentRefs": [{"name": "web", "namespace": "gateway"}],
+                     "hostnames": ["shop.example"], "path": "/search"}  # fmt: skip
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        target = spec
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = value
+    if "podTemplate" in spec["retraining"]:
+        del spec["retraining"]["command"]
+    return document
+
+
+TEMPLATE = {"spec": {"containers": [{"name": "train", "image": "x"}]}}
+TENANTS = {
+    "what it is allowed": ({}, ""),
+    "a host below one of its own": ({"route__hostnames": ["a.tenant.example"]}, ""),
+    "no route": ({"route": None}, ""),
+    "an annotation that all may set": ({"serving__podAnnotations": {"example.com/scan": "1"}}, ""),
+    "the host of another": ({"route__hostnames": ["search.example"]}, "allowed-hostnames"),
+    "the domain itself": ({"route__hostnames": ["tenant.example"]}, "allowed-hostnames"),
+    "a host that only ends alike": ({"route__hostnames": ["eviltenant.example"]}, "allowed-hostnames"),
+    "all hosts": ({"route__hostnames": []}, "must name at least one host"),
+    "another Gateway": ({"route__parentRefs": [{"name": "edge", "namespace": "gateway"}]},
+                        "allowed-gateways"),
+    "a Gateway of its own namespace": ({"route__parentRefs": [{"name": "web"}]}, "allowed-gateways"),
+    "an identity": ({"serving__podAnnotations": {"iam.amazonaws.com/role": "admin"}},
+                    "but not iam.amazonaws.com/role"),
+    "a training's network": (
+        {"retraining__podTemplate": TEMPLATE | {"metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": "x"}}}},
+        "but not k8s.v1.cni.cncf.io/networks"),
+    "a priority above all": ({"serving__priorityClassName": "system-cluster-critical"},
+                             "there are none"),
+    "a runtime class": (
+        {"retraining__podTemplate": {"spec": TEMPLATE["spec"] | {"runtimeClassName": "runc"}}},
+        "allowed-runtime-classes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "named"), TENANTS.values(), ids=TENANTS)
+def test_a_tenant_asks_for_no_more_than_the_platform_allows_its_namespace(people, changes, named):
+    plane, _ = people
+    document = tenant(**changes)
+    document["spec"] = {key: value for key, value in document["spec"].items() if value is not None}
+    answer = Person(plane, "").create(document)
+    assert answer.allowed == (not named), answer.refusal
+    assert named in answer.refusal
+
+
+# ---- the operator's own identity -----------------------------------------------------------
+KINDS = {
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "Service": ("/api/v1", "services"),
+    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
+    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
+    "Job": ("/apis/batch/v1", "jobs"),
+    "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
+}
+AUTOSCALER = {
+    "apiVersion": "autoscaling/v2",
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "search-ranking", "ownerReferences": [
+        {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "search-ranking", "controller": True}
+    ]},
+    "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"}},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def operator(people):
+    """Sends what the operator's account sends; it may do everything, as far as RBAC is concerned."""
+    plane, _ = people
+    install_gateway_api(plane)
+    plane.kubectl(
+        "create", "clusterrolebinding", f"{RELEASE}-all", "--clusterrole=cluster-admin",
+        f"--user={OPERATOR}",
+    )  # fmt: skip
+    sender = Person(plane, OPERATOR)
+
+    def send(document, namespace=TEAMS):
+        document["metadata"]["namespace"] = namespace
+        for owner in document["metadata"].get("ownerReferences", ()):
+            owner["uid"] = "9a3a3a3a-0000-4000-8000-000000000000"
+        group, plural = KINDS[document["kind"]]
+        path = f"{group}/namespaces/{namespace}/{plural}"
+        return sender.send("POST", path, document, dryRun="All")
+
+    eventually(lambda: send(written("Deployment")).allowed, what="its rights")
+    return send
+
+
+def written(kind):
+    """An object of a kind as the operator writes it."""
+    golden = ROOT / "tests" / "golden" / "manifests" / "search-ranking.yaml"
+    documents = [*yaml.safe_load_all(golden.read_text(encoding="utf-8")), copy.deepcopy(AUTOSCALER)]
+    return next(one for one in documents if one["kind"] == kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_operator_writes_what_a_product_controls_and_nothing_else(operator, kind):
+    own = operator(written(kind))
+    assert own.allowed, own.refusal
+    stray = written(kind)
+    del stray["metadata"]["ownerReferences"]
+    assert "only what a DataProduct controls" in operator(stray).refusal
+    assert "system namespaces" in operator(written(kind), "kube-system").refusal
+
+
+def pod_of(document):
+    return document["spec"]["template"]["spec"]
+
+
+ESCAPES = {
+    "the host's processes": (lambda pod: pod.update(hostPID=True), "no host namespaces"),
+    "the host's network": (lambda pod: pod.update(hostNetwork=True), "no host namespaces"),
+    "root": (lambda pod: pod["securityContext"].update(runAsNonRoot=False), "no root"),
+    "a token": (lambda pod: pod.update(automountServiceAccountToken=True), "no token"),
+    "another's account": (
+        lambda pod: pod.update(serviceAccountName="clusterrole-aggregation-controller",
+                               automountServiceAccountToken=True), "no token"),
+    "the host's files": (
+        lambda pod: pod["volumes"].append({"name": "x", "hostPath": {"path": "/"}}), "no hostPath"),
+    "a projected token": (
+        lambda pod: pod["volumes"].append({"name": "x", "projected": {"sources": [
+            {"serviceAccountToken": {"path": "token"}}]}}), "no hostPath"),
+    "privileges": (
+        lambda pod: pod["containers"][0].update(securityContext={"privileged": True}),
+        "no privileges"),
+    "privileges while it begins": (
+        lambda pod: pod["initContainers"][0].pop("securityContext"), "no privileges"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "refused"), ESCAPES.values(), ids=ESCAPES)
+def test_no_pod_of_the_operators_leaves_its_namespace_or_gains_privileges(
+    operator, change, refused
+):
+    document = written("Deployment")
+    change(pod_of(document))
+    assert refused in operator(document).refusal
+
+
+def test_a_training_may_have_the_token_of_an_account_of_its_own(operator):
+    document = written("Job")
+    pod = pod_of(document)
+    pod["automountServiceAccountToken"] = True
+    answer = operator(document)
+    assert answer.allowed, answer.refusal
+    pod["serviceAccountName"] = "default"
+    assert "no token" in operator(document).refusal

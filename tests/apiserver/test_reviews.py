@@ -1,0 +1,143 @@
+"""Who signs a review, on a real API server; and what the definition of a review refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.kinds import install_crds
+from sluicegate.api import names
+from tests.support.people import MERGE, Person, bind, install_policies, path_of
+from tests.support.waiting import eventually
+
+NAMESPACE, RELEASE = "reviewed", "reviews-sluicegate"
+MANAGER, ENGINEER, SCIENTIST, APPROVER = "acb", "kpl", "cde", "approver"
+TEAM = [
+    {"username": MANAGER, "role": "DataProductManager"},
+    {"username": ENGINEER, "role": "EngineeringManager"},
+    {"username": SCIENTIST, "role": "DataScientist"},
+]
+AT = "2026-12-06T09:00:00Z"
+
+
+def document(name, **spec):
+    ref = {"name": "pricing", "uid": "u"}
+    period = {"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.REVIEW_KIND,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"productRef": ref, "period": period} | spec,
+    }
+
+
+def signature(user, role, **more):
+    return {"username": user, "role": role, "verdict": "Agree", "note": "", "at": AT} | more
+
+
+OURS = signature(MANAGER, "DataProductManager")
+
+
+@pytest.fixture(scope="module")
+def reviews(control_plane):
+    """Four reviews, one in each state, and the roles of the chart."""
+    plane = control_plane
+    install_crds(plane)
+    plane.kubectl("create", "namespace", NAMESPACE)
+    install_policies(plane, RELEASE, "roles.enforce=Deny", f"watchNamespaces={{{NAMESPACE}}}")
+    for user, role in (
+        (MANAGER, "product-manager"), (ENGINEER, "product-manager"), (SCIENTIST, "data-scientist"),
+        (APPROVER, "approver"), ("outsider", "product-manager"),
+    ):  # fmt: skip
+        bind(plane, f"{RELEASE}-{role}", user, NAMESPACE)
+    admin = Person(plane, "")
+    for state in ("NotStarted", "ToReview", "Overdue", "Reviewed"):
+        name = state.lower()
+        eventually(lambda: admin.create(document("probe")).allowed, what="the definition")
+        made = admin.create(document(name), dry=False)
+        assert made.allowed, made.refusal
+        status = {"state": state, "team": TEAM, "signedBy": ["DataProductManager"]}
+        path = f"{path_of(NAMESPACE, name, plural=names.REVIEW_PLURAL)}/status"
+        told = admin.send("PATCH", path, {"status": status}, kind=MERGE)
+        assert told.allowed, told.refusal
+    eventually(
+        lambda: sign(plane, "outsider", "toreview", OURS).refusal, what="the policy to be in force"
+    )
+    return plane
+
+
+def sign(plane, user, review, *signatures, dry=True):
+    path = path_of(NAMESPACE, review, plural=names.REVIEW_PLURAL)
+    query = {"dryRun": "All"} if dry else {}
+    body = {"spec": {"signOffs": list(signatures)}}
+    return Person(plane, user).send("PATCH", path, body, kind=MERGE, **query)
+
+
+MATRIX = {
+    "in one's own name and role": (MANAGER, "toreview", [OURS], ""),
+    "late, but before anybody has": (MANAGER, "overdue", [OURS], ""),
+    "another role": (ENGINEER, "toreview", [signature(ENGINEER, "EngineeringManager")], ""),
+    "an objection": (
+        SCIENTIST, "toreview", [signature(SCIENTIST, "DataScientist", verdict="Object")], ""),
+    "for a role that one holds the verb for": (
+        APPROVER, "toreview", [signature(APPROVER, "DataProductManager")], ""),
+    "another's name": (ENGINEER, "toreview", [OURS], "nobody signs for another"),
+    "a role that one hasn't": (
+        SCIENTIST, "toreview", [signature(SCIENTIST, "DataProductManager")],
+        "gives cde no such role: it has acb as DataProductManager"),
+    "a product that isn't one's own": (
+        "outsider", "toreview", [signature("outsider", "DataProductManager")],
+        "gives outsider no such role"),
+    "before the seal": (MANAGER, "notstarted", [OURS], "the period is not over"),
+    "after each role has": (MANAGER, "reviewed", [OURS], "each role has signed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("user", "review", "signatures", "says"), MATRIX.values(), ids=MATRIX)
+def test_who_signs_what(reviews, user, review, signatures, says):
+    answer = sign(reviews, user, review, *signatures)
+    assert answer.allowed == (not says), answer.refusal
+    assert says in answer.refusal
+
+
+def test_nobody_touches_anothers_signature_and_everybody_may_change_his_own(reviews):
+    done = sign(reviews, MANAGER, "overdue", OURS, dry=False)
+    assert done.allowed, done.refusal
+    theirs = signature(ENGINEER, "EngineeringManager")
+    assert sign(reviews, ENGINEER, "overdue", OURS, theirs).allowed
+    edited = OURS | {"note": "I never said that"}
+    assert "nobody signs for another" in sign(reviews, ENGINEER, "overdue", edited).refusal
+    assert "leave those of others" in sign(reviews, ENGINEER, "overdue").refusal
+    assert sign(reviews, MANAGER, "overdue", OURS | {"verdict": "Object"}).allowed
+    assert sign(reviews, MANAGER, "overdue").allowed
+
+
+def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(reviews):
+    person = Person(reviews, SCIENTIST)
+    path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
+    notes = {"spec": {"notes": "a dip on the 3rd: the label job was late"}}
+    assert person.send("PATCH", path, notes, kind=MERGE, dryRun="All").allowed
+    forged = {"status": {"days": []}}
+    assert "forbidden" in person.send("PATCH", f"{path}/status", forged, kind=MERGE).refusal
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"period": {"from": "2026-10-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}},
+         "productRef and period stay as they are"),
+        ({"productRef": {"name": "other", "uid": "u"}}, "productRef and period stay as they are"),
+        ({"signOffs": [OURS | {"verdict": "Maybe"}]}, "Unsupported value"),
+        ({"signOffs": [OURS | {"note": "x" * 501}]}, "Too long"),
+        ({"actions": [{"title": "x", "owner": "acb", "due": "2026-02-31"}]}, "due"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_refused_by_its_name(reviews, change, says):
+    path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
+    answer = Person(reviews, "").send("PATCH", path, {"spec": change}, kind=MERGE, dryRun="All")
+    assert says in answer.refusal
+
+
+def test_a_period_ends_after_it_begins(reviews):
+    period = {"from": "2026-12-01T00:00:00Z", "to": "2026-11-01T00:00:00Z"}
+    answer = Person(reviews, "").create(document("backwards", period=period))
+    assert "spec.period.from must be before spec.period.to" in answer.refusal

@@ -1,0 +1,154 @@
+"""What is written into a review: days replaced by better ones, decisions once, and who has signed."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from sluicegate.api.base import at
+from sluicegate.api.review import (
+    MOST_DECISIONS,
+    DataProductReview,
+    DataProductReviewStatus,
+    ReviewDecision,
+    ReviewVersion,
+)
+from sluicegate.ledger.journal import (
+    DAY_SECONDS,
+    LATE_DAYS,
+    DayCounts,
+    sealed,
+    wanted_days,
+    with_day,
+    with_decision,
+    with_versions,
+)
+from sluicegate.ledger.periods import Period, zone_of
+from sluicegate.ledger.signing import standing, with_standing
+from sluicegate.stats.counts import Count
+
+SEPTEMBER = Period("2026-09", date(2026, 9, 1), date(2026, 10, 1), zone_of("UTC"))
+DAYS = list(SEPTEMBER.days())
+EMPTY = DataProductReviewStatus()
+
+
+def counts(total, measured=1.0):
+    return DayCounts(slos={"accuracy": Count(1, total)}, measured=measured)
+
+
+def test_a_day_is_final_once_it_is_read_three_days_after_its_end():
+    end = DAYS[0].end
+    early = with_day(EMPTY, DAYS[0], counts(10), end + DAY_SECONDS)
+    assert not early.days[0].final
+    late = with_day(early, DAYS[0], counts(12), end + LATE_DAYS * DAY_SECONDS)
+    assert late.days[0].final
+    assert (len(late.days), late.days[0].slos[0].total) == (1, 12)
+
+
+def test_a_day_that_was_read_better_before_keeps_what_it_had():
+    known = with_day(EMPTY, DAYS[0], counts(100, 1.0), DAYS[0].end)
+    again = with_day(known, DAYS[0], counts(40, 0.4), DAYS[0].end + LATE_DAYS * DAY_SECONDS)
+    assert again.days[0].slos[0].total == 100
+    assert again.days[0].final
+
+
+def test_wanted_are_the_days_that_are_over_and_not_final_and_can_still_be_read():
+    now = DAYS[5].end + 10
+    status = with_day(EMPTY, DAYS[2], counts(1), DAYS[2].end + LATE_DAYS * DAY_SECONDS)
+    wanted = wanted_days(status, SEPTEMBER, now, oldest=DAYS[1].begin)
+    assert [day.date.day for day in wanted] == [2, 4, 5, 6]
+
+
+def decision(number, kind="Retrain"):
+    return ReviewDecision(at=at(number), type=kind, reason="ModelDecay", version="v1")
+
+
+def test_the_oldest_decisions_are_only_counted():
+    status = EMPTY
+    for number in range(MOST_DECISIONS + 5):
+        status = with_decision(status, decision(number))
+        status = with_decision(status, decision(number))
+    assert len(status.decisions) == MOST_DECISIONS
+    assert status.decisions[0].at == at(5)
+    assert status.earlier == {"Retrain/ModelDecay": 5}
+
+
+def test_versions_are_those_that_were_stable_in_the_period():
+    def version(name, promoted, until=None):
+        return ReviewVersion(version=name, promoted_at=at(promoted), until=until and at(until))
+
+    begin, end = SEPTEMBER.begin, SEPTEMBER.end
+    served = [
+        version("v1", begin - 900, begin - 5),
+        version("v2", begin - 5, begin + 50),
+        version("v3", begin + 50),
+        version("v4", end + 5),
+    ]
+    status = with_versions(EMPTY, served, SEPTEMBER)
+    assert [one.version for one in status.versions] == ["v2", "v3"]
+    ended = with_versions(status, [version("v3", begin + 50, end - 1)], SEPTEMBER)
+    assert [one.until for one in ended.versions] == [at(begin + 50), at(end - 1)]
+
+
+def review(*signatures, team=(("acb", "DataProductManager"),), signed_by=("DataProductManager",)):
+    made = DataProductReview.model_validate_json(
+        json_of(signatures, team, signed_by), by_name=False
+    )
+    return made.model_copy(update={"status": sealed(made, SEPTEMBER.end, because="PeriodOver")})
+
+
+def json_of(signatures, team, signed_by):
+    import json
+
+    return json.dumps(
+        {
+            "metadata": {"name": "pricing-2026-09", "namespace": "pricing"},
+            "spec": {
+                "productRef": {"name": "pricing", "uid": "u"},
+                "period": {"from": "2026-09-01T00:00:00Z", "to": "2026-10-01T00:00:00Z"},
+                "signOffs": [
+                    {"username": user, "role": role, "verdict": verdict, "at": moment}
+                    for user, role, verdict, moment in signatures
+                ],
+            },
+            "status": {
+                "graceDays": 7,
+                "signedBy": list(signed_by),
+                "team": [{"username": user, "role": role} for user, role in team],
+            },
+        }
+    )
+
+
+AFTER, EARLY = "2026-10-02T09:00:00Z", "2026-09-20T09:00:00Z"
+SOON, LATE = SEPTEMBER.end + 3600, SEPTEMBER.end + 8 * DAY_SECONDS
+BOTH = ("DataProductManager", "EngineeringManager")
+
+
+@pytest.mark.parametrize(
+    ("signatures", "signed_by", "now", "state"),
+    [
+        ([], BOTH[:1], SOON, "ToReview"),
+        ([], BOTH[:1], LATE, "Overdue"),
+        ([("acb", "DataProductManager", "Agree", AFTER)], BOTH[:1], LATE, "Reviewed"),
+        ([("acb", "DataProductManager", "Object", AFTER)], BOTH[:1], LATE, "Reviewed"),
+        ([("acb", "DataProductManager", "Skip", AFTER)], BOTH[:1], LATE, "Skipped"),
+        ([("acb", "DataProductManager", "Agree", EARLY)], BOTH[:1], SOON, "ToReview"),
+        ([("acb", "DataProductManager", "Agree", AFTER)], BOTH, SOON, "ToReview"),
+        ([("acb", "DataScientist", "Agree", AFTER)], BOTH[:1], SOON, "ToReview"),
+    ],
+)
+def test_a_review_is_signed_once_each_role_has_signed_after_the_seal(
+    signatures, signed_by, now, state
+):
+    made = review(*signatures, signed_by=signed_by)
+    assert str(standing(made, now).state) == state
+
+
+def test_a_disagreement_is_kept_and_a_role_that_nobody_has_is_named():
+    made = review(("acb", "DataProductManager", "Object", AFTER), signed_by=BOTH)
+    where = standing(made, SOON)
+    assert [one.username for one in where.objections] == ["acb"]
+    assert (where.missing, where.unfilled) == (("EngineeringManager",), ("EngineeringManager",))
+    assert with_standing(made.status, where).reviewed_by == ("acb",)

@@ -1,0 +1,163 @@
+"""By market: one more query whatever the number of products, and what status says of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sluicegate.api.base import at
+from sluicegate.api.product import DataProduct
+from sluicegate.api.slo_status import MarketStatus, SloState
+from sluicegate.api.slos import Indicator
+from sluicegate.api.status import Diagnosis
+from sluicegate.conditions import same_meaning
+from sluicegate.measurement.store import target_of
+from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
+from sluicegate.prometheus.query_batch import needs_of
+from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
+from sluicegate.prometheus.timing import Timing
+from sluicegate.reconcile.report.markets import MARKET_ALONE, with_markets
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.slo.promql import Scope
+from sluicegate.slo.queries import QueryKind, render_queries
+from sluicegate.stats.counts import Count
+from tests.support.product_cases import changed
+from tests.support.rollout_world import serving_world
+
+if TYPE_CHECKING:
+    from sluicegate.prometheus.result_table import Table
+
+VERSION = ("catalog", "search", "v1")
+
+
+def target(name="search", markets=("AT", "FR", "other"), **slos):
+    named = {slo: Indicator(**{kind: given}) for slo, (kind, given) in slos.items()}
+    key = ProductKey("catalog", name)
+    return Target(key=key, versions=("v1",), slos=named, markets=markets)
+
+
+def test_markets_cost_one_query_a_block_length_whatever_the_number_of_products():
+    slos = {"accuracy": ("outcomes", {}), "latency": ("latency", {"thresholdMilliseconds": 250})}
+    without = needs_of([target(markets=(), **slos)])
+    everybody = needs_of([target(f"p{number}", **slos) for number in range(500)])
+    more = [query.kind for query in render_queries(Scope(), 300, everybody)]
+    for query in render_queries(Scope(), 300, without):
+        more.remove(query.kind)
+    assert more == [QueryKind.MARKETS]
+    canary = render_queries(Scope(), 60, everybody, infrastructure=False)
+    assert QueryKind.MARKETS not in {query.kind for query in canary}
+
+
+def test_each_counted_slo_has_blocks_by_market_and_gauges_and_raw_counters_have_none():
+    table: Table = {
+        (*VERSION, "outcomes", "good", "AT"): {1000: 30.0},
+        (*VERSION, "outcomes", "bad", "AT"): {1000: 10.0},
+        (*VERSION, "latency:250", "good", "other"): {1000: 5.0},
+        (*VERSION, "click", "bad", "FR"): {1000: 2.0},
+    }
+    asked = target(
+        accuracy=("outcomes", {}),
+        latency=("latency", {"thresholdMilliseconds": 250}),
+        click=("events", {}),
+        sold=("counters", {"good": "a", "total": "b"}),
+        basket=("gauge", {"metric": "c"}),
+    )
+    answers = Answers(range(1000, 1001), 300, 30.0, {QueryKind.MARKETS: table})
+    read = dict(assemble_blocks(answers, [asked]))
+    counted = {key.slo: blocks[0].count for key, blocks in read.items() if blocks[0].count.total}
+    assert counted == {
+        "accuracy@AT": Count(10, 40),
+        "latency@other": Count(0, 5),
+        "click@FR": Count(2, 2),
+    }
+    assert not {key.slo for key in read if key.slo.startswith(("sold@", "basket@"))}
+
+
+def test_without_the_answer_markets_are_unknown_and_the_products_counts_hold():
+    asked = target(accuracy=("outcomes", {}))
+    answers = Answers(
+        range(1000, 1001), 300, 30.0,
+        {QueryKind.LABELLED: {(*VERSION, "correct"): {1000: 9.0}}},
+        failed=frozenset({QueryKind.MARKETS}),
+    )  # fmt: skip
+    read = dict(assemble_blocks(answers, [asked]))
+    assert read[SeriesKey(*VERSION, "accuracy@AT")][0].quality is Quality.UNAVAILABLE
+    assert read[SeriesKey(*VERSION, "accuracy")][0].quality is Quality.COUNTED
+
+
+def test_a_product_that_says_where_its_market_is_has_its_markets_and_other():
+    stable = {
+        "version": "v1", "image": "a", "service": "S", "runtimeImage": "r", "revision": "b" * 10,
+        "source": "Spec", "promotedAt": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    document = changed({"status": {"stable": stable}})
+    found = target_of(DataProduct.parse(document), Timing())
+    assert found.markets == ("FR", "BE", "ES", "GB", "AT", "IT", "other")
+    del document["spec"]["serving"]["market"]
+    assert target_of(DataProduct.parse(document), Timing()).markets == ()
+
+
+def blocks(newest, *counts):
+    made = Series()
+    for index, count in enumerate(counts, start=newest - len(counts) + 1):
+        made.record(Block(index, Quality.COUNTED, Count(*count)))
+    return made
+
+
+def world_with(**markets):
+    """A product that serves, and what is counted of its first SLO by market."""
+    situation = serving_world(30).situation()
+    status = situation.product.status
+    slo = status.slos[0]
+    newest = situation.observed.block
+    series = {market: blocks(newest, *counts) for market, counts in markets.items()}
+    observed = replace(situation.observed, markets={slo.name: series})
+    return replace(situation, observed=observed), status, slo.name
+
+
+def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_bad_alone():
+    situation, status, name = world_with(
+        FR=[(0, 900)] * 12, IT=[(1, 900)] * 12, ES=[(0, 2)], AT=[(400, 900)] * 12
+    )
+    degraded = tuple(slo.model_copy(update={"degraded": slo.name == name}) for slo in status.slos)
+    diagnosis = Diagnosis(cause="ModelDecay", at=at(0))
+    after = with_markets(
+        situation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
+    )
+    shown = [(one.market, one.state) for one in after.slos[0].markets]
+    assert shown[:2] == [("AT", SloState.BAD), ("ES", SloState.UNKNOWN)]
+    assert len(shown) == 3
+    (evidence,) = after.diagnosis.evidence
+    assert evidence.check == MARKET_ALONE
+    assert f"{name} is bad in AT alone (55.6%, n=10,800); OK in" in evidence.message
+    assert "too few events in ES" in evidence.message
+    assert after.diagnosis.cause == "ModelDecay"  # evidence only
+    again = with_markets(situation, after)
+    assert len(again.diagnosis.evidence) == 1
+
+
+def test_a_product_that_doesnt_count_by_market_is_told_nothing_of_it():
+    situation = serving_world(30).situation()
+    status = situation.product.status
+    assert with_markets(situation, status) is status
+
+
+def test_which_markets_are_bad_is_news_and_their_numbers_and_neighbours_are_not():
+    _, status, _ = world_with()
+
+    def told(*markets):
+        slo = status.slos[0].model_copy(
+            update={
+                "markets": tuple(
+                    MarketStatus(market=market, state=state, samples=samples)
+                    for market, state, samples in markets
+                )
+            }
+        )
+        return status.model_copy(update={"slos": (slo, *status.slos[1:])})
+
+    bad, good = SloState.BAD, SloState.OK
+    before = told(("AT", bad, 10), ("FR", good, 9))
+    assert same_meaning(before, told(("AT", bad, 11), ("IT", good, 7)))
+    assert not same_meaning(before, told(("AT", bad, 11), ("FR", bad, 9)))
+    assert not same_meaning(before, told(("FR", good, 9)))

@@ -1,0 +1,207 @@
+"""By market: whose request it is, what became of it, and that nobody makes more series than that."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from sluicegate_service.feedback import Feedback, Label, Score, Settings
+from sluicegate_service.keys import KeyFiles
+from sluicegate_service.markets import OTHER, MarketCounts, Markets, current_market, market_events
+from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
+
+NAME = "sluicegate_market_events_total"
+MADE_BY = {"prediction_version": "v1", "prediction_revision": "abc"}
+SIX = ["AT", "BE", "ES", "FR", "GB", "IT"]
+
+
+def environment(**given):
+    rule = {"markets": SIX, "from": "Header", "name": "x-market", "values": {"uk": "GB"}} | given
+    return {"SLUICEGATE_MARKETS": json.dumps(rule)}
+
+
+def markets(**given) -> Markets:
+    found = Markets.from_environment(environment(**given))
+    assert found is not None
+    return found
+
+
+def request(path="/price", **headers):
+    fields = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
+    return {"type": "http", "path": path, "headers": fields}
+
+
+@pytest.mark.parametrize(
+    ("given", "scope", "market"),
+    [
+        ({}, request(x_market="AT"), "AT"),
+        ({}, request(x_market=" at "), "AT"),
+        ({}, request(x_market="uk"), "GB"),
+        ({}, request(x_market="DE"), OTHER),
+        ({}, request(x_market="A" * 5000), OTHER),
+        ({}, request(), OTHER),
+        ({"from": "Path"}, request("/fr/price"), "FR"),
+        ({"from": "Path"}, request("/price"), OTHER),
+        ({"from": "Host"}, request(host="fr.cars.example:8080"), "FR"),
+        ({"from": "Host"}, request(host="www.cars.it"), "IT"),
+        ({"from": "Host", "values": {"cars.example": "ES"}}, request(host="cars.example"), "ES"),
+        ({"from": "Host"}, request(host="cars.example"), OTHER),
+    ],
+)
+def test_a_request_names_one_of_the_products_markets_or_none_of_them(given, scope, market):
+    assert markets(**given).of(scope) == market
+
+
+def test_two_headers_that_differ_name_no_market():
+    scope = request()
+    scope["headers"] = [(b"x-market", b"AT"), (b"x-market", b"FR")]
+    assert markets().of(scope) == OTHER
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"markets": ["AT"], "from": "Cookie"}', '{"from": "Header"}']
+)
+def test_what_the_operator_never_writes_is_refused_by_the_name_of_the_variable(text):
+    with pytest.raises(ValueError, match="SLUICEGATE_MARKETS"):
+        Markets.from_environment({"SLUICEGATE_MARKETS": text})
+
+
+def service(status, chunks=2):
+    async def answer(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        for number in range(chunks):
+            last = number == chunks - 1
+            await send({"type": "http.response.body", "body": b"x", "more_body": not last})
+
+    return answer
+
+
+async def broken(_scope, _receive, _send):
+    raise RuntimeError("a bug of the service")
+
+
+class Counting:
+    """A service whose answers are counted by market."""
+
+    def __init__(self, application, **given):
+        self.registry = CollectorRegistry()
+        self.app = MarketCounts(
+            application,
+            markets(thresholdsMilliseconds=[250], **given),
+            counted=frozenset({"/price"}),
+            made_by=MADE_BY,
+            counter=market_events(self.registry),
+        )
+
+    async def ask(self, path="/price", **headers):
+        async def nowhere(_message):
+            pass
+
+        await self.app(request(path, **headers), None, nowhere)
+
+    def counted(self):
+        """What isn't zero, by indicator, outcome and market."""
+        return {
+            (one.labels["indicator"], one.labels["outcome"], one.labels["market"]): one.value
+            for family in self.registry.collect()
+            for one in family.samples
+            if one.name == NAME and one.value
+        }
+
+    def series(self):
+        return sum(one.name == NAME for family in self.registry.collect() for one in family.samples)
+
+
+async def test_an_answer_counts_once_for_its_market_when_it_is_whole():
+    desk = Counting(service(200))
+    await desk.ask(x_market="AT")
+    assert desk.counted() == {
+        ("availability", "good", "AT"): 1,
+        ("latency:250", "good", "AT"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "counted"),
+    [
+        (503, {("availability", "bad", "FR"): 1}),
+        (400, {("availability", "good", "FR"): 1}),
+        (404, {}),
+    ],
+)
+async def test_a_failure_is_bad_a_refusal_isnt_fast_and_an_unknown_path_isnt_counted(
+    status, counted
+):
+    desk = Counting(service(status))
+    await desk.ask(x_market="FR")
+    assert desk.counted() == counted
+
+
+async def test_a_service_that_breaks_is_bad_for_its_market():
+    desk = Counting(broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        await desk.ask(x_market="FR")
+    assert desk.counted() == {("availability", "bad", "FR"): 1}
+
+
+async def test_what_isnt_the_products_api_isnt_counted():
+    desk = Counting(service(200))
+    await desk.ask("/feedback", x_market="FR")
+    assert not desk.counted()
+
+
+@given(st.lists(st.text(alphabet=st.characters(max_codepoint=255), max_size=40), max_size=60))
+async def test_however_callers_spell_it_there_are_no_more_series_than_markets(names):
+    desk = Counting(service(200))
+    before = desk.series()
+    for name in names:
+        scope = request()
+        scope["headers"] = [(b"x-market", name.encode("latin-1"))]
+        await desk.app(scope, None, nothing)
+    assert desk.series() == before == 2 * 2 * (len(SIX) + 1)
+    counted = sum(value for key, value in desk.counted().items() if key[0] == "availability")
+    assert counted == len(names)
+
+
+async def nothing(_message):
+    pass
+
+
+def test_the_truth_counts_for_the_market_that_the_prediction_was_made_for(tmp_path):
+    for name in ("hmac", "bearer"):
+        (tmp_path / name).write_bytes(b"k" * 32)
+    registry = CollectorRegistry()
+    found = markets()
+    counters = OutcomeCounters.create(
+        version="v1", indicators=("click",), registry=registry, environment=environment()
+    )
+
+    def score(prediction, truth):
+        correct = prediction == truth
+        return Score(Outcome.of(correct=correct), {"click": Event.of(good=correct)})
+
+    feedback = Feedback(
+        Settings("pricing", "pricing", "v1"), KeyFiles(tmp_path), counters, score, markets=found
+    )
+    entered = current_market.set("IT")
+    tokens = [feedback.token(1), feedback.token(1, market="at"), feedback.token(1, market="DE")]
+    current_market.reset(entered)
+    sent = [Label(token=token, truth=truth) for token, truth in zip(tokens, (1, 2, 1), strict=True)]
+    answer = feedback.receive(sent, f"Bearer {'k' * 32}")
+    assert answer.body["counted"] == 3
+
+    def value(indicator, outcome, market):
+        return registry.get_sample_value(
+            NAME,
+            {"indicator": indicator, "outcome": outcome, "market": market,
+             "prediction_version": "v1", "prediction_revision": ""},
+        )  # fmt: skip
+
+    assert value("outcomes", "good", "IT") == 1
+    assert value("outcomes", "bad", "AT") == value("click", "bad", "AT") == 1
+    assert value("outcomes", "good", OTHER) == 1
+    assert value("outcomes", "bad", "FR") == 0
