@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "simulate": "tell how often and how fast a policy promotes, rolls back and retrains",
     "pack": "pack a bento as an OCI image and push it",
     "explain": "say what the operator thinks of a product, with live numbers",
+    "report": "tell what a product did in a period, from its ledger",
     "crds": "write the CustomResourceDefinition from the types",
     "run": "run the operator",
 }
