@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "writeback": "write the version that serves into its file in Git",
     "doctor": "say whether a cluster has what the operator needs",
     "explain": "say what the operator thinks of a product, with live numbers",
+    "report": "tell what a product did in a period, from its ledger",
     "crds": "write the CustomResourceDefinition from the types",
     "run": "run the operator",
 }

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from sluicegate.api.base import (
     ApiModel,
-    Count,
     DecimalString,
+    Events,
     Line,
     Number,
     RatioString,
@@ -173,7 +173,7 @@ class ReviewState(StrEnum):
     """It wasn't signed in time."""
 
 
-Pair = Annotated[tuple[Count, ...], Field(min_length=2, max_length=2)]
+Pair = Annotated[tuple[Events, ...], Field(min_length=2, max_length=2)]
 """Bad events, and all."""
 
 
@@ -182,9 +182,9 @@ class DaySlo(StatusModel):
 
     name: str
     """Its name."""
-    bad: Count
+    bad: Events
     """Bad events."""
-    total: Count
+    total: Events
     """All events."""
     markets: Annotated[dict[str, Pair], Field(max_length=65)] = Field(default_factory=dict)
     """Both by market."""
@@ -201,7 +201,7 @@ class ReviewDay(StatusModel):
     """Share of its blocks in which the product was measured well."""
     slos: Annotated[tuple[DaySlo, ...], Field(max_length=17), Keyed("name")] = ()
     """Counts by SLO."""
-    answers: Annotated[dict[str, Count], Field(max_length=40)] = Field(default_factory=dict)
+    answers: Annotated[dict[str, Events], Field(max_length=40)] = Field(default_factory=dict)
     """Successful answers within each bound of the request histogram, in seconds; +Inf is all."""
     versions: Annotated[tuple[str, ...], Field(max_length=16)] = ()
     """Versions that had events."""
@@ -254,9 +254,9 @@ class ReviewSlo(StatusModel):
     """How far it may fall below its baseline."""
     threshold_milliseconds: int | None = None
     """Of a latency."""
-    accepted: Annotated[tuple[Count, ...], Field(max_length=2)] = ()
+    accepted: Annotated[tuple[Events, ...], Field(max_length=2)] = ()
     """Bad events and all of the stable version's baseline."""
-    original: Annotated[tuple[Count, ...], Field(max_length=2)] = ()
+    original: Annotated[tuple[Events, ...], Field(max_length=2)] = ()
     """The same of the first version that was ever accepted."""
 
 
@@ -291,7 +291,7 @@ class DataProductReviewStatus(StatusModel):
     """The counts, the oldest day first."""
     decisions: Annotated[tuple[ReviewDecision, ...], Field(max_length=MOST_DECISIONS)] = ()
     """The newest decisions, the oldest first."""
-    earlier: Annotated[dict[str, Count], Field(max_length=64)] = Field(default_factory=dict)
+    earlier: Annotated[dict[str, Events], Field(max_length=64)] = Field(default_factory=dict)
     """How many more there were, by type and reason (Type/Reason)."""
     versions: Annotated[tuple[ReviewVersion, ...], Field(max_length=MOST_VERSIONS)] = ()
     """Versions that were stable, the oldest first."""

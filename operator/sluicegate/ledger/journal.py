@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.api.base import at
 from sluicegate.api.review import (
     MOST_DECISIONS,
     MOST_VERSIONS,
@@ -135,7 +134,7 @@ def with_versions(
 ) -> DataProductReviewStatus:
     """The status with the versions that were stable in the period; what was known of others stays."""
     known = {(one.version, one.digest, one.promoted_at): one for one in status.versions}
-    begin, end = at(period.begin), at(period.end)
+    begin, end = period.begin, period.end
     for one in versions:
         if one.promoted_at < end and (one.until is None or one.until > begin):
             known[one.version, one.digest, one.promoted_at] = one
@@ -156,9 +155,9 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
         update={
             "days": days,
             "state": ReviewState.TO_REVIEW,
-            "sealed_at": at(int(now)),
+            "sealed_at": int(now),
             "sealed_because": because,
-            "due_at": at(int(now) + status.grace_days * DAY_SECONDS),
+            "due_at": int(now) + status.grace_days * DAY_SECONDS,
         }
     )
     closed = review.model_copy(update={"status": status})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluicegate.api.base import at
 from sluicegate.api.review import DataProductReviewStatus, ReviewState, SignVerdict
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def standing(review: DataProductReview, now: float) -> Standing:
     filled = {one.role for one in status.team}
     wanted = [one for one in counted if one.role in status.signed_by]
     if missing:
-        late = status.due_at is not None and at(int(now)) > status.due_at
+        late = status.due_at is not None and int(now) > status.due_at
         state = ReviewState.OVERDUE if late else ReviewState.TO_REVIEW
     else:
         skipped = bool(wanted) and all(one.verdict is SignVerdict.SKIP for one in wanted)

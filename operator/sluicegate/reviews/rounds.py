@@ -184,7 +184,7 @@ class Reviews:
         overview.states[where.state] += 1
         if where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and review.status.due_at:
             key = Key(review.metadata.namespace, review.spec.product_ref.name)
-            due = review.status.due_at.timestamp()
+            due = review.status.due_at
             overview.due[key] = min(due, overview.due.get(key, due))
         status = with_standing(review.status, where)
         if status != review.status:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sluicegate.api import names
-from sluicegate.api.base import at, rfc3339
+from sluicegate.api.base import rfc3339
 from sluicegate.api.extent import compact
 from sluicegate.api.review import DataProductReview, DataProductReviewStatus
 from sluicegate.kube.errors import AlreadyExists, NotFound
@@ -72,7 +72,7 @@ def review_document(subject: Subject, key: Key, period: Period) -> dict[str, Any
         },
         "spec": {
             "productRef": {"name": subject.key.name, "uid": subject.uid},
-            "period": {"from": rfc3339(at(period.begin)), "to": rfc3339(at(period.end))},
+            "period": {"from": rfc3339(period.begin), "to": rfc3339(period.end)},
         },
     }
 

@@ -58,7 +58,7 @@ def subject_of(product: DataProduct, timing: Timing) -> Subject | None:
 
 
 def _slos(product: DataProduct) -> list[ReviewSlo]:
-    stable, first = product.status.stable, product.status.original_baseline
+    stable, first = product.status.stable, product.status.engine.original_baseline
     accepted = stable.baseline if stable else {}
     original = first.slos if first else {}
     return [

@@ -58,9 +58,7 @@ def sentence(review: DataProductReview, where: Standing) -> str:
             " by deleting it"
         )
         return text
-    return (
-        f"{text}: sign by `sluicegate review sign {name}`, or in spec.signOffs of {REVIEW_PLURAL}"
-    )
+    return f"{text}: sign in spec.signOffs of {REVIEW_PLURAL}/{review.metadata.name}"
 
 
 def misconfigured(recorder: Recorder, key: Key, uid: str, text: str) -> None:

@@ -6,7 +6,6 @@ from datetime import date
 
 import pytest
 
-from sluicegate.api.base import at
 from sluicegate.api.review import (
     MOST_DECISIONS,
     DataProductReview,
@@ -61,7 +60,7 @@ def test_wanted_are_the_days_that_are_over_and_not_final_and_can_still_be_read()
 
 
 def decision(number, kind="Retrain"):
-    return ReviewDecision(at=at(number), type=kind, reason="ModelDecay", version="v1")
+    return ReviewDecision(at=number, type=kind, reason="ModelDecay", version="v1")
 
 
 def test_the_oldest_decisions_are_only_counted():
@@ -70,13 +69,13 @@ def test_the_oldest_decisions_are_only_counted():
         status = with_decision(status, decision(number))
         status = with_decision(status, decision(number))
     assert len(status.decisions) == MOST_DECISIONS
-    assert status.decisions[0].at == at(5)
+    assert status.decisions[0].at == 5
     assert status.earlier == {"Retrain/ModelDecay": 5}
 
 
 def test_versions_are_those_that_were_stable_in_the_period():
     def version(name, promoted, until=None):
-        return ReviewVersion(version=name, promoted_at=at(promoted), until=until and at(until))
+        return ReviewVersion(version=name, promoted_at=promoted, until=until)
 
     begin, end = SEPTEMBER.begin, SEPTEMBER.end
     served = [
@@ -88,7 +87,7 @@ def test_versions_are_those_that_were_stable_in_the_period():
     status = with_versions(EMPTY, served, SEPTEMBER)
     assert [one.version for one in status.versions] == ["v2", "v3"]
     ended = with_versions(status, [version("v3", begin + 50, end - 1)], SEPTEMBER)
-    assert [one.until for one in ended.versions] == [at(begin + 50), at(end - 1)]
+    assert [one.until for one in ended.versions] == [begin + 50, end - 1]
 
 
 def review(*signatures, team=(("acb", "DataProductManager"),), signed_by=("DataProductManager",)):

@@ -74,12 +74,12 @@ def test_a_hold_reports_the_service_level_that_is_unknown():
 
 def test_while_nothing_can_be_measured_status_says_what_was_known_last():
     world = World().until(lambda one: one.serving == "v1").run(20)
-    assert (world.current.state, world.current.last_known_state) == ("Healthy", "Healthy")
+    assert (world.current.state, world.current.engine.last_known_state) == ("Healthy", "Healthy")
     world.bad["v1"] = 0.5
     world.until(lambda one: one.current.state == "Degraded", most=60)
     world.seen = False
     world.run(30)
-    assert (world.current.state, world.current.last_known_state) == ("Unknown", "Degraded")
+    assert (world.current.state, world.current.engine.last_known_state) == ("Unknown", "Degraded")
     world.seen, world.bad["v1"] = True, 0.1
     world.until(lambda one: one.current.state == "Healthy")
-    assert world.current.last_known_state == "Healthy"
+    assert world.current.engine.last_known_state == "Healthy"

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
-from sluicegate.api.base import at, rfc3339
+from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.ledger.journal import LATE_DAYS, digest_of
@@ -96,10 +96,10 @@ class World:
         }  # fmt: skip
         stable = version | {
             "version": "v2" if second else "v1",
-            "promotedAt": rfc3339(at(promoted)),
+            "promotedAt": rfc3339(promoted),
         }
-        first = version | {"version": "v1", "fate": "Replaced", "until": rfc3339(at(promoted)),
-                           "promotedAt": rfc3339(at(BEGIN - 10 * DAY))}  # fmt: skip
+        first = version | {"version": "v1", "fate": "Replaced", "until": rfc3339(promoted),
+                           "promotedAt": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
         status = {"stable": stable, "history": [first] if second else []}
         if self.decision is not None:
             status["decision"] = self.decision
@@ -251,7 +251,7 @@ async def test_each_decision_is_there_once_and_comes_soon():
         for number in range(3):
             it.decision = {
                 "type": "Retrain", "reason": "ModelDecay", "message": f"n={number}",
-                "at": rfc3339(at(int(it.now) + number)),
+                "at": rfc3339(int(it.now) + number),
             }  # fmt: skip
             await it.pass_time(60, step=20)
             it.start()  # nothing is lost by that

@@ -1,0 +1,320 @@
+"""What a report says of one product and period: read from its ledger and the one before. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.ledger.journal import digest_of
+from sluicegate.slo.budget import budget_remaining
+from sluicegate.stats.counts import Count
+from sluicegate.stats.evolution import Change, Evolution, evolution
+from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo, SignOff
+
+NEVER_AT_RISK: Final = 0.1
+"""Share of the error budget below which nobody would have noticed a stricter objective."""
+QUANTILES: Final = (0.5, 0.95, 0.99)
+_DEFAULT_MARGIN: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class MarketFacts:
+    """One SLO in one market over the period: `state` is OK, BAD or Unknown, as in status."""
+
+    market: str
+    count: Count
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SloFacts:
+    """One SLO over the period.
+
+    Attributes
+    ----------
+    share : of good events, None without any. objective : what is owed.
+    count : bad events and all. days : both by date. outside : days on which the objective was missed.
+    budget_left : share of the error budget; negative when overspent, None without an objective.
+    against_before, against_original : the change to the period before, and to the first baseline.
+    markets : the worst first. health : what is wrong with the SLO itself; empty when nothing is.
+    """
+
+    name: str
+    indicator: str
+    threshold_milliseconds: int | None
+    objective: float | None
+    count: Count
+    days: tuple[tuple[str, Count], ...]
+    outside: int
+    budget_left: float | None
+    before: Count
+    original: Count
+    against_before: Evolution
+    against_original: Evolution
+    markets: tuple[MarketFacts, ...]
+    health: str
+
+    @property
+    def share(self) -> float | None:
+        """Share of good events."""
+        return good_share(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """A latency below which a share of the answers was given: an estimate, interpolated within a bound."""
+
+    share: float
+    seconds: float | None
+    before: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFacts:
+    """What a report says of one product and period.
+
+    Attributes
+    ----------
+    sentence : all of it in one. worst : the largest proved change for the worse, in shares.
+    digest_holds : whether what is sealed is what the digest says; None while it is open.
+    decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
+    missing_days : days of the period that couldn't be read.
+    """
+
+    review: DataProductReview
+    sentence: str
+    slos: tuple[SloFacts, ...]
+    quantiles: tuple[Quantile, ...]
+    decisions: Counter[str]
+    causes: Counter[str]
+    promotions: int
+    rolled_back: int
+    missing_days: int
+    digest_holds: bool | None
+    open_actions: tuple[tuple[str, str, str], ...]
+    signatures: tuple[SignOff, ...]
+
+    @property
+    def name(self) -> str:
+        """Namespace and name of the product."""
+        return f"{self.review.metadata.namespace}/{self.review.spec.product_ref.name}"
+
+    @property
+    def worst(self) -> float:
+        """The largest proved change for the worse, in shares of events; 0 without one."""
+        found = [
+            one.estimate
+            for slo in self.slos
+            for one in (slo.against_before, slo.against_original)
+            if one.change is Change.WORSE
+        ]
+        return max(found, default=0.0)
+
+
+def good_share(count: Count) -> float | None:
+    """Share of good events; None without any."""
+    return 1 - count.bad / count.total if count.total else None
+
+
+def facts_of(review: DataProductReview, before: DataProductReview | None) -> ReportFacts:
+    """What a report says.
+
+    Parameters
+    ----------
+    before : the review of the period before; None for the first.
+    """
+    status = review.status
+    earlier = before.status.days if before is not None else ()
+    slos = tuple(_slo(one, status.days, earlier) for one in status.slos if one.indicator != "gauge")
+    decisions = Counter(dict(status.earlier.items()))
+    decisions.update(f"{one.type}/{one.reason}" for one in status.decisions)
+    kinds: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
+    for name, number in decisions.items():
+        kind, _, reason = name.partition("/")
+        kinds[kind] += number
+        if kind == "Retrain":
+            causes[reason] += number
+    period = review.spec.period
+    wanted = round((period.end - period.start).total_seconds() / 86_400)
+    carried = () if before is None else before.spec.actions
+    known = {one.title for one in review.spec.actions}
+    actions = [*review.spec.actions, *(one for one in carried if one.title not in known)]
+    return ReportFacts(
+        review=review,
+        sentence=_sentence(review, slos, kinds),
+        slos=slos,
+        quantiles=tuple(_quantiles(status.days, earlier)),
+        decisions=kinds,
+        causes=causes,
+        promotions=kinds["Promote"],
+        rolled_back=kinds["Rollback"],
+        missing_days=max(wanted - len(status.days), 0) if status.sealed_at else 0,
+        digest_holds=None if not status.digest else status.digest == digest_of(review),
+        open_actions=tuple((one.title, one.owner, one.due) for one in actions if not one.done),
+        signatures=review.spec.sign_offs,
+    )
+
+
+def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> SloFacts:
+    now, before = _days(slo.name, days), _days(slo.name, earlier)
+    allowed = None if slo.objective is None else float(1 - Decimal(slo.objective))
+    margin = _margin(slo, allowed)
+    count = _sum(one for _, one in now)
+    original = Count(*slo.original) if slo.original else Count(0, 0)
+    left = None if allowed is None else budget_remaining(count, allowed)
+    return SloFacts(
+        name=slo.name,
+        indicator=slo.indicator,
+        threshold_milliseconds=slo.threshold_milliseconds,
+        objective=None if slo.objective is None else float(slo.objective),
+        count=count,
+        days=tuple(now),
+        outside=sum(
+            allowed is not None and one.total > 0 and one.bad > allowed * one.total
+            for _, one in now
+        ),
+        budget_left=left if count.total else None,
+        before=_sum(one for _, one in before),
+        original=original,
+        against_before=evolution(
+            [one for _, one in now], [one for _, one in before], margin=margin
+        ),
+        against_original=evolution([one for _, one in now], [original], margin=margin, fixed=True),
+        markets=_markets(slo.name, days, allowed),
+        health=_health(count, left),
+    )
+
+
+def _margin(slo: ReviewSlo, allowed: float | None) -> float:
+    """A change that matters: a third of what may be lost, or of what is allowed."""
+    if slo.max_drop is not None:
+        return float(slo.max_drop)
+    return _DEFAULT_MARGIN if allowed is None else max(allowed, 1e-6)
+
+
+def _days(name: str, days: Sequence[ReviewDay]) -> list[tuple[str, Count]]:
+    return [
+        (day.date, Count(slo.bad, slo.total))
+        for day in days
+        for slo in day.slos
+        if slo.name == name
+    ]
+
+
+def _sum(counts: Iterable[Count]) -> Count:
+    every = list(counts)
+    return Count(sum(one.bad for one in every), sum(one.total for one in every))
+
+
+def _markets(
+    name: str, days: Sequence[ReviewDay], allowed: float | None
+) -> tuple[MarketFacts, ...]:
+    found: dict[str, Count] = {}
+    for day in days:
+        for slo in day.slos:
+            for market, (bad, total) in slo.markets.items() if slo.name == name else ():
+                known = found.get(market, Count(0, 0))
+                found[market] = Count(known.bad + bad, known.total + total)
+    made = [MarketFacts(market, one, _state(one, allowed)) for market, one in found.items()]
+    return tuple(
+        sorted(made, key=lambda one: (-one.count.bad / max(one.count.total, 1), one.market))
+    )
+
+
+def _state(count: Count, allowed: float | None) -> str:
+    if allowed is None or not count.total:
+        return "Unknown"
+    if wilson_lower(count.bad, count.total, Z95) > allowed:
+        return "BAD"
+    return "OK" if wilson_upper(count.bad, count.total, Z95) <= allowed else "Unknown"
+
+
+def _health(count: Count, left: float | None) -> str:
+    """What is wrong with an SLO itself, rather than with the product."""
+    if not count.total:
+        return "had no events: is its indicator counted?"
+    if left is None:
+        return ""
+    if count.bad == 0:
+        return "had no bad event: can it fail at all?"
+    if left >= 1 - NEVER_AT_RISK:
+        return "was never at risk: tighten its objective, or drop it?"
+    if left < -1:
+        return "spent more than twice its error budget: is the objective what users need?"
+    return ""
+
+
+def _quantiles(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> list[Quantile]:
+    now, before = _histogram(days), _histogram(earlier)
+    if not now:
+        return []
+    return [Quantile(one, quantile(now, one), quantile(before, one)) for one in QUANTILES]
+
+
+def _histogram(days: Sequence[ReviewDay]) -> list[tuple[float, int]]:
+    found: Counter[float] = Counter()
+    for day in days:
+        for bound, number in day.answers.items():
+            found[float(bound)] += number
+    return sorted(found.items())
+
+
+def quantile(histogram: Sequence[tuple[float, int]], share: float) -> float | None:
+    """The estimate of a quantile from cumulative counts by bound, in seconds.
+
+    Interpolated within the bound that it lies in, as Prometheus does; None where it lies beyond the
+    last one, or nothing was counted.
+    """
+    if not histogram or not histogram[-1][1]:
+        return None
+    wanted, low, below = share * histogram[-1][1], 0.0, 0
+    for bound, number in histogram:
+        if number >= wanted:
+            if bound == float("inf"):
+                return None
+            within = (wanted - below) / (number - below) if number > below else 1.0
+            return low + (bound - low) * within
+        low, below = bound, number
+    return None
+
+
+def _sentence(review: DataProductReview, slos: Sequence[SloFacts], kinds: Counter[str]) -> str:
+    """What there is to know, in one sentence."""
+    worse = [one.name for one in slos if one.against_before.change is Change.WORSE]
+    better = [one.name for one in slos if one.against_before.change is Change.BETTER]
+    missed = [one.name for one in slos if one.budget_left is not None and one.budget_left < 0]
+    parts = []
+    if missed:
+        parts.append(
+            f"{_and(missed)} missed {'its objective' if len(missed) == 1 else 'their objectives'}"
+        )
+    if worse:
+        parts.append(f"{_and(worse)} got worse")
+    if better:
+        parts.append(f"{_and(better)} got better")
+    if not parts:
+        parts.append("no SLO was missed, and none is proved to have changed")
+    acts = [
+        f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}"
+        for kind, word in (
+            ("Retrain", "retraining"),
+            ("Promote", "promotion"),
+            ("Rollback", "rollback"),
+        )
+        if kinds[kind]
+    ]
+    name = review.spec.product_ref.name
+    text = f"{name}: {', '.join(parts)}"
+    return f"{text}; {_and(acts)}." if acts else f"{text}; nothing was retrained or promoted."
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

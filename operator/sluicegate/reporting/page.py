@@ -1,0 +1,41 @@
+"""A report as one HTML file that opens without a network, and prints. Needs the extra `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from sluicegate.reporting import words
+from sluicegate.reporting.charts import days_chart, markets_chart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sluicegate.reporting.facts import ReportFacts, SloFacts
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+def page(reports: Sequence[ReportFacts], title: str) -> str:
+    """All of it in one file: style and charts are inside, and free text is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(words=words, days=_days, markets=_markets)
+    return environment.get_template("report.html").render(reports=reports, title=title)
+
+
+def _days(slo: SloFacts) -> Markup:
+    # The chart's text is ours, but for dates, which are digits: nothing in it was written by users.
+    return Markup(days_chart(slo))  # noqa: S704
+
+
+def _markets(slo: SloFacts) -> Markup:
+    return Markup(markets_chart(slo))  # noqa: S704 - market codes are two capitals, or `other`

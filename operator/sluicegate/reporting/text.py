@@ -1,0 +1,192 @@
+"""Reports as Markdown, JSON and CSV. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.reporting import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sluicegate.reporting.facts import ReportFacts, SloFacts
+
+COLUMNS = (
+    "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
+    "days_outside", "change", "change_estimate", "change_lower", "change_upper",
+    "change_since_acceptance", "state", "digest",
+)  # fmt: skip
+
+
+def markdown(reports: Sequence[ReportFacts]) -> str:
+    """One section a product."""
+    return "\n".join(line for one in reports for line in (*_section(one), ""))
+
+
+def _section(one: ReportFacts) -> Iterator[str]:
+    status, period = one.review.status, one.review.spec.period
+    yield f"# {one.name}, {period.start:%Y-%m-%d} to {period.end:%Y-%m-%d}"
+    yield ""
+    yield _escaped(one.sentence)
+    yield ""
+    sealed = (
+        f"sealed {status.sealed_at:%Y-%m-%d}, `{status.digest}`" if status.sealed_at else "open"
+    )
+    broken = (
+        " **The digest doesn't hold: the ledger was changed.**" if one.digest_holds is False else ""
+    )
+    yield f"State: {status.state} ({sealed}).{broken}"
+    if one.missing_days:
+        yield f"{one.missing_days} days couldn't be read, and are missing from all counts."
+    yield ""
+    yield "| SLO | this period | objective | against the period before | since acceptance | error budget | days outside |"
+    yield "|---|---|---|---|---|---|---|"
+    for slo in one.slos:
+        cells = (
+            words.subject(slo),
+            f"{words.percent(slo.share)} (n={slo.count.total:,})",
+            words.percent(slo.objective),
+            words.change(slo.against_before),
+            words.change(slo.against_original),
+            words.budget(slo.budget_left),
+            str(slo.outside),
+        )
+        yield "| " + " | ".join(map(_escaped, cells)) + " |"
+    yield from _markets(one.slos)
+    if one.quantiles:
+        told = ", ".join(
+            f"p{one_of.share * 100:.0f} {words.milliseconds(one_of.seconds)}"
+            f" (before: {words.milliseconds(one_of.before)})"
+            for one_of in one.quantiles
+        )
+        yield ""
+        yield f"Response times, estimates from the histogram: {told}."
+    yield ""
+    yield "## What was decided"
+    for made in status.decisions:
+        yield f"- {made.at:%Y-%m-%d %H:%M} {made.type} ({made.reason}): {_escaped(made.message)}"
+    if status.earlier:
+        yield f"- and {sum(status.earlier.values())} earlier ones"
+    if not status.decisions:
+        yield "Nothing."
+    yield ""
+    yield "## Objectives to look at"
+    health = [f"- {words.subject(slo)} {slo.health}" for slo in one.slos if slo.health]
+    yield from health or ["None stands out."]
+    yield ""
+    yield "## Actions and signatures"
+    for title, owner, due in one.open_actions:
+        yield f"- [ ] {_escaped(title)} – {_escaped(owner)} – {due}"
+    for signed in one.signatures:
+        note = f": {_escaped(signed.note)}" if signed.note else ""
+        yield f"- {signed.username} ({signed.role}) {signed.verdict} {signed.at:%Y-%m-%d}{note}"
+    if not one.open_actions and not one.signatures:
+        yield "None yet."
+
+
+def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
+    for slo in slos:
+        if slo.markets:
+            told = ", ".join(
+                f"{one.market} {one.state} ({words.percent(1 - one.count.bad / one.count.total)},"
+                f" n={one.count.total:,})"
+                for one in slo.markets
+                if one.count.total
+            )
+            yield ""
+            yield f"{words.subject(slo)} by market: {told}."
+
+
+def _escaped(text: str) -> str:
+    """Free text that can't end a cell, nor become a link or a page's own markup."""
+    for mark in "\\`*_[]<>|#":
+        text = text.replace(mark, f"\\{mark}")
+    return text.replace("\n", " ")
+
+
+def as_json(reports: Sequence[ReportFacts]) -> str:
+    """A list, one item a product."""
+    return json.dumps([_json(one) for one in reports], indent=2, ensure_ascii=False) + "\n"
+
+
+def _json(one: ReportFacts) -> dict[str, Any]:
+    status = one.review.status
+    return {
+        "product": one.name,
+        "period": one.review.spec.period.to_dict(),
+        "sentence": one.sentence,
+        "state": str(status.state),
+        "digest": status.digest,
+        "digestHolds": one.digest_holds,
+        "missingDays": one.missing_days,
+        "slos": [_json_slo(slo) for slo in one.slos],
+        "responseTimes": [
+            {"quantile": q.share, "secondsEstimate": q.seconds, "before": q.before}
+            for q in one.quantiles
+        ],
+        "decisions": dict(sorted(one.decisions.items())),
+        "retrainingCauses": dict(sorted(one.causes.items())),
+        "openActions": [
+            {"title": title, "owner": owner, "due": due} for title, owner, due in one.open_actions
+        ],
+        "signOffs": [signed.to_dict() for signed in one.signatures],
+    }
+
+
+def _json_slo(slo: SloFacts) -> dict[str, Any]:
+    return {
+        "name": slo.name,
+        "bad": slo.count.bad,
+        "total": slo.count.total,
+        "share": slo.share,
+        "objective": slo.objective,
+        "budgetLeft": slo.budget_left,
+        "daysOutside": slo.outside,
+        "health": slo.health,
+        "changes": {
+            name: {
+                "change": str(one.change),
+                "estimate": one.estimate,
+                "interval": [one.lower, one.upper],
+                "dispersion": one.phi,
+            }
+            for name, one in (("before", slo.against_before), ("original", slo.against_original))
+        },
+        "markets": {
+            one.market: {"bad": one.count.bad, "total": one.count.total, "state": one.state}
+            for one in slo.markets
+        },
+    }
+
+
+def as_csv(reports: Sequence[ReportFacts]) -> str:
+    """A row a product and SLO."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for one in reports:
+        period = one.review.spec.period
+        for slo in one.slos:
+            moved = slo.against_before
+            writer.writerow(
+                [
+                    one.name, f"{period.start:%Y-%m-%d}", _cell(slo.name), slo.count.bad,
+                    slo.count.total, _number(slo.share), _number(slo.objective),
+                    _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
+                    _number(moved.lower), _number(moved.upper), slo.against_original.change,
+                    one.review.status.state, one.review.status.digest,
+                ]
+            )  # fmt: skip
+    return text.getvalue()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _cell(text: str) -> str:
+    """Text that a spreadsheet doesn't take for a formula."""
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text

@@ -1,0 +1,167 @@
+"""What a report says of a month, in each format; and what it answers to a question that is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+import pytest
+import yaml
+
+from sluicegate.__main__ import main
+from sluicegate.reporting.facts import facts_of, quantile
+from sluicegate.reporting.text import as_csv, as_json, markdown
+from sluicegate.reporting.words import budget, change, percent
+from sluicegate.stats.evolution import Change
+from tests.support.reviewed import document_of, sealed_month
+
+CALM, WORSE = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12, austria=0.4)
+FORMATS = ("html", "markdown", "json", "csv")
+
+
+def slo(facts, name):
+    return next(one for one in facts.slos if one.name == name)
+
+
+def test_each_change_is_said_with_its_interval_or_not_at_all():
+    facts = facts_of(WORSE, CALM)
+    accuracy = slo(facts, "accuracy")
+    assert accuracy.against_before.change is Change.WORSE
+    assert re.fullmatch(
+        r"worse by [\d.]+ points \[[\d.]+, [\d.]+\]", change(accuracy.against_before)
+    )
+    assert accuracy.against_original.change is Change.WORSE
+    availability = slo(facts, "availability")
+    assert availability.against_before.change is Change.NO_EVIDENCE
+    assert "no evidence of a change" in change(availability.against_before)
+    assert change(availability.against_original) == "too few events"
+    assert "accuracy missed its objective" in facts.sentence
+    assert "accuracy got worse" in facts.sentence
+    assert "1 retraining and 1 promotion" in facts.sentence
+
+
+def test_the_sums_are_those_of_the_days_and_the_budget_follows_from_them():
+    accuracy = slo(facts_of(WORSE, CALM), "accuracy")
+    days = [one for day in WORSE.status.days for one in day.slos if one.name == "accuracy"]
+    bad, total = sum(one.bad for one in days), sum(one.total for one in days)
+    assert accuracy.count == (bad, total)
+    assert accuracy.budget_left == pytest.approx(1 - bad / (0.12 * total))
+    assert accuracy.outside == sum(one.bad > 0.12 * one.total for one in days)
+
+
+def test_a_market_with_few_events_is_unknown_and_one_that_is_bad_comes_first():
+    markets = slo(facts_of(WORSE, CALM), "accuracy").markets
+    states = {one.market: one.state for one in markets}
+    assert (markets[0].market, states["AT"], states["BE"]) == ("AT", "BAD", "Unknown")
+
+
+def test_an_objective_that_was_never_at_risk_is_named():
+    facts = facts_of(CALM, None)
+    assert "never at risk" in slo(facts, "availability").health
+    assert slo(facts, "accuracy").against_before.change is Change.TOO_FEW
+
+
+def test_a_ledger_that_was_changed_after_its_seal_is_found_out():
+    assert facts_of(CALM, None).digest_holds is True
+    day = CALM.status.days[0]
+    slos = (day.slos[0].model_copy(update={"bad": 0}), *day.slos[1:])
+    days = (day.model_copy(update={"slos": slos}), *CALM.status.days[1:])
+    forged = CALM.model_copy(update={"status": CALM.status.model_copy(update={"days": days})})
+    facts = facts_of(forged, None)
+    assert facts.digest_holds is False
+    assert "digest doesn't hold" in markdown([facts])
+
+
+def test_actions_of_the_period_before_are_carried_until_they_are_done():
+    action = {"title": "Check the labels", "owner": "acb", "due": "2026-12-01"}
+    done = {"title": "Done one", "owner": "acb", "due": "2026-11-01", "done": True}
+    spec = CALM.spec.model_validate_json(
+        json.dumps(document_of(CALM, actions=[action, done])["spec"]), by_name=False
+    )
+    facts = facts_of(WORSE, CALM.model_copy(update={"spec": spec}))
+    assert [title for title, _, _ in facts.open_actions] == ["Check the labels"]
+
+
+def test_json_and_csv_say_the_same():
+    facts = facts_of(WORSE, CALM)
+    (told,) = json.loads(as_json([facts]))
+    rows = {row["slo"]: row for row in csv.DictReader(io.StringIO(as_csv([facts])))}
+    for one in told["slos"]:
+        row = rows[one["name"]]
+        assert (int(row["bad"]), int(row["total"])) == (one["bad"], one["total"])
+        assert row["change"] == one["changes"]["before"]["change"]
+
+
+@pytest.mark.parametrize(
+    ("share", "seconds"), [(0.5, 0.05 + 0.05 / 3), (0.95, 0.25), (0.995, None)]
+)
+def test_a_quantile_is_interpolated_within_its_bound_and_unknown_beyond_the_last(share, seconds):
+    histogram = [(0.05, 40), (0.1, 70), (0.25, 95), (0.5, 99), (float("inf"), 100)]
+    found = quantile(histogram, share)
+    assert found == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_shares_and_budgets_are_said_with_the_digits_that_matter():
+    assert [percent(one) for one in (0.881, 0.9956, 0.99984, None)] == [
+        "88.1 %", "99.56 %", "99.984 %", "–",
+    ]  # fmt: skip
+    assert budget(-0.2) == "overspent by 20 % (Exhausted)"
+    assert budget(0.9) == "90 % left (Healthy)"
+
+
+# ---- the command -----------------------------------------------------------------------------
+@pytest.fixture
+def files(tmp_path):
+    path = tmp_path / "reviews.yaml"
+    listed = {"kind": "List", "items": [document_of(one) for one in (CALM, WORSE)]}
+    path.write_text(yaml.safe_dump(listed))
+    return path
+
+
+def test_the_newest_sealed_period_is_told_when_none_is_named(files, capsys):
+    assert main(["report", "pricing/pricing", "--from", str(files)]) == 0
+    assert "# pricing/pricing, 2026-11-01 to 2026-12-01" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["pricing/pricing", "--period", "2026-13"], "there are 2026-10, 2026-11"),
+        (["pricing/gone"], "there is no review of pricing/gone: set spec.review"),
+        (["pricing"], "write NAMESPACE/NAME"),
+        ([], "give --all"),
+    ],
+)
+def test_a_question_that_is_wrong_is_answered_with_what_to_ask(files, capsys, arguments, says):
+    assert main(["report", *arguments, "--from", str(files)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_what_is_no_review_is_named(tmp_path, capsys):
+    path = tmp_path / "pod.yaml"
+    path.write_text("kind: Pod\n")
+    assert main(["report", "--all", "--from", str(path)]) == 2
+    assert "kubectl get dprev -o yaml" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
+    hostile = '<script>alert("x")</script>'
+    documents = yaml.safe_load(files.read_text())
+    documents["items"][1]["spec"] |= {"notes": hostile, "decisions": [hostile]}
+    documents["items"][1]["status"]["decisions"][0]["message"] = hostile
+    files.write_text(yaml.safe_dump(documents))
+    out = tmp_path / "report.html"
+    arguments = ["report", "--all", "--period", "2026-11", "--format", "html"]
+    assert main([*arguments, "--output", str(out), "--from", str(files)]) == 0
+    text = out.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert not re.search(r"(src|href)=\"https?:", text)
+    assert "url(http" not in text
+    assert text.count("<svg") == 4  # three by day, one by market
+    again = tmp_path / "again.html"
+    assert main([*arguments, "--output", str(again), "--from", str(files)]) == 0
+    assert again.read_text() == text, "the same ledger gives the same page"

@@ -1,0 +1,100 @@
+"""How a month compares with another: what is proved, what isn't, and how often chance is taken for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sluicegate.stats.counts import Count
+from sluicegate.stats.evolution import Change, dispersion, evolution
+from sluicegate.stats.intervals import newcombe
+
+MONTHS = 2000
+DAYS = 30
+
+
+def months(rng, share, *, per_day, correlation):
+    """Bad events of each day of many months: days scatter by beta-binomial correlation."""
+    size = (MONTHS, DAYS)
+    if correlation:
+        more = (1 - correlation) / correlation
+        shares = stats.beta.rvs(share * more, (1 - share) * more, size=size, random_state=rng)
+    else:
+        shares = np.full(size, share)
+    return rng.binomial(per_day, shares)
+
+
+def judged(now, before, per_day, margin=0.03):
+    """The share of months of each change."""
+    found = [
+        evolution(
+            [Count(int(bad), per_day) for bad in ours],
+            [Count(int(bad), per_day) for bad in theirs],
+            margin=margin,
+        ).change
+        for ours, theirs in zip(now, before, strict=True)
+    ]
+    return {change: found.count(change) / len(found) for change in Change}
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.002, 0.01])
+@pytest.mark.parametrize(("share", "per_day"), [(0.10, 200), (0.01, 1000)])
+def test_an_unchanged_product_is_proved_worse_in_at_most_one_month_of_twenty(
+    share, per_day, correlation
+):
+    rng = np.random.default_rng(11)
+    now, before = (months(rng, share, per_day=per_day, correlation=correlation) for _ in range(2))
+    found = judged(now, before, per_day)
+    assert found[Change.WORSE] <= 0.05
+    assert found[Change.BETTER] <= 0.05
+
+
+@pytest.mark.parametrize(("correlation", "per_day"), [(0.0, 150), (0.002, 200)])
+def test_a_drop_of_three_points_is_found_in_nineteen_months_of_twenty(correlation, per_day):
+    """At 4,500 labels a month where days scatter by chance, at 6,000 where they scatter more."""
+    rng = np.random.default_rng(12)
+    before = months(rng, 0.10, per_day=per_day, correlation=correlation)
+    now = months(rng, 0.13, per_day=per_day, correlation=correlation)
+    assert judged(now, before, per_day)[Change.WORSE] >= 0.95
+
+
+def test_what_is_too_small_to_say_anything_isnt_called_unchanged():
+    few = [Count(1, 10)] * 3
+    assert evolution(few, few, margin=0.03).change is Change.TOO_FEW
+    many = [Count(100, 1000)] * 30
+    assert evolution(many, many, margin=0.03).change is Change.NO_EVIDENCE
+    assert evolution(many, [], margin=0.03).change is Change.TOO_FEW
+    assert evolution([], many, margin=0.03).change is Change.TOO_FEW
+
+
+def test_a_change_has_its_size_and_its_interval():
+    now, before = [Count(120, 1000)] * 30, [Count(100, 1000)] * 30
+    found = evolution(now, before, margin=0.03)
+    assert found.change is Change.WORSE
+    assert found.estimate == pytest.approx(0.02)
+    expected = newcombe((3600, 30_000), (3000, 30_000), stats.norm.ppf(0.975))
+    assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper))
+    back = evolution(before, now, margin=0.03)
+    assert (back.change, back.estimate) == (Change.BETTER, pytest.approx(-0.02))
+
+
+def test_days_that_differ_more_than_chance_widen_the_interval():
+    calm = [Count(100, 1000)] * 30
+    wild = [Count(40, 1000), Count(160, 1000)] * 15
+    assert dispersion(calm) == 1.0
+    assert dispersion(wild) > 20
+    narrow, wide = (evolution(days, calm, margin=0.03) for days in (calm, wild))
+    assert wide.upper - wide.lower > 2 * (narrow.upper - narrow.lower)
+
+
+def test_of_few_days_the_scatter_says_nothing():
+    assert dispersion([Count(1, 100), Count(99, 100)]) == 1.0
+
+
+def test_the_dispersion_is_pearsons():
+    rng = np.random.default_rng(3)
+    bad = rng.binomial(200, rng.beta(20, 180, size=30))
+    share = bad.sum() / (30 * 200)
+    chi = ((bad - 200 * share) ** 2 / (200 * share * (1 - share))).sum()
+    assert dispersion([Count(int(one), 200) for one in bad]) == pytest.approx(chi / 29)
