@@ -166,7 +166,12 @@ def test_a_name_that_somebody_takes_meanwhile_is_passed_over(environment, monkey
 
 def test_a_name_that_is_taken_costs_no_build(tmp_path, monkeypatch):
     built = []
-    monkeypatch.setattr(trainer, "_push", lambda *args: built.append(args[-1]) or "r@sha256:1")
+
+    def push(*arguments):
+        built.append(arguments[-1])
+        return "r@sha256:1"
+
+    monkeypatch.setattr(trainer, "_push", push)
     output = (tmp_path / "pushed").as_uri()
     for version in ("v2", "v3"):
         pack_and_push(write_bento(tmp_path / version, version=version), output)
