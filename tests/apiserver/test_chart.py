@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -278,3 +279,19 @@ def test_its_notes_say_what_a_fresh_install_lacks():
 
     assert "settings.defaultRuntimeImage is empty" in done.stdout
     assert "podMonitor.enabled is false" in done.stdout
+
+
+def test_the_values_of_the_install_page_render_with_what_it_turns_on(tmp_path: Path):
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    (values,) = (
+        block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "image:" in block
+    )
+    (tmp_path / "values.yaml").write_text(values)
+
+    objects = rendered("--values", str(tmp_path / "values.yaml"))
+
+    kinds = {one["kind"] for one in objects}
+    assert {"PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap"} <= kinds
+    settings = parse_settings(operator_environment(objects))
+    assert settings.scrape_interval_seconds == 15
+    assert settings.default_runtime_image.startswith("registry.example/sluicegate/runtime@sha256:")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from sluicegate_service import trainer
-from sluicegate_service.push import VersionTaken
+from sluicegate_service.push import VersionTaken, pack_and_push
 from sluicegate_service.training import (
     Counts,
     TrainingError,
@@ -15,6 +15,7 @@ from sluicegate_service.training import (
     Trigger,
     next_version,
 )
+from tests.support.bentos import write_bento
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_a_failure_ends_with_one_line_that_says_why(environment, monkeypatch, ca
     assert "model.joblib" in last
 
 
-def test_versions_of_earlier_attempts_are_passed_over(environment, monkeypatch):
+def test_a_name_that_somebody_takes_meanwhile_is_passed_over(environment, monkeypatch):
     taken = {"v2", "v3"}
 
     def push(_recipe, _model, _task, version):
@@ -158,5 +159,23 @@ def test_versions_of_earlier_attempts_are_passed_over(environment, monkeypatch):
         return f"registry.example:5000/bentos/search-ranking@{version}"
 
     monkeypatch.setattr(trainer, "_push", push)
+    monkeypatch.setattr(trainer, "is_taken", lambda *_: False)
     task = TrainingTask.from_environment(environment)
     assert trainer._publish(RecipeWithoutModel(), "model", task)[1] == "v4"
+
+
+def test_a_name_that_is_taken_costs_no_build(tmp_path, monkeypatch):
+    built = []
+
+    def push(*arguments):
+        built.append(arguments[-1])
+        return "r@sha256:1"
+
+    monkeypatch.setattr(trainer, "_push", push)
+    output = (tmp_path / "pushed").as_uri()
+    for version in ("v2", "v3"):
+        pack_and_push(write_bento(tmp_path / version, version=version), output)
+    task = TrainingTask("n", "p", "v1", output, Trigger(), tmp_path, tmp_path / "log")
+
+    assert trainer._publish(None, None, task) == ("r@sha256:1", "v4")
+    assert built == ["v4"]

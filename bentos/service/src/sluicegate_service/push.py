@@ -21,7 +21,15 @@ from sluicegate_service.registry import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["PLAIN_HTTP_ENV", "PushError", "Target", "VersionTaken", "pack_and_push", "push"]
+__all__ = [
+    "PLAIN_HTTP_ENV",
+    "PushError",
+    "Target",
+    "VersionTaken",
+    "is_taken",
+    "pack_and_push",
+    "push",
+]
 
 
 def pack_and_push(
@@ -39,6 +47,13 @@ def pack_and_push(
     target = Target.parse(reference, plain_http=plain_http)
     with packed(source) as bento:
         return push(bento, target, auth=auth)
+
+
+def is_taken(reference: str, version: str, *, auth: Path | None = None) -> bool:
+    """Whether the repository holds a bento of this version already. Raises PushError."""
+    if reference.startswith(layout.SCHEME):
+        return layout.digest_under(layout.folder_of(reference), version) is not None
+    return RegistryClient(Target.parse(reference), auth).has_tag(version)
 
 
 def _write_layout(bento: PackedBento, reference: str) -> str:

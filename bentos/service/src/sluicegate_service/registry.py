@@ -129,6 +129,13 @@ class RegistryClient:
             file.flush()
             self.upload_file(Path(file.name), digest_of(data))
 
+    def has_tag(self, tag: str) -> bool:
+        """Whether the repository has something under a tag."""
+        answer = self._ask(
+            lambda: self._oras.do_request(self._url(tag), "HEAD", headers={"Accept": MANIFEST_TYPE})
+        )
+        return bool(answer.status_code == requests.codes.ok)
+
     def has_blob(self, digest: str) -> bool:
         """Whether the repository holds a blob."""
         found = self._ask(

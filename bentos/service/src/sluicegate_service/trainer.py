@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.building import built_bento
-from sluicegate_service.push import PushError, VersionTaken, pack_and_push
+from sluicegate_service.push import PushError, VersionTaken, is_taken, pack_and_push
 from sluicegate_service.training import (
     Evaluation,
     TrainingError,
@@ -134,6 +134,9 @@ def _publish(recipe: Recipe[Model], model: Model, task: TrainingTask) -> tuple[s
     version = task.version
     for _ in range(MAX_NAMES):
         version = next_version(version)
+        if is_taken(task.output, version):  # asked first: to build a bento takes seconds
+            _say(f"{version} is the name of an earlier attempt's bento; the next one is tried")
+            continue
         try:
             return _push(recipe, model, task, version), version
         except VersionTaken as error:
