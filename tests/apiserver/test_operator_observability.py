@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.exposed import exposed_labels
+from tests.support.exposed_series import exposed_labels
+from tests.support.line_reader import whole_lines
 from tests.support.replicas import apply, product, quiet_control_plane, replicas
 from tests.support.trace_receiver import TraceReceiver
 from tests.support.waiting import eventually
-from tests.support.whole_lines import whole_lines
 
 if TYPE_CHECKING:
     from tests.support.replicas import Replica

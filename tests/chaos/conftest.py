@@ -11,7 +11,7 @@ from cluster.builds import program
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway_api
 from tests.support.accepting_gateway import accepting
-from tests.support.kept_promises import AUDIT_POLICY, Promises
+from tests.support.invariants import AUDIT_POLICY, Promises
 from tests.support.proxied_operator import ProxiedOperator, proxied_operator
 
 if TYPE_CHECKING:

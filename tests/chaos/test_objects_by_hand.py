@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.support.kept_promises import Promises
+from tests.support.invariants import Promises
 from tests.support.proxied_operator import RECOVERY_SECONDS, RUNTIME
 from tests.support.replicas import START_SECONDS, Replica, apply, product, read
 from tests.support.tiny_disk import fill, fits, tiny_disk

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from tests.support.kept_promises import Promises
+from tests.support.invariants import Promises
 from tests.support.proxied_operator import RECOVERY_SECONDS, RUNTIME
 from tests.support.replicas import apply, product, read, replicas
 from tests.support.waiting import eventually

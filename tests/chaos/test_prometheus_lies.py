@@ -11,6 +11,7 @@ import time
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie
+from tests.support.invariants import Promises
 from tests.support.judged_products import (
     BUSY,
     CANARY,
@@ -22,7 +23,6 @@ from tests.support.judged_products import (
     slo,
     weight,
 )
-from tests.support.kept_promises import Promises
 from tests.support.live_product import conditions
 from tests.support.proxied_operator import RECOVERY_SECONDS
 

@@ -15,8 +15,8 @@ from cluster.kinds import install_crds, install_gateway_api
 from tests.support.proxied_operator import RUNTIME
 from tests.support.replicas import SHIPPED_LEASE, TAKEOVER_SECONDS
 from tests.support.scaled_products import ScaledProducts
+from tests.support.veth_links import switch, wired_replicas
 from tests.support.waiting import eventually
-from tests.support.wires import switch, wired_replicas
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.bar]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.support.whole_lines import whole_lines
+from tests.support.line_reader import whole_lines
 
 if TYPE_CHECKING:
     from pathlib import Path

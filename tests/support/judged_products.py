@@ -17,7 +17,7 @@ from tests.support.live_product import LiveProduct
 from tests.support.measured_world import Measured
 from tests.support.proxied_operator import RUNTIME
 from tests.support.replicas import Replica, apply, product, replicas
-from tests.support.truths import SCRAPE_SECONDS, SETTLE_SECONDS, Truth, hosted
+from tests.support.scripted_prometheus import SCRAPE_SECONDS, SETTLE_SECONDS, Truth, hosted
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from urllib.error import HTTPError
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds
 from tests.support.audit import audited
+from tests.support.line_reader import whole_lines
 from tests.support.running import free_port, start
 from tests.support.waiting import eventually, took
-from tests.support.whole_lines import whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

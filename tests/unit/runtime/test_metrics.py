@@ -24,7 +24,7 @@ from sluicegate.runtime.interfaces import Done
 from sluicegate.runtime.watch_liveness import Watches
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
-from tests.support.exposed import families
+from tests.support.exposed_series import families
 from tests.support.rows import Rows
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"

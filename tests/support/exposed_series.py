@@ -24,7 +24,10 @@ SUFFIXES = {
 def families() -> dict[str, tuple[str, frozenset[str]]]:
     """Type and label names by the name under which a family is documented."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.exposed"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "tests.support.exposed_series"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return {
         name: (kind, frozenset(labels)) for name, (kind, labels) in json.loads(done.stdout).items()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.kept_promises import (
+from tests.support.invariants import (
     State,
     no_version_was_lost,
     nothing_was_decided,
