@@ -87,7 +87,7 @@ def sealed_month(number: int, **given: Any) -> DataProductReview:
     """The same, sealed."""
     review = parse_review(month(number, **given))
     assert review is not None
-    now = review.spec.period.end.timestamp() + 3 * 86_400
+    now = review.spec.period.end + 3 * 86_400
     return review.model_copy(update={"status": sealed(review, now, because="PeriodOver")})
 
 

@@ -143,7 +143,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         if kind == "Retrain":
             causes[reason] += number
     period = review.spec.period
-    wanted = round((period.end - period.start).total_seconds() / 86_400)
+    wanted = round((period.end - period.start) / 86_400)
     carried = () if before is None else before.spec.actions
     known = {one.title for one in review.spec.actions}
     actions = [*review.spec.actions, *(one for one in carried if one.title not in known)]
