@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "pack": "pack a bento as an OCI image and push it",
     "explain": "say what the operator thinks of a product, with live numbers",
     "report": "tell what a product did in a period, from its ledger",
+    "review": "sign a review, or write when reviews come as a calendar",
     "crds": "write the CustomResourceDefinition from the types",
     "run": "run the operator",
 }

@@ -30,7 +30,7 @@ def _section(one: ReportFacts) -> Iterator[str]:
     status, period = one.review.status, one.review.spec.period
     yield f"# {one.name}, {period.start:%Y-%m-%d} to {period.end:%Y-%m-%d}"
     yield ""
-    yield _escaped(one.sentence)
+    yield escaped(one.sentence)
     yield ""
     sealed = (
         f"sealed {status.sealed_at:%Y-%m-%d}, `{status.digest}`" if status.sealed_at else "open"
@@ -54,7 +54,7 @@ def _section(one: ReportFacts) -> Iterator[str]:
             words.budget(slo.budget_left),
             str(slo.outside),
         )
-        yield "| " + " | ".join(map(_escaped, cells)) + " |"
+        yield "| " + " | ".join(map(escaped, cells)) + " |"
     yield from _markets(one.slos)
     if one.quantiles:
         told = ", ".join(
@@ -67,7 +67,7 @@ def _section(one: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## What was decided"
     for made in status.decisions:
-        yield f"- {made.at:%Y-%m-%d %H:%M} {made.type} ({made.reason}): {_escaped(made.message)}"
+        yield f"- {made.at:%Y-%m-%d %H:%M} {made.type} ({made.reason}): {escaped(made.message)}"
     if status.earlier:
         yield f"- and {sum(status.earlier.values())} earlier ones"
     if not status.decisions:
@@ -79,9 +79,9 @@ def _section(one: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## Actions and signatures"
     for title, owner, due in one.open_actions:
-        yield f"- [ ] {_escaped(title)} – {_escaped(owner)} – {due}"
+        yield f"- [ ] {escaped(title)} – {escaped(owner)} – {due}"
     for signed in one.signatures:
-        note = f": {_escaped(signed.note)}" if signed.note else ""
+        note = f": {escaped(signed.note)}" if signed.note else ""
         yield f"- {signed.username} ({signed.role}) {signed.verdict} {signed.at:%Y-%m-%d}{note}"
     if not one.open_actions and not one.signatures:
         yield "None yet."
@@ -100,7 +100,7 @@ def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
             yield f"{words.subject(slo)} by market: {told}."
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Free text that can't end a cell, nor become a link or a page's own markup."""
     for mark in "\\`*_[]<>|#":
         text = text.replace(mark, f"\\{mark}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import Gauge
 
-from sluicegate.api.names import KIND, REVIEW_PLURAL
+from sluicegate.api.names import KIND
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.runtime.event_recorder import Note, Subject
@@ -58,7 +58,7 @@ def sentence(review: DataProductReview, where: Standing) -> str:
             " by deleting it"
         )
         return text
-    return f"{text}: sign in spec.signOffs of {REVIEW_PLURAL}/{review.metadata.name}"
+    return f"{text}: sign by `sluicegate review sign {name}`, or in its spec.signOffs"
 
 
 def misconfigured(recorder: Recorder, key: Key, uid: str, text: str) -> None:
