@@ -145,7 +145,7 @@ def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(revi
         ({"productRef": {"name": "other", "uid": "u"}}, "productRef and period stay as they are"),
         ({"signOffs": [OURS | {"verdict": "Maybe"}]}, "Unsupported value"),
         ({"signOffs": [OURS | {"note": "x" * 501}]}, "Too long"),
-        ({"actions": [{"title": "x", "owner": "acb", "due": "2026-02-31"}]}, "due"),
+        ({"actions": [{"title": "x", "owner": "acb", "due": "2026-02-31"}]}, "spec.actions[0].due"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_refused_by_its_name(reviews, change, says):
