@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "doctor": "say whether a cluster has what the operator needs",
     "explain": "say what the operator thinks of a product, with live numbers",
     "report": "tell what a product did in a period, from its ledger",
+    "review": "sign a review, or write when reviews come as a calendar",
+    "dossier": "write the technical file of a product, from its spec and sealed ledgers",
     "crds": "write the CustomResourceDefinition from the types",
     "run": "run the operator",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cluster.kinds import install_crds
+from sluicegate.__main__ import main
 from sluicegate.api import names
 from tests.support.people import MERGE, Person, bind, install_policies, path_of
 from tests.support.waiting import eventually
@@ -57,6 +58,8 @@ def reviews(control_plane):
         assert made.allowed, made.refusal
         status = {"state": state, "team": TEAM, "signedBy": ["DataProductManager"]}
         path = f"{path_of(NAMESPACE, name, plural=names.REVIEW_PLURAL)}/status"
+        if state != "NotStarted":
+            status["sealedAt"] = "2026-12-04T00:00:00Z"
         told = admin.send("PATCH", path, {"status": status}, kind=MERGE)
         assert told.allowed, told.refusal
     eventually(
@@ -111,6 +114,20 @@ def test_nobody_touches_anothers_signature_and_everybody_may_change_his_own(revi
     assert sign(reviews, MANAGER, "overdue").allowed
 
 
+def test_the_command_signs_as_whom_the_api_server_takes_one_for(reviews, monkeypatch, capsys):
+    arguments = ["review", "sign", f"{NAMESPACE}/toreview", "--verdict", "Object", "--note", "no"]
+    for user, role in ((ENGINEER, "EngineeringManager"), (MANAGER, "DataProductManager")):
+        monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for(user)))
+        assert main(arguments) == 0, capsys.readouterr().err
+        assert f"is signed by {user} as {role}: Object" in capsys.readouterr().out
+    path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
+    stored = Person(reviews, "").send("GET", path).body["spec"]["signOffs"]
+    assert {one["username"] for one in stored} == {ENGINEER, MANAGER}
+    monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for("outsider")))
+    assert main([*arguments, "--role", "DataProductManager"]) == 1
+    assert "gives outsider no such role" in capsys.readouterr().err
+
+
 def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(reviews):
     person = Person(reviews, SCIENTIST)
     path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
@@ -128,7 +145,7 @@ def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(revi
         ({"productRef": {"name": "other", "uid": "u"}}, "productRef and period stay as they are"),
         ({"signOffs": [OURS | {"verdict": "Maybe"}]}, "Unsupported value"),
         ({"signOffs": [OURS | {"note": "x" * 501}]}, "Too long"),
-        ({"actions": [{"title": "x", "owner": "acb", "due": "2026-02-31"}]}, "due"),
+        ({"actions": [{"title": "x", "owner": "acb", "due": "2026-02-31"}]}, "spec.actions[0].due"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_refused_by_its_name(reviews, change, says):

@@ -4,11 +4,10 @@ A `DataProductReview` is the ledger of one period: exact counts a day, every dec
 sealed with a digest when the period is over. It has no owner, so it outlives its product.
 """
 
-from datetime import date
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import (
     ApiModel,
@@ -32,16 +31,14 @@ MOST_DECISIONS = 200
 MOST_VERSIONS = 64
 
 
-def _is_date(text: str) -> str:
-    date.fromisoformat(text)
-    return text
-
-
 Date = Annotated[
     str,
-    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10),
-    AfterValidator(_is_date),
-    Field(json_schema_extra={"format": "date"}),
+    StringConstraints(
+        pattern=r"^([12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
+        r"|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+        r"|[12][0-9](0[48]|[2468][048]|[13579][26])-02-29)$",
+        max_length=10,
+    ),
 ]
 """A day of the calendar, as 2026-12-31."""
 

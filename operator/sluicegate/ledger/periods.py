@@ -75,6 +75,16 @@ def zone_of(name: str) -> ZoneInfo:
         ) from error
 
 
+def local_day(moment: int, zone: str) -> str:
+    """The date of a moment, in seconds since 1970, where the review is held; UTC without a zone."""
+    return f"{datetime.fromtimestamp(moment, ZoneInfo(zone or 'UTC')):%Y-%m-%d}"
+
+
+def local_minute(moment: int, zone: str) -> str:
+    """The same to the minute."""
+    return f"{datetime.fromtimestamp(moment, ZoneInfo(zone or 'UTC')):%Y-%m-%d %H:%M}"
+
+
 def midnight(day: date, zone: ZoneInfo) -> int:
     """When a day begins in a zone, in seconds since 1970; where midnight is skipped, an hour's begin."""
     return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())

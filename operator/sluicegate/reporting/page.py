@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.reporting import words
 from sluicegate.reporting.charts import days_chart, markets_chart
 
@@ -28,7 +29,9 @@ def page(reports: Sequence[ReportFacts], title: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, days=_days, markets=_markets)
+    environment.globals.update(
+        words=words, days=_days, markets=_markets, day=local_day, minute=local_minute
+    )
     return environment.get_template("report.html").render(reports=reports, title=title)
 
 

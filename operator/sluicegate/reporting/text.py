@@ -7,6 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.reporting import words
 
 if TYPE_CHECKING:
@@ -28,12 +29,16 @@ def markdown(reports: Sequence[ReportFacts]) -> str:
 
 def _section(one: ReportFacts) -> Iterator[str]:
     status, period = one.review.status, one.review.spec.period
-    yield f"# {one.name}, {period.start:%Y-%m-%d} to {period.end:%Y-%m-%d}"
+    zone = status.time_zone
+    begin, end = local_day(period.start, zone), local_day(period.end, zone)
+    yield f"# {one.name}, {begin} to {end}"
     yield ""
-    yield _escaped(one.sentence)
+    yield escaped(one.sentence)
     yield ""
     sealed = (
-        f"sealed {status.sealed_at:%Y-%m-%d}, `{status.digest}`" if status.sealed_at else "open"
+        f"sealed {local_day(status.sealed_at, zone)}, `{status.digest}`"
+        if status.sealed_at
+        else "open"
     )
     broken = (
         " **The digest doesn't hold: the ledger was changed.**" if one.digest_holds is False else ""
@@ -54,7 +59,7 @@ def _section(one: ReportFacts) -> Iterator[str]:
             words.budget(slo.budget_left),
             str(slo.outside),
         )
-        yield "| " + " | ".join(map(_escaped, cells)) + " |"
+        yield "| " + " | ".join(map(escaped, cells)) + " |"
     yield from _markets(one.slos)
     if one.quantiles:
         told = ", ".join(
@@ -67,7 +72,8 @@ def _section(one: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## What was decided"
     for made in status.decisions:
-        yield f"- {made.at:%Y-%m-%d %H:%M} {made.type} ({made.reason}): {_escaped(made.message)}"
+        when = local_minute(made.at, zone)
+        yield f"- {when} {made.type} ({made.reason}): {escaped(made.message)}"
     if status.earlier:
         yield f"- and {sum(status.earlier.values())} earlier ones"
     if not status.decisions:
@@ -79,10 +85,11 @@ def _section(one: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## Actions and signatures"
     for title, owner, due in one.open_actions:
-        yield f"- [ ] {_escaped(title)} – {_escaped(owner)} – {due}"
+        yield f"- [ ] {escaped(title)} – {escaped(owner)} – {due}"
     for signed in one.signatures:
-        note = f": {_escaped(signed.note)}" if signed.note else ""
-        yield f"- {signed.username} ({signed.role}) {signed.verdict} {signed.at:%Y-%m-%d}{note}"
+        note = f": {escaped(signed.note)}" if signed.note else ""
+        when = local_day(signed.at, zone)
+        yield f"- {signed.username} ({signed.role}) {signed.verdict} {when}{note}"
     if not one.open_actions and not one.signatures:
         yield "None yet."
 
@@ -100,7 +107,7 @@ def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
             yield f"{words.subject(slo)} by market: {told}."
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Free text that can't end a cell, nor become a link or a page's own markup."""
     for mark in "\\`*_[]<>|#":
         text = text.replace(mark, f"\\{mark}")
@@ -168,12 +175,12 @@ def as_csv(reports: Sequence[ReportFacts]) -> str:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for one in reports:
-        period = one.review.spec.period
+        begin = local_day(one.review.spec.period.start, one.review.status.time_zone)
         for slo in one.slos:
             moved = slo.against_before
             writer.writerow(
                 [
-                    one.name, f"{period.start:%Y-%m-%d}", _cell(slo.name), slo.count.bad,
+                    one.name, begin, _cell(slo.name), slo.count.bad,
                     slo.count.total, _number(slo.share), _number(slo.objective),
                     _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
                     _number(moved.lower), _number(moved.upper), slo.against_original.change,

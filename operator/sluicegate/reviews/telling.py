@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import Gauge
 
-from sluicegate.api.names import KIND, REVIEW_PLURAL
+from sluicegate.api.names import KIND
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.runtime.event_recorder import Note, Subject
@@ -50,7 +50,7 @@ def sentence(review: DataProductReview, where: Standing) -> str:
     due = review.status.due_at
     text = f"{name} waits for a signature as {', '.join(where.missing)}"
     if where.state is ReviewState.OVERDUE and due is not None:
-        text += f", and was due on {due:%Y-%m-%d}"
+        text += f", and was due on {local_day(due, review.status.time_zone)}"
     if where.unfilled:
         text += (
             f"; nobody in the team is {', '.join(where.unfilled)}: add somebody to spec.team of the"
@@ -58,7 +58,7 @@ def sentence(review: DataProductReview, where: Standing) -> str:
             " by deleting it"
         )
         return text
-    return f"{text}: sign in spec.signOffs of {REVIEW_PLURAL}/{review.metadata.name}"
+    return f"{text}: sign by `sluicegate review sign {name}`, or in its spec.signOffs"
 
 
 def misconfigured(recorder: Recorder, key: Key, uid: str, text: str) -> None:

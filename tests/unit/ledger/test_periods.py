@@ -7,8 +7,9 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from sluicegate.api.review import Cycle, ReviewCycle
 from sluicegate.ledger.periods import NoPeriod, UnknownZone, before, named, period_at, period_of
@@ -74,3 +75,17 @@ def test_a_period_that_doesnt_exist_is_told_with_those_that_do():
 def test_a_zone_that_doesnt_exist_is_told_with_how_to_write_one():
     with pytest.raises(UnknownZone, match=r"Europe/Lutetia.*write it as Europe/Paris"):
         period_at(cycle(zone="Europe/Lutetia"), 0.0)
+
+
+@given(st.dates(date(1000, 1, 1), date(2999, 12, 31)))
+def test_each_day_of_the_calendar_is_a_date_that_may_be_written(day):
+    assume(not (day.month == 2 and day.day == 29 and day.year % 100 == 0))
+    assert cycle(starts=day.isoformat()).starts_on == day.isoformat()
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-02-29", "2026-04-31", "2026-13-01", "2026-00-10", "26-01-01"]
+)
+def test_a_day_that_the_calendar_doesnt_have_is_refused(text):
+    with pytest.raises(ValidationError, match="starts"):
+        cycle(starts=text)

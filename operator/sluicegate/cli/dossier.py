@@ -1,0 +1,122 @@
+"""`sluicegate dossier`: the technical file of one product at a date, from its spec and sealed ledgers."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sluicegate.api import names
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import DataProductReview
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.connections import Connections
+from sluicegate.kube.credentials import login
+from sluicegate.kube.errors import NotFound
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
+from sluicegate.kube.transport import Transport
+from sluicegate.reporting.dossier import dossier_of, markdown
+from sluicegate.reviews.store import parse_review
+from sluicegate.runtime.write_fence import OpenGate
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct; it may be gone")
+    parser.add_argument(
+        "--at", help="a date: what was sealed by its end counts; today when left out"
+    )
+    parser.add_argument("--format", choices=("markdown", "json"), default="markdown")
+    parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
+    parser.add_argument(
+        "--from", dest="files", type=Path, nargs="+", default=[],
+        help="files with the product and its reviews (YAML or JSON, lists too), not the cluster",
+    )  # fmt: skip
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does. It says what was recorded, no legal verdict."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file."""
+    namespace, slash, name = args.product.partition("/")
+    if not (namespace and slash and name):
+        text = f'is "{args.product}": write NAMESPACE/NAME, e.g. catalog/search-ranking'
+        raise InvalidInput([Problem("product", text)])
+    key = Key(namespace, name)
+    documents = _of_files(args.files) if args.files else asyncio.run(_of_cluster(key))
+    product, reviews = sorted_out(documents, key)
+    if product is None and not reviews:
+        text = f"there is neither a DataProduct {key} nor a review of one: is the name right?"
+        raise InvalidInput([Problem("product", text)])
+    file = dossier_of(product, reviews, end_of(args.at))
+    text = markdown(file) if args.format == "markdown" else json.dumps(file, indent=2) + "\n"
+    if args.output:
+        args.output.write_text(text, encoding="utf-8")
+        print(args.output)
+    else:
+        print(text, end="")
+    return 0
+
+
+def end_of(day: str | None) -> datetime:
+    """The end of a day in UTC; now, without one."""
+    if day is None:
+        return datetime.now(UTC)
+    try:
+        following = date.fromisoformat(day) + timedelta(days=1)
+    except ValueError:
+        raise InvalidInput([Problem("at", f'is "{day}": write a date as 2026-12-31')]) from None
+    return datetime(following.year, following.month, following.day, tzinfo=UTC)
+
+
+def sorted_out(
+    documents: Iterable[dict[str, Any]], key: Key
+) -> tuple[DataProduct | None, list[DataProductReview]]:
+    """The product of this name among documents, and its reviews."""
+    product, reviews = None, []
+    for document in documents:
+        if document.get("kind") == names.REVIEW_KIND:
+            review = parse_review(document)
+            ref = review.spec.product_ref.name if review else ""
+            if review is not None and (review.metadata.namespace, ref) == key:
+                reviews.append(review)
+        elif document.get("kind") == names.KIND:
+            one = DataProduct.parse(document)
+            product = one if one.metadata.key == key else product
+    return product, reviews
+
+
+def _of_files(files: Iterable[Path]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for path in files:
+        try:
+            documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        except (OSError, yaml.YAMLError) as error:
+            raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
+        for one in documents:
+            found += one.get("items", [one]) if isinstance(one, dict) else []
+    return found
+
+
+async def _of_cluster(key: Key) -> list[dict[str, Any]]:
+    transport = Transport(Connections(login))
+    found: list[dict[str, Any]] = []
+    try:
+        api = KubeApi(transport, OpenGate(), field_manager="")
+        with contextlib.suppress(NotFound):  # its ledgers outlive it
+            found.append({"kind": names.KIND, **await api.get(DATA_PRODUCTS, key)})
+        labels = f"{names.LABEL_PRODUCT}={key.name}"
+        async for page in api.pages(
+            DATA_PRODUCT_REVIEWS, namespace=key.namespace, labels=labels, chunk=50
+        ):
+            found += [{"kind": names.REVIEW_KIND, **one} for one in page.items]
+    finally:
+        await transport.close()
+    return found

@@ -1,0 +1,147 @@
+"""`sluicegate review`: sign a review, or write when reviews come as a calendar."""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
+from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.connections import Connections
+from sluicegate.kube.credentials import login
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key, Resource
+from sluicegate.kube.transport import Transport
+from sluicegate.ledger.periods import local_day
+from sluicegate.reviews.store import parse_review
+from sluicegate.runtime.write_fence import OpenGate
+
+WHO_AM_I = Resource(
+    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
+)
+
+
+class NoExtra(SluicegateError):  # noqa: N818 - says what is the case
+    """The extra that is needed isn't installed."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    acts = parser.add_subparsers(dest="act", metavar="ACT", required=True)
+    sign = acts.add_parser("sign", help="sign a sealed review in your own name")
+    sign.add_argument("review", help="NAMESPACE/NAME of a DataProductReview")
+    sign.add_argument(
+        "--role", help="your role in the product's team; needed where you have several"
+    )
+    sign.add_argument("--verdict", choices=[str(one) for one in SignVerdict], default="Agree")
+    sign.add_argument("--note", default="", help="why, at most 500 characters")
+    calendar = acts.add_parser("calendar", help="write when reviews come due, as iCalendar")
+    calendar.add_argument("--namespace", default="", help="of these products; all when left out")
+    calendar.add_argument(
+        "--output", type=Path, help="file to write; standard output when left out"
+    )
+    parser.epilog = "Uses the kubeconfig as kubectl does. A calendar needs the extra `report`."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sign, or write the calendar."""
+    if args.act == "sign":
+        namespace, slash, name = args.review.partition("/")
+        if not (namespace and slash and name):
+            text = f'is "{args.review}": write NAMESPACE/NAME, e.g. pricing/pricing-2026-12'
+            raise InvalidInput([Problem("review", text)])
+        print(asyncio.run(_sign(Key(namespace, name), args)))
+        return 0
+    try:
+        from sluicegate.reporting.agenda import calendar  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise NoExtra(f"a calendar needs {error.name}: install sluicegate[report]") from error
+    text = calendar(asyncio.run(_products(args.namespace)))
+    if args.output:
+        args.output.write_text(text, encoding="utf-8", newline="")
+        print(args.output)
+    else:
+        print(text, end="")
+    return 0
+
+
+async def _sign(key: Key, args: argparse.Namespace) -> str:
+    transport = Transport(Connections(login))
+    try:
+        api = KubeApi(transport, OpenGate(), field_manager="sluicegate-review")
+        answer = await api.create(WHO_AM_I, {"metadata": {}})
+        username = str(answer["status"]["userInfo"]["username"])
+        review = parse_review(await api.get(DATA_PRODUCT_REVIEWS, key))
+        if review is None:
+            raise InvalidInput(
+                [Problem("review", f"{key} was written by a newer version: upgrade this")]
+            )
+        role = role_of(review, username, args.role)
+        now = datetime.now(UTC)
+        entry = {"username": username, "role": role, "verdict": args.verdict,
+                 "note": args.note, "at": rfc3339(now)}  # fmt: skip
+        signatures = with_signature(review, entry)
+        await api.patch(
+            DATA_PRODUCT_REVIEWS, key, {"spec": {"signOffs": signatures}},
+            resource_version=review.metadata.resource_version,
+        )  # fmt: skip
+    finally:
+        await transport.close()
+    return f"{key} is signed by {username} as {role}: {args.verdict}"
+
+
+def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
+    """The role in which somebody signs.
+
+    Raises
+    ------
+    InvalidInput
+        The review can't be signed, or not by this person so; the message says what to do.
+    """
+    status = review.status
+    if status.sealed_at is None:
+        end = local_day(review.spec.period.end, status.time_zone)
+        text = f"isn't sealed yet: its period ends on {end}, sign some days later"
+        raise InvalidInput([Problem("review", text)])
+    if status.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
+        by = ", ".join(status.reviewed_by)
+        raise InvalidInput([Problem("review", f"was signed by {by}: write more into spec.notes")])
+    roles = [one.role for one in status.team if one.username == username]
+    if asked is not None:
+        return asked  # admission knows who holds the verb `review`
+    if len(roles) == 1:
+        return roles[0]
+    team = ", ".join(f"{one.username} as {one.role}" for one in status.team) or "nobody"
+    text = (
+        f"{username} isn't in the team ({team}): who holds the verb review names a role by --role"
+    )
+    raise InvalidInput([Problem("role", text)])
+
+
+def with_signature(review: DataProductReview, entry: dict[str, str]) -> list[dict[str, object]]:
+    """The signatures with this one, in the place of the same person's in the same role."""
+    kept = [
+        one.to_dict()
+        for one in review.spec.sign_offs
+        if (one.username, one.role) != (entry["username"], entry["role"])
+    ]
+    return [*kept, dict(entry)]
+
+
+async def _products(namespace: str) -> Sequence[DataProduct]:
+    transport, found = Transport(Connections(login)), []
+    try:
+        api = KubeApi(transport, OpenGate(), field_manager="")
+        async for page in api.pages(DATA_PRODUCTS, namespace=namespace, chunk=50):
+            for document in page.items:
+                try:
+                    found.append(DataProduct.parse(document))
+                except InvalidProduct:
+                    continue  # its status says what is wrong with it
+    finally:
+        await transport.close()
+    return found

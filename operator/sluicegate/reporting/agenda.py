@@ -1,0 +1,64 @@
+"""When reviews come due, as a calendar that other programs read. Needs the extra `report`."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from icalendar import Calendar, Event
+
+from sluicegate.api.review import Cycle
+from sluicegate.ledger.journal import LATE_DAYS
+from sluicegate.ledger.periods import period_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sluicegate.api.product import DataProduct
+    from sluicegate.api.review import ReviewCycle
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def first_day(cycle: ReviewCycle) -> date:
+    """The day on which the first review can be signed: its ledger is sealed."""
+    period = period_of(cycle, date.fromisoformat(cycle.starts_on))
+    assert period is not None
+    return period.after + timedelta(days=LATE_DAYS)
+
+
+def recurrence(cycle: ReviewCycle) -> dict[str, Any]:
+    """The rule by which that day comes again, as RFC 5545 has it."""
+    match cycle.every:
+        case Cycle.WEEK:
+            return {"freq": "weekly"}
+        case Cycle.FOUR_WEEKS:
+            return {"freq": "weekly", "interval": 4}
+        case Cycle.MONTH:
+            return {"freq": "monthly"}
+        case Cycle.QUARTER:
+            return {"freq": "monthly", "interval": 3}
+
+
+def calendar(products: Iterable[DataProduct]) -> str:
+    """An event a reviewed product, which comes again with each period."""
+    made = Calendar()
+    made.add("prodid", "-//Sluicegate//Reviews//EN")
+    made.add("version", "2.0")
+    for product in products:
+        cycle = product.spec.review
+        if cycle is None:
+            continue
+        namespace, name = product.metadata.key
+        event = Event()
+        event.add("uid", f"{product.metadata.uid or f'{namespace}-{name}'}@reviews.sluicegate.dev")
+        event.add("summary", f"Review of {product.spec.display_name or name}")
+        roles = ", ".join(cycle.signed_by)
+        event.add("description", f"sluicegate report {namespace}/{name}\nSigned by: {roles}")
+        event.add("dtstart", first_day(cycle))
+        event.add("dtstamp", product.metadata.creation_timestamp or _EPOCH)
+        event.add("rrule", recurrence(cycle))
+        made.add_component(event)
+    text: bytes = made.to_ical()
+    return text.decode()

@@ -1,0 +1,187 @@
+"""The technical file of one product at a date: what its spec says and its sealed ledgers hold. Pure.
+
+It is evidence, not advice: it says what was recorded, and never that a product complies with a law.
+Every number is of a sealed review whose digest holds, or of the spec; others are left out by name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.base import rfc3339
+from sluicegate.ledger.journal import digest_of
+from sluicegate.reporting.text import escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from sluicegate.api.product import DataProduct
+    from sluicegate.api.review import DataProductReview
+
+SECTIONS = (
+    ("general", "General description"),
+    ("oversight", "Owners and human oversight"),
+    ("versions", "Versions"),
+    ("performance", "Performance, by period"),
+    ("decisions", "Changes and decisions"),
+    ("incidents", "Incidents"),
+    ("monitoring", "Monitoring plan"),
+    ("records", "Records"),
+)
+_INCIDENTS = frozenset({"Alert", "Rollback", "Retrain", "Inconclusive"})
+
+
+def dossier_of(
+    product: DataProduct | None, reviews: Iterable[DataProductReview], at: datetime
+) -> dict[str, Any]:
+    """The technical file as plain data.
+
+    Parameters
+    ----------
+    product : as it is now; None where it is gone.
+    reviews : of this product alone. at : only what was sealed by then counts.
+    """
+    ordered = sorted(reviews, key=lambda one: one.spec.period.start)
+    sealed = [
+        one for one in ordered if one.status.sealed_at is not None and one.status.sealed_at <= at
+    ]
+    good = [one for one in sealed if one.status.digest == digest_of(one)]
+    broken = [one.metadata.name for one in sealed if one not in good]
+    return {
+        "at": rfc3339(at),
+        "general": _general(product),
+        "oversight": _oversight(product, good),
+        "versions": _versions(good),
+        "performance": [row for one in good for row in _performance(one)],
+        "decisions": [row for one in good for row in _decisions(one)],
+        "incidents": [
+            row for one in good for row in _decisions(one) if row["type"] in _INCIDENTS
+        ],
+        "monitoring": _monitoring(product),
+        "records": {
+            "sealed": [
+                {"review": one.metadata.name, "digest": one.status.digest,
+                 "sealedAt": rfc3339(one.status.sealed_at), "days": len(one.status.days)}
+                for one in good if one.status.sealed_at is not None
+            ],
+            "digestDoesNotHold": broken,
+            "open": [one.metadata.name for one in ordered if one not in sealed],
+        },
+    }  # fmt: skip
+
+
+def _general(product: DataProduct | None) -> dict[str, Any]:
+    if product is None:
+        return {"note": "the product is gone; what follows is of its ledgers"}
+    spec = product.spec
+    told = spec.description.to_dict() if spec.description else {}
+    return {
+        "product": "/".join(product.metadata.key),
+        "name": spec.display_name or product.metadata.name,
+        "version": spec.version or "",
+        "lifecycle": str(spec.lifecycle),
+        "domain": spec.domain or "",
+        "markets": list(spec.markets),
+        **told,
+        "links": [f"{one.type}: {one.url}" for one in spec.links],
+    }
+
+
+def _oversight(product: DataProduct | None, reviews: Sequence[DataProductReview]) -> dict[str, Any]:
+    team = product.spec.team.members if product is not None and product.spec.team else ()
+    return {
+        "owner": product.spec.owner if product is not None else "",
+        "approval": str(product.spec.rollout.approval) if product is not None else "",
+        "team": [{"username": one.username, "role": one.role} for one in team],
+        "signatures": [
+            {"review": review.metadata.name, **one.to_dict()}
+            for review in reviews
+            for one in review.spec.sign_offs
+        ],
+    }
+
+
+def _versions(reviews: Iterable[DataProductReview]) -> list[dict[str, Any]]:
+    """Each version once, as the newest ledger that knows it has it."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for review in reviews:
+        for one in review.status.versions:
+            found[one.version, rfc3339(one.promoted_at)] = one.to_dict()
+    return [found[key] for key in sorted(found, key=lambda key: key[1])]
+
+
+def _performance(review: DataProductReview) -> Iterator[dict[str, Any]]:
+    for slo in review.status.slos:
+        counts = [one for day in review.status.days for one in day.slos if one.name == slo.name]
+        yield {
+            "review": review.metadata.name,
+            "slo": slo.name,
+            "bad": sum(one.bad for one in counts),
+            "total": sum(one.total for one in counts),
+            "objective": slo.objective or "",
+            "acceptedBad": slo.accepted[0] if slo.accepted else "",
+            "acceptedTotal": slo.accepted[1] if slo.accepted else "",
+        }
+
+
+def _decisions(review: DataProductReview) -> Iterator[dict[str, Any]]:
+    for one in review.status.decisions:
+        yield {"review": review.metadata.name, **one.to_dict()}
+
+
+def _monitoring(product: DataProduct | None) -> dict[str, Any]:
+    if product is None:
+        return {}
+    spec = product.spec
+    return {
+        "serviceLevels": [
+            {
+                "slo": one.name,
+                "indicator": str(one.indicator.kind.value),
+                "objective": one.objective or "",
+                "maxDrop": one.max_drop or "",
+                "onDegraded": str(one.on_degraded),
+            }
+            for one in spec.slos
+        ],
+        "review": spec.review.to_dict() if spec.review else {},
+    }
+
+
+def markdown(file: dict[str, Any]) -> str:
+    """The technical file as Markdown: lists of fields, and a table where there are rows."""
+    lines = [f"# Technical file, as of {file['at']}", ""]
+    for key, title in SECTIONS:
+        lines += [f"## {title}", "", *_shown(file[key]), ""]
+    lines.append("What was recorded, for whoever has to judge it; no statement that a law is met.")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if not any(value.values()):
+            yield "Nothing is recorded."
+        for name, item in value.items():
+            if isinstance(item, list) and item and isinstance(item[0], dict):
+                yield f"{name}:"
+                yield ""
+                yield from _table(item)
+            elif isinstance(item, dict):
+                yield f"- {name}: {escaped(', '.join(f'{k} {v}' for k, v in item.items()))}"
+            elif item:
+                text = ", ".join(map(str, item)) if isinstance(item, list) else str(item)
+                yield f"- {name}: {escaped(text)}"
+    elif value:
+        yield from _table(value)
+    else:
+        yield "Nothing is recorded."
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    yield "| " + " | ".join(columns) + " |"
+    yield "|" + "---|" * len(columns)
+    for row in rows:
+        yield "| " + " | ".join(escaped(str(row.get(name, ""))) for name in columns) + " |"
+    yield ""

@@ -1,0 +1,78 @@
+"""Signing by the command, and the calendar of reviews."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+
+import pytest
+from dateutil.rrule import rrulestr
+from icalendar import Calendar
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import Cycle, ReviewCycle
+from sluicegate.cli.review import role_of, with_signature
+from sluicegate.errors import InvalidInput
+from sluicegate.ledger.journal import LATE_DAYS
+from sluicegate.ledger.periods import period_of
+from sluicegate.reporting.agenda import calendar
+from sluicegate.reviews.store import parse_review
+from tests.support.product_cases import changed
+from tests.support.reviewed import document_of, month, sealed_month
+
+SEALED = sealed_month(11, wrong=0.1)
+THEIRS = {
+    "username": "kpl", "role": "EngineeringManager", "verdict": "Agree", "note": "",
+    "at": "2026-12-05T09:00:00Z",
+}  # fmt: skip
+
+
+def test_who_has_one_role_signs_in_it_and_others_are_told_who_may():
+    assert role_of(SEALED, "acb", None) == "DataProductManager"
+    assert role_of(SEALED, "approver", "DataProductManager") == "DataProductManager"
+    with pytest.raises(
+        InvalidInput, match=r"approver isn't in the team \(acb as DataProductManager"
+    ):
+        role_of(SEALED, "approver", None)
+
+
+def test_what_isnt_sealed_or_is_signed_isnt_signed():
+    with pytest.raises(InvalidInput, match="isn't sealed yet: its period ends on 2026-12-01"):
+        role_of(parse_review(month(11, wrong=0.1)), "acb", None)
+    done = {"state": "Reviewed", "reviewed_by": ("acb",)}
+    with pytest.raises(InvalidInput, match=r"was signed by acb: write more into spec\.notes"):
+        role_of(
+            SEALED.model_copy(update={"status": SEALED.status.model_copy(update=done)}), "acb", None
+        )
+
+
+def test_a_signature_replaces_ones_own_and_leaves_those_of_others():
+    ours = THEIRS | {"username": "acb", "role": "DataProductManager"}
+    signed = parse_review(document_of(SEALED, signOffs=[THEIRS, ours]))
+    again = with_signature(signed, ours | {"verdict": "Object"})
+    assert [(one["username"], one["verdict"]) for one in again] == [
+        ("kpl", "Agree"),
+        ("acb", "Object"),
+    ]
+
+
+@pytest.mark.parametrize("every", ["Week", "FourWeeks", "Month", "Quarter"])
+def test_the_calendar_recurs_on_the_days_on_which_ledgers_are_sealed(every):
+    review = {"every": every, "startsOn": "2026-01-15", "timeZone": "Europe/Paris"}
+    product = DataProduct.parse(changed({"spec.review": review}))
+    (event,) = Calendar.from_ical(calendar([product])).walk("VEVENT")
+    assert "catalog/search-ranking" in event["description"]
+    start = datetime.combine(event["dtstart"].dt, time())
+    rule = rrulestr(event["rrule"].to_ical().decode(), dtstart=start)
+    told = [one.date() for one in rule[:12]]
+    cycle = ReviewCycle(every=Cycle(every), starts_on="2026-01-15")
+    period, days = period_of(cycle, date(2026, 1, 15)), []
+    for _ in range(12):
+        days.append(period.after + timedelta(days=LATE_DAYS))
+        period = period_of(cycle, period.after)
+    assert told == days
+
+
+def test_a_product_without_a_review_isnt_in_the_calendar():
+    document = changed({})
+    del document["spec"]["review"]
+    assert "VEVENT" not in calendar([DataProduct.parse(document)])
