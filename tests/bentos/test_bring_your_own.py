@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -14,11 +16,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+import yaml
 
 from sluicegate.__main__ import main
+from sluicegate.cli.init import TEMPLATES
 from sluicegate_service.oci import LAYER_TYPE, MANIFEST_TYPE, Layer, compose, digest_of
 from sluicegate_service.runtime_image import PLACE
 from tests.support.bentos import bento_environment, write_bento, write_wheel
+from tests.support.products import ONE_THREAD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +35,7 @@ def python(folder: Path, *arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env=bento_environment(folder / "home"),
+        env=bento_environment(folder / "home", **ONE_THREAD),
         capture_output=True,
         text=True,
         check=False,
@@ -38,26 +43,50 @@ def python(folder: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_plain_template_is_built_from_bentomls_store_and_served(
-    tmp_path: Path, capfd, monkeypatch
+def steps(readme: Path) -> list[list[str]]:
+    """The commands of a product's README, but those that make its environment or ask a cluster."""
+    blocks = re.findall(r"```console\n(.*?)```", readme.read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [
+        shlex.split(line.removeprefix("uv run --no-project "))
+        for line in lines
+        if not line.startswith(("uv venv", "kubectl"))
+    ]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_the_commands_of_a_templates_readme_lead_to_a_bento_in_the_registry(
+    template: str, registry: str, tmp_path: Path, capfd, monkeypatch
 ):
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
-    assert main(["init", "iris", "--directory", str(tmp_path)]) == 0
-    python(tmp_path, "train.py")
-    python(tmp_path, "-m", "bentoml", "build", "--version", "v1")
+    monkeypatch.setenv("SLUICEGATE_PLAIN_HTTP_REGISTRIES", registry)
+    monkeypatch.chdir(tmp_path)
+    name = f"cars-{template}"
+    where = ["--template", template, "--directory", ".", "--registry", f"{registry}/bentos"]
+    assert main(["init", name, *where]) == 0
 
-    assert main(["check", "iris:v1", str(tmp_path / "product.yaml"), "--serve"]) == 0
+    ran = [words[:2] for words in steps(tmp_path / "README.md") if follow(words, tmp_path)]
+
+    assert ["sluicegate", "check"] in ran
+    assert ran[-1] == ["sluicegate", "pack"]
+    block = yaml.safe_load(capfd.readouterr().out.split("bento:", 1)[1].replace("\n  ", "\n"))
+    product = tmp_path / "product.yaml"
+    product.write_text(
+        re.sub(r"image: \S+", f"image: {block['image']}", product.read_text(), count=1)
+    )
+    bento = f"{name}:v1" if template == "plain" else "bento"
+    assert main(["check", bento, str(product), "--serve"]) == 0
+    assert capfd.readouterr().out == "it fits\n"
 
 
-def test_the_template_with_outcomes_is_served_and_retrained_as_it_is(tmp_path: Path, capfd):
-    options = ["--template", "outcomes", "--directory", str(tmp_path)]
-    assert main(["init", "digits", *options]) == 0
-    python(tmp_path, "train.py", "build", "v1", "bento")
-    bento, product = str(tmp_path / "bento"), str(tmp_path / "product.yaml")
-
-    assert main(["check", bento, product, "--serve"]) == 0
-    assert main(["train", "--local", bento, product]) == 0
-    assert "gate: passed" in capfd.readouterr().out
+def follow(words: list[str], folder: Path) -> bool:
+    """Run one command of a README."""
+    program, *arguments = words
+    if program == "sluicegate":
+        assert main(arguments[: arguments.index(">")] if ">" in arguments else arguments) == 0
+    else:
+        python(folder, *(arguments if program == "python" else ["-m", program, *arguments]))
+    return True
 
 
 def test_a_service_that_does_not_start_says_why(tmp_path: Path, capfd):
