@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -65,15 +66,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def end_of(day: str | None) -> datetime:
-    """The end of a day in UTC; now, without one."""
+def end_of(day: str | None) -> int:
+    """The end of a day in UTC, in seconds since 1970; now, without one."""
     if day is None:
-        return datetime.now(UTC)
+        return int(time.time())
     try:
         following = date.fromisoformat(day) + timedelta(days=1)
     except ValueError:
         raise InvalidInput([Problem("at", f'is "{day}": write a date as 2026-12-31')]) from None
-    return datetime(following.year, following.month, following.day, tzinfo=UTC)
+    return int(datetime(following.year, following.month, following.day, tzinfo=UTC).timestamp())
 
 
 def sorted_out(

@@ -14,7 +14,6 @@ from sluicegate.reporting.text import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
 
     from sluicegate.api.product import DataProduct
     from sluicegate.api.review import DataProductReview
@@ -33,14 +32,14 @@ _INCIDENTS = frozenset({"Alert", "Rollback", "Retrain", "Inconclusive"})
 
 
 def dossier_of(
-    product: DataProduct | None, reviews: Iterable[DataProductReview], at: datetime
+    product: DataProduct | None, reviews: Iterable[DataProductReview], at: int
 ) -> dict[str, Any]:
     """The technical file as plain data.
 
     Parameters
     ----------
     product : as it is now; None where it is gone.
-    reviews : of this product alone. at : only what was sealed by then counts.
+    reviews : of this product alone. at : in seconds; only what was sealed by then counts.
     """
     ordered = sorted(reviews, key=lambda one: one.spec.period.start)
     sealed = [

@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 from sluicegate.api.names import KIND
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.ledger.periods import local_day
 from sluicegate.runtime.event_recorder import Note, Subject
 
 if TYPE_CHECKING:
