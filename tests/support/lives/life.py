@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
 from tests.support.lives.goal import is_judged, missing, unproven
 from tests.support.lives.known import KNOWN, Known
@@ -30,6 +31,8 @@ Body = dict[str, Any]
 GOAL_BLOCKS: Final = MAX_DURATION // BLOCK + 150
 """Blocks within which each product is at its goal once all is mended: one rollout without a verdict
 that goes back, and what follows it."""
+APPROVAL_SECONDS: Final = 2100
+"""After which somebody looks whether a candidate waits for a person."""
 LOOKS: Final = 3
 """Looks in a row that find all at their goal, some blocks apart."""
 LEASES: Final[Body] = {
@@ -154,6 +157,7 @@ class Living:
             self.world.cluster.trainings[key] = Training(seconds=120, report=report)
         for _ in range(self.world.dice.choice((1, 1, 1, 2))):
             self.world.start(**LEASES)
+        self.later(APPROVAL_SECONDS, self.approve_all)
 
     # ---- what steps use -----------------------------------------------------------------------
     def spec(self, product: int) -> Body:
@@ -177,8 +181,27 @@ class Living:
         key = self.keys[product]
         self.safety.touch(key)
         self.safety.asked[key] = self.world.loop.time()
+        if name == names.REQUEST_PROMOTE:
+            self.safety.approved[key] = self.world.loop.time()
         if self.world.server.find(DATA_PRODUCTS, key) is not None:
             self.world.annotate(key, **{name: value})
+
+    def approve(self, product: int) -> None:
+        """Promote the candidate that waits for a person, unless somebody has asked for that."""
+        body = self.world.server.find(DATA_PRODUCTS, self.keys[product]) or {}
+        status = body.get("status") or {}
+        candidate = status.get("candidate") or {}
+        asked = ((body.get("metadata") or {}).get("annotations") or {}).get(names.REQUEST_PROMOTE)
+        handled = (status.get("lastHandled") or {}).get("promote")
+        if candidate.get("phase") == "AwaitingApproval" and asked == handled:
+            token = f"{candidate['version']}/at-{self.world.loop.time():.0f}"
+            self.annotate(product, names.REQUEST_PROMOTE, token)
+
+    def approve_all(self) -> None:
+        """Promote what waits, and look again in a while: who approves isn't always there."""
+        for product in range(len(self.keys)):
+            self.approve(product)
+        self.later(APPROVAL_SECONDS, self.approve_all)
 
     def touch(self, product: int) -> None:
         """Say that somebody changed something of a product."""
@@ -305,8 +328,8 @@ class Living:
     def is_over(self) -> bool:
         """Whether nothing more is to be found out."""
         fresh, known = self.told()
-        names = {one.name for one in known}
-        return bool(fresh) or any(one.ends and one.name in names for one in self.known)
+        seen = {one.name for one in known}
+        return bool(fresh) or any(one.ends and one.name in seen for one in self.known)
 
     # ---- the end ------------------------------------------------------------------------------
     def mend(self) -> None:

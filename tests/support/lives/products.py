@@ -90,6 +90,8 @@ def draw_product(dice: random.Random, number: int) -> Body:
             "output": OUTPUT,
             "cooldownSeconds": dice.choice((0, 600, 86_400)),
         }
+    if spec["priority"] == "High":
+        spec["rollout"]["approval"] = "Manual"
     if number and dice.random() < 0.2:
         first = {"namespace": NAMESPACES[0], "name": "product-0"}
         spec["dependsOn"] = [first]

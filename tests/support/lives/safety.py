@@ -18,6 +18,7 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
+from tests.support.lives.products import MAX_DURATION
 from tests.support.virtual.api_server import target_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ BLIND_SECONDS: Final = 300
 """After so long without any answer of Prometheus nothing is decided by data."""
 RECENT_SECONDS: Final = 120
 """How old a spec is that a step may still follow."""
+APPROVED_SECONDS: Final = 4 * MAX_DURATION
+"""How long a promotion that a person asked for may take: its rollout, and what holds that up."""
 RAISES: Final = frozenset({"Advance", "Promote", "StartRollout"})
 BY_DATA: Final = frozenset({"Advance", "Promote"})
 
@@ -68,6 +71,8 @@ class Safety:
     """When somebody last changed something of a product."""
     asked: dict[Key, float] = field(default_factory=dict)
     """When a person last asked for something."""
+    approved: dict[Key, float] = field(default_factory=dict)
+    """When a person last asked for a promotion."""
     _bases: dict[Key, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
     _templates: dict[Key, list[str]] = field(default_factory=lambda: defaultdict(list))
     _began: dict[Key, float] = field(default_factory=dict)
@@ -171,11 +176,21 @@ class Safety:
                 f" {decision.get('type')} ({decision.get('reason')})"
             )
             self.report("step without decision", key, text)
+        if now.get("phase") == "Promoting" and was.get("phase") != "Promoting":
+            self._check_approval(key, after["spec"], decision)
         fresh = decision.get("type") in BY_DATA and decision != earlier
         requested = self.world.loop.time() - self.asked.get(key, float("-inf")) < 3600
         slos = after["spec"].get("slos")
         if fresh and slos and not requested and self._is_blind():
             self.report("decided blindly", key, f"{decision}")
+
+    def _check_approval(self, key: Key, spec: Body, decision: Body) -> None:
+        """What passed its canary isn't promoted without a person, where one is asked for."""
+        manual = spec["rollout"].get("approval") == "Manual"
+        passed = (decision.get("type"), decision.get("reason")) == ("Promote", "CanaryNotWorse")
+        since = self.world.loop.time() - self.approved.get(key, float("-inf"))
+        if manual and passed and since > APPROVED_SECONDS:
+            self.report("promoted without approval", key, f"{decision}")
 
     def _is_blind(self) -> bool:
         since = self.blind_since
