@@ -22,9 +22,9 @@ class Baseline(StatusModel):
     """Bad events of all events, over the blocks from `from` to `to`."""
 
     bad: Events
-    """Bad events."""
+    """Number of bad events."""
     total: Events
-    """All events."""
+    """Number of all events."""
     start: Annotated[Time, Field(alias="from")]
     """Begin of the first block (of a hold-out: when it was reported)."""
     end: Annotated[Time, Field(alias="to")]

@@ -62,16 +62,16 @@ def amount(quantity: str | int) -> Decimal:
 
 
 class Resources(ApiModel):
-    """What a container asks for, and what it may use at most."""
+    """Resource requests and limits of a container."""
 
     requests: Annotated[dict[ResourceName, Quantity], Field(max_length=8)] = Field(
         default_factory=dict
     )
-    """What is set aside for it."""
+    """Resources that are reserved for the container."""
     limits: Annotated[dict[ResourceName, Quantity], Field(max_length=8)] = Field(
         default_factory=dict
     )
-    """What it may use at most."""
+    """Resources that the container may use at most."""
 
     def names(self, resource: str) -> bool:
         """Whether a resource is asked for; what is only limited is asked for by its limit."""
@@ -84,7 +84,7 @@ class KeyRef(ApiModel):
     name: ObjectName
     """Name of the object."""
     key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
-    """The key."""
+    """Key within the object's data."""
     optional: bool | None = None
     """Whether it may be missing."""
 
@@ -119,7 +119,7 @@ class EnvSource(ApiModel):
 
 
 class EnvVar(ApiModel):
-    """One environment variable."""
+    """An environment variable of a container."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -137,9 +137,9 @@ class EnvVar(ApiModel):
     )
 
     name: EnvName
-    """Its name."""
+    """Name of the environment variable."""
     value: Annotated[str, StringConstraints(max_length=4096)] | None = None
-    """Its value."""
+    """Value of the environment variable."""
     value_from: EnvSource | None = None
     """Where its value comes from."""
 

@@ -46,7 +46,7 @@ class Interval(StatusModel):
 
 
 class SloRecord(StatusModel):
-    """What the engine keeps of one SLO of the stable version."""
+    """State of one SLO of the stable version."""
 
     streak: Streak | None = None
     """Bad evaluations in a row, not confirmed yet or those that confirmed it."""
@@ -77,24 +77,24 @@ class OriginalBaseline(StatusModel):
 
 
 class EngineState(StatusModel):
-    """What the operator keeps for itself; nobody else needs to read it."""
+    """State that only the operator reads; its fields may change with any version."""
 
     last_known_state: ProductState | None = None
     """The state of the product before it became Unknown."""
     outage_since: Time | None = None
-    """Since when nothing could be measured."""
+    """Time since which nothing could be measured."""
     alerted: Annotated[tuple[str, ...], Field(max_length=32)] = ()
-    """What people were told of the present trouble, so that they are told once."""
+    """Alerts of the present problem that were emitted, so that each is emitted once."""
     slos: Annotated[dict[str, SloRecord], Field(max_length=17)] = Field(default_factory=dict)
-    """What is kept of each SLO of the stable version, and of client errors, by name."""
+    """State of each SLO of the stable version, and of client errors, by name."""
     original_baseline: OriginalBaseline | None = None
     """The first baseline ever accepted."""
     probation_baselines: Baselines = Field(default_factory=dict)
     """Baselines of the version before, which the version on probation is held against."""
     held_against: Baselines = Field(default_factory=dict)
-    """What the candidate is held against once it is stable; fixed when its promotion begins."""
+    """Baselines that the candidate is held against once it is stable; fixed when its promotion begins."""
     correlation: Annotated[dict[str, Exact], Field(max_length=17)] = Field(default_factory=dict)
-    """How bursty stable's blocks were before the rollout, by SLO name; frozen."""
+    """Burstiness of stable's blocks before the rollout, by SLO name; frozen."""
 
     def slo(self, name: str) -> SloRecord:
         """What is kept of an SLO; a fresh record for one never seen."""

@@ -55,7 +55,7 @@ class LocalRef(ApiModel):
     """An object of the product's own namespace."""
 
     name: ObjectName
-    """Its name."""
+    """Name of the object in the product's namespace."""
 
 
 class Bento(ApiModel):

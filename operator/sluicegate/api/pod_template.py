@@ -29,7 +29,7 @@ MAX_BYTES: Final = 32 * 1024
 
 
 class TemplateSpec(Passed):
-    """The pod."""
+    """Specification of the training pod."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -43,9 +43,9 @@ class TemplateSpec(Passed):
     containers: Annotated[tuple[TemplateContainer, ...], Field(max_length=8)]
     """Exactly one, which trains."""
     init_containers: Annotated[tuple[TemplateContainer, ...], Field(max_length=8)] = ()
-    """What runs before."""
+    """Containers that run to completion before the training."""
     volumes: Annotated[tuple[TemplateVolume, ...], Field(max_length=16)] = ()
-    """Its volumes."""
+    """Volumes that containers of the pod can mount."""
     node_selector: Annotated[dict[Key, LabelValue], Field(max_length=16)] = Field(
         default_factory=dict
     )
@@ -53,19 +53,19 @@ class TemplateSpec(Passed):
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
     """Taints that the pod doesn't mind."""
     affinity: Affinity | None = None
-    """Where it runs."""
+    """Node and pod affinity of the training pod."""
     topology_spread_constraints: Annotated[
         tuple[TopologySpreadConstraint, ...], Field(max_length=8)
     ] = ()
-    """How pods spread."""
+    """Rules by which pods spread over topology domains."""
     priority_class_name: ObjectName | None = None
-    """Its priority class."""
+    """Name of the pod's PriorityClass."""
     image_pull_secrets: Annotated[tuple[LocalRef, ...], Field(max_length=8)] = ()
     """Secrets to pull images with."""
     runtime_class_name: ObjectName | None = None
-    """Its runtime class."""
+    """Name of the pod's RuntimeClass."""
     scheduler_name: ObjectName | None = None
-    """Its scheduler."""
+    """Name of the scheduler that places the pod."""
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
     """How long it may take to end."""
 
@@ -85,9 +85,9 @@ class TemplateMetadata(Passed):
     )
 
     labels: Labels = Field(default_factory=dict)
-    """Its labels."""
+    """Labels of the training pod."""
     annotations: Annotations = Field(default_factory=dict)
-    """Its annotations."""
+    """Annotations of the training pod."""
 
 
 class TrainingTemplate(Passed):
@@ -96,7 +96,7 @@ class TrainingTemplate(Passed):
     metadata: TemplateMetadata | None = None
     """Labels and annotations of the pod."""
     spec: TemplateSpec
-    """The pod."""
+    """Specification of the training pod."""
 
 
 def check_pod_template(

@@ -40,7 +40,7 @@ SEMVER = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(
 
 
 class DataProductSpec(ApiModel):
-    """What a product team and a platform team agree on. Only owner and model are required."""
+    """Desired state of a product; only owner and model are required."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -83,9 +83,9 @@ class DataProductSpec(ApiModel):
     )
 
     display_name: Annotated[str, StringConstraints(min_length=1, max_length=120)] | None = None
-    """What to call the product."""
+    """Name of the product as people read it."""
     description: Description | None = None
-    """What it is for."""
+    """Purpose, limits and usage of the product."""
     version: Annotated[str, StringConstraints(pattern=SEMVER, max_length=64)] | None = None
     """Semantic version of the product, not of the model."""
     domain: Line | None = None
@@ -113,19 +113,19 @@ class DataProductSpec(ApiModel):
     ] = ()
     """Products that it calls: while one is degraded, this one isn't retrained."""
     business_goals: Annotated[tuple[BusinessGoal, ...], Field(max_length=16), Keyed("name")] = ()
-    """What it does for the business."""
+    """Contribution of the product to the business."""
     support: Annotated[tuple[SupportChannel, ...], Field(max_length=16), Keyed("channel")] = ()
-    """Where to ask."""
+    """Channels on which users get help."""
     links: Annotated[tuple[Link, ...], Field(max_length=32)] = ()
-    """Pages about it."""
+    """Links to pages about the product."""
     model: Model
     """The model that serves it."""
     serving: Serving = Field(default_factory=Serving, json_schema_extra={"default": {}})
-    """How it runs."""
+    """Pods that serve the product: replicas, resources, scheduling."""
     route: Route | None = None
     """How requests reach it; without one only a Service exists and splits are approximate."""
     slos: Annotated[tuple[Slo, ...], Field(max_length=16), Keyed("name")] = ()
-    """What it owes."""
+    """Service level objectives of the product."""
     analysis: Analysis = Field(default_factory=Analysis, json_schema_extra={"default": {}})
     """How measurements are cut."""
     retraining: Retraining | None = None
@@ -160,7 +160,7 @@ class ObjectMeta(StatusModel):
     name: str
     """Name of the product; at most 40 characters, as names are derived from it."""
     namespace: str = "default"
-    """Its namespace."""
+    """Namespace of the product's object."""
     uid: str = ""
     """Unique for as long as the cluster lives."""
     generation: int = 0
@@ -172,7 +172,7 @@ class ObjectMeta(StatusModel):
     deletion_timestamp: Time | None = None
     """When it was asked to go."""
     labels: dict[str, str] = Field(default_factory=dict)
-    """Its labels."""
+    """Labels of the product's object."""
     annotations: dict[str, str] = Field(default_factory=dict)
     """Its annotations; one-shot requests among them."""
 
@@ -210,11 +210,11 @@ class DataProduct(ApiModel):
     metadata: ObjectMeta
     """Name and origin; the API server checks it."""
     spec: DataProductSpec
-    """What is wanted."""
+    """Desired state of the product."""
     status: DataProductStatus = Field(
         default_factory=DataProductStatus, json_schema_extra={"default": {"observedGeneration": -1}}
     )
-    """What is."""
+    """Most recently observed state of the product."""
 
     @property
     def _depends_on_itself(self) -> bool:

@@ -60,10 +60,10 @@ class Direction(StrEnum):
 
 
 class Description(ApiModel):
-    """What the product is for, and what it isn't."""
+    """Purpose, limits and usage of the product."""
 
     purpose: Text | None = None
-    """What the product does, for whom."""
+    """Purpose of the product, and its users."""
     limitations: Text | None = None
     """Where it shouldn't be trusted."""
     usage: Text | None = None
@@ -76,7 +76,7 @@ class TeamMember(ApiModel):
     username: Line
     """Account name; unique in the team."""
     name: Line | None = None
-    """Full name."""
+    """Full name of the member."""
     role: Word
     """Role in PascalCase, e.g. DataProductManager, DataScientist, PlatformEngineer."""
 
@@ -96,7 +96,7 @@ class Dependency(ApiModel):
     ] = ""
     """Its namespace; empty means this product's own."""
     name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
-    """Its name."""
+    """Name of the other product."""
 
 
 class BusinessGoal(ApiModel):
@@ -118,17 +118,17 @@ class SupportChannel(ApiModel):
     channel: Line
     """Name of the channel."""
     url: Url | None = None
-    """Where it is."""
+    """Address of the support channel."""
     scope: Line | None = None
-    """What it is for, e.g. interactive, issues, announcements."""
+    """Purpose of the channel, e.g. interactive, issues, announcements."""
 
 
 class Link(ApiModel):
     """A page about the product."""
 
     type: Word
-    """What is there, e.g. ModelCard, Runbook, Dashboard, Contract."""
+    """Kind of page, e.g. ModelCard, Runbook, Dashboard, Contract."""
     url: Url
-    """Where it is."""
+    """Address of the linked page."""
     title: Line | None = None
-    """What to call it."""
+    """Title of the linked page."""

@@ -26,7 +26,7 @@ class RetrainingMode(StrEnum):
 
 
 class Gate(ApiModel):
-    """What a candidate must show on the hold-out before it gets any traffic."""
+    """Result on the hold-out that a candidate needs before it gets any traffic."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -72,7 +72,7 @@ class Retraining(ApiModel):
     push_secret_ref: LocalRef | None = None
     """Secret of type kubernetes.io/dockerconfigjson to push with. You make it; the Job mounts it."""
     resources: Resources = Field(default_factory=Resources)
-    """What the training container asks for."""
+    """Resource requests and limits of the training container."""
     env: EnvVars = ()
     """Variables of the training container."""
     service_account_name: ObjectName | None = None

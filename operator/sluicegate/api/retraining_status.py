@@ -17,7 +17,7 @@ class Trigger(StatusModel):
     id: str
     """Eight hex digits of product, version, SLO and first bad block."""
     cause: str
-    """ModelDecay, ModelTooSlow or Requested."""
+    """Cause of the training: ModelDecay, ModelTooSlow or Requested."""
     slo: str = ""
     """The SLO that is degraded; empty when a person asked."""
     indicator: str = ""
@@ -27,9 +27,9 @@ class Trigger(StatusModel):
     first_bad_block: Time | None = None
     """End of the first bad block."""
     message: str = ""
-    """The numbers."""
+    """Numbers that led to the training."""
     at: Time
-    """When."""
+    """Time at which the training was decided."""
 
 
 class AttemptOutcome(StrEnum):
@@ -51,15 +51,15 @@ class AttemptResult(StatusModel):
     """How an attempt ended."""
 
     outcome: AttemptOutcome
-    """In one word."""
+    """Outcome of the attempt in one word."""
     reason: str = ""
-    """Why."""
+    """Reason of the outcome, in one word."""
     message: Annotated[str, Field(max_length=4096)] = ""
     """Message of the Job and the tail of its log, or the gate's numbers."""
     version: str = ""
-    """The version it made."""
+    """Name of the version it made."""
     image: str = ""
-    """Its image."""
+    """Image of the version it made."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
     """Hold-out counts of the new version."""
     stable_evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(
@@ -67,7 +67,7 @@ class AttemptResult(StatusModel):
     )
     """The same hold-out scored with stable."""
     at: Time
-    """When it ended."""
+    """Time at which the attempt ended."""
 
 
 class RetrainingStatus(StatusModel):
@@ -78,19 +78,19 @@ class RetrainingStatus(StatusModel):
     pending: Trigger | None = None
     """Why one would start, but for what `waitingFor` names."""
     waiting_for: str = ""
-    """What it waits for: a slot, the cooldown, a person."""
+    """Reason why the pending retraining waits: a slot, the cooldown, a person."""
     attempt: Annotated[int, Field(ge=0)] = 0
     """Number of the attempt that is running or was last; 1 for the first since a promotion or a person's request."""
     started: Annotated[int, Field(ge=0)] = 0
     """How many attempts were ever started; the newest one's number is part of its Job's name."""
     job: str = ""
-    """Name of the running Job."""
+    """Name of the Job of the running training."""
     started_at: Time | None = None
-    """When the attempt began."""
+    """Time at which the attempt began."""
     attempts: Annotated[int, Field(ge=0)] = 0
     """Attempts in a row that didn't end in a promotion; three suspend retraining."""
     next_allowed_at: Time | None = None
-    """End of the cooldown."""
+    """Time at which the cooldown ends."""
     suspended: bool = False
     """Whether people have to look first (annotation retrain-requested-at)."""
     last_duration_seconds: int | None = None

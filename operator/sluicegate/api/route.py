@@ -114,53 +114,53 @@ class PathMatch(ApiModel):
     cel_rules: ClassVar = (_path_rule("value"),)
 
     type: PathMatchType = PathMatchType.PATH_PREFIX
-    """How to compare."""
+    """Method by which paths are compared."""
     value: HttpPath = "/"
-    """What to compare with."""
+    """Path that requests are compared with."""
 
 
 class ValueMatch(ApiModel):
     """Matches a header or a query parameter."""
 
     type: MatchType = MatchType.EXACT
-    """How to compare."""
+    """Method by which values are compared."""
     name: HeaderName
-    """Its name."""
+    """Name of the header or parameter."""
     value: HeaderValue
-    """What to compare with."""
+    """Value to be compared with."""
 
 
 class RouteMatch(ApiModel):
     """All that is given must match."""
 
     path: PathMatch | None = None
-    """The path."""
+    """Path that the request must have."""
     headers: Annotated[tuple[ValueMatch, ...], Field(max_length=8), Keyed("name")] = ()
-    """Headers."""
+    """Headers that the request must have."""
     query_params: Annotated[tuple[ValueMatch, ...], Field(max_length=8), Keyed("name")] = ()
-    """Query parameters."""
+    """Query parameters that the request must have."""
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"] | None = None
-    """The method."""
+    """HTTP method of the request."""
 
 
 class Header(ApiModel):
     """A header and its value."""
 
     name: HeaderName
-    """Its name."""
+    """Name of the HTTP header."""
     value: HeaderValue
-    """Its value."""
+    """Value of the HTTP header."""
 
 
 class HeaderModifier(ApiModel):
     """Changes headers on their way."""
 
     set: Annotated[tuple[Header, ...], Field(max_length=16), Keyed("name")] = ()
-    """Headers to set."""
+    """Headers to set, replacing existing ones."""
     add: Annotated[tuple[Header, ...], Field(max_length=16), Keyed("name")] = ()
-    """Headers to add."""
+    """Headers to add to existing ones."""
     remove: Annotated[tuple[HeaderName, ...], Field(max_length=16), Unique()] = ()
-    """Headers to remove."""
+    """Names of headers to remove."""
 
 
 class PathModifierType(StrEnum):
@@ -171,7 +171,7 @@ class PathModifierType(StrEnum):
 
 
 class PathModifier(ApiModel):
-    """Rewrites a path."""
+    """Replacement for a request's path."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -188,20 +188,20 @@ class PathModifier(ApiModel):
     )
 
     type: PathModifierType
-    """What to replace."""
+    """Part of the path to replace."""
     replace_full_path: NewPath | None = None
-    """The new path."""
+    """Path that replaces the whole one."""
     replace_prefix_match: NewPath | None = None
-    """The new prefix."""
+    """Prefix that replaces the matched one."""
 
 
 class UrlRewrite(ApiModel):
     """Rewrites host or path before the request reaches the product."""
 
     hostname: PreciseHostname | None = None
-    """The new host."""
+    """Host name that replaces the request's."""
     path: PathModifier | None = None
-    """The new path."""
+    """Path that replaces the request's."""
 
 
 _GROUP = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$"
@@ -211,11 +211,11 @@ class ExtensionRef(ApiModel):
     """A filter that the gateway's own kind of object describes."""
 
     group: Annotated[str, StringConstraints(pattern=_GROUP, max_length=253)]
-    """Its API group."""
+    """API group of the object."""
     kind: Annotated[
         str, StringConstraints(pattern=r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$", max_length=63)
     ]
-    """Its kind."""
+    """Kind of the referenced object."""
     name: ObjectName
     """Its name, in the product's namespace."""
 
@@ -245,15 +245,15 @@ class RouteFilter(ApiModel):
     )
 
     type: FilterType
-    """Which filter."""
+    """Kind of filter; exactly one of the fields below belongs to it."""
     request_header_modifier: HeaderModifier | None = None
-    """For RequestHeaderModifier."""
+    """Settings of a RequestHeaderModifier filter."""
     response_header_modifier: HeaderModifier | None = None
-    """For ResponseHeaderModifier."""
+    """Settings of a ResponseHeaderModifier filter."""
     url_rewrite: UrlRewrite | None = None
-    """For URLRewrite."""
+    """Settings of a URLRewrite filter."""
     extension_ref: ExtensionRef | None = None
-    """For ExtensionRef."""
+    """Object of an ExtensionRef filter."""
 
     @property
     def _given(self) -> set[FilterType]:
@@ -319,11 +319,11 @@ class RouteRule(ApiModel):
     )
 
     name: ObjectName | None = None
-    """What to call it."""
+    """Name of the route rule."""
     matches: Annotated[tuple[RouteMatch, ...], Field(max_length=8)] = ()
     """Any of these must match; every request matches when empty."""
     filters: Annotated[tuple[RouteFilter, ...], Field(max_length=8)] = ()
-    """What happens to a request on its way."""
+    """Filters that a request passes on its way."""
     timeouts: RouteTimeouts | None = None
     """How long it may take."""
 

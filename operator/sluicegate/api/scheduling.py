@@ -74,14 +74,14 @@ class Toleration(ApiModel):
 
 
 class LabelRequirement(Passed):
-    """What one label, or one field of a node, must be."""
+    """Condition on one label, or one field of a node."""
 
     key: Key
     """The label's key, or the field's name."""
     operator: PlainWord
     """In, NotIn, Exists or DoesNotExist; for nodes Gt and Lt too."""
     values: Values = ()
-    """What it is compared with."""
+    """Values that the operator compares with."""
 
 
 class LabelSelector(Passed):
@@ -92,23 +92,23 @@ class LabelSelector(Passed):
     )
     """Labels that an object must have."""
     match_expressions: Annotated[tuple[LabelRequirement, ...], Field(max_length=8)] = ()
-    """What its labels must be besides."""
+    """Further conditions on the labels."""
 
 
 class NodeSelectorTerm(Passed):
     """Nodes that meet all of these."""
 
     match_expressions: Annotated[tuple[LabelRequirement, ...], Field(max_length=8)] = ()
-    """What the node's labels must be."""
+    """Conditions on the node's labels."""
     match_fields: Annotated[tuple[LabelRequirement, ...], Field(max_length=8)] = ()
-    """What the node's fields must be."""
+    """Conditions on the node's fields."""
 
 
 class NodeSelector(Passed):
     """Nodes that meet one of these."""
 
     node_selector_terms: Annotated[tuple[NodeSelectorTerm, ...], Field(max_length=8)]
-    """The alternatives."""
+    """Alternatives, of which one must match."""
 
 
 class PreferredSchedulingTerm(Passed):
@@ -117,7 +117,7 @@ class PreferredSchedulingTerm(Passed):
     weight: Weight
     """How much, from 1 to 100."""
     preference: NodeSelectorTerm
-    """Which nodes."""
+    """Nodes that are preferred by it."""
 
 
 class NodeAffinity(Passed):
@@ -135,7 +135,7 @@ class PodAffinityTerm(Passed):
     """Pods near which to run, or not to."""
 
     label_selector: LabelSelector | None = None
-    """Which pods."""
+    """Selector of the other pods."""
     topology_key: Key
     """Label of nodes that says what is near."""
     namespaces: Values = ()
@@ -154,7 +154,7 @@ class WeightedPodAffinityTerm(Passed):
     weight: Weight
     """How much, from 1 to 100."""
     pod_affinity_term: PodAffinityTerm
-    """Which pods."""
+    """Pods that the rule is about."""
 
 
 class PodAffinity(Passed):
@@ -163,11 +163,11 @@ class PodAffinity(Passed):
     required_during_scheduling_ignored_during_execution: Annotated[
         tuple[PodAffinityTerm, ...], Field(max_length=8)
     ] = ()
-    """What must be so."""
+    """Rules that must be met."""
     preferred_during_scheduling_ignored_during_execution: Annotated[
         tuple[WeightedPodAffinityTerm, ...], Field(max_length=8)
     ] = ()
-    """What should be so."""
+    """Rules that should be met."""
 
 
 class Affinity(Passed):
@@ -189,9 +189,9 @@ class TopologySpreadConstraint(Passed):
     topology_key: Key
     """Label of nodes whose values are the domains."""
     when_unsatisfiable: PlainWord
-    """DoNotSchedule or ScheduleAnyway."""
+    """Behaviour where the constraint can't be met: DoNotSchedule or ScheduleAnyway."""
     label_selector: LabelSelector | None = None
-    """Which pods count."""
+    """Selector of the pods that count."""
     min_domains: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     """Domains that there must be."""
     node_affinity_policy: PlainWord | None = None

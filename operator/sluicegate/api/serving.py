@@ -103,7 +103,7 @@ class Serving(ApiModel):
     autoscaling: Autoscaling | None = None
     """Bounds for an autoscaler, instead of replicas."""
     resources: Resources = Field(default_factory=Resources)
-    """What the serving container asks for."""
+    """Resource requests and limits of the serving container."""
     env: EnvVars = ()
     """Variables of the serving container."""
     feedback: Feedback | None = None

@@ -35,13 +35,13 @@ class SloStatus(StatusModel):
     """One service level, with the numbers of the last decision."""
 
     name: str
-    """Its name."""
+    """Name of the SLO."""
     state: SloState
-    """How it does."""
+    """State of the SLO: OK, WARN, BAD or Unknown."""
     reason: str = ""
-    """Why."""
+    """Reason of the state, in one word."""
     message: str = ""
-    """Why, with the numbers: window, value, bound."""
+    """Explanation with the numbers: window, value, bound."""
     ratio: Number | None = None
     """Share of good events (a gauge: its mean)."""
     bad: Events | None = None
@@ -49,14 +49,14 @@ class SloStatus(StatusModel):
     samples: Events | None = None
     """All events of the deciding window."""
     objective: Number | None = None
-    """What is owed."""
+    """Share of good events that is owed."""
     budget_remaining: Number | None = None
     """Share of the error budget that is left, of 4,032 blocks (fourteen days of 5-minute blocks) or
     since the version took over; negative when overspent."""
     baseline_ratio: Number | None = None
     """Share of good events at acceptance."""
     drop: Number | None = None
-    """Baseline less now."""
+    """Ratio at acceptance less the present one."""
     interval: Annotated[tuple[Number, ...], Field(max_length=2)] = ()
     """95 % interval of the drop (Newcombe)."""
     statistic: Number | None = None

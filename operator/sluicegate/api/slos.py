@@ -115,7 +115,7 @@ class Gauge(ApiModel):
     """A number that comes as no count. Prefer counters: a gauge tells nothing of its uncertainty."""
 
     metric: MetricName
-    """The gauge."""
+    """Name of the gauge metric."""
     direction: GaugeDirection = GaugeDirection.HIGHER_IS_BETTER
     """Which way is the good one."""
     bound: DecimalString | None = None
@@ -128,7 +128,7 @@ _KINDS = tuple(IndicatorKind)
 
 
 class Indicator(ApiModel):
-    """What is counted; exactly one kind."""
+    """Events or values that are measured; exactly one kind."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -167,7 +167,7 @@ class Indicator(ApiModel):
 
 
 class Slo(ApiModel):
-    """One service level."""
+    """A service level objective of the product."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -216,7 +216,7 @@ class Slo(ApiModel):
     name: SloName
     """Its name; unique in the product."""
     indicator: Indicator
-    """What is counted."""
+    """Events or values that the objective is about."""
     objective: RatioString | None = None
     """Share of good events that is owed, as a decimal string."""
     max_drop: DecimalString | None = None
@@ -224,7 +224,7 @@ class Slo(ApiModel):
     max_regression: DecimalString | None = None
     """By how much a candidate may be worse than stable; half of maxDrop when left out."""
     on_degraded: OnDegraded = OnDegraded.AUTO
-    """What follows when it is degraded."""
+    """Action of the operator when the SLO is degraded."""
     canary_evidence: CanaryEvidence = CanaryEvidence.IF_AVAILABLE
     """Whether it must speak for a candidate."""
     seasonality: Seasonality = Seasonality.AUTO

@@ -36,13 +36,13 @@ class LastHandled(StatusModel):
     """Values of the one-shot annotations that were handled, or refused."""
 
     retrain_requested_at: str = ""
-    """Of sluicegate.dev/retrain-requested-at."""
+    """Value of sluicegate.dev/retrain-requested-at that was handled last."""
     rollback_to: str = ""
-    """Of sluicegate.dev/rollback-to."""
+    """Value of sluicegate.dev/rollback-to that was handled last."""
     promote: str = ""
-    """Of sluicegate.dev/promote."""
+    """Value of sluicegate.dev/promote that was handled last."""
     abort: str = ""
-    """Of sluicegate.dev/abort."""
+    """Value of sluicegate.dev/abort that was handled last."""
 
     @classmethod
     def of(cls, annotations: Mapping[str, str]) -> Self:
@@ -74,17 +74,17 @@ class Condition(StatusModel):
     """One observation, as metav1.Condition has it."""
 
     type: Annotated[str, Field(min_length=1, max_length=63)]
-    """What is observed."""
+    """Type of the condition in CamelCase."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """Status of the condition: True, False or Unknown."""
     reason: Annotated[str, Field(min_length=1, max_length=128)]
-    """Why, in one word."""
+    """Reason of the last transition, in one CamelCase word."""
     message: Annotated[str, Field(max_length=4096)] = ""
-    """Why, in a sentence."""
+    """Explanation of the status, in a sentence."""
     observed_generation: int = 0
     """The generation it was observed at."""
     last_transition_time: Time
-    """When its status last changed."""
+    """Time at which the status last changed."""
 
 
 class SpecModelOutcome(StrEnum):
@@ -102,15 +102,15 @@ class SpecModel(StatusModel):
     image: str
     """The bento's identity: image by digest, or `<url>#sha256:<hex>`."""
     version: str = ""
-    """The bento's version."""
+    """Name of the bento's version."""
     runtime_image: str
-    """The runtime image in effect when it was taken up."""
+    """Runtime image in effect when it was first handled."""
     outcome: SpecModelOutcome
-    """What became of it."""
+    """Outcome of its rollout: InProgress, Promoted, Rejected or Superseded."""
     reason: str = ""
-    """Why it was rejected."""
+    """Reason why it was rejected."""
     at: Time
-    """When the outcome was reached."""
+    """Time at which the outcome was reached."""
 
     @classmethod
     def of(cls, release: Release, outcome: SpecModelOutcome, at: int) -> Self:
@@ -133,13 +133,13 @@ class DecisionStatus(StatusModel):
     """The last decision that wasn't to hold as before."""
 
     type: str
-    """What was decided."""
+    """Type of the decision, e.g. Promote."""
     reason: str
-    """Why, in one word."""
+    """Reason of the decision, in one word."""
     message: str = ""
-    """Why, with the numbers: indicator, value, bound, sample size."""
+    """Explanation with the numbers: indicator, value, bound, sample size."""
     at: Time
-    """When."""
+    """Time of the decision."""
 
 
 class Verdict(StrEnum):
@@ -156,9 +156,9 @@ class DiagnosisEvidence(StatusModel):
     check: str
     """Its name, e.g. UpstreamDegraded."""
     verdict: Verdict
-    """What it says."""
+    """Verdict of the check: Clear, Objects or Unknown."""
     message: str = ""
-    """The numbers behind it."""
+    """Numbers behind the verdict."""
 
 
 class Diagnosis(StatusModel):
@@ -167,9 +167,9 @@ class Diagnosis(StatusModel):
     cause: str
     """The first check that objected, or what remains: ModelDecay, ModelTooSlow."""
     message: str = ""
-    """The cause in a sentence."""
+    """Explanation of the cause in a sentence."""
     at: Time
-    """When it was made."""
+    """Time at which the diagnosis was made."""
     evidence: Annotated[tuple[DiagnosisEvidence, ...], Field(max_length=32)] = ()
     """All checks that were made."""
 
@@ -187,11 +187,11 @@ class DependencyStatus(StatusModel):
     """One product of spec.dependsOn."""
 
     namespace: str
-    """Its namespace."""
+    """Namespace of the other product."""
     name: str
-    """Its name."""
+    """Name of the other product."""
     state: DependencyState
-    """How it does."""
+    """State of the product it depends on."""
     in_cycle: bool = False
     """Whether it depends on this product too, so that the check is skipped."""
 
@@ -202,7 +202,7 @@ class Summary(StatusModel):
     slo: str = ""
     """`OK`, or the SLO that is worst with its state, or `-` without SLOs."""
     model: str = ""
-    """The stable version."""
+    """Name of the stable version."""
     canary: str = ""
     """`v15@25` while a candidate takes traffic, its phase before that."""
     markets: str = ""
@@ -222,60 +222,60 @@ class WrittenBy(StatusModel):
     """An operator, by the Lease that its replicas contend for."""
 
     namespace: str
-    """Its namespace."""
+    """Namespace of the operator's Lease."""
     lease: str
-    """Name of its Lease."""
+    """Name of the operator's Lease."""
     scope: OperatorScope
     """Whether it watches the whole cluster."""
     version: Annotated[str, StringConstraints(max_length=64)] = ""
-    """Its version."""
+    """Version of the operator that wrote."""
 
 
 class DataProductStatus(StatusModel):
-    """What is: conditions for machines, numbers for people, memory for the operator."""
+    """Observed state: conditions for machines, numbers for people, state of the operator."""
 
     observed_generation: int = -1
-    """The generation of spec that was taken up; -1 until the operator has seen the object."""
+    """Generation of spec that was last reconciled; -1 until the operator has seen the object."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32), Keyed("type")] = ()
     """Ready, Reconciling and Stalled as kstatus reads them, and what informs."""
     state: ProductState | None = None
-    """How the product does."""
+    """State of the product: Healthy, Degrading, Degraded or Unknown."""
     summary: Summary | None = None
-    """Words for `kubectl get`."""
+    """Columns of `kubectl get dataproducts`."""
     spec_model: SpecModel | None = None
-    """The last spec.model that was taken up."""
+    """Last spec.model that was handled."""
     stable: Version | None = None
-    """The accepted version."""
+    """Version that was accepted and takes the traffic."""
     candidate: Candidate | None = None
     """The version that wants to become stable."""
     history: Annotated[tuple[PastVersion, ...], Field(max_length=20)] = ()
-    """Versions before, the youngest first."""
+    """Earlier versions, the newest first."""
     probation: Probation | None = None
-    """What the stable version still has to show after its promotion."""
+    """Trial of the stable version after its promotion, against the version before."""
     retraining: RetrainingStatus | None = None
     """The running retraining, the last one, and when the next may be."""
     slos: Annotated[tuple[SloStatus, ...], Field(max_length=17), Keyed("name")] = ()
     """The service levels, with the numbers of the last decision."""
     decision: DecisionStatus | None = None
-    """The last decision."""
+    """Last decision that wasn't to hold."""
     diagnosis: Diagnosis | None = None
     """Why the product is degraded, while it is."""
     dependencies: Annotated[
         tuple[DependencyStatus, ...], Field(max_length=32), Keyed("namespace", "name")
     ] = ()
-    """How the products of spec.dependsOn do."""
+    """State of the products of spec.dependsOn."""
     traffic: Traffic | None = None
     """How requests are split, and how far that is verified."""
     last_handled: LastHandled | None = None
     """The one-shot requests that were handled."""
     problems: Annotated[tuple[str, ...], Field(max_length=64)] = ()
-    """What is wrong with the spec, while it is (Stalled, InvalidSpec)."""
+    """Mistakes in the spec, while there are any (Stalled, InvalidSpec)."""
     numbers_at: Time | None = None
     """When the numbers were last refreshed."""
     written_by: WrittenBy | None = None
     """The operator that wrote this."""
     engine: EngineState = Field(default_factory=EngineState)
-    """What the operator keeps for itself, to go on after a restart; it may change with any version."""
+    """State that only the operator reads, to continue after a restart; its fields may change with any version."""
 
     @property
     def trial(self) -> Candidate | None:

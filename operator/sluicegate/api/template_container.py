@@ -20,11 +20,11 @@ class FileKey(Passed):
     """A variable in a file of a volume."""
 
     volume_name: PlainWord
-    """The volume."""
+    """Name of the volume with the file."""
     path: Path
     """The file, below it."""
     key: Annotated[str, StringConstraints(max_length=253)]
-    """The variable."""
+    """Name of the variable within the file."""
     optional: bool | None = None
     """Whether it may be missing."""
 
@@ -45,7 +45,7 @@ class TemplateEnvSource(Passed):
 
 
 class TemplateEnvVar(Passed):
-    """One environment variable."""
+    """An environment variable of a container."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -58,9 +58,9 @@ class TemplateEnvVar(Passed):
     )
 
     name: EnvName
-    """Its name."""
+    """Name of the environment variable."""
     value: Annotated[str, StringConstraints(max_length=8192)] | None = None
-    """Its value."""
+    """Value of the environment variable."""
     value_from: TemplateEnvSource | None = None
     """Where its value comes from."""
 
@@ -78,29 +78,29 @@ class TemplateEnvFrom(Passed):
     """Variables from all keys of an object."""
 
     prefix: PlainWord | None = None
-    """What their names begin with."""
+    """Prefix of the variables' names."""
     config_map_ref: AllOf | None = None
-    """A ConfigMap."""
+    """ConfigMap whose keys become variables."""
     secret_ref: AllOf | None = None
-    """A Secret."""
+    """Secret whose keys become variables."""
 
 
 class DeviceClaim(Passed):
     """A claim of the pod that a container uses."""
 
     name: PlainWord
-    """The claim."""
+    """Name of the resource claim."""
     request: PlainWord | None = None
     """The request in it."""
 
 
 class TemplateResources(Passed):
-    """What a container asks for, and what it may use at most."""
+    """Resource requests and limits of a container."""
 
     requests: Amounts = Field(default_factory=dict)
-    """What is set aside for it."""
+    """Resources that are reserved for the container."""
     limits: Amounts = Field(default_factory=dict)
-    """What it may use at most."""
+    """Resources that the container may use at most."""
     claims: Annotated[tuple[DeviceClaim, ...], Field(max_length=8)] = ()
     """Claims that it uses."""
 
@@ -109,9 +109,9 @@ class TemplateMount(Passed):
     """Where a volume is mounted."""
 
     name: PlainWord
-    """The volume."""
+    """Name of the mounted volume."""
     mount_path: Path
-    """Where."""
+    """Path at which it is mounted."""
     read_only: bool | None = None
     """Whether it is read-only."""
     recursive_read_only: PlainWord | None = None
@@ -130,20 +130,20 @@ class TemplateContainer(Passed):
     name: PlainWord | None = None
     """Its name; the one that trains is called trainer."""
     image: Annotated[str, StringConstraints(max_length=512)] | None = None
-    """Its image."""
+    """Image of the container by reference."""
     image_pull_policy: PlainWord | None = None
     """When the image is pulled."""
     command: Arguments = ()
-    """Its entry point."""
+    """Entry point of the container."""
     args: Arguments = ()
-    """Arguments of that."""
+    """Arguments of the entry point."""
     working_dir: Path | None = None
-    """Where it runs."""
+    """Working directory of the container."""
     env: Annotated[tuple[TemplateEnvVar, ...], Field(max_length=64)] = ()
-    """Its variables."""
+    """Environment variables of the container."""
     env_from: Annotated[tuple[TemplateEnvFrom, ...], Field(max_length=16)] = ()
-    """Variables from objects."""
+    """Objects that environment variables are taken from."""
     resources: TemplateResources | None = None
-    """What it asks for."""
+    """Resource requests and limits of the container."""
     volume_mounts: Annotated[tuple[TemplateMount, ...], Field(max_length=32)] = ()
-    """What is mounted into it."""
+    """Volumes that are mounted into the container."""

@@ -79,10 +79,10 @@ class VersionSource(StrEnum):
 
 
 class VersionBase(StatusModel):
-    """What names a version and suffices to render it anew."""
+    """Identity of a version, which suffices to render it again."""
 
     version: str
-    """The bento's version."""
+    """Name of the bento's version."""
     image: str
     """The bento's identity: image by digest, or `<url>#sha256:<hex>`."""
     service: str = ""
@@ -90,9 +90,9 @@ class VersionBase(StatusModel):
     runtime_image: str
     """The runtime image, frozen when the version became a candidate."""
     revision: str
-    """Ten hex digits of both."""
+    """Ten hex digits that stand for bento and runtime image."""
     source: VersionSource
-    """Where it comes from."""
+    """Origin of the version: Spec or Retraining."""
 
     @classmethod
     def of(cls, release: Release, source: VersionSource, **more: Any) -> Self:
@@ -124,12 +124,12 @@ class VersionBase(StatusModel):
 
 
 class Version(VersionBase):
-    """The accepted version."""
+    """Version that was accepted and takes the traffic."""
 
     promoted_at: Time
-    """When it became stable."""
+    """Time at which it became stable."""
     returned: bool = False
-    """Whether it is stable because a later one was taken back."""
+    """Whether it is stable because a later one was rolled back."""
     baseline: Baselines = Field(default_factory=dict)
     """Its performance at acceptance, by SLO name."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
@@ -157,26 +157,26 @@ class Share(StatusModel):
     """A share of the traffic, and since when."""
 
     weight: Annotated[int, Field(ge=0, le=100)]
-    """In percent."""
+    """Share of the traffic in percent."""
     since: Time
     """When it was written to the route; the first two blocks after that carry no evidence."""
 
 
 class Evidence(StatusModel):
-    """What one SLO says of the candidate so far."""
+    """Evidence of one SLO about the candidate so far."""
 
     slo: str
     """Name of the SLO."""
     required: bool
-    """Whether it must speak for the candidate."""
+    """Whether the SLO must favour the candidate."""
     promote: Number
     """ln of the e-value against "worse by maxRegression"; promotion needs promoteAt."""
     promote_at: Number
-    """What promotion needs at the last step."""
+    """Evidence that promotion needs at the last step."""
     roll_back: Number
     """ln of the e-value against "not worse"; a rollback follows at rollBackAt."""
     roll_back_at: Number
-    """What a rollback needs."""
+    """Evidence that a rollback needs."""
     candidate_bad: Events
     """Bad events of the candidate."""
     candidate_total: Events
@@ -206,7 +206,7 @@ class Candidate(VersionBase):
     """A version that wants to become stable."""
 
     phase: CandidatePhase
-    """What it is doing."""
+    """Phase of the candidate's rollout."""
     step: Annotated[int, Field(ge=0)] = 0
     """Number of the step, from 1; 0 before the first."""
     weight: Annotated[int, Field(ge=0, le=100)] = 0
@@ -218,9 +218,9 @@ class Candidate(VersionBase):
     shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
     """Each share that it had, the oldest first; evidence is counted from the first on."""
     since: Time
-    """When it became a candidate."""
+    """Time at which it became a candidate."""
     traffic_since: Time | None = None
-    """When it first took traffic."""
+    """Time at which it first took traffic."""
     step_since: Time | None = None
     """Since when it waits for what its phase needs: pods for its next share, or the traffic to follow."""
     frozen_since: Time | None = None
@@ -228,7 +228,7 @@ class Candidate(VersionBase):
     frozen_seconds: Annotated[int, Field(ge=0)] = 0
     """How long spec.suspend has held it, which counts against no deadline."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=17), Keyed("slo")] = ()
-    """What the SLOs and the share of client errors say so far."""
+    """Evidence of the SLOs and of the share of client errors so far."""
     expected_seconds: int | None = None
     """How long an equal candidate takes at this traffic; by planning, not a promise."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
@@ -240,9 +240,9 @@ class Candidate(VersionBase):
     requested: bool = False
     """Whether a person asked for it while spec.suspend was set, which then doesn't hold it."""
     rollback_reason: str = ""
-    """Why it goes back, while it does."""
+    """Reason why it is rolled back, while it is."""
     rollback_message: str = ""
-    """The numbers behind it."""
+    """Numbers behind the rollback or the promotion."""
     api: ApiComparison | None = None
     """Whether its API keeps what stable's clients rely on, as compared before it took traffic."""
     retry_at: Time | None = None
@@ -294,18 +294,18 @@ class Fate(StrEnum):
 
 
 class PastVersion(VersionBase):
-    """A version that one can go back to, or that was refused."""
+    """An earlier version, which can be returned to if it was ever stable."""
 
     fate: Fate
-    """What became of it."""
+    """Outcome: why the version is no longer stable or candidate."""
     reason: str = ""
-    """Why."""
+    """Reason of the outcome, in one word."""
     promoted_at: Time | None = None
-    """When it became stable; never, when left out."""
+    """Time at which it became stable; left out if it never did."""
     returned: bool = False
-    """Whether it was stable because a later one was taken back."""
+    """Whether it was stable because a later one was rolled back."""
     until: Time
-    """When it ceased to be stable or candidate."""
+    """Time at which it ceased to be stable or candidate."""
     baseline: Baselines = Field(default_factory=dict)
     """Its performance at acceptance, by SLO name."""
     record: Annotated[dict[str, Counted], Field(max_length=17)] = Field(default_factory=dict)
@@ -338,15 +338,15 @@ class Traffic(StatusModel):
     """How requests are split, and how far that is verified."""
 
     mode: SplitMode
-    """What splits them."""
+    """Mechanism that splits the traffic: Gateway or Replicas."""
     weight: Annotated[int, Field(ge=0, le=100)]
     """Share of the candidate, in percent, as it was last written."""
     level: SplitLevel
-    """How far it is verified."""
+    """Degree to which the split is verified."""
     since: Time
-    """When this weight was written."""
+    """Time at which this weight was written."""
     accepted_at: Time | None = None
-    """When each parent had accepted it."""
+    """Time at which each parent had accepted it."""
     observed_share: Number | None = None
     """Share of the candidate in the requests counted since then."""
     requests: Events | None = None
@@ -356,11 +356,11 @@ class Traffic(StatusModel):
 
 
 class Probation(StatusModel):
-    """What a promoted version still has to show, against the version before it."""
+    """Trial of a promoted version against the version before it."""
 
     version: str
     """The version on probation."""
     against: str
-    """The version before it, that it goes back to."""
+    """Version before it, which returns if this one is worse."""
     since: Time
-    """When it was promoted."""
+    """Time at which it was promoted."""

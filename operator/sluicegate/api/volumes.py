@@ -34,28 +34,28 @@ class ContainerResource(Passed):
     """A resource of a container."""
 
     container_name: PlainWord | None = None
-    """Which container."""
+    """Name of the container it is about."""
     resource: PlainWord
     """Which resource, e.g. limits.memory."""
     divisor: Quantity | None = None
-    """The unit."""
+    """Unit in which it is given."""
 
 
 class KeyFile(Passed):
     """A key of a Secret or ConfigMap as a file."""
 
     key: Annotated[str, StringConstraints(max_length=253)]
-    """The key."""
+    """Key within the object's data."""
     path: Path
     """The file, below the volume."""
     mode: FileMode | None = None
-    """Its permission bits."""
+    """Permission bits of the file."""
     user: UserId | None = None
-    """Its owner."""
+    """User who owns the file."""
 
 
 class PodFieldFile(Passed):
-    """What a pod knows of itself as a file."""
+    """A field of the pod as a file."""
 
     path: Path
     """The file, below the volume."""
@@ -64,13 +64,13 @@ class PodFieldFile(Passed):
     resource_field_ref: ContainerResource | None = None
     """A resource of a container."""
     mode: FileMode | None = None
-    """Its permission bits."""
+    """Permission bits of the file."""
     user: UserId | None = None
-    """Its owner."""
+    """User who owns the file."""
 
 
 class FilesSource(Passed):
-    """What volumes of files share."""
+    """Fields that volumes of files share."""
 
     default_mode: FileMode | None = None
     """Permission bits of the files."""
@@ -79,7 +79,7 @@ class FilesSource(Passed):
 
 
 class KeyFilesSource(FilesSource):
-    """What volumes of an object's keys share."""
+    """Fields that volumes of an object's keys share."""
 
     items: Annotated[tuple[KeyFile, ...], Field(max_length=32)] = ()
     """Its keys; all when empty."""
@@ -91,21 +91,21 @@ class ConfigMapSource(KeyFilesSource):
     """A ConfigMap of the product's namespace."""
 
     name: ObjectName
-    """Its name."""
+    """Name of the ConfigMap object."""
 
 
 class SecretSource(KeyFilesSource):
     """A Secret of the product's namespace."""
 
     secret_name: ObjectName
-    """Its name."""
+    """Name of the Secret object."""
 
 
 class DownwardSource(FilesSource):
-    """What the pod knows of itself."""
+    """Fields of the pod as files."""
 
     items: Annotated[tuple[PodFieldFile, ...], Field(max_length=32)] = ()
-    """The files."""
+    """Files, each with one field."""
 
 
 class EmptyDirSource(Passed):
@@ -116,14 +116,14 @@ class EmptyDirSource(Passed):
     size_limit: Quantity | None = None
     """How large it may become."""
     mode: FileMode | None = None
-    """Its permission bits."""
+    """Permission bits of the directory."""
 
 
 class ClaimSource(Passed):
     """A PersistentVolumeClaim of the product's namespace."""
 
     claim_name: ObjectName
-    """Its name."""
+    """Name of the PersistentVolumeClaim."""
     read_only: bool | None = None
     """Whether it is mounted read-only."""
 
@@ -132,50 +132,50 @@ class ImageSource(Passed):
     """An OCI image, mounted read-only."""
 
     reference: Annotated[str, StringConstraints(max_length=512)]
-    """The image."""
+    """Reference of the OCI image."""
     pull_policy: PlainWord | None = None
     """When it is pulled."""
 
 
 class DataSource(Passed):
-    """What a claim's volume is filled from."""
+    """Object that fills a claim's volume."""
 
     api_group: Annotated[str, StringConstraints(max_length=253)] | None = None
     """API group of the object."""
     kind: PlainWord
-    """Its kind."""
+    """Kind of the referenced object."""
     name: ObjectName
-    """Its name."""
+    """Name of the referenced object."""
 
 
 class ClaimMetadata(Passed):
     """Labels and annotations of a claim."""
 
     labels: Labels = Field(default_factory=dict)
-    """Its labels."""
+    """Labels of the volume claim."""
     annotations: Annotations = Field(default_factory=dict)
-    """Its annotations."""
+    """Annotations of the volume claim."""
 
 
 class ClaimSpec(Passed):
-    """What is claimed."""
+    """Specification of the volume claim."""
 
     access_modes: Annotated[tuple[PlainWord, ...], Field(max_length=4)] = ()
     """How it may be mounted."""
     resources: Resources | None = None
     """How large it is."""
     selector: LabelSelector | None = None
-    """Which volumes fit."""
+    """Selector of volumes that may be bound."""
     storage_class_name: ObjectName | None = None
     """Class of the storage."""
     volume_attributes_class_name: ObjectName | None = None
     """Class of its attributes."""
     volume_mode: PlainWord | None = None
-    """Filesystem or Block."""
+    """Mode of the volume: Filesystem or Block."""
     volume_name: ObjectName | None = None
-    """The volume itself."""
+    """Name of the volume to bind."""
     data_source: DataSource | None = None
-    """What it is filled from, within the namespace."""
+    """Object of the namespace that fills the volume."""
 
 
 class ClaimTemplate(Passed):
@@ -184,14 +184,14 @@ class ClaimTemplate(Passed):
     metadata: ClaimMetadata | None = None
     """Its labels and annotations."""
     spec: ClaimSpec
-    """What it claims."""
+    """Specification of the volume claim."""
 
 
 class EphemeralSource(Passed):
     """A claim that goes with the pod."""
 
     volume_claim_template: ClaimTemplate
-    """The claim."""
+    """Template of the claim that lives as long as the pod."""
 
 
 class TemplateVolume(Passed):
@@ -207,18 +207,18 @@ class TemplateVolume(Passed):
     )
 
     name: PlainWord
-    """Its name."""
+    """Name of the pod's volume."""
     empty_dir: EmptyDirSource | None = None
-    """An empty directory."""
+    """Empty directory that lives as long as the pod."""
     config_map: ConfigMapSource | None = None
-    """A ConfigMap."""
+    """ConfigMap whose keys become files."""
     secret: SecretSource | None = None
-    """A Secret."""
+    """Secret whose keys become files."""
     persistent_volume_claim: ClaimSource | None = None
     """A claim that exists."""
     ephemeral: EphemeralSource | None = None
     """A claim that goes with the pod."""
     image: ImageSource | None = None
-    """An OCI image."""
+    """OCI image whose content is mounted."""
     downward_api: Annotated[DownwardSource | None, Field(alias="downwardAPI")] = None
-    """What the pod knows of itself."""
+    """Fields of the pod as files."""

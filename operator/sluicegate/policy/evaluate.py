@@ -13,12 +13,13 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.rollout import Approval
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Version
+from sluicegate.api.versions import CandidatePhase, Version
 from sluicegate.policy import manual_requests, new_versions
 from sluicegate.policy.canary import api_gate, verdict
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment
 from sluicegate.policy.canary.objections import can_be_judged
+from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.diagnosis.checks import Diagnosis
 from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
 from sluicegate.policy.diagnosis.remedy import Treatment, Waiting, treat, waiting
@@ -65,6 +66,7 @@ class Evaluation:
         from carrying it out.
     training_taken_up : the result of a training that was observed is done with.
     waiting : a retraining that is due and may not start yet.
+    judged : the newest blocks were judged; not while a decision about a candidate is carried out.
     """
 
     decision: Decision
@@ -75,6 +77,7 @@ class Evaluation:
     status: DataProductStatus
     training_taken_up: bool = False
     waiting: Waiting | None = None
+    judged: bool = True
 
 
 def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
@@ -86,6 +89,8 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     observed : what was read. now : in seconds; waits and cooldowns are counted by it.
     """
     before = status
+    if status.stable is not None and is_carried_out(status):
+        return _under_way(terms, status, observed, now)
     status = _refreshed(terms, status, observed, now)
     if status.stable is None:
         return _without_stable(terms, status)
@@ -188,6 +193,27 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
     return status.with_engine(correlation=correlation)
 
 
+# ---- while a decision is carried out --------------------------------------------------------
+def is_carried_out(status: DataProductStatus) -> bool:
+    """Whether a decision about the candidate is being carried out: nothing is judged meanwhile."""
+    carried = {CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK}
+    return status.candidate is not None and status.candidate.phase in carried
+
+
+def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
+    """What may still end a promotion: a person, another spec.model, its pods, the traffic."""
+    asked = manual_requests.aborts(status, observed)
+    proposals = [_Proposal(answer.decision, answer.status) for answer in asked]
+    others = (setback(status, observed), new_versions.overtakes(terms, status, observed, now))
+    proposals += [_Proposal(one, status) for one in others if one is not None]
+    text = "the last decision about the candidate is being carried out"
+    proposals.append(_Proposal(Hold(reason=Reason.CANARY_IN_PROGRESS, message=text), status))
+    decision = foremost(proposal.decision for proposal in proposals)
+    made = next(proposal for proposal in proposals if proposal.decision is decision)
+    state = status.state or ProductState.UNKNOWN
+    return Evaluation(made.decision, state, (), None, None, made.status, judged=False)
+
+
 # ---- deciding -------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Case:
@@ -218,6 +244,8 @@ def _decide(
     status, observed, now = case.status, case.observed, case.now
     asked = manual_requests.answers(terms, status, observed, now)
     proposals = [_Proposal(answer.decision, answer.status) for answer in asked]
+    back = setback(status, observed)
+    proposals += [] if back is None else [_Proposal(back, status)]
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
         proposals.append(_Proposal(Hold(reason=Reason.SUSPENDED, message=text), status))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
-from sluicegate.api.versions import Release, VersionSource
+from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Decision, Hold, Retrain, Rollback, StartRollout
 from sluicegate.policy.model.history import named
 from sluicegate.policy.model.observed import Observed, Request
@@ -44,12 +44,18 @@ def approves(status: DataProductStatus, observed: Observed) -> Request | None:
     return None
 
 
-def aborts(status: DataProductStatus, observed: Observed, version: str) -> Request | None:
-    """The request to take this version back; None when nobody asked."""
-    for request in pending(status, observed):
-        if request.annotation == REQUEST_ABORT and request.version in {"", version}:
-            return request
-    return None
+def aborts(status: DataProductStatus, observed: Observed) -> list[Answer]:
+    """What requests to abort lead to while a decision about the candidate is carried out.
+
+    One that names another version waits until that is over, as all other requests do.
+    """
+    candidate = status.candidate
+    name = "" if candidate is None else candidate.version
+    return [
+        _abort(status, observed, request)
+        for request in pending(status, observed)
+        if request.annotation == REQUEST_ABORT and request.version in {"", name}
+    ]
 
 
 def handled(status: DataProductStatus, request: Request) -> DataProductStatus:
@@ -77,7 +83,7 @@ def _answer(
 ) -> Answer | None:
     match request.annotation:
         case str() as name if name == REQUEST_ABORT:
-            return _abort(status, request)
+            return _abort(status, observed, request)
         case str() as name if name == REQUEST_ROLLBACK:
             return _roll_back(status, observed, request, now=now)
         case str() as name if name == REQUEST_RETRAIN:
@@ -93,15 +99,23 @@ def _refuse(status: DataProductStatus, request: Request, text: str) -> Answer:
     return Answer(Alert(reason=Reason.NOT_FOUND, message=message), handled(status, request))
 
 
-def _abort(status: DataProductStatus, request: Request) -> Answer:
-    candidate, stable = status.trial, status.stable
-    if (
-        candidate is None
-        or stable is None
-        or request.version not in {"", candidate.release.version}
-    ):
+def _abort(status: DataProductStatus, observed: Observed, request: Request) -> Answer:
+    """A person takes a candidate back: until the product's own Service follows it, not later."""
+    candidate, stable = status.candidate, status.stable
+    if candidate is None or stable is None or request.version not in {"", candidate.version}:
         return _refuse(status, request, "there is no such candidate")
-    message = f"{candidate.release.version} is taken back, as {request.annotation} asks"
+    name = candidate.version
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        text = f"{name} goes back already: {candidate.rollback_message}"
+        return _refuse(status, request, text)
+    if candidate.phase is CandidatePhase.PROMOTING:
+        chosen = candidate.returning and candidate.rollback_reason != Reason.ROLLBACK_REQUESTED
+        committed = observed.rollout is not None and observed.rollout.committed
+        if committed or chosen:
+            why = "is on its way back" if chosen else "serves all traffic already"
+            text = f"{name} {why}; choose a version by {REQUEST_ROLLBACK}"
+            return _refuse(status, request, text)
+    message = f"{name} is taken back, as {request.annotation} asks"
     decision = Rollback(
         reason=Reason.ABORT_REQUESTED, message=message, leaving=candidate.release, to=stable.release
     )

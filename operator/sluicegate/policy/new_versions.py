@@ -7,7 +7,7 @@ from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import MOST_FAILURES
 from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
-from sluicegate.api.versions import Release, VersionSource
+from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import (
     Alert,
     Decision,
@@ -132,8 +132,17 @@ def _was_replaced(status: DataProductStatus, wanted: Release) -> bool:
 
 def overtakes(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
-) -> Decision | None:
-    """What ends a promotion that is being carried out: spec.model names another version by now."""
+) -> Rollback | StartRollout | None:
+    """What ends a promotion that hasn't all of the traffic yet, or doesn't serve it: another spec.model.
+
+    One that serves all of it is over in minutes; what comes then begins from there.
+    """
+    candidate, seen = status.candidate, observed.rollout
+    if candidate is None or seen is None or candidate.phase is not CandidatePhase.PROMOTING:
+        return None
+    serves = seen.committed and seen.serves
+    if serves or seen.frozen or (candidate.returning and not seen.committed):
+        return None
     after = handle_unchanged_model(status, observed, now)
     changed = back_to_stable(status, after) or model_changed(terms, status, observed)
     return changed if isinstance(changed, Rollback | StartRollout) else None

@@ -1,29 +1,26 @@
-"""One idempotent reconcile of one product: observe, step, write what differs, report.
+"""One idempotent pass for one product: observe, decide, build, record the status, apply.
 
-Status is written before what it leads to: a trigger before its Job, a weight before the route.
-So whoever comes after a crash knows what was meant, and does nothing twice. Only the first
-version is an exception: nothing has to be remembered of it, and a write is saved.
+Status is written before its effects: a trigger before its Job, a weight before the route. After a
+crash the next pass knows what was meant, and does nothing twice. Only the first version is an
+exception: nothing is lost with it, and a write is saved. docs/performance.md lists the fast paths.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sluicegate.api import names
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
-from sluicegate.errors import Problem
-from sluicegate.kube.errors import Invalid, KubeError
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.kube.errors import KubeError
+from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.measurement.store import Measurements, target_of
-from sluicegate.policy.model.terms import Terms, terms_of
+from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.apply.applier import Applier, NameConflict
 from sluicegate.reconcile.apply.child_writer import ChildKeeper, obstacle_of, with_obstacle
 from sluicegate.reconcile.apply.in_sync import InStep
@@ -52,18 +49,16 @@ from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.recover_status import known_status
-from sluicegate.reconcile.report.condition_events import news, true_of
-from sluicegate.reconcile.report.events import emit, emit_refusal, unreadable
+from sluicegate.reconcile.report.events import emit_refusal, unreadable
 from sluicegate.reconcile.report.first_version_start import FirstStarts
 from sluicegate.reconcile.report.fleet_update import standing_of
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
-from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
-from sluicegate.reconcile.report.status import due, report, report_invalid, verified_seconds
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.reconcile.routes.arbitration import Claims, Refusal
+from sluicegate.reconcile.status_writer import StatusWriter
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.event_recorder import Recorder
-from sluicegate.runtime.interfaces import Done, InvalidSpec, Priority, RequeueAfter, Result
+from sluicegate.runtime.interfaces import Done, Priority, RequeueAfter, Result
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
 from sluicegate.spans import Spans, no_spans
@@ -72,8 +67,42 @@ logger = logging.getLogger(__name__)
 
 READ_AT_ONCE: Final = 100
 """Products whose status is read in one turn of the event loop: some milliseconds."""
-MOST_PROBLEMS: Final = 64
-"""Mistakes of a spec that are told; there may be as many as it has fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one pass begins with.
+
+    Attributes
+    ----------
+    record : the product as it is cached. recorded : its status there.
+    product : the same, parsed; its status was rebuilt if it was lost.
+    situation : what was observed. refusal : why it can't have its spec's route.
+    """
+
+    record: ProductRecord
+    recorded: DataProductStatus
+    product: DataProduct
+    situation: Situation
+    refusal: Refusal | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one pass leads to.
+
+    Attributes
+    ----------
+    situation : what was observed, with what follows from the step.
+    step : what is to be. refusal : why the product can't have the route of its spec.
+    basis : a digest of all that its children are built from. untold : status can wait.
+    """
+
+    situation: Situation
+    step: Step
+    refusal: Refusal | None
+    basis: bytes
+    untold: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +127,12 @@ class ProductReconciler:
     starts: FirstStarts = field(default_factory=FirstStarts)
     lost: set[Key] = field(default_factory=set)
     """Those of them that once had one, of which nothing is left."""
+
+    @property
+    def writer(self) -> StatusWriter:
+        """Writes its status, and what people are told."""
+        refresh = self.settings.numbers_refresh_seconds
+        return StatusWriter(self.applier, self.overlaps, self.recorder, self.metrics, refresh)
 
     @property
     def claims(self) -> Claims:
@@ -136,11 +171,10 @@ class ProductReconciler:
         if not isinstance(record, ProductRecord) or record.deleting or excluded:
             self._forget(key)
             return Done()
-        met = self.overlaps.meet(
-            key, record.written_by, record.has_readable_status, now=self.wall()
-        )
+        readable = record.has_readable_status
+        met = self.overlaps.meet(key, record.written_by, readable, now=self.wall())
         if met.news:
-            self._tell(record, (Told(met.reason, "Reconcile", met.news, warning=True),))
+            self.writer.tell(record, (Told(met.reason, "Reconcile", met.news, warning=True),))
         if met.wait:
             return RequeueAfter(met.wait)
         with self.slots.watch(record, self.keeper.obstacles):
@@ -148,12 +182,11 @@ class ProductReconciler:
                 with claiming(self.claims, record, lambda: self.observer.route(record)):
                     return await self._reconcile(record, self._checked(record))
             except InvalidProduct as error:
-                return await self._refuse(record, error.problems)
+                return await self.writer.refuse(record, error.problems, now=int(self.wall()))
 
     def _checked(self, record: ProductRecord) -> DataProduct:
         """The product; InvalidProduct for one that can't be carried out."""
-        product = record.parse()
-        if problems := check_context(product.spec, self.settings):
+        if problems := check_context((product := record.parse()).spec, self.settings):
             raise InvalidProduct(problems)
         return product
 
@@ -162,10 +195,26 @@ class ProductReconciler:
     ) -> Coroutine[None, None, Refusal | None]:
         return settled(self.claims, self.observer.gateways, key, contends=contends, now=now)
 
-    def _terms(self, product: DataProduct) -> Terms:
-        return terms_of(product, self.settings.hour_seconds)
-
     async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
+        """One pass: observe, decide, build, record the status, apply; then when to requeue."""
+        with self.spans("observe"):
+            seen = await self._observed(record, product)
+        with self.spans("decide") as span:
+            plan = await self._decided(seen)
+            children = self._built(seen, plan)
+            span.set("sluicegate.decision", decision_of(plan.step))
+        # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
+        self._stand(record.key, plan.step, plan.situation)
+        if text := self.measurements.untold(record.key):
+            self.writer.tell(record, (unreadable(text),))
+        written = await self._recorded(seen, plan, children)
+        with self.spans("apply"):
+            await self._write_children(written, plan.situation, plan.step, children)
+            self._see_in_sync(written, seen, plan)
+        return self._requeued(seen, plan)
+
+    async def _observed(self, record: ProductRecord, product: DataProduct) -> Seen:
+        """Everything that the pass is made from; what is measured from now on is asked for."""
         now = int(self.wall())
         wanted = spec_version(product, runtime_image(product.spec, self.settings))
         recorded = product.status
@@ -174,65 +223,82 @@ class ProductReconciler:
         contends = product.status.stable is not None and not product.spec.suspend
         refusal = await self._settled(record.key, contends=contends, now=now)
         kept = refusal and kept_product(self.claims, product, self.observer.route(record), now)
-        with self.spans("observe"):
-            situation = await self.observer.observe(
-                record, kept or product, terms=self._terms(product), wanted=wanted, now=now
-            )
-            situation = replace(
-                await self._with_obstacles(record, situation),
-                route_kept=kept is not None,
-                begun=self.starts.begin(product, now),
-                lost=record.key in self.lost,
-            )
-        with self.spans("decide") as span:
-            situation = without_split(situation) if refusal is not None else situation
-            step = take_step(situation)
-            situation = with_first_split(situation, step)
-            if refusal is None and step.layout.weights and not situation.is_frozen(step.status):
-                refusal = await self._settled(record.key, contends=True, now=now)
-            situation = shadowed(situation, refusal)
-            basis = self.in_step.basis(record, recorded, situation, step)
-            children = None
-            if record.key in self.keeper.obstacles or not self.in_step.holds(record.key, basis):
-                children = build_children(
-                    situation.product,
-                    step.layout,
-                    situation.live,
-                    service_kind=self.settings.service_kind,
-                    services=self.observer.services(record),
-                )
-            span.set("sluicegate.decision", decision_of(step))
-        # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
-        self._stand(record.key, step, situation)
-        written = record
-        if text := self.measurements.untold(record.key):
-            self._tell(record, (unreadable(text),))
+        situation = await self.observer.observe(
+            record,
+            kept or product,
+            terms=terms_of(product, self.settings.hour_seconds),
+            wanted=wanted,
+            now=now,
+        )
+        situation = replace(
+            await self._with_obstacles(record, situation),
+            route_kept=kept is not None,
+            begun=self.starts.begin(product, now),
+            lost=record.key in self.lost,
+        )
+        return Seen(record, recorded, product, situation, refusal)
+
+    async def _decided(self, seen: Seen) -> Plan:
+        """What is to be, and with which route: a product contends for it once it has a version."""
+        refusal = seen.refusal
+        situation = seen.situation if refusal is None else without_split(seen.situation)
+        step = take_step(situation)
+        situation = with_first_split(situation, step)
+        if refusal is None and step.layout.weights and not situation.is_frozen(step.status):
+            refusal = await self._settled(seen.record.key, contends=True, now=situation.now)
+        situation = shadowed(situation, refusal)
         untold = self.starts.can_wait(situation, step)
-        if untold:
-            self._show(record.key, product, step, step.status)
-        else:
-            if children is not None and not situation.is_frozen(step.status):
-                situation = await self.keeper.foreseen(record, situation, children)
-            with self.spans("report"):
-                written = await self._write_status(
-                    record, situation, step, recorded, told=step.told
-                )
-            self.starts.end(record.key, step)
-            if refusal is not None and is_news(recorded):
-                other = self.applier.caches.products.get(refusal.other)
-                emit_refusal(self.recorder, record, other, refusal)
-        with self.spans("apply"):
-            await self._write_children(written, situation, step, children)
-            # Only a look that changed nothing has seen all in step.
-            same = self.in_step.basis(written, recorded, situation, step) == basis
-            if same and record.key not in self.keeper.obstacles:
-                self.in_step.record(record.key, basis)
-        after = product.model_copy(update={"status": step.status})
-        conflicted = record.key in self.keeper.obstacles
-        result = next_look(situation, step, conflicted=conflicted, untold=untold)
-        result = next_for(refusal, result)
+        basis = self.in_step.basis(seen.record, seen.recorded, situation, step)
+        return Plan(situation, step, refusal, basis, untold=untold)
+
+    def _built(self, seen: Seen, plan: Plan) -> tuple[Child, ...] | None:
+        """The children as manifests; None where all of them are known to be in sync."""
+        key = seen.record.key
+        if key not in self.keeper.obstacles and self.in_step.holds(key, plan.basis):
+            return None
+        return build_children(
+            plan.situation.product,
+            plan.step.layout,
+            plan.situation.live,
+            service_kind=self.settings.service_kind,
+            services=self.observer.services(seen.record),
+        )
+
+    async def _recorded(
+        self, seen: Seen, plan: Plan, children: tuple[Child, ...] | None
+    ) -> ProductRecord:
+        """Record the status before its effects; a first version that starts well can wait."""
+        record, step = seen.record, plan.step
+        if plan.untold:
+            self.writer.show(record.key, seen.product, step, step.status)
+            return record
+        if children is not None and not plan.situation.is_frozen(step.status):
+            plan.situation = await self.keeper.foreseen(record, plan.situation, children)
+        with self.spans("report"):
+            written = await self.writer.write(
+                record, plan.situation, step, seen.recorded, told=step.told
+            )
+        self.starts.end(record.key, step)
+        if plan.refusal is not None and is_news(seen.recorded):
+            other = self.applier.caches.products.get(plan.refusal.other)
+            emit_refusal(self.recorder, record, other, plan.refusal)
+        return written
+
+    def _see_in_sync(self, written: ProductRecord, seen: Seen, plan: Plan) -> None:
+        """Know the children as in sync; only a pass that changed nothing has seen them all so."""
+        same = self.in_step.basis(written, seen.recorded, plan.situation, plan.step) == plan.basis
+        if same and written.key not in self.keeper.obstacles:
+            self.in_step.record(written.key, plan.basis)
+
+    def _requeued(self, seen: Seen, plan: Plan) -> Result:
+        """When to reconcile again, and what is to be measured until then."""
+        key, situation, step = seen.record.key, plan.situation, plan.step
+        conflicted = key in self.keeper.obstacles
+        soon = next_look(situation, step, conflicted=conflicted, untold=plan.untold)
+        result = next_for(plan.refusal, soon)
+        after = seen.product.model_copy(update={"status": step.status})
         self.measurements.want(
-            record.key,
+            key,
             target_of(after, self.measurements.timing),
             warms_up=isinstance(result, Done) and only_warms_up(situation, step),
         )
@@ -266,7 +332,7 @@ class ProductReconciler:
             lost=self.lost,
             now=now,
         )
-        self._tell(record, told)
+        self.writer.tell(record, told)
         return known
 
     async def _with_obstacles(self, record: ProductRecord, situation: Situation) -> Situation:
@@ -307,7 +373,7 @@ class ProductReconciler:
                 strange = isinstance(error, NameConflict)
                 # One reason at a time, or the two would be written in turns.
                 if obstacle is not None and not (strange and situation.shadowed):
-                    await self._write_status(
+                    await self.writer.write(
                         record, with_obstacle(situation, obstacle), step, record.status
                     )
                 if strange:
@@ -318,63 +384,6 @@ class ProductReconciler:
         if situation.may_train(step.status):
             await self.trainer.keep(record, situation, step.status)
 
-    async def _write_status(
-        self,
-        record: ProductRecord,
-        situation: Situation,
-        step: Step,
-        recorded: DataProductStatus,
-        *,
-        told: tuple[Told, ...] = (),
-    ) -> ProductRecord:
-        """Report and tell, if there is something new; return the product as it then is.
-
-        `recorded` is the status of the record; what the step began with may have been restored.
-        """
-        before = situation.product.status
-        after = report(situation, step)
-        self._show(record.key, situation.product, step, after)
-        fresh = due(
-            before,
-            after,
-            now=situation.now,
-            refresh_seconds=self.settings.numbers_refresh_seconds,
-            verified_seconds=verified_seconds(situation),
-        )
-        written = record if fresh == recorded else await self._send(record, fresh)
-        self._tell(record, (*true_of(told, fresh), *news(recorded, fresh)))
-        return written
-
-    async def _send(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {"name": record.key.name, "namespace": record.key.namespace},
-            "status": status.model_copy(update={"written_by": self.overlaps.me}).to_dict(),
-        }
-        caches = self.applier.caches
-        async with self.applier.reread_after_conflict(DATA_PRODUCTS, record.key):
-            answer = await self.applier.api.apply_status(
-                DATA_PRODUCTS, body, resource_version=str(record.version)
-            )
-        caches.written(DATA_PRODUCTS, answer)
-        self.overlaps.wrote(record.key)
-        written = caches.products.get(record.key)
-        return written if isinstance(written, ProductRecord) else record
-
-    async def _refuse(self, record: ProductRecord, problems: Iterable[Problem]) -> Result:
-        """Say what is wrong with the spec, and touch nothing."""
-        before, listed = record.status, tuple(str(problem)[:1024] for problem in problems)
-        after = report_invalid(
-            before, listed[:MOST_PROBLEMS], generation=record.generation, now=int(self.wall())
-        )
-        self.metrics.record(record.key, REFUSED)
-        if after != before:
-            with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do
-                await self._send(record, after)
-            self._tell(record, (Told("InvalidSpec", "Validate", "; ".join(listed), warning=True),))
-        raise InvalidSpec("; ".join(listed))
-
     # ---- after ------------------------------------------------------------------------------
     def _stand(self, key: Key, step: Step, situation: Situation) -> None:
         """Let the others know how this product does."""
@@ -384,14 +393,6 @@ class ProductReconciler:
         if self.standings.dependency(key) is not before:
             for dependent in self.standings.dependents(key):
                 self.queue.add(dependent, Priority.NORMAL)
-
-    def _show(self, key: Key, product: DataProduct, step: Step, status: DataProductStatus) -> None:
-        """Let the metrics know how the product does."""
-        reason = step.evaluation.decision.reason if step.evaluation else None
-        self.metrics.record(key, figures_of(product, status, reason))
-
-    def _tell(self, record: ProductRecord, told: Iterable[Told]) -> None:
-        emit(self.recorder, record, told)
 
 
 def decision_of(step: Step) -> str:

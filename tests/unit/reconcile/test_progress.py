@@ -9,12 +9,14 @@ import pytest
 
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.policy.canary.setbacks import setback
+from sluicegate.policy.model.observed import Observed
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
     Rolling,
     ShareTaken,
-    TurnedBack,
     Unchanged,
+    facts_of,
     progress,
 )
 from sluicegate.reconcile.traffic.allocation import layout_of
@@ -126,9 +128,13 @@ def test_without_its_deployment_no_share_is_taken():
     assert type(outcome(world, replace(seen(world), live={}))) is Unchanged
 
 
-@pytest.mark.parametrize(("seconds", "kind"), [(600, Unchanged), (601, TurnedBack)])
-def test_a_promotion_that_the_gateway_has_not_taken_after_ten_minutes_goes_back(seconds, kind):
+@pytest.mark.parametrize(("seconds", "back"), [(600, False), (601, True)])
+def test_a_promotion_that_the_gateway_has_not_taken_after_ten_minutes_goes_back(seconds, back):
     world = in_phase(CandidatePhase.PROMOTING)
     since = world.current.candidate.shares[-1].since
     rolling = replace(seen(world, split=WRITTEN, requests=BUSY), now=since + seconds)
-    assert type(outcome(world, rolling)) is kind
+    found = outcome(world, rolling)
+    assert type(found) is Unchanged
+    facts = facts_of(world.product, world.current, rolling, found)
+    decided = setback(world.current, Observed(block=0, rollout=facts))
+    assert (decided is not None) is back

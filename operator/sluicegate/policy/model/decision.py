@@ -146,11 +146,13 @@ class Rollback(_Explained):
     ----------
     leaving : the candidate, or a stable version that turned out bad.
     to : the version that takes all traffic: stable, or the one before it.
+    cause : the message without what follows from it; empty where it is the same.
     """
 
     type: ClassVar = DecisionType.ROLLBACK
     leaving: Release
     to: Release
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

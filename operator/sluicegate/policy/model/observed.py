@@ -72,6 +72,47 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why pods of a version don't serve: a reason, and the cause in a sentence."""
+
+    reason: DecisionReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutObservation:
+    """How pods and traffic follow what was decided about a candidate.
+
+    Attributes
+    ----------
+    moves : its pods are ready for its next share, or the traffic has followed: it goes on by itself.
+    frozen : spec.suspend holds it.
+    wants_share : it waits for pods for its next share. waited : for how long, in seconds.
+    deadline : for how long it may, in seconds.
+    trouble : what its pods say. hopeless : no time mends that.
+    blame : whose trouble it would be that no pod is ready; None for a version that comes back.
+    serves, stable_serves : whether a pod of it, and of stable, is ready.
+    given_since : seconds since its share was last changed.
+    not_followed : how the traffic differs from that share; empty while it follows, or isn't counted.
+    committed : it can't be aborted any more, as the product's own Service selects it.
+    """
+
+    moves: bool = False
+    frozen: bool = False
+    wants_share: bool = False
+    waited: float = 0
+    deadline: int = 600
+    trouble: Failure | None = None
+    hopeless: bool = False
+    blame: Failure | None = None
+    serves: bool = True
+    stable_serves: bool = True
+    given_since: float = 0
+    not_followed: str = ""
+    committed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Portfolio:
     """The other products of this operator, as far as they matter here.
 
@@ -169,6 +210,7 @@ class Observed:
     wanted_evaluation : its hold-out counts by SLO.
     training : the result of a training that isn't taken up yet.
     facts : what the cluster says.
+    rollout : how a candidate's pods and traffic follow; None without one.
     portfolio : what the others do.
     requests : one-shot requests, handled or not.
     """
@@ -185,6 +227,7 @@ class Observed:
     wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
     training: TrainingResult | None = None
     facts: Facts = field(default_factory=Facts)
+    rollout: RolloutObservation | None = None
     portfolio: Portfolio = field(default_factory=Portfolio)
     requests: tuple[Request, ...] = ()
 

@@ -4,8 +4,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import ApiComparison
 from sluicegate.policy import manual_requests
 from sluicegate.policy.canary.api_gate import is_held
-from sluicegate.reconcile.decide.rollout_progress import Progress, ShareTaken, TurnedBack, Unchanged
-from sluicegate.reconcile.live.pods import of_revision, trouble_of
+from sluicegate.reconcile.decide.rollout_progress import Progress, ShareTaken, Unchanged
 from sluicegate.reconcile.observe.observation import Situation
 
 
@@ -18,8 +17,7 @@ def at_the_gate(
     """
     observed = situation.observed
     if is_held(status, observed):
-        ended = isinstance(found, TurnedBack) and _is_hopeless(situation, status)
-        return (found if ended else Unchanged()), status
+        return Unchanged(), status
     if not isinstance(found, ShareTaken):
         return found, status
     broken = observed.facts.api_changes
@@ -47,9 +45,3 @@ def comparison_of(status: DataProductStatus) -> str:
         f" Its API couldn't be compared with that of {stable.version}: both bentos need"
         " apis/openapi.yaml, and a runtime image that reads it"
     )
-
-
-def _is_hopeless(situation: Situation, status: DataProductStatus) -> bool:
-    assert status.candidate is not None
-    trouble = trouble_of(of_revision(situation.pods, status.candidate.revision))
-    return trouble is not None and trouble.hopeless

@@ -4,15 +4,13 @@ First what was decided earlier is carried on, then the newest blocks are judged,
 decision is written down. A decision is remembered as done only when the traffic has followed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
-from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, Version, VersionSource
-from sluicegate.policy import manual_requests, new_versions
-from sluicegate.policy.evaluate import Evaluation, evaluate
+from sluicegate.api.versions import Candidate, CandidatePhase, VersionSource
+from sluicegate.policy.evaluate import Evaluation, evaluate, is_carried_out
 from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.decision import (
     Advance,
@@ -25,14 +23,17 @@ from sluicegate.policy.model.decision import (
     Rollback,
     StartRollout,
 )
+from sluicegate.policy.model.observed import RolloutObservation
 from sluicegate.reconcile.decide.evaluation_status import with_figures
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.decide.retraining_attempt import with_job, with_pending, with_result
 from sluicegate.reconcile.decide.rollout_completion import (
+    RolloutMove,
     acted,
-    carry_on,
+    advance,
     decision_status,
     layout,
+    observe_rollout,
 )
 from sluicegate.reconcile.decide.rollout_progress import (
     turned_back,
@@ -45,17 +46,6 @@ from sluicegate.reconcile.decide.versions import (
 )
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.traffic.allocation import Layout, with_capacity
-
-_EVALUATED = frozenset(
-    {
-        CandidatePhase.STARTING,
-        CandidatePhase.STEPPING,
-        CandidatePhase.AWAITING_APPROVAL,
-        CandidatePhase.PARKED,
-    }
-)
-"""Phases in which new decisions are made; in the others one is being carried out."""
-
 
 _ON_EVIDENCE = frozenset({DecisionReason.CANARY_NOT_WORSE})
 
@@ -85,16 +75,21 @@ def take_step(situation: Situation) -> Step:
     status = without_twin(referred_to(status, situation.wanted))
     if status.stable is None:
         status = status.replace(candidate=_first(situation, status))
-    status, told = _interrupted(situation, status)
-    if not told:
-        status, told = carry_on(situation, status)
+    told: tuple[Told, ...] = ()
     evaluation = None
-    if _is_judged(status):
-        evaluation = _judge(situation, status)
+    move = observe_rollout(situation, status)
+    if status.stable is not None and is_carried_out(status):
+        status, told = _carry_out(situation, status, move)
+        move = None
+    if not told:
+        status, told = advance(situation, status, move)
+    if status.stable is not None and not is_carried_out(status):
+        facts = None if move is None or told else move.facts
+        evaluation = _evaluated(situation, status, facts)
         status, more = _take_up(situation, status, evaluation)
         told += more
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
-            status, more = carry_on(situation, status)
+            status, more = advance(situation, status, observe_rollout(situation, status))
             told += more
     status = bounded(situation.terms, status)
     status = with_capacity(situation.product, status, situation.stable_pods)
@@ -130,57 +125,14 @@ def _with_corrected_service(situation: Situation, status: DataProductStatus) -> 
     return status.replace(spec_model=None)
 
 
-def _interrupted(
-    situation: Situation, status: DataProductStatus
+def _carry_out(
+    situation: Situation, status: DataProductStatus, move: RolloutMove | None
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    """What a person asks for, or pushes, while a decision is being carried out."""
-    candidate = status.candidate
-    if candidate is None or status.stable is None or candidate.phase in _EVALUATED:
-        return status, ()
-    status, told = _aborted(situation, status, candidate, status.stable)
-    if told or candidate.phase is not CandidatePhase.PROMOTING:
-        return status, told
-    return _overtaken(situation, status, candidate)
-
-
-def _aborted(
-    situation: Situation, status: DataProductStatus, candidate: Candidate, stable: Version
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    """A person takes a promotion back: until the product's own Service follows it, not later."""
-    request = manual_requests.aborts(status, situation.observed, candidate.version)
-    if request is None:
-        return status, ()
-    status = manual_requests.handled(status, request)
-    asked, version = f"{request.annotation}={request.value}", candidate.version
-    if candidate.phase is CandidatePhase.ROLLING_BACK:
-        text = f"{asked}: {version} goes back already: {candidate.rollback_message}"
-        return _told(situation, status, Alert(reason=DecisionReason.NOT_FOUND, message=text))
-    chosen = candidate.returning and candidate.rollback_reason != DecisionReason.ROLLBACK_REQUESTED
-    if situation.committed or chosen:
-        why = "is on its way back" if chosen else "serves all traffic already"
-        text = f"{asked}: {version} {why}; choose a version by {names.REQUEST_ROLLBACK}"
-        return _told(situation, status, Alert(reason=DecisionReason.NOT_FOUND, message=text))
-    text = f"{version} is taken back, as {request.annotation} asks"
-    reason = DecisionReason.ABORT_REQUESTED
-    rollback = Rollback(reason=reason, message=text, leaving=candidate.release, to=stable.release)
-    return _told(situation, _turn_back(situation, status, reason, text), rollback)
-
-
-def _overtaken(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    """Another spec.model ends a promotion that hasn't all of the traffic yet, or doesn't serve it.
-
-    One that serves all of it is over in minutes; what comes then begins from there.
-    """
-    live = situation.live.get(candidate.revision)
-    serves = situation.committed and live is not None and live.ready > 0
-    if serves or situation.is_frozen(status) or (candidate.returning and not situation.committed):
-        return status, ()
-    decision = new_versions.overtakes(situation.terms, status, situation.observed, situation.now)
-    if decision is None:
-        return status, ()
-    return _told(situation, _superseded(situation, status, decision.message), decision)
+    """Go on with what was decided, unless something ends it."""
+    evaluation = _evaluated(situation, status, move.facts if move else None)
+    if not isinstance(evaluation.decision, Hold):
+        return _take_up(situation, status, evaluation)
+    return advance(situation, status, move)
 
 
 def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
@@ -193,14 +145,12 @@ def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
     )
 
 
-def _is_judged(status: DataProductStatus) -> bool:
-    candidate = status.candidate
-    return status.stable is not None and (candidate is None or candidate.phase in _EVALUATED)
-
-
-# ---- judging --------------------------------------------------------------------------------
-def _judge(situation: Situation, status: DataProductStatus) -> Evaluation:
-    return evaluate(situation.terms, status, situation.observed, situation.now)
+# ---- deciding -------------------------------------------------------------------------------
+def _evaluated(
+    situation: Situation, status: DataProductStatus, rollout: RolloutObservation | None
+) -> Evaluation:
+    observed = replace(situation.observed, rollout=rollout)
+    return evaluate(situation.terms, status, observed, situation.now)
 
 
 def _take_up(
@@ -242,6 +192,8 @@ def _noted(
     situation: Situation, status: DataProductStatus, evaluation: Evaluation
 ) -> DataProductStatus:
     """What an evaluation found, whatever it decided."""
+    if not evaluation.judged:
+        return evaluation.status
     status = with_figures(
         evaluation.status,
         evaluation,
@@ -304,7 +256,7 @@ def _roll_back(
 ) -> DataProductStatus:
     candidate = status.candidate
     if candidate is not None and candidate.release == decision.leaving:
-        return _turn_back(situation, status, decision.reason, decision.message)
+        return _turn_back(situation, status, decision.reason, decision.cause or decision.message)
     if candidate is not None and candidate.shares and candidate.phase is not CandidatePhase.PARKED:
         return _superseded(situation, status, decision.message)
     back = returning_candidate(status, decision.to, situation.now)

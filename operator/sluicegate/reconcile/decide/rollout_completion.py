@@ -1,6 +1,6 @@
 """Carries on what was decided earlier: a decision is remembered when the traffic has followed."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sluicegate.api.base import rfc3339
@@ -16,16 +16,18 @@ from sluicegate.policy.model.decision import (
 )
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
+from sluicegate.policy.model.observed import RolloutObservation
 from sluicegate.policy.transitions import accept_first, accepted_version, apply_decision
 from sluicegate.reconcile.decide.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
+    Progress,
     Rolling,
     ShareTaken,
-    TurnedBack,
     Unchanged,
+    facts_of,
     progress,
 )
 from sluicegate.reconcile.decide.versions import accepted_at, refused_version
@@ -49,13 +51,19 @@ def decision_status(kind: str, reason: str, message: str, *, now: int) -> Decisi
     return DecisionStatus(type=str(kind), reason=str(reason), message=message, at=now)
 
 
-def carry_on(
-    situation: Situation, status: DataProductStatus
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    """What the cluster allows by now of what was decided, and what people are told of it."""
+@dataclass(frozen=True, slots=True)
+class RolloutMove:
+    """How far the cluster allows a rollout to go by now, and what a decision may know of it."""
+
+    found: Progress
+    facts: RolloutObservation
+
+
+def observe_rollout(situation: Situation, status: DataProductStatus) -> RolloutMove | None:
+    """What the cluster allows by now of what was decided; None without a candidate."""
     candidate = status.candidate
-    if candidate is None or situation.is_frozen(status):
-        return status, ()
+    if candidate is None:
+        return None
     rolling = Rolling(
         now=situation.now,
         live=situation.live,
@@ -65,8 +73,24 @@ def carry_on(
         blame=_blame(situation, status, candidate),
         moved_at=_moved_at(status),
     )
+    frozen = situation.is_frozen(status)
     found = progress(situation.product, status, layout(situation, status), rolling)
-    if candidate.phase is CandidatePhase.STARTING:
+    facts = replace(
+        facts_of(situation.product, status, rolling, found),
+        frozen=frozen,
+        committed=situation.committed,
+    )
+    return RolloutMove(Unchanged() if frozen else found, facts)
+
+
+def advance(
+    situation: Situation, status: DataProductStatus, move: RolloutMove | None
+) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    """Go as far as the cluster allows, and what people are told of it."""
+    if move is None or status.candidate is None:
+        return status, ()
+    found = move.found
+    if status.candidate.phase is CandidatePhase.STARTING:
         found, status = at_the_gate(situation, status, found)
     match found:
         case Unchanged():
@@ -80,17 +104,6 @@ def carry_on(
             quiet = after.weight == FULL
             told = Told("CanaryWeightIncreased", "ShiftTraffic", text, quiet=quiet)
             return status, (told,)
-        case TurnedBack(after):
-            text = f"{after.version} goes back: {after.rollback_message}"
-            if after.returning and status.stable is not None:
-                text = (
-                    f"{after.version} can't come back, {status.stable.version} serves on:"
-                    f" {after.rollback_message}"
-                )
-            told = Told(after.rollback_reason, "RollBack", text, warning=True)
-            kind = DecisionType.ALERT if after.returning else DecisionType.ROLLBACK
-            shown = decision_status(kind, after.rollback_reason, text, now=situation.now)
-            return status.replace(candidate=after, decision=shown), (told,)
         case Completed(done, uncounted):
             after_all, told_of = _complete(situation, status, done)
             return after_all, (*_uncounted(situation, status, uncounted), *told_of)

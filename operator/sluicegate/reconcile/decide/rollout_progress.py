@@ -1,7 +1,8 @@
 """Carries a rollout on by what is observed: pods first, then weight, then a look, then the rest.
 
 A decision says where to go; this says how far one may go now. Each function takes a status and
-gives the next, so a restart continues from what was written. Nothing here weighs evidence.
+gives the next, so a restart continues from what was written. Nothing here weighs evidence, or
+rolls back: what keeps a candidate from going on is told to the decision (policy/canary/setbacks.py).
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.manifests.pod import grace_seconds
 from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import with_share
 from sluicegate.reconcile.live.children import DeploymentRecord
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame
@@ -21,8 +23,6 @@ from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.traffic.allocation import FULL, Layout, target_weight
 from sluicegate.reconcile.traffic.split_verification import Level, Split, is_drained
 
-PROMOTION_SECONDS: Final = 600
-"""A promotion that the gateway hasn't taken by then, or only in part, is taken back."""
 DRAIN_SECONDS: Final = 600
 """Pods whose requests can't be counted go so long after the last of the traffic did, at the latest."""
 FOLLOW_SECONDS: Final = 10
@@ -83,13 +83,6 @@ class ShareTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnedBack:
-    """The candidate can't go on: its share goes to zero."""
-
-    candidate: Candidate
-
-
-@dataclass(frozen=True, slots=True)
 class Completed:
     """What was decided about the candidate has come true.
 
@@ -103,7 +96,7 @@ class Completed:
     uncounted: int = 0
 
 
-Progress = Unchanged | ShareTaken | TurnedBack | Completed
+Progress = Unchanged | ShareTaken | Completed
 
 
 def progress(
@@ -127,6 +120,31 @@ def progress(
             return _back(product, candidate, rolling)
         case CandidatePhase.PARKED:
             return Unchanged()
+
+
+def facts_of(
+    product: DataProduct, status: DataProductStatus, rolling: Rolling, found: Progress
+) -> RolloutObservation:
+    """What a decision may know of the rollout of `status.candidate`; there is a candidate."""
+    candidate, stable = status.candidate, status.stable
+    assert candidate is not None
+    trouble, blame, split = rolling.trouble, rolling.blame, rolling.split
+    weight = target_weight(product.spec, candidate)
+    promoting = candidate.phase is CandidatePhase.PROMOTING
+    followed = split is None or (rolling.accepted and not split.mismatched)
+    return RolloutObservation(
+        moves=not isinstance(found, Unchanged),
+        wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
+        waited=rolling.now - (candidate.step_since or candidate.since),
+        deadline=product.spec.serving.progress_deadline_seconds,
+        trouble=None if trouble is None else Failure(_reason(trouble), trouble.trouble),
+        hopeless=trouble is not None and trouble.hopeless,
+        blame=None if blame is None else Failure(blame.reason, blame.text),
+        serves=rolling.ready(candidate.revision) > 0,
+        stable_serves=stable is not None and rolling.ready(stable.revision) > 0,
+        given_since=rolling.now - _changed_at(candidate),
+        not_followed="" if followed or split is None else split.message,
+    )
 
 
 def _back(product: DataProduct, candidate: Candidate, rolling: Rolling) -> Progress:
@@ -180,7 +198,7 @@ def _step(product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: 
         return Unchanged()
     if _is_ready(rolling, candidate, wanted):
         return ShareTaken(with_share(candidate, weight, rolling.now))
-    return _given_up(product, candidate, rolling) or Unchanged()
+    return Unchanged()
 
 
 def _promote(
@@ -194,7 +212,7 @@ def _promote(
     if candidate.weight < FULL:
         if _is_ready(rolling, candidate, wanted):
             return ShareTaken(with_share(candidate, FULL, rolling.now))
-        return _given_up(product, candidate, rolling) or Unchanged()
+        return Unchanged()
     return _all_given(product, candidate, rolling, stable.revision)
 
 
@@ -202,49 +220,18 @@ def _all_given(
     product: DataProduct, candidate: Candidate, rolling: Rolling, stable: str
 ) -> Progress:
     """It has all of the traffic: the pods of `stable` go once no request can reach them any more."""
-    serves, waited = rolling.ready(candidate.revision) > 0, rolling.now - _changed_at(candidate)
-    gone = rolling.ready(stable) == 0
+    serves = rolling.ready(candidate.revision) > 0
     left = _reachable(candidate, rolling, stable) == 0 and serves
     drained = is_drained(rolling.requests, stable=True, pods=0 if left else 1)
     if rolling.accepted and drained:
         return Completed(candidate)
-    if not serves and (
-        not gone or waited > product.spec.serving.progress_deadline_seconds  # neither serves
-    ):
-        return TurnedBack(_blamed(candidate, rolling, _why(rolling)))
-    if (back := _not_followed(candidate, rolling)) is not None:
-        return back
     uncounted = _uncounted(product, candidate, rolling) if rolling.accepted and serves else None
     return uncounted or Unchanged()
-
-
-def _not_followed(candidate: Candidate, rolling: Rolling) -> TurnedBack | None:
-    """The traffic was seen not to follow. Where it merely can't be counted, the old pods wait."""
-    split = rolling.split
-    late = rolling.now - _changed_at(candidate) > PROMOTION_SECONDS
-    if split is None or not late or (rolling.accepted and not split.mismatched):
-        return None
-    reason = DecisionReason.TRAFFIC_NOT_VERIFIED
-    return TurnedBack(turned_back(candidate, reason, split.message, rolling.now))
 
 
 def _is_ready(rolling: Rolling, candidate: Candidate, wanted: int) -> bool:
     live = rolling.live.get(candidate.revision)
     return live is not None and live.current and live.ready >= max(wanted, 1)
-
-
-def _given_up(product: DataProduct, candidate: Candidate, rolling: Rolling) -> TurnedBack | None:
-    """Hopeless pods, or pods that took too long."""
-    trouble = rolling.trouble
-    own = candidate.returning or rolling.blame is None or rolling.blame.own
-    if trouble is not None and trouble.hopeless and own:
-        return TurnedBack(turned_back(candidate, _reason(trouble), trouble.trouble, rolling.now))
-    begun = candidate.step_since or candidate.since
-    waited = rolling.now - begun
-    if waited <= product.spec.serving.progress_deadline_seconds:
-        return None
-    text = f"its pods weren't ready after {waited:.0f} s: {_why(rolling)}"
-    return TurnedBack(_blamed(candidate, rolling, text))
 
 
 def _judged(candidate: Candidate, rolling: Rolling) -> bool:
@@ -254,26 +241,12 @@ def _judged(candidate: Candidate, rolling: Rolling) -> bool:
     return rolling.now - candidate.step_since >= GRACE_SECONDS
 
 
-def _blamed(candidate: Candidate, rolling: Rolling, text: str) -> Candidate:
-    """The candidate on its way back; an earlier version that doesn't come up isn't tried again."""
-    blame = rolling.blame
-    if blame is None or candidate.returning:
-        return turned_back(candidate, DecisionReason.CANARY_NOT_READY, text, rolling.now)
-    return turned_back(candidate, blame.reason, text, rolling.now)
-
-
 def _reason(trouble: PodState) -> DecisionReason:
     if trouble.misnamed:
         return DecisionReason.SERVICE_NOT_FOUND
     if trouble.mismatch:
         return DecisionReason.RUNTIME_MISMATCH
     return DecisionReason.IMAGE_NOT_FOUND if trouble.absent else DecisionReason.CANARY_NOT_READY
-
-
-def _why(rolling: Rolling) -> str:
-    if rolling.trouble is not None:
-        return rolling.trouble.trouble
-    return rolling.blame.text if rolling.blame is not None else "the pods say nothing"
 
 
 def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:

@@ -1,0 +1,80 @@
+"""A candidate that can't go on: its pods don't come up, or the traffic doesn't follow it.
+
+What its requests show is judged in verdict.py; this is decided in each phase, and needs no evidence.
+"""
+
+from typing import Final
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.policy.canary.api_gate import is_held
+from sluicegate.policy.model.decision import Rollback
+from sluicegate.policy.model.observed import Failure, Observed, RolloutObservation
+
+PROMOTION_SECONDS: Final = 600
+"""A promotion that the gateway hasn't taken by then, or only in part, is rolled back."""
+FULL: Final = 100
+_ENDING: Final = frozenset({CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED})
+
+
+def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
+    """The rollback of a candidate that can't go on; None while it can, or may yet."""
+    candidate, stable, seen = status.candidate, status.stable, observed.rollout
+    if candidate is None or stable is None or seen is None or candidate.phase in _ENDING:
+        return None
+    if seen.moves or seen.frozen or (is_held(status, observed) and not seen.hopeless):
+        return None
+    if candidate.phase is CandidatePhase.PROMOTING and candidate.weight >= FULL:
+        failure = _not_taken(candidate, seen)
+    else:
+        failure = _not_up(candidate, seen) if seen.wants_share else None
+    if failure is None:
+        return None
+    text = f"{candidate.version} goes back: {failure.message}"
+    if candidate.returning:
+        text = f"{candidate.version} can't come back, {stable.version} serves on: {failure.message}"
+    return Rollback(
+        reason=failure.reason,
+        message=text,
+        cause=failure.message,
+        leaving=candidate.release,
+        to=stable.release,
+    )
+
+
+def _not_up(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
+    """Hopeless pods, or pods that took too long."""
+    own = (
+        candidate.returning or seen.blame is None or seen.blame.reason is not Reason.INFRASTRUCTURE
+    )
+    if seen.trouble is not None and seen.hopeless and own:
+        return seen.trouble
+    if seen.waited <= seen.deadline:
+        return None
+    text = f"its pods weren't ready after {seen.waited:.0f} s: {_why(seen)}"
+    return _blamed(candidate, seen, text)
+
+
+def _not_taken(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
+    """It has all of the traffic, and serves nobody, or the traffic was seen not to follow.
+
+    Where the traffic merely can't be counted, the pods of stable wait.
+    """
+    neither = not seen.stable_serves
+    if not seen.serves and (not neither or seen.given_since > seen.deadline):
+        return _blamed(candidate, seen, _why(seen))
+    if seen.not_followed and seen.given_since > PROMOTION_SECONDS:
+        return Failure(Reason.TRAFFIC_NOT_VERIFIED, seen.not_followed)
+    return None
+
+
+def _blamed(candidate: Candidate, seen: RolloutObservation, text: str) -> Failure:
+    """An earlier version that doesn't come up isn't tried again, whoever is to blame."""
+    own = seen.blame is None or candidate.returning
+    return Failure(Reason.CANARY_NOT_READY if own or not seen.blame else seen.blame.reason, text)
+
+
+def _why(seen: RolloutObservation) -> str:
+    known = seen.trouble or seen.blame
+    return "the pods report no reason" if known is None else known.message
