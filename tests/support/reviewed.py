@@ -48,7 +48,10 @@ def month(
             }
         )  # fmt: skip
         day += timedelta(days=1)
-    start, end = (datetime(one.year, one.month, one.day, tzinfo=UTC) for one in (first, after))
+    start, end = (
+        int(datetime(one.year, one.month, one.day, tzinfo=UTC).timestamp())
+        for one in (first, after)
+    )
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.REVIEW_KIND,
@@ -69,15 +72,15 @@ def month(
             ],
             "days": days,
             "decisions": [
-                {"at": rfc3339(start + timedelta(days=9)), "type": "Retrain", "reason": "ModelDecay",
+                {"at": rfc3339(start + 9 * 86_400), "type": "Retrain", "reason": "ModelDecay",
                  "message": "accuracy is at 85.9 % (n=9,064) against 88.0 %", "version": "v13"},
-                {"at": rfc3339(start + timedelta(days=10)), "type": "Promote",
+                {"at": rfc3339(start + 10 * 86_400), "type": "Promote",
                  "reason": "CanaryNotWorse", "message": "v14 isn't worse by 1.5 points",
                  "version": "v14"},
             ],
             "versions": [
                 {"version": "v14", "source": "Retraining",
-                 "promotedAt": rfc3339(start + timedelta(days=10))},
+                 "promotedAt": rfc3339(start + 10 * 86_400)},
             ],
         },
     }  # fmt: skip
