@@ -22,7 +22,7 @@ from tests.support.scenarios import (
     run,
     scenario,
 )
-from tests.unit.stories.test_restart import Restarting
+from tests.unit.stories.test_restart import through_json
 
 PUSHED = 40
 """The block after which spec.model names v2."""
@@ -199,5 +199,5 @@ def test_the_status_has_room_for_client_errors_beside_as_many_slos_as_a_product_
     events = [{"at": PUSHED * BLOCK, "modelChanged": {"version": "v2"}}]
     spec = product(*most, rollout={"steps": [50]})
     document = scenario(script, 130, product=spec, accepted=None, events=events)
-    lines = [as_object(step) for step in replay(parse_scenario(document), Restarting())]
+    lines = [as_object(step) for step in replay(parse_scenario(document), through_json)]
     assert acts(lines)[1:] == [("Promote", "CanaryNotWorse"), ("Rollback", "ProbationFailed")]
