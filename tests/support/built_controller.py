@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sluicegate.manager import Controller, Tools
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.reconciler import ProductReconciler
+from sluicegate.reviews.hook import ReviewedReconciler
 from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.clock import Clocks, boottime
 from sluicegate.runtime.event_recorder import Recorder
@@ -38,6 +39,8 @@ def build_controller(
 
 
 def reconciler_of(controller: Controller) -> ProductReconciler:
-    """Its reconciler."""
-    assert isinstance(controller.reconciler, ProductReconciler)
-    return controller.reconciler
+    """Its reconciler of products, without the ledgers that follow each reconcile."""
+    assert isinstance(controller.reconciler, ReviewedReconciler)
+    found = controller.reconciler.reconciler
+    assert isinstance(found, ProductReconciler)
+    return found

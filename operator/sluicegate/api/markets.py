@@ -42,7 +42,7 @@ class MarketSource(ApiModel):
     ) = None
     """Name of the header; x-market when left out."""
     values: Annotated[dict[MarketValue, Market], Field(max_length=64)] = Field(default_factory=dict)
-    """What else names a market, in lower case, e.g. {uk: GB} or {cars.example: FR}."""
+    """Other names of markets, in lower case, e.g. {uk: GB} or {cars.example: FR}."""
 
     @property
     def header(self) -> str:

@@ -152,7 +152,7 @@ class DataProductReviewSpec(ApiModel):
     attendees: Annotated[tuple[Line, ...], Field(max_length=64), Unique()] = ()
     """Who was there."""
     notes: Text = ""
-    """What else was said."""
+    """Other things that were said."""
 
 
 class ReviewState(StrEnum):

@@ -19,11 +19,14 @@ from tests.support.scenarios import product
 AVAILABILITY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.5"}
 V1, V2 = Release("v1"), Release("v2")
 BEGIN = 30_000
+ROUTE = {"parentRefs": [{"name": "web", "namespace": "gateway"}]}
 
 
 def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: int = 25):
     """The wrong share that is told of a canary; counts a block are of (candidate, stable)."""
-    terms = terms_of(DataProduct.parse(product(AVAILABILITY, rollout={"steps": [weight]})))
+    terms = terms_of(
+        DataProduct.parse(product(AVAILABILITY, rollout={"steps": [weight]}, route=ROUTE))
+    )
     status = DataProductStatus(
         stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
         spec_model=SpecModel.of(V1, SpecModelOutcome.PROMOTED, 0),

@@ -460,7 +460,8 @@ def test_a_share_far_above_what_was_given_holds_the_candidate():
             counts["v3"] = steady(0.1, 200)
         return counts
 
-    lines = run(scenario(script, 90, product=product(EASY, ACCURACY), events=[changed(50, "v3")]))
+    routed = product(EASY, ACCURACY, route={"parentRefs": [{"name": "web"}]})
+    lines = run(scenario(script, 90, product=routed, events=[changed(50, "v3")]))
     assert types(lines) == ["StartRollout"]
     assert lines[-1]["decision"]["reason"] == "RoutingMismatch"
 
