@@ -146,6 +146,7 @@ class World:
     of which no outcome becomes known; nothing counts them while it is empty. broken : versions whose pods never become ready.
     slow : versions whose pods aren't ready yet. problem : why nothing can be measured.
     load : pods that all requests need; an autoscaler gives stable those of its share.
+    sent : share that the gateway really gives to a version, whatever the weights are.
     rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
     """
 
@@ -155,6 +156,7 @@ class World:
     refused: dict[str, float] = field(default_factory=dict)
     broken: dict[str, PodState] = field(default_factory=dict)
     slow: set[str] = field(default_factory=set)
+    sent: dict[str, float] = field(default_factory=dict)
     load: float = 0.0
     default_runtime: str = RUNTIME
     problem: DecisionReason | None = None
@@ -223,6 +225,8 @@ class World:
 
     def share(self, revision: str) -> float:
         """The part of the requests that a version gets now."""
+        if self.taken and self.pods[revision].version.version in self.sent:
+            return self.sent[self.pods[revision].version.version]
         if self.taken:
             total = sum(self.taken.values())
             return self.taken.get(version_name(NAME, revision), 0) / total if total else 0.0

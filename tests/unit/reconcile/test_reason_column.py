@@ -46,6 +46,15 @@ def approved_by_nobody() -> World:
     )
 
 
+def misrouted() -> World:
+    world = serving(rollout={"steps": [5, 50]}).push("b", "v2")
+    world.refused = {"v1": 0.0}  # so that requests are counted, not only their outcomes
+    world.sent = {"v1": 0.6, "v2": 0.4}
+    return world.until(
+        lambda one: (one.condition("RolloutProgressing") or ("", ""))[1] == "RoutingMismatch"
+    )
+
+
 TABLE = {
     "it serves": (serving, ""),
     "a canary": (canary, ""),
@@ -54,6 +63,7 @@ TABLE = {
     "rejected": (rejected, "ModelRejected"),
     "suspended": (suspended, "Suspended"),
     "rolled back by a person": (rolled_back, "RollbackRequested"),
+    "the gateway sends another share": (misrouted, "RoutingMismatch"),
     "awaiting approval": (approved_by_nobody, "AwaitingApproval"),
     "without pods": (without_pods, "PodsNotReady"),
 }

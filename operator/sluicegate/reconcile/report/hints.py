@@ -10,9 +10,13 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding
+from sluicegate.policy.evaluate import Evaluation
+from sluicegate.policy.model.decision import Hold
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.observe.observation import Situation
 
+_LASTS: Final = frozenset({DecisionReason.ROUTING_MISMATCH, DecisionReason.INVALID_DATA})
+"""Why a canary stays at its share until somebody mends what sends or counts its requests."""
 _SILENT: Final = frozenset({DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC})
 
 
@@ -32,6 +36,17 @@ def way_out(pod: PodState | None, *, refused: bool = False) -> str:
     if pod is not None and pod.out_of_memory:
         return "; raise the memory limit in spec.serving.resources"
     return "; correct spec.model"
+
+
+def with_hold(evaluation: Evaluation | None, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings; with why a rollout is held, where that doesn't pass by itself."""
+    held = evaluation.decision if evaluation is not None else None
+    for finding in findings:
+        rollout = finding.type == Type.ROLLOUT_PROGRESSING and finding.status == "True"
+        if rollout and isinstance(held, Hold) and held.reason in _LASTS:
+            yield replace(finding, reason=held.reason, message=held.message)
+        else:
+            yield finding
 
 
 def with_secret(

@@ -18,7 +18,7 @@ from sluicegate.reconcile.decide.planner import Step
 from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.report.findings import findings
-from sluicegate.reconcile.report.hints import with_secret
+from sluicegate.reconcile.report.hints import with_hold, with_secret
 from sluicegate.reconcile.report.markets import with_markets
 from sluicegate.reconcile.report.traffic_status import traffic_of
 
@@ -34,7 +34,9 @@ _SHOWN: Final = frozenset(
         Reason.API_CHANGED,
         Reason.WAITING_TO_RETRY,
         Reason.RETURN_FAILED,
+        DecisionReason.INVALID_DATA,
         DecisionReason.ROLLBACK_REQUESTED,
+        DecisionReason.ROUTING_MISMATCH,
         DecisionReason.SUPERSEDED,
         Reason.RETRAIN_SUSPENDED,
         Reason.JOB_REFUSED,
@@ -58,7 +60,10 @@ def report(situation: Situation, step: Step) -> DataProductStatus:
     )
     conditions = report_conditions(
         product.status.conditions,
-        with_secret(situation, status, findings(situation, status, step.layout)),
+        with_hold(
+            step.evaluation,
+            with_secret(situation, status, findings(situation, status, step.layout)),
+        ),
         generation=product.metadata.generation,
         now=situation.now,
     )
