@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cluster.kinds import install_crds
+from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.kube import errors, requests
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
-from sluicegate.kube.managed_fields import fingerprint, owned_fingerprint, owned_part
+from sluicegate.kube.managed_fields import fingerprint, owned_fingerprint, owned_part, written_at
 from sluicegate.kube.requests import ABSENT
-from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
+from sluicegate.kube.resources import (
+    CONFIG_MAPS,
+    DATA_PRODUCTS,
+    DEPLOYMENTS,
+    HTTP_ROUTES,
+    SERVICES,
+    Key,
+)
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.rollout_world import document, image
@@ -36,6 +43,7 @@ MANAGER = "sluicegate"
 @pytest.fixture(scope="module", autouse=True)
 def crds(control_plane):
     install_crds(control_plane)
+    install_gateway_api(control_plane)
 
 
 @pytest.fixture(params=["real", "in memory"])
@@ -62,6 +70,13 @@ def api(transport) -> KubeApi:
 def other(transport) -> KubeApi:
     """Somebody else."""
     return KubeApi(transport, OpenGate(), field_manager="kubectl")
+
+
+def route(namespace: str, *, weight: int) -> Body:
+    return {
+        "metadata": {"namespace": namespace, "name": "web"},
+        "spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80, "weight": weight}]}]},
+    }
 
 
 def config_map(namespace: str, name: str = "a", **data: str) -> Body:
@@ -206,6 +221,19 @@ async def test_what_is_applied_is_owned_as_it_was_sent(api, namespace):
     }
     body = await api.apply(SERVICES, service)
     assert owned_part(body, MANAGER)["spec"]["selector"] == {"a": "b"}
+
+
+async def test_when_one_last_changed_its_fields_is_known(api, other, namespace):
+    """A route that is applied again as it was, or labelled by somebody else, moved no traffic."""
+    first = written_at(await api.apply(HTTP_ROUTES, route(namespace, weight=100)), MANAGER)
+    assert first > 0
+    await other.patch(HTTP_ROUTES, Key(namespace, "web"), {"metadata": {"labels": {"a": "b"}}})
+    weight, last = 100, first
+    while last == first:  # it is known to the second
+        same = await api.apply(HTTP_ROUTES, route(namespace, weight=weight))
+        assert written_at(same, MANAGER) == last
+        weight -= 1
+        last = written_at(await api.apply(HTTP_ROUTES, route(namespace, weight=weight)), MANAGER)
 
 
 async def test_what_is_no_longer_applied_goes_unless_another_owns_it(api, other, namespace):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from datetime import datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,15 @@ def owned_fields(body: Mapping[str, Any], manager: str, *, subresource: str = ""
         ):
             return dict(entry.get("fieldsV1") or {})
     return {}
+
+
+def written_at(body: Mapping[str, Any], manager: str) -> int:
+    """Return when `manager` last changed what it holds, in seconds of the server's clock; 0 if never."""
+    for entry in body.get("metadata", {}).get("managedFields") or ():
+        mine = entry.get("manager") == manager and entry.get("operation") == "Apply"
+        if mine and not entry.get("subresource") and entry.get("time"):
+            return int(datetime.fromisoformat(entry["time"]).timestamp())
+    return 0
 
 
 def owned_part(body: Mapping[str, Any], manager: str) -> dict[str, Any]:

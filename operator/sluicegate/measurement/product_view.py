@@ -34,10 +34,16 @@ GATEWAY_LAG: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The measurements of one product."""
+    """The measurements of one product.
+
+    Attributes
+    ----------
+    route_changed : when its route was last written, in seconds; 0 where that isn't known.
+    """
 
     measurements: Measurements
     product: DataProduct
+    route_changed: int = 0
 
     @property
     def block_seconds(self) -> int:
@@ -192,7 +198,7 @@ class Measured:
         changed = candidate.shares[-1].since
         if traffic is not None:
             changed = max(changed, traffic.since)
-        return changed + GATEWAY_LAG
+        return max(changed, self.route_changed) + GATEWAY_LAG
 
 
 def _requests(target: Target | None) -> str:

@@ -17,7 +17,9 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
+from tests.support.lives.safety import Safety
 from tests.support.rollout_world import image
+from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.operator import SETTINGS, World
@@ -32,6 +34,7 @@ from tests.support.virtual.stories import (
     pushed,
     serving,
     trainings,
+    weight,
 )
 
 if TYPE_CHECKING:
@@ -97,6 +100,36 @@ def test_without_a_route_a_good_version_is_promoted_at_the_share_of_its_pods():
             world.edit(key, model=pushed("b", "v2"))
             await world.until(lambda: serving(world, key) == "v2", seconds=2 * HOUR)
             assert not world.errors.found
+
+    run_virtually(story())
+
+
+def test_pods_stay_until_a_route_that_was_refused_for_minutes_has_moved():
+    """Traffic follows when the route is written, not when that was decided."""
+
+    def no_routes(_: str, request: Request) -> Refused | None:
+        writes = request.method != "GET" and "/httproutes/" in request.path
+        return Refused(500, "InternalError", "no") if writes else None
+
+    async def story() -> None:
+        async with World() as world:
+            safety = Safety(world)
+            key = world.apply(product(serving={"replicas": 1}, analysis={"blockSeconds": 60}))
+            world.start(**RARELY)
+            await world.until(lambda: serving(world, key) == "v1", seconds=60)
+            world.edit(key, model=pushed("b", "v2"))
+            await world.until(lambda: weight(world, key) == 5, seconds=60)
+            await world.run(60)
+            world.network.faults["route"] = no_routes
+            world.cluster.workloads.quota[key.namespace] = 1
+            world.cluster.workloads.evict(world.cluster.pods_of(key)[-1])
+            await world.run(300)
+            world.network.faults.clear()
+            await world.until(
+                lambda: world.status(key)["candidate"]["phase"] == "Parked", seconds=600
+            )
+            await world.run(30)
+            assert not safety.found
 
     run_virtually(story())
 

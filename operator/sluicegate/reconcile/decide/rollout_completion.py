@@ -71,7 +71,7 @@ def observe_rollout(situation: Situation, status: DataProductStatus) -> RolloutM
         requests=situation.requests,
         trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
         blame=_blame(situation, status, candidate),
-        moved_at=_moved_at(status),
+        moved_at=_moved_at(situation, status),
     )
     frozen = situation.is_frozen(status)
     found = progress(situation.product, status, layout(situation, status), rolling)
@@ -111,12 +111,16 @@ def advance(
             assert_never(unexpected)
 
 
-def _moved_at(status: DataProductStatus) -> float:
-    """When the weights in force were written, in seconds; 0 before."""
-    candidate, traffic = status.candidate, status.traffic
+def _moved_at(situation: Situation, status: DataProductStatus) -> float:
+    """When the weights in force were written, in seconds; 0 before.
+
+    The API server may refuse the route for long after they were decided, so its own record of the
+    last change counts too.
+    """
+    candidate, traffic, route = status.candidate, status.traffic, situation.route
     if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
         return 0.0
-    return traffic.since
+    return max(traffic.since, 0 if route is None else route.changed_by(situation.now))
 
 
 def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) -> tuple[Told, ...]:

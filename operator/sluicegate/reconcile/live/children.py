@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sluicegate.api import names
-from sluicegate.kube.managed_fields import owned_fingerprint
+from sluicegate.kube.managed_fields import owned_fingerprint, written_at
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
     DEPLOYMENTS,
@@ -146,7 +146,7 @@ class RouteRecord(ChildRecord):
     generation : of its spec.
     weights : backend name and weight of the first rule.
     parents : what its Gateways say.
-    created : creationTimestamp, RFC 3339.
+    created : creationTimestamp, RFC 3339. written_at : when the operator last changed it, in seconds.
     packed_spec : its spec without the backends, as compressed JSON.
     """
 
@@ -154,7 +154,12 @@ class RouteRecord(ChildRecord):
     weights: tuple[tuple[str, int], ...]
     parents: tuple[ParentStatus, ...]
     created: str = ""
+    written_at: int = 0
     packed_spec: bytes = field(default=packed({}), repr=False)
+
+    def changed_by(self, now: int) -> int:
+        """When it was last changed; 0 where the API server's clock is ahead of ours, or says nothing."""
+        return self.written_at if self.written_at <= now else 0
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -290,6 +295,7 @@ def route_record(body: Mapping[str, Any]) -> RouteRecord | None:
         weights=tuple((ref["name"], ref.get("weight", 1)) for ref in backends),
         parents=tuple(_parent(one, namespace) for one in parents),
         created=body["metadata"].get("creationTimestamp", ""),
+        written_at=written_at(body, names.FIELD_MANAGER),
         packed_spec=packed(_without_backends(body["spec"])),
     )
 

@@ -79,8 +79,9 @@ class Observer:
         record : as it is cached. product : the same, parsed.
         terms : what it is judged by. wanted : what spec.model stands for. now : in seconds.
         """
-        measured = Measured(self.measurements, product)
         live, route = self.live(record), self.route(record)
+        changed = 0 if route is None else route.changed_by(now)
+        measured = Measured(self.measurements, product, changed)
         jobs = self.jobs(record)
         job = next((one for one in jobs if one.key == wanted_job(record.key, product.status)), None)
         refusal = self._refusal(record.key, product.status)
