@@ -43,6 +43,7 @@ NEEDS = Needs(
     events=True,
     counters=frozenset({("served_total", 600), ("clicked_total", 0)}),
     gauges=frozenset({"basket_value"}),
+    markets=True,
 )
 TARGET = 'namespace="catalog", product="search", version="v1", pod="p-0", job="j", instance="i"'
 OTHER = TARGET.replace("p-0", "p-1").replace('"i"', '"k"')
@@ -285,6 +286,23 @@ def test_outcomes_belong_to_the_version_that_predicted(promtool: Path, tmp_path:
     check_values(promtool, tmp_path, series, {query(QueryKind.LABELLED): samples})
 
 
+def test_good_and_bad_events_are_counted_by_market(promtool: Path, tmp_path: Path):
+    def by(labels: str) -> str:
+        return f'{labels}, indicator="availability", outcome="bad", prediction_version="v1", market='
+
+    series = [
+        up(),
+        {"series": f'sluicegate_market_events_total{{{by(TARGET)}"AT"}}', "values": "0+2x40"},
+        {"series": f'sluicegate_market_events_total{{{by(TARGET)}"other"}}', "values": "0x40"},
+    ]
+    product = 'namespace="catalog", product="search"'
+    samples = [
+        {"labels": f'{{{by(product)}"AT"}}', "value": 20},
+        {"labels": f'{{{by(product)}"other"}}', "value": 0},
+    ]
+    check_values(promtool, tmp_path, series, {query(QueryKind.MARKETS): samples})
+
+
 def test_totals_are_read_as_long_ago_as_good_events_lag(promtool: Path, tmp_path: Path):
     series = [
         up("1x80"),
@@ -356,6 +374,7 @@ def test_native_histograms_of_another_product_change_no_row(
         page("bentoml_service_request_duration_seconds_bucket", f'{route}, le="0.5"'),
         page("sluicegate_predictions_labelled_total", ', outcome="correct"'),
         page("served_total"),
+        page("sluicegate_market_events_total", ', indicator="outcomes", market="AT"'),
         {"series": f"basket_value{{{TARGET}}}", "values": "42x40"},
         page("basket_value"),
         {**page("up"), "series": f'up{{{HOSTILE}, other="1"}}'},
