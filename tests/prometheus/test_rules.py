@@ -288,7 +288,9 @@ def test_outcomes_belong_to_the_version_that_predicted(promtool: Path, tmp_path:
 
 def test_good_and_bad_events_are_counted_by_market(promtool: Path, tmp_path: Path):
     def by(labels: str) -> str:
-        return f'{labels}, indicator="availability", outcome="bad", prediction_version="v1", market='
+        return (
+            f'{labels}, indicator="availability", outcome="bad", prediction_version="v1", market='
+        )
 
     series = [
         up(),
