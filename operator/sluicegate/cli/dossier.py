@@ -15,6 +15,7 @@ import yaml
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
+from sluicegate.cli.object_name import parse_key
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
@@ -46,11 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file."""
-    namespace, slash, name = args.product.partition("/")
-    if not (namespace and slash and name):
-        text = f'is "{args.product}": write NAMESPACE/NAME, e.g. catalog/search-ranking'
-        raise InvalidInput([Problem("product", text)])
-    key = Key(namespace, name)
+    key = parse_key(args.product, argument="product")
     documents = _of_files(args.files) if args.files else asyncio.run(_of_cluster(key))
     product, reviews = sorted_out(documents, key)
     if product is None and not reviews:

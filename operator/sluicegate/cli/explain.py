@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.cli.object_name import parse_key
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
@@ -43,11 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation."""
-    namespace, slash, name = args.product.partition("/")
-    if not (namespace and slash and name):
-        problem = f'is "{args.product}": write NAMESPACE/NAME, e.g. catalog/search-ranking'
-        raise InvalidInput([Problem("product", problem)])
-    asyncio.run(_explain(Key(namespace, name), parse_settings(os.environ, refuse_unknown=False)))
+    key = parse_key(args.product, argument="product")
+    asyncio.run(_explain(key, parse_settings(os.environ, refuse_unknown=False)))
     return 0
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
+from sluicegate.cli.object_name import parse_key
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
@@ -64,11 +65,7 @@ def _product(args: argparse.Namespace) -> tuple[str, str] | None:
         raise InvalidInput([Problem("product", "name one as NAMESPACE/NAME, or give --all")])
     if args.all:
         return None
-    namespace, slash, name = args.product.partition("/")
-    if not (namespace and slash and name):
-        text = f'is "{args.product}": write NAMESPACE/NAME, e.g. catalog/search-ranking'
-        raise InvalidInput([Problem("product", text)])
-    return namespace, name
+    return parse_key(args.product, argument="product")
 
 
 def choose(

@@ -10,6 +10,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
+from sluicegate.cli.object_name import parse_key
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
@@ -50,11 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sign, or write the calendar."""
     if args.act == "sign":
-        namespace, slash, name = args.review.partition("/")
-        if not (namespace and slash and name):
-            text = f'is "{args.review}": write NAMESPACE/NAME, e.g. pricing/pricing-2026-12'
-            raise InvalidInput([Problem("review", text)])
-        print(asyncio.run(_sign(Key(namespace, name), args)))
+        key = parse_key(args.review, argument="review", example="pricing/pricing-2026-12")
+        print(asyncio.run(_sign(key, args)))
         return 0
     try:
         from sluicegate.reporting.agenda import calendar  # noqa: PLC0415 - an extra

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sluicegate.cli.manifest_edit import Edit, find_product, replaced
+from sluicegate.cli.object_name import parse_key
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
@@ -48,11 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write status.stable into the file that holds the product."""
-    namespace, slash, name = args.product.partition("/")
-    if not (namespace and slash and name):
-        problem = f'is "{args.product}": write NAMESPACE/NAME, e.g. catalog/search-ranking'
-        raise InvalidInput([Problem("--product", problem)])
-    key = Key(namespace, name)
+    key = parse_key(args.product, argument="--product")
     live = _given(args.live) if args.live else asyncio.run(_read(key))
     edit = find_product(args.files, key)
     stable = (live.get("status") or {}).get("stable") or {}
@@ -63,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     edit.path.write_bytes(replaced(edit, image, version))
     print(f"{edit.path}: {key} {edit.version.value} → {version}")
     if args.commit or args.push:
-        branch = f"sluicegate/{namespace}-{name}-{version}"
+        branch = f"sluicegate/{key.namespace}-{key.name}-{version}"
         _commit(edit, key, live, branch)
         if args.push:
             _git(edit.path.parent, "push", args.push, f"{branch}:{branch}")

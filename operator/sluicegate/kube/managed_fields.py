@@ -28,23 +28,26 @@ QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "storage"})
 
 def owned_fields(body: Mapping[str, Any], manager: str, *, subresource: str = "") -> dict[str, Any]:
     """Return the field set that `manager` holds by server-side apply, empty when there is none."""
+    return dict(_entry(body, manager, subresource).get("fieldsV1") or {})
+
+
+def written_at(body: Mapping[str, Any], manager: str) -> int:
+    """Return when `manager` last changed what it holds, in seconds of the server's clock; 0 if never."""
+    moment = _entry(body, manager).get("time")
+    return int(datetime.fromisoformat(moment).timestamp()) if moment else 0
+
+
+def _entry(body: Mapping[str, Any], manager: str, subresource: str = "") -> Mapping[str, Any]:
+    """What the server recorded of a manager's server-side apply; empty when there was none."""
     for entry in body.get("metadata", {}).get("managedFields") or ():
         if (
             entry.get("manager") == manager
             and entry.get("operation") == "Apply"
             and entry.get("subresource", "") == subresource
         ):
-            return dict(entry.get("fieldsV1") or {})
+            found: Mapping[str, Any] = entry
+            return found
     return {}
-
-
-def written_at(body: Mapping[str, Any], manager: str) -> int:
-    """Return when `manager` last changed what it holds, in seconds of the server's clock; 0 if never."""
-    for entry in body.get("metadata", {}).get("managedFields") or ():
-        mine = entry.get("manager") == manager and entry.get("operation") == "Apply"
-        if mine and not entry.get("subresource") and entry.get("time"):
-            return int(datetime.fromisoformat(entry["time"]).timestamp())
-    return 0
 
 
 def owned_part(body: Mapping[str, Any], manager: str) -> dict[str, Any]:
