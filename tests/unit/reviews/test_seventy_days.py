@@ -24,7 +24,7 @@ from sluicegate.reviews.rounds import Reviews
 from sluicegate.reviews.store import ReviewStore, parse_review
 from sluicegate.reviews.subject import subject_of
 from tests.support.api_stand_in import ApiStandIn
-from tests.support.product_cases import HEX, changed
+from tests.support.product_examples import HEX, changed
 from tests.support.recorded_days import DAY, NAMESPACE, PRODUCT, History
 
 ZONE = "Europe/Paris"
