@@ -27,7 +27,7 @@ setup: .venv/.synced ## Install uv (if missing) and the locked environment
 
 quick: setup ## What one runs before each commit: style, and the tests of a minute
 	$(RUN) ruff check --quiet .
-	$(PYTEST) -q --numprocesses=2 -m "not heavy and not slow" tests/unit tests/golden
+	$(PYTEST) -q --numprocesses=2 --hypothesis-profile=quick -m "not heavy and not slow" tests/unit tests/golden
 
 check: lint types layers unit ## Everything that is fast and needs no cluster
 
@@ -73,7 +73,7 @@ verify-degradation: setup
 	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py
 
 verify-bentos: setup
-	$(PYTEST) --record-verified tests/bentos
+	$(PYTEST) --record-verified tests/bentos tests/unit/service/test_launcher.py
 
 verify-cluster: programs
 	$(PYTEST) --record-verified --numprocesses=4 tests/cluster/test_*.py tests/apiserver/test_control_plane.py tests/unit/cluster_images tests/unit/cluster_node

@@ -65,7 +65,11 @@ SUITES = (
         ("tests/simulation/anchors/degradation.json",),
         packages=("numpy",),
     ),
-    Suite("bentos", ("tests/bentos",), ("bentos", "tests/data/faulty", "uv.lock")),
+    Suite(
+        "bentos",
+        ("tests/bentos", "tests/unit/service/test_launcher.py"),
+        ("bentos", "tests/data/faulty", "uv.lock"),
+    ),
     Suite(
         "cluster",
         (

@@ -162,11 +162,10 @@ def counted(reviews):
 @pytest.mark.heavy
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("share", [0.0, 0.3])
-async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event(share):
-    async with world(share=share) as it:
+async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event():
+    async with world(share=0.3) as it:
         await it.pass_time((DAYS + LATE_DAYS + 1) * DAY, step=3 * 3600)
-        assert (it.gate.kills > 5) == (share > 0)
+        assert it.gate.kills > 5
         reviews = it.all()
         assert list(reviews) == [f"pricing-2026-{month:02}" for month in (9, 10, 11, 12)]
         truth = it.history.recount(ZONE, until=BEGIN + DAYS * DAY)
@@ -191,12 +190,12 @@ async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event(share):
 @pytest.mark.timeout(600)
 async def test_a_sealed_review_keeps_its_digest_whatever_comes_after():
     async with world(share=0.2) as it:
-        await it.pass_time((11 + LATE_DAYS + 1) * DAY)
+        await it.pass_time((11 + LATE_DAYS + 1) * DAY, step=3 * 3600)
         first = it.all()["pricing-2026-09"]
         assert first.status.sealed_at is not None
         assert first.status.sealed_at >= first.spec.period.end
         assert first.status.digest == digest_of(first)
-        await it.pass_time(20 * DAY)
+        await it.pass_time(20 * DAY, step=3 * 3600)
         again = it.all()["pricing-2026-09"]
         assert digest_of(again) == first.status.digest
         assert again.status.days == first.status.days
@@ -236,10 +235,10 @@ async def test_days_that_prometheus_couldnt_be_asked_about_are_filled_in():
     async with world() as it:
         await it.pass_time(2 * DAY)
         it.stand_in.lies[""] = Lie.ERROR_503
-        await it.pass_time(2 * DAY, step=6 * 3600)
+        await it.pass_time(2 * DAY, step=3 * 3600)
         assert len(counted(it.all())) <= 2
         it.stand_in.lies.clear()
-        await it.pass_time(5 * DAY, step=6 * 3600)
+        await it.pass_time(5 * DAY, step=3 * 3600)
         truth = it.history.recount(ZONE, until=BEGIN + 4 * DAY)
         ledger = counted(it.all())
         assert {date: ledger[date] for date in truth} == truth
