@@ -235,10 +235,10 @@ async def test_days_that_prometheus_couldnt_be_asked_about_are_filled_in():
     async with world() as it:
         await it.pass_time(2 * DAY)
         it.stand_in.lies[""] = Lie.ERROR_503
-        await it.pass_time(2 * DAY, step=3 * 3600)
+        await it.pass_time(2 * DAY, step=6 * 3600)
         assert len(counted(it.all())) <= 2
         it.stand_in.lies.clear()
-        await it.pass_time(5 * DAY, step=3 * 3600)
+        await it.pass_time(5 * DAY, step=6 * 3600)
         truth = it.history.recount(ZONE, until=BEGIN + 4 * DAY)
         ledger = counted(it.all())
         assert {date: ledger[date] for date in truth} == truth
