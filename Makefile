@@ -50,8 +50,8 @@ unit: setup ## Unit and golden tests, without those that take minutes
 
 # Two lanes: what computes, and what waits (for clocks, pods, leases). What a change elsewhere can't
 # break is left out while it is as when all of it passed: tests/support/verified.py.
-COMPUTING := lint types layers pure lives bentos
-WAITING := programs workflows chaos node prometheus apiserver benchmarks
+COMPUTING := lint types layers pure lives bentos benchmarks prometheus
+WAITING := programs workflows chaos node apiserver
 LANE = $(MAKE) --no-print-directory --keep-going WHOLE=$(WHOLE)
 
 test: setup ## Everything that this checkout needs, also on a real cluster; installs what is missing
