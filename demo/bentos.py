@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 
 from cluster.cache import cache_folder, fresh_folder, locked
 from cluster.commands import run
-from cluster.demo.errors import DemoError
 from cluster.identity import CHECKOUT
+from demo.errors import DemoError
+from demo.samples import BENTOS, Sample
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.push import PushError, pack_and_push
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cluster.demo.products import Sample
     from used_car_market import Market
 
-BENTOS = CHECKOUT / "bentos"
 LIBRARIES = (BENTOS / "service" / "src", BENTOS / "market" / "src")
 TRAINING_SECONDS = 600
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

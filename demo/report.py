@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cluster.demo.terminal import clock
-from cluster.demo.watch import percent
+from demo.terminal import clock
+from demo.watch import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cluster.demo.answers import Counts
-    from cluster.demo.terminal import Row
+    from demo.answers import Counts
+    from demo.terminal import Row
 
 FORMAT = 1
 

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster import addons
-from cluster.demo import products
-from cluster.demo.bentos import train
-from cluster.demo.errors import DemoError
-from cluster.demo.products import PRICING, SAMPLES, Object
-from cluster.demo.telling import Scene, Stage, Telling
-from cluster.demo.traffic import Senders, sources
-from cluster.demo.watch import look, percent
 from cluster.errors import ClusterError
+from demo import products
+from demo.bentos import train
+from demo.errors import DemoError
+from demo.samples import PRICING, SAMPLES, Object
+from demo.telling import Scene, Stage, Telling
+from demo.traffic import Senders, sources
+from demo.watch import look, percent
 from used_car_market import Market
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cluster.backend import Backend
-    from cluster.demo.terminal import Terminal
+    from demo.terminal import Terminal
 
 RETRAIN = "sluicegate.dev/retrain-requested-at"
 VERDICT_SECONDS = 420

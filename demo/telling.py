@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cluster.apiclient import Api
-from cluster.demo.answers import Recent, Snapshot
-from cluster.demo.errors import DemoError
-from cluster.demo.products import SAMPLES, Object, Sample
-from cluster.demo.terminal import Row, Terminal, clock
-from cluster.demo.watch import Seen, look, news, percent
+from demo.answers import Recent, Snapshot
+from demo.errors import DemoError
+from demo.samples import SAMPLES, Object, Sample
+from demo.terminal import Row, Terminal, clock
+from demo.watch import Seen, look, news, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cluster.backend import Backend
-    from cluster.demo.traffic import Senders
+    from demo.traffic import Senders
 
 LOOK_SECONDS = 0.5
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from cluster.apiclient import wait_until
-from cluster.demo.answers import Snapshot
-from cluster.demo.errors import DemoError
-from cluster.demo.products import HOST, PRICING, RANKING, SAMPLES, Sample, bearer_of
+from demo.answers import Snapshot
+from demo.errors import DemoError
+from demo.products import HOST, bearer_of
+from demo.samples import PRICING, RANKING, SAMPLES, Sample
 from used_car_market.exchanges import Sellers, Visitors
 from used_car_market.traffic import Pace, Target, Traffic
 

@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 PAUSE = "sluicegate.local/pause:1"
 MIB = 1024 * 1024
 

@@ -11,11 +11,11 @@ from cluster import addons
 from cluster.builds import program
 from cluster.cache import cache_folder, write_atomically
 from cluster.commands import run
-from cluster.demo.errors import DemoError
-from cluster.demo.products import BLOCK_SECONDS
 from cluster.errors import ClusterError
 from cluster.identity import CHECKOUT
 from cluster.images import build, describe
+from demo.errors import DemoError
+from demo.products import BLOCK_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

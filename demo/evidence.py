@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cluster.demo.products import SAMPLES, Sample
-from cluster.demo.setup import operator_says
 from cluster.errors import ClusterError
+from demo.samples import SAMPLES, Sample
+from demo.setup import operator_says
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cluster.demo.watch import percent
+from demo.watch import percent
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from cluster.demo import products, setup
+from demo import products, setup
 
 if TYPE_CHECKING:
     from cluster.backend import Backend
-    from cluster.demo.terminal import Terminal
+    from demo.terminal import Terminal
 
 CRD = "dataproducts.sluicegate.dev"
 

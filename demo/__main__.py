@@ -1,4 +1,4 @@
-"""`python -m cluster.demo [run|down|break|retrain|history|traffic]`; `make demo` runs it."""
+"""`python -m demo [run|down|break|retrain|history|traffic]`; `make demo` runs it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from cluster.backend import choose_backend
-from cluster.demo import performance, removal, tries
-from cluster.demo.terminal import Terminal
+from cluster.backend_choice import choose_backend
 from cluster.errors import ClusterError
+from demo import performance, removal, tries
+from demo.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[Callable[[Backend, Terminal], int], str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if what it promises really happened."""
-    parser = argparse.ArgumentParser(prog="python -m cluster.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     commands = parser.add_subparsers(dest="command", metavar="command")
     for name, (_, text) in COMMANDS.items():
         commands.add_parser(name, help=text)

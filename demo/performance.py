@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cluster import addons
 from cluster.builds import elapsed
-from cluster.demo import products, setup
-from cluster.demo.bentos import kept
-from cluster.demo.evidence import evidence
-from cluster.demo.report import Report, summary
-from cluster.demo.story import Story, shift_market
-from cluster.demo.telling import Telling
-from cluster.demo.traffic import Senders, sources
 from cluster.errors import ClusterError
 from cluster.identity import CHECKOUT
+from demo import products, setup
+from demo.bentos import kept
+from demo.evidence import evidence
+from demo.report import Report, summary
+from demo.samples import SAMPLES
+from demo.story import Story, shift_market
+from demo.telling import Telling
+from demo.traffic import Senders, sources
 from used_car_market import Market
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cluster.backend import Backend
-    from cluster.demo.terminal import Terminal
+    from demo.samples import Object
+    from demo.terminal import Terminal
 
 T = TypeVar("T")
 
@@ -57,7 +59,7 @@ def perform(backend: Backend, terminal: Terminal) -> int:
     return _conclude(backend, terminal, report)
 
 
-def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[products.Object]:
+def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[Object]:
     """Everything up to the products, which are ready to be applied then."""
     step = partial(_step, terminal)
     if backend.kubeconfig.exists() and backend.is_ready():
@@ -70,9 +72,7 @@ def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[produ
     where = addons.addresses(backend)
     images = step("images of operator and runtime", lambda: setup.load_images(backend))
     with ThreadPoolExecutor(1) as beside:
-        first = beside.submit(
-            lambda: [kept(sample, FIRST_VERSION, market) for sample in products.SAMPLES]
-        )
+        first = beside.submit(lambda: [kept(sample, FIRST_VERSION, market) for sample in SAMPLES])
         step(
             "operator, by its Helm chart",
             lambda: setup.install_operator(backend, images, where),
@@ -85,7 +85,7 @@ def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[produ
     rendered = []
     # A repository of this run: a version never changes, and each story has a v1 and a v2 of its own.
     run = f"demo-{time.time():.0f}"
-    for sample, bento in zip(products.SAMPLES, bentos, strict=True):
+    for sample, bento in zip(SAMPLES, bentos, strict=True):
         repository = f"{where.registry}/{run}/{sample.name}"
         model = products.Model(bento.push(repository), bento, images.runtime.pinned_reference)
         rendered.append(products.fitted(sample.file(), model, repository=repository))

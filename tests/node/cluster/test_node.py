@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from cluster.backend import Backend
 
-SERVICE = Path(__file__).parents[1] / "data" / "small_service.py"
+SERVICE = Path(__file__).parents[2] / "data" / "small_service.py"
 # Documentation addresses (RFC 5737) would do for "no route"; a public resolver also proves that
 # the machine's own network isn't lent.
 OUTSIDE = ("192.0.2.1", "1.1.1.1")

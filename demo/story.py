@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cluster.demo.products import PRICING, RANKING, SAMPLES, Object, write_market
-from cluster.demo.report import Accuracy, Check, Report, Requests
-from cluster.demo.telling import Scene, Stage, Telling
-from cluster.demo.watch import percent
+from demo.products import write_market
+from demo.report import Accuracy, Check, Report, Requests
+from demo.samples import PRICING, RANKING, SAMPLES, Object
+from demo.telling import Scene, Stage, Telling
+from demo.watch import percent
 from used_car_market import SHOCKS
 
 if TYPE_CHECKING:

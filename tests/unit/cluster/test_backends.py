@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from cluster.backend import choose_backend, fitting_backend
+from cluster.backend_choice import choose_backend, fitting_backend
 from cluster.cli import main
 from cluster.errors import ClusterError, MissingPrerequisiteError
 from cluster.identity import Identity

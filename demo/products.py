@@ -11,26 +11,21 @@ import copy
 import json
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
-
-from cluster.demo.bentos import BENTOS
-from cluster.demo.errors import DemoError
+from demo.errors import DemoError
+from demo.samples import SAMPLES, Object, Sample
 
 if TYPE_CHECKING:
     from cluster.backend import Backend
-    from cluster.demo.bentos import Bento
+    from demo.bentos import Bento
     from used_car_market import Market
-
-Object = dict[str, Any]
 
 BLOCK_SECONDS = 5
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "sluicegate-demo"
 MARKET_CONFIG, MARKET_KEY = "used-car-market", "market.json"
 HOST = "market.example"
-GROUP = "/apis/sluicegate.dev/v1alpha1"
 GONE_SECONDS = 120
 # A canary worse by maxRegression is taken back: the files' own margins (a tenth of a percent of
 # failures) need a day of real traffic, these need minutes of a few dozen requests a second. And
@@ -45,35 +40,6 @@ SLOS: dict[str, Object] = {
     },
     "accuracy": {"maxRegression": "0.03"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One sample product: its name (of its folder, too), its namespace, its path at the gateway."""
-
-    name: str
-    namespace: str
-    path: str
-
-    @property
-    def url(self) -> str:
-        """Where the API server has it."""
-        return f"{GROUP}/namespaces/{self.namespace}/dataproducts/{self.name}"
-
-    @property
-    def secret(self) -> str:
-        """Name of the Secret that its file refers to."""
-        return f"{self.name}-feedback"
-
-    def file(self) -> Object:
-        """The product as its team keeps it in Git."""
-        product: Object = yaml.safe_load((BENTOS / self.name / "dataproduct.yaml").read_text())
-        return product
-
-
-PRICING = Sample("pricing", "pricing", "/pricing")
-RANKING = Sample("search-ranking", "catalog", "/search")
-SAMPLES = (PRICING, RANKING)
 
 
 @dataclass(frozen=True, slots=True)

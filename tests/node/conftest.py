@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 import pytest
 
 from cluster import addons
-from cluster.backend import Backend, choose_backend
+from cluster.backend_choice import choose_backend
 from cluster.builds import program
 from cluster.cache import cache_folder, lock_folder
 from cluster.images import BuiltImage, build, describe
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cluster.addons import Addresses
+    from cluster.backend import Backend
 
 _numbers = itertools.count(1)
 _run = secrets.token_hex(2)

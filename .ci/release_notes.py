@@ -1,4 +1,4 @@
-"""Whether a tag may be a release, and what it says: `python -m cluster.release VERSION`.
+"""Whether a tag may be a release, and what it says: `make release-notes VERSION=1.2.3`.
 
 A version is in the packages, the chart and the changelog; a tag that they don't know is a mistake,
 which is cheaper to tell before anything is pushed.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cluster.backend import Backend
 
 pytestmark = pytest.mark.timeout(240)
-SERVER = Path(__file__).parents[1] / "data" / "tls_file_server.py"
+SERVER = Path(__file__).parents[2] / "data" / "tls_file_server.py"
 FILES = {"name": "files", "mountPath": "/files", "readOnly": True}
 
 
