@@ -37,6 +37,7 @@ from sluicegate.policy.model.decision import (
 )
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Observed, Request
+from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining.preconditions import trigger_of
 from sluicegate.policy.slo_health.confirmation import product_state
@@ -292,7 +293,7 @@ def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
 def _is_asked(case: _Case) -> bool:
     """Whether a person wants the candidate to go on, although the product is suspended."""
     candidate = case.status.trial
-    approved = manual_requests.approves(case.status, case.observed) is not None
+    approved = approves(case.status, case.observed) is not None
     return candidate is not None and (candidate.requested or approved)
 
 
@@ -303,7 +304,7 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
         return _Proposal(held, status)
     if status.trial is None or case.assessment is None:
         return None
-    approval = manual_requests.approves(status, observed)
+    approval = approves(status, observed)
     decision = verdict.decide(
         terms,
         status,
@@ -316,9 +317,7 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
     )
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
     over = approval is not None and ended and decision.reason not in NOT_ITS_DOING
-    return _Proposal(
-        decision, manual_requests.handled(status, approval) if over and approval else status
-    )
+    return _Proposal(decision, handled(status, approval) if over and approval else status)
 
 
 def _is_forced(terms: Terms, approval: Request) -> bool:

@@ -11,7 +11,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.status import DataProductStatus, LastHandled
 from sluicegate.api.versions import Fate, PastVersion, Release, VersionSource
-from sluicegate.policy.manual_requests import answers, approves
+from sluicegate.policy.manual_requests import answers
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
 from sluicegate.policy.model.observed import (
     Observed,
@@ -20,6 +20,7 @@ from sluicegate.policy.model.observed import (
     TrainingFailed,
     TrainingSucceeded,
 )
+from sluicegate.policy.model.pending_requests import approves
 from sluicegate.policy.new_versions import training_ended
 from sluicegate.policy.retraining.holdout_gate import Verdict, judge, judge_all
 from sluicegate.policy.retraining.preconditions import Request as Asked
