@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluicegate.kube.errors import Invalid
-from sluicegate.reconcile.decide.refused_route import claiming
+from sluicegate.reconcile.observe.refused_route import claiming
 from sluicegate.runtime.interfaces import Key
 from tests.support.routed_products import WEB, Routed, routed, ruled, taken
 

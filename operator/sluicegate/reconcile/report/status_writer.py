@@ -9,19 +9,21 @@ from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Invalid
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.reconcile.apply.applier import Applier
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.decide.planner import Step
 from sluicegate.reconcile.fleet.operator_overlap import Overlaps
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.rereading import reread_after_conflict
 from sluicegate.reconcile.report.condition_events import news, true_of
 from sluicegate.reconcile.report.events import emit
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
 from sluicegate.reconcile.report.status import due, report, report_invalid, verified_seconds
+from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.event_recorder import Recorder
 from sluicegate.runtime.interfaces import InvalidSpec, Result
 
@@ -36,7 +38,8 @@ class StatusWriter:
     `refresh_seconds`: how old the numbers in a status may get; 0 for until the next decision.
     """
 
-    applier: Applier
+    api: KubeApi
+    caches: Caches
     overlaps: Overlaps
     recorder: Recorder
     metrics: ProductMetrics
@@ -77,9 +80,9 @@ class StatusWriter:
             "metadata": {"name": record.key.name, "namespace": record.key.namespace},
             "status": status.model_copy(update={"written_by": self.overlaps.me}).to_dict(),
         }
-        caches = self.applier.caches
-        async with self.applier.reread_after_conflict(DATA_PRODUCTS, record.key):
-            answer = await self.applier.api.apply_status(
+        caches = self.caches
+        async with reread_after_conflict(self.api, caches, DATA_PRODUCTS, record.key):
+            answer = await self.api.apply_status(
                 DATA_PRODUCTS, body, resource_version=str(record.version)
             )
         caches.written(DATA_PRODUCTS, answer)

@@ -1,16 +1,12 @@
-"""What follows from a refused route: for one look, for what is observed, and for what is told."""
+"""Whether a product may have the route of its spec, and what is observed of one that may not."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus
-from sluicegate.conditions import find_condition
 from sluicegate.kube.errors import Conflict, Transient, WriteFenced
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.decide.requeue import CONFLICT_SECONDS
 from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.gateway_reader import Gateways
@@ -18,7 +14,6 @@ from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.routes.arbitration import Claims, Refusal
 from sluicegate.reconcile.routes.claims import Gateway
 from sluicegate.reconcile.routes.kept_route import with_kept_route
-from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
 
 
 @contextmanager
@@ -83,15 +78,3 @@ def shadowed(situation: Situation, refusal: Refusal | None) -> Situation:
     if refusal is None:
         return situation
     return replace(situation, conflict=refusal.message, shadowed=True)
-
-
-def next_for(refusal: Refusal | None, result: Result) -> Result:
-    """When to look again: soon, where no event tells that a refusal ends."""
-    passes = refusal is not None and refusal.passes and isinstance(result, Done)
-    return RequeueAfter(CONFLICT_SECONDS) if passes else result
-
-
-def is_news(recorded: DataProductStatus) -> bool:
-    """Whether a refusal is to be told: once, as status remembers it."""
-    ready = find_condition(recorded.conditions, ConditionType.READY)
-    return ready is None or ready.reason != ConditionReason.ROUTE_SHADOWED
