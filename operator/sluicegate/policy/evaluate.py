@@ -13,7 +13,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.rollout import Approval
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import CandidatePhase, Version
+from sluicegate.api.versions import Version
 from sluicegate.policy import manual_requests, new_versions
 from sluicegate.policy.canary import api_gate, verdict
 from sluicegate.policy.canary.analysis import assess
@@ -90,7 +90,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     observed : what was read. now : in seconds; waits and cooldowns are counted by it.
     """
     before = status
-    if status.stable is not None and is_carried_out(status):
+    if status.stable is not None and status.carried_out:
         return _under_way(terms, status, observed, now)
     status = _refreshed(terms, status, observed, now)
     if status.stable is None:
@@ -195,15 +195,9 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
 
 
 # ---- while a decision is carried out --------------------------------------------------------
-def is_carried_out(status: DataProductStatus) -> bool:
-    """Whether a decision about the candidate is being carried out: nothing is judged meanwhile."""
-    carried = {CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK}
-    return status.candidate is not None and status.candidate.phase in carried
-
-
 def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
     """What may still end a promotion: a person, another spec.model, its pods, the traffic."""
-    asked = manual_requests.aborts(status, observed)
+    asked = manual_requests.answers(terms, status, observed, now)
     proposals = [_Proposal(answer.decision, answer.status) for answer in asked]
     others = (setback(status, observed), new_versions.overtakes(terms, status, observed, now))
     proposals += [_Proposal(one, status) for one in others if one is not None]

@@ -25,28 +25,26 @@ class Answer:
     status: DataProductStatus
 
 
-def aborts(status: DataProductStatus, observed: Observed) -> list[Answer]:
-    """What requests to abort lead to while a decision about the candidate is carried out.
-
-    One that names another version waits until that is over, as all other requests do.
-    """
-    candidate = status.candidate
-    name = "" if candidate is None else candidate.version
-    return [
-        _abort(status, observed, request)
-        for request in pending(status, observed)
-        if request.annotation == REQUEST_ABORT and request.version in {"", name}
-    ]
-
-
 def answers(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> list[Answer]:
-    """What the pending requests lead to. An approval isn't among them: it opens the last step."""
+    """What the pending requests lead to. An approval isn't among them: it opens the last step.
+
+    While a decision about the candidate is carried out, all wait but those that would end it.
+    """
     found = []
     for request in pending(status, observed):
+        if status.carried_out and not _ends(status, request):
+            continue
         answer = _answer(terms, status, observed, request, now=now)
         if answer is not None:
             found.append(answer)
     return found
+
+
+def _ends(status: DataProductStatus, request: Request) -> bool:
+    """Whether a request is to abort the candidate."""
+    candidate = status.candidate
+    named_version = candidate is not None and request.version in {"", candidate.version}
+    return request.annotation == REQUEST_ABORT and named_version
 
 
 def _answer(

@@ -6,7 +6,8 @@ from typing import assert_never
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus, DecisionStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, Fate, PastVersion
+from sluicegate.api.versions import Candidate, CandidatePhase, Fate
+from sluicegate.policy.canary.outcome import fate_of, outcome, without_return
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Decision,
@@ -16,7 +17,7 @@ from sluicegate.policy.model.decision import (
 )
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
-from sluicegate.policy.model.observed import RolloutObservation
+from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import accept_first, accepted_version, apply_decision
 from sluicegate.reconcile.decide.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.decide.events import Told
@@ -35,15 +36,6 @@ from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame, 
 from sluicegate.reconcile.live.pods import of_revision, trouble_of
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.traffic.allocation import FULL, Layout, layout_of, share_in_force
-
-_AT_FAULT = frozenset(
-    {
-        DecisionReason.CANARY_NOT_READY,
-        DecisionReason.IMAGE_NOT_FOUND,
-        DecisionReason.RUNTIME_MISMATCH,
-        DecisionReason.SERVICE_NOT_FOUND,
-    }
-)
 
 
 def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:
@@ -105,7 +97,7 @@ def advance(
             told = Told("CanaryWeightIncreased", "ShiftTraffic", text, quiet=quiet)
             return status, (told,)
         case Completed(done, uncounted):
-            after_all, told_of = _complete(situation, status, done)
+            after_all, told_of = _complete(situation, status, done, move.facts.blame)
             return after_all, (*_uncounted(situation, status, uncounted), *told_of)
         case unexpected:
             assert_never(unexpected)
@@ -138,48 +130,46 @@ def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) ->
 
 
 def _complete(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
+    situation: Situation, status: DataProductStatus, candidate: Candidate, blame: Failure | None
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """What was decided has come true: remember it."""
-    if status.stable is None:
+    stable = status.stable
+    if stable is None:
         now = accepted_at(candidate, situation.now)
         told = Told("Serving", "Serve", f"{candidate.version} serves")
         return accept_first(situation.terms, status, candidate, now), (told,)
-    if candidate.phase is CandidatePhase.PROMOTING:
-        return _promoted(situation, status, candidate)
-    reason = DecisionReason.read(candidate.rollback_reason)
-    if candidate.returning:  # stable stays
-        update = {"candidate": None, "history": _without_return(situation, status, candidate)}
-        return status.model_copy(update=update), ()
-    stable = status.stable
-    decision: Decision
-    if reason is DecisionReason.INFRASTRUCTURE:
-        blame = _blame(situation, status, candidate)
-        if blame is None or not blame.own:
-            return _parked(situation, status, candidate, reason)
-        reason = blame.reason
-        seen: dict[str, object] = {"rollback_reason": str(reason), "rollback_message": blame.text}
-        candidate = candidate.replace(**seen)
-    if reason in NOT_ITS_DOING:
-        return _parked(situation, status, candidate, reason)
-    if reason is DecisionReason.MAX_DURATION:
-        decision = Inconclusive(
-            reason=reason, message=candidate.rollback_message, candidate=candidate.release
-        )
-        fate = Fate.INCONCLUSIVE
-    else:
-        decision = Rollback(
-            reason=reason,
-            message=candidate.rollback_message,
-            leaving=candidate.release,
-            to=stable.release,
-        )
-        fate = Fate.SUPERSEDED if reason is DecisionReason.SUPERSEDED else Fate.ROLLED_BACK
-    after = with_outcome(acted(situation, status, decision), candidate, fate, reason)
+    promoting = candidate.phase is CandidatePhase.PROMOTING
+    if candidate.returning and not promoting:  # stable stays
+        history = without_return(status, candidate, situation.now)
+        return status.replace(candidate=None, history=history), ()
+    decision = outcome(status, candidate, stable, blame)
+    after = acted(situation, status, decision)
+    if isinstance(decision, Promote) or promoting:
+        after = with_outcome(after, candidate, Fate.REPLACED, decision.reason)
+        return after, (_serves_all(candidate),)
+    if decision.reason in NOT_ITS_DOING:
+        return _waiting(situation, after, decision)
+    return _refused(situation, after, candidate, decision), ()
+
+
+def _refused(
+    situation: Situation,
+    after: DataProductStatus,
+    candidate: Candidate,
+    decision: Rollback | Inconclusive,
+) -> DataProductStatus:
+    """The status with what became of a candidate that isn't tried again by itself."""
+    fate, reason = fate_of(decision), decision.reason
+    candidate = candidate.replace(rollback_reason=str(reason), rollback_message=decision.message)
+    after = with_outcome(after, candidate, fate, reason)
     refused = refused_version(candidate, fate, str(reason), situation.now)
-    return after.model_copy(
-        update={"history": newest_first((refused, *after.history))[:MOST_VERSIONS]}
-    ), ()
+    return after.replace(history=newest_first((refused, *after.history))[:MOST_VERSIONS])
+
+
+def _serves_all(candidate: Candidate) -> Told:
+    if candidate.returning:
+        return Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
+    return Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
 
 
 def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate) -> Blame | None:
@@ -197,21 +187,15 @@ def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate
     )
 
 
-def _parked(
-    situation: Situation, status: DataProductStatus, candidate: Candidate, reason: DecisionReason
+def _waiting(
+    situation: Situation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """Trouble of the cluster, or of Prometheus, ended it: no verdict, no history, another try."""
-    decision = Inconclusive(
-        reason=reason,
-        message=candidate.rollback_message,
-        candidate=candidate.release,
-    )
-    after = acted(situation, status, decision)
     waiting = after.candidate
     assert waiting is not None
     assert waiting.retry_at is not None
     text = (
-        f"{candidate.version}: {candidate.rollback_message}. That isn't its doing: it is tried again"
+        f"{waiting.version}: {decision.message}. That isn't its doing: it is tried again"
         f" at {rfc3339(waiting.retry_at)[11:19]} UTC"
     )
     told = Told("RolloutWaits", "Retry", text, warning=True)
@@ -219,55 +203,6 @@ def _parked(
         DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=situation.now
     )
     return after.replace(decision=shown), (told,)
-
-
-def _promoted(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    assert status.stable is not None
-    message = candidate.rollback_message or f"{candidate.version} serves all traffic"
-    decision: Decision
-    if candidate.returning:
-        decision = Rollback(
-            reason=DecisionReason.read(candidate.rollback_reason),
-            message=message,
-            leaving=status.stable.release,
-            to=candidate.release,
-        )
-        told = Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
-    else:
-        reason = candidate.rollback_reason or DecisionReason.CANARY_NOT_WORSE
-        decision = Promote(
-            reason=DecisionReason.read(reason),
-            message=message,
-            candidate=candidate.release,
-            replaced=status.stable.release,
-            held_against=status.engine.held_against,
-        )
-        told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
-    after = acted(situation, status, decision)
-    return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
-
-
-def _without_return(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
-) -> tuple[PastVersion, ...]:
-    """The history once a version didn't come back; if its pods are at fault, it isn't tried again.
-
-    A person may still ask for it.
-    """
-    if candidate.rollback_reason not in _AT_FAULT:
-        return status.history
-    failed = {
-        "fate": Fate.FAILED,
-        "reason": candidate.rollback_reason,
-        "until": situation.now,
-    }
-    marked = (
-        one.model_copy(update=failed) if one.revision == candidate.revision else one
-        for one in status.history
-    )
-    return newest_first(marked)
 
 
 def layout(situation: Situation, status: DataProductStatus) -> Layout:
