@@ -13,9 +13,9 @@ from sluicegate.policy.diagnosis.checks import (
     AUTO_CHECKS,
     OUTSIDE_CHECKS,
     PROBATION_CHECKS,
-    Symptoms,
     diagnose,
 )
+from sluicegate.policy.diagnosis.symptoms import Symptoms
 from sluicegate.policy.diagnosis.traffic_load import Load
 from sluicegate.policy.model.observed import Facts, Portfolio
 from sluicegate.policy.slo_health.current_level import Present

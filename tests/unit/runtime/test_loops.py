@@ -9,8 +9,8 @@ import pytest
 import uvloop
 
 from sluicegate import handlers
+from sluicegate.handlers import fastest_loop
 from sluicegate.manager import Controller, Program, Tools
-from sluicegate.runtime.event_loop import fastest_loop
 from sluicegate.settings import parse_settings
 from sluicegate.wiring import PROGRAM
 
