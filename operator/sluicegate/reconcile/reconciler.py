@@ -52,6 +52,7 @@ from sluicegate.reconcile.report.events import emit_refusal, is_news, unreadable
 from sluicegate.reconcile.report.first_version_start import FirstStarts
 from sluicegate.reconcile.report.fleet_update import standing_of
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
+from sluicegate.reconcile.report.status_store import StatusStore
 from sluicegate.reconcile.report.status_writer import StatusWriter
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.reconcile.routes.arbitration import Claims, Refusal
@@ -131,8 +132,8 @@ class ProductReconciler:
     def writer(self) -> StatusWriter:
         """Writes its status, and what people are told."""
         refresh = self.settings.numbers_refresh_seconds
-        api, caches = self.applier.api, self.applier.caches
-        return StatusWriter(api, caches, self.overlaps, self.recorder, self.metrics, refresh)
+        store = StatusStore(self.applier.api, self.applier.caches, self.overlaps)
+        return StatusWriter(store, self.recorder, self.metrics, refresh)
 
     @property
     def claims(self) -> Claims:
@@ -270,7 +271,7 @@ class ProductReconciler:
         """Record the status before its effects; a first version that starts well can wait."""
         record, step = seen.record, plan.step
         if plan.untold:
-            self.writer.show(record.key, seen.product, step, step.status)
+            self.writer.show(record, seen.product, step, step.status)
             return record
         if children is not None and not plan.situation.is_frozen(step.status):
             plan.situation = await self.keeper.foreseen(record, plan.situation, children)

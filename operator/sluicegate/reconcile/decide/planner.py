@@ -27,17 +27,9 @@ from sluicegate.policy.model.observed import RolloutObservation
 from sluicegate.reconcile.decide.evaluation_status import with_figures
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.decide.retraining_attempt import with_job, with_pending, with_result
-from sluicegate.reconcile.decide.rollout_completion import (
-    RolloutMove,
-    acted,
-    advance,
-    decision_status,
-    layout,
-    observe_rollout,
-)
-from sluicegate.reconcile.decide.rollout_progress import (
-    turned_back,
-)
+from sluicegate.reconcile.decide.rollout_completion import acted, advance, decision_status
+from sluicegate.reconcile.decide.rollout_observation import RolloutMove, layout, observe_rollout
+from sluicegate.reconcile.decide.rollout_progress import turned_back
 from sluicegate.reconcile.decide.versions import (
     first_candidate,
     referred_to,

@@ -1,29 +1,24 @@
-"""Writes the status of a product, where it differs, and tells people what is new in it."""
+"""Reports on a product: its status where it differs, its metrics, and events of what is new."""
 
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
-from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Invalid
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.decide.planner import Step
-from sluicegate.reconcile.fleet.operator_overlap import Overlaps
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.reconcile.observe.rereading import reread_after_conflict
 from sluicegate.reconcile.report.condition_events import news, true_of
 from sluicegate.reconcile.report.events import emit
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
 from sluicegate.reconcile.report.status import due, report, report_invalid, verified_seconds
-from sluicegate.runtime.cache import Caches
+from sluicegate.reconcile.report.status_store import StatusStore
 from sluicegate.runtime.event_recorder import Recorder
 from sluicegate.runtime.interfaces import InvalidSpec, Result
 
@@ -38,9 +33,7 @@ class StatusWriter:
     `refresh_seconds`: how old the numbers in a status may get; 0 for until the next decision.
     """
 
-    api: KubeApi
-    caches: Caches
-    overlaps: Overlaps
+    store: StatusStore
     recorder: Recorder
     metrics: ProductMetrics
     refresh_seconds: float
@@ -60,7 +53,7 @@ class StatusWriter:
         """
         before = situation.product.status
         after = report(situation, step)
-        self.show(record.key, situation.product, step, after)
+        self.show(record, situation.product, step, after)
         fresh = due(
             before,
             after,
@@ -68,27 +61,9 @@ class StatusWriter:
             refresh_seconds=self.refresh_seconds,
             verified_seconds=verified_seconds(situation),
         )
-        written = record if fresh == recorded else await self.send(record, fresh)
+        written = record if fresh == recorded else await self.store.write(record, fresh)
         self.tell(record, (*true_of(told, fresh), *news(recorded, fresh)))
         return written
-
-    async def send(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
-        """Write a status over that of the record; the product as it then is."""
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {"name": record.key.name, "namespace": record.key.namespace},
-            "status": status.model_copy(update={"written_by": self.overlaps.me}).to_dict(),
-        }
-        caches = self.caches
-        async with reread_after_conflict(self.api, caches, DATA_PRODUCTS, record.key):
-            answer = await self.api.apply_status(
-                DATA_PRODUCTS, body, resource_version=str(record.version)
-            )
-        caches.written(DATA_PRODUCTS, answer)
-        self.overlaps.wrote(record.key)
-        written = caches.products.get(record.key)
-        return written if isinstance(written, ProductRecord) else record
 
     async def refuse(
         self, record: ProductRecord, problems: Iterable[Problem], *, now: int
@@ -101,14 +76,16 @@ class StatusWriter:
         self.metrics.record(record.key, REFUSED)
         if after != before:
             with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do
-                await self.send(record, after)
+                await self.store.write(record, after)
             self.tell(record, (Told("InvalidSpec", "Validate", "; ".join(listed), warning=True),))
         raise InvalidSpec("; ".join(listed))
 
-    def show(self, key: Key, product: DataProduct, step: Step, status: DataProductStatus) -> None:
+    def show(
+        self, record: ProductRecord, product: DataProduct, step: Step, status: DataProductStatus
+    ) -> None:
         """Let the metrics know how the product does."""
         reason = step.evaluation.decision.reason if step.evaluation else None
-        self.metrics.record(key, figures_of(product, status, reason))
+        self.metrics.record(record.key, figures_of(product, status, reason))
 
     def tell(self, record: ProductRecord, told: Iterable[Told]) -> None:
         """Emit events, or log what is quiet."""
