@@ -156,6 +156,17 @@ def test_only_policy_decides():
     assert not made
 
 
+def test_the_unit_tests_mirror_the_operator():
+    """Each package has a folder of its name, and the packages with rooms a folder a room."""
+    operator, unit = ROOT / "operator/sluicegate", ROOT / "tests/unit"
+    packages = {path.parent.relative_to(operator) for path in operator.glob("*/__init__.py")}
+    assert not [one for one in packages if not (unit / one).is_dir()]
+    for package in MOST_LEVELS:
+        name = package.rpartition(".")[2]
+        folders = {path.name for path in (unit / name).iterdir() if any(path.glob("test_*.py"))}
+        assert folders <= set(rooms(package)), name
+
+
 @pytest.mark.parametrize("page", ["docs/architecture.md", "docs/performance.md", "CONTRIBUTING.md", "tests/README.md", "cluster/README.md"])  # fmt: skip
 def test_the_paths_that_a_page_names_are_there(page):
     """A path is from the repository's top, from the operator's package, or from the page's folder."""

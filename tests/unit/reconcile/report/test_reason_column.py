@@ -10,7 +10,7 @@ import pytest
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.report.status import report, report_invalid
-from tests.unit.reconcile.test_kstatus import (
+from tests.unit.reconcile.report.test_kstatus import (
     canary,
     failed,
     pods_that_dont_come,

@@ -10,7 +10,7 @@ import pytest
 from sluicegate.policy.model.observed import TrainingFailed
 from sluicegate.reconcile.live.pods import Ended, of_job, pod_state
 from sluicegate.reconcile.observe.training_result import training_result
-from tests.unit.reconcile.test_pods_and_trainings import GOOD, OUTPUT, PARENT, job
+from tests.unit.reconcile.observe.test_pods_and_trainings import GOOD, OUTPUT, PARENT, job
 
 JOB = "search-train-0a1b2c3d-1"
 
