@@ -1,4 +1,4 @@
-"""The program that the runtime runs: which kinds it watches, and how its parts are put together."""
+"""What the manager runs: which kinds are watched, and how the parts that know products are made."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext

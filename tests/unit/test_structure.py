@@ -29,8 +29,8 @@ VOCABULARY = "sluicegate.api"
 MOST_IMPORTS = 15
 LEAST_LINES = 40
 MEETING_PLACES = {
-    "sluicegate.wiring": "constructs every long-lived part, once",
-    "sluicegate.manager": "starts, runs and stops what runtime/ has, in its order",
+    "sluicegate.wiring": "constructs the parts that know products, once",
+    "sluicegate.manager": "constructs, starts and stops what runtime/ has, in its order",
     "sluicegate.reconcile.reconciler": "the pass: calls each room in its order",
     "sluicegate.reconcile.observe.observer": "gathers the one value that a decision is made from",
     "sluicegate.policy.evaluate": "lets all that applies propose, and makes one decision",
