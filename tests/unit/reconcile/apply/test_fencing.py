@@ -180,9 +180,9 @@ async def test_a_training_that_nobody_waits_for_is_ended_as_it_was_observed(
 async def test_status_is_written_onto_the_product_that_was_observed(
     server, reconciler, record, world
 ):
-    written = await reconciler.writer.send(record, world.current)
+    written = await reconciler.writer.store.write(record, world.current)
     assert server.writes[-1].path.endswith("/status")
     assert server.writes[-1].observed[1] == str(record.version)
     assert written.version > record.version
     with pytest.raises(Conflict):
-        await reconciler.writer.send(record, world.current)
+        await reconciler.writer.store.write(record, world.current)
