@@ -126,8 +126,8 @@ mutants: setup ## Change the code a little, place by place, and see whether a te
 # What is traced is those packages alone; to trace all costs three times the tests.
 DECIDING := 'reconcile/*' 'policy/*' 'runtime/leader_election.py'
 TRACED := $(addprefix --cov=operator/sluicegate/,reconcile policy runtime)
-coverage: setup ## How much of what decides the tests of `make quick` execute: 95 % each, by branches
-	$(PYTEST) -q --numprocesses=2 -m "not heavy and not slow" $(TRACED) --cov-branch --cov-report= tests/unit tests/golden
+coverage: setup ## How much of what decides the tests of `make unit` execute: 95 % each, by branches
+	$(PYTEST) -q --numprocesses=2 -m "not heavy" $(TRACED) --cov-branch --cov-report= tests/unit tests/golden
 	@failed=0; for each in $(DECIDING); do \
 	  $(RUN) coverage report --skip-covered --fail-under=95 --include="operator/sluicegate/$$each" || failed=1; \
 	done; exit $$failed

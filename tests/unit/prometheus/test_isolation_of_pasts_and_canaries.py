@@ -24,6 +24,8 @@ from tests.support.isolation import (
 )
 from tests.support.selecting import Poison
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_backfill_goes_on_and_the_product_keeps_what_can_be_read():
     keys = products(2, 6)

@@ -27,6 +27,7 @@ from tests.support.api_stand_in import ApiStandIn
 from tests.support.product_examples import HEX, changed
 from tests.support.recorded_days import DAY, NAMESPACE, PRODUCT, History
 
+pytestmark = pytest.mark.slow
 ZONE = "Europe/Paris"
 BEGIN = int(datetime(2026, 9, 20, tzinfo=ZoneInfo(ZONE)).timestamp())
 """Seventy days later it is December; on 25 October clocks went back, so that day has 25 hours."""
@@ -160,7 +161,6 @@ def counted(reviews):
 
 
 @pytest.mark.heavy
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event():
     async with world(share=0.3) as it:
@@ -186,7 +186,6 @@ async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event():
         assert versions == ["v1", "v2"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_sealed_review_keeps_its_digest_whatever_comes_after():
     async with world(share=0.2) as it:
@@ -230,7 +229,6 @@ async def test_a_day_costs_one_write_and_a_restart_none():
         assert len(it.server.writes) - start == 5
 
 
-@pytest.mark.slow
 async def test_days_that_prometheus_couldnt_be_asked_about_are_filled_in():
     async with world() as it:
         await it.pass_time(2 * DAY)
@@ -284,7 +282,6 @@ async def test_another_product_of_the_name_has_a_review_of_its_own():
         assert second.metadata.name == "pricing-2026-09-01234567"
 
 
-@pytest.mark.slow
 async def test_no_more_reviews_are_kept_than_that_many_sealed_ones():
     async with world() as it:
         await it.pass_time(20 * DAY, step=6 * 3600, every="Week", keep=2)

@@ -88,6 +88,7 @@ def test_what_decides_about_stable_is_no_matter_of_the_simulated_canaries():
     assert not {"terms.py", "product.py", "comparison.md"} & files["canaries"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES, ids=[suite.name for suite in SUITES])
 def test_all_that_the_suites_of_this_repository_name_is_there(suite):
     assert len(content(suite)) == 64
