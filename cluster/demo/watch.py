@@ -101,7 +101,7 @@ def look(product: Object) -> Seen:
         decision=_decision(status.get("decision")),
         training=_training(status.get("retraining") or {}),
         history=tuple(
-            (past["version"], past["fate"], past.get("reason", ""))
+            (past["version"], past["outcome"], past.get("reason", ""))
             for past in status.get("history") or ()
         ),
     )
@@ -134,7 +134,7 @@ def _training_news(before: Training, now: Training) -> Iterator[str]:
         yield f"training Job {now.job} runs"
     if now.waiting_for and now.waiting_for != before.waiting_for:
         yield f"a retraining waits: {now.waiting_for}"
-    if now.outcome != before.outcome and now.outcome in {"Canary", "Failed", "Refused"}:
+    if now.outcome != before.outcome and now.outcome in {"InProgress", "Failed", "Rejected"}:
         yield f"training ended with {now.version or now.outcome}: {now.gate or now.message}"
 
 
@@ -146,9 +146,9 @@ def _rollout_news(before: Seen, now: Seen) -> Iterator[str]:
     if before.stable and now.stable != before.stable:
         yield f"{now.stable} is stable; {before.stable} is kept to go back to"
     if len(now.history) > len(before.history):
-        version, fate, reason = now.history[0]
-        if fate != "Replaced":
-            yield f"{version} ended as {fate} ({reason})"
+        version, outcome, reason = now.history[0]
+        if outcome != "Replaced":
+            yield f"{version} ended as {outcome} ({reason})"
 
 
 def percent(share: float | None) -> str:

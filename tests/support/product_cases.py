@@ -581,7 +581,7 @@ def full_status() -> dict[str, Any]:
         },
         "specModel": {
             "image": version["image"], "version": "v1", "runtimeImage": "registry.example/rt:1",
-            "outcome": "Rejected", "reason": "CanaryWorse", "at": when,
+            "outcome": "RolledBack", "reason": "CanaryWorse", "at": when,
         },
         "stable": version | {
             "promotedAt": when, "returned": True, "baseline": baseline, "evaluation": counts,
@@ -602,7 +602,7 @@ def full_status() -> dict[str, Any]:
             }],
         },
         "history": [version | {
-            "version": "v0", "fate": "Replaced", "reason": "Promoted", "promotedAt": when,
+            "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotedAt": when,
             "returned": False, "until": when, "baseline": baseline, "record": counts,
             "degraded": ["accuracy"],
         }],
@@ -612,7 +612,7 @@ def full_status() -> dict[str, Any]:
             "job": "a-train-0a1b2c3d-2", "startedAt": when, "attempts": 1, "nextAllowedAt": when,
             "suspended": False, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
             "lastResult": {
-                "outcome": "Refused", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
+                "outcome": "Rejected", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
                 "image": version["image"], "evaluation": counts, "stableEvaluation": counts,
                 "at": when,
             },

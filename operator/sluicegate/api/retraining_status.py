@@ -1,11 +1,11 @@
 """status.retraining: attempts, their triggers and outcomes."""
 
-from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from sluicegate.api.base import Counted, StatusModel, Time
+from sluicegate.api.outcome import OF_TRAINING, Outcome
 
 MOST_FAILURES: Final = 3
 """Attempts in a row without a promotion after which a person has to look."""
@@ -32,26 +32,11 @@ class Trigger(StatusModel):
     """Time at which the training was decided."""
 
 
-class AttemptOutcome(StrEnum):
-    """How an attempt ended."""
-
-    RUNNING = "Running"
-    CANARY = "Canary"
-    """It gave a candidate, which is on its way."""
-    PROMOTED = "Promoted"
-    FAILED = "Failed"
-    REFUSED = "Refused"
-    """The hold-out gate refused it."""
-    ROLLED_BACK = "RolledBack"
-    INCONCLUSIVE = "Inconclusive"
-    SUPERSEDED = "Superseded"
-
-
 class AttemptResult(StatusModel):
     """How an attempt ended."""
 
-    outcome: AttemptOutcome
-    """Outcome of the attempt in one word."""
+    outcome: Annotated[Outcome, OF_TRAINING]
+    """Outcome of the attempt; InProgress while the version that it made is in its rollout."""
     reason: str = ""
     """Reason of the outcome, in one word."""
     message: Annotated[str, Field(max_length=4096)] = ""

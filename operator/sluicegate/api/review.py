@@ -232,8 +232,8 @@ class ReviewVersion(StatusModel):
     """When it became stable."""
     until: Time | None = None
     """When it ceased to be."""
-    fate: str = ""
-    """What became of it."""
+    outcome: str = ""
+    """Outcome of the version; left out while it is stable."""
     reason: str = ""
     """Why."""
 

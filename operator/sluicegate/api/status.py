@@ -19,6 +19,7 @@ from sluicegate.api.names import (
     REQUEST_RETRAIN,
     REQUEST_ROLLBACK,
 )
+from sluicegate.api.outcome import OF_SPEC_MODEL, Outcome
 from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus, Trigger
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.versions import (
@@ -87,15 +88,6 @@ class Condition(StatusModel):
     """Time at which the status last changed."""
 
 
-class SpecModelOutcome(StrEnum):
-    """What became of the model that the spec names."""
-
-    IN_PROGRESS = "InProgress"
-    PROMOTED = "Promoted"
-    REJECTED = "Rejected"
-    SUPERSEDED = "Superseded"
-
-
 class SpecModel(StatusModel):
     """The last spec.model that was taken up. Only another digest starts a rollout."""
 
@@ -105,15 +97,15 @@ class SpecModel(StatusModel):
     """Name of the bento's version."""
     runtime_image: str
     """Runtime image in effect when it was first handled."""
-    outcome: SpecModelOutcome
-    """Outcome of its rollout: InProgress, Promoted, Rejected or Superseded."""
+    outcome: Annotated[Outcome, OF_SPEC_MODEL]
+    """Outcome of its rollout."""
     reason: str = ""
-    """Reason why it was rejected."""
+    """Reason of the outcome in one word, where it was rolled back or ended without a verdict."""
     at: Time
     """Time at which the outcome was reached."""
 
     @classmethod
-    def of(cls, release: Release, outcome: SpecModelOutcome, at: int) -> Self:
+    def of(cls, release: Release, outcome: Outcome, at: int) -> Self:
         """What became of a release at this time, in seconds."""
         return cls(
             image=release.image,
@@ -127,6 +119,11 @@ class SpecModel(StatusModel):
     def release(self) -> Release:
         """What makes it this version."""
         return Release(self.version, self.image, self.runtime_image)
+
+    @property
+    def rejected(self) -> bool:
+        """Whether its rollout ended against it or without a verdict: it isn't tried again by itself."""
+        return self.outcome in {Outcome.ROLLED_BACK, Outcome.INCONCLUSIVE}
 
 
 class DecisionStatus(StatusModel):

@@ -12,6 +12,7 @@ from typing_extensions import override
 from sluicegate.api.base import Counted, Events, Number, StatusModel, Time
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.list_types import Keyed
+from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
 
 REVISION_LENGTH: Final = 10
 
@@ -278,25 +279,10 @@ class Candidate(VersionBase):
         return max(sum(share <= self.weight for share in steps), 1)
 
 
-class Fate(StrEnum):
-    """What became of a past version."""
-
-    REPLACED = "Replaced"
-    """It was stable until the next one was promoted."""
-    ROLLED_BACK = "RolledBack"
-    """It was worse, or asked to go."""
-    INCONCLUSIVE = "Inconclusive"
-    """It ran out of time; may be tried again."""
-    SUPERSEDED = "Superseded"
-    """A newer one came before its verdict."""
-    FAILED = "Failed"
-    """It didn't come up when it was to come back."""
-
-
 class PastVersion(VersionBase):
     """An earlier version, which can be returned to if it was ever stable."""
 
-    fate: Fate
+    outcome: Annotated[Outcome, OF_PAST_VERSION]
     """Outcome: why the version is no longer stable or candidate."""
     reason: str = ""
     """Reason of the outcome, in one word."""
@@ -316,7 +302,7 @@ class PastVersion(VersionBase):
     @property
     def withdrawn(self) -> bool:
         """Whether it was rolled back itself, or didn't come up again: it isn't chosen by itself."""
-        return self.fate in {Fate.ROLLED_BACK, Fate.FAILED}
+        return self.outcome in {Outcome.ROLLED_BACK, Outcome.FAILED}
 
 
 class SplitMode(StrEnum):

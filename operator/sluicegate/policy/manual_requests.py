@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel
 from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Decision, Hold, Retrain, Rollback, StartRollout
 from sluicegate.policy.model.history import named
@@ -144,10 +145,10 @@ def _without_model(
 ) -> DataProductStatus:
     """A person has chosen another version: a spec.model that isn't stable yet isn't begun by itself."""
     wanted, model = observed.wanted, status.spec_model
-    done = model is not None and model.outcome is not SpecModelOutcome.IN_PROGRESS
+    done = model is not None and model.outcome is not Outcome.IN_PROGRESS
     if wanted is None or wanted == stable or (done and model and model.release == wanted):
         return status
-    return status.replace(spec_model=SpecModel.of(wanted, SpecModelOutcome.SUPERSEDED, now))
+    return status.replace(spec_model=SpecModel.of(wanted, Outcome.SUPERSEDED, now))
 
 
 def _retrain(

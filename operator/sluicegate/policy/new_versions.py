@@ -5,8 +5,9 @@ from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import MOST_FAILURES
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import (
     Alert,
@@ -54,13 +55,13 @@ def handle_unchanged_model(
     isn't handled.
     """
     wanted, stable, model = observed.wanted, status.stable, status.spec_model
-    if model and model.outcome is SpecModelOutcome.IN_PROGRESS and status.trial is None:
+    if model and model.outcome is Outcome.IN_PROGRESS and status.trial is None:
         status = status.replace(spec_model=None)
     if wanted is None or stable is None or wanted != stable.release:
         return status
     if status.spec_model is not None and status.spec_model.release == wanted:
         return status
-    return status.replace(spec_model=SpecModel.of(wanted, SpecModelOutcome.PROMOTED, now))
+    return status.replace(spec_model=SpecModel.of(wanted, Outcome.PROMOTED, now))
 
 
 def back_to_stable(before: DataProductStatus, status: DataProductStatus) -> Rollback | None:
@@ -126,7 +127,7 @@ def _was_replaced(status: DataProductStatus, wanted: Release) -> bool:
     model, stable = status.spec_model, status.stable
     if model is None or stable is None or wanted.is_renewal_of(stable.release):
         return False
-    over = model.outcome in {SpecModelOutcome.PROMOTED, SpecModelOutcome.SUPERSEDED}
+    over = model.outcome in {Outcome.PROMOTED, Outcome.SUPERSEDED}
     return over and wanted.is_renewal_of(model.release)
 
 

@@ -9,13 +9,13 @@ from typing import Final, assert_never
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.engine import EngineState, OriginalBaseline, SloRecord
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import (
     MOST_SHARES,
     Candidate,
     CandidatePhase,
-    Fate,
     PastVersion,
     Probation,
     Share,
@@ -108,7 +108,7 @@ def accept_first(
         history=tuple(one for one in status.history if one.promoted_at is None),
         retraining=None,
         probation=None,
-        spec_model=SpecModel.of(candidate.release, SpecModelOutcome.PROMOTED, now),
+        spec_model=SpecModel.of(candidate.release, Outcome.PROMOTED, now),
         engine=EngineState(slos=fresh_slos(terms, now)),
     )
 
@@ -171,7 +171,7 @@ def _start(
     model = status.spec_model
     if decision.source is VersionSource.SPEC:
         handled = decision.handles or decision.candidate
-        model = SpecModel.of(handled, SpecModelOutcome.IN_PROGRESS, now)
+        model = SpecModel.of(handled, Outcome.IN_PROGRESS, now)
     status = status.replace(candidate=candidate, spec_model=model)
     return _training_over(status.with_engine(correlation={}, held_against={}), now)
 
@@ -212,7 +212,7 @@ def _promote(
             status, (_replaced(status, before, held, now), *others), terms.history_limit
         ),
         probation=Probation(version=candidate.version, against=before.version, since=now),
-        spec_model=_model(status, candidate, SpecModelOutcome.PROMOTED, now),
+        spec_model=_model(status, candidate, Outcome.PROMOTED, now),
         engine=engine.replace(
             slos=fresh_slos(terms, now),
             original_baseline=original if original.slos else None,
@@ -232,13 +232,13 @@ def _replaced(status: DataProductStatus, before: Version, held: Baselines, now: 
         if one != before.baseline.get(name) and one.count.total
     }
     degraded = tuple(sorted(name for name, slo in status.engine.slos.items() if slo.degraded))
-    return _past(before, Fate.REPLACED, now).replace(record=worse, degraded=degraded)
+    return _past(before, Outcome.REPLACED, now).replace(record=worse, degraded=degraded)
 
 
-def _past(version: Version, fate: Fate, now: int, reason: str = "") -> PastVersion:
+def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> PastVersion:
     return PastVersion(
         **version.identity_fields,
-        fate=fate,
+        outcome=outcome,
         reason=reason,
         promoted_at=version.promoted_at,
         returned=version.returned,
@@ -248,7 +248,7 @@ def _past(version: Version, fate: Fate, now: int, reason: str = "") -> PastVersi
 
 
 def _model(
-    status: DataProductStatus, candidate: Candidate, outcome: SpecModelOutcome, now: int
+    status: DataProductStatus, candidate: Candidate, outcome: Outcome, now: int
 ) -> SpecModel | None:
     """What became of spec.model, if it is this candidate."""
     if status.spec_model is None or candidate.source is not VersionSource.SPEC:
@@ -273,7 +273,7 @@ def _drop_candidate(
     model = (
         _untried(status, candidate)
         if superseded
-        else _model(status, candidate, SpecModelOutcome.REJECTED, now)
+        else _model(status, candidate, Outcome.ROLLED_BACK, now)
     )
     status = status.replace(candidate=None, spec_model=model)
     return status.with_engine(correlation={}, held_against={})
@@ -313,8 +313,8 @@ def _return(
     if status.trial is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
         model = _untried(status, status.trial)  # what it was tried against is gone
     if model is not None and model.release == leaving.release:
-        model = model.replace(outcome=SpecModelOutcome.REJECTED, at=now)
-    left = _past(leaving, Fate.ROLLED_BACK, now, str(decision.reason))
+        model = model.replace(outcome=Outcome.ROLLED_BACK, at=now)
+    left = _past(leaving, Outcome.ROLLED_BACK, now, str(decision.reason))
     return after.replace(
         stable=back,
         candidate=None,
@@ -340,5 +340,5 @@ def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> 
         return status.with_candidate(**parked, retry_at=now + waits, retries=candidate.retries + 1)
     if candidate.source is VersionSource.RETRAINING:
         status = _after_candidate(terms, status, reason, now, failed=False)
-    status = status.replace(spec_model=_model(status, candidate, SpecModelOutcome.REJECTED, now))
+    status = status.replace(spec_model=_model(status, candidate, Outcome.INCONCLUSIVE, now))
     return status.with_candidate(**parked)

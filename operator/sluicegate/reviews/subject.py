@@ -89,7 +89,7 @@ def _versions(status: DataProductStatus) -> list[ReviewVersion]:
             source=str(one.source),
             promoted_at=one.promoted_at,
             until=one.until,
-            fate=str(one.fate),
+            outcome=str(one.outcome),
             reason=one.reason,
         )
         for one in status.history

@@ -37,7 +37,7 @@ def test_a_retrained_version_that_is_worse_on_live_traffic_goes_back_without_a_f
     assert not visitors.tally.failures
     assert status["stable"]["version"] == "v1"
     (refused,) = status["history"]
-    assert (refused["version"], refused["fate"], refused["reason"]) == (
+    assert (refused["version"], refused["outcome"], refused["reason"]) == (
         *("v2", "RolledBack"),
         "CanaryWorse",
     )

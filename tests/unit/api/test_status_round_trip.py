@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.engine import EngineState, Interval, OriginalBaseline, SloRecord, Streak
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import read_status
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
-from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel
 from sluicegate.api.versions import (
     ApiComparison,
     Candidate,
     CandidatePhase,
-    Fate,
     PastVersion,
     Probation,
     Release,
@@ -88,7 +88,7 @@ STATUSES = a_model(
     history=st.lists(
         a_version(
             PastVersion,
-            fate=st.sampled_from(Fate), promoted_at=st.none() | SECONDS, until=SECONDS,
+            outcome=st.sampled_from(Outcome), promoted_at=st.none() | SECONDS, until=SECONDS,
             baseline=BASELINES, record=by_slo(COUNTS), degraded=st.lists(WORDS, max_size=2).map(tuple),
         ),
         max_size=3,
@@ -100,7 +100,7 @@ STATUSES = a_model(
         attempts=st.integers(0, 5), next_allowed_at=st.none() | SECONDS,
     ),
     spec_model=st.none() | st.builds(
-        SpecModel.of, RELEASES, st.sampled_from(SpecModelOutcome), SECONDS
+        SpecModel.of, RELEASES, st.sampled_from(Outcome), SECONDS
     ),
     last_handled=st.none() | a_model(LastHandled, rollback_to=WORDS),
     engine=ENGINES,

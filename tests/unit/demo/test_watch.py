@@ -64,7 +64,7 @@ def test_the_baseline_is_that_of_the_stable_version():
 def test_a_training_is_told_when_its_job_runs_and_with_what_the_hold_out_says():
     running = {"job": "pricing-train-1", "trigger": {"id": "1", "cause": "ModelDecay"}}
     result = {
-        "outcome": "Canary",
+        "outcome": "InProgress",
         "version": "v2",
         "evaluation": {"accuracy": {"bad": 80, "total": 1000}},
         "stableEvaluation": {"accuracy": {"bad": 230, "total": 1000}},
@@ -93,7 +93,7 @@ def test_a_first_version_takes_no_share():
 
 
 def test_a_promotion_is_told_with_the_version_that_is_kept():
-    past = {"version": "v1", "fate": "Replaced", "until": "1"}
+    past = {"version": "v1", "outcome": "Replaced", "until": "1"}
     before = product(stable=stable(), candidate=candidate(100))
     after = product(stable=stable("v2"), history=[past])
     assert told(before, after) == ["v2 is stable; v1 is kept to go back to"]
@@ -101,7 +101,7 @@ def test_a_promotion_is_told_with_the_version_that_is_kept():
 
 
 def test_a_version_that_was_taken_back_is_told_with_its_reason():
-    past = {"version": "v3", "fate": "RolledBack", "reason": "CanaryWorse", "until": "1"}
+    past = {"version": "v3", "outcome": "RolledBack", "reason": "CanaryWorse", "until": "1"}
     before = product(stable=stable(), candidate=candidate(5))
     assert told(before, product(stable=stable(), history=[past])) == [
         "v3 ended as RolledBack (CanaryWorse)"

@@ -9,8 +9,9 @@ import pytest
 from sluicegate.api.engine import OriginalBaseline, SloRecord
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import SpecModel, SpecModelOutcome
-from sluicegate.api.versions import Fate, PastVersion, VersionSource
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import SpecModel
+from sluicegate.api.versions import PastVersion, VersionSource
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
@@ -287,7 +288,7 @@ def test_what_need_not_speak_carries_a_promotion_only_where_nothing_must():
 def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
     history = tuple(
         PastVersion.of(
-            one, VersionSource.SPEC, fate=Fate.REPLACED, promoted_at=moment, until=moment
+            one, VersionSource.SPEC, outcome=Outcome.REPLACED, promoted_at=moment, until=moment
         )
         for one, moment in ((V2, 20), (V3, 10))
     )
@@ -318,7 +319,7 @@ APPROVED = (Request(REQUEST_PROMOTE, "one"),)
 
 def trying(**fields):
     """v2 of spec.model at half of the traffic, beside a v1 that has served for a day."""
-    model = SpecModel.of(V2, SpecModelOutcome.IN_PROGRESS, START)
+    model = SpecModel.of(V2, Outcome.IN_PROGRESS, START)
     known = {
         "stable": stable(since=START - 86_400),
         "candidate": candidate(50),

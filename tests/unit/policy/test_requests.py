@@ -8,9 +8,10 @@ import pytest
 
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.status import DataProductStatus, LastHandled
-from sluicegate.api.versions import Fate, PastVersion, Release, VersionSource
+from sluicegate.api.versions import PastVersion, Release, VersionSource
 from sluicegate.policy.manual_requests import answers, approves
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
 from sluicegate.policy.model.observed import (
@@ -201,7 +202,7 @@ def test_a_result_under_the_name_of_an_older_version_is_refused():
     older = PastVersion.of(
         Release("v2", "registry.example/search@sha256:older"),
         VersionSource.SPEC,
-        fate=Fate.REPLACED,
+        outcome=Outcome.REPLACED,
         promoted_at=0,
         until=0,
     )

@@ -8,7 +8,8 @@ import pytest
 
 from sluicegate.api.names import REQUEST_ABORT
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import SpecModel, SpecModelOutcome
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.evaluate import evaluate
@@ -91,7 +92,7 @@ def decided(one, *requests: str, seen=GIVEN, wanted=V2):
     status = serving(
         stable=stable(since=START - 86_400),
         candidate=one,
-        spec_model=SpecModel.of(V2, SpecModelOutcome.IN_PROGRESS, START),
+        spec_model=SpecModel.of(V2, Outcome.IN_PROGRESS, START),
     )
     return evaluate(TERMS, status, observed(seen, *requests, wanted=wanted), START + 60)
 

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from sluicegate.api.engine import SloRecord, Streak
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Fate, PastVersion, Release, VersionSource
+from sluicegate.api.versions import PastVersion, Release, VersionSource
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.model.history import named, previous, with_accepted
 from sluicegate.policy.model.observed import Portfolio
@@ -358,13 +359,17 @@ def test_the_same_need_has_the_same_name():
 
 
 # ---- the way back ---------------------------------------------------------------------------
-def past(name, promoted_at, fate=Fate.REPLACED):
+def past(name, promoted_at, outcome=Outcome.REPLACED):
     return PastVersion.of(
-        Release(name), VersionSource.SPEC, promoted_at=promoted_at, until=promoted_at, fate=fate
+        Release(name),
+        VersionSource.SPEC,
+        promoted_at=promoted_at,
+        until=promoted_at,
+        outcome=outcome,
     )
 
 
-HISTORY = (past("v3", 30, Fate.ROLLED_BACK), past("v2", 20), past("v1", 10))
+HISTORY = (past("v3", 30, Outcome.ROLLED_BACK), past("v2", 20), past("v1", 10))
 
 
 def test_the_way_back_leads_to_the_newest_version_that_was_not_taken_back():

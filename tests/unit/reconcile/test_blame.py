@@ -10,7 +10,8 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import REQUEST_ABORT, DecisionReason
-from sluicegate.api.versions import CandidatePhase, Fate, Release
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase, Release
 from sluicegate.policy.model.observed import Facts, TrainingSucceeded
 from sluicegate.policy.transitions import retry_seconds
 from sluicegate.reconcile.live.children import deployment_record
@@ -255,7 +256,7 @@ def test_a_canary_whose_pod_is_evicted_is_tried_again_and_promoted():
     assert "it is being deleted" in told[0]
     assert f"tried again at {rfc3339(world.current.candidate.retry_at)[11:19]} UTC" in told[0]
     watched_until_promoted(world)
-    assert [one.fate for one in world.current.history] == [Fate.REPLACED]
+    assert [one.outcome for one in world.current.history] == [Outcome.REPLACED]
 
 
 def watched_until_promoted(world: World) -> None:
@@ -276,7 +277,7 @@ def test_a_cluster_without_room_is_asked_again_ever_later_and_rejects_nothing():
     assert 3 <= len(starts) <= 10, "ever later, and never for good"
     assert world.condition("Stalled") is None
     assert world.condition("Ready") == ("True", "Serving")
-    assert [one.fate for one in world.current.history] == []
+    assert [one.outcome for one in world.current.history] == []
     del world.broken["v2"]
     watched_until_promoted(world)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.baseline import Baseline, BaselineSource
-from sluicegate.api.versions import Fate, PastVersion, VersionBase
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import PastVersion, VersionBase
 from sluicegate.kube.resources import DEPLOYMENTS
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.live.children import deployment_record
@@ -75,7 +76,7 @@ def test_nor_is_it_after_a_canary_that_went_back(served):
     _, made, slow = served
     stable = slow.status.stable
     identity = {name: getattr(stable, name) for name in VersionBase.model_fields}
-    refused = PastVersion(**identity, fate=Fate.ROLLED_BACK, until=stable.promoted_at)
+    refused = PastVersion(**identity, outcome=Outcome.ROLLED_BACK, until=stable.promoted_at)
     status = slow.status.model_copy(update={"history": (refused,)})
     after = slow.model_copy(update={"status": status})
     assert deployment_of(after, as_observed(made)).fingerprint == made.fingerprint

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK, DecisionReason
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase
 from tests.support.rollout_world import (
     ACCURACY,
     BLOCK,
@@ -52,7 +53,7 @@ def test_a_rollback_ends_at_once_where_no_pod_is_left_to_take_a_request(route):
     world.requests[REQUEST_ABORT] = "now"
     world.run(4)
     assert ended(world)
-    assert world.current.history[0].fate is Fate.ROLLED_BACK
+    assert world.current.history[0].outcome is Outcome.ROLLED_BACK
 
 
 @ROUTES

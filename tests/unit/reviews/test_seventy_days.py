@@ -98,7 +98,7 @@ class World:
             "version": "v2" if second else "v1",
             "promotedAt": rfc3339(promoted),
         }
-        first = version | {"version": "v1", "fate": "Replaced", "until": rfc3339(promoted),
+        first = version | {"version": "v1", "outcome": "Replaced", "until": rfc3339(promoted),
                            "promotedAt": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
         status = {"stable": stable, "history": [first] if second else []}
         if self.decision is not None:

@@ -6,8 +6,9 @@ import random
 import pytest
 
 from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
@@ -40,7 +41,7 @@ def history(last, value, slo=BASKET):
     terms = terms_of(DataProduct.parse(product(slo)))
     status = DataProductStatus(
         stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
-        spec_model=SpecModel.of(V1, SpecModelOutcome.PROMOTED, 0),
+        spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
     )
     readings, found = Means(), []
     for index in range(1, last + 1):
@@ -140,7 +141,7 @@ def canary(difference, blocks, seed=5):
     terms = terms_of(DataProduct.parse(product(BASKET, rollout={"steps": [50]})))
     status = DataProductStatus(
         stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
-        spec_model=SpecModel.of(V1, SpecModelOutcome.PROMOTED, 0),
+        spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
     )
     start = StartRollout(
         reason="ModelChanged", message="", candidate=V2, source=VersionSource.SPEC, weight=50

@@ -5,8 +5,9 @@ from typing import assert_never
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason, DecisionType
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, DecisionStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, Fate, PastVersion
+from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Decision,
@@ -166,7 +167,7 @@ def _complete(
         decision = Inconclusive(
             reason=reason, message=candidate.rollback_message, candidate=candidate.release
         )
-        fate = Fate.INCONCLUSIVE
+        outcome = Outcome.INCONCLUSIVE
     else:
         decision = Rollback(
             reason=reason,
@@ -174,9 +175,9 @@ def _complete(
             leaving=candidate.release,
             to=stable.release,
         )
-        fate = Fate.SUPERSEDED if reason is DecisionReason.SUPERSEDED else Fate.ROLLED_BACK
-    after = with_outcome(acted(situation, status, decision), candidate, fate, reason)
-    refused = refused_version(candidate, fate, str(reason), situation.now)
+        outcome = Outcome.SUPERSEDED if reason is DecisionReason.SUPERSEDED else Outcome.ROLLED_BACK
+    after = with_outcome(acted(situation, status, decision), candidate, outcome, reason)
+    refused = refused_version(candidate, outcome, str(reason), situation.now)
     return after.model_copy(
         update={"history": newest_first((refused, *after.history))[:MOST_VERSIONS]}
     ), ()
@@ -246,7 +247,7 @@ def _promoted(
         )
         told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
     after = acted(situation, status, decision)
-    return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
+    return with_outcome(after, candidate, Outcome.PROMOTED, decision.reason), (told,)
 
 
 def _without_return(
@@ -259,7 +260,7 @@ def _without_return(
     if candidate.rollback_reason not in _AT_FAULT:
         return status.history
     failed = {
-        "fate": Fate.FAILED,
+        "outcome": Outcome.FAILED,
         "reason": candidate.rollback_reason,
         "until": situation.now,
     }

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel
 from sluicegate.api.versions import (
     Candidate,
     CandidatePhase,
-    Fate,
     PastVersion,
     Share,
     Version,
@@ -85,7 +85,7 @@ def _weights(
 def _past(version: Version, stable: Version) -> PastVersion:
     return PastVersion(
         **version.model_dump(exclude={"evaluation"}),
-        fate=Fate.REPLACED,
+        outcome=Outcome.REPLACED,
         until=stable.promoted_at,
     )
 
@@ -137,7 +137,7 @@ def _handled_model(
         image=wanted.image,
         version=wanted.version,
         runtime_image=wanted.runtime_image,
-        outcome=SpecModelOutcome.PROMOTED if handled else SpecModelOutcome.SUPERSEDED,
+        outcome=Outcome.PROMOTED if handled else Outcome.SUPERSEDED,
         at=stable.promoted_at,
     )
 

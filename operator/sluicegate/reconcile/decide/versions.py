@@ -4,16 +4,10 @@ from typing import Final, TypeVar
 
 from sluicegate.api.model import counts_of
 from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import (
-    Candidate,
-    CandidatePhase,
-    Fate,
-    PastVersion,
-    Release,
-    VersionBase,
-)
+from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, Release, VersionBase
 from sluicegate.conditions import Finding
 
 Known = TypeVar("Known", bound=VersionBase)
@@ -69,9 +63,9 @@ def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Can
     )
 
 
-def refused_version(candidate: Candidate, fate: Fate, reason: str, now: int) -> PastVersion:
+def refused_version(candidate: Candidate, outcome: Outcome, reason: str, now: int) -> PastVersion:
     """A candidate that went back, for the history: it can be read, not returned to."""
-    return PastVersion(**candidate.identity_fields, fate=fate, reason=reason, until=now)
+    return PastVersion(**candidate.identity_fields, outcome=outcome, reason=reason, until=now)
 
 
 def referred_to(status: DataProductStatus, wanted: VersionBase) -> DataProductStatus:

@@ -11,10 +11,11 @@ from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
-from sluicegate.api.retraining_status import AttemptOutcome, RetrainingStatus
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import DataProductStatus, DependencyState, SpecModelOutcome
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.status import DataProductStatus, DependencyState
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import (
     Finding,
 )
@@ -129,7 +130,7 @@ def _stalled(  # noqa: PLR0911 - one a reason
         return Finding(Type.STALLED, "True", Reason.API_CHANGED, changed)
     model = status.spec_model
     chosen = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
-    if model and model.outcome is SpecModelOutcome.REJECTED and model.reason != chosen:
+    if model and model.rejected and model.reason != chosen:
         text = (
             f"{model.version} was rejected ({model.reason or 'see status.history'}); stable serves"
             " on. Change spec.model, or ask for another try by sluicegate.dev/promote"
@@ -219,7 +220,7 @@ def _last_attempt(one: RetrainingStatus | None) -> str:
     if one is None:
         return ""
     last = one.last_result
-    if last is not None and last.outcome is AttemptOutcome.CANARY:
+    if last is not None and last.outcome is Outcome.IN_PROGRESS:
         return f"the last attempt gave {last.version}, which is on its canary"
     return f"the last attempt ended with {one.last_reason}" if one.last_reason else ""
 
@@ -271,7 +272,7 @@ def _no_rollout(situation: Situation, status: DataProductStatus) -> Finding:
     if situation.product.spec.suspend:
         text = "spec.suspend is set: a change of the spec waits until it isn't any more"
         return Finding(kind, "False", Reason.SUSPENDED, text)
-    if last is not None and last.fate is Fate.FAILED and status.stable is not None:
+    if last is not None and last.outcome is Outcome.FAILED and status.stable is not None:
         text = (
             f"{last.version} was to come back and didn't come up ({last.reason});"
             f" {status.stable.version} serves on"
@@ -288,7 +289,7 @@ def _left_behind(status: DataProductStatus) -> Finding | None:
     if model is None or stable is None or model.image == stable.image:
         return None
     chosen = model.reason == DecisionReason.ROLLBACK_REQUESTED
-    if not chosen and model.outcome is not SpecModelOutcome.SUPERSEDED:
+    if not chosen and model.outcome is not Outcome.SUPERSEDED:
         return None
     reason = DecisionReason.ROLLBACK_REQUESTED if chosen else DecisionReason.SUPERSEDED
     why = "a person went back to" if chosen else "it was superseded before it was judged by"
