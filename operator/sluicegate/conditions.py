@@ -164,13 +164,13 @@ def with_fresh_numbers(
         return before
     if same and before.to_dict() == after.to_dict():
         return before
-    return after.model_copy(update={"numbers_at": now})
+    return after.model_copy(update={"last_refresh_time": now})
 
 
 def _is_due(before: DataProductStatus, now: int, refresh_seconds: float) -> bool:
     if refresh_seconds == 0:
         return False
-    return before.numbers_at is None or now - before.numbers_at >= refresh_seconds
+    return before.last_refresh_time is None or now - before.last_refresh_time >= refresh_seconds
 
 
 def _bare(status: DataProductStatus, names: Iterable[str]) -> DataProductStatus:
@@ -211,7 +211,7 @@ def _each(parts: Iterable[AModel], blank: Mapping[str, Any]) -> tuple[AModel, ..
 
 
 _BARE: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "numbers_at": _nothing,
+    "last_refresh_time": _nothing,
     "written_by": _nothing,
     "conditions": _bare_conditions,
     "slos": lambda slos: tuple(map(_bare_slo, slos)),

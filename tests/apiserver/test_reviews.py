@@ -59,7 +59,7 @@ def reviews(control_plane):
         status = {"state": state, "team": TEAM, "signedBy": ["DataProductManager"]}
         path = f"{path_of(NAMESPACE, name, plural=names.REVIEW_PLURAL)}/status"
         if state != "NotStarted":
-            status["sealedAt"] = "2026-12-04T00:00:00Z"
+            status["sealTime"] = "2026-12-04T00:00:00Z"
         told = admin.send("PATCH", path, {"status": status}, kind=MERGE)
         assert told.allowed, told.refusal
     eventually(

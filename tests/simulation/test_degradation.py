@@ -171,7 +171,9 @@ def entries_into_degraded(slos, draw, months, *, accepted=None):
         series = {slo.name: Series() for slo in terms.slos}
         before = None
         status = DataProductStatus(
-            stable=Version.of(release, VersionSource.SPEC, promoted_at=0, baseline=accepted or {})
+            stable=Version.of(
+                release, VersionSource.SPEC, promotion_time=0, baseline=accepted or {}
+            )
         )
         for index in range(1, MONTH + 1):
             for name, one in series.items():

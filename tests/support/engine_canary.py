@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from sluicegate.policy.model.terms import Terms
     from sluicegate.stats.counts import Count
 
-_STATUS = DataProductStatus(stable=Version.of(Release("stable"), VersionSource.SPEC, promoted_at=0))
+_STATUS = DataProductStatus(
+    stable=Version.of(Release("stable"), VersionSource.SPEC, promotion_time=0)
+)
 
 
 class Canary:

@@ -49,7 +49,7 @@ def baseline(slo: SloTerms, bad: int, total: int, **fields: Any) -> Baseline:
 
 def stable(*, since: int = 0, **baselines: Baseline) -> Version:
     """v1, accepted with these baselines."""
-    return Version.of(V1, VersionSource.SPEC, promoted_at=since, baseline=baselines)
+    return Version.of(V1, VersionSource.SPEC, promotion_time=since, baseline=baselines)
 
 
 def candidate(*weights: int, release: Release = V2, gap: int = 3600, **fields: Any) -> Candidate:

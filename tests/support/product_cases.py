@@ -568,7 +568,7 @@ def full_status() -> dict[str, Any]:
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
         "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
-        "version": "v1", "firstBadBlock": when, "message": "0.86 of 900", "at": when,
+        "version": "v1", "firstBadBlockTime": when, "message": "0.86 of 900", "at": when,
     }  # fmt: skip
     return {
         "observedGeneration": 3,
@@ -584,13 +584,13 @@ def full_status() -> dict[str, Any]:
             "outcome": "RolledBack", "reason": "CanaryWorse", "at": when,
         },
         "stable": version | {
-            "promotedAt": when, "returned": True, "baseline": baseline, "evaluation": counts,
+            "promotionTime": when, "returned": True, "baseline": baseline, "evaluation": counts,
         },
         "candidate": version | {
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
             "shares": [{"weight": 5, "since": when}, {"weight": 25, "since": when}],
-            "since": when, "trafficSince": when, "retryAt": when, "retries": 1,
-            "stepSince": when, "target": 25, "capacity": 4, "frozenSince": when, "frozenSeconds": 60, "expectedSeconds": 1200,
+            "since": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
+            "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
             "evaluation": counts, "trigger": "0a1b2c3d",
             "returning": True, "requested": True,
             "rollbackReason": "CanaryWorse",
@@ -602,14 +602,14 @@ def full_status() -> dict[str, Any]:
             }],
         },
         "history": [version | {
-            "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotedAt": when,
+            "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": when,
             "returned": False, "until": when, "baseline": baseline, "record": counts,
             "degraded": ["accuracy"],
         }],
         "probation": {"version": "v1", "against": "v0", "since": when},
         "retraining": {
             "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "started": 2,
-            "job": "a-train-0a1b2c3d-2", "startedAt": when, "attempts": 1, "nextAllowedAt": when,
+            "job": "a-train-0a1b2c3d-2", "startTime": when, "attempts": 1, "nextAllowedTime": when,
             "suspended": False, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
             "lastResult": {
                 "outcome": "Rejected", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
@@ -637,19 +637,19 @@ def full_status() -> dict[str, Any]:
             "namespace": "platform", "lease": "sluicegate", "scope": "Cluster", "version": "1.2.3",
         },
         "traffic": {
-            "mode": "Gateway", "weight": 25, "level": "Observed", "since": when, "acceptedAt": when,
+            "mode": "Gateway", "weight": 25, "level": "Observed", "since": when, "acceptanceTime": when,
             "observedShare": "0.24", "requests": 900, "realShare": "0.25",
         },
         "lastHandled": {
             "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",
         },
         "problems": ["spec.owner: is required: set it"],
-        "numbersAt": when,
+        "lastRefreshTime": when,
         "engine": {
-            "lastKnownState": "Degraded", "outageSince": when, "alerted": ["accuracy"],
+            "lastKnownState": "Degraded", "outageStartTime": when, "alerted": ["accuracy"],
             "slos": {"accuracy": {
-                "streak": streak, "calm": streak, "degraded": True, "steadySince": when,
-                "evidenceSince": when, "disturbedSince": when, "termsHash": "ef",
+                "streak": streak, "calm": streak, "degraded": True, "steadyStartTime": when,
+                "evidenceStartTime": when, "disturbanceStartTime": when, "termsHash": "ef",
                 "leftOut": [{"since": when, "until": when}],
             }},
             "originalBaseline": {"version": "v0", "slos": baseline},

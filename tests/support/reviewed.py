@@ -80,7 +80,7 @@ def month(
             ],
             "versions": [
                 {"version": "v14", "source": "Retraining",
-                 "promotedAt": rfc3339(start + 10 * 86_400)},
+                 "promotionTime": rfc3339(start + 10 * 86_400)},
             ],
         },
     }  # fmt: skip

@@ -125,18 +125,19 @@ def test_everything_else_means_something_else(other):
 
 
 def test_numbers_alone_wait_for_their_hour():
-    before = status(numbers_at=NOON)
+    before = status(last_refresh_time=NOON)
     soon, late = NOON + 59 * 60, NOON + 61 * 60
     assert with_fresh_numbers(before, moved(), now=soon, refresh_seconds=3600) is before
     fresh = with_fresh_numbers(before, moved(), now=late, refresh_seconds=3600)
     assert fresh.slos[0].ratio == "0.93"
-    assert fresh.numbers_at == late
+    assert fresh.last_refresh_time == late
     assert with_fresh_numbers(before, moved(), now=late, refresh_seconds=0) is before
 
 
 def test_an_unchanged_status_is_never_due():
-    before = status(numbers_at=NOON)
+    before = status(last_refresh_time=NOON)
     late = NOON + 3 * 86_400
     assert (
-        with_fresh_numbers(before, status(numbers_at=NOON), now=late, refresh_seconds=1) is before
+        with_fresh_numbers(before, status(last_refresh_time=NOON), now=late, refresh_seconds=1)
+        is before
     )

@@ -36,7 +36,7 @@ _REVIEW_COLUMNS: Final[tuple[Column, ...]] = (
     ("From", ".spec.period.from", False),
     ("To", ".spec.period.to", False),
     ("State", ".status.state", False),
-    ("Due", ".status.dueAt", False),
+    ("Due", ".status.dueTime", False),
     ("Signed by", ".status.reviewedBy", False),
     ("Digest", ".status.digest", True),
 )

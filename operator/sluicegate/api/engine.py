@@ -54,12 +54,12 @@ class SloRecord(StatusModel):
     """Whether it was confirmed as bad, and hasn't recovered."""
     calm: Streak | None = None
     """Good evaluations in a row, while it is degraded."""
-    steady_since: Time | None = None
+    steady_start_time: Time | None = None
     """Since when it has been neither WARN nor BAD; a baseline is learnt after that only."""
-    since: Annotated[Since, Field(alias="evidenceSince")] = 0
+    since: Annotated[Since, Field(alias="evidenceStartTime")] = 0
     """Blocks that ended before count for nothing: the SLO was another one then, or what was measured
     had a cause outside the model, which has ended."""
-    disturbed_since: Time | None = None
+    disturbance_start_time: Time | None = None
     """Since when a cause outside the model disturbs what is measured, say a degraded upstream."""
     left_out: Annotated[tuple[Interval, ...], Field(max_length=24)] = ()
     """When such a cause did, until it ended: what was measured meanwhile counts for nothing."""
@@ -81,7 +81,7 @@ class EngineState(StatusModel):
 
     last_known_state: ProductState | None = None
     """The state of the product before it became Unknown."""
-    outage_since: Time | None = None
+    outage_start_time: Time | None = None
     """Time since which nothing could be measured."""
     alerted: Annotated[tuple[str, ...], Field(max_length=32)] = ()
     """Alerts of the present problem that were emitted, so that each is emitted once."""
@@ -98,4 +98,4 @@ class EngineState(StatusModel):
 
     def slo(self, name: str) -> SloRecord:
         """What is kept of an SLO; a fresh record for one never seen."""
-        return self.slos.get(name) or SloRecord(steady_since=0)
+        return self.slos.get(name) or SloRecord(steady_start_time=0)

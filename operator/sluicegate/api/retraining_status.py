@@ -24,7 +24,7 @@ class Trigger(StatusModel):
     """Its kind of indicator."""
     version: str
     """The stable version at that time, the parent of the new one."""
-    first_bad_block: Time | None = None
+    first_bad_block_time: Time | None = None
     """End of the first bad block."""
     message: str = ""
     """Numbers that led to the training."""
@@ -70,11 +70,11 @@ class RetrainingStatus(StatusModel):
     """How many attempts were ever started; the newest one's number is part of its Job's name."""
     job: str = ""
     """Name of the Job of the running training."""
-    started_at: Time | None = None
+    start_time: Time | None = None
     """Time at which the attempt began."""
     attempts: Annotated[int, Field(ge=0)] = 0
     """Attempts in a row that didn't end in a promotion; three suspend retraining."""
-    next_allowed_at: Time | None = None
+    next_allowed_time: Time | None = None
     """Time at which the cooldown ends."""
     suspended: bool = False
     """Whether people have to look first (annotation retrain-requested-at)."""

@@ -56,9 +56,9 @@ class ReviewCycle(ApiModel):
     """How often the product is reviewed, and by whom."""
 
     every: Cycle = Cycle.MONTH
-    """Length of a period. Weeks and four weeks are counted from startsOn; months and quarters begin
+    """Length of a period. Weeks and four weeks are counted from startDate; months and quarters begin
     with their first day."""
-    starts_on: Date
+    start_date: Date
     """First day of the first period."""
     time_zone: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z][-A-Za-z0-9_+/]*$", max_length=64)
@@ -228,7 +228,7 @@ class ReviewVersion(StatusModel):
     """Of the bento."""
     source: str = ""
     """Spec or Retraining."""
-    promoted_at: Time
+    promotion_time: Time
     """When it became stable."""
     until: Time | None = None
     """When it ceased to be."""
@@ -262,15 +262,15 @@ class DataProductReviewStatus(StatusModel):
 
     state: ReviewState = ReviewState.NOT_STARTED
     """Where it is."""
-    due_at: Time | None = None
+    due_time: Time | None = None
     """Until when it is to be signed."""
-    sealed_at: Time | None = None
+    seal_time: Time | None = None
     """When it was sealed."""
     sealed_because: str = ""
     """PeriodOver, or ProductGone."""
     digest: str = ""
     """sha256 of what is sealed, as `sluicegate report` recomputes it."""
-    reviewed_at: Time | None = None
+    review_time: Time | None = None
     """When the last role signed."""
     reviewed_by: Annotated[tuple[str, ...], Field(max_length=32)] = ()
     """Who signed."""

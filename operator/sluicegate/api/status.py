@@ -267,7 +267,7 @@ class DataProductStatus(StatusModel):
     """The one-shot requests that were handled."""
     problems: Annotated[tuple[str, ...], Field(max_length=64)] = ()
     """Mistakes in the spec, while there are any (Stalled, InvalidSpec)."""
-    numbers_at: Time | None = None
+    last_refresh_time: Time | None = None
     """When the numbers were last refreshed."""
     written_by: WrittenBy | None = None
     """The operator that wrote this."""
@@ -297,7 +297,7 @@ class DataProductStatus(StatusModel):
     @property
     def accepted(self) -> tuple[PastVersion, ...]:
         """Versions before that were stable once, newest first; not those that were refused."""
-        return tuple(one for one in self.history if one.promoted_at is not None)
+        return tuple(one for one in self.history if one.promotion_time is not None)
 
     @property
     def versions(self) -> tuple[VersionBase, ...]:
@@ -317,6 +317,6 @@ class DataProductStatus(StatusModel):
     def with_retraining(self, **update: object) -> Self:
         """A copy in which these fields of status.retraining are others; left out if all are empty."""
         after = (self.retraining or RetrainingStatus()).replace(**update)
-        ended: dict[str, object] = {} if after.trigger else {"job": "", "started_at": None}
+        ended: dict[str, object] = {} if after.trigger else {"job": "", "start_time": None}
         after = after.replace(**ended, suspended=after.attempts >= MOST_FAILURES)
         return self.replace(retraining=None if after == RetrainingStatus() else after)

@@ -127,7 +127,7 @@ class VersionBase(StatusModel):
 class Version(VersionBase):
     """Version that was accepted and takes the traffic."""
 
-    promoted_at: Time
+    promotion_time: Time
     """Time at which it became stable."""
     returned: bool = False
     """Whether it is stable because a later one was rolled back."""
@@ -151,7 +151,7 @@ class CandidatePhase(StrEnum):
     ROLLING_BACK = "RollingBack"
     """Its share goes to zero; its pods wait until that is seen."""
     PARKED = "Parked"
-    """It ended without a verdict: no traffic, no pods, until retryAt or until a person decides."""
+    """It ended without a verdict: no traffic, no pods, until retryTime or until a person decides."""
 
 
 class Share(StatusModel):
@@ -220,13 +220,13 @@ class Candidate(VersionBase):
     """Each share that it had, the oldest first; evidence is counted from the first on."""
     since: Time
     """Time at which it became a candidate."""
-    traffic_since: Time | None = None
+    first_traffic_time: Time | None = None
     """Time at which it first took traffic."""
-    step_since: Time | None = None
+    wait_start_time: Time | None = None
     """Since when it waits for what its phase needs: pods for its next share, or the traffic to follow."""
-    frozen_since: Time | None = None
+    suspend_time: Time | None = None
     """Since when spec.suspend holds it."""
-    frozen_seconds: Annotated[int, Field(ge=0)] = 0
+    suspended_seconds: Annotated[int, Field(ge=0)] = 0
     """How long spec.suspend has held it, which counts against no deadline."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=17), Keyed("slo")] = ()
     """Evidence of the SLOs and of the share of client errors so far."""
@@ -246,7 +246,7 @@ class Candidate(VersionBase):
     """Numbers behind the rollback or the promotion."""
     api: ApiComparison | None = None
     """Whether its API keeps what stable's clients rely on, as compared before it took traffic."""
-    retry_at: Time | None = None
+    retry_time: Time | None = None
     """When its rollout begins again, after trouble of the cluster ended it."""
     retries: Annotated[int, Field(ge=0)] = 0
     """How often trouble of the cluster has ended its rollout."""
@@ -264,7 +264,7 @@ class Candidate(VersionBase):
         a training is the cure.
         """
         soon = self.retries <= PATIENT_RETRIES or self.source is VersionSource.RETRAINING
-        return not self.parked or (self.retry_at is not None and soon)
+        return not self.parked or (self.retry_time is not None and soon)
 
     @property
     def changes_api(self) -> bool:
@@ -286,7 +286,7 @@ class PastVersion(VersionBase):
     """Outcome: why the version is no longer stable or candidate."""
     reason: str = ""
     """Reason of the outcome, in one word."""
-    promoted_at: Time | None = None
+    promotion_time: Time | None = None
     """Time at which it became stable; left out if it never did."""
     returned: bool = False
     """Whether it was stable because a later one was rolled back."""
@@ -331,7 +331,7 @@ class Traffic(StatusModel):
     """Degree to which the split is verified."""
     since: Time
     """Time at which this weight was written."""
-    accepted_at: Time | None = None
+    acceptance_time: Time | None = None
     """Time at which each parent had accepted it."""
     observed_share: Number | None = None
     """Share of the candidate in the requests counted since then."""

@@ -116,7 +116,7 @@ def _place(ordered: Sequence[DataProductReview], period: str) -> int | None:
     places = [
         place
         for place, one in enumerate(ordered)
-        if (period_name(one) == period if period else one.status.sealed_at is not None)
+        if (period_name(one) == period if period else one.status.seal_time is not None)
     ]
     return places[-1] if places else None
 

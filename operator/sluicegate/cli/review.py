@@ -101,7 +101,7 @@ def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
         The review can't be signed, or not by this person so; the message says what to do.
     """
     status = review.status
-    if status.sealed_at is None:
+    if status.seal_time is None:
         end = local_day(review.spec.period.end, status.time_zone)
         text = f"isn't sealed yet: its period ends on {end}, sign some days later"
         raise InvalidInput([Problem("review", text)])

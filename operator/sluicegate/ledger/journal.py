@@ -133,12 +133,12 @@ def with_versions(
     status: DataProductReviewStatus, versions: Iterable[ReviewVersion], period: Period
 ) -> DataProductReviewStatus:
     """The status with the versions that were stable in the period; what was known of others stays."""
-    known = {(one.version, one.digest, one.promoted_at): one for one in status.versions}
+    known = {(one.version, one.digest, one.promotion_time): one for one in status.versions}
     begin, end = period.begin, period.end
     for one in versions:
-        if one.promoted_at < end and (one.until is None or one.until > begin):
-            known[one.version, one.digest, one.promoted_at] = one
-    ordered = sorted(known.values(), key=lambda one: one.promoted_at)
+        if one.promotion_time < end and (one.until is None or one.until > begin):
+            known[one.version, one.digest, one.promotion_time] = one
+    ordered = sorted(known.values(), key=lambda one: one.promotion_time)
     return status.model_copy(update={"versions": tuple(ordered[-MOST_VERSIONS:])})
 
 
@@ -155,9 +155,9 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
         update={
             "days": days,
             "state": ReviewState.TO_REVIEW,
-            "sealed_at": int(now),
+            "seal_time": int(now),
             "sealed_because": because,
-            "due_at": int(now) + status.grace_days * DAY_SECONDS,
+            "due_time": int(now) + status.grace_days * DAY_SECONDS,
         }
     )
     closed = review.model_copy(update={"status": status})

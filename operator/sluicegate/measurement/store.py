@@ -334,7 +334,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         service=status.stable.service,
         renamed=_renamed(status.stable, candidate),
         canary_from=canary_from,
-        evidence_from=warmed_up(status.stable.promoted_at, seconds) * seconds,
+        evidence_from=warmed_up(status.stable.promotion_time, seconds) * seconds,
         client_errors=canary_from is not None or status.probation is not None,
         markets=(*product.spec.markets, OTHER) if product.spec.serving.market else (),
     )

@@ -123,8 +123,8 @@ def _refreshed(
 ) -> DataProductStatus:
     """Take up an outage, an edited SLO, and a spec.model that names what is stable."""
     lost = observed.problem in new_versions.LOST
-    if lost != (status.engine.outage_since is not None):
-        status = status.with_engine(outage_since=now if lost else None)
+    if lost != (status.engine.outage_start_time is not None):
+        status = status.with_engine(outage_start_time=now if lost else None)
     edited = {
         slo.name: _restarted(status.engine.slos.get(slo.name), slo, now)
         for slo in terms.slos
@@ -138,8 +138,8 @@ def _refreshed(
 def _restarted(known: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
     """An SLO that is another one now begins its evidence anew; a new SLO takes what there is."""
     if known is None or not known.terms_hash:
-        return (known or SloRecord(steady_since=0)).replace(terms_hash=slo.hash)
-    return SloRecord(steady_since=now, since=now, terms_hash=slo.hash)
+        return (known or SloRecord(steady_start_time=0)).replace(terms_hash=slo.hash)
+    return SloRecord(steady_start_time=now, since=now, terms_hash=slo.hash)
 
 
 def _judged(
@@ -173,13 +173,13 @@ def _forget_alerts(
         return status
     assert status.stable is not None
     about = {status.trial.release.version} if status.trial else set()
-    if status.engine.outage_since is not None:
+    if status.engine.outage_start_time is not None:
         about.add(MEASUREMENTS)
         about |= {observed.wanted.version} if observed.wanted else set()
     for name in (*(slo.name for slo in terms.slos), CLIENT_ERRORS):
         known = status.engine.slo(name)
         if known.degraded:
-            first = known.streak.first if known.streak else status.stable.promoted_at
+            first = known.streak.first if known.streak else status.stable.promotion_time
             about.add(trigger_of(terms, status.stable.release.version, name, first))
     kept = tuple(key for key in status.engine.alerted if key.partition("/")[2] in about)
     return status if kept == status.engine.alerted else status.with_engine(alerted=kept)
@@ -332,7 +332,7 @@ def _is_forced(terms: Terms, approval: Request) -> bool:
 
 def _about_measurements(case: _Case) -> list[Alert]:
     """Tell people once when nothing could be measured for five minutes."""
-    since = case.status.engine.outage_since
+    since = case.status.engine.outage_start_time
     if since is None or case.now - since < OUTAGE_ALERT_SECONDS:
         return []
     reason = case.observed.problem or Reason.PROMETHEUS_UNAVAILABLE

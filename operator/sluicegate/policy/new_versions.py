@@ -157,7 +157,7 @@ def retry_due(
     It doesn't end a training that began while it found no room.
     """
     candidate = status.trial
-    if candidate is None or candidate.retry_at is None or now < candidate.retry_at:
+    if candidate is None or candidate.retry_time is None or now < candidate.retry_time:
         return None
     if status.training is not None:
         return None
@@ -198,7 +198,7 @@ def _told_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Ho
     """Why a pushed model isn't rolled out; people are told once where the measurements are lost."""
     name = wanted.version
     known = alert_key(obstacle.reason, name) in status.engine.alerted
-    if status.engine.outage_since is None or obstacle.reason not in LOST or known:
+    if status.engine.outage_start_time is None or obstacle.reason not in LOST or known:
         return obstacle
     text = (
         f"{obstacle.message}. Set {REQUEST_PROMOTE}={name}/<token> to roll it out without evidence"

@@ -88,7 +88,7 @@ def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
         weight=weight,
         target=weight,
         shares=bounded_shares(shares),
-        traffic_since=candidate.traffic_since or now,
+        first_traffic_time=candidate.first_traffic_time or now,
         **first,
     )
 
@@ -105,7 +105,7 @@ def accept_first(
     return status.replace(
         stable=accepted_version(terms, candidate, now),
         candidate=None,
-        history=tuple(one for one in status.history if one.promoted_at is None),
+        history=tuple(one for one in status.history if one.promotion_time is None),
         retraining=None,
         probation=None,
         spec_model=SpecModel.of(candidate.release, Outcome.PROMOTED, now),
@@ -117,7 +117,7 @@ def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
     """A candidate as stable since `now`, with what its evaluation says as its baseline."""
     return Version(
         **candidate.identity_fields,
-        promoted_at=now,
+        promotion_time=now,
         baseline=from_evaluation(candidate.evaluation, terms.slos, now),
         evaluation=candidate.evaluation,
     )
@@ -141,13 +141,13 @@ def _retrain(
         slo=decision.slo,
         indicator=terms.indicator(decision.slo),
         version=decision.parent.version,
-        first_bad_block=None if streak is None else streak.first * terms.block_seconds,
+        first_bad_block_time=None if streak is None else streak.first * terms.block_seconds,
         message=decision.message,
         at=now,
     )
     before = status.retraining or RetrainingStatus()
     return status.with_retraining(
-        trigger=trigger, attempt=decision.attempt, started_at=now, started=before.number + 1
+        trigger=trigger, attempt=decision.attempt, start_time=now, started=before.number + 1
     )
 
 
@@ -187,7 +187,8 @@ def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
 def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
     """What is kept of each SLO when another version begins to serve: nothing yet."""
     return {
-        slo.name: SloRecord(steady_since=now, since=now, terms_hash=slo.hash) for slo in terms.slos
+        slo.name: SloRecord(steady_start_time=now, since=now, terms_hash=slo.hash)
+        for slo in terms.slos
     }
 
 
@@ -202,7 +203,9 @@ def _promote(
     after = status.with_retraining(trigger=None, attempts=0)
     if candidate.source is VersionSource.RETRAINING:
         pause = preconditions.cooldown(terms, after.retraining)
-        after = after.with_retraining(next_allowed_at=now + pause, last_reason=str(decision.reason))
+        after = after.with_retraining(
+            next_allowed_time=now + pause, last_reason=str(decision.reason)
+        )
     original = engine.original_baseline or OriginalBaseline(version=before.version)
     original = original.replace(slos={**before.baseline, **original.slos})
     return after.replace(
@@ -240,7 +243,7 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
         **version.identity_fields,
         outcome=outcome,
         reason=reason,
-        promoted_at=version.promoted_at,
+        promotion_time=version.promotion_time,
         returned=version.returned,
         until=now,
         baseline=version.baseline,
@@ -294,7 +297,7 @@ def _after_candidate(
     if reason is Reason.SUPERSEDED:
         return after
     pause = preconditions.cooldown(terms, after.retraining)
-    return after.with_retraining(next_allowed_at=now + pause)
+    return after.with_retraining(next_allowed_time=now + pause)
 
 
 def _return(
@@ -305,7 +308,9 @@ def _return(
     assert leaving is not None
     entry = next(entry for entry in status.accepted if entry.release == decision.to)
     others = tuple(other for other in status.accepted if other.release != decision.to)
-    back = Version(**entry.identity_fields, promoted_at=now, returned=True, baseline=entry.baseline)
+    back = Version(
+        **entry.identity_fields, promotion_time=now, returned=True, baseline=entry.baseline
+    )
     after = _training_over(status, now)
     if leaving.source is VersionSource.RETRAINING:
         after = _after_candidate(terms, after, decision.reason, now, failed=True)
@@ -337,7 +342,9 @@ def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> 
     parked: dict[str, object] = {"phase": CandidatePhase.PARKED, "weight": 0}
     if reason in NOT_ITS_DOING:
         waits = retry_seconds(candidate.retries)
-        return status.with_candidate(**parked, retry_at=now + waits, retries=candidate.retries + 1)
+        return status.with_candidate(
+            **parked, retry_time=now + waits, retries=candidate.retries + 1
+        )
     if candidate.source is VersionSource.RETRAINING:
         status = _after_candidate(terms, status, reason, now, failed=False)
     status = status.replace(spec_model=_model(status, candidate, Outcome.INCONCLUSIVE, now))

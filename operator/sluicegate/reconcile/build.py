@@ -105,7 +105,7 @@ def _manifests(
 
 def _was_followed(status: DataProductStatus) -> bool:
     """Whether another version was ever accepted."""
-    return any(one.promoted_at is not None for one in status.history)
+    return any(one.promotion_time is not None for one in status.history)
 
 
 def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
@@ -122,7 +122,7 @@ def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
         return version
     if _counts(before.baseline) != _counts(version.baseline):
         return version  # another evaluation, or another indicator
-    foreseen = {"promoted_at": before.promoted_at, "baseline": before.baseline}
+    foreseen = {"promotion_time": before.promotion_time, "baseline": before.baseline}
     return version.model_copy(update=foreseen)
 
 

@@ -36,8 +36,8 @@ def _section(one: ReportFacts) -> Iterator[str]:
     yield escaped(one.sentence)
     yield ""
     sealed = (
-        f"sealed {local_day(status.sealed_at, zone)}, `{status.digest}`"
-        if status.sealed_at
+        f"sealed {local_day(status.seal_time, zone)}, `{status.digest}`"
+        if status.seal_time
         else "open"
     )
     broken = (

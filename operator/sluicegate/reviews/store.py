@@ -141,5 +141,5 @@ class ReviewStore:
             return
         key = review_key(product, old)
         review = await self.read(key)
-        if review is not None and review.status.sealed_at is not None:
+        if review is not None and review.status.seal_time is not None:
             await self.api.delete(DATA_PRODUCT_REVIEWS, key)

@@ -235,7 +235,7 @@ class _World:
 def _initial(terms: Terms, stable: Release, accepted: Mapping[str, Count]) -> DataProductStatus:
     baseline = from_evaluation(accepted, terms.slos, 0)
     return DataProductStatus(
-        stable=Version.of(stable, VersionSource.SPEC, promoted_at=0, baseline=baseline),
+        stable=Version.of(stable, VersionSource.SPEC, promotion_time=0, baseline=baseline),
         spec_model=SpecModel.of(stable, Outcome.PROMOTED, 0),
     )
 

@@ -63,13 +63,13 @@ STREAKS = st.none() | a_model(
 )  # fmt: skip
 RECORDS = a_model(
     SloRecord,
-    streak=STREAKS, calm=STREAKS, degraded=st.booleans(), steady_since=st.none() | SECONDS,
-    since=SECONDS, disturbed_since=st.none() | SECONDS, terms_hash=WORDS,
+    streak=STREAKS, calm=STREAKS, degraded=st.booleans(), steady_start_time=st.none() | SECONDS,
+    since=SECONDS, disturbance_start_time=st.none() | SECONDS, terms_hash=WORDS,
     left_out=st.lists(a_model(Interval, since=SECONDS, until=SECONDS), max_size=3).map(tuple),
 )  # fmt: skip
 ENGINES = a_model(
     EngineState,
-    outage_since=st.none() | SECONDS, alerted=st.lists(WORDS, max_size=3).map(tuple),
+    outage_start_time=st.none() | SECONDS, alerted=st.lists(WORDS, max_size=3).map(tuple),
     slos=by_slo(RECORDS), probation_baselines=BASELINES, held_against=BASELINES,
     correlation=by_slo(FLOATS),
     original_baseline=st.none() | a_model(OriginalBaseline, version=WORDS, slos=BASELINES),
@@ -78,17 +78,17 @@ CANDIDATES = a_version(
     Candidate,
     phase=st.sampled_from(CandidatePhase), since=SECONDS, weight=st.integers(0, 100),
     shares=st.lists(a_model(Share, weight=st.integers(0, 100), since=SECONDS), max_size=4).map(tuple),
-    evaluation=by_slo(COUNTS), retry_at=st.none() | SECONDS, frozen_seconds=st.integers(0, 99),
+    evaluation=by_slo(COUNTS), retry_time=st.none() | SECONDS, suspended_seconds=st.integers(0, 99),
     api=st.none() | st.sampled_from(ApiComparison), returning=st.booleans(),
 )  # fmt: skip
 STATUSES = a_model(
     DataProductStatus,
-    stable=st.none() | a_version(Version, promoted_at=SECONDS, baseline=BASELINES),
+    stable=st.none() | a_version(Version, promotion_time=SECONDS, baseline=BASELINES),
     candidate=st.none() | CANDIDATES,
     history=st.lists(
         a_version(
             PastVersion,
-            outcome=st.sampled_from(Outcome), promoted_at=st.none() | SECONDS, until=SECONDS,
+            outcome=st.sampled_from(Outcome), promotion_time=st.none() | SECONDS, until=SECONDS,
             baseline=BASELINES, record=by_slo(COUNTS), degraded=st.lists(WORDS, max_size=2).map(tuple),
         ),
         max_size=3,
@@ -97,7 +97,7 @@ STATUSES = a_model(
     retraining=st.none() | a_model(
         RetrainingStatus,
         trigger=st.none() | a_model(Trigger, id=WORDS, cause=WORDS, version=WORDS, at=SECONDS),
-        attempts=st.integers(0, 5), next_allowed_at=st.none() | SECONDS,
+        attempts=st.integers(0, 5), next_allowed_time=st.none() | SECONDS,
     ),
     spec_model=st.none() | st.builds(
         SpecModel.of, RELEASES, st.sampled_from(Outcome), SECONDS

@@ -75,7 +75,7 @@ def test_the_oldest_decisions_are_only_counted():
 
 def test_versions_are_those_that_were_stable_in_the_period():
     def version(name, promoted, until=None):
-        return ReviewVersion(version=name, promoted_at=promoted, until=until)
+        return ReviewVersion(version=name, promotion_time=promoted, until=until)
 
     begin, end = SEPTEMBER.begin, SEPTEMBER.end
     served = [

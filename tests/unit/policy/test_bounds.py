@@ -43,7 +43,7 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
     }
     stable = Release("v2", image("b"), RUNTIME)
     status = DataProductStatus(
-        stable=Version.of(stable, VersionSource.SPEC, promoted_at=600),
+        stable=Version.of(stable, VersionSource.SPEC, promotion_time=600),
         probation=Probation(version="v2", against="v1", since=600),
         engine=EngineState().replace(  # more than status can hold
             slos={name: SloRecord(terms_hash="0") for name in NAMES},

@@ -288,7 +288,7 @@ def test_what_need_not_speak_carries_a_promotion_only_where_nothing_must():
 def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
     history = tuple(
         PastVersion.of(
-            one, VersionSource.SPEC, outcome=Outcome.REPLACED, promoted_at=moment, until=moment
+            one, VersionSource.SPEC, outcome=Outcome.REPLACED, promotion_time=moment, until=moment
         )
         for one, moment in ((V2, 20), (V3, 10))
     )
@@ -298,7 +298,7 @@ def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
     )
     after = apply_decision(TERMS, status, promoted, START + 7200)
     assert after.stable is not None
-    assert (after.stable.release, after.stable.promoted_at) == (V2, START + 7200)
+    assert (after.stable.release, after.stable.promotion_time) == (V2, START + 7200)
     assert [one.release for one in after.history] == [V1, V3]
 
 
@@ -374,7 +374,7 @@ def test_an_slo_whose_indicator_is_edited_begins_its_evidence_anew():
     known = {"accuracy": SloRecord(terms_hash="another", degraded=True, since=5)}
     status = serving(stable=stable(since=START - 86_400), slos=known)
     after = evaluate(TERMS, status, observed(), START).status.engine.slo("accuracy")
-    assert (after.since, after.steady_since, after.degraded) == (START, START, False)
+    assert (after.since, after.steady_start_time, after.degraded) == (START, START, False)
     assert after.terms_hash == SLO.hash
 
 

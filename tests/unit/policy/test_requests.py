@@ -60,7 +60,7 @@ def answer(observed, *, terms=TERMS, **status):
 
 # ---- a retraining that is asked for -----------------------------------------------------------
 def test_a_retraining_that_is_asked_for_begins_a_new_count_of_attempts():
-    waits = RetrainingStatus(attempts=3, next_allowed_at=NOW + 86_400)
+    waits = RetrainingStatus(attempts=3, next_allowed_time=NOW + 86_400)
     found = answer(asked(REQUEST_RETRAIN), retraining=waits)
     assert isinstance(found.decision, Retrain)
     assert found.decision.reason is Reason.REQUESTED
@@ -203,7 +203,7 @@ def test_a_result_under_the_name_of_an_older_version_is_refused():
         Release("v2", "registry.example/search@sha256:older"),
         VersionSource.SPEC,
         outcome=Outcome.REPLACED,
-        promoted_at=0,
+        promotion_time=0,
         until=0,
     )
     status = serving(retraining=training("b"), history=(older,))

@@ -29,7 +29,7 @@ def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: 
         DataProduct.parse(product(AVAILABILITY, rollout={"steps": [weight]}, route=ROUTE))
     )
     status = DataProductStatus(
-        stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
+        stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
         spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
     )
     start = StartRollout(

@@ -359,12 +359,12 @@ def test_the_same_need_has_the_same_name():
 
 
 # ---- the way back ---------------------------------------------------------------------------
-def past(name, promoted_at, outcome=Outcome.REPLACED):
+def past(name, promotion_time, outcome=Outcome.REPLACED):
     return PastVersion.of(
         Release(name),
         VersionSource.SPEC,
-        promoted_at=promoted_at,
-        until=promoted_at,
+        promotion_time=promotion_time,
+        until=promotion_time,
         outcome=outcome,
     )
 
@@ -386,7 +386,7 @@ def test_a_person_may_name_any_version_that_is_kept():
 def test_the_history_keeps_each_version_once_within_its_limit():
     again = (past("v1", 40), *HISTORY)
     found = with_accepted(DataProductStatus(), again, 3)
-    assert [one.promoted_at for one in found] == [40, 30, 20]
+    assert [one.promotion_time for one in found] == [40, 30, 20]
 
 
 # ---- levels and bursts ----------------------------------------------------------------------

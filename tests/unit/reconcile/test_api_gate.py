@@ -84,7 +84,7 @@ def test_an_approved_api_needs_no_second_approval_after_trouble_of_the_cluster()
     world.facts = Facts(api_changes=BROKEN, canary_lost="it is being deleted")
     world.run()
     world.facts = Facts(api_changes=BROKEN)
-    world.until(lambda world: world.current.candidate.retry_at is not None)
+    world.until(lambda world: world.current.candidate.retry_time is not None)
     world.until(lambda world: world.current.candidate.weight == 25, most=10)
     world.until(lambda world: world.serving == "v2")
 

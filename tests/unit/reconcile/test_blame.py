@@ -232,7 +232,7 @@ def evicted():
 
 def waits(world: World) -> bool:
     candidate = world.current.candidate
-    return candidate is not None and candidate.retry_at is not None
+    return candidate is not None and candidate.retry_time is not None
 
 
 def loses_its_pod(world: World) -> World:
@@ -254,7 +254,7 @@ def test_a_canary_whose_pod_is_evicted_is_tried_again_and_promoted():
     told = [told.message for step in world.history for told in step.told if told.action == "Retry"]
     assert len(told) == 1
     assert "it is being deleted" in told[0]
-    assert f"tried again at {rfc3339(world.current.candidate.retry_at)[11:19]} UTC" in told[0]
+    assert f"tried again at {rfc3339(world.current.candidate.retry_time)[11:19]} UTC" in told[0]
     watched_until_promoted(world)
     assert [one.outcome for one in world.current.history] == [Outcome.REPLACED]
 
@@ -306,14 +306,14 @@ def test_a_person_ends_what_waits_for_the_cluster():
 def test_a_new_model_replaces_one_that_waits_for_the_cluster():
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
     world.push("c", "v3").until(lambda world: world.serving == "v3")
-    assert world.now - world.current.stable.promoted_at < 10 * BLOCK
+    assert world.now - world.current.stable.promotion_time < 10 * BLOCK
 
 
 def test_what_waits_for_the_cluster_waits_until_its_moment_and_counts_its_tries():
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
-    due = world.current.candidate.retry_at
+    due = world.current.candidate.retry_time
     world.settle()
-    assert world.current.candidate.retry_at == due
+    assert world.current.candidate.retry_time == due
     world.until(in_phase(CandidatePhase.STEPPING))
     assert world.current.candidate.retries == 1
 

@@ -90,7 +90,7 @@ def test_what_goes_back_after_its_route_was_taken_away_gives_pods_only_to_stable
     since = "2026-01-01T09:00:00Z"
     back = {"phase": "RollingBack", "weight": 99, "since": since}
     status = {
-        "stable": version("a") | {"promotedAt": since},
+        "stable": version("a") | {"promotionTime": since},
         "candidate": version("b") | back,
     }
     product = DataProduct.parse(document(route=None, serving=serving))

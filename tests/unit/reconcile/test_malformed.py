@@ -212,8 +212,8 @@ def test_a_status_beyond_all_bounds_counts_as_lost():
 
 
 def test_the_last_moment_of_all_can_be_written_again():
-    last = read_status({"engine": {"outageSince": "9999-12-31T23:59:59.999999Z"}})
-    assert last.to_dict()["engine"]["outageSince"] == "9999-12-31T23:59:59Z"
+    last = read_status({"engine": {"outageStartTime": "9999-12-31T23:59:59.999999Z"}})
+    assert last.to_dict()["engine"]["outageStartTime"] == "9999-12-31T23:59:59Z"
 
 
 @pytest.mark.parametrize(

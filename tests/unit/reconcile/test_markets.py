@@ -87,7 +87,7 @@ def test_without_the_answer_markets_are_unknown_and_the_products_counts_hold():
 def test_a_product_that_says_where_its_market_is_has_its_markets_and_other():
     stable = {
         "version": "v1", "image": "a", "service": "S", "runtimeImage": "r", "revision": "b" * 10,
-        "source": "Spec", "promotedAt": "2026-01-01T00:00:00Z",
+        "source": "Spec", "promotionTime": "2026-01-01T00:00:00Z",
     }  # fmt: skip
     document = changed({"status": {"stable": stable}})
     found = target_of(DataProduct.parse(document), Timing())

@@ -143,7 +143,7 @@ def test_nothing_counts_before_a_version_has_warmed_up():
     assert product.status.stable is not None
     seen = store.target_of(product, Timing())
     assert seen is not None
-    warm_up = seen.evidence_from - product.status.stable.promoted_at
+    warm_up = seen.evidence_from - product.status.stable.promotion_time
     assert 2 * BLOCK <= warm_up < 3 * BLOCK
 
 

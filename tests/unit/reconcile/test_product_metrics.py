@@ -122,7 +122,7 @@ async def test_five_thousand_products_have_no_more_series_than_the_setting_allow
     figures = ProductFigures(
         state=ProductState.DEGRADED,
         budgets=tuple((f"slo-{number}", 0.5) for number in range(4)),
-        promoted_at=NOW - HOUR,
+        promotion_time=NOW - HOUR,
     )
     async with leading(metrics):
         for number in range(5000):
@@ -139,7 +139,9 @@ async def test_a_product_that_goes_takes_its_series_along():
     async with leading(metrics):
         metrics.record(
             Key("shop", "a"),
-            ProductFigures(budgets=(("accuracy", 0.25),), weight=25, versions=2, promoted_at=NOW),
+            ProductFigures(
+                budgets=(("accuracy", 0.25),), weight=25, versions=2, promotion_time=NOW
+            ),
         )
         metrics.export(NOW)
         where = {"namespace": "shop", "product": "a"}
@@ -228,7 +230,7 @@ VERSION = {
     "revision": "aaaaaaaaaa",
     "source": "Spec",
 }
-STABLE = {**VERSION, "promotedAt": rfc3339(START)}
+STABLE = {**VERSION, "promotionTime": rfc3339(START)}
 SINCE = rfc3339(START + HOUR)
 DEGRADED = {
     "type": "Degraded",
@@ -260,7 +262,7 @@ def test_figures_hold_what_status_says():
     assert figures.ready
     assert figures.budgets == (("accuracy", -0.25),)
     assert (figures.versions, figures.weight, figures.phase) == (2, 25, CandidatePhase.STEPPING)
-    assert figures.promoted_at == START
+    assert figures.promotion_time == START
     assert figures.remedy is None
 
 

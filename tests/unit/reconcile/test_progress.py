@@ -87,7 +87,7 @@ def test_pods_that_are_not_ready_go_once_the_data_plane_has_followed(phase, seco
     status = world.current
     leaving = status.candidate if phase is CandidatePhase.ROLLING_BACK else status.stable
     unready = replace(rolling.live[leaving.revision], ready=0)
-    moved = status.candidate.step_since or status.candidate.since
+    moved = status.candidate.wait_start_time or status.candidate.since
     moved = max(moved, status.candidate.shares[-1].since)
     rolling = replace(
         rolling, live={**rolling.live, leaving.revision: unready}, now=int(moved) + seconds

@@ -722,7 +722,7 @@ def test_a_model_pushed_while_stable_goes_back_is_tried_against_the_one_that_cam
     world.until(lambda world: world.serving == "v1")
     watched(world.run())
     assert world.serving == "v3"
-    assert [one.version for one in world.current.history if one.promoted_at] == ["v1", "v2"]
+    assert [one.version for one in world.current.history if one.promotion_time] == ["v1", "v2"]
 
 
 def test_a_model_pushed_while_stable_goes_back_is_tried_though_nobody_came_back():

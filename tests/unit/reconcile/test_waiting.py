@@ -66,11 +66,11 @@ def test_three_attempts_without_a_promotion_suspend_retraining(attempts, suspend
 
 def test_a_split_says_when_its_gateways_took_it():
     world = World().until(lambda one: one.serving == "v1").run(36)
-    first = world.current.traffic.accepted_at
+    first = world.current.traffic.acceptance_time
     assert first is not None
     world.run(20)
-    assert world.current.traffic.accepted_at == first
+    assert world.current.traffic.acceptance_time == first
     world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(14)
     traffic = world.current.traffic
     assert traffic.weight > 0
-    assert traffic.accepted_at is None or traffic.accepted_at >= traffic.since
+    assert traffic.acceptance_time is None or traffic.acceptance_time >= traffic.since

@@ -209,10 +209,10 @@ def test_time_under_suspend_counts_against_no_deadline():
     world = serving(rollout=rollout).push("b", "v2").until(lambda world: weight(world) == 5)
     world.spec["spec"]["suspend"] = True
     world.run(40)
-    assert world.current.candidate.frozen_since is not None
+    assert world.current.candidate.suspend_time is not None
     world.spec["spec"]["suspend"] = False
     world.run()
-    assert world.current.candidate.frozen_seconds >= 39 * BLOCK
+    assert world.current.candidate.suspended_seconds >= 39 * BLOCK
     world.until(lambda world: world.serving == "v2")
 
 

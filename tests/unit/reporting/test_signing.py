@@ -57,14 +57,14 @@ def test_a_signature_replaces_ones_own_and_leaves_those_of_others():
 
 @pytest.mark.parametrize("every", ["Week", "FourWeeks", "Month", "Quarter"])
 def test_the_calendar_recurs_on_the_days_on_which_ledgers_are_sealed(every):
-    review = {"every": every, "startsOn": "2026-01-15", "timeZone": "Europe/Paris"}
+    review = {"every": every, "startDate": "2026-01-15", "timeZone": "Europe/Paris"}
     product = DataProduct.parse(changed({"spec.review": review}))
     (event,) = Calendar.from_ical(calendar([product])).walk("VEVENT")
     assert "catalog/search-ranking" in event["description"]
     start = datetime.combine(event["dtstart"].dt, time())
     rule = rrulestr(event["rrule"].to_ical().decode(), dtstart=start)
     told = [one.date() for one in rule[:12]]
-    cycle = ReviewCycle(every=Cycle(every), starts_on="2026-01-15")
+    cycle = ReviewCycle(every=Cycle(every), start_date="2026-01-15")
     period, days = period_of(cycle, date(2026, 1, 15)), []
     for _ in range(12):
         days.append(period.after + timedelta(days=LATE_DAYS))

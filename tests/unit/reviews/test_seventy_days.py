@@ -96,10 +96,10 @@ class World:
         }  # fmt: skip
         stable = version | {
             "version": "v2" if second else "v1",
-            "promotedAt": rfc3339(promoted),
+            "promotionTime": rfc3339(promoted),
         }
         first = version | {"version": "v1", "outcome": "Replaced", "until": rfc3339(promoted),
-                           "promotedAt": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
+                           "promotionTime": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
         status = {"stable": stable, "history": [first] if second else []}
         if self.decision is not None:
             status["decision"] = self.decision
@@ -109,7 +109,7 @@ class World:
              "objective": "0.5"},
             {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.8"},
         ]  # fmt: skip
-        cycle = {"every": "Month", "startsOn": "2026-09-20", "timeZone": ZONE} | review
+        cycle = {"every": "Month", "startDate": "2026-09-20", "timeZone": ZONE} | review
         document = changed(
             {"metadata.name": PRODUCT, "metadata.namespace": NAMESPACE, "metadata.uid": self.uid,
              "spec.slos": slos, "spec.dependsOn": [], "spec.model.evaluation": {},
@@ -193,8 +193,8 @@ async def test_a_sealed_review_keeps_its_digest_whatever_comes_after():
     async with world(share=0.2) as it:
         await it.pass_time((11 + LATE_DAYS + 1) * DAY)
         first = it.all()["pricing-2026-09"]
-        assert first.status.sealed_at is not None
-        assert first.status.sealed_at >= first.spec.period.end
+        assert first.status.seal_time is not None
+        assert first.status.seal_time >= first.spec.period.end
         assert first.status.digest == digest_of(first)
         await it.pass_time(20 * DAY)
         again = it.all()["pricing-2026-09"]

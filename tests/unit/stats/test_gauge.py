@@ -40,7 +40,7 @@ def history(last, value, slo=BASKET):
     """Evaluate a gauge block by block; the value of block i is value(i), None for none."""
     terms = terms_of(DataProduct.parse(product(slo)))
     status = DataProductStatus(
-        stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
+        stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
         spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
     )
     readings, found = Means(), []
@@ -140,7 +140,7 @@ def canary(difference, blocks, seed=5):
     """A rollout judged by a gauge alone; the decisions until one ends it."""
     terms = terms_of(DataProduct.parse(product(BASKET, rollout={"steps": [50]})))
     status = DataProductStatus(
-        stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
+        stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
         spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
     )
     start = StartRollout(

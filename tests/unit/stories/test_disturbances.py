@@ -217,7 +217,7 @@ def test_only_what_was_worse_is_left_out(bad, left_out):
     document = scenario(script, 90, product=product(ACCURACY, retraining=QUICK), facts=facts)
     *_, last = replay(parse_scenario(document))
     known = last.status.engine.slo("accuracy")
-    assert (known.since, known.disturbed_since, known.degraded) == (0, None, False)
+    assert (known.since, known.disturbance_start_time, known.degraded) == (0, None, False)
     assert [(one.begin, one.end) for one in known.left_out] == list(left_out)
 
 

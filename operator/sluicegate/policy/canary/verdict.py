@@ -284,7 +284,7 @@ def _inconclusive(
     now: int,
 ) -> Inconclusive | None:
     name = candidate.release.version
-    outage = 0 if status.engine.outage_since is None else now - status.engine.outage_since
+    outage = 0 if status.engine.outage_start_time is None else now - status.engine.outage_start_time
     if outage >= LOST_SECONDS:
         text = f"nothing could be measured for {duration(outage)}, so {name} is taken back without a verdict"
         return Inconclusive(
@@ -293,7 +293,7 @@ def _inconclusive(
             numbers={"seconds": outage},
             candidate=candidate.release,
         )
-    took = now - began(candidate) - candidate.frozen_seconds
+    took = now - began(candidate) - candidate.suspended_seconds
     if took < terms.max_duration_seconds:
         return None
     text = f"{name} has no verdict after {duration(took)}"

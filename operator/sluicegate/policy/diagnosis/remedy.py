@@ -151,7 +151,7 @@ def _treat(
         problem=observed.problem,
         stable=status.stable,
         can_return=before is not None and not objection,
-        age_seconds=now - status.stable.promoted_at,
+        age_seconds=now - status.stable.promotion_time,
         day_seconds=terms.day_seconds,
         load=_load(terms, status, observed, result),
         present=_present(terms, status, observed, result),
@@ -166,7 +166,7 @@ def trigger_for(terms: Terms, status: DataProductStatus, slo: str) -> str:
     """Name of the need for a training that this degraded SLO stands for."""
     assert status.stable is not None
     streak = status.engine.slo(slo).streak
-    first = streak.first if streak else status.stable.promoted_at
+    first = streak.first if streak else status.stable.promotion_time
     return preconditions.trigger_of(terms, status.stable.release.version, slo, first)
 
 
@@ -208,7 +208,7 @@ def _load(
         series,
         result.baseline,
         now=observed.block,
-        since=warmed_up(stable.promoted_at, terms.block_seconds),
+        since=warmed_up(stable.promotion_time, terms.block_seconds),
         block_seconds=terms.block_seconds,
         pods=observed.facts.pods,
     )
@@ -281,7 +281,7 @@ def _refuses(case: Case) -> bool:
         return False
     stable = case.status.stable
     assert stable is not None
-    young = is_recent(stable, case.now - stable.promoted_at, case.terms.day_seconds)
+    young = is_recent(stable, case.now - stable.promotion_time, case.terms.day_seconds)
     auto = case.result.terms.on_degraded is OnDegraded.AUTO and young
     wish = case.result.terms.on_degraded is OnDegraded.ROLLBACK
     return case.status.probation is not None or auto or wish

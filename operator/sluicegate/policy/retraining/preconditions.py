@@ -113,7 +113,7 @@ def version_is_too_young(request: Request) -> Obstacle | None:
     stable = request.status.stable
     if stable is None:
         return Obstacle(Reason.NO_STABLE, "no version has been accepted yet")
-    age = (request.now - stable.promoted_at) // request.terms.block_seconds
+    age = (request.now - stable.promotion_time) // request.terms.block_seconds
     if age >= LEAST_AGE_BLOCKS:
         return None
     text = f"{stable.release.version} is {age} blocks old, {LEAST_AGE_BLOCKS} are needed"
@@ -122,7 +122,7 @@ def version_is_too_young(request: Request) -> Obstacle | None:
 
 def cooldown_lasts(request: Request) -> Obstacle | None:
     """The pause after the last attempt isn't over."""
-    left = (request.trained.next_allowed_at or 0) - request.now
+    left = (request.trained.next_allowed_time or 0) - request.now
     if left <= 0:
         return None
     failures = request.trained.attempts
@@ -200,4 +200,4 @@ def ended(
         last_duration_seconds=now - running.at if running else before.last_duration_seconds,
         last_reason=str(reason),
     )
-    return after.with_retraining(next_allowed_at=now + cooldown(terms, after.retraining))
+    return after.with_retraining(next_allowed_time=now + cooldown(terms, after.retraining))

@@ -91,7 +91,7 @@ def from_production(
     wanted = terms.seasonality is Seasonality.WEEKLY
     weekly = wanted and calendar.keeps(LEAST_HOURS_WEEKLY)
     least = calendar.sums(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS)
-    start_block = max(since, ceil((record.steady_since or 0) / block_seconds))
+    start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
     last = now // BLOCKS_PER_HOUR - 1
     first = max(ceil(start_block / BLOCKS_PER_HOUR), last - HOURS + 1)
     if last - first + 1 < min(least, HOURS):

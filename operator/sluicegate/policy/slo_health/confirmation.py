@@ -63,10 +63,10 @@ def _longer(streak: Streak | None, block: int, *, fresh: bool) -> Streak:
 def _steady(record: SloRecord, result: SloResult, block_end: int) -> SloRecord:
     """Keep since when it hasn't been WARN or BAD: a baseline isn't learnt across a decay."""
     troubled = result.state is not SloState.OK or record.degraded
-    if troubled and record.steady_since is not None:
-        return record.replace(steady_since=None)
-    if not troubled and record.steady_since is None:
-        return record.replace(steady_since=block_end)
+    if troubled and record.steady_start_time is not None:
+        return record.replace(steady_start_time=None)
+    if not troubled and record.steady_start_time is None:
+        return record.replace(steady_start_time=block_end)
     return record
 
 

@@ -31,7 +31,7 @@ from sluicegate.reconcile.decide.rollout_progress import (
     facts_of,
     progress,
 )
-from sluicegate.reconcile.decide.versions import accepted_at, refused_version
+from sluicegate.reconcile.decide.versions import acceptance_time, refused_version
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame, blame_for
 from sluicegate.reconcile.live.pods import of_revision, trouble_of
 from sluicegate.reconcile.observe.observation import Situation
@@ -143,7 +143,7 @@ def _complete(
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """What was decided has come true: remember it."""
     if status.stable is None:
-        now = accepted_at(candidate, situation.now)
+        now = acceptance_time(candidate, situation.now)
         told = Told("Serving", "Serve", f"{candidate.version} serves")
         return accept_first(situation.terms, status, candidate, now), (told,)
     if candidate.phase is CandidatePhase.PROMOTING:
@@ -188,7 +188,7 @@ def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate
     if status.stable is None:
         return None
     live = situation.live.get(candidate.revision)
-    begun = candidate.step_since or candidate.since
+    begun = candidate.wait_start_time or candidate.since
     return blame_for(
         live,
         of_revision(situation.pods, candidate.revision),
@@ -210,10 +210,10 @@ def _parked(
     after = acted(situation, status, decision)
     waiting = after.candidate
     assert waiting is not None
-    assert waiting.retry_at is not None
+    assert waiting.retry_time is not None
     text = (
         f"{candidate.version}: {candidate.rollback_message}. That isn't its doing: it is tried again"
-        f" at {rfc3339(waiting.retry_at)[11:19]} UTC"
+        f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
     )
     told = Told("RolloutWaits", "Retry", text, warning=True)
     shown = decision_status(

@@ -56,7 +56,7 @@ def restored_status(
 
     def rank(version: Version) -> tuple[int, int, float]:
         deployment = live[version.revision]
-        moment = version.promoted_at
+        moment = version.promotion_time
         return weights[version.revision], deployment.replicas, moment
 
     stable, *others = sorted(versions, key=rank, reverse=True)
@@ -86,7 +86,7 @@ def _past(version: Version, stable: Version) -> PastVersion:
     return PastVersion(
         **version.model_dump(exclude={"evaluation"}),
         outcome=Outcome.REPLACED,
-        until=stable.promoted_at,
+        until=stable.promotion_time,
     )
 
 
@@ -138,7 +138,7 @@ def _handled_model(
         version=wanted.version,
         runtime_image=wanted.runtime_image,
         outcome=Outcome.PROMOTED if handled else Outcome.SUPERSEDED,
-        at=stable.promoted_at,
+        at=stable.promotion_time,
     )
 
 

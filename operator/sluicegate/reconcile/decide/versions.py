@@ -44,7 +44,7 @@ def first_candidate(
     )
 
 
-def accepted_at(candidate: Candidate, now: int) -> int:
+def acceptance_time(candidate: Candidate, now: int) -> int:
     """When the first version counts as accepted, if it begins to serve at `now`, in seconds.
 
     One that comes up quickly is stable from its beginning: so its Deployment can say so when it is

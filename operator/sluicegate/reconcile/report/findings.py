@@ -239,9 +239,9 @@ def _limit(situation: Situation) -> str:
 def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
     candidate = status.candidate
     kind = Type.ROLLOUT_PROGRESSING
-    if candidate is not None and status.stable is not None and candidate.retry_at is not None:
-        again = f"at {rfc3339(candidate.retry_at)}"
-        if candidate.retry_at <= situation.now:
+    if candidate is not None and status.stable is not None and candidate.retry_time is not None:
+        again = f"at {rfc3339(candidate.retry_time)}"
+        if candidate.retry_time <= situation.now:
             again = "as soon as no training runs and its service levels can be measured"
         text = f"{candidate.version}: {candidate.rollback_message}; it is tried again {again}"
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)

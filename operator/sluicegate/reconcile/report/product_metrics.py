@@ -155,7 +155,7 @@ def _export_products(figures: Mapping[Key, ProductFigures]) -> None:
         STATE.labels(*labels).set(STATES.index(one.state))
         VERSIONS.labels(*labels).set(one.versions)
         WEIGHT.labels(*labels).set(one.weight)
-        if one.promoted_at is not None:
-            PROMOTED.labels(*labels).set(one.promoted_at)
+        if one.promotion_time is not None:
+            PROMOTED.labels(*labels).set(one.promotion_time)
         for slo, remaining in one.budgets:
             BUDGET.labels(*labels, slo).set(remaining)

@@ -156,7 +156,10 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
     unverified = after.model_copy(
         update={
             "traffic": after.traffic.model_copy(
-                update={"level": before.traffic.level, "accepted_at": before.traffic.accepted_at}
+                update={
+                    "level": before.traffic.level,
+                    "acceptance_time": before.traffic.acceptance_time,
+                }
             ),
             "conditions": tuple(kept[one.type] for one in after.conditions if one.type in kept),
         }

@@ -47,15 +47,15 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
     level = SplitLevel.WRITTEN
     if split is not None and (same or moved):
         level = _LEVELS[split.level]
-    accepted_at = before.accepted_at if same and before is not None else None
-    if level is not SplitLevel.WRITTEN and accepted_at is None:
-        accepted_at = situation.now
+    acceptance_time = before.acceptance_time if same and before is not None else None
+    if level is not SplitLevel.WRITTEN and acceptance_time is None:
+        acceptance_time = situation.now
     return Traffic(
         mode=SplitMode.GATEWAY,
         weight=weight,
         level=level,
         since=since,
-        accepted_at=accepted_at,
+        acceptance_time=acceptance_time,
         observed_share=number(split.share)
         if split is not None and split.share is not None
         else None,
