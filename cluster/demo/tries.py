@@ -132,13 +132,13 @@ def history_lines(status: Object) -> Iterator[str]:
     columns = "{:<16} {:<12} {:<16} {:<22} {}"
     yield columns.format("version", "outcome", "reason", "until", "accuracy at acceptance")
     stable = status.get("stable") or {}
-    rows = [{**stable, "outcome": "Stable", "reason": stable.get("source", ""), "until": "now"}]
+    rows = [{**stable, "outcome": "Stable", "reason": stable.get("source", ""), "endTime": "now"}]
     for one in (*rows, *(status.get("history") or ())):
         counts = (one.get("baseline") or {}).get("accuracy")
         share = 1 - counts["bad"] / counts["total"] if counts and counts["total"] else None
         judged = f"{percent(share)} (n={counts['total']:,})" if counts else "–"
         yield columns.format(
-            one["version"], one["outcome"], one.get("reason") or "–", one["until"], judged
+            one["version"], one["outcome"], one.get("reason") or "–", one["endTime"], judged
         )
 
 

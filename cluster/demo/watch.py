@@ -167,7 +167,7 @@ def _decision(document: Mapping[str, str] | None) -> Decision | None:
     if not document:
         return None
     return Decision(
-        document["type"], document["reason"], document.get("message", ""), document["at"]
+        document["type"], document["reason"], document.get("message", ""), document["decisionTime"]
     )
 
 

@@ -109,7 +109,6 @@ _SPOKEN_OF: Final = frozenset(
     }
 )
 """Conditions to whose message the words of pods are added, once they are known."""
-_WORDING_AND_TIME: Final = {"message": "", "at": 0}
 _NUMBERS_OF_SLO: Final = {
     "message": "", "ratio": None, "bad": None, "samples": None, "objective": None,
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
@@ -191,7 +190,7 @@ def _bare_conditions(conditions: Conditions) -> Conditions:
 
 def _bare_diagnosis(told: Diagnosis | None) -> Diagnosis | None:
     return told and told.model_copy(
-        update={**_WORDING_AND_TIME, "evidence": _each(told.evidence, _WORDING)}
+        update={"message": "", "diagnosis_time": 0, "evidence": _each(told.evidence, _WORDING)}
     )
 
 
@@ -217,7 +216,7 @@ _BARE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "slos": lambda slos: tuple(map(_bare_slo, slos)),
     "candidate": _without(_NUMBERS_OF_CANDIDATE),
     "traffic": _without(_NUMBERS_OF_TRAFFIC),
-    "decision": _without(_WORDING_AND_TIME),
+    "decision": _without({"message": "", "decision_time": 0}),
     "diagnosis": _bare_diagnosis,
 }
 """What is left of the parts of a status without numbers and wording, by field."""

@@ -22,7 +22,7 @@ AT = "2026-12-06T09:00:00Z"
 
 def document(name, **spec):
     ref = {"name": "pricing", "uid": "u"}
-    period = {"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}
+    period = {"startTime": "2026-11-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z"}
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.REVIEW_KIND,
@@ -32,7 +32,7 @@ def document(name, **spec):
 
 
 def signature(user, role, **more):
-    return {"username": user, "role": role, "verdict": "Agree", "note": "", "at": AT} | more
+    return {"username": user, "role": role, "verdict": "Agree", "note": "", "signTime": AT} | more
 
 
 OURS = signature(MANAGER, "DataProductManager")
@@ -140,12 +140,12 @@ def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(revi
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"period": {"from": "2026-10-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}},
+        ({"period": {"startTime": "2026-10-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z"}},
          "productRef and period stay as they are"),
         ({"productRef": {"name": "other", "uid": "u"}}, "productRef and period stay as they are"),
         ({"signOffs": [OURS | {"verdict": "Maybe"}]}, "Unsupported value"),
         ({"signOffs": [OURS | {"note": "x" * 501}]}, "Too long"),
-        ({"actions": [{"title": "x", "owner": "acb", "due": "2026-02-31"}]}, "spec.actions[0].due"),
+        ({"actions": [{"title": "x", "owner": "acb", "dueDate": "2026-02-31"}]}, "spec.actions[0].dueDate"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_refused_by_its_name(reviews, change, says):
@@ -155,6 +155,6 @@ def test_a_mistake_is_refused_by_its_name(reviews, change, says):
 
 
 def test_a_period_ends_after_it_begins(reviews):
-    period = {"from": "2026-12-01T00:00:00Z", "to": "2026-11-01T00:00:00Z"}
+    period = {"startTime": "2026-12-01T00:00:00Z", "endTime": "2026-11-01T00:00:00Z"}
     answer = Person(reviews, "").create(document("backwards", period=period))
-    assert "spec.period.from must be before spec.period.to" in answer.refusal
+    assert "spec.period.startTime must be before spec.period.endTime" in answer.refusal

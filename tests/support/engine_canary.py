@@ -37,7 +37,10 @@ class Canary:
         self._blocks = past
         start = past[-1].end
         candidate = Candidate.of(
-            Release("candidate"), VersionSource.SPEC, phase=CandidatePhase.STARTING, since=start
+            Release("candidate"),
+            VersionSource.SPEC,
+            phase=CandidatePhase.STARTING,
+            start_time=start,
         )
         self._candidate = with_share(candidate, terms.steps[0], start)
         self._status = _STATUS

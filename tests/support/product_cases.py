@@ -553,11 +553,11 @@ def full_status() -> dict[str, Any]:
     counts = {"accuracy": {"bad": 83, "total": 1000}}
     baseline = {
         "accuracy": {
-            "bad": 80, "total": 1000, "from": when, "to": when, "source": "Evaluation", "phi": "1.2",
+            "bad": 80, "total": 1000, "startTime": when, "endTime": when, "source": "Evaluation", "phi": "1.2",
             "daily": True, "weekdays": [{"bad": 0, "total": 1}] * 7, "indicatorHash": "ab",
         },
         "revenue": {
-            "bad": 0, "total": 0, "from": when, "to": when, "source": "Production", "phi": "1",
+            "bad": 0, "total": 0, "startTime": when, "endTime": when, "source": "Production", "phi": "1",
             "daily": False, "mean": "0.41", "deviation": "0.02",
         },
     }  # fmt: skip
@@ -568,7 +568,7 @@ def full_status() -> dict[str, Any]:
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
         "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
-        "version": "v1", "firstBadBlockTime": when, "message": "0.86 of 900", "at": when,
+        "version": "v1", "firstBadBlockTime": when, "message": "0.86 of 900", "triggerTime": when,
     }  # fmt: skip
     return {
         "observedGeneration": 3,
@@ -581,15 +581,15 @@ def full_status() -> dict[str, Any]:
         },
         "specModel": {
             "image": version["image"], "version": "v1", "runtimeImage": "registry.example/rt:1",
-            "outcome": "RolledBack", "reason": "CanaryWorse", "at": when,
+            "outcome": "RolledBack", "reason": "CanaryWorse", "outcomeTime": when,
         },
         "stable": version | {
             "promotionTime": when, "returned": True, "baseline": baseline, "evaluation": counts,
         },
         "candidate": version | {
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
-            "shares": [{"weight": 5, "since": when}, {"weight": 25, "since": when}],
-            "since": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
+            "shares": [{"weight": 5, "startTime": when}, {"weight": 25, "startTime": when}],
+            "startTime": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
             "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
             "evaluation": counts, "trigger": "0a1b2c3d",
             "returning": True, "requested": True,
@@ -603,10 +603,10 @@ def full_status() -> dict[str, Any]:
         },
         "history": [version | {
             "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": when,
-            "returned": False, "until": when, "baseline": baseline, "record": counts,
+            "returned": False, "endTime": when, "baseline": baseline, "record": counts,
             "degraded": ["accuracy"],
         }],
-        "probation": {"version": "v1", "against": "v0", "since": when},
+        "probation": {"version": "v1", "against": "v0", "startTime": when},
         "retraining": {
             "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "started": 2,
             "job": "a-train-0a1b2c3d-2", "startTime": when, "attempts": 1, "nextAllowedTime": when,
@@ -614,7 +614,7 @@ def full_status() -> dict[str, Any]:
             "lastResult": {
                 "outcome": "Rejected", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
                 "image": version["image"], "evaluation": counts, "stableEvaluation": counts,
-                "at": when,
+                "completionTime": when,
             },
         },
         "slos": [{
@@ -625,9 +625,9 @@ def full_status() -> dict[str, Any]:
             "degraded": True,
             "markets": [{"market": "AT", "state": "BAD", "ratio": "0.81", "samples": 211}],
         }],
-        "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
+        "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "decisionTime": when},
         "diagnosis": {
-            "cause": "ModelDecay", "message": "…", "at": when,
+            "cause": "ModelDecay", "message": "…", "diagnosisTime": when,
             "evidence": [{"check": "UpstreamDegraded", "verdict": "Clear", "message": "…"}],
         },
         "dependencies": [
@@ -637,7 +637,7 @@ def full_status() -> dict[str, Any]:
             "namespace": "platform", "lease": "sluicegate", "scope": "Cluster", "version": "1.2.3",
         },
         "traffic": {
-            "mode": "Gateway", "weight": 25, "level": "Observed", "since": when, "acceptanceTime": when,
+            "mode": "Gateway", "weight": 25, "level": "Observed", "writeTime": when, "acceptanceTime": when,
             "observedShare": "0.24", "requests": 900, "realShare": "0.25",
         },
         "lastHandled": {
@@ -650,7 +650,7 @@ def full_status() -> dict[str, Any]:
             "slos": {"accuracy": {
                 "streak": streak, "calm": streak, "degraded": True, "steadyStartTime": when,
                 "evidenceStartTime": when, "disturbanceStartTime": when, "termsHash": "ef",
-                "leftOut": [{"since": when, "until": when}],
+                "leftOut": [{"startTime": when, "endTime": when}],
             }},
             "originalBaseline": {"version": "v0", "slos": baseline},
             "probationBaselines": baseline, "heldAgainst": baseline,

@@ -58,7 +58,7 @@ def month(
         "metadata": {"name": f"pricing-2026-{number:02}", "namespace": "pricing"},
         "spec": {
             "productRef": {"name": "pricing", "uid": "u-1"},
-            "period": {"from": rfc3339(start), "to": rfc3339(end)},
+            "period": {"startTime": rfc3339(start), "endTime": rfc3339(end)},
         },
         "status": {
             "timeZone": "UTC", "signedBy": ["DataProductManager"], "graceDays": 7,
@@ -72,9 +72,9 @@ def month(
             ],
             "days": days,
             "decisions": [
-                {"at": rfc3339(start + 9 * 86_400), "type": "Retrain", "reason": "ModelDecay",
+                {"decisionTime": rfc3339(start + 9 * 86_400), "type": "Retrain", "reason": "ModelDecay",
                  "message": "accuracy is at 85.9 % (n=9,064) against 88.0 %", "version": "v13"},
-                {"at": rfc3339(start + 10 * 86_400), "type": "Promote",
+                {"decisionTime": rfc3339(start + 10 * 86_400), "type": "Promote",
                  "reason": "CanaryNotWorse", "message": "v14 isn't worse by 1.5 points",
                  "version": "v14"},
             ],

@@ -476,9 +476,9 @@ class World:
         status = product.status
         if status.stable is None or status.candidate is None or not status.candidate.shares:
             return count_requests((), ())
-        changed = status.candidate.shares[-1].since
+        changed = status.candidate.shares[-1].start_time
         if status.traffic is not None:
-            changed = max(changed, status.traffic.since)
+            changed = max(changed, status.traffic.write_time)
         since = [one for one in self.blocks if one.end - BLOCK >= changed]
         arms = (status.stable.revision, status.candidate.revision)
         return count_requests(*([self._block(one, arm) for one in since] for arm in arms))
@@ -492,7 +492,7 @@ class World:
         accepted = verify_acceptance(route, weights, product.spec.route.parent_refs)
         candidate = status.candidate
         weight = dict(layout.weights).get(candidate.revision, 0) if candidate else 0
-        since = candidate.shares[-1].since if candidate and candidate.shares else 0
+        since = candidate.shares[-1].start_time if candidate and candidate.shares else 0
         return verify_share(accepted, weight, counted, seconds=self.now - since)
 
     def _route(self) -> RouteRecord | None:

@@ -102,8 +102,12 @@ def moved() -> DataProductStatus:
 def test_numbers_and_wording_mean_the_same():
     assert same_meaning(status(), moved())
     assert same_meaning(
-        status(decision=DecisionStatus(type="Hold", reason="Healthy", message="a", at=NOON)),
-        status(decision=DecisionStatus(type="Hold", reason="Healthy", message="b", at=LATER)),
+        status(
+            decision=DecisionStatus(type="Hold", reason="Healthy", message="a", decision_time=NOON)
+        ),
+        status(
+            decision=DecisionStatus(type="Hold", reason="Healthy", message="b", decision_time=LATER)
+        ),
     )
 
 
@@ -114,7 +118,7 @@ def test_numbers_and_wording_mean_the_same():
         status(state=ProductState.DEGRADING),
         status(slos=(SloStatus(name="accuracy", state=SloState.WARN),)),
         status(slos=(SloStatus(name="accuracy", state=SloState.OK, degraded=True),)),
-        status(decision=DecisionStatus(type="Retrain", reason="ModelDecay", at=NOON)),
+        status(decision=DecisionStatus(type="Retrain", reason="ModelDecay", decision_time=NOON)),
         status(conditions=()),
     ],
     ids=["generation", "state", "state of an SLO", "memory", "decision", "condition"],

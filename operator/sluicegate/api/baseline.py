@@ -19,15 +19,15 @@ class BaselineSource(StrEnum):
 
 
 class Baseline(StatusModel):
-    """Bad events of all events, over the blocks from `from` to `to`."""
+    """Bad events of all events, counted over the blocks from startTime to endTime."""
 
     bad: Events
     """Number of bad events."""
     total: Events
     """Number of all events."""
-    start: Annotated[Time, Field(alias="from")]
-    """Begin of the first block (of a hold-out: when it was reported)."""
-    end: Annotated[Time, Field(alias="to")]
+    start: Annotated[Time, Field(alias="startTime")]
+    """Begin of the first block; of a hold-out, the time at which it was reported."""
+    end: Annotated[Time, Field(alias="endTime")]
     """End of the last block."""
     source: BaselineSource
     """Where the counts come from."""

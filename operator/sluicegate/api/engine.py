@@ -39,9 +39,9 @@ class Streak(StatusModel):
 class Interval(StatusModel):
     """A stretch of time: begin < t ≤ end."""
 
-    begin: Annotated[Time, Field(alias="since")]
+    begin: Annotated[Time, Field(alias="startTime")]
     """Time at which the interval begins."""
-    end: Annotated[Time, Field(alias="until")]
+    end: Annotated[Time, Field(alias="endTime")]
     """Time at which the interval ends."""
 
 

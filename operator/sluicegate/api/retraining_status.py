@@ -28,7 +28,7 @@ class Trigger(StatusModel):
     """End of the first bad block."""
     message: str = ""
     """Numbers that led to the training."""
-    at: Time
+    trigger_time: Time
     """Time at which the training was decided."""
 
 
@@ -51,7 +51,7 @@ class AttemptResult(StatusModel):
         default_factory=dict
     )
     """The same hold-out scored with stable."""
-    at: Time
+    completion_time: Time
     """Time at which the attempt ended."""
 
 

@@ -84,9 +84,9 @@ class ProductRef(ApiModel):
 class ReviewPeriod(ApiModel):
     """From when up to when."""
 
-    start: Annotated[Time, Field(alias="from")]
+    start: Annotated[Time, Field(alias="startTime")]
     """Its first moment."""
-    end: Annotated[Time, Field(alias="to")]
+    end: Annotated[Time, Field(alias="endTime")]
     """Its end, which isn't part of it."""
 
 
@@ -109,7 +109,7 @@ class SignOff(ApiModel):
     """What they say."""
     note: Annotated[str, StringConstraints(max_length=500)] = ""
     """Why."""
-    at: Time
+    sign_time: Time
     """When."""
 
 
@@ -120,7 +120,7 @@ class ReviewAction(ApiModel):
     """What."""
     owner: Line
     """Who."""
-    due: Date
+    due_date: Date
     """Until when."""
     link: Url | None = None
     """Where it is tracked."""
@@ -207,7 +207,7 @@ class ReviewDay(StatusModel):
 class ReviewDecision(StatusModel):
     """What the operator decided, as it was in the product's status."""
 
-    at: Time
+    decision_time: Time
     """When."""
     type: str
     """What."""
@@ -230,7 +230,7 @@ class ReviewVersion(StatusModel):
     """Spec or Retraining."""
     promotion_time: Time
     """When it became stable."""
-    until: Time | None = None
+    end_time: Time | None = None
     """When it ceased to be."""
     outcome: str = ""
     """Outcome of the version; left out while it is stable."""
@@ -310,9 +310,9 @@ class DataProductReview(ApiModel):
 
     cel_rules: ClassVar = (
         Rule(
-            cel="self.spec.period.from < self.spec.period.to",
+            cel="self.spec.period.startTime < self.spec.period.endTime",
             holds=lambda self: self.spec.period.start < self.spec.period.end,
-            message="spec.period.from must be before spec.period.to",
+            message="spec.period.startTime must be before spec.period.endTime",
             field="spec",
         ),
     )

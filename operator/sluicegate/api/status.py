@@ -101,7 +101,7 @@ class SpecModel(StatusModel):
     """Outcome of its rollout."""
     reason: str = ""
     """Reason of the outcome in one word, where it was rolled back or ended without a verdict."""
-    at: Time
+    outcome_time: Time
     """Time at which the outcome was reached."""
 
     @classmethod
@@ -112,7 +112,7 @@ class SpecModel(StatusModel):
             version=release.version,
             runtime_image=release.runtime_image,
             outcome=outcome,
-            at=at,
+            outcome_time=at,
         )
 
     @property
@@ -135,8 +135,8 @@ class DecisionStatus(StatusModel):
     """Reason of the decision, in one word."""
     message: str = ""
     """Explanation with the numbers: indicator, value, bound, sample size."""
-    at: Time
-    """Time of the decision."""
+    decision_time: Time
+    """Time at which the decision was made."""
 
 
 class Verdict(StrEnum):
@@ -165,7 +165,7 @@ class Diagnosis(StatusModel):
     """The first check that objected, or what remains: ModelDecay, ModelTooSlow."""
     message: str = ""
     """Explanation of the cause in a sentence."""
-    at: Time
+    diagnosis_time: Time
     """Time at which the diagnosis was made."""
     evidence: Annotated[tuple[DiagnosisEvidence, ...], Field(max_length=32)] = ()
     """All checks that were made."""

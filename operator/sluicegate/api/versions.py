@@ -159,8 +159,8 @@ class Share(StatusModel):
 
     weight: Annotated[int, Field(ge=0, le=100)]
     """Share of the traffic in percent."""
-    since: Time
-    """When it was written to the route; the first two blocks after that carry no evidence."""
+    start_time: Time
+    """Time at which it was written to the route; the first two blocks after that carry no evidence."""
 
 
 class Evidence(StatusModel):
@@ -218,7 +218,7 @@ class Candidate(VersionBase):
     """Pods that all of the traffic needs, where an autoscaler sets their number; else 0."""
     shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
     """Each share that it had, the oldest first; evidence is counted from the first on."""
-    since: Time
+    start_time: Time
     """Time at which it became a candidate."""
     first_traffic_time: Time | None = None
     """Time at which it first took traffic."""
@@ -290,7 +290,7 @@ class PastVersion(VersionBase):
     """Time at which it became stable; left out if it never did."""
     returned: bool = False
     """Whether it was stable because a later one was rolled back."""
-    until: Time
+    end_time: Time
     """Time at which it ceased to be stable or candidate."""
     baseline: Baselines = Field(default_factory=dict)
     """Its performance at acceptance, by SLO name."""
@@ -329,7 +329,7 @@ class Traffic(StatusModel):
     """Share of the candidate, in percent, as it was last written."""
     level: SplitLevel
     """Degree to which the split is verified."""
-    since: Time
+    write_time: Time
     """Time at which this weight was written."""
     acceptance_time: Time | None = None
     """Time at which each parent had accepted it."""
@@ -348,5 +348,5 @@ class Probation(StatusModel):
     """The version on probation."""
     against: str
     """Version before it, which returns if this one is worse."""
-    since: Time
+    start_time: Time
     """Time at which it was promoted."""

@@ -78,7 +78,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
             )
     if status.decision is not None:
         made = status.decision
-        yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.at)}: {made.message}"
+        yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.decision_time)}: {made.message}"
     for condition in status.conditions:
         yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
 

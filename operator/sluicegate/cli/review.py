@@ -81,7 +81,7 @@ async def _sign(key: Key, args: argparse.Namespace) -> str:
         role = role_of(review, username, args.role)
         now = datetime.now(UTC)
         entry = {"username": username, "role": role, "verdict": args.verdict,
-                 "note": args.note, "at": rfc3339(int(now.timestamp()))}  # fmt: skip
+                 "note": args.note, "signTime": rfc3339(int(now.timestamp()))}  # fmt: skip
         signatures = with_signature(review, entry)
         await api.patch(
             DATA_PRODUCT_REVIEWS, key, {"spec": {"signOffs": signatures}},

@@ -117,7 +117,7 @@ def with_decision(
     """The status with a decision; the same when it is there. The oldest are only counted."""
     if any(_same(one, decision) for one in status.decisions):
         return status
-    every = sorted((*status.decisions, decision), key=lambda one: one.at)
+    every = sorted((*status.decisions, decision), key=lambda one: one.decision_time)
     earlier = Counter(status.earlier)
     for one in every[:-MOST_DECISIONS]:
         earlier[f"{one.type}/{one.reason}"] += 1
@@ -126,7 +126,11 @@ def with_decision(
 
 
 def _same(one: ReviewDecision, other: ReviewDecision) -> bool:
-    return (one.at, one.type, one.reason) == (other.at, other.type, other.reason)
+    return (one.decision_time, one.type, one.reason) == (
+        other.decision_time,
+        other.type,
+        other.reason,
+    )
 
 
 def with_versions(
@@ -136,7 +140,7 @@ def with_versions(
     known = {(one.version, one.digest, one.promotion_time): one for one in status.versions}
     begin, end = period.begin, period.end
     for one in versions:
-        if one.promotion_time < end and (one.until is None or one.until > begin):
+        if one.promotion_time < end and (one.end_time is None or one.end_time > begin):
             known[one.version, one.digest, one.promotion_time] = one
     ordered = sorted(known.values(), key=lambda one: one.promotion_time)
     return status.model_copy(update={"versions": tuple(ordered[-MOST_VERSIONS:])})

@@ -39,8 +39,8 @@ def standing(review: DataProductReview, now: float) -> Standing:
     if status.seal_time is None:
         return Standing(ReviewState.NOT_STARTED)
     counted = sorted(
-        (one for one in review.spec.sign_offs if one.at >= status.seal_time),
-        key=lambda one: one.at,
+        (one for one in review.spec.sign_offs if one.sign_time >= status.seal_time),
+        key=lambda one: one.sign_time,
     )
     by_role = {one.role for one in counted}
     missing = tuple(role for role in status.signed_by if role not in by_role)
@@ -68,6 +68,8 @@ def with_standing(status: DataProductReviewStatus, where: Standing) -> DataProdu
         update={
             "state": where.state,
             "reviewed_by": tuple(dict.fromkeys(one.username for one in where.signed)),
-            "review_time": max((one.at for one in where.signed), default=None) if done else None,
+            "review_time": max((one.sign_time for one in where.signed), default=None)
+            if done
+            else None,
         }
     )

@@ -324,7 +324,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
     if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
         canary_block = timing.canary_block(product.spec.analysis.block_seconds)
         before = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * canary_block)
-        canary_from = candidate.since - before
+        canary_from = candidate.start_time - before
     meta, seconds = product.metadata, product.spec.analysis.block_seconds
     return Target(
         key=ProductKey(meta.namespace, meta.name),

@@ -362,7 +362,7 @@ def _hold(terms: Terms, case: _Case) -> Hold:
         reason = unknown_ones[0].reason if unknown_ones else Reason.UNKNOWN
         return Hold(reason=reason, message=text)
     if running is not None:
-        lasts = duration(max(case.now - running.at, 0))
+        lasts = duration(max(case.now - running.trigger_time, 0))
         text += f"; retraining has run for {lasts}"
         return Hold(reason=Reason.ALREADY_RETRAINING, message=text)
     if case.state is ProductState.DEGRADING:

@@ -80,7 +80,7 @@ def apply_decision(  # noqa: PLR0911 - one an outcome
 
 def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
     """The candidate with another share of the traffic, in percent, since `now`."""
-    shares = (*candidate.shares, Share(weight=weight, since=now))
+    shares = (*candidate.shares, Share(weight=weight, start_time=now))
     first: dict[str, object] = {}
     if candidate.phase is CandidatePhase.STARTING:
         first = {"phase": CandidatePhase.STEPPING, "step": 1}
@@ -143,7 +143,7 @@ def _retrain(
         version=decision.parent.version,
         first_bad_block_time=None if streak is None else streak.first * terms.block_seconds,
         message=decision.message,
-        at=now,
+        trigger_time=now,
     )
     before = status.retraining or RetrainingStatus()
     return status.with_retraining(
@@ -158,7 +158,7 @@ def _start(
         decision.candidate,
         decision.source,
         phase=CandidatePhase.STARTING,
-        since=now,
+        start_time=now,
         evaluation=dict(decision.evaluation),
         trigger=decision.trigger,
         requested=terms.suspend,  # nothing else starts one then
@@ -181,7 +181,9 @@ def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
     one = status.retraining
     if one is None or one.trigger is None:
         return status
-    return status.with_retraining(trigger=None, last_duration_seconds=now - one.trigger.at)
+    return status.with_retraining(
+        trigger=None, last_duration_seconds=now - one.trigger.trigger_time
+    )
 
 
 def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
@@ -214,7 +216,7 @@ def _promote(
         history=with_accepted(
             status, (_replaced(status, before, held, now), *others), terms.history_limit
         ),
-        probation=Probation(version=candidate.version, against=before.version, since=now),
+        probation=Probation(version=candidate.version, against=before.version, start_time=now),
         spec_model=_model(status, candidate, Outcome.PROMOTED, now),
         engine=engine.replace(
             slos=fresh_slos(terms, now),
@@ -245,7 +247,7 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
         reason=reason,
         promotion_time=version.promotion_time,
         returned=version.returned,
-        until=now,
+        end_time=now,
         baseline=version.baseline,
     )
 
@@ -256,7 +258,7 @@ def _model(
     """What became of spec.model, if it is this candidate."""
     if status.spec_model is None or candidate.source is not VersionSource.SPEC:
         return status.spec_model
-    return status.spec_model.replace(outcome=outcome, at=now)
+    return status.spec_model.replace(outcome=outcome, outcome_time=now)
 
 
 def _roll_back(
@@ -318,7 +320,7 @@ def _return(
     if status.trial is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
         model = _untried(status, status.trial)  # what it was tried against is gone
     if model is not None and model.release == leaving.release:
-        model = model.replace(outcome=Outcome.ROLLED_BACK, at=now)
+        model = model.replace(outcome=Outcome.ROLLED_BACK, outcome_time=now)
     left = _past(leaving, Outcome.ROLLED_BACK, now, str(decision.reason))
     return after.replace(
         stable=back,

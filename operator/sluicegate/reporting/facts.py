@@ -158,7 +158,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         rolled_back=kinds["Rollback"],
         missing_days=max(wanted - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
-        open_actions=tuple((one.title, one.owner, one.due) for one in actions if not one.done),
+        open_actions=tuple((one.title, one.owner, one.due_date) for one in actions if not one.done),
         signatures=review.spec.sign_offs,
     )
 

@@ -72,7 +72,7 @@ def _section(one: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## What was decided"
     for made in status.decisions:
-        when = local_minute(made.at, zone)
+        when = local_minute(made.decision_time, zone)
         yield f"- {when} {made.type} ({made.reason}): {escaped(made.message)}"
     if status.earlier:
         yield f"- and {sum(status.earlier.values())} earlier ones"
@@ -88,7 +88,7 @@ def _section(one: ReportFacts) -> Iterator[str]:
         yield f"- [ ] {escaped(title)} – {escaped(owner)} – {due}"
     for signed in one.signatures:
         note = f": {escaped(signed.note)}" if signed.note else ""
-        when = local_day(signed.at, zone)
+        when = local_day(signed.sign_time, zone)
         yield f"- {signed.username} ({signed.role}) {signed.verdict} {when}{note}"
     if not one.open_actions and not one.signatures:
         yield "None yet."
@@ -137,7 +137,8 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         "decisions": dict(sorted(one.decisions.items())),
         "retrainingCauses": dict(sorted(one.causes.items())),
         "openActions": [
-            {"title": title, "owner": owner, "due": due} for title, owner, due in one.open_actions
+            {"title": title, "owner": owner, "dueDate": due}
+            for title, owner, due in one.open_actions
         ],
         "signOffs": [signed.to_dict() for signed in one.signatures],
     }

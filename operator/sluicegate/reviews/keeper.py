@@ -156,7 +156,7 @@ class Keeper:
             status = status.model_copy(update={"slos": subject.slos, "team": subject.team})
         newest = () if subject.decision is None else (subject.decision,)
         for made in (*decisions, *newest):
-            if period.begin <= made.at < period.end:
+            if period.begin <= made.decision_time < period.end:
                 status = with_decision(status, made)
         status = with_versions(status, subject.versions, period)
         over = now - DELAY_SECONDS

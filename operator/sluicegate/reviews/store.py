@@ -72,7 +72,7 @@ def review_document(subject: Subject, key: Key, period: Period) -> dict[str, Any
         },
         "spec": {
             "productRef": {"name": subject.key.name, "uid": subject.uid},
-            "period": {"from": rfc3339(period.begin), "to": rfc3339(period.end)},
+            "period": {"startTime": rfc3339(period.begin), "endTime": rfc3339(period.end)},
         },
     }
 

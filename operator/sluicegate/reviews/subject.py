@@ -88,7 +88,7 @@ def _versions(status: DataProductStatus) -> list[ReviewVersion]:
             digest=one.digest,
             source=str(one.source),
             promotion_time=one.promotion_time,
-            until=one.until,
+            end_time=one.end_time,
             outcome=str(one.outcome),
             reason=one.reason,
         )
@@ -113,7 +113,7 @@ def _decision(status: DataProductStatus) -> ReviewDecision | None:
     if made is None:
         return None
     return ReviewDecision(
-        at=made.at,
+        decision_time=made.decision_time,
         type=made.type,
         reason=made.reason,
         message=made.message[:1024],

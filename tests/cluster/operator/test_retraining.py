@@ -44,7 +44,7 @@ def test_a_retrained_version_that_is_worse_on_live_traffic_goes_back_without_a_f
     assert status["retraining"]["attempts"] == 1
     assert status["retraining"]["lastReason"] == "CanaryWorse"
     next_allowed = datetime.fromisoformat(status["retraining"]["nextAllowedTime"])
-    assert (next_allowed - datetime.fromisoformat(refused["until"])).total_seconds() >= 600
+    assert (next_allowed - datetime.fromisoformat(refused["endTime"])).total_seconds() >= 600
     (route,) = world.product.listed("gateway.networking.k8s.io/v1/httproutes")
     backends = route["spec"]["rules"][0]["backendRefs"]
     weights = {one["name"]: one["weight"] for one in backends if one["weight"]}

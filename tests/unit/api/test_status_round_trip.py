@@ -52,7 +52,7 @@ def a_version(kind: Any, **fields: Any) -> st.SearchStrategy[Any]:
 BASELINES = by_slo(
     a_model(
         Baseline,
-        bad=st.integers(0, 2**53), total=st.integers(0, 2**53), **{"from": SECONDS, "to": SECONDS},
+        bad=st.integers(0, 2**53), total=st.integers(0, 2**53), startTime=SECONDS, endTime=SECONDS,
         source=st.sampled_from(BaselineSource), phi=FLOATS, mean=FLOATS, deviation=FLOATS,
         weekdays=st.lists(COUNTS, max_size=7).map(tuple),
     )
@@ -65,7 +65,7 @@ RECORDS = a_model(
     SloRecord,
     streak=STREAKS, calm=STREAKS, degraded=st.booleans(), steady_start_time=st.none() | SECONDS,
     since=SECONDS, disturbance_start_time=st.none() | SECONDS, terms_hash=WORDS,
-    left_out=st.lists(a_model(Interval, since=SECONDS, until=SECONDS), max_size=3).map(tuple),
+    left_out=st.lists(a_model(Interval, startTime=SECONDS, endTime=SECONDS), max_size=3).map(tuple),
 )  # fmt: skip
 ENGINES = a_model(
     EngineState,
@@ -76,8 +76,8 @@ ENGINES = a_model(
 )  # fmt: skip
 CANDIDATES = a_version(
     Candidate,
-    phase=st.sampled_from(CandidatePhase), since=SECONDS, weight=st.integers(0, 100),
-    shares=st.lists(a_model(Share, weight=st.integers(0, 100), since=SECONDS), max_size=4).map(tuple),
+    phase=st.sampled_from(CandidatePhase), start_time=SECONDS, weight=st.integers(0, 100),
+    shares=st.lists(a_model(Share, weight=st.integers(0, 100), start_time=SECONDS), max_size=4).map(tuple),
     evaluation=by_slo(COUNTS), retry_time=st.none() | SECONDS, suspended_seconds=st.integers(0, 99),
     api=st.none() | st.sampled_from(ApiComparison), returning=st.booleans(),
 )  # fmt: skip
@@ -88,15 +88,15 @@ STATUSES = a_model(
     history=st.lists(
         a_version(
             PastVersion,
-            outcome=st.sampled_from(Outcome), promotion_time=st.none() | SECONDS, until=SECONDS,
+            outcome=st.sampled_from(Outcome), promotion_time=st.none() | SECONDS, end_time=SECONDS,
             baseline=BASELINES, record=by_slo(COUNTS), degraded=st.lists(WORDS, max_size=2).map(tuple),
         ),
         max_size=3,
     ).map(tuple),
-    probation=st.none() | a_model(Probation, version=WORDS, against=WORDS, since=SECONDS),
+    probation=st.none() | a_model(Probation, version=WORDS, against=WORDS, start_time=SECONDS),
     retraining=st.none() | a_model(
         RetrainingStatus,
-        trigger=st.none() | a_model(Trigger, id=WORDS, cause=WORDS, version=WORDS, at=SECONDS),
+        trigger=st.none() | a_model(Trigger, id=WORDS, cause=WORDS, version=WORDS, trigger_time=SECONDS),
         attempts=st.integers(0, 5), next_allowed_time=st.none() | SECONDS,
     ),
     spec_model=st.none() | st.builds(

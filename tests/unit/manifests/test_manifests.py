@@ -56,7 +56,7 @@ def env_of(container: dict[str, Any]) -> dict[str, Any]:
 def job_of(**changes: Any) -> dict[str, Any]:
     owner = product(**changes)
     trigger = Trigger(id="0a1b2c3d", cause="ModelDecay", slo="accuracy", indicator="outcomes",
-                      version="v1", at=0)  # fmt: skip
+                      version="v1", trigger_time=0)  # fmt: skip
     attempt = Attempt(trigger=trigger, number=2, stable=version_of(owner))
     return build_training_job(owner, owner.spec.retraining, attempt)
 

@@ -44,7 +44,7 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
     stable = Release("v2", image("b"), RUNTIME)
     status = DataProductStatus(
         stable=Version.of(stable, VersionSource.SPEC, promotion_time=600),
-        probation=Probation(version="v2", against="v1", since=600),
+        probation=Probation(version="v2", against="v1", start_time=600),
         engine=EngineState().replace(  # more than status can hold
             slos={name: SloRecord(terms_hash="0") for name in NAMES},
             original_baseline=OriginalBaseline(version="v1").replace(slos=baselines),
@@ -65,7 +65,7 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
 def test_a_candidate_keeps_its_first_share_and_its_newest():
     candidate = Candidate(
         version="v2", image=image("b"), runtime_image=RUNTIME, revision="0123456789",
-        source=VersionSource.SPEC, phase=CandidatePhase.STEPPING, since=0,
+        source=VersionSource.SPEC, phase=CandidatePhase.STEPPING, start_time=0,
     )  # fmt: skip
     for number in range(1, 41):
         candidate = with_share(candidate, number, number * 60)

@@ -288,7 +288,11 @@ def test_what_need_not_speak_carries_a_promotion_only_where_nothing_must():
 def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
     history = tuple(
         PastVersion.of(
-            one, VersionSource.SPEC, outcome=Outcome.REPLACED, promotion_time=moment, until=moment
+            one,
+            VersionSource.SPEC,
+            outcome=Outcome.REPLACED,
+            promotion_time=moment,
+            end_time=moment,
         )
         for one, moment in ((V2, 20), (V3, 10))
     )

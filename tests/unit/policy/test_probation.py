@@ -90,7 +90,7 @@ def on_probation(streak: Streak | None, blocks: int = 60):
     fine = series(*[(0, 600)] * (blocks + 1))
     status = serving(
         stable=stable(accuracy=HELD),
-        probation=Probation(version="v1", against="v2", since=0),
+        probation=Probation(version="v1", against="v2", start_time=0),
         probation_baselines={"accuracy": HELD},
         slos={"accuracy": SloRecord(streak=streak, terms_hash=SLO.hash)},
     )

@@ -49,7 +49,9 @@ def asked(annotation: str, value: str = "one", **fields) -> Observed:
 
 
 def training(trigger: str) -> RetrainingStatus:
-    why = Trigger(id=trigger, cause="ModelDecay", slo="accuracy", version="v1", at=NOW - 600)
+    why = Trigger(
+        id=trigger, cause="ModelDecay", slo="accuracy", version="v1", trigger_time=NOW - 600
+    )
     return RetrainingStatus(trigger=why, attempt=1)
 
 
@@ -204,7 +206,7 @@ def test_a_result_under_the_name_of_an_older_version_is_refused():
         VersionSource.SPEC,
         outcome=Outcome.REPLACED,
         promotion_time=0,
-        until=0,
+        end_time=0,
     )
     status = serving(retraining=training("b"), history=(older,))
     observed = Observed(block=NOW // 300, wanted=V1, training=result("b"))

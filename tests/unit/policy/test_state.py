@@ -364,7 +364,7 @@ def past(name, promotion_time, outcome=Outcome.REPLACED):
         Release(name),
         VersionSource.SPEC,
         promotion_time=promotion_time,
-        until=promotion_time,
+        end_time=promotion_time,
         outcome=outcome,
     )
 

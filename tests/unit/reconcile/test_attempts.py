@@ -20,7 +20,7 @@ def world() -> World:
 
 def told(world: World, outcome: Outcome, *, made: str = "b", **fields) -> AttemptResult:
     """The last result after v2, which a training made, ended so."""
-    last = AttemptResult(outcome=Outcome.IN_PROGRESS, image=image(made), at=world.now)
+    last = AttemptResult(outcome=Outcome.IN_PROGRESS, image=image(made), completion_time=world.now)
     one = RetrainingStatus(last_result=last)
     known = {"source": VersionSource.RETRAINING, **fields}
     candidate = world.current.candidate.model_copy(update=known)

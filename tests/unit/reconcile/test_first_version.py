@@ -76,7 +76,7 @@ def test_nor_is_it_after_a_canary_that_went_back(served):
     _, made, slow = served
     stable = slow.status.stable
     identity = {name: getattr(stable, name) for name in VersionBase.model_fields}
-    refused = PastVersion(**identity, outcome=Outcome.ROLLED_BACK, until=stable.promotion_time)
+    refused = PastVersion(**identity, outcome=Outcome.ROLLED_BACK, end_time=stable.promotion_time)
     status = slow.status.model_copy(update={"history": (refused,)})
     after = slow.model_copy(update={"status": status})
     assert deployment_of(after, as_observed(made)).fingerprint == made.fingerprint

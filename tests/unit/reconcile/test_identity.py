@@ -94,7 +94,7 @@ def test_a_status_with_a_twin_of_stable_finds_back():
     for field in ("promotionTime", "baseline", "evaluation"):
         stable.pop(field, None)
     world.status["candidate"] = stable | {
-        "version": "v1.1", "phase": "Starting", "since": "2026-01-01T00:00:00Z",
+        "version": "v1.1", "phase": "Starting", "startTime": "2026-01-01T00:00:00Z",
     }  # fmt: skip
     world.run(2)
     assert world.current.candidate is None

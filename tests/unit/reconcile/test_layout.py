@@ -88,7 +88,7 @@ def test_what_goes_back_after_its_route_was_taken_away_gives_pods_only_to_stable
 ):
     """Its share comes through the route for a moment yet; the surge is for what is added."""
     since = "2026-01-01T09:00:00Z"
-    back = {"phase": "RollingBack", "weight": 99, "since": since}
+    back = {"phase": "RollingBack", "weight": 99, "startTime": since}
     status = {
         "stable": version("a") | {"promotionTime": since},
         "candidate": version("b") | back,

@@ -119,7 +119,7 @@ def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_
         FR=[(0, 900)] * 12, IT=[(1, 900)] * 12, ES=[(0, 2)], AT=[(400, 900)] * 12
     )
     degraded = tuple(slo.model_copy(update={"degraded": slo.name == name}) for slo in status.slos)
-    diagnosis = Diagnosis(cause="ModelDecay", at=0)
+    diagnosis = Diagnosis(cause="ModelDecay", diagnosis_time=0)
     after = with_markets(
         situation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
     )

@@ -248,7 +248,7 @@ def seen(reason: DecisionReason | None = None, **status: object) -> ProductFigur
 
 
 def candidate(phase: str, **more: object) -> dict:
-    return {**VERSION, "version": "v2", "phase": phase, "since": SINCE, **more}
+    return {**VERSION, "version": "v2", "phase": phase, "startTime": SINCE, **more}
 
 
 def test_figures_hold_what_status_says():
@@ -282,7 +282,12 @@ def test_figures_hold_what_status_says():
             {
                 "retraining": {
                     "attempt": 1,
-                    "trigger": {"id": "0" * 8, "cause": "ModelDecay", "version": "v1", "at": SINCE},
+                    "trigger": {
+                        "id": "0" * 8,
+                        "cause": "ModelDecay",
+                        "version": "v1",
+                        "triggerTime": SINCE,
+                    },
                 }
             },
             Remedy.RETRAINING,
@@ -306,7 +311,7 @@ def test_a_product_whose_retraining_waits_or_is_suspended_is_counted_as_such():
     [
         ("Starting", {}, 600),
         ("Stepping", {}, 86_400),
-        ("Promoting", {"shares": [{"weight": 100, "since": rfc3339(START + 2 * HOUR)}]},
+        ("Promoting", {"shares": [{"weight": 100, "startTime": rfc3339(START + 2 * HOUR)}]},
          HOUR + 600),
         ("AwaitingApproval", {}, None),
         ("Parked", {}, None),

@@ -110,7 +110,7 @@ def test_a_first_version_on_its_way_has_nothing_to_restore():
             {
                 "specModel": {
                     "image": "x", "runtimeImage": "y", "outcome": "Promoted",
-                    "at": "2026-01-01T00:00:00Z",
+                    "outcomeTime": "2026-01-01T00:00:00Z",
                 }
             },
             (),

@@ -32,9 +32,9 @@ TRIGGER = {
     "id": "12345678",
     "cause": "ModelDecay",
     "version": "v1",
-    "at": "2026-01-31T09:00:00Z",
+    "triggerTime": "2026-01-31T09:00:00Z",
 }
-RESULT = {"outcome": "Failed", "at": "2026-01-01T00:00:00Z"}
+RESULT = {"outcome": "Failed", "completionTime": "2026-01-01T00:00:00Z"}
 BAD = {
     "slos": [{"name": "accuracy", "state": "BAD"}],
     "engine": {"slos": {"accuracy": {"streak": STREAK}}},

@@ -37,10 +37,10 @@ def test_a_retraining_that_is_due_says_what_it_waits_for(mode, waits):
 
 def test_waiting_costs_no_write_a_block():
     world = degraded()
-    writes, since = world.writes, world.current.retraining.pending.at
+    writes, since = world.writes, world.current.retraining.pending.trigger_time
     world.run(10)
     assert world.writes == writes
-    assert world.current.retraining.pending.at == since
+    assert world.current.retraining.pending.trigger_time == since
 
 
 def test_what_was_pending_is_the_trigger_once_a_slot_is_free():
@@ -73,4 +73,4 @@ def test_a_split_says_when_its_gateways_took_it():
     world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(14)
     traffic = world.current.traffic
     assert traffic.weight > 0
-    assert traffic.acceptance_time is None or traffic.acceptance_time >= traffic.since
+    assert traffic.acceptance_time is None or traffic.acceptance_time >= traffic.write_time

@@ -75,8 +75,8 @@ def test_a_ledger_that_was_changed_after_its_seal_is_found_out():
 
 
 def test_actions_of_the_period_before_are_carried_until_they_are_done():
-    action = {"title": "Check the labels", "owner": "acb", "due": "2026-12-01"}
-    done = {"title": "Done one", "owner": "acb", "due": "2026-11-01", "done": True}
+    action = {"title": "Check the labels", "owner": "acb", "dueDate": "2026-12-01"}
+    done = {"title": "Done one", "owner": "acb", "dueDate": "2026-11-01", "done": True}
     spec = CALM.spec.model_validate_json(
         json.dumps(document_of(CALM, actions=[action, done])["spec"]), by_name=False
     )

@@ -22,7 +22,7 @@ from tests.support.reviewed import document_of, month, sealed_month
 SEALED = sealed_month(11, wrong=0.1)
 THEIRS = {
     "username": "kpl", "role": "EngineeringManager", "verdict": "Agree", "note": "",
-    "at": "2026-12-05T09:00:00Z",
+    "signTime": "2026-12-05T09:00:00Z",
 }  # fmt: skip
 
 

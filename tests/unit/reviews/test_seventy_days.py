@@ -98,7 +98,7 @@ class World:
             "version": "v2" if second else "v1",
             "promotionTime": rfc3339(promoted),
         }
-        first = version | {"version": "v1", "outcome": "Replaced", "until": rfc3339(promoted),
+        first = version | {"version": "v1", "outcome": "Replaced", "endTime": rfc3339(promoted),
                            "promotionTime": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
         status = {"stable": stable, "history": [first] if second else []}
         if self.decision is not None:
@@ -251,7 +251,7 @@ async def test_each_decision_is_there_once_and_comes_soon():
         for number in range(3):
             it.decision = {
                 "type": "Retrain", "reason": "ModelDecay", "message": f"n={number}",
-                "at": rfc3339(int(it.now) + number),
+                "decisionTime": rfc3339(int(it.now) + number),
             }  # fmt: skip
             await it.pass_time(60, step=20)
             it.start()  # nothing is lost by that
@@ -314,7 +314,7 @@ async def test_a_sealed_review_waits_for_its_roles_and_says_so():
         body = it.server.objects[path]
         at_now = rfc3339(int(it.now))
         signature = {"username": "acb", "role": "DataProductManager", "verdict": "Object",
-                     "note": "not by these numbers", "at": at_now}  # fmt: skip
+                     "note": "not by these numbers", "signTime": at_now}  # fmt: skip
         it.server.keep(
             DATA_PRODUCT_REVIEWS, body | {"spec": body["spec"] | {"signOffs": [signature]}}
         )

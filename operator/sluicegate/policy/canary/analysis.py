@@ -94,16 +94,16 @@ def assess(
 # ---- which blocks count ---------------------------------------------------------------------
 def began(candidate: Candidate) -> int:
     """When it first took traffic."""
-    return candidate.shares[0].since if candidate.shares else candidate.since
+    return candidate.shares[0].start_time if candidate.shares else candidate.start_time
 
 
 def _in_step(block: CanaryBlock, candidate: Candidate) -> bool:
-    return bool(candidate.shares) and block.end > candidate.shares[-1].since
+    return bool(candidate.shares) and block.end > candidate.shares[-1].start_time
 
 
 def _after_warm_up(block: CanaryBlock, candidate: Candidate, seconds: int) -> bool:
     """Two blocks after each change of weight are no evidence."""
-    begun = [change.since for change in candidate.shares if change.since < block.end]
+    begun = [change.start_time for change in candidate.shares if change.start_time < block.end]
     return bool(begun) and block.end > begun[-1] + WARM_UP_BLOCKS * seconds
 
 

@@ -39,4 +39,4 @@ def with_accepted(
 
 def newest_first(history: Iterable[PastVersion]) -> tuple[PastVersion, ...]:
     """Versions before in their order; of one second, those that were stable come first."""
-    return tuple(sorted(history, key=lambda one: (-one.until, one.promotion_time is None)))
+    return tuple(sorted(history, key=lambda one: (-one.end_time, one.promotion_time is None)))

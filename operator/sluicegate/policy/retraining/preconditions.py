@@ -83,7 +83,7 @@ def one_is_under_way(request: Request) -> Obstacle | None:
     one = request.trained
     if one.trigger is None:
         return None
-    since = duration(max(request.now - one.trigger.at, 0))
+    since = duration(max(request.now - one.trigger.trigger_time, 0))
     return Obstacle(Reason.ALREADY_RETRAINING, f"attempt {one.attempt} has run for {since}")
 
 
@@ -197,7 +197,9 @@ def ended(
     after = status.with_retraining(
         trigger=None,
         attempts=before.attempts + int(failed),
-        last_duration_seconds=now - running.at if running else before.last_duration_seconds,
+        last_duration_seconds=now - running.trigger_time
+        if running
+        else before.last_duration_seconds,
         last_reason=str(reason),
     )
     return after.with_retraining(next_allowed_time=now + cooldown(terms, after.retraining))

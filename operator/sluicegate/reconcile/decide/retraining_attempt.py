@@ -43,7 +43,7 @@ def with_pending(
             slo=waiting.slo,
             indicator=situation.terms.indicator(waiting.slo),
             version=status.stable.version,
-            at=situation.now,
+            trigger_time=situation.now,
         )
     return status.with_retraining(pending=pending, waiting_for=str(waiting.reason))
 
@@ -67,7 +67,7 @@ def with_result(
         outcome=_outcome(decision),
         reason=str(decision.reason),
         message=decision.message[:4096],
-        at=situation.now,
+        completion_time=situation.now,
         **made,
     )
     return status.with_retraining(last_result=last)

@@ -135,7 +135,7 @@ def facts_of(
     return RolloutObservation(
         moves=not isinstance(found, Unchanged),
         wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
-        waited=rolling.now - (candidate.wait_start_time or candidate.since),
+        waited=rolling.now - (candidate.wait_start_time or candidate.start_time),
         deadline=product.spec.serving.progress_deadline_seconds,
         trouble=None if trouble is None else Failure(_reason(trouble), trouble.trouble),
         hopeless=trouble is not None and trouble.hopeless,
@@ -186,7 +186,7 @@ def _moved_at(candidate: Candidate, rolling: Rolling) -> float:
 
 def _changed_at(candidate: Candidate) -> float:
     """When its share was last changed, in seconds."""
-    moments = [share.since for share in candidate.shares[-1:]]
+    moments = [share.start_time for share in candidate.shares[-1:]]
     moments += [candidate.wait_start_time] if candidate.wait_start_time is not None else []
     return max(moments, default=0)
 

@@ -86,7 +86,7 @@ def _past(version: Version, stable: Version) -> PastVersion:
     return PastVersion(
         **version.model_dump(exclude={"evaluation"}),
         outcome=Outcome.REPLACED,
-        until=stable.promotion_time,
+        end_time=stable.promotion_time,
     )
 
 
@@ -112,8 +112,8 @@ def _leaving(
         **version.model_dump(),
         phase=CandidatePhase.ROLLING_BACK,
         weight=weight,
-        shares=(Share(weight=weight, since=now),),
-        since=now,
+        shares=(Share(weight=weight, start_time=now),),
+        start_time=now,
         returning=promoted is not None,
         rollback_reason=str(DecisionReason.SUPERSEDED),
         rollback_message="status was lost, and with it what this version had shown",
@@ -138,7 +138,7 @@ def _handled_model(
         version=wanted.version,
         runtime_image=wanted.runtime_image,
         outcome=Outcome.PROMOTED if handled else Outcome.SUPERSEDED,
-        at=stable.promotion_time,
+        outcome_time=stable.promotion_time,
     )
 
 

@@ -39,7 +39,7 @@ def first_candidate(
     return Candidate(
         **wanted.model_dump(),
         phase=CandidatePhase.PROMOTING,
-        since=begun,
+        start_time=begun,
         evaluation=counts_of(product.spec.model.evaluation) if claims else {},
     )
 
@@ -50,7 +50,7 @@ def acceptance_time(candidate: Candidate, now: int) -> int:
     One that comes up quickly is stable from its beginning: so its Deployment can say so when it is
     created, which saves a write for every product.
     """
-    return candidate.since if now - candidate.since < FIRST_SECONDS else now
+    return candidate.start_time if now - candidate.start_time < FIRST_SECONDS else now
 
 
 def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Candidate | None:
@@ -59,13 +59,13 @@ def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Can
     if entry is None:
         return None
     return Candidate(
-        **entry.identity_fields, phase=CandidatePhase.PROMOTING, since=now, returning=True
+        **entry.identity_fields, phase=CandidatePhase.PROMOTING, start_time=now, returning=True
     )
 
 
 def refused_version(candidate: Candidate, outcome: Outcome, reason: str, now: int) -> PastVersion:
     """A candidate that went back, for the history: it can be read, not returned to."""
-    return PastVersion(**candidate.identity_fields, outcome=outcome, reason=reason, until=now)
+    return PastVersion(**candidate.identity_fields, outcome=outcome, reason=reason, end_time=now)
 
 
 def referred_to(status: DataProductStatus, wanted: VersionBase) -> DataProductStatus:

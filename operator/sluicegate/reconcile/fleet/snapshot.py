@@ -162,7 +162,7 @@ def standing_before(
         degraded_at=recovered.last_transition_time if recovered else None,
         training=trains or reserved is not None,
         reserved=reserved,
-        trained_at=last.at if last else None,
+        trained_at=last.completion_time if last else None,
         renews=renews_runtime(status),
     )
     firsts = [slo.streak.first for slo in status.engine.slos.values() if slo.streak is not None]

@@ -104,7 +104,7 @@ def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
     if status.stable is not None or candidate is None:
         return False
     pod = trouble_of(of_revision(situation.pods, candidate.revision))
-    waited = situation.now - candidate.since
+    waited = situation.now - candidate.start_time
     deadline = situation.product.spec.serving.progress_deadline_seconds
     return (pod is not None and pod.hopeless) or waited > deadline
 

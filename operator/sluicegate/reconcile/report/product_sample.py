@@ -164,7 +164,7 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
     candidate = status.candidate
     if candidate is None or status.stable is None or product.spec.suspend:
         return None
-    changed = candidate.shares[-1].since if candidate.shares else candidate.since
+    changed = candidate.shares[-1].start_time if candidate.shares else candidate.start_time
     changed = max(changed, candidate.wait_start_time or changed)
     match candidate.phase:
         case CandidatePhase.STARTING if _waits_for_a_person(status):
@@ -172,7 +172,7 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
         case CandidatePhase.STARTING | CandidatePhase.PROMOTING | CandidatePhase.ROLLING_BACK:
             return changed + product.spec.serving.progress_deadline_seconds
         case CandidatePhase.STEPPING:
-            begun = candidate.first_traffic_time or candidate.since
+            begun = candidate.first_traffic_time or candidate.start_time
             most = product.spec.rollout.max_duration_seconds + candidate.suspended_seconds
             return begun + most
         case CandidatePhase.AWAITING_APPROVAL | CandidatePhase.PARKED:

@@ -135,7 +135,7 @@ def due(
     """
     same = same_meaning(before, after)
     if not same and after.candidate is not None and after.traffic is not None:
-        young = now - after.traffic.since < verified_seconds
+        young = now - after.traffic.write_time < verified_seconds
         if young and _only_verified(before, after):
             return before
     return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds, same=same)

@@ -29,7 +29,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
     stable = situation.product.status.stable
     moved = stable is not None and stable.revision != status.stable.revision
     same = before.weight == weight if before is not None else candidate is None
-    since = before.since if same and before is not None else situation.now
+    since = before.write_time if same and before is not None else situation.now
     if situation.product.spec.route is None:
         real = None
         if candidate is not None:
@@ -40,7 +40,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
             mode=SplitMode.REPLICAS,
             weight=weight,
             level=SplitLevel.WRITTEN,
-            since=since,
+            write_time=since,
             real_share=real,
         )
     split = situation.split
@@ -54,7 +54,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
         mode=SplitMode.GATEWAY,
         weight=weight,
         level=level,
-        since=since,
+        write_time=since,
         acceptance_time=acceptance_time,
         observed_share=number(split.share)
         if split is not None and split.share is not None
