@@ -196,7 +196,7 @@ def _bare_diagnosis(told: Diagnosis | None) -> Diagnosis | None:
 
 def _bare_slo(slo: SloStatus) -> SloStatus:
     """Which markets are bad is news; which others come next to them isn't."""
-    bad = _each((one for one in slo.markets if one.state is SloState.BAD), _NUMBERS_OF_MARKET)
+    bad = _each((one for one in slo.markets if one.state is SloState.MISSED), _NUMBERS_OF_MARKET)
     markets = tuple(sorted(bad, key=lambda one: one.market))
     return slo.model_copy(update={**_NUMBERS_OF_SLO, "markets": markets})
 

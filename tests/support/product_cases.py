@@ -577,7 +577,7 @@ def full_status() -> dict[str, Any]:
             "observedGeneration": 3, "lastTransitionTime": when,
         }],
         "state": "Degraded",
-        "summary": {"slo": "accuracy BAD", "model": "v1", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
+        "summary": {"slo": "accuracy Missed", "model": "v1", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
         },
         "specModel": {
             "image": version["image"], "version": "v1", "runtimeImage": "registry.example/rt:1",
@@ -618,12 +618,12 @@ def full_status() -> dict[str, Any]:
             },
         },
         "slos": [{
-            "name": "accuracy", "state": "BAD", "reason": "BaselineDropped", "message": "…",
+            "name": "accuracy", "state": "Missed", "reason": "BaselineDropped", "message": "…",
             "ratio": "0.86", "bad": 126, "samples": 900, "objective": "0.9",
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
             "degraded": True,
-            "markets": [{"market": "AT", "state": "BAD", "ratio": "0.81", "samples": 211}],
+            "markets": [{"market": "AT", "state": "Missed", "ratio": "0.81", "samples": 211}],
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "decisionTime": when},
         "diagnosis": {

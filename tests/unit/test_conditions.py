@@ -85,7 +85,7 @@ def test_conditions_of_other_writers_stay():
 
 
 def status(**changes: object) -> DataProductStatus:
-    slo = SloStatus(name="accuracy", state=SloState.OK, ratio="0.91", samples=1000)
+    slo = SloStatus(name="accuracy", state=SloState.MET, ratio="0.91", samples=1000)
     base = DataProductStatus(
         observed_generation=1,
         state=ProductState.HEALTHY,
@@ -96,7 +96,9 @@ def status(**changes: object) -> DataProductStatus:
 
 
 def moved() -> DataProductStatus:
-    return status(slos=(SloStatus(name="accuracy", state=SloState.OK, ratio="0.93", samples=1200),))
+    return status(
+        slos=(SloStatus(name="accuracy", state=SloState.MET, ratio="0.93", samples=1200),)
+    )
 
 
 def test_numbers_and_wording_mean_the_same():
@@ -116,8 +118,8 @@ def test_numbers_and_wording_mean_the_same():
     [
         status(observed_generation=2),
         status(state=ProductState.DEGRADING),
-        status(slos=(SloStatus(name="accuracy", state=SloState.WARN),)),
-        status(slos=(SloStatus(name="accuracy", state=SloState.OK, degraded=True),)),
+        status(slos=(SloStatus(name="accuracy", state=SloState.AT_RISK),)),
+        status(slos=(SloStatus(name="accuracy", state=SloState.MET, degraded=True),)),
         status(decision=DecisionStatus(type="Retrain", reason="ModelDecay", decision_time=NOON)),
         status(conditions=()),
     ],

@@ -55,7 +55,7 @@ class SloRecord(StatusModel):
     calm: Streak | None = None
     """Good evaluations in a row, while it is degraded."""
     steady_start_time: Time | None = None
-    """Since when it has been neither WARN nor BAD; a baseline is learnt after that only."""
+    """Since when it has been neither AtRisk nor Missed; a baseline is learnt after that only."""
     since: Annotated[Since, Field(alias="evidenceStartTime")] = 0
     """Blocks that ended before count for nothing: the SLO was another one then, or what was measured
     had a cause outside the model, which has ended."""

@@ -12,10 +12,14 @@ from sluicegate.api.list_types import Keyed
 class SloState(StrEnum):
     """How one SLO does."""
 
-    OK = "OK"
-    WARN = "WARN"
-    BAD = "BAD"
+    MET = "Met"
+    """Its objective holds, and its performance is that of acceptance."""
+    AT_RISK = "AtRisk"
+    """Its error budget burns too fast, or evidence of a drop accumulates."""
+    MISSED = "Missed"
+    """Its objective is missed, or its performance has dropped by more than maxDrop."""
     UNKNOWN = "Unknown"
+    """There is no verdict: data is missing, too little or invalid."""
 
 
 class MarketStatus(StatusModel):
@@ -24,7 +28,7 @@ class MarketStatus(StatusModel):
     market: str
     """Which one; `other` for requests that name none of the product's."""
     state: SloState
-    """BAD or OK where its events show it with 95 % confidence; Unknown where they are too few."""
+    """State of the SLO in this market: Missed or Met with 95 % confidence, Unknown with too few events."""
     ratio: Number | None = None
     """Share of good events."""
     samples: Events = 0
@@ -37,7 +41,7 @@ class SloStatus(StatusModel):
     name: str
     """Name of the SLO."""
     state: SloState
-    """State of the SLO: OK, WARN, BAD or Unknown."""
+    """State of the SLO."""
     reason: str = ""
     """Reason of the state, in one word."""
     message: str = ""

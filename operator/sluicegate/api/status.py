@@ -197,7 +197,7 @@ class Summary(StatusModel):
     """Words for `kubectl get`."""
 
     slo: str = ""
-    """`OK`, or the SLO that is worst with its state, or `-` without SLOs."""
+    """`Met`, or the worst SLO with its state, or `-` without SLOs."""
     model: str = ""
     """Name of the stable version."""
     canary: str = ""

@@ -372,7 +372,9 @@ def _hold(terms: Terms, case: _Case) -> Hold:
 
 def _summary(terms: Terms, case: _Case) -> str:
     troubled = [
-        r for r in case.results if r.terms.deciding and r.state in {SloState.WARN, SloState.BAD}
+        r
+        for r in case.results
+        if r.terms.deciding and r.state in {SloState.AT_RISK, SloState.MISSED}
     ]
     shown = troubled or [result for result in case.results if result.terms.deciding]
     return capitalised(joined(shown, terms.block_seconds)) or "No SLO is set"

@@ -26,7 +26,7 @@ _DEFAULT_MARGIN: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class MarketFacts:
-    """One SLO in one market over the period: `state` is OK, BAD or Unknown, as in status."""
+    """One SLO in one market over the period: `state` is Met, Missed or Unknown, as in status."""
 
     market: str
     count: Count
@@ -233,8 +233,8 @@ def _state(count: Count, allowed: float | None) -> str:
     if allowed is None or not count.total:
         return "Unknown"
     if wilson_lower(count.bad, count.total, Z95) > allowed:
-        return "BAD"
-    return "OK" if wilson_upper(count.bad, count.total, Z95) <= allowed else "Unknown"
+        return "Missed"
+    return "Met" if wilson_upper(count.bad, count.total, Z95) <= allowed else "Unknown"
 
 
 def _health(count: Count, left: float | None) -> str:

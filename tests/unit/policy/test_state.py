@@ -47,15 +47,15 @@ def series_of(counts):
 # ---- burn rates -----------------------------------------------------------------------------
 def test_rows_are_those_of_the_design():
     assert [(row.long, row.short, row.burn_rate, row.level.name) for row in FAST] == [
-        (12, 1, 14.4, "BAD"),
-        (72, 6, 6.0, "BAD"),
-        (288, 24, 3.0, "WARN"),
-        (864, 72, 1.0, "WARN"),
+        (12, 1, 14.4, "MISSED"),
+        (72, 6, 6.0, "MISSED"),
+        (288, 24, 3.0, "AT_RISK"),
+        (864, 72, 1.0, "AT_RISK"),
     ]
     assert [(row.long, row.short, row.confidence, row.level.name) for row in SLOW] == [
-        (288, 24, 0.99, "BAD"),
-        (288, 24, 0.95, "WARN"),
-        (2016, 288, 0.99, "BAD"),
+        (288, 24, 0.99, "MISSED"),
+        (288, 24, 0.95, "AT_RISK"),
+        (2016, 288, 0.99, "MISSED"),
     ]
 
 
@@ -105,11 +105,11 @@ def test_bursts_weaken_the_evidence():
 @pytest.mark.parametrize(
     ("objective", "bad", "state", "reason"),
     [
-        ("0.5", 60, SloState.WARN, Reason.BUDGET_BURNING),
-        ("0.5", 40, SloState.OK, Reason.WITHIN_OBJECTIVE),
-        ("0.5", 100, SloState.WARN, Reason.BUDGET_BURNING),
-        ("0.9", 20, SloState.WARN, Reason.BUDGET_BURNING),
-        ("0.9", 80, SloState.BAD, Reason.OBJECTIVE_MISSED),
+        ("0.5", 60, SloState.AT_RISK, Reason.BUDGET_BURNING),
+        ("0.5", 40, SloState.MET, Reason.WITHIN_OBJECTIVE),
+        ("0.5", 100, SloState.AT_RISK, Reason.BUDGET_BURNING),
+        ("0.9", 20, SloState.AT_RISK, Reason.BUDGET_BURNING),
+        ("0.9", 80, SloState.MISSED, Reason.OBJECTIVE_MISSED),
     ],
     ids=["lax, missed", "lax, met", "lax, all bad", "missed", "missed by far"],
 )
@@ -144,7 +144,7 @@ def test_dispersion_is_pearsons_and_clamped():
 
 
 # ---- monotone -------------------------------------------------------------------------------
-ORDER = [SloState.OK, SloState.WARN, SloState.BAD]
+ORDER = [SloState.MET, SloState.AT_RISK, SloState.MISSED]
 
 
 @given(
@@ -185,9 +185,9 @@ def after(results, record=None):
 
 
 BAD, WARN, OK, UNKNOWN = (
-    result(state) for state in (SloState.BAD, SloState.WARN, SloState.OK, SloState.UNKNOWN)
+    result(state) for state in (SloState.MISSED, SloState.AT_RISK, SloState.MET, SloState.UNKNOWN)
 )
-STALE_BAD = result(SloState.BAD, fresh=False)
+STALE_BAD = result(SloState.MISSED, fresh=False)
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_a_streak_that_was_counted_in_blocks_of_another_length_begins_anew(secon
 
 def test_degraded_is_left_after_twelve_calm_blocks_in_a_row():
     degraded = after([BAD] * 3)
-    calm = [result(SloState.OK, calm=True)]
-    disturbed = [*calm * 11, result(SloState.OK, calm=False), *calm * 11]
+    calm = [result(SloState.MET, calm=True)]
+    disturbed = [*calm * 11, result(SloState.MET, calm=False), *calm * 11]
     for block, one in enumerate(disturbed, start=4):
         degraded = confirm(degraded, one, block=block, block_end=block * 300)
         assert degraded.degraded

@@ -124,7 +124,7 @@ def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_
         situation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
     )
     shown = [(one.market, one.state) for one in after.slos[0].markets]
-    assert shown[:2] == [("AT", SloState.BAD), ("ES", SloState.UNKNOWN)]
+    assert shown[:2] == [("AT", SloState.MISSED), ("ES", SloState.UNKNOWN)]
     assert len(shown) == 3
     (evidence,) = after.diagnosis.evidence
     assert evidence.check == MARKET_ALONE
@@ -155,7 +155,7 @@ def test_which_markets_are_bad_is_news_and_their_numbers_and_neighbours_are_not(
         )
         return status.model_copy(update={"slos": (slo, *status.slos[1:])})
 
-    bad, good = SloState.BAD, SloState.OK
+    bad, good = SloState.MISSED, SloState.MET
     before = told(("AT", bad, 10), ("FR", good, 9))
     assert same_meaning(before, told(("AT", bad, 11), ("IT", good, 7)))
     assert not same_meaning(before, told(("AT", bad, 11), ("FR", bad, 9)))

@@ -254,7 +254,7 @@ def candidate(phase: str, **more: object) -> dict:
 def test_figures_hold_what_status_says():
     figures = seen(
         state="Degrading",
-        slos=[{"name": "accuracy", "state": "WARN", "budgetRemaining": "-0.25"}],
+        slos=[{"name": "accuracy", "state": "AtRisk", "budgetRemaining": "-0.25"}],
         candidate=candidate("Stepping", weight=25),
         conditions=[{**DEGRADED, "type": "Ready", "reason": "Serving"}],
     )

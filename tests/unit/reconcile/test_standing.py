@@ -36,7 +36,7 @@ TRIGGER = {
 }
 RESULT = {"outcome": "Failed", "completionTime": "2026-01-01T00:00:00Z"}
 BAD = {
-    "slos": [{"name": "accuracy", "state": "BAD"}],
+    "slos": [{"name": "accuracy", "state": "Missed"}],
     "engine": {"slos": {"accuracy": {"streak": STREAK}}},
 }
 
@@ -60,7 +60,7 @@ def record(name: str = "search", **status):
     ("status", "expected"),
     [
         ({}, Standing()),
-        ({"state": "Healthy", "slos": [{"name": "accuracy", "state": "OK"}]}, Standing()),
+        ({"state": "Healthy", "slos": [{"name": "accuracy", "state": "Met"}]}, Standing()),
         ({"retraining": {"trigger": TRIGGER}}, Standing()),
         ({"retraining": {"trigger": TRIGGER["id"]}}, Standing()),
         ({"retraining": {"lastResult": RESULT}}, Standing(trained_at=NOW)),

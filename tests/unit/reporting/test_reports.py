@@ -54,7 +54,7 @@ def test_the_sums_are_those_of_the_days_and_the_budget_follows_from_them():
 def test_a_market_with_few_events_is_unknown_and_one_that_is_bad_comes_first():
     markets = slo(facts_of(WORSE, CALM), "accuracy").markets
     states = {one.market: one.state for one in markets}
-    assert (markets[0].market, states["AT"], states["BE"]) == ("AT", "BAD", "Unknown")
+    assert (markets[0].market, states["AT"], states["BE"]) == ("AT", "Missed", "Unknown")
 
 
 def test_an_objective_that_was_never_at_risk_is_named():

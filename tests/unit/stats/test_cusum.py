@@ -136,7 +136,7 @@ def test_a_provisional_baseline_only_warns():
     small = Baseline.of(Count(0, 20), 0, 0, BaselineSource.EVALUATION)
     drift = drift_of(slo, series, small, now=60, since=0)
     assert drift.statistic > drift.bound
-    assert drift.level.name == "WARN"
+    assert drift.level.name == "AT_RISK"
 
 
 @pytest.mark.slow

@@ -105,8 +105,8 @@ def test_a_gauge_without_a_bound_learns_first_and_sees_a_small_drop_later():
     value = noise(2)
     found = history(12 * 60, lambda index: value(index) - (3 if index > 12 * 40 else 0), slo)
     assert found[100].slos[0].reason == "InsufficientData"
-    assert found[12 * 40 - 1].slos[0].state == "OK"
-    assert found[-1].slos[0].state == "BAD"
+    assert found[12 * 40 - 1].slos[0].state == "Met"
+    assert found[-1].slos[0].state == "Missed"
 
 
 def test_lower_may_be_better():
@@ -117,8 +117,8 @@ def test_lower_may_be_better():
         },
     }
     found = history(60, lambda index: 2.0 if index < 30 else 9.0, slo)
-    assert found[20].slos[0].state == "OK"
-    assert found[-1].slos[0].state == "BAD"
+    assert found[20].slos[0].state == "Met"
+    assert found[-1].slos[0].state == "Missed"
 
 
 @pytest.mark.parametrize(

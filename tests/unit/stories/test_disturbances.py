@@ -53,7 +53,7 @@ def test_the_first_labels_after_an_incident_and_a_silence_never_retrain(first, c
     lines = incident(after, cause=cause, last=END + silence + 3)
     assert "Retrain" not in {kind for kind, _ in acts(lines)}
     # What was measured before the incident counts, and was good.
-    assert {line["slos"]["accuracy"]["state"] for line in lines[END:]} <= {"OK", "Unknown"}
+    assert {line["slos"]["accuracy"]["state"] for line in lines[END:]} <= {"Met", "Unknown"}
 
 
 @given(
@@ -123,7 +123,7 @@ def test_one_bad_label_does_not_say_that_a_missed_objective_is_still_missed():
     lines = run(scenario(labels(counts), 60, product=spec, accepted=None))
     assert lines[11]["state"] == "Degraded"
     assert acts(lines) == []
-    assert lines[-1]["slos"]["accuracy"]["state"] == "BAD"
+    assert lines[-1]["slos"]["accuracy"]["state"] == "Missed"
     assert lines[-1]["decision"]["reason"] == "InsufficientData"
 
 
@@ -252,7 +252,7 @@ def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_
 
     found = history(562, given_value, slo)
     assert found[494].slos[0].reason == "Stale"
-    assert found[559].slos[0].state == "BAD"
+    assert found[559].slos[0].state == "Missed"
     assert {one.decision.type for one in found} == {"Hold"}
     assert found[559].decision.reason in {"NotConfirmed", "InsufficientData"}
 

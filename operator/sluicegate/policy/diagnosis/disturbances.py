@@ -115,7 +115,7 @@ def _was_worse(
     assert known.disturbance_start_time is not None
     series = observed.series.get(status.stable.release.version, {}).get(result.terms.name)
     limit = accepted_limit(result.terms, result.baseline)
-    if known.degraded or result.state in {SloState.WARN, SloState.BAD} or limit is None:
+    if known.degraded or result.state in {SloState.AT_RISK, SloState.MISSED} or limit is None:
         return True
     if series is None:
         return result.terms.gauge is not None

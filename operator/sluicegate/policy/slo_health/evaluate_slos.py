@@ -146,7 +146,7 @@ def _judge_counts(
         drift_since=max(drift_since, after),
         shown_since=max(shown_since, after),
     )
-    if not spans or result.state is SloState.BAD:
+    if not spans or result.state is SloState.MISSED:
         return result
     result = judged(
         view.series.without(spans),
@@ -189,7 +189,7 @@ def _judge_client_errors(
     shown_since = stable.promotion_time // terms.block_seconds
     fine = SloResult(
         slo,
-        SloState.OK,
+        SloState.MET,
         Reason.WITHIN_OBJECTIVE,
         blocks.window(now, slo.recent, shown_since),
         held,
@@ -198,7 +198,7 @@ def _judge_client_errors(
     )
     since = evidence_since(terms, stable, known)
     result = probation.judge(fine, blocks, held, now=now, since=since)
-    return result if result.state is SloState.BAD or known.streak or known.degraded else None
+    return result if result.state is SloState.MISSED or known.streak or known.degraded else None
 
 
 def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
@@ -243,14 +243,14 @@ def _may_be_learnt_from(result: SloResult, known: SloRecord) -> bool:
     """
     untroubled = not known.degraded and known.steady_start_time is not None
     silent = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
-    return untroubled and (silent or result.state is SloState.OK)
+    return untroubled and (silent or result.state is SloState.MET)
 
 
 def _learn_gauge(
     terms: Terms, result: SloResult, known: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
     """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
-    if result.state in {SloState.WARN, SloState.BAD} or known.degraded:
+    if result.state in {SloState.AT_RISK, SloState.MISSED} or known.degraded:
         return None
     values = observed.gauges.get(view.version, {}).get(view.terms.name, Means())
     steady = ceil((known.steady_start_time or 0) / terms.block_seconds)

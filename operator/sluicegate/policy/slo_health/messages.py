@@ -77,7 +77,7 @@ def _describe_drop(result: SloResult, block_seconds: int) -> str:
     )
     share = percent(shown(result.terms, ratio_of(baseline.count)))
     before = f"{share} ({events(baseline.count.total)}, {where})"
-    if result.state is SloState.BAD:
+    if result.state is SloState.MISSED:
         verdict = f"that is beyond the allowed {points(result.terms.drop)} with the evidence at"
     else:
         verdict = f"the evidence for a drop beyond the allowed {points(result.terms.drop)} is at"

@@ -170,7 +170,7 @@ def _unjudged(situation: Situation, kind: Type) -> Finding:
 def _slo_met(situation: Situation, status: DataProductStatus) -> Finding:
     if not status.slos:
         return _unjudged(situation, Type.SLO_MET)
-    bad = [slo for slo in status.slos if slo.state is SloState.BAD or slo.degraded]
+    bad = [slo for slo in status.slos if slo.state is SloState.MISSED or slo.degraded]
     if bad:
         text = "; ".join(slo.message for slo in bad)
         return Finding(Type.SLO_MET, "False", bad[0].reason or Reason.OBJECTIVE_MISSED, text)

@@ -43,7 +43,7 @@ _SHOWN: Final = frozenset(
     }
 )
 """What `kubectl get` shows of a product that serves as it should."""
-_WORSE: Final = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
+_WORSE: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloState.MISSED: 3}
 
 
 def report(situation: Situation, step: Step) -> DataProductStatus:
@@ -203,4 +203,4 @@ def _worst(status: DataProductStatus) -> str:
     if not status.slos:
         return "-"
     worst = max(status.slos, key=lambda slo: _WORSE[slo.state])
-    return "OK" if worst.state is SloState.OK else f"{worst.name} {worst.state}"
+    return str(SloState.MET) if worst.state is SloState.MET else f"{worst.name} {worst.state}"
