@@ -105,20 +105,19 @@ class ConditionType(StrEnum):
 
 
 class ConditionReason(StrEnum):
-    """Reasons of conditions."""
+    """Reasons of conditions; those about service levels also have reasons of DecisionReason."""
 
     # Ready
     SERVING = "Serving"
     PROGRESSING = "Progressing"
     PODS_NOT_READY = "PodsNotReady"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
-    """The pods that spec.serving asks for don't come up; those before them serve on."""
+    """The pods that spec.serving asks for don't come up; those before them keep serving."""
     NAME_CONFLICT = "NameConflict"
     APPLY_REFUSED = "ApplyRefused"
     """The API server refuses a child: what it serves isn't what the spec asks for."""
     ROUTE_SHADOWED = "RouteShadowed"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
-    TERMINATING = "Terminating"
     NOT_YET_OBSERVED = "NotYetObserved"
     # Stalled
     INVALID_SPEC = "InvalidSpec"
@@ -132,22 +131,15 @@ class ConditionReason(StrEnum):
     ALL_MET = "AllMet"
     OBJECTIVE_MISSED = "ObjectiveMissed"
     NOT_DEGRADED = "NotDegraded"
-    BASELINE_DROPPED = "BaselineDropped"
     MEASURED = "Measured"
     NO_SLOS = "NoSLOs"
-    BACKFILLING = "Backfilling"
-    PROMETHEUS_UNAVAILABLE = "PrometheusUnavailable"
-    PROMETHEUS_STALE = "PrometheusStale"
     NO_DATA = "NoData"
-    NO_TRAFFIC = "NoTraffic"
     # RetrainingActive
     TRAINING = "Training"
     IDLE = "Idle"
     WAITING_FOR_SLOT = "WaitingForSlot"
     JOB_REFUSED = "JobRefused"
-    COOLING_DOWN = "CoolingDown"
     RETRAIN_SUSPENDED = "RetrainSuspended"
-    RETRAINING_DISABLED = "RetrainingDisabled"
     # RolloutProgressing
     STARTING = "Starting"
     STEPPING = "Stepping"
@@ -203,7 +195,6 @@ class DecisionReason(StrEnum):
     NO_TRAFFIC = "NoTraffic"
     INVALID_DATA = "InvalidData"
     STALE = "Stale"
-    MISCONFIGURED = "Misconfigured"
     WARMING_UP = "WarmingUp"
     INSUFFICIENT_DATA = "InsufficientData"
     NO_FEEDBACK_KEY = "NoFeedbackKey"

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
@@ -48,7 +49,7 @@ def known_status(
     restored = restored_status(product, wanted, live, route, now=now)
     if restored is not None:
         text = "status didn't say which versions live; rebuilt from the Deployments"
-        told = Told("StateRestored", "Restore", text)
+        told = Told(EventReason.STATE_RESTORED, "Restore", text)
         kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
         engine = product.status.engine
         restored = restored.replace(**kept).with_engine(
@@ -62,4 +63,6 @@ def known_status(
         "neither status nor a Deployment tells which version was accepted: spec.model becomes"
         " stable, and no baseline is claimed for it"
     )
-    return with_requests_handled(product), (Told("StateLost", "Restore", text, warning=True),)
+    return with_requests_handled(product), (
+        Told(EventReason.STATE_LOST, "Restore", text, warning=True),
+    )

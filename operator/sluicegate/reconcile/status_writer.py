@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api import names
+from sluicegate.api.names import ConditionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
@@ -99,7 +100,10 @@ class StatusWriter:
         if after != before:
             with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do
                 await self.send(record, after)
-            self.tell(record, (Told("InvalidSpec", "Validate", "; ".join(listed), warning=True),))
+            self.tell(
+                record,
+                (Told(ConditionReason.INVALID_SPEC, "Validate", "; ".join(listed), warning=True),),
+            )
         raise InvalidSpec("; ".join(listed))
 
     def show(self, key: Key, product: DataProduct, step: Step, status: DataProductStatus) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import Gauge
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import KIND
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
@@ -27,10 +28,10 @@ DUE = Gauge(
     ["namespace", "product"],
 )
 _SAYS: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {
-    ReviewState.TO_REVIEW: ("ReviewDue", "Normal"),
-    ReviewState.OVERDUE: ("ReviewOverdue", "Warning"),
-    ReviewState.REVIEWED: ("Reviewed", "Normal"),
-    ReviewState.SKIPPED: ("ReviewSkipped", "Normal"),
+    ReviewState.TO_REVIEW: (EventReason.REVIEW_DUE, "Normal"),
+    ReviewState.OVERDUE: (EventReason.REVIEW_OVERDUE, "Warning"),
+    ReviewState.REVIEWED: (EventReason.REVIEWED, "Normal"),
+    ReviewState.SKIPPED: (EventReason.REVIEW_SKIPPED, "Normal"),
 }
 
 
@@ -65,7 +66,13 @@ def sentence(review: DataProductReview, where: Standing) -> str:
 def misconfigured(recorder: Recorder, key: Key, uid: str, text: str) -> None:
     """Emit an event on a product whose review can't be held."""
     recorder.record(
-        Note(Subject(DATA_PRODUCTS, key, uid), "ReviewMisconfigured", "Review", text, "Warning")
+        Note(
+            Subject(DATA_PRODUCTS, key, uid),
+            EventReason.REVIEW_MISCONFIGURED,
+            "Review",
+            text,
+            "Warning",
+        )
     )
 
 

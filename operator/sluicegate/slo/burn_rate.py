@@ -88,7 +88,7 @@ class Reading:
 def thresholds(profile: tuple[Row, ...], allowed_bad: float) -> tuple[Threshold, ...]:
     """The rows that make sense for an objective that allows this bad ratio.
 
-    A row whose threshold is 1 or more can't trip and is dropped; none left is a misconfiguration.
+    A row whose threshold is 1 or more can't trip and is dropped; the row with a burn rate of 1 stays.
     """
     return tuple(
         Threshold(

@@ -23,7 +23,6 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
     Reason.INVALID_DATA: "the newest block holds numbers that can't be counts",
     Reason.NO_DATA: "there is no such series of this version",
     Reason.NO_TRAFFIC: "nothing was counted in the {window}",
-    Reason.MISCONFIGURED: "its objective is so lax that no window can exceed it",
     Reason.WARMING_UP: "the version has only just taken over",
     Reason.NO_FEEDBACK_KEY: "it can't be measured, as serving.feedback is missing:"
     " set serving.feedback.secretRef",

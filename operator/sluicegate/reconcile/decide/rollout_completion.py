@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.names import DecisionReason, DecisionType
+from sluicegate.api.event_reasons import EventReason
+from sluicegate.api.names import ConditionReason, DecisionReason, DecisionType
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion
@@ -103,7 +104,7 @@ def advance(
             status = status.replace(candidate=after)
             text += comparison_of(status)
             quiet = after.weight == FULL
-            told = Told("CanaryWeightIncreased", "ShiftTraffic", text, quiet=quiet)
+            told = Told(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=quiet)
             return status, (told,)
         case Completed(done, uncounted):
             after_all, told_of = _complete(situation, status, done)
@@ -135,7 +136,7 @@ def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) ->
         f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods go"
         f" though its requests can't be counted{why}"
     )
-    return (Told("DrainNotCounted", "ScaleDown", text, warning=True),)
+    return (Told(EventReason.DRAIN_NOT_COUNTED, "ScaleDown", text, warning=True),)
 
 
 def _complete(
@@ -144,7 +145,7 @@ def _complete(
     """What was decided has come true: remember it."""
     if status.stable is None:
         now = acceptance_time(candidate, situation.now)
-        told = Told("Serving", "Serve", f"{candidate.version} serves")
+        told = Told(ConditionReason.SERVING, "Serve", f"{candidate.version} serves")
         return accept_first(situation.terms, status, candidate, now), (told,)
     if candidate.phase is CandidatePhase.PROMOTING:
         return _promoted(situation, status, candidate)
@@ -215,7 +216,7 @@ def _parked(
         f"{candidate.version}: {candidate.rollback_message}. That isn't its doing: it is tried again"
         f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
     )
-    told = Told("RolloutWaits", "Retry", text, warning=True)
+    told = Told(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
     shown = decision_status(
         DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=situation.now
     )
@@ -235,7 +236,9 @@ def _promoted(
             leaving=status.stable.release,
             to=candidate.release,
         )
-        told = Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
+        told = Told(
+            EventReason.ROLLED_BACK, "RollBack", f"{candidate.version} serves all traffic again"
+        )
     else:
         reason = candidate.rollback_reason or DecisionReason.CANARY_NOT_WORSE
         decision = Promote(
@@ -245,7 +248,7 @@ def _promoted(
             replaced=status.stable.release,
             held_against=status.engine.held_against,
         )
-        told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
+        told = Told(EventReason.PROMOTED, "Promote", f"{candidate.version} serves all traffic")
     after = acted(situation, status, decision)
     return with_outcome(after, candidate, Outcome.PROMOTED, decision.reason), (told,)
 

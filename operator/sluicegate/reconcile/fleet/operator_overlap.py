@@ -18,6 +18,7 @@ from typing import Final
 
 from prometheus_client import Gauge
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.kube.resources import Key
 from sluicegate.settings import Settings
@@ -57,7 +58,7 @@ class Meeting:
 
     wait: float = 0.0
     news: str = ""
-    reason: str = "OperatorOverlap"
+    reason: EventReason = EventReason.OPERATOR_OVERLAP
 
 
 @dataclass(slots=True)
@@ -146,7 +147,7 @@ class Overlaps:
             f" {self.me.version} doesn't understand all of it: the product is left as it is; run that"
             " version again, or remove status, which is then rebuilt from the Deployments"
         )
-        return Meeting(AWAY_SECONDS, text, reason="NewerStatus")
+        return Meeting(AWAY_SECONDS, text, reason=EventReason.NEWER_STATUS)
 
     def export(self, now: float) -> None:
         """Bring the metric up to date."""

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import ConditionReason
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.reconcile.decide.events import Told
@@ -42,4 +43,4 @@ def unreadable(text: str) -> Told:
         " gateway's request counter), or delete the pods, and it is asked again within ten minutes:"
         f" {text}"
     )
-    return Told("UnreadableSeries", "Measure", message, warning=True)
+    return Told(EventReason.UNREADABLE_SERIES, "Measure", message, warning=True)

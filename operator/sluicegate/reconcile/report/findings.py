@@ -253,7 +253,7 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
         return Finding(kind, "False", Reason.API_CHANGED, changed)
     trouble = words_of(situation, candidate.revision)
     text = f"{candidate.version} at {candidate.weight} %. {trouble}".strip()
-    return Finding(kind, "True", str(candidate.phase), text)
+    return Finding(kind, "True", Reason(candidate.phase), text)
 
 
 def _api_changed(situation: Situation, status: DataProductStatus) -> str:
