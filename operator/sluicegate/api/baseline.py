@@ -30,9 +30,9 @@ class Baseline(StatusModel):
     end: Annotated[Time, Field(alias="endTime")]
     """End of the last block."""
     source: BaselineSource
-    """Where the counts come from."""
+    """Source of the counts: a hold-out evaluation or production."""
     phi: Exact = 1.0
-    """Dispersion of the blocks: 1 is binomial, more means bursts. From 1 to 10."""
+    """Dispersion of the blocks, from 1 to 10: 1 is binomial, more means bursts."""
     daily: bool = False
     """Whether the hour of the day matters, so that whole days are compared."""
     weekdays: Annotated[tuple[Counted, ...], Field(max_length=7)] = ()

@@ -23,16 +23,16 @@ class SloState(StrEnum):
 
 
 class MarketStatus(StatusModel):
-    """How one SLO does in one market."""
+    """State of one SLO in one market."""
 
     market: str
-    """Which one; `other` for requests that name none of the product's."""
+    """Market; `other` stands for requests that name none of spec.markets."""
     state: SloState
     """State of the SLO in this market: Missed or Met with 95 % confidence, Unknown with too few events."""
     ratio: Number | None = None
     """Share of good events."""
     samples: Events = 0
-    """All events that were looked at."""
+    """Number of all events of the market."""
 
 
 class SloStatus(StatusModel):
@@ -47,13 +47,13 @@ class SloStatus(StatusModel):
     message: str = ""
     """Explanation with the numbers: window, value, bound."""
     ratio: Number | None = None
-    """Share of good events (a gauge: its mean)."""
+    """Share of good events; of a gauge, its mean."""
     bad: Events | None = None
     """Bad events of the deciding window."""
     samples: Events | None = None
     """All events of the deciding window."""
     objective: Number | None = None
-    """Share of good events that is owed."""
+    """Objective: the least share of good events."""
     budget_remaining: Number | None = None
     """Share of the error budget that is left, of 4,032 blocks (fourteen days of 5-minute blocks) or
     since the version took over; negative when overspent."""
@@ -64,10 +64,11 @@ class SloStatus(StatusModel):
     interval: Annotated[tuple[Number, ...], Field(max_length=2)] = ()
     """95 % interval of the drop (Newcombe)."""
     statistic: Number | None = None
-    """Largest CUSUM of the bank; bad at statisticBound."""
+    """Statistic of the relative test (CUSUM); the SLO is missed at statisticBound."""
     statistic_bound: Number | None = None
-    """Where the relative test calls it bad."""
+    """Bound of the statistic at which the SLO is missed."""
     markets: Annotated[tuple[MarketStatus, ...], Field(max_length=3), Keyed("market")] = ()
-    """How it does in the markets where it does worst, three at most."""
+    """State in the three markets with the worst state."""
     degraded: bool = False
-    """Whether it was confirmed as bad, in three evaluations over two fresh blocks, and hasn't recovered."""
+    """Whether it was missed in three evaluations over two fresh blocks, and has not recovered
+    since."""

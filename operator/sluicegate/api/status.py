@@ -127,7 +127,7 @@ class SpecModel(StatusModel):
 
 
 class DecisionStatus(StatusModel):
-    """The last decision that wasn't to hold as before."""
+    """Last decision other than Hold."""
 
     type: str
     """Type of the decision, e.g. Promote."""
@@ -148,10 +148,10 @@ class Verdict(StrEnum):
 
 
 class DiagnosisEvidence(StatusModel):
-    """One check of the diagnosis, in the order they were made."""
+    """One check of the diagnosis."""
 
     check: str
-    """Its name, e.g. UpstreamDegraded."""
+    """Name of the check, e.g. UpstreamDegraded."""
     verdict: Verdict
     """Verdict of the check: Clear, Objects or Unknown."""
     message: str = ""
@@ -159,16 +159,16 @@ class DiagnosisEvidence(StatusModel):
 
 
 class Diagnosis(StatusModel):
-    """Why the product is degraded."""
+    """Cause of the degradation."""
 
     cause: str
-    """The first check that objected, or what remains: ModelDecay, ModelTooSlow."""
+    """The first check that objects; ModelDecay or ModelTooSlow if none does."""
     message: str = ""
     """Explanation of the cause in a sentence."""
     diagnosis_time: Time
     """Time at which the diagnosis was made."""
     evidence: Annotated[tuple[DiagnosisEvidence, ...], Field(max_length=32)] = ()
-    """All checks that were made."""
+    """Checks of the diagnosis, in their order."""
 
 
 class DependencyState(StrEnum):
@@ -194,7 +194,7 @@ class DependencyStatus(StatusModel):
 
 
 class Summary(StatusModel):
-    """Words for `kubectl get`."""
+    """Columns of `kubectl get dataproducts`."""
 
     slo: str = ""
     """`Met`, or the worst SLO with its state, or `-` without SLOs."""
@@ -205,7 +205,8 @@ class Summary(StatusModel):
     markets: str = ""
     """The markets, separated by commas."""
     reason: str = ""
-    """Why it isn't Ready, or needs a person, or why spec.model isn't what serves; else empty."""
+    """Reason why the product is not Ready, needs action by a person, or does not serve spec.model;
+    otherwise empty."""
 
 
 class OperatorScope(StrEnum):
@@ -242,7 +243,7 @@ class DataProductStatus(StatusModel):
     spec_model: SpecModel | None = None
     """Last spec.model that was handled."""
     stable: Version | None = None
-    """Version that was accepted and takes the traffic."""
+    """Version that was accepted and receives the traffic."""
     candidate: Candidate | None = None
     """The version that wants to become stable."""
     history: Annotated[tuple[PastVersion, ...], Field(max_length=20)] = ()
@@ -250,27 +251,27 @@ class DataProductStatus(StatusModel):
     probation: Probation | None = None
     """Trial of the stable version after its promotion, against the version before."""
     retraining: RetrainingStatus | None = None
-    """The running retraining, the last one, and when the next may be."""
+    """Retraining: the running attempt, the last one, and the time of the next."""
     slos: Annotated[tuple[SloStatus, ...], Field(max_length=17), Keyed("name")] = ()
     """The service levels, with the numbers of the last decision."""
     decision: DecisionStatus | None = None
-    """Last decision that wasn't to hold."""
+    """Last decision other than Hold."""
     diagnosis: Diagnosis | None = None
-    """Why the product is degraded, while it is."""
+    """Cause of the degradation, while the product is degraded."""
     dependencies: Annotated[
         tuple[DependencyStatus, ...], Field(max_length=32), Keyed("namespace", "name")
     ] = ()
     """State of the products of spec.dependsOn."""
     traffic: Traffic | None = None
-    """How requests are split, and how far that is verified."""
+    """Split of the requests between stable version and candidate, and its verification."""
     last_handled: LastHandled | None = None
-    """The one-shot requests that were handled."""
+    """One-shot requests that were handled last."""
     problems: Annotated[tuple[str, ...], Field(max_length=64)] = ()
-    """Mistakes in the spec, while there are any (Stalled, InvalidSpec)."""
+    """Mistakes in the spec, while there are any (condition Stalled, reason InvalidSpec)."""
     last_refresh_time: Time | None = None
-    """When the numbers were last refreshed."""
+    """Time at which the numbers were last refreshed."""
     written_by: WrittenBy | None = None
-    """The operator that wrote this."""
+    """Operator that wrote this status."""
     engine: EngineState = Field(default_factory=EngineState)
     """State that only the operator reads, to continue after a restart; its fields may change with any version."""
 

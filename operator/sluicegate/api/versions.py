@@ -125,16 +125,16 @@ class VersionBase(StatusModel):
 
 
 class Version(VersionBase):
-    """Version that was accepted and takes the traffic."""
+    """Version that was accepted and receives the traffic."""
 
     promotion_time: Time
     """Time at which it became stable."""
     returned: bool = False
     """Whether it is stable because a later one was rolled back."""
     baseline: Baselines = Field(default_factory=dict)
-    """Its performance at acceptance, by SLO name."""
+    """Performance of the version at its acceptance, by SLO name."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
-    """Its hold-out counts, by SLO name."""
+    """Hold-out counts of the version, by SLO name."""
 
 
 class CandidatePhase(StrEnum):
@@ -155,7 +155,7 @@ class CandidatePhase(StrEnum):
 
 
 class Share(StatusModel):
-    """A share of the traffic, and since when."""
+    """A share of the traffic and the time from which it applies."""
 
     weight: Annotated[int, Field(ge=0, le=100)]
     """Share of the traffic in percent."""
@@ -171,11 +171,12 @@ class Evidence(StatusModel):
     required: bool
     """Whether the SLO must favour the candidate."""
     promote: Number
-    """ln of the e-value against "worse by maxRegression"; promotion needs promoteAt."""
+    """Natural logarithm of the e-value against "worse by maxRegression"; a promotion needs
+    promoteAt."""
     promote_at: Number
     """Evidence that promotion needs at the last step."""
     roll_back: Number
-    """ln of the e-value against "not worse"; a rollback follows at rollBackAt."""
+    """Natural logarithm of the e-value against "not worse"; a rollback needs rollBackAt."""
     roll_back_at: Number
     """Evidence that a rollback needs."""
     candidate_bad: Events
@@ -213,43 +214,49 @@ class Candidate(VersionBase):
     weight: Annotated[int, Field(ge=0, le=100)] = 0
     """Share of the traffic that it has, in percent."""
     target: Annotated[int, Field(ge=0, le=100)] = 0
-    """Share that was decided, in percent; it takes it once the pods for it are ready."""
+    """Share of the traffic that was decided, in percent. It applies once the pods for it are
+    ready."""
     capacity: Annotated[int, Field(ge=0)] = 0
-    """Pods that all of the traffic needs, where an autoscaler sets their number; else 0."""
+    """Number of pods that all of the traffic needs, if an autoscaler sets it; otherwise 0."""
     shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
-    """Each share that it had, the oldest first; evidence is counted from the first on."""
+    """Shares of the traffic that it has had, the oldest first. Evidence is counted from the first
+    one on."""
     start_time: Time
     """Time at which it became a candidate."""
     first_traffic_time: Time | None = None
-    """Time at which it first took traffic."""
+    """Time at which it first received traffic."""
     wait_start_time: Time | None = None
-    """Since when it waits for what its phase needs: pods for its next share, or the traffic to follow."""
+    """Time since which its phase waits for pods to become ready or for the traffic to follow."""
     suspend_time: Time | None = None
-    """Since when spec.suspend holds it."""
+    """Time since which spec.suspend holds the rollout."""
     suspended_seconds: Annotated[int, Field(ge=0)] = 0
-    """How long spec.suspend has held it, which counts against no deadline."""
+    """Total time for which spec.suspend has held the rollout; it counts against no deadline."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=17), Keyed("slo")] = ()
     """Evidence of the SLOs and of the share of client errors so far."""
     expected_seconds: int | None = None
-    """How long an equal candidate takes at this traffic; by planning, not a promise."""
+    """Estimated duration of the rollout for a candidate that equals the stable version, at this
+    traffic."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
-    """Its hold-out counts, by SLO name."""
+    """Hold-out counts of the version, by SLO name."""
     trigger: str = ""
-    """Id of the retraining trigger that it answers."""
+    """Id of the trigger of the training that made it; empty for spec.model."""
     returning: bool = False
-    """Whether it is an earlier version that comes back for the stable one, without steps."""
+    """Whether it is an earlier version that replaces the stable one in a rollback, without
+    steps."""
     requested: bool = False
-    """Whether a person asked for it while spec.suspend was set, which then doesn't hold it."""
+    """Whether a person asked for it while spec.suspend was set; spec.suspend then does not hold
+    it."""
     rollback_reason: str = ""
-    """Reason why it is rolled back, while it is."""
+    """Reason of the rollback or promotion in progress."""
     rollback_message: str = ""
-    """Numbers behind the rollback or the promotion."""
+    """Explanation of the rollback or promotion in progress, with its numbers."""
     api: ApiComparison | None = None
-    """Whether its API keeps what stable's clients rely on, as compared before it took traffic."""
+    """Whether its API keeps the operations of the stable version's API; compared before it takes
+    traffic."""
     retry_time: Time | None = None
-    """When its rollout begins again, after trouble of the cluster ended it."""
+    """Time at which the operator retries its rollout after a fault of the cluster ended it."""
     retries: Annotated[int, Field(ge=0)] = 0
-    """How often trouble of the cluster has ended its rollout."""
+    """Number of times that a fault of the cluster has ended its rollout."""
 
     @property
     def parked(self) -> bool:
@@ -280,10 +287,10 @@ class Candidate(VersionBase):
 
 
 class PastVersion(VersionBase):
-    """An earlier version, which can be returned to if it was ever stable."""
+    """An earlier version. If it was ever stable, a rollback to it is possible."""
 
     outcome: Annotated[Outcome, OF_PAST_VERSION]
-    """Outcome: why the version is no longer stable or candidate."""
+    """Outcome of the version."""
     reason: str = ""
     """Reason of the outcome, in one word."""
     promotion_time: Time | None = None
@@ -293,9 +300,10 @@ class PastVersion(VersionBase):
     end_time: Time
     """Time at which it ceased to be stable or candidate."""
     baseline: Baselines = Field(default_factory=dict)
-    """Its performance at acceptance, by SLO name."""
+    """Performance of the version at its acceptance, by SLO name."""
     record: Annotated[dict[str, Counted], Field(max_length=17)] = Field(default_factory=dict)
-    """Its events beside the version that replaced it, by SLO name, where it did worse than at acceptance."""
+    """Events beside the version that replaced it, by SLO name; only SLOs that were worse than at
+    acceptance."""
     degraded: Annotated[tuple[str, ...], Field(max_length=17)] = ()
     """Names of the SLOs that were degraded when it was replaced."""
 
@@ -321,24 +329,25 @@ class SplitLevel(StrEnum):
 
 
 class Traffic(StatusModel):
-    """How requests are split, and how far that is verified."""
+    """Split of the requests between stable version and candidate, and its verification."""
 
     mode: SplitMode
     """Mechanism that splits the traffic: Gateway or Replicas."""
     weight: Annotated[int, Field(ge=0, le=100)]
     """Share of the candidate, in percent, as it was last written."""
     level: SplitLevel
-    """Degree to which the split is verified."""
+    """Verification of the split: written to the route, accepted by the Gateways, or observed in
+    requests."""
     write_time: Time
     """Time at which this weight was written."""
     acceptance_time: Time | None = None
-    """Time at which each parent had accepted it."""
+    """Time at which all Gateways had accepted the route."""
     observed_share: Number | None = None
-    """Share of the candidate in the requests counted since then."""
+    """Share of the candidate in the requests since writeTime."""
     requests: Events | None = None
-    """Requests counted since then."""
+    """Number of requests counted since writeTime."""
     real_share: Number | None = None
-    """The share that pods can give, where replicas split."""
+    """Share of the candidate by number of pods, if replicas split the traffic."""
 
 
 class Probation(StatusModel):
