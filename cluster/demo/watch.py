@@ -179,7 +179,7 @@ def _training(document: Mapping[str, Any]) -> Training:
         slo=trigger.get("slo", ""),
         job=document.get("job", ""),
         waiting_for=document.get("waitingFor", ""),
-        attempts=document.get("attempts", 0),
+        attempts=document.get("unsuccessfulAttempts", 0),
         outcome=last.get("outcome", ""),
         message=last.get("message", ""),
         version=last.get("version", ""),

@@ -110,13 +110,13 @@ _SPOKEN_OF: Final = frozenset(
 )
 """Conditions to whose message the words of pods are added, once they are known."""
 _NUMBERS_OF_SLO: Final = {
-    "message": "", "ratio": None, "bad": None, "samples": None, "objective": None,
+    "message": "", "ratio": None, "bad": None, "total": None, "objective": None,
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
     "statistic": None, "statistic_bound": None,
 }  # fmt: skip
-_NUMBERS_OF_MARKET: Final = {"ratio": None, "samples": 0}
+_NUMBERS_OF_MARKET: Final = {"ratio": None, "total": 0}
 _NUMBERS_OF_CANDIDATE: Final = {"evidence": (), "expected_seconds": None}
-_NUMBERS_OF_TRAFFIC: Final = {"observed_share": None, "requests": None, "real_share": None}
+_NUMBERS_OF_TRAFFIC: Final = {"observed_share": None, "requests": None, "pod_share": None}
 
 
 def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:

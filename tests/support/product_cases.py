@@ -553,11 +553,11 @@ def full_status() -> dict[str, Any]:
     counts = {"accuracy": {"bad": 83, "total": 1000}}
     baseline = {
         "accuracy": {
-            "bad": 80, "total": 1000, "startTime": when, "endTime": when, "source": "Evaluation", "phi": "1.2",
+            "bad": 80, "total": 1000, "startTime": when, "endTime": when, "source": "Evaluation", "dispersion": "1.2",
             "daily": True, "weekdays": [{"bad": 0, "total": 1}] * 7, "indicatorHash": "ab",
         },
         "revenue": {
-            "bad": 0, "total": 0, "startTime": when, "endTime": when, "source": "Production", "phi": "1",
+            "bad": 0, "total": 0, "startTime": when, "endTime": when, "source": "Production", "dispersion": "1",
             "daily": False, "mean": "0.41", "deviation": "0.02",
         },
     }  # fmt: skip
@@ -584,7 +584,7 @@ def full_status() -> dict[str, Any]:
             "outcome": "RolledBack", "reason": "CanaryWorse", "outcomeTime": when,
         },
         "stable": version | {
-            "promotionTime": when, "returned": True, "baseline": baseline, "evaluation": counts,
+            "promotionTime": when, "restored": True, "baseline": baseline, "evaluation": counts,
         },
         "candidate": version | {
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
@@ -592,24 +592,24 @@ def full_status() -> dict[str, Any]:
             "startTime": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
             "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
             "evaluation": counts, "trigger": "0a1b2c3d",
-            "returning": True, "requested": True,
-            "rollbackReason": "CanaryWorse",
-            "rollbackMessage": "…", "api": "Kept",
+            "restoring": True, "requested": True,
+            "decisionReason": "CanaryWorse",
+            "decisionMessage": "…", "api": "Kept",
             "evidence": [{
                 "slo": "accuracy", "required": True, "promote": "1.2", "promoteAt": "3.0",
                 "rollBack": "-0.4", "rollBackAt": "4.1", "candidateBad": 3, "candidateTotal": 40,
-                "stableBad": 90, "stableTotal": 900, "phi": "1",
+                "stableBad": 90, "stableTotal": 900, "dispersion": "1",
             }],
         },
         "history": [version | {
             "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": when,
-            "returned": False, "endTime": when, "baseline": baseline, "record": counts,
+            "restored": False, "endTime": when, "baseline": baseline, "record": counts,
             "degraded": ["accuracy"],
         }],
         "probation": {"version": "v1", "against": "v0", "startTime": when},
         "retraining": {
-            "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "started": 2,
-            "job": "a-train-0a1b2c3d-2", "startTime": when, "attempts": 1, "nextAllowedTime": when,
+            "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "startedAttempts": 2,
+            "job": "a-train-0a1b2c3d-2", "startTime": when, "unsuccessfulAttempts": 1, "nextAllowedTime": when,
             "suspended": False, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
             "lastResult": {
                 "outcome": "Rejected", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
@@ -619,11 +619,11 @@ def full_status() -> dict[str, Any]:
         },
         "slos": [{
             "name": "accuracy", "state": "Missed", "reason": "BaselineDropped", "message": "…",
-            "ratio": "0.86", "bad": 126, "samples": 900, "objective": "0.9",
+            "ratio": "0.86", "bad": 126, "total": 900, "objective": "0.9",
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
             "degraded": True,
-            "markets": [{"market": "AT", "state": "Missed", "ratio": "0.81", "samples": 211}],
+            "markets": [{"market": "AT", "state": "Missed", "ratio": "0.81", "total": 211}],
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "decisionTime": when},
         "diagnosis": {
@@ -637,8 +637,8 @@ def full_status() -> dict[str, Any]:
             "namespace": "platform", "lease": "sluicegate", "scope": "Cluster", "version": "1.2.3",
         },
         "traffic": {
-            "mode": "Gateway", "weight": 25, "level": "Observed", "writeTime": when, "acceptanceTime": when,
-            "observedShare": "0.24", "requests": 900, "realShare": "0.25",
+            "mode": "Gateway", "weight": 25, "verification": "Observed", "writeTime": when, "acceptanceTime": when,
+            "observedShare": "0.24", "requests": 900, "podShare": "0.25",
         },
         "lastHandled": {
             "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",
@@ -646,14 +646,14 @@ def full_status() -> dict[str, Any]:
         "problems": ["spec.owner: is required: set it"],
         "lastRefreshTime": when,
         "engine": {
-            "lastKnownState": "Degraded", "outageStartTime": when, "alerted": ["accuracy"],
+            "lastKnownState": "Degraded", "outageStartTime": when, "emittedAlerts": ["accuracy"],
             "slos": {"accuracy": {
-                "streak": streak, "calm": streak, "degraded": True, "steadyStartTime": when,
+                "streak": streak, "recoveryStreak": streak, "degraded": True, "steadyStartTime": when,
                 "evidenceStartTime": when, "disturbanceStartTime": when, "termsHash": "ef",
-                "leftOut": [{"startTime": when, "endTime": when}],
+                "ignoredIntervals": [{"startTime": when, "endTime": when}],
             }},
             "originalBaseline": {"version": "v0", "slos": baseline},
-            "probationBaselines": baseline, "heldAgainst": baseline,
+            "probationBaselines": baseline, "candidateBaselines": baseline,
             "correlation": {"accuracy": "0.01"},
         },
     }  # fmt: skip

@@ -85,7 +85,7 @@ def test_conditions_of_other_writers_stay():
 
 
 def status(**changes: object) -> DataProductStatus:
-    slo = SloStatus(name="accuracy", state=SloState.MET, ratio="0.91", samples=1000)
+    slo = SloStatus(name="accuracy", state=SloState.MET, ratio="0.91", total=1000)
     base = DataProductStatus(
         observed_generation=1,
         state=ProductState.HEALTHY,
@@ -96,9 +96,7 @@ def status(**changes: object) -> DataProductStatus:
 
 
 def moved() -> DataProductStatus:
-    return status(
-        slos=(SloStatus(name="accuracy", state=SloState.MET, ratio="0.93", samples=1200),)
-    )
+    return status(slos=(SloStatus(name="accuracy", state=SloState.MET, ratio="0.93", total=1200),))
 
 
 def test_numbers_and_wording_mean_the_same():

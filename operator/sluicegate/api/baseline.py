@@ -31,7 +31,7 @@ class Baseline(StatusModel):
     """End of the last block."""
     source: BaselineSource
     """Source of the counts: a hold-out evaluation or production."""
-    phi: Exact = 1.0
+    phi: Annotated[Exact, Field(alias="dispersion")] = 1.0
     """Dispersion of the blocks, from 1 to 10: 1 is binomial, more means bursts."""
     daily: bool = False
     """Whether the hour of the day matters, so that whole days are compared."""

@@ -53,7 +53,7 @@ class SloRecord(StatusModel):
     confirmed it."""
     degraded: bool = False
     """Whether it was confirmed as missed, and has not recovered."""
-    calm: Streak | None = None
+    recovery_streak: Streak | None = None
     """Evaluations in a row in which it was met, while it is degraded."""
     steady_start_time: Time | None = None
     """Time since which it has been neither AtRisk nor Missed; the baseline is learnt from later
@@ -64,7 +64,7 @@ class SloRecord(StatusModel):
     disturbance_start_time: Time | None = None
     """Time since which a cause outside the model disturbs the measurements, e.g. a degraded
     upstream."""
-    left_out: Annotated[tuple[Interval, ...], Field(max_length=24)] = ()
+    ignored_intervals: Annotated[tuple[Interval, ...], Field(max_length=24)] = ()
     """Intervals in which such a cause disturbed the measurements; their blocks are ignored."""
     terms_hash: str = ""
     """Hash of indicator and margins that the evidence was gathered with."""
@@ -86,7 +86,7 @@ class EngineState(StatusModel):
     """The state of the product before it became Unknown."""
     outage_start_time: Time | None = None
     """Time since which nothing could be measured."""
-    alerted: Annotated[tuple[str, ...], Field(max_length=32)] = ()
+    emitted_alerts: Annotated[tuple[str, ...], Field(max_length=32)] = ()
     """Alerts of the current problem that were emitted; each is emitted once."""
     slos: Annotated[dict[str, SloRecord], Field(max_length=17)] = Field(default_factory=dict)
     """State of each SLO of the stable version, and of client errors, by name."""
@@ -94,7 +94,7 @@ class EngineState(StatusModel):
     """The first baseline that was accepted."""
     probation_baselines: Baselines = Field(default_factory=dict)
     """Baselines of the previous version; the version on probation is compared with them."""
-    held_against: Baselines = Field(default_factory=dict)
+    candidate_baselines: Baselines = Field(default_factory=dict)
     """Baselines for the candidate's probation, fixed at the start of its promotion."""
     correlation: Annotated[dict[str, Exact], Field(max_length=17)] = Field(default_factory=dict)
     """Correlation within the stable version's blocks before the rollout, by SLO name; frozen."""

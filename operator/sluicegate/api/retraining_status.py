@@ -66,13 +66,13 @@ class RetrainingStatus(StatusModel):
     """Reason why the pending retraining waits: a slot, the cooldown, a person."""
     attempt: Annotated[int, Field(ge=0)] = 0
     """Number of the attempt that is running or was last; 1 for the first since a promotion or a person's request."""
-    started: Annotated[int, Field(ge=0)] = 0
+    started_attempts: Annotated[int, Field(ge=0)] = 0
     """Number of attempts that were ever started; the newest one's is part of its Job's name."""
     job: str = ""
     """Name of the Job of the running training."""
     start_time: Time | None = None
     """Time at which the attempt began."""
-    attempts: Annotated[int, Field(ge=0)] = 0
+    unsuccessful_attempts: Annotated[int, Field(ge=0)] = 0
     """Number of attempts in a row that ended without a promotion; three suspend retraining."""
     next_allowed_time: Time | None = None
     """Time at which the cooldown ends."""
@@ -89,4 +89,4 @@ class RetrainingStatus(StatusModel):
     @property
     def number(self) -> int:
         """Number in the newest Job's name; an older operator counted by `attempt` alone."""
-        return self.started or self.attempt
+        return self.started_attempts or self.attempt

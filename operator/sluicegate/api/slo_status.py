@@ -31,7 +31,7 @@ class MarketStatus(StatusModel):
     """State of the SLO in this market: Missed or Met with 95 % confidence, Unknown with too few events."""
     ratio: Number | None = None
     """Share of good events."""
-    samples: Events = 0
+    total: Events = 0
     """Number of all events of the market."""
 
 
@@ -50,7 +50,7 @@ class SloStatus(StatusModel):
     """Share of good events; of a gauge, its mean."""
     bad: Events | None = None
     """Bad events of the deciding window."""
-    samples: Events | None = None
+    total: Events | None = None
     """All events of the deciding window."""
     objective: Number | None = None
     """Objective: the least share of good events."""

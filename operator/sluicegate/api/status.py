@@ -279,7 +279,7 @@ class DataProductStatus(StatusModel):
     def trial(self) -> Candidate | None:
         """The candidate that is tried; None for an earlier version that comes back."""
         candidate = self.candidate
-        return None if candidate is None or candidate.returning else candidate
+        return None if candidate is None or candidate.restoring else candidate
 
     @property
     def training(self) -> Trigger | None:
@@ -319,5 +319,5 @@ class DataProductStatus(StatusModel):
         """A copy in which these fields of status.retraining are others; left out if all are empty."""
         after = (self.retraining or RetrainingStatus()).replace(**update)
         ended: dict[str, object] = {} if after.trigger else {"job": "", "start_time": None}
-        after = after.replace(**ended, suspended=after.attempts >= MOST_FAILURES)
+        after = after.replace(**ended, suspended=after.unsuccessful_attempts >= MOST_FAILURES)
         return self.replace(retraining=None if after == RetrainingStatus() else after)

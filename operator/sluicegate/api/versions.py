@@ -129,7 +129,7 @@ class Version(VersionBase):
 
     promotion_time: Time
     """Time at which it became stable."""
-    returned: bool = False
+    restored: bool = False
     """Whether it is stable because a later one was rolled back."""
     baseline: Baselines = Field(default_factory=dict)
     """Performance of the version at its acceptance, by SLO name."""
@@ -187,7 +187,7 @@ class Evidence(StatusModel):
     """Bad events of stable in the same blocks."""
     stable_total: Events
     """All events of stable in the same blocks."""
-    phi: Number = "1"
+    phi: Annotated[Number, Field(alias="dispersion")] = "1"
     """Dispersion, frozen before the first step."""
 
 
@@ -240,15 +240,15 @@ class Candidate(VersionBase):
     """Hold-out counts of the version, by SLO name."""
     trigger: str = ""
     """Id of the trigger of the training that made it; empty for spec.model."""
-    returning: bool = False
+    restoring: bool = False
     """Whether it is an earlier version that replaces the stable one in a rollback, without
     steps."""
     requested: bool = False
     """Whether a person asked for it while spec.suspend was set; spec.suspend then does not hold
     it."""
-    rollback_reason: str = ""
+    decision_reason: str = ""
     """Reason of the rollback or promotion in progress."""
-    rollback_message: str = ""
+    decision_message: str = ""
     """Explanation of the rollback or promotion in progress, with its numbers."""
     api: ApiComparison | None = None
     """Whether its API keeps the operations of the stable version's API; compared before it takes
@@ -295,7 +295,7 @@ class PastVersion(VersionBase):
     """Reason of the outcome, in one word."""
     promotion_time: Time | None = None
     """Time at which it became stable; left out if it never did."""
-    returned: bool = False
+    restored: bool = False
     """Whether it was stable because a later one was rolled back."""
     end_time: Time
     """Time at which it ceased to be stable or candidate."""
@@ -335,7 +335,7 @@ class Traffic(StatusModel):
     """Mechanism that splits the traffic: Gateway or Replicas."""
     weight: Annotated[int, Field(ge=0, le=100)]
     """Share of the candidate, in percent, as it was last written."""
-    level: SplitLevel
+    verification: SplitLevel
     """Verification of the split: written to the route, accepted by the Gateways, or observed in
     requests."""
     write_time: Time
@@ -346,7 +346,7 @@ class Traffic(StatusModel):
     """Share of the candidate in the requests since writeTime."""
     requests: Events | None = None
     """Number of requests counted since writeTime."""
-    real_share: Number | None = None
+    pod_share: Number | None = None
     """Share of the candidate by number of pods, if replicas split the traffic."""
 
 

@@ -169,7 +169,7 @@ def _forget_alerts(
     terms: Terms, status: DataProductStatus, observed: Observed
 ) -> DataProductStatus:
     """Keep only what was told of troubles that are still there."""
-    if not status.engine.alerted:
+    if not status.engine.emitted_alerts:
         return status
     assert status.stable is not None
     about = {status.trial.release.version} if status.trial else set()
@@ -181,8 +181,10 @@ def _forget_alerts(
         if known.degraded:
             first = known.streak.first if known.streak else status.stable.promotion_time
             about.add(trigger_of(terms, status.stable.release.version, name, first))
-    kept = tuple(key for key in status.engine.alerted if key.partition("/")[2] in about)
-    return status if kept == status.engine.alerted else status.with_engine(alerted=kept)
+    kept = tuple(key for key in status.engine.emitted_alerts if key.partition("/")[2] in about)
+    return (
+        status if kept == status.engine.emitted_alerts else status.with_engine(emitted_alerts=kept)
+    )
 
 
 def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductStatus:
@@ -336,7 +338,7 @@ def _about_measurements(case: _Case) -> list[Alert]:
     if since is None or case.now - since < OUTAGE_ALERT_SECONDS:
         return []
     reason = case.observed.problem or Reason.PROMETHEUS_UNAVAILABLE
-    if alert_key(reason, MEASUREMENTS) in case.status.engine.alerted:
+    if alert_key(reason, MEASUREMENTS) in case.status.engine.emitted_alerts:
         return []
     lasts = duration(case.now - since)
     return [

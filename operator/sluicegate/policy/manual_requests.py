@@ -107,10 +107,10 @@ def _abort(status: DataProductStatus, observed: Observed, request: Request) -> A
         return _refuse(status, request, "there is no such candidate")
     name = candidate.version
     if candidate.phase is CandidatePhase.ROLLING_BACK:
-        text = f"{name} goes back already: {candidate.rollback_message}"
+        text = f"{name} goes back already: {candidate.decision_message}"
         return _refuse(status, request, text)
     if candidate.phase is CandidatePhase.PROMOTING:
-        chosen = candidate.returning and candidate.rollback_reason != Reason.ROLLBACK_REQUESTED
+        chosen = candidate.restoring and candidate.decision_reason != Reason.ROLLBACK_REQUESTED
         committed = observed.rollout is not None and observed.rollout.committed
         if committed or chosen:
             why = "is on its way back" if chosen else "serves all traffic already"
@@ -164,7 +164,7 @@ def _retrain(
     if obstacle is not None:
         message = f"the retraining that was asked for waits: {obstacle.message}"
         return Answer(Hold(reason=obstacle.reason, message=message), status)
-    status = status.with_retraining(attempts=0)
+    status = status.with_retraining(unsuccessful_attempts=0)
     version = stable.release.version
     decision = Retrain(
         reason=Reason.REQUESTED,

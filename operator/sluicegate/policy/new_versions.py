@@ -142,7 +142,7 @@ def overtakes(
     if candidate is None or seen is None or candidate.phase is not CandidatePhase.PROMOTING:
         return None
     serves = seen.committed and seen.serves
-    if serves or seen.frozen or (candidate.returning and not seen.committed):
+    if serves or seen.frozen or (candidate.restoring and not seen.committed):
         return None
     after = handle_unchanged_model(status, observed, now)
     changed = back_to_stable(status, after) or model_changed(terms, status, observed)
@@ -197,7 +197,7 @@ def _renewals_full(
 def _told_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Hold | Alert:
     """Why a pushed model isn't rolled out; people are told once where the measurements are lost."""
     name = wanted.version
-    known = alert_key(obstacle.reason, name) in status.engine.alerted
+    known = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
     if status.engine.outage_start_time is None or obstacle.reason not in LOST or known:
         return obstacle
     text = (
@@ -275,7 +275,7 @@ def _attempt_over(
     failed: bool = True,
 ) -> Arrival:
     after = preconditions.ended(terms, status, now=now, reason=reason, failed=failed)
-    failures = after.retraining.attempts if after.retraining else 0
+    failures = after.retraining.unsuccessful_attempts if after.retraining else 0
     if failed:
         text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
     return Arrival(

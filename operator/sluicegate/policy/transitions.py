@@ -127,7 +127,7 @@ def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
     if not decision.about:
         return status
     key = alert_key(decision.reason, decision.about)
-    return status.with_engine(alerted=(*status.engine.alerted, key))
+    return status.with_engine(emitted_alerts=(*status.engine.emitted_alerts, key))
 
 
 def _retrain(
@@ -147,7 +147,10 @@ def _retrain(
     )
     before = status.retraining or RetrainingStatus()
     return status.with_retraining(
-        trigger=trigger, attempt=decision.attempt, start_time=now, started=before.number + 1
+        trigger=trigger,
+        attempt=decision.attempt,
+        start_time=now,
+        started_attempts=before.number + 1,
     )
 
 
@@ -173,7 +176,7 @@ def _start(
         handled = decision.handles or decision.candidate
         model = SpecModel.of(handled, Outcome.IN_PROGRESS, now)
     status = status.replace(candidate=candidate, spec_model=model)
-    return _training_over(status.with_engine(correlation={}, held_against={}), now)
+    return _training_over(status.with_engine(correlation={}, candidate_baselines={}), now)
 
 
 def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
@@ -200,9 +203,9 @@ def _promote(
     before, candidate, engine = status.stable, status.trial, status.engine
     assert before is not None
     assert candidate is not None
-    held = dict(decision.held_against) or before.baseline
+    held = dict(decision.candidate_baselines) or before.baseline
     others = (one for one in status.accepted if one.release != candidate.release)
-    after = status.with_retraining(trigger=None, attempts=0)
+    after = status.with_retraining(trigger=None, unsuccessful_attempts=0)
     if candidate.source is VersionSource.RETRAINING:
         pause = preconditions.cooldown(terms, after.retraining)
         after = after.with_retraining(
@@ -222,9 +225,9 @@ def _promote(
             slos=fresh_slos(terms, now),
             original_baseline=original if original.slos else None,
             probation_baselines=held,
-            held_against={},
+            candidate_baselines={},
             correlation={},
-            alerted=(),
+            emitted_alerts=(),
         ),
     )
 
@@ -246,7 +249,7 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
         outcome=outcome,
         reason=reason,
         promotion_time=version.promotion_time,
-        returned=version.returned,
+        restored=version.restored,
         end_time=now,
         baseline=version.baseline,
     )
@@ -281,7 +284,7 @@ def _drop_candidate(
         else _model(status, candidate, Outcome.ROLLED_BACK, now)
     )
     status = status.replace(candidate=None, spec_model=model)
-    return status.with_engine(correlation={}, held_against={})
+    return status.with_engine(correlation={}, candidate_baselines={})
 
 
 def _untried(status: DataProductStatus, candidate: Candidate) -> SpecModel | None:
@@ -295,7 +298,9 @@ def _after_candidate(
     terms: Terms, status: DataProductStatus, reason: Reason, now: int, *, failed: bool
 ) -> DataProductStatus:
     before = status.retraining or RetrainingStatus()
-    after = status.with_retraining(attempts=before.attempts + int(failed), last_reason=str(reason))
+    after = status.with_retraining(
+        unsuccessful_attempts=before.unsuccessful_attempts + int(failed), last_reason=str(reason)
+    )
     if reason is Reason.SUPERSEDED:
         return after
     pause = preconditions.cooldown(terms, after.retraining)
@@ -311,7 +316,7 @@ def _return(
     entry = next(entry for entry in status.accepted if entry.release == decision.to)
     others = tuple(other for other in status.accepted if other.release != decision.to)
     back = Version(
-        **entry.identity_fields, promotion_time=now, returned=True, baseline=entry.baseline
+        **entry.identity_fields, promotion_time=now, restored=True, baseline=entry.baseline
     )
     after = _training_over(status, now)
     if leaving.source is VersionSource.RETRAINING:
@@ -331,9 +336,9 @@ def _return(
         engine=status.engine.replace(
             slos=fresh_slos(terms, now),
             probation_baselines={},
-            held_against={},
+            candidate_baselines={},
             correlation={},
-            alerted=(),
+            emitted_alerts=(),
         ),
     )
 

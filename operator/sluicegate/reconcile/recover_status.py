@@ -53,7 +53,7 @@ def known_status(
         kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
         engine = product.status.engine
         restored = restored.replace(**kept).with_engine(
-            original_baseline=engine.original_baseline, alerted=engine.alerted
+            original_baseline=engine.original_baseline, emitted_alerts=engine.emitted_alerts
         )
         return product.model_copy(update={"status": restored}), (told,)
     if not was_there_before(product.status, observer.kinds(record)):

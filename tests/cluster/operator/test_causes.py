@@ -58,7 +58,7 @@ def test_accuracy_that_falls_right_after_a_promotion_brings_the_version_before_b
 
     assert not visitors.tally.failures
     assert status["decision"]["reason"] == "ProbationFailed"
-    assert status["stable"]["returned"]
+    assert status["stable"]["restored"]
     assert status["specModel"]["outcome"] == "RolledBack"
     assert not world.product.listed("batch/v1/jobs")
 

@@ -52,6 +52,6 @@ def test_a_kept_version_is_back_without_a_training_when_it_is_asked_for(world):
     took(back.total_seconds(), SECONDS, "the return, without the pod's start")
     assert status["decision"]["reason"] == "RollbackRequested"
     assert status["lastHandled"]["rollbackTo"] == "v1/back"
-    assert status["stable"]["returned"]
+    assert status["stable"]["restored"]
     assert not world.product.listed("batch/v1/jobs")
     assert "v2-good" in [past["version"] for past in status["history"]]

@@ -63,14 +63,14 @@ STREAKS = st.none() | a_model(
 )  # fmt: skip
 RECORDS = a_model(
     SloRecord,
-    streak=STREAKS, calm=STREAKS, degraded=st.booleans(), steady_start_time=st.none() | SECONDS,
+    streak=STREAKS, recovery_streak=STREAKS, degraded=st.booleans(), steady_start_time=st.none() | SECONDS,
     since=SECONDS, disturbance_start_time=st.none() | SECONDS, terms_hash=WORDS,
-    left_out=st.lists(a_model(Interval, startTime=SECONDS, endTime=SECONDS), max_size=3).map(tuple),
+    ignored_intervals=st.lists(a_model(Interval, startTime=SECONDS, endTime=SECONDS), max_size=3).map(tuple),
 )  # fmt: skip
 ENGINES = a_model(
     EngineState,
-    outage_start_time=st.none() | SECONDS, alerted=st.lists(WORDS, max_size=3).map(tuple),
-    slos=by_slo(RECORDS), probation_baselines=BASELINES, held_against=BASELINES,
+    outage_start_time=st.none() | SECONDS, emitted_alerts=st.lists(WORDS, max_size=3).map(tuple),
+    slos=by_slo(RECORDS), probation_baselines=BASELINES, candidate_baselines=BASELINES,
     correlation=by_slo(FLOATS),
     original_baseline=st.none() | a_model(OriginalBaseline, version=WORDS, slos=BASELINES),
 )  # fmt: skip
@@ -79,7 +79,7 @@ CANDIDATES = a_version(
     phase=st.sampled_from(CandidatePhase), start_time=SECONDS, weight=st.integers(0, 100),
     shares=st.lists(a_model(Share, weight=st.integers(0, 100), start_time=SECONDS), max_size=4).map(tuple),
     evaluation=by_slo(COUNTS), retry_time=st.none() | SECONDS, suspended_seconds=st.integers(0, 99),
-    api=st.none() | st.sampled_from(ApiComparison), returning=st.booleans(),
+    api=st.none() | st.sampled_from(ApiComparison), restoring=st.booleans(),
 )  # fmt: skip
 STATUSES = a_model(
     DataProductStatus,
@@ -97,7 +97,7 @@ STATUSES = a_model(
     retraining=st.none() | a_model(
         RetrainingStatus,
         trigger=st.none() | a_model(Trigger, id=WORDS, cause=WORDS, version=WORDS, trigger_time=SECONDS),
-        attempts=st.integers(0, 5), next_allowed_time=st.none() | SECONDS,
+        unsuccessful_attempts=st.integers(0, 5), next_allowed_time=st.none() | SECONDS,
     ),
     spec_model=st.none() | st.builds(
         SpecModel.of, RELEASES, st.sampled_from(Outcome), SECONDS

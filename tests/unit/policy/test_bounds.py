@@ -49,7 +49,7 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
             slos={name: SloRecord(terms_hash="0") for name in NAMES},
             original_baseline=OriginalBaseline(version="v1").replace(slos=baselines),
             probation_baselines=baselines,
-            alerted=tuple(f"ModelDecay/{number}" for number in range(33)),
+            emitted_alerts=tuple(f"ModelDecay/{number}" for number in range(33)),
         ),
     )
     status = status.replace(stable=status.stable.replace(baseline=baselines))
@@ -58,7 +58,7 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
     assert DataProductStatus.model_validate_json(document, by_name=False) == after
     assert list(after.stable.baseline) == NAMES[:2]
     assert list(after.engine.original_baseline.slos) == NAMES[:2]
-    assert after.engine.alerted[-1] == "ModelDecay/32", "the newest are kept"
+    assert after.engine.emitted_alerts[-1] == "ModelDecay/32", "the newest are kept"
     assert bounded(terms, after) is after
 
 

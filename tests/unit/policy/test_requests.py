@@ -62,12 +62,12 @@ def answer(observed, *, terms=TERMS, **status):
 
 # ---- a retraining that is asked for -----------------------------------------------------------
 def test_a_retraining_that_is_asked_for_begins_a_new_count_of_attempts():
-    waits = RetrainingStatus(attempts=3, next_allowed_time=NOW + 86_400)
+    waits = RetrainingStatus(unsuccessful_attempts=3, next_allowed_time=NOW + 86_400)
     found = answer(asked(REQUEST_RETRAIN), retraining=waits)
     assert isinstance(found.decision, Retrain)
     assert found.decision.reason is Reason.REQUESTED
     assert (found.decision.parent, found.decision.attempt, found.decision.slo) == (V1, 1, "")
-    assert found.status.retraining.attempts == 0
+    assert found.status.retraining.unsuccessful_attempts == 0
     assert found.status.last_handled == LastHandled(retrain_requested_at="one")
 
 
@@ -182,7 +182,7 @@ def test_a_result_of_another_training_leaves_the_one_under_way_alone():
     failed = TrainingFailed("a", Reason.JOB_FAILED, "out of status")
     found = arrived(training("b"), failed)
     assert found.status.training is not None
-    assert found.status.retraining.attempts == 0
+    assert found.status.retraining.unsuccessful_attempts == 0
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_result_under_the_name_of_an_older_version_is_refused():
     observed = Observed(block=NOW // 300, wanted=V1, training=result("b"))
     found = training_ended(TERMS, status, observed, NOW)
     assert found.decision.reason is Reason.VERSION_REUSED
-    assert found.status.retraining.attempts == 1
+    assert found.status.retraining.unsuccessful_attempts == 1
 
 
 # ---- the hold-out ---------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def test_an_abort_during_a_promotion_is_decided_as_any_other_request():
     ("one", "seen", "says"),
     [
         (PROMOTING, replace(GIVEN, committed=True), "serves all traffic already"),
-        (PROMOTING.replace(returning=True), GIVEN, "is on its way back"),
+        (PROMOTING.replace(restoring=True), GIVEN, "is on its way back"),
         (PROMOTING.replace(phase=CandidatePhase.ROLLING_BACK), GIVEN, "goes back already"),
     ],
     ids=["committed", "the way back", "on its way back already"],

@@ -349,7 +349,7 @@ def test_slots_go_round_the_namespaces_before_one_has_a_second():
     ("failures", "last", "days"), [(0, 0, 1), (1, 0, 2), (2, 0, 4), (3, 0, 7), (0, 86_400, 2)]
 )
 def test_cooldowns_double_up_to_a_week(failures, last, days):
-    trained = RetrainingStatus(attempts=failures, last_duration_seconds=last)
+    trained = RetrainingStatus(unsuccessful_attempts=failures, last_duration_seconds=last)
     assert cooldown(TERMS, trained) == days * 86_400
 
 

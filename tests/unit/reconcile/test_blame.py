@@ -330,7 +330,7 @@ def test_a_canary_that_couldnt_be_measured_is_tried_again():
     world = serving().push("b", "v2").until(at_weight(25))
     world.seen, world.problem = False, DecisionReason.PROMETHEUS_UNAVAILABLE
     world.until(lambda world: world.current.candidate.phase is CandidatePhase.ROLLING_BACK)
-    assert world.current.candidate.rollback_reason == "MetricsLost"
+    assert world.current.candidate.decision_reason == "MetricsLost"
     world.seen, world.problem = True, None
     world.until(waits)
     assert world.condition("Stalled") is None

@@ -115,14 +115,14 @@ async def test_a_gateway_that_does_not_exist_is_told_while_the_first_version_sta
 
 async def asked(api, clock=lambda: 0.0):
     world = serving()
-    world.status["traffic"]["level"] = "Written"
+    world.status["traffic"]["verification"] = "Written"
     return await Gateways(api, clock).of(world.product, world._route())
 
 
 async def test_a_gateway_is_read_once_a_moment_whoever_asks():
     api, moments = Api(gateway(said())), [0.0]
     world = serving()
-    world.status["traffic"]["level"] = "Written"
+    world.status["traffic"]["verification"] = "Written"
     gateways = Gateways(api, lambda: moments[0])
     for _ in range(3):
         assert await gateways.of(world.product, world._route()) == {WEB: GatewayState({})}
@@ -139,7 +139,7 @@ async def test_many_that_ask_at_once_cost_one_read():
             return await super().get(resource, key)
 
     api, world = Slow(gateway(said())), serving()
-    world.status["traffic"]["level"] = "Written"
+    world.status["traffic"]["verification"] = "Written"
     gateways = Gateways(api, lambda: 0.0)
     found = await asyncio.gather(*(gateways.of(world.product, world._route()) for _ in range(8)))
     assert found == [{WEB: GatewayState({})}] * 8

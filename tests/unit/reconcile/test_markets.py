@@ -148,7 +148,7 @@ def test_which_markets_are_bad_is_news_and_their_numbers_and_neighbours_are_not(
         slo = status.slos[0].model_copy(
             update={
                 "markets": tuple(
-                    MarketStatus(market=market, state=state, samples=samples)
+                    MarketStatus(market=market, state=state, total=samples)
                     for market, state, samples in markets
                 )
             }

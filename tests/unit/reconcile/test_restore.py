@@ -105,7 +105,7 @@ def test_a_first_version_on_its_way_has_nothing_to_restore():
         ({}, ("Deployment", "Service"), False),
         ({}, ("Service", "HTTPRoute"), True),
         ({}, ("Job",), True),
-        ({"retraining": {"attempts": 2}}, (), True),
+        ({"retraining": {"unsuccessfulAttempts": 2}}, (), True),
         (
             {
                 "specModel": {

@@ -280,7 +280,7 @@ def test_a_route_that_somebody_deletes_is_made_anew_before_another_takes_it(worl
 def test_a_gateway_that_says_nothing_for_a_while_takes_nothing_from_who_serves(world, restarted):
     waiting = world.create("b/waiting", routed("/x"))
     moment = "2026-01-01T00:00:00Z"
-    traffic = {"mode": "Gateway", "weight": 0, "level": "Accepted", "writeTime": moment}
+    traffic = {"mode": "Gateway", "weight": 0, "verification": "Accepted", "writeTime": moment}
     accepted = {"traffic": traffic | {"acceptanceTime": moment}}
     holder = world.create("catalog/holder", routed("/x"), status=accepted)
     assert not world.refused(holder)

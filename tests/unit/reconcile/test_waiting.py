@@ -57,7 +57,7 @@ def test_what_was_pending_is_the_trigger_once_a_slot_is_free():
 @pytest.mark.parametrize(("attempts", "suspended"), [(2, False), (3, True)])
 def test_three_attempts_without_a_promotion_suspend_retraining(attempts, suspended):
     world = degraded()
-    world.status["retraining"]["attempts"] = attempts
+    world.status["retraining"]["unsuccessfulAttempts"] = attempts
     world.run(2)
     assert world.current.retraining.suspended is suspended
     if suspended:

@@ -186,7 +186,9 @@ def _promote(
         numbers=numbers,
         candidate=candidate.release,
         replaced=replaced,
-        held_against=probation_baseline.begin(status.stable.baseline, assessment.slos, terms, now),
+        candidate_baselines=probation_baseline.begin(
+            status.stable.baseline, assessment.slos, terms, now
+        ),
     )
 
 
@@ -206,7 +208,9 @@ def _take_over(
         message=f"{candidate.release.version} replaces {replaced.version}, of which no pod is ready",
         candidate=candidate.release,
         replaced=replaced,
-        held_against=probation_baseline.begin(status.stable.baseline, assessment.slos, terms, now),
+        candidate_baselines=probation_baseline.begin(
+            status.stable.baseline, assessment.slos, terms, now
+        ),
     )
 
 
@@ -229,14 +233,16 @@ def _forced(
         numbers=lacks.numbers,
         candidate=candidate.release,
         replaced=replaced,
-        held_against=probation_baseline.begin(status.stable.baseline, assessment.slos, terms, now),
+        candidate_baselines=probation_baseline.begin(
+            status.stable.baseline, assessment.slos, terms, now
+        ),
     )
 
 
 def _unjudged(terms: Terms, status: DataProductStatus, candidate: Candidate) -> Alert | None:
     """That no evidence can ever come, told at once; None where some can, or it was told."""
     name = candidate.release.version
-    told = alert_key(Reason.INSUFFICIENT_DATA, name) in status.engine.alerted
+    told = alert_key(Reason.INSUFFICIENT_DATA, name) in status.engine.emitted_alerts
     if told or can_be_judged(terms):
         return None
     why = (
@@ -270,7 +276,7 @@ def _await_approval(
     text, numbers = _not_worse(assessment)
     name = candidate.release.version
     message = f"{name} has passed and waits for sluicegate.dev/promote: {text}"
-    if alert_key(Reason.AWAITING_APPROVAL, name) in status.engine.alerted:
+    if alert_key(Reason.AWAITING_APPROVAL, name) in status.engine.emitted_alerts:
         return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
     return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers, about=name)
 

@@ -194,7 +194,7 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
 
 def is_recent(stable: Version, age_seconds: int, day_seconds: int) -> bool:
     """Whether a release is young enough to be suspected; a version that came back isn't one."""
-    return not stable.returned and age_seconds < day_seconds
+    return not stable.restored and age_seconds < day_seconds
 
 
 def release_is_recent(symptoms: Symptoms) -> Finding:

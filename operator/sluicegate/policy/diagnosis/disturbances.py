@@ -79,7 +79,7 @@ def disturbed(
 def began_anew(before: DataProductStatus, after: DataProductStatus) -> bool:
     """Whether anything less is evidence of any SLO than before."""
     return any(
-        (slo.since, slo.left_out) != (then.since, then.left_out)
+        (slo.since, slo.ignored_intervals) != (then.since, then.ignored_intervals)
         for name, slo in after.engine.slos.items()
         for then in (before.engine.slo(name),)
     )
@@ -95,7 +95,7 @@ def _without(terms: Terms, known: SloRecord, result: SloResult, block: int) -> S
         steady_start_time=end,
         since=known.since,
         terms_hash=known.terms_hash,
-        left_out=known.left_out,
+        ignored_intervals=known.ignored_intervals,
     )
     begun = known.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
     return leave_out(anew, begun + 1, block, terms.block_seconds)

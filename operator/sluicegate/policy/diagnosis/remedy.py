@@ -267,7 +267,7 @@ def _decide(case: Case) -> Treatment:
         f"{chosen.message}; not gone back: {case.objection}; mend the cause, ask for a training by"
         f" {names.REQUEST_RETRAIN}, or choose {version} by {names.REQUEST_ROLLBACK}"
     )
-    told = any(key.partition("/")[2] == case.trigger for key in case.status.engine.alerted)
+    told = any(key.partition("/")[2] == case.trigger for key in case.status.engine.emitted_alerts)
     if isinstance(chosen, Hold) and not told:
         return Alert(
             reason=Reason.RETURN_REFUSED, message=message, numbers=case.numbers, about=case.trigger
@@ -333,7 +333,7 @@ def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
 
 def _retrain(case: Case) -> Retrain:
     assert case.status.stable is not None
-    attempt = (case.status.retraining.attempts if case.status.retraining else 0) + 1
+    attempt = (case.status.retraining.unsuccessful_attempts if case.status.retraining else 0) + 1
     parent = case.status.stable.release
     return Retrain(
         reason=case.diagnosis.cause,
@@ -374,6 +374,6 @@ def _before(status: DataProductStatus) -> PastVersion | None:
 def _tell(case: Case, reason: Reason, why: str) -> Alert | Hold:
     """Tell people, or wait silently if they were told of this already."""
     message = f"{case.text}; {why}"
-    if alert_key(reason, case.trigger) in case.status.engine.alerted:
+    if alert_key(reason, case.trigger) in case.status.engine.emitted_alerts:
         return Hold(reason=reason, message=message, numbers=case.numbers)
     return Alert(reason=reason, message=message, numbers=case.numbers, about=case.trigger)

@@ -98,7 +98,7 @@ def a_candidate_is_tried(request: Request) -> Obstacle | None:
 
 def failed_too_often(request: Request) -> Obstacle | None:
     """Three in a row without a promotion: the training itself needs a look."""
-    failures = request.trained.attempts
+    failures = request.trained.unsuccessful_attempts
     if failures < MOST_FAILURES:
         return None
     text = (
@@ -125,7 +125,7 @@ def cooldown_lasts(request: Request) -> Obstacle | None:
     left = (request.trained.next_allowed_time or 0) - request.now
     if left <= 0:
         return None
-    failures = request.trained.attempts
+    failures = request.trained.unsuccessful_attempts
     return Obstacle(
         Reason.COOLING_DOWN,
         f"the cooldown lasts for another {duration(left)} ({failures} attempts without a promotion)",
@@ -180,7 +180,7 @@ def cooldown(terms: Terms, trained: RetrainingStatus | None) -> int:
     trained = trained or RetrainingStatus()
     least = terms.retraining.cooldown_seconds if terms.retraining else 0
     base = max(least, 2 * (trained.last_duration_seconds or 0))
-    return min(base << trained.attempts, max(LONGEST_COOLDOWN, base))
+    return min(base << trained.unsuccessful_attempts, max(LONGEST_COOLDOWN, base))
 
 
 def ended(
@@ -196,7 +196,7 @@ def ended(
     running = before.trigger
     after = status.with_retraining(
         trigger=None,
-        attempts=before.attempts + int(failed),
+        unsuccessful_attempts=before.unsuccessful_attempts + int(failed),
         last_duration_seconds=now - running.trigger_time
         if running
         else before.last_duration_seconds,

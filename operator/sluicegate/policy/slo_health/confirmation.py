@@ -43,11 +43,11 @@ def _confirmed(record: SloRecord, result: SloResult, block: int) -> SloRecord:
 
 def _recovering(record: SloRecord, result: SloResult, block: int) -> SloRecord:
     if not result.calm:
-        return record if record.calm is None else record.replace(calm=None)
-    calm = _longer(record.calm, block, fresh=result.fresh)
+        return record if record.recovery_streak is None else record.replace(recovery_streak=None)
+    calm = _longer(record.recovery_streak, block, fresh=result.fresh)
     if calm.evaluations >= CALM_BLOCKS:
-        return record.replace(streak=None, degraded=False, calm=None)
-    return record.replace(calm=calm)
+        return record.replace(streak=None, degraded=False, recovery_streak=None)
+    return record.replace(recovery_streak=calm)
 
 
 def _longer(streak: Streak | None, block: int, *, fresh: bool) -> Streak:

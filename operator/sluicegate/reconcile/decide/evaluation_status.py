@@ -67,7 +67,7 @@ def _slo(
         "message": describe(result, block_seconds),
         "ratio": None if ratio is None else number(ratio),
         "bad": recent.bad,
-        "samples": recent.total,
+        "total": recent.total,
         "objective": _shown(result.terms.objective),
         "budget_remaining": None,
         "baseline_ratio": None,

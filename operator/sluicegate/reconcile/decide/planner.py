@@ -221,12 +221,12 @@ def _promote(
     situation: Situation, status: DataProductStatus, decision: Promote
 ) -> DataProductStatus:
     """Begin to give everything; what the new version will be held against is fixed now."""
-    status = status.with_engine(held_against=dict(decision.held_against))
+    status = status.with_engine(candidate_baselines=dict(decision.candidate_baselines))
     return status.with_candidate(
         phase=CandidatePhase.PROMOTING,
         wait_start_time=situation.now,
-        rollback_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
-        rollback_message=decision.message,
+        decision_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
+        decision_message=decision.message,
         requested=situation.product.spec.suspend,
     )
 
@@ -262,7 +262,7 @@ def _roll_back(
     back = returning_candidate(status, decision.to, situation.now)
     if back is None:
         return status
-    reasons = {"rollback_reason": str(decision.reason), "rollback_message": decision.message}
+    reasons = {"decision_reason": str(decision.reason), "decision_message": decision.message}
     return status.replace(candidate=back.replace(**reasons))
 
 

@@ -78,7 +78,7 @@ def with_outcome(
 ) -> DataProductStatus:
     """What became of a candidate, where it came from: the attempt that made it, or spec.model."""
     model, one = status.spec_model, status.retraining
-    returned = int(candidate.returning)  # then the newest of the history is what was left
+    returned = int(candidate.restoring)  # then the newest of the history is what was left
     if model is not None and model.rejected:
         tried = {candidate.release, *(one.release for one in status.history[:returned])}
         if model.release in tried or reason is DecisionReason.ROLLBACK_REQUESTED:
@@ -88,11 +88,11 @@ def with_outcome(
     status = status.replace(spec_model=model)
     if candidate.source is not VersionSource.RETRAINING or one is None or one.last_result is None:
         return status
-    if candidate.returning or one.last_result.image != candidate.image:
+    if candidate.restoring or one.last_result.image != candidate.image:
         return status
     update: dict[str, object] = {"outcome": outcome, "reason": str(reason)}
-    if candidate.rollback_message and outcome is not Outcome.PROMOTED:
-        update["message"] = candidate.rollback_message[:4096]
+    if candidate.decision_message and outcome is not Outcome.PROMOTED:
+        update["message"] = candidate.decision_message[:4096]
     return status.with_retraining(last_result=one.last_result.replace(**update))
 
 

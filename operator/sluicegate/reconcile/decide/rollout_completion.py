@@ -149,8 +149,8 @@ def _complete(
         return accept_first(situation.terms, status, candidate, now), (told,)
     if candidate.phase is CandidatePhase.PROMOTING:
         return _promoted(situation, status, candidate)
-    reason = DecisionReason.read(candidate.rollback_reason)
-    if candidate.returning:  # stable stays
+    reason = DecisionReason.read(candidate.decision_reason)
+    if candidate.restoring:  # stable stays
         update = {"candidate": None, "history": _without_return(situation, status, candidate)}
         return status.model_copy(update=update), ()
     stable = status.stable
@@ -160,19 +160,19 @@ def _complete(
         if blame is None or not blame.own:
             return _parked(situation, status, candidate, reason)
         reason = blame.reason
-        seen: dict[str, object] = {"rollback_reason": str(reason), "rollback_message": blame.text}
+        seen: dict[str, object] = {"decision_reason": str(reason), "decision_message": blame.text}
         candidate = candidate.replace(**seen)
     if reason in NOT_ITS_DOING:
         return _parked(situation, status, candidate, reason)
     if reason is DecisionReason.MAX_DURATION:
         decision = Inconclusive(
-            reason=reason, message=candidate.rollback_message, candidate=candidate.release
+            reason=reason, message=candidate.decision_message, candidate=candidate.release
         )
         outcome = Outcome.INCONCLUSIVE
     else:
         decision = Rollback(
             reason=reason,
-            message=candidate.rollback_message,
+            message=candidate.decision_message,
             leaving=candidate.release,
             to=stable.release,
         )
@@ -205,7 +205,7 @@ def _parked(
     """Trouble of the cluster, or of Prometheus, ended it: no verdict, no history, another try."""
     decision = Inconclusive(
         reason=reason,
-        message=candidate.rollback_message,
+        message=candidate.decision_message,
         candidate=candidate.release,
     )
     after = acted(situation, status, decision)
@@ -213,7 +213,7 @@ def _parked(
     assert waiting is not None
     assert waiting.retry_time is not None
     text = (
-        f"{candidate.version}: {candidate.rollback_message}. That isn't its doing: it is tried again"
+        f"{candidate.version}: {candidate.decision_message}. That isn't its doing: it is tried again"
         f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
     )
     told = Told(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
@@ -227,11 +227,11 @@ def _promoted(
     situation: Situation, status: DataProductStatus, candidate: Candidate
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     assert status.stable is not None
-    message = candidate.rollback_message or f"{candidate.version} serves all traffic"
+    message = candidate.decision_message or f"{candidate.version} serves all traffic"
     decision: Decision
-    if candidate.returning:
+    if candidate.restoring:
         decision = Rollback(
-            reason=DecisionReason.read(candidate.rollback_reason),
+            reason=DecisionReason.read(candidate.decision_reason),
             message=message,
             leaving=status.stable.release,
             to=candidate.release,
@@ -240,13 +240,13 @@ def _promoted(
             EventReason.ROLLED_BACK, "RollBack", f"{candidate.version} serves all traffic again"
         )
     else:
-        reason = candidate.rollback_reason or DecisionReason.CANARY_NOT_WORSE
+        reason = candidate.decision_reason or DecisionReason.CANARY_NOT_WORSE
         decision = Promote(
             reason=DecisionReason.read(reason),
             message=message,
             candidate=candidate.release,
             replaced=status.stable.release,
-            held_against=status.engine.held_against,
+            candidate_baselines=status.engine.candidate_baselines,
         )
         told = Told(EventReason.PROMOTED, "Promote", f"{candidate.version} serves all traffic")
     after = acted(situation, status, decision)
@@ -260,11 +260,11 @@ def _without_return(
 
     A person may still ask for it.
     """
-    if candidate.rollback_reason not in _AT_FAULT:
+    if candidate.decision_reason not in _AT_FAULT:
         return status.history
     failed = {
         "outcome": Outcome.FAILED,
-        "reason": candidate.rollback_reason,
+        "reason": candidate.decision_reason,
         "end_time": situation.now,
     }
     marked = (

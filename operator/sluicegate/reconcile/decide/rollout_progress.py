@@ -237,7 +237,7 @@ def _is_ready(rolling: Rolling, candidate: Candidate, wanted: int) -> bool:
 def _judged(candidate: Candidate, rolling: Rolling) -> bool:
     """Whether it shows by now whose doing it was that no pod was ready."""
     if (
-        candidate.rollback_reason != DecisionReason.INFRASTRUCTURE
+        candidate.decision_reason != DecisionReason.INFRASTRUCTURE
         or candidate.wait_start_time is None
     ):
         return True
@@ -257,8 +257,8 @@ def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now:
     return candidate.model_copy(
         update={
             "phase": CandidatePhase.ROLLING_BACK,
-            "rollback_reason": str(reason),
-            "rollback_message": message,
+            "decision_reason": str(reason),
+            "decision_message": message,
             "wait_start_time": now,
         }
     )

@@ -114,9 +114,9 @@ def _leaving(
         weight=weight,
         shares=(Share(weight=weight, start_time=now),),
         start_time=now,
-        returning=promoted is not None,
-        rollback_reason=str(DecisionReason.SUPERSEDED),
-        rollback_message="status was lost, and with it what this version had shown",
+        restoring=promoted is not None,
+        decision_reason=str(DecisionReason.SUPERSEDED),
+        decision_message="status was lost, and with it what this version had shown",
     )
 
 

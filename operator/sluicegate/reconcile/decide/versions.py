@@ -59,7 +59,7 @@ def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Can
     if entry is None:
         return None
     return Candidate(
-        **entry.identity_fields, phase=CandidatePhase.PROMOTING, start_time=now, returning=True
+        **entry.identity_fields, phase=CandidatePhase.PROMOTING, start_time=now, restoring=True
     )
 
 

@@ -45,7 +45,7 @@ def is_asked(product: DataProduct, route: RouteRecord | None) -> bool:
         return True
     if spec is None or route is None or not is_taken(route, spec.parent_refs):
         return False
-    known = status.traffic is not None and status.traffic.level is not SplitLevel.WRITTEN
+    known = status.traffic is not None and status.traffic.verification is not SplitLevel.WRITTEN
     return not (known and is_true(status.conditions, ConditionType.READY))
 
 

@@ -243,7 +243,7 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
         again = f"at {rfc3339(candidate.retry_time)}"
         if candidate.retry_time <= situation.now:
             again = "as soon as no training runs and its service levels can be measured"
-        text = f"{candidate.version}: {candidate.rollback_message}; it is tried again {again}"
+        text = f"{candidate.version}: {candidate.decision_message}; it is tried again {again}"
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
         return _no_rollout(situation, status)

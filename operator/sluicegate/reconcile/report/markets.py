@@ -67,7 +67,7 @@ def _shown(one: MarketState) -> MarketStatus:
         market=one.market,
         state=one.state,
         ratio=None if share is None else number(share),
-        samples=one.count.total,
+        total=one.count.total,
     )
 
 

@@ -157,7 +157,7 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
         update={
             "traffic": after.traffic.model_copy(
                 update={
-                    "level": before.traffic.level,
+                    "verification": before.traffic.verification,
                     "acceptance_time": before.traffic.acceptance_time,
                 }
             ),

@@ -39,9 +39,9 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
         return Traffic(
             mode=SplitMode.REPLICAS,
             weight=weight,
-            level=SplitLevel.WRITTEN,
+            verification=SplitLevel.WRITTEN,
             write_time=since,
-            real_share=real,
+            pod_share=real,
         )
     split = situation.split
     level = SplitLevel.WRITTEN
@@ -53,7 +53,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
     return Traffic(
         mode=SplitMode.GATEWAY,
         weight=weight,
-        level=level,
+        verification=level,
         write_time=since,
         acceptance_time=acceptance_time,
         observed_share=number(split.share)
