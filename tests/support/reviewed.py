@@ -37,14 +37,14 @@ def month(
         slow = rng.randrange(0, 120)
         days.append(
             {
-                "date": day.isoformat(), "final": True, "measured": "1", "versions": ["v14"],
+                "date": day.isoformat(), "final": True, "coverage": "1", "versions": ["v14"],
                 "slos": [
                     {"name": "availability", "bad": rng.randrange(0, 2), "total": requests},
                     {"name": "latency", "bad": slow, "total": requests},
                     {"name": "accuracy", "bad": sum(one[0] for one in markets.values()),
                      "total": sum(labels.values()), "markets": markets},
                 ],
-                "answers": {bound: int(share * requests) for bound, share in BOUNDS.items()},
+                "responses": {bound: int(share * requests) for bound, share in BOUNDS.items()},
             }
         )  # fmt: skip
         day += timedelta(days=1)

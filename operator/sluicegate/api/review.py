@@ -194,11 +194,11 @@ class ReviewDay(StatusModel):
     """Day in the review's time zone."""
     final: bool = False
     """Whether the counts are final: they were read after the last late event."""
-    measured: Number = "0"
+    coverage: Number = "0"
     """Share of the day's blocks with complete measurements."""
     slos: Annotated[tuple[DaySlo, ...], Field(max_length=17), Keyed("name")] = ()
     """Counts of the day by SLO."""
-    answers: Annotated[dict[str, Events], Field(max_length=40)] = Field(default_factory=dict)
+    responses: Annotated[dict[str, Events], Field(max_length=40)] = Field(default_factory=dict)
     """Successful responses by upper bound of the request histogram in seconds; +Inf counts all of
     them."""
     versions: Annotated[tuple[str, ...], Field(max_length=16)] = ()
@@ -267,7 +267,7 @@ class DataProductReviewStatus(StatusModel):
     """Time by which the review must be signed."""
     seal_time: Time | None = None
     """Time at which the ledger was sealed."""
-    sealed_because: str = ""
+    seal_reason: str = ""
     """Reason of the seal: PeriodOver or ProductGone."""
     digest: str = ""
     """Digest (sha256) of the sealed ledger; `sluicegate report` verifies it."""
@@ -289,7 +289,9 @@ class DataProductReviewStatus(StatusModel):
     """Counts by day, the oldest first."""
     decisions: Annotated[tuple[ReviewDecision, ...], Field(max_length=MOST_DECISIONS)] = ()
     """Last decisions of the period, the oldest first."""
-    earlier: Annotated[dict[str, Events], Field(max_length=64)] = Field(default_factory=dict)
+    earlier_decisions: Annotated[dict[str, Events], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
     """Number of earlier decisions by type and reason (Type/Reason)."""
     versions: Annotated[tuple[ReviewVersion, ...], Field(max_length=MOST_VERSIONS)] = ()
     """Versions that were stable in the period, the oldest first."""

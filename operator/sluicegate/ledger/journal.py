@@ -34,7 +34,7 @@ _SEALED: Final = (
     "slos",
     "days",
     "decisions",
-    "earlier",
+    "earlierDecisions",
     "versions",
 )
 """Parts of a status that the digest covers."""
@@ -86,7 +86,7 @@ def with_day(
     made = ReviewDay(
         date=day.date.isoformat(),
         final=now >= day.end + LATE_DAYS * DAY_SECONDS,
-        measured=f"{counts.measured:.4f}",
+        coverage=f"{counts.measured:.4f}",
         slos=tuple(
             DaySlo(
                 name=name,
@@ -100,12 +100,12 @@ def with_day(
             )
             for name, count in sorted(counts.slos.items())
         ),
-        answers=dict(counts.answers),
+        responses=dict(counts.answers),
         versions=counts.versions,
     )
     known = {one.date: one for one in status.days}
     before = known.get(made.date)
-    if before is not None and float(before.measured) > float(made.measured):
+    if before is not None and float(before.coverage) > float(made.coverage):
         made = before.model_copy(update={"final": made.final})
     known[made.date] = made
     return status.model_copy(update={"days": tuple(known[one] for one in sorted(known))})
@@ -118,11 +118,13 @@ def with_decision(
     if any(_same(one, decision) for one in status.decisions):
         return status
     every = sorted((*status.decisions, decision), key=lambda one: one.decision_time)
-    earlier = Counter(status.earlier)
+    earlier = Counter(status.earlier_decisions)
     for one in every[:-MOST_DECISIONS]:
         earlier[f"{one.type}/{one.reason}"] += 1
     kept = tuple(every[-MOST_DECISIONS:])
-    return status.model_copy(update={"decisions": kept, "earlier": dict(sorted(earlier.items()))})
+    return status.model_copy(
+        update={"decisions": kept, "earlier_decisions": dict(sorted(earlier.items()))}
+    )
 
 
 def _same(one: ReviewDecision, other: ReviewDecision) -> bool:
@@ -160,7 +162,7 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
             "days": days,
             "state": ReviewState.TO_REVIEW,
             "seal_time": int(now),
-            "sealed_because": because,
+            "seal_reason": because,
             "due_time": int(now) + status.grace_days * DAY_SECONDS,
         }
     )

@@ -133,7 +133,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
     status = review.status
     earlier = before.status.days if before is not None else ()
     slos = tuple(_slo(one, status.days, earlier) for one in status.slos if one.indicator != "gauge")
-    decisions = Counter(dict(status.earlier.items()))
+    decisions = Counter(dict(status.earlier_decisions.items()))
     decisions.update(f"{one.type}/{one.reason}" for one in status.decisions)
     kinds: Counter[str] = Counter()
     causes: Counter[str] = Counter()
@@ -262,7 +262,7 @@ def _quantiles(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> list[
 def _histogram(days: Sequence[ReviewDay]) -> list[tuple[float, int]]:
     found: Counter[float] = Counter()
     for day in days:
-        for bound, number in day.answers.items():
+        for bound, number in day.responses.items():
             found[float(bound)] += number
     return sorted(found.items())
 

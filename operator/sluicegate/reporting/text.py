@@ -74,8 +74,8 @@ def _section(one: ReportFacts) -> Iterator[str]:
     for made in status.decisions:
         when = local_minute(made.decision_time, zone)
         yield f"- {when} {made.type} ({made.reason}): {escaped(made.message)}"
-    if status.earlier:
-        yield f"- and {sum(status.earlier.values())} earlier ones"
+    if status.earlier_decisions:
+        yield f"- and {sum(status.earlier_decisions.values())} earlier ones"
     if not status.decisions:
         yield "Nothing."
     yield ""

@@ -70,7 +70,7 @@ def test_the_oldest_decisions_are_only_counted():
         status = with_decision(status, decision(number))
     assert len(status.decisions) == MOST_DECISIONS
     assert status.decisions[0].decision_time == 5
-    assert status.earlier == {"Retrain/ModelDecay": 5}
+    assert status.earlier_decisions == {"Retrain/ModelDecay": 5}
 
 
 def test_versions_are_those_that_were_stable_in_the_period():

@@ -200,7 +200,7 @@ async def test_a_sealed_review_keeps_its_digest_whatever_comes_after():
         again = it.all()["pricing-2026-09"]
         assert digest_of(again) == first.status.digest
         assert again.status.days == first.status.days
-        changed_day = again.status.days[0].model_copy(update={"measured": "0.1"})
+        changed_day = again.status.days[0].model_copy(update={"coverage": "0.1"})
         forged = again.model_copy(
             update={"status": again.status.model_copy(
                 update={"days": (changed_day, *again.status.days[1:])})}
@@ -268,7 +268,7 @@ async def test_a_review_outlives_its_product_and_is_sealed_with_what_it_has():
         it.reviews.know(KEY, None)
         await it.pass_time(2 * DAY)
         (review,) = it.all().values()
-        assert review.status.sealed_because == "ProductGone"
+        assert review.status.seal_reason == "ProductGone"
         assert len(review.status.days) == 5 - 1
         assert review.status.digest == digest_of(review)
 
@@ -280,7 +280,7 @@ async def test_another_product_of_the_name_has_a_review_of_its_own():
         it.start()
         await it.pass_time(2 * DAY)
         first, second = it.all().values()
-        assert first.status.sealed_because == "ProductGone"
+        assert first.status.seal_reason == "ProductGone"
         assert (first.spec.product_ref.uid, second.spec.product_ref.uid) == ("u-1", it.uid)
         assert second.metadata.name == "pricing-2026-09-01234567"
 
