@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REVIEWS = Gauge("sluicegate_reviews", "Reviews by state; open ones are NotStarted.", ["state"])
 DUE = Gauge(
     "sluicegate_product_review_due_timestamp_seconds",
-    "Until when a sealed review is to be signed.",
+    "Unix time by which a sealed review must be signed.",
     ["namespace", "product"],
 )
 _SAYS: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {

@@ -30,7 +30,7 @@ REMEMBER_SECONDS: Final = 1800
 
 OVERLAPS: Final = Gauge(
     "sluicegate_overlapping_products",
-    "Products whose status another operator writes too; one of the two leaves each alone.",
+    "Products whose status another operator writes too; one of the two skips each of them.",
 )
 
 
