@@ -168,8 +168,8 @@ def retry_due(
     times = "once" if candidate.retries == 1 else f"{candidate.retries} times"
     return StartRollout(
         reason=Reason.INFRASTRUCTURE,
-        message=f"{name} gets {weight} % of the traffic again, after trouble that wasn't its doing ended"
-        f" its rollout {times}",
+        message=f"{name} gets {weight} % of the traffic again, after a fault of the cluster ended its"
+        f" rollout {times}",
         candidate=candidate.release,
         source=candidate.source,
         weight=weight,

@@ -74,7 +74,9 @@ def build_children(
     manifests = _manifests(product, layout, live, lambda one: kinds.get(one, service_kind))
     children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
     if len({(one.resource, one.key) for one in children}) < len(children):
-        raise RuntimeError("two children have one name: each would undo the other for ever")
+        raise RuntimeError(
+            "two children have one name: they would overwrite each other indefinitely"
+        )
     return children
 
 

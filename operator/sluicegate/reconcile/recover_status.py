@@ -48,7 +48,7 @@ def known_status(
     live, route = observer.live(record), observer.route(record)
     restored = restored_status(product, wanted, live, route, now=now)
     if restored is not None:
-        text = "status didn't say which versions live; rebuilt from the Deployments"
+        text = "status did not name the live versions; it was rebuilt from the Deployments"
         told = Told(EventReason.STATE_RESTORED, "Restore", text)
         kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
         engine = product.status.engine
@@ -60,8 +60,8 @@ def known_status(
         return product, ()
     lost.add(key)
     text = (
-        "neither status nor a Deployment tells which version was accepted: spec.model becomes"
-        " stable, and no baseline is claimed for it"
+        "neither status nor a Deployment has the accepted version: spec.model becomes"
+        " stable, without a baseline"
     )
     return with_requests_handled(product), (
         Told(EventReason.STATE_LOST, "Restore", text, warning=True),

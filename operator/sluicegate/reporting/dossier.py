@@ -72,7 +72,7 @@ def dossier_of(
 
 def _general(product: DataProduct | None) -> dict[str, Any]:
     if product is None:
-        return {"note": "the product is gone; what follows is of its ledgers"}
+        return {"note": "the product is deleted; its ledgers have the following"}
     spec = product.spec
     told = spec.description.to_dict() if spec.description else {}
     return {
@@ -153,14 +153,14 @@ def markdown(file: dict[str, Any]) -> str:
     lines = [f"# Technical file, as of {file['at']}", ""]
     for key, title in SECTIONS:
         lines += [f"## {title}", "", *_shown(file[key]), ""]
-    lines.append("What was recorded, for whoever has to judge it; no statement that a law is met.")
+    lines.append("Records of the product; no statement that a law is met.")
     return "\n".join(lines) + "\n"
 
 
 def _shown(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         if not any(value.values()):
-            yield "Nothing is recorded."
+            yield "There are no records."
         for name, item in value.items():
             if isinstance(item, list) and item and isinstance(item[0], dict):
                 yield f"{name}:"
@@ -174,7 +174,7 @@ def _shown(value: Any) -> Iterator[str]:
     elif value:
         yield from _table(value)
     else:
-        yield "Nothing is recorded."
+        yield "There are no records."
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -240,15 +240,15 @@ def _state(count: Count, allowed: float | None) -> str:
 def _health(count: Count, left: float | None) -> str:
     """What is wrong with an SLO itself, rather than with the product."""
     if not count.total:
-        return "had no events: is its indicator counted?"
+        return "had no events: check that its indicator is counted"
     if left is None:
         return ""
     if count.bad == 0:
-        return "had no bad event: can it fail at all?"
+        return "had no bad event: check that it can fail"
     if left >= 1 - NEVER_AT_RISK:
-        return "was never at risk: tighten its objective, or drop it?"
+        return "was never at risk: consider a tighter objective"
     if left < -1:
-        return "spent more than twice its error budget: is the objective what users need?"
+        return "spent more than twice its error budget: consider whether users need this objective"
     return ""
 
 
@@ -301,7 +301,7 @@ def _sentence(review: DataProductReview, slos: Sequence[SloFacts], kinds: Counte
     if better:
         parts.append(f"{_and(better)} got better")
     if not parts:
-        parts.append("no SLO was missed, and none is proved to have changed")
+        parts.append("no SLO was missed, and none has evidence of a change")
     acts = [
         f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}"
         for kind, word in (

@@ -41,11 +41,13 @@ def _section(one: ReportFacts) -> Iterator[str]:
         else "open"
     )
     broken = (
-        " **The digest doesn't hold: the ledger was changed.**" if one.digest_holds is False else ""
+        " **The digest does not match: the ledger was changed.**"
+        if one.digest_holds is False
+        else ""
     )
     yield f"State: {status.state} ({sealed}).{broken}"
     if one.missing_days:
-        yield f"{one.missing_days} days couldn't be read, and are missing from all counts."
+        yield f"{one.missing_days} days could not be read and are missing in all counts."
     yield ""
     yield "| SLO | this period | objective | against the period before | since acceptance | error budget | days outside |"
     yield "|---|---|---|---|---|---|---|"
@@ -70,7 +72,7 @@ def _section(one: ReportFacts) -> Iterator[str]:
         yield ""
         yield f"Response times, estimates from the histogram: {told}."
     yield ""
-    yield "## What was decided"
+    yield "## Decisions"
     for made in status.decisions:
         when = local_minute(made.decision_time, zone)
         yield f"- {when} {made.type} ({made.reason}): {escaped(made.message)}"
@@ -79,9 +81,9 @@ def _section(one: ReportFacts) -> Iterator[str]:
     if not status.decisions:
         yield "Nothing."
     yield ""
-    yield "## Objectives to look at"
+    yield "## Objectives to review"
     health = [f"- {words.subject(slo)} {slo.health}" for slo in one.slos if slo.health]
-    yield from health or ["None stands out."]
+    yield from health or ["There are none."]
     yield ""
     yield "## Actions and signatures"
     for title, owner, due in one.open_actions:

@@ -173,7 +173,7 @@ class Reviews:
         except NotFound:
             return 0  # the definition of reviews isn't installed
         except KubeError as error:
-            logger.warning("signatures are followed later: %s", error)
+            logger.warning("signatures are read later: %s", error)
             return read
         overview.states[ReviewState.NOT_STARTED] = len(self._known)
         self.overview = overview
@@ -207,7 +207,7 @@ class Reviews:
         except NotFound:
             return
         except KubeError as error:
-            logger.warning("reviews of products that are gone are sealed later: %s", error)
+            logger.warning("reviews of deleted products are sealed later: %s", error)
 
 
 def next_visit(subject: Subject, now: float) -> float:

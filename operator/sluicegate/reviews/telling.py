@@ -55,7 +55,7 @@ def sentence(review: DataProductReview, where: Standing) -> str:
         text += f", and was due on {local_day(due, review.status.time_zone)}"
     if where.unfilled:
         text += (
-            f"; nobody in the team is {', '.join(where.unfilled)}: add somebody to spec.team of the"
+            f"; no member of the team is {', '.join(where.unfilled)}: add one to spec.team of the"
             f" {KIND}, or another role to spec.review.signedBy, for the next period, and skip this one"
             " by deleting it"
         )

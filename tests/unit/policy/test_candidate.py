@@ -245,7 +245,7 @@ def test_what_need_not_speak_but_looks_worse_holds_the_last_step():
     availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
     decision = last_step(passed(availability, leaning))
     assert decision.reason is Reason.COLLECTING_EVIDENCE
-    assert "look worse" in decision.message
+    assert "point to a regression" in decision.message
 
 
 # ---- gauges ---------------------------------------------------------------------------------

@@ -109,8 +109,12 @@ def test_an_abort_during_a_promotion_is_decided_as_any_other_request():
     ("one", "seen", "says"),
     [
         (PROMOTING, replace(GIVEN, committed=True), "serves all traffic already"),
-        (PROMOTING.replace(restoring=True), GIVEN, "is on its way back"),
-        (PROMOTING.replace(phase=CandidatePhase.ROLLING_BACK), GIVEN, "goes back already"),
+        (PROMOTING.replace(restoring=True), GIVEN, "is being restored"),
+        (
+            PROMOTING.replace(phase=CandidatePhase.ROLLING_BACK),
+            GIVEN,
+            "is being rolled back already",
+        ),
     ],
     ids=["committed", "the way back", "on its way back already"],
 )

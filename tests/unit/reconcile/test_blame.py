@@ -254,7 +254,7 @@ def test_a_canary_whose_pod_is_evicted_is_tried_again_and_promoted():
     told = [told.message for step in world.history for told in step.told if told.action == "Retry"]
     assert len(told) == 1
     assert "it is being deleted" in told[0]
-    assert f"tried again at {rfc3339(world.current.candidate.retry_time)[11:19]} UTC" in told[0]
+    assert f"retried at {rfc3339(world.current.candidate.retry_time)[11:19]} UTC" in told[0]
     watched_until_promoted(world)
     assert [one.outcome for one in world.current.history] == [Outcome.REPLACED]
 

@@ -47,8 +47,8 @@ def gateway(*conditions, listeners=()):
         (gateway(said("False")), None, "isn't programmed: Invalid: port 80 is taken"),
         (gateway(said("Unknown")), None, "isn't programmed"),
         (gateway(said(observed=2)), None, "newest generation"),
-        (gateway(said(kind="Accepted")), None, "doesn't say yet"),
-        ({"metadata": {"name": "web"}}, None, "doesn't say yet"),
+        (gateway(said(kind="Accepted")), None, "has not reported yet"),
+        ({"metadata": {"name": "web"}}, None, "has not reported yet"),
         (gateway(said(), listeners=[("http", said("False"))]), "http", "isn't programmed"),
         (gateway(said(), listeners=[("http", said("False"))]), None, ""),
         (gateway(said(), listeners=[("http", said("False"))]), "https", ""),
@@ -110,7 +110,7 @@ async def test_a_gateway_that_does_not_exist_is_told_while_the_first_version_sta
     status = report(situation, take_step(situation))
     ready = find_condition(status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == ("False", "Progressing")
-    assert ready.message == "no version serves yet. Gateway gateway/web doesn't exist"
+    assert ready.message == "no version is stable yet. Gateway gateway/web doesn't exist"
 
 
 async def asked(api, clock=lambda: 0.0):

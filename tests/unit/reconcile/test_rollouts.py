@@ -598,7 +598,7 @@ def test_a_version_that_cant_come_back_is_told_once_and_stable_stays():
         told
         for step in world.history
         for told in step.told
-        if told.message.startswith("v1 can't come back, v2 serves on")
+        if told.message.startswith("the rollback to v1 failed, v2 remains stable")
     ]
     assert len(returns) == 1, "it isn't tried again and again"
     assert world.serving == "v2"

@@ -201,7 +201,7 @@ def test_neither_is_told_what_a_product_of_another_namespace_is_called(world):
     assert refusal.message == (
         "spec.route: PathPrefix /secret/x of host shop.example on Gateway gateway/web is served"
         " by a DataProduct of another namespace, which keeps it: change hostnames, path or"
-        " parentRefs of this product, or ask whoever runs the Gateway for a host or a listener"
+        " parentRefs of this product, or ask the owner of the Gateway for a host or a listener"
         " of its own"
     )
     assert "PathPrefix /secret of host shop.example on Gateway gateway/web" in refusal.notice

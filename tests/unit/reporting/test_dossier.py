@@ -73,7 +73,7 @@ def test_it_survives_its_product_and_never_says_that_a_law_is_met(files, capsys)
     del documents["items"][0]
     files.write_text(yaml.safe_dump(documents))
     text = told(capsys, "--from", files)
-    assert "the product is gone" in text
+    assert "the product is deleted" in text
     assert "complian" not in text.lower()
     assert "no statement that a law is met" in text
 

@@ -71,7 +71,7 @@ def test_a_ledger_that_was_changed_after_its_seal_is_found_out():
     forged = CALM.model_copy(update={"status": CALM.status.model_copy(update={"days": days})})
     facts = facts_of(forged, None)
     assert facts.digest_holds is False
-    assert "digest doesn't hold" in markdown([facts])
+    assert "digest does not match" in markdown([facts])
 
 
 def test_actions_of_the_period_before_are_carried_until_they_are_done():
@@ -131,7 +131,7 @@ def test_the_newest_sealed_period_is_told_when_none_is_named(files, capsys):
         (["pricing/pricing", "--period", "2026-13"], "there are 2026-10, 2026-11"),
         (["pricing/gone"], "there is no review of pricing/gone: set spec.review"),
         (["pricing"], "write NAMESPACE/NAME"),
-        ([], "give --all"),
+        ([], "use --all"),
     ],
 )
 def test_a_question_that_is_wrong_is_answered_with_what_to_ask(files, capsys, arguments, says):

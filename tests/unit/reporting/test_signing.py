@@ -39,7 +39,7 @@ def test_what_isnt_sealed_or_is_signed_isnt_signed():
     with pytest.raises(InvalidInput, match="isn't sealed yet: its period ends on 2026-12-01"):
         role_of(parse_review(month(11, wrong=0.1)), "acb", None)
     done = {"state": "Reviewed", "reviewed_by": ("acb",)}
-    with pytest.raises(InvalidInput, match=r"was signed by acb: write more into spec\.notes"):
+    with pytest.raises(InvalidInput, match=r"was signed by acb: add a note to spec\.notes"):
         role_of(
             SEALED.model_copy(update={"status": SEALED.status.model_copy(update=done)}), "acb", None
         )

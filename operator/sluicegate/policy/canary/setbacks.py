@@ -31,9 +31,9 @@ def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
         failure = _not_up(candidate, seen) if seen.wants_share else None
     if failure is None:
         return None
-    text = f"{candidate.version} goes back: {failure.message}"
+    text = f"{candidate.version} is rolled back: {failure.message}"
     if candidate.restoring:
-        text = f"{candidate.version} can't come back, {stable.version} serves on: {failure.message}"
+        text = f"the rollback to {candidate.version} failed, {stable.version} remains stable: {failure.message}"
     return Rollback(
         reason=failure.reason,
         message=text,

@@ -127,7 +127,7 @@ def _lost(candidate: Candidate, why: str) -> Inconclusive:
     """Nobody answers its share of the requests, so it goes at once; whose doing it is shows later."""
     return Inconclusive(
         reason=Reason.INFRASTRUCTURE,
-        message=f"{candidate.release.version} has no ready pod ({why}); its traffic goes back at once",
+        message=f"{candidate.release.version} has no ready pod ({why}); its traffic returns to stable at once",
         candidate=candidate.release,
     )
 
@@ -142,7 +142,7 @@ def _back(
 ) -> Rollback:
     assert status.stable is not None
     to = status.stable.release
-    message = f"{text}; all traffic goes back to {to.version}"
+    message = f"{text}; all traffic returns to {to.version}"
     return Rollback(
         reason=reason, message=message, numbers=numbers or {}, leaving=candidate.release, to=to
     )
@@ -228,7 +228,7 @@ def _forced(
     name, replaced = candidate.release.version, status.stable.release
     return Promote(
         reason=Reason.PROMOTE_REQUESTED,
-        message=f"{name} replaces {replaced.version}, as {REQUEST_PROMOTE} asks, without evidence:"
+        message=f"{name} replaces {replaced.version} as requested by {REQUEST_PROMOTE}, without evidence:"
         f" {lacks.message}",
         numbers=lacks.numbers,
         candidate=candidate.release,
@@ -251,8 +251,8 @@ def _unjudged(terms: Terms, status: DataProductStatus, candidate: Candidate) -> 
         else "spec.slos is empty"
     )
     text = (
-        f"{name} stays at {candidate.weight} %: nothing can speak for it, as {why}. Set"
-        f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; without that it is taken"
+        f"{name} stays at {candidate.weight} %: no SLO can favour it: {why}. Set"
+        f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; otherwise it is rolled"
         f" back after {duration(terms.max_duration_seconds)}"
     )
     return Alert(reason=Reason.INSUFFICIENT_DATA, message=text, about=name)
@@ -275,7 +275,7 @@ def _await_approval(
 ) -> Alert | Hold:
     text, numbers = _not_worse(assessment)
     name = candidate.release.version
-    message = f"{name} has passed and waits for sluicegate.dev/promote: {text}"
+    message = f"{name} has passed and needs approval by sluicegate.dev/promote: {text}"
     if alert_key(Reason.AWAITING_APPROVAL, name) in status.engine.emitted_alerts:
         return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
     return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers, about=name)
@@ -292,7 +292,7 @@ def _inconclusive(
     name = candidate.release.version
     outage = 0 if status.engine.outage_start_time is None else now - status.engine.outage_start_time
     if outage >= LOST_SECONDS:
-        text = f"nothing could be measured for {duration(outage)}, so {name} is taken back without a verdict"
+        text = f"nothing could be measured for {duration(outage)}, so {name} is rolled back without a verdict"
         return Inconclusive(
             reason=Reason.METRICS_LOST,
             message=text,

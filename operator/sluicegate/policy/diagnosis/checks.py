@@ -182,12 +182,12 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
         )
     load = symptoms.load
     if load is None:
-        text = "too few blocks were served well to tell what load is normal"
+        text = "too few blocks with good service to know the normal load"
         return _finding(Reason.TRAFFIC_ANOMALY, objects=None, message=text)
     known = "when it was accepted" if load.accepted else "that were served well before"
     text = (
         f"{load.ratio:.1f} times the requests a pod: {load.present:,.0f} a block, against"
-        f" {load.normal:,.0f} {known}; up to {TRAFFIC_FACTOR:g} times is taken for normal"
+        f" {load.normal:,.0f} {known}; up to {TRAFFIC_FACTOR:g} times counts as normal"
     )
     return _finding(Reason.TRAFFIC_ANOMALY, load.ratio > TRAFFIC_FACTOR, text)
 
@@ -256,7 +256,7 @@ def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> Diagnosis:
 
 def _what_remains(kind: IndicatorKind) -> tuple[Reason, str]:
     if kind is IndicatorKind.AVAILABILITY:
-        return Reason.AVAILABILITY_ONLY, "requests fail, which no training mends"
+        return Reason.AVAILABILITY_ONLY, "requests fail, which a training does not fix"
     if kind is IndicatorKind.LATENCY:
-        return Reason.MODEL_TOO_SLOW, "nothing around the model explains it: it became too slow"
-    return Reason.MODEL_DECAY, "nothing around the model explains it: it no longer fits the world"
+        return Reason.MODEL_TOO_SLOW, "no cause outside the model was found: it became too slow"
+    return Reason.MODEL_DECAY, "no cause outside the model was found: it no longer fits its data"

@@ -264,7 +264,7 @@ def _decide(case: Case) -> Treatment:
     assert case.before is not None
     version = case.before.release.version
     message = (
-        f"{chosen.message}; not gone back: {case.objection}; mend the cause, ask for a training by"
+        f"{chosen.message}; not rolled back: {case.objection}; fix the cause, ask for a training by"
         f" {names.REQUEST_RETRAIN}, or choose {version} by {names.REQUEST_ROLLBACK}"
     )
     told = any(key.partition("/")[2] == case.trigger for key in case.status.engine.emitted_alerts)
@@ -289,19 +289,23 @@ def _refuses(case: Case) -> bool:
 
 def _choose(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
     if case.result.state is SloState.UNKNOWN:
-        return Hold(reason=case.result.reason, message=f"{case.text}; nothing is done meanwhile")
+        return Hold(reason=case.result.reason, message=f"{case.text}; no action meanwhile")
     if case.diagnosis.cause in {Reason.RECOVERED, Reason.INSUFFICIENT_DATA}:
-        text = f"{case.text}; {case.diagnosis.message}, so it is only watched"
+        text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
     if case.diagnosis.outside:
         return _tell(
-            case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end"
+            case,
+            case.diagnosis.cause,
+            f"{case.diagnosis.message}; the operator waits until that ends",
         )
     if case.status.probation is not None and case.may_return:
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:
         case OnDegraded.ALERT | OnDegraded.IGNORE:
-            return _tell(case, case.diagnosis.cause, "onDegraded is Alert, so nothing else is done")
+            return _tell(
+                case, case.diagnosis.cause, "onDegraded is Alert, so there is no other action"
+            )
         case OnDegraded.ROLLBACK if case.objection:
             return _tell(case, Reason.RETURN_REFUSED, "onDegraded is Rollback")
         case OnDegraded.ROLLBACK:
@@ -314,18 +318,20 @@ def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause is Reason.RECENT_RELEASE:
         return _return(case, Reason.RECENT_RELEASE, case.diagnosis.message)
     if case.result.probation:
-        text = "that is worse than the version before was, and within what it was accepted with"
+        text = "that is worse than the previous version, and within its own baseline"
         return _tell(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
         return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
     request = preconditions.Request(case.terms, case.status, case.observed.portfolio, case.now)
     obstacle = preconditions.obstacle(request)
     if obstacle is None and not case.result.fresh:
-        text = f"{case.text}; not retrained before a block with events says so again"
+        text = (
+            f"{case.text}; retraining waits for a block with events that confirms the degradation"
+        )
         return Hold(reason=Reason.NO_TRAFFIC, message=text, numbers=case.numbers)
     if obstacle is None:
         return _retrain(case)
-    message = f"not retrained, as {obstacle.message}"
+    message = f"not retrained: {obstacle.message}"
     if obstacle.needs_person:
         return _tell(case, obstacle.reason, message)
     return Hold(reason=obstacle.reason, message=f"{case.text}; {message}", numbers=case.numbers)
@@ -351,7 +357,7 @@ def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
     assert case.status.stable is not None
     leaving = case.status.stable.release
     if case.before is None:
-        return _tell(case, Reason.NOT_FOUND, f"{why}, but no version before it is kept")
+        return _tell(case, Reason.NOT_FOUND, f"{why}, but no earlier version is kept")
     to = case.before.release
     return Rollback(
         reason=reason,

@@ -74,7 +74,7 @@ def a_person_decides(request: Request) -> Obstacle | None:
     retraining = request.terms.retraining
     if retraining is None or retraining.mode is not RetrainingMode.MANUAL:
         return None
-    text = "spec.retraining.mode is Manual: ask for it by sluicegate.dev/retrain-requested-at"
+    text = "spec.retraining.mode is Manual: ask for it with sluicegate.dev/retrain-requested-at"
     return Obstacle(Reason.MANUAL_MODE, text, needs_person=True)
 
 
@@ -102,8 +102,8 @@ def failed_too_often(request: Request) -> Obstacle | None:
     if failures < MOST_FAILURES:
         return None
     text = (
-        f"{failures} attempts in a row didn't end in a promotion: look at the last results, then"
-        " ask for another one by sluicegate.dev/retrain-requested-at"
+        f"{failures} attempts in a row ended without a promotion: check status.retraining.lastResult,"
+        " then ask for another one with sluicegate.dev/retrain-requested-at"
     )
     return Obstacle(Reason.RETRAIN_SUSPENDED, text, needs_person=True)
 

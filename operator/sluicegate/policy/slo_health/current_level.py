@@ -68,7 +68,7 @@ def present_of(
     """
     limit = accepted_limit(terms, baseline)
     if limit is None:
-        return Present(bad=None, message="nothing says what ratio is accepted")
+        return Present(bad=None, message="there is no accepted ratio to compare with")
     phi = 1.0 if baseline is None else baseline.phi
     needed = phi * _needed(terms, baseline, limit)
     newest, seen = NOTHING, NOTHING

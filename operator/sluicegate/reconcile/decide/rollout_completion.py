@@ -133,8 +133,8 @@ def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) ->
     goes = stable if candidate.phase is CandidatePhase.PROMOTING else candidate
     why = f" ({situation.observed.problem})" if situation.observed.problem else ""
     text = (
-        f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods go"
-        f" though its requests can't be counted{why}"
+        f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods"
+        f" are removed although its requests can't be counted{why}"
     )
     return (Told(EventReason.DRAIN_NOT_COUNTED, "ScaleDown", text, warning=True),)
 
@@ -213,7 +213,7 @@ def _parked(
     assert waiting is not None
     assert waiting.retry_time is not None
     text = (
-        f"{candidate.version}: {candidate.decision_message}. That isn't its doing: it is tried again"
+        f"{candidate.version}: {candidate.decision_message}. This is no fault of the model: the rollout is retried"
         f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
     )
     told = Told(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)

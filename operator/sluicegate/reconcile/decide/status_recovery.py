@@ -116,7 +116,7 @@ def _leaving(
         start_time=now,
         restoring=promoted is not None,
         decision_reason=str(DecisionReason.SUPERSEDED),
-        decision_message="status was lost, and with it what this version had shown",
+        decision_message="status was lost, and with it the evidence of this version",
     )
 
 

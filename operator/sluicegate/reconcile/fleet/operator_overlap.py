@@ -132,8 +132,8 @@ class Overlaps:
             return Meeting(wait)
         text = (
             f"the operators {_name(first)} and {_name(second)} both watch this namespace:"
-            f" {_name(first)} serves the product, {_name(second)} leaves it alone; set"
-            f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that isn't to serve it"
+            f" {_name(first)} reconciles the product, {_name(second)} skips it; set"
+            f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that must skip it"
         )
         return Meeting(wait, text)
 
@@ -144,7 +144,7 @@ class Overlaps:
         self._newer[key] = now
         text = (
             f"the operator {_name(other)} of version {other.version} wrote the status, and version"
-            f" {self.me.version} doesn't understand all of it: the product is left as it is; run that"
+            f" {self.me.version} doesn't understand all of it: the product is not changed; run that"
             " version again, or remove status, which is then rebuilt from the Deployments"
         )
         return Meeting(AWAY_SECONDS, text, reason=EventReason.NEWER_STATUS)

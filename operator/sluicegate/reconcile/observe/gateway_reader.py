@@ -38,7 +38,7 @@ def parent_key(parent: ParentRef, namespace: str) -> Key:
 def is_asked(product: DataProduct, route: RouteRecord | None) -> bool:
     """Whether it matters now: the route is taken, and it isn't known yet that it is in service.
 
-    Or no version serves yet: that a Gateway doesn't exist is told before a model is loaded.
+    Or no version is stable yet: that a Gateway doesn't exist is told before a model is loaded.
     """
     spec, status = product.spec.route, product.status
     if spec is not None and status.stable is None:

@@ -81,7 +81,7 @@ def _ready(  # noqa: PLR0911 - one a reason
 
 
 def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
-    """Why no version serves yet."""
+    """Why no version is stable yet."""
     candidate = status.candidate
     if candidate is None:
         text = "spec.suspend is set, so no version is started"
@@ -90,7 +90,7 @@ def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
     if _first_has_failed(situation, status):
         return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
     absent = (f"Gateway {key} {ABSENT.objection(None)}" for key in _absent(situation))
-    text = ". ".join(["no version serves yet", *absent, *filter(None, [text])])
+    text = ". ".join(["no version is stable yet", *absent, *filter(None, [text])])
     return Finding(Type.READY, "False", Reason.PROGRESSING, text)
 
 
@@ -132,8 +132,8 @@ def _stalled(  # noqa: PLR0911 - one a reason
     chosen = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
     if model and model.rejected and model.reason != chosen:
         text = (
-            f"{model.version} was rejected ({model.reason or 'see status.history'}); stable serves"
-            " on. Change spec.model, or ask for another try by sluicegate.dev/promote"
+            f"{model.version} was not promoted ({model.reason or 'see status.history'}); stable keeps"
+            " serving. Change spec.model, or ask for another try with sluicegate.dev/promote"
         )
         return Finding(Type.STALLED, "True", Reason.MODEL_REJECTED, text)
     return Finding(Type.STALLED, "False", Reason.SERVING)
@@ -210,7 +210,7 @@ def _retraining(situation: Situation, status: DataProductStatus) -> Finding:
         return Finding(kind, "True", Reason.TRAINING, text + limit)
     text = _last_attempt(one)
     if one is not None and one.suspended:
-        text += "; attempts are suspended until a person asks for one by sluicegate.dev/retrain-requested-at"
+        text += "; attempts are suspended until a person asks for one with sluicegate.dev/retrain-requested-at"
         return Finding(kind, "False", Reason.RETRAIN_SUSPENDED, text.removeprefix("; "))
     return Finding(kind, "False", Reason.IDLE, (text + limit).removeprefix("; "))
 
@@ -221,7 +221,7 @@ def _last_attempt(one: RetrainingStatus | None) -> str:
         return ""
     last = one.last_result
     if last is not None and last.outcome is Outcome.IN_PROGRESS:
-        return f"the last attempt gave {last.version}, which is on its canary"
+        return f"the last attempt made {last.version}, which is in its rollout"
     return f"the last attempt ended with {one.last_reason}" if one.last_reason else ""
 
 
@@ -243,7 +243,7 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
         again = f"at {rfc3339(candidate.retry_time)}"
         if candidate.retry_time <= situation.now:
             again = "as soon as no training runs and its service levels can be measured"
-        text = f"{candidate.version}: {candidate.decision_message}; it is tried again {again}"
+        text = f"{candidate.version}: {candidate.decision_message}; the rollout is retried {again}"
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
         return _no_rollout(situation, status)
@@ -270,12 +270,12 @@ def _api_changed(situation: Situation, status: DataProductStatus) -> str:
 def _no_rollout(situation: Situation, status: DataProductStatus) -> Finding:
     kind, last = Type.ROLLOUT_PROGRESSING, next(iter(status.history), None)
     if situation.product.spec.suspend:
-        text = "spec.suspend is set: a change of the spec waits until it isn't any more"
+        text = "spec.suspend is set: changes of the spec wait until it is unset"
         return Finding(kind, "False", Reason.SUSPENDED, text)
     if last is not None and last.outcome is Outcome.FAILED and status.stable is not None:
         text = (
-            f"{last.version} was to come back and didn't come up ({last.reason});"
-            f" {status.stable.version} serves on"
+            f"the rollback to {last.version} failed ({last.reason});"
+            f" {status.stable.version} remains stable"
         )
         return Finding(kind, "False", Reason.RETURN_FAILED, text)
     if (left := _left_behind(status)) is not None:
@@ -292,10 +292,10 @@ def _left_behind(status: DataProductStatus) -> Finding | None:
     if not chosen and model.outcome is not Outcome.SUPERSEDED:
         return None
     reason = DecisionReason.ROLLBACK_REQUESTED if chosen else DecisionReason.SUPERSEDED
-    why = "a person went back to" if chosen else "it was superseded before it was judged by"
+    why = "a person rolled back to" if chosen else "before a verdict it was superseded by"
     text = (
-        f"spec.model names {model.version}, and {why} {stable.version}, which serves: change"
-        " spec.model, or ask for another try by sluicegate.dev/promote"
+        f"spec.model names {model.version}, but {why} {stable.version}: change"
+        " spec.model, or ask for another try with sluicegate.dev/promote"
     )
     return Finding(Type.ROLLOUT_PROGRESSING, "False", reason, text)
 
