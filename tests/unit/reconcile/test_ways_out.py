@@ -64,7 +64,10 @@ def test_a_rollback_whose_requests_cant_be_counted_ends_ten_minutes_later_and_sa
     world.run(8)
     assert phase(world) is CandidatePhase.ROLLING_BACK
     world.until(ended, most=8)
-    assert any("its pods are removed although its requests can't be counted" in text for text in told(world))
+    assert any(
+        "its pods are removed although its requests can't be counted" in text
+        for text in told(world)
+    )
 
 
 def test_a_return_from_a_crash_loop_ends_and_the_fix_is_rolled_out():
