@@ -175,7 +175,7 @@ class Story:
         )
         kept = [version for version, outcome, _ in seen.history if outcome == "Replaced"]
         yield Check(
-            f"{seen.stable} serves, {self._first} is kept to go back to", self._first in kept
+            f"{seen.stable} serves, {self._first} is kept for a rollback", self._first in kept
         )
         after = percent(self._accuracies(last)[0].after.accuracy)
         yield Check(f"accuracy is back at {after}", "recovered" in self.telling.moments)

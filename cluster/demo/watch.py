@@ -144,7 +144,7 @@ def _rollout_news(before: Seen, now: Seen) -> Iterator[str]:
     if now.candidate and now.weight != before.weight and now.stable:
         yield f"{now.candidate} takes {now.weight} % of the traffic"
     if before.stable and now.stable != before.stable:
-        yield f"{now.stable} is stable; {before.stable} is kept to go back to"
+        yield f"{now.stable} is stable; {before.stable} is kept for a rollback"
     if len(now.history) > len(before.history):
         version, outcome, reason = now.history[0]
         if outcome != "Replaced":

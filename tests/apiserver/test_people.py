@@ -118,7 +118,7 @@ def test_each_persons_right_is_as_the_table_says_and_a_refusal_says_who_may(peop
         refusals[user] = {what: answer.refusal for what, answer in answers.items()}
     assert allowed == {user: rights for user, (_, rights) in TABLE.items()}
     said = refusals["scientist"]["promote"]
-    assert "sluicegate.dev/promote is for its DataProductManager or EngineeringManager" in said
+    assert "sluicegate.dev/promote is reserved for its DataProductManager or EngineeringManager" in said
     assert "(manager, engineering-manager)" in said
     assert "holds the verb promote" in said
     assert "you are scientist" in said

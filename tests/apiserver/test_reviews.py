@@ -83,7 +83,7 @@ MATRIX = {
         SCIENTIST, "toreview", [signature(SCIENTIST, "DataScientist", verdict="Object")], ""),
     "for a role that one holds the verb for": (
         APPROVER, "toreview", [signature(APPROVER, "DataProductManager")], ""),
-    "another's name": (ENGINEER, "toreview", [OURS], "nobody signs for another"),
+    "another's name": (ENGINEER, "toreview", [OURS], "a signature must be your own"),
     "a role that one hasn't": (
         SCIENTIST, "toreview", [signature(SCIENTIST, "DataProductManager")],
         "gives cde no such role: it has acb as DataProductManager"),
@@ -108,7 +108,7 @@ def test_nobody_touches_anothers_signature_and_everybody_may_change_his_own(revi
     theirs = signature(ENGINEER, "EngineeringManager")
     assert sign(reviews, ENGINEER, "overdue", OURS, theirs).allowed
     edited = OURS | {"note": "I never said that"}
-    assert "nobody signs for another" in sign(reviews, ENGINEER, "overdue", edited).refusal
+    assert "a signature must be your own" in sign(reviews, ENGINEER, "overdue", edited).refusal
     assert "leave those of others" in sign(reviews, ENGINEER, "overdue").refusal
     assert sign(reviews, MANAGER, "overdue", OURS | {"verdict": "Object"}).allowed
     assert sign(reviews, MANAGER, "overdue").allowed

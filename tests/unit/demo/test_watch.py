@@ -101,7 +101,7 @@ def test_a_promotion_is_told_with_the_version_that_is_kept():
     past = {"version": "v1", "outcome": "Replaced", "endTime": "1"}
     before = product(stable=stable(), candidate=candidate(100))
     after = product(stable=stable("v2"), history=[past])
-    assert told(before, after) == ["v2 is stable; v1 is kept to go back to"]
+    assert told(before, after) == ["v2 is stable; v1 is kept for a rollback"]
     assert look(after).rests
 
 
