@@ -68,4 +68,4 @@ def test_who_may_read_nothing_is_told_so(bare: ControlPlane, capsys, monkeypatch
     monkeypatch.setenv("KUBECONFIG", str(bare.kubeconfig_for("nobody")))
 
     assert main(["doctor"]) == 1
-    assert capsys.readouterr().out.startswith("error: API server: can't be asked: ")
+    assert capsys.readouterr().out.startswith("error: API server: can't be reached: ")

@@ -9,17 +9,13 @@ import yaml
 
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
+from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
-from sluicegate.kube.transport import Transport
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, as_json, markdown
 from sluicegate.reviews.store import parse_review
-from sluicegate.runtime.write_fence import OpenGate
 
 FORMATS = ("html", "markdown", "json", "csv")
 
@@ -162,13 +158,10 @@ async def _read_cluster(wanted: tuple[str, str] | None) -> list[DataProductRevie
     """The reviews of one product, or of all."""
     namespace = wanted[0] if wanted else ""
     labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
-    transport, found = Transport(Connections(login)), []
-    try:
-        api = KubeApi(transport, OpenGate(), field_manager="")
+    found = []
+    async with kube_api() as api:
         async for page in api.pages(
             DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
         ):
             found += [one for one in map(parse_review, page.items) if one is not None]
-    finally:
-        await transport.close()
     return found

@@ -10,16 +10,12 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
+from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key, Resource
-from sluicegate.kube.transport import Transport
 from sluicegate.ledger.periods import local_day
 from sluicegate.reviews.store import parse_review
-from sluicegate.runtime.write_fence import OpenGate
 
 WHO_AM_I = Resource(
     "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
@@ -70,9 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _sign(key: Key, args: argparse.Namespace) -> str:
-    transport = Transport(Connections(login))
-    try:
-        api = KubeApi(transport, OpenGate(), field_manager="sluicegate-review")
+    async with kube_api("sluicegate-review") as api:
         answer = await api.create(WHO_AM_I, {"metadata": {}})
         username = str(answer["status"]["userInfo"]["username"])
         review = parse_review(await api.get(DATA_PRODUCT_REVIEWS, key))
@@ -89,8 +83,6 @@ async def _sign(key: Key, args: argparse.Namespace) -> str:
             DATA_PRODUCT_REVIEWS, key, {"spec": {"signOffs": signatures}},
             resource_version=review.metadata.resource_version,
         )  # fmt: skip
-    finally:
-        await transport.close()
     return f"{key} is signed by {username} as {role}: {args.verdict}"
 
 
@@ -131,15 +123,12 @@ def with_signature(review: DataProductReview, entry: dict[str, str]) -> list[dic
 
 
 async def _products(namespace: str) -> Sequence[DataProduct]:
-    transport, found = Transport(Connections(login)), []
-    try:
-        api = KubeApi(transport, OpenGate(), field_manager="")
+    found = []
+    async with kube_api() as api:
         async for page in api.pages(DATA_PRODUCTS, namespace=namespace, chunk=50):
             for document in page.items:
                 try:
                     found.append(DataProduct.parse(document))
                 except InvalidProduct:
                     continue  # its status says what is wrong with it
-    finally:
-        await transport.close()
     return found
