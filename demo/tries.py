@@ -50,10 +50,10 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
             telling.note("pricing", f"kubectl apply: spec.model is {version} now")
             telling.until(
                 Stage(
-                    name="taken back",
+                    name="rolled back",
                     expects=f"{version} to be rolled back",
                     seconds=VERDICT_SECONDS,
-                    reached=lambda scene: _fate(scene, version) == "RolledBack",
+                    reached=lambda scene: _outcome(scene, version) == "RolledBack",
                     spoiled=lambda scene: (
                         f"{version} was promoted" if scene.seen[PRICING].stable == version else ""
                     ),
@@ -245,7 +245,7 @@ def _measured() -> Stage:
     )
 
 
-def _fate(scene: Scene, version: str) -> str:
+def _outcome(scene: Scene, version: str) -> str:
     return next(
         (outcome for name, outcome, _ in scene.seen[PRICING].history if name == version), ""
     )

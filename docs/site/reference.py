@@ -119,8 +119,8 @@ def metrics() -> str:
         if isinstance(one, MetricWrapperBase)
     )
     return (
-        "# Metrics\n\nOf the operator, on port 8080. [Operating](../operations.md#metrics) says what to"
-        f" look at.\n\n{_table(('metric', 'type', 'labels', 'meaning'), rows)}"
+        "# Metrics\n\nOf the operator, on port 8080. [Operating](../operations.md#metrics) explains the main"
+        f" ones.\n\n{_table(('metric', 'type', 'labels', 'meaning'), rows)}"
     )
 
 

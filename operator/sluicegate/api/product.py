@@ -47,7 +47,7 @@ class DataProductSpec(ApiModel):
             cel="self.lifecycle != 'Production' || (has(self.team) && has(self.team.members) &&"
             " self.team.members.exists(member, member.role == 'DataProductManager'))",
             holds=lambda self: self.lifecycle is not Lifecycle.PRODUCTION or self._has_manager,
-            message="team.members needs somebody with the role DataProductManager once lifecycle is"
+            message="team.members needs a member with the role DataProductManager once lifecycle is"
             " Production",
             field="team",
         ),

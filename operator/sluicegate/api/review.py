@@ -78,7 +78,7 @@ class ProductRef(ApiModel):
     name: Line
     """Name of the product."""
     uid: Annotated[str, StringConstraints(max_length=64)] = ""
-    """Uid of the product, which tells it from others of the same name."""
+    """Uid of the product; another product with the same name has another uid."""
 
 
 class ReviewPeriod(ApiModel):

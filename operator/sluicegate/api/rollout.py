@@ -37,4 +37,4 @@ class Rollout(ApiModel):
     approval: Approval = Approval.AUTOMATIC
     """Manual waits before the promotion for the annotation sluicegate.dev/promote."""
     history_limit: Annotated[int, Field(ge=1, le=20)] = 10
-    """Versions that one can go back to."""
+    """Number of versions that are kept for a rollback."""

@@ -159,7 +159,9 @@ class Measurements:
         Where the clock was set back all is forgotten; nothing may be under way then.
         """
         if self.is_set_back(now):
-            logger.warning("the clock was set back by %.0f s: reading anew", self._read_at - now)
+            logger.warning(
+                "the clock was set back by %.0f s: reading all blocks again", self._read_at - now
+            )
             self.blocks.clear()
             self.canaries.clear()
             self._newest.clear()

@@ -369,7 +369,7 @@ def _too_small(verdict: holdout_gate.HoldOut) -> str:
         which = verdict.slo or "any SLO"
         return f"the hold-out holds no counts of {which} for both versions"
     needed = f"about {verdict.needed:,} rows" if verdict.needed else "far more rows"
-    return f"{_compared(verdict)}: too few rows to tell, {needed} a version are needed"
+    return f"{_compared(verdict)}: too few rows for a verdict, {needed} a version are needed"
 
 
 def _numbers(verdict: holdout_gate.HoldOut) -> dict[str, float]:

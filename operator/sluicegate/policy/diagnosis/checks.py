@@ -172,7 +172,7 @@ def release_is_recent(symptoms: Symptoms) -> Finding:
     recent = symptoms.can_return and young
     text = (
         f"{symptoms.stable.release.version} has been stable for {duration(symptoms.age_seconds)},"
-        f" {duration(symptoms.day_seconds)} count as settled"
+        f" a release counts as recent for {duration(symptoms.day_seconds)}"
     )
     return _finding(Reason.RECENT_RELEASE, recent, text)
 

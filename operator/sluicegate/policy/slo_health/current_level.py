@@ -89,9 +89,9 @@ def present_of(
         if bad is not None:
             return Present(bad, _compares(seen, limit))
     if newest.total < needed:
-        text = f"{newest.total:,} events at present, {ceil(needed):,} are needed to tell"
+        text = f"{newest.total:,} events at present, {ceil(needed):,} are needed for a verdict"
         return Present(bad=None, message=text)
-    return Present(bad=None, message=f"{_compares(newest, limit)}: too near to tell")
+    return Present(bad=None, message=f"{_compares(newest, limit)}: too close for a verdict")
 
 
 def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:

@@ -107,7 +107,7 @@ def present_of(
     assert gauge is not None
     values = readings.between(max(now - RECENT, since), now)
     if values.blocks < LEAST_VALUES:
-        text = f"{values.blocks} values at present, {LEAST_VALUES} are needed to tell"
+        text = f"{values.blocks} values at present, {LEAST_VALUES} are needed for a verdict"
         return Present(bad=None, message=text)
     if gauge.bound is not None and _misses(gauge, readings, now, since):
         text = f"{values.mean:.4g} at present misses {gauge.bound:g}"

@@ -27,7 +27,7 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
     Reason.NO_FEEDBACK_KEY: "it can't be measured, as serving.feedback is missing:"
     " set serving.feedback.secretRef",
     Reason.STALE: "the newest value is older than staleAfterSeconds",
-    Reason.BASELINE_TOO_SMALL: "its baseline is too small to tell a drop of {drop} from chance",
+    Reason.BASELINE_TOO_SMALL: "its baseline is too small to distinguish a drop of {drop} from chance",
     Reason.INSUFFICIENT_DATA: "too few events yet to judge ({count} in the {window})",
 }
 
