@@ -41,7 +41,7 @@ def test_a_canary_whose_pod_is_evicted_waits_and_isn_t_rejected(world):
 
     assert failed.keys() <= {"/answer 503"}
     assert visitors.tally.failures == failed
-    assert "it is tried again at " in says(waiting, "RolloutProgressing")[1]
+    assert "the rollout is retried at " in says(waiting, "RolloutProgressing")[1]
     assert (conditions(waiting)["Ready"], conditions(waiting)["Stalled"]) == ("True", "False")
     assert waiting["summary"]["reason"] == "WaitingToRetry"
     assert waiting["stable"]["version"] == "v1"
