@@ -94,9 +94,10 @@ def literal_texts() -> Iterator[tuple[str, str]]:
             if isinstance(statement, ast.Expr)
         }
         for node in ast.walk(tree):
-            text = node.value if isinstance(node, ast.Constant) and node not in silent else None
-            if isinstance(text, str) and " " in text:
-                yield f"{path.name}:{node.lineno}", text
+            if not isinstance(node, ast.Constant) or node in silent:
+                continue
+            if isinstance(node.value, str) and " " in node.value:
+                yield f"{path.name}:{node.lineno}", node.value
 
 
 def page_texts() -> Iterator[tuple[str, str]]:
