@@ -134,7 +134,7 @@ class Terms:
     name: str
     slos: tuple[SloTerms, ...]
     block_seconds: int
-    day_seconds: int
+    calendar: Calendar
     steps: tuple[int, ...]
     max_duration_seconds: int
     approval: Approval
@@ -144,6 +144,11 @@ class Terms:
     suspend: bool
     names_runtime: bool = True
     routed: bool = True
+
+    @property
+    def day_seconds(self) -> int:
+        """Length of a day; see `Calendar`."""
+        return self.calendar.day_seconds
 
     @property
     def ended(self) -> bool:
@@ -191,7 +196,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
             for slo in spec.slos
         ),
         block_seconds=calendar.block_seconds,
-        day_seconds=calendar.day_seconds,
+        calendar=calendar,
         steps=spec.rollout.steps,
         max_duration_seconds=spec.rollout.max_duration_seconds,
         approval=spec.rollout.approval,

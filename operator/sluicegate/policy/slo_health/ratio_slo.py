@@ -19,13 +19,13 @@ from sluicegate.policy.slo_health.baseline import decides, detectable_drop, rati
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level, Reading, read
 from sluicegate.stats import cusum
-from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Units
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, HOURS_A_DAY, Units
 from sluicegate.stats.counts import NOTHING, Count
 
 CALM_SHARE: Final = 0.9
 """Of a threshold: below it a degraded SLO begins to count as recovered."""
-SPOKEN_BLOCKS: Final = 288
-"""Blocks in which enough events have to come, where only a baseline tells, to say "fine"."""
+SPOKEN_HOURS: Final = HOURS_A_DAY
+"""Within them enough events have to come, where only a baseline tells, to say "fine"."""
 
 
 class Drift(NamedTuple):
@@ -166,7 +166,7 @@ def _silence(
         return Reason.BASELINE_TOO_SMALL
     if terms.allowed_bad is not None or baseline is None:
         return Reason.INSUFFICIENT_DATA
-    seen = series.window(now, SPOKEN_BLOCKS, since).total
+    seen = series.window(now, terms.calendar.blocks(SPOKEN_HOURS), since).total
     enough = seen / baseline.phi >= terms.least_events(ratio_of(baseline.count))
     return None if enough else Reason.INSUFFICIENT_DATA
 
@@ -191,7 +191,7 @@ def drift_of(
     *,
     now: int,
     since: int,
-    mean_blocks: int | None = None,
+    mean: int | None = None,
 ) -> Drift | None:
     """The CUSUM bank over the last fourteen days; None when the baseline allows no alternative.
 
@@ -199,15 +199,15 @@ def drift_of(
 
     Parameters
     ----------
-    mean_blocks : A; ten years when left out.
+    mean : A, in hours, and in days where it looks at days; ten years when left out.
     """
     calendar, lag = terms.calendar, 2 * terms.lag_blocks
     daily = baseline.daily or lag > BLOCKS_PER_HOUR
     units = calendar.days if daily else calendar.each_sum
     if daily and lag * calendar.block_seconds > calendar.day_seconds:
         return None
-    hours = cusum.HOURLY_BLOCKS
-    mean = mean_blocks or (cusum.DAILY_BLOCKS if daily else calendar.hours_as_sums(hours))
+    hours, days = (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS) if mean is None else (mean, mean)
+    mean = days if daily else calendar.hours_as_sums(hours)
     counts = baseline.weekdays or (baseline.count,)
     key = (counts, baseline.phi, terms.drop, terms.drop_given, mean, units)
     banks = _banks(counts, baseline.phi, terms.drop, drop_given=terms.drop_given, mean=mean)
