@@ -127,6 +127,6 @@ def test_a_training_by_template_is_accepted(cluster, namespace):
 
 
 def training_job(product: DataProduct) -> dict[str, Any]:
-    trigger = Trigger(id="0a1b2c3d", cause="Requested", version="v1", at=0)
+    trigger = Trigger(id="0a1b2c3d", cause="Requested", version="v1", trigger_time=0)
     attempt = Attempt(trigger=trigger, number=1, stable=spec_version(product, RUNTIME))
     return build_training_job(product, product.spec.retraining, attempt)

@@ -55,11 +55,11 @@ def full_status() -> dict[str, Any]:
     counts = {"accuracy": {"bad": 83, "total": 1000}}
     baseline = {
         "accuracy": {
-            "bad": 80, "total": 1000, "from": when, "to": when, "source": "Evaluation", "phi": "1.2",
+            "bad": 80, "total": 1000, "startTime": when, "endTime": when, "source": "Evaluation", "dispersion": "1.2",
             "daily": True, "weekdays": [{"bad": 0, "total": 1}] * 7, "indicatorHash": "ab",
         },
         "revenue": {
-            "bad": 0, "total": 0, "from": when, "to": when, "source": "Production", "phi": "1",
+            "bad": 0, "total": 0, "startTime": when, "endTime": when, "source": "Production", "dispersion": "1",
             "daily": False, "mean": "0.41", "deviation": "0.02",
         },
     }  # fmt: skip
@@ -70,7 +70,7 @@ def full_status() -> dict[str, Any]:
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
         "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
-        "version": "v1", "firstBadBlock": when, "message": "0.86 of 900", "at": when,
+        "version": "v1", "firstBadBlockTime": when, "message": "0.86 of 900", "triggerTime": when,
     }  # fmt: skip
     return {
         "observedGeneration": 3,
@@ -79,57 +79,57 @@ def full_status() -> dict[str, Any]:
             "observedGeneration": 3, "lastTransitionTime": when,
         }],
         "state": "Degraded",
-        "summary": {"slo": "accuracy BAD", "model": "v1", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
+        "summary": {"slo": "accuracy Missed", "model": "v1", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
         },
         "specModel": {
             "image": version["image"], "version": "v1", "runtimeImage": "registry.example/rt:1",
-            "outcome": "Rejected", "reason": "CanaryWorse", "at": when,
+            "outcome": "RolledBack", "reason": "CanaryWorse", "outcomeTime": when,
         },
         "stable": version | {
-            "promotedAt": when, "returned": True, "baseline": baseline, "evaluation": counts,
+            "promotionTime": when, "restored": True, "baseline": baseline, "evaluation": counts,
         },
         "candidate": version | {
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
-            "shares": [{"weight": 5, "since": when}, {"weight": 25, "since": when}],
-            "since": when, "trafficSince": when, "retryAt": when, "retries": 1,
-            "stepSince": when, "target": 25, "capacity": 4, "frozenSince": when, "frozenSeconds": 60, "expectedSeconds": 1200,
+            "shares": [{"weight": 5, "startTime": when}, {"weight": 25, "startTime": when}],
+            "startTime": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
+            "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
             "evaluation": counts, "trigger": "0a1b2c3d",
-            "returning": True, "requested": True,
-            "rollbackReason": "CanaryWorse",
-            "rollbackMessage": "…", "api": "Kept",
+            "restoring": True, "requested": True,
+            "decisionReason": "CanaryWorse",
+            "decisionMessage": "…", "api": "Kept",
             "evidence": [{
                 "slo": "accuracy", "required": True, "promote": "1.2", "promoteAt": "3.0",
                 "rollBack": "-0.4", "rollBackAt": "4.1", "candidateBad": 3, "candidateTotal": 40,
-                "stableBad": 90, "stableTotal": 900, "phi": "1",
+                "stableBad": 90, "stableTotal": 900, "dispersion": "1",
             }],
         },
         "history": [version | {
-            "version": "v0", "fate": "Replaced", "reason": "Promoted", "promotedAt": when,
-            "returned": False, "until": when, "baseline": baseline, "record": counts,
+            "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": when,
+            "restored": False, "endTime": when, "baseline": baseline, "record": counts,
             "degraded": ["accuracy"],
         }],
-        "probation": {"version": "v1", "against": "v0", "since": when},
+        "probation": {"version": "v1", "against": "v0", "startTime": when},
         "retraining": {
-            "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "started": 2,
-            "job": "a-train-0a1b2c3d-2", "startedAt": when, "attempts": 1, "nextAllowedAt": when,
+            "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "startedAttempts": 2,
+            "job": "a-train-0a1b2c3d-2", "startTime": when, "unsuccessfulAttempts": 1, "nextAllowedTime": when,
             "suspended": False, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
             "lastResult": {
-                "outcome": "Refused", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
+                "outcome": "Rejected", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
                 "image": version["image"], "evaluation": counts, "stableEvaluation": counts,
-                "at": when,
+                "completionTime": when,
             },
         },
         "slos": [{
-            "name": "accuracy", "state": "BAD", "reason": "BaselineDropped", "message": "…",
-            "ratio": "0.86", "bad": 126, "samples": 900, "objective": "0.9",
+            "name": "accuracy", "state": "Missed", "reason": "BaselineDropped", "message": "…",
+            "ratio": "0.86", "bad": 126, "total": 900, "objective": "0.9",
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
             "degraded": True,
-            "markets": [{"market": "AT", "state": "BAD", "ratio": "0.81", "samples": 211}],
+            "markets": [{"market": "AT", "state": "Missed", "ratio": "0.81", "total": 211}],
         }],
-        "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},
+        "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "decisionTime": when},
         "diagnosis": {
-            "cause": "ModelDecay", "message": "…", "at": when,
+            "cause": "ModelDecay", "message": "…", "diagnosisTime": when,
             "evidence": [{"check": "UpstreamDegraded", "verdict": "Clear", "message": "…"}],
         },
         "dependencies": [
@@ -139,23 +139,23 @@ def full_status() -> dict[str, Any]:
             "namespace": "platform", "lease": "sluicegate", "scope": "Cluster", "version": "1.2.3",
         },
         "traffic": {
-            "mode": "Gateway", "weight": 25, "level": "Observed", "since": when, "acceptedAt": when,
-            "observedShare": "0.24", "requests": 900, "realShare": "0.25",
+            "mode": "Gateway", "weight": 25, "verification": "Observed", "writeTime": when, "acceptanceTime": when,
+            "observedShare": "0.24", "requests": 900, "podShare": "0.25",
         },
         "lastHandled": {
             "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",
         },
         "problems": ["spec.owner: is required: set it"],
-        "numbersAt": when,
+        "lastRefreshTime": when,
         "engine": {
-            "lastKnownState": "Degraded", "outageSince": when, "alerted": ["accuracy"],
+            "lastKnownState": "Degraded", "outageStartTime": when, "emittedAlerts": ["accuracy"],
             "slos": {"accuracy": {
-                "streak": streak, "calm": streak, "degraded": True, "steadySince": when,
-                "evidenceSince": when, "disturbedSince": when, "termsHash": "ef",
-                "leftOut": [{"since": when, "until": when}],
+                "streak": streak, "recoveryStreak": streak, "degraded": True, "steadyStartTime": when,
+                "evidenceStartTime": when, "disturbanceStartTime": when, "termsHash": "ef",
+                "ignoredIntervals": [{"startTime": when, "endTime": when}],
             }},
             "originalBaseline": {"version": "v0", "slos": baseline},
-            "probationBaselines": baseline, "heldAgainst": baseline,
+            "probationBaselines": baseline, "candidateBaselines": baseline,
             "correlation": {"accuracy": "0.01"},
         },
     }  # fmt: skip

@@ -87,9 +87,9 @@ class RolloutCounts:
         """Requests of both versions in the blocks that began after weights changed."""
         if status.stable is None or status.candidate is None or not status.candidate.shares:
             return count_requests((), ())
-        changed = status.candidate.shares[-1].since
+        changed = status.candidate.shares[-1].start_time
         if status.traffic is not None:
-            changed = max(changed, status.traffic.since)
+            changed = max(changed, status.traffic.write_time)
         since = [one for one in self.blocks if one.end - self.seconds >= changed]
         arms = (status.stable.revision, status.candidate.revision)
         return count_requests(*([one.of(arm)["accuracy"] for one in since] for arm in arms))

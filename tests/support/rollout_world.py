@@ -411,7 +411,7 @@ class World:
         accepted = verify_acceptance(route, weights, product.spec.route.parent_refs)
         candidate = status.candidate
         weight = dict(layout.weights).get(candidate.revision, 0) if candidate else 0
-        since = candidate.shares[-1].since if candidate and candidate.shares else 0
+        since = candidate.shares[-1].start_time if candidate and candidate.shares else 0
         return verify_share(accepted, weight, counted, seconds=self.now - since)
 
     def _route(self) -> RouteRecord | None:

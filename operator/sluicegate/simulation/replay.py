@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS, began
 from sluicegate.policy.evaluate import Evaluation, evaluate
@@ -242,8 +243,8 @@ class Replay:
 def _initial(terms: Terms, stable: Release, accepted: Mapping[str, Count]) -> DataProductStatus:
     baseline = from_evaluation(accepted, terms.slos, 0)
     return DataProductStatus(
-        stable=Version.of(stable, VersionSource.SPEC, promoted_at=0, baseline=baseline),
-        spec_model=SpecModel.of(stable, SpecModelOutcome.PROMOTED, 0),
+        stable=Version.of(stable, VersionSource.SPEC, promotion_time=0, baseline=baseline),
+        spec_model=SpecModel.of(stable, Outcome.PROMOTED, 0),
     )
 
 

@@ -90,7 +90,9 @@ def test_the_full_status_has_each_field_that_there_is():
     for place in (told["stable"], told["history"][0]):
         place["baseline"]["accuracy"] |= place["baseline"]["revenue"]
     engine, full = told["engine"], told["stable"]["baseline"]
-    engine["originalBaseline"]["slos"] = engine["probationBaselines"] = engine["heldAgainst"] = full
+    engine["originalBaseline"]["slos"] = engine["probationBaselines"] = engine[
+        "candidateBaselines"
+    ] = full
     assert list(_missing(structural_schema(DataProductStatus), told, "status")) == []
 
 

@@ -7,7 +7,8 @@ from sluicegate.api.names import (
     REQUEST_PROMOTE,
     REQUEST_ROLLBACK,
 )
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase
 from tests.support.rollout_world import (
     World,
     broken_pod,
@@ -22,7 +23,7 @@ def test_a_person_takes_a_kept_version_back_and_it_is_handled_once(route):
     world.requests[REQUEST_ROLLBACK] = "v1/one"
     watched(world)
     assert world.serving == "v1"
-    assert world.current.stable.returned
+    assert world.current.stable.restored
     assert world.current.last_handled.rollback_to == "v1/one"
     assert world.condition("Stalled") is None, "a person chose what serves"
     world.run(20)
@@ -126,13 +127,13 @@ def test_a_return_that_a_person_asked_for_can_be_aborted():
     world = watched(serving().push("b", "v2")).run(4)
     world.requests[REQUEST_ROLLBACK] = "v1/one"
     world.settle()
-    assert world.current.candidate.returning
+    assert world.current.candidate.restoring
     world.requests[REQUEST_ABORT] = "two"
     watched(world).run(10)
     assert world.serving == "v2"
     assert finished(world)
     (v1,) = world.current.history
-    assert v1.fate is Fate.REPLACED, "nothing was wrong with it"
+    assert v1.outcome is Outcome.REPLACED, "nothing was wrong with it"
 
 
 def test_an_approval_acts_while_the_product_is_suspended():
@@ -183,11 +184,11 @@ def test_a_version_that_cant_come_back_is_told_once_and_stable_stays():
         told
         for step in world.history
         for told in step.told
-        if told.message.startswith("v1 can't come back, v2 serves on")
+        if told.message.startswith("the rollback to v1 failed, v2 remains stable")
     ]
     assert len(returns) == 1, "it isn't tried again and again"
     assert world.serving == "v2"
-    assert world.current.history[0].fate is Fate.FAILED
+    assert world.current.history[0].outcome is Outcome.FAILED
     assert world.condition("RolloutProgressing") == ("False", "ReturnFailed")
     assert world.condition("Ready") == ("True", "Serving")
     assert world.condition("Degraded")[0] == "True"

@@ -9,7 +9,8 @@ from sluicegate.api.names import (
     REQUEST_PROMOTE,
     REQUEST_ROLLBACK,
 )
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.manifests.version_annotations import memory_annotations
 from tests.support.rollout_world import (
     World,
@@ -26,7 +27,7 @@ def test_a_good_version_goes_through_all_steps_and_becomes_stable(route):
     weights = [one.candidate.weight for one in world.statuses if one.candidate and one.stable]
     assert sorted(set(weights)) == weights_seen(weights) == [0, 5, 25, 50, 100]
     assert [one.version for one in world.current.history] == ["v1"]
-    assert world.current.history[0].fate is Fate.REPLACED
+    assert world.current.history[0].outcome is Outcome.REPLACED
     assert world.condition("Stalled") is None
 
 
@@ -48,7 +49,7 @@ def test_a_worse_version_goes_back_and_stable_serves_on(route):
     world.bad["v2"] = 0.4
     watched(world.push("b", "v2"))
     assert world.serving == "v1"
-    assert world.current.history[0].fate is Fate.ROLLED_BACK
+    assert world.current.history[0].outcome is Outcome.ROLLED_BACK
     assert world.current.history[0].reason == "CanaryWorse"
     assert world.condition("Ready") == ("True", "Serving")
     assert world.condition("Stalled") == ("True", "ModelRejected")
@@ -198,7 +199,7 @@ def test_a_new_model_during_a_canary_supersedes_the_old_one_after_its_share_is_g
     assert world.current.candidate.version == "v2"
     assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
     world.until(lambda w: w.current.candidate and w.current.candidate.version == "v3")
-    assert world.current.history[0].fate is Fate.SUPERSEDED
+    assert world.current.history[0].outcome is Outcome.SUPERSEDED
     watched(world)
     assert world.serving == "v3"
 
@@ -227,7 +228,7 @@ def test_a_version_that_turns_bad_on_probation_goes_back_to_the_one_before():
     assert world.current.probation is not None
     world.bad["v2"] = 0.6
     world.until(lambda w: w.serving == "v1", most=200)
-    assert world.current.spec_model.outcome == "Rejected"
+    assert world.current.spec_model.outcome == "RolledBack"
     assert world.condition("Stalled") == ("True", "ModelRejected")
 
 
@@ -301,13 +302,13 @@ def test_a_model_pushed_while_stable_goes_back_is_tried_against_the_one_that_cam
     world.until(lambda world: world.serving == "v1")
     watched(world.run())
     assert world.serving == "v3"
-    assert [one.version for one in world.current.history if one.promoted_at] == ["v1", "v2"]
+    assert [one.version for one in world.current.history if one.promotion_time] == ["v1", "v2"]
 
 
 def test_a_model_pushed_while_stable_goes_back_is_tried_though_nobody_came_back():
     world = taken_back_under(serving(rollout={"steps": [5, 50], "maxDurationSeconds": 86_400}))
     world.broken["v1"] = broken_pod("image can't be pulled: not found")
-    world.until(lambda world: world.current.history[0].fate is Fate.FAILED)
+    world.until(lambda world: world.current.history[0].outcome is Outcome.FAILED)
     assert world.serving == "v2"
     watched(world.run())
     assert world.serving == "v3"
@@ -369,7 +370,7 @@ def test_a_version_that_refuses_all_requests_is_taken_back_in_a_few_blocks(route
     assert world.now - begun <= 8 * 60
     assert world.serving == "v1"
     (gone,) = world.current.history
-    assert (gone.fate, gone.reason) == (Fate.ROLLED_BACK, "CanaryWorse")
+    assert (gone.outcome, gone.reason) == (Outcome.ROLLED_BACK, "CanaryWorse")
     said = [told.message for step in world.history for told in step.told]
     assert any("v2 is worse in client errors (4xx): 100 % (n=" in text for text in said)
 
@@ -385,5 +386,9 @@ def test_a_version_that_refuses_requests_after_its_promotion_goes_back():
     said = [told for step in world.history for told in step.told if told.action == "Rollback"]
     assert [told.reason for told in said] == ["ProbationFailed"]
     gone = world.current.history[0]
-    assert (gone.version, gone.fate, gone.reason) == ("v2", Fate.ROLLED_BACK, "ProbationFailed")
+    assert (gone.version, gone.outcome, gone.reason) == (
+        "v2",
+        Outcome.ROLLED_BACK,
+        "ProbationFailed",
+    )
     assert "Client errors (4xx) rose from 1." in said[0].message

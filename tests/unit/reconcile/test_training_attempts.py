@@ -58,7 +58,7 @@ def test_asking_for_a_training_begins_the_count_of_failures_anew():
         jobs.add(one.job)
         failed = TrainingFailed(one.trigger.id, DecisionReason.JOB_FAILED, "no such column")
         after = ended(world, failed)
-        assert after.attempts == 1
+        assert after.unsuccessful_attempts == 1
         assert not after.suspended
         assert "(attempt 1 of 3 without a promotion)" in world.current.decision.message
     assert len(jobs) == 5
@@ -78,7 +78,7 @@ def test_an_attempt_that_isnt_counted_shares_no_jobs_name_with_the_next():
         made = Release(f"v{number + 2}", image("b"), RUNTIME)
         stable = world.current.stable.release
         after = ended(world, TrainingSucceeded(one.trigger.id, stable, made, few, few))
-        assert (after.attempts, after.last_reason) == (0, "HoldOutTooSmall")
+        assert (after.unsuccessful_attempts, after.last_reason) == (0, "HoldOutTooSmall")
     assert len(triggers) == 1, "it is one need all the time"
     assert len(set(jobs)) == 3
 
@@ -88,7 +88,7 @@ def test_a_training_that_an_older_operator_started_keeps_its_jobs_name():
     world.requests[REQUEST_RETRAIN] = "one"
     world.settle()
     world.status["retraining"]["attempt"] = 2
-    del world.status["retraining"]["started"]
+    del world.status["retraining"]["startedAttempts"]
     assert world.current.retraining.number == 2
     world.run()
     assert world.current.retraining.number == 2

@@ -97,10 +97,10 @@ class World:
         }  # fmt: skip
         stable = version | {
             "version": "v2" if second else "v1",
-            "promotedAt": rfc3339(promoted),
+            "promotionTime": rfc3339(promoted),
         }
-        first = version | {"version": "v1", "fate": "Replaced", "until": rfc3339(promoted),
-                           "promotedAt": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
+        first = version | {"version": "v1", "outcome": "Replaced", "endTime": rfc3339(promoted),
+                           "promotionTime": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
         status = {"stable": stable, "history": [first] if second else []}
         if self.decision is not None:
             status["decision"] = self.decision
@@ -110,7 +110,7 @@ class World:
              "objective": "0.5"},
             {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.8"},
         ]  # fmt: skip
-        cycle = {"every": "Month", "startsOn": "2026-09-20", "timeZone": ZONE} | review
+        cycle = {"every": "Month", "startDate": "2026-09-20", "timeZone": ZONE} | review
         document = changed(
             {"metadata.name": PRODUCT, "metadata.namespace": NAMESPACE, "metadata.uid": self.uid,
              "spec.slos": slos, "spec.dependsOn": [], "spec.model.evaluation": {},
@@ -191,14 +191,14 @@ async def test_a_sealed_review_keeps_its_digest_whatever_comes_after():
     async with world(share=0.2) as it:
         await it.pass_time((11 + LATE_DAYS + 1) * DAY, step=3 * 3600)
         first = it.all()["pricing-2026-09"]
-        assert first.status.sealed_at is not None
-        assert first.status.sealed_at >= first.spec.period.end
+        assert first.status.seal_time is not None
+        assert first.status.seal_time >= first.spec.period.end
         assert first.status.digest == digest_of(first)
         await it.pass_time(20 * DAY, step=3 * 3600)
         again = it.all()["pricing-2026-09"]
         assert digest_of(again) == first.status.digest
         assert again.status.days == first.status.days
-        changed_day = again.status.days[0].model_copy(update={"measured": "0.1"})
+        changed_day = again.status.days[0].model_copy(update={"coverage": "0.1"})
         forged = again.model_copy(
             update={"status": again.status.model_copy(
                 update={"days": (changed_day, *again.status.days[1:])})}
@@ -248,7 +248,7 @@ async def test_each_decision_is_there_once_and_comes_soon():
         for number in range(3):
             it.decision = {
                 "type": "Retrain", "reason": "ModelDecay", "message": f"n={number}",
-                "at": rfc3339(int(it.now) + number),
+                "decisionTime": rfc3339(int(it.now) + number),
             }  # fmt: skip
             await it.pass_time(60, step=20)
             it.start()  # nothing is lost by that
@@ -265,7 +265,7 @@ async def test_a_review_outlives_its_product_and_is_sealed_with_what_it_has():
         it.reviews.know(KEY, None)
         await it.pass_time(2 * DAY)
         (review,) = it.all().values()
-        assert review.status.sealed_because == "ProductGone"
+        assert review.status.seal_reason == "ProductGone"
         assert len(review.status.days) == 5 - 1
         assert review.status.digest == digest_of(review)
 
@@ -277,7 +277,7 @@ async def test_another_product_of_the_name_has_a_review_of_its_own():
         it.start()
         await it.pass_time(2 * DAY)
         first, second = it.all().values()
-        assert first.status.sealed_because == "ProductGone"
+        assert first.status.seal_reason == "ProductGone"
         assert (first.spec.product_ref.uid, second.spec.product_ref.uid) == ("u-1", it.uid)
         assert second.metadata.name == "pricing-2026-09-01234567"
 
@@ -310,7 +310,7 @@ async def test_a_sealed_review_waits_for_its_roles_and_says_so():
         body = it.server.objects[path]
         at_now = rfc3339(int(it.now))
         signature = {"username": "acb", "role": "DataProductManager", "verdict": "Object",
-                     "note": "not by these numbers", "at": at_now}  # fmt: skip
+                     "note": "not by these numbers", "signTime": at_now}  # fmt: skip
         it.server.keep(
             DATA_PRODUCT_REVIEWS, body | {"spec": body["spec"] | {"signOffs": [signature]}}
         )

@@ -131,7 +131,7 @@ def test_on_degraded_chooses_what_follows(wish, expected):
 def test_an_ignored_slo_is_shown_and_leaves_the_product_healthy():
     spec = product(EASY, {**ACCURACY, "onDegraded": "Ignore"})
     line = run(scenario(decaying(), 160, product=spec))[-1]
-    assert (line["state"], line["slos"]["accuracy"]["state"]) == ("Healthy", "BAD")
+    assert (line["state"], line["slos"]["accuracy"]["state"]) == ("Healthy", "Missed")
 
 
 def test_conversion_is_judged_by_its_distance_from_acceptance():

@@ -91,11 +91,11 @@ def assess(
 # ---- which blocks count ---------------------------------------------------------------------
 def began(candidate: Candidate) -> int:
     """When it first took traffic."""
-    return candidate.shares[0].since if candidate.shares else candidate.since
+    return candidate.shares[0].start_time if candidate.shares else candidate.start_time
 
 
 def _in_step(block: CanaryBlock, candidate: Candidate) -> bool:
-    return bool(candidate.shares) and block.end > candidate.shares[-1].since
+    return bool(candidate.shares) and block.end > candidate.shares[-1].start_time
 
 
 def _counted(
@@ -105,7 +105,7 @@ def _counted(
 
     Two blocks after each change of weight are none.
     """
-    changes = [change.since for change in reversed(candidate.shares)]
+    changes = [change.start_time for change in reversed(candidate.shares)]
     found = []
     for block in blocks:
         if block.quality is Quality.COUNTED:
