@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints
+from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.stats.dispersion import CLEAR_SHIFT, CLEARER, LEAST_LEVEL, UPPER
 from sluicegate.stats.dispersion import LEAST_BLOCKS as LEAST_CORRELATION_BLOCKS
@@ -139,7 +139,7 @@ def expected_ratio(bad: Floats, total: Floats, margin: Floats) -> Floats:
 
 
 def block_factors(
-    arms: Arms, ratio: Floats, margin: Floats, correlation: Floats
+    arms: SimulatedArms, ratio: Floats, margin: Floats, correlation: Floats
 ) -> tuple[Floats, Floats]:
     """Both factors of one block as logarithms, as policy.evidence.block_factor."""
     both = (arms.canary > 0) & (arms.stable > 0)
@@ -156,7 +156,9 @@ def block_factors(
     return np.where(both, promote, 0.0), np.where(both, back, 0.0)
 
 
-def better_factor(arms: Arms, ratio: Floats, margin: Floats, correlation: Floats) -> Floats:
+def better_factor(
+    arms: SimulatedArms, ratio: Floats, margin: Floats, correlation: Floats
+) -> Floats:
     """As policy.evidence.better_factor."""
     both = (arms.canary > 0) & (arms.stable > 0)
     canary_share = independent_share(arms.canary, correlation)

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.prometheus_stand_in import Held, Lie, PrometheusStandIn, patience
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.block_cache import BlockCache
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings, Length
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings, Length
 from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -57,7 +57,7 @@ async def fetch(world: World, *targets: Target, lies=None, settings=None, now: f
     async with PrometheusStandIn(world, lies or {}) as server:
         seconds = patience(*server.lies.values())
         async with Prometheus(Endpoint(url=server.url, timeout_seconds=seconds)) as prometheus:
-            evaluation = Evaluation(prometheus, settings)
+            evaluation = BlockReader(prometheus, settings)
             return await fetch_all(evaluation, targets or (target(),), now), server
 
 
@@ -422,7 +422,7 @@ class Session:
 
     def __init__(self, server: PrometheusStandIn, prometheus: Prometheus):
         self.server = server
-        self.evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+        self.evaluation = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
         self.cache = BlockCache()
 
     async def fetch(self, now: float, *targets: Target):
@@ -603,7 +603,7 @@ async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go
         PrometheusStandIn(World([FULL]), lies) as server,
         Prometheus(Endpoint(url=server.url)) as prometheus,
     ):
-        evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+        evaluation = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
         await fetch_all(evaluation, (first,), NOW)
         if lie:
             lies["requests"] = lie
@@ -631,7 +631,7 @@ async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginni
         PrometheusStandIn(World([FULL])) as server,
         Prometheus(Endpoint(url=server.url)) as prometheus,
     ):
-        evaluation = Evaluation(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
+        evaluation = BlockReader(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
         await fetch_all(evaluation, (minutes, others), NOW)
         readings = await fetch_all(evaluation, (halves, others), NOW + 30)
     first = {key.product: each.first for each in readings if each.canary for key in each.blocks}

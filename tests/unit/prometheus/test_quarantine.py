@@ -17,7 +17,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.measurement.product_view import Measured as OfOneProduct
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.prometheus.block_cache import BlockCache
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings, Length
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings, Length
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import ProductKey, Readings, SeriesKey, Target, VersionKey
@@ -80,7 +80,7 @@ async def prometheus_of(keys, poison=None, *, lies=None, answer_bytes=2**27, **s
         endpoint = Endpoint(url=server.url, timeout_seconds=60, max_answer_bytes=answer_bytes)
         async with Prometheus(endpoint) as prometheus:
             chosen = EvaluationSettings(jitter_seconds=0, **settings)
-            yield server, Evaluation(prometheus, chosen)
+            yield server, BlockReader(prometheus, chosen)
 
 
 def newest(readings: Readings, slo: str) -> dict[ProductKey, Quality]:
@@ -315,7 +315,7 @@ async def test_blocks_that_are_too_many_for_one_answer_are_read_in_several():
 
 
 # ---- the past --------------------------------------------------------------------------------
-async def fill(evaluation: Evaluation, targets: list[Target]) -> BlockCache:
+async def fill(evaluation: BlockReader, targets: list[Target]) -> BlockCache:
     cache = BlockCache()
     evaluation.regroup(targets)
     async for past in evaluation.backfill(targets, NOW):
