@@ -93,10 +93,10 @@ def literal_texts() -> Iterator[tuple[str, str]]:
             for statement in node.body
             if isinstance(statement, ast.Expr)
         }
-        for node in ast.walk(tree):
-            text = node.value if isinstance(node, ast.Constant) and node not in silent else None
-            if isinstance(text, str) and " " in text:
-                yield f"{path.name}:{node.lineno}", text
+        constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+        for node in constants:
+            if node not in silent and isinstance(node.value, str) and " " in node.value:
+                yield f"{path.name}:{node.lineno}", node.value
 
 
 def page_texts() -> Iterator[tuple[str, str]]:
