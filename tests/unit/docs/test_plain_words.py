@@ -93,9 +93,10 @@ def literal_texts() -> Iterator[tuple[str, str]]:
             for statement in node.body
             if isinstance(statement, ast.Expr)
         }
-        constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
-        for node in constants:
-            if node not in silent and isinstance(node.value, str) and " " in node.value:
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Constant) or node in silent:
+                continue
+            if isinstance(node.value, str) and " " in node.value:
                 yield f"{path.name}:{node.lineno}", node.value
 
 

@@ -20,7 +20,7 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind, render_queries
 from sluicegate.stats.counts import Count
-from tests.support.product_cases import changed
+from tests.support.product_examples import changed
 from tests.support.rollout_world import serving_world
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sluicegate.runtime.interfaces import InvalidSpec
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of
-from tests.support.product_cases import example, full_status
+from tests.support.product_examples import example, full_status
 from tests.support.rollout_world import document
 
 if TYPE_CHECKING:

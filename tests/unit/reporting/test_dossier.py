@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from tests.support.product_cases import changed
+from tests.support.product_examples import changed
 from tests.support.reviewed import document_of, month, sealed_month
 
 OCTOBER, NOVEMBER = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12)

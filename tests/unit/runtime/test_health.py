@@ -220,6 +220,7 @@ def operator(tmp_path) -> Iterator[Operator]:
         stop(process, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_without_an_api_server_it_lives_isnt_ready_and_says_so_in_json_without_secrets(operator):
     assert get(operator.port, "/readyz") == (503, "the caches are not primed yet\n")
     eventually(lambda: "again in" in operator.log.read_text(), what="it says that it waits")

@@ -5,6 +5,7 @@ The principle behind them: no data never triggers a retraining and never promote
 
 import pytest
 
+from tests.support.decays import TRAINED, decaying, one_step, trained
 from tests.support.scenarios import (
     BLOCK,
     acts,
@@ -15,7 +16,6 @@ from tests.support.scenarios import (
     steady,
     types,
 )
-from tests.unit.stories.test_decisions import TRAINED, decaying, one_step, trained
 
 GONE = 104
 """The decay began at 100 and isn't confirmed yet when the data goes."""

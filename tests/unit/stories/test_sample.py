@@ -61,6 +61,7 @@ def played(fallen, *, promoted):
     return list(replay(parse_scenario(document)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("promoted", [False, True])
 @pytest.mark.parametrize("fallen", ["conversion", "latency"])
 def test_each_service_level_has_a_baseline_after_two_days_and_its_fall_is_named(fallen, promoted):

@@ -12,7 +12,7 @@ from sluicegate.manifests.plan import spec_version
 from sluicegate.reconcile.decide.status_recovery import restored_status, was_there_before
 from sluicegate.reconcile.decide.versions import first_candidate
 from tests.support.rollout_world import RUNTIME, START, World, document
-from tests.unit.reconcile.test_rollouts import ROUTES, serving, watched
+from tests.support.rollouts import ROUTES, serving, watched
 
 
 def at_weight(world: World, weight: int) -> World:

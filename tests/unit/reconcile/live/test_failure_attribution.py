@@ -19,14 +19,14 @@ from sluicegate.reconcile.live.failure_attribution import blame_for, failing
 from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.stats.counts import Count
 from tests.support.rollout_world import BLOCK, RUNTIME, World, broken_pod, image
-from tests.unit.reconcile.test_rollouts import (
-    TRAINING,
+from tests.support.rollouts import (
     at_weight,
     finished,
     in_phase,
     serving,
     watched,
 )
+from tests.unit.reconcile.test_training_attempts import TRAINING
 
 if TYPE_CHECKING:
     from sluicegate.reconcile.live.children import DeploymentRecord

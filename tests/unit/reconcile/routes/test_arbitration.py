@@ -414,7 +414,6 @@ def play(world: Routed, act: str, name: str, route) -> None:
     world.settle()
 
 
-@settings(max_examples=100, deadline=None)
 @given(acts)
 def test_no_request_ever_has_routes_of_two_namespaces_and_none_that_serves_is_taken_away(story):
     world = Routed()
@@ -436,7 +435,7 @@ def test_no_request_ever_has_routes_of_two_namespaces_and_none_that_serves_is_ta
         before = after
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=max(settings.default.max_examples // 2, 1))
 @given(acts, st.randoms())
 def test_a_restart_finds_the_same_in_any_order(story, random):
     world = Routed()
