@@ -36,7 +36,7 @@ class Factor(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class SequentialEvidence:
     """All blocks so far: ln E of "not worse by δ", of "worse" and of "better", and the events they hold."""
 
     promote: float = 0.0
@@ -142,7 +142,7 @@ def gather(
     *,
     margin: float,
     correlation: float = 0.0,
-) -> Evidence:
+) -> SequentialEvidence:
     """The evidence of blocks of (candidate, stable), oldest first.
 
     Parameters
@@ -169,7 +169,7 @@ def gather(
         candidate_total += candidate.total
         stable_bad += stable.bad
         stable_total += stable.total
-    return Evidence(
+    return SequentialEvidence(
         promote,
         roll_back,
         Count(candidate_bad, candidate_total),

@@ -29,7 +29,7 @@ from sluicegate.stats.dispersion import (
     level_shift,
 )
 from sluicegate.stats.sequential_test import (
-    Evidence,
+    SequentialEvidence,
     better_bound,
     expected_ratio,
     gather,
@@ -208,7 +208,7 @@ def _sum(one: Count, other: Count) -> Count:
     return Count(one.bad + other.bad, one.total + other.total)
 
 
-def _rate(before: Sequence[Count], evidence: Evidence, blocks: int) -> float:
+def _rate(before: Sequence[Count], evidence: SequentialEvidence, blocks: int) -> float:
     """Events of both arms a block: as before the rollout, or as during it, whichever is more.
 
     An SLO that must speak isn't let off because its events dry up.
