@@ -64,6 +64,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
     applier = Applier(tools.api, tools.caches)
     trainer = Trainer(applier, settings)
     product_metrics = ProductMetrics(settings.product_metrics)
+    reviews = _reviews(tools)
     observer = Observer(
         PodReads(tools.api),
         tools.caches,
@@ -73,6 +74,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         share_states=settings.share_dependency_states,
         refusals=trainer.refusals,
         most_training_seconds=settings.max_retraining_seconds,
+        review=reviews.condition,
     )
     overlaps = Overlaps(written_by(settings))
     reconciler = ProductReconciler(
@@ -92,8 +94,6 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         metrics=product_metrics,
         spans=tools.spans,
     )
-
-    reviews = _reviews(tools)
 
     def product_of(key: Key) -> DataProduct | None:
         record = tools.caches.products.get(key)
@@ -182,6 +182,7 @@ def _reviews(tools: Tools) -> Reviews:
         exists=exists,
         tell=partial(tell, tools.recorder),
         misconfigured=tell_misconfigured,
+        wake=lambda key: tools.queue.add(key, Priority.NORMAL),
         namespaces=tools.settings.watch_namespaces,
     )
 

@@ -102,6 +102,8 @@ class ConditionType(StrEnum):
     DEPENDENCIES_HEALTHY = "DependenciesHealthy"
     RUNTIME_PINNED = "RuntimePinned"
     """False warns: the runtime image is named by a tag, so two pods may run two runtimes."""
+    REVIEW_DUE = "ReviewDue"
+    """Present only while True: a sealed review waits for signatures; its reason is the review's state."""
 
 
 class ConditionReason(StrEnum):

@@ -16,6 +16,7 @@ from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.object_name import parse_key
+from sluicegate.cli.report import readable
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
@@ -24,7 +25,6 @@ from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.reporting.dossier import dossier_of, markdown
-from sluicegate.reviews.store import parse_review
 from sluicegate.runtime.write_fence import OpenGate
 
 
@@ -81,10 +81,11 @@ def sorted_out(
     product, reviews = None, []
     for document in documents:
         if document.get("kind") == names.REVIEW_KIND:
-            review = parse_review(document)
-            ref = review.spec.product_ref.name if review else ""
-            if review is not None and (review.metadata.namespace, ref) == key:
-                reviews.append(review)
+            reviews += [
+                one
+                for one in readable([document])
+                if (one.metadata.namespace, one.spec.product_ref.name) == key
+            ]
         elif document.get("kind") == names.KIND:
             one = DataProduct.parse(document)
             product = one if one.metadata.key == key else product

@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,7 +20,7 @@ from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.kube.transport import Transport
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, as_json, markdown
-from sluicegate.reviews.store import parse_review
+from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
 from sluicegate.runtime.write_fence import OpenGate
 
 FORMATS = ("html", "markdown", "json", "csv")
@@ -158,6 +160,15 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
     return found
 
 
+def readable(documents: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]:
+    """The reviews among documents; of one that can't be read a sentence on standard error."""
+    for document in documents:
+        try:
+            yield read_review(document)
+        except UnreadableReview as error:
+            print(f"left out: {error}", file=sys.stderr)
+
+
 async def _read_cluster(wanted: tuple[str, str] | None) -> list[DataProductReview]:
     """The reviews of one product, or of all."""
     namespace = wanted[0] if wanted else ""
@@ -168,7 +179,7 @@ async def _read_cluster(wanted: tuple[str, str] | None) -> list[DataProductRevie
         async for page in api.pages(
             DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
         ):
-            found += [one for one in map(parse_review, page.items) if one is not None]
+            found += readable(page.items)
     finally:
         await transport.close()
     return found

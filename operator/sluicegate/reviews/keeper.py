@@ -25,10 +25,10 @@ from sluicegate.ledger.journal import (
 from sluicegate.ledger.periods import before, period_at
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import ProductKey
-from sluicegate.reviews.store import SEALED, ReviewStore, opened, review_key
+from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sluicegate.api.review import DataProductReview, DataProductReviewStatus, ReviewDecision
     from sluicegate.kube.resources import Key
@@ -59,10 +59,18 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """Keeps ledgers."""
+    """Keeps ledgers.
+
+    Attributes
+    ----------
+    told : is given each review that is sealed because its period is over.
+    unreadable : is given a product whose review can't be read, and why.
+    """
 
     store: ReviewStore
     reader: DayReader
+    told: Callable[[DataProductReview], None]
+    unreadable: Callable[[Key, str], None]
 
     async def visit(
         self,
@@ -81,6 +89,9 @@ class Keeper:
         for subject in subjects:
             try:
                 ledgers += await self._ledgers(subject, decisions.get(subject.key, []), now)
+            except UnreadableReview as error:
+                self.unreadable(subject.key, str(error))
+                failed.add(subject.key)  # somebody may correct it
             except KubeError as error:
                 logger.warning("the review of %s waits: %s", subject.key, error)
                 failed.add(subject.key)
@@ -201,6 +212,7 @@ class Keeper:
         if status.to_dict() != review.status.to_dict():
             await self.store.record(review, status)
         if closes:
+            self.told(review.model_copy(update={"status": status}))
             await self.store.label(review, SEALED)
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
+from sluicegate.api.names import ConditionType
 from sluicegate.api.review import ReviewState
+from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.journal import DAY_SECONDS
@@ -21,10 +23,12 @@ from sluicegate.ledger.periods import UnknownZone, period_at
 from sluicegate.ledger.signing import Standing, standing, with_standing
 from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal_gone
 from sluicegate.reviews.store import CLOSED, OPEN, SEALED
+from sluicegate.reviews.wording import finding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sluicegate.api.product import DataProduct
     from sluicegate.api.review import DataProductReview, ReviewDecision
     from sluicegate.ledger.periods import Period
     from sluicegate.prometheus.day_reader import DayReader
@@ -52,7 +56,8 @@ SWEEP_SECONDS: Final = DAY_SECONDS
 class _Known:
     subject: Subject
     due: float
-    misconfigured: str = ""
+    wrong: str = ""
+    """What was last said to be wrong with its review."""
 
 
 @dataclass(slots=True)
@@ -60,8 +65,17 @@ class Overview:
     """What metrics say of reviews."""
 
     states: dict[ReviewState, int] = field(default_factory=lambda: defaultdict(int))
-    due: dict[Key, float] = field(default_factory=dict)
-    """When the review of a product is to be signed that waits for it, in seconds."""
+    waiting: dict[Key, Waiting] = field(default_factory=dict)
+    """The review of a product that is to be signed, of several the one that is due first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A review that waits for signatures: of which product, until when, and what is said of it."""
+
+    uid: str
+    due: int
+    finding: Finding
 
 
 class Reviews:
@@ -75,18 +89,20 @@ class Reviews:
         exists: Callable[[Key, str], bool],
         tell: Callable[[DataProductReview, Standing], None],
         misconfigured: Callable[[Key, str], None],
+        wake: Callable[[Key], None],
         namespaces: tuple[str, ...] = (),
     ) -> None:
         """`exists` says whether a product of this name and uid is there.
 
         `tell` is told each review whose state has changed; `misconfigured` a product whose review
-        can't be held, and why.
+        can't be held, and why; `wake` a product of which another thing is to be said now.
         """
         self._store = store
         self._wall = wall
         self._exists = exists
         self._tell = tell
         self._misconfigured = misconfigured
+        self._wake = wake
         self._namespaces = namespaces
         self._known: dict[Key, _Known] = {}
         self._decisions: dict[Key, list[ReviewDecision]] = defaultdict(list)
@@ -94,6 +110,22 @@ class Reviews:
         self._next_signed = 0.0
         self._next_sweep = 0.0
         self.overview = Overview()
+        self._followed = False
+
+    def condition(self, product: DataProduct) -> Finding | None:
+        """What is to be said of a product's review; None while nobody has to sign.
+
+        Until this replica has read what waits for signatures, what was said before holds.
+        """
+        if not self._followed:
+            known = find_condition(product.status.conditions, ConditionType.REVIEW_DUE)
+            if known is None or known.status != "True":
+                return None
+            return Finding(ConditionType.REVIEW_DUE, "True", known.reason, known.message)
+        waiting = self.overview.waiting.get(Key(*product.metadata.key))
+        if waiting is None or waiting.uid != product.metadata.uid:
+            return None
+        return waiting.finding
 
     def know(self, key: Key, subject: Subject | None) -> None:
         """Take in how a product is now; None for one that isn't reviewed, or is gone."""
@@ -112,7 +144,7 @@ class Reviews:
             self._decisions[key].append(made)
             known.due = min(known.due, now + DECISION_SECONDS)
         if subject.cycle != known.subject.cycle:
-            known.due, known.misconfigured = now, ""
+            known.due, known.wrong = now, ""
         known.subject = subject
 
     async def run(self, reader: DayReader) -> None:
@@ -125,6 +157,7 @@ class Reviews:
     def begin(self) -> None:
         """Forget when who is to be visited: this replica begins to lead, now or again."""
         now = self._began = self._next_signed = self._next_sweep = self._wall()
+        self._followed = False
         for key, known in self._known.items():
             known.due = now + _hash(key) % START_SECONDS
 
@@ -144,7 +177,13 @@ class Reviews:
 
     async def _visit(self, reader: DayReader, due: list[_Known], now: float) -> None:
         told = {one.subject.key: self._decisions.pop(one.subject.key, []) for one in due}
-        visited = await Keeper(self._store, reader).visit([one.subject for one in due], told, now)
+        keeper = Keeper(
+            self._store,
+            reader,
+            told=lambda review: self._tell(review, standing(review, now)),
+            unreadable=self._say_wrong,
+        )
+        visited = await keeper.visit([one.subject for one in due], told, now)
         for one in due:
             key = one.subject.key
             if key in visited:
@@ -157,11 +196,16 @@ class Reviews:
         try:
             period_at(known.subject.cycle, 0.0)
         except UnknownZone as error:
-            if known.misconfigured != str(error):
-                known.misconfigured = str(error)
-                self._misconfigured(known.subject.key, str(error))
+            self._say_wrong(known.subject.key, str(error))
             return False
         return True
+
+    def _say_wrong(self, key: Key, text: str) -> None:
+        """Say once what keeps a product's review from being held."""
+        known = self._known.get(key)
+        if known is not None and known.wrong != text:
+            known.wrong = text
+            self._misconfigured(key, text)
 
     async def _follow_signatures(self, now: float) -> int:
         """Look at the reviews that wait for signatures; return how many there are."""
@@ -176,16 +220,21 @@ class Reviews:
             logger.warning("signatures are followed later: %s", error)
             return read
         overview.states[ReviewState.NOT_STARTED] = len(self._known)
-        self.overview = overview
+        before, self.overview, self._followed = self.overview.waiting, overview, True
+        for key in {key for key, _ in before.items() ^ overview.waiting.items()}:
+            self._wake(key)
         return read
 
     async def _follow(self, review: DataProductReview, now: float, overview: Overview) -> None:
         where = standing(review, now)
         overview.states[where.state] += 1
         if where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and review.status.due_at:
-            key = Key(review.metadata.namespace, review.spec.product_ref.name)
-            due = review.status.due_at
-            overview.due[key] = min(due, overview.due.get(key, due))
+            ref = review.spec.product_ref
+            key = Key(review.metadata.namespace, ref.name)
+            waiting = Waiting(ref.uid, review.status.due_at, finding_of(review, where))
+            known = overview.waiting.get(key)
+            if known is None or waiting.due < known.due:
+                overview.waiting[key] = waiting
         status = with_standing(review.status, where)
         if status != review.status:
             await self._store.record(review, status)

@@ -11,6 +11,7 @@ from sluicegate.api import names
 from sluicegate.api.base import rfc3339
 from sluicegate.api.extent import compact
 from sluicegate.api.review import DataProductReview, DataProductReviewStatus
+from sluicegate.errors import SluicegateError
 from sluicegate.kube.errors import AlreadyExists, NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.ledger.periods import period_of
@@ -32,16 +33,40 @@ def review_key(product: Key, period: Period, uid: str = "") -> Key:
     return Key(product.namespace, f"{product.name}-{period.name}{more}")
 
 
+class UnreadableReview(SluicegateError):  # noqa: N818 - says what is the case
+    """A review isn't as its definition has it; the message names the field and the way out."""
+
+
 def parse_review(document: Mapping[str, Any]) -> DataProductReview | None:
     """The review in a document; None for one that can't be read, which is left alone."""
+    try:
+        return read_review(document)
+    except UnreadableReview:
+        return None
+
+
+def read_review(document: Mapping[str, Any]) -> DataProductReview:
+    """The review in a document.
+
+    Raises
+    ------
+    UnreadableReview
+        It can't be read.
+    """
     meta = document.get("metadata") or {}
     slim = {"name": meta.get("name"), "namespace": meta.get("namespace"),
             "resourceVersion": meta.get("resourceVersion", "")}  # fmt: skip
     text = compact({**document, "metadata": slim})
     try:
         return DataProductReview.model_validate_json(text, by_name=False)
-    except ValidationError:
-        return None
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        field = ".".join(map(str, wrong["loc"]))
+        raise UnreadableReview(
+            f"the {names.REVIEW_KIND} {meta.get('namespace')}/{meta.get('name')} can't be read: {field}:"
+            f" {wrong['msg']}. Correct it, or delete it: another is opened, with the days that Prometheus"
+            " still has"
+        ) from error
 
 
 def opened(subject: Subject) -> DataProductReviewStatus:
@@ -84,9 +109,9 @@ class ReviewStore:
     api: KubeApi
 
     async def read(self, key: Key) -> DataProductReview | None:
-        """The review of this name; None when there is none, or it can't be read."""
+        """The review of this name; None when there is none. UnreadableReview when it can't be read."""
         try:
-            return parse_review(await self.api.get(DATA_PRODUCT_REVIEWS, key))
+            return read_review(await self.api.get(DATA_PRODUCT_REVIEWS, key))
         except NotFound:
             return None
 
@@ -97,7 +122,7 @@ class ReviewStore:
             made = await self.api.create(DATA_PRODUCT_REVIEWS, document)
         except AlreadyExists:
             return await self.read(key)
-        return parse_review(made)
+        return read_review(made)
 
     async def record(self, review: DataProductReview, status: DataProductReviewStatus) -> None:
         """Write a status, unless the review was written by another since it was read."""
@@ -118,8 +143,10 @@ class ReviewStore:
             DATA_PRODUCT_REVIEWS, key, {"metadata": {"labels": {names.LABEL_REVIEW: value}}}
         )
 
-    async def labelled(self, value: str, namespaces: tuple[str, ...]) -> AsyncIterator[Any]:
-        """The reviews with this label, one at a time."""
+    async def labelled(
+        self, value: str, namespaces: tuple[str, ...]
+    ) -> AsyncIterator[DataProductReview]:
+        """The reviews with this label that can be read, one at a time."""
         for namespace in namespaces or ("",):
             labels = f"{names.LABEL_REVIEW}={value}"
             async for page in self.api.pages(

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
+from sluicegate.cli.report import readable
 from sluicegate.reporting.facts import facts_of, quantile
 from sluicegate.reporting.text import as_csv, as_json, markdown
 from sluicegate.reporting.words import budget, change, percent
@@ -165,3 +166,11 @@ def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     again = tmp_path / "again.html"
     assert main([*arguments, "--output", str(again), "--from", str(files)]) == 0
     assert again.read_text() == text, "the same ledger gives the same page"
+
+
+def test_a_review_that_cant_be_read_is_left_out_and_named(capsys):
+    broken = document_of(CALM)
+    broken["status"]["days"] = 7
+    assert list(readable([broken, document_of(WORSE)])) == [WORSE]
+    told = capsys.readouterr().err
+    assert "left out: the DataProductReview pricing/pricing-2026-10 can't be read" in told
