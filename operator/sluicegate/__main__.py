@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "explain": "say what the operator thinks of a product, with live numbers",
     "report": "tell what a product did in a period, from its ledger",
     "review": "sign a review, or write when reviews come as a calendar",
+    "archive": "copy sealed reviews to a folder or a bucket",
     "dossier": "write the technical file of a product, from its spec and sealed ledgers",
     "crds": "write the CustomResourceDefinition from the types",
     "run": "run the operator",

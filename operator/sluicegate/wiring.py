@@ -177,7 +177,7 @@ def _reviews(tools: Tools) -> Reviews:
         misconfigured(tools.recorder, key, record.uid if record else "", text)
 
     return Reviews(
-        ReviewStore(tools.api),
+        ReviewStore(tools.api, archived=tools.settings.reviews_archived),
         wall=tools.clocks.wall,
         exists=exists,
         tell=partial(tell, tools.recorder),

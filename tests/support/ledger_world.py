@@ -53,7 +53,8 @@ class Executioner:
 class World:
     """One product, its history, and an operator that is started as often as it is killed."""
 
-    def __init__(self, server, prometheus, *, share=0.0, uid="u-1") -> None:
+    def __init__(self, server, prometheus, *, share=0.0, uid="u-1", archived=False) -> None:
+        self.archived = archived
         self.now = float(BEGIN)
         self.server = server
         self.gate = Executioner(share)
@@ -71,7 +72,7 @@ class World:
         self.start()
 
     def start(self) -> None:
-        store = ReviewStore(self.server.behind(self.gate))
+        store = ReviewStore(self.server.behind(self.gate), archived=self.archived)
         self.reviews = Reviews(
             store,
             wall=lambda: self.now,

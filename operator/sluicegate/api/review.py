@@ -303,6 +303,8 @@ class ReviewMeta(StatusModel):
     """Its namespace."""
     resource_version: str = ""
     """Changes with every write."""
+    annotations: dict[str, str] = Field(default_factory=dict)
+    """Its annotations; what the archive has of it among them."""
 
 
 class DataProductReview(ApiModel):

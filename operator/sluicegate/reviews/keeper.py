@@ -64,13 +64,13 @@ class Keeper:
     Attributes
     ----------
     told : is given each review that is sealed because its period is over.
-    unreadable : is given a product whose review can't be read, and why.
+    wrong : is given a product whose review can't be kept as it should, and why.
     """
 
     store: ReviewStore
     reader: DayReader
     told: Callable[[DataProductReview], None]
-    unreadable: Callable[[Key, str], None]
+    wrong: Callable[[Key, str], None]
 
     async def visit(
         self,
@@ -90,7 +90,7 @@ class Keeper:
             try:
                 ledgers += await self._ledgers(subject, decisions.get(subject.key, []), now)
             except UnreadableReview as error:
-                self.unreadable(subject.key, str(error))
+                self.wrong(subject.key, str(error))
                 failed.add(subject.key)  # somebody may correct it
             except KubeError as error:
                 logger.warning("the review of %s waits: %s", subject.key, error)
@@ -143,13 +143,28 @@ class Keeper:
         review = await self.store.read(review_key(subject.key, period))
         if review is None:
             review = await self.store.open(subject, review_key(subject.key, period), period)
-            await self.store.drop_beyond(subject.key, subject.cycle, period)
+            await self._drop_beyond(subject, period)
         if review is None or review.spec.product_ref.uid == subject.uid:
             return review
         if review.status.sealed_at is None:
             await seal_gone(self.store, review, now)
         key = review_key(subject.key, period, subject.uid)
         return await self.store.read(key) or await self.store.open(subject, key, period)
+
+    async def _drop_beyond(self, subject: Subject, period: Period) -> None:
+        """Drop what is beyond `keep`; what can't be keeps nobody from the period that begins."""
+        try:
+            staying = await self.store.drop_beyond(subject.key, subject.cycle, period)
+        except UnreadableReview as error:
+            self.wrong(subject.key, str(error))
+            return
+        if staying:
+            text = (
+                f"{staying} sealed reviews are older than the {subject.cycle.keep} that"
+                " spec.review.keep asks for, and stay until they are archived: the last Jobs of the"
+                " CronJob that archives them say why they aren't"
+            )
+            self.wrong(subject.key, text)
 
     @staticmethod
     def _ledger(

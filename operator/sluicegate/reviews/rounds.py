@@ -181,7 +181,7 @@ class Reviews:
             self._store,
             reader,
             told=lambda review: self._tell(review, standing(review, now)),
-            unreadable=self._say_wrong,
+            wrong=self._say_wrong,
         )
         visited = await keeper.visit([one.subject for one in due], told, now)
         for one in due:

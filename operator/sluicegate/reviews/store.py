@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -14,7 +14,8 @@ from sluicegate.api.review import DataProductReview, DataProductReviewStatus
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.errors import AlreadyExists, NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-from sluicegate.ledger.periods import period_of
+from sluicegate.ledger.archive import is_archived
+from sluicegate.ledger.periods import before
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from sluicegate.reviews.subject import Subject
 
 OPEN, SEALED, CLOSED = "open", "sealed", "closed"
+MOST_ABSENT: Final = 2
+"""Periods in a row without a review, after which no older one is looked for."""
 
 
 def review_key(product: Key, period: Period, uid: str = "") -> Key:
@@ -55,7 +58,8 @@ def read_review(document: Mapping[str, Any]) -> DataProductReview:
     """
     meta = document.get("metadata") or {}
     slim = {"name": meta.get("name"), "namespace": meta.get("namespace"),
-            "resourceVersion": meta.get("resourceVersion", "")}  # fmt: skip
+            "resourceVersion": meta.get("resourceVersion", ""),
+            "annotations": meta.get("annotations") or {}}  # fmt: skip
     text = compact({**document, "metadata": slim})
     try:
         return DataProductReview.model_validate_json(text, by_name=False)
@@ -104,9 +108,15 @@ def review_document(subject: Subject, key: Key, period: Period) -> dict[str, Any
 
 @dataclass(frozen=True, slots=True)
 class ReviewStore:
-    """Reads and writes reviews. Every failure is a KubeError."""
+    """Reads and writes reviews. Every failure is a KubeError.
+
+    Attributes
+    ----------
+    archived : whether reviews are archived, and none is dropped before.
+    """
 
     api: KubeApi
+    archived: bool = False
 
     async def read(self, key: Key) -> DataProductReview | None:
         """The review of this name; None when there is none. UnreadableReview when it can't be read."""
@@ -157,16 +167,35 @@ class ReviewStore:
                     if review is not None:
                         yield review
 
-    async def drop_beyond(self, product: Key, cycle: ReviewCycle, period: Period) -> None:
-        """Delete the review that is one too old, if it is sealed; the one before went before it."""
+    async def mark_archived(self, review: DataProductReview, digest: str) -> None:
+        """Say on a review which state of it the archive has."""
+        key = Key(review.metadata.namespace, review.metadata.name)
+        await self.api.patch(
+            DATA_PRODUCT_REVIEWS,
+            key,
+            {"metadata": {"annotations": {names.ANNOTATION_ARCHIVED: digest}}},
+        )
+
+    async def drop_beyond(self, product: Key, cycle: ReviewCycle, period: Period) -> int:
+        """Delete the sealed reviews beyond `keep`, the oldest first; return how many have to stay.
+
+        Those before them went in the periods before, so it ends at the second one that isn't there.
+        """
         old: Period | None = period
         for _ in range(cycle.keep + 1):
-            if old is None:
-                return
-            old = period_of(cycle, old.first.fromordinal(old.first.toordinal() - 1))
-        if old is None:
-            return
-        key = review_key(product, old)
-        review = await self.read(key)
-        if review is not None and review.status.sealed_at is not None:
-            await self.api.delete(DATA_PRODUCT_REVIEWS, key)
+            old = before(cycle, old) if old is not None else None
+        found: list[DataProductReview] = []
+        absent = 0
+        while old is not None and absent < MOST_ABSENT:
+            review = await self.read(review_key(product, old))
+            if review is None:
+                absent += 1
+            elif review.status.sealed_at is not None:
+                found.append(review)
+            old = before(cycle, old)
+        stay = [one for one in found if self.archived and not is_archived(one)]
+        for one in reversed(found):
+            if one not in stay:
+                key = Key(one.metadata.namespace, one.metadata.name)
+                await self.api.delete(DATA_PRODUCT_REVIEWS, key)
+        return len(stay)
