@@ -76,6 +76,13 @@ def month(
                  "accepted": [865, 10500], "original": [865, 10500]},
             ],
             "days": days,
+            "readiness": [
+                {"name": "ProductManager", "state": "Met"},
+                {"name": "Runbook", "state": "Missing",
+                 "message": "add a link of type Runbook to spec.links"},
+                {"name": "RiskAssessed", "state": "Exempt",
+                 "message": "until 2026-12-31: the assessment is under way"},
+            ],
             "decisions": [
                 {"at": rfc3339(start + 9 * 86_400), "type": "Retrain", "reason": "ModelDecay",
                  "message": "accuracy is at 85.9 % (n=9,064) against 88.0 %", "version": "v13"},

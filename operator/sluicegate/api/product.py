@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from sluicegate.api.accountability import Compliance, ModelCard
 from sluicegate.api.base import ApiModel, Line, Rule, StatusModel, Time
 from sluicegate.api.errors import InvalidProduct, problem
 from sluicegate.api.extent import compact, readable, without_nulls
@@ -132,6 +133,10 @@ class DataProductSpec(ApiModel):
     """How it is retrained; never when left out."""
     rollout: Rollout = Field(default_factory=Rollout, json_schema_extra={"default": {}})
     """How a new version reaches users."""
+    model_card: ModelCard | None = None
+    """Statements about the model for the technical file, beyond what is measured."""
+    compliance: Compliance | None = None
+    """A person's judgement of its risk."""
     review: ReviewCycle | None = None
     """How often people review it, and who signs; no ledger is kept when left out."""
     suspend: bool = False

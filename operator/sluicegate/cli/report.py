@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import random
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "product", nargs="?", help="NAMESPACE/NAME of a DataProduct; it may be gone"
     )
     parser.add_argument("--all", action="store_true", help="all products that can be read")
+    parser.add_argument(
+        "--wheel", action="store_true",
+        help="of all products one that chance takes, to go through together; the same all day long",
+    )  # fmt: skip
     parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
     parser.add_argument("--format", choices=FORMATS, default="markdown")
     parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
@@ -52,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     reviews = _read_files(args.files) if args.files else asyncio.run(_read_cluster(wanted))
     chosen = choose(reviews, wanted, args.period or "")
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
+    if args.wheel:
+        reports = [spun(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
     text = _render(reports, args.format, args.period or "newest period")
     if args.output:
         args.output.write_text(text, encoding="utf-8")
@@ -63,9 +71,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _product(args: argparse.Namespace) -> tuple[str, str] | None:
     """Which product; None for all."""
-    if args.all == bool(args.product):
-        raise InvalidInput([Problem("product", "name one as NAMESPACE/NAME, or give --all")])
-    if args.all:
+    if (args.all or args.wheel) == bool(args.product):
+        raise InvalidInput(
+            [Problem("product", "name one as NAMESPACE/NAME, or give --all or --wheel")]
+        )
+    if args.all or args.wheel:
         return None
     return parse_key(args.product, argument="product")
 
@@ -106,6 +116,11 @@ def choose(
     else:
         text = f"no review of {whose} is sealed yet: name an open one by --period {known[-1]}"
     raise InvalidInput([Problem("period", text)])
+
+
+def spun(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
+    """The report that chance takes on a day; who asks again gets it again."""
+    return random.Random(day).choice(sorted(reports, key=lambda one: one.name))
 
 
 def period_name(review: DataProductReview) -> str:

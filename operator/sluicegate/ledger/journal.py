@@ -36,6 +36,7 @@ _SEALED: Final = (
     "decisions",
     "earlier",
     "versions",
+    "readiness",
 )
 """Parts of a status that the digest covers."""
 

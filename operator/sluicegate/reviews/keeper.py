@@ -22,7 +22,8 @@ from sluicegate.ledger.journal import (
     with_decision,
     with_versions,
 )
-from sluicegate.ledger.periods import before, period_at
+from sluicegate.ledger.periods import before, local_day, period_at
+from sluicegate.ledger.readiness import judged_on
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import ProductKey
 from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
@@ -179,7 +180,11 @@ class Keeper:
         if not status.time_zone:
             status = opened(subject)
         if period.end > now:  # afterwards what holds is the next period's
-            status = status.model_copy(update={"slos": subject.slos, "team": subject.team})
+            today = local_day(int(now), status.time_zone)
+            ready = judged_on(subject.checks, subject.cycle.exemptions, today)
+            status = status.model_copy(
+                update={"slos": subject.slos, "team": subject.team, "readiness": ready}
+            )
         newest = () if subject.decision is None else (subject.decision,)
         for made in (*decisions, *newest):
             if period.begin <= made.at < period.end:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from sluicegate.cli.report import readable
+from sluicegate.cli.report import readable, spun
 from sluicegate.reporting.facts import facts_of, quantile
 from sluicegate.reporting.text import as_csv, as_json, markdown
 from sluicegate.reporting.words import budget, change, percent
@@ -81,8 +81,18 @@ def test_actions_of_the_period_before_are_carried_until_they_are_done():
     spec = CALM.spec.model_validate_json(
         json.dumps(document_of(CALM, actions=[action, done])["spec"]), by_name=False
     )
-    facts = facts_of(WORSE, CALM.model_copy(update={"spec": spec}))
-    assert [title for title, _, _ in facts.open_actions] == ["Check the labels"]
+    before = CALM.model_copy(update={"spec": spec})
+    facts = facts_of(WORSE, before)
+    assert [one.title for one in facts.open_actions] == ["Check the labels"]
+    assert [(one.title, one.state) for one in facts.last_actions] == [
+        ("Check the labels", "open"), ("Done one", "done"),
+    ]  # fmt: skip
+    told = document_of(WORSE, actions=[action | {"done": True}])["spec"]
+    spec = WORSE.spec.model_validate_json(json.dumps(told), by_name=False)
+    ended = facts_of(WORSE.model_copy(update={"spec": spec}), before)
+    assert (ended.open_actions, ended.last_actions[0].state) == ((), "done")
+    late = facts_of(sealed_month(12, wrong=0.1), before)
+    assert late.last_actions[0].state == "late"
 
 
 def test_json_and_csv_say_the_same():
@@ -145,6 +155,17 @@ def test_what_is_no_review_is_named(tmp_path, capsys):
     path.write_text("kind: Pod\n")
     assert main(["report", "--all", "--from", str(path)]) == 2
     assert "kubectl get dprev -o yaml" in capsys.readouterr().err
+
+
+def test_readiness_and_delivery_are_told_and_the_wheel_takes_one_product_a_day(files, capsys):
+    assert main(["report", "--wheel", "--period", "2026-11", "--from", str(files)]) == 0
+    told = capsys.readouterr().out
+    assert "- Runbook Missing: add a link of type Runbook to spec.links" in told
+    assert "- RiskAssessed Exempt: until 2026-12-31: the assessment is under way" in told
+    assert "ProductManager" not in told.split("## Readiness")[1]
+    assert "- Lead time: median 1 d from a retraining or a commit to its promotion" in told
+    reports = [facts_of(one, None) for one in (CALM, WORSE)]
+    assert len({id(spun(reports, f"2026-12-{day:02}")) for day in range(1, 20)}) == 2
 
 
 @pytest.mark.slow

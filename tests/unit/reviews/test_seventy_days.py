@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api.base import rfc3339
+from sluicegate.api.review import ReadinessCheck
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.ledger.journal import LATE_DAYS, digest_of
 from tests.support.ledger_world import BEGIN, DAYS, KEY, ZONE, counted, world
@@ -114,6 +115,7 @@ async def test_each_decision_is_there_once_and_comes_soon():
         (review,) = it.all().values()
         assert [one.message for one in review.status.decisions] == ["n=0", "n=1", "n=2"]
         assert {one.version for one in review.status.decisions} == {"v1"}
+        assert {one.name for one in review.status.readiness} == set(ReadinessCheck)
 
 
 async def test_a_review_outlives_its_product_and_is_sealed_with_what_it_has():
