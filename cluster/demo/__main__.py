@@ -1,4 +1,4 @@
-"""`python -m cluster.demo [run|down|break|retrain|history|traffic]`; `make demo` runs it."""
+"""`python -m cluster.demo [run|down|break|retrain|country|history|traffic]`; `make demo` runs it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.backend import choose_backend
-from cluster.demo import performance, removal, tries
+from cluster.demo import countries, performance, removal, tries
 from cluster.demo.terminal import Terminal
 from cluster.errors import ClusterError
 
@@ -23,6 +23,10 @@ COMMANDS: dict[str, tuple[Callable[[Backend, Terminal], int], str]] = {
     "down": (removal.remove, "remove what a demonstration made"),
     "break": (tries.break_new_version, "push a worse model, and see it rolled back"),
     "retrain": (tries.ask_for_retraining, "ask for a retraining, and see where it leads"),
+    "country": (
+        countries.shift_one_country,
+        "let cars become cheaper in one country, and see where",
+    ),
     "history": (tries.show_history, "show the versions of both products, and what became of them"),
     "traffic": (tries.send_traffic, "send the market's traffic until Ctrl-C"),
 }

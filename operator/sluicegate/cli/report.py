@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import os
 import random
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,8 @@ import yaml
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.object_name import parse_key
+from sluicegate.cli.report_live import with_what_is_new
+from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
@@ -24,6 +28,7 @@ from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, as_json, markdown
 from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
 from sluicegate.runtime.write_fence import OpenGate
+from sluicegate.settings import parse_settings
 
 FORMATS = ("html", "markdown", "json", "csv")
 
@@ -43,6 +48,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of all products one that chance takes, to go through together; the same all day long",
     )  # fmt: skip
     parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
+    parser.add_argument(
+        "--live", action="store_true",
+        help="of a period that goes on, with the days that its ledger hasn't got yet, today so far"
+        " among them; read from SLUICEGATE_PROMETHEUS_URL",
+    )  # fmt: skip
     parser.add_argument("--format", choices=FORMATS, default="markdown")
     parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
     parser.add_argument(
@@ -55,8 +65,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
     wanted = _product(args)
-    reviews = _read_files(args.files) if args.files else asyncio.run(_read_cluster(wanted))
-    chosen = choose(reviews, wanted, args.period or "")
+    if args.live and args.files:
+        raise InvalidInput([Problem("live", "reads a cluster: leave out --from")])
+    if args.files:
+        reviews = _read_files(args.files)
+    else:
+        reviews = asyncio.run(_read_cluster(wanted, live=args.live))
+    chosen = choose(reviews, wanted, args.period or "", open_too=args.live)
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
     if args.wheel:
         reports = [spun(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
@@ -81,7 +96,11 @@ def _product(args: argparse.Namespace) -> tuple[str, str] | None:
 
 
 def choose(
-    reviews: Iterable[DataProductReview], wanted: tuple[str, str] | None, period: str
+    reviews: Iterable[DataProductReview],
+    wanted: tuple[str, str] | None,
+    period: str,
+    *,
+    open_too: bool = False,
 ) -> list[ReportFacts]:
     """The facts of the reviews that are asked for, each with the one before it.
 
@@ -101,7 +120,7 @@ def choose(
             continue
         ordered = sorted(each, key=lambda one: one.spec.period.start)
         known += [period_name(one) for one in ordered]
-        place = _place(ordered, period)
+        place = len(ordered) - 1 if open_too and not period else _place(ordered, period)
         if place is not None:
             found.append(facts_of(ordered[place], ordered[place - 1] if place else None))
     if found:
@@ -184,8 +203,13 @@ def readable(documents: Iterable[Mapping[str, Any]]) -> Iterator[DataProductRevi
             print(f"left out: {error}", file=sys.stderr)
 
 
-async def _read_cluster(wanted: tuple[str, str] | None) -> list[DataProductReview]:
-    """The reviews of one product, or of all."""
+async def _read_cluster(wanted: tuple[str, str] | None, *, live: bool) -> list[DataProductReview]:
+    """The reviews of one product, or of all; live with the days that they haven't got yet."""
+    settings = parse_settings(os.environ, refuse_unknown=False)
+    if live and not settings.prometheus_url:
+        raise InvalidInput(
+            [Problem("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")]
+        )
     namespace = wanted[0] if wanted else ""
     labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
     transport, found = Transport(Connections(login)), []
@@ -195,6 +219,9 @@ async def _read_cluster(wanted: tuple[str, str] | None) -> list[DataProductRevie
             DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
         ):
             found += readable(page.items)
+        if live:
+            products = await products_in(api, namespace)
+            found = await with_what_is_new(found, products, settings, time.time())
     finally:
         await transport.close()
     return found

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
 from sluicegate.cli.object_name import parse_key
+from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key, Resource
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key, Resource
 from sluicegate.kube.transport import Transport
 from sluicegate.ledger.periods import local_day
 from sluicegate.reviews.store import parse_review
@@ -131,15 +131,8 @@ def with_signature(review: DataProductReview, entry: dict[str, str]) -> list[dic
 
 
 async def _products(namespace: str) -> Sequence[DataProduct]:
-    transport, found = Transport(Connections(login)), []
+    transport = Transport(Connections(login))
     try:
-        api = KubeApi(transport, OpenGate(), field_manager="")
-        async for page in api.pages(DATA_PRODUCTS, namespace=namespace, chunk=50):
-            for document in page.items:
-                try:
-                    found.append(DataProduct.parse(document))
-                except InvalidProduct:
-                    continue  # its status says what is wrong with it
+        return await products_in(KubeApi(transport, OpenGate(), field_manager=""), namespace)
     finally:
         await transport.close()
-    return found

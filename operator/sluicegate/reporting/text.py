@@ -48,7 +48,7 @@ def _head(one: ReportFacts) -> Iterator[str]:
     sealed = (
         f"sealed {local_day(status.sealed_at, zone)}, `{status.digest}`"
         if status.sealed_at
-        else "open"
+        else "open: the period goes on"
     )
     broken = (
         " **The digest doesn't hold: the ledger was changed.**" if one.digest_holds is False else ""
