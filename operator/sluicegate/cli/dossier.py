@@ -24,6 +24,7 @@ from sluicegate.kube.credentials import login
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 from sluicegate.kube.transport import Transport
+from sluicegate.reporting.cyclonedx import cyclonedx
 from sluicegate.reporting.dossier import dossier_of, markdown
 from sluicegate.runtime.write_fence import OpenGate
 
@@ -34,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", help="a date: what was sealed by its end counts; today when left out"
     )
-    parser.add_argument("--format", choices=("markdown", "json"), default="markdown")
+    parser.add_argument("--format", choices=("markdown", "json", "cyclonedx"), default="markdown")
     parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
     parser.add_argument(
         "--from", dest="files", type=Path, nargs="+", default=[],
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
         text = f"there is neither a DataProduct {key} nor a review of one: is the name right?"
         raise InvalidInput([Problem("product", text)])
     file = dossier_of(product, reviews, end_of(args.at))
-    text = markdown(file) if args.format == "markdown" else json.dumps(file, indent=2) + "\n"
+    told = cyclonedx(file) if args.format == "cyclonedx" else file
+    text = markdown(file) if args.format == "markdown" else json.dumps(told, indent=2) + "\n"
     if args.output:
         args.output.write_text(text, encoding="utf-8")
         print(args.output)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 from sluicegate.api.names import ConditionType
@@ -22,11 +22,11 @@ from sluicegate.ledger.journal import DAY_SECONDS
 from sluicegate.ledger.periods import UnknownZone, period_at
 from sluicegate.ledger.signing import Standing, standing, with_standing
 from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal_gone
-from sluicegate.reviews.store import CLOSED, OPEN, SEALED
+from sluicegate.reviews.store import CLOSED, OPEN, SEALED, parse_review
 from sluicegate.reviews.wording import finding_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sluicegate.api.product import DataProduct
     from sluicegate.api.review import DataProductReview, ReviewDecision
@@ -41,6 +41,8 @@ ROUND_SECONDS: Final = 10.0
 AT_ONCE: Final = 50
 """Products of one visit: they share their queries."""
 SPREAD_SECONDS: Final = 20 * 3600
+SLOT_SECONDS: Final = 300
+"""Products of one slot are visited together, so that they share their queries."""
 START_SECONDS: Final = 3600
 """Over which the first visits after a start are spread."""
 DECISION_SECONDS: Final = 5.0
@@ -60,6 +62,30 @@ class _Known:
     """What was last said to be wrong with its review."""
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A review that waits for signatures: of which product, until when, and what is said of it."""
+
+    uid: str
+    due: int
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Where a sealed review stood when it was read: it stands there until it is written, or overdue."""
+
+    version: str
+    product: Key
+    state: ReviewState
+    waiting: Waiting | None
+
+    def ends(self, now: float) -> bool:
+        """Whether it has become overdue since."""
+        waits = self.waiting is not None and self.state is ReviewState.TO_REVIEW
+        return waits and self.waiting is not None and int(now) > self.waiting.due
+
+
 @dataclass(slots=True)
 class Overview:
     """What metrics say of reviews."""
@@ -68,14 +94,14 @@ class Overview:
     waiting: dict[Key, Waiting] = field(default_factory=dict)
     """The review of a product that is to be signed, of several the one that is due first."""
 
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A review that waits for signatures: of which product, until when, and what is said of it."""
-
-    uid: str
-    due: int
-    finding: Finding
+    def add(self, seen: _Seen) -> None:
+        """Take in a review that is sealed, and that not all have signed."""
+        self.states[seen.state] += 1
+        if seen.waiting is None:
+            return
+        known = self.waiting.get(seen.product)
+        if known is None or seen.waiting.due < known.due:
+            self.waiting[seen.product] = seen.waiting
 
 
 class Reviews:
@@ -110,6 +136,7 @@ class Reviews:
         self._next_signed = 0.0
         self._next_sweep = 0.0
         self.overview = Overview()
+        self._seen: dict[Key, _Seen] = {}
         self._followed = False
 
     def condition(self, product: DataProduct) -> Finding | None:
@@ -211,9 +238,18 @@ class Reviews:
         """Look at the reviews that wait for signatures; return how many there are."""
         overview, read = Overview(), 0
         try:
-            async for review in self._store.labelled(SEALED, self._namespaces):
+            seen: dict[Key, _Seen] = {}
+            async for document in self._store.documents(SEALED, self._namespaces):
                 read += 1
-                await self._follow(review, now, overview)
+                meta = document["metadata"]
+                key, version = Key(meta["namespace"], meta["name"]), meta["resourceVersion"]
+                known = self._seen.get(key)
+                if known is None or known.version != version or known.ends(now):
+                    known = await self._follow(document, now)
+                if known is not None:
+                    seen[key] = known
+                    overview.add(known)
+            self._seen = seen
         except NotFound:
             return 0  # the definition of reviews isn't installed
         except KubeError as error:
@@ -225,16 +261,12 @@ class Reviews:
             self._wake(key)
         return read
 
-    async def _follow(self, review: DataProductReview, now: float, overview: Overview) -> None:
+    async def _follow(self, document: Mapping[str, Any], now: float) -> _Seen | None:
+        """Look at one of them, and record where it stands; None for one that can't be read."""
+        review = parse_review(document)
+        if review is None:
+            return None
         where = standing(review, now)
-        overview.states[where.state] += 1
-        if where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and review.status.due_at:
-            ref = review.spec.product_ref
-            key = Key(review.metadata.namespace, ref.name)
-            waiting = Waiting(ref.uid, review.status.due_at, finding_of(review, where))
-            known = overview.waiting.get(key)
-            if known is None or waiting.due < known.due:
-                overview.waiting[key] = waiting
         status = with_standing(review.status, where)
         if status != review.status:
             await self._store.record(review, status)
@@ -242,6 +274,14 @@ class Reviews:
                 self._tell(review, where)
         if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
             await self._store.label(review, CLOSED)
+        ref, due = review.spec.product_ref, review.status.due_at
+        waits = where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and due is not None
+        return _Seen(
+            version=review.metadata.resource_version,
+            product=Key(review.metadata.namespace, ref.name),
+            state=where.state,
+            waiting=Waiting(ref.uid, due, finding_of(review, where)) if waits and due else None,
+        )
 
     async def _sweep(self, now: float) -> None:
         """Seal the open reviews of products that are gone."""
@@ -265,7 +305,7 @@ def next_visit(subject: Subject, now: float) -> float:
     if period is None:
         period = period_at(subject.cycle, now + 366 * DAY_SECONDS)
         return period.begin if period is not None else now + DAY_SECONDS
-    late = DELAY_SECONDS + _hash(subject.key) % SPREAD_SECONDS
+    late = DELAY_SECONDS + _hash(subject.key) % SPREAD_SECONDS // SLOT_SECONDS * SLOT_SECONDS
     for day in period.days():
         if day.end + late > now and day.end > now - SPREAD_SECONDS - DELAY_SECONDS:
             return float(day.end + late)

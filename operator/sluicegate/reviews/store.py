@@ -157,15 +157,22 @@ class ReviewStore:
         self, value: str, namespaces: tuple[str, ...]
     ) -> AsyncIterator[DataProductReview]:
         """The reviews with this label that can be read, one at a time."""
+        async for document in self.documents(value, namespaces):
+            review = parse_review(document)
+            if review is not None:
+                yield review
+
+    async def documents(
+        self, value: str, namespaces: tuple[str, ...]
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The same as the API server has them, those that can't be read among them."""
         for namespace in namespaces or ("",):
             labels = f"{names.LABEL_REVIEW}={value}"
             async for page in self.api.pages(
                 DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
             ):
                 for document in page.items:
-                    review = parse_review(document)
-                    if review is not None:
-                        yield review
+                    yield document
 
     async def mark_archived(self, review: DataProductReview, digest: str) -> None:
         """Say on a review which state of it the archive has."""

@@ -6,6 +6,8 @@ import json
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from sluicegate.__main__ import main
 from tests.support.product_cases import changed
@@ -68,6 +70,23 @@ def test_what_people_said_of_the_model_and_its_risk_is_passed_on_as_they_wrote_i
     text = told(capsys, "--from", files, "--at", "2026-12-31")
     assert "- trainingData: sales of four weeks" in text
     assert "newest sealed reviews" in text
+
+
+def test_as_cyclonedx_it_holds_to_the_schema_and_has_a_metric_of_each_sum(files, capsys):
+    arguments = ("--from", files, "--at", "2026-12-31")
+    text = told(capsys, *arguments, "--format", "cyclonedx")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert told(capsys, *arguments, "--format", "cyclonedx") == text
+    file = json.loads(told(capsys, *arguments, "--format", "json"))
+    card = json.loads(text)["components"][-1]["modelCard"]
+    metrics = card["quantitativeAnalysis"]["performanceMetrics"]
+    assert len(metrics) == len(file["performance"])
+    for metric, row in zip(metrics, file["performance"], strict=True):
+        share = (row["total"] - row["bad"]) / row["total"]
+        assert float(metric["value"]) == pytest.approx(share, abs=1e-6)
+        bounds = metric["confidenceInterval"]
+        assert float(bounds["lowerBound"]) < share < float(bounds["upperBound"])
+    assert "lorries" in card["considerations"]["technicalLimitations"]
 
 
 def test_of_a_date_only_what_was_sealed_by_then_counts(files, capsys):

@@ -1,0 +1,325 @@
+"""What the ledgers of thousands of products cost: `python -m benchmarks.ledger --products 5000`.
+
+A real etcd and API server hold a review of a month that is nearly over for each product. One day goes
+by on a simulated clock, with each round of the operator's; a Prometheus that is told what to say
+answers from a process of its own. What is reported is this process' processor time, which is the
+operator's, its writes by hour, its queries, and what lies in etcd.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.prometheus_stand_in import PrometheusStandIn, row
+from cluster.controlplane import ControlPlane, Options
+from cluster.kinds import install_crds
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.connections import Connections
+from sluicegate.kube.credentials import login
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
+from sluicegate.kube.transport import Transport
+from sluicegate.ledger.journal import DAY_SECONDS, DayCounts, with_day
+from sluicegate.ledger.periods import Period, period_at
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.day_reader import DayReader
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.timing import Timing
+from sluicegate.reviews.rounds import READS_PER_SECOND, ROUND_SECONDS, Reviews
+from sluicegate.reviews.store import ReviewStore, opened, review_key
+from sluicegate.reviews.subject import Subject, subject_of
+from sluicegate.stats.counts import Count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.prometheus_stand_in import Row
+    from sluicegate.api.review import DataProductReviewStatus
+
+NAMESPACES: Final = 50
+MARKETS: Final = ("AT", "BE", "ES", "FR", "GB", "IT")
+SLOS: Final = ("availability", "latency", "accuracy", "conversion")
+BOUNDS: Final = ("0.05", "0.1", "0.25", "0.5", "1.0", "+Inf")
+MONTH: Final = datetime(2026, 11, 1, tzinfo=UTC)
+TODAY: Final = datetime(2026, 11, 30, tzinfo=UTC)
+"""The day that is measured begins here: 29 days are in the ledger, the last three not final yet."""
+AT_ONCE: Final = 16
+ANSWERS: Final = "answers"
+
+
+class Counting:
+    """A gate that lets each write through, and counts it by the hour of the simulated clock."""
+
+    def __init__(self) -> None:
+        """Nothing is written yet."""
+        self.now = 0.0
+        self.hours: Counter[int] = Counter()
+
+    async def admit(self) -> None:
+        """Count a write."""
+        self.hours[int(self.now // 3600)] += 1
+
+
+# ---- the products and their ledgers ----------------------------------------------------------
+def subject(number: int) -> Subject:
+    """One product of four SLOs and six markets, which is reviewed each month."""
+    digest = f"registry.example/bento@sha256:{number:064x}"
+    bento = {"image": digest, "version": "v1", "service": "Pricing"}
+    runtime = f"registry.example/runtime@sha256:{0:064x}"
+    slos = [
+        {"name": "availability", "indicator": {"availability": {}}, "objective": "0.999"},
+        {"name": "latency", "indicator": {"latency": {"thresholdMilliseconds": 250}},
+         "objective": "0.99"},
+        {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.9"},
+        {"name": "conversion", "indicator": {"events": {"indicator": "conversion"}},
+         "objective": "0.9"},
+    ]  # fmt: skip
+    stable = {
+        "image": digest, "version": "v1", "service": "Pricing", "runtimeImage": runtime,
+        "revision": f"{number:010x}", "source": "Spec", "promotedAt": "2026-10-01T00:00:00Z",
+    }  # fmt: skip
+    document = {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "DataProduct",
+        "metadata": {"name": f"product-{number}", "namespace": namespace_of(number),
+                     "uid": f"{number:08x}-0000-4000-8000-000000000000"},
+        "spec": {
+            "owner": "group:default/team", "markets": list(MARKETS), "slos": slos,
+            "model": {"bento": bento},
+            "serving": {"runtimeImage": runtime, "market": {"from": "Header"}},
+            "review": {"every": "Month", "startsOn": "2026-11-01", "keep": 2},
+        },
+        "status": {"stable": stable},
+    }  # fmt: skip
+    found = subject_of(DataProduct.parse(document), Timing())
+    assert found is not None
+    return found
+
+
+def namespace_of(number: int) -> str:
+    """The products lie in fifty namespaces."""
+    return f"team-{number % NAMESPACES}"
+
+
+def month_so_far(one: Subject, period: Period, now: float) -> DataProductReviewStatus:
+    """A ledger of all days that are over but yesterday, which is still to be read."""
+    status = opened(one)
+    markets = {market: Count(40, 1_000) for market in MARKETS}
+    counts = DayCounts(
+        slos=dict.fromkeys(SLOS, Count(240, 6_000)),
+        markets=dict.fromkeys(SLOS, markets),
+        answers=dict.fromkeys(BOUNDS, 5_000),
+        measured=1.0,
+        versions=("v1",),
+    )
+    for day in period.days():
+        if day.end < now:
+            status = with_day(status, day, counts, now)
+    return status
+
+
+# ---- Prometheus, in a process of its own -------------------------------------------------------
+def rows_of(kind: str, indexes: range, step: int, products: set[tuple[str, str]]) -> Iterator[Row]:
+    """What each product that is asked for says: the same in each block."""
+    for namespace, product in sorted(products):
+        where = {"namespace": namespace, "product": product}
+        series: list[tuple[dict[str, str], int]] = []
+        if kind == "targets":
+            facts = ("up", "scrapes", "longest")
+            series = [({"version": "v1", "sluicegate_fact": fact}, 10) for fact in facts]
+        elif kind in {"requests", "requests_bad"}:
+            code = {"http_response_code": "500"} if kind == "requests_bad" else {}
+            labels = {"version": "v1", "runner_name": "Pricing"} | code
+            series = [(labels, 20 if kind == "requests" else 1)]
+        elif kind in {"latency", "histogram"}:
+            version = {"version": "v1"} if kind == "latency" else {}
+            bounds = ("0.25", "+Inf") if kind == "latency" else BOUNDS
+            series = [(version | {"le": bound}, 18) for bound in bounds]
+        elif kind in {"labelled", "events"}:
+            more = {"indicator": "conversion"} if kind == "events" else {}
+            outcomes = ("good", "bad") if kind == "events" else ("correct", "wrong")
+            series = [({"prediction_version": "v1", "outcome": one} | more, 9) for one in outcomes]
+        elif kind == "markets":
+            series = [
+                ({"prediction_version": "v1", "indicator": indicator, "market": market,
+                  "outcome": outcome}, 3)
+                for indicator in ("availability", "latency:250", "outcomes", "conversion")
+                for market in MARKETS for outcome in ("good", "bad")
+            ]  # fmt: skip
+        for labels, value in series:
+            yield row(dict.fromkeys(indexes, float(value)), step, **where, **labels)
+
+
+def asked_for(query: str) -> set[tuple[str, str]]:
+    """The products that a query names: those of our names, in their namespaces."""
+    numbers = {int(one) for one in re.findall(r"product-(\d+)", query)}
+    return {(namespace_of(number), f"product-{number}") for number in numbers}
+
+
+async def answer() -> None:
+    """Say where the stand-in is, and answer until standard input ends."""
+    server = PrometheusStandIn(lambda *_: ())
+
+    def rows(kind: str, indexes: range, step: int) -> Iterator[Row]:
+        return rows_of(kind, indexes, step, asked_for(server.forms[-1]["query"]))
+
+    server.rows = rows
+    async with server:
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.read)
+
+
+@contextmanager
+def prometheus() -> Iterator[str]:
+    """The stand-in's URL while the block lasts."""
+    command = [sys.executable, "-m", "benchmarks.ledger", ANSWERS]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+# ---- the measurement ---------------------------------------------------------------------------
+async def measure(plane: ControlPlane, url: str, count: int) -> dict[str, Any]:
+    """Fill the ledgers, let a day go by, and say what it cost."""
+    gate, began = Counting(), TODAY.timestamp()
+    subjects = [subject(number) for number in range(count)]
+    async with AsyncExitStack() as stack:
+        transport = Transport(Connections(login))
+        stack.push_async_callback(transport.close)
+        store = ReviewStore(KubeApi(transport, gate, field_manager="sluicegate"))
+        await fill(store, subjects, began - DAY_SECONDS)
+        size = await stored_bytes(store.api, subjects[0])
+        source = await stack.enter_async_context(Prometheus(Endpoint(url=url)))
+        reader = DayReader(source, Timing())
+        reviews = Reviews(
+            store,
+            wall=lambda: gate.now,
+            exists=lambda *_: True,
+            tell=lambda *_: None,
+            misconfigured=lambda _, text: sys.exit(text),
+            wake=lambda _: None,
+        )
+        gate.now = began
+        for one in subjects:
+            reviews.know(one.key, one)
+        figures: dict[str, Any] = {"products": count}
+        figures["restart"] = await passed(reviews, reader, gate, hours=2)
+        figures["day"] = await passed(reviews, reader, gate, hours=22)
+        figures["bytesOfAReview"] = {
+            "before": size,
+            "after": await stored_bytes(store.api, subjects[0]),
+        }
+        figures["signatures"] = await follow(reviews, reader, gate, subjects)
+    figures["etcdMiB"] = etcd_bytes(plane) / 2**20
+    return figures
+
+
+async def fill(store: ReviewStore, subjects: list[Subject], now: float) -> None:
+    """Create each product's review, with the month so far in it."""
+    period = period_at(subjects[0].cycle, MONTH.timestamp())
+    assert period is not None
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(it: Subject) -> None:
+        async with slots:
+            review = await store.open(it, review_key(it.key, period), period)
+            assert review is not None
+            await store.record(review, month_so_far(it, period, now))
+
+    async with asyncio.TaskGroup() as group:
+        for it in subjects:
+            group.create_task(one(it))
+
+
+async def passed(
+    reviews: Reviews, reader: DayReader, gate: Counting, *, hours: int
+) -> dict[str, Any]:
+    """Let hours go by in rounds of the operator's; what they cost."""
+    gate.hours.clear()
+    begin, wall, cpu = gate.now, time.monotonic(), time.process_time()
+    while gate.now < begin + hours * 3600:
+        await reviews.round(reader)
+        gate.now += ROUND_SECONDS
+    spent = time.process_time() - cpu
+    return {
+        "hours": hours,
+        "writes": sum(gate.hours.values()),
+        "writesByHour": [gate.hours[int(begin // 3600) + hour] for hour in range(hours)],
+        "cpuSeconds": spent,
+        "shareOfACore": spent / (hours * 3600),
+        "realSeconds": time.monotonic() - wall,
+    }
+
+
+async def follow(
+    reviews: Reviews, reader: DayReader, gate: Counting, subjects: list[Subject]
+) -> dict[str, Any]:
+    """Seal all of them, and say what it costs to wait for their signatures."""
+    gate.now += 5 * DAY_SECONDS
+    reviews.begin()
+    sealing = await passed(reviews, reader, gate, hours=2)
+    gate.now += DAY_SECONDS
+    figures: dict[str, Any] = {"sealing": sealing}
+    every = max(60.0, len(subjects) / READS_PER_SECOND)
+    figures["everySeconds"] = every
+    for name in ("first", "again"):
+        gate.now += every
+        cpu = time.process_time()
+        await reviews.round(reader)
+        spent = time.process_time() - cpu
+        figures[name] = {"cpuSeconds": spent, "shareOfACore": spent / every}
+    figures["waiting"] = len(reviews.overview.waiting)
+    return figures
+
+
+async def stored_bytes(api: KubeApi, one: Subject) -> int:
+    """Bytes of a product's review as etcd has it, but for the server's record of managers."""
+    period = period_at(one.cycle, MONTH.timestamp())
+    assert period is not None
+    body = await api.get(DATA_PRODUCT_REVIEWS, review_key(Key(*one.key), period))
+    return len(json.dumps(body, separators=(",", ":")))
+
+
+def etcd_bytes(plane: ControlPlane) -> int:
+    """Bytes of etcd's database on the disk."""
+    return sum(path.stat().st_size for path in plane.folder.rglob("member/snap/db"))
+
+
+def main() -> int:
+    """Measure, and print the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ledger", description=__doc__)
+    parser.add_argument("--products", type=int, default=5000)
+    parser.add_argument("act", nargs="?", choices=[ANSWERS], help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.act:
+        asyncio.run(answer())
+        return 0
+    options = Options(controller_manager=False, scheduler=False)
+    with ControlPlane(options) as plane, prometheus() as url:
+        install_crds(plane)
+        for number in range(NAMESPACES):
+            plane.kubectl("create", "namespace", f"team-{number}")
+        os.environ["KUBECONFIG"] = str(plane.kubeconfig)
+        figures = asyncio.run(measure(plane, url, args.products))
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
