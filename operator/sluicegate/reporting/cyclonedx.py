@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SPECIFICATION: Final = "1.6"
-DIGEST: Final = "@sha256:"
 
 
 def cyclonedx(file: Mapping[str, Any]) -> dict[str, Any]:
