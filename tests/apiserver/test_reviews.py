@@ -129,6 +129,8 @@ def test_the_command_signs_as_whom_the_api_server_takes_one_for(reviews, monkeyp
     stored = Person(reviews, "").send("GET", path).body["spec"]["signOffs"]
     assert {one["username"] for one in stored} == {ENGINEER, MANAGER}
     monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for("outsider")))
+    assert main(["review", "sign", f"{NAMESPACE}/pricing-2031-01"]) == 2
+    assert f"`kubectl get dprev -n {NAMESPACE}` lists those there are" in capsys.readouterr().err
     assert main([*arguments, "--role", "DataProductManager"]) == 1
     assert "gives outsider no such role" in capsys.readouterr().err
 

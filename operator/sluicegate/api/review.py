@@ -326,7 +326,9 @@ class DataProductReviewStatus(StatusModel):
     """Who has which role, as it was when the review was opened."""
     slos: Annotated[tuple[ReviewSlo, ...], Field(max_length=17), Keyed("name")] = ()
     """What the SLOs were held against."""
-    days: Annotated[tuple[ReviewDay, ...], Field(max_length=MOST_DAYS), Keyed("date")] = ()
+    # Atomic: with keys the API server would record the owner of each number, which takes more room
+    # than the numbers, and nobody else writes them.
+    days: Annotated[tuple[ReviewDay, ...], Field(max_length=MOST_DAYS)] = ()
     """The counts, the oldest day first."""
     decisions: Annotated[tuple[ReviewDecision, ...], Field(max_length=MOST_DECISIONS)] = ()
     """The newest decisions, the oldest first."""

@@ -15,10 +15,11 @@ from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
+from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key, Resource
 from sluicegate.kube.transport import Transport
 from sluicegate.ledger.periods import local_day
-from sluicegate.reviews.store import parse_review
+from sluicegate.reviews.store import read_review
 from sluicegate.runtime.write_fence import OpenGate
 
 WHO_AM_I = Resource(
@@ -73,11 +74,13 @@ async def _sign(key: Key, args: argparse.Namespace) -> str:
         api = KubeApi(transport, OpenGate(), field_manager="sluicegate-review")
         answer = await api.create(WHO_AM_I, {"metadata": {}})
         username = str(answer["status"]["userInfo"]["username"])
-        review = parse_review(await api.get(DATA_PRODUCT_REVIEWS, key))
-        if review is None:
-            raise InvalidInput(
-                [Problem("review", f"{key} was written by a newer version: upgrade this")]
+        try:
+            review = read_review(await api.get(DATA_PRODUCT_REVIEWS, key))
+        except NotFound as error:
+            text = (
+                f"there is no {key}: `kubectl get dprev -n {key.namespace}` lists those there are"
             )
+            raise InvalidInput([Problem("review", text)]) from error
         role = role_of(review, username, args.role)
         now = datetime.now(UTC)
         entry = {"username": username, "role": role, "verdict": args.verdict,
@@ -109,6 +112,10 @@ def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
         by = ", ".join(status.reviewed_by)
         raise InvalidInput([Problem("review", f"was signed by {by}: write more into spec.notes")])
     roles = [one.role for one in status.team if one.username == username]
+    known = sorted({one.role for one in status.team} | set(status.signed_by))
+    if asked is not None and asked not in known:
+        text = f"nobody in the team is {asked}, and nobody has to be: name {' or '.join(known)}"
+        raise InvalidInput([Problem("role", text)])
     if asked is not None:
         return asked  # admission knows who holds the verb `review`
     if len(roles) == 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.api.review import CheckState
+from sluicegate.api.review import CheckState, SignVerdict
 from sluicegate.ledger.journal import digest_of
 from sluicegate.ledger.periods import local_day
 from sluicegate.reporting.delivery import Delivery, delivery_of
@@ -109,7 +109,6 @@ class ReportFacts:
     decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
     missing_days : days of the period that couldn't be read.
     delivery : how new versions reached users. segments : the period by version.
-    missing : checks of readiness that aren't met, and for which no exemption holds.
     last_actions : those of the period before. open_actions : all that aren't done.
     """
 
@@ -133,6 +132,11 @@ class ReportFacts:
     def name(self) -> str:
         """Namespace and name of the product."""
         return f"{self.review.metadata.namespace}/{self.review.spec.product_ref.name}"
+
+    @property
+    def objections(self) -> tuple[SignOff, ...]:
+        """Signatures of people who object."""
+        return tuple(one for one in self.signatures if one.verdict is SignVerdict.OBJECT)
 
     @property
     def missing(self) -> tuple[ReviewCheck, ...]:
@@ -186,7 +190,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
     every = {one.title: one for one in (*last, *fresh)}
     return ReportFacts(
         review=review,
-        sentence=_sentence(review, slos, kinds),
+        sentence=_sentence(review, slos, kinds, causes),
         slos=slos,
         quantiles=tuple(_quantiles(status.days, earlier)),
         decisions=kinds,
@@ -331,7 +335,12 @@ def quantile(histogram: Sequence[tuple[float, int]], share: float) -> float | No
     return None
 
 
-def _sentence(review: DataProductReview, slos: Sequence[SloFacts], kinds: Counter[str]) -> str:
+def _sentence(
+    review: DataProductReview,
+    slos: Sequence[SloFacts],
+    kinds: Counter[str],
+    causes: Counter[str],
+) -> str:
     """What there is to know, in one sentence."""
     worse = [one.name for one in slos if one.against_before.change is Change.WORSE]
     better = [one.name for one in slos if one.against_before.change is Change.BETTER]
@@ -347,8 +356,9 @@ def _sentence(review: DataProductReview, slos: Sequence[SloFacts], kinds: Counte
         parts.append(f"{_and(better)} got better")
     if not parts:
         parts.append("no SLO was missed, and none is proved to have changed")
+    why = {"Retrain": f" ({', '.join(f'{cause}: {causes[cause]}' for cause in sorted(causes))})"}
     acts = [
-        f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}"
+        f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}{why.get(kind, '')}"
         for kind, word in (
             ("Retrain", "retraining"),
             ("Promote", "promotion"),

@@ -54,6 +54,8 @@ def _head(one: ReportFacts) -> Iterator[str]:
         " **The digest doesn't hold: the ledger was changed.**" if one.digest_holds is False else ""
     )
     yield f"State: {status.state} ({sealed}).{broken}"
+    for signed in one.objections:
+        yield f"**{escaped(signed.username)} ({signed.role}) objects.**"
     if one.missing_days:
         yield f"{one.missing_days} days couldn't be read, and are missing from all counts."
 

@@ -40,7 +40,7 @@ def test_each_change_is_said_with_its_interval_or_not_at_all():
     assert change(availability.against_original) == "too few events"
     assert "accuracy missed its objective" in facts.sentence
     assert "accuracy got worse" in facts.sentence
-    assert "1 retraining and 1 promotion" in facts.sentence
+    assert "1 retraining (ModelDecay: 1) and 1 promotion" in facts.sentence
 
 
 def test_the_sums_are_those_of_the_days_and_the_budget_follows_from_them():
@@ -93,6 +93,15 @@ def test_actions_of_the_period_before_are_carried_until_they_are_done():
     assert (ended.open_actions, ended.last_actions[0].state) == ((), "done")
     late = facts_of(sealed_month(12, wrong=0.1), before)
     assert late.last_actions[0].state == "late"
+
+
+def test_who_objects_is_named_above_all_numbers():
+    signature = {"username": "acb", "role": "DataProductManager", "verdict": "Object",
+                 "note": "not Austria", "at": "2026-12-05T09:00:00Z"}  # fmt: skip
+    spec = document_of(WORSE, signOffs=[signature])["spec"]
+    spec = WORSE.spec.model_validate_json(json.dumps(spec), by_name=False)
+    told = markdown([facts_of(WORSE.model_copy(update={"spec": spec}), CALM)])
+    assert "**acb (DataProductManager) objects.**" in told.partition("| SLO")[0]
 
 
 def test_json_and_csv_say_the_same():
