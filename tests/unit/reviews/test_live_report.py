@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from sluicegate.__main__ import main
 from sluicegate.cli.report import choose
 from sluicegate.cli.report_live import missing_days, step_of, with_what_is_new
+from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reporting.text import markdown
 from sluicegate.settings import parse_settings
@@ -34,6 +39,32 @@ async def test_today_so_far_is_counted_to_the_block_beside_the_days_of_the_ledge
         assert len(it.server.writes) == before
         (facts,) = choose(live, ("pricing", "pricing"), "", open_too=True)
         assert "State: NotStarted (open: the period goes on)" in markdown([facts])
+
+
+async def test_the_command_reads_cluster_and_prometheus_and_writes_a_page(tmp_path, monkeypatch):
+    """As a person, or the end of a demonstration, has it."""
+    async with world() as it:
+        await it.pass_time(DAY + 7 * HOUR, step=8 * HOUR)
+        it.server.keep(DATA_PRODUCTS, it.product().to_dict())
+        kubeconfig = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "here",
+            "clusters": [{"name": "here", "cluster": {"server": it.server.configuration.host}}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+            "users": [{"name": "me", "user": {"token": "t"}}],
+        }  # fmt: skip
+        (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        monkeypatch.setenv("SLUICEGATE_PROMETHEUS_URL", it.stand_in.url)
+        now = it.now
+        monkeypatch.setattr("sluicegate.cli.report.time", SimpleNamespace(time=lambda: now))
+        page = tmp_path / "page.html"
+        arguments = ["--live", "--format", "html", "--output", str(page)]
+        assert await asyncio.to_thread(main, ["report", "--all", *arguments]) == 0
+        text = page.read_text()
+        assert "the period goes on" in text
+        truth = it.history.recount(ZONE, until=Timing().newest_settled(now, 300) * 300)
+        requests = sum(of["availability"][1] for of in truth.values())
+        assert f"n={requests:,}" in text
 
 
 def test_what_is_sealed_or_of_another_product_of_the_name_is_left_as_it_is():
