@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +23,7 @@ from tests.support.bentos import bento_environment
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 SOURCE = Path(__file__).resolve().parents[1] / "data" / "learner"
@@ -121,6 +122,21 @@ def learner(
 
 
 @dataclass
+class Burst:
+    """Failures of one kind that follow each other within a second; `said` is the first answer's."""
+
+    kind: str
+    said: str
+    first: datetime
+    last: datetime
+    count: int = 1
+
+    def __str__(self) -> str:
+        span = f"{self.first:%H:%M:%S.%f} to {self.last:%H:%M:%S.%f}"
+        return f"{span} {self.kind}: {self.count}, {self.said!r:.200}"
+
+
+@dataclass
 class Tally:
     """What visitors have seen so far; `failures` by what went wrong."""
 
@@ -140,10 +156,20 @@ class Visitors:
 
     The truth is noisy, and equally for each version: were it drawn by lot, the operator would
     rightly find one of two good versions worse now and then.
+
+    While requests fail, `observe` is asked once a second for what a report of it needs, as text.
     """
 
-    def __init__(self, gateway: str, host: str, *, per_second: float = 15) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        host: str,
+        *,
+        per_second: float = 15,
+        observe: Callable[[], str] = str,
+    ) -> None:
         self.tally = Tally()
+        self.bursts: list[Burst] = []
         self.world = "before"
         self.comparisons = 1
         self.per_second = per_second
@@ -153,6 +179,10 @@ class Visitors:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()))
         self._random = np.random.default_rng(5)
         self._labels: list[dict[str, Any]] = []
+        self._observe = observe
+        self._observations: dict[str, datetime] = {}
+        """What was observed first when, in that order."""
+        self._observing: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         # The first one comes when the gateway knows the way.
@@ -168,7 +198,9 @@ class Visitors:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        print(f"visitors: {self.tally}")
+        print(f"visitors: {self.tally}", *self.bursts, sep="\n")
+        for observation, first in self._observations.items():
+            print(f"at {first:%H:%M:%S.%f}:\n{observation}")
 
     def _is_answered(self) -> bool:
         body = {"question": [0.0, 0.0, 0.0]}
@@ -231,11 +263,23 @@ class Visitors:
             async with session.post(path, json=body, **more) as answer:
                 if answer.status == 200:
                     return await answer.json()
-                self._failed(path, str(answer.status))
+                self._failed(path, str(answer.status), await answer.text())
         except (aiohttp.ClientError, TimeoutError) as error:
             self._failed(path, f"{error!r:.120}")
         return None
 
-    def _failed(self, path: str, how: str) -> None:
-        self.tally.failures[f"{path} {how}"] += 1
-        print(f"{datetime.now(UTC):%H:%M:%S.%f} {path} {how}")
+    def _failed(self, path: str, how: str, said: str = "") -> None:
+        kind, now = f"{path} {how}", datetime.now(UTC)
+        self.tally.failures[kind] += 1
+        of_kind = (burst for burst in reversed(self.bursts) if burst.kind == kind)
+        if (last := next(of_kind, None)) and now - last.last < timedelta(seconds=1):
+            last.last, last.count = now, last.count + 1
+        else:
+            self.bursts.append(Burst(kind, said, now, now))
+        if self._observing is None or self._observing.done():
+            self._observing = asyncio.create_task(self._observe_failures())
+
+    async def _observe_failures(self) -> None:
+        observation = await asyncio.to_thread(self._observe)
+        self._observations.setdefault(observation, datetime.now(UTC))
+        await asyncio.sleep(1)

@@ -122,6 +122,19 @@ class LiveProduct:
         url = f"{root}/{group}/namespaces/{self.namespace}/{plural}{query}"
         return list(get(self.backend.kubeconfig, url)["items"])
 
+    def traffic(self) -> str:
+        """Where requests go: a line each for pods, endpoints and weights of the namespace."""
+        lines = [_pod_line(pod) for pod in self.listed("v1/pods")]
+        for endpoints in self.listed("discovery.k8s.io/v1/endpointslices"):
+            for endpoint in endpoints.get("endpoints") or ():
+                of = endpoints["metadata"]["labels"]["kubernetes.io/service-name"]
+                lines.append(f"endpoint of {of}: {endpoint['addresses']} {endpoint['conditions']}")
+        for route in self.listed("gateway.networking.k8s.io/v1/httproutes"):
+            for rule in route["spec"]["rules"]:
+                weights = {one["name"]: one.get("weight", 1) for one in rule["backendRefs"]}
+                lines.append(f"route {route['metadata']['name']}: {weights}")
+        return "\n".join(f"  {line}" for line in lines)
+
     def until(self, holds: Callable[[Object], Any], *, what: str, seconds: float = 120) -> Object:
         """The status, once `holds(status)`; a look each half second."""
         seen: Object = {}
@@ -163,6 +176,18 @@ class LiveProduct:
             what=f"{version} to be stable",
             seconds=seconds,
         )
+
+
+def _pod_line(pod: Object) -> str:
+    status = pod.get("status", {})
+    ready = [one for one in status.get("conditions", ()) if one["type"] == "Ready"]
+    said = [f"{one['status']} since {one['lastTransitionTime']}" for one in ready]
+    restarts = [one["restartCount"] for one in status.get("containerStatuses", ())]
+    ends = pod["metadata"].get("deletionTimestamp", "")
+    return (
+        f"pod {pod['metadata']['name']} {status.get('podIP', '')} {status.get('phase')}: ready "
+        f"{said}, restarts {restarts}{f', ends by {ends}' if ends else ''}"
+    )
 
 
 def conditions(status: Object) -> dict[str, str]:

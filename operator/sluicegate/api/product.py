@@ -243,17 +243,17 @@ class DataProduct(ApiModel):
             raise InvalidProduct([unreadable])
         return cls.parse_json(
             compact(without_nulls({**document, "status": None})),
-            status_text(document.get("status")),
+            read_status(document.get("status")),
         )
 
     @classmethod
-    def parse_json(cls, document: str, status: str) -> Self:
+    def parse_json(cls, document: str, status: DataProductStatus) -> Self:
         """The same from JSON text.
 
         Parameters
         ----------
         document : of the product but its status, without nulls.
-        status : of its status.
+        status : its status.
 
         Raises
         ------
@@ -264,7 +264,7 @@ class DataProduct(ApiModel):
             product = cls.model_validate_json(document, by_name=False)
         except ValidationError as error:
             raise InvalidProduct(map(problem, error.errors())) from error
-        return product.model_copy(update={"status": read_status_json(status)})
+        return product.model_copy(update={"status": status})
 
 
 def status_text(status: object) -> str:

@@ -73,7 +73,8 @@ class World:
         }
 
     def visitors(self, *, per_second: float = 15) -> Visitors:
-        return Visitors(self.where.gateway, self.host, per_second=per_second)
+        gateway, observe = self.where.gateway, self.product.traffic
+        return Visitors(gateway, self.host, per_second=per_second, observe=observe)
 
 
 @pytest.fixture

@@ -63,8 +63,8 @@ class ProductRecord(Record):
 
     @property
     def status(self) -> DataProductStatus:
-        """The status, parsed each time; an empty one when it can't be read."""
-        return read_status_json(_text(self.packed_status))
+        """The status; an empty one when it can't be read."""
+        return _status(self.packed_status)
 
     @property
     def written_by(self) -> WrittenBy | None:
@@ -129,7 +129,12 @@ class ProductRecord(Record):
 @lru_cache(maxsize=RECENT)
 def _parsed(rest: str, spec: bytes, status: bytes) -> DataProduct:
     # The spec's text goes in as it is: to read and write it first would be most of the work.
-    return DataProduct.parse_json(f'{rest}, "spec": {_text(spec)}}}', _text(status))
+    return DataProduct.parse_json(f'{rest}, "spec": {_text(spec)}}}', _status(status))
+
+
+@lru_cache(maxsize=RECENT)
+def _status(status: bytes) -> DataProductStatus:
+    return read_status_json(_text(status))
 
 
 class _WrittenView(BaseModel):
