@@ -15,7 +15,7 @@ from tests.support.people import MERGE, Person, bind, chart, install_policies, p
 from tests.support.reviewed import document_of, sealed_month
 from tests.support.waiting import eventually
 
-NAMESPACE, RELEASE = "reviewed", "reviews-sluicegate"
+NAMESPACE, RELEASE = "reviewed", "rev-sluicegate"
 MANAGER, ENGINEER, SCIENTIST, APPROVER = "acb", "kpl", "cde", "approver"
 TEAM = [
     {"username": MANAGER, "role": "DataProductManager"},
