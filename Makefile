@@ -62,7 +62,7 @@ test-all: setup ## Everything, nothing left out; then the bars (an hour and more
 	@$(MAKE) --no-print-directory bars
 
 bars: programs ## How long takeover, recovery and stop take, alone on the machine
-	$(PYTEST) --bars --whole -m bar tests/chaos tests/apiserver tests/cluster tests/benchmarks
+	$(PYTEST) --bars --whole -m bar tests/chaos tests/apiserver tests/node tests/benchmarks
 
 verify: verify-canaries verify-degradation verify-bentos verify-cluster ## Whole suites; writes on which content they passed
 
@@ -76,7 +76,7 @@ verify-bentos: setup
 	$(PYTEST) --record-verified tests/bentos
 
 verify-cluster: programs
-	$(PYTEST) --record-verified --numprocesses=4 tests/cluster/test_*.py tests/apiserver/test_control_plane.py tests/unit/cluster_images tests/unit/cluster_node
+	$(PYTEST) --record-verified --numprocesses=4 tests/node/cluster tests/apiserver/test_control_plane.py tests/unit/cluster
 
 programs: setup ## Build the programs of the cluster into the cache (minutes, once)
 	@$(RUN) python -m cluster build etcd kube containerd containerd-shim-runc-v2 ctr coredns prometheus promtool helm kwok metrics-server pause >/dev/null
@@ -107,7 +107,7 @@ chaos: programs ## Faults between real processes; the long ones are told on virt
 	$(TIER) --numprocesses=3 --dist loadfile tests/chaos
 
 # They mostly wait: for blocks, for pods, for the truth. So four share the node and two cores.
-ON_NODE = $(TIER) --numprocesses=4 tests/cluster
+ON_NODE = $(TIER) --numprocesses=4 tests/node
 
 node: programs ## On a real node, which is started if it doesn't run; several tests at a time
 	$(ON_NODE)
@@ -150,14 +150,14 @@ kubectl: setup ## Print the path of a kubectl of the cluster's version (use `mak
 	@$(RUN) python -m cluster kubectl
 
 demo: setup ## The whole story on a real cluster, live: a model decays, and heals itself
-	@$(RUN) python -m cluster.demo
+	@$(RUN) python -m demo
 
 demo-down: setup ## Remove what `make demo` made
-	@$(RUN) python -m cluster.demo down
+	@$(RUN) python -m demo down
 
 # What `make demo` says to try: demo-break, demo-retrain, demo-country, demo-history, demo-traffic.
 demo-%: setup
-	@$(RUN) python -m cluster.demo $*
+	@$(RUN) python -m demo $*
 
 images: setup ## Build the images of the operator and the runtime, and push them (REGISTRY=registry.example/sluicegate)
 	@$(RUN) python -m cluster image operator runtime --push $(or $(REGISTRY),$(error say where to: REGISTRY=registry.example/sluicegate))
@@ -166,7 +166,7 @@ docs: setup ## The site, into site/; a broken link fails
 	@$(RUN) python -m docs.site.build site
 
 release-notes: setup ## What the changelog says of VERSION; fails where packages, chart or changelog aren't at it
-	@$(RUN) python -m cluster.release $(VERSION)
+	@$(RUN) python .ci/release_notes.py $(VERSION)
 
 crds: setup ## Write crds/ anew from the API types
 	$(RUN) sluicegate crds

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from cluster.commands import succeeds
-from cluster.errors import ClusterError
-from cluster.identity import Identity, current_identity
-
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cluster.identity import Identity
 
 BACKEND_VARIABLE = "SLUICEGATE_BACKEND"
 KIND, LOCAL = "kind", "local"
@@ -99,29 +96,3 @@ class Backend(Protocol):
     def shell(self) -> int:
         """A shell in the node's network with kubectl set up; its exit code."""
         ...
-
-
-def choose_backend(wanted: str | None = None, identity: Identity | None = None) -> Backend:
-    """The backend that `wanted` or SLUICEGATE_BACKEND names, else the one that fits the machine.
-
-    Raises
-    ------
-    ClusterError
-        The name is neither `kind` nor `local`.
-    """
-    chosen = wanted or os.environ.get(BACKEND_VARIABLE) or fitting_backend()
-    identity = identity or current_identity()
-    if chosen == KIND:
-        from cluster.kind import KindCluster  # noqa: PLC0415 - only one of the two is needed
-
-        return KindCluster(identity)
-    if chosen == LOCAL:
-        from cluster.local import LocalNode  # noqa: PLC0415 - the same
-
-        return LocalNode(identity)
-    raise ClusterError(f"{BACKEND_VARIABLE} is {chosen!r}: it must be {KIND!r} or {LOCAL!r}")
-
-
-def fitting_backend() -> str:
-    """`kind` where a Docker engine answers (a client alone isn't enough), else `local`."""
-    return KIND if succeeds("docker", "version", "--format", "{{.Server.Version}}") else LOCAL

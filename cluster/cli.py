@@ -10,7 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from cluster.backend import BACKEND_VARIABLE, KIND, LOCAL, Backend, choose_backend
+from cluster.backend import BACKEND_VARIABLE, KIND, LOCAL, Backend
+from cluster.backend_choice import choose_backend
 from cluster.builds import elapsed, program, recipes
 from cluster.cache import CACHE_VARIABLE, cache_folder
 from cluster.errors import ClusterError, disk_full, is_full

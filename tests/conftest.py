@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
         assert_bars()
 
 
-ALONE = ("tests/cluster/operator/", "tests/simulation/", "tests/lives/")
+ALONE = ("tests/node/operator/", "tests/simulation/", "tests/lives/")
 """Folders whose tests share nothing."""
 
 

@@ -7,6 +7,7 @@ progress), so a second replica can watch too, and products can be deleted withou
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import random
 import time
@@ -18,11 +19,11 @@ from typing_extensions import override
 
 from sluicegate.kube.credentials import login
 from sluicegate.manager import Operator
-from sluicegate.runtime.event_loop import fastest_loop
 from sluicegate.runtime.watch_liveness import RENEWAL_SECONDS, watching_session
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from sluicegate.kube.resources import Resource
     from sluicegate.manager import Program
@@ -199,3 +200,13 @@ def build_settings(watched: Iterable[Watched]) -> kopf.OperatorSettings:
             kind = f"{one.resource.api_version}/{one.resource.plural}"
             settings.watching.label_selectors[kind] = one.labels
     return settings
+
+
+def fastest_loop() -> Callable[[], AbstractEventLoop] | None:
+    """Return what makes uvloop's event loop, or None for asyncio's own where it's missing."""
+    try:
+        uvloop = importlib.import_module("uvloop")
+    except ImportError:
+        return None
+    make: Callable[[], AbstractEventLoop] = uvloop.new_event_loop
+    return make

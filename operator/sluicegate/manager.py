@@ -1,4 +1,4 @@
-"""The composition root: makes every long-lived part once, starts and stops them in order.
+"""The life of one replica: makes the parts that know no product, starts and stops all in order.
 
 Start: probes answer → caches are primed → watches and resync run → the lease is contended for →
 workers work. Stop: no new work → what is under way finishes → events are written → the lease is

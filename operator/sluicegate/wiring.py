@@ -1,4 +1,4 @@
-"""The program that the runtime runs: which kinds it watches, and how its parts are put together."""
+"""What the manager runs: which kinds are watched, and how the parts that know products are made."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -34,8 +34,7 @@ from sluicegate.reconcile.observe.standby import Standby
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.routes.arbitration import Claims
-from sluicegate.reviews.hook import ReviewedReconciler
-from sluicegate.reviews.rounds import Reviews
+from sluicegate.reviews.rounds import ReviewedReconciler, Reviews
 from sluicegate.reviews.store import ReviewStore
 from sluicegate.reviews.telling import export as export_reviews
 from sluicegate.reviews.telling import misconfigured, tell

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[2]
 TESTS = (
     "tests/kind",
-    *(f"tests/cluster/test_{name}.py" for name in ("node", "fetch", "addons")),
+    *(f"tests/node/cluster/test_{name}.py" for name in ("node", "fetch", "addons")),
 )
 IMAGES = ("registry", "traefik", "prometheus", "runtime")
 TAG = "sluicegate.local/kind-node:test"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cluster.backend import choose_backend
+from cluster.backend_choice import choose_backend
 from cluster.commands import run, succeeds
 from cluster.identity import CLUSTER_VARIABLE, Identity
 from cluster.kind import KindCluster

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TIERS = ("tests/unit", "tests/golden")
 FAST = "not heavy"
 """Marker expression of the tests that mutants are run against."""
-OTHERS = ("benchmarks", "cluster_images", "cluster_node", "demo", "market", "service")
+OTHERS = ("benchmarks", "cluster", "demo", "market", "service")
 """Folders of tests/unit that don't run the operator's code."""
 KEPT = ROOT / ".mutants"
 DATA = KEPT / "coverage"

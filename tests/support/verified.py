@@ -67,13 +67,7 @@ SUITES = (
     Suite("bentos", ("tests/bentos",), ("bentos", "tests/data/faulty", "uv.lock")),
     Suite(
         "cluster",
-        (
-            *(f"tests/cluster/test_{name}.py" for name in ("addons", "fetch", "node")),
-            "tests/cluster/test_robustness.py",
-            "tests/apiserver/test_control_plane.py",
-            "tests/unit/cluster_images",
-            "tests/unit/cluster_node",
-        ),
+        ("tests/node/cluster", "tests/apiserver/test_control_plane.py", "tests/unit/cluster"),
         ("cluster", "bentos/service", "tests/data", "charts/sluicegate/Chart.yaml", "uv.lock"),
     ),
 )

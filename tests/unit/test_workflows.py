@@ -64,8 +64,8 @@ def test_renovates_pattern_finds_what_it_is_to_keep_new():
 
 def notes(version: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cluster.release", version],
-        cwd=folder, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT)},
+        [sys.executable, ROOT / ".ci/release_notes.py", version],
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus, Tr
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.versions import (
     Candidate,
+    CandidatePhase,
     PastVersion,
     Probation,
     Release,
@@ -282,6 +283,12 @@ class DataProductStatus(StatusModel):
         """The candidate that is tried; None for an earlier version that comes back."""
         candidate = self.candidate
         return None if candidate is None or candidate.returning else candidate
+
+    @property
+    def carried_out(self) -> bool:
+        """Whether a decision about the candidate is being carried out: nothing is judged meanwhile."""
+        carried = (CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK)
+        return self.candidate is not None and self.candidate.phase in carried
 
     @property
     def training(self) -> Trigger | None:

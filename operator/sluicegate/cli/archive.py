@@ -7,14 +7,10 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sluicegate.cli.cluster_access import kube_api
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
-from sluicegate.kube.transport import Transport
 from sluicegate.reviews.archive import BUCKETS, Archive, Archived, Bucket, Folder, Place
 from sluicegate.reviews.store import ReviewStore
-from sluicegate.runtime.write_fence import OpenGate
 
 FIELD_MANAGER = "sluicegate-archive"
 
@@ -76,11 +72,6 @@ def place_of(text: str) -> Place:
 
 
 async def _copy(place: Place, namespaces: tuple[str, ...]) -> Archived:
-    transport = Transport(Connections(login))
-    try:
-        store = ReviewStore(KubeApi(transport, OpenGate(), field_manager=FIELD_MANAGER))
-        return await Archive(store, place, lambda text: print(text, file=sys.stderr)).copy(
-            namespaces
-        )
-    finally:
-        await transport.close()
+    async with kube_api(FIELD_MANAGER) as api:
+        archive = Archive(ReviewStore(api), place, lambda text: print(text, file=sys.stderr))
+        return await archive.copy(namespaces)

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from sluicegate.cli.cluster_access import transport
 from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.requests import Request
 from sluicegate.kube.resources import DATA_PRODUCTS, GATEWAYS, HTTP_ROUTES, PODS, Resource
@@ -40,13 +39,11 @@ Body = dict[str, Any]
 
 async def cluster_findings(namespace: str) -> list[Finding]:
     """What is missing in the cluster that the kubeconfig names."""
-    transport = Transport(Connections(login))
-    try:
-        return await _findings(_Cluster(transport), namespace)
-    except KubeError as error:
-        return [_error("API server", f"can't be asked: {error}")]
-    finally:
-        await transport.close()
+    async with transport() as opened:
+        try:
+            return await _findings(_Cluster(opened), namespace)
+        except KubeError as error:
+            return [_error("API server", f"can't be asked: {error}")]
 
 
 class _Cluster:

@@ -15,18 +15,14 @@ import yaml
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
+from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report import readable
 from sluicegate.errors import InvalidInput, Problem
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
-from sluicegate.kube.transport import Transport
 from sluicegate.reporting.cyclonedx import cyclonedx
 from sluicegate.reporting.dossier import dossier_of, markdown
-from sluicegate.runtime.write_fence import OpenGate
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -107,10 +103,8 @@ def _of_files(files: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 async def _of_cluster(key: Key) -> list[dict[str, Any]]:
-    transport = Transport(Connections(login))
     found: list[dict[str, Any]] = []
-    try:
-        api = KubeApi(transport, OpenGate(), field_manager="")
+    async with kube_api() as api:
         with contextlib.suppress(NotFound):  # its ledgers outlive it
             found.append({"kind": names.KIND, **await api.get(DATA_PRODUCTS, key)})
         labels = f"{names.LABEL_PRODUCT}={key.name}"
@@ -118,6 +112,4 @@ async def _of_cluster(key: Key) -> list[dict[str, Any]]:
             DATA_PRODUCT_REVIEWS, namespace=key.namespace, labels=labels, chunk=50
         ):
             found += [{"kind": names.REVIEW_KIND, **one} for one in page.items]
-    finally:
-        await transport.close()
     return found

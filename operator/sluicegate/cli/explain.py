@@ -12,12 +12,9 @@ from collections.abc import Iterator
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
+from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.kube.transport import Transport
 from sluicegate.measurement.product_view import Measured
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.evaluate import Evaluation, evaluate
@@ -26,7 +23,6 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.prometheus.block_reader import Evaluation as Reading
 from sluicegate.prometheus.client import Prometheus
-from sluicegate.runtime.write_fence import OpenGate
 from sluicegate.settings import Settings, parse_settings
 from sluicegate.wiring import endpoint_of, evaluation_settings, timing_of
 
@@ -49,11 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _explain(key: Key, settings: Settings) -> None:
-    transport = Transport(Connections(login))
-    try:
-        body = await KubeApi(transport, OpenGate(), field_manager="").get(DATA_PRODUCTS, key)
-    finally:
-        await transport.close()
+    async with kube_api() as api:
+        body = await api.get(DATA_PRODUCTS, key)
     product = DataProduct.parse(body)
     for line in status_lines(product):
         print(line)

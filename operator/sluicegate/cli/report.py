@@ -15,19 +15,15 @@ import yaml
 
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
+from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report_live import with_what_is_new
 from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
-from sluicegate.kube.transport import Transport
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, as_json, markdown
 from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
-from sluicegate.runtime.write_fence import OpenGate
 from sluicegate.settings import parse_settings
 
 FORMATS = ("html", "markdown", "json", "csv")
@@ -212,9 +208,8 @@ async def _read_cluster(wanted: tuple[str, str] | None, *, live: bool) -> list[D
         )
     namespace = wanted[0] if wanted else ""
     labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
-    transport, found = Transport(Connections(login)), []
-    try:
-        api = KubeApi(transport, OpenGate(), field_manager="")
+    found = []
+    async with kube_api() as api:
         async for page in api.pages(
             DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
         ):
@@ -222,6 +217,4 @@ async def _read_cluster(wanted: tuple[str, str] | None, *, live: bool) -> list[D
         if live:
             products = await products_in(api, namespace)
             found = await with_what_is_new(found, products, settings, time.time())
-    finally:
-        await transport.close()
     return found

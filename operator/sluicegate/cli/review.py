@@ -9,18 +9,14 @@ from pathlib import Path
 from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
+from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key, Resource
-from sluicegate.kube.transport import Transport
 from sluicegate.ledger.periods import local_day
 from sluicegate.reviews.store import read_review
-from sluicegate.runtime.write_fence import OpenGate
 
 WHO_AM_I = Resource(
     "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
@@ -69,9 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _sign(key: Key, args: argparse.Namespace) -> str:
-    transport = Transport(Connections(login))
-    try:
-        api = KubeApi(transport, OpenGate(), field_manager="sluicegate-review")
+    async with kube_api("sluicegate-review") as api:
         answer = await api.create(WHO_AM_I, {"metadata": {}})
         username = str(answer["status"]["userInfo"]["username"])
         try:
@@ -90,8 +84,6 @@ async def _sign(key: Key, args: argparse.Namespace) -> str:
             DATA_PRODUCT_REVIEWS, key, {"spec": {"signOffs": signatures}},
             resource_version=review.metadata.resource_version,
         )  # fmt: skip
-    finally:
-        await transport.close()
     return f"{key} is signed by {username} as {role}: {args.verdict}"
 
 
@@ -138,8 +130,5 @@ def with_signature(review: DataProductReview, entry: dict[str, str]) -> list[dic
 
 
 async def _products(namespace: str) -> Sequence[DataProduct]:
-    transport = Transport(Connections(login))
-    try:
-        return await products_in(KubeApi(transport, OpenGate(), field_manager=""), namespace)
-    finally:
-        await transport.close()
+    async with kube_api() as api:
+        return await products_in(api, namespace)

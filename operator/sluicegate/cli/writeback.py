@@ -10,15 +10,11 @@ from typing import Any
 
 import yaml
 
+from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.manifest_edit import Edit, find_product, replaced
 from sluicegate.cli.object_name import parse_key
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.kube.transport import Transport
-from sluicegate.runtime.write_fence import OpenGate
 
 
 class WritebackFailed(SluicegateError):  # noqa: N818 - says what is the case
@@ -99,11 +95,8 @@ def _given(file: str) -> dict[str, Any]:
 
 
 async def _read(key: Key) -> dict[str, Any]:
-    transport = Transport(Connections(login))
-    try:
-        return await KubeApi(transport, OpenGate(), field_manager="").get(DATA_PRODUCTS, key)
-    finally:
-        await transport.close()
+    async with kube_api() as api:
+        return await api.get(DATA_PRODUCTS, key)
 
 
 def _commit(edit: Edit, key: Key, live: Mapping[str, Any], branch: str) -> None:

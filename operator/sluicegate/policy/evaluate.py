@@ -13,7 +13,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.rollout import Approval
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import CandidatePhase, Version
+from sluicegate.api.versions import Version
 from sluicegate.policy import manual_requests, new_versions
 from sluicegate.policy.canary import api_gate, verdict
 from sluicegate.policy.canary.analysis import assess
@@ -37,6 +37,7 @@ from sluicegate.policy.model.decision import (
 )
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Observed, Request
+from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining.preconditions import trigger_of
 from sluicegate.policy.slo_health.confirmation import product_state
@@ -89,7 +90,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     observed : what was read. now : in seconds; waits and cooldowns are counted by it.
     """
     before = status
-    if status.stable is not None and is_carried_out(status):
+    if status.stable is not None and status.carried_out:
         return _under_way(terms, status, observed, now)
     status = _refreshed(terms, status, observed, now)
     if status.stable is None:
@@ -194,15 +195,9 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
 
 
 # ---- while a decision is carried out --------------------------------------------------------
-def is_carried_out(status: DataProductStatus) -> bool:
-    """Whether a decision about the candidate is being carried out: nothing is judged meanwhile."""
-    carried = {CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK}
-    return status.candidate is not None and status.candidate.phase in carried
-
-
 def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
     """What may still end a promotion: a person, another spec.model, its pods, the traffic."""
-    asked = manual_requests.aborts(status, observed)
+    asked = manual_requests.answers(terms, status, observed, now)
     proposals = [_Proposal(answer.decision, answer.status) for answer in asked]
     others = (setback(status, observed), new_versions.overtakes(terms, status, observed, now))
     proposals += [_Proposal(one, status) for one in others if one is not None]
@@ -292,7 +287,7 @@ def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
 def _is_asked(case: _Case) -> bool:
     """Whether a person wants the candidate to go on, although the product is suspended."""
     candidate = case.status.trial
-    approved = manual_requests.approves(case.status, case.observed) is not None
+    approved = approves(case.status, case.observed) is not None
     return candidate is not None and (candidate.requested or approved)
 
 
@@ -303,7 +298,7 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
         return _Proposal(held, status)
     if status.trial is None or case.assessment is None:
         return None
-    approval = manual_requests.approves(status, observed)
+    approval = approves(status, observed)
     decision = verdict.decide(
         terms,
         status,
@@ -316,9 +311,7 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
     )
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
     over = approval is not None and ended and decision.reason not in NOT_ITS_DOING
-    return _Proposal(
-        decision, manual_requests.handled(status, approval) if over and approval else status
-    )
+    return _Proposal(decision, handled(status, approval) if over and approval else status)
 
 
 def _is_forced(terms: Terms, approval: Request) -> bool:

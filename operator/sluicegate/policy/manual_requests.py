@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
 from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Decision, Hold, Retrain, Rollback, StartRollout
 from sluicegate.policy.model.history import named
 from sluicegate.policy.model.observed import Observed, Request
+from sluicegate.policy.model.pending_requests import handled, pending
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 
@@ -24,58 +25,26 @@ class Answer:
     status: DataProductStatus
 
 
-def pending(status: DataProductStatus, observed: Observed) -> tuple[Request, ...]:
-    """Requests whose token wasn't handled yet."""
-    return tuple(
-        request
-        for request in observed.requests
-        if request.value and _handled(status, request) != request.value
-    )
-
-
-def approves(status: DataProductStatus, observed: Observed) -> Request | None:
-    """The request that lets the candidate take its last step; None when nobody asked."""
-    if status.trial is None or status.trial.parked:
-        return None
-    for request in pending(status, observed):
-        named_version = request.version in {"", status.trial.release.version}
-        if request.annotation == REQUEST_PROMOTE and named_version:
-            return request
-    return None
-
-
-def aborts(status: DataProductStatus, observed: Observed) -> list[Answer]:
-    """What requests to abort lead to while a decision about the candidate is carried out.
-
-    One that names another version waits until that is over, as all other requests do.
-    """
-    candidate = status.candidate
-    name = "" if candidate is None else candidate.version
-    return [
-        _abort(status, observed, request)
-        for request in pending(status, observed)
-        if request.annotation == REQUEST_ABORT and request.version in {"", name}
-    ]
-
-
-def handled(status: DataProductStatus, request: Request) -> DataProductStatus:
-    """Record that this token was handled."""
-    known = status.last_handled or LastHandled()
-    return status.replace(last_handled=known.with_token(request.annotation, request.value))
-
-
-def _handled(status: DataProductStatus, request: Request) -> str:
-    return "" if status.last_handled is None else status.last_handled.token(request.annotation)
-
-
 def answers(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> list[Answer]:
-    """What the pending requests lead to. An approval isn't among them: it opens the last step."""
+    """What the pending requests lead to. An approval isn't among them: it opens the last step.
+
+    While a decision about the candidate is carried out, all wait but those that would end it.
+    """
     found = []
     for request in pending(status, observed):
+        if status.carried_out and not _ends(status, request):
+            continue
         answer = _answer(terms, status, observed, request, now=now)
         if answer is not None:
             found.append(answer)
     return found
+
+
+def _ends(status: DataProductStatus, request: Request) -> bool:
+    """Whether a request is to abort the candidate."""
+    candidate = status.candidate
+    named_version = candidate is not None and request.version in {"", candidate.version}
+    return request.annotation == REQUEST_ABORT and named_version
 
 
 def _answer(

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from sluicegate.api.errors import InvalidProduct
@@ -29,16 +30,8 @@ from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.build import Child, build_children
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.decide.planner import Step, take_step
-from sluicegate.reconcile.decide.refused_route import (
-    claiming,
-    is_news,
-    kept_product,
-    next_for,
-    settled,
-    shadowed,
-    without_split,
-)
-from sluicegate.reconcile.decide.requeue import next_look
+from sluicegate.reconcile.decide.requeue import next_for, next_look
+from sluicegate.reconcile.decide.status_recovery import Children, known_status
 from sluicegate.reconcile.decide.versions import version_reused
 from sluicegate.reconcile.decide.warm_up import only_warms_up
 from sluicegate.reconcile.fleet.operator_overlap import Overlaps
@@ -48,14 +41,21 @@ from sluicegate.reconcile.fleet.training_slots import wanted_job
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.observe.observer import Observer
-from sluicegate.reconcile.recover_status import known_status
-from sluicegate.reconcile.report.events import emit_refusal, unreadable
+from sluicegate.reconcile.observe.refused_route import (
+    claiming,
+    kept_product,
+    settled,
+    shadowed,
+    without_split,
+)
+from sluicegate.reconcile.report.events import emit_refusal, is_news, unreadable
 from sluicegate.reconcile.report.first_version_start import FirstStarts
 from sluicegate.reconcile.report.fleet_update import standing_of
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
+from sluicegate.reconcile.report.status_store import StatusStore
+from sluicegate.reconcile.report.status_writer import StatusWriter
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.reconcile.routes.arbitration import Claims, Refusal
-from sluicegate.reconcile.status_writer import StatusWriter
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.event_recorder import Recorder
 from sluicegate.runtime.interfaces import Done, Priority, RequeueAfter, Result
@@ -132,7 +132,8 @@ class ProductReconciler:
     def writer(self) -> StatusWriter:
         """Writes its status, and what people are told."""
         refresh = self.settings.numbers_refresh_seconds
-        return StatusWriter(self.applier, self.overlaps, self.recorder, self.metrics, refresh)
+        store = StatusStore(self.applier.api, self.applier.caches, self.overlaps)
+        return StatusWriter(store, self.recorder, self.metrics, refresh)
 
     @property
     def claims(self) -> Claims:
@@ -270,7 +271,7 @@ class ProductReconciler:
         """Record the status before its effects; a first version that starts well can wait."""
         record, step = seen.record, plan.step
         if plan.untold:
-            self.writer.show(record.key, seen.product, step, step.status)
+            self.writer.show(record, seen.product, step, step.status)
             return record
         if children is not None and not plan.situation.is_frozen(step.status):
             plan.situation = await self.keeper.foreseen(record, plan.situation, children)
@@ -324,11 +325,14 @@ class ProductReconciler:
     ) -> DataProduct:
         """The product with its status; rebuilt from its Deployments if it was lost."""
         known, told = known_status(
-            record,
             product,
             wanted,
-            observer=self.observer,
-            starts=self.starts,
+            Children(
+                partial(self.observer.live, record),
+                partial(self.observer.route, record),
+                partial(self.observer.kinds, record),
+            ),
+            starting=record.key in self.starts,
             lost=self.lost,
             now=now,
         )

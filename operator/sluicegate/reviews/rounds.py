@@ -23,6 +23,7 @@ from sluicegate.ledger.periods import UnknownZone, period_at
 from sluicegate.ledger.signing import Standing, standing, with_standing
 from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal_gone
 from sluicegate.reviews.store import CLOSED, OPEN, SEALED, parse_review
+from sluicegate.reviews.subject import subject_of
 from sluicegate.reviews.wording import finding_of
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
     from sluicegate.api.review import DataProductReview, ReviewDecision
     from sluicegate.ledger.periods import Period
     from sluicegate.prometheus.day_reader import DayReader
+    from sluicegate.prometheus.timing import Timing
     from sluicegate.reviews.store import ReviewStore
     from sluicegate.reviews.subject import Subject
+    from sluicegate.runtime.interfaces import Reconciler, Result
 
 logger = logging.getLogger(__name__)
 
@@ -314,3 +317,25 @@ def next_visit(subject: Subject, now: float) -> float:
 
 def _hash(key: Key) -> int:
     return crc32(f"{key.namespace}/{key.name}".encode())
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedReconciler:
+    """A reconciler whose products are known to their ledgers.
+
+    Attributes
+    ----------
+    product : the product of this name as it is stored; None when it is gone.
+    """
+
+    reconciler: Reconciler
+    reviews: Reviews
+    product: Callable[[Key], DataProduct | None]
+    timing: Timing
+
+    async def reconcile(self, key: Key) -> Result:
+        """Reconcile, then let the ledger know; of a spec that is refused it keeps what it knew."""
+        result = await self.reconciler.reconcile(key)
+        product = self.product(key)
+        self.reviews.know(key, None if product is None else subject_of(product, self.timing))
+        return result

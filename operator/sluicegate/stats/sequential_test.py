@@ -8,7 +8,7 @@ weights may change, and a shock that hits both arms counts for neither.
 
 Source: R. Turner, A. Ly, P. Grünwald, "Generic E-variables for exact sequential k-sample tests
 that allow for optional stopping" (2024): the simple alternative against its reverse information
-projection on the convex null. tests/unit/policy_evidence_test.py enumerates the means exactly.
+projection on the convex null. tests/unit/stats/test_sequential_test.py enumerates the means exactly.
 """
 
 from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.demo.answers import Counts, Recent, Snapshot
+from demo.answers import Counts, Recent, Snapshot
 from used_car_market.tally import Tally
 
 

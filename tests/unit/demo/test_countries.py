@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.demo import review
-from cluster.demo.countries import COUNTRY, SHOCK, alone, markets
-from cluster.demo.errors import DemoError
-from cluster.demo.products import SAMPLES
+from demo import review
+from demo.countries import COUNTRY, SHOCK, alone, markets
+from demo.errors import DemoError
+from demo.samples import SAMPLES
 from used_car_market import SHOCKS
 
 TEXT = "accuracy: AT 31.0 % (n=412) is bad; BE, ES, FR, GB, IT are OK"

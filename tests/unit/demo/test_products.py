@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from cluster.addons import Addresses
-from cluster.demo.bentos import Bento, content_key
-from cluster.demo.products import SAMPLES, SLOS, Model, fitted
-from cluster.demo.setup import Images, chart_values
 from cluster.images import BuiltImage
+from demo.bentos import Bento, content_key
+from demo.products import SLOS, Model, fitted
+from demo.samples import SAMPLES
+from demo.setup import Images, chart_values
 from sluicegate.api.product import DataProduct
 
 DIGEST = f"sha256:{'a' * 64}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from cluster.demo.answers import Counts
-from cluster.demo.report import Accuracy, Check, Report, Requests, summary
-from cluster.demo.terminal import Row
+from demo.answers import Counts
+from demo.report import Accuracy, Check, Report, Requests, summary
+from demo.terminal import Row
 
 MOMENTS = {
     "served": 20.0,

@@ -6,12 +6,12 @@ import io
 
 import pytest
 
-from cluster.demo import story, telling
-from cluster.demo.answers import Counts, Recent, Snapshot
-from cluster.demo.products import PRICING, RANKING, SAMPLES
-from cluster.demo.telling import Scene, Stage, StageMissedError, Telling
-from cluster.demo.terminal import Terminal
-from cluster.demo.watch import Seen, Training
+from demo import story, telling
+from demo.answers import Counts, Recent, Snapshot
+from demo.samples import PRICING, RANKING, SAMPLES
+from demo.telling import Scene, Stage, StageMissedError, Telling
+from demo.terminal import Terminal
+from demo.watch import Seen, Training
 
 
 def scene(pricing=None, ranking=None, *, at=0.0, snapshots=None):

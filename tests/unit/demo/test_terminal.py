@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from cluster.demo.terminal import Row, Terminal, clock, compared
+from demo.terminal import Row, Terminal, clock, compared
 
 
 class Screen(io.StringIO):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.demo.tries import history_lines, naming_what_serves
+from demo.tries import history_lines, naming_what_serves
 
 COUNTS = {"accuracy": {"bad": 80, "total": 1000}}
 

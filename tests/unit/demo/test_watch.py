@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.demo.watch import Seen, look, news
+from demo.watch import Seen, look, news
 
 VERSION = {"image": "registry.example/pricing@sha256:0", "revision": "0", "runtimeImage": "r"}
 

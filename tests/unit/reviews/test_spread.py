@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks.ledger import subject
+from benchmarks.ledger_products import subject
 from sluicegate.reviews.rounds import SLOT_SECONDS, SPREAD_SECONDS, next_visit
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()

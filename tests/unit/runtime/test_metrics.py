@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn, row
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.measurement.lateness import Punctuality
+from sluicegate.measurement.store import Punctuality
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import PrometheusError

@@ -8,10 +8,10 @@ holds its client errors against stable's.
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy import manual_requests
 from sluicegate.policy.model.api_changes import sentence
 from sluicegate.policy.model.decision import Alert, Hold, alert_key
 from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.pending_requests import approves
 
 
 def is_held(status: DataProductStatus, observed: Observed) -> bool:
@@ -20,7 +20,7 @@ def is_held(status: DataProductStatus, observed: Observed) -> bool:
     if candidate is None or candidate.shares or candidate.parked or candidate.changes_api:
         return False
     broken = bool(observed.facts.api_changes)
-    return broken and manual_requests.approves(status, observed) is None
+    return broken and approves(status, observed) is None
 
 
 def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | None:

@@ -7,12 +7,12 @@ newest block that was measured, with requests of the candidate in it, lets it go
 from collections.abc import Mapping
 from typing import Final
 
+from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.rollout import Approval
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
-from sluicegate.policy.canary import probation_baseline
 from sluicegate.policy.canary.analysis import began
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.objections import (
@@ -37,6 +37,8 @@ from sluicegate.policy.model.decision import (
 from sluicegate.policy.model.formatting import duration, points
 from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.slo_health.baseline import ratio_of
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 SILENT_BLOCKS: Final = 10
 LOST_SECONDS: Final = 1800
@@ -186,7 +188,7 @@ def _promote(
         numbers=numbers,
         candidate=candidate.release,
         replaced=replaced,
-        held_against=probation_baseline.begin(status.stable.baseline, assessment.slos, terms, now),
+        held_against=_held_against(status.stable.baseline, assessment.slos, terms, now),
     )
 
 
@@ -206,7 +208,7 @@ def _take_over(
         message=f"{candidate.release.version} replaces {replaced.version}, of which no pod is ready",
         candidate=candidate.release,
         replaced=replaced,
-        held_against=probation_baseline.begin(status.stable.baseline, assessment.slos, terms, now),
+        held_against=_held_against(status.stable.baseline, assessment.slos, terms, now),
     )
 
 
@@ -229,8 +231,36 @@ def _forced(
         numbers=lacks.numbers,
         candidate=candidate.release,
         replaced=replaced,
-        held_against=probation_baseline.begin(status.stable.baseline, assessment.slos, terms, now),
+        held_against=_held_against(status.stable.baseline, assessment.slos, terms, now),
     )
+
+
+def _held_against(
+    accepted: Baselines, evidence: tuple[SloEvidence, ...], terms: Terms, now: int
+) -> dict[str, Baseline]:
+    """What the new version is held against: the baseline of the version before.
+
+    Where that one did worse beside the candidate than when it was accepted, what it did then
+    counts: going back to it would be no cure. Its blocks then tell how it scatters as well;
+    taken for independent, bursts of ρ = .01 fail the probation of every eighth equal version.
+    """
+    held = dict(accepted)
+    for slo in evidence:
+        count = slo.evidence.stable
+        baseline = accepted.get(slo.terms.name)
+        if count.total < slo.terms.least_events(ratio_of(count)):
+            continue
+        if baseline is None or ratio_of(count) > ratio_of(baseline.count):
+            held[slo.terms.name] = Baseline.of(
+                count,
+                now,
+                now,
+                BaselineSource.PRODUCTION,
+                phi=max(slo.dispersion, 1.0 if baseline is None else baseline.phi),
+                indicator_hash=slo.terms.indicator_hash,
+            )
+    names = (*(slo.name for slo in terms.slos), CLIENT_ERRORS)
+    return {name: held[name] for name in names if name in held}
 
 
 def _unjudged(terms: Terms, status: DataProductStatus, candidate: Candidate) -> Alert | None:

@@ -14,11 +14,9 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import Verdict
 from sluicegate.api.versions import Version
-from sluicegate.policy.diagnosis.traffic_load import Load
+from sluicegate.policy.diagnosis.symptoms import Symptoms
 from sluicegate.policy.model.formatting import duration
-from sluicegate.policy.model.observed import Facts, Portfolio
-from sluicegate.policy.slo_health.current_level import Present
-from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.policy.model.observed import Portfolio
 
 COMMON_PRODUCTS: Final = 3
 COMMON_SHARE: Final = 0.3
@@ -29,35 +27,6 @@ _ROUNDING: Final = 1e-9
 TRAFFIC_FACTOR: Final = 3.0
 """Requests a pod, over the normal ones, beyond which load explains latency and failures. A daily
 swing of ±80 % stays below."""
-
-
-@dataclass(frozen=True, slots=True)
-class Symptoms:
-    """What the diagnosis looks at.
-
-    Attributes
-    ----------
-    worst : the SLO that is asked about. degraded : all SLOs that are degraded.
-    facts, portfolio : what the cluster and the neighbours say.
-    problem : why the newest block couldn't be read.
-    stable : the version that serves. can_return : whether a version before it is kept that would
-        be a cure.
-    age_seconds : how long it has been stable. day_seconds : a day; a younger release is suspect.
-    load : requests a pod, now and normally; None while nothing tells what is normal.
-    present : what the newest events say.
-    """
-
-    worst: SloResult
-    degraded: tuple[SloResult, ...]
-    facts: Facts
-    portfolio: Portfolio
-    problem: Reason | None
-    stable: Version
-    can_return: bool
-    age_seconds: int
-    day_seconds: int
-    load: Load | None
-    present: Present
 
 
 @dataclass(frozen=True, slots=True)

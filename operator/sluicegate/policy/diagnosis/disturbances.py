@@ -109,7 +109,7 @@ def _was_worse(
     known = status.engine.slo(result.terms.name)
     assert status.stable is not None
     assert known.disturbed_since is not None
-    series = observed.series.get(status.stable.release.version, {}).get(result.terms.name)
+    series = observed.counts(status.stable.version, result.terms.name)
     limit = accepted_limit(result.terms, result.baseline)
     if known.degraded or result.state in {SloState.WARN, SloState.BAD} or limit is None:
         return True

@@ -21,25 +21,17 @@ from sluicegate.policy.diagnosis.checks import (
     PROBATION_CHECKS,
     Check,
     Diagnosis,
-    Symptoms,
     diagnose,
     is_recent,
 )
-from sluicegate.policy.diagnosis.traffic_load import Load, load_of
+from sluicegate.policy.diagnosis.symptoms import Symptoms, load_now, present_now
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, Rollback, alert_key
-from sluicegate.policy.model.excluded_blocks import spans_of
 from sluicegate.policy.model.history import previous
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
-from sluicegate.policy.slo_health import gauge_slo
-from sluicegate.policy.slo_health.current_level import Present, present_of
-from sluicegate.policy.slo_health.evaluate_slos import evidence_since
 from sluicegate.policy.slo_health.messages import capitalised, describe, numbers_of
 from sluicegate.policy.slo_health.ratio_slo import SloResult
-from sluicegate.slo.blocks import Series
-from sluicegate.slo.means import Means
-from sluicegate.stats.canary_duration import warmed_up
 
 _WAITING: Final = frozenset(
     {
@@ -153,8 +145,8 @@ def _treat(
         can_return=before is not None and not objection,
         age_seconds=now - status.stable.promoted_at,
         day_seconds=terms.day_seconds,
-        load=_load(terms, status, observed, result),
-        present=_present(terms, status, observed, result),
+        load=load_now(terms, status.stable, observed, result),
+        present=present_now(terms, status, observed, result, stable=status.stable),
     )
     diagnosis = diagnose(symptoms, _checks(status, result, may_return=symptoms.can_return))
     trigger = trigger_for(terms, status, result.terms.name)
@@ -194,51 +186,6 @@ def _checks(status: DataProductStatus, result: SloResult, *, may_return: bool) -
             return PROBATION_CHECKS
 
 
-def _load(
-    terms: Terms, status: DataProductStatus, observed: Observed, result: SloResult
-) -> Load | None:
-    """What a pod serves, as far as this SLO counts it, and what it is known to serve."""
-    stable = status.stable
-    assert stable is not None
-    series = observed.series.get(stable.release.version, {}).get(result.terms.name)
-    if series is None:
-        return None
-    return load_of(
-        result.terms,
-        series,
-        result.baseline,
-        now=observed.block,
-        since=warmed_up(stable.promoted_at, terms.block_seconds),
-        block_seconds=terms.block_seconds,
-        pods=observed.facts.pods,
-    )
-
-
-def _present(
-    terms: Terms, status: DataProductStatus, observed: Observed, result: SloResult
-) -> Present:
-    """What the SLO does at present, by its events or by the values of its gauge."""
-    stable = status.stable
-    assert stable is not None
-    name, version = result.terms.name, stable.release.version
-    since = evidence_since(terms, stable, status.engine.slo(name))
-    if result.terms.gauge is not None:
-        values = observed.gauges.get(version, {}).get(name, Means())
-        return gauge_slo.present_of(
-            result.terms, values, result.baseline, now=observed.block, since=since
-        )
-    series = observed.series.get(version, {}).get(name) or Series()
-    spans = spans_of(status.engine.slo(name), terms.block_seconds)
-    return present_of(
-        result.terms,
-        series.without(spans) if spans else series,
-        result.baseline,
-        now=observed.block,
-        since=since,
-        spans=spans,
-    )
-
-
 def _objection(
     status: DataProductStatus,
     observed: Observed,
@@ -250,7 +197,7 @@ def _objection(
     """Why the version before is no cure; empty when it is one, or there is none."""
     if before is None or status.stable is None or result.state is SloState.UNKNOWN:
         return ""
-    series = observed.series.get(status.stable.release.version, {}).get(result.terms.name)
+    series = observed.counts(status.stable.version, result.terms.name)
     harm = previous_version.harm_of(result, series, now=observed.block)
     return previous_version.objection(status, before, harm, results)
 

@@ -231,8 +231,16 @@ class Observed:
     portfolio: Portfolio = field(default_factory=Portfolio)
     requests: tuple[Request, ...] = ()
 
+    def counts(self, version: str, slo: str) -> Series | None:
+        """Blocks of an SLO of a version; None where nothing was ever counted."""
+        return self.series.get(version, {}).get(slo)
+
+    def means(self, version: str, slo: str) -> Means:
+        """Block means of a gauge of a version; empty where nothing was ever read."""
+        return self.gauges.get(version, {}).get(slo, Means())
+
     def had_data(self, version: str, slo: str) -> bool:
         """Whether anything was counted, or read, of an SLO of a version in what is kept of it."""
-        series = self.series.get(version, {}).get(slo)
+        series = self.counts(version, slo)
         means = self.gauges.get(version, {}).get(slo)
         return (series is not None and series.had_events) or (means is not None and means.known)

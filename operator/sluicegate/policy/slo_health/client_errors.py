@@ -6,14 +6,22 @@ SLOs are judged by; what both versions answer so says nothing. It is a veto: it 
 the share isn't larger by the margin, and that alone promotes nobody (docs/adr/0004).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality
-from sluicegate.policy.model.observed import CanaryBlock
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Version
+from sluicegate.policy.model.excluded_blocks import spans_of
+from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
-from sluicegate.slo.blocks import Quality
+from sluicegate.policy.slo_health import probation
+from sluicegate.policy.slo_health.data_quality import evidence_since
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 LEAST_MARGIN: Final = 0.01
@@ -49,6 +57,42 @@ def is_implicit(slo: SloTerms) -> bool:
 def shown(slo: SloTerms, bad_ratio: float) -> float:
     """The share that people read: of client errors how many there are, else how much is good."""
     return bad_ratio if is_implicit(slo) else 1 - bad_ratio
+
+
+def judge_client_errors(
+    terms: Terms,
+    status: DataProductStatus,
+    stable: Version,
+    series: Mapping[str, Series],
+    *,
+    observed: Observed,
+) -> SloResult | None:
+    """On probation, the share of client errors once it is worse than the version before's.
+
+    None while it isn't: no SLO of the spec is meant, so as long as all is well nothing is shown.
+    """
+    held = status.probation and status.engine.probation_baselines.get(CLIENT_ERRORS)
+    blocks, known = series.get(CLIENT_ERRORS), status.engine.slo(CLIENT_ERRORS)
+    if not held or blocks is None or observed.problem is not None:
+        return None
+    if spans := spans_of(known, terms.block_seconds):
+        blocks = blocks.without(spans)
+    slo, now = client_errors(terms), observed.block
+    if blocks.block(now).quality is not Quality.COUNTED:
+        return None
+    shown_since = stable.promoted_at // terms.block_seconds
+    fine = SloResult(
+        slo,
+        SloState.OK,
+        Reason.WITHIN_OBJECTIVE,
+        blocks.window(now, slo.recent, shown_since),
+        held,
+        fresh=blocks.block(now).count.total > 0,
+        calm=True,
+    )
+    since = evidence_since(terms, stable, known)
+    result = probation.judge(fine, blocks, held, now=now, since=since)
+    return result if result.state is SloState.BAD or known.streak or known.degraded else None
 
 
 @lru_cache(maxsize=64)

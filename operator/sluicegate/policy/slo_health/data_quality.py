@@ -7,11 +7,15 @@ for a present without data, so the checks look at the newest block first.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
+from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.policy.model.terms import SloTerms
+from sluicegate.api.versions import Version
+from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Quality, Series
+from sluicegate.stats.canary_duration import warmed_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +104,9 @@ def objection(view: View) -> Reason | None:
         if reason is not None:
             return reason
     return None
+
+
+def evidence_since(terms: Terms, stable: Version, known: SloRecord) -> int:
+    """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
+    warm = warmed_up(stable.promoted_at, terms.block_seconds)
+    return max(warm, ceil(known.since / terms.block_seconds))

@@ -19,14 +19,12 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo, probation
 from sluicegate.policy.slo_health.baseline import from_production, usable
-from sluicegate.policy.slo_health.client_errors import client_errors
+from sluicegate.policy.slo_health.client_errors import client_errors, judge_client_errors
 from sluicegate.policy.slo_health.confirmation import confirm
-from sluicegate.policy.slo_health.data_quality import View, objection
+from sluicegate.policy.slo_health.data_quality import View, evidence_since, objection
 from sluicegate.policy.slo_health.ratio_slo import SloResult, judge, unknown
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.budget import WINDOW_BLOCKS
-from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.slo.means import Means
 from sluicegate.stats.canary_duration import warmed_up
 from sluicegate.stats.counts import NOTHING, Count
 
@@ -57,23 +55,18 @@ def judge_stable(
         learnt = _learn(terms, result, after, view, observed=observed)
         if learnt is not None:
             baselines[slo.name] = learnt
-    compared = _judge_client_errors(terms, status, stable, series, observed=observed)
+    compared = judge_client_errors(terms, status, stable, series, observed=observed)
     if compared is not None:
         results.append(compared)
-        known = status.engine.slo(CLIENT_ERRORS)
-        slos[CLIENT_ERRORS] = confirm(known, compared, block=now, block_end=terms.block_end(now))
+        name = compared.terms.name
+        known, end = status.engine.slo(name), terms.block_end(now)
+        slos[name] = confirm(known, compared, block=now, block_end=end)
     if slos:
         status = status.with_engine(slos={**status.engine.slos, **slos})
     if baselines:
         accepted = stable.replace(baseline={**stable.baseline, **baselines})
         status = status.replace(stable=accepted)
     return tuple(results), _probation_over(terms, status, stable, series, now=now)
-
-
-def evidence_since(terms: Terms, stable: Version, known: SloRecord) -> int:
-    """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
-    warm = warmed_up(stable.promoted_at, terms.block_seconds)
-    return max(warm, ceil(known.since / terms.block_seconds))
 
 
 def _judge_gauge(terms: Terms, view: View, stable: Version, observed: Observed) -> SloResult:
@@ -83,7 +76,7 @@ def _judge_gauge(terms: Terms, view: View, stable: Version, observed: Observed) 
         return unknown(slo, view.problem, NOTHING, baseline)
     return gauge_slo.judge(
         slo,
-        observed.gauges.get(stable.release.version, {}).get(slo.name, Means()),
+        observed.means(stable.version, slo.name),
         baseline,
         now=view.now,
         since=view.since,
@@ -165,42 +158,6 @@ def _budget(terms: Terms, stable: Version, series: Series | None, *, now: int) -
     return NOTHING if series is None else series.window(now, WINDOW_BLOCKS, since)
 
 
-def _judge_client_errors(
-    terms: Terms,
-    status: DataProductStatus,
-    stable: Version,
-    series: Mapping[str, Series],
-    *,
-    observed: Observed,
-) -> SloResult | None:
-    """On probation, the share of client errors once it is worse than the version before's.
-
-    None while it isn't: no SLO of the spec is meant, so as long as all is well nothing is shown.
-    """
-    held = status.probation and status.engine.probation_baselines.get(CLIENT_ERRORS)
-    blocks, known = series.get(CLIENT_ERRORS), status.engine.slo(CLIENT_ERRORS)
-    if not held or blocks is None or observed.problem is not None:
-        return None
-    if spans := spans_of(known, terms.block_seconds):
-        blocks = blocks.without(spans)
-    slo, now = client_errors(terms), observed.block
-    if blocks.block(now).quality is not Quality.COUNTED:
-        return None
-    shown_since = stable.promoted_at // terms.block_seconds
-    fine = SloResult(
-        slo,
-        SloState.OK,
-        Reason.WITHIN_OBJECTIVE,
-        blocks.window(now, slo.recent, shown_since),
-        held,
-        fresh=blocks.block(now).count.total > 0,
-        calm=True,
-    )
-    since = evidence_since(terms, stable, known)
-    result = probation.judge(fine, blocks, held, now=now, since=since)
-    return result if result.state is SloState.BAD or known.streak or known.degraded else None
-
-
 def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
     return (
         view.since
@@ -252,7 +209,7 @@ def _learn_gauge(
     """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
     if result.state in {SloState.WARN, SloState.BAD} or known.degraded:
         return None
-    values = observed.gauges.get(view.version, {}).get(view.terms.name, Means())
+    values = observed.means(view.version, view.terms.name)
     steady = ceil((known.steady_since or 0) / terms.block_seconds)
     return gauge_slo.learn(view.terms, values, now=view.now, since=max(view.since, steady))
 

@@ -13,7 +13,7 @@ of them is a few milliseconds old, so none loses for ever.
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ from sluicegate.manifests.common import Manifest
 from sluicegate.reconcile.build import Child
 from sluicegate.reconcile.live.children import ChildRecord, DeploymentRecord, RouteRecord
 from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.rereading import reread_after_conflict
 from sluicegate.runtime.cache import Caches
 
 logger = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class Applier:
 
     async def patch_job(self, record: ChildRecord, change: Manifest) -> None:
         """Merge a change into a training Job as it was observed."""
-        async with self.reread_after_conflict(JOBS, record.key):
+        async with reread_after_conflict(self.api, self.caches, JOBS, record.key):
             body = await self.api.patch(
                 JOBS, record.key, change, resource_version=str(record.version)
             )
@@ -153,7 +154,7 @@ class Applier:
 
     async def delete(self, resource: Resource, record: ChildRecord) -> None:
         """Delete the very object that was observed; one that is gone already is fine."""
-        async with self.reread_after_conflict(resource, record.key):
+        async with reread_after_conflict(self.api, self.caches, resource, record.key):
             with contextlib.suppress(NotFound):
                 await self.api.delete(
                     resource, record.key, uid=record.uid, resource_version=str(record.version)
@@ -211,21 +212,11 @@ class Applier:
                 return
         # The version alone would let a late write create anew what was deleted meanwhile.
         observed = manifest | {"metadata": manifest["metadata"] | {"uid": live.uid}}
-        async with self.reread_after_conflict(child.resource, child.key):
+        async with reread_after_conflict(self.api, self.caches, child.resource, child.key):
             body = await self.api.apply(
                 child.resource, observed, resource_version=str(live.version)
             )
         self.caches.written(child.resource, body)
-
-    @contextlib.asynccontextmanager
-    async def reread_after_conflict(self, resource: Resource, key: Key) -> AsyncIterator[None]:
-        """Let a Conflict pass on, having read the object: its watch may be late, or have broken."""
-        try:
-            yield
-        except Conflict:
-            with contextlib.suppress(NotFound):  # gone: only the watch says since when
-                self.caches.written(resource, await self.api.get(resource, key))
-            raise
 
     async def _with_live_template(self, manifest: Manifest, live: DeploymentRecord) -> Manifest:
         """The manifest with the pod template that an older operator rendered from the same spec."""

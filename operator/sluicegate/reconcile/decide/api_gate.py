@@ -2,8 +2,8 @@
 
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import ApiComparison
-from sluicegate.policy import manual_requests
 from sluicegate.policy.canary.api_gate import is_held
+from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.reconcile.decide.rollout_progress import Progress, ShareTaken, Unchanged
 from sluicegate.reconcile.observe.observation import Situation
 
@@ -26,9 +26,9 @@ def at_the_gate(
         said = ApiComparison.UNKNOWN
     taken = ShareTaken(found.candidate.replace(api=said))
     known = status.candidate is not None and status.candidate.changes_api
-    request = manual_requests.approves(status, observed) if broken and not known else None
+    request = approves(status, observed) if broken and not known else None
     # This approval is used up: one for the last step is another decision.
-    return taken, status if request is None else manual_requests.handled(status, request)
+    return taken, status if request is None else handled(status, request)
 
 
 def comparison_of(status: DataProductStatus) -> str:

@@ -10,7 +10,7 @@ from typing import assert_never
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, VersionSource
-from sluicegate.policy.evaluate import Evaluation, evaluate, is_carried_out
+from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.decision import (
     Advance,
@@ -27,17 +27,9 @@ from sluicegate.policy.model.observed import RolloutObservation
 from sluicegate.reconcile.decide.evaluation_status import with_figures
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.decide.retraining_attempt import with_job, with_pending, with_result
-from sluicegate.reconcile.decide.rollout_completion import (
-    RolloutMove,
-    acted,
-    advance,
-    decision_status,
-    layout,
-    observe_rollout,
-)
-from sluicegate.reconcile.decide.rollout_progress import (
-    turned_back,
-)
+from sluicegate.reconcile.decide.rollout_completion import acted, advance, decision_status
+from sluicegate.reconcile.decide.rollout_observation import RolloutMove, layout, observe_rollout
+from sluicegate.reconcile.decide.rollout_progress import turned_back
 from sluicegate.reconcile.decide.versions import (
     first_candidate,
     referred_to,
@@ -78,12 +70,12 @@ def take_step(situation: Situation) -> Step:
     told: tuple[Told, ...] = ()
     evaluation = None
     move = observe_rollout(situation, status)
-    if status.stable is not None and is_carried_out(status):
+    if status.stable is not None and status.carried_out:
         status, told = _carry_out(situation, status, move)
         move = None
     if not told:
         status, told = advance(situation, status, move)
-    if status.stable is not None and not is_carried_out(status):
+    if status.stable is not None and not status.carried_out:
         facts = None if move is None or told else move.facts
         evaluation = _evaluated(situation, status, facts)
         status, more = _take_up(situation, status, evaluation)

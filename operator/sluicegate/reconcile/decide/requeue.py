@@ -8,6 +8,7 @@ from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck
 from sluicegate.reconcile.live.children import is_starting
 from sluicegate.reconcile.live.pods import UNREADY_SECONDS
 from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.routes.arbitration import Refusal
 from sluicegate.reconcile.traffic.split_verification import Level
 from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
 
@@ -53,6 +54,12 @@ def next_look(  # noqa: PLR0911 - one a reason to look
     if is_starting(situation.live.values(), situation.now):
         return RequeueAfter(LOOK_SECONDS)  # neither are pods
     return Done()
+
+
+def next_for(refusal: Refusal | None, result: Result) -> Result:
+    """When to look again: soon, where no event tells that a refusal ends."""
+    passes = refusal is not None and refusal.passes and isinstance(result, Done)
+    return RequeueAfter(CONFLICT_SECONDS) if passes else result
 
 
 def _has_its_share(situation: Situation, step: Step) -> bool:

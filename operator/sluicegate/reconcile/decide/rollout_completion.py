@@ -1,12 +1,12 @@
 """Carries on what was decided earlier: a decision is remembered when the traffic has followed."""
 
-from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus, DecisionStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, Fate, PastVersion
+from sluicegate.api.versions import Candidate, CandidatePhase, Fate
+from sluicegate.policy.canary.outcome import fate_of, outcome, without_return
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Decision,
@@ -16,71 +16,25 @@ from sluicegate.policy.model.decision import (
 )
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
-from sluicegate.policy.model.observed import RolloutObservation
-from sluicegate.policy.transitions import accept_first, accepted_version, apply_decision
+from sluicegate.policy.model.observed import Failure
+from sluicegate.policy.transitions import accept_first, apply_decision
 from sluicegate.reconcile.decide.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome
+from sluicegate.reconcile.decide.rollout_observation import RolloutMove
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
-    Progress,
-    Rolling,
     ShareTaken,
     Unchanged,
-    facts_of,
-    progress,
 )
 from sluicegate.reconcile.decide.versions import accepted_at, refused_version
-from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame, blame_for
-from sluicegate.reconcile.live.pods import of_revision, trouble_of
 from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.reconcile.traffic.allocation import FULL, Layout, layout_of, share_in_force
-
-_AT_FAULT = frozenset(
-    {
-        DecisionReason.CANARY_NOT_READY,
-        DecisionReason.IMAGE_NOT_FOUND,
-        DecisionReason.RUNTIME_MISMATCH,
-        DecisionReason.SERVICE_NOT_FOUND,
-    }
-)
+from sluicegate.reconcile.traffic.allocation import FULL
 
 
 def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:
     """A decision as status shows it; `now` in seconds."""
     return DecisionStatus(type=str(kind), reason=str(reason), message=message, at=now)
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutMove:
-    """How far the cluster allows a rollout to go by now, and what a decision may know of it."""
-
-    found: Progress
-    facts: RolloutObservation
-
-
-def observe_rollout(situation: Situation, status: DataProductStatus) -> RolloutMove | None:
-    """What the cluster allows by now of what was decided; None without a candidate."""
-    candidate = status.candidate
-    if candidate is None:
-        return None
-    rolling = Rolling(
-        now=situation.now,
-        live=situation.live,
-        split=situation.split,
-        requests=situation.requests,
-        trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
-        blame=_blame(situation, status, candidate),
-        moved_at=_moved_at(situation, status),
-    )
-    frozen = situation.is_frozen(status)
-    found = progress(situation.product, status, layout(situation, status), rolling)
-    facts = replace(
-        facts_of(situation.product, status, rolling, found),
-        frozen=frozen,
-        committed=situation.committed,
-    )
-    return RolloutMove(Unchanged() if frozen else found, facts)
 
 
 def advance(
@@ -105,22 +59,10 @@ def advance(
             told = Told("CanaryWeightIncreased", "ShiftTraffic", text, quiet=quiet)
             return status, (told,)
         case Completed(done, uncounted):
-            after_all, told_of = _complete(situation, status, done)
+            after_all, told_of = _complete(situation, status, done, move.facts.blame)
             return after_all, (*_uncounted(situation, status, uncounted), *told_of)
         case unexpected:
             assert_never(unexpected)
-
-
-def _moved_at(situation: Situation, status: DataProductStatus) -> float:
-    """When the weights in force were written, in seconds; 0 before.
-
-    The API server may refuse the route for long after they were decided, so its own record of the
-    last change counts too.
-    """
-    candidate, traffic, route = status.candidate, status.traffic, situation.route
-    if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
-        return 0.0
-    return max(traffic.since, 0 if route is None else route.changed_by(situation.now))
 
 
 def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) -> tuple[Told, ...]:
@@ -138,80 +80,57 @@ def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) ->
 
 
 def _complete(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
+    situation: Situation, status: DataProductStatus, candidate: Candidate, blame: Failure | None
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """What was decided has come true: remember it."""
-    if status.stable is None:
+    stable = status.stable
+    if stable is None:
         now = accepted_at(candidate, situation.now)
         told = Told("Serving", "Serve", f"{candidate.version} serves")
         return accept_first(situation.terms, status, candidate, now), (told,)
-    if candidate.phase is CandidatePhase.PROMOTING:
-        return _promoted(situation, status, candidate)
-    reason = DecisionReason.read(candidate.rollback_reason)
-    if candidate.returning:  # stable stays
-        update = {"candidate": None, "history": _without_return(situation, status, candidate)}
-        return status.model_copy(update=update), ()
-    stable = status.stable
-    decision: Decision
-    if reason is DecisionReason.INFRASTRUCTURE:
-        blame = _blame(situation, status, candidate)
-        if blame is None or not blame.own:
-            return _parked(situation, status, candidate, reason)
-        reason = blame.reason
-        seen: dict[str, object] = {"rollback_reason": str(reason), "rollback_message": blame.text}
-        candidate = candidate.replace(**seen)
-    if reason in NOT_ITS_DOING:
-        return _parked(situation, status, candidate, reason)
-    if reason is DecisionReason.MAX_DURATION:
-        decision = Inconclusive(
-            reason=reason, message=candidate.rollback_message, candidate=candidate.release
-        )
-        fate = Fate.INCONCLUSIVE
-    else:
-        decision = Rollback(
-            reason=reason,
-            message=candidate.rollback_message,
-            leaving=candidate.release,
-            to=stable.release,
-        )
-        fate = Fate.SUPERSEDED if reason is DecisionReason.SUPERSEDED else Fate.ROLLED_BACK
-    after = with_outcome(acted(situation, status, decision), candidate, fate, reason)
+    promoting = candidate.phase is CandidatePhase.PROMOTING
+    if candidate.returning and not promoting:  # stable stays
+        history = without_return(status, candidate, situation.now)
+        return status.replace(candidate=None, history=history), ()
+    decision = outcome(status, candidate, stable, blame)
+    after = acted(situation, status, decision)
+    if isinstance(decision, Promote) or promoting:
+        after = with_outcome(after, candidate, Fate.REPLACED, decision.reason)
+        return after, (_serves_all(candidate),)
+    if decision.reason in NOT_ITS_DOING:
+        return _waiting(situation, after, decision)
+    return _refused(situation, after, candidate, decision), ()
+
+
+def _refused(
+    situation: Situation,
+    after: DataProductStatus,
+    candidate: Candidate,
+    decision: Rollback | Inconclusive,
+) -> DataProductStatus:
+    """The status with what became of a candidate that isn't tried again by itself."""
+    fate, reason = fate_of(decision), decision.reason
+    candidate = candidate.replace(rollback_reason=str(reason), rollback_message=decision.message)
+    after = with_outcome(after, candidate, fate, reason)
     refused = refused_version(candidate, fate, str(reason), situation.now)
-    return after.model_copy(
-        update={"history": newest_first((refused, *after.history))[:MOST_VERSIONS]}
-    ), ()
+    return after.replace(history=newest_first((refused, *after.history))[:MOST_VERSIONS])
 
 
-def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate) -> Blame | None:
-    """Whose trouble it would be that no pod of a candidate is ready; None for a first version."""
-    if status.stable is None:
-        return None
-    live = situation.live.get(candidate.revision)
-    begun = candidate.step_since or candidate.since
-    return blame_for(
-        live,
-        of_revision(situation.pods, candidate.revision),
-        situation.live.get(status.stable.revision),
-        settled=live is not None and situation.now - live.moved >= GRACE_SECONDS,
-        overdue=situation.now - begun > situation.product.spec.serving.progress_deadline_seconds,
-    )
+def _serves_all(candidate: Candidate) -> Told:
+    if candidate.returning:
+        return Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
+    return Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
 
 
-def _parked(
-    situation: Situation, status: DataProductStatus, candidate: Candidate, reason: DecisionReason
+def _waiting(
+    situation: Situation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[Told, ...]]:
     """Trouble of the cluster, or of Prometheus, ended it: no verdict, no history, another try."""
-    decision = Inconclusive(
-        reason=reason,
-        message=candidate.rollback_message,
-        candidate=candidate.release,
-    )
-    after = acted(situation, status, decision)
     waiting = after.candidate
     assert waiting is not None
     assert waiting.retry_at is not None
     text = (
-        f"{candidate.version}: {candidate.rollback_message}. That isn't its doing: it is tried again"
+        f"{waiting.version}: {decision.message}. That isn't its doing: it is tried again"
         f" at {rfc3339(waiting.retry_at)[11:19]} UTC"
     )
     told = Told("RolloutWaits", "Retry", text, warning=True)
@@ -219,81 +138,6 @@ def _parked(
         DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=situation.now
     )
     return after.replace(decision=shown), (told,)
-
-
-def _promoted(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
-    assert status.stable is not None
-    message = candidate.rollback_message or f"{candidate.version} serves all traffic"
-    decision: Decision
-    if candidate.returning:
-        decision = Rollback(
-            reason=DecisionReason.read(candidate.rollback_reason),
-            message=message,
-            leaving=status.stable.release,
-            to=candidate.release,
-        )
-        told = Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
-    else:
-        reason = candidate.rollback_reason or DecisionReason.CANARY_NOT_WORSE
-        decision = Promote(
-            reason=DecisionReason.read(reason),
-            message=message,
-            candidate=candidate.release,
-            replaced=status.stable.release,
-            held_against=status.engine.held_against,
-        )
-        told = Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
-    after = acted(situation, status, decision)
-    return with_outcome(after, candidate, Fate.REPLACED, decision.reason), (told,)
-
-
-def _without_return(
-    situation: Situation, status: DataProductStatus, candidate: Candidate
-) -> tuple[PastVersion, ...]:
-    """The history once a version didn't come back; if its pods are at fault, it isn't tried again.
-
-    A person may still ask for it.
-    """
-    if candidate.rollback_reason not in _AT_FAULT:
-        return status.history
-    failed = {
-        "fate": Fate.FAILED,
-        "reason": candidate.rollback_reason,
-        "until": situation.now,
-    }
-    marked = (
-        one.model_copy(update=failed) if one.revision == candidate.revision else one
-        for one in status.history
-    )
-    return newest_first(marked)
-
-
-def layout(situation: Situation, status: DataProductStatus) -> Layout:
-    """Which versions are to live, by this status."""
-    candidate = status.candidate
-    live = situation.live.get(candidate.revision) if candidate else None
-    known = candidate.capacity if candidate is not None and situation.scales else 0
-    base = situation.product.spec.serving.base_replicas
-    layout = layout_of(
-        situation.product,
-        status,
-        stable_pods=max(known, base) if known else situation.stable_pods,
-        followed=situation.followed,
-        ready=live.ready if live else 0,
-        have={revision: one.replicas for revision, one in situation.live.items()},
-    )
-    if status.stable is None and status.candidate is not None and situation.product.spec.route:
-        return _foreseen(situation, status.candidate, layout)
-    return layout
-
-
-def _foreseen(situation: Situation, candidate: Candidate, layout: Layout) -> Layout:
-    """The first version's Deployment as it will be when it serves: then it needs no other write."""
-    stable = accepted_version(situation.terms, candidate, candidate.since)
-    placements = tuple(replace(one, version=stable) for one in layout.placements)
-    return replace(layout, placements=placements)
 
 
 def acted(situation: Situation, status: DataProductStatus, decision: Decision) -> DataProductStatus:

@@ -5,7 +5,8 @@ gets the requests. What neither tells (evidence, attempts, cooldowns) is gone: a
 under way gives its share back and is drained, as always, and a spec.model begins anew.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.names import DecisionReason
@@ -20,12 +21,75 @@ from sluicegate.api.versions import (
     Version,
     VersionBase,
 )
+from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.version_annotations import read_identity, read_version
+from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
 
 _REMEMBERED: Final = ("spec_model", "history", "probation", "retraining")
 """Fields of status that only a product has that once had a stable version."""
+_KEPT: Final = ("history", "retraining", "last_handled", "decision")
+"""What may still be known where only the versions that live can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Reads a product's children, if they have to be known.
+
+    Attributes
+    ----------
+    live : Deployments by revision. route : its HTTPRoute. kinds : of all its children.
+    """
+
+    live: Callable[[], Mapping[str, DeploymentRecord]]
+    route: Callable[[], RouteRecord | None]
+    kinds: Callable[[], Iterable[str]]
+
+
+def known_status(
+    product: DataProduct,
+    wanted: VersionBase,
+    children: Children,
+    *,
+    starting: bool,
+    lost: set[Key],
+    now: int,
+) -> tuple[DataProduct, tuple[Told, ...]]:
+    """The product with its status, rebuilt from its Deployments if it was lost, and what is told.
+
+    Parameters
+    ----------
+    wanted : what spec.model stands for. children : reads what lives, if that has to be known.
+    starting : its first version is known to be on its way.
+    lost : products of which nothing is left; kept up to date. now : in seconds.
+    """
+    key = Key(*product.metadata.key)
+    if product.status.stable is not None:
+        lost.discard(key)
+        return product, ()
+    if key in lost:
+        return with_requests_handled(product), ()
+    if starting:
+        return product, ()
+    restored = restored_status(product, wanted, children.live(), children.route(), now=now)
+    if restored is not None:
+        text = "status didn't say which versions live; rebuilt from the Deployments"
+        told = Told("StateRestored", "Restore", text)
+        kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
+        engine = product.status.engine
+        restored = restored.replace(**kept).with_engine(
+            original_baseline=engine.original_baseline, alerted=engine.alerted
+        )
+        return product.model_copy(update={"status": restored}), (told,)
+    if not was_there_before(product.status, children.kinds()):
+        return product, ()
+    lost.add(key)
+    text = (
+        "neither status nor a Deployment tells which version was accepted: spec.model becomes"
+        " stable, and no baseline is claimed for it"
+    )
+    return with_requests_handled(product), (Told("StateLost", "Restore", text, warning=True),)
 
 
 def restored_status(

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from sluicegate.api.names import ConditionReason
+from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.status import DataProductStatus
+from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.live.product import ProductRecord
@@ -32,6 +34,12 @@ def emit_refusal(
     emit(recorder, record, (Told(reason, "Route", refusal.message, warning=True),))
     if isinstance(other, ProductRecord):
         emit(recorder, other, (Told(reason, "Route", refusal.notice),))
+
+
+def is_news(recorded: DataProductStatus) -> bool:
+    """Whether a refusal is to be told: once, as status remembers it."""
+    ready = find_condition(recorded.conditions, ConditionType.READY)
+    return ready is None or ready.reason != ConditionReason.ROUTE_SHADOWED
 
 
 def unreadable(text: str) -> Told:

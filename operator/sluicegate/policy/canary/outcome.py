@@ -1,0 +1,87 @@
+"""What a rollout comes to, once pods and traffic have followed what was decided about it.
+
+A candidate whose pods went away gives its traffic back at once, as of INFRASTRUCTURE; whose doing
+it was shows while the traffic goes. So the verdict on it is given here, from what is observed then.
+"""
+
+from typing import Final
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase, Fate, PastVersion, Version
+from sluicegate.policy.model.decision import NOT_ITS_DOING, Inconclusive, Promote, Rollback
+from sluicegate.policy.model.history import newest_first
+from sluicegate.policy.model.observed import Failure
+
+AT_FAULT: Final = frozenset(
+    {
+        Reason.CANARY_NOT_READY,
+        Reason.IMAGE_NOT_FOUND,
+        Reason.RUNTIME_MISMATCH,
+        Reason.SERVICE_NOT_FOUND,
+    }
+)
+"""Why an earlier version that didn't come back isn't tried again: its own pods."""
+
+
+def outcome(
+    status: DataProductStatus, candidate: Candidate, stable: Version, blame: Failure | None
+) -> Promote | Rollback | Inconclusive:
+    """What is recorded of a candidate that has, or has given back, all of the traffic.
+
+    Parameters
+    ----------
+    blame : whose trouble it is that no pod of it is ready.
+    """
+    if candidate.phase is CandidatePhase.PROMOTING:
+        return _promoted(status, candidate, stable)
+    reason, message = Reason.read(candidate.rollback_reason), candidate.rollback_message
+    if reason is Reason.INFRASTRUCTURE and blame is not None and blame.reason is not reason:
+        reason, message = blame.reason, blame.message
+    if reason in NOT_ITS_DOING or reason is Reason.MAX_DURATION:
+        return Inconclusive(reason=reason, message=message, candidate=candidate.release)
+    return Rollback(reason=reason, message=message, leaving=candidate.release, to=stable.release)
+
+
+def fate_of(decision: Rollback | Inconclusive) -> Fate:
+    """What the history says of a candidate that isn't tried again by itself."""
+    if isinstance(decision, Inconclusive):
+        return Fate.INCONCLUSIVE
+    return Fate.SUPERSEDED if decision.reason is Reason.SUPERSEDED else Fate.ROLLED_BACK
+
+
+def without_return(
+    status: DataProductStatus, candidate: Candidate, now: int
+) -> tuple[PastVersion, ...]:
+    """The history once a version didn't come back; if its pods are at fault, it isn't tried again.
+
+    A person may still ask for it.
+    """
+    if candidate.rollback_reason not in AT_FAULT:
+        return status.history
+    failed = {"fate": Fate.FAILED, "reason": candidate.rollback_reason, "until": now}
+    marked = (
+        one.model_copy(update=failed) if one.revision == candidate.revision else one
+        for one in status.history
+    )
+    return newest_first(marked)
+
+
+def _promoted(
+    status: DataProductStatus, candidate: Candidate, stable: Version
+) -> Promote | Rollback:
+    message = candidate.rollback_message or f"{candidate.version} serves all traffic"
+    if candidate.returning:
+        return Rollback(
+            reason=Reason.read(candidate.rollback_reason),
+            message=message,
+            leaving=stable.release,
+            to=candidate.release,
+        )
+    return Promote(
+        reason=Reason.read(candidate.rollback_reason or Reason.CANARY_NOT_WORSE),
+        message=message,
+        candidate=candidate.release,
+        replaced=stable.release,
+        held_against=status.engine.held_against,
+    )

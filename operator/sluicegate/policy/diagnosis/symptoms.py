@@ -1,0 +1,91 @@
+"""What the diagnosis of a degraded SLO looks at: the SLO itself, its load, and all around it."""
+
+from dataclasses import dataclass
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Version
+from sluicegate.policy.diagnosis.traffic_load import Load, load_of
+from sluicegate.policy.model.excluded_blocks import spans_of
+from sluicegate.policy.model.observed import Facts, Observed, Portfolio
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.slo_health import gauge_slo
+from sluicegate.policy.slo_health.current_level import Present, present_of
+from sluicegate.policy.slo_health.data_quality import evidence_since
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.slo.blocks import Series
+from sluicegate.stats.canary_duration import warmed_up
+
+
+@dataclass(frozen=True, slots=True)
+class Symptoms:
+    """What the diagnosis looks at.
+
+    Attributes
+    ----------
+    worst : the SLO that is asked about. degraded : all SLOs that are degraded.
+    facts, portfolio : what the cluster and the neighbours say.
+    problem : why the newest block couldn't be read.
+    stable : the version that serves. can_return : whether a version before it is kept that would
+        be a cure.
+    age_seconds : how long it has been stable. day_seconds : a day; a younger release is suspect.
+    load : requests a pod, now and normally; None while nothing tells what is normal.
+    present : what the newest events say.
+    """
+
+    worst: SloResult
+    degraded: tuple[SloResult, ...]
+    facts: Facts
+    portfolio: Portfolio
+    problem: Reason | None
+    stable: Version
+    can_return: bool
+    age_seconds: int
+    day_seconds: int
+    load: Load | None
+    present: Present
+
+
+def load_now(terms: Terms, stable: Version, observed: Observed, result: SloResult) -> Load | None:
+    """What a pod serves, as far as this SLO counts it, and what it is known to serve."""
+    series = observed.counts(stable.version, result.terms.name)
+    if series is None:
+        return None
+    return load_of(
+        result.terms,
+        series,
+        result.baseline,
+        now=observed.block,
+        since=warmed_up(stable.promoted_at, terms.block_seconds),
+        block_seconds=terms.block_seconds,
+        pods=observed.facts.pods,
+    )
+
+
+def present_now(
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    result: SloResult,
+    *,
+    stable: Version,
+) -> Present:
+    """What the SLO does at present, by its events or by the values of its gauge."""
+    name = result.terms.name
+    known = status.engine.slo(name)
+    since = evidence_since(terms, stable, known)
+    if result.terms.gauge is not None:
+        values = observed.means(stable.version, name)
+        return gauge_slo.present_of(
+            result.terms, values, result.baseline, now=observed.block, since=since
+        )
+    series = observed.counts(stable.version, name) or Series()
+    spans = spans_of(known, terms.block_seconds)
+    return present_of(
+        result.terms,
+        series.without(spans) if spans else series,
+        result.baseline,
+        now=observed.block,
+        since=since,
+        spans=spans,
+    )

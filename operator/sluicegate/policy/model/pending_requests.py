@@ -1,0 +1,35 @@
+"""Which requests of people wait: annotations whose token wasn't handled yet."""
+
+from sluicegate.api.names import REQUEST_PROMOTE
+from sluicegate.api.status import DataProductStatus, LastHandled
+from sluicegate.policy.model.observed import Observed, Request
+
+
+def pending(status: DataProductStatus, observed: Observed) -> tuple[Request, ...]:
+    """Requests whose token wasn't handled yet."""
+    return tuple(
+        request
+        for request in observed.requests
+        if request.value and _handled(status, request) != request.value
+    )
+
+
+def approves(status: DataProductStatus, observed: Observed) -> Request | None:
+    """The request that lets the candidate take its last step; None when nobody asked."""
+    if status.trial is None or status.trial.parked:
+        return None
+    for request in pending(status, observed):
+        named_version = request.version in {"", status.trial.release.version}
+        if request.annotation == REQUEST_PROMOTE and named_version:
+            return request
+    return None
+
+
+def handled(status: DataProductStatus, request: Request) -> DataProductStatus:
+    """Record that this token was handled."""
+    known = status.last_handled or LastHandled()
+    return status.replace(last_handled=known.with_token(request.annotation, request.value))
+
+
+def _handled(status: DataProductStatus, request: Request) -> str:
+    return "" if status.last_handled is None else status.last_handled.token(request.annotation)

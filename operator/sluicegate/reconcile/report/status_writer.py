@@ -1,0 +1,92 @@
+"""Reports on a product: its status where it differs, its metrics, and events of what is new."""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
+from sluicegate.errors import Problem
+from sluicegate.kube.errors import Invalid
+from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.report.condition_events import news, true_of
+from sluicegate.reconcile.report.events import emit
+from sluicegate.reconcile.report.product_metrics import ProductMetrics
+from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
+from sluicegate.reconcile.report.status import due, report, report_invalid, verified_seconds
+from sluicegate.reconcile.report.status_store import StatusStore
+from sluicegate.runtime.event_recorder import Recorder
+from sluicegate.runtime.interfaces import InvalidSpec, Result
+
+MOST_PROBLEMS: Final = 64
+"""Mistakes of a spec that are told; there may be as many as it has fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWriter:
+    """Writes status, metrics and events of one product at a time.
+
+    `refresh_seconds`: how old the numbers in a status may get; 0 for until the next decision.
+    """
+
+    store: StatusStore
+    recorder: Recorder
+    metrics: ProductMetrics
+    refresh_seconds: float
+
+    async def write(
+        self,
+        record: ProductRecord,
+        situation: Situation,
+        step: Step,
+        recorded: DataProductStatus,
+        *,
+        told: tuple[Told, ...] = (),
+    ) -> ProductRecord:
+        """Report and tell, if there is something new; return the product as it then is.
+
+        `recorded` is the status of the record; what the step began with may have been restored.
+        """
+        before = situation.product.status
+        after = report(situation, step)
+        self.show(record, situation.product, step, after)
+        fresh = due(
+            before,
+            after,
+            now=situation.now,
+            refresh_seconds=self.refresh_seconds,
+            verified_seconds=verified_seconds(situation),
+        )
+        written = record if fresh == recorded else await self.store.write(record, fresh)
+        self.tell(record, (*true_of(told, fresh), *news(recorded, fresh)))
+        return written
+
+    async def refuse(
+        self, record: ProductRecord, problems: Iterable[Problem], *, now: int
+    ) -> Result:
+        """Say what is wrong with the spec, and touch nothing."""
+        before, listed = record.status, tuple(str(problem)[:1024] for problem in problems)
+        after = report_invalid(
+            before, listed[:MOST_PROBLEMS], generation=record.generation, now=now
+        )
+        self.metrics.record(record.key, REFUSED)
+        if after != before:
+            with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do
+                await self.store.write(record, after)
+            self.tell(record, (Told("InvalidSpec", "Validate", "; ".join(listed), warning=True),))
+        raise InvalidSpec("; ".join(listed))
+
+    def show(
+        self, record: ProductRecord, product: DataProduct, step: Step, status: DataProductStatus
+    ) -> None:
+        """Let the metrics know how the product does."""
+        reason = step.evaluation.decision.reason if step.evaluation else None
+        self.metrics.record(record.key, figures_of(product, status, reason))
+
+    def tell(self, record: ProductRecord, told: Iterable[Told]) -> None:
+        """Emit events, or log what is quiet."""
+        emit(self.recorder, record, told)

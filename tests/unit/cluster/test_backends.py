@@ -1,0 +1,401 @@
+"""Which backend is chosen, and the command lines that kind is driven with."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from cluster.backend_choice import choose_backend, fitting_backend
+from cluster.cli import main
+from cluster.errors import ClusterError, MissingPrerequisiteError
+from cluster.identity import Identity
+from cluster.images.description import Debian
+from cluster.images.layers import _bootstrap
+from cluster.kind import CONFIGURATION, KindCluster
+from cluster.local import LocalNode
+from cluster.prerequisites import missing_packages, parse_go_version, require_packages
+from cluster.versions import versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORDER = """\
+#!/bin/sh
+echo "$(basename "$0") $*" >> "{log}"
+case "$(basename "$0") $*" in
+{answers}
+esac
+"""
+
+
+class Machine:
+    """Programs on PATH that write down how they were called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "calls"
+
+    def install(self, name: str, **answers: str) -> None:
+        lines = "\n".join(f'  "{name} {call}"*) {body} ;;' for call, body in answers.items())
+        path = self.folder / name
+        path.write_text(RECORDER.format(log=self.log, answers=lines))
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    def calls(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("SLUICEGATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SLUICEGATE_CLUSTER", "mine")
+    monkeypatch.delenv("SLUICEGATE_BACKEND", raising=False)
+    return Machine(folder)
+
+
+def test_kind_is_chosen_where_an_engine_answers(machine):
+    machine.install("docker")
+
+    assert fitting_backend() == "kind"
+    assert isinstance(choose_backend(identity=Identity("mine")), KindCluster)
+
+
+def test_a_docker_client_without_an_engine_is_not_enough(machine):
+    machine.install("docker", version="exit 1")
+
+    assert fitting_backend() == "local"
+    assert isinstance(choose_backend(identity=Identity("mine")), LocalNode)
+
+
+def test_a_machine_without_docker_has_the_local_node(machine, monkeypatch):
+    monkeypatch.setattr("cluster.commands.SYSTEM_PATH", "")
+    monkeypatch.setenv("PATH", str(machine.folder))
+
+    assert fitting_backend() == "local"
+    with pytest.raises(MissingPrerequisiteError, match="no Docker engine answers"):
+        KindCluster(Identity("mine")).up()
+
+
+def test_the_choice_can_be_overridden(machine, monkeypatch):
+    machine.install("docker")
+    monkeypatch.setenv("SLUICEGATE_BACKEND", "local")
+
+    assert choose_backend(identity=Identity("mine")).kind == "local"
+    assert choose_backend("kind", Identity("mine")).kind == "kind"
+
+
+def test_an_unknown_backend_is_refused(machine, monkeypatch):
+    monkeypatch.setenv("SLUICEGATE_BACKEND", "minikube")
+
+    with pytest.raises(ClusterError, match=r"'minikube'.*'kind' or 'local'"):
+        choose_backend()
+
+
+@pytest.fixture
+def kind(machine):
+    """Kind and an engine whose node is Ready, with a kubectl of its own."""
+    machine.install("docker")
+    machine.install("kind")
+    machine.install("kubectl", **{"--kubeconfig": 'case "$*" in *"get node"*) printf True ;; esac'})
+    cluster = KindCluster(Identity("mine"))
+    cluster.state.mkdir(parents=True)
+    (cluster.state / "kubectl").symlink_to(machine.folder / "kubectl")
+    cluster.kubeconfig.write_text("kind writes it")
+    return cluster
+
+
+def test_kind_creates_the_cluster_from_the_configuration_with_its_own_kubeconfig(machine, kind):
+    assert kind.up()
+
+    create = next(call for call in machine.calls() if call.startswith("kind create"))
+    assert create == (
+        f"kind create cluster --config={CONFIGURATION} --image={versions().kind_image} "
+        f"--kubeconfig={kind.kubeconfig} --name mine"
+    )
+    assert kind.registry_hosts.is_dir()
+    assert not kind.up()
+
+
+def test_the_node_image_of_kind_can_be_chosen(machine, kind, monkeypatch):
+    monkeypatch.setenv("SLUICEGATE_NODE_IMAGE", "own/node:1")
+
+    kind.up()
+
+    assert any(f"--config={CONFIGURATION} --image=own/node:1" in one for one in machine.calls())
+
+
+def test_a_cluster_of_another_node_image_is_neither_taken_for_the_wanted_one_nor_removed(
+    machine, kind, monkeypatch
+):
+    kind.up()
+    monkeypatch.setenv("SLUICEGATE_NODE_IMAGE", "own/node:2")
+
+    with pytest.raises(ClusterError, match=r"own/node:2 is wanted.*cluster down.*_IMAGE=kindest/"):
+        kind.up()
+
+    assert not any(call.startswith("kind delete") for call in machine.calls())
+
+
+def test_kind_s_node_image_is_pulled_before_its_own_time_begins_unless_it_is_there(machine, kind):
+    machine.install("docker", **{"image inspect": "exit 1"})
+
+    kind.up()
+
+    calls = machine.calls()
+    pull = calls.index(f"docker pull {versions().kind_image}")
+    assert pull < next(at for at, call in enumerate(calls) if call.startswith("kind create"))
+
+
+def test_without_the_node_image_the_ways_out_are_named(machine, kind):
+    machine.install("docker", **{"image inspect": "exit 1", "pull": "exit 1"})
+
+    with pytest.raises(
+        ClusterError, match=r"SLUICEGATE_NODE_IMAGE.*SLUICEGATE_BACKEND=local"
+    ) as told:
+        kind.up()
+
+    assert versions().kind_image in str(told.value)
+
+
+def test_what_kind_says_is_shown_and_kept_and_only_its_end_is_in_the_error(machine, kind, capsys):
+    body = "seq 1 200 >&2; echo kubeadm gave up >&2; exit 1"
+    machine.install("kind", **{"create cluster": body})
+
+    with pytest.raises(ClusterError) as told:
+        kind.up()
+
+    log = kind.state / "create.log"
+    assert capsys.readouterr().err.count("\n") == 201
+    assert log.read_text().startswith("1\n2\n")
+    assert str(log) in str(told.value)
+    assert str(told.value).endswith("\n199\n200\nkubeadm gave up")
+    assert "\n100\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "why"),
+    [
+        ("info", "Docker Desktop []", "virtual machine"),
+        ("info", "Debian [name=seccomp name=rootless]", "rootless"),
+        ("context", "ssh://me@build.example", r"another machine \(ssh://me@build.example\)"),
+        ("context", "tcp://192.0.2.7:2375", r"another machine \(tcp://192.0.2.7:2375\)"),
+    ],
+)
+def test_an_engine_whose_containers_are_out_of_reach_is_refused_at_once(
+    machine, kind, call, answer, why
+):
+    machine.install("docker", **{call: f'echo "{answer}"'})
+
+    with pytest.raises(MissingPrerequisiteError, match=f"{why}.*SLUICEGATE_BACKEND=local"):
+        kind.up()
+
+    assert not any(call.startswith("kind create") for call in machine.calls())
+
+
+def test_a_kind_cluster_whose_creation_was_interrupted_is_created_anew(machine, kind):
+    machine.install("kind", get="echo mine")
+
+    kind.up()
+
+    calls = [call.split()[1] for call in machine.calls() if call.startswith("kind ")]
+    assert calls == ["get", "delete", "create"]
+
+
+def test_a_kind_node_that_was_stopped_is_started_and_waited_for(machine, kind):
+    kind.up()
+    started = f"{machine.folder}/started"
+    machine.install("docker", start=f"touch {started}")
+    # The API server listens a while after the container runs.
+    refused = f'{{ test -e {started} && touch "$0.ready"; echo refused >&2; exit 1; }}'
+    machine.install(
+        "kubectl", **{"--kubeconfig": f'test -e "$0.ready" && printf True || {refused}'}
+    )
+    machine.install("kind", get="echo mine")
+
+    assert kind.up()
+
+    assert "docker start mine-control-plane" in machine.calls()
+    assert sum(call.startswith("kind create") for call in machine.calls()) == 1
+
+
+def test_who_waited_for_another_s_start_of_kind_starts_nothing(machine, kind):
+    kind.up()
+    before = len(machine.calls())
+    # Not Ready when first asked, Ready once the lock is had.
+    late = 'test -e "$0.asked" && printf True || { touch "$0.asked"; printf False; }'
+    machine.install("kubectl", **{"--kubeconfig": late})
+
+    assert not kind.up()
+
+    assert all(call.startswith("kubectl ") for call in machine.calls()[before:])
+
+
+def test_two_cpus_are_enough_for_kind_s_own_components_and_the_demonstration(machine, kind):
+    machine.install(
+        "kubectl",
+        **{"--kubeconfig": 'case "$*" in *"get node"*) printf True ;; *get*) echo there ;; esac'},
+    )
+    kind.up()
+
+    cpu = {
+        json.loads(file.read_text())["spec"]["containers"][0]["name"]: json.loads(file.read_text())[
+            "spec"
+        ]["containers"][0]["resources"]["requests"]["cpu"]
+        for file in (kind.state / "kubeadm-patches").glob("*+strategic.json")
+    }
+    asked = sum(int(one.removesuffix("m")) for one in cpu.values())
+    system = [call for call in machine.calls() if "set resources" in call]
+    asked += sum(int(call.rpartition("cpu=")[2].removesuffix("m")) for call in system)
+    assert set(cpu) == {
+        "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
+    }  # fmt: skip
+    assert any(
+        "scale deployment/coredns" in one and "--replicas=1" in one for one in machine.calls()
+    )
+    # Add-ons, two replicas of the operator, two products, a training and two canaries.
+    assert asked + 420 + 200 + 400 + 100 + 400 <= 2000
+
+
+def test_kind_loads_an_archive_once_and_again_into_a_node_that_was_made_anew(
+    machine, kind, tmp_path
+):
+    archive = tmp_path / "image.tar"
+    archive.write_text("layers")
+    kind.up()
+
+    for _ in range(2):
+        kind.load_image(archive)
+
+    load = f"kind load image-archive {archive} --name mine"
+    assert machine.calls().count(load) == 1
+
+    (kind.state / "created").unlink()  # by hand: kind delete cluster
+    kind.up()
+    kind.load_image(archive)
+    assert machine.calls().count(load) == 2
+
+
+def test_kind_deletes_the_cluster_by_name(machine, kind):
+    kind.down()
+
+    assert f"kind delete cluster --kubeconfig={kind.kubeconfig} --name mine" in machine.calls()
+    assert not kind.state.exists()
+
+
+def test_kind_s_node_address_is_the_one_in_kind_s_network(machine, monkeypatch):
+    networks = 'case "$*" in *"Networks \\"{}\\""*) echo 172.18.0.2 ;; *) echo 172.18.0.2172.19.0.2 ;; esac'
+    machine.install("docker", inspect=networks.format("kind"))
+
+    assert KindCluster(Identity("mine")).node_address == "172.18.0.2"
+
+    monkeypatch.setenv("KIND_EXPERIMENTAL_DOCKER_NETWORK", "other")
+    machine.install("docker", inspect=networks.format("other"))
+    assert KindCluster(Identity("mine")).node_address == "172.18.0.2"
+
+
+def test_logs_of_a_kind_node_and_its_units_are_printed(machine, kind, capfd):
+    machine.install(
+        "docker",
+        **{"logs mine": "echo from the console", "exec mine-control-plane journalctl": "echo $*"},
+    )
+
+    assert main(["--backend", "kind", "logs", "mine-control-plane"]) == 0
+    assert capfd.readouterr().out == "from the console\n"
+    assert main(["--backend", "kind", "logs", "--follow", "kubelet"]) == 0
+    assert capfd.readouterr().out.endswith("--unit=kubelet --follow\n")
+    assert main(["--backend", "kind", "logs", "etcd"]) == 1
+    assert "there are mine-control-plane, containerd, kubelet" in capfd.readouterr().err
+
+
+def test_a_shell_on_kind_s_node_takes_commands_from_a_pipe(machine, kind, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("true"))
+
+    assert main(["--backend", "kind", "shell"]) == 0
+
+    assert machine.calls()[-1] == "docker exec --interactive mine-control-plane bash"
+
+
+def test_kind_without_an_engine_is_one_sentence(machine):
+    machine.install("docker", version="exit 1")
+
+    with pytest.raises(MissingPrerequisiteError, match="SLUICEGATE_BACKEND=local"):
+        KindCluster(Identity("mine")).up()
+
+
+def test_two_checkouts_can_have_a_kind_cluster_each():
+    """Everything that a node takes of the host is its own."""
+    (node,) = yaml.safe_load(CONFIGURATION.read_text())["nodes"]
+
+    assert not node.get("extraPortMappings")
+    assert not any(mount["hostPath"].startswith("/") for mount in node["extraMounts"])
+
+
+def test_all_missing_programs_are_named_at_once():
+    programs = {"no-such-one": "one", "no-such-two": "two", "sh": "dash"}
+
+    assert missing_packages(programs) == ["one", "two"]
+
+
+def test_where_nothing_can_be_installed_the_command_is_named(monkeypatch):
+    monkeypatch.setattr("cluster.prerequisites.is_debian", lambda: False)
+
+    with pytest.raises(MissingPrerequisiteError, match="apt-get install -y runc conntrack"):
+        require_packages(["runc", "conntrack"])
+
+
+def test_what_an_image_is_made_with_is_asked_for_before_it_is_made(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("cluster.prerequisites.is_debian", lambda: False)
+    wanted = Debian(suite="bookworm", packages=("python3",))
+
+    with pytest.raises(MissingPrerequisiteError, match="apt-get install -y mmdebstrap"):
+        _bootstrap(wanted, io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    ("text", "version"), [("go1.26.8", (1, 26)), ("1.26", (1, 26)), ("go1.9rc1", (1, 9))]
+)
+def test_go_versions_are_compared_as_numbers(text, version):
+    assert parse_go_version(text) == version
+
+
+def test_status_of_a_cluster_that_does_not_run_is_not_an_error(machine, capsys):
+    assert main(["--backend", "local", "status"]) == 1
+    assert "not ready" in capsys.readouterr().out
+
+
+def test_a_question_that_needs_a_running_cluster_is_answered_with_how_to_start_it(machine, capsys):
+    assert main(["--backend", "local", "logs", "etcd"]) == 1
+    assert "the cluster doesn't run" in capsys.readouterr().err
+
+
+def test_the_kubeconfig_s_path_is_printed_alone(machine, capsys, tmp_path):
+    assert main(["--backend", "local", "kubeconfig"]) == 0
+    assert capsys.readouterr().out.strip().endswith("/kubeconfig")
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    said = capsys.readouterr().out
+    for command in (
+        "up",
+        "down",
+        "status",
+        "logs",
+        "load",
+        "image",
+        "shell",
+        "kubeconfig",
+        "build",
+    ):
+        assert f"\n    {command}" in said

@@ -1,0 +1,62 @@
+"""What a rollout comes to is decided once pods and traffic have followed, by policy alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.policy.canary.outcome import fate_of, outcome
+from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
+from sluicegate.policy.model.observed import Failure
+from tests.support.judged import candidate, serving, stable
+
+LOOP = Failure(Reason.CANARY_NOT_READY, "crash loop")
+NODE = Failure(Reason.INFRASTRUCTURE, "a node is gone")
+
+
+def ended(reason: Reason, blame: Failure | None = None):
+    left = candidate(5).replace(
+        phase=CandidatePhase.ROLLING_BACK, rollback_reason=str(reason), rollback_message="as told"
+    )
+    return outcome(serving(candidate=left), left, stable(), blame)
+
+
+@pytest.mark.parametrize(
+    ("reason", "blame", "kind", "recorded", "says"),
+    [
+        (Reason.CANARY_WORSE, None, Rollback, Reason.CANARY_WORSE, "as told"),
+        (Reason.CANARY_WORSE, LOOP, Rollback, Reason.CANARY_WORSE, "as told"),
+        (Reason.SUPERSEDED, None, Rollback, Reason.SUPERSEDED, "as told"),
+        (Reason.MAX_DURATION, None, Inconclusive, Reason.MAX_DURATION, "as told"),
+        (Reason.METRICS_LOST, LOOP, Inconclusive, Reason.METRICS_LOST, "as told"),
+        (Reason.INFRASTRUCTURE, None, Inconclusive, Reason.INFRASTRUCTURE, "as told"),
+        (Reason.INFRASTRUCTURE, NODE, Inconclusive, Reason.INFRASTRUCTURE, "as told"),
+        (Reason.INFRASTRUCTURE, LOOP, Rollback, Reason.CANARY_NOT_READY, "crash loop"),
+    ],
+)
+def test_whose_doing_it_was_decides_what_is_recorded(reason, blame, kind, recorded, says):
+    decision = ended(reason, blame)
+    assert type(decision) is kind
+    assert (decision.reason, decision.message) == (recorded, says)
+
+
+@pytest.mark.parametrize(
+    ("reason", "fate"),
+    [
+        (Reason.CANARY_WORSE, Fate.ROLLED_BACK),
+        (Reason.SUPERSEDED, Fate.SUPERSEDED),
+        (Reason.MAX_DURATION, Fate.INCONCLUSIVE),
+    ],
+)
+def test_history_says_how_it_ended(reason, fate):
+    assert fate_of(ended(reason)) is fate
+
+
+def test_a_candidate_with_all_traffic_is_promoted_and_an_earlier_version_is_a_rollback():
+    promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
+    assert isinstance(outcome(serving(candidate=promoting), promoting, stable(), None), Promote)
+    back = promoting.replace(returning=True, rollback_reason=str(Reason.PROBATION_FAILED))
+    decision = outcome(serving(candidate=back), back, stable(), LOOP)
+    assert isinstance(decision, Rollback)
+    assert decision.to == back.release

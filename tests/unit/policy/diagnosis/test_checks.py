@@ -1,0 +1,161 @@
+"""Why a product is degraded: each cause outside the model, and what objects first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
+from sluicegate.api.status import Verdict
+from sluicegate.policy.diagnosis.checks import (
+    AUTO_CHECKS,
+    OUTSIDE_CHECKS,
+    PROBATION_CHECKS,
+    diagnose,
+)
+from sluicegate.policy.diagnosis.symptoms import Symptoms
+from sluicegate.policy.diagnosis.traffic_load import Load
+from sluicegate.policy.model.observed import Facts, Portfolio
+from sluicegate.policy.slo_health.current_level import Present
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+from tests.support.judged import judged_by, stable
+from tests.support.scenarios import ACCURACY, AVAILABILITY, LATENCY
+
+DAY = 86_400
+AVAILABLE, FAST, ACCURATE = judged_by(AVAILABILITY, LATENCY, ACCURACY).slos
+KNOWN = Facts(cpu_throttled=False, memory_pressure=False)
+NORMAL = Load(100.0, 100.0, accepted=True)
+
+
+def symptoms(slo=ACCURATE, **fields) -> Symptoms:
+    """A degraded SLO of which nothing outside the model is known to be the cause."""
+    worst = fields.pop("worst", SloResult(slo, SloState.BAD, Reason.OBJECTIVE_MISSED))
+    known = {
+        "facts": KNOWN,
+        "portfolio": Portfolio(),
+        "problem": None,
+        "stable": stable(),
+        "can_return": False,
+        "age_seconds": 10 * DAY,
+        "day_seconds": DAY,
+        "load": NORMAL,
+        "present": Present(bad=True, message="still bad"),
+        **fields,
+    }
+    return Symptoms(worst=worst, degraded=(worst,), **known)
+
+
+def cause(found: Symptoms, checks=AUTO_CHECKS) -> Reason:
+    return diagnose(found, checks).cause
+
+
+@pytest.mark.parametrize(
+    ("slo", "remains"),
+    [
+        (ACCURATE, Reason.MODEL_DECAY),
+        (FAST, Reason.MODEL_TOO_SLOW),
+        (AVAILABLE, Reason.AVAILABILITY_ONLY),
+    ],
+)
+def test_what_remains_when_nothing_objects_is_what_the_indicator_stands_for(slo, remains):
+    found = diagnose(symptoms(slo), AUTO_CHECKS)
+    assert found.cause is remains
+    assert not found.outside
+    assert [one.verdict for one in found.findings] == [Verdict.CLEAR] * len(AUTO_CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (Facts(cpu_throttled=True, memory_pressure=False), Reason.CPU_THROTTLED),
+        (Facts(cpu_throttled=False, memory_pressure=True), Reason.MEMORY_PRESSURE),
+        (Facts(cpu_throttled=True, memory_pressure=None), Reason.CPU_THROTTLED),
+        (Facts(cpu_throttled=None, memory_pressure=True), Reason.MEMORY_PRESSURE),
+        (Facts(cpu_throttled=None, memory_pressure=False), Reason.INFRASTRUCTURE_UNKNOWN),
+        (Facts(cpu_throttled=False, memory_pressure=None), Reason.INFRASTRUCTURE_UNKNOWN),
+        (Facts(), Reason.INFRASTRUCTURE_UNKNOWN),
+    ],
+)
+def test_a_latency_is_blamed_on_the_model_only_once_its_resources_are_known_to_suffice(
+    facts, reason
+):
+    found = diagnose(symptoms(FAST, facts=facts), AUTO_CHECKS)
+    assert found.cause is reason
+    assert found.outside
+
+
+@pytest.mark.parametrize("slo", [ACCURATE, AVAILABLE])
+@pytest.mark.parametrize("facts", [Facts(), Facts(cpu_throttled=True, memory_pressure=True)])
+def test_resources_say_nothing_of_what_is_wrong_or_fails(slo, facts):
+    assert not diagnose(symptoms(slo, facts=facts), AUTO_CHECKS).outside
+
+
+@pytest.mark.parametrize(
+    ("slo", "load", "objects"),
+    [
+        (FAST, Load(300.0, 100.0, accepted=True), False),  # 3 times the normal load is normal
+        (FAST, Load(301.0, 100.0, accepted=True), True),
+        (AVAILABLE, Load(301.0, 100.0, accepted=False), True),
+        (ACCURATE, Load(900.0, 100.0, accepted=True), False),
+        (FAST, None, False),
+    ],
+)
+def test_more_than_three_times_the_load_explains_what_is_slow_or_fails(slo, load, objects):
+    assert (cause(symptoms(slo, load=load)) is Reason.TRAFFIC_ANOMALY) is objects
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"problem": Reason.PROMETHEUS_UNAVAILABLE}, Reason.PROMETHEUS_UNAVAILABLE),
+        ({"present": Present(bad=False, message="fine now")}, Reason.RECOVERED),
+        ({"facts": replace(KNOWN, upstream_degraded=("a",))}, Reason.UPSTREAM_DEGRADED),
+        ({"portfolio": Portfolio(products=9, turned_bad=3)}, Reason.COMMON_CAUSE),
+    ],
+)
+@pytest.mark.parametrize("checks", [AUTO_CHECKS, OUTSIDE_CHECKS, PROBATION_CHECKS])
+def test_these_explain_whatever_is_degraded_on_probation_too(fields, reason, checks):
+    assert cause(symptoms(**fields), checks) is reason
+
+
+def test_a_block_that_is_missing_for_one_slo_objects_by_its_reason():
+    worst = SloResult(ACCURATE, SloState.UNKNOWN, Reason.LOW_COVERAGE)
+    assert cause(symptoms(worst=worst)) is Reason.LOW_COVERAGE
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"facts": replace(KNOWN, pods_unhealthy=True)},
+        {"facts": replace(KNOWN, cpu_throttled=True)},
+        {"load": Load(900.0, 100.0, accepted=True)},
+    ],
+)
+def test_a_release_on_probation_answers_for_its_own_pods_and_resources(fields):
+    found = symptoms(FAST, **fields)
+    assert diagnose(found, AUTO_CHECKS).outside
+    assert not diagnose(found, PROBATION_CHECKS).outside
+
+
+def test_a_cause_that_is_known_says_more_than_that_too_little_is_seen():
+    silent = Present(bad=None, message="3 events")
+    assert cause(symptoms(present=silent)) is Reason.INSUFFICIENT_DATA
+    ill = replace(KNOWN, pods_unhealthy=True)
+    assert cause(symptoms(present=silent, facts=ill)) is Reason.PODS_UNHEALTHY
+
+
+@pytest.mark.parametrize(
+    ("fields", "recent"),
+    [
+        ({"can_return": True, "age_seconds": DAY - 1}, True),
+        ({"can_return": True, "age_seconds": DAY}, False),
+        ({"can_return": False, "age_seconds": 0}, False),
+        ({"can_return": True, "age_seconds": 0, "stable": stable().replace(returned=True)}, False),
+    ],
+    ids=["young", "a day old", "nothing to go back to", "it came back itself"],
+)
+def test_a_release_is_suspected_for_a_day_unless_it_came_back(fields, recent):
+    """Else two versions would take each other's place for ever."""
+    assert (cause(symptoms(**fields)) is Reason.RECENT_RELEASE) is recent

@@ -1,0 +1,240 @@
+"""What people ask for, and results that arrive: whatever else goes on at that moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.retraining_status import RetrainingStatus, Trigger
+from sluicegate.api.status import DataProductStatus, LastHandled
+from sluicegate.api.versions import Fate, PastVersion, Release, VersionSource
+from sluicegate.policy.manual_requests import answers
+from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
+from sluicegate.policy.model.observed import (
+    Observed,
+    Portfolio,
+    Request,
+    TrainingFailed,
+    TrainingSucceeded,
+)
+from sluicegate.policy.model.pending_requests import approves
+from sluicegate.policy.new_versions import training_ended
+from sluicegate.policy.retraining.holdout_gate import Verdict, judge, judge_all
+from sluicegate.policy.retraining.preconditions import Request as Asked
+from sluicegate.policy.retraining.preconditions import obstacle
+from sluicegate.stats.counts import Count
+from tests.support.judged import V1, V2, candidate, judged_by, parked, serving
+from tests.support.scenarios import ACCURACY, AVAILABILITY
+
+NOW = 5_000_000
+TERMS = judged_by(AVAILABILITY, ACCURACY)
+GATED = judged_by(
+    AVAILABILITY,
+    ACCURACY,
+    retraining={
+        "command": ["train"],
+        "output": "registry.example/search",
+        "gate": {"accuracy": {}},
+    },
+)
+PARKED = parked(candidate(5, source=VersionSource.RETRAINING))
+TRIED = candidate(5)
+
+
+def asked(annotation: str, value: str = "one", **fields) -> Observed:
+    return Observed(block=NOW // 300, wanted=V1, requests=(Request(annotation, value),), **fields)
+
+
+def training(trigger: str) -> RetrainingStatus:
+    why = Trigger(id=trigger, cause="ModelDecay", slo="accuracy", version="v1", at=NOW - 600)
+    return RetrainingStatus(trigger=why, attempt=1)
+
+
+def answer(observed, *, terms=TERMS, **status):
+    (found,) = answers(terms, serving(**status), observed, NOW)
+    return found
+
+
+# ---- a retraining that is asked for -----------------------------------------------------------
+def test_a_retraining_that_is_asked_for_begins_a_new_count_of_attempts():
+    waits = RetrainingStatus(attempts=3, next_allowed_at=NOW + 86_400)
+    found = answer(asked(REQUEST_RETRAIN), retraining=waits)
+    assert isinstance(found.decision, Retrain)
+    assert found.decision.reason is Reason.REQUESTED
+    assert (found.decision.parent, found.decision.attempt, found.decision.slo) == (V1, 1, "")
+    assert found.status.retraining.attempts == 0
+    assert found.status.last_handled == LastHandled(retrain_requested_at="one")
+
+
+def test_each_token_is_a_retraining_of_its_own():
+    triggers = {answer(asked(REQUEST_RETRAIN, token)).decision.trigger for token in "ab"}
+    assert len(triggers) == 2
+
+
+@pytest.mark.parametrize(
+    ("portfolio", "status", "reason"),
+    [
+        (Portfolio(slot=False), {}, Reason.NO_SLOT),
+        (Portfolio(), {"candidate": TRIED}, Reason.CANARY_IN_PROGRESS),
+        (
+            Portfolio(),
+            {"retraining": training("t")},
+            Reason.ALREADY_RETRAINING,
+        ),
+    ],
+)
+def test_a_retraining_that_is_asked_for_waits_for_its_turn_and_is_not_forgotten(
+    portfolio, status, reason
+):
+    found = answer(asked(REQUEST_RETRAIN, portfolio=portfolio), **status)
+    assert (type(found.decision), found.decision.reason) == (Hold, reason)
+    assert found.status.last_handled is None
+
+
+@pytest.mark.parametrize(
+    ("terms", "status"),
+    [
+        (judged_by(ACCURACY, lifecycle="Retired"), {}),
+        (judged_by(ACCURACY, retraining=None), {}),
+        (TERMS, {"stable": None}),
+    ],
+    ids=["retired", "no training", "no version"],
+)
+def test_a_retraining_that_can_never_be_is_refused_once(terms, status):
+    found = answer(asked(REQUEST_RETRAIN), terms=terms, **status)
+    assert isinstance(found.decision, Alert)
+    assert found.status.last_handled == LastHandled(retrain_requested_at="one")
+
+
+def test_without_a_version_there_is_nothing_to_retrain():
+    found = obstacle(Asked(TERMS, DataProductStatus(), Portfolio(), NOW))
+    assert found is not None
+    assert found.reason is Reason.NO_STABLE
+    assert not found.needs_person
+
+
+# ---- promote --------------------------------------------------------------------------------
+def test_to_promote_a_parked_candidate_begins_anew_and_is_no_approval():
+    """Else it would jump to the last step without having taken one."""
+    status = serving(candidate=PARKED)
+    assert approves(status, asked(REQUEST_PROMOTE)) is None
+    found = answer(asked(REQUEST_PROMOTE), candidate=PARKED)
+    assert isinstance(found.decision, StartRollout)
+    assert (found.decision.candidate, found.decision.weight) == (V2, TERMS.steps[0])
+    assert found.decision.source is VersionSource.RETRAINING
+
+
+@pytest.mark.parametrize(
+    ("value", "approved"), [("one", True), ("v2/one", True), ("v9/one", False), ("", False)]
+)
+def test_an_approval_is_of_the_candidate_that_it_names_or_of_whichever_is_tried(value, approved):
+    found = approves(serving(candidate=TRIED), asked(REQUEST_PROMOTE, value))
+    assert (found is not None) is approved
+
+
+def test_an_approval_of_a_candidate_that_is_not_there_is_refused():
+    found = answer(asked(REQUEST_PROMOTE, "v9/one"), candidate=TRIED)
+    assert isinstance(found.decision, Alert)
+    assert not answers(TERMS, serving(candidate=TRIED), asked(REQUEST_PROMOTE), NOW)
+
+
+# ---- results of trainings -------------------------------------------------------------------
+def result(trigger: str, parent: Release = V1) -> TrainingSucceeded:
+    counts = {"accuracy": Count(500, 10_000)}
+    return TrainingSucceeded(trigger, parent, V2, counts, {"accuracy": Count(1500, 10_000)})
+
+
+def arrived(trained: RetrainingStatus, outcome):
+    observed = Observed(block=NOW // 300, wanted=V1, training=outcome)
+    found = training_ended(TERMS, serving(retraining=trained), observed, NOW)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("under_way", "outcome", "taken"),
+    [
+        (training("b"), result("b"), True),
+        (training("b"), result("a"), False),
+        (training("b"), result(""), False),
+        (RetrainingStatus(), result(""), True),  # a person ran it
+        (RetrainingStatus(), result("a"), False),
+        (training("b"), result("b", parent=Release("v0")), False),
+    ],
+)
+def test_a_result_is_taken_up_of_the_training_under_way_alone(under_way, outcome, taken):
+    found = arrived(under_way, outcome)
+    assert isinstance(found.decision, StartRollout) is taken
+    if taken:
+        assert found.decision.weight == TERMS.steps[0]
+        assert f"gets {TERMS.steps[0]} % of the traffic" in found.decision.message
+    else:
+        assert found.decision.reason is Reason.SUPERSEDED
+
+
+def test_a_result_of_another_training_leaves_the_one_under_way_alone():
+    assert arrived(training("b"), result("a")).status.training is not None
+    failed = TrainingFailed("a", Reason.JOB_FAILED, "out of status")
+    found = arrived(training("b"), failed)
+    assert found.status.training is not None
+    assert found.status.retraining.attempts == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (1450, Reason.GATE_PASSED),
+        (1550, Reason.HOLD_OUT_TOO_SMALL),
+        (1750, Reason.WORSE_ON_HOLD_OUT),
+    ],
+)
+def test_a_result_of_a_person_without_spec_retraining_may_be_one_percent_worse(bad, reason):
+    made = replace(result(""), evaluation={"accuracy": Count(bad, 10_000)})
+    observed = Observed(block=NOW // 300, wanted=V1, training=made)
+    found = training_ended(judged_by(ACCURACY, retraining=None), serving(), observed, NOW)
+    assert found.decision.reason is reason
+
+
+def test_a_result_under_the_name_of_an_older_version_is_refused():
+    older = PastVersion.of(
+        Release("v2", "registry.example/search@sha256:older"),
+        VersionSource.SPEC,
+        fate=Fate.REPLACED,
+        promoted_at=0,
+        until=0,
+    )
+    status = serving(retraining=training("b"), history=(older,))
+    observed = Observed(block=NOW // 300, wanted=V1, training=result("b"))
+    found = training_ended(TERMS, status, observed, NOW)
+    assert found.decision.reason is Reason.VERSION_REUSED
+    assert found.status.retraining.attempts == 1
+
+
+# ---- the hold-out ---------------------------------------------------------------------------
+FINE = {"availability": Count(0, 9000)}
+
+
+def test_an_slo_of_the_gate_needs_counts_of_both_versions():
+    margins = {"availability": 0.01, "accuracy": 0.01}
+    assert judge_all(FINE, FINE, margins).verdict is Verdict.PASSED
+    gated = judge_all(FINE, FINE, margins, {"accuracy"})
+    assert (gated.slo, gated.verdict) == ("accuracy", Verdict.TOO_SMALL)
+
+
+def test_one_row_is_compared_and_none_is_not():
+    assert judge("accuracy", Count(0, 1), Count(0, 1), 0.01).difference is not None
+    for ours, theirs in ((0, 1), (1, 0)):
+        found = judge("accuracy", Count(0, ours), Count(0, theirs), 0.01)
+        assert (found.verdict, found.difference) == (Verdict.TOO_SMALL, None)
+
+
+def test_a_result_without_counts_of_the_gate_gets_no_traffic():
+    made = replace(result("b"), evaluation=FINE, stable_evaluation=FINE)
+    observed = Observed(block=NOW // 300, wanted=V1, training=made)
+    status = serving(retraining=training("b"))
+    found = training_ended(GATED, status, observed, NOW)
+    assert found.decision.reason is Reason.HOLD_OUT_TOO_SMALL
+    assert "accuracy" in found.decision.message

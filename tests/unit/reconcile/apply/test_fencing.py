@@ -1,0 +1,188 @@
+"""Each write is for the object that was observed, at its version: a late one changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api import names
+from sluicegate.kube.errors import Conflict
+from sluicegate.kube.requests import ABSENT
+from sluicegate.kube.resources import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    JOBS,
+    POD_DISRUPTION_BUDGETS,
+    SERVICES,
+    Key,
+)
+from sluicegate.reconcile.build import build_children
+from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.settings import ServiceKind
+from tests.support.rollout_world import RUNTIME, World, document
+
+KINDS = (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES)
+ONE_OF_EACH = {
+    "serving": {
+        "runtimeImage": RUNTIME,
+        "resources": {"requests": {"cpu": "100m"}},
+        "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """A product that serves and has a child of each kind."""
+    return World(spec=document(**ONE_OF_EACH)).until(lambda one: one.serving == "v1").run(2)
+
+
+@pytest.fixture
+def children(world):
+    layout = layout_of(world.product, world.current, stable_pods=2)
+    found = build_children(world.product, layout, {}, service_kind=ServiceKind.HEADLESS)
+    assert {one.resource for one in found} == set(KINDS)
+    return found
+
+
+@pytest.fixture
+async def live(server, reconciler, record, children):
+    """The children as they were created and observed; what was sent for it is forgotten."""
+    await reconciler.applier.apply(record, children)
+    server.sent.clear()
+    return children
+
+
+def observed(reconciler, resource, key) -> tuple[str, str]:
+    found = reconciler.applier.caches[resource].get(key)
+    return found.uid, str(found.version)
+
+
+# ---- children -------------------------------------------------------------------------------
+async def test_what_is_created_must_be_absent(server, reconciler, record, children):
+    await reconciler.applier.apply(record, children)
+    assert [one.observed for one in server.writes] == [(None, ABSENT)] * len(children)
+
+
+async def test_each_update_carries_what_was_observed_whatever_the_kind(
+    server, reconciler, record, live
+):
+    expected = [observed(reconciler, one.resource, one.key) for one in live]
+    await reconciler.applier.apply(record, live)
+    assert [one.observed for one in server.writes] == expected
+
+
+async def test_each_deletion_carries_what_was_observed_whatever_the_kind(
+    server, reconciler, record, live
+):
+    leftovers = list(reconciler.applier.leftovers(record, ()))
+    assert {resource for resource, _ in leftovers} == set(KINDS)
+    for resource, one in leftovers:
+        await reconciler.applier.delete(resource, one)
+    assert [one.method for one in server.writes] == ["DELETE"] * len(live)
+    assert [one.observed for one in server.writes] == [
+        (one.uid, str(one.version)) for _, one in leftovers
+    ]
+
+
+@pytest.mark.parametrize("resource", KINDS, ids=lambda one: one.kind)
+async def test_an_update_that_comes_late_is_refused_and_the_next_one_knows_what_lives(
+    server, reconciler, record, live, resource
+):
+    child = next(one for one in live if one.resource == resource)
+    moved = server.move(resource, child.key)
+    with pytest.raises(Conflict):
+        await reconciler.applier.apply(record, [child])
+    assert server.objects[resource.path(*child.key)] is moved
+    await reconciler.applier.apply(record, [child])
+    meta = moved["metadata"]
+    assert server.writes[-1].observed == (meta["uid"], meta["resourceVersion"])
+
+
+@pytest.mark.parametrize("resource", KINDS, ids=lambda one: one.kind)
+async def test_a_deletion_that_comes_late_is_refused_and_the_next_one_knows_what_lives(
+    server, reconciler, record, live, resource
+):
+    key = next(one.key for one in live if one.resource == resource)
+    cache = reconciler.applier.caches[resource]
+    server.move(resource, key)
+    with pytest.raises(Conflict):
+        await reconciler.applier.delete(resource, cache.get(key))
+    await reconciler.applier.delete(resource, cache.get(key))
+    assert resource.path(*key) not in server.objects
+
+
+async def test_what_was_deleted_meanwhile_is_not_made_anew_by_a_late_update(
+    server, reconciler, record, live
+):
+    server.objects = {path: one for path, one in server.objects.items() if "httproutes" not in path}
+    route = next(one for one in live if one.resource == HTTP_ROUTES)
+    with pytest.raises(Conflict):
+        await reconciler.applier.apply(record, [route])
+    assert HTTP_ROUTES.path(*route.key) not in server.objects
+
+
+async def test_what_is_gone_already_needs_no_deletion(server, reconciler, record, live):
+    server.objects.clear()
+    for resource, one in list(reconciler.applier.leftovers(record, ())):
+        await reconciler.applier.delete(resource, one)
+
+
+async def test_what_a_predecessor_made_otherwise_is_looked_at_again(
+    server, reconciler, record, children
+):
+    deployment = children[0]
+    server.keep(deployment.resource, deployment.manifest)
+    with pytest.raises(Conflict):
+        await reconciler.applier.apply(record, [deployment])
+    await reconciler.applier.apply(record, [deployment])
+    assert [one.method for one in server.sent] == ["PATCH", "GET", "PATCH"]
+
+
+# ---- trainings ------------------------------------------------------------------------------
+def training(record, *, finished: bool) -> dict:
+    owner = {"kind": names.KIND, "uid": record.uid, "controller": True}
+    ended = [{"type": "Complete", "status": "True"}] if finished else []
+    return {
+        "metadata": {
+            "name": "search-train-0a1b2c3d-1",
+            "namespace": record.key.namespace,
+            "labels": {names.LABEL_PRODUCT: record.key.name},
+            "ownerReferences": [owner],
+        },
+        "spec": {},
+        "status": {"conditions": ended},
+    }
+
+
+@pytest.mark.parametrize(
+    ("finished", "method"), [(False, "DELETE"), (True, "PATCH")], ids=["running", "finished"]
+)
+async def test_a_training_that_nobody_waits_for_is_ended_as_it_was_observed(
+    server, reconciler, record, world, finished, method
+):
+    key = Key(record.key.namespace, "search-train-0a1b2c3d-1")
+    job = server.keep(JOBS, training(record, finished=finished))
+    reconciler.applier.caches.written(JOBS, job)
+    _, version = observed(reconciler, JOBS, key)
+    server.move(JOBS, key)
+    with pytest.raises(Conflict):
+        await reconciler.trainer.keep(record, world.situation(), world.current)
+    (late,) = server.writes
+    assert (late.method, late.observed[1]) == (method, version)
+    _, version = observed(reconciler, JOBS, key)
+    await reconciler.trainer.keep(record, world.situation(), world.current)
+    assert (server.writes[-1].method, server.writes[-1].observed[1]) == (method, version)
+    assert len(server.writes) == 2
+
+
+# ---- status ---------------------------------------------------------------------------------
+async def test_status_is_written_onto_the_product_that_was_observed(
+    server, reconciler, record, world
+):
+    written = await reconciler.writer.store.write(record, world.current)
+    assert server.writes[-1].path.endswith("/status")
+    assert server.writes[-1].observed[1] == str(record.version)
+    assert written.version > record.version
+    with pytest.raises(Conflict):
+        await reconciler.writer.store.write(record, world.current)

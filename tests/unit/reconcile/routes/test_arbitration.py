@@ -1,0 +1,456 @@
+"""Who has which requests: who serves keeps them, whoever is older or asks more closely."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sluicegate.kube.errors import Invalid
+from sluicegate.reconcile.observe.refused_route import claiming
+from sluicegate.runtime.interfaces import Key
+from tests.support.routed_products import WEB, Routed, routed, ruled, taken
+
+# Promised, so written as numbers here.
+SILENT_SECONDS = 30
+
+EXACT = {"type": "Exact", "value": "/search"}
+WITH_A_HEADER = {"headers": [{"type": "RegularExpression", "name": "user-agent", "value": ".*"}]}
+LISTENER_A, LISTENER_B = ([WEB | {"sectionName": name}] for name in ("a", "b"))
+THEFTS = {
+    "the exact path": ruled({"path": EXACT}),
+    "a method": ruled(taken("/search", method="POST")),
+    "a longer path": routed("/search/rank"),
+    "a header that all have": ruled(taken("/search", **WITH_A_HEADER)),
+    "a slash at the end": routed("/search/"),
+    "the path as it is": routed("/search"),
+    "the host as a whole": routed("/"),
+    "all hosts": routed("/search", hostnames=None),
+    "a wildcard": routed("/search", hostnames=["*.example"]),
+    "one listener": routed("/search/rank", parentRefs=LISTENER_A),
+    "a match among others": ruled(taken("/mine"), {"path": EXACT}),
+    "a Gateway among others": routed("/search/rank", parentRefs=[{"name": "mine"}, WEB]),
+}
+
+
+@pytest.fixture
+def world() -> Routed:
+    return Routed()
+
+
+# ---- theft ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("route", THEFTS.values(), ids=THEFTS)
+def test_who_serves_keeps_requests_that_a_newcomer_asks_for_more_closely(world, route):
+    victim = world.serve("catalog/search", routed("/search"))
+    thief = world.create("b/thief", route)
+    refusal = world.look(thief)
+    assert refusal.other == victim
+    assert world.products[thief].live is None
+    assert not world.refused(victim)
+
+
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        (routed("/", hostnames=["*.example"]), routed("/")),
+        (routed("/", hostnames=None), routed("/")),
+        (routed("/"), routed("/deep/down")),
+        (routed("/", parentRefs=[WEB]), routed("/", parentRefs=LISTENER_A)),
+    ],
+)
+def test_whoever_serves_more_keeps_all_of_it(world, held, asked):
+    world.serve("catalog/portal", held)
+    assert world.refused(world.create("b/thief", asked))
+
+
+def test_an_older_product_doesn_t_take_what_a_younger_one_serves(world):
+    elder = world.serve("b/elder", routed("/elsewhere"))
+    victim = world.serve("catalog/search", routed("/search"))
+    world.edit(elder, routed("/search"))
+    assert world.refused(elder)
+    assert not world.refused(victim)
+
+
+def test_an_older_route_that_is_widened_doesn_t_take_what_a_younger_one_serves(world):
+    elder = world.serve("b/elder", routed("/elsewhere"))
+    victim = world.serve("catalog/search", routed("/search"))
+    world.edit(elder, ruled(taken("/elsewhere"), taken("/search/rank")))
+    refusal = world.look(elder)
+    assert (refusal.other, refusal.claim.matches[0].text) == (victim, "PathPrefix /search/rank")
+    paths = [one["path"]["value"] for one in world.products[elder].live["rules"][0]["matches"]]
+    assert paths == ["/elsewhere"]
+    assert not world.refused(victim)
+
+
+def test_a_parent_that_is_added_to_a_route_is_as_new_as_any_other_claim(world):
+    other = [{"name": "other", "namespace": "gateway"}]
+    elder = world.serve("b/elder", routed("/search", parentRefs=other))
+    world.serve("catalog/search", routed("/search"))
+    world.edit(elder, routed("/search", parentRefs=[*other, WEB]))
+    assert world.refused(elder)
+
+
+# ---- squatting --------------------------------------------------------------------------------
+SQUATTERS = {
+    "suspended": {"suspend": True},
+    "without a version that serves": {"stable": False},
+    "whose spec isn't a route": {"route": {"parentRefs": [{"namespace": "gateway"}]}},
+}
+
+
+@pytest.mark.parametrize("fields", SQUATTERS.values(), ids=SQUATTERS)
+def test_who_doesn_t_serve_claims_nothing(world, fields):
+    squatter = world.create("b/squat", **({"route": routed("/checkout")} | fields))
+    world.look(squatter)
+    checkout = world.create("catalog/checkout", routed("/checkout"))
+    assert not world.refused(checkout)
+    world.say(checkout, "True")
+    assert not world.refused(checkout)
+
+
+def test_whose_route_the_gateway_denies_claims_nothing_and_gives_the_route_up(world):
+    squatter = world.create("b/squat", routed("/checkout"))
+    assert not world.refused(squatter)
+    world.say(squatter, "False")
+    checkout = world.serve("catalog/checkout", routed("/checkout"))
+    assert world.look(squatter).other == checkout
+    # Or it would take the requests once its namespace is admitted.
+    assert world.products[squatter].live is None
+
+
+def test_a_route_that_the_gateway_passes_over_claims_something_for_a_moment_alone(world):
+    squatter = world.create("b/squat", routed("/checkout"))
+    assert not world.refused(squatter)
+    checkout = world.create("catalog/checkout", routed("/checkout"))
+    refusal = world.look(checkout)
+    assert (refusal.other, refusal.passes) == (squatter, True)
+    world.now += SILENT_SECONDS + 1
+    assert not world.refused(checkout)
+
+
+def test_who_is_refused_anyway_keeps_nobody_waiting(world):
+    world.serve("catalog/search", routed("/search"))
+    squatter = world.create("b/squat", ruled(taken("/search"), taken("/checkout")))
+    assert world.refused(squatter)
+    assert not world.refused(world.create("catalog/checkout", routed("/checkout")))
+
+
+def test_whose_route_can_t_be_written_keeps_nobody_waiting(world):
+    squatter = world.create("b/squat", routed("/checkout"))
+    world.see(squatter)
+    checkout = world.create("catalog/checkout", routed("/checkout"))
+    assert world.refused(checkout)
+    world.claims.withdraw(squatter)
+    assert not world.refused(checkout)
+
+
+def test_a_route_that_was_written_before_a_look_failed_is_claimed(world):
+    """A Deployment that is refused keeps no route from being written."""
+    key = world.create("b/half", routed("/checkout"))
+    one = world.products[key]
+
+    def write_and_fail() -> None:
+        with claiming(world.claims, one.record(), lambda: world.route(key)):
+            assert world.claims.settle(key, contends=True, now=world.now) is None
+            one.live, one.written = one.asked(), world.now
+            raise Invalid("deployments.apps is invalid")
+
+    with pytest.raises(Invalid):
+        write_and_fail()
+    assert world.refused(world.create("catalog/checkout", routed("/checkout")))
+
+
+def test_another_listener_is_another_door(world):
+    world.serve("b/one", routed("/", parentRefs=LISTENER_A))
+    assert not world.refused(world.create("catalog/other", routed("/", parentRefs=LISTENER_B)))
+
+
+def test_one_without_a_listener_comes_in_by_all_of_them(world):
+    world.serve("catalog/one", routed("/"))
+    assert world.refused(world.create("b/other", routed("/search", parentRefs=LISTENER_B)))
+
+
+# ---- who is legitimate ------------------------------------------------------------------------
+def test_teams_share_a_host_by_paths(world):
+    world.serve("catalog/search", routed("/search"))
+    assert not world.refused(world.create("b/rank", routed("/rank")))
+
+
+def test_the_rules_of_one_product_are_its_own_affair(world):
+    rules = [{"matches": [taken("/")]}, {"matches": [taken("/a"), {"path": EXACT}, taken("/")]}]
+    key = world.serve("catalog/search", routed(path=None, rules=rules))
+    assert not world.refused(key)
+
+
+def test_products_of_one_namespace_may_lie_within_each_other(world):
+    world.serve("catalog/shop", routed("/shop", hostnames=["*.example"]))
+    for name, route in {"a": routed("/shop/a"), "b": routed("/shop"), "c": routed("/")}.items():
+        assert not world.refused(world.create(f"catalog/{name}", route))
+
+
+def test_products_of_one_namespace_that_claim_the_same_collide_and_are_told_of_each_other(world):
+    world.serve("catalog/shop", routed("/shop"))
+    refusal = world.look(world.create("catalog/other", routed("/shop/", parentRefs=LISTENER_A)))
+    assert "DataProduct catalog/shop" in refusal.message
+    assert "DataProduct catalog/other" in refusal.notice
+
+
+def test_neither_is_told_what_a_product_of_another_namespace_is_called(world):
+    world.serve("catalog/search", routed("/secret"))
+    refusal = world.look(world.create("b/thief", ruled(taken("/mine"), taken("/secret/x"))))
+    assert refusal.message == (
+        "spec.route: PathPrefix /secret/x of host shop.example on Gateway gateway/web is served"
+        " by a DataProduct of another namespace, which keeps it: change hostnames, path or"
+        " parentRefs of this product, or ask whoever runs the Gateway for a host or a listener"
+        " of its own"
+    )
+    assert "PathPrefix /secret of host shop.example on Gateway gateway/web" in refusal.notice
+    for name in ("b/", "thief", "/x"):
+        assert name not in refusal.notice
+
+
+# ---- whose turn it is -------------------------------------------------------------------------
+def test_of_two_that_are_about_to_serve_the_elder_goes_first(world):
+    elder, younger = (world.create(f"{name}/x", routed("/x")) for name in ("z", "a"))
+    world.see(elder)
+    assert world.look(younger).other == elder
+    assert not world.refused(elder)
+
+
+def test_of_two_of_one_second_the_name_decides(world):
+    second, first = world.create("b/x", routed()), world.create("a/x", routed())
+    for key in (first, second):
+        world.products[key].created = world.now
+        world.see(key)
+    assert world.look(second).other == first
+    assert not world.refused(first)
+
+
+def test_what_is_being_written_is_taken(world):
+    younger = world.create("catalog/younger", routed("/x"))
+    world.products[younger].created += 60
+    world.see(younger)
+    assert world.claims.settle(younger, contends=True, now=world.now) is None
+    elder = world.create("b/elder", routed("/x"))
+    world.see(elder)
+    assert world.claims.settle(elder, contends=True, now=world.now).other == younger
+
+
+def test_a_claim_is_free_when_its_product_is_gone_or_claims_something_else(world):
+    woken = world.woken
+    holder = world.serve("catalog/holder", routed("/x"))
+    other = world.create("b/other", routed("/x"))
+    assert world.refused(other)
+    world.edit(holder, routed("/y"))
+    assert world.refused(other), "its HTTPRoute is still the old one"
+    assert not world.refused(holder)
+    assert woken[-1] == other
+    assert not world.refused(other)
+    world.edit(holder, routed("/x"))
+    assert world.look(holder).other == other
+    woken.clear()
+    world.delete(other)
+    assert woken == [holder]
+    assert not world.refused(holder)
+
+
+def test_a_product_that_was_made_anew_begins_anew(world):
+    first = world.serve("catalog/x", routed("/x"))
+    waiting = world.create("b/x", routed("/x"))
+    assert world.refused(waiting)
+    world.delete(first)
+    assert not world.refused(waiting)
+    again = world.create("catalog/x", routed("/x"))
+    assert world.look(again).other == waiting
+
+
+def test_a_route_that_somebody_deletes_is_made_anew_before_another_takes_it(world):
+    waiting = world.create("b/waiting", routed("/x"))
+    holder = world.create("catalog/holder", routed("/x"))
+    assert not world.refused(holder)
+    world.say(holder, "True")
+    assert world.refused(waiting)
+    world.products[holder].live = None
+    world.see(holder)
+    assert world.refused(waiting)
+    assert not world.refused(holder)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_gateway_that_says_nothing_for_a_while_takes_nothing_from_who_serves(world, restarted):
+    waiting = world.create("b/waiting", routed("/x"))
+    moment = "2026-01-01T00:00:00Z"
+    traffic = {"mode": "Gateway", "weight": 0, "level": "Accepted", "since": moment}
+    accepted = {"traffic": traffic | {"acceptedAt": moment}}
+    holder = world.create("catalog/holder", routed("/x"), status=accepted)
+    assert not world.refused(holder)
+    world.say(holder, "True")
+    world.say(holder, "")
+    world.now += SILENT_SECONDS * 10
+    if restarted:
+        world.restart()
+    assert world.refused(waiting)
+    assert not world.refused(holder)
+
+
+def test_of_two_that_serve_the_same_already_both_keep_their_routes(world):
+    """As the operator left it that only asked whether claims are equal."""
+    victim = world.serve("catalog/search", routed("/search"))
+    thief = world.serve("b/thief", routed("/mine"))
+    one = world.products[thief]
+    one.route = routed("/search/rank")
+    one.generation += 1
+    one.live = routed(path=None, rules=[{"matches": [taken("/search/rank")]}])
+    world.see(thief)
+    assert world.look(thief).other == victim
+    assert world.products[thief].live is not None
+    assert not world.refused(victim)
+
+
+# ---- any history ------------------------------------------------------------------------------
+HOSTS = ("shop.example", "a.shop.example", "vans.example")
+PATHS = ("/", "/a", "/a/", "/a/b", "/ab")
+REQUESTS = [
+    (listener, host, path, method, team)
+    for listener in ("one", "two")
+    for host in HOSTS
+    for path in PATHS
+    for method in ("GET", "POST")
+    for team in ("", "red")
+]
+
+routes = st.builds(
+    lambda section, hosts, matches: ruled(
+        *matches, hostnames=hosts, parentRefs=[WEB | ({"sectionName": section} if section else {})]
+    ),
+    st.sampled_from(("", "", "", "one", "two")),
+    st.lists(st.sampled_from((*HOSTS, "*.example", "*.shop.example")), max_size=1),
+    st.lists(
+        st.builds(
+            lambda kind, path, method, team: {
+                "path": {"type": kind, "value": path},
+                **({"method": method} if method else {}),
+                **({"headers": [{"name": "Team", "value": team}]} if team else {}),
+            },
+            st.sampled_from(("PathPrefix", "PathPrefix", "Exact")),
+            st.sampled_from(PATHS),
+            st.sampled_from(("", "", "GET", "POST")),
+            st.sampled_from(("", "", "red", "blue")),
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+)
+ASK = ("ask",) * 6
+acts = st.lists(
+    st.tuples(
+        st.sampled_from((*ASK, "ask slowly", "accept", "deny", "suspend", "delete", "restart")),
+        st.sampled_from(("a/one", "a/two", "b/one", "c/one")),
+        routes,
+    ),
+    min_size=4,
+    max_size=12,
+)
+
+
+def takes(route, request) -> bool:
+    """Whether a gateway sends a request to an HTTPRoute, by the words of its specification."""
+    listener, host, path, method, team = request
+    sections = [one.get("sectionName") for one in route["parentRefs"]]
+    if None not in sections and listener not in sections:
+        return False
+    hosts = route.get("hostnames")
+    if hosts and not any(
+        host == one or (one[0] == "*" and host.endswith(one[1:])) for one in hosts
+    ):
+        return False
+    return any(
+        fits(match, path, method, team)
+        for rule in route["rules"]
+        for match in rule.get("matches") or [taken("/")]
+    )
+
+
+def fits(match, path: str, method: str, team: str) -> bool:
+    value = match["path"]["value"]
+    prefix = value.rstrip("/")
+    if match["path"]["type"] == "Exact":
+        right = path == value
+    else:
+        right = path == prefix or path.startswith(f"{prefix}/")
+    by_team = [one["value"] for one in match.get("headers", ())]
+    return right and match.get("method", method) == method and all(one == team for one in by_team)
+
+
+def serving(world: Routed, request) -> set[str]:
+    """Namespaces whose accepted routes take a request."""
+    return {
+        key.namespace
+        for key, one in world.products.items()
+        if one.live is not None
+        if any(word == "True" and takes(one.live, request) for word in one.words.values())
+    }
+
+
+def play(world: Routed, act: str, name: str, route) -> None:
+    key = Key(*name.split("/"))
+    known = key in world.products
+    if act == "restart":
+        world.restart()
+    elif act.startswith("ask"):
+        if known:
+            world.edit(key, route)
+        else:
+            world.create(name, route)
+        world.look(key)
+        if act == "ask" and world.products[key].live is not None:
+            world.say(key, "True")
+    elif known and act == "suspend":
+        world.edit(key, route, suspend=not world.products[key].suspend)
+    elif known and act == "delete":
+        world.delete(key)
+    elif known and world.products[key].live is not None:
+        world.say(key, "True" if act == "accept" else "False")
+    world.settle()
+
+
+@settings(max_examples=100, deadline=None)
+@given(acts)
+def test_no_request_ever_has_routes_of_two_namespaces_and_none_that_serves_is_taken_away(story):
+    world = Routed()
+    before = {request: set() for request in REQUESTS}
+    for act, name, route in story:
+        lived = {key: one.live for key, one in world.products.items()}
+        play(world, act, name, route)
+        after = {request: serving(world, request) for request in REQUESTS}
+        # Whoever served a request still does, unless it was that product which changed, or
+        # one that was waiting for what its own spec asks for.
+        changed = {name.partition("/")[0]} | {
+            key.namespace
+            for key, one in world.products.items()
+            if one.live is not None and one.live != lived.get(key) and one.live == one.asked()
+        }
+        for request in REQUESTS:
+            assert len(after[request]) <= 1, request
+            assert before[request] <= after[request] | changed, request
+        before = after
+
+
+@settings(max_examples=50, deadline=None)
+@given(acts, st.randoms())
+def test_a_restart_finds_the_same_in_any_order(story, random):
+    world = Routed()
+    for act, name, route in story:
+        play(world, act, name, route)
+    keys = sorted(world.products)
+    for _ in range(len(keys) + 1):
+        for key in keys:
+            world.look(key)
+            if world.products[key].live is not None:
+                world.say(key, "True")
+    settled = {key: world.products[key].live for key in keys}
+    world.restart()
+    random.shuffle(keys)
+    for key in keys:
+        world.look(key)
+    assert {key: world.products[key].live for key in keys} == settled

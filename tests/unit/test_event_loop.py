@@ -1,0 +1,58 @@
+"""Which event loop the operator runs in: the image's is uvloop's, and it must do without."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+import uvloop
+
+from sluicegate import handlers
+from sluicegate.handlers import fastest_loop
+from sluicegate.manager import Controller, Program, Tools
+from sluicegate.settings import parse_settings
+from sluicegate.wiring import PROGRAM
+
+
+class Built(Exception):  # noqa: N818  # it ends the operator before it asks anybody anything
+    """The operator is being put together; its argument is the event loop it runs in."""
+
+
+def built_in() -> asyncio.AbstractEventLoop:
+    """The event loop in which `sluicegate run` puts its parts together."""
+
+    def build(_: Tools) -> Controller:
+        raise Built(asyncio.get_running_loop())
+
+    with pytest.raises(Built) as built:
+        handlers.run(parse_settings({}), Program(PROGRAM.watched, build))
+    loop: asyncio.AbstractEventLoop = built.value.args[0]
+    return loop
+
+
+@pytest.fixture
+def without_uvloop(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+
+def test_where_uvloop_is_installed_its_loop_is_made():
+    make = fastest_loop()
+    assert make is not None
+    loop = make()
+    try:
+        assert isinstance(loop, uvloop.Loop)
+    finally:
+        loop.close()
+
+
+def test_where_uvloop_is_missing_the_choice_is_asyncios(without_uvloop):
+    assert fastest_loop() is None
+
+
+def test_the_operator_runs_in_uvloops_loop():
+    assert isinstance(built_in(), uvloop.Loop)
+
+
+def test_without_uvloop_the_operator_runs_in_asyncios_loop(without_uvloop):
+    assert isinstance(built_in(), asyncio.SelectorEventLoop)

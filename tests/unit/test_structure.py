@@ -1,0 +1,179 @@
+"""The house: what may be read off the imports. import-linter's contracts say who may know whom.
+
+A *room* of a package is a direct child of it, a module or a sub-package with all that is in it. A
+room's *level* is one more than the highest level of the rooms of the same package that it imports;
+one that imports none has level 1. A module's *fan-out* is the number of the project's modules that
+it imports; the API's types count as one, as they are one vocabulary, whichever files they lie in.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = {
+    "sluicegate": "operator",
+    "cluster": ".",
+    "demo": ".",
+    "benchmarks": ".",
+    "sluicegate_service": "bentos/service/src",
+    "used_car_market": "bentos/market/src",
+}
+MOST_LEVELS = {"sluicegate.reconcile": 6, "sluicegate.policy": 4}
+VOCABULARY = "sluicegate.api"
+MOST_IMPORTS = 15
+LEAST_LINES = 40
+MEETING_PLACES = {
+    "sluicegate.wiring": "constructs the parts that know products, once",
+    "sluicegate.manager": "constructs, starts and stops what runtime/ has, in its order",
+    "sluicegate.reconcile.reconciler": "the pass: calls each room in its order",
+    "sluicegate.reconcile.observe.observer": "gathers the one value that a decision is made from",
+    "sluicegate.policy.evaluate": "lets all that applies propose, and makes one decision",
+    "cluster.local": "starts the parts of a node in their order, and stops them",
+    "demo.performance": "the whole demonstration, from the cluster to its summary",
+}
+"""Modules in which others come together by intent: these alone may import more."""
+DECISIONS = {"Advance", "Alert", "Hold", "Inconclusive", "Promote", "Retrain", "Rollback", "StartRollout"}  # fmt: skip
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of ours, by name."""
+    found = {}
+    for package, source in SOURCES.items():
+        for path in (ROOT / source / package).rglob("*.py"):
+            parts = path.relative_to(ROOT / source).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+
+
+@cache
+def imports() -> dict[str, frozenset[str]]:
+    """The modules of ours that each imports, for its types too, and within its functions."""
+    return {module: frozenset(_imported(module)) - {module} for module in modules()}
+
+
+def _imported(module: str):
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules())
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from {name if name in modules() else node.module for name in names} & modules().keys()  # fmt: skip
+
+
+def levels(graph: dict[str, set[str]]) -> dict[str, int]:
+    """The level of each node; AssertionError for a circle."""
+    found: dict[str, int] = {}
+
+    def level(node: str, above: tuple[str, ...]) -> int:
+        assert node not in above, f"a circle: {' > '.join((*above, node))}"
+        if node not in found:
+            found[node] = 1 + max((level(one, (*above, node)) for one in graph[node]), default=0)
+        return found[node]
+
+    for node in graph:
+        level(node, ())
+    return found
+
+
+def rooms(package: str) -> dict[str, set[str]]:
+    """The rooms of a package, with those of the same package that each imports."""
+    found: dict[str, set[str]] = {}
+    for module, imported in imports().items():
+        if module.startswith(f"{package}."):
+            room = _room(package, module)
+            others = {_room(package, one) for one in imported if one.startswith(f"{package}.")}
+            found[room] = found.get(room, set()) | others - {room}
+    return found
+
+
+def _room(package: str, module: str) -> str:
+    return module.removeprefix(f"{package}.").partition(".")[0]
+
+
+@pytest.mark.parametrize(("package", "most"), MOST_LEVELS.items())
+def test_a_package_has_few_levels(package, most):
+    found = levels(rooms(package))
+    assert max(found.values()) <= most, found
+
+
+def test_no_modules_import_each_other():
+    levels({module: set(imported) for module, imported in imports().items()})
+
+
+def fan_out(module: str) -> int:
+    return len({VOCABULARY if one.startswith(VOCABULARY) else one for one in imports()[module]})
+
+
+def test_a_module_imports_few_others():
+    found = {module: fan_out(module) for module in modules() if module not in MEETING_PLACES}
+    assert not {module: many for module, many in found.items() if many > MOST_IMPORTS}
+
+
+@pytest.mark.parametrize("module", MEETING_PLACES)
+def test_a_meeting_place_is_one(module):
+    assert fan_out(module) > MOST_IMPORTS, f"{module} needs no exception any more"
+
+
+def test_no_small_module_serves_a_single_other():
+    importers: dict[str, set[str]] = {}
+    for module, imported in imports().items():
+        for one in imported:
+            importers.setdefault(one, set()).add(module)
+    small = {
+        module: next(iter(importers[module]))
+        for module, path in modules().items()
+        if module.startswith("sluicegate.")
+        and path.name != "__init__.py"
+        and len(path.read_text(encoding="utf-8").splitlines()) < LEAST_LINES
+        and len(importers.get(module, ())) == 1
+    }
+    assert not small, f"each belongs into the module that imports it: {small}"
+
+
+def test_only_policy_decides():
+    """What reconcile does with a decision is to match it; it makes none."""
+    made = [
+        f"{module}:{node.lineno}"
+        for module in modules()
+        if module.startswith("sluicegate.reconcile")
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in DECISIONS
+    ]
+    assert not made
+
+
+def test_the_unit_tests_mirror_the_operator():
+    """Each package has a folder of its name, and the packages with rooms a folder a room."""
+    operator, unit = ROOT / "operator/sluicegate", ROOT / "tests/unit"
+    packages = {path.parent.relative_to(operator) for path in operator.glob("*/__init__.py")}
+    assert not [one for one in packages if not (unit / one).is_dir()]
+    for package in MOST_LEVELS:
+        name = package.rpartition(".")[2]
+        folders = {path.name for path in (unit / name).iterdir() if any(path.glob("test_*.py"))}
+        assert folders <= set(rooms(package)), name
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/performance.md", "CONTRIBUTING.md", "tests/README.md", "cluster/README.md"])  # fmt: skip
+def test_the_paths_that_a_page_names_are_there(page):
+    """A path is from the repository's top, from the operator's package, or from the page's folder."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w/.])((?:\.?[\w-]+/)+[\w.-]*\w/?|\w+\.py)", text))
+    named = {one for one in named if one.endswith((".py", ".md", ".toml", ".yaml", "/"))}
+    starts = (ROOT, ROOT / "operator/sluicegate", (ROOT / page).parent, ROOT / "tests")
+    missing = [one for one in sorted(named) if not any((start / one).exists() for start in starts)]
+    assert named
+    assert not missing
