@@ -118,7 +118,12 @@ def rows_of(kind: str, indexes: range, step: int, products: set[tuple[str, str]]
                 for indicator in ("availability", "latency:250", "outcomes", "conversion")
                 for market in MARKETS for outcome in ("good", "bad")
             ]  # fmt: skip
+        revision = f"{int(product.rpartition('-')[2]):010x}"
         for labels, value in series:
+            if "version" in labels:
+                labels["revision"] = revision
+            if "prediction_version" in labels:
+                labels["prediction_revision"] = revision
             yield row(dict.fromkeys(indexes, float(value)), step, **where, **labels)
 
 

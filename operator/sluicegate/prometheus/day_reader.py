@@ -192,7 +192,8 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     """Spans that one query may ask for together: neighbours, of some days."""
     pieces: list[list[tuple[int, int]]] = []
     for span in sorted(spans):
-        if pieces and span[1] - pieces[-1][0][0] <= MOST_BLOCKS * STEP:
+        short = pieces and span[1] - pieces[-1][0][0] <= MOST_BLOCKS * STEP
+        if short and span[0] == pieces[-1][-1][1]:  # what lies between would be read for nothing
             pieces[-1].append(span)
         else:
             pieces.append([span])

@@ -192,10 +192,6 @@ class Keeper:
         status = with_versions(status, subject.versions, period)
         over = now - DELAY_SECONDS
         days = wanted_days(status, period, over, oldest=now - OLDEST_SECONDS)
-        known = {one.date for one in status.days}
-        visited = bool(days) and days[-1].date.isoformat() in known
-        if visited and over - days[-1].end < DAY_SECONDS:
-            days = ()  # it was visited since the last midnight
         return Ledger(subject, period, review, status, days)
 
     async def _read(
