@@ -183,7 +183,7 @@ def build_settings(watched: Iterable[Watched]) -> kopf.OperatorSettings:
     settings.posting.enabled = False  # events are the recorder's
     settings.process.ultimate_exiting_timeout = None  # it would kill us after each restart of Kopf
     settings.persistence.diffbase_storage = NothingStored()
-    # Of a list Kopf is given no more than where a watch begins (see `runtime.watches`).
+    # Of a list Kopf is given no more than where a watch begins (see `runtime.watch_liveness`).
     settings.watching.chunk_size = 1
     settings.watching.inactivity_timeout = 70
     settings.watching.server_timeout = RENEWAL_SECONDS  # so that a renewal proves it alive

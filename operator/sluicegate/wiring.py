@@ -153,13 +153,16 @@ def evaluation_settings(settings: Settings, timing: Timing) -> EvaluationSetting
     )
 
 
+def _source(tools: Tools, connect: Connect) -> AbstractAsyncContextManager[Source]:
+    """Prometheus, or nothing where none is set."""
+    if not tools.settings.prometheus_url:
+        return nullcontext(NoSource())
+    return connect(endpoint_of(tools.settings), tools.spans)
+
+
 async def _measure(tools: Tools, measurements: Measurements, connect: Connect) -> None:
-    settings = tools.settings
-    source: AbstractAsyncContextManager[Source] = nullcontext(NoSource())
-    if settings.prometheus_url:
-        source = connect(endpoint_of(settings), tools.spans)
-    async with source as answering:
-        evaluation = Evaluation(answering, evaluation_settings(settings, measurements.timing))
+    async with _source(tools, connect) as answering:
+        evaluation = Evaluation(answering, evaluation_settings(tools.settings, measurements.timing))
         look_at, wall = tools.queue.add_after, tools.clocks.wall
         await Rounds(measurements, evaluation, look_at, tools.spans, wall=wall).run()
 
@@ -187,13 +190,12 @@ def _reviews(tools: Tools) -> Reviews:
 
 
 async def _review(tools: Tools, reviews: Reviews, timing: Timing, connect: Connect) -> None:
-    settings = tools.settings
-    source: AbstractAsyncContextManager[Source] = nullcontext(NoSource())
-    if settings.prometheus_url:
-        source = connect(endpoint_of(settings), tools.spans)
-    async with source as answering:
-        gateway = GATEWAYS[settings.gateway_metrics]
-        await reviews.run(DayReader(answering, timing, settings.watch_namespaces, gateway))
+    async with _source(tools, connect) as answering:
+        namespaces, gateway = (
+            tools.settings.watch_namespaces,
+            GATEWAYS[tools.settings.gateway_metrics],
+        )
+        await reviews.run(DayReader(answering, timing, namespaces, gateway))
 
 
 async def _check_retention(tools: Tools, measurements: Measurements, connect: Connect) -> None:

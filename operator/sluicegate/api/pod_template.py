@@ -1,7 +1,7 @@
 """What a training's pod template may say. Everything that isn't a field here is refused.
 
 What is a field can't reach the node, another namespace or a token. The restricted profile is set
-over it afterwards (see manifests.template). All parts are typed and bounded, so that a template
+over it afterwards (see manifests.training_template). All parts are typed and bounded, so that a template
 that is accepted can be built from, and no object of megabytes is stored.
 """
 

@@ -8,7 +8,7 @@ Rules, each against one way of having two leaders:
   compared with another machine's, so a step of the wall clock changes nothing.
 - Each write carries the resourceVersion that was read, so of two candidates one gets 409.
 - Every call has a time-out, and leading is a task that is cancelled when the lease is lost.
-- What a frozen leader still sends after it wakes is stopped by the gate (`runtime.gate`), and,
+- What a frozen leader still sends after it wakes is stopped by the gate (`runtime.write_fence`), and,
   if it was frozen between gate and socket, by the resourceVersion in the request.
 """
 

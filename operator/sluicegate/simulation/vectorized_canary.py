@@ -144,7 +144,7 @@ class Sequential:
         return leans
 
     def _meets_objectives(self, runs: Ints) -> Bools:
-        """Whether no SLO is surely beyond what its objective allows, as policy.rollout asks."""
+        """Whether no SLO is surely beyond what its objective allows, as policy.canary.objections asks."""
         seen = {name: values[:, runs] for name, values in self._seen.items()}
         mean = seen["canary"] / np.maximum(seen["blocks"], 1)
         share = vectorized_test.independent_share(mean, self._correlation[:, runs])

@@ -1,4 +1,4 @@
-"""The engine's evidence for many canaries at once; the formulas are those of policy.evidence.
+"""The engine's evidence for many canaries at once; the formulas are those of stats.sequential_test.
 
 A property test holds both against each other block by block, so a change of one is a change of
 both.
@@ -110,7 +110,7 @@ def independent_share(total: Floats, correlation: Floats) -> Floats:
 
 
 def nearest_null(canary: Floats, stable: Floats, ratio: Floats, margin: Floats) -> Floats:
-    """s*, as policy.evidence.nearest_null, by Newton's method: four times faster than halving."""
+    """s*, as stats.sequential_test.nearest_null, by Newton's method: four times faster than halving."""
     # The slope times all denominators, which are positive: a cubic that is concave enough for
     # Newton's steps, and halved wherever one would leave the bracket.
     low, high = np.maximum(0.0, ratio - margin), ratio + np.zeros_like(canary)
@@ -133,7 +133,7 @@ def nearest_null(canary: Floats, stable: Floats, ratio: Floats, margin: Floats) 
 
 
 def expected_ratio(bad: Floats, total: Floats, margin: Floats) -> Floats:
-    """As policy.evidence.expected_ratio."""
+    """As stats.sequential_test.expected_ratio."""
     ratio: Floats = np.clip((bad + 0.5) / (total + 1), LEAST_RATIO, 1 - margin - LEAST_RATIO)
     return ratio
 
@@ -141,12 +141,8 @@ def expected_ratio(bad: Floats, total: Floats, margin: Floats) -> Floats:
 def block_factors(
     arms: Arms, ratio: Floats, margin: Floats, correlation: Floats
 ) -> tuple[Floats, Floats]:
-    """Both factors of one block as logarithms, as policy.evidence.block_factor."""
-    both = (arms.canary > 0) & (arms.stable > 0)
-    canary_share = independent_share(arms.canary, correlation)
-    stable_share = independent_share(arms.stable, correlation)
-    canary = np.where(both, arms.canary * canary_share, 1.0)
-    stable = np.where(both, arms.stable * stable_share, 1.0)
+    """Both factors of one block as logarithms, as stats.sequential_test.block_factor."""
+    both, (canary_share, canary), (stable_share, stable) = _independent(arms, correlation)
     null = nearest_null(canary, stable, ratio, margin)
     pooled = (canary * (ratio + margin) + stable * ratio) / (canary + stable)
     promote = canary_share * _likelihood(arms.canary_bad, arms.canary, ratio, null + margin)
@@ -156,13 +152,20 @@ def block_factors(
     return np.where(both, promote, 0.0), np.where(both, back, 0.0)
 
 
-def better_factor(arms: Arms, ratio: Floats, margin: Floats, correlation: Floats) -> Floats:
-    """As policy.evidence.better_factor."""
+def _independent(
+    arms: Arms, correlation: Floats
+) -> tuple[NDArray[np.bool_], tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """Where both arms have events; of each arm the share that counts as independent, and how many."""
     both = (arms.canary > 0) & (arms.stable > 0)
-    canary_share = independent_share(arms.canary, correlation)
-    stable_share = independent_share(arms.stable, correlation)
-    canary = np.where(both, arms.canary * canary_share, 1.0)
-    stable = np.where(both, arms.stable * stable_share, 1.0)
+    shares = [independent_share(one, correlation) for one in (arms.canary, arms.stable)]
+    canary = np.where(both, arms.canary * shares[0], 1.0)
+    stable = np.where(both, arms.stable * shares[1], 1.0)
+    return both, (shares[0], canary), (shares[1], stable)
+
+
+def better_factor(arms: Arms, ratio: Floats, margin: Floats, correlation: Floats) -> Floats:
+    """As stats.sequential_test.better_factor."""
+    both, (canary_share, canary), (stable_share, stable) = _independent(arms, correlation)
     below = np.maximum(ratio - margin, ratio / 2)
     pooled = (canary * below + stable * ratio) / (canary + stable)
     better = canary_share * _likelihood(arms.canary_bad, arms.canary, below, pooled)
@@ -178,7 +181,7 @@ def _likelihood(bad: Floats, total: Floats, ratio: Floats, null: Floats) -> Floa
 def expected_blocks(
     steps: tuple[int, ...], events: Floats, *, ratio: Floats, margin: Floats, correlation: Floats
 ) -> Floats:
-    """Blocks until an equal candidate has passed all steps, as policy.planning.expected_seconds.
+    """Blocks until an equal candidate has passed all steps, as stats.canary_duration.expected_seconds.
 
     Parameters
     ----------
