@@ -174,9 +174,9 @@ async def test_one_country_that_moves_alone_is_bad_there_and_nowhere_else(
         counts = product.counters("sluicegate_market_events_total")
         for (indicator, country, outcome, *_), count in counts.items():
             if indicator == "outcomes":
-                outcomes[country, outcome] += count
+                outcomes[country, outcome] += int(count)
             if indicator == "availability":
-                answered[outcome] += count
+                answered[outcome] += int(count)
         assert answered == {"good": 300, "bad": 0}
         assert outcomes["other", "good"] + outcomes["other", "bad"] == 0
         of = labelled(product)

@@ -208,7 +208,7 @@ async def _read_cluster(wanted: tuple[str, str] | None, *, live: bool) -> list[D
         )
     namespace = wanted[0] if wanted else ""
     labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
-    found = []
+    found: list[DataProductReview] = []
     async with kube_api() as api:
         async for page in api.pages(
             DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
