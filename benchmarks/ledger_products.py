@@ -75,7 +75,7 @@ def namespace_of(number: int) -> str:
 
 
 def month_so_far(one: Subject, period: Period, now: float) -> DataProductReviewStatus:
-    """A ledger of all days that are over but yesterday, which is still to be read."""
+    """A ledger of all days that are over at this moment."""
     status = opened(one)
     markets = {market: Count(40, 1_000) for market in MARKETS}
     counts = DayCounts(
@@ -86,7 +86,7 @@ def month_so_far(one: Subject, period: Period, now: float) -> DataProductReviewS
         versions=("v1",),
     )
     for day in period.days():
-        if day.end < now:
+        if day.end <= now:
             status = with_day(status, day, counts, now)
     return status
 
