@@ -49,7 +49,7 @@ def subject(number: int) -> Subject:
     ]  # fmt: skip
     stable = {
         "image": digest, "version": "v1", "service": "Pricing", "runtimeImage": runtime,
-        "revision": f"{number:010x}", "source": "Spec", "promotedAt": "2026-10-01T00:00:00Z",
+        "revision": f"{number:010x}", "source": "Spec", "promotionTime": "2026-10-01T00:00:00Z",
     }  # fmt: skip
     document = {
         "apiVersion": "sluicegate.dev/v1alpha1",
@@ -60,7 +60,7 @@ def subject(number: int) -> Subject:
             "owner": "group:default/team", "markets": list(MARKETS), "slos": slos,
             "model": {"bento": bento},
             "serving": {"runtimeImage": runtime, "market": {"from": "Header"}},
-            "review": {"every": "Month", "startsOn": "2026-11-01", "keep": 2},
+            "review": {"every": "Month", "startDate": "2026-11-01", "keep": 2},
         },
         "status": {"stable": stable},
     }  # fmt: skip

@@ -71,7 +71,7 @@ def fitted(product: Object, model: Model, *, repository: str) -> Object:
     spec["retraining"] |= {"output": repository, "timeoutSeconds": 300, "cooldownSeconds": 300}
     spec["rollout"] |= {"maxDurationSeconds": 900}
     # The month that it is, or there would be no ledger yet.
-    spec["review"]["startsOn"] = f"{datetime.now(UTC):%Y-%m}-01"
+    spec["review"]["startDate"] = f"{datetime.now(UTC):%Y-%m}-01"
     return product
 
 

@@ -21,7 +21,7 @@ from sluicegate.reviews.rounds import Reviews
 from sluicegate.reviews.store import ReviewStore, parse_review
 from sluicegate.reviews.subject import subject_of
 from tests.support.api_stand_in import ApiStandIn
-from tests.support.product_cases import HEX, changed
+from tests.support.product_examples import HEX, changed
 from tests.support.recorded_days import DAY, NAMESPACE, PRODUCT, History
 
 if TYPE_CHECKING:
@@ -100,10 +100,10 @@ class World:
         }  # fmt: skip
         stable = version | {
             "version": "v2" if second else "v1",
-            "promotedAt": rfc3339(promoted),
+            "promotionTime": rfc3339(promoted),
         }
-        first = version | {"version": "v1", "fate": "Replaced", "until": rfc3339(promoted),
-                           "promotedAt": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
+        first = version | {"version": "v1", "outcome": "Replaced", "endTime": rfc3339(promoted),
+                           "promotionTime": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
         status = {"stable": stable, "history": [first] if second else []}
         if self.decision is not None:
             status["decision"] = self.decision
@@ -115,7 +115,7 @@ class World:
              "objective": "0.5"},
             {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.8"},
         ]  # fmt: skip
-        cycle = {"every": "Month", "startsOn": "2026-09-20", "timeZone": ZONE} | review
+        cycle = {"every": "Month", "startDate": "2026-09-20", "timeZone": ZONE} | review
         document = changed(
             {"metadata.name": PRODUCT, "metadata.namespace": NAMESPACE, "metadata.uid": self.uid,
              "spec.slos": slos, "spec.dependsOn": [], "spec.model.evaluation": {},
@@ -140,7 +140,7 @@ class World:
         """Let somebody sign a review now."""
         body = self.server.objects[DATA_PRODUCT_REVIEWS.path(NAMESPACE, name)]
         signature = {"username": "acb", "role": role, "verdict": "Agree", "note": "",
-                     "at": rfc3339(int(self.now))} | more  # fmt: skip
+                     "signTime": rfc3339(int(self.now))} | more  # fmt: skip
         signed = {**body["spec"], "signOffs": [*body["spec"].get("signOffs", ()), signature]}
         self.server.keep(DATA_PRODUCT_REVIEWS, {**body, "spec": signed})
 

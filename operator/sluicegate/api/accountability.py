@@ -12,17 +12,17 @@ class ModelCard(ApiModel):
     """What its users have to know of the model, and can't see in any measurement."""
 
     training_data: Text | None = None
-    """Where the training data come from, and what isn't in them."""
+    """Origin of the training data, and their gaps."""
     evaluation_data: Text | None = None
-    """How the hold-out is chosen."""
+    """Choice of the hold-out rows."""
     metrics: Text | None = None
-    """Why the service level objectives are the right ones."""
+    """Reason for the choice of service level objectives."""
     out_of_scope: Text | None = None
-    """Uses for which the model isn't made."""
+    """Uses for which the model is not made."""
     ethical_considerations: Text | None = None
-    """Risks for people, and what is done about them."""
+    """Risks for people, and the measures against them."""
     human_oversight: Text | None = None
-    """Who may overrule the model, and how."""
+    """People who may overrule the model, and their means."""
 
 
 class RiskClass(StrEnum):
@@ -43,5 +43,5 @@ class Compliance(ApiModel):
     """Reason for the class, e.g. an article or an assessment."""
     assessed_by: Line | None = None
     """Name of the person or office that judged it."""
-    assessed_at: Date | None = None
+    assessment_date: Date | None = None
     """Date of the judgement."""

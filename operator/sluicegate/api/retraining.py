@@ -38,7 +38,8 @@ class Gate(ApiModel):
     )
 
     max_regression: RatioString = DEFAULT_HOLD_OUT_REGRESSION
-    """By how much its bad ratio may exceed stable's, at 95 % confidence."""
+    """Maximum by which the candidate's bad ratio may exceed that of the stable version, with 95 %
+    confidence."""
 
 
 class Retraining(ApiModel):
@@ -54,11 +55,12 @@ class Retraining(ApiModel):
     )
 
     mode: RetrainingMode = RetrainingMode.AUTOMATIC
-    """Who may start one."""
+    """Whether the operator starts a retraining itself, only a person does, or neither."""
     command: Annotated[
         tuple[Annotated[str, StringConstraints(max_length=1024)], ...], Field(max_length=32)
     ] = ()
-    """Runs in the runtime image with the stable bento mounted at /bento."""
+    """Command that trains. It runs in the runtime image, with the stable version's bento mounted at
+    /bento."""
     pod_template: TrainingTemplate | None = None
     """A whole pod template instead of command, of at most 32 KiB; its one container trains."""
     output: Annotated[
@@ -78,12 +80,13 @@ class Retraining(ApiModel):
     service_account_name: ObjectName | None = None
     """Runs as it; it must carry the label sluicegate.dev/allow-training: "true"."""
     timeout_seconds: Annotated[int, Field(ge=10, le=604_800)] = 7200
-    """A Job that takes longer, or can't be created for so long, has failed. The operator may allow
-    less: SLUICEGATE_MAX_RETRAINING_SECONDS, a day by default."""
+    """Deadline of a training Job, from the time at which it should be created. The operator may
+    have a lower limit: SLUICEGATE_MAX_RETRAINING_SECONDS, one day by default."""
     cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] = 86_400
-    """Pause after an attempt; it doubles, up to a week, after each that wasn't promoted."""
+    """Pause after an attempt. It doubles with each attempt that ends without a promotion, up to a
+    week."""
     gate: Annotated[dict[SloName, Gate], Field(max_length=16)] = Field(default_factory=dict)
-    """Margins on the hold-out by SLO name; 0.01 for one that isn't listed."""
+    """Margins of the hold-out gate by SLO name; 0.01 for SLOs that are not listed."""
 
     def hold_out_regression(self, slo: str) -> float:
         """The margin on the hold-out for this SLO."""

@@ -50,7 +50,7 @@ async def with_what_is_new(
         for place, review in enumerate(reviews):
             ref = review.spec.product_ref
             subject = subjects.get(Key(review.metadata.namespace, ref.name))
-            if review.status.sealed_at is not None or subject is None or subject.uid != ref.uid:
+            if review.status.seal_time is not None or subject is None or subject.uid != ref.uid:
                 continue
             days = missing_days(review, timing, now)
             if subject.target is None or not days:

@@ -88,10 +88,10 @@ def _judged(
         return ReviewCheck(name=str(name), state=CheckState.MET)
     if exemption is None:
         return ReviewCheck(name=str(name), state=CheckState.MISSING, message=way_out)
-    if exemption.until < today:
-        text = f"its exemption ended on {exemption.until}: {way_out}"
+    if exemption.end_date < today:
+        text = f"its exemption ended on {exemption.end_date}: {way_out}"
         return ReviewCheck(name=str(name), state=CheckState.MISSING, message=text)
-    text = f"until {exemption.until}: {exemption.reason}"
+    text = f"until {exemption.end_date}: {exemption.reason}"
     return ReviewCheck(name=str(name), state=CheckState.EXEMPT, message=text)
 
 

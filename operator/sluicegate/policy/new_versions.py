@@ -5,8 +5,9 @@ from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import MOST_FAILURES
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import (
     Alert,
@@ -54,13 +55,13 @@ def handle_unchanged_model(
     isn't handled.
     """
     wanted, stable, model = observed.wanted, status.stable, status.spec_model
-    if model and model.outcome is SpecModelOutcome.IN_PROGRESS and status.trial is None:
+    if model and model.outcome is Outcome.IN_PROGRESS and status.trial is None:
         status = status.replace(spec_model=None)
     if wanted is None or stable is None or wanted != stable.release:
         return status
     if status.spec_model is not None and status.spec_model.release == wanted:
         return status
-    return status.replace(spec_model=SpecModel.of(wanted, SpecModelOutcome.PROMOTED, now))
+    return status.replace(spec_model=SpecModel.of(wanted, Outcome.PROMOTED, now))
 
 
 def back_to_stable(before: DataProductStatus, status: DataProductStatus) -> Rollback | None:
@@ -126,7 +127,7 @@ def _was_replaced(status: DataProductStatus, wanted: Release) -> bool:
     model, stable = status.spec_model, status.stable
     if model is None or stable is None or wanted.is_renewal_of(stable.release):
         return False
-    over = model.outcome in {SpecModelOutcome.PROMOTED, SpecModelOutcome.SUPERSEDED}
+    over = model.outcome in {Outcome.PROMOTED, Outcome.SUPERSEDED}
     return over and wanted.is_renewal_of(model.release)
 
 
@@ -141,7 +142,7 @@ def overtakes(
     if candidate is None or seen is None or candidate.phase is not CandidatePhase.PROMOTING:
         return None
     serves = seen.committed and seen.serves
-    if serves or seen.frozen or (candidate.returning and not seen.committed):
+    if serves or seen.frozen or (candidate.restoring and not seen.committed):
         return None
     after = handle_unchanged_model(status, observed, now)
     changed = back_to_stable(status, after) or model_changed(terms, status, observed)
@@ -156,7 +157,7 @@ def retry_due(
     It doesn't end a training that began while it found no room.
     """
     candidate = status.trial
-    if candidate is None or candidate.retry_at is None or now < candidate.retry_at:
+    if candidate is None or candidate.retry_time is None or now < candidate.retry_time:
         return None
     if status.training is not None:
         return None
@@ -167,8 +168,8 @@ def retry_due(
     times = "once" if candidate.retries == 1 else f"{candidate.retries} times"
     return StartRollout(
         reason=Reason.INFRASTRUCTURE,
-        message=f"{name} gets {weight} % of the traffic again, after trouble that wasn't its doing ended"
-        f" its rollout {times}",
+        message=f"{name} gets {weight} % of the traffic again, after a fault of the cluster ended its"
+        f" rollout {times}",
         candidate=candidate.release,
         source=candidate.source,
         weight=weight,
@@ -196,8 +197,8 @@ def _renewals_full(
 def _told_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Hold | Alert:
     """Why a pushed model isn't rolled out; people are told once where the measurements are lost."""
     name = wanted.version
-    known = alert_key(obstacle.reason, name) in status.engine.alerted
-    if status.engine.outage_since is None or obstacle.reason not in LOST or known:
+    known = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
+    if status.engine.outage_start_time is None or obstacle.reason not in LOST or known:
         return obstacle
     text = (
         f"{obstacle.message}. Set {REQUEST_PROMOTE}={name}/<token> to roll it out without evidence"
@@ -274,7 +275,7 @@ def _attempt_over(
     failed: bool = True,
 ) -> Arrival:
     after = preconditions.ended(terms, status, now=now, reason=reason, failed=failed)
-    failures = after.retraining.attempts if after.retraining else 0
+    failures = after.retraining.unsuccessful_attempts if after.retraining else 0
     if failed:
         text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
     return Arrival(
@@ -368,7 +369,7 @@ def _too_small(verdict: holdout_gate.HoldOut) -> str:
         which = verdict.slo or "any SLO"
         return f"the hold-out holds no counts of {which} for both versions"
     needed = f"about {verdict.needed:,} rows" if verdict.needed else "far more rows"
-    return f"{_compared(verdict)}: too few rows to tell, {needed} a version are needed"
+    return f"{_compared(verdict)}: too few rows for a verdict, {needed} a version are needed"
 
 
 def _numbers(verdict: holdout_gate.HoldOut) -> dict[str, float]:

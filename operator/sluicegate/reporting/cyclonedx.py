@@ -57,7 +57,7 @@ def _component(product: str, version: Mapping[str, Any], card: dict[str, Any]) -
     return _without_empty(
         {
             "type": "machine-learning-model",
-            "bom-ref": f"{product}@{version['version']}@{version['promotedAt']}",
+            "bom-ref": f"{product}@{version['version']}@{version['promotionTime']}",
             "name": product,
             "version": version["version"],
             "hashes": [{"alg": "SHA-256", "content": digest}] if digest else [],

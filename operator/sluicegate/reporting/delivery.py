@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.api.names import DecisionReason, DecisionType
-from sluicegate.api.versions import Fate
+from sluicegate.api.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +49,11 @@ def delivery_of(review: DataProductReview) -> Delivery:
     """The five measures; those that a period without any promotion can't have are None."""
     period, decisions = review.spec.period, review.status.decisions
     promoted = [
-        one for one in review.status.versions if period.start <= one.promoted_at < period.end
+        one for one in review.status.versions if period.start <= one.promotion_time < period.end
     ]
-    failed = [one for one in promoted if one.fate == Fate.ROLLED_BACK and one.until is not None]
+    failed = [
+        one for one in promoted if one.outcome == Outcome.ROLLED_BACK and one.end_time is not None
+    ]
     made = [_one(promotion, decisions) for promotion in _promotions(decisions)]
     leads = [lead for lead, _ in made if lead is not None]
     times = [_served(one) for one in failed]
@@ -82,10 +84,10 @@ def _one(place: int, decisions: Sequence[ReviewDecision]) -> tuple[float | None,
     begins = [one for one in earlier[last + 1 :] if one.type in _BEGINS]
     after_rollback = last >= 0 and earlier[last].type == DecisionType.ROLLBACK
     decayed = any(one.reason in _UNPLANNED for one in begins)
-    lead = float(decisions[place].at - begins[0].at) if begins else None
+    lead = float(decisions[place].decision_time - begins[0].decision_time) if begins else None
     return lead, after_rollback or decayed
 
 
 def _served(version: ReviewVersion) -> float:
-    assert version.until is not None
-    return float(version.until - version.promoted_at)
+    assert version.end_time is not None
+    return float(version.end_time - version.promotion_time)

@@ -33,9 +33,11 @@ def segments_of(review: DataProductReview) -> tuple[Segment, ...]:
         return ()
     found = []
     for version in status.versions:
-        end = review.spec.period.end if version.until is None else version.until
+        end = review.spec.period.end if version.end_time is None else version.end_time
         days = [
-            day for day in status.days if _lies_in(day, status.time_zone, version.promoted_at, end)
+            day
+            for day in status.days
+            if _lies_in(day, status.time_zone, version.promotion_time, end)
         ]
         if days:
             found.append(Segment(version.version, days[0].date, days[-1].date, _sums(days)))

@@ -15,7 +15,7 @@ from sluicegate.reporting import words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sluicegate.reporting.facts import ReportFacts, SloFacts
+    from sluicegate.reporting.facts import ActionFacts, ReportFacts, SloFacts
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
@@ -46,18 +46,20 @@ def _head(one: ReportFacts) -> Iterator[str]:
     yield escaped(one.sentence)
     yield ""
     sealed = (
-        f"sealed {local_day(status.sealed_at, zone)}, `{status.digest}`"
-        if status.sealed_at
+        f"sealed {local_day(status.seal_time, zone)}, `{status.digest}`"
+        if status.seal_time
         else "open: the period goes on"
     )
     broken = (
-        " **The digest doesn't hold: the ledger was changed.**" if one.digest_holds is False else ""
+        " **The digest does not match: the ledger was changed.**"
+        if one.digest_holds is False
+        else ""
     )
     yield f"State: {status.state} ({sealed}).{broken}"
     for signed in one.objections:
         yield f"**{escaped(signed.username)} ({signed.role}) objects.**"
     if one.missing_days:
-        yield f"{one.missing_days} days couldn't be read, and are missing from all counts."
+        yield f"{one.missing_days} days could not be read and are missing in all counts."
 
 
 def _service_levels(one: ReportFacts) -> Iterator[str]:
@@ -95,12 +97,12 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
 def _decided(one: ReportFacts) -> Iterator[str]:
     status, zone = one.review.status, one.review.status.time_zone
     yield ""
-    yield "## What was decided"
+    yield "## Decisions"
     for made in status.decisions:
-        when = local_minute(made.at, zone)
+        when = local_minute(made.decision_time, zone)
         yield f"- {when} {made.type} ({made.reason}): {escaped(made.message)}"
-    if status.earlier:
-        yield f"- and {sum(status.earlier.values())} earlier ones"
+    if status.earlier_decisions:
+        yield f"- and {sum(status.earlier_decisions.values())} earlier ones"
     if not status.decisions:
         yield "Nothing."
     yield ""
@@ -111,9 +113,9 @@ def _decided(one: ReportFacts) -> Iterator[str]:
 def _to_look_at(one: ReportFacts) -> Iterator[str]:
     readiness = one.review.status.readiness
     yield ""
-    yield "## Objectives to look at"
+    yield "## Objectives to review"
     health = [f"- {words.subject(slo)} {slo.health}" for slo in one.slos if slo.health]
-    yield from health or ["None stands out."]
+    yield from health or ["There are none."]
     yield ""
     yield "## Readiness"
     unmet = [check for check in readiness if check.state is not CheckState.MET]
@@ -132,7 +134,7 @@ def _people(one: ReportFacts) -> Iterator[str]:
     yield from (f"- Decided: {escaped(text)}" for text in one.review.spec.decisions)
     for signed in one.signatures:
         note = f": {escaped(signed.note)}" if signed.note else ""
-        when = local_day(signed.at, one.review.status.time_zone)
+        when = local_day(signed.sign_time, one.review.status.time_zone)
         yield f"- {signed.username} ({signed.role}) {signed.verdict} {when}{note}"
     if not (one.open_actions or one.signatures or one.review.spec.decisions):
         yield "None yet."
@@ -192,7 +194,7 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         ],
         "decisions": dict(sorted(one.decisions.items())),
         "retrainingCauses": dict(sorted(one.causes.items())),
-        "delivery": asdict(one.delivery),
+        "delivery": {_camel(name): value for name, value in asdict(one.delivery).items()},
         "segments": [
             {
                 "version": segment.version,
@@ -206,10 +208,19 @@ def _json(one: ReportFacts) -> dict[str, Any]:
             for segment in one.segments
         ],
         "readiness": [check.to_dict() for check in status.readiness],
-        "lastActions": [asdict(act) for act in one.last_actions],
-        "openActions": [asdict(act) for act in one.open_actions],
+        "lastActions": [_action(act) for act in one.last_actions],
+        "openActions": [_action(act) for act in one.open_actions],
         "signOffs": [signed.to_dict() for signed in one.signatures],
     }
+
+
+def _action(act: ActionFacts) -> dict[str, str]:
+    return {_camel(name): value for name, value in asdict(act).items()}
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def _json_slo(slo: SloFacts) -> dict[str, Any]:

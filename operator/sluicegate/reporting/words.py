@@ -99,7 +99,7 @@ def _of(some: int, every: int, what: str) -> str:
 
 def action(one: ActionFacts) -> str:
     """An action, with what became of it."""
-    return f"{one.title} – {one.owner} – due {one.due} – {one.state}"
+    return f"{one.title} – {one.owner} – due {one.due_date} – {one.state}"
 
 
 def milliseconds(seconds: float | None) -> str:

@@ -256,7 +256,7 @@ class Reviews:
         except NotFound:
             return 0  # the definition of reviews isn't installed
         except KubeError as error:
-            logger.warning("signatures are followed later: %s", error)
+            logger.warning("signatures are read later: %s", error)
             return read
         overview.states[ReviewState.NOT_STARTED] = len(self._known)
         before, self.overview, self._followed = self.overview.waiting, overview, True
@@ -277,7 +277,7 @@ class Reviews:
                 self._tell(review, where)
         if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
             await self._store.label(review, CLOSED)
-        ref, due = review.spec.product_ref, review.status.due_at
+        ref, due = review.spec.product_ref, review.status.due_time
         waits = where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and due is not None
         return _Seen(
             version=review.metadata.resource_version,
@@ -292,14 +292,14 @@ class Reviews:
             async for review in self._store.labelled(OPEN, self._namespaces):
                 ref = review.spec.product_ref
                 key = Key(review.metadata.namespace, ref.name)
-                if review.status.sealed_at is not None:
+                if review.status.seal_time is not None:
                     await self._store.label(review, SEALED)  # it was ended between the two writes
                 elif not self._exists(key, ref.uid):
                     await seal_gone(self._store, review, now)
         except NotFound:
             return
         except KubeError as error:
-            logger.warning("reviews of products that are gone are sealed later: %s", error)
+            logger.warning("reviews of deleted products are sealed later: %s", error)
 
 
 def next_visit(subject: Subject, now: float) -> float:

@@ -101,7 +101,7 @@ def review_document(subject: Subject, key: Key, period: Period) -> dict[str, Any
         },
         "spec": {
             "productRef": {"name": subject.key.name, "uid": subject.uid},
-            "period": {"from": rfc3339(period.begin), "to": rfc3339(period.end)},
+            "period": {"startTime": rfc3339(period.begin), "endTime": rfc3339(period.end)},
         },
     }
 
@@ -197,7 +197,7 @@ class ReviewStore:
             review = await self.read(review_key(product, old))
             if review is None:
                 absent += 1
-            elif review.status.sealed_at is not None:
+            elif review.status.seal_time is not None:
                 found.append(review)
             old = before(cycle, old)
         stay = [one for one in found if self.archived and not is_archived(one)]

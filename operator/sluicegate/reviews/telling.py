@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import Gauge
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.reviews.wording import sentence
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 REVIEWS = Gauge("sluicegate_reviews", "Reviews by state; open ones are NotStarted.", ["state"])
 DUE = Gauge(
     "sluicegate_product_review_due_timestamp_seconds",
-    "Until when a sealed review is to be signed.",
+    "Unix time by which a sealed review must be signed.",
     ["namespace", "product"],
 )
 _SAYS: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {
-    ReviewState.TO_REVIEW: ("ReviewDue", "Normal"),
-    ReviewState.OVERDUE: ("ReviewOverdue", "Warning"),
-    ReviewState.REVIEWED: ("Reviewed", "Normal"),
-    ReviewState.SKIPPED: ("ReviewSkipped", "Normal"),
+    ReviewState.TO_REVIEW: (EventReason.REVIEW_DUE, "Normal"),
+    ReviewState.OVERDUE: (EventReason.REVIEW_OVERDUE, "Warning"),
+    ReviewState.REVIEWED: (EventReason.REVIEWED, "Normal"),
+    ReviewState.SKIPPED: (EventReason.REVIEW_SKIPPED, "Normal"),
 }
 
 
@@ -44,7 +45,13 @@ def tell(recorder: Recorder, review: DataProductReview, where: Standing) -> None
 def misconfigured(recorder: Recorder, key: Key, uid: str, text: str) -> None:
     """Emit an event on a product whose review can't be held."""
     recorder.record(
-        Note(Subject(DATA_PRODUCTS, key, uid), "ReviewMisconfigured", "Review", text, "Warning")
+        Note(
+            Subject(DATA_PRODUCTS, key, uid),
+            EventReason.REVIEW_MISCONFIGURED,
+            "Review",
+            text,
+            "Warning",
+        )
     )
 
 

@@ -20,13 +20,13 @@ def sentence(review: DataProductReview, where: Standing) -> str:
     if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
         people = ", ".join(f"{one.username} ({one.role}: {one.verdict})" for one in where.signed)
         return f"{name} was signed by {people}"
-    due = review.status.due_at
+    due = review.status.due_time
     text = f"{name} waits for a signature as {', '.join(where.missing)}"
     if where.state is ReviewState.OVERDUE and due is not None:
         text += f", and was due on {local_day(due, review.status.time_zone)}"
     if where.unfilled:
         text += (
-            f"; nobody in the team is {', '.join(where.unfilled)}: add somebody to spec.team of the"
+            f"; no member of the team is {', '.join(where.unfilled)}: add one to spec.team of the"
             f" {KIND}, or another role to spec.review.signedBy, for the next period, and skip this one"
             " by deleting it"
         )

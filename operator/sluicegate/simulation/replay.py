@@ -4,13 +4,15 @@ The very functions that the operator calls are called here; only the world is an
 take effect at once, and a version's counts are what the file says, whatever share it was given.
 """
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS, began
 from sluicegate.policy.evaluate import Evaluation, evaluate
@@ -65,10 +67,10 @@ def replay(
     restart : what becomes of status between two evaluations; a test writes it down and reads it
         back here.
     """
-    world = _World(scenario)
+    running = Replay(scenario)
     for block in scenario.blocks:
-        world.status = restart(world.status)
-        yield world.advance(block)
+        running.status = restart(running.status)
+        yield running.advance(block)
 
 
 @dataclass(slots=True)
@@ -83,8 +85,11 @@ class _Happened:
     pods_unhealthy_since: int = 0
 
 
-class _World:
-    """Everything around the decisions: series that grow, events that come, versions that train."""
+class Replay:
+    """A replay that goes on block by block, as whoever asks for it has the next one.
+
+    Everything around the decisions is here: series that grow, events that come, versions that train.
+    """
 
     def __init__(self, scenario: ReplayScenario) -> None:
         self.terms = terms_of(scenario.product)
@@ -112,6 +117,10 @@ class _World:
         self.status = self._carry_out(evaluation, block.at)
         self._find_orphan(before, evaluation)
         return Step(block.at, evaluation, self.status)
+
+    def expect(self, events: Iterable[tuple[int, Event]]) -> None:
+        """Add events that are still to come, each with the second from which it holds."""
+        self._events = deque(sorted((*self._events, *events), key=lambda event: event[0]))
 
     # ---- what happens -------------------------------------------------------------------
     def _let_happen(self, now: int) -> None:
@@ -191,10 +200,10 @@ class _World:
         back = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * self._canary_seconds)
         first = began(candidate) - back
         ours, theirs = candidate.release.version, stable.release.version
+        begin = bisect_right(self._read, first, key=lambda one: one[0])
         return tuple(
             CanaryBlock(at, quality, read.get(theirs, {}), read.get(ours, {}))
-            for at, quality, read in self._read
-            if at > first
+            for at, quality, read in self._read[begin:]
         )
 
     def _training(self) -> TrainingResult | None:
@@ -234,8 +243,8 @@ class _World:
 def _initial(terms: Terms, stable: Release, accepted: Mapping[str, Count]) -> DataProductStatus:
     baseline = from_evaluation(accepted, terms.slos, 0)
     return DataProductStatus(
-        stable=Version.of(stable, VersionSource.SPEC, promoted_at=0, baseline=baseline),
-        spec_model=SpecModel.of(stable, SpecModelOutcome.PROMOTED, 0),
+        stable=Version.of(stable, VersionSource.SPEC, promotion_time=0, baseline=baseline),
+        spec_model=SpecModel.of(stable, Outcome.PROMOTED, 0),
     )
 
 

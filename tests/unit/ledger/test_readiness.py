@@ -6,10 +6,10 @@ import pytest
 
 from sluicegate.api.product import DataProduct
 from sluicegate.ledger.readiness import checks, judged_on
-from tests.support.product_cases import changed
+from tests.support.product_examples import changed
 
 LINKS = [{"type": "Runbook", "url": "https://wiki.example/runbook"}]
-REVIEW = {"every": "Month", "startsOn": "2026-01-15", "keep": 13}
+REVIEW = {"every": "Month", "startDate": "2026-01-15", "keep": 13}
 READY = {
     "spec.links": LINKS,
     "spec.description": {"purpose": "a", "limitations": "b", "usage": "c"},
@@ -22,7 +22,7 @@ LACKS = {
         {"spec.lifecycle": "Development", "spec.team.members": []}, "spec.team.members"),
     "ModelCard": ({"spec.description": {"purpose": "a"}}, "limitations and usage"),
     "Runbook": ({"spec.links": []}, "type Runbook"),
-    "OutcomeSLO": ({"spec.slos": [{"name": "availability", "indicator": {"availability": {}},
+    "OutcomeSlo": ({"spec.slos": [{"name": "availability", "indicator": {"availability": {}},
                                    "objective": "0.99"}],
                     "spec.model.evaluation": {}, "spec.retraining.gate": {}}, "an SLO on outcomes"),
     "FeedbackKey": ({"spec.serving.feedback": None}, "secretRef"),
@@ -58,7 +58,7 @@ def test_what_is_missing_is_named_with_the_way_out_and_nothing_else_is(name, cha
 
 
 def test_an_exemption_holds_to_its_last_day_and_then_says_that_it_has_ended():
-    exempt = [{"check": "Runbook", "reason": "moves to the new wiki", "until": "2026-06-30"}]
+    exempt = [{"check": "Runbook", "reason": "moves to the new wiki", "endDate": "2026-06-30"}]
     changes = {"spec.links": [], "spec.review": REVIEW | {"exemptions": exempt}}
     last = found(changes, "2026-06-30")["Runbook"]
     assert (str(last.state), last.message) == ("Exempt", "until 2026-06-30: moves to the new wiki")

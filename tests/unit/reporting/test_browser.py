@@ -10,7 +10,7 @@ from tests.support.browser import examined, printed_pages
 from tests.support.reviewed import document_of, sealed_month
 
 pytestmark = [pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(300)]
-ACTION = {"title": "Check the labels", "owner": "acb", "due": "2026-11-20"}
+ACTION = {"title": "Check the labels", "owner": "acb", "dueDate": "2026-11-20"}
 
 
 @pytest.fixture(scope="module")

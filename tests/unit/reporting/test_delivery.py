@@ -19,15 +19,15 @@ BEGIN = NOVEMBER.spec.period.start
 def review(decisions, versions=()):
     """November with these decisions (hours, type, reason) and versions (name, from, until, fate)."""
     made = tuple(
-        ReviewDecision(at=BEGIN + int(hour * HOUR), type=kind, reason=reason)
+        ReviewDecision(decision_time=BEGIN + int(hour * HOUR), type=kind, reason=reason)
         for hour, kind, reason in decisions
     )
     served = tuple(
         ReviewVersion(
             version=name,
-            promoted_at=BEGIN + int(begin * HOUR),
-            until=None if end is None else BEGIN + int(end * HOUR),
-            fate=fate,
+            promotion_time=BEGIN + int(begin * HOUR),
+            end_time=None if end is None else BEGIN + int(end * HOUR),
+            outcome=fate,
         )
         for name, begin, end, fate in versions
     )

@@ -10,13 +10,13 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from sluicegate.__main__ import main
-from tests.support.product_cases import changed
+from tests.support.product_examples import changed
 from tests.support.reviewed import document_of, month, sealed_month
 
 OCTOBER, NOVEMBER = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12)
 SIGNED = {
     "username": "acb", "role": "DataProductManager", "verdict": "Agree", "note": "as agreed",
-    "at": "2026-12-05T09:00:00Z",
+    "signTime": "2026-12-05T09:00:00Z",
 }  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def files(tmp_path):
         {"metadata.name": "pricing", "metadata.namespace": "pricing", "spec.dependsOn": [],
          "spec.modelCard": {"trainingData": "sales of four weeks", "outOfScope": "lorries"},
          "spec.compliance": {"riskClass": "Minimal", "basis": "no person is judged",
-                             "assessedBy": "legal", "assessedAt": "2026-10-01"}}
+                             "assessedBy": "legal", "assessmentDate": "2026-10-01"}}
     )  # fmt: skip
     items = [
         product, document_of(OCTOBER), document_of(NOVEMBER, signOffs=[SIGNED]), month(12, wrong=0.1),
@@ -108,7 +108,7 @@ def test_it_survives_its_product_and_never_says_that_a_law_is_met(files, capsys)
     del documents["items"][0]
     files.write_text(yaml.safe_dump(documents))
     text = told(capsys, "--from", files)
-    assert "the product is gone" in text
+    assert "the product is deleted" in text
     assert "complian" not in text.lower()
     assert "no statement that a law is met" in text
 

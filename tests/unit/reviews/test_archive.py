@@ -26,7 +26,7 @@ from tests.support.reviewed import document_of, sealed_month
 OCTOBER, NOVEMBER = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12)
 SIGNED = {
     "username": "acb", "role": "DataProductManager", "verdict": "Agree", "note": "as agreed",
-    "at": "2026-12-05T09:00:00Z",
+    "signTime": "2026-12-05T09:00:00Z",
 }  # fmt: skip
 
 

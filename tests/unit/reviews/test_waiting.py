@@ -45,7 +45,7 @@ async def test_a_seal_is_told_once_and_then_the_product_has_a_condition_until_it
         export(it.reviews.overview, most=1)
         labels = {"namespace": NAMESPACE, "product": KEY.name}
         due = REGISTRY.get_sample_value("sluicegate_product_review_due_timestamp_seconds", labels)
-        assert due == it.all()[SEPTEMBER].status.due_at
+        assert due == it.all()[SEPTEMBER].status.due_time
         waiting = REGISTRY.get_sample_value("sluicegate_reviews", {"state": "ToReview"})
         assert waiting == 1
         await it.pass_time(8 * DAY, step=12 * 3600)
@@ -107,20 +107,20 @@ async def test_a_broken_review_of_one_product_delays_no_other_product():
         it.server.keep(DATA_PRODUCT_REVIEWS, stranger)
         await it.pass_time(SEALED_AFTER, step=12 * 3600)
         found = it.all(readable=True)
-        assert found[SEPTEMBER].status.sealed_at is not None
+        assert found[SEPTEMBER].status.seal_time is not None
 
 
 def test_who_is_missing_and_a_role_that_nobody_has_are_told_with_the_way_out():
     review = sealed_month(11, wrong=0.1)
-    told = sentence(review, standing(review, review.status.sealed_at))
+    told = sentence(review, standing(review, review.status.seal_time))
     assert told.endswith(
         "waits for a signature as DataProductManager: sign by `sluicegate review sign"
         " pricing/pricing-2026-11`, or in its spec.signOffs"
     )
     wanted = review.status.model_copy(update={"signed_by": ("Auditor",)})
     review = review.model_copy(update={"status": wanted})
-    told = sentence(review, standing(review, review.status.sealed_at))
-    assert "nobody in the team is Auditor: add somebody to spec.team" in told
+    told = sentence(review, standing(review, review.status.seal_time))
+    assert "no member of the team is Auditor: add one to spec.team" in told
 
 
 def test_the_product_has_the_condition_beside_its_others_and_is_as_ready_as_ever():

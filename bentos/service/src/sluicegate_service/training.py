@@ -50,7 +50,7 @@ class Trigger:
     @property
     def why(self) -> str:
         """In words, for a log."""
-        return str(self.details.get("message") or self.slo or "somebody asked")
+        return str(self.details.get("message") or self.slo or "a person asked")
 
     @property
     def too_slow(self) -> bool:

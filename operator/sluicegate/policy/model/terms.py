@@ -55,7 +55,7 @@ class SloTerms:
     drop_given : whether a person chose it; otherwise it grows to what the baseline supports.
     margin : δ, by how much a candidate may be worse.
     lag_blocks : how long good events lag.
-    thresholds : burn-rate rows that make sense; empty without an objective or with too lax a one.
+    thresholds : burn-rate rows that can trip; empty without an objective.
     least_events : events below which the SLO says nothing.
     recent : blocks of the window that is shown, and within which some events have to come.
     gauge : set for a gauge, which has no counts.
@@ -95,11 +95,6 @@ class SloTerms:
     def deciding(self) -> bool:
         """Whether it counts for the product's state, and for a candidate."""
         return self.on_degraded is not OnDegraded.IGNORE
-
-    @property
-    def misconfigured(self) -> bool:
-        """Whether its objective is so lax that no burn rate can exceed it, and nothing else tells."""
-        return self.allowed_bad is not None and not self.thresholds
 
     def least_events(self, baseline_ratio: float | None = None) -> float:
         """Events at which none bad would show the ratio to be within what is allowed."""

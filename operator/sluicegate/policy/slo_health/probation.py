@@ -30,18 +30,18 @@ def judge(
     result: SloResult, series: Series, baseline: Baseline, *, now: int, since: int
 ) -> SloResult:
     """The verdict on an SLO of a version on probation: the worse of its own and of this test."""
-    if result.state is SloState.BAD or result.terms.gauge is not None:
+    if result.state is SloState.MISSED or result.terms.gauge is not None:
         return result
     drift = drift_of(
         result.terms, series, baseline, now=now, since=since, mean_blocks=PROBATION_BLOCKS
     )
-    if drift is None or drift.level is not Level.BAD:
+    if drift is None or drift.level is not Level.MISSED:
         return result
     if result.state is SloState.UNKNOWN and result.reason is not Reason.INSUFFICIENT_DATA:
         return result
     return replace(
         result,
-        state=SloState.BAD,
+        state=SloState.MISSED,
         reason=Reason.BASELINE_DROPPED,
         baseline=baseline,
         reading=None,
