@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
-from sluicegate.reviews.archive import BUCKETS, Archive, Archived, Bucket, Folder, Place
+from sluicegate.reviews.archive import BUCKETS, Archive, Archived, Bucket, Folder, ArchivePlace
 from sluicegate.reviews.store import ReviewStore
 
 FIELD_MANAGER = "sluicegate-archive"
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if done.refused else 0
 
 
-def place_of(text: str) -> Place:
+def place_of(text: str) -> ArchivePlace:
     """The folder or bucket that is meant.
 
     Raises
@@ -71,7 +71,7 @@ def place_of(text: str) -> Place:
     return Folder(folder)
 
 
-async def _copy(place: Place, namespaces: tuple[str, ...]) -> Archived:
+async def _copy(place: ArchivePlace, namespaces: tuple[str, ...]) -> Archived:
     async with kube_api(FIELD_MANAGER) as api:
         archive = Archive(ReviewStore(api), place, lambda text: print(text, file=sys.stderr))
         return await archive.copy(namespaces)

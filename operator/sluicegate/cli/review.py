@@ -110,7 +110,7 @@ def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
     roles = [one.role for one in status.team if one.username == username]
     known = sorted({one.role for one in status.team} | set(status.signed_by))
     if asked is not None and asked not in known:
-        text = f"nobody in the team is {asked}, and nobody has to be: name {' or '.join(known)}"
+        text = f"neither spec.team nor signedBy has the role {asked}: name {' or '.join(known)}"
         raise InvalidInput([Problem("role", text)])
     if asked is not None:
         return asked  # admission knows who holds the verb `review`

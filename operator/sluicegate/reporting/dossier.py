@@ -108,9 +108,7 @@ def _part(product: DataProduct | None, name: str) -> dict[str, Any]:
 def _retention(product: DataProduct | None) -> str:
     cycle = product.spec.review if product is not None else None
     if cycle is None:
-        return (
-            "no ledger is opened any more; those that are sealed stay until somebody deletes them"
-        )
+        return "no ledger is opened any more; sealed ones stay until they are deleted by hand"
     return (
         f"the {cycle.keep} newest sealed reviews (one a {cycle.every}) are kept in the cluster; the"
         " archive keeps what it was given"

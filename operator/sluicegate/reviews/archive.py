@@ -34,7 +34,7 @@ BUCKETS = ("s3", "gs", "az")
 """Schemes of buckets that can be written to."""
 
 
-class Place(Protocol):
+class ArchivePlace(Protocol):
     """Where files are kept."""
 
     def read(self, name: str) -> str | None:
@@ -128,7 +128,7 @@ class Archive:
     """Copies sealed reviews to a place; `say` is given a sentence of each that can't be copied."""
 
     store: ReviewStore
-    place: Place
+    place: ArchivePlace
     say: Callable[[str], None]
 
     async def copy(self, namespaces: tuple[str, ...] = ()) -> Archived:

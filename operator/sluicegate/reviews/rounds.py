@@ -75,7 +75,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _FollowedReview:
     """Where a sealed review stood when it was read: it stands there until it is written, or overdue."""
 
     version: str
@@ -97,7 +97,7 @@ class Overview:
     waiting: dict[Key, Waiting] = field(default_factory=dict)
     """The review of a product that is to be signed, of several the one that is due first."""
 
-    def add(self, seen: _Seen) -> None:
+    def add(self, seen: _FollowedReview) -> None:
         """Take in a review that is sealed, and that not all have signed."""
         self.states[seen.state] += 1
         if seen.waiting is None:
@@ -139,7 +139,7 @@ class Reviews:
         self._next_signed = 0.0
         self._next_sweep = 0.0
         self.overview = Overview()
-        self._seen: dict[Key, _Seen] = {}
+        self._seen: dict[Key, _FollowedReview] = {}
         self._followed = False
 
     def condition(self, product: DataProduct) -> Finding | None:
@@ -241,7 +241,7 @@ class Reviews:
         """Look at the reviews that wait for signatures; return how many there are."""
         overview, read = Overview(), 0
         try:
-            seen: dict[Key, _Seen] = {}
+            seen: dict[Key, _FollowedReview] = {}
             async for document in self._store.documents(SEALED, self._namespaces):
                 read += 1
                 meta = document["metadata"]
@@ -264,7 +264,7 @@ class Reviews:
             self._wake(key)
         return read
 
-    async def _follow(self, document: Mapping[str, Any], now: float) -> _Seen | None:
+    async def _follow(self, document: Mapping[str, Any], now: float) -> _FollowedReview | None:
         """Look at one of them, and record where it stands; None for one that can't be read."""
         review = parse_review(document)
         if review is None:
@@ -279,7 +279,7 @@ class Reviews:
             await self._store.label(review, CLOSED)
         ref, due = review.spec.product_ref, review.status.due_time
         waits = where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and due is not None
-        return _Seen(
+        return _FollowedReview(
             version=review.metadata.resource_version,
             product=Key(review.metadata.namespace, ref.name),
             state=where.state,

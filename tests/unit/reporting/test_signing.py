@@ -34,7 +34,8 @@ def test_who_has_one_role_signs_in_it_and_others_are_told_who_may():
     ):
         role_of(SEALED, "approver", None)
     with pytest.raises(
-        InvalidInput, match=r"nobody in the team is Auditor.*: name DataProductManager"
+        InvalidInput,
+        match=r"neither spec.team nor signedBy has the role Auditor: name DataProductManager",
     ):
         role_of(SEALED, "acb", "Auditor")
 
