@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
-from sluicegate.reviews.archive import BUCKETS, Archive, Archived, Bucket, Folder, ArchivePlace
+from sluicegate.reviews.archive import BUCKETS, Archive, Archived, ArchivePlace, Bucket, Folder
 from sluicegate.reviews.store import ReviewStore
 
 FIELD_MANAGER = "sluicegate-archive"
