@@ -110,15 +110,6 @@ BACKFILLING = Gauge(
     "sluicegate_backfill_pending_products",
     "Products whose earlier blocks are still being read back.",
 )
-UNREADABLE = Gauge(
-    "sluicegate_unreadable_products",
-    "Products with an SLO that can't be read from Prometheus; the log names them.",
-)
-UNREADABLE_PRODUCT = Gauge(
-    "sluicegate_product_unreadable",
-    "1 for a product with an SLO that can't be read from Prometheus; of at most 20 such products.",
-    ["namespace", "product"],
-)
 CACHED = Gauge("sluicegate_cache_objects", "Objects in the cache.", ["resource"])
 GHOSTS = Counter(
     "sluicegate_cache_ghosts_total",
