@@ -186,6 +186,7 @@ def _learn(
         now=view.now,
         since=view.since,
         block_seconds=terms.block_seconds,
+        pod_seconds=observed.pod_seconds,
     )
 
 
