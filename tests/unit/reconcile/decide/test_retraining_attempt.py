@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus
-from sluicegate.api.status import Condition
 from sluicegate.api.versions import VersionSource
 from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome
 from sluicegate.reconcile.report.status import report
 from tests.support.rollout_world import World, image
+
+if TYPE_CHECKING:
+    from sluicegate.api.status import Condition
 
 
 @pytest.fixture(scope="module")
