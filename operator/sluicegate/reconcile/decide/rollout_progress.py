@@ -111,6 +111,8 @@ def progress(
     candidate = status.candidate
     assert candidate is not None
     wanted = layout.needed
+    if status.stable is None:
+        return _first(candidate, rolling, wanted)
     match candidate.phase:
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             return _step(product, candidate, rolling, wanted)
@@ -201,14 +203,18 @@ def _step(product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: 
     return Unchanged()
 
 
+def _first(candidate: Candidate, rolling: Rolling, wanted: int) -> Progress:
+    """The first version takes everything once it is ready, whatever its phase is called."""
+    ready = _is_ready(rolling, candidate, max(wanted, 1))
+    return Completed(candidate) if ready else Unchanged()
+
+
 def _promote(
     product: DataProduct, status: DataProductStatus, rolling: Rolling, wanted: int
 ) -> Progress:
     candidate, stable = status.candidate, status.stable
     assert candidate is not None
-    if stable is None:
-        ready = _is_ready(rolling, candidate, max(wanted, 1))
-        return Completed(candidate) if ready else Unchanged()
+    assert stable is not None
     if candidate.weight < FULL:
         if _is_ready(rolling, candidate, wanted):
             return ShareTaken(with_share(candidate, FULL, rolling.now))
