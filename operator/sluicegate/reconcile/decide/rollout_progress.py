@@ -46,6 +46,7 @@ class Rolling:
     trouble : the candidate's pod that tells best why it isn't ready.
     blame : whose trouble it would be that none is; None for a first version.
     moved_at : when the weights in force were written, in seconds.
+    term : since when this replica leads, in seconds: what waits for pods waits since then at most.
     """
 
     now: int
@@ -55,6 +56,7 @@ class Rolling:
     trouble: PodState | None = None
     blame: Blame | None = None
     moved_at: float = 0.0
+    term: int = 0
 
     def ready(self, revision: str) -> int:
         """Ready pods of a version."""
@@ -137,7 +139,7 @@ def facts_of(
     return RolloutObservation(
         moves=not isinstance(found, Unchanged),
         wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
-        waited=rolling.now - (candidate.wait_start_time or candidate.start_time),
+        waited=rolling.now - max(candidate.wait_start_time or candidate.start_time, rolling.term),
         deadline=product.spec.serving.progress_deadline_seconds,
         trouble=None if trouble is None else Failure(_reason(trouble), trouble.trouble),
         hopeless=trouble is not None and trouble.hopeless,
