@@ -73,7 +73,7 @@ verify-degradation: setup
 	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py
 
 verify-bentos: setup
-	$(PYTEST) --record-verified tests/bentos tests/unit/service/test_launcher.py
+	$(PYTEST) --record-verified tests/bentos
 
 verify-cluster: programs
 	$(PYTEST) --record-verified --numprocesses=4 tests/node/cluster tests/apiserver/test_control_plane.py tests/unit/cluster
@@ -155,7 +155,7 @@ demo: setup ## The whole story on a real cluster, live: a model decays, and heal
 demo-down: setup ## Remove what `make demo` made
 	@$(RUN) python -m demo down
 
-# What `make demo` says to try: demo-break, demo-retrain, demo-history, demo-traffic.
+# What `make demo` says to try: demo-break, demo-retrain, demo-country, demo-history, demo-traffic.
 demo-%: setup
 	@$(RUN) python -m demo $*
 

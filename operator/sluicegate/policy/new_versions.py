@@ -323,15 +323,15 @@ def _succeeded(
     gated = terms.retraining.gated if terms.retraining else frozenset[str]()
     verdict = holdout_gate.judge_all(result.evaluation, result.stable_evaluation, margins, gated)
     match verdict.verdict:
-        case holdout_gate.Verdict.WORSE:
+        case holdout_gate.GateVerdict.WORSE:
             text = f"{name} isn't rolled out: {_compared(verdict)}"
             return _attempt_over(terms, status, Reason.WORSE_ON_HOLD_OUT, text, now=now)
-        case holdout_gate.Verdict.TOO_SMALL:
+        case holdout_gate.GateVerdict.TOO_SMALL:
             text = f"{name} isn't rolled out: {_too_small(verdict)}"
             return _attempt_over(
                 terms, status, Reason.HOLD_OUT_TOO_SMALL, text, now=now, failed=False
             )
-        case holdout_gate.Verdict.PASSED:
+        case holdout_gate.GateVerdict.PASSED:
             return _start_trained(terms, status, observed, result, verdict=verdict)
 
 

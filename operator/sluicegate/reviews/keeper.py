@@ -22,19 +22,20 @@ from sluicegate.ledger.journal import (
     with_decision,
     with_versions,
 )
-from sluicegate.ledger.periods import before, period_at
+from sluicegate.ledger.periods import before, local_day, period_at
+from sluicegate.ledger.readiness import judged_on
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import ProductKey
-from sluicegate.reviews.store import SEALED, ReviewStore, opened, review_key
+from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sluicegate.api.review import DataProductReview, DataProductReviewStatus, ReviewDecision
     from sluicegate.kube.resources import Key
     from sluicegate.ledger.periods import Day, Period
-    from sluicegate.prometheus.day_reader import DayReader, Span
-    from sluicegate.reviews.subject import Subject
+    from sluicegate.prometheus.day_reader import DayReader, DaySpan
+    from sluicegate.reviews.subject import ReviewSubject
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ PRODUCT_GONE: Final = "ProductGone"
 class Ledger:
     """An open review that is visited: what it says, and which of its days are to be read."""
 
-    subject: Subject
+    subject: ReviewSubject
     period: Period
     review: DataProductReview
     status: DataProductReviewStatus
@@ -59,14 +60,22 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """Keeps ledgers."""
+    """Keeps ledgers.
+
+    Attributes
+    ----------
+    told : is given each review that is sealed because its period is over.
+    wrong : is given a product whose review can't be kept as it should, and why.
+    """
 
     store: ReviewStore
     reader: DayReader
+    told: Callable[[DataProductReview], None]
+    wrong: Callable[[Key, str], None]
 
     async def visit(
         self,
-        subjects: Sequence[Subject],
+        subjects: Sequence[ReviewSubject],
         decisions: dict[Key, list[ReviewDecision]],
         now: float,
     ) -> set[Key]:
@@ -81,6 +90,9 @@ class Keeper:
         for subject in subjects:
             try:
                 ledgers += await self._ledgers(subject, decisions.get(subject.key, []), now)
+            except UnreadableReview as error:
+                self.wrong(subject.key, str(error))
+                failed.add(subject.key)  # somebody may correct it
             except KubeError as error:
                 logger.warning("the review of %s waits: %s", subject.key, error)
                 failed.add(subject.key)
@@ -101,7 +113,7 @@ class Keeper:
         return {one.key for one in subjects} - failed
 
     async def _ledgers(
-        self, subject: Subject, decisions: Sequence[ReviewDecision], now: float
+        self, subject: ReviewSubject, decisions: Sequence[ReviewDecision], now: float
     ) -> list[Ledger]:
         """The product's reviews that aren't sealed: this period's, and the last one's for some days."""
         period = period_at(subject.cycle, now)
@@ -123,7 +135,7 @@ class Keeper:
         ]
 
     async def _opened(
-        self, subject: Subject, period: Period, now: float
+        self, subject: ReviewSubject, period: Period, now: float
     ) -> DataProductReview | None:
         """The review of this period, opened where there is none.
 
@@ -132,7 +144,7 @@ class Keeper:
         review = await self.store.read(review_key(subject.key, period))
         if review is None:
             review = await self.store.open(subject, review_key(subject.key, period), period)
-            await self.store.drop_beyond(subject.key, subject.cycle, period)
+            await self._drop_beyond(subject, period)
         if review is None or review.spec.product_ref.uid == subject.uid:
             return review
         if review.status.seal_time is None:
@@ -140,9 +152,24 @@ class Keeper:
         key = review_key(subject.key, period, subject.uid)
         return await self.store.read(key) or await self.store.open(subject, key, period)
 
+    async def _drop_beyond(self, subject: ReviewSubject, period: Period) -> None:
+        """Drop what is beyond `keep`; what can't be keeps nobody from the period that begins."""
+        try:
+            staying = await self.store.drop_beyond(subject.key, subject.cycle, period)
+        except UnreadableReview as error:
+            self.wrong(subject.key, str(error))
+            return
+        if staying:
+            text = (
+                f"{staying} sealed reviews are older than the {subject.cycle.keep} that"
+                " spec.review.keep asks for, and stay until they are archived: the last Jobs of the"
+                " CronJob that archives them say why they aren't"
+            )
+            self.wrong(subject.key, text)
+
     @staticmethod
     def _ledger(
-        subject: Subject,
+        subject: ReviewSubject,
         period: Period,
         review: DataProductReview,
         *,
@@ -153,7 +180,11 @@ class Keeper:
         if not status.time_zone:
             status = opened(subject)
         if period.end > now:  # afterwards what holds is the next period's
-            status = status.model_copy(update={"slos": subject.slos, "team": subject.team})
+            today = local_day(int(now), status.time_zone)
+            ready = judged_on(subject.checks, subject.cycle.exemptions, today)
+            status = status.model_copy(
+                update={"slos": subject.slos, "team": subject.team, "readiness": ready}
+            )
         newest = () if subject.decision is None else (subject.decision,)
         for made in (*decisions, *newest):
             if period.begin <= made.decision_time < period.end:
@@ -161,22 +192,18 @@ class Keeper:
         status = with_versions(status, subject.versions, period)
         over = now - DELAY_SECONDS
         days = wanted_days(status, period, over, oldest=now - OLDEST_SECONDS)
-        known = {one.date for one in status.days}
-        visited = bool(days) and days[-1].date.isoformat() in known
-        if visited and over - days[-1].end < DAY_SECONDS:
-            days = ()  # it was visited since the last midnight
         return Ledger(subject, period, review, status, days)
 
     async def _read(
         self, ledgers: Sequence[Ledger]
-    ) -> dict[tuple[ProductKey, tuple[int, int]], Span]:
+    ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
         """The days of all of them, of as many products at a time as want the same."""
         groups: dict[tuple[tuple[int, int], ...], dict[Key, Ledger]] = defaultdict(dict)
         for one in ledgers:
             if one.days and one.subject.target is not None:
                 spans = tuple((day.begin, day.end) for day in one.days)
                 groups[spans][one.subject.key] = one
-        read: dict[tuple[ProductKey, tuple[int, int]], Span] = {}
+        read: dict[tuple[ProductKey, tuple[int, int]], DaySpan] = {}
         for spans, group in groups.items():
             targets = [one.subject.target for one in group.values() if one.subject.target]
             read |= await self.reader.read(targets, spans)
@@ -185,7 +212,7 @@ class Keeper:
     async def _record(
         self,
         ledger: Ledger,
-        read: dict[tuple[ProductKey, tuple[int, int]], Span],
+        read: dict[tuple[ProductKey, tuple[int, int]], DaySpan],
         now: float,
     ) -> None:
         """Write what is new, and seal what is over; nothing where nothing is."""
@@ -201,6 +228,7 @@ class Keeper:
         if status.to_dict() != review.status.to_dict():
             await self.store.record(review, status)
         if closes:
+            self.told(review.model_copy(update={"status": status}))
             await self.store.label(review, SEALED)
 
 
@@ -210,7 +238,7 @@ async def seal_gone(store: ReviewStore, review: DataProductReview, now: float) -
     await store.label(review, SEALED)
 
 
-def counts_of(span: Span) -> DayCounts:
+def counts_of(span: DaySpan) -> DayCounts:
     """What was read of a day, as the journal takes it."""
     return DayCounts(
         slos=span.slos,
@@ -221,7 +249,9 @@ def counts_of(span: Span) -> DayCounts:
     )
 
 
-def _owes(ledger: Ledger, read: dict[tuple[ProductKey, tuple[int, int]], Span], now: float) -> bool:
+def _owes(
+    ledger: Ledger, read: dict[tuple[ProductKey, tuple[int, int]], DaySpan], now: float
+) -> bool:
     """Whether a day of it can still be read that wasn't: it is waited for as long as it can be."""
     if ledger.subject.target is None:
         return False

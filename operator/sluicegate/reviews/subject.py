@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sluicegate.api.review import ReviewDecision, ReviewSlo, ReviewVersion
 from sluicegate.kube.resources import Key
+from sluicegate.ledger.readiness import checks
 from sluicegate.measurement.store import target_of
 
 if TYPE_CHECKING:
@@ -15,17 +16,19 @@ if TYPE_CHECKING:
     from sluicegate.api.product_info import TeamMember
     from sluicegate.api.review import ReviewCycle
     from sluicegate.api.status import DataProductStatus
+    from sluicegate.ledger.readiness import Missing
     from sluicegate.prometheus.targets import Target
     from sluicegate.prometheus.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReviewSubject:
     """A product that is reviewed.
 
     Attributes
     ----------
     target : what to read of it; None before a version serves.
+    checks : what a product in production needs, and the way out where this one hasn't got it.
     decision : its newest decision.
     """
 
@@ -37,15 +40,16 @@ class Subject:
     versions: tuple[ReviewVersion, ...]
     decision: ReviewDecision | None
     target: Target | None
+    checks: tuple[Missing, ...] = ()
 
 
-def subject_of(product: DataProduct, timing: Timing) -> Subject | None:
+def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
     """The product as the ledger sees it; None where no review is wanted."""
     cycle = product.spec.review
     if cycle is None:
         return None
     meta, status = product.metadata, product.status
-    return Subject(
+    return ReviewSubject(
         key=Key(meta.namespace, meta.name),
         uid=meta.uid,
         cycle=cycle,
@@ -54,6 +58,7 @@ def subject_of(product: DataProduct, timing: Timing) -> Subject | None:
         versions=tuple(_versions(status)),
         decision=_decision(status),
         target=target_of(product, timing),
+        checks=tuple(checks(product.spec)),
     )
 
 

@@ -13,7 +13,7 @@ from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z95, Difference, newcombe, total_for_margin
 
 
-class Verdict(Enum):
+class GateVerdict(Enum):
     """What the hold-out says of a candidate, the worst last."""
 
     PASSED = 0
@@ -28,14 +28,14 @@ class HoldOut:
     Attributes
     ----------
     slo : name of the SLO; empty when there was nothing to compare at all.
-    verdict : see `Verdict`.
+    verdict : see `GateVerdict`.
     difference : candidate − stable, with one-sided 95 % bounds; None without counts of both.
     margin : what the upper bound may be.
     needed : events an arm that would tell, when the hold-out is too small; None for "not known".
     """
 
     slo: str
-    verdict: Verdict
+    verdict: GateVerdict
     candidate: Count
     stable: Count
     difference: Difference | None
@@ -46,15 +46,15 @@ class HoldOut:
 def judge(slo: str, candidate: Count, stable: Count, margin: float) -> HoldOut:
     """Compare two versions on one hold-out; both bounds are one-sided at 95 %."""
     if candidate.total == 0 or stable.total == 0:
-        return HoldOut(slo, Verdict.TOO_SMALL, candidate, stable, None, margin)
+        return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, None, margin)
     difference = newcombe(candidate, stable, Z95)
     if difference.upper <= margin:
-        return HoldOut(slo, Verdict.PASSED, candidate, stable, difference, margin)
+        return HoldOut(slo, GateVerdict.PASSED, candidate, stable, difference, margin)
     if difference.lower > margin:
-        return HoldOut(slo, Verdict.WORSE, candidate, stable, difference, margin)
+        return HoldOut(slo, GateVerdict.WORSE, candidate, stable, difference, margin)
     pooled = (candidate.bad + stable.bad) / (candidate.total + stable.total)
     needed = total_for_margin(pooled, margin)
-    return HoldOut(slo, Verdict.TOO_SMALL, candidate, stable, difference, margin, needed)
+    return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, difference, margin, needed)
 
 
 def judge_all(
@@ -78,5 +78,5 @@ def judge_all(
         if slo in gated or (slo in candidate and slo in stable)
     ]
     if not verdicts:
-        return HoldOut("", Verdict.TOO_SMALL, nothing, nothing, None, 0.0)
+        return HoldOut("", GateVerdict.TOO_SMALL, nothing, nothing, None, 0.0)
     return max(verdicts, key=lambda verdict: verdict.verdict.value)

@@ -17,7 +17,7 @@ from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord, Rout
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.routes.gateway_state import GatewayState
 from sluicegate.reconcile.traffic.allocation import FULL
-from sluicegate.reconcile.traffic.split_verification import Level, Split
+from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
 
 _ASKED: Final = frozenset(
     {
@@ -60,6 +60,7 @@ class Situation:
     trains : a Job of the product runs, be it one that is no longer wanted.
     refusal : why the Job of the training under way isn't there; empty when nothing is known.
     most_training_seconds : that a training may take, whatever the product asks for.
+    review : what is to be said of its review; None while nobody has to sign.
     """
 
     product: DataProduct
@@ -87,12 +88,13 @@ class Situation:
     trains: bool = False
     refusal: str = ""
     most_training_seconds: int = 604_800
+    review: Finding | None = None
 
     @property
     def followed(self) -> bool:
         """Whether the Gateways have taken a candidate's 100 %."""
         candidate = self.product.status.candidate
-        taken = self.split is not None and self.split.level >= Level.ACCEPTED
+        taken = self.split is not None and self.split.level >= VerificationLevel.ACCEPTED
         return taken and candidate is not None and candidate.weight == FULL
 
     @property

@@ -1,6 +1,6 @@
 """Reads everything that one step needs, once: from caches, and pods where something is wrong."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -10,6 +10,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
 from sluicegate.api.versions import VersionBase
+from sluicegate.conditions import Finding
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
 from sluicegate.measurement.product_view import Measured
 from sluicegate.measurement.store import Measurements
@@ -17,15 +18,15 @@ from sluicegate.policy.model.api_changes import changes
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import (
     Facts,
+    ManualRequest,
     Observed,
     Portfolio,
-    Request,
     TrainingFailed,
     TrainingResult,
 )
 from sluicegate.policy.model.terms import Terms
 from sluicegate.reconcile.fleet.registry import Standings
-from sluicegate.reconcile.fleet.training_slots import Refusal, is_overdue, runs, wanted_job
+from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue, runs, wanted_job
 from sluicegate.reconcile.live.children import (
     ChildRecord,
     DeploymentRecord,
@@ -60,8 +61,9 @@ class Observer:
     standings: Standings
     gateways: Gateways
     share_states: bool
-    refusals: Mapping[Key, Refusal] = field(default_factory=dict)
+    refusals: Mapping[Key, JobRefusal] = field(default_factory=dict)
     most_training_seconds: int = 604_800
+    review: Callable[[DataProduct], Finding | None] = lambda _: None
 
     async def observe(
         self,
@@ -127,7 +129,7 @@ class Observer:
                     ),
                 ),
                 portfolio=self.portfolio(record, product, measured.newest, now),
-                requests=tuple(Request(name, value) for name, value in record.requests),
+                requests=tuple(ManualRequest(name, value) for name, value in record.requests),
             ),
             dependencies=dependencies,
             gateways=gateways,
@@ -135,6 +137,7 @@ class Observer:
             trains=any(runs(one, now, self.most_training_seconds) for one in jobs),
             refusal=refusal.message if refusal else "",
             most_training_seconds=self.most_training_seconds,
+            review=self.review(product),
         )
         training = _training(situation, refusal)
         return replace(situation, observed=replace(situation.observed, training=training))
@@ -191,7 +194,7 @@ class Observer:
         found = self.caches[JOBS].children(record.key)
         return tuple(one for one in found if isinstance(one, JobRecord) and one.owner == record.uid)
 
-    def _refusal(self, key: Key, status: DataProductStatus) -> Refusal | None:
+    def _refusal(self, key: Key, status: DataProductStatus) -> JobRefusal | None:
         """Why the Job of the training under way isn't there, as far as it was tried."""
         job, refusal = wanted_job(key, status), self.refusals.get(key)
         return refusal if refusal and job and refusal.job == job.name else None
@@ -279,7 +282,7 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
     )
 
 
-def _training(situation: Situation, refusal: Refusal | None) -> TrainingResult | None:
+def _training(situation: Situation, refusal: JobRefusal | None) -> TrainingResult | None:
     """The result of the training under way, once its Job has ended, or won't be there."""
     status = situation.product.status
     running = status.training

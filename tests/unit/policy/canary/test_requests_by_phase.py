@@ -9,7 +9,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import CandidatePhase as Phase
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.model.observed import Observed, Request, RolloutObservation
+from sluicegate.policy.model.observed import ManualRequest, Observed, RolloutObservation
 from tests.support.judged import (
     BLOCK,
     CANARY,
@@ -90,7 +90,7 @@ def answer(phase: str, annotation: str, approval: str) -> tuple[object, ...]:
         canary_block_seconds=CANARY,
         wanted=V2 if one else V1,
         rollout=GIVEN if one else None,
-        requests=(Request(annotation, "v2/one"),),
+        requests=(ManualRequest(annotation, "v2/one"),),
     )
     found = evaluate(terms, status, seen, blocks[-1].end)
     known = found.status.last_handled
