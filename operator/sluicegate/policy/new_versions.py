@@ -284,6 +284,17 @@ def _attempt_over(
     )
 
 
+def _is_taken(status: DataProductStatus, stable: Release, made: Release) -> bool:
+    """Whether the name of a result is that of what was stable once, or of another bento.
+
+    A bento that was refused before may come again under its own name.
+    """
+    known = (stable, *(one.release for one in status.accepted))
+    tried = (one.release for one in status.history)
+    others = (one for one in tried if one.identity[0] != made.identity[0])
+    return made.version in {one.version for one in (*known, *others)}
+
+
 def _succeeded(
     terms: Terms,
     status: DataProductStatus,
@@ -301,8 +312,7 @@ def _succeeded(
     if status.trial is not None and status.trial.tried:
         text = f"{name} is discarded: {status.trial.release.version} is being tried"
         return _discard(status, result.trigger, text)
-    used = {entry.release.version: entry.release for entry in (stable, *status.accepted)}
-    if name in used:
+    if _is_taken(status, stable.release, result.release):
         text = f"the training named its result {name}, which is taken: give each version a new name"
         return _attempt_over(terms, status, Reason.VERSION_REUSED, text, now=now)
     margins = (

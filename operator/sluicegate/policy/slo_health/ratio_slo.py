@@ -66,6 +66,7 @@ class SloResult:
     probation : the verdict is that of the test against the version before.
     gauge : mean of the newest block, for a gauge.
     budget : events of the error budget's window since the version took over.
+    shown : blocks of `recent`: fewer than the window's of a young version; 0 where all count.
     """
 
     terms: SloTerms
@@ -80,6 +81,7 @@ class SloResult:
     probation: bool = False
     gauge: float | None = None
     budget: Count = NOTHING
+    shown: int = 0
 
 
 _STATES: Final = {
@@ -87,6 +89,11 @@ _STATES: Final = {
     Level.AT_RISK: SloState.AT_RISK,
     Level.MISSED: SloState.MISSED,
 }
+
+
+def blocks_shown(terms: SloTerms, now: int, since: int) -> int:
+    """Of how many blocks up to `now` events are shown, where those up to `since` aren't."""
+    return max(min(terms.recent, now - since), 1)
 
 
 def unknown(terms: SloTerms, reason: Reason, recent: Count, baseline: Baseline | None) -> SloResult:
@@ -136,6 +143,7 @@ def judge(
         drift,
         fresh=series.block(now).count.total > 0,
         calm=level is not Level.MISSED and _is_calm(terms, series, drift, now=now, since=since),
+        shown=blocks_shown(terms, now, shown_since),
     )
 
 
