@@ -15,7 +15,7 @@ from sluicegate_service.training import (
     Trigger,
     next_version,
 )
-from tests.support.bentos import write_bento
+from tests.support.samples.bentos import write_bento
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from sluicegate.kube.resources import EVENTS
 from sluicegate.prometheus.targets import ProductKey
-from tests.support.rollout_world import image
-from tests.support.selecting import Poison
+from tests.support.decisions.rollout_world import image
+from tests.support.prometheus.selecting import Poison
 from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.operator import World
@@ -31,7 +31,7 @@ def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for_no_at
         async with World() as world:
             key = world.apply(product())
             world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
-            world.cluster.set_quality(image("c"), Quality(trouble=REGISTRY_AWAY))
+            world.cluster.set_quality(image("c"), Quality(problem=REGISTRY_AWAY))
             world.start(**RARELY)
             await world.until(lambda: serving(world, key) == "v1", seconds=60)
             await world.run(HOUR)
