@@ -202,6 +202,8 @@ class DecisionReason(StrEnum):
     WARMING_UP = "WarmingUp"
     INSUFFICIENT_DATA = "InsufficientData"
     NO_FEEDBACK_KEY = "NoFeedbackKey"
+    NO_LABELS = "NoLabels"
+    """serving.feedback is set, and no label of the version has been counted for a day."""
     # what an SLO says
     WITHIN_OBJECTIVE = "WithinObjective"
     OBJECTIVE_MISSED = "ObjectiveMissed"

@@ -17,7 +17,9 @@ from sluicegate.reconcile.observe.observation import Observation
 
 _LASTS: Final = frozenset({DecisionReason.ROUTING_MISMATCH, DecisionReason.INVALID_DATA})
 """Why a canary stays at its share until somebody mends what sends or counts its requests."""
-_SILENT: Final = frozenset({DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC})
+_SILENT: Final = frozenset(
+    {DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC, DecisionReason.NO_LABELS}
+)
 
 
 def first_reason(pod: PodState | None) -> Reason:

@@ -14,6 +14,7 @@ from sluicegate.conditions import (
     same_meaning,
     with_fresh_numbers,
 )
+from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
 from sluicegate.reconcile.observe.observation import Observation
@@ -196,7 +197,10 @@ def _reason(conditions: tuple[Condition, ...]) -> str:
     rollout, retraining = by_kind[Type.ROLLOUT_PROGRESSING], by_kind[Type.RETRAINING_ACTIVE]
     if rollout.reason in _SHOWN:
         return rollout.reason
-    return retraining.reason if retraining.reason in _SHOWN else ""
+    if retraining.reason in _SHOWN:
+        return retraining.reason
+    met = by_kind[Type.SLO_MET]
+    return met.reason if met.reason in UNMEASURABLE else ""
 
 
 def _worst(status: DataProductStatus) -> str:
