@@ -138,6 +138,8 @@ class ConditionReason(StrEnum):
     MEASURED = "ProductBlocks"
     NO_SLOS = "NoSLOs"
     NO_DATA = "NoData"
+    FEEDBACK_SECRET_UNUSABLE = "FeedbackSecretUnusable"  # noqa: S105 - a reason
+    """No label can be counted: the Secret of spec.serving.feedback lacks a key, or one is too short."""
     # RetrainingActive
     TRAINING = "Training"
     IDLE = "Idle"

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.api.names import ConditionReason, DecisionReason
-from sluicegate.api.product import DataProduct
+from sluicegate.api.product import DataProduct, DataProductSpec
+from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import DataProductStatus, DependencyStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import Finding
@@ -26,6 +27,26 @@ _ASKED: Final = frozenset(
         DecisionReason.PROMOTE_REQUESTED,
     }
 )
+
+
+_UNLABELLED: Final = frozenset(
+    {
+        DecisionReason.NO_DATA,
+        DecisionReason.NO_TRAFFIC,
+        DecisionReason.NO_LABELS,
+        DecisionReason.WARMING_UP,
+    }
+)
+"""What is said of a service level of labels while none is counted."""
+
+
+def lacks_labels(spec: DataProductSpec, status: DataProductStatus) -> bool:
+    """Whether feedback is set and no label is counted, of one of its service levels at least."""
+    names = {slo.name for slo in spec.slos if slo.indicator.kind is IndicatorKind.OUTCOMES}
+    if spec.serving.feedback is None or not names:
+        return False
+    judged = [slo for slo in status.slos if slo.name in names]
+    return not judged or any(slo.reason in _UNLABELLED for slo in judged)
 
 
 @dataclass(frozen=True, slots=True)

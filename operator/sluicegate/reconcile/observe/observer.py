@@ -39,7 +39,7 @@ from sluicegate.reconcile.live.pods import PodState, api_of, of_job, of_revision
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.container_limits import at_limit
 from sluicegate.reconcile.observe.gateway_reader import Gateways
-from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 from sluicegate.reconcile.observe.pod_reader import PodReads
 from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.reconcile.observe.training_result import training_result
@@ -87,7 +87,8 @@ class Observer:
         jobs = self.jobs(record)
         job = next((one for one in jobs if one.key == wanted_job(record.key, product.status)), None)
         refusal = self._refusal(record.key, product.status)
-        pods = await self.pods.of(record, product.status, live, job, now=now)
+        silent = lacks_labels(product.spec, product.status)
+        pods = await self.pods.of(record, product.status, live, job, now=now, unlabelled=silent)
         requests = measured.requests()
         gateways = await self.gateways.of(product, route)
         split = split_of(measured, route, requests, gateways, now=now)

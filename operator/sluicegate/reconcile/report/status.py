@@ -199,6 +199,8 @@ def _reason(conditions: tuple[Condition, ...]) -> str:
         return rollout.reason
     if retraining.reason in _SHOWN:
         return retraining.reason
+    if (measured := by_kind[Type.METRICS_AVAILABLE]).reason == Reason.FEEDBACK_SECRET_UNUSABLE:
+        return measured.reason
     met = by_kind[Type.SLO_MET]
     return met.reason if met.reason in UNMEASURABLE else ""
 
