@@ -104,6 +104,8 @@ class ConditionType(StrEnum):
     DEPENDENCIES_HEALTHY = "DependenciesHealthy"
     RUNTIME_PINNED = "RuntimePinned"
     """False warns: the runtime image is named by a tag, so two pods may run two runtimes."""
+    OPERATOR_OVERLAP = "OperatorOverlap"
+    """Present only while True: another operator writes the product's status too."""
     REVIEW_DUE = "ReviewDue"
     """Present only while True: a sealed review waits for signatures; its reason is the review's state."""
 
@@ -169,6 +171,8 @@ class ConditionReason(StrEnum):
     ALL_HEALTHY = "AllHealthy"
     DEPENDENCY_DEGRADED = "DependencyDegraded"
     DEPENDENCY_UNKNOWN = "DependencyUnknown"
+    # OperatorOverlap
+    OPERATOR_OVERLAP = "OperatorOverlap"
     # RuntimePinned
     PINNED_BY_DIGEST = "PinnedByDigest"
     NAMED_BY_TAG = "NamedByTag"

@@ -238,6 +238,7 @@ class ProductReconciler:
             begun=self.starts.begin(product, now),
             term=self.starts.term,
             lost=record.key in self.lost,
+            overlap=self.overlaps.standing(record.key, now=now),
         )
         return Seen(record, recorded, product, observation, refusal)
 

@@ -70,6 +70,7 @@ class Observation:
     shadowed : the conflict is about the route of the spec, which other products keep.
     refused : what the API server says against one of its children; empty while it takes all.
     changing : stable's pods are about to be replaced, or another number is asked for, by its spec.
+    overlap : which other operator writes its status too, and the way out; empty for none.
     route_kept : the route that it has is written on in the stead of that one.
     stalled : what else needs a person; None when nothing does.
     gateways : what its Gateways say of themselves, as far as that had to be asked.
@@ -99,6 +100,7 @@ class Observation:
     shadowed: bool = False
     refused: str = ""
     changing: bool = False
+    overlap: str = ""
     route_kept: bool = False
     stalled: Finding | None = None
     gateways: Mapping[Key, GatewayState] = field(default_factory=dict)

@@ -41,9 +41,20 @@ _SHOWN: Final = frozenset(
         DecisionReason.SUPERSEDED,
         Reason.RETRAIN_SUSPENDED,
         Reason.JOB_REFUSED,
+        Reason.OPERATOR_OVERLAP,
+        Reason.FEEDBACK_SECRET_UNUSABLE,
+        *UNMEASURABLE,
     }
 )
 """What `kubectl get` shows of a product that serves as it should."""
+_TELLING: Final = (
+    Type.OPERATOR_OVERLAP,
+    Type.ROLLOUT_PROGRESSING,
+    Type.RETRAINING_ACTIVE,
+    Type.METRICS_AVAILABLE,
+    Type.SLO_MET,
+)
+"""Conditions whose reasons these are, most pressing first."""
 _WORSE: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloState.MISSED: 3}
 
 
@@ -194,15 +205,8 @@ def _reason(conditions: tuple[Condition, ...]) -> str:
     ready = by_kind[Type.READY]
     if ready.status != "True":
         return ready.reason
-    rollout, retraining = by_kind[Type.ROLLOUT_PROGRESSING], by_kind[Type.RETRAINING_ACTIVE]
-    if rollout.reason in _SHOWN:
-        return rollout.reason
-    if retraining.reason in _SHOWN:
-        return retraining.reason
-    if (measured := by_kind[Type.METRICS_AVAILABLE]).reason == Reason.FEEDBACK_SECRET_UNUSABLE:
-        return measured.reason
-    met = by_kind[Type.SLO_MET]
-    return met.reason if met.reason in UNMEASURABLE else ""
+    told = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
+    return next((reason for reason in told if reason in _SHOWN), "")
 
 
 def _worst(status: DataProductStatus) -> str:
