@@ -223,6 +223,8 @@ class DecisionReason(StrEnum):
     UPSTREAM_DEGRADED = "UpstreamDegraded"
     COMMON_CAUSE = "CommonCause"
     PODS_UNHEALTHY = "PodsUnhealthy"
+    NODE_BUSY = "NodeBusy"
+    """A node doesn't give a pod the CPU that it requests."""
     CPU_THROTTLED = "CPUThrottled"
     MEMORY_PRESSURE = "MemoryPressure"
     TRAFFIC_ANOMALY = "TrafficAnomaly"
