@@ -311,7 +311,7 @@ def test_a_training_that_took_too_long_says_how_long_it_may_take_and_what_it_sai
     assert failed.message.endswith("epoch 3")
     gone = result(TrainingExit(), **of_job)
     assert f"({words})" in gone.message
-    assert gone.message.endswith("it left no message")
+    assert gone.message.endswith("its pod is deleted, so its last message is not known")
 
 
 def test_of_a_long_log_only_the_tail_is_kept():
