@@ -148,13 +148,7 @@ def test_where_reviews_are_archived_the_operator_drops_none_before():
 
 
 def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():
-    """A Service whose name began with sluicegate kept it from starting again."""
-    (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
-    assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
-
-
-def test_a_service_of_its_namespace_sets_no_variable_of_the_operator():
-    """`SLUICEGATE_…_SERVICE_HOST` is no setting, and the next start would fail for it."""
+    """`SLUICEGATE_…_SERVICE_HOST` is no setting: a Service of such a name kept it from starting."""
     (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
     assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
 

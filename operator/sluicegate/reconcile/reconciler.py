@@ -34,6 +34,7 @@ from sluicegate.reconcile.decide.requeue import next_for, requeue_after
 from sluicegate.reconcile.decide.status_recovery import Children, known_status
 from sluicegate.reconcile.decide.versions import version_reused
 from sluicegate.reconcile.decide.warm_up import only_warms_up
+from sluicegate.reconcile.fleet.block_lengths import BlockLengths
 from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import snapshot_before
@@ -124,6 +125,7 @@ class ProductReconciler:
     wall: Clock
     metrics: ProductMetrics = field(default_factory=ProductMetrics)
     spans: Spans = no_spans
+    lengths: BlockLengths = field(default_factory=BlockLengths)
     starts: FirstStarts = field(default_factory=FirstStarts)
     lost: set[Key] = field(default_factory=set)
     """Those of them that once had one, of which nothing is left."""
@@ -158,6 +160,7 @@ class ProductReconciler:
             record = products.get(key)
             if isinstance(record, ProductRecord):
                 self.claims.record(record, self.observer.route(record))
+                self.lengths.record(key, record.block_seconds, record.created)
                 known[key] = snapshot_before(
                     record,
                     self.observer.jobs(record),
@@ -188,9 +191,17 @@ class ProductReconciler:
 
     def _checked(self, record: ProductRecord) -> DataProduct:
         """The product; InvalidProduct for one that can't be carried out."""
-        if problems := check_context((product := record.parse()).spec, self.settings):
+        spec = (product := record.parse()).spec
+        self.lengths.record(record.key, spec.analysis.block_seconds, record.created)
+        self._call_relieved(record.key.namespace)
+        if problems := (*check_context(spec, self.settings), *self.lengths.problems(record.key)):
             raise InvalidProduct(problems)
         return product
+
+    def _call_relieved(self, namespace: str) -> None:
+        """Reconcile those that were refused a length of blocks that they can have now."""
+        for key in self.lengths.relieved(namespace):
+            self.queue.add(key)
 
     def _settled(
         self, key: Key, *, contends: bool, now: int
@@ -238,6 +249,7 @@ class ProductReconciler:
             begun=self.starts.begin(product, now),
             term=self.starts.term,
             lost=record.key in self.lost,
+            overlap=self.overlaps.standing(record.key, now=now),
         )
         return Seen(record, recorded, product, observation, refusal)
 
@@ -318,6 +330,8 @@ class ProductReconciler:
         self.keeper.obstacles.pop(key, None)
         self.in_sync.forget(key)
         self.claims.forget(key)
+        self.lengths.forget(key)
+        self._call_relieved(key.namespace)
         if self.fleet.forget(key):
             self.slots.call_next(int(self.wall()))
         self.trainer.refusals.pop(key, None)

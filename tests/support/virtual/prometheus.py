@@ -313,6 +313,6 @@ _READ: dict[str, Any] = {
     "latency": _latency,
     "labelled": _labelled,
     "targets": _targets,
-    "cpu_throttled": _throttled,
+    "cpu": _throttled,
     "memory": _memory,
 }
