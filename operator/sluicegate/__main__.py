@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "tree": "show a product with its versions and their objects",
     "status": "show the state of a product, or wait for it",
     "history": "show the versions of a product with their outcomes, or its decisions",
+    "graph": "draw which product depends on which",
     "promote": "approve a candidate, with its evidence",
     "abort": "roll a candidate back",
     "rollback": "restore an earlier version",

@@ -75,6 +75,7 @@ def complete(
     """
     *before, last = words or [""]
     command = next((word for word in before if word in commands), None)
+    found: Iterator[str]
     if command is None:
         found = (f"{name}\t{text}" for name, text in commands.items() if name.startswith(last))
     else:

@@ -44,6 +44,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--market", default="", help="products of a market, e.g. AT")
     which.add_argument("--state", default="", choices=("", *STATES), metavar="STATE",
                        help="one of " + ", ".join(STATES))  # fmt: skip
+    which.add_argument(
+        "--needs-action", action="store_true",
+        help="products that need a person: approval, stalled, degraded without a remedy, review",
+    )  # fmt: skip
+    which.add_argument(
+        "--needs-me", action="store_true", help="the same, of products whose team lists you"
+    )
     parser.add_argument(
         "--watch", "-w", action="store_true", help="print each change, until Ctrl-C"
     )
@@ -59,9 +66,33 @@ def run(args: argparse.Namespace) -> int:
     """Print the products."""
     with opened(args) as session:
         found = list(_selected(session, args))
+        if args.needs_me or args.needs_action:
+            return _needs(session, found, args)
         _print(found, args, headers=not args.no_headers)
         if args.watch:
             _follow(session, args, found)
+    return 0
+
+
+def _needs(session: Session, found: list[Body], args: argparse.Namespace) -> int:
+    """Print what the products need of a person."""
+    from sluicegate.cli.kubectl import needs  # noqa: PLC0415 - imports the types
+
+    if args.needs_me:
+        user = needs.username(session.client)
+        found = [one for one in found if needs.in_team(one, user)]
+    if args.output in {"json", "yaml", "name"}:
+        _print(needs.needing(found), args, headers=False)
+    elif rows := needs.rows(found, datetime.now(UTC)):
+        wide = args.output == "wide"
+        sys.stdout.write(
+            table(
+                needs.HEADER, rows, width=0 if wide else width_of(sys.stdout),
+                dispensable=needs.DISPENSABLE, headers=not args.no_headers,
+            )
+        )  # fmt: skip
+    else:
+        say("No product needs a person.")
     return 0
 
 

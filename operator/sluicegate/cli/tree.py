@@ -35,14 +35,14 @@ MARKS: Final = {"": " ", "ok": "✔", "failed": "✖", "waiting": "◌"}
 
 
 @dataclass(slots=True)
-class Node:
+class TreeNode:
     """An object or a version, with what belongs to it; `state` is a key of MARKS."""
 
     kind: str
     name: str
     state: str = ""
     message: str = ""
-    children: list["Node"] = field(default_factory=list)
+    children: list["TreeNode"] = field(default_factory=list)
 
     def document(self) -> Document:
         """The node as JSON has it."""
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         found, hidden = _objects(session, key)
     root = tree(product, found)
     root.children += [
-        Node(one.kind, f"({one.plural})", "", f"not shown: you may not list {one.qualified}")
+        TreeNode(one.kind, f"({one.plural})", "", f"not shown: you may not list {one.qualified}")
         for one in hidden
     ]
     if args.output == "table":
@@ -94,12 +94,12 @@ def _objects(session: Session, key: Key) -> tuple[dict[str, list[Body]], list[Re
     return found, hidden
 
 
-def tree(product: Body, found: Mapping[str, list[Body]]) -> Node:
+def tree(product: Body, found: Mapping[str, list[Body]]) -> TreeNode:
     """The product, below it its versions with their objects, then what all versions share."""
     status, name = facts.part(product, "status"), product["metadata"]["name"]
     state = facts.state_of(product)
     mark = {"Healthy": "ok", "Degraded": "failed", "Degrading": "waiting"}.get(state, "")
-    root = Node("DataProduct", name, mark, state)
+    root = TreeNode("DataProduct", name, mark, state)
     trial = facts.part(status, "candidate")
     if stable := facts.part(status, "stable"):
         text = f"stable, {100 - int(trial.get('weight', 0))} % of the traffic"
@@ -114,7 +114,7 @@ def tree(product: Body, found: Mapping[str, list[Body]]) -> Node:
             _object(kind, one) for one in found.get(kind, ()) if _revision(one) not in shown
         ]
     root.children += [
-        Node("DataProduct", f"{one.get('namespace')}/{one.get('name')}",
+        TreeNode("DataProduct", f"{one.get('namespace')}/{one.get('name')}",
              {"Healthy": "ok", "Degraded": "failed"}.get(str(one.get("state")), ""),
              f"dependency, {one.get('state')}")
         for one in facts.entries(status, "dependencies")
@@ -122,8 +122,8 @@ def tree(product: Body, found: Mapping[str, list[Body]]) -> Node:
     return root
 
 
-def _version(version: Body, mark: str, text: str, found: Mapping[str, list[Body]]) -> Node:
-    node = Node("Version", str(version.get("version")), mark, text)
+def _version(version: Body, mark: str, text: str, found: Mapping[str, list[Body]]) -> TreeNode:
+    node = TreeNode("Version", str(version.get("version")), mark, text)
     revision = version.get("revision")
     for kind in ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"):
         for one in found.get(kind, ()):
@@ -139,9 +139,9 @@ def _revision(body: Body) -> str | None:
     return facts.part(body, "metadata", "labels").get(LABEL_REVISION)
 
 
-def _object(kind: str, body: Body) -> Node:
+def _object(kind: str, body: Body) -> TreeNode:
     state, message = _STATES.get(kind, lambda _: ("", ""))(body)
-    return Node(kind, body["metadata"]["name"], state, message)
+    return TreeNode(kind, body["metadata"]["name"], state, message)
 
 
 def _deployment(body: Body) -> tuple[str, str]:
@@ -199,20 +199,20 @@ _STATES: Final = {
 }  # fmt: skip
 
 
-def lines(root: Node) -> Iterator[str]:
+def lines(root: TreeNode) -> Iterator[str]:
     """The tree as text, a line for each node."""
     yield _line(root)
     yield from _below(root, "")
 
 
-def _below(node: Node, prefix: str) -> Iterator[str]:
+def _below(node: TreeNode, prefix: str) -> Iterator[str]:
     for number, one in enumerate(node.children, start=1):
         last = number == len(node.children)
         yield f"{prefix}{'└─' if last else '├─'}{_line(one)}"
         yield from _below(one, f"{prefix}{'  ' if last else '│ '}")
 
 
-def _line(node: Node) -> str:
+def _line(node: TreeNode) -> str:
     text = clean(f"{node.kind}/{node.name}")
     message = clean(node.message)
     return f"{MARKS[node.state]} {text}  {message}".rstrip()

@@ -15,6 +15,8 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from sluicegate.kube import requests
 from sluicegate.kube.errors import Gone, KubeError, TimedOut, Transient, from_response
 
@@ -206,6 +208,7 @@ class _Named(http.client.HTTPSConnection):
         super().__init__(host, port, context=context)
         self._tls, self._name = context, name
 
+    @override
     def connect(self) -> None:
         http.client.HTTPConnection.connect(self)
         self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)

@@ -38,7 +38,7 @@ class CommandLine:
 
     def __init__(self, server: ApiStandIn, folder: Path) -> None:
         self.server = server
-        self._kubeconfig = folder / "kubeconfig"
+        self.kubeconfig = folder / "kubeconfig"
         config = {
             "current-context": "here",
             "contexts": [
@@ -47,10 +47,11 @@ class CommandLine:
             "clusters": [{"name": "c", "cluster": {"server": server.configuration.host}}],
             "users": [{"name": "u", "user": {"token": "secret"}}],
         }
-        self._kubeconfig.write_text(json.dumps(config))
+        self.kubeconfig.write_text(json.dumps(config))
 
     async def __call__(self, *words: str) -> Ran:
-        arguments = [words[0], "--kubeconfig", str(self._kubeconfig), *words[1:]]
+        given = [] if words[0] == "explain" else ["--kubeconfig", str(self.kubeconfig)]
+        arguments = [words[0], *given, *words[1:]]
         out, err = io.StringIO(), io.StringIO()
 
         def run() -> int:

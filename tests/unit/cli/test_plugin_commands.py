@@ -13,10 +13,12 @@ import jsonschema
 import pytest
 
 import sluicegate.cli
+from sluicegate.__main__ import complete, main
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, PODS, Key
 from tests.support.apiserver.api_stand_in import ApiStandIn, failure
 from tests.support.apiserver.command_line import CommandLine
+from tests.support.samples.product_examples import full_status
 from tests.support.waiting import eventually
 
 KEY = Key("catalog", "pricing")
@@ -303,7 +305,7 @@ def annotations_free(server):
     [
         ["status", "pricing"], ["history", "pricing"], ["history", "pricing", "--decisions"],
         ["tree", "pricing"], ["promote", "pricing", "--yes", "--no-wait"], ["resume", "pricing"],
-        ["suspend", "pricing", "--live"],
+        ["suspend", "pricing", "--live"], ["graph"],
     ],
 )  # fmt: skip
 async def test_json_is_by_the_schema_and_yaml_says_the_same(run, words):
@@ -313,6 +315,65 @@ async def test_json_is_by_the_schema_and_yaml_says_the_same(run, words):
     assert ran.code == 0, ran.err
     jsonschema.validate(ran.document, SCHEMA)
     assert (await run(*words, "-o", "yaml")).out.startswith("apiVersion: cli.sluicegate.dev/v1alpha1\nkind:")  # fmt: skip
+
+
+async def test_json_of_an_explanation_is_by_the_schema(run, monkeypatch):
+    run.keep(candidate=TRIAL)
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    ran = await run("explain", "pricing", "-o", "json")
+    jsonschema.validate(ran.document, SCHEMA)
+    assert "engine" not in ran.document["status"]
+
+
+async def test_needs_are_listed_by_how_pressing_they_are(run):
+    due = {"type": "ReviewDue", "status": "True", "reason": "Overdue", "message": "sign it", "observedGeneration": 3, "lastTransitionTime": "2026-01-01T09:00:00Z"}  # fmt: skip
+    run.keep("ranking", candidate=None, state="Healthy", retraining=None, conditions=[due])
+    run.keep(candidate=full_status()["candidate"] | TRIAL, retraining=None)
+    lines = (await run("get", "-A", "--needs-action")).out.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["pricing", "ranking"]
+    assert "Waits for approval" in lines[1]
+    assert "kubectl sluicegate promote catalog/pricing" in lines[1]
+    assert "Review overdue" in lines[2]
+    found = (await run("get", "-A", "--needs-action", "-o", "name")).out.splitlines()
+    assert found == ["dataproduct.sluicegate.dev/pricing", "dataproduct.sluicegate.dev/ranking"]
+
+
+async def test_a_graph_has_the_dependencies_with_their_states(run):
+    document = run.keep()
+    document["spec"]["dependsOn"] = [{"name": "price"}]
+    run.keep("price", state="Degraded")["spec"]["dependsOn"] = []
+    run.keep("alone", state="Healthy")["spec"]["dependsOn"] = []
+    mermaid = (await run("graph")).out.splitlines()
+    assert mermaid[0] == "flowchart LR"
+    assert '  p2["catalog/pricing<br/>Degraded, affected"]' in mermaid
+    assert "  p2 --> p1" in mermaid
+    dot = (await run("graph", "price", "--format", "dot")).out
+    assert '"catalog/pricing" -> "catalog/price";' in dot
+    assert "alone" not in dot
+    ran = await run("graph", "nothing")
+    assert (ran.code, "is not among the 3 products" in ran.err) == (2, True)
+
+
+async def test_commands_options_values_and_products_are_completed(run, monkeypatch, capsys):
+    run.keep()
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    for words, expected in (
+        (["pro"], ["promote\tapprove a candidate, with its evidence"]),
+        (["get", "--needs-m"], ["--needs-me\tthe same, of products whose team lists you"]),
+        (["status", "--for", "heal"], ["healthy"]),
+        (["promote", "-n", "catalog", "pri"], ["pricing"]),
+        (["promote", "-n", "empty", "pri"], []),
+    ):
+        monkeypatch.setattr(sys, "argv", ["kubectl_complete-sluicegate", *words])
+        assert await asyncio.to_thread(complete) == 0
+        assert capsys.readouterr().out.splitlines() == [*expected, ":4"], words
+    for shell in ("bash", "zsh", "fish"):
+        assert "kubectl_complete-sluicegate" in (await asyncio.to_thread(printed, shell, capsys))
+
+
+def printed(shell, capsys):
+    assert main(["completion", shell]) == 0
+    return capsys.readouterr().out
 
 
 async def test_get_prints_objects_as_kubectl_does(run):

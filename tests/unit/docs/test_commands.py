@@ -46,7 +46,12 @@ def test_a_command_on_a_page_is_one_that_the_program_takes(page: str, line: str)
 
 def test_each_command_is_on_a_page():
     named = {shlex.split(line, comments=True)[1] for _, line in commands()}
-    inside = {"run", "crds", "explain", "completion"}  # the operator's own start, a contributor's, a runbook's, a shell's
+    inside = {
+        "run",
+        "crds",
+        "explain",
+        "completion",
+    }  # the operator's own start, a contributor's, a runbook's, a shell's
 
     assert set(COMMANDS) - named <= inside
 

@@ -11,11 +11,11 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api.names import GROUP, SINGULAR
-from sluicegate.cli.kubectl.terminal import UNSAFE
+from sluicegate.cli.kubectl.terminal import UNSAFE, clean
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 FORMATS: Final = ("table", "wide", "json", "yaml", "name")
 API_VERSION: Final = f"cli.{GROUP}/v1alpha1"
@@ -76,3 +76,9 @@ def write_names(found: Sequence[Document]) -> None:
     """Print names as `-o name` of kubectl has them."""
     for one in found:
         sys.stdout.write(f"{SINGULAR}.{GROUP}/{one['metadata']['name']}\n")
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Print lines, without what a terminal obeys; the spaces that they begin with stay."""
+    for line in lines:
+        sys.stdout.write(f"{clean(line)}\n")
