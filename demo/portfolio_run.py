@@ -26,7 +26,7 @@ from cluster.errors import ClusterError
 from cluster.kinds import install_crds
 from cluster.ports import free_ports
 from cluster.processes import Command, Processes
-from demo.portfolio import MARKETS, PREFIX, TEAMS, documents, members
+from demo.portfolio import MARKETS, PREFIX, TEAMS, affected_by, documents, members
 from demo.portfolio_pods import Pods
 from demo.terminal import clock
 
@@ -187,7 +187,8 @@ def _run(portfolio: Portfolio) -> int:
     if not whole:
         return 1
     for market in SHIFT:
-        portfolio.say(f"{market}: cars sell for other prices than before; price is wrong first")
+        called = len(affected_by("price"))
+        portfolio.say(f"{market}: cars sell for other prices; price is wrong, and {called} call it")
         _travel(portfolio, market)
     portfolio.say("the shift has travelled; Ctrl-C ends it all")
     portfolio.watch(lambda _: False, float("inf"))

@@ -92,7 +92,7 @@ def status(control_plane, kubectl):
     return write
 
 
-def annotations(plane):
+def written(plane):
     answer = Person(plane, "").send("GET", path_of(SHOP, "pricing"))
     return answer.body["metadata"].get("annotations") or {}
 
@@ -138,7 +138,7 @@ def test_a_manager_with_patch_alone_approves_and_reads_what_happened(
     decision = {"type": "Promote", "reason": "CanaryNotWorse", "message": "not worse", "decisionTime": "2026-01-01T09:00:00Z"}  # fmt: skip
 
     def operator():
-        value = eventually(lambda: annotations(control_plane).get(names.REQUEST_PROMOTE, ""))
+        value = eventually(lambda: written(control_plane).get(names.REQUEST_PROMOTE, ""))
         assert value.startswith("v2/")
         status(decision=decision, lastHandled={"promote": value})
 
@@ -155,7 +155,7 @@ def test_a_manager_with_patch_alone_approves_and_reads_what_happened(
 def test_an_approval_of_a_candidate_that_is_replaced_while_the_person_reads_writes_nothing(
     control_plane, kubectl, status
 ):
-    before = annotations(control_plane)
+    before = written(control_plane)
     screen, terminal = pty.openpty()
     command = kubectl.command(MANAGER, "sluicegate", "promote", "pricing", "-n", SHOP)
     with subprocess.Popen(
@@ -171,7 +171,7 @@ def test_an_approval_of_a_candidate_that_is_replaced_while_the_person_reads_writ
     os.close(screen)
     assert asking.returncode == 1
     assert "has changed since it was shown: v2 aaaaaaaaaa then, v3 bbbbbbbbbb now" in read
-    assert annotations(control_plane) == before
+    assert written(control_plane) == before
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Check that the API server and Prometheus have what the operator needs: versions,"
-        " definitions, Gateways, image volumes, labels, scrape interval, retention, cAdvisor. It"
+        " definitions, Leases of operators, policies, Gateways, image volumes, labels, scrape interval, retention, cAdvisor. It"
         " changes nothing."
     )
     parser.add_argument(

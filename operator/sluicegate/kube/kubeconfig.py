@@ -182,7 +182,7 @@ def _with_user(access: Access, user: Entry, environment: Mapping[str, str]) -> A
     if user.get("tokenFile"):
         token = _text(_path(user, "tokenFile"))
     if "exec" in user:
-        status = _executed(user["exec"], access, environment)
+        status = _executed(user["exec"], user[""], access, environment)
         token = str(status.get("token") or "")
         if status.get("clientCertificateData"):
             access = replace(
@@ -199,7 +199,7 @@ def _with_user(access: Access, user: Entry, environment: Mapping[str, str]) -> A
     return access
 
 
-def _executed(plugin: Entry, access: Access, environment: Mapping[str, str]) -> Entry:
+def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[str, str]) -> Entry:
     """Run an exec plugin and return its status: a token, or a certificate with its key."""
     version = str(plugin.get("apiVersion", ""))
     if version not in EXEC_VERSIONS:
@@ -210,7 +210,10 @@ def _executed(plugin: Entry, access: Access, environment: Mapping[str, str]) -> 
         spec["cluster"] = {"server": access.server, "certificate-authority-data": authority}
     info = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
     own = {one["name"]: one["value"] for one in plugin.get("env") or ()}
-    command = [str(plugin.get("command", "")), *map(str, plugin.get("args") or ())]
+    program = str(plugin.get("command", ""))
+    if os.sep in program:  # otherwise it is looked up in PATH
+        program = str(Path(folder) / program)
+    command = [program, *map(str, plugin.get("args") or ())]
     try:
         done = subprocess.run(
             command,

@@ -39,13 +39,13 @@ async def run(tmp_path):
         yield CommandLine(server, tmp_path)
 
 
-def annotations(server):
+def written(server):
     return [one.body["metadata"]["annotations"] for one in server.sent if one.method == "PATCH"]
 
 
 async def answer(run, **status):
     """Be the operator: handle the request that comes, with this status."""
-    (found,) = await asyncio.to_thread(eventually, lambda: annotations(run.server), every=0.01)
+    (found,) = await asyncio.to_thread(eventually, lambda: written(run.server), every=0.01)
     ((annotation, value),) = found.items()
     echo = {
         names.REQUEST_PROMOTE: "promote", names.REQUEST_ABORT: "abort",
@@ -78,7 +78,7 @@ async def test_an_action_carries_the_version_waits_and_shows_what_happened(
     ran, value = await asyncio.gather(run(*words, "--yes"), answer(run, decision=decision))
     assert ran.code == 0, ran.err
     assert "Promote (CanaryNotWorse): not worse: 92 of 100" in ran.out
-    assert annotations(run.server) == [{annotation: value}]
+    assert written(run.server) == [{annotation: value}]
     assert value.startswith(begins)
     assert value.endswith("Z")
 
@@ -90,7 +90,7 @@ async def test_an_approval_is_asked_for_with_its_evidence(run, monkeypatch):
     }]})  # fmt: skip
     monkeypatch.setattr(sys, "stdin", Asked(lambda: "n"))
     ran = await run("promote", "pricing")
-    assert (ran.code, annotations(run.server)) == (1, [])
+    assert (ran.code, written(run.server)) == (1, [])
     assert "promote v2 in place of v1" in ran.err
     assert "evidence in favour 3.4 of 3.0" in ran.err
     assert "3/40 (7.50 %) of the candidate" in ran.err
@@ -126,14 +126,14 @@ async def test_an_approval_of_a_candidate_that_was_replaced_meanwhile_writes_not
 
     monkeypatch.setattr(sys, "stdin", Asked(replace))
     ran = await run("promote", "pricing")
-    assert (ran.code, annotations(run.server)) == (1, [])
+    assert (ran.code, written(run.server)) == (1, [])
     assert "has changed since it was shown: v2 aaaaaaaaaa then" in ran.err
 
 
 async def test_an_approval_of_another_version_than_the_candidate_writes_nothing(run):
     run.keep(candidate=REPLACED)
     ran = await run("promote", "pricing", "v2", "--yes")
-    assert (ran.code, annotations(run.server)) == (1, [])
+    assert (ran.code, written(run.server)) == (1, [])
     assert "v2 is not the candidate of catalog/pricing, v3 is" in ran.err
 
 
@@ -177,7 +177,7 @@ async def test_nothing_to_act_on_is_wrong_input(run):
     document["spec"]["model"]["bento"]["version"] = "v8"
     for words in (["promote"], ["abort"], ["rollback", "v77"]):
         ran = await run(words[0], "pricing", *words[1:], "--yes")
-        assert (ran.code, annotations(run.server)) == (2, []), ran
+        assert (ran.code, written(run.server)) == (2, []), ran
 
 
 @pytest.mark.parametrize(
@@ -289,14 +289,14 @@ async def test_suspend_shows_the_change_for_git_and_makes_it_only_live(run):
     assert ran.code == 0
     assert ran.out.endswith("spec:\n  suspend: true\n")
     assert "is applied by the Flux Kustomization shop" in ran.out
-    assert annotations_free(run.server) == []
+    assert written_specs(run.server) == []
     ran = await run("suspend", "pricing", "--live")
     assert ran.code == 0, ran.err
-    assert annotations_free(run.server) == [{"suspend": True}]
+    assert written_specs(run.server) == [{"suspend": True}]
     assert "which may revert the change" in ran.err
 
 
-def annotations_free(server):
+def written_specs(server):
     return [one.body["spec"] for one in server.sent if one.method == "PATCH"]
 
 

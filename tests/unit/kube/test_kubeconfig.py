@@ -111,6 +111,13 @@ def test_an_exec_plugin_gives_the_token(tmp_path):
     assert access.headers[0][1] == "Bearer --for me shop https://api.example:6443/k8s"
 
 
+def test_a_path_of_an_exec_plugin_begins_at_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    body = "print(json.dumps({'status': {'token': 'here'}}))"
+    own = plugin(tmp_path, body) | {"command": "./login"}
+    assert read_access(ME, written(tmp_path / "c", config(exec=own))).headers[0][1] == "Bearer here"
+
+
 @pytest.mark.parametrize(
     ("user", "change", "said"),
     [

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 
-REACHED, FAILED, WRONG_INPUT, TIMED_OUT = 0, 1, 2, 3
+REACHED, FAILED, TIMED_OUT = 0, 1, 3
+"""Exit codes; 2 is wrong input, which is an InvalidInput."""
 CODES: Final = "Exit codes: 0 reached, 1 failed, 2 wrong input, 3 timed out."
 DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 PAUSE: Final = 1.0
