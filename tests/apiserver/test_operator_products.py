@@ -176,7 +176,7 @@ def test_a_child_that_lost_its_label_gets_it_back(control_plane, namespace, oper
     expected = {name: one["metadata"]["uid"] for name, one in before.items()}
     assert {name.partition("/")[0] for name in expected} >= {"Deployment", "Service", "HTTPRoute"}
     eventually(lambda: uids() == expected, seconds=60, what="the labels of all children")
-    assert condition(control_plane, namespace, "cars", "Ready")["status"] == "True"
+    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready again")
 
 
 def test_the_table_names_which_product_needs_a_person_and_why(control_plane, namespace, operator):
