@@ -18,7 +18,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.errors import KubeError
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.model.terms import terms_of
@@ -39,6 +39,7 @@ from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import snapshot_before
 from sluicegate.reconcile.fleet.training_slots import wanted_job
+from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
@@ -329,7 +330,11 @@ class ProductReconciler:
         self.lost.discard(key)
         self.keeper.obstacles.pop(key, None)
         self.in_sync.forget(key)
-        self.claims.forget(key)
+        route = self.applier.caches[HTTP_ROUTES].get(key)
+        if isinstance(route, RouteRecord):
+            self.claims.outlive(key, route)
+        else:
+            self.claims.forget(key)
         self.lengths.forget(key)
         self._call_relieved(key.namespace)
         if self.fleet.forget(key):

@@ -119,6 +119,11 @@ class ApiStandIn:
         path = resource.path(meta["namespace"], meta["name"])
         return self._store(path, body)
 
+    def restore(self, objects: dict[str, Body]) -> None:
+        """Hold what a backup held, and go on with the version that comes after it."""
+        newest = max(int(one["metadata"]["resourceVersion"]) for one in objects.values())
+        self.objects, self._versions = objects, itertools.count(newest + 1)
+
     def move(self, resource: Resource, key: Key) -> Body:
         """Let somebody else write an object: nothing of ours changes, its version does."""
         path = resource.path(key.namespace, key.name)

@@ -94,7 +94,7 @@ def test_it_stays_said_while_the_pods_arent_read_again_and_ends_with_the_first_l
     mended = told(world, labels=False, lacks="")
     assert measured(mended).reason != "FeedbackSecretUnusable"
     labelled = told(world, labels=True, lacks=LACKS)
-    assert (measured(labelled).reason, labelled.summary.reason) == ("ProductBlocks", "")
+    assert (measured(labelled).reason, labelled.summary.reason) == ("Measured", "")
 
 
 @pytest.mark.parametrize(
