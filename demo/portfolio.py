@@ -125,8 +125,9 @@ def _members() -> Iterator[Member]:
     for team in TEAMS:
         for text in team.products:
             name, _, calls = text.partition(" < ")
-            # A few are sold in some of the countries only, as products are that are rolled out.
-            markets = MARKETS if number % 5 else tuple(sorted(MARKETS[number % 3 :][:4]))
+            # A few that stand alone are in some of the countries only, as what is new is.
+            alone = not calls and name not in CRITICAL and number % 3 == 0
+            markets = tuple(sorted(MARKETS[number % 4 :][:4])) if alone else MARKETS
             rate = 30.0 if name in CRITICAL else 6.0 + 2.0 * (number % 7)
             yield Member(name, team, tuple(calls.split()), markets, rate)
             number += 1

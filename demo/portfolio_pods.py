@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from sluicegate_service import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from demo.portfolio import Member
 
-GOOD, SHIFTED = 0.06, 0.55
+GOOD, SHIFTED = 0.06, 0.75
 """Share of wrong predictions in a market as the models know it, and in one that has shifted."""
 FAILED, SLOW = 0.0002, 0.002
 KNOWN: Final = 0.5
@@ -42,8 +42,8 @@ class Pod:
     name: str
     member: Member
     labels: Mapping[str, str]
+    since: float
     share: float = 1.0
-    since: float = field(default_factory=time.monotonic)
     counts: dict[Line, float] = field(default_factory=dict)
 
     def grow(self, shifted: set[str], now: float) -> None:
@@ -56,7 +56,10 @@ class Pod:
 class Pods:
     """All pods, behind one port; `/<namespace>/<pod>` is the page of one."""
 
-    def __init__(self, members: Iterable[Member]) -> None:
+    def __init__(
+        self, members: Iterable[Member], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._members = {(one.namespace, one.name): one for one in members}
         self._pods: dict[tuple[str, str], Pod] = {}
         self._shifted: dict[str, set[str]] = {}
@@ -75,7 +78,7 @@ class Pods:
                 del self._pods[key]
             for key, labels in ready.items():
                 member = self._members[key[0], labels[PRODUCT_LABEL]]
-                self._pods.setdefault(key, Pod(key[1], member, labels))
+                self._pods.setdefault(key, Pod(key[1], member, labels, self._clock()))
             pods = list(self._pods.values())
         for one in pods:
             one.share = 1 / sum(other.member is one.member for other in pods)
@@ -91,7 +94,7 @@ class Pods:
             pod = self._pods.get((namespace, name))
             if pod is None:
                 return None
-            pod.grow(self._shifted.get(pod.member.name, set()), time.monotonic())
+            pod.grow(self._shifted.get(pod.member.name, set()), self._clock())
             return "".join(_text(line, value) for line, value in pod.counts.items())
 
     def serve(self, port: int) -> ThreadingHTTPServer:

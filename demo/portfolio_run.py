@@ -25,7 +25,7 @@ from cluster.controlplane import ControlPlane, Options
 from cluster.errors import ClusterError
 from cluster.kinds import install_crds
 from cluster.ports import free_ports
-from cluster.processes import Command, Processes
+from cluster.processes import MARK, Command, Processes
 from demo.portfolio import MARKETS, PREFIX, TEAMS, affected_by, documents, members
 from demo.portfolio_pods import Pods
 from demo.terminal import clock
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 BLOCK_SECONDS: Final = 20
 SCRAPE_SECONDS: Final = 5
 START_SECONDS: Final = 600.0
-PAUSE_SECONDS: Final = 60.0
-"""From one product that a shift reaches to those that call it."""
+LEVEL_SECONDS: Final = 180.0
+"""Most from a shift that reaches some products until it reaches those that call them."""
 SHIFT: Final = ("AT", "IT")
 NAMESPACE: Final = "sluicegate"
 SETTINGS: Final = {
@@ -130,7 +130,8 @@ def _started(stack: ExitStack) -> Portfolio:
     processes.start(
         Command(
             "operator",
-            (str(Path(sys.executable).with_name("sluicegate")), "run"),
+            # The mark of our processes is no setting, which the operator would refuse.
+            ("env", "-u", MARK, str(Path(sys.executable).with_name("sluicegate")), "run"),
             {
                 **SETTINGS,
                 "KUBECONFIG": str(plane.kubeconfig),
@@ -203,7 +204,7 @@ def _travel(portfolio: Portfolio, market: str) -> None:
         for name in level:
             portfolio.pods.shift(name, *shifted)
         portfolio.say(f"the shift of {', '.join(shifted)} reaches {', '.join(sorted(level))}")
-        portfolio.watch(lambda _: False, PAUSE_SECONDS)
+        portfolio.watch(_all_degraded(level), LEVEL_SECONDS)
         level = {one.name for one in members() if set(one.calls) & level} - reached
         reached |= level
     for text in _markets(portfolio.products()):
@@ -221,6 +222,14 @@ def _markets(products: list[Object]) -> list[str]:
 
 def _all_healthy(products: list[Object]) -> bool:
     return all(_state(one) == "Healthy" for one in products)
+
+
+def _all_degraded(names: set[str]) -> Callable[[list[Object]], bool]:
+    def holds(products: list[Object]) -> bool:
+        found = [one for one in products if one["metadata"]["name"] in names]
+        return all(_state(one) == "Degraded" for one in found)
+
+    return holds
 
 
 def _name(product: Object) -> str:
