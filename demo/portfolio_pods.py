@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
+from typing_extensions import override
+
 from sluicegate_service import environment
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ class Pods:
                 self.end_headers()
                 self.wfile.write(body)
 
+            @override
             def log_message(self, *_: object) -> None:
                 """Say nothing of each scrape."""
 

@@ -57,14 +57,15 @@ class Server(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(*answers, context=None):
-    handler = type("Handler", (Server,), {"answers": list(answers), "asked": []})
+    asked: list = []
+    handler = type("Handler", (Server,), {"answers": list(answers), "asked": asked})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        yield server.server_address[1], handler.asked
+        yield server.server_address[1], asked
     finally:
         server.shutdown()
         server.server_close()
