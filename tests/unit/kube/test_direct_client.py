@@ -57,7 +57,7 @@ class Server(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(*answers, context=None):
-    asked = []
+    asked: list = []
     handler = type("Handler", (Server,), {"answers": list(answers), "asked": asked})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True

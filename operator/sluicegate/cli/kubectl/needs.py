@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sluicegate.kube.direct_client import DirectClient
     from sluicegate.portfolio.facts import ProductFacts
+    from sluicegate.portfolio.needs import Need
 
 Body = dict[str, Any]
 
@@ -75,15 +76,17 @@ def rows(found: Sequence[Body], now: datetime) -> list[list[str]]:
             *one.key,
             LABELS[need.kind],
             facts.duration(max(0, int(now.timestamp()) - need.since)) if need.since else "",
-            " ".join(_command(need.kind, one.key)),
+            " ".join(_command(need, one.key)),
             need.message,
         ]
         for need, one in needs
     ]
 
 
-def _command(kind: NeedKind, key: tuple[str, str]) -> Iterator[str]:
-    if kind in COMMANDS:
-        yield from ("kubectl sluicegate", COMMANDS[kind], "/".join(key))
-    elif kind in {NeedKind.REVIEW_DUE, NeedKind.REVIEW_OVERDUE}:
+def _command(need: Need, key: tuple[str, str]) -> Iterator[str]:
+    if need.kind is NeedKind.DEGRADED and need.command:  # spec.retraining.mode is Manual
+        yield from ("kubectl sluicegate retrain", "/".join(key))
+    elif need.kind in COMMANDS:
+        yield from ("kubectl sluicegate", COMMANDS[need.kind], "/".join(key))
+    elif need.kind in {NeedKind.REVIEW_DUE, NeedKind.REVIEW_OVERDUE}:
         yield "kubectl sluicegate review sign"
