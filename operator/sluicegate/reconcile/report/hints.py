@@ -73,20 +73,18 @@ def _about_secret(observation: Observation, status: DataProductStatus, finding: 
     assert feedback is not None
     revision = version.revision if version is not None else ""
     name = f"the Secret {feedback.secret_ref.name} of spec.serving.feedback.secretRef"
-    if version is not None and (lacks := secret_lacks(observation.pods, revision)):
+    lacks = secret_lacks(observation.pods, revision)
+    if version is not None and lacks:
         text = (
             f"{name} {lacks}, as a pod of {version.version} saw at its start: give it the keys hmac"
             " and bearer, each of at least 16 bytes; predictions are served, and no label is counted"
         )
         return replace(finding, reason=Reason.FEEDBACK_SECRET_UNUSABLE, message=text)
     before = find_condition(product.status.conditions, Type.METRICS_AVAILABLE)
-    if (
-        before is not None
-        and before.reason == Reason.FEEDBACK_SECRET_UNUSABLE
-        and name in before.message
-        and not of_revision(observation.pods, revision)
-    ):
-        return replace(finding, reason=before.reason, message=before.message)
+    if before is not None and before.reason == Reason.FEEDBACK_SECRET_UNUSABLE:
+        unread = not of_revision(observation.pods, revision)
+        if unread and name in before.message:
+            return replace(finding, reason=before.reason, message=before.message)
     if not any(slo.reason in _SILENT for slo in status.slos):
         return finding
     text = (
