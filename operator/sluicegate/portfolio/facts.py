@@ -15,7 +15,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.portfolio.needs import Need, NeedKind, needs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from sluicegate.api.product import DataProduct
     from sluicegate.api.slo_status import SloStatus
@@ -38,7 +38,7 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class WorstLevel:
     """The worst SLO of a product: its state, and the least share of an error budget that is left."""
 
     slo: str
@@ -47,7 +47,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AcceptanceChange:
     """How far an SLO is below its performance at acceptance, as shares of events.
 
     `drop` is positive where it got worse; `lower` and `upper` bound it with 95 %, `total` is the
@@ -100,8 +100,8 @@ class ProductFacts:
     state: ProductState = ProductState.UNKNOWN
     state_since: int | None = None
     reason: str = ""
-    level: Level | None = None
-    change: Change | None = None
+    level: WorstLevel | None = None
+    change: AcceptanceChange | None = None
     model: str = ""
     model_since: int | None = None
     canary: str = ""
@@ -175,15 +175,22 @@ def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:
     )
 
 
-def as_seen(facts: ProductFacts, sees: Callable[[str], bool]) -> ProductFacts:
+def as_seen(
+    facts: ProductFacts, sees: Callable[[str], bool], known: Container[ProductKey] = ()
+) -> ProductFacts:
     """The facts for a reader: products of namespaces that this one may not see have no name.
 
     The operator's sentences name a degraded upstream, so its name is replaced there too.
+
+    Parameters
+    ----------
+    sees : whether the reader may see the products of a namespace.
+    known : all products there are, whose names may be in a sentence.
     """
-    hidden = [one.key for one in facts.upstream if one.key is not None and not sees(one.key[0])]
-    if not hidden:
+    named = {one.key for one in facts.upstream if one.key is not None}
+    if all(sees(key[0]) for key in named) and not facts.needs:
         return facts
-    conceal = concealing(hidden)
+    conceal = concealing(sees, _Either(named, known))
     return replace(
         facts,
         upstream=tuple(
@@ -194,13 +201,26 @@ def as_seen(facts: ProductFacts, sees: Callable[[str], bool]) -> ProductFacts:
     )
 
 
-def concealing(hidden: list[ProductKey]) -> Callable[[str], str]:
-    """What replaces the names of these products in a text, longer names first."""
-    if not hidden:
-        return str
-    found = sorted((f"{namespace}/{name}" for namespace, name in hidden), key=len, reverse=True)
-    pattern = re.compile(rf"(?<![-\w.])(?:{'|'.join(map(re.escape, found))})(?![-\w])")
-    return lambda text: pattern.sub(HIDDEN, text)
+def concealing(sees: Callable[[str], bool], known: Container[ProductKey]) -> Callable[[str], str]:
+    """What replaces the names (`namespace/name`) of known products that a reader may not see."""
+
+    def replaced(found: re.Match[str]) -> str:
+        hidden = not sees(found[1]) and (found[1], found[2]) in known
+        return HIDDEN if hidden else found[0]
+
+    return lambda text: _NAMED.sub(replaced, text)
+
+
+_NAMED: Final = re.compile(r"(?<![-\w./@])([a-z0-9][-a-z0-9]*)/([a-z][-a-z0-9]*)(?![-\w/@])")
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    one: Container[ProductKey]
+    other: Container[ProductKey]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.one or key in self.other
 
 
 def worst_of(states: list[SloState]) -> SloState:
@@ -208,21 +228,21 @@ def worst_of(states: list[SloState]) -> SloState:
     return min(states, key=_RANKS.__getitem__, default=SloState.UNKNOWN)
 
 
-def _level(slos: tuple[SloStatus, ...]) -> Level | None:
+def _level(slos: tuple[SloStatus, ...]) -> WorstLevel | None:
     if not slos:
         return None
     worst = min(slos, key=lambda one: (_RANKS[one.state], _budget(one)))
     left = [float(one.budget_remaining) for one in slos if one.budget_remaining is not None]
-    return Level(worst.name, worst.state, min(left, default=None))
+    return WorstLevel(worst.name, worst.state, min(left, default=None))
 
 
 def _budget(slo: SloStatus) -> float:
     return 1.0 if slo.budget_remaining is None else float(slo.budget_remaining)
 
 
-def _change(slos: tuple[SloStatus, ...]) -> Change | None:
+def _change(slos: tuple[SloStatus, ...]) -> AcceptanceChange | None:
     found = [
-        Change(
+        AcceptanceChange(
             slo=one.name,
             ratio=float(one.ratio),
             accepted=float(one.baseline_ratio),

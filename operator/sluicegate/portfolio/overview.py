@@ -69,7 +69,7 @@ def _is(need: Need, word: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class PortfolioOverview:
     """Counts of products by state and of needs by kind, the queue, and all of it in one sentence."""
 
     sentence: str
@@ -79,7 +79,7 @@ class Overview:
     queue: tuple[tuple[ProductFacts, Need], ...]
 
 
-def overview_of(products: Sequence[ProductFacts]) -> Overview:
+def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
     """The sentence and the queue of these products, which are those that the reader may see."""
     states = Counter(one.state for one in products)
     queue = sorted(
@@ -92,7 +92,9 @@ def overview_of(products: Sequence[ProductFacts]) -> Overview:
         ),
     )
     kinds = Counter(need.kind for _, need in queue)
-    return Overview(_sentence(products, states, kinds), len(products), states, kinds, tuple(queue))
+    return PortfolioOverview(
+        _sentence(products, states, kinds), len(products), states, kinds, tuple(queue)
+    )
 
 
 def _sentence(
