@@ -83,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    _check(args)
+    check(args)
     configure_logging("INFO", JsonFormatter() if args.log_format == "JSON" else TextFormatter())
     logging.getLogger("aiohttp").setLevel("WARNING")
     try:
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
+def check(args: argparse.Namespace) -> None:
     """Refuse arguments that would open the page to people it isn't for."""
     problems = []
     if args.auth == "Local" and args.address not in {"", "127.0.0.1", "::1"}:
