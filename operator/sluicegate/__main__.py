@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "review": "sign a review, or write the due dates of reviews as a calendar",
     "archive": "copy sealed reviews to a folder or a bucket",
     "dossier": "write the technical file of a product, from its spec and sealed ledgers",
+    "web": "serve the portfolio page: all products, who needs a person, markets, reviews",
     "crds": "write the CustomResourceDefinition from the types",
     "completion": "print the completion of a shell",
     "run": "run the operator",

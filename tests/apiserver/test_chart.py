@@ -13,6 +13,8 @@ import yaml
 
 from cluster.addons.scraping import LIMITS, configuration
 from cluster.builds import program
+from sluicegate.__main__ import _parser
+from sluicegate.cli.web import check
 from sluicegate.settings import parse_settings
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ MISTAKES = {
         "archive.enabled=true,archive.claimName=a,archive.url=s3://b",
         "archive.claimName",
     ),
+    "a page whose headers anybody may send": ("web.enabled=true", "web.proxy.cidrs"),
+    "a page of no user": ("web.enabled=true,web.auth=Anonymous", "web.anonymous.user"),
+    "a proxy's address that is none": ("web.proxy.cidrs={proxy}", "cidrs"),
     "a bucket of an unknown kind": ("archive.url=ftp://b", "archive/url"),
     "a schedule that is none": ("archive.schedule=daily", "schedule"),
     "no replica": ("replicas=0", "replicas"),
@@ -145,6 +150,37 @@ def test_where_reviews_are_archived_the_operator_drops_none_before():
     assert {one["kind"] for one in roles} == {
         "CronJob", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy",
     }  # fmt: skip
+
+
+PROXY = ("--set", "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secretName=portfolio")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [PROXY, ("--set", "web.enabled=true,web.auth=Token"),
+     ("--set", "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall"),
+     (*PROXY, "--set", "watchNamespaces={catalog,pricing},networkPolicy.enabled=true")],
+)  # fmt: skip
+def test_the_page_starts_with_arguments_that_the_command_takes(arguments):
+    objects = {
+        (one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")): one
+        for one in rendered(*arguments)
+        if one["metadata"]["name"].startswith("sluicegate-web")
+    }
+    pod = objects["Deployment", "sluicegate-web", "sluicegate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    parsed = _parser("web").parse_args(container["args"])
+    check(parsed)
+    assert "env" not in container
+    narrow = "watchNamespaces={catalog,pricing},networkPolicy.enabled=true" in arguments
+    kinds = {kind for kind, name, _ in objects if name == "sluicegate-web"}
+    roles = (
+        {"Role", "RoleBinding", "NetworkPolicy"}
+        if narrow
+        else {"ClusterRole", "ClusterRoleBinding"}
+    )
+    assert kinds == {"Deployment", "Service", "ServiceAccount"} | roles
+    assert parsed.namespace == (["catalog", "pricing"] if narrow else [])
 
 
 def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():
