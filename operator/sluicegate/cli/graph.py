@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sluicegate.cli.kubectl.output import add_output, document, write
-from sluicegate.cli.kubectl.session import add_access, opened, refusals
-from sluicegate.cli.kubectl.terminal import clean
+from sluicegate.cli.kubectl.session import Session, add_access, opened, refusals
+from sluicegate.cli.kubectl.terminal import clean, say
 from sluicegate.errors import InvalidInput, Problem
+from sluicegate.kube.errors import Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.portfolio.dependencies import Graph, graph_of
 
@@ -35,13 +36,12 @@ def run(args: argparse.Namespace) -> int:
     from sluicegate.cli.kubectl.needs import read  # noqa: PLC0415 - imports the types
 
     with opened(args) as session:
-        with refusals("list", DATA_PRODUCTS, session.namespace):
-            items = list(session.client.items(DATA_PRODUCTS, namespace=session.namespace))
+        items = _items(session, args.product)
         graph = graph_of([read(one) for one in items])
         if args.product:
             name = str(session.key(args.product))
             if name not in graph.nodes:
-                known = f"is not among the {len(graph.nodes)} products: add -A, or see `get -A`"
+                known = f"is not among the {len(graph.nodes)} products: see `get -A`"
                 raise InvalidInput([Problem(name, known)])
             graph = graph.near(name)
     if args.output != "table":
@@ -50,6 +50,19 @@ def run(args: argparse.Namespace) -> int:
     written = dot(graph) if args.format == "dot" else mermaid(graph)
     print("\n".join(written))
     return 0
+
+
+def _items(session: Session, product: str) -> list[dict[str, Any]]:
+    """The products of the namespace; with a product those of all, as dependencies cross namespaces."""
+    if product and session.namespace:
+        try:
+            return list(session.client.items(DATA_PRODUCTS))
+        except Forbidden:
+            say(
+                f"Only products of the namespace {session.namespace} are shown: you may list no others."
+            )
+    with refusals("list", DATA_PRODUCTS, session.namespace):
+        return list(session.client.items(DATA_PRODUCTS, namespace=session.namespace))
 
 
 def _document(graph: Graph) -> dict[str, Any]:

@@ -350,6 +350,9 @@ async def test_a_graph_has_the_dependencies_with_their_states(run):
     dot = (await run("graph", "price", "--format", "dot")).out
     assert '"catalog/pricing" -> "catalog/price";' in dot
     assert "alone" not in dot
+    run.server.refused = {DATA_PRODUCTS.path("")}
+    ran = await run("graph", "price")
+    assert (ran.code, "Only products of the namespace catalog are shown" in ran.err) == (0, True)
     ran = await run("graph", "nothing")
     assert (ran.code, "is not among the 3 products" in ran.err) == (2, True)
 
