@@ -30,9 +30,7 @@ _BY_VERSION: Final = frozenset(
         QueryKind.EVENTS, QueryKind.MARKETS, QueryKind.COUNTERS, QueryKind.TARGETS,
     }
 )  # fmt: skip
-UNASKED: Final = frozenset(
-    {QueryKind.CPU_THROTTLED, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES}
-)
+UNASKED: Final = frozenset({QueryKind.CPU, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES})
 """Facts of a moment, and what has no counts."""
 MOST_POINTS: Final = 1_200
 """Blocks of one query: some four days of five minutes."""
