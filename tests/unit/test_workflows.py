@@ -56,6 +56,13 @@ def test_the_paths_of_codeowners_exist():
     assert all((ROOT / path.strip("/")).exists() for path in paths)
 
 
+def test_each_team_of_codeowners_is_explained_and_owns_something():
+    lines = (ROOT / ".github" / "CODEOWNERS").read_text().splitlines()
+    explained = {line.split()[1] for line in lines if line.startswith("# @")}
+    owning = {team for line in lines if not line.startswith("#") for team in line.split()[1:]}
+    assert explained == owning
+
+
 def test_renovates_pattern_finds_what_it_is_to_keep_new():
     (manager,) = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
     pattern = manager["matchStrings"][0].replace("(?<", "(?P<")

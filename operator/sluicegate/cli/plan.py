@@ -45,14 +45,19 @@ def run(args: argparse.Namespace) -> int:
 
 def read_products(file: str) -> Iterator[DataProduct]:
     """The DataProducts in a file. Raises InvalidInput, naming the field, for anything wrong."""
-    found = False
-    for document in _documents(file):
-        if not isinstance(document, dict) or document.get("kind") != KIND:
-            continue
-        found = True
-        yield DataProduct.parse(document)
+    yield from map(DataProduct.parse, read_documents(file))
+
+
+def read_documents(file: str) -> list[dict[str, Any]]:
+    """The DataProducts in a file as they are written there. Raises InvalidInput where there is none."""
+    found = [
+        document
+        for document in _documents(file)
+        if isinstance(document, dict) and document.get("kind") == KIND
+    ]
     if not found:
         raise InvalidInput([Problem(file, f"holds no {KIND}: give a file with at least one")])
+    return found
 
 
 def _documents(file: str) -> list[Any]:

@@ -8,7 +8,9 @@ from typing import Final
 
 import yaml
 
+from sluicegate.cli.plan import read_products
 from sluicegate.errors import InvalidInput, Problem
+from sluicegate.simulation.other_policy import with_policy
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import json_lines, table
 from sluicegate.simulation.replay_scenario import ReplayScenario, parse_scenario
@@ -21,9 +23,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Evaluate a product after each block of a recorded or invented history of counts, with the"
-        " very rules of the operator, and print one decision a line."
+        " very rules of the operator, and print one decision a line. `sluicegate record` writes"
+        " the history of a product."
     )
     parser.add_argument("scenario", metavar="SCENARIO", help="YAML or JSON; - is standard input")
+    parser.add_argument(
+        "--with",
+        dest="policy",
+        metavar="FILE",
+        help="evaluate by the policy of the DataProduct in this file instead of the scenario's",
+    )
     parser.add_argument(
         "--output", "-o", choices=("json", "table"), default="json", help="default: json"
     )
@@ -32,6 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the decisions."""
     scenario = read_scenario(args.scenario)
+    if args.policy:
+        scenario = with_policy(scenario, next(iter(read_products(args.policy))))
     lines = json_lines if args.output == "json" else table
     try:
         for line in lines(replay(scenario)):

@@ -8,22 +8,20 @@ series counts, also one that is long gone.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
+from sluicegate.prometheus.block_assembly import assemble_blocks
 from sluicegate.prometheus.errors import PrometheusError
-from sluicegate.prometheus.quarantine import Quarantine
-from sluicegate.prometheus.query_batch import Batch, Part, needs_of
+from sluicegate.prometheus.past_blocks import AskedBlocks, ask_blocks, with_every_version
 from sluicegate.prometheus.query_scopes import named_scope
 from sluicegate.prometheus.result_table import TableReader
 from sluicegate.prometheus.targets import REQUESTS, ProductKey
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.by_market import split_series
-from sluicegate.slo.queries import QueryKind, render_histogram, render_queries
+from sluicegate.slo.queries import QueryKind, render_histogram
 from sluicegate.stats.counts import Count
 
 if TYPE_CHECKING:
@@ -41,14 +39,6 @@ HISTOGRAM_STEP: Final = 3_600
 """Seconds of a block of the histogram, from which estimates are made, no decisions."""
 MOST_BLOCKS: Final = 1_200
 """Of one query: some four days."""
-FETCH_SECONDS: Final = 120.0
-_UNASKED: Final = frozenset({QueryKind.CPU, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES})
-_BY_VERSION: Final = frozenset(
-    {
-        QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.LATENCY, QueryKind.LABELLED,
-        QueryKind.EVENTS, QueryKind.MARKETS, QueryKind.COUNTERS, QueryKind.TARGETS,
-    }
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -118,32 +108,13 @@ class DayReader:
     ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
         step = self.step
         indexes = range(spans[0][0] // step + 1, spans[-1][1] // step + 1)
-        scope, needs = named_scope(targets), needs_of(targets)
-        batch = Batch(
-            self.source,
-            indexes,
-            step,
-            urgent=False,
-            quarantine=Quarantine(step),
-            namespaces=self.namespaces,
-            everybody=targets,
-            gateway=self.gateway,
+        asked = AskedBlocks(targets, indexes, step)
+        answers, problem = await ask_blocks(
+            self.source, asked, self.timing, namespaces=self.namespaces, gateway=self.gateway
         )
-        queries = render_queries(scope, step, needs, gateway=self.gateway)
-        parts = [
-            Part(query, scope, targets, indexes) for query in queries if query.kind not in _UNASKED
-        ]
-        try:
-            async with asyncio.timeout(FETCH_SECONDS):
-                await batch.ask_all(parts, ())
-        except TimeoutError as error:
-            raise PrometheusError(f"no answer about {len(targets)} products' days") from error
-        if batch.problem:
-            raise PrometheusError(batch.problem)
-        answers = Answers(
-            indexes, step, self.timing.scrape_seconds, tables=batch.tables, spoiled=batch.spoiled
-        )
-        every = _with_every_version(answers, targets)
+        if problem:
+            raise PrometheusError(problem)
+        every = with_every_version(answers, targets)
         read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, every)))
         found = {(one.key, span): DaySpan() for one in targets for span in spans}
         for key, blocks in read.items():
@@ -196,23 +167,6 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
         else:
             pieces.append([span])
     return pieces
-
-
-def _with_every_version(answers: Answers, targets: Sequence[Target]) -> list[Target]:
-    """The targets with all versions that have any series, gone ones included."""
-    versions: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for kind in _BY_VERSION:
-        for namespace, product, version, *_ in answers.table(kind):
-            versions[namespace, product].add(version)
-    return [
-        replace(
-            one,
-            versions=tuple(dict.fromkeys((*one.versions, *sorted(versions[one.key])))),
-            client_errors=False,
-            counts_pods=False,
-        )
-        for one in targets
-    ]
 
 
 def _add(span: DaySpan, key: SeriesKey, chosen: Sequence[Block]) -> None:

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from sluicegate.reporting.facts import SloFacts
 
 GOOD, BAD, INK, FAINT = "#1b6e53", "#b3261e", "#1d2733", "#9aa5b1"
-_RC: Final[Any] = {  # its own type lists every key there is
+RC: Final[Any] = {  # its own type lists every key there is
     "svg.hashsalt": "sluicegate", "svg.fonttype": "none", "font.family": "sans-serif",
     "font.size": 9, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
     "xtick.color": INK, "ytick.color": INK,
 }  # fmt: skip
+"""How all charts look."""
 
 
 def days_chart(slo: SloFacts) -> str:
     """The share of good events of each day against the objective; days outside are marked."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         figure = Figure(figsize=(4.8, 1.7), layout="constrained")
         axes = figure.add_subplot()
         known = [(place, one) for place, (_, one) in enumerate(slo.days) if one.total]
@@ -43,12 +44,12 @@ def days_chart(slo: SloFacts) -> str:
         axes.set_ylabel("good, %")
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.01)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def markets_chart(slo: SloFacts) -> str:
     """The share of good events by market; those that are too few to say anything are hatched."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         shown = [one for one in slo.markets if one.count.total][:12][::-1]
         figure = Figure(figsize=(3.4, 0.5 + 0.24 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
@@ -67,10 +68,11 @@ def markets_chart(slo: SloFacts) -> str:
         axes.set_yticks(range(len(shown)), [one.market for one in shown])
         axes.set_xlim(0, 100)
         axes.spines[["top", "right"]].set_visible(False)
-        return _svg(figure)
+        return as_svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
+    """The figure as an element that a page can hold."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     svg = text.getvalue()

@@ -95,7 +95,7 @@ class Replay:
     def __init__(self, scenario: ReplayScenario) -> None:
         self.terms = terms_of(scenario.product)
         stable = Release(scenario.version)
-        self.status = _initial(self.terms, stable, scenario.accepted)
+        self.status = _initial(self.terms, stable, scenario)
         self._facts, self._events = deque(scenario.facts), deque(scenario.events)
         self._happened = _Happened(stable)
         self._series: dict[str, dict[str, Series]] = {}
@@ -110,8 +110,8 @@ class Replay:
         self._let_happen(block.at)
         index = -(-block.at // self.terms.block_seconds)
         self._record(block, index)
-        before = self.status
-        evaluation = evaluate(self.terms, before, self._observed(block, index), block.at)
+        before, complete = self.status, block.at // self.terms.block_seconds
+        evaluation = evaluate(self.terms, before, self._observed(block, complete), block.at)
         if evaluation.training_taken_up:
             self._happened.results.popleft()
             self._orphan = None
@@ -244,11 +244,12 @@ class Replay:
             self._orphan = before.parent
 
 
-def _initial(terms: Terms, stable: Release, accepted: Mapping[str, Count]) -> DataProductStatus:
-    baseline = from_evaluation(accepted, terms.slos, 0)
+def _initial(terms: Terms, stable: Release, scenario: ReplayScenario) -> DataProductStatus:
+    since = scenario.promotion_time
+    baseline = from_evaluation(scenario.accepted, terms.slos, since) | dict(scenario.baselines)
     return DataProductStatus(
-        stable=Version.of(stable, VersionSource.SPEC, promotion_time=0, baseline=baseline),
-        spec_model=SpecModel.of(stable, Outcome.PROMOTED, 0),
+        stable=Version.of(stable, VersionSource.SPEC, promotion_time=since, baseline=baseline),
+        spec_model=SpecModel.of(stable, Outcome.PROMOTED, since),
     )
 
 
@@ -261,5 +262,8 @@ def _quality(block: ReplayBlock) -> Quality:
 def _read(block: ReplayBlock, index: int, version: str, slo: str) -> Block:
     if block.unavailable is not None:
         return Block(index, Quality.UNAVAILABLE)
-    bad, total = block.counts.get(version, {}).get(slo, (None, None))
+    count = block.counts.get(version, {}).get(slo, (None, None))
+    if isinstance(count, Quality):
+        return Block(index, count)
+    bad, total = count
     return read_block(index, bad, total, coverage=block.coverage)

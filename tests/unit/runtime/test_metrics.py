@@ -44,7 +44,9 @@ BOUNDED = {
     "remedy": "an enumeration",
 }
 """Labels whose values don't grow with the number of products, and why."""
-BY_PRODUCT = {"namespace", "product", "slo"}
+OF_A_PRODUCT = {"owner", "priority", "reason", "version"}
+"""A product has one of each at a time: the series are written anew for each scrape."""
+BY_PRODUCT = {"namespace", "product", "slo"} | OF_A_PRODUCT
 
 
 def documented() -> dict[str, tuple[str, frozenset[str]]]:

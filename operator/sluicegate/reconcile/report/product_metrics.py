@@ -61,6 +61,26 @@ BUDGET = Gauge(
     " negative when overspent.",
     (*_BY_PRODUCT, "slo"),
 )
+RATIO = Gauge(
+    "sluicegate_product_slo_ratio",
+    "Share of good events of an SLO in the window of the last evaluation.",
+    (*_BY_PRODUCT, "slo"),
+)
+OBJECTIVE = Gauge(
+    "sluicegate_product_slo_objective",
+    "Objective of an SLO: the least share of good events.",
+    (*_BY_PRODUCT, "slo"),
+)
+INFO = Gauge(
+    "sluicegate_product_info",
+    "1, with the owner, the priority and the stable version of the product.",
+    (*_BY_PRODUCT, "owner", "priority", "version"),
+)
+NEEDS_ACTION = Gauge(
+    "sluicegate_product_stalled",
+    "1 for a product that needs a change by a person, by reason.",
+    (*_BY_PRODUCT, "reason"),
+)
 VERSIONS = Gauge(
     "sluicegate_product_versions", "Versions with pods: stable, candidate.", _BY_PRODUCT
 )
@@ -74,7 +94,9 @@ PROMOTED = Gauge(
     _BY_PRODUCT,
 )
 _TOTALS: Final = (PRODUCTS, STALLED, CANDIDATES, RETRAININGS, DEGRADED)
-_OWN: Final = (STATE, BUDGET, VERSIONS, WEIGHT, PROMOTED)
+_OWN: Final = (
+    STATE, BUDGET, RATIO, OBJECTIVE, INFO, NEEDS_ACTION, VERSIONS, WEIGHT, PROMOTED,
+)  # fmt: skip
 
 
 class ProductMetrics:
@@ -158,5 +180,14 @@ def _export_products(figures: Mapping[Key, ProductFigures]) -> None:
         WEIGHT.labels(*labels).set(one.weight)
         if one.promotion_time is not None:
             PROMOTED.labels(*labels).set(one.promotion_time)
-        for slo, remaining in one.budgets:
-            BUDGET.labels(*labels, slo).set(remaining)
+        INFO.labels(*labels, one.owner, one.priority, one.stable_version).set(1)
+        if one.stalled:
+            NEEDS_ACTION.labels(*labels, one.stalled).set(1)
+        for slo in one.slos:
+            for gauge, number in (
+                (BUDGET, slo.budget),
+                (RATIO, slo.ratio),
+                (OBJECTIVE, slo.objective),
+            ):
+                if number is not None:
+                    gauge.labels(*labels, slo.name).set(number)

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from sluicegate.api.base import Number
 from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
+from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
@@ -48,6 +50,16 @@ WAITS: Final = frozenset(
 """Reasons not to retrain that go away by themselves."""
 
 
+@dataclass(frozen=True, slots=True)
+class SloFigures:
+    """One SLO: what is left of its error budget, its share of good events, its objective."""
+
+    name: str
+    budget: float | None = None
+    ratio: float | None = None
+    objective: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFigures:
     """One product.
@@ -57,7 +69,8 @@ class ProductFigures:
     stalled : reason of the condition; empty while it isn't stalled.
     due : when the candidate should have done what it is doing; None when nobody waits for that.
     degraded_since, promotion_time, due : seconds since 1970.
-    budgets : what is left of each SLO's error budget.
+    owner : as the spec has it. stable_version : its name; empty before the first.
+    slos : those that count events.
     """
 
     state: ProductState = ProductState.UNKNOWN
@@ -72,7 +85,9 @@ class ProductFigures:
     degraded_since: float | None = None
     remedy: RemedyState | None = None
     promotion_time: float | None = None
-    budgets: tuple[tuple[str, float], ...] = ()
+    owner: str = ""
+    stable_version: str = ""
+    slos: tuple[SloFigures, ...] = ()
 
     @property
     def rank(self) -> int:
@@ -116,12 +131,20 @@ def figures_of(
         degraded_since=since,
         remedy=None if since is None else _remedy(status, reason),
         promotion_time=None if stable is None else stable.promotion_time,
-        budgets=tuple(
-            (slo.name, float(slo.budget_remaining))
-            for slo in status.slos
-            if slo.budget_remaining is not None
-        ),
+        owner=product.spec.owner,
+        stable_version="" if stable is None else stable.version,
+        slos=tuple(_slo(slo) for slo in status.slos if slo.total is not None),
     )
+
+
+def _slo(slo: SloStatus) -> SloFigures:
+    return SloFigures(
+        slo.name, _number(slo.budget_remaining), _number(slo.ratio), _number(slo.objective)
+    )
+
+
+def _number(value: Number | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _degraded_since(status: DataProductStatus) -> float | None:

@@ -24,6 +24,7 @@ from sluicegate.reconcile.report.product_sample import (
     ProductFigures,
     RemedyState,
     RetrainingState,
+    SloFigures,
     figures_of,
 )
 from tests.support.decisions.rollout_world import START, document
@@ -121,15 +122,19 @@ async def test_five_thousand_products_have_no_more_series_than_the_setting_allow
     metrics = ProductMetrics(limit)
     figures = ProductFigures(
         state=ProductState.DEGRADED,
-        budgets=tuple((f"slo-{number}", 0.5) for number in range(4)),
+        slos=tuple(SloFigures(f"slo-{number}", 0.5, 0.9, 0.8) for number in range(4)),
+        stalled="InvalidSpec",
         promotion_time=NOW - HOUR,
     )
     async with leading(metrics):
         for number in range(5000):
             metrics.record(Key("shop", f"p{number}"), figures)
         metrics.export(NOW)
-        by_name = ("state", "error_budget_remaining", "versions", "canary_weight")
-        assert sum(len(series(f"product_{one}")) for one in by_name) == limit * 7
+        by_name = (
+            "state", "error_budget_remaining", "versions", "canary_weight",
+            "slo_ratio", "slo_objective", "info", "stalled",
+        )  # fmt: skip
+        assert sum(len(series(f"product_{one}")) for one in by_name) == limit * 17
         assert value("products", state="Degraded", priority="Medium") == 5000
         assert len(series("products")) == len(Priority) * len(ProductState)
 
@@ -140,18 +145,40 @@ async def test_a_product_that_goes_takes_its_series_along():
         metrics.record(
             Key("shop", "a"),
             ProductFigures(
-                budgets=(("accuracy", 0.25),), weight=25, versions=2, promotion_time=NOW
+                slos=(SloFigures("accuracy", 0.25, 0.91, 0.9),),
+                weight=25,
+                versions=2,
+                promotion_time=NOW,
+                owner="group:default/search",
+                stable_version="v3",
+                stalled="ModelRejected",
             ),
         )
         metrics.export(NOW)
         where = {"namespace": "shop", "product": "a"}
         assert value("product_error_budget_remaining", slo="accuracy", **where) == 0.25
+        assert value("product_slo_ratio", slo="accuracy", **where) == 0.91
+        assert value("product_slo_objective", slo="accuracy", **where) == 0.9
+        assert value("product_stalled", reason="ModelRejected", **where) == 1
+        assert (
+            value(
+                "product_info",
+                owner="group:default/search",
+                priority="Medium",
+                version="v3",
+                **where,
+            )
+            == 1
+        )
         assert value("product_canary_weight", **where) == 25
         assert value("product_versions", **where) == 2
         assert value("product_promoted_timestamp_seconds", **where) == NOW
         metrics.forget(Key("shop", "a"))
         metrics.export(NOW)
-        gone = ("state", "error_budget_remaining", "canary_weight", "versions")
+        gone = (
+            "state", "error_budget_remaining", "canary_weight", "versions",
+            "slo_ratio", "slo_objective", "info", "stalled",
+        )  # fmt: skip
         assert not any(series(f"product_{one}") for one in gone)
         assert sum(series("products").values()) == 0
 
@@ -159,9 +186,11 @@ async def test_a_product_that_goes_takes_its_series_along():
 async def test_an_slo_that_goes_takes_its_series_along():
     metrics = ProductMetrics(limit=5)
     async with leading(metrics):
-        metrics.record(Key("shop", "a"), ProductFigures(budgets=(("old", 1.0), ("kept", 1.0))))
+        metrics.record(
+            Key("shop", "a"), ProductFigures(slos=(SloFigures("old", 1.0), SloFigures("kept", 1.0)))
+        )
         metrics.export(NOW)
-        metrics.record(Key("shop", "a"), ProductFigures(budgets=(("kept", 1.0),)))
+        metrics.record(Key("shop", "a"), ProductFigures(slos=(SloFigures("kept", 1.0),)))
         metrics.export(NOW)
         assert set(series("product_error_budget_remaining")) == {("shop", "a", "kept")}
 
@@ -256,13 +285,26 @@ def candidate(phase: str, **more: object) -> dict:
 def test_figures_hold_what_status_says():
     figures = seen(
         state="Degrading",
-        slos=[{"name": "accuracy", "state": "AtRisk", "budgetRemaining": "-0.25"}],
+        slos=[
+            {
+                "name": "accuracy",
+                "state": "AtRisk",
+                "budgetRemaining": "-0.25",
+                "ratio": "0.79",
+                "objective": "0.8",
+                "bad": 21,
+                "total": 100,
+            },
+            {"name": "basket", "state": "Met", "ratio": "41.5"},
+        ],
         candidate=candidate("Stepping", weight=25),
         conditions=[{**DEGRADED, "type": "Ready", "reason": "Serving"}],
     )
     assert figures.state is ProductState.DEGRADING
     assert figures.ready
-    assert figures.budgets == (("accuracy", -0.25),)
+    assert figures.slos == (SloFigures("accuracy", -0.25, 0.79, 0.8),)
+    assert figures.owner == document()["spec"]["owner"]
+    assert figures.stable_version == STABLE["version"]
     assert (figures.versions, figures.weight, figures.phase) == (2, 25, CandidatePhase.STEPPING)
     assert figures.promotion_time == START
     assert figures.remedy is None

@@ -1,0 +1,192 @@
+"""`sluicegate tune`: objectives, drops and margins, with what each would have done to a history."""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from math import isinf
+from pathlib import Path
+from typing import Any
+
+from sluicegate.api.base import rfc3339
+from sluicegate.cli.plan import read_products
+from sluicegate.cli.replay import read_scenario
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.simulation.other_policy import with_policy
+from sluicegate.simulation.tuning import Margin, TunedValue, Tuning, as_seconds, tune
+
+EPOCH_LIKE = 10**9
+"""A history whose seconds are above this counts them from 1970."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Propose objectives, drops and margins for each SLO of a recorded history, with the alarms"
+        " and the retrainings that each would have led to, the time until a drop is found, and the"
+        " time of a canary at today's traffic."
+    )
+    parser.add_argument(
+        "scenario", metavar="SCENARIO", help="as `sluicegate record` writes it; - is standard input"
+    )
+    parser.add_argument(
+        "--with", dest="policy", metavar="FILE", help="start from the policy of this DataProduct"
+    )
+    parser.add_argument(
+        "--drop",
+        type=_share,
+        metavar="D",
+        help="drop of the share of good events to be found, e.g. 0.05 (default: the SLO's maxDrop,"
+        " or five times what its objective allows)",
+    )
+    parser.add_argument(
+        "--picture",
+        metavar="FILE.svg",
+        help="also draw it (needs pip install 'sluicegate[report]')",
+    )
+    parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the proposals, and draw them where a picture is wanted."""
+    if args.picture and find_spec("matplotlib") is None:
+        needs = "needs Matplotlib: pip install 'sluicegate[report]'"
+        raise InvalidInput([Problem("--picture", needs)])
+    scenario = read_scenario(args.scenario)
+    if args.policy:
+        scenario = with_policy(scenario, next(iter(read_products(args.policy))))
+    found = list(tune(scenario, args.drop))
+    if not found:
+        problem = "holds no events of an SLO that counts them: record a longer history"
+        raise InvalidInput([Problem(args.scenario, problem)])
+    if args.output == "json":
+        print(json.dumps({"slos": [_object(one) for one in found]}, ensure_ascii=False))
+    else:
+        print("\n\n".join("\n".join(_table(one)) for one in found))
+    if args.picture:
+        from sluicegate.reporting.tuning_chart import Panel, tuning_chart  # noqa: PLC0415 - Matplotlib is an extra
+
+        panels = [Panel(**_panel(one)) for one in found]
+        Path(args.picture).write_text(tuning_chart(panels), encoding="utf-8")
+    return 0
+
+
+# ---- JSON ------------------------------------------------------------------------------------
+def _object(one: Tuning) -> dict[str, Any]:
+    return {
+        "name": one.slo,
+        "bad": one.count.bad,
+        "total": one.count.total,
+        "eventsPerMinute": round(one.per_minute, 3),
+        "drop": one.drop,
+        "current": _alternative(one.now, "objective") | {"objective": one.objective},
+        "objectives": [_alternative(each, "objective") for each in one.objectives],
+        "maxDrops": [_alternative(each, "maxDrop") for each in one.drops],
+        "maxRegressions": [
+            {
+                "maxRegression": each.value,
+                "canarySeconds": as_seconds(each.canary),
+                "current": each.current,
+                "proposed": each.proposed,
+            }
+            for each in one.margins
+        ],
+    }
+
+
+def _alternative(one: TunedValue, name: str) -> dict[str, Any]:
+    return {
+        name: one.value,
+        "alarms": list(one.alarms),
+        "retrainings": one.retrainings,
+        "detectionSeconds": as_seconds(one.detection),
+        "proposed": one.proposed,
+    }
+
+
+# ---- table -----------------------------------------------------------------------------------
+def _table(one: Tuning) -> Iterator[str]:
+    good = 1 - one.count.bad / one.count.total
+    yield (
+        f"{one.slo}: {_percent(good)} good of {one.count.total:,} events, {one.per_minute:.4g} a minute"
+        " in the last day"
+    )
+    drop = f"a drop of {_points(one.drop)} is found after".upper()
+    heads = ("", "ALARMS", "RETRAININGS", drop, "")
+    rows = [heads, ("as it is", *_effect(one.now), "")]
+    for field, found in (("objective", one.objectives), ("maxDrop", one.drops)):
+        rows += [(f'{field}: "{_text(each.value)}"', *_effect(each), _mark(each)) for each in found]
+    yield from _aligned(rows)
+    canaries = [("", "CANARY OF AN EQUAL VERSION", "")]
+    canaries += [
+        (f'maxRegression: "{_text(each.value)}"', _time(each.canary), _mark(each))
+        for each in one.margins
+    ]
+    yield from _aligned(canaries)
+    when = [at for at in one.now.alarms if at > EPOCH_LIKE]
+    if when:
+        yield f"alarms as it is: {', '.join(map(rfc3339, when[:10]))}"
+
+
+def _effect(one: TunedValue) -> tuple[str, str, str]:
+    return str(len(one.alarms)), str(one.retrainings), _time(one.detection)
+
+
+def _mark(one: TunedValue | Margin) -> str:
+    marks = (("proposed", one.proposed), ("as it is", one.current))
+    return ", ".join(word for word, holds in marks if holds)
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    if isinf(seconds):
+        return "never"
+    minutes = seconds / 60
+    if minutes < 120:  # noqa: PLR2004 - two hours
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h"
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.9f}".rstrip("0")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _points(drop: float) -> str:
+    return f"{100 * drop:.3g} points"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield f"  {'  '.join(cells)}".rstrip()
+
+
+# ---- picture ---------------------------------------------------------------------------------
+def _panel(one: Tuning) -> dict[str, Any]:
+    return {
+        "name": one.slo,
+        "hours": one.hours,
+        "objective": one.objective,
+        "proposed": next((each.value for each in one.objectives if each.proposed), None),
+        "alarms": one.now.alarms,
+        "margins": tuple((each.value, each.canary) for each in one.margins),
+        "margin": next((each.value for each in one.margins if each.proposed), None),
+    }
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f'"{text}" is no drop of a share: write five points as 0.05'
+        )
+    return value

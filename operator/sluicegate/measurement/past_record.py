@@ -1,0 +1,212 @@
+"""What was measured of a product in the past, as a scenario: with the versions that it had then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.measurement.store import series_of, target_of
+from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
+from sluicegate.prometheus.past_blocks import Era, PastReader
+from sluicegate.prometheus.targets import REQUESTS
+from sluicegate.simulation.recording import Recording, Stint, arrival, names_of, stints
+from sluicegate.slo.by_market import split_series
+from sluicegate.slo.pod_seconds import POD_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sluicegate.api.product import DataProduct
+    from sluicegate.api.status import DataProductStatus
+    from sluicegate.api.versions import VersionBase
+
+DAY: Final = 86_400
+MOST_BLOCKS: Final = 25_000
+"""Of a record: 17 days of one-minute blocks, some megabytes."""
+LONGEST_CANARY: Final = 2 * DAY
+"""Of a rollout, from its first traffic on, short blocks are recorded so long."""
+_ASIDE: Final = frozenset({REQUESTS, POD_SECONDS})
+
+
+async def record(
+    product: DataProduct, body: Mapping[str, Any], reader: PastReader, *, days: float, now: float
+) -> tuple[Recording, Iterator[str]]:
+    """What was measured of a product in the last days, and the lines of the file.
+
+    Parameters
+    ----------
+    body : the product's document, whose spec goes into the file as it is. now : in seconds.
+
+    Raises
+    ------
+    InvalidInput
+        There is nothing to record. PrometheusError: Prometheus doesn't answer.
+    """
+    seconds = product.spec.analysis.block_seconds
+    newest = reader.timing.newest_settled(now, seconds)
+    past = stints(product.status)
+    if not past:
+        problem = "no version of it is stable yet: record it once it serves"
+        raise InvalidInput([Problem("product", problem)])
+    wanted = min(int(days * DAY / seconds), MOST_BLOCKS)
+    first = max(newest - wanted, past[0].begin // seconds) + 1
+    if first > newest:
+        problem = "no block of it is complete yet: record it later"
+        raise InvalidInput([Problem("product", problem)])
+    past = [one for one in past if one.end > first * seconds]
+    versions = _versions_since(product.status, (first - 1) * seconds)
+    recording = _begin(body, past[0], first * seconds)
+    making = _Making(product, reader, tuple(past), versions, recording)
+    if wanted == MOST_BLOCKS:
+        making.note(
+            f"Only the last {MOST_BLOCKS * seconds / DAY:.1f} days are in it: a record has at most"
+            f" {MOST_BLOCKS:,} blocks."
+        )
+    problems = await making.put(range(first, newest + 1), seconds)
+    problems += await making.put_canaries(newest)
+    making.put_arrivals()
+    making.name_what_is_missing(problems)
+    why = "PrometheusUnavailable" if problems else "PrometheusStale"
+    return recording, recording.text([(one.end, series_of(one.version)) for one in past], why)
+
+
+def _begin(body: Mapping[str, Any], first: Stint, begin: int) -> Recording:
+    """An empty record; a baseline that was learnt later isn't known at its begin."""
+    meta = body["metadata"]
+    return Recording(
+        product={
+            "apiVersion": body["apiVersion"],
+            "kind": body["kind"],
+            "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
+            "spec": body["spec"],
+        },
+        version=series_of(first.version),
+        promotion_time=first.begin,
+        baselines={name: one for name, one in first.baselines.items() if one.end <= begin},
+    )
+
+
+def _versions_since(status: DataProductStatus, begin: int) -> dict[str, VersionBase]:
+    """All versions that ended after a moment, or go on, by what they are called in series."""
+    kept: Iterable[VersionBase] = (
+        *(one for one in (status.stable, status.candidate) if one is not None),
+        *(one for one in status.history if one.end_time > begin),
+    )
+    return {series_of(one): one for one in kept}
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """A record while it is made: versions are called in it as in series, until it is complete."""
+
+    product: DataProduct
+    reader: PastReader
+    past: tuple[Stint, ...]
+    versions: Mapping[str, VersionBase]
+    recording: Recording
+
+    @property
+    def seconds(self) -> int:
+        """Length of a block."""
+        return self.product.spec.analysis.block_seconds
+
+    def note(self, text: str) -> None:
+        """Say what isn't in the record."""
+        self.recording.notes.append(text)
+
+    async def put(self, indexes: range, step: int) -> list[str]:
+        """Read these blocks into the record; what could not be read, in words."""
+        past = await self.reader.read(list(self._eras()), indexes, step)
+        for (version, slo), blocks in past.blocks.items():
+            if slo not in _ASIDE and not split_series(slo)[1]:
+                self.recording.put(version, slo, blocks, step)
+        return past.problems
+
+    def _eras(self) -> Iterator[Era]:
+        """What to ask in each era: all versions, the one that was stable first."""
+        target = target_of(self.product, self.reader.timing)
+        assert target is not None, "a product with a stint has a stable version"
+        for stint in self.past:
+            yield Era(
+                replace(
+                    target,
+                    versions=tuple(dict.fromkeys((series_of(stint.version), *self.versions))),
+                    service=stint.version.service,
+                    renamed=tuple((name, one.service) for name, one in self.versions.items()),
+                    client_errors=True,
+                    counts_pods=False,
+                    markets=(),
+                ),
+                stint.end,
+            )
+
+    async def put_canaries(self, newest: int) -> list[str]:
+        """Where two versions had traffic, put canary blocks in the place of the longer ones."""
+        seconds, step = self.seconds, self.reader.timing.canary_block(self.seconds)
+        windows, problems = list(self._rollouts(newest * seconds)), list[str]()
+        if not windows or step == seconds:
+            return problems
+        if seconds % step:
+            self.note(
+                f"Rollouts are in blocks of {seconds} s: canary blocks of {step} s don't divide them."
+            )
+            return problems
+        for begin, end in windows:
+            low, high = begin // seconds * seconds, -(-end // seconds) * seconds
+            for at in range(low + seconds, high + 1, seconds):
+                self.recording.blocks.pop(at, None)
+            problems += await self.put(range(low // step + 1, high // step + 1), step)
+        return problems
+
+    def _rollouts(self, newest: int) -> Iterator[tuple[int, int]]:
+        """Begin and end of each time in which another version than the first one came."""
+        recording = self.recording
+        earliest, covered = min(recording.blocks) - self.seconds, 0
+        names = {name for read in recording.blocks.values() for name in read}
+        firsts = (recording.first_events(name) for name in names - {recording.version})
+        lasts = [recording.last_events(name) for name in names]
+        for at in sorted(one for one in firsts if one is not None):
+            over = min((end for end in lasts if at <= end), default=at)
+            end = min(over + LOOK_BACK_SECONDS, at + LONGEST_CANARY, newest)
+            if end > covered:
+                yield max(at - self.seconds - LOOK_BACK_SECONDS, earliest, covered), end
+                covered = end
+
+    def put_arrivals(self) -> None:
+        """The events by which versions came, each before its first block with traffic."""
+        recording, first = self.recording, self.recording.version
+        found = {name for read in recording.blocks.values() for name in read}
+        names = names_of({*found, first})
+        for name in sorted(found - {first}):
+            at = recording.first_events(name)
+            if at is not None:
+                before = max((one for one in recording.blocks if one < at), default=at)
+                known = self.versions.get(name)
+                event, missing = arrival(names[name], known, before, self.product.status)
+                recording.events.append(event)
+                self.recording.notes += [missing] if missing else []
+        recording.events.sort(key=lambda event: event["at"])
+        recording.names = names
+
+    def name_what_is_missing(self, problems: list[str]) -> None:
+        """What a reader of the record can't find in it."""
+        recording, slos = self.recording, self.product.spec.slos
+        gauges = [slo.name for slo in slos if slo.indicator.gauge]
+        if gauges:
+            self.note(f"Gauges have no counts and are left out: {', '.join(gauges)}.")
+        for problem in problems:
+            self.note(f"Prometheus didn't answer all of it: {problem}.")
+        read = recording.blocks.values()
+        seen = {slo for versions in read for counts in versions.values() for slo in counts}
+        silent = [slo.name for slo in slos if slo.name not in {*seen, *gauges}]
+        if silent:
+            self.note(f"No block has series of: {', '.join(silent)}.")
+        ends = sorted(recording.blocks)
+        known = next((at for at in ends if any(recording.blocks[at].values())), None)
+        if known is not None and known > ends[0]:
+            hours = (known - ends[0]) / 3600
+            self.note(f"The first {hours:.1f} h have no series: Prometheus keeps less.")
+        self.note(
+            "States of upstream products, pods and containers, and requests of people aren't in it."
+        )

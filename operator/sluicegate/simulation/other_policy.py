@@ -1,0 +1,62 @@
+"""A history under another policy: what the same events would have led to."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.simulation.replay_scenario import ReplayScenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sluicegate.api.product import DataProduct
+
+
+def with_policy(scenario: ReplayScenario, product: "DataProduct") -> ReplayScenario:
+    """The scenario with another DataProduct, that of another name too.
+
+    Baselines that were counted with another indicator are left out by the engine itself.
+
+    Raises
+    ------
+    InvalidInput
+        The events of the history were counted in another way than this product counts them.
+    """
+    problems = list(_problems(scenario.product, product))
+    if problems:
+        raise InvalidInput(problems)
+    known = {slo.name for slo in product.spec.slos}
+    return replace(
+        scenario,
+        product=product,
+        accepted={name: count for name, count in scenario.accepted.items() if name in known},
+        baselines={name: one for name, one in scenario.baselines.items() if name in known},
+    )
+
+
+def _problems(recorded: "DataProduct", product: "DataProduct") -> "Iterator[Problem]":
+    mine, theirs = product.spec.analysis.block_seconds, recorded.spec.analysis.block_seconds
+    if mine != theirs:
+        yield Problem(
+            "spec.analysis.blockSeconds",
+            f"is {mine}, but the history has blocks of {theirs} s: set it to {theirs}, or record the"
+            " history again with this file (sluicegate record --with)",
+        )
+    if not product.spec.slos:
+        yield Problem("spec.slos", "is empty: set an SLO, or there is nothing to evaluate")
+    indicators = {slo.name: slo.indicator for slo in recorded.spec.slos}
+    for place, slo in enumerate(product.spec.slos):
+        path = f"spec.slos[{place}]"
+        if slo.name not in indicators:
+            yield Problem(
+                f"{path}.name",
+                f'"{slo.name}" is not in the history, which has {", ".join(sorted(indicators))}:'
+                " correct the name, or record the history again with this file (sluicegate record"
+                " --with)",
+            )
+        elif slo.indicator != indicators[slo.name]:
+            yield Problem(
+                f"{path}.indicator",
+                "counts other events than the history has: record it again with this file"
+                " (sluicegate record --with)",
+            )

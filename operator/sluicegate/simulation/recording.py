@@ -1,0 +1,203 @@
+"""A history that was measured, as a scenario to replay: which versions there were, and the file.
+
+Times in it are seconds since 1970, so that hours and days are those of the clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.versions import VersionSource
+from sluicegate.simulation.replay_scenario import CLIENT_ERRORS_FIELD
+from sluicegate.simulation.scenario_fields import QUALITIES
+from sluicegate.slo.blocks import Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sluicegate.api.baseline import Baseline
+    from sluicegate.api.status import DataProductStatus
+    from sluicegate.api.versions import VersionBase
+    from sluicegate.slo.blocks import Block
+    from sluicegate.stats.counts import Count
+
+OPEN: Final = 2**40
+"""The end of a stint that goes on."""
+_WORDS: Final = {quality: word for word, quality in QUALITIES.items()}
+_UNCHANGED: Final = frozenset({Quality.NO_SERIES, Quality.MISSING})
+
+
+@dataclass(frozen=True, slots=True)
+class Stint:
+    """A time, in seconds, in which a version was stable, and the baselines that it had."""
+
+    version: VersionBase
+    begin: int
+    end: int
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+
+
+def stints(status: DataProductStatus) -> list[Stint]:
+    """When which version was stable, as far back as status says, the oldest first."""
+    found = [
+        Stint(one, one.promotion_time, one.end_time, one.baseline)
+        for one in status.accepted
+        if one.promotion_time is not None
+    ]
+    if status.stable is not None:
+        stable = status.stable
+        found.append(Stint(stable, stable.promotion_time, OPEN, stable.baseline))
+    return sorted(found, key=lambda stint: stint.begin)
+
+
+def names_of(series: Iterable[str]) -> dict[str, str]:
+    """What each version is called in the file, by what it is called in series, `v1/4d2a…`.
+
+    Its version alone, but where two revisions share it.
+    """
+    known = set(series)
+    shared = Counter(one.partition("/")[0] for one in known)
+    return {one: name if shared[name := one.partition("/")[0]] == 1 else one for one in known}
+
+
+@dataclass(slots=True)
+class Recording:
+    """What goes into the file.
+
+    Attributes
+    ----------
+    product : the DataProduct without its status.
+    version, promotion_time : stable at the begin, and since when, in seconds.
+    blocks : by the second of their end, then by version and SLO.
+    events : as the file has them. names : of the versions in the file. notes : what isn't in the file, a sentence each.
+    """
+
+    product: Mapping[str, Any]
+    version: str
+    promotion_time: int
+    baselines: Mapping[str, Baseline]
+    blocks: dict[int, dict[str, dict[str, Block]]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def put(self, version: str, slo: str, blocks: Sequence[Block], step: int) -> None:
+        """Take in the blocks of a series; those that were read before are replaced."""
+        for block in blocks:
+            kept = self.blocks.setdefault(block.index * step, {}).setdefault(version, {})
+            if block.quality not in _UNCHANGED:
+                kept[slo] = block
+
+    def first_events(self, version: str) -> int | None:
+        """End of the first block with events of a version; None without any."""
+        return next(
+            (
+                at
+                for at in sorted(self.blocks)
+                if any(one.count.total for one in self.blocks[at].get(version, {}).values())
+            ),
+            None,
+        )
+
+    def last_events(self, version: str) -> int:
+        """End of the last block with events of a version; 0 without any."""
+        return max(
+            (
+                at
+                for at, read in self.blocks.items()
+                if any(one.count.total for one in read.get(version, {}).values())
+            ),
+            default=0,
+        )
+
+    def text(self, stable_at: Sequence[tuple[int, str]], unavailable: str) -> Iterator[str]:
+        """The file, line by line.
+
+        Parameters
+        ----------
+        stable_at : until when which version was stable, in order.
+        unavailable : the reason for blocks of which nothing could be read.
+        """
+        ends = sorted(self.blocks)
+        yield f"# Blocks from {rfc3339(ends[0])} to {rfc3339(ends[-1])}; seconds count from 1970."
+        yield from (f"# {note}" for note in self.notes)
+        yield yaml.safe_dump({"product": self.product}, sort_keys=False, width=100).rstrip()
+        yield f"version: {json.dumps(self.names[self.version])}"
+        yield f"promotionTime: {self.promotion_time}"
+        if self.baselines:
+            yield "baselines:"
+            for name, baseline in self.baselines.items():
+                dumped = baseline.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+                yield f"  {json.dumps(name)}: {json.dumps(dumped)}"
+        if self.events:
+            yield "events:"
+            yield from (f"- {json.dumps(event)}" for event in self.events)
+        yield "blocks:"
+        stables = list(stable_at)
+        for at in ends:
+            while len(stables) > 1 and stables[0][0] < at:
+                stables.pop(0)
+            yield f"- {json.dumps(self._entry(at, stables[0][1], unavailable))}"
+
+    def _entry(self, at: int, stable: str, unavailable: str) -> dict[str, Any]:
+        """One block as the file has it; what holds for all of the stable version is said once."""
+        read = self.blocks[at]
+        qualities = {one.quality for one in read.get(stable, {}).values()}
+        if qualities == {Quality.UNAVAILABLE}:
+            return {"at": at, "unavailable": unavailable}
+        entry: dict[str, Any] = {"at": at}
+        if qualities == {Quality.LOW_COVERAGE}:
+            entry["coverage"] = "0"
+        counts = {
+            self.names[version]: told
+            for version, slos in read.items()
+            if (told := {_name(slo): _told(block) for slo, block in slos.items()})
+        }
+        return {**entry, "counts": counts} if counts else entry
+
+
+def _name(slo: str) -> str:
+    return CLIENT_ERRORS_FIELD if slo == CLIENT_ERRORS else slo
+
+
+def _told(block: Block) -> object:
+    return _WORDS.get(block.quality) or {"bad": block.count.bad, "total": block.count.total}
+
+
+def arrival(
+    name: str, version: VersionBase | None, at: int, status: DataProductStatus
+) -> tuple[dict[str, Any], str]:
+    """The event by which a version came, and what isn't known about it; empty if nothing is missing.
+
+    Parameters
+    ----------
+    version : as status has it; None for one that it has forgotten.
+    """
+    changed = {"at": at, "modelChanged": {"version": name}}
+    if version is None:
+        return changed, f"{name} is no longer in status: it comes as a change of spec.model."
+    if version.source is VersionSource.SPEC:
+        return changed, ""
+    result = status.retraining.last_result if status.retraining else None
+    if result is None or result.version != version.version:
+        return changed, (
+            f"{name} came from a training whose hold-out counts are no longer in status: it comes"
+            " as a change of spec.model."
+        )
+    came = {
+        "version": name,
+        "evaluation": _counts(result.evaluation),
+        "stableEvaluation": _counts(result.stable_evaluation),
+    }
+    return {"at": at, "retrained": came}, ""
+
+
+def _counts(evaluation: Mapping[str, Count]) -> dict[str, dict[str, int]]:
+    return {name: {"bad": count.bad, "total": count.total} for name, count in evaluation.items()}

@@ -1,0 +1,335 @@
+"""Objectives, drops and margins to choose from, with what each would have done to a history.
+
+Each alternative is one SLO by itself, replayed by the very rules of the operator. How late a drop is
+found is measured by lowering the same history from several moments on.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from math import floor, inf, isfinite, log10, sqrt
+from statistics import median, pstdev
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.policy.model.decision import Retrain
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.simulation.replay import Replay
+from sluicegate.simulation.scenario import LONGEST_CANARY_BLOCK_SECONDS
+from sluicegate.slo.blocks import Quality
+from sluicegate.stats.canary_duration import expected_seconds
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import LEAST_BLOCKS, burst_correlation
+from sluicegate.stats.intervals import wilson_upper
+from sluicegate.stats.sequential_test import LEAST_RATIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sluicegate.api.slos import Slo
+    from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario
+
+DAY: Final = 86_400
+HOUR: Final = 3_600
+DROPS_FROM: Final = (0.5, 0.65, 0.8)
+"""Shares of the history after which it is lowered, once each."""
+WATCHED: Final = 2 * DAY
+"""Seconds in which a drop is looked for."""
+BUDGETS_OF_A_DROP: Final = 5
+"""Without `maxDrop`, the drop that is looked for is this many times what the objective allows."""
+ALLOWED: Final = (1.25, 1.5, 2.0, 4.0)
+"""Objectives that allow so many times the usual share of bad events."""
+SPREADS: Final = (2.0, 4.0, 8.0, 16.0)
+"""Drops of so many standard deviations of the daily share."""
+MARGINS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+MOST_MARGINS: Final = 4
+QUIET_DAYS: Final = 14
+"""An alternative may alarm once in so many days, and be proposed."""
+_STEPS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
+_Z: Final = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class TunedValue:
+    """A value, and what it would have done.
+
+    Attributes
+    ----------
+    value : objective or maxDrop; None for the SLO as it is.
+    alarms : when it would have become degraded, in seconds. retrainings : how many it had led to.
+    detection : median seconds until the drop is found; infinite where it isn't in two days, None
+        where the history doesn't tell.
+    """
+
+    value: float | None
+    alarms: tuple[int, ...]
+    retrainings: int
+    detection: float | None
+    proposed: bool = False
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """A maxRegression, and the seconds that a canary of an equal version takes at today's traffic."""
+
+    value: float
+    canary: float
+    proposed: bool = False
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What is proposed for one SLO.
+
+    Attributes
+    ----------
+    count : all events of the history. per_minute : events a minute in its last day.
+    drop : the drop that is looked for. hours : end and share of good events of each hour with any.
+    """
+
+    slo: str
+    count: Count
+    per_minute: float
+    drop: float
+    objective: float | None
+    now: TunedValue
+    objectives: tuple[TunedValue, ...]
+    drops: tuple[TunedValue, ...]
+    margins: tuple[Margin, ...]
+    hours: tuple[tuple[int, float], ...]
+
+
+def tune(scenario: ReplayScenario, drop: float | None = None) -> Iterator[Tuning]:
+    """The alternatives of each SLO that counts events and has any, in the product's order.
+
+    Parameters
+    ----------
+    drop : of the share of good events, to be found; None for the SLO's own.
+    """
+    for slo in scenario.product.spec.slos:
+        if slo.indicator.gauge is None:
+            counts = list(_counts(scenario, slo.name))
+            if sum(count.total for _, count in counts):
+                yield _tune(scenario, slo, counts, drop)
+
+
+def _counts(scenario: ReplayScenario, slo: str) -> Iterator[tuple[int, Count]]:
+    """End and events, of all versions, of each block that was read."""
+    for block in scenario.blocks:
+        bad = total = 0
+        for counts in block.counts.values():
+            count = counts.get(slo)
+            if count is not None and not isinstance(count, Quality):
+                bad, total = bad + int(min(count)), total + int(count[1])
+        if block.unavailable is None:
+            yield block.at, Count(bad, total)
+
+
+def _tune(
+    scenario: ReplayScenario, slo: Slo, counts: list[tuple[int, Count]], drop: float | None
+) -> Tuning:
+    whole = _sum(count for _, count in counts)
+    seconds = counts[-1][0] - counts[0][0] + scenario.product.spec.analysis.block_seconds
+    usual, spread = _level(counts, whole)
+    looked_for = drop or slo.drop or BUDGETS_OF_A_DROP * (slo.allowed_bad or usual)
+    looked_for = min(looked_for, 1 - usual)
+
+    def alternatives(values: Iterable[float], *, objective: bool) -> tuple[TunedValue, ...]:
+        made = [
+            _alternative(scenario, _with(slo, value, objective=objective), looked_for, value)
+            for value in values
+        ]
+        return _proposed(made, seconds)
+
+    allowed = sorted({_nice(times * usual) for times in ALLOWED})
+    return Tuning(
+        slo=slo.name,
+        count=whole,
+        per_minute=_recent_rate(counts) * 60,
+        drop=looked_for,
+        objective=None if slo.objective is None else float(slo.objective),
+        now=replace(_alternative(scenario, slo, looked_for, None), current=True),
+        objectives=alternatives((round(1 - q, 9) for q in allowed if q < 1), objective=True),
+        drops=alternatives(
+            (d for d in sorted({_nice(times * spread) for times in SPREADS}) if d < 1),
+            objective=False,
+        ),
+        margins=tuple(_margins(scenario, slo, counts)),
+        hours=tuple(_hours(counts)),
+    )
+
+
+def _with(slo: Slo, value: float, *, objective: bool) -> Slo:
+    """The SLO with nothing else to be judged by than this objective or this drop."""
+    text = f"{value:.9f}".rstrip("0")
+    change = {"objective": text, "max_drop": None} if objective else {"objective": None, "max_drop": text}  # fmt: skip
+    return slo.model_copy(update=change)
+
+
+def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, float]:
+    """The usual share of bad events, and by how much that of a day scatters about it.
+
+    The median day, as a history has incidents too; at least what its events can tell from none.
+    """
+    days: dict[int, Count] = {}
+    for at, count in counts:
+        days[(at - 1) // DAY] = _sum((days.get((at - 1) // DAY, Count(0, 0)), count))
+    full = [one for one in days.values() if one.total]
+    usual = median(one.bad / one.total for one in full)
+    usual = max(usual, wilson_upper(0, whole.total, _Z))
+    typical = median(one.total for one in full)
+    by_chance = sqrt(usual * (1 - usual) / typical)
+    scatter = pstdev([one.bad / one.total for one in full])
+    return usual, max(min(scatter, 3 * by_chance), by_chance)
+
+
+def _nice(value: float) -> float:
+    """The next round number from here up, e.g. 0.0015."""
+    power = 10.0 ** floor(log10(value))
+    return float(
+        f"{next(step for step in _STEPS if step * power >= value * (1 - 1e-9)) * power:.3g}"
+    )
+
+
+# ---- what an alternative does ----------------------------------------------------------------
+def _alternative(
+    scenario: ReplayScenario, slo: Slo, drop: float, value: float | None
+) -> TunedValue:
+    running = Replay(_alone(scenario, slo))
+    starts = {int(len(scenario.blocks) * share) for share in DROPS_FROM}
+    alarms: list[int] = []
+    kept: list[tuple[int, Replay]] = []
+    retrainings, degraded = 0, False
+    for place, block in enumerate(scenario.blocks):
+        if place in starts and place and not degraded:
+            kept.append((place, deepcopy(running)))
+        step = running.advance(block)
+        before, degraded = degraded, step.status.engine.slo(slo.name).degraded
+        alarms += [block.at] if degraded and not before else []
+        retrainings += isinstance(step.evaluation.decision, Retrain)
+    delays: list[float] = []
+    for place, begun in kept:
+        blocks = scenario.blocks[place:]
+        own = next((at for at in alarms if at >= blocks[0].at), inf)
+        delay = _delay(begun, blocks, slo.name, drop)
+        if delay is not None and blocks[0].at + min(delay, WATCHED) < own:
+            delays.append(delay)  # what is found later is the history's own
+    return TunedValue(value, tuple(alarms), retrainings, median(delays) if delays else None)
+
+
+def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
+    """The history with this SLO as the only one, so that what happens is its doing."""
+    product = scenario.product
+    retraining = product.spec.retraining
+    gate = retraining and retraining.model_copy(update={"gate": {}})
+    spec = product.spec.model_copy(update={"slos": (slo,), "retraining": gate})
+    return replace(
+        scenario,
+        product=product.model_copy(update={"spec": spec}),
+        accepted={name: count for name, count in scenario.accepted.items() if name == slo.name},
+        baselines={name: one for name, one in scenario.baselines.items() if name == slo.name},
+    )
+
+
+def _delay(running: Replay, blocks: Sequence[ReplayBlock], slo: str, drop: float) -> float | None:
+    """Seconds until a drop is found; infinite if it isn't while it is watched, None if that ends early."""
+    owed = 0.0
+    begin = blocks[0].at
+    for block in blocks:
+        if block.at - begin > WATCHED:
+            return inf
+        worse, owed = lowered(block, slo, drop, owed)
+        step = running.advance(worse)
+        if step.status.engine.slo(slo).degraded:
+            return block.at - begin
+    return None
+
+
+def lowered(block: ReplayBlock, slo: str, drop: float, owed: float) -> tuple[ReplayBlock, float]:
+    """The block with so many more bad events, and what is still owed of a whole one."""
+    counts = {}
+    for version, read in block.counts.items():
+        count = read.get(slo)
+        counts[version] = read
+        if count is not None and not isinstance(count, Quality):
+            bad, total = count
+            owed += drop * total
+            more = min(floor(owed), max(int(total - bad), 0))
+            owed -= more
+            counts[version] = {**read, slo: (bad + more, total)}
+    return replace(block, counts=counts), owed
+
+
+def _proposed(made: list[TunedValue], seconds: float) -> tuple[TunedValue, ...]:
+    """The strictest that is quiet enough; where none is, the strictest of the quietest."""
+    if not made:
+        return ()
+    most = max(1, floor(seconds / DAY / QUIET_DAYS))
+    quiet = min(len(one.alarms) for one in made)
+    limit = max(most, quiet)
+    chosen = next(one for one in made if len(one.alarms) <= limit)
+    return tuple(replace(one, proposed=one is chosen) for one in made)
+
+
+# ---- canaries at today's traffic -------------------------------------------------------------
+def _margins(
+    scenario: ReplayScenario, slo: Slo, counts: Sequence[tuple[int, Count]]
+) -> Iterator[Margin]:
+    terms = terms_of(_alone(scenario, slo).product)
+    current = terms.slos[0].margin
+    newest = [count for _, count in counts if count.total][-LEAST_BLOCKS:]
+    level = _sum(newest)
+    ratio, correlation = level.bad / max(level.total, 1), burst_correlation(newest)
+    rate, seconds = _recent_rate(counts), min(terms.block_seconds, LONGEST_CANARY_BLOCK_SECONDS)
+
+    def canary(margin: float) -> float:
+        return expected_seconds(
+            terms.steps,
+            events_per_second=rate,
+            ratio=min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO),
+            margin=margin,
+            block_seconds=seconds,
+            correlation=correlation,
+        )
+
+    times = {margin: canary(margin) for margin in sorted({*MARGINS, current}) if ratio + margin < 1}
+    longest = terms.max_duration_seconds
+    fits = [margin for margin, time in times.items() if time <= longest / 2]
+    proposed = fits[0] if fits else None
+    useful = [margin for margin in fits if times[margin] > min(times.values())]
+    shown = {*(useful or fits)[:MOST_MARGINS], current}
+    if proposed is None:
+        shown |= {*list(times)[-2:]}
+    for margin in sorted(shown & times.keys()):
+        yield Margin(margin, times[margin], margin == proposed, margin == current)
+
+
+def _recent_rate(counts: Sequence[tuple[int, Count]]) -> float:
+    """Events a second in the last day of the history."""
+    newest = counts[-1][0]
+    recent = [(at, count) for at, count in counts if at > newest - DAY]
+    seconds = min(DAY, newest - counts[0][0]) or 1
+    return sum(count.total for _, count in recent) / seconds
+
+
+def _hours(counts: Iterable[tuple[int, Count]]) -> Iterator[tuple[int, float]]:
+    hours: dict[int, Count] = {}
+    for at, count in counts:
+        hours[(at - 1) // HOUR] = _sum((hours.get((at - 1) // HOUR, Count(0, 0)), count))
+    for hour, count in hours.items():
+        if count.total:
+            yield (hour + 1) * HOUR, 1 - count.bad / count.total
+
+
+def _sum(counts: Iterable[Count]) -> Count:
+    bad = total = 0
+    for count in counts:
+        bad, total = bad + count.bad, total + count.total
+    return Count(bad, total)
+
+
+def as_seconds(value: float | None) -> int | None:
+    """Whole seconds for JSON; None for what never ends, or isn't known."""
+    return round(value) if value is not None and isfinite(value) else None

@@ -1,0 +1,63 @@
+"""`sluicegate record` writes what it read, and says what it didn't; then replay and tune take it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import yaml
+
+from benchmarks.prometheus_stand_in import PrometheusStandIn
+from sluicegate.__main__ import main
+from sluicegate.api.base import rfc3339
+from tests.support.decisions.scenarios import product
+from tests.support.prometheus.measured_world import ProductBlocks, World
+from tests.support.prometheus.scripted_prometheus import hosted
+
+URL = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def file(tmp_path) -> str:
+    stable = {
+        "version": "v1",
+        "image": "registry.example/m@sha256:0",
+        "runtimeImage": "",
+        "revision": "",
+        "source": "Spec",
+        "promotionTime": rfc3339(int(time.time()) - 86_400),
+    }
+    path = tmp_path / "product.yaml"
+    path.write_text(yaml.safe_dump({**product(), "status": {"stable": stable}}))
+    return str(path)
+
+
+def test_a_record_is_written_and_replayed(file, tmp_path, monkeypatch, capsys):
+    out = str(tmp_path / "history.yaml")
+    world = World([ProductBlocks(product="search")])
+    with hosted(PrometheusStandIn(world)) as server:
+        monkeypatch.setenv("SLUICEGATE_PROMETHEUS_URL", server.url)
+        command = ["record", "catalog/search", "--from-file", file, "--days", "0.5", "-o", out]
+        assert main(command) == 0
+    said = capsys.readouterr().err
+    assert "144 blocks" in said
+    assert "requests of people aren't in it" in said
+
+    assert main(["replay", out]) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["slos"]["availability"]["total"] == 1200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "url", "said"),
+    [
+        ([], "", "SLUICEGATE_PROMETHEUS_URL: is empty"),
+        (["--from-file", "FILE"], URL, "holds catalog/search, not catalog/other"),
+    ],
+)
+def test_what_is_wrong_is_named(file, monkeypatch, capsys, arguments, url, said):
+    monkeypatch.setenv("SLUICEGATE_PROMETHEUS_URL", url)
+    words = [file if word == "FILE" else word for word in arguments]
+    assert main(["record", "catalog/other", *words]) == 2
+    assert said in capsys.readouterr().err

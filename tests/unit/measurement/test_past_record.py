@@ -1,0 +1,219 @@
+"""A record of a product's past: what is in it, and what it says isn't."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn, Row, RowSource, patience
+from sluicegate.api.base import rfc3339
+from sluicegate.api.product import DataProduct
+from sluicegate.errors import InvalidInput
+from sluicegate.measurement import past_record
+from sluicegate.measurement.past_record import record
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.past_blocks import PastReader
+from sluicegate.prometheus.timing import Timing
+from sluicegate.simulation.replay_scenario import parse_scenario
+from tests.support.decisions.scenarios import AVAILABILITY, product
+from tests.support.prometheus.measured_world import ProductBlocks, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCK, NEWEST = 300, 6_000_000
+NOW = (NEWEST + 0.5) * BLOCK
+DAY_AGO = (NEWEST - 288) * BLOCK
+OLD, NEW = "a" * 10, "b" * 10
+
+
+def version(name: str, revision: str, **more: Any) -> dict[str, Any]:
+    return {
+        "version": name,
+        "image": f"registry.example/m@sha256:{revision}",
+        "runtimeImage": "",
+        "revision": revision,
+        "source": "Spec",
+        **more,
+    }
+
+
+STABLE = {"stable": version("v1", OLD, promotionTime=rfc3339(DAY_AGO - 864_000))}
+
+
+def body(*slos: dict[str, Any], **status: Any) -> dict[str, Any]:
+    return {**product(*slos), "status": status or STABLE}
+
+
+def measured(name: str, revision: str, **more: Any) -> ProductBlocks:
+    return ProductBlocks(product="search", version=f"{name}/{revision}", **more)
+
+
+class Rows:
+    """The rows of a world whose versions are scraped with their revisions."""
+
+    def __init__(self, *versions: ProductBlocks) -> None:
+        self.world = World(list(versions))
+
+    def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
+        for one in self.world(kind, indexes, step):
+            for label in ("version", "prediction_version"):
+                if label in one["metric"]:
+                    name, _, revision = one["metric"][label].partition("/")
+                    one["metric"][label] = name
+                    one["metric"][label.replace("version", "revision")] = revision
+            yield one
+
+
+async def recorded(
+    document: dict[str, Any],
+    rows: RowSource,
+    *,
+    days: float = 0.5,
+    lies: dict[str, Lie] | None = None,
+    scrape_seconds: float = 30,
+) -> tuple[list[str], dict[str, Any]]:
+    """The notes of a record, and its file."""
+    async with PrometheusStandIn(rows, lies or {}) as server:
+        seconds = patience(*server.lies.values())
+        async with Prometheus(Endpoint(url=server.url, timeout_seconds=seconds)) as prometheus:
+            reader = PastReader(prometheus, Timing(scrape_seconds=scrape_seconds))
+            made, lines = await record(
+                DataProduct.parse(document), document, reader, days=days, now=NOW
+            )
+    file = yaml.safe_load("\n".join(lines))
+    parse_scenario(file)
+    return made.notes[:-1], file
+
+
+async def test_a_record_has_the_blocks_of_its_days_and_the_version_that_was_stable():
+    notes, file = await recorded(body(), Rows(measured("v1", OLD, bad=2)))
+
+    assert notes == []
+    assert file["version"] == "v1"
+    assert file["promotionTime"] == DAY_AGO - 864_000
+    ends = [block["at"] for block in file["blocks"]]
+    assert ends == [index * BLOCK for index in range(NEWEST - 143, NEWEST + 1)]
+    assert file["blocks"][-1]["counts"] == {
+        "v1": {
+            "clientErrors": {"bad": 0, "total": 100},
+            "availability": {"bad": 2, "total": 100},
+            "accuracy": {"bad": 5, "total": 50},
+        }
+    }
+    assert "status" not in file["product"]
+
+
+async def test_a_rollout_is_in_canary_blocks_from_an_hour_before_it_on():
+    first = (NEWEST - 60) * BLOCK
+    status = {**STABLE, "candidate": version("v2", NEW, phase="Stepping", startTime=rfc3339(first))}
+    arriving = measured("v2", NEW, requests=10, correct=0, wrong=0)
+    rows = Rows(measured("v1", OLD), arriving)
+    rows.world.scrape_seconds = 15
+
+    def since(kind: str, indexes: range, step: int) -> Iterator[Row]:
+        arriving.only = partial(int.__lt__, first // step)
+        return rows(kind, indexes, step)
+
+    _, file = await recorded(body(**status), since, scrape_seconds=15)
+    ends = pairwise(block["at"] for block in file["blocks"])
+    short = [later for earlier, later in ends if later - earlier == 60]
+
+    assert file["events"] == [{"at": first, "modelChanged": {"version": "v2"}}]
+    assert short[0] == first - 3600 + 60
+    assert len({later - earlier for earlier, later in pairwise(short)}) == 1
+
+
+async def test_what_prometheus_refuses_is_unavailable_and_said():
+    notes, file = await recorded(
+        body(), Rows(measured("v1", OLD)), lies={"labelled": Lie.ERROR_500}
+    )
+
+    (note,) = [one for one in notes if "labelled" in one]
+    assert note.startswith("Prometheus didn't answer all of it: labelled")
+    assert file["blocks"][0]["counts"]["v1"]["accuracy"] == "Unavailable"
+    assert file["blocks"][0]["counts"]["v1"]["availability"] == {"bad": 0, "total": 100}
+
+
+async def test_without_targets_there_is_no_record():
+    with pytest.raises(PrometheusError):
+        await recorded(body(), Rows(measured("v1", OLD)), lies={"targets": Lie.ERROR_500})
+
+
+async def test_a_block_without_enough_scrapes_is_marked():
+    _, file = await recorded(body(), Rows(measured("v1", OLD, coverage=0.5)))
+
+    assert file["blocks"][0]["coverage"] == "0"
+
+
+async def test_what_is_not_in_a_record_is_said():
+    gauge = {
+        "name": "basket",
+        "indicator": {"gauge": {"metric": "basket", "direction": "HigherIsBetter"}},
+        "maxDrop": "3",
+    }
+    clicks = {"name": "clicks", "indicator": {"events": {}}, "objective": "0.5"}
+    hidden = measured("v1", OLD, only=lambda index: index > NEWEST - 24)
+
+    notes, _ = await recorded(body(AVAILABILITY, gauge, clicks), Rows(hidden))
+
+    assert notes == [
+        "Gauges have no counts and are left out: basket.",
+        "No block has series of: clicks.",
+        "The first 10.0 h have no series: Prometheus keeps less.",
+    ]
+
+
+async def test_a_record_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(past_record, "MOST_BLOCKS", 36)
+
+    notes, file = await recorded(body(), Rows(measured("v1", OLD)), days=14)
+
+    assert len(file["blocks"]) == 36
+    assert notes == ["Only the last 0.1 days are in it: a record has at most 36 blocks."]
+
+
+async def test_two_revisions_of_a_version_are_two_in_the_file():
+    status = {
+        "stable": version("v1", NEW, promotionTime=rfc3339(DAY_AGO)),
+        "history": [
+            version(
+                "v1",
+                OLD,
+                promotionTime=rfc3339(DAY_AGO - 9000),
+                endTime=rfc3339(DAY_AGO),
+                outcome="Replaced",
+            )
+        ],
+    }
+
+    _, file = await recorded(body(**status), Rows(measured("v1", OLD), measured("v1", NEW)), days=2)
+
+    assert file["version"] == f"v1/{OLD}"
+    assert file["events"][0]["modelChanged"] == {"version": f"v1/{NEW}"}
+
+
+async def test_a_baseline_comes_along_unless_it_was_learnt_within_the_record():
+    def baseline(end: int) -> dict[str, Any]:
+        times = {"startTime": rfc3339(end - 86_400), "endTime": rfc3339(end)}
+        return {"bad": 10, "total": 1000, "source": "Production", **times}
+
+    stable = version(
+        "v1", OLD, promotionTime=rfc3339(DAY_AGO - 864_000),
+        baseline={"availability": baseline(DAY_AGO), "accuracy": baseline(NEWEST * BLOCK)},
+    )  # fmt: skip
+
+    _, file = await recorded(body(stable=stable), Rows(measured("v1", OLD)))
+
+    assert file["baselines"].keys() == {"availability"}
+
+
+async def test_a_product_without_a_stable_version_has_no_past():
+    with pytest.raises(InvalidInput, match="no version of it is stable yet"):
+        await recorded(body(observedGeneration=1), Rows())
