@@ -184,13 +184,7 @@ def test_the_page_starts_with_arguments_that_the_command_takes(arguments):
 
 
 def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():
-    """A Service whose name began with sluicegate kept it from starting again."""
-    (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
-    assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
-
-
-def test_a_service_of_its_namespace_sets_no_variable_of_the_operator():
-    """`SLUICEGATE_…_SERVICE_HOST` is no setting, and the next start would fail for it."""
+    """`SLUICEGATE_…_SERVICE_HOST` is no setting: a Service of such a name kept it from starting."""
     (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
     assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
@@ -216,13 +210,14 @@ def test_the_alerts_it_ships_are_those_of_the_file_with_a_runbook_of_ones_own():
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
-def test_the_dashboard_it_ships_is_that_of_the_file_for_the_sidecar_to_find():
+def test_the_dashboards_it_ships_are_those_of_the_files_for_the_sidecar_to_find():
     objects = rendered(*WAYS["with a dashboard"])
     (config,) = (one for one in objects if one["kind"] == "ConfigMap")
     assert config["metadata"]["namespace"] == "grafana"
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
-    file = (CHART / "files" / "dashboard.json").read_text(encoding="utf-8")
-    assert json.loads(config["data"]["sluicegate.json"]) == json.loads(file)
+    for board in ("", "-portfolio", "-product"):
+        file = (CHART / "files" / f"dashboard{board}.json").read_text(encoding="utf-8")
+        assert json.loads(config["data"][f"sluicegate{board}.json"]) == json.loads(file)
 
 
 def pod_monitor(*values: str) -> dict[str, Any]:

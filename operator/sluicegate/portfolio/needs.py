@@ -163,10 +163,12 @@ def _degraded(product: DataProduct) -> Iterator[Need]:
         return
     upstream = told is not None and told.cause == DecisionReason.UPSTREAM_DEGRADED
     tried = status.candidate is not None
+    asks = retraining is not None and retraining.waiting_for == DecisionReason.MANUAL_MODE
     training = retraining is not None and (retraining.trigger or retraining.pending) is not None
-    if not (upstream or tried or training):
+    if not (upstream or tried or training) or asks:
         message = told.message if told is not None else degraded.message if degraded else ""
-        yield Need(NeedKind.DEGRADED, message, since)
+        command = request_command(product, names.REQUEST_RETRAIN, "") if asks else ""
+        yield Need(NeedKind.DEGRADED, message, since, command)
 
 
 def _review(product: DataProduct) -> Iterator[Need]:

@@ -50,6 +50,11 @@ TABLE = {
     "retried": ({"candidate": PARKED | {"retryTime": WHEN}}, []),
     "degraded": (degraded(), [NeedKind.DEGRADED]),
     "training": (degraded() | TRAINING, []),
+    "a training that a person must ask for": (
+        degraded() | {"retraining": {"pending": TRAINING["retraining"]["trigger"],
+                                     "waitingFor": "ManualMode"}},
+        [NeedKind.DEGRADED],
+    ),
     "upstream degraded": (degraded("UpstreamDegraded"), []),
     "a canary is under way": (
         degraded() | {"candidate": version("v15", phase="Stepping", startTime=WHEN)}, [],
@@ -73,6 +78,14 @@ def test_a_need_has_its_numbers_and_since_when():
     [need] = needs_of(product(status=degraded()))
     assert "84.2 % (n=1,200)" in need.message
     assert need.since == 1795856400
+
+
+def test_a_training_that_a_person_must_ask_for_has_its_command():
+    manual = {"retraining": {"pending": TRAINING["retraining"]["trigger"], "waitingFor": "ManualMode"}}  # fmt: skip
+    [need] = needs_of(product(status=degraded() | manual))
+    assert "retrain-requested-at" in need.command
+    [need] = needs_of(product(status=degraded()))
+    assert need.command == ""
 
 
 def test_a_command_names_the_version_and_nothing_in_it_is_shell():
