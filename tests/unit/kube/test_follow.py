@@ -1,0 +1,113 @@
+"""A kind as it is now: what is listed, what changes, and what a broken watch leaves out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from sluicegate.kube import follow
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.connections import split
+from sluicegate.kube.errors import Transient
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.write_fence import OpenGate
+
+
+def body(name, version="1"):
+    return {"metadata": {"namespace": "a", "name": name, "resourceVersion": version}}
+
+
+def event(kind, name="", version="9"):
+    return json.dumps({"type": kind, "object": body(name, version)}).encode()
+
+
+class Server:
+    """Plays the API server: a list each time, and a watch of the lines that are next."""
+
+    def __init__(self, lists, watches):
+        self.lists, self.watches = list(lists), list(watches)
+        self.versions = []
+
+    async def exchange(self, request, most=None):
+        names = self.lists.pop(0)
+        page = {"metadata": {"resourceVersion": "5"}, "items": [body(name) for name in names]}
+        return 200, json.dumps(page).encode(), {}
+
+    async def lines(self, request):
+        self.versions.append(dict(request.query)["resourceVersion"])
+        if not self.watches:
+            await asyncio.Event().wait()
+        for line in self.watches.pop(0):
+            if isinstance(line, Exception):
+                raise line
+            yield line
+
+    async def close(self):
+        """Nothing is open."""
+
+
+class Kept:
+    """A sink that keeps names."""
+
+    def __init__(self):
+        self.names, self.heard_of = set(), 0
+
+    def observe(self, found):
+        self.names.add(found["metadata"]["name"])
+
+    def forget(self, key):
+        self.names.discard(key.name)
+
+    def listed(self, kept, namespace):
+        self.names &= {key.name for key in kept}
+
+    def heard(self):
+        self.heard_of += 1
+
+
+async def followed(monkeypatch, lists, watches):
+    monkeypatch.setattr(follow, "FIRST_PAUSE", 0.001)
+    server, kept = Server(lists, watches), Kept()
+    api = KubeApi(Transport(server), OpenGate(), field_manager="test")
+    follower = follow.Follower(api, server, DATA_PRODUCTS, kept)
+    task = asyncio.create_task(follower.run())
+    async with asyncio.timeout(30):
+        await follower.primed.wait()
+        while server.watches or server.lists:  # noqa: ASYNC110 - what it plays is no event
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+    task.cancel()
+    return server, kept
+
+
+async def test_changes_follow_the_list_and_a_watch_goes_on_where_the_last_one_ended(monkeypatch):
+    watches = [
+        [event("ADDED", "new"), event("DELETED", "old", "11"), event("BOOKMARK", "", "20")],
+        [],
+    ]
+    server, kept = await followed(monkeypatch, [["old", "same"]], watches)
+    assert kept.names == {"same", "new"}
+    assert server.versions[:2] == ["5", "20"]
+    assert kept.heard_of == 4
+
+
+@pytest.mark.parametrize("broken", [event("ERROR"), Transient("cut off"), b"no JSON"])
+async def test_a_broken_watch_is_followed_by_a_list_and_what_it_lacks_is_gone(monkeypatch, broken):
+    _, kept = await followed(monkeypatch, [["old"], ["same"]], [[broken]])
+    assert kept.names == {"same"}
+
+
+async def test_lines_of_any_length_are_whole_and_a_rest_is_none():
+    async def chunks():
+        for one in (b"a", b"b\nc", b"d" * 70_000, b"\n\ne"):
+            yield one
+
+    assert [line async for line in split(chunks())] == [b"ab", b"c" + b"d" * 70_000]
+
+
+def test_keys_are_namespace_and_name():
+    assert follow._key(body("x")) == Key("a", "x")

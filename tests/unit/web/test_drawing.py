@@ -1,0 +1,54 @@
+"""Lines, bars and boxes: where they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.portfolio.dependencies import graph_of
+from sluicegate.portfolio.facts import facts_of
+from sluicegate.web.drawing import BOX, bullet_of, picture_of, spark_of
+from tests.support.portfolio.products import degraded, product
+
+
+def test_a_bar_reaches_its_bound_where_the_evidence_does():
+    bar = bullet_of(3.0, 3.0)
+    assert bar.reached
+    assert bar.start + bar.length == pytest.approx(bar.bound)
+    against = bullet_of(-0.5, 3.0)
+    assert against.start + against.length == pytest.approx(against.zero)
+    assert not against.reached
+    assert bullet_of(-99, 3.0).start >= 0
+    assert bullet_of(99, 3.0).start + bullet_of(99, 3.0).length <= bar.width
+
+
+def test_a_line_marks_the_days_outside_and_leaves_out_those_without_events():
+    drawn = spark_of([("d1", 1, 100), ("d2", 0, 0), ("d3", 20, 100)], 0.9)
+    assert len(drawn.line.split()) == 2
+    [(x, y)] = drawn.outside
+    assert y > drawn.objective
+    assert 0 <= x <= drawn.width
+    assert spark_of([("d1", 0, 0)], 0.9) is None
+    assert "," in spark_of([("d1", 0, 100)], None).line
+
+
+def test_a_caller_is_left_of_what_it_calls_and_no_boxes_overlap():
+    def calls(*names):
+        return {"dependsOn": [{"name": name} for name in names]}
+
+    products = [
+        facts_of(product("a", spec=calls("b", "c"))), facts_of(product("b", spec=calls("d"))),
+        facts_of(product("c", spec=calls("d"))), facts_of(product("d", status=degraded())),
+        facts_of(product("x", spec=calls("y"))), facts_of(product("y", spec=calls("x"))),
+    ]  # fmt: skip
+    picture = picture_of(graph_of(products))
+    at = {box.node.name[-1]: box for box in picture.boxes}
+    assert at["a"].x < at["b"].x == at["c"].x < at["d"].x
+    places = [(box.x, box.y) for box in picture.boxes]
+    for number, (x, y) in enumerate(places):
+        assert not [
+            1 for a, b in places[number + 1 :] if abs(a - x) < BOX[0] and abs(b - y) < BOX[1]
+        ]
+        assert 0 <= x <= picture.width - BOX[0]
+        assert 0 <= y <= picture.height - BOX[1]
+    assert sum(arrow.affected for arrow in picture.arrows) == 4
+    assert picture == picture_of(graph_of(products))
