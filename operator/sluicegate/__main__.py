@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "review": "sign a review, or write the due dates of reviews as a calendar",
     "archive": "copy sealed reviews to a folder or a bucket",
     "dossier": "write the technical file of a product, from its spec and sealed ledgers",
+    "notify": "send messages about transitions of products to chat, mail and buses",
     "crds": "write the CustomResourceDefinition from the types",
     "run": "run the operator",
 }
