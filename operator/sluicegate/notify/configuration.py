@@ -229,7 +229,12 @@ def parse(document: Any) -> Configuration:
 
 
 def _problems(error: ValidationError) -> Iterator[Problem]:
-    for one in error.errors(include_url=False, include_input=False):
+    found = error.errors(include_url=False, include_input=False)
+    for one in found:
+        inner = any(len(other["loc"]) > len(one["loc"]) for other in found
+                    if other["loc"][: len(one["loc"])] == one["loc"])  # fmt: skip
+        if one["type"] == "too_short" and inner:
+            continue  # what is wrong in a list isn't counted
         path = ".".join(str(part) for part in one["loc"])
         words = _WORDS.get(one["type"]) or one["msg"].removeprefix("Value error, ")
         yield Problem(path, words[0].lower() + words[1:])
