@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import pytest
+from jsonschema import Draft202012Validator
 from prometheus_client import REGISTRY
 
 from sluicegate.api.base import rfc3339
@@ -16,6 +17,26 @@ from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.network import Trouble
 
 HOUR = 3600.0
+WORDS = {"type": "object", "additionalProperties": {"type": "string"}}
+TIME = {"type": "string", "format": "date-time"}
+POSTABLE = Draft202012Validator(
+    {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["labels"],
+            "additionalProperties": False,
+            "properties": {
+                "labels": WORDS,
+                "annotations": WORDS,
+                "startsAt": TIME,
+                "endsAt": TIME,
+                "generatorURL": {"type": "string", "format": "uri"},
+            },
+        },
+    }
+)
+"""postableAlerts, as Alertmanager's API v2 defines it; no other field is known there."""
 
 
 def sample(name, **labels):
@@ -374,6 +395,8 @@ def test_an_alertmanager_is_posted_what_is_open_until_it_is_over():
         begun = {(one.body[0]["startsAt"], str(one.body[0]["labels"])) for one in receiver.got}
         assert len(begun) == 1
         assert receiver.got[0].body[0]["labels"]["alertname"] == "SluicegateDegraded"
+        for one in receiver.got:
+            POSTABLE.validate(one.body)
         told.step(key, ToldProduct.recover)
         await told.world.run(60)
         now = rfc3339(int(told.world.loop.wall()))

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -93,7 +94,7 @@ class Bus:
 async def test_an_event_is_one_for_the_sdk_and_for_its_schema(mode, message):
     async with Bus() as bus:
         await bus.receiver(mode=mode).send(message, 7)
-    ((headers, body),) = bus.got
+    [(headers, body)] = bus.got
     event = from_http(HTTPMessage(headers, body), JSONFormat())
     assert event.get_id() == message.id
     assert event.get_type() == message.type
@@ -101,7 +102,7 @@ async def test_an_event_is_one_for_the_sdk_and_for_its_schema(mode, message):
     assert event.get_extension("sequence") == "000000000007"
     name = schema_of(message)
     assert event.get_dataschema().endswith(f"/{name}")
-    data = event.get_data()
+    data: Any = event.get_data()
     schema = json.loads((SCHEMAS / name).read_text())
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(data)
     if message is MESSAGES["one product"]:
@@ -189,10 +190,10 @@ def test_mail_arrives_with_its_words(tmp_path):
         asyncio.run(receiver.send(message, 0))
     finally:
         mail.stop()
-    mail = message_from_bytes(got[0], policy=policy.default)
-    assert mail["Bcc"] is None
-    assert mail["Subject"] == "[good] catalog/search-0 has promoted v15"
-    body = mail.get_body(("html", "plain")).get_content()
+    letter = message_from_bytes(got[0], policy=policy.default)
+    assert letter["Bcc"] is None
+    assert letter["Subject"] == "[good] catalog/search-0 has promoted v15"
+    body = letter.get_body(("html", "plain")).get_content()
     assert "<b>bold" not in body
     assert "CanaryNotWorse" in body
 
