@@ -25,7 +25,7 @@ from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.interfaces import Done
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from sluicegate.kube.client import KubeApi
     from sluicegate.notify.configuration import Configuration
@@ -56,8 +56,10 @@ class Messenger:
         caches: Caches,
         *,
         wall: Callable[[], float],
+        excluded: Collection[str] = (),
     ) -> None:
-        """Nothing is read yet."""
+        """Nothing is read yet; `excluded` are namespaces that another messenger reports."""
+        self._excluded = excluded
         self._configuration = configuration
         self._journal = journal
         self._api = api
@@ -73,6 +75,8 @@ class Messenger:
     # ---- one product --------------------------------------------------------------------------
     async def reconcile(self, key: Key) -> Result:
         """Keep the transitions of one product since the last look."""
+        if key.namespace in self._excluded:
+            return Done()
         await self._journal.fresh()
         before = self._journal.cursor(key)
         record = self._caches.products.get(key)

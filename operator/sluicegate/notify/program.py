@@ -40,7 +40,14 @@ def build(configuration: Configuration, http: Callable[[], Http], tools: Tools) 
     """Put the messenger together from what the runtime gives."""
     settings, wall = tools.settings, tools.clocks.wall
     journal = Journal(tools.api, Key(settings.namespace, settings.lease_name), wall)
-    messenger = Messenger(configuration, journal, tools.api, tools.caches, wall=wall)
+    messenger = Messenger(
+        configuration,
+        journal,
+        tools.api,
+        tools.caches,
+        wall=wall,
+        excluded=settings.excluded_namespaces,
+    )
     client = http()
     leading: dict[str, Work] = {"dispatch": messenger.dispatch, "connections": client.keep}
     for name, sink in configuration.sinks.items():

@@ -120,8 +120,10 @@ class VirtualMessenger(Replica):
 class MessengerWorld:
     """A cluster with products whose statuses are written as by an operator, and receivers by URL."""
 
-    def __init__(self, seed: int = 0, **parts: Any) -> None:
-        settings = SETTINGS.model_copy(update={"lease_name": LEASE})
+    def __init__(self, seed: int = 0, excluded: tuple[str, ...] = (), **parts: Any) -> None:
+        settings = SETTINGS.model_copy(
+            update={"lease_name": LEASE, "excluded_namespaces": excluded}
+        )
         self.world = World(seed, settings)
         self.configuration = configuration(**parts)
         self.receivers: dict[str, VirtualReceiver] = {

@@ -346,6 +346,18 @@ def test_a_review_is_sent_as_it_goes_and_once_more_when_it_is_closed():
     ]  # fmt: skip
 
 
+def test_a_namespace_of_another_operator_is_left_to_its_messenger():
+    async def story(told):
+        key = told.create("search")
+        told.start()
+        await told.world.run(60)
+        told.step(key, ToldProduct.degrade)
+        await told.world.run(60)
+        assert not told.seen(key)
+
+    assert kinds(told_by(story, excluded=("catalog",))) == []
+
+
 def test_a_product_that_is_deleted_ends_with_a_message_and_without_a_cursor():
     async def story(told):
         (key,) = await started(told, "search")
