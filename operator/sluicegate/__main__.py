@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "archive": "copy sealed reviews to a folder or a bucket",
     "dossier": "write the technical file of a product, from its spec and sealed ledgers",
     "web": "serve the portfolio page: all products, who needs a person, markets, reviews",
+    "notify": "send messages about transitions of products to chat, mail and buses",
     "crds": "write the CustomResourceDefinition from the types",
     "completion": "print the completion of a shell",
     "run": "run the operator",

@@ -15,6 +15,7 @@ from cluster.addons.scraping import LIMITS, configuration
 from cluster.builds import program
 from sluicegate.__main__ import _parser
 from sluicegate.cli.web import check
+from sluicegate.notify.configuration import parse
 from sluicegate.settings import parse_settings
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "sluicegate"
+NOTIFY = {
+    "sinks": {"bus": {"kind": "CloudEvents", "urlFile": "/secrets/bus"}},
+    "routes": [{"when": {"type": ["promoted"]}, "to": ["bus"]}],
+}
 WAYS = {
     "as it is": [],
     "two namespaces": ["--set", "watchNamespaces={catalog,pricing}"],
@@ -45,6 +50,11 @@ WAYS = {
         "--set", "archive.enabled=true,archive.url=s3://reviews/sluicegate,networkPolicy.enabled=true",
         "--set", "archive.envFrom[0].secretRef.name=review-archive,watchNamespaces={catalog,pricing}",
     ],
+    "with a messenger": [
+        "--set-json", 'notify={"enabled": true, "replicas": 2, "secretName": "sinks", "ports": [443, 9093]}',
+        "--set-json", f"notify.config={json.dumps(NOTIFY)}", "--set", "networkPolicy.enabled=true",
+        "--set", "watchNamespaces={catalog,pricing}",
+    ],
     "with settings of one's own": [
         "--set", "extraSettings.SLUICEGATE_MAX_CONCURRENT_RETRAININGS=4",
     ],
@@ -65,6 +75,7 @@ MISTAKES = {
     "a proxy's address that is none": ("web.proxy.cidrs={proxy}", "cidrs"),
     "a bucket of an unknown kind": ("archive.url=ftp://b", "archive/url"),
     "a schedule that is none": ("archive.schedule=daily", "schedule"),
+    "a messenger without a sink": ("notify.enabled=true", "notify.config"),
     "no replica": ("replicas=0", "replicas"),
     "a limit without a unit": ("podMonitor.bodySizeLimit=16", "bodySizeLimit"),
     "a receiver of traces without a scheme": ("tracing.endpoint=collector:4318", "endpoint"),
@@ -108,8 +119,18 @@ def rendered(*arguments: str) -> list[dict[str, Any]]:
 
 
 def operator_environment(objects: list[dict[str, Any]]) -> dict[str, str]:
-    (deployment,) = (one for one in objects if one["kind"] == "Deployment")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return environment_of("operator", objects)
+
+
+def environment_of(name: str, objects: list[dict[str, Any]]) -> dict[str, str]:
+    """The variables of the container of this name."""
+    (container,) = (
+        one
+        for each in objects
+        if each["kind"] == "Deployment"
+        for one in each["spec"]["template"]["spec"]["containers"]
+        if one["name"] == name
+    )
     return {one["name"]: one.get("value", "here") for one in container["env"]}
 
 
@@ -181,6 +202,46 @@ def test_the_page_starts_with_arguments_that_the_command_takes(arguments):
     )
     assert kinds == {"Deployment", "Service", "ServiceAccount"} | roles
     assert parsed.namespace == (["catalog", "pricing"] if narrow else [])
+def test_the_messenger_has_an_account_of_its_own_and_its_configuration():
+    objects = rendered(*WAYS["with a messenger"])
+    ours = [one for one in objects if one["metadata"]["name"].startswith("sluicegate-notify")]
+    settings = parse_settings(environment_of("notify", ours))
+    assert (settings.lease_name, settings.watch_namespaces) == (
+        "sluicegate-notify", ("catalog", "pricing"),
+    )  # fmt: skip
+    (config,) = (one for one in ours if one["kind"] == "ConfigMap")
+    assert parse(yaml.safe_load(config["data"]["notify.yaml"])) == parse(NOTIFY)
+    (pod,) = (one["spec"]["template"]["spec"] for one in ours if one["kind"] == "Deployment")
+    assert pod["serviceAccountName"] == "sluicegate-notify"
+    mounted = {one["name"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
+    assert (mounted["config"], mounted["secrets"]) == ("/config", "/secrets")
+    granted = {
+        (group, resource, verb)
+        for one in ours if one["kind"] in {"Role", "ClusterRole"}
+        for rule in one["rules"] for group in rule["apiGroups"]
+        for resource in rule["resources"] for verb in rule["verbs"]
+    }  # fmt: skip
+    reads = {("sluicegate.dev", kind, verb) for kind in ("dataproducts", "dataproductreviews")
+             for verb in ("get", "list", "watch")}  # fmt: skip
+    assert granted == reads | {
+        ("", "configmaps", "create"), ("", "configmaps", "get"), ("", "configmaps", "patch"),
+        ("coordination.k8s.io", "leases", "create"), ("coordination.k8s.io", "leases", "get"),
+        ("coordination.k8s.io", "leases", "update"),
+    }  # fmt: skip
+
+
+def test_only_the_messenger_may_reach_the_ports_of_sinks():
+    objects = rendered(*WAYS["with a messenger"])
+    ports = {
+        one["metadata"]["name"]: {
+            port["port"] for rule in one["spec"]["egress"] for port in rule["ports"]
+        }
+        for one in objects
+        if one["kind"] == "NetworkPolicy"
+    }
+    assert 9093 in ports["sluicegate-notify"]
+    assert 9093 not in ports["sluicegate"]
+    assert not [one for one in rendered() if "notify" in one["metadata"]["name"]]
 
 
 def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():

@@ -13,6 +13,9 @@ from sluicegate.wiring import PROGRAM
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
+
+    from sluicegate.manager import Program
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +25,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(_: argparse.Namespace) -> NoReturn:
     """Run until SIGTERM, and end the process."""
-    settings = parse_settings(os.environ)
+    run_program(PROGRAM, os.environ)
+
+
+def run_program(program: Program, environment: Mapping[str, str]) -> NoReturn:
+    """Run a program of the runtime until SIGTERM, and end the process.
+
+    Parameters
+    ----------
+    environment
+        Variables that configure it.
+
+    Raises
+    ------
+    InvalidSettings
+        With all variables that can't be used.
+    """
+    settings = parse_settings(environment)
     as_json = settings.log_format is LogFormat.JSON
     configure_logging(settings.log_level, JsonFormatter() if as_json else TextFormatter())
-    handlers.run(settings, PROGRAM)
+    handlers.run(settings, program)
     # All is closed; the interpreter would wait for threads that wait for Prometheus.
     logging.shutdown()
     os._exit(0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from sluicegate.web.identity import UNAVAILABLE, Refused
+from sluicegate.web.identity import UNAVAILABLE, AccessRefused
 from sluicegate.web.rendering import with_query
 from sluicegate.web.seen import Views
 from sluicegate.web.store import STALE_SECONDS
@@ -136,7 +136,7 @@ class Answering:
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
                 return await of(await self._asked(request))
-            except Refused as refusal:
+            except AccessRefused as refusal:
                 return web.Response(
                     status=refusal.status, text=f"{refusal}\n", headers=refusal.headers
                 )
@@ -147,6 +147,6 @@ class Answering:
         reader = await self._login.reader(request)
         silence = self.store.silence()
         if silence is None:
-            raise Refused(UNAVAILABLE, "the products are being read: try again in some seconds")
+            raise AccessRefused(UNAVAILABLE, "the products are being read: try again in some seconds")
         sight = await self._authorizer.sight(reader)
         return ReaderRequest(request, self._pages, reader, sight, self._views.seen(sight), silence)

@@ -11,7 +11,7 @@ from sluicegate.kube import requests
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import SUBJECT_ACCESS_REVIEWS
 from sluicegate.web.expiring import Expiring
-from sluicegate.web.identity import KEPT_SECONDS, UNAVAILABLE, PageReader, Refused
+from sluicegate.web.identity import KEPT_SECONDS, UNAVAILABLE, PageReader, AccessRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ class Authorizer:
 
         Raises
         ------
-        Refused
+        AccessRefused
             The API server does not answer: nothing is shown then.
         """
         if reader.own:
@@ -70,7 +70,7 @@ class Authorizer:
             return await self._known.get(reader, lambda: self._ask(reader))
         except KubeError as error:
             text = "the API server does not say what you may see: try again in a minute"
-            raise Refused(UNAVAILABLE, text) from error
+            raise AccessRefused(UNAVAILABLE, text) from error
 
     async def _ask(self, reader: PageReader) -> Sight:
         products, reviews = await asyncio.gather(

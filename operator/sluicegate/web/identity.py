@@ -47,7 +47,7 @@ class PageReader:
     own: bool = False
 
 
-class Refused(SluicegateError):  # noqa: N818 - the request was refused; nothing failed
+class AccessRefused(SluicegateError):  # noqa: N818 - the request was refused; nothing failed
     """A request is not answered: the status, and a sentence for its sender."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -60,7 +60,7 @@ class ReaderLogin(Protocol):
     """Establishes who sends a request."""
 
     async def reader(self, request: web.Request) -> PageReader:
-        """The reader; Refused for a request of none."""
+        """The reader; AccessRefused for a request of none."""
 
 
 class LocalLogin:
@@ -81,7 +81,7 @@ class LocalLogin:
     async def reader(self, request: web.Request) -> PageReader:
         """Let in who has the cookie; a redirect sets it for who has the token."""
         if request.host not in self.hosts:
-            raise Refused(403, "open the page by the address that `sluicegate web` printed")
+            raise AccessRefused(403, "open the page by the address that `sluicegate web` printed")
         cookie = self.cookie(request.host)
         if hmac.compare_digest(request.cookies.get(cookie, "").encode(), self._session.encode()):
             return self._reader
@@ -91,7 +91,7 @@ class LocalLogin:
             answer = web.HTTPSeeOther(request.path)
             answer.set_cookie(cookie, self._session, httponly=True, samesite="Strict", path="/")
             raise answer
-        raise Refused(
+        raise AccessRefused(
             UNAUTHORIZED,
             "the token in the address is good for one browser: run `sluicegate web` again",
         )
@@ -127,16 +127,16 @@ class HeaderLogin:
         self._proxy = proxy
 
     async def reader(self, request: web.Request) -> PageReader:
-        """The user that the proxy names; Refused for any other sender."""
+        """The user that the proxy names; AccessRefused for any other sender."""
         proxy = self._proxy
         if not (self._from_proxy(request) and self._has_secret(request)):
-            raise Refused(UNAUTHORIZED, "this page is served through its authenticating proxy only")
+            raise AccessRefused(UNAUTHORIZED, "this page is served through its authenticating proxy only")
         given = request.headers.getall(proxy.user, [])
         if len(given) != 1 or not given[0].strip():
-            raise Refused(UNAUTHORIZED, f"the proxy named no user in the header {proxy.user}")
+            raise AccessRefused(UNAUTHORIZED, f"the proxy named no user in the header {proxy.user}")
         user = f"{proxy.user_prefix}{given[0].strip()}"
         if user.startswith(_SYSTEM):
-            raise Refused(UNAUTHORIZED, "users of the system are not accepted from a header")
+            raise AccessRefused(UNAUTHORIZED, "users of the system are not accepted from a header")
         named = (
             part.strip()
             for line in request.headers.getall(proxy.groups, [])
@@ -178,18 +178,18 @@ class TokenLogin:
         self._peers: Expiring[str, TokenBucket] = Expiring(1000, 10 * KEPT_SECONDS, clock)
 
     async def reader(self, request: web.Request) -> PageReader:
-        """The user of the token; Refused for one that the API server does not know."""
+        """The user of the token; AccessRefused for one that the API server does not know."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip()
         headers = {"WWW-Authenticate": 'Bearer realm="sluicegate"'}
         if scheme.casefold() != "bearer" or not token or len(token) > _LONGEST:
-            raise Refused(UNAUTHORIZED, "send a bearer token of the cluster", headers)
+            raise AccessRefused(UNAUTHORIZED, "send a bearer token of the cluster", headers)
         reader = await self._known.get(
             sha256(token.encode()).digest(), lambda: self._review(request, token)
         )
         if reader is None:
             text = f"the token is expired, unknown, or not for the audience {self._audience}"
-            raise Refused(UNAUTHORIZED, text, headers)
+            raise AccessRefused(UNAUTHORIZED, text, headers)
         return reader
 
     async def _review(self, request: web.Request, token: str) -> PageReader | None:
@@ -198,7 +198,7 @@ class TokenLogin:
         try:
             answer = await self._transport.send(requests.review(TOKEN_REVIEWS, spec))
         except KubeError as error:
-            raise Refused(UNAVAILABLE, "the API server does not review tokens now") from error
+            raise AccessRefused(UNAVAILABLE, "the API server does not review tokens now") from error
         return reader_of(answer.get("status") or {}, self._audience)
 
     def _admit(self, request: web.Request) -> None:
@@ -209,7 +209,7 @@ class TokenLogin:
             bucket = TokenBucket(self._clock, rate=1.0, burst=10.0)
             self._peers.put(peer, bucket)
         if not (bucket.try_take() and self._all.try_take()):
-            raise Refused(TOO_MANY, "too many new tokens: try again later", {"Retry-After": "5"})
+            raise AccessRefused(TOO_MANY, "too many new tokens: try again later", {"Retry-After": "5"})
 
 
 def reader_of(status: Mapping[str, Any], audience: str) -> PageReader | None:

@@ -100,10 +100,13 @@ class Replica:
             collect=_collect_nothing,
             beat=60.0,
         )
-        program = Program(watched(), self._build)
         settings = self.settings.model_copy(update={"pod_name": self.name})
-        self.operator = Operator(settings, program, self._watch, ports)
+        self.operator = Operator(settings, self.program(), self._watch, ports)
         self._running: asyncio.Task[None] | None = None
+
+    def program(self) -> Program:
+        """What it runs."""
+        return Program(watched(), self._build)
 
     @property
     def leads(self) -> bool:

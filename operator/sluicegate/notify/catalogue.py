@@ -1,0 +1,257 @@
+"""The closed list of what is sent: each type with its urgency, its title and its meaning. Pure.
+
+Types are an interface: routes, schemas and receivers match on them. The page
+docs/notification-catalogue.md is written from this list.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+TYPE_PREFIX: Final = "dev.sluicegate."
+PRODUCT: Final = "product"
+PRODUCTS: Final = "products"
+
+
+class Urgency(StrEnum):
+    """What a message asks of its reader, the most pressing first."""
+
+    NEEDS_PERSON = "NeedsPerson"
+    """Nothing goes on until a person acts."""
+    BAD_NEWS = "BadNews"
+    """Something got worse, and the operator acts or reports."""
+    GOOD_NEWS = "GoodNews"
+    """Something got better, or ended well."""
+    INFORMATION = "Information"
+    """A step on the way."""
+
+
+class Topic(StrEnum):
+    """What a transition is about; the states of one topic follow each other."""
+
+    HEALTH = "Health"
+    MEASUREMENTS = "Measurements"
+    DEPENDENCIES = "Dependencies"
+    RECONCILING = "Reconciling"
+    ROLLOUT = "Rollout"
+    RETRAINING = "Retraining"
+    REVIEW = "Review"
+    PRODUCT = "Product"
+
+
+FOLDING: Final = frozenset(
+    {Topic.HEALTH, Topic.MEASUREMENTS, Topic.DEPENDENCIES, Topic.RECONCILING}
+)
+"""Topics whose state may flap; of the others, each transition is a fact of its own."""
+
+
+class Kind(StrEnum):
+    """The transitions of a product; the value is the last part of the CloudEvents type."""
+
+    DEGRADED = "degraded"
+    RECOVERED = "recovered"
+    STALLED = "stalled"
+    UNSTALLED = "unstalled"
+    METRICS_LOST = "metrics.lost"
+    METRICS_RESTORED = "metrics.restored"
+    DEPENDENCY_DEGRADED = "dependency.degraded"
+    DEPENDENCY_RECOVERED = "dependency.recovered"
+    RETRAINING_STARTED = "retraining.started"
+    RETRAINING_FINISHED = "retraining.finished"
+    RETRAINING_REJECTED = "retraining.rejected"
+    RETRAINING_FAILED = "retraining.failed"
+    RETRAINING_REFUSED = "retraining.refused"
+    RETRAINING_SUSPENDED = "retraining.suspended"
+    ROLLOUT_STARTED = "rollout.started"
+    ROLLOUT_ADVANCED = "rollout.advanced"
+    ROLLOUT_WAITS = "rollout.waits"
+    ROLLOUT_INCONCLUSIVE = "rollout.inconclusive"
+    APPROVAL_REQUESTED = "approval.requested"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolledback"
+    ROLLBACK_FAILED = "rollback.failed"
+    REVIEW_DUE = "review.due"
+    REVIEW_OVERDUE = "review.overdue"
+    REVIEW_SIGNED = "review.signed"
+    REVIEW_CLOSED = "review.closed"
+    DELETED = "deleted"
+
+    @property
+    def entry(self) -> CatalogueEntry:
+        """What the catalogue says of it."""
+        return CATALOGUE[self]
+
+    def event_type(self, scope: str = PRODUCT) -> str:
+        """The CloudEvents type; `products` is the scope of a message about several products."""
+        return f"{TYPE_PREFIX}{scope}.{self}.v1"
+
+
+DIGEST_TYPE: Final = f"{TYPE_PREFIX}digest.v1"
+TEST_TYPE: Final = f"{TYPE_PREFIX}test.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """One line of the catalogue.
+
+    Attributes
+    ----------
+    title : the sentence of a message; `{product}` and `{version}` are filled in.
+    many : the same of several products; `{count}` is their number.
+    meaning : the transition of the status, for the reference page.
+    """
+
+    urgency: Urgency
+    topic: Topic
+    title: str
+    many: str
+    meaning: str
+
+
+_NEEDS, _BAD, _GOOD, _INFO = Urgency
+CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
+    Kind.DEGRADED: CatalogueEntry(
+        _BAD, Topic.HEALTH, "{product} is degraded", "{count} products are degraded",
+        "The condition Degraded becomes True: an SLO is missed, and the evaluations confirm it."),
+    Kind.RECOVERED: CatalogueEntry(
+        _GOOD, Topic.HEALTH, "{product} has recovered", "{count} products have recovered",
+        "The condition Degraded becomes False after it was True."),
+    Kind.STALLED: CatalogueEntry(
+        _NEEDS, Topic.RECONCILING, "{product} is stalled", "{count} products are stalled",
+        "The condition Stalled becomes True or changes its reason. A rejected model and a changed API"
+        " have types of their own."),
+    Kind.UNSTALLED: CatalogueEntry(
+        _INFO, Topic.RECONCILING, "{product} is not stalled any more",
+        "{count} products are not stalled any more", "The condition Stalled is removed."),
+    Kind.METRICS_LOST: CatalogueEntry(
+        _BAD, Topic.MEASUREMENTS, "{product} cannot be measured",
+        "{count} products cannot be measured",
+        "The condition MetricsAvailable becomes False because of Prometheus or of its data. Without"
+        " traffic it becomes False too, which is not sent."),
+    Kind.METRICS_RESTORED: CatalogueEntry(
+        _INFO, Topic.MEASUREMENTS, "{product} can be measured again",
+        "{count} products can be measured again", "MetricsAvailable is True again."),
+    Kind.DEPENDENCY_DEGRADED: CatalogueEntry(
+        _INFO, Topic.DEPENDENCIES, "A dependency of {product} is degraded",
+        "Dependencies of {count} products are degraded",
+        "The condition DependenciesHealthy becomes False."),
+    Kind.DEPENDENCY_RECOVERED: CatalogueEntry(
+        _INFO, Topic.DEPENDENCIES, "The dependencies of {product} are healthy",
+        "The dependencies of {count} products are healthy",
+        "DependenciesHealthy is True again."),
+    Kind.RETRAINING_STARTED: CatalogueEntry(
+        _INFO, Topic.RETRAINING, "{product} is retrained", "{count} products are retrained",
+        "status.retraining has a trigger with a new attempt."),
+    Kind.RETRAINING_FINISHED: CatalogueEntry(
+        _INFO, Topic.RETRAINING, "The retraining of {product} made {version}",
+        "The retrainings of {count} products made a version",
+        "status.retraining.lastResult is new, and its version is in a rollout."),
+    Kind.RETRAINING_REJECTED: CatalogueEntry(
+        _BAD, Topic.RETRAINING, "The hold-out gate rejected {version} of {product}",
+        "The hold-out gate rejected versions of {count} products",
+        "status.retraining.lastResult is new, with the outcome Rejected."),
+    Kind.RETRAINING_FAILED: CatalogueEntry(
+        _BAD, Topic.RETRAINING, "The retraining of {product} failed",
+        "The retrainings of {count} products failed",
+        "status.retraining.lastResult is new, with the outcome Failed; the message has the tail of"
+        " the log."),
+    Kind.RETRAINING_REFUSED: CatalogueEntry(
+        _NEEDS, Topic.RETRAINING, "The training Job of {product} is refused",
+        "The training Jobs of {count} products are refused",
+        "The condition RetrainingActive has the reason JobRefused."),
+    Kind.RETRAINING_SUSPENDED: CatalogueEntry(
+        _NEEDS, Topic.RETRAINING, "The retraining of {product} is suspended",
+        "The retrainings of {count} products are suspended",
+        "status.retraining.suspended becomes true, after three attempts without a promotion."),
+    Kind.ROLLOUT_STARTED: CatalogueEntry(
+        _INFO, Topic.ROLLOUT, "{product} starts a rollout of {version}",
+        "{count} products start a rollout", "status.candidate names another version."),
+    Kind.ROLLOUT_ADVANCED: CatalogueEntry(
+        _INFO, Topic.ROLLOUT, "{version} of {product} receives more traffic",
+        "The candidates of {count} products receive more traffic",
+        "The weight of status.candidate increases."),
+    Kind.ROLLOUT_WAITS: CatalogueEntry(
+        _INFO, Topic.ROLLOUT, "The rollout of {version} of {product} is retried later",
+        "The rollouts of {count} products are retried later",
+        "A fault of the cluster or of Prometheus ends a rollout; the operator retries it."),
+    Kind.ROLLOUT_INCONCLUSIVE: CatalogueEntry(
+        _NEEDS, Topic.ROLLOUT, "The rollout of {version} of {product} is inconclusive",
+        "The rollouts of {count} products are inconclusive",
+        "A version enters status.history with the outcome Inconclusive."),
+    Kind.APPROVAL_REQUESTED: CatalogueEntry(
+        _NEEDS, Topic.ROLLOUT, "{version} of {product} waits for an approval",
+        "Candidates of {count} products wait for an approval",
+        "The candidate has the phase AwaitingApproval, or changes the API of the stable version."),
+    Kind.PROMOTED: CatalogueEntry(
+        _GOOD, Topic.ROLLOUT, "{product} has promoted {version}",
+        "{count} products have promoted a version",
+        "status.stable is a version with a new promotionTime that no rollback restored."),
+    Kind.ROLLED_BACK: CatalogueEntry(
+        _BAD, Topic.ROLLOUT, "{product} has rolled back {version}",
+        "{count} products have rolled back a version",
+        "A version enters status.history with the outcome RolledBack."),
+    Kind.ROLLBACK_FAILED: CatalogueEntry(
+        _NEEDS, Topic.ROLLOUT, "A rollback of {product} to {version} failed",
+        "Rollbacks of {count} products failed",
+        "A version enters status.history with the outcome Failed."),
+    Kind.REVIEW_DUE: CatalogueEntry(
+        _NEEDS, Topic.REVIEW, "A review of {product} waits for signatures",
+        "Reviews of {count} products wait for signatures",
+        "A DataProductReview is sealed and has the state ToReview."),
+    Kind.REVIEW_OVERDUE: CatalogueEntry(
+        _NEEDS, Topic.REVIEW, "A review of {product} is overdue",
+        "Reviews of {count} products are overdue",
+        "A DataProductReview has the state Overdue."),
+    Kind.REVIEW_SIGNED: CatalogueEntry(
+        _INFO, Topic.REVIEW, "A review of {product} has another signature",
+        "Reviews of {count} products have another signature",
+        "A sealed DataProductReview has more signatures, and others are missing."),
+    Kind.REVIEW_CLOSED: CatalogueEntry(
+        _GOOD, Topic.REVIEW, "A review of {product} is signed",
+        "Reviews of {count} products are signed",
+        "A DataProductReview has the state Reviewed or Skipped."),
+    Kind.DELETED: CatalogueEntry(
+        _INFO, Topic.PRODUCT, "{product} is deleted", "{count} products are deleted",
+        "The DataProduct does not exist any more."),
+}  # fmt: skip
+
+
+_PAGE: Final = """\
+# Catalogue of notifications
+
+What `sluicegate notify` sends ([configuration](notifications.md)). The list is closed: a type keeps its
+meaning, and a new meaning has a new type. A product's message has the CloudEvents type
+`dev.sluicegate.product.TYPE.v1`. A message about several products with the same transition has
+`dev.sluicegate.products.TYPE.v1`, a digest `dev.sluicegate.digest.v1`, a test `dev.sluicegate.test.v1`.
+This page is generated from the code (`python -m sluicegate.notify.catalogue >
+docs/notification-catalogue.md`), and a test compares them.
+
+| urgency | meaning |
+|---|---|
+| NeedsPerson | Nothing continues until a person acts. |
+| BadNews | Something got worse; the operator acts or reports it. |
+| GoodNews | Something got better, or ended well. |
+| Information | A step of a longer process. |
+
+| type | urgency | message | transition |
+|---|---|---|---|
+"""
+
+
+def render_page() -> str:
+    """docs/notification-catalogue.md."""
+    return _PAGE + "".join(
+        f"| `{kind}` | {entry.urgency} | {_shown(entry)} | {entry.meaning} |\n"
+        for kind, entry in CATALOGUE.items()
+    )
+
+
+def _shown(entry: CatalogueEntry) -> str:
+    return entry.title.format(product="PRODUCT", version="VERSION")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_page())

@@ -1,0 +1,133 @@
+"""Messages as CloudEvents 1.0, structured or binary, whose data the shipped schemas describe. Pure.
+
+The id of an event is that of its message, and the same at each attempt: with the source it tells a
+receiver a repeated event from a new one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.names import API_VERSION, PLURAL
+from sluicegate.notify.catalogue import DIGEST_TYPE, TEST_TYPE, Urgency
+from sluicegate.notify.wording import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluicegate.notify.messages import Message
+    from sluicegate.notify.transitions import Transition
+
+SCHEMAS: Final = "https://sluicegate.dev/schemas"
+SEVERITIES: Final = {
+    Urgency.NEEDS_PERSON: ("WARN", 14),
+    Urgency.BAD_NEWS: ("ERROR", 17),
+    Urgency.GOOD_NEWS: ("INFO", 10),
+    Urgency.INFORMATION: ("INFO", 9),
+}
+"""Text and number of the CloudEvents extension Severity, which are OpenTelemetry's."""
+STRUCTURED: Final = "application/cloudevents+json; charset=UTF-8"
+BINARY: Final = "application/json"
+
+Event = dict[str, Any]
+
+
+def event_of(message: Message, *, cluster: str, number: int, portfolio: str = "") -> Event:
+    """A message as an event: its attributes and `data`.
+
+    Parameters
+    ----------
+    number : of the message in the outbox, which grows: the extension `sequence`.
+    """
+    words = wording(message, cluster=cluster, portfolio=portfolio)
+    text, level = SEVERITIES[words.urgency]
+    event: Event = {
+        "specversion": "1.0",
+        "id": message.id,
+        "source": source_of(message, cluster),
+        "type": message.type,
+        "time": rfc3339(message.time),
+        "datacontenttype": "application/json",
+        "dataschema": f"{SCHEMAS}/{schema_of(message)}",
+        "severitytext": text,
+        "severitynumber": level,
+        "sequence": f"{number:012}",
+    }
+    if len(message.transitions) == 1:
+        event["subject"] = event["partitionkey"] = message.transitions[0].origin.path
+    event["data"] = {"title": words.title, "text": words.body, "urgency": words.urgency}
+    event["data"] |= _data(message)
+    return event
+
+
+def source_of(message: Message, cluster: str) -> str:
+    """A URI reference: of the product, or of all of them."""
+    start = f"//{quote(cluster)}/apis/{API_VERSION}"
+    if len(message.transitions) == 1:
+        origin = message.transitions[0].origin
+        return f"{start}/namespaces/{quote(origin.namespace)}/{PLURAL}/{quote(origin.name)}"
+    return f"{start}/{PLURAL}"
+
+
+def schema_of(message: Message) -> str:
+    """Name of the file that describes the data."""
+    match len(message.transitions):
+        case 0:
+            return "test.v1.json" if message.type == TEST_TYPE else "digest.v1.json"
+        case 1:
+            return "product.v1.json"
+        case _:
+            return "products.v1.json"
+
+
+def _data(message: Message) -> dict[str, Any]:
+    if message.type in {DIGEST_TYPE, TEST_TYPE}:
+        return dict(message.digest)
+    if len(message.transitions) == 1:
+        return _transition(message.transitions[0])
+    return {"products": [_transition(one) for one in message.transitions]}
+
+
+def _transition(one: Transition) -> dict[str, Any]:
+    origin = one.origin
+    data: dict[str, Any] = {
+        "transition": one.kind,
+        "namespace": origin.namespace,
+        "product": origin.name,
+        "uid": origin.uid,
+        "time": rfc3339(one.time),
+        "owner": origin.owner,
+        "priority": origin.priority,
+        "markets": list(origin.markets),
+        "reason": one.reason,
+        "message": one.message,
+        "version": one.version,
+        "decision": one.decision,
+        "folded": one.folded,
+    }
+    return {name: value for name, value in data.items() if value}
+
+
+def structured(event: Event) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a request that holds the whole event as JSON."""
+    return {"Content-Type": STRUCTURED}, json.dumps(event, ensure_ascii=False).encode()
+
+
+def binary(event: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a request whose headers are the event's attributes."""
+    headers = {
+        f"ce-{name}": _header(str(value))
+        for name, value in event.items()
+        if name not in {"data", "datacontenttype"}
+    }
+    body = json.dumps(event["data"], ensure_ascii=False).encode()
+    return {**headers, "Content-Type": BINARY}, body
+
+
+def _header(value: str) -> str:
+    """A header's value as the HTTP binding has it: printable ASCII without `"` and `%`."""
+    plain = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+    return quote(value, safe=plain)

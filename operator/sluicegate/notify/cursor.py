@@ -1,0 +1,224 @@
+"""What of a product's status transitions are derived from, small enough to be kept for thousands. Pure.
+
+A `Cursor` is what is kept: what was sent of a product is what lies between two of them. A level (a state
+that lasts) keeps its value while the status says Unknown; an event (a promotion, an attempt) is known
+by its time, which only grows, so that a status that was lost and rebuilt sends nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.versions import CandidatePhase
+from sluicegate.conditions import find_condition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sluicegate.api.status import Condition, DataProductStatus
+    from sluicegate.api.versions import Candidate
+
+OWN_TYPE: Final = frozenset({ConditionReason.MODEL_REJECTED, ConditionReason.API_CHANGED})
+"""Reasons of Stalled that transitions of the rollout report."""
+LOSSES: Final = frozenset(
+    {
+        DecisionReason.PROMETHEUS_UNAVAILABLE,
+        DecisionReason.PROMETHEUS_STALE,
+        DecisionReason.UNREADABLE_SERIES,
+        DecisionReason.LOW_COVERAGE,
+        DecisionReason.NO_DATA,
+        DecisionReason.INVALID_DATA,
+    }
+)
+"""Reasons of MetricsAvailable that are faults; without traffic there is nothing to measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFacts:
+    """A sealed review as it was last seen."""
+
+    state: str
+    signatures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Times in seconds since 1970, 0 for never; words are empty for what doesn't hold.
+
+    Attributes
+    ----------
+    uid : eight hex digits of the product; another product of the same name begins anew.
+    stalled, lost : reasons.
+    candidate, weight : revision of the candidate and its share.
+    approval : what the candidate waits for a person for.
+    retries : of the candidate's rollout.
+    promoted : the newest promotion.
+    ended : the newest end of a version in the history.
+    attempt, result : number of the newest training attempt, and time of the newest result.
+    count : how many transitions of the product were found; part of their ids.
+    reviews : sealed reviews that aren't closed, by name.
+    """
+
+    uid: str = ""
+    degraded: bool = False
+    stalled: str = ""
+    lost: str = ""
+    upstream: bool = False
+    candidate: str = ""
+    weight: int = 0
+    approval: str = ""
+    retries: int = 0
+    promoted: int = 0
+    ended: int = 0
+    attempt: int = 0
+    result: int = 0
+    refused: bool = False
+    suspended: bool = False
+    count: int = 0
+    reviews: Mapping[str, ReviewFacts] = field(default_factory=dict)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no state lasts that somebody waits to see the end of."""
+        return not (
+            self.degraded or self.stalled or self.lost or self.approval or self.suspended
+            or self.refused or self.reviews
+        )  # fmt: skip
+
+    def without_levels(self) -> Cursor:
+        """The same events, as if all were well: what a product is compared with at first sight."""
+        return replace(
+            self, degraded=False, stalled="", lost="", upstream=False, approval="", retries=0,
+            refused=False, suspended=False, reviews={},
+        )  # fmt: skip
+
+
+_SHORT: Final = {
+    "uid": "u", "degraded": "d", "stalled": "s", "lost": "l", "upstream": "y", "candidate": "c",
+    "weight": "w", "approval": "a", "retries": "n", "promoted": "p", "ended": "e", "attempt": "t",
+    "result": "r", "refused": "f", "suspended": "x", "count": "k",
+    "reviews": "v",
+}  # fmt: skip
+"""Names in the cursor, which thousands of products share a ConfigMap for."""
+_EMPTY: Final = Cursor()
+
+
+def encode(cursor: Cursor) -> str:
+    """A cursor as short JSON; what is empty is left out."""
+    kept: dict[str, Any] = {
+        short: getattr(cursor, name)
+        for name, short in _SHORT.items()
+        if getattr(cursor, name) != getattr(_EMPTY, name)
+    }
+    if cursor.reviews:
+        kept["v"] = {name: [one.state, one.signatures] for name, one in cursor.reviews.items()}
+    return json.dumps(kept, separators=(",", ":"), sort_keys=True)
+
+
+def decode(text: str) -> Cursor | None:
+    """What `encode` wrote; None for anything else."""
+    try:
+        kept = dict(json.loads(text).items())
+        values = {name: kept[short] for name, short in _SHORT.items() if short in kept}
+        reviews = {
+            str(name): ReviewFacts(str(state), int(signatures))
+            for name, (state, signatures) in values.pop("reviews", {}).items()
+        }
+    except (ValueError, TypeError, AttributeError):
+        return None
+    wrong = [one for one in fields(Cursor) if one.name in values
+             and type(values[one.name]) is not type(getattr(_EMPTY, one.name))]  # fmt: skip
+    return None if wrong else Cursor(**values, reviews=reviews)
+
+
+def cursor_of(
+    status: DataProductStatus, reviews: Mapping[str, ReviewFacts], before: Cursor, uid: str
+) -> Cursor:
+    """The cursor after a status, from the one before it."""
+    conditions, candidate, retraining = status.conditions, status.trial, status.retraining
+    found = {ConditionType(one.type): one for one in conditions if one.type in set(ConditionType)}
+    active = found.get(ConditionType.RETRAINING_ACTIVE)
+    if not conditions:  # lost, or not written yet: nothing is known
+        return replace(before, uid=uid, reviews=dict(reviews))
+    return Cursor(
+        uid=uid,
+        degraded=_level(found.get(ConditionType.DEGRADED), before=before.degraded),
+        stalled=_stalled(found.get(ConditionType.STALLED)),
+        lost=_lost(found.get(ConditionType.METRICS_AVAILABLE), before.lost),
+        upstream=_upstream(found.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
+        candidate=candidate.revision if candidate else "",
+        weight=candidate.weight if candidate else 0,
+        approval=_approval(candidate, found.get(ConditionType.ROLLOUT_PROGRESSING)),
+        retries=candidate.retries if candidate else 0,
+        promoted=max([before.promoted, *promotions(status)]),
+        ended=max([before.ended, *(one.end_time for one in status.history)]),
+        attempt=max(before.attempt, retraining.number if retraining and retraining.trigger else 0),
+        result=max(
+            before.result,
+            retraining.last_result.completion_time if retraining and retraining.last_result else 0,
+        ),
+        refused=active is not None and active.reason == ConditionReason.JOB_REFUSED,
+        suspended=retraining is not None and retraining.suspended,
+        count=before.count,
+        reviews=dict(reviews),
+    )
+
+
+def promotions(status: DataProductStatus) -> Iterable[int]:
+    """Times of the promotions that the status still shows; a restored version isn't promoted."""
+    known = (status.stable, *status.history)
+    return (
+        one.promotion_time
+        for one in known
+        if one is not None and one.promotion_time is not None and not one.restored
+    )
+
+
+def _level(condition: Condition | None, *, before: bool) -> bool:
+    """Whether a condition holds; what it was while that is unknown."""
+    if condition is None or condition.status == "Unknown":
+        return before
+    return condition.status == "True"
+
+
+def _stalled(condition: Condition | None) -> str:
+    if condition is None or condition.status != "True" or condition.reason in OWN_TYPE:
+        return ""
+    return condition.reason
+
+
+def _lost(condition: Condition | None, before: str) -> str:
+    match condition:
+        case None:
+            return before
+        case _ if condition.status == "False":
+            return condition.reason if condition.reason in LOSSES else ""
+        case _ if condition.status == "True":
+            return ""
+        case _:
+            return before
+
+
+def _upstream(condition: Condition | None, *, before: bool) -> bool:
+    if condition is None or condition.reason == ConditionReason.NO_DEPENDENCIES:
+        return False
+    return before if condition.status == "Unknown" else condition.status == "False"
+
+
+def _approval(candidate: Candidate | None, rollout: Condition | None) -> str:
+    if candidate is None:
+        return ""
+    if candidate.phase is CandidatePhase.AWAITING_APPROVAL:
+        return ConditionReason.AWAITING_APPROVAL
+    if rollout is not None and rollout.reason == ConditionReason.API_CHANGED:
+        return ConditionReason.API_CHANGED
+    return ""
+
+
+def condition_of(status: DataProductStatus, kind: ConditionType) -> tuple[int, str, str]:
+    """Since when a condition has its status, its reason and its message; empty without it."""
+    found = find_condition(status.conditions, kind)
+    return (found.last_transition_time, found.reason, found.message) if found else (0, "", "")

@@ -1,0 +1,317 @@
+"""What the messenger keeps, in one ConfigMap: cursors, collected transitions, undelivered messages.
+
+Each write carries the resourceVersion that was read, so that of two replicas one gets 409. A cursor
+moves in the same write that keeps the transitions it stands for, and a message is kept before it is
+sent: whenever the process is killed, what was derived is derived once, and what was not delivered
+is still there. A write of which no answer came makes the memory stale; it is read again before
+anything is decided by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.kube.errors import KubeError, NotFound, Transient
+from sluicegate.kube.resources import CONFIG_MAPS, Key
+from sluicegate.notify.catalogue import Topic
+from sluicegate.notify.cursor import decode, encode
+from sluicegate.notify.messages import Collected, LastSent, Message, Recent
+from sluicegate.notify.metrics import DROPPED, PENDING
+from sluicegate.notify.transitions import Transition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sluicegate.kube.client import KubeApi
+    from sluicegate.notify.cursor import Cursor
+    from sluicegate.notify.messages import MessageBatch
+    from sluicegate.runtime.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES: Final = 1_000_000
+"""Of the ConfigMap's data; the API server takes 1 MiB."""
+STUCK_SECONDS: Final = 300
+"""Age from which a message that is still undelivered may be dropped to make room for new ones."""
+
+CURSOR, COLLECTED, MESSAGE, SINKS, RECENT, DIGEST = "p.", "t.", "m.", "s.", "f.", "d."
+"""Beginnings of the keys, each followed by `namespace.name`, by a number, or by a digest's name."""
+
+Changes = dict[str, str | None]
+
+
+class JournalFull(Transient):
+    """There is no room for another transition until messages are delivered."""
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    changes: Changes
+    transitions: Sequence[Transition]
+    done: bool = False
+    error: KubeError | None = None
+
+
+class Journal:
+    """The ConfigMap; only the leader writes it."""
+
+    def __init__(self, api: KubeApi, key: Key, wall: Clock) -> None:
+        """Nothing is read yet."""
+        self._api = api
+        self._key = key
+        self._wall = wall
+        self._version = ""
+        self._data: dict[str, str] = {}
+        self._stale = True
+        self._lock = asyncio.Lock()
+        self._waiting: list[_Waiting] = []
+        self._next = 0
+        self._messages: dict[int, Message] = {}
+        self._collected: dict[int, Collected] = {}
+        self.on_change: list[Callable[[], None]] = []
+
+    # ---- reading ------------------------------------------------------------------------------
+    async def fresh(self) -> None:
+        """Read it if what is in memory may be outdated; KubeError when that can't be done."""
+        if self._stale:
+            async with self._lock:
+                await self._load()
+
+    def outdated(self) -> None:
+        """Have it read again before it is used: another replica may have written."""
+        self._stale = True
+
+    def cursor(self, key: Key) -> Cursor | None:
+        """The cursor of a product; None of one that was never seen."""
+        text = self._data.get(_of(key))
+        return None if text is None else decode(text)
+
+    def products(self) -> Iterator[Key]:
+        """Products that have a cursor."""
+        for name in tuple(self._data):
+            if name.startswith(CURSOR):
+                namespace, _, product = name.removeprefix(CURSOR).partition(".")
+                yield Key(namespace, product)
+
+    @property
+    def collected(self) -> tuple[Collected, ...]:
+        """Transitions that wait for their batch, in order."""
+        return tuple(self._collected.values())
+
+    @property
+    def messages(self) -> tuple[tuple[int, Message], ...]:
+        """Undelivered messages in order, each with its number."""
+        return tuple(self._messages.items())
+
+    @property
+    def recent(self) -> Recent:
+        """What was sent lately of topics that may flap."""
+        found: Recent = {}
+        for name, text in self._data.items():
+            if name.startswith(RECENT):
+                namespace, _, product = name.removeprefix(RECENT).partition(".")
+                for topic, (times, last) in json.loads(text).items():
+                    found[f"{namespace}/{product}", Topic(topic)] = LastSent(times, last)
+        return found
+
+    def digest_day(self, name: str) -> str:
+        """The day of which a digest was last made; empty before the first."""
+        return self._data.get(f"{DIGEST}{name}", "")
+
+    # ---- writing ------------------------------------------------------------------------------
+    async def take(
+        self, key: Key, cursor: Cursor | None, transitions: Sequence[Transition]
+    ) -> None:
+        """Move a product's cursor, and keep the transitions that it passed, in one write.
+
+        Raises
+        ------
+        JournalFull
+            Too many messages wait.
+        KubeError
+            It wasn't written, or nobody knows; derive the transitions again.
+        """
+        entry = _Waiting({_of(key): None if cursor is None else encode(cursor)}, transitions)
+        self._waiting.append(entry)
+        async with self._lock:  # who comes first writes for all that wait
+            if not entry.done:
+                await self._flush()
+        if entry.error is not None:
+            raise entry.error
+
+    async def dispatch(self, batch: MessageBatch, days: Mapping[str, str]) -> None:
+        """Put messages in the place of collected transitions; `days` are those of digests."""
+        async with self._lock:
+            self._need_fresh()
+            changes: Changes = {f"{COLLECTED}{number:012}": None for number in batch.taken}
+            for at, message in enumerate(batch.messages, start=self._next):
+                changes[f"{MESSAGE}{at:012}"] = _dumped(message.to_dict())
+                changes[f"{SINKS}{at:012}"] = " ".join(message.sinks)
+            changes |= self._recent_changes(batch.recent)
+            changes |= {f"{DIGEST}{name}": day for name, day in days.items()}
+            await self._commit(changes)
+        self._tell()
+
+    async def delivered(self, number: int, sink: str) -> None:
+        """Record that a message needn't be sent to a sink any more."""
+        async with self._lock:
+            self._need_fresh()
+            message = self._messages.get(number)
+            if message is None or sink not in message.sinks:
+                return
+            left = [one for one in message.sinks if one != sink]
+            await self._commit(self._with_sinks(number, left))
+
+    async def keep_known(self, sinks: Sequence[str]) -> None:
+        """Forget what is for sinks that aren't configured any more."""
+        async with self._lock:
+            self._need_fresh()
+            changes: Changes = {}
+            for number, message in self._messages.items():
+                left = [one for one in message.sinks if one in sinks]
+                if len(left) < len(message.sinks):
+                    changes |= self._with_sinks(number, left)
+                    DROPPED.labels(sink="unknown", cause="removed").inc()
+            if changes:
+                await self._commit(changes)
+
+    def _with_sinks(self, number: int, left: Sequence[str]) -> Changes:
+        name = f"{number:012}"
+        if left:
+            return {f"{SINKS}{name}": " ".join(left)}
+        return {f"{SINKS}{name}": None, f"{MESSAGE}{name}": None}
+
+    def _recent_changes(self, recent: Recent) -> Changes:
+        wanted: dict[str, dict[str, Any]] = {}
+        for (path, topic), sent in recent.items():
+            name = f"{RECENT}{path.replace('/', '.', 1)}"
+            wanted.setdefault(name, {})[topic] = [sent.times, sent.last]
+        texts = {name: _dumped(value) for name, value in wanted.items()}
+        gone = {name for name in self._data if name.startswith(RECENT)} - texts.keys()
+        changed = {name: text for name, text in texts.items() if self._data.get(name) != text}
+        return {**dict.fromkeys(gone), **changed}
+
+    async def _flush(self) -> None:
+        entries, self._waiting = self._waiting, []
+        changes: Changes = {}
+        number, since = self._next, int(self._wall())
+        for entry in entries:
+            changes |= entry.changes
+            for one in entry.transitions:
+                changes[f"{COLLECTED}{number:012}"] = _dumped([since, one.to_dict()])
+                number += 1
+        error: KubeError = Transient("the write of others that wait was interrupted")
+        try:
+            self._need_fresh()
+            changes |= self._room_for(changes)
+            await self._commit(changes)
+        except KubeError as refusal:
+            error = refusal
+        else:
+            for entry in entries:
+                entry.done = True
+        finally:
+            for entry in entries:
+                if not entry.done:
+                    entry.done, entry.error = True, error
+        self._tell()
+
+    def _room_for(self, changes: Changes) -> Changes:
+        """What is dropped so that the changes fit: messages that some sink hasn't taken for long."""
+        size = sum(
+            len(name) + len(text.encode()) for name, text in (self._data | changes).items() if text
+        )
+        dropped: Changes = {}
+        for number, message in self._messages.items():
+            if size <= MOST_BYTES:
+                break
+            if self._wall() - message.made < STUCK_SECONDS:
+                continue
+            dropped |= self._with_sinks(number, ())
+            size -= len(self._data[f"{MESSAGE}{number:012}"].encode())
+            for sink in message.sinks:
+                DROPPED.labels(sink=sink, cause="full").inc()
+        if size > MOST_BYTES:
+            raise JournalFull("too many messages are undelivered: the ConfigMap is full")
+        return dropped
+
+    def _need_fresh(self) -> None:
+        if self._stale:
+            raise Transient("what was read of the ConfigMap may be outdated")
+
+    async def _commit(self, changes: Changes) -> None:
+        """Write changes; afterwards they are in memory, or the memory is stale."""
+        self._stale = True
+        body = await self._api.patch(
+            CONFIG_MAPS, self._key, {"data": changes}, resource_version=self._version
+        )
+        self._version = body["metadata"]["resourceVersion"]
+        for name, text in changes.items():
+            if text is None:
+                self._data.pop(name, None)
+            else:
+                self._data[name] = text
+        self._stale = False
+        self._take_in(changes)
+
+    async def _load(self) -> None:
+        if not self._stale:
+            return
+        try:
+            body = await self._api.get(CONFIG_MAPS, self._key)
+        except NotFound:
+            meta = {"namespace": self._key.namespace, "name": self._key.name}
+            body = await self._api.create(CONFIG_MAPS, {"metadata": meta, "data": {}})
+        self._version = body["metadata"]["resourceVersion"]
+        self._data = dict(body.get("data") or {})
+        self._messages.clear()
+        self._collected.clear()
+        self._take_in(dict.fromkeys(sorted(self._data)))
+        self._stale = False
+
+    def _take_in(self, names: Mapping[str, Any]) -> None:
+        """Bring what is parsed up to date with these keys."""
+        for name in names:
+            beginning, number = name[:2], name[2:]
+            if beginning in {COLLECTED, MESSAGE, SINKS} and number.isdigit():
+                self._parse(beginning, int(number))
+                self._next = max(self._next, int(number) + 1)
+        PENDING.set(len(self._messages))
+
+    def _parse(self, beginning: str, number: int) -> None:
+        name = f"{number:012}"
+        try:
+            if beginning == COLLECTED:
+                text = self._data.get(f"{COLLECTED}{name}")
+                if text is None:
+                    self._collected.pop(number, None)
+                    return
+                since, kept = json.loads(text)
+                self._collected[number] = Collected(number, since, Transition.from_dict(kept))
+                return
+            text = self._data.get(f"{MESSAGE}{name}")
+            sinks = tuple(self._data.get(f"{SINKS}{name}", "").split())
+            if text is None or not sinks:
+                self._messages.pop(number, None)
+                return
+            self._messages[number] = Message.from_dict(json.loads(text), sinks)
+        except (ValueError, TypeError, KeyError):
+            logger.warning(
+                "%s%s in the ConfigMap can't be read, and is left alone", beginning, name
+            )
+
+    def _tell(self) -> None:
+        for told in self.on_change:
+            told()
+
+
+def _of(key: Key) -> str:
+    return f"{CURSOR}{key.namespace}.{key.name}"
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

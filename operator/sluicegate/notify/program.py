@@ -1,0 +1,76 @@
+"""The messenger as a program of the runtime: the operator's queue, lease and watches, nothing of its work."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sluicegate.kube.resources import Key
+from sluicegate.manager import Controller, Program, Tools, spread
+from sluicegate.notify.configuration import AlertmanagerSink, AppriseSink, CloudEventsSink
+from sluicegate.notify.delivery import SinkLoop
+from sluicegate.notify.journal import Journal
+from sluicegate.notify.messenger import Messenger
+from sluicegate.notify.sinks.alertmanager import AlertmanagerLoop
+from sluicegate.notify.sinks.apprise import AppriseReceiver, load
+from sluicegate.notify.sinks.http import AiohttpClient, CloudEventsReceiver
+from sluicegate.notify.watched import watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sluicegate.notify.configuration import Configuration
+    from sluicegate.notify.delivery import Receiver
+    from sluicegate.notify.sinks.http import Http
+    from sluicegate.runtime.clock import Clock
+    from sluicegate.runtime.interfaces import Work
+
+LEASE = "sluicegate-notify"
+"""Default name of the Lease; the ConfigMap has the same name."""
+WORKERS = 64
+"""Reconciles at once: those that wait for a write are written together."""
+
+
+def program(configuration: Configuration, *, http: Callable[[], Http] = AiohttpClient) -> Program:
+    """The program; `http` makes the way to receivers."""
+    return Program(watched(), partial(build, configuration, http))
+
+
+def build(configuration: Configuration, http: Callable[[], Http], tools: Tools) -> Controller:
+    """Put the messenger together from what the runtime gives."""
+    settings, wall = tools.settings, tools.clocks.wall
+    journal = Journal(tools.api, Key(settings.namespace, settings.lease_name), wall)
+    messenger = Messenger(
+        configuration,
+        journal,
+        tools.api,
+        tools.caches,
+        wall=wall,
+        excluded=settings.excluded_namespaces,
+    )
+    client = http()
+    leading: dict[str, Work] = {"dispatch": messenger.dispatch, "connections": client.keep}
+    for name, sink in configuration.sinks.items():
+        if isinstance(sink, AlertmanagerSink):
+            posts = AlertmanagerLoop(
+                name, sink, client, states=partial(messenger.open_alerts, name), wall=wall
+            )
+            journal.on_change.append(posts.changed.set)
+            leading[f"sink {name}"] = posts.run
+        else:
+            receiver = receiver_of(sink, configuration, client, wall)
+            leading[f"sink {name}"] = SinkLoop(
+                name, receiver, journal, wall=wall, jitter=spread,
+                drop_after=configuration.drop_after_seconds,
+            ).run  # fmt: skip
+    return Controller(reconciler=messenger, begin=messenger.begin, leading=leading)
+
+
+def receiver_of(
+    sink: CloudEventsSink | AppriseSink, configuration: Configuration, client: Http, wall: Clock
+) -> Receiver:
+    """The way to a sink that receives messages."""
+    cluster, portfolio = configuration.cluster, configuration.portfolio_url or ""
+    if isinstance(sink, AppriseSink):
+        return AppriseReceiver(sink, load(), cluster, portfolio)
+    return CloudEventsReceiver(sink, client, wall, cluster, portfolio)

@@ -1,0 +1,94 @@
+"""Posts the states that are open to an Alertmanager, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.notify import metrics
+from sluicegate.notify.alerts import HOLD_SECONDS, POST_SECONDS, Alert, Labels, ended, identity
+from sluicegate.notify.delivery import Undelivered
+from sluicegate.notify.sinks.http import deliver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sluicegate.notify.configuration import AlertmanagerSink
+    from sluicegate.notify.sinks.http import Http
+    from sluicegate.runtime.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+PATH: Final = "/api/v2/alerts"
+RETRY_SECONDS: Final = 10.0
+SETTLE_SECONDS: Final = 2.0
+"""After a change: what happens at once is posted at once."""
+
+
+class AlertmanagerLoop:
+    """The loop of one Alertmanager; `states` returns what is open for it."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: AlertmanagerSink,
+        http: Http,
+        *,
+        states: Callable[[], Sequence[Alert]],
+        wall: Clock,
+    ) -> None:
+        """Nothing is posted yet."""
+        self._name = name
+        self._sink = sink
+        self._http = http
+        self._states = states
+        self._wall = wall
+        self._ended: dict[Labels, tuple[float, Alert]] = {}
+        """When each ended; it is posted as ended as long as the last post of it lasts."""
+        self._open: dict[Labels, Alert] = {}
+        self.changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Post for ever."""
+        while True:
+            self.changed.clear()
+            pause = POST_SECONDS if await self.post() else RETRY_SECONDS
+            try:
+                async with asyncio.timeout(pause):
+                    await self.changed.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(SETTLE_SECONDS)
+
+    async def post(self) -> bool:
+        """Post what is open and what has just ended; return whether it was accepted."""
+        now = self._wall()
+        found = {identity(one): one for one in self._states()}
+        for labels, alert in self._open.items():
+            if labels not in found:
+                self._ended[labels] = now, ended(alert, now)
+        self._open = found
+        self._ended = {
+            labels: (at, alert)
+            for labels, (at, alert) in self._ended.items()
+            if labels not in found and now - at < HOLD_SECONDS
+        }
+        metrics.ALERTS.labels(self._name).set(len(found))
+        alerts = [*found.values(), *(alert for _, alert in self._ended.values())]
+        if not alerts:
+            return True
+        try:
+            sink = self._sink.model_copy(
+                update={"url": self._sink.address().rstrip("/") + PATH, "url_file": None}
+            )
+            body = json.dumps(alerts).encode()
+            headers = {"Content-Type": "application/json"}
+            await deliver(self._http, sink, headers, body, wall=self._wall)
+        except (Undelivered, OSError, ValueError) as error:
+            cause = error.cause if isinstance(error, Undelivered) else "configuration"
+            metrics.FAILED.labels(self._name, cause).inc()
+            logger.warning("sink %s did not accept the alerts: %s", self._name, cause)
+            return False
+        return True

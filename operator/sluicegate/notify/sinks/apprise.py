@@ -1,0 +1,72 @@
+"""Chat and mail by Apprise, which knows more than a hundred services."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.errors import SluicegateError
+from sluicegate.notify.catalogue import Urgency
+from sluicegate.notify.delivery import Undelivered
+from sluicegate.notify.wording import wording
+
+if TYPE_CHECKING:
+    from sluicegate.notify.configuration import AppriseSink
+    from sluicegate.notify.messages import Message
+
+TYPES: Final = {
+    Urgency.NEEDS_PERSON: "warning",
+    Urgency.BAD_NEWS: "failure",
+    Urgency.GOOD_NEWS: "success",
+    Urgency.INFORMATION: "info",
+}
+
+
+class NoApprise(SluicegateError):  # noqa: N818 - says what is the case
+    """The extra that is needed isn't installed."""
+
+
+def load() -> Any:
+    """The library; NoApprise where it is missing."""
+    try:
+        library = importlib.import_module("apprise")
+    except ImportError as error:
+        raise NoApprise("chat and mail need Apprise: install sluicegate[notify]") from error
+    # Its log lines hold addresses, whose parts are secrets.
+    logging.getLogger("apprise").disabled = True
+    return library
+
+
+@dataclass(frozen=True, slots=True)
+class AppriseReceiver:
+    """The services that the sink's file names; all of them have to accept a message."""
+
+    sink: AppriseSink
+    library: Any
+    cluster: str = ""
+    portfolio: str = ""
+
+    async def send(self, message: Message, number: int) -> None:  # noqa: ARG002 - the port's
+        """Return when each service has accepted it; Undelivered otherwise."""
+        # The library waits in its own way, so it does it in a thread; it has time-outs itself.
+        await asyncio.get_running_loop().run_in_executor(None, self._send, message)
+
+    def _send(self, message: Message) -> None:
+        try:
+            lines = self.sink.url_file.read_text(encoding="utf-8").split()
+        except OSError as error:
+            text = f"the file of the addresses can't be read: {type(error).__name__}"
+            raise Undelivered(text, cause="configuration") from error
+        services = self.library.Apprise()
+        if not lines or not all(services.add(line) for line in lines):
+            raise Undelivered("an address is none that Apprise knows", cause="configuration")
+        words = wording(message, cluster=self.cluster, portfolio=self.portfolio)
+        accepted = services.notify(
+            title=words.title, body=words.body, notify_type=TYPES[words.urgency],
+            body_format="text", interpret_escapes=False,
+        )  # fmt: skip
+        if not accepted:
+            raise Undelivered("the service did not accept it", cause="service")

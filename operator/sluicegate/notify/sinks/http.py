@@ -1,0 +1,139 @@
+"""Requests to receivers by HTTP, those of CloudEvents among them; failures name the sink's fault, never its address."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+import aiohttp
+
+from sluicegate.notify.cloud_events import binary, event_of, structured
+from sluicegate.notify.configuration import Mode
+from sluicegate.notify.delivery import Undelivered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sluicegate.notify.configuration import CloudEventsSink, HttpSink
+    from sluicegate.notify.messages import Message
+    from sluicegate.runtime.clock import Clock
+
+ANSWER_SECONDS: Final = 10.0
+REFUSALS: Final = frozenset({400, 413, 415, 422})
+"""Answers that another attempt would get as well: the message itself isn't liked."""
+OK: Final = 2
+ASKS_TO_WAIT: Final = frozenset({429, 503})
+
+
+class Http(Protocol):
+    """Posts a body and brings the answer."""
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, ca_file: Path | None
+    ) -> tuple[int, Mapping[str, str]]:
+        """Return status and headers of the answer; OSError or aiohttp.ClientError without one."""
+
+    async def keep(self) -> None:
+        """Keep connections until this is cancelled, and close them."""
+
+
+@dataclass(slots=True)
+class AiohttpClient:
+    """Real requests: no redirects, no cookies, and the proxy of the environment."""
+
+    _session: aiohttp.ClientSession | None = field(default=None, init=False)
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, ca_file: Path | None
+    ) -> tuple[int, Mapping[str, str]]:
+        """Return status and headers of the answer; OSError or aiohttp.ClientError without one."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=True,
+            )
+        tls = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
+        async with self._session.post(
+            url, data=body, headers=dict(headers), allow_redirects=False, ssl=tls
+        ) as response:
+            return response.status, dict(response.headers)
+
+    async def keep(self) -> None:
+        """Keep connections until this is cancelled, and close them."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            session, self._session = self._session, None
+            if session is not None:
+                await session.close()
+
+
+async def deliver(
+    http: Http, sink: HttpSink, headers: Mapping[str, str], body: bytes, *, wall: Clock
+) -> None:
+    """Post a body to a sink.
+
+    Raises
+    ------
+    Undelivered
+        It wasn't accepted.
+    """
+    try:
+        url = sink.address()
+        sent = {**headers, "User-Agent": "sluicegate-notify"}
+        if sink.token_file is not None:
+            token = sink.token_file.read_text(encoding="utf-8").strip()
+            sent["Authorization"] = f"Bearer {token}"
+    except (OSError, ValueError) as error:
+        text = f"a file of the sink can't be used: {type(error).__name__}"
+        raise Undelivered(text, cause="configuration") from error
+    try:
+        status, answered = await http.post(url, sent, body, sink.ca_file)
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        # Not the error's own words: they may hold the address.
+        raise Undelivered(f"no answer: {type(error).__name__}", cause="connection") from None
+    if status // 100 == OK:
+        return
+    asked = _seconds(answered.get("Retry-After", ""), wall) if status in ASKS_TO_WAIT else 0.0
+    raise Undelivered(
+        f"HTTP {status}", cause=f"http_{status // 100}xx", retry_after=asked,
+        final=status in REFUSALS,
+    )  # fmt: skip
+
+
+def _seconds(text: str, wall: Clock) -> float:
+    """What a Retry-After asks for, in seconds or as a date; 0 for what can't be read."""
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return 0.0
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.fromtimestamp(wall(), UTC)).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEventsReceiver:
+    """A receiver of CloudEvents."""
+
+    sink: CloudEventsSink
+    http: Http
+    wall: Clock
+    cluster: str = ""
+    portfolio: str = ""
+
+    async def send(self, message: Message, number: int) -> None:
+        """Return when the receiver has accepted it; Undelivered otherwise."""
+        event = event_of(message, cluster=self.cluster, number=number, portfolio=self.portfolio)
+        form = binary if self.sink.mode is Mode.BINARY else structured
+        headers, body = form(event)
+        await deliver(self.http, self.sink, headers, body, wall=self.wall)

@@ -1,0 +1,343 @@
+"""Transitions: what lies between the cursor of a product and its status now. Pure.
+
+Nothing is remembered beside the cursor, so that a restart anywhere gives the same transitions. Their
+order is that of the story: a cause comes before what follows from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from sluicegate.api.names import ConditionReason, ConditionType, DecisionType
+from sluicegate.api.outcome import Outcome
+from sluicegate.notify.catalogue import Kind
+from sluicegate.notify.cursor import Cursor, condition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sluicegate.api.retraining_status import AttemptResult
+    from sluicegate.api.status import DataProductStatus
+    from sluicegate.api.versions import PastVersion
+    from sluicegate.notify.cursor import ReviewFacts
+
+LONGEST_TEXT: Final = 700
+"""Characters of a message that are kept: the outbox holds hundreds; status has the whole."""
+ENDINGS: Final = {
+    Outcome.ROLLED_BACK: Kind.ROLLED_BACK,
+    Outcome.INCONCLUSIVE: Kind.ROLLOUT_INCONCLUSIVE,
+    Outcome.FAILED: Kind.ROLLBACK_FAILED,
+}
+"""Ends of a version that are sent; what replaced another is reported as its promotion."""
+RESULTS: Final = {
+    Outcome.FAILED: Kind.RETRAINING_FAILED,
+    Outcome.REJECTED: Kind.RETRAINING_REJECTED,
+    Outcome.IN_PROGRESS: Kind.RETRAINING_FINISHED,
+}
+DECISIONS: Final = {
+    Kind.PROMOTED: DecisionType.PROMOTE,
+    Kind.ROLLED_BACK: DecisionType.ROLLBACK,
+    Kind.ROLLOUT_INCONCLUSIVE: DecisionType.INCONCLUSIVE,
+    Kind.ROLLOUT_ADVANCED: DecisionType.ADVANCE,
+    Kind.ROLLOUT_STARTED: DecisionType.START_ROLLOUT,
+    Kind.RETRAINING_STARTED: DecisionType.RETRAIN,
+}
+"""Decisions whose numbers belong to a transition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The product of a transition, as routes and receivers know it; `owner` is spec.owner."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+    owner: str = ""
+    priority: str = ""
+    markets: tuple[str, ...] = ()
+    title: str = ""
+
+    @property
+    def path(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One transition of one product.
+
+    Attributes
+    ----------
+    id : 16 hex digits, the same whenever the transition is derived from the same cursor.
+    time : of the transition itself, in seconds since 1970.
+    decision : status.decision as it is, where it is the transition's.
+    folded : transitions of the same topic that this one stands for.
+    """
+
+    id: str
+    kind: Kind
+    origin: Origin
+    time: int
+    reason: str = ""
+    message: str = ""
+    version: str = ""
+    decision: Mapping[str, Any] | None = None
+    folded: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; what is empty is left out."""
+        kept = {name: value for name, value in asdict(self).items() if value or name == "time"}
+        kept["origin"] = {name: value for name, value in kept["origin"].items() if value}
+        return kept
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave; ValueError, TypeError or KeyError for anything else."""
+        origin = {**kept["origin"]}
+        origin["markets"] = tuple(origin.get("markets", ()))
+        return cls(**{**kept, "kind": Kind(kept["kind"]), "origin": Origin(**origin)})
+
+
+def transitions(
+    before: Cursor, after: Cursor, status: DataProductStatus, origin: Origin
+) -> tuple[Transition, ...]:
+    """What happened between two cursors; `status` has the words for it."""
+    teller = _Teller(before, after, status, origin)
+    return tuple(
+        chain(
+            teller.measurements(),
+            teller.dependencies(),
+            teller.health(),
+            teller.results(),
+            teller.attempts(),
+            teller.endings(),
+            teller.rollout(),
+            teller.stalled(),
+        )
+    )
+
+
+def numbered(found: Iterable[Transition], before: Cursor) -> list[Transition]:
+    """The transitions with ids that no other of the product has, not even one like it later."""
+    return [
+        replace(one, id=_digest(f"{one.id}|{number}"))
+        for number, one in enumerate(found, start=before.count + 1)
+    ]
+
+
+def deletion(origin: Origin, now: int) -> Transition:
+    """That a product is gone."""
+    return _made(Kind.DELETED, origin, time=now)
+
+
+def review_transition(
+    name: str, before: ReviewFacts | None, after: ReviewFacts, origin: Origin, *, time: int
+) -> Transition | None:
+    """What happened to a sealed review; None if nothing did that is sent."""
+    kinds = {
+        "ToReview": Kind.REVIEW_DUE,
+        "Overdue": Kind.REVIEW_OVERDUE,
+        "Reviewed": Kind.REVIEW_CLOSED,
+        "Skipped": Kind.REVIEW_CLOSED,
+    }
+    if before is None or before.state != after.state:
+        kind = kinds.get(after.state)
+    elif after.signatures > before.signatures:
+        kind = Kind.REVIEW_SIGNED
+    else:
+        return None
+    if kind is None:
+        return None
+    signed = f"{name} has {after.signatures} signatures" if after.signatures else name
+    mark = f"{name} {after.state} {after.signatures if kind is Kind.REVIEW_SIGNED else ''}"
+    return _made(kind, origin, time=time, reason=after.state, message=signed, mark=mark)
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """The parts of a comparison."""
+
+    before: Cursor
+    after: Cursor
+    status: DataProductStatus
+    origin: Origin
+
+    def measurements(self) -> Iterator[Transition]:
+        """Prometheus or its data fails, or is back."""
+        was, now = self.before.lost, self.after.lost
+        if now and not was:
+            yield self._condition(Kind.METRICS_LOST, ConditionType.METRICS_AVAILABLE)
+        elif was and not now:
+            yield self._condition(Kind.METRICS_RESTORED, ConditionType.METRICS_AVAILABLE)
+
+    def dependencies(self) -> Iterator[Transition]:
+        """A product that this one calls is degraded, or isn't any more."""
+        if self.before.upstream != self.after.upstream:
+            kind = Kind.DEPENDENCY_DEGRADED if self.after.upstream else Kind.DEPENDENCY_RECOVERED
+            yield self._condition(kind, ConditionType.DEPENDENCIES_HEALTHY)
+
+    def health(self) -> Iterator[Transition]:
+        """The product is degraded, or has recovered."""
+        if self.before.degraded != self.after.degraded:
+            kind = Kind.DEGRADED if self.after.degraded else Kind.RECOVERED
+            yield self._condition(kind, ConditionType.DEGRADED)
+
+    def results(self) -> Iterator[Transition]:
+        """How an attempt ended, and that no other follows."""
+        retraining = self.status.retraining
+        last = retraining.last_result if retraining else None
+        if last is not None and last.completion_time > self.before.result:
+            kind = RESULTS.get(last.outcome)
+            if kind is not None:
+                yield self._result(kind, last)
+        if self.after.suspended and not self.before.suspended:
+            since, reason, message = condition_of(self.status, ConditionType.RETRAINING_ACTIVE)
+            time = last.completion_time if last else since
+            yield self._made(Kind.RETRAINING_SUSPENDED, time, reason=reason, message=message)
+
+    def attempts(self) -> Iterator[Transition]:
+        """A training begins, or can't."""
+        retraining = self.status.retraining
+        if retraining and retraining.trigger and self.after.attempt > self.before.attempt:
+            trigger = retraining.trigger
+            yield self._made(
+                Kind.RETRAINING_STARTED,
+                retraining.start_time or trigger.trigger_time,
+                reason=trigger.cause,
+                message=trigger.message,
+                version=trigger.version,
+                mark=str(self.after.attempt),
+            )
+        if self.after.refused and not self.before.refused:
+            yield self._condition(Kind.RETRAINING_REFUSED, ConditionType.RETRAINING_ACTIVE)
+
+    def endings(self) -> Iterator[Transition]:
+        """Versions that were promoted, and those that ended, in the order of their times."""
+        found = [*self._promoted(), *self._ended()]
+        yield from sorted(found, key=lambda one: (one.time, one.id))
+
+    def _promoted(self) -> Iterator[Transition]:
+        status = self.status
+        for one in (status.stable, *status.history):
+            if one is None or one.promotion_time is None or one.restored:
+                continue
+            if one.promotion_time > self.before.promoted:
+                newest = one is status.stable
+                yield self._decided(
+                    Kind.PROMOTED, one.promotion_time, version=one.version, newest=newest
+                )
+
+    def _ended(self) -> Iterator[Transition]:
+        for place, one in enumerate(self.status.history):
+            kind = ENDINGS.get(one.outcome)
+            if kind is not None and one.end_time > self.before.ended:
+                yield self._ending(kind, one, newest=place == 0)
+
+    def _ending(self, kind: Kind, one: PastVersion, *, newest: bool) -> Transition:
+        return self._decided(
+            kind, one.end_time, version=one.version, newest=newest, reason=one.reason
+        )
+
+    def rollout(self) -> Iterator[Transition]:
+        """A candidate begins, receives more traffic, waits for a person, or for another try."""
+        candidate, before, after = self.status.trial, self.before, self.after
+        if candidate is None:
+            return
+        same = before.candidate == after.candidate
+        version = candidate.version
+        if not same:
+            yield self._decided(
+                Kind.ROLLOUT_STARTED, candidate.start_time, version=version, newest=True
+            )
+        elif after.weight > before.weight > 0 and candidate.shares:
+            share = candidate.shares[-1]
+            yield self._decided(
+                Kind.ROLLOUT_ADVANCED, share.start_time, version=version, newest=True,
+                message=f"{version} receives {after.weight} % of the traffic", mark=str(after.weight),
+            )  # fmt: skip
+        since, reason, message = condition_of(self.status, ConditionType.ROLLOUT_PROGRESSING)
+        if after.retries > (before.retries if same else 0):
+            yield self._made(
+                Kind.ROLLOUT_WAITS, since, reason=reason, message=message, version=version,
+                mark=str(after.retries),
+            )  # fmt: skip
+        if after.approval and not (same and after.approval == before.approval):
+            yield self._made(
+                Kind.APPROVAL_REQUESTED, candidate.wait_start_time or since,
+                reason=after.approval, message=self._numbers(message), version=version,
+            )  # fmt: skip
+
+    def stalled(self) -> Iterator[Transition]:
+        """Nothing goes on until a person acts; or it does again."""
+        was, now = self.before.stalled, self.after.stalled
+        if now and now != was:
+            yield self._condition(Kind.STALLED, ConditionType.STALLED)
+        elif was and not now:
+            _, _, message = condition_of(self.status, ConditionType.READY)
+            time, _, _ = condition_of(self.status, ConditionType.READY)
+            yield self._made(Kind.UNSTALLED, time, message=message, mark=was)
+
+    def _condition(self, kind: Kind, of: ConditionType) -> Transition:
+        since, reason, message = condition_of(self.status, of)
+        if kind in {Kind.DEGRADED, Kind.RETRAINING_REFUSED}:
+            diagnosis = self.status.diagnosis
+            message = "; ".join(filter(None, [message, diagnosis.message if diagnosis else ""]))
+        return self._made(kind, since, reason=reason, message=message, mark=reason)
+
+    def _result(self, kind: Kind, last: AttemptResult) -> Transition:
+        return self._made(
+            kind, last.completion_time, reason=last.reason, message=last.message,
+            version=last.version,
+        )  # fmt: skip
+
+    def _decided(
+        self, kind: Kind, time: int, *, version: str, newest: bool, reason: str = "",
+        message: str = "", mark: str = "",
+    ) -> Transition:  # fmt: skip
+        """A transition with the numbers of its decision, if that is the last one of the status."""
+        decision = self.status.decision
+        if not newest or decision is None or decision.type != DECISIONS.get(kind):
+            return self._made(
+                kind, time, reason=reason, message=message, version=version, mark=mark
+            )
+        text = ". ".join(filter(None, [message, decision.message]))
+        return self._made(
+            kind, time, reason=reason or decision.reason, message=text, version=version,
+            mark=mark, decision=decision.to_dict(),
+        )  # fmt: skip
+
+    def _numbers(self, message: str) -> str:
+        """What a person approves: the last decision's numbers, where the condition has none."""
+        decision = self.status.decision
+        if self.after.approval == ConditionReason.API_CHANGED or decision is None:
+            return message
+        return decision.message or message
+
+    def _made(self, kind: Kind, time: int, **more: Any) -> Transition:
+        return _made(kind, self.origin, time=time, **more)
+
+
+def _made(
+    kind: Kind, origin: Origin, *, time: int, reason: str = "", message: str = "",
+    version: str = "", mark: str = "", decision: Mapping[str, Any] | None = None,
+) -> Transition:  # fmt: skip
+    """A transition whose id says what it is, not when it was found."""
+    known = "|".join([origin.uid or origin.path, kind, str(time), version, mark])
+    return Transition(
+        id=_digest(known),
+        kind=kind,
+        origin=origin,
+        time=time,
+        reason=reason,
+        message=message if len(message) <= LONGEST_TEXT else f"{message[: LONGEST_TEXT - 1]}…",
+        version=version,
+        decision=decision,
+    )
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]

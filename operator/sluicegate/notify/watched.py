@@ -1,0 +1,99 @@
+"""What is watched, and what is kept of it: products, and reviews that wait for signatures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.api import names
+from sluicegate.api.base import StatusModel, Time
+from sluicegate.api.review import ReviewState
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
+from sluicegate.notify.cursor import ReviewFacts
+from sluicegate.notify.transitions import Origin
+from sluicegate.reconcile.live.product import ProductRecord, product_record, unpacked
+from sluicegate.runtime.interfaces import Record, Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SEALED: Final = f"{names.LABEL_REVIEW}=sealed"
+"""Of reviews: they wait for signatures. Open ones change daily, and closed ones never."""
+
+
+class _ReviewTimes(StatusModel):
+    """Of a review's status what says when it came to its state."""
+
+    state: ReviewState = ReviewState.NOT_STARTED
+    seal_time: Time | None = None
+    due_time: Time | None = None
+    review_time: Time | None = None
+
+    @property
+    def time(self) -> int:
+        """Seconds since 1970; 0 when it isn't known."""
+        match self.state:
+            case ReviewState.TO_REVIEW:
+                return self.seal_time or 0
+            case ReviewState.OVERDUE:
+                return self.due_time or 0
+            case _:
+                return self.review_time or 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRecord(Record):
+    """A review.
+
+    Attributes
+    ----------
+    product_uid : of the product; another one of the same name has another.
+    time : when it came to its state, in seconds since 1970.
+    """
+
+    product_uid: str
+    facts: ReviewFacts
+    time: int
+
+
+def watched() -> tuple[Watched, ...]:
+    """The kinds, the products first."""
+    return (
+        Watched(DATA_PRODUCTS, product_record),
+        Watched(DATA_PRODUCT_REVIEWS, review_record, labels=SEALED),
+    )
+
+
+def review_record(body: Mapping[str, Any]) -> ReviewRecord:
+    """Slim a DataProductReview."""
+    meta, spec = body["metadata"], body.get("spec") or {}
+    product = spec.get("productRef") or {}
+    status = _ReviewTimes.model_validate(body.get("status") or {}, strict=False, by_name=False)
+    return ReviewRecord(
+        key=Key(meta["namespace"], meta["name"]),
+        parent=Key(meta["namespace"], str(product.get("name") or meta["name"])),
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        product_uid=str(product.get("uid") or ""),
+        facts=ReviewFacts(str(status.state), len(spec.get("signOffs") or ())),
+        time=status.time,
+    )
+
+
+def origin_of(record: ProductRecord) -> Origin:
+    """The product as routes know it; what its spec doesn't hold, or not in this form, is empty."""
+    spec = unpacked(record.packed_spec)
+    markets = spec.get("markets")
+    return Origin(
+        namespace=record.key.namespace,
+        name=record.key.name,
+        uid=record.uid,
+        owner=_text(spec.get("owner")),
+        priority=_text(spec.get("priority")) or "Medium",
+        markets=tuple(map(str, markets)) if isinstance(markets, list) else (),
+        title=_text(spec.get("displayName")),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

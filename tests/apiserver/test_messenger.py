@@ -1,0 +1,145 @@
+"""The messenger's own process against a real API server: killed, it sends each message again or not at all."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from cluster.kinds import install_crds
+from tests.support.failures.replicas import QUICK_LEASE, ROOT, apply, product
+from tests.support.processes.running import free_port, start
+from tests.support.receivers.told_product import ToldProduct
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.timeout(240)
+NOW = 1_700_000_000
+
+
+class Bus(ThreadingHTTPServer):
+    """Keeps the CloudEvents that it is posted; `before_answer` is called with each."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.got: list[dict[str, object]] = []
+        self.before_answer: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread.start()
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of senders that are gone before they are answered."""
+
+    def kinds(self) -> list[str]:
+        """Of the distinct events, by their ids, in the order in which they came."""
+        found = {one["id"]: one["data"]["transition"] for one in reversed(self.got)}
+        return [found.pop(one["id"]) for one in self.got if one["id"] in found]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Bus
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append(json.loads(body))
+        self.server.before_answer()
+        self.send_response(202)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def bus():
+    with Bus() as started:
+        yield started
+        started.shutdown()
+
+
+@pytest.fixture
+def messenger(control_plane, namespace, tmp_path, bus):
+    """Starts replicas of the messenger of the namespace; they are killed in the end."""
+    install_crds(control_plane)
+    config = tmp_path / "notify.yaml"
+    url = f"http://127.0.0.1:{bus.server_address[1]}/"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "groupSeconds": 0,
+                "foldSeconds": 0,
+                "sinks": {"bus": {"kind": "CloudEvents", "url": url}},
+                "routes": [{"to": ["bus"]}],
+            }
+        )
+    )
+    running = []
+
+    def started():
+        number = len(running)
+        environment = {
+            "KUBECONFIG": str(control_plane.kubeconfig_for("messenger", ("system:masters",))),
+            "SLUICEGATE_NAMESPACE": namespace,
+            "SLUICEGATE_WATCH_NAMESPACES": namespace,
+            "SLUICEGATE_POD_NAME": f"notify-{number}",
+            "SLUICEGATE_METRICS_PORT": str(free_port()),
+            **QUICK_LEASE,
+        }
+        command = [sys.executable, "-m", "sluicegate", "notify", "--config", str(config)]
+        log = tmp_path / f"notify-{number}.log"
+        running.append(start(command, log=log, env=environment, cwd=ROOT))
+        return running[-1]
+
+    yield started
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def test_a_process_that_is_killed_between_an_answer_and_its_record_sends_nothing_anew(
+    control_plane, namespace, messenger, bus, tmp_path
+):
+    apply(control_plane, product(namespace, "search"))
+    told = ToldProduct(NOW)
+
+    def write(step) -> None:
+        told.now += 60
+        step(told)
+        where = ("dataproduct", "search", "--namespace", namespace)
+        document = json.loads(control_plane.kubectl("get", *where, "-o", "json"))
+        control_plane.kubectl(
+            "replace", "--subresource=status", "-f", "-",
+            stdin=json.dumps(document | {"status": told.body()}),
+        )  # fmt: skip
+
+    def seen() -> bool:
+        text = control_plane.kubectl(
+            "get", "configmap", "sluicegate-notify", "--namespace", namespace,
+            "--ignore-not-found", "-o", "json",
+        )  # fmt: skip
+        return bool(text) and f"p.{namespace}.search" in (json.loads(text).get("data") or {})
+
+    process = messenger()
+    write(ToldProduct.recover)
+    assert eventually(seen, seconds=60)
+    bus.before_answer = lambda: process.send_signal(signal.SIGKILL)
+    write(ToldProduct.degrade)
+    assert eventually(lambda: process.poll() is not None, seconds=60)
+    bus.before_answer = lambda: None
+    write(ToldProduct.start)  # while nobody looks
+    messenger()
+    assert eventually(lambda: len(bus.kinds()) == 2, seconds=90)
+    write(ToldProduct.end)
+    assert eventually(lambda: len(bus.kinds()) == 3, seconds=60)
+    assert bus.kinds() == ["degraded", "rollout.started", "rolledback"]
+    assert [one["data"]["transition"] for one in bus.got].count("degraded") == 2
+    assert len({one["id"] for one in bus.got}) == 3

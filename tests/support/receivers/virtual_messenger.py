@@ -1,0 +1,199 @@
+"""Replicas of the real messenger on virtual time, and receivers that are up, down or slow."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
+from sluicegate.notify.configuration import Configuration, parse
+from sluicegate.notify.cursor import decode
+from sluicegate.notify.program import LEASE, program
+from tests.support.receivers.told_product import ToldProduct
+from tests.support.virtual.operator import SETTINGS, Replica, World
+from tests.support.virtual.stories import product
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from sluicegate.kube.requests import ApiRequest
+    from sluicegate.manager import Program
+    from sluicegate.notify.catalogue import Kind
+
+BUS: Final = {"kind": "CloudEvents", "url": "http://bus.example/events"}
+STATE: Final = Key(SETTINGS.namespace, LEASE)
+
+
+def configuration(**parts: Any) -> Configuration:
+    """Everything to one bus, at once, unless parts say otherwise."""
+    return parse(
+        {
+            "groupSeconds": 0, "foldSeconds": 0, "sinks": {"bus": BUS},
+            "routes": [{"to": ["bus"]}], **parts,
+        }
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Told:
+    """A request as a receiver got it; `late` ones came from a process that is gone."""
+
+    at: float
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Of a structured CloudEvent its data."""
+        return dict(self.body["data"])
+
+    @property
+    def kind(self) -> str:
+        """The transition that it is about."""
+        return str(self.data.get("transition", self.body["type"]))
+
+    @property
+    def product(self) -> str:
+        """Path of the product, or empty."""
+        return str(self.body.get("subject", ""))
+
+
+@dataclass
+class VirtualReceiver:
+    """A receiver; `answer` is given the time, and returns a status and headers, or None for no answer."""
+
+    answer: Callable[[float], tuple[int, dict[str, str]] | None] = lambda _: (202, {})
+    seconds: float = 0.01
+    got: list[Told] = field(default_factory=list)
+    tried: int = 0
+
+    def distinct(self) -> list[Told]:
+        """What it took in once it knows repeated events by source and id, as CloudEvents has it."""
+        found: dict[tuple[str, str], Told] = {}
+        for one in self.got:
+            found.setdefault((one.body["source"], one.body["id"]), one)
+        return list(found.values())
+
+
+@dataclass
+class VirtualHttp:
+    """The way from one replica to the receivers."""
+
+    told: MessengerWorld
+    replica: VirtualMessenger
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, ca_file: Path | None
+    ) -> tuple[int, Mapping[str, str]]:
+        receiver, loop = self.told.receivers[url], self.told.world.loop
+        receiver.tried += 1
+        await asyncio.sleep(receiver.seconds / 2)
+        self.told.happens()
+        if self.replica.is_gone:
+            raise ConnectionRefusedError("the process is gone")
+        answer = receiver.answer(loop.wall())
+        if answer is None:
+            raise ConnectionRefusedError("nobody listens")
+        if answer[0] // 100 == 2:
+            receiver.got.append(Told(loop.wall(), headers, json.loads(body)))
+            self.told.happens()  # before its sender knows
+        await asyncio.sleep(receiver.seconds / 2)
+        return answer
+
+    async def keep(self) -> None:
+        await asyncio.Event().wait()
+
+
+@dataclass(eq=False)
+class VirtualMessenger(Replica):
+    """One replica of the messenger."""
+
+    told: MessengerWorld = None  # type: ignore[assignment]  # the dataclass before has defaults
+
+    def program(self) -> Program:
+        return program(self.told.configuration, http=lambda: VirtualHttp(self.told, self))
+
+
+class MessengerWorld:
+    """A cluster with products whose statuses are written as by an operator, and receivers by URL."""
+
+    def __init__(self, seed: int = 0, excluded: tuple[str, ...] = (), **parts: Any) -> None:
+        settings = SETTINGS.model_copy(
+            update={"lease_name": LEASE, "excluded_namespaces": excluded}
+        )
+        self.world = World(seed, settings)
+        self.configuration = configuration(**parts)
+        self.receivers: dict[str, VirtualReceiver] = {
+            sink.url: VirtualReceiver() for sink in self.configuration.sinks.values() if sink.url
+        }
+        self.products: dict[Key, ToldProduct] = {}
+        self.done: dict[Key, list[Kind]] = {}
+        self.happens: Callable[[], None] = lambda: None
+        """Called at each request of a replica, before and after its effect."""
+        self.world.network.faults["observer"] = self._observe
+
+    @property
+    def bus(self) -> VirtualReceiver:
+        """The receiver of the sink `bus`."""
+        return self.receivers[BUS["url"]]
+
+    def start(self) -> VirtualMessenger:
+        """Start a replica."""
+        number = len(self.world.replicas) + 1
+        replica = VirtualMessenger(
+            self.world, f"notify-{number}", self.world.settings, told=self
+        ).start()
+        self.world.replicas.append(replica)
+        return replica
+
+    def create(self, name: str, **spec: Any) -> Key:
+        """Create a product that serves."""
+        key = self.world.apply(product(name, **spec))
+        self.products[key] = ToldProduct(int(self.world.loop.wall()))
+        self.done[key] = []
+        self._write(key)
+        return key
+
+    def step(self, key: Key, do: Callable[[ToldProduct], Kind]) -> Kind:
+        """Let one transition of a product happen."""
+        told = self.products[key]
+        told.now = max(told.now + 1, int(self.world.loop.wall()))
+        kind = do(told)
+        self.done[key].append(kind)
+        self._write(key)
+        return kind
+
+    def any_step(self, key: Key) -> None:
+        """Let any transition of a product happen."""
+        told = self.products[key]
+        now = max(told.now + 1, int(self.world.loop.wall()))
+        self.done[key].append(told.step(self.world.dice, now))
+        self._write(key)
+
+    def _observe(self, _: str, request: ApiRequest) -> None:
+        if request.method != "GET" and "leases" not in request.path:
+            self.happens()
+
+    def taken(self, key: Key) -> bool:
+        """Whether the messenger's cursor has passed all that happened to a product."""
+        body = self.world.server.find(CONFIG_MAPS, STATE) or {}
+        text = (body.get("data") or {}).get(f"p.{key.namespace}.{key.name}", "")
+        cursor = decode(text)
+        return cursor is not None and cursor.count == len(self.done[key])
+
+    def _write(self, key: Key) -> None:
+        self.world.server.set_status(DATA_PRODUCTS, key, self.products[key].body())
+
+    def seen(self, key: Key) -> bool:
+        """Whether the messenger has a cursor of a product."""
+        body = self.world.server.find(CONFIG_MAPS, STATE)
+        return bool(body) and f"p.{key.namespace}.{key.name}" in (body.get("data") or {})
+
+    async def settle(self, count: int, *, seconds: float = 600) -> None:
+        """Let time pass until the bus has so many distinct events."""
+        await self.world.until(
+            lambda: len(self.bus.distinct()) >= count, seconds=seconds, what=f"{count} events"
+        )

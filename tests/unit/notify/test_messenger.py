@@ -1,0 +1,421 @@
+"""The whole messenger on virtual time: killed, cut off from its receivers, and flooded."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+from jsonschema import Draft202012Validator
+from prometheus_client import REGISTRY
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.names import LABEL_REVIEW
+from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
+from tests.support.receivers.told_product import ToldProduct
+from tests.support.receivers.virtual_messenger import BUS, STATE, MessengerWorld, VirtualReceiver
+from tests.support.virtual.event_loop import run_virtually
+from tests.support.virtual.network import Trouble
+
+HOUR = 3600.0
+WORDS = {"type": "object", "additionalProperties": {"type": "string"}}
+TIME = {"type": "string", "format": "date-time"}
+POSTABLE = Draft202012Validator(
+    {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["labels"],
+            "additionalProperties": False,
+            "properties": {
+                "labels": WORDS,
+                "annotations": WORDS,
+                "startsAt": TIME,
+                "endsAt": TIME,
+                "generatorURL": {"type": "string", "format": "uri"},
+            },
+        },
+    }
+)
+"""postableAlerts, as Alertmanager's API v2 defines it; no other field is known there."""
+
+
+def sample(name, **labels):
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def by_product(found):
+    told = defaultdict(list)
+    for one in found:
+        told[one.product].append(one.kind)
+    return told
+
+
+class Killer:
+    """Kills the messenger at a random one of its next effects, or just before it, and starts another."""
+
+    def __init__(self, told, kills):
+        self.told, self.left, self.countdown = told, kills, 0
+        self.replica = told.start()
+        told.happens = self.strike
+
+    def aim(self):
+        self.countdown = self.told.world.dice.randrange(1, 9) if self.left else 0
+
+    def strike(self):
+        if self.countdown:
+            self.countdown -= 1
+            if not self.countdown:
+                self.left -= 1
+                self.replica.kill()
+                self.replica = self.told.start()
+                self.aim()
+
+
+@pytest.mark.slow
+def test_killed_fifty_times_in_two_hundred_transitions_it_sends_each_once_and_in_order():
+    """Killed at random times, also between a receiver's answer and the write that records it.
+
+    What a receiver gets twice then has the same source and id, by which CloudEvents knows it.
+    """
+
+    async def story():
+        told = MessengerWorld(seed=7, groupProducts=1000)
+        dice = told.world.dice
+        async with told.world:
+            keys = [told.create(f"product-{number}") for number in range(6)]
+            killer = Killer(told, kills=50)
+            await told.world.until(lambda: all(map(told.seen, keys)), seconds=120)
+            killer.aim()
+            for _ in range(200):
+                await told.world.run(dice.choice([0.0, 0.0, 0.3, 2.0]))
+                # What a status doesn't show any more can't be sent: the next change waits for this one.
+                ready = [key for key in keys if told.taken(key)]
+                if not ready:
+                    await told.world.until(lambda: any(map(told.taken, keys)), seconds=120)
+                    ready = [key for key in keys if told.taken(key)]
+                told.any_step(dice.choice(ready))
+            await told.settle(200)
+            await told.world.run(60)
+            assert killer.left == 0
+            return told
+
+    told = run_virtually(story())
+    assert not told.world.errors.found
+    distinct = told.bus.distinct()
+    assert len(distinct) == 200
+    assert by_product(distinct) == {str(key): kinds for key, kinds in told.done.items()}
+    # A process that is killed leaves at most one message unrecorded.
+    assert len(told.bus.got) - len(distinct) <= 50
+    state = told.world.server.get(CONFIG_MAPS, STATE)["data"]
+    assert not [name for name in state if name[:2] in ("t.", "m.", "s.")]
+
+
+def told_by(story, **parts):
+    """Run a story in a world of its own, on virtual time; return the world."""
+
+    async def whole():
+        told = MessengerWorld(**parts)
+        async with told.world:
+            await story(told)
+        return told
+
+    told = run_virtually(whole())
+    assert not told.world.errors.found
+    return told
+
+
+async def started(told, *names, replicas=1):
+    keys = [told.create(name) for name in names]
+    for _ in range(replicas):
+        told.start()
+    await told.world.until(lambda: all(map(told.seen, keys)), seconds=120)
+    return keys
+
+
+def kinds(told):
+    return [one.kind for one in told.bus.got]
+
+
+def test_a_sink_that_is_down_for_an_hour_gets_everything_after_it_and_delays_no_other():
+    other = "http://other.example/events"
+    sinks = {"bus": BUS, "other": {"kind": "CloudEvents", "url": other}}
+
+    async def story(told):
+        (key,) = await started(told, "search")
+        down_until = told.world.loop.wall() + HOUR
+        told.bus.answer = lambda now: None if now < down_until else (202, {})
+        told.step(key, ToldProduct.degrade)
+        await told.world.until(lambda: len(told.receivers[other].got) == 1, seconds=30)
+        for step in (ToldProduct.recover, ToldProduct.start, ToldProduct.end):
+            await told.world.run(600)
+            told.step(key, step)
+        await told.settle(4, seconds=HOUR)
+        assert min(one.at for one in told.bus.got) >= down_until
+
+    told = told_by(story, sinks=sinks, routes=[{"to": ["bus", "other"]}])
+    assert kinds(told) == ["degraded", "recovered", "rollout.started", "rolledback"]
+    assert [one.kind for one in told.receivers[other].got] == kinds(told)
+    # It is left alone for longer and longer: not an attempt each two seconds.
+    assert told.bus.tried < 60
+
+
+def test_thirty_products_that_degrade_at_once_are_one_message():
+    async def story(told):
+        keys = await started(told, *(f"product-{number}" for number in range(30)))
+        for key in keys:
+            told.step(key, lambda one: one.degrade("PrometheusUnavailable"))
+            await told.world.run(0.3)
+        await told.settle(1)
+        await told.world.run(300)
+
+    told = told_by(story, groupSeconds=30)
+    (one,) = told.bus.got
+    assert one.body["type"] == "dev.sluicegate.products.degraded.v1"
+    assert one.data["title"] == "[bad] 30 products are degraded"
+    assert one.data["text"].startswith("Common reason: PrometheusUnavailable\n")
+    assert len({each["product"] for each in one.data["products"]}) == 30
+
+
+def test_two_replicas_send_each_message_once():
+    async def story(told):
+        (key,) = await started(told, "search", replicas=2)
+        told.step(key, ToldProduct.degrade)
+        await told.settle(1)
+        leader = told.world.leader()
+        await leader.stop()
+        told.step(key, ToldProduct.recover)
+        await told.settle(2)
+        await told.world.run(120)
+
+    assert kinds(told_by(story)) == ["degraded", "recovered"]
+
+
+def test_a_write_of_which_no_answer_comes_sends_nothing_twice():
+    async def story(told):
+        (key,) = await started(told, "search")
+        lost = iter([Trouble.UNANSWERED, Trouble.SWALLOWED, Trouble.UNANSWERED])
+        told.world.network.faults["lost"] = lambda _, request: (
+            next(lost, None) if request.verb == "patch" else None
+        )
+        told.step(key, ToldProduct.degrade)
+        await told.settle(1)
+        told.step(key, ToldProduct.recover)
+        await told.settle(2)
+        await told.world.run(120)
+
+    told = told_by(story)
+    assert [one.kind for one in told.bus.distinct()] == ["degraded", "recovered"]
+
+
+def test_a_state_that_flaps_is_sent_once_and_ends_as_it_is():
+    async def story(told):
+        (key,) = await started(told, "search")
+        for step in (ToldProduct.degrade, ToldProduct.recover) * 3 + (ToldProduct.degrade,):
+            told.step(key, step)
+            await told.world.run(60)
+        await told.world.run(900)
+
+    told = told_by(story, foldSeconds=600)
+    assert kinds(told) == ["degraded", "recovered", "degraded"]
+    assert told.bus.got[-1].data["folded"] == 4
+
+
+def test_a_state_that_flaps_and_is_back_where_it_was_is_not_sent_again():
+    async def story(told):
+        (key,) = await started(told, "search")
+        for step in (ToldProduct.degrade, ToldProduct.recover) * 3:
+            told.step(key, step)
+            await told.world.run(60)
+        await told.world.run(900)
+
+    assert kinds(told_by(story, foldSeconds=600)) == ["degraded", "recovered"]
+
+
+def test_what_a_sink_does_not_take_for_long_is_dropped():
+    async def story(told):
+        (key,) = await started(told, "search")
+        told.bus.answer = lambda _: (500, {})
+        told.step(key, ToldProduct.degrade)
+        await told.world.run(1.1 * HOUR)
+        told.bus.answer = lambda _: (202, {})
+        told.step(key, ToldProduct.recover)
+        await told.settle(1)
+
+    dropped = sample("sluicegate_notify_dropped_total", sink="bus", cause="too_old")
+    assert kinds(told_by(story, dropAfterSeconds=3600)) == ["recovered"]
+    assert sample("sluicegate_notify_dropped_total", sink="bus", cause="too_old") == dropped + 1
+
+
+def test_a_message_that_is_refused_holds_up_nothing():
+    async def story(told):
+        keys = await started(told, "search", "pricing")
+        answers = iter([(422, {})])
+        told.bus.answer = lambda _: next(answers, (202, {}))
+        told.step(keys[0], ToldProduct.degrade)
+        await told.world.until(lambda: told.bus.tried == 1, seconds=30)
+        told.step(keys[0], ToldProduct.recover)
+        await told.settle(1)
+
+    assert kinds(told_by(story)) == ["recovered"]
+
+
+def test_a_receiver_that_asks_for_time_gets_it():
+    async def story(told):
+        (key,) = await started(told, "search")
+        begun = told.world.loop.wall()
+        answers = iter([(429, {"Retry-After": "600"})])
+        told.bus.answer = lambda _: next(answers, (202, {}))
+        told.step(key, ToldProduct.degrade)
+        await told.settle(1, seconds=1200)
+        assert told.bus.got[0].at - begun >= 600
+        assert told.bus.tried == 2
+
+    told_by(story)
+
+
+def test_a_slow_message_of_one_product_lets_those_of_others_pass_in_their_order():
+    async def story(told):
+        keys = await started(told, "search", "pricing")
+
+        def poisoned(_):
+            return (500, {}) if told.bus.tried in {1, 3} else (202, {})
+
+        told.bus.answer = poisoned
+        told.step(keys[0], ToldProduct.degrade)
+        await told.world.until(lambda: told.bus.tried == 1, seconds=30)
+        told.step(keys[1], ToldProduct.degrade)
+        told.step(keys[0], ToldProduct.start)
+        await told.settle(3)
+
+    told = told_by(story)
+    assert by_product(told.bus.got)["catalog/search"] == ["degraded", "rollout.started"]
+
+
+def test_a_config_map_that_was_deleted_is_made_again_and_repeats_only_what_lasts():
+    async def story(told):
+        (key,) = await started(told, "search")
+        told.step(key, ToldProduct.start)
+        told.step(key, ToldProduct.promote)
+        told.step(key, ToldProduct.degrade)
+        await told.settle(2)
+        told.world.server.delete(CONFIG_MAPS, STATE)
+        told.step(key, ToldProduct.stall)
+        await told.world.run(120)
+
+    found = kinds(told_by(story))
+    assert found[-2:] == ["degraded", "stalled"]
+    assert found.count("promoted") == 1
+
+
+def test_a_review_is_sent_as_it_goes_and_once_more_when_it_is_closed():
+    async def story(told):
+        (key,) = await started(told, "search")
+        reviews, name = told.world.server, Key(key.namespace, "search-2025-12")
+        uid = told.world.product(key)["metadata"]["uid"]
+        period = {"startTime": "2025-12-01T00:00:00Z", "endTime": "2026-01-01T00:00:00Z"}
+        meta = {"name": name.name, "namespace": name.namespace, "labels": {LABEL_REVIEW: "open"}}
+        reviews.create(
+            DATA_PRODUCT_REVIEWS,
+            {
+                "metadata": meta,
+                "spec": {"productRef": {"name": "search", "uid": uid}, "period": period},
+            },
+        )
+        for state, label, signatures in (
+            ("ToReview", "sealed", ()),
+            ("ToReview", "sealed", ("ada",)),
+            ("Overdue", "sealed", ("ada",)),
+            ("Reviewed", "closed", ("ada", "bob")),
+        ):
+            signed = [
+                {"username": one, "role": "DataProductManager", "verdict": "Agree",
+                 "signTime": "2026-01-02T00:00:00Z"} for one in signatures
+            ]  # fmt: skip
+            reviews.write(
+                DATA_PRODUCT_REVIEWS,
+                name,
+                {"spec": {"signOffs": signed}, "status": {"state": state}},
+            )
+            reviews.write(
+                DATA_PRODUCT_REVIEWS, name, {"metadata": {"labels": {LABEL_REVIEW: label}}}
+            )
+            await told.world.run(60)
+
+    assert kinds(told_by(story)) == [
+        "review.due", "review.signed", "review.overdue", "review.closed",
+    ]  # fmt: skip
+
+
+def test_a_namespace_of_another_operator_is_left_to_its_messenger():
+    async def story(told):
+        key = told.create("search")
+        told.start()
+        await told.world.run(60)
+        told.step(key, ToldProduct.degrade)
+        await told.world.run(60)
+        assert not told.seen(key)
+
+    assert kinds(told_by(story, excluded=("catalog",))) == []
+
+
+def test_a_product_that_is_deleted_ends_with_a_message_and_without_a_cursor():
+    async def story(told):
+        (key,) = await started(told, "search")
+        told.world.server.delete(DATA_PRODUCTS, key)
+        await told.settle(1)
+        assert not told.seen(key)
+
+    assert kinds(told_by(story)) == ["deleted"]
+
+
+def test_the_digest_comes_once_a_day_whatever_restarts():
+    """Virtual time begins at midnight of 1 January 2026, UTC; Paris is an hour ahead."""
+
+    async def story(told):
+        keys = await started(told, "search", "pricing")
+        told.step(keys[0], ToldProduct.degrade)
+        told.step(keys[1], ToldProduct.stall)
+        replica = told.world.replicas[-1]
+        for _ in range(3):
+            await told.world.run(1200)
+            replica.kill()
+            replica = told.start()
+        await told.world.run(1200)
+
+    digest = {"at": "01:30", "timeZone": "Europe/Paris", "to": ["bus"]}
+    told = told_by(story, digests=[digest])
+    (found,) = [one for one in told.bus.got if one.body["type"] == "dev.sluicegate.digest.v1"]
+    assert 1800 <= found.at - told.bus.got[0].at < 1860
+    assert found.data["title"] == "2 data products on 2026-01-01: 1 need a person"
+    assert found.data["products"] == {
+        "Stalled": ["catalog/pricing"],
+        "Degraded": ["catalog/search"],
+        "Promoted since yesterday": ["catalog/pricing", "catalog/search"],
+    }
+
+
+def test_an_alertmanager_is_posted_what_is_open_until_it_is_over():
+    url = "http://alerts.example"
+    sinks = {"bus": BUS, "on-call": {"kind": "Alertmanager", "url": url}}
+
+    async def story(told):
+        told.receivers[f"{url}/api/v2/alerts"] = receiver = VirtualReceiver()
+        (key,) = await started(told, "search")
+        told.step(key, ToldProduct.degrade)
+        await told.world.run(300)
+        assert len(receiver.got) >= 4, "it forgets what isn't posted again"
+        begun = {(one.body[0]["startsAt"], str(one.body[0]["labels"])) for one in receiver.got}
+        assert len(begun) == 1
+        assert receiver.got[0].body[0]["labels"]["alertname"] == "SluicegateDegraded"
+        for one in receiver.got:
+            POSTABLE.validate(one.body)
+        told.step(key, ToldProduct.recover)
+        await told.world.run(60)
+        now = rfc3339(int(told.world.loop.wall()))
+        assert all(one["endsAt"] <= now for one in receiver.got[-1].body)
+        await told.world.run(600)
+        silent = len(receiver.got)
+        await told.world.run(600)
+        assert len(receiver.got) == silent
+
+    told_by(story, sinks=sinks, routes=[{"when": {"urgency": ["BadNews"]}, "to": ["on-call"]}])

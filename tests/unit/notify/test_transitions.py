@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import DataProductStatus
+from sluicegate.notify.catalogue import CATALOGUE, Kind
+from sluicegate.notify.cursor import Cursor, ReviewFacts, cursor_of, decode, encode
+from sluicegate.notify.transitions import (
+    Origin,
+    Transition,
+    numbered,
+    review_transition,
+    transitions,
+)
+from tests.support.receivers.told_product import ToldProduct
+
+NOW = 1_700_000_000
+ORIGIN = Origin("catalog", "search", "0f" * 16, owner="group:default/search", markets=("FR", "AT"))
+
+
+class Told:
+    """One who looks at statuses, and remembers the cursor alone."""
+
+    def __init__(self) -> None:
+        self.cursor: Cursor | None = None
+        self.found: list[Transition] = []
+
+    def look(self, status: DataProductStatus) -> list[Transition]:
+        after = cursor_of(status, {}, self.cursor or Cursor(), "u")
+        since = self.cursor or after.without_levels()
+        found = numbered(transitions(since, after, status, ORIGIN), since)
+        self.cursor = replace(after, count=since.count + len(found))
+        self.found += found
+        return found
+
+    def restart(self) -> None:
+        assert self.cursor is not None
+        self.cursor = decode(encode(self.cursor))
+
+
+@given(st.integers(0, 2**32), st.lists(st.booleans(), min_size=1, max_size=40))
+def test_each_transition_is_found_once_whatever_restarts(seed, restarts):
+    dice, told, product = random.Random(seed), Told(), ToldProduct(NOW)
+    told.look(product.status)
+    expected = []
+    for at, restart in enumerate(restarts, start=1):
+        expected.append(product.step(dice, NOW + 60 * at))
+        if restart:
+            told.restart()
+        told.look(product.status)
+        assert told.look(product.status) == [], "a status that says the same says nothing"
+    assert [one.kind for one in told.found] == expected
+    assert len({one.id for one in told.found}) == len(expected)
+
+
+@given(st.integers(0, 2**32), st.lists(st.booleans(), min_size=1, max_size=40))
+def test_what_was_not_seen_is_found_as_far_as_the_status_shows_it(seed, looks):
+    """One that looks seldom finds each promotion, rollback and result that is still there."""
+    dice, told, seldom, product = random.Random(seed), Told(), Told(), ToldProduct(NOW)
+    told.look(product.status)
+    seldom.look(product.status)
+    for at, look in enumerate(looks, start=1):
+        product.step(dice, NOW + 60 * at)
+        told.look(product.status)
+        if look:
+            seldom.look(product.status)
+    seldom.look(product.status)
+    lasting = {Kind.PROMOTED, Kind.ROLLED_BACK}
+
+    def of(found):
+        return [(one.kind, one.version, one.time) for one in found if one.kind in lasting]
+
+    # Its history has ten versions: of those in it none is missed, and none is found twice.
+    newest = {one.end_time for one in product.status.history}
+    shown = {one for one in of(told.found) if one[2] in newest}
+    assert shown <= set(of(seldom.found))
+    assert len(of(seldom.found)) == len(set(of(seldom.found)))
+    assert set(of(seldom.found)) <= set(of(told.found))
+    assert replace(seldom.cursor, count=0) == replace(told.cursor, count=0)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REJECTED, Outcome.IN_PROGRESS])
+def test_the_result_of_a_training_is_found_with_its_words(outcome):
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product.now += 60
+    product.train()
+    told.look(product.status)
+    product.now += 60
+    kind = product.train_out(outcome)
+    (found,) = told.look(product.status)
+    assert (found.kind, found.message) == (kind, "Traceback: no data")
+
+
+def test_a_promotion_has_the_numbers_of_its_decision():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product.now += 60
+    product.start()
+    told.look(product.status)
+    product.now += 60
+    product.promote()
+    (found,) = told.look(product.status)
+    assert found.decision == {
+        "type": "Promote", "reason": "CanaryNotWorse",
+        "message": "32 bad of 4,000, stable 30 of 4,000", "decisionTime": "2023-11-14T22:15:20Z",
+    }  # fmt: skip
+
+
+def test_at_first_sight_what_lasts_is_news_and_what_has_happened_is_not():
+    told, product = Told(), ToldProduct(NOW)
+    for step in (product.start, product.promote, product.degrade, product.stall):
+        product.now += 60
+        step()
+    assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED, Kind.STALLED]
+
+
+def test_while_nothing_can_be_measured_a_product_stays_degraded():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product.now += 60
+    product.degrade()
+    told.look(product.status)
+    product.now += 60
+    product.lose_metrics()
+    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
+    product.now += 60
+    product.find_metrics(degraded=True)
+    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_RESTORED]
+
+
+@pytest.mark.parametrize("reason", ["NoTraffic", "WarmingUp", "Backfilling"])
+def test_a_product_without_traffic_has_not_lost_its_metrics(reason):
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product.lose_metrics(reason)
+    assert told.look(product.status) == []
+
+
+def test_a_status_that_was_lost_and_rebuilt_says_nothing_twice():
+    told, product = Told(), ToldProduct(NOW)
+    for step in (product.start, product.promote, product.degrade):
+        product.now += 60
+        step()
+    told.look(product.status)
+    kept = product.status
+    assert told.look(DataProductStatus()) == []
+    assert told.look(kept.replace(history=())) == []
+    assert told.look(kept) == []
+
+
+def test_another_reason_to_stall_is_another_transition():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product.stall()
+    told.look(product.status)
+    product.stall("VersionReused")
+    (found,) = told.look(product.status)
+    assert (found.kind, found.reason) == (Kind.STALLED, "VersionReused")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        (None, ReviewFacts("ToReview"), Kind.REVIEW_DUE),
+        (ReviewFacts("ToReview"), ReviewFacts("ToReview"), None),
+        (ReviewFacts("ToReview"), ReviewFacts("ToReview", 1), Kind.REVIEW_SIGNED),
+        (ReviewFacts("ToReview"), ReviewFacts("Overdue"), Kind.REVIEW_OVERDUE),
+        (ReviewFacts("Overdue", 1), ReviewFacts("Reviewed", 2), Kind.REVIEW_CLOSED),
+        (ReviewFacts("ToReview"), ReviewFacts("Skipped", 1), Kind.REVIEW_CLOSED),
+        (None, ReviewFacts("NotStarted"), None),
+    ],
+)
+def test_a_review_is_due_overdue_signed_and_closed(before, after, kind):
+    found = review_transition("search-2026-11", before, after, ORIGIN, time=NOW)
+    assert (found.kind if found else None) == kind
+
+
+def test_a_cursor_of_thousands_fits_into_one_config_map():
+    product = ToldProduct(NOW)
+    for step in (product.start, product.promote, product.degrade, product.start, product.train):
+        product.now += 60
+        step()
+    cursor = cursor_of(product.status, {}, Cursor(), "0a1b2c3d")
+    key = "p.some-namespace.some-product-of-ours"
+    assert 5000 * len(encode(cursor) + key) < 750_000
+
+
+@pytest.mark.parametrize("text", ["", "[]", "17", '{"p":"yesterday"}', '{"v":{"a":3}}', '{"d":1}'])
+def test_a_cursor_that_is_none_is_none(text):
+    assert decode(text) is None
+
+
+def test_each_kind_has_its_line_in_the_catalogue():
+    assert CATALOGUE.keys() == set(Kind)

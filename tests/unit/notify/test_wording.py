@@ -1,0 +1,119 @@
+"""Words of a product are data: whatever they hold, they are no markup, no mention, no escape."""
+
+from __future__ import annotations
+
+import json
+import logging
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.notify.catalogue import Kind
+from sluicegate.notify.cloud_events import binary, event_of
+from sluicegate.notify.messages import alone, together
+from sluicegate.notify.transitions import Origin, Transition
+from sluicegate.notify.wording import plain, wording
+
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise's mail
+NOW = 1_700_000_000
+CORPUS = [
+    "<!channel> look", "<!here|here>", "<@U012AB3CD>", "<https://evil.example|pricing>",
+    "@everyone", "@here and @channel", "[click](https://evil.example)", "![x](https://evil.example/x.png)",
+    "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\",
+    "\x9b2J", "a\x00b", "\x08\x08\x08", "\u202egnp.exe", "zero\u200bwidth", "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>", "```\n@channel\n```", "`id`", "line\r\nBcc: all@example.com",
+    "&lt;!channel&gt;", "<at>everyone</at>", "\u2028<b>", "{{ 7*7 }}", "%0d%0aSet-Cookie: a=b",
+]  # fmt: skip
+
+
+def transition(text, kind=Kind.RETRAINING_FAILED, number=0):
+    origin = Origin("catalog", "search", "u", owner=text, markets=(text,), title=text)
+    return Transition(f"{number:016x}", kind, origin, NOW, reason=text, message=text, version=text)
+
+
+def is_harmless(text):
+    assert not {"<", ">", "`", "\x1b", "\x9b"} & set(text)
+    assert not any(unicodedata.category(one) in {"Cc", "Cs"} for one in text.replace("\n", ""))
+    assert not [one for one in text if one in "\u202a\u202b\u202d\u202e\u2066\u2067\u200b\u2028"]
+    for mention in ("@everyone", "@here", "@channel", "](http"):
+        assert mention not in text
+
+
+@pytest.mark.parametrize("text", CORPUS)
+def test_hostile_words_are_only_words(text):
+    single = wording(alone(transition(text), NOW))
+    several = wording(together([transition(text, number=at) for at in range(3)], NOW))
+    for part in (single.title, single.body, several.title, several.body):
+        is_harmless(part)
+    assert "\n" not in single.title
+
+
+@given(st.text())
+def test_any_words_are_only_words(text):
+    is_harmless(plain(text))
+    is_harmless(plain(text, lines=True))
+    assert plain(plain(text)).replace("\u2060", "") == plain(text).replace("\u2060", "")
+
+
+@pytest.mark.parametrize("text", CORPUS)
+def test_a_command_to_copy_is_one_command(text):
+    import shlex
+
+    body = wording(alone(transition(text, Kind.APPROVAL_REQUESTED), NOW)).body
+    (line,) = [one for one in body.splitlines() if one.startswith("Next: ")]
+    words = shlex.split(line)
+    assert words[1:8] == [
+        "kubectl", "-n", "catalog", "annotate", "--overwrite", "dataproduct", "search",
+    ]  # fmt: skip
+    assert len(words) == 9
+
+
+@pytest.mark.parametrize("text", CORPUS)
+def test_no_words_make_a_header(text):
+    event = event_of(alone(transition(text), NOW), cluster="c", number=1)
+    headers, body = binary(event | {"subject": text})
+    assert all(value.isascii() and value.isprintable() for value in headers.values())
+    assert json.loads(body)["message"] == text
+
+
+def test_ordinary_words_stay_as_they_are():
+    text = "accuracy 0.81 [0.79, 0.83] is below 0.86: 380 of 2,000 (n=9,064), e-mail to a.b"
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize("text", CORPUS)
+def test_slack_receives_hostile_words_as_words(text, tmp_path, caplog):
+    """By the library's own way to Slack, up to the request that it would send."""
+    import apprise
+    import requests
+
+    from sluicegate.notify.configuration import AppriseSink
+    from sluicegate.notify.delivery import Undelivered
+    from sluicegate.notify.sinks.apprise import AppriseReceiver
+
+    sent = []
+
+    def refuse(self, request, **_):
+        sent.append(request)
+        raise requests.ConnectionError("no network in this test")
+
+    (tmp_path / "slack").write_text("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#pricing")
+    sink = AppriseSink(kind="Apprise", url_file=tmp_path / "slack")
+    caplog.set_level(logging.DEBUG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(requests.Session, "send", refuse)
+        with pytest.raises(Undelivered) as refused:
+            AppriseReceiver(sink, load_quiet(apprise))._send(alone(transition(text), NOW))
+    (request,) = sent
+    body = json.dumps(json.loads(request.body), ensure_ascii=False)
+    for mention in ("<!", "<@", "<http", "@everyone", "@channel", "@here"):
+        assert mention not in body
+    assert "TIiajkdnlazkcOXrIdevi7FQ" not in caplog.text + str(refused.value)
+
+
+def load_quiet(_):
+    from sluicegate.notify.sinks.apprise import load
+
+    return load()
