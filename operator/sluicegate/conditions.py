@@ -113,7 +113,7 @@ _WORDING_AND_TIME: Final = {"message": "", "at": 0}
 _NUMBERS_OF_SLO: Final = {
     "message": "", "ratio": None, "bad": None, "samples": None, "objective": None,
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
-    "statistic": None, "statistic_bound": None,
+    "statistic": None, "statistic_bound": None, "visible_drop": None, "visible_after_seconds": None,
 }  # fmt: skip
 _NUMBERS_OF_MARKET: Final = {"ratio": None, "samples": 0}
 _NUMBERS_OF_CANDIDATE: Final = {"evidence": (), "expected_seconds": None}

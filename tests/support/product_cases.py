@@ -272,6 +272,13 @@ RULES = (
         "between 0 and 1",
     ),
     Case(
+        "a schedule has a period",
+        {"spec.retraining.schedule": {"everyLabels": 1000}},
+        {"spec.retraining.schedule": {}},
+        "spec.retraining.schedule.everyLabels",
+        "set everySeconds, everyLabels, or both",
+    ),
+    Case(
         "training is a command or a template",
         {"spec.retraining.command": REMOVED, "spec.retraining.podTemplate": TEMPLATE},
         {"spec.retraining.podTemplate": TEMPLATE},
@@ -551,6 +558,8 @@ def full_status() -> dict[str, Any]:
     """A status with every part that the operator can report."""
     when = "2026-01-01T09:00:00Z"
     counts = {"accuracy": {"bad": 83, "total": 1000}}
+    rows = {"bothRight": 880, "onlyStableWrong": 37, "onlyCandidateWrong": 31, "bothWrong": 52}
+    pairs = {"accuracy": rows}
     baseline = {
         "accuracy": {
             "bad": 80, "total": 1000, "from": when, "to": when, "source": "Evaluation", "phi": "1.2",
@@ -568,7 +577,7 @@ def full_status() -> dict[str, Any]:
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
         "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
-        "version": "v1", "firstBadBlock": when, "message": "0.86 of 900", "at": when,
+        "version": "v1", "firstBadBlock": when, "changeTime": when, "message": "0.86 of 900", "at": when,
     }  # fmt: skip
     return {
         "observedGeneration": 3,
@@ -591,7 +600,7 @@ def full_status() -> dict[str, Any]:
             "shares": [{"weight": 5, "since": when}, {"weight": 25, "since": when}],
             "since": when, "trafficSince": when, "retryAt": when, "retries": 1,
             "stepSince": when, "target": 25, "capacity": 4, "frozenSince": when, "frozenSeconds": 60, "expectedSeconds": 1200,
-            "evaluation": counts, "trigger": "0a1b2c3d",
+            "evaluation": counts, "pairs": pairs, "trigger": "0a1b2c3d",
             "returning": True, "requested": True,
             "rollbackReason": "CanaryWorse",
             "rollbackMessage": "…", "api": "Kept",
@@ -606,14 +615,15 @@ def full_status() -> dict[str, Any]:
             "returned": False, "until": when, "baseline": baseline, "record": counts,
             "degraded": ["accuracy"],
         }],
-        "probation": {"version": "v1", "against": "v0", "since": when},
+        "probation": {"version": "v1", "against": "v0", "since": when, "shownBetter": ["accuracy"]},
         "retraining": {
             "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "started": 2,
             "job": "a-train-0a1b2c3d-2", "startedAt": when, "attempts": 1, "nextAllowedAt": when,
-            "suspended": False, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
+            "suspended": False, "lastTrainingTime": when, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
             "lastResult": {
                 "outcome": "Refused", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
                 "image": version["image"], "evaluation": counts, "stableEvaluation": counts,
+                "pairs": pairs,
                 "at": when,
             },
         },
@@ -622,7 +632,7 @@ def full_status() -> dict[str, Any]:
             "ratio": "0.86", "bad": 126, "samples": 900, "objective": "0.9",
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
             "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
-            "degraded": True,
+            "visibleDrop": "0.02", "visibleAfterSeconds": 7200, "degraded": True,
             "markets": [{"market": "AT", "state": "BAD", "ratio": "0.81", "samples": 211}],
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "at": when},

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from sluicegate.api.base import Counted, StatusModel, Time
+from sluicegate.api.base import Counted, Paired, StatusModel, Time
 
 MOST_FAILURES: Final = 3
 """Attempts in a row without a promotion after which a person has to look."""
@@ -26,6 +26,8 @@ class Trigger(StatusModel):
     """The stable version at that time, the parent of the new one."""
     first_bad_block: Time | None = None
     """End of the first bad block."""
+    change_time: Time | None = None
+    """Time at which what is wrong seems to have begun; data since then is of the new world."""
     message: str = ""
     """Numbers that led to the training."""
     at: Time
@@ -66,6 +68,8 @@ class AttemptResult(StatusModel):
         default_factory=dict
     )
     """The same hold-out scored with stable."""
+    pairs: Annotated[dict[str, Paired], Field(max_length=16)] = Field(default_factory=dict)
+    """Rows of the hold-out by which of both versions was right, by SLO name."""
     at: Time
     """Time at which the attempt ended."""
 
@@ -93,6 +97,8 @@ class RetrainingStatus(StatusModel):
     """Time at which the cooldown ends."""
     suspended: bool = False
     """Whether people have to look first (annotation retrain-requested-at)."""
+    last_training_time: Time | None = None
+    """Time at which the newest training began; a schedule counts from it."""
     last_duration_seconds: int | None = None
     """How long the last training took."""
     last_reason: str = ""

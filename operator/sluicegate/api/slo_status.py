@@ -63,6 +63,10 @@ class SloStatus(StatusModel):
     """Largest CUSUM of the bank; bad at statisticBound."""
     statistic_bound: Number | None = None
     """Where the relative test calls it bad."""
+    visible_drop: Number | None = None
+    """Smallest drop from the baseline that would be seen within a day, at the present rate of events."""
+    visible_after_seconds: int | None = None
+    """How long a drop by maxDrop takes to be seen at that rate; left out where none of that size is."""
     markets: Annotated[tuple[MarketStatus, ...], Field(max_length=3), Keyed("market")] = ()
     """How it does in the markets where it does worst, three at most."""
     degraded: bool = False

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field
 from typing_extensions import override
 
-from sluicegate.api.base import Counted, Events, Number, StatusModel, Time
+from sluicegate.api.base import Counted, Events, Number, Paired, StatusModel, Time
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.list_types import Keyed
 
@@ -233,6 +233,8 @@ class Candidate(VersionBase):
     """How long an equal candidate takes at this traffic; by planning, not a promise."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
     """Its hold-out counts, by SLO name."""
+    pairs: Annotated[dict[str, Paired], Field(max_length=16)] = Field(default_factory=dict)
+    """Rows of its hold-out by which of it and stable was right, by SLO name."""
     trigger: str = ""
     """Id of the retraining trigger that it answers."""
     returning: bool = False
@@ -364,3 +366,5 @@ class Probation(StatusModel):
     """Version before it, which returns if this one is worse."""
     since: Time
     """Time at which it was promoted."""
+    shown_better: Annotated[tuple[str, ...], Field(max_length=16)] = ()
+    """Names of the SLOs in which it was shown to be better on the same rows as the version before."""

@@ -21,6 +21,7 @@ from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.messages import describe
+from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
 from sluicegate.prometheus.block_reader import Evaluation as Reading
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.settings import Settings, parse_settings
@@ -81,6 +82,9 @@ def live_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
     yield f"now: {evaluation.state}"
     for result in evaluation.slos:
         yield f"  {result.state}: {describe(result, product.spec.analysis.block_seconds)}"
+        seen = visibility(result, product.spec.analysis.block_seconds)
+        if seen is not None:
+            yield f"    {describe_visibility(seen, result.terms.drop)}"
 
 
 async def _judge(product: DataProduct, settings: Settings) -> Evaluation:

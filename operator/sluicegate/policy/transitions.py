@@ -39,6 +39,7 @@ from sluicegate.policy.model.history import with_accepted
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.slo_health.baseline import from_evaluation
+from sluicegate.stats.paired import is_shown_better
 
 FIRST_RETRY_SECONDS: Final = 60
 LONGEST_RETRY_SECONDS: Final = 1800
@@ -143,11 +144,16 @@ def _retrain(
         version=decision.parent.version,
         first_bad_block=None if streak is None else streak.first * terms.block_seconds,
         message=decision.message,
+        change_time=decision.changed,
         at=now,
     )
     before = status.retraining or RetrainingStatus()
     return status.with_retraining(
-        trigger=trigger, attempt=decision.attempt, started_at=now, started=before.number + 1
+        trigger=trigger,
+        attempt=decision.attempt,
+        started_at=now,
+        last_training_time=now,
+        started=before.number + 1,
     )
 
 
@@ -160,6 +166,7 @@ def _start(
         phase=CandidatePhase.STARTING,
         since=now,
         evaluation=dict(decision.evaluation),
+        pairs=dict(decision.pairs),
         trigger=decision.trigger,
         requested=terms.suspend,  # nothing else starts one then
     )
@@ -197,7 +204,9 @@ def _promote(
     before, candidate, engine = status.stable, status.trial, status.engine
     assert before is not None
     assert candidate is not None
-    held = dict(decision.held_against) or before.baseline
+    known = dict(decision.held_against) or before.baseline
+    better = tuple(name for name, rows in candidate.pairs.items() if is_shown_better(rows))
+    held = {name: one for name, one in known.items() if name not in better}
     others = (one for one in status.accepted if one.release != candidate.release)
     after = status.with_retraining(trigger=None, attempts=0)
     if candidate.source is VersionSource.RETRAINING:
@@ -209,9 +218,14 @@ def _promote(
         stable=accepted_version(terms, candidate, now),
         candidate=None,
         history=with_accepted(
-            status, (_replaced(status, before, held, now), *others), terms.history_limit
+            status, (_replaced(status, before, known, now), *others), terms.history_limit
         ),
-        probation=Probation(version=candidate.version, against=before.version, since=now),
+        probation=Probation(
+            version=candidate.version,
+            against=before.version,
+            since=now,
+            shown_better=better,
+        ),
         spec_model=_model(status, candidate, SpecModelOutcome.PROMOTED, now),
         engine=engine.replace(
             slos=fresh_slos(terms, now),

@@ -65,8 +65,21 @@ def replay(
     restart : what becomes of status between two evaluations; a test writes it down and reads it
         back here.
     """
-    world = _World(scenario)
+    ends = [0, *(block.at for block in scenario.blocks)]
+    gaps = (later - earlier for earlier, later in pairwise(ends))
+    terms = terms_of(scenario.product)
+    world = World(
+        terms,
+        scenario.version,
+        scenario.accepted,
+        canary_seconds=min(gaps, default=terms.block_seconds),
+    )
+    facts, events = deque(scenario.facts), deque(scenario.events)
     for block in scenario.blocks:
+        while facts and facts[0][0] <= block.at:
+            world.change_facts(*facts.popleft())
+        while events and events[0][0] <= block.at:
+            world.happen(events.popleft()[1])
         world.status = restart(world.status)
         yield world.advance(block)
 
@@ -83,25 +96,30 @@ class _Happened:
     pods_unhealthy_since: int = 0
 
 
-class _World:
-    """Everything around the decisions: series that grow, events that come, versions that train."""
+class World:
+    """Everything around the decisions: series that grow, events that come, versions that train.
 
-    def __init__(self, scenario: ReplayScenario) -> None:
-        self.terms = terms_of(scenario.product)
-        stable = Release(scenario.version)
-        self.status = _initial(self.terms, stable, scenario.accepted)
-        self._facts, self._events = deque(scenario.facts), deque(scenario.events)
+    Parameters
+    ----------
+    terms : what the product is judged by.
+    version : stable at time 0. accepted : its evaluation counts, by SLO.
+    canary_seconds : length of the blocks that will come, which a canary is judged in.
+    """
+
+    def __init__(
+        self, terms: Terms, version: str, accepted: Mapping[str, Count], *, canary_seconds: int
+    ) -> None:
+        self.terms = terms
+        stable = Release(version)
+        self.status = _initial(self.terms, stable, accepted)
         self._happened = _Happened(stable)
         self._series: dict[str, dict[str, Series]] = {}
-        self._read: list[tuple[int, Quality, Versions]] = []
+        self._read: deque[tuple[int, Quality, Versions]] = deque()
         self._orphan: Release | None = None
-        ends = [0, *(block.at for block in scenario.blocks)]
-        gaps = (later - earlier for earlier, later in pairwise(ends))
-        self._canary_seconds = min(gaps, default=self.terms.block_seconds)
+        self._canary_seconds = canary_seconds
 
     def advance(self, block: ReplayBlock) -> Step:
-        """One block: let happen what is due, read, evaluate, act."""
-        self._let_happen(block.at)
+        """One block: read, evaluate, act."""
         index = -(-block.at // self.terms.block_seconds)
         self._record(block, index)
         before = self.status
@@ -114,14 +132,8 @@ class _World:
         return Step(block.at, evaluation, self.status)
 
     # ---- what happens -------------------------------------------------------------------
-    def _let_happen(self, now: int) -> None:
-        while self._facts and self._facts[0][0] <= now:
-            at, change = self._facts.popleft()
-            self._change_facts(at, change)
-        while self._events and self._events[0][0] <= now:
-            self._happen(self._events.popleft()[1])
-
-    def _change_facts(self, at: int, change: FactsChange) -> None:
+    def change_facts(self, at: int, change: FactsChange) -> None:
+        """Facts that hold from the second `at` on."""
         happened = self._happened
         if change.upstream_degraded is not None:
             happened.upstream_degraded = change.upstream_degraded
@@ -130,7 +142,8 @@ class _World:
                 happened.pods_unhealthy_since = at
             happened.pods_unhealthy = change.pods_unhealthy
 
-    def _happen(self, event: Event) -> None:
+    def happen(self, event: Event) -> None:
+        """An event before the next block."""
         match event:
             case ModelChanged(version, evaluation):
                 self._happened.wanted = Release(version)
@@ -156,6 +169,8 @@ class _World:
                 total = Count(already.bad + one.count.bad, already.total + one.count.total)
                 series.record(replace(one, count=total))
         self._read.append((block.at, _quality(block), read))
+        while self.status.trial is None and self._read[0][0] <= block.at - self._look_back:
+            self._read.popleft()
 
     def _observed(self, block: ReplayBlock, index: int) -> Observed:
         happened = self._happened
@@ -188,14 +203,18 @@ class _World:
         candidate, stable = self.status.trial, self.status.stable
         if candidate is None or candidate.parked or stable is None:
             return ()
-        back = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * self._canary_seconds)
-        first = began(candidate) - back
+        first = began(candidate) - self._look_back
         ours, theirs = candidate.release.version, stable.release.version
         return tuple(
             CanaryBlock(at, quality, read.get(theirs, {}), read.get(ours, {}))
             for at, quality, read in self._read
             if at > first
         )
+
+    @property
+    def _look_back(self) -> int:
+        """Seconds before a rollout whose blocks a canary is judged by, too."""
+        return max(LOOK_BACK_SECONDS, LEAST_BLOCKS * self._canary_seconds)
 
     def _training(self) -> TrainingResult | None:
         """The result that waits, as the one of the training under way if there is one."""
@@ -209,10 +228,10 @@ class _World:
         match self._happened.results[0]:
             case RetrainingFailed(message):
                 return TrainingFailed(trigger, Reason.JOB_FAILED, message or "no message")
-            case Retrained(version, evaluation, stable_evaluation):
+            case Retrained(version, evaluation, stable_evaluation, pairs):
                 started_from = parent or (stable.release if stable else Release(""))
                 return TrainingSucceeded(
-                    trigger, started_from, Release(version), evaluation, stable_evaluation
+                    trigger, started_from, Release(version), evaluation, stable_evaluation, pairs
                 )
 
     # ---- what follows -------------------------------------------------------------------

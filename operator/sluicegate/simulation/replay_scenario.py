@@ -6,24 +6,22 @@ files by hand.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any, Final
 
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
+from sluicegate.simulation.document_reader import DocumentReader, RawCount, joined, shown
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
 
 UNAVAILABLE: Final = (Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.BACKFILLING)
 """Why a block may be unavailable."""
 
 CLIENT_ERRORS_FIELD: Final = "clientErrors"
 """Among a version's counts: requests answered 4xx, of all requests; optional, as no SLO."""
-
-RawCount = tuple[float, float]
-"""Bad and total as the file has them: whether they can be counts is for the gates to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,7 @@ class Retrained:
     version: str
     evaluation: Mapping[str, Count]
     stable_evaluation: Mapping[str, Count]
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,132 +97,18 @@ class ReplayScenario:
 
 def parse_scenario(document: object) -> ReplayScenario:
     """The scenario in a parsed YAML or JSON document. Raises InvalidInput with all mistakes."""
-    reader = _Reader()
+    reader = DocumentReader()
     scenario = _scenario(reader, document)
     if reader.problems or scenario is None:
         raise InvalidInput(reader.problems)
     return scenario
 
 
-class _Reader:
-    """Reads fields and collects what is wrong with them."""
-
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
-
-    def wrong(self, path: str, message: str) -> None:
-        self.problems.append(Problem(path, message))
-
-    def mapping(self, value: object, path: str) -> Mapping[str, Any]:
-        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-            return value
-        self.wrong(path, f"is {_shown(value)}, but must be a mapping of names")
-        return {}
-
-    def fields(
-        self, value: object, path: str, known: tuple[str, ...], required: tuple[str, ...] = ()
-    ) -> Mapping[str, Any]:
-        """A mapping with these fields and no others."""
-        before = len(self.problems)
-        fields = self.mapping(value, path)
-        if len(self.problems) > before:
-            return {}
-        for name in fields:
-            if name not in known:
-                self.wrong(_join(path, name), f"is not a field: use one of {', '.join(known)}")
-        for name in required:
-            if name not in fields:
-                self.wrong(_join(path, name), "is required: set it")
-        return fields
-
-    def items(self, value: object, path: str) -> Iterator[tuple[str, object]]:
-        if value is None:
-            return
-        if not isinstance(value, list):
-            self.wrong(path, f"is {_shown(value)}, but must be a list")
-            return
-        for place, item in enumerate(value):
-            yield f"{path}[{place}]", item
-
-    def text(self, value: object, path: str) -> str:
-        if isinstance(value, str) and value:
-            return value
-        self.wrong(
-            path, f"is {_shown(value)}, but must be a name in quotes where it looks like a number"
-        )
-        return ""
-
-    def second(self, fields: Mapping[str, Any], path: str) -> int:
-        value = fields.get("at")
-        if "at" not in fields:
-            return 0
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            self.wrong(_join(path, "at"), f"is {_shown(value)}, but must be a number of seconds")
-            return 0
-        if value < 0:
-            self.wrong(_join(path, "at"), f"{value} is negative: time begins at 0")
-        if value != int(value):
-            self.wrong(_join(path, "at"), f"{value} is not a whole number of seconds")
-        return int(value)
-
-    def number(self, value: object, path: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            self.wrong(path, f"is {_shown(value)}, but must be a number of events")
-            return 0
-        if value < 0:
-            self.wrong(path, f"{value} is negative: count events from 0 on")
-        elif isfinite(value) and value != int(value):
-            self.wrong(path, f"{value} is not a whole number: count events")
-        return value
-
-    def counts(self, value: object, path: str, slos: frozenset[str] | None) -> dict[str, RawCount]:
-        found = {}
-        for name, count in self.mapping(value, path).items():
-            where = _join(path, name)
-            if slos and name not in slos:
-                known = ", ".join(sorted(slos))
-                self.wrong(where, f"is no SLO of the product: it has {known}")
-                continue
-            fields = self.fields(count, where, ("bad", "total"), ("bad", "total"))
-            if {"bad", "total"} <= fields.keys():
-                found[name] = (
-                    self.number(fields["bad"], _join(where, "bad")),
-                    self.number(fields["total"], _join(where, "total")),
-                )
-        return found
-
-    def evaluation(
-        self, value: object, path: str, slos: frozenset[str] | None = None
-    ) -> dict[str, Count]:
-        """Hold-out counts: no more bad than all. A training may score more than the SLOs."""
-        found = {}
-        for name, (bad, total) in self.counts({} if value is None else value, path, slos).items():
-            if not (isfinite(bad) and isfinite(total)):
-                self.wrong(_join(path, name), "must hold whole numbers")
-            elif bad > total:
-                where = f"{_join(path, name)}.bad"
-                self.wrong(
-                    where, f"{bad} is more than total ({total}): bad events are part of all events"
-                )
-            else:
-                found[name] = Count(int(bad), int(total))
-        return found
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _shown(value: object) -> str:
-    text = "missing" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - one line of a terminal
-
-
-def _scenario(reader: _Reader, document: object) -> ReplayScenario | None:
+def _scenario(reader: DocumentReader, document: object) -> ReplayScenario | None:
     known = ("product", "version", "accepted", "blocks", "facts", "events")
     if not isinstance(document, Mapping):
         reader.wrong(
-            "", f"a scenario is a mapping with {', '.join(known)}; this is {_shown(document)}"
+            "", f"a scenario is a mapping with {', '.join(known)}; this is {shown(document)}"
         )
         return None
     top = reader.fields(document, "", known, ("product", "version", "blocks"))
@@ -256,30 +141,32 @@ def _when(entry: tuple[int, object]) -> int:
     return entry[0]
 
 
-def _product(reader: _Reader, value: object) -> DataProduct | None:
+def _product(reader: DocumentReader, value: object) -> DataProduct | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        reader.wrong("product", f"is {_shown(value)}, but must be a whole DataProduct")
+        reader.wrong("product", f"is {shown(value)}, but must be a whole DataProduct")
         return None
     try:
         return DataProduct.parse(value)
     except InvalidProduct as error:
         reader.problems += [
-            Problem(_join("product", problem.path) if problem.path else "product", problem.message)
+            Problem(joined("product", problem.path) if problem.path else "product", problem.message)
             for problem in error.problems
         ]
         return None
 
 
-def _blocks(reader: _Reader, value: object, slos: frozenset[str] | None) -> list[ReplayBlock]:
+def _blocks(
+    reader: DocumentReader, value: object, slos: frozenset[str] | None
+) -> list[ReplayBlock]:
     blocks: list[ReplayBlock] = []
     for path, item in reader.items(value, "blocks"):
         fields = reader.fields(item, path, ("at", "counts", "coverage", "unavailable"), ("at",))
         block = ReplayBlock(
             reader.second(fields, path),
             {
-                version: _arm(reader, counts, _join(f"{path}.counts", version), slos)
+                version: _arm(reader, counts, joined(f"{path}.counts", version), slos)
                 for version, counts in _versions(reader, fields, path)
             },
             _coverage(reader, fields, path),
@@ -297,7 +184,7 @@ def _blocks(reader: _Reader, value: object, slos: frozenset[str] | None) -> list
 
 
 def _arm(
-    reader: _Reader, value: object, path: str, slos: frozenset[str] | None
+    reader: DocumentReader, value: object, path: str, slos: frozenset[str] | None
 ) -> dict[str, RawCount]:
     """The counts of a version by SLO, and its client errors where the file has them."""
     counts = reader.mapping(value, path)
@@ -311,13 +198,13 @@ def _arm(
 
 
 def _versions(
-    reader: _Reader, fields: Mapping[str, Any], path: str
+    reader: DocumentReader, fields: Mapping[str, Any], path: str
 ) -> Iterator[tuple[str, object]]:
     if fields.get("counts") is not None:
         yield from reader.mapping(fields["counts"], f"{path}.counts").items()
 
 
-def _coverage(reader: _Reader, fields: Mapping[str, Any], path: str) -> float | None:
+def _coverage(reader: DocumentReader, fields: Mapping[str, Any], path: str) -> float | None:
     value = fields.get("coverage")
     if value is None:
         return None
@@ -326,24 +213,24 @@ def _coverage(reader: _Reader, fields: Mapping[str, Any], path: str) -> float | 
     except (TypeError, ValueError):
         share = float("nan")
     if not 0 <= share <= 1:
-        reader.wrong(f"{path}.coverage", f'is {_shown(value)}, but must be a share from "0" to "1"')
+        reader.wrong(f"{path}.coverage", f'is {shown(value)}, but must be a share from "0" to "1"')
         return None
     return share
 
 
-def _unavailable(reader: _Reader, fields: Mapping[str, Any], path: str) -> Reason | None:
+def _unavailable(reader: DocumentReader, fields: Mapping[str, Any], path: str) -> Reason | None:
     value = fields.get("unavailable")
     if value is None:
         return None
     if value not in UNAVAILABLE:
         reader.wrong(
-            f"{path}.unavailable", f"is {_shown(value)}: use one of {', '.join(UNAVAILABLE)}"
+            f"{path}.unavailable", f"is {shown(value)}: use one of {', '.join(UNAVAILABLE)}"
         )
         return None
     return Reason(value)
 
 
-def _fact(reader: _Reader, value: object, path: str) -> tuple[int, FactsChange]:
+def _fact(reader: DocumentReader, value: object, path: str) -> tuple[int, FactsChange]:
     fields = reader.fields(value, path, ("at", "upstreamDegraded", "podsUnhealthy"), ("at",))
     upstream = fields.get("upstreamDegraded")
     names = None
@@ -352,38 +239,39 @@ def _fact(reader: _Reader, value: object, path: str) -> tuple[int, FactsChange]:
         names = tuple(reader.text(name, where) for where, name in listed)
     unhealthy = fields.get("podsUnhealthy")
     if unhealthy is not None and not isinstance(unhealthy, bool):
-        reader.wrong(f"{path}.podsUnhealthy", f"is {_shown(unhealthy)}, but must be true or false")
+        reader.wrong(f"{path}.podsUnhealthy", f"is {shown(unhealthy)}, but must be true or false")
         unhealthy = None
     return reader.second(fields, path), FactsChange(names, unhealthy)
 
 
-def _events(reader: _Reader, value: object, path: str) -> list[tuple[int, Event]]:
+def _events(reader: DocumentReader, value: object, path: str) -> list[tuple[int, Event]]:
     known = ("at", *_EVENTS)
     fields = reader.fields(value, path, known, ("at",))
     kinds = [kind for kind in _EVENTS if kind in fields]
     if fields and len(kinds) != 1:
         reader.wrong(path, f"must hold exactly one of {', '.join(_EVENTS)}")
     at = reader.second(fields, path)
-    return [(at, _EVENTS[kind](reader, fields[kind], _join(path, kind))) for kind in kinds]
+    return [(at, _EVENTS[kind](reader, fields[kind], joined(path, kind))) for kind in kinds]
 
 
-def _retrained(reader: _Reader, value: object, path: str) -> Event:
-    known = ("version", "evaluation", "stableEvaluation")
+def _retrained(reader: DocumentReader, value: object, path: str) -> Event:
+    known = ("version", "evaluation", "stableEvaluation", "pairs")
     fields = reader.fields(value, path, known, ("version",))
     return Retrained(
         reader.text(fields["version"], f"{path}.version") if "version" in fields else "",
         reader.evaluation(fields.get("evaluation"), f"{path}.evaluation"),
         reader.evaluation(fields.get("stableEvaluation"), f"{path}.stableEvaluation"),
+        reader.pairs(fields.get("pairs"), f"{path}.pairs"),
     )
 
 
-def _retraining_failed(reader: _Reader, value: object, path: str) -> Event:
+def _retraining_failed(reader: DocumentReader, value: object, path: str) -> Event:
     fields = reader.fields(value or {}, path, ("message",))
     message = fields.get("message")
     return RetrainingFailed("" if message is None else str(message))
 
 
-def _model_changed(reader: _Reader, value: object, path: str) -> Event:
+def _model_changed(reader: DocumentReader, value: object, path: str) -> Event:
     fields = reader.fields(value, path, ("version", "evaluation"), ("version",))
     return ModelChanged(
         reader.text(fields["version"], f"{path}.version") if "version" in fields else "",
@@ -391,7 +279,7 @@ def _model_changed(reader: _Reader, value: object, path: str) -> Event:
     )
 
 
-_EVENTS: Final[Mapping[str, Callable[[_Reader, object, str], Event]]] = {
+_EVENTS: Final[Mapping[str, Callable[[DocumentReader, object, str], Event]]] = {
     "retrained": _retrained,
     "retrainingFailed": _retraining_failed,
     "modelChanged": _model_changed,

@@ -85,7 +85,7 @@ def test_a_retraining_tells_before_and_now_with_sample_sizes_and_evidence():
     assert message.startswith(
         "Accuracy fell from 90.0 % (n=1,000, at acceptance) to 75.0 % (n=2,400, 1 h of evidence),"
         " 80.8 % (n=4,800, last 2 h) at present; that is beyond the allowed 3 points with the"
-        " evidence at 146.3 of 12.5"
+        " evidence at 182.0 of 12.5"
     )
 
 

@@ -165,7 +165,7 @@ def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
         names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
         return f"not worse in {names}", {}
     text = (
-        f"not worse by {points(slo.terms.margin)} in {slo.terms.name}: {both_arms(slo)}, evidence"
+        f"not worse by {points(slo.margin)} in {slo.terms.name}: {both_arms(slo)}, evidence"
         f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
     )
     return text, numbers_of(slo)

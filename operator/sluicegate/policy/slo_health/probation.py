@@ -30,13 +30,22 @@ def judge(
     result: SloResult, series: Series, baseline: Baseline, *, now: int, since: int
 ) -> SloResult:
     """The verdict on an SLO of a version on probation: the worse of its own and of this test."""
-    if result.state is SloState.BAD or result.terms.gauge is not None:
+    if result.terms.gauge is not None:
         return result
     drift = drift_of(
-        result.terms, series, baseline, now=now, since=since, mean_blocks=PROBATION_BLOCKS
+        result.terms,
+        series,
+        baseline,
+        now=now,
+        since=since,
+        mean_blocks=PROBATION_BLOCKS,
     )
     if drift is None or drift.level is not Level.BAD:
-        return result
+        told = drift is not None and drift.level is Level.OK
+        told = told and _has_shown(result.terms, baseline, series, now=now, since=since)
+        return replace(result, as_before=True) if told else result
+    if result.state is SloState.BAD:
+        return replace(result, as_before=False)
     if result.state is SloState.UNKNOWN and result.reason is not Reason.INSUFFICIENT_DATA:
         return result
     return replace(
@@ -48,6 +57,7 @@ def judge(
         drift=drift,
         calm=False,
         probation=True,
+        as_before=False,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from math import ceil
+from math import ceil, log
 from typing import Final, NamedTuple
 
 from sluicegate.api.baseline import Baseline
@@ -18,7 +18,7 @@ from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import decides, detectable_drop, ratio_of, upper_bound
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level, Reading, read
-from sluicegate.stats import cusum
+from sluicegate.stats import change_point, cusum
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Units
 from sluicegate.stats.counts import NOTHING, Count
 
@@ -32,7 +32,8 @@ class Drift(NamedTuple):
     """What the CUSUM bank says: its largest S, where it is BAD, and whether it may say so.
 
     `seen` and `blocks` are the events and the length of the stretch in which that S grew: from
-    its last 0 on. They are what decides; the newest window may look better or worse.
+    its last 0 on. They are what decides; the newest window may look better or worse. `changed` is
+    the last block before it began, where that was looked for.
     """
 
     statistic: float
@@ -40,6 +41,7 @@ class Drift(NamedTuple):
     decides: bool
     seen: Count = NOTHING
     blocks: int = 0
+    changed: int | None = None
 
     @property
     def level(self) -> Level:
@@ -64,6 +66,7 @@ class SloResult:
     fresh : whether the newest block holds events.
     calm : whether it looks recovered, should it be degraded.
     probation : the verdict is that of the test against the version before.
+    as_before : whether the test against the version before finds it no worse; None without one.
     gauge : mean of the newest block, for a gauge.
     budget : events of the error budget's window since the version took over.
     """
@@ -78,11 +81,23 @@ class SloResult:
     fresh: bool = False
     calm: bool = False
     probation: bool = False
+    as_before: bool | None = None
     gauge: float | None = None
     budget: Count = NOTHING
 
 
 _STATES: Final = {Level.OK: SloState.OK, Level.WARN: SloState.WARN, Level.BAD: SloState.BAD}
+
+
+def is_suspected(result: SloResult) -> bool:
+    """Whether the answers look worse than accepted, though not surely: by half of `maxDrop`.
+
+    By the point estimate of the window that is shown: it starts nothing that could do harm.
+    """
+    baseline, recent = result.baseline, result.recent.ratio
+    if not result.terms.tells_quality or baseline is None or recent is None:
+        return False
+    return recent - ratio_of(baseline.count) > result.terms.drop / 2
 
 
 def unknown(terms: SloTerms, reason: Reason, recent: Count, baseline: Baseline | None) -> SloResult:
@@ -189,13 +204,18 @@ def drift_of(
     since: int,
     mean_blocks: int | None = None,
 ) -> Drift | None:
-    """The CUSUM bank over the last fourteen days; None when the baseline allows no alternative.
+    """What the last fourteen days say; None when the baseline allows no alternative.
 
-    It begins with the first whole hour (day) after the baseline's last block and after `since`.
+    Two tests, of which the one that is nearer to its bound speaks. The CUSUM bank holds each hour
+    against the worst ratio that the baseline is compatible with, so it needs a large one; the
+    two-sample test holds what came after a moment against the baseline and all that came before
+    it, so it knows how sure both are. They begin with the first whole hour (day) after the
+    baseline's last block and after `since`.
 
     Parameters
     ----------
-    mean_blocks : A; ten years when left out.
+    mean_blocks : A; ten years when left out. A baseline that isn't the version's own has one, and
+        is tested by the CUSUM alone, as what this version did before says nothing about the other.
     """
     calendar, lag = terms.calendar, 2 * terms.lag_blocks
     daily = baseline.daily or lag > BLOCKS_PER_HOUR
@@ -204,14 +224,33 @@ def drift_of(
         return None
     hours = cusum.HOURLY_BLOCKS
     mean = mean_blocks or (cusum.DAILY_BLOCKS if daily else calendar.hours_as_sums(hours))
+    complete = now // BLOCKS_PER_HOUR
+    last = units.of(complete) - 1
+    first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
+    stretch = Stretch(units, first, last, mean)
+    found = [_cusum(terms, series, baseline, stretch)]
+    if mean_blocks is None and not baseline.weekdays:
+        found.append(_two_sample(terms, series, baseline, stretch))
+    return max(filter(None, found), key=lambda drift: drift.statistic / drift.bound, default=None)
+
+
+class Stretch(NamedTuple):
+    """What is tested: whole units, numbered first … last, and A, in units."""
+
+    units: Units
+    first: int
+    last: int
+    mean: int
+
+
+def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch) -> Drift | None:
+    """The CUSUM bank; None when no alternative lies beyond what the baseline leaves open."""
+    units, first, last, mean = stretch
     counts = baseline.weekdays or (baseline.count,)
     key = (counts, baseline.phi, terms.drop, terms.drop_given, mean, units)
     banks = _banks(counts, baseline.phi, terms.drop, drop_given=terms.drop_given, mean=mean)
     if banks is None:
         return None
-    complete = now // BLOCKS_PER_HOUR
-    last = units.of(complete) - 1
-    first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
     known = series.derived.get(key)
     if not isinstance(known, cusum.Progress) or not known.leads_to(first, last):
         known = cusum.begin(banks[0], first)
@@ -219,16 +258,49 @@ def drift_of(
         fresh = _counts(series, known.next, last, units)
         known = cusum.advance_strata(known, banks, fresh, baseline.phi)
         series.derived[key] = known
-    count, blocks = _stretch(known, series, units)
-    return Drift(known.statistic, banks[0].bound, decides(baseline, terms), count, blocks)
-
-
-def _stretch(progress: cusum.Progress, series: Series, units: Units) -> tuple[Count, int]:
-    """The events that the largest S was gathered from, and of how many blocks."""
-    place = max(range(len(progress.values)), key=progress.values.__getitem__)
-    begun, end = units.start(progress.zeros[place]), units.start(progress.next)
+    place = max(range(len(known.values)), key=known.values.__getitem__)
+    begun, end = units.start(known.zeros[place]), units.start(known.next)
     bad, total = series.hours(begun, end - 1)
-    return Count(sum(bad), sum(total)), (end - begun) * BLOCKS_PER_HOUR
+    return Drift(
+        known.statistic,
+        banks[0].bound,
+        decides(baseline, terms),
+        Count(sum(bad), sum(total)),
+        (end - begun) * BLOCKS_PER_HOUR,
+        begun * BLOCKS_PER_HOUR if known.statistic else None,
+    )
+
+
+def _two_sample(
+    terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch
+) -> Drift | None:
+    """The most likely change; None where no number of events could tell it from the baseline."""
+    units, first, last, mean = stretch
+    count, phi = baseline.count, baseline.phi
+    least = terms.drop if terms.drop_given else max(terms.drop, detectable_drop(count, phi))
+    drops = change_point.alternatives(ratio_of(count), least)
+    if not drops or not count.total:
+        return None
+    bound = log(len(drops) * mean)
+    if change_point.events_to_see(count, drops[-1], bound, phi) is None:
+        return None
+    place = ("change", drops, phi)
+    key = (count, units, first, last)
+    known = series.derived.get(place)
+    if not isinstance(known, tuple) or known[0] != key:
+        events = list(_counts(series, first, last, units)) if first <= last else []
+        known = (key, change_point.strongest(count, events, drops, phi=phi))
+        series.derived[place] = known
+    found = known[1]
+    begun = units.start(first + found.start)
+    return Drift(
+        found.statistic,
+        bound,
+        decides(baseline, terms),
+        found.after,
+        max(units.start(last + 1) - begun, 0) * BLOCKS_PER_HOUR,
+        begun * BLOCKS_PER_HOUR if found.statistic else None,
+    )
 
 
 @lru_cache(maxsize=2**16)

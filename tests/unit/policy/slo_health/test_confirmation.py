@@ -17,6 +17,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Fate, PastVersion, Release, VersionSource
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.model.history import named, previous, with_accepted
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.retraining.budget import Applicant, Budget, admit
@@ -260,6 +261,9 @@ def test_the_state_of_a_product_is_the_worst_of_what_is_known(pairs, state):
 
 
 # ---- hold-out -------------------------------------------------------------------------------
+POINT = HoldOutMargin(0.01, 0.01)
+
+
 @pytest.mark.parametrize(
     ("candidate", "stable", "verdict"),
     [
@@ -272,7 +276,7 @@ def test_the_state_of_a_product_is_the_worst_of_what_is_known(pairs, state):
     ],
 )
 def test_the_hold_out_is_judged_by_bounds(candidate, stable, verdict):
-    assert judge_hold_out("accuracy", Count(*candidate), Count(*stable), 0.01).verdict is verdict
+    assert judge_hold_out("accuracy", Count(*candidate), Count(*stable), POINT).verdict is verdict
 
 
 # ---- portfolio ------------------------------------------------------------------------------
