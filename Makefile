@@ -27,7 +27,7 @@ setup: .venv/.synced ## Install uv (if missing) and the locked environment
 
 quick: setup ## What one runs before each commit: style, and the tests of a minute
 	$(RUN) ruff check --quiet .
-	$(PYTEST) -q --numprocesses=2 -m "not heavy and not slow" tests/unit tests/golden
+	$(PYTEST) -q --numprocesses=2 --hypothesis-profile=quick -m "not heavy and not slow" tests/unit tests/golden
 
 check: lint types layers unit ## Everything that is fast and needs no cluster
 
@@ -50,8 +50,8 @@ unit: setup ## Unit and golden tests, without those that take minutes
 
 # Two lanes: what computes, and what waits (for clocks, pods, leases). What a change elsewhere can't
 # break is left out while it is as when all of it passed: tests/support/verified.py.
-COMPUTING := lint types layers pure lives bentos
-WAITING := programs workflows chaos node prometheus apiserver benchmarks
+COMPUTING := lint types layers pure lives bentos benchmarks prometheus
+WAITING := programs workflows chaos node apiserver
 LANE = $(MAKE) --no-print-directory --keep-going WHOLE=$(WHOLE)
 
 test: setup ## Everything that this checkout needs, also on a real cluster; installs what is missing
@@ -73,7 +73,7 @@ verify-degradation: setup
 	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py
 
 verify-bentos: setup
-	$(PYTEST) --record-verified tests/bentos
+	$(PYTEST) --record-verified tests/bentos tests/unit/service/test_launcher.py
 
 verify-cluster: programs
 	$(PYTEST) --record-verified --numprocesses=4 tests/node/cluster tests/apiserver/test_control_plane.py tests/unit/cluster
@@ -126,8 +126,8 @@ mutants: setup ## Change the code a little, place by place, and see whether a te
 # What is traced is those packages alone; to trace all costs three times the tests.
 DECIDING := 'reconcile/*' 'policy/*' 'runtime/leader_election.py'
 TRACED := $(addprefix --cov=operator/sluicegate/,reconcile policy runtime)
-coverage: setup ## How much of what decides the tests of `make quick` execute: 95 % each, by branches
-	$(PYTEST) -q --numprocesses=2 -m "not heavy and not slow" $(TRACED) --cov-branch --cov-report= tests/unit tests/golden
+coverage: setup ## How much of what decides the tests of `make unit` execute: 95 % each, by branches
+	$(PYTEST) -q --numprocesses=2 -m "not heavy" $(TRACED) --cov-branch --cov-report= tests/unit tests/golden
 	@failed=0; for each in $(DECIDING); do \
 	  $(RUN) coverage report --skip-covered --fail-under=95 --include="operator/sluicegate/$$each" || failed=1; \
 	done; exit $$failed

@@ -73,7 +73,7 @@ def accepted_status(terms: Terms) -> DataProductStatus:
         for slo in terms.slos
     }
     accepted = Version.of(
-        STABLE, VersionSource.SPEC, promoted_at=START * 300 - 15 * 86_400, baseline=baselines
+        STABLE, VersionSource.SPEC, promotion_time=START * 300 - 15 * 86_400, baseline=baselines
     )
     return DataProductStatus(stable=accepted)
 

@@ -70,9 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--backend", choices=(KIND, LOCAL), help="overrides what fits the machine")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    up = _add(
-        commands, "up", _up, "start the cluster, or mend what doesn't run, and say how to use it"
-    )
+    up = _add(commands, "up", _up, "start the cluster, or repair it, and print how to use it")
     up.add_argument("--bare", action="store_true", help="without registry, gateway and Prometheus")
     _add(commands, "down", _down, "stop the cluster and leave nothing behind")
     _add(commands, "status", _status, "show the parts, whether they run, and their memory")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cluster.backend import Backend
 
 COMMANDS: dict[str, tuple[Callable[[Backend, Terminal], int], str]] = {
-    "run": (performance.perform, "tell the whole story; the default"),
+    "run": (performance.perform, "play the whole story; the default"),
     "down": (removal.remove, "remove what a demonstration made"),
     "break": (tries.break_new_version, "push a worse model, and see it rolled back"),
     "retrain": (tries.ask_for_retraining, "ask for a retraining, and see where it leads"),

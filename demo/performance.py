@@ -131,7 +131,7 @@ def _conclude(backend: Backend, terminal: Terminal, report: Report) -> int:
             terminal.say(line)
         for failure in report.failures:
             terminal.say(f"\nThe story didn't happen as promised: {failure}")
-        terminal.say(f"({REPORT.name} has the timeline; the cluster is left for you to look at)")
+        terminal.say(f"({REPORT.name} has the timeline; the cluster stays for you to explore)")
         return 1
     terminal.say(f"\nAll of it happened. {REPORT.name} has the numbers.\n{TRY}")
     return 0

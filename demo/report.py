@@ -144,7 +144,7 @@ def summary(report: Report) -> Iterator[str]:
         yield f"  accuracy of {one.product + ':':<15} {told}"
     told = ", ".join(f"{count} × {what}" for what, count in report.requests.failures.items())
     if any("UpstreamDegraded" in row.text for row in report.rows):
-        yield "  search-ranking blamed its upstream first, not its own model (UpstreamDegraded)"
+        yield "  the diagnosis of search-ranking was its upstream, not its own model (UpstreamDegraded)"
     yield f"  requests sent               {report.requests.sent:,}"
     yield f"  requests failed             {report.requests.failed}{f'   ({told})' if told else ''}"
     for check in report.checks:

@@ -174,9 +174,9 @@ class Story:
             f"it took {' → '.join(map(str, self.weights))} % of the traffic",
             tuple(self.weights[: len(STEPS)]) == STEPS,
         )
-        kept = [version for version, fate, _ in seen.history if fate == "Replaced"]
+        kept = [version for version, outcome, _ in seen.history if outcome == "Replaced"]
         yield Check(
-            f"{seen.stable} serves, {self._first} is kept to go back to", self._first in kept
+            f"{seen.stable} serves, {self._first} is kept for a rollback", self._first in kept
         )
         after = percent(self._accuracies(last)[0].after.accuracy)
         yield Check(f"accuracy is back at {after}", "recovered" in self.telling.moments)
@@ -203,7 +203,7 @@ def _is_healthy(scene: Scene) -> bool:
 
 def _attempt_failed(scene: Scene) -> str:
     training = scene.seen[PRICING].training
-    if not training.attempts or training.outcome in {"", "Running", "Canary"}:
+    if not training.attempts or training.outcome in {"", "InProgress"}:
         return ""
     return f"the attempt ended as {training.outcome}: {training.message}"
 

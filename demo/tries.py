@@ -50,10 +50,10 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
             telling.note("pricing", f"kubectl apply: spec.model is {version} now")
             telling.until(
                 Stage(
-                    name="taken back",
+                    name="rolled back",
                     expects=f"{version} to be rolled back",
                     seconds=VERDICT_SECONDS,
-                    reached=lambda scene: _fate(scene, version) == "RolledBack",
+                    reached=lambda scene: _outcome(scene, version) == "RolledBack",
                     spoiled=lambda scene: (
                         f"{version} was promoted" if scene.seen[PRICING].stable == version else ""
                     ),
@@ -130,15 +130,15 @@ def show_history(backend: Backend, terminal: Terminal) -> int:
 def history_lines(status: Object) -> Iterator[str]:
     """A table of the stable version and of those before it."""
     columns = "{:<16} {:<12} {:<16} {:<22} {}"
-    yield columns.format("version", "fate", "reason", "until", "accuracy at acceptance")
+    yield columns.format("version", "outcome", "reason", "until", "accuracy at acceptance")
     stable = status.get("stable") or {}
-    rows = [{**stable, "fate": "Stable", "reason": stable.get("source", ""), "until": "now"}]
+    rows = [{**stable, "outcome": "Stable", "reason": stable.get("source", ""), "endTime": "now"}]
     for one in (*rows, *(status.get("history") or ())):
         counts = (one.get("baseline") or {}).get("accuracy")
         share = 1 - counts["bad"] / counts["total"] if counts and counts["total"] else None
         judged = f"{percent(share)} (n={counts['total']:,})" if counts else "–"
         yield columns.format(
-            one["version"], one["fate"], one.get("reason") or "–", one["until"], judged
+            one["version"], one["outcome"], one.get("reason") or "–", one["endTime"], judged
         )
 
 
@@ -245,8 +245,10 @@ def _measured() -> Stage:
     )
 
 
-def _fate(scene: Scene, version: str) -> str:
-    return next((fate for name, fate, _ in scene.seen[PRICING].history if name == version), "")
+def _outcome(scene: Scene, version: str) -> str:
+    return next(
+        (outcome for name, outcome, _ in scene.seen[PRICING].history if name == version), ""
+    )
 
 
 def _failed(scene: Scene) -> int:

@@ -101,7 +101,7 @@ def look(product: Object) -> Seen:
         decision=_decision(status.get("decision")),
         training=_training(status.get("retraining") or {}),
         history=tuple(
-            (past["version"], past["fate"], past.get("reason", ""))
+            (past["version"], past["outcome"], past.get("reason", ""))
             for past in status.get("history") or ()
         ),
     )
@@ -134,7 +134,7 @@ def _training_news(before: Training, now: Training) -> Iterator[str]:
         yield f"training Job {now.job} runs"
     if now.waiting_for and now.waiting_for != before.waiting_for:
         yield f"a retraining waits: {now.waiting_for}"
-    if now.outcome != before.outcome and now.outcome in {"Canary", "Failed", "Refused"}:
+    if now.outcome != before.outcome and now.outcome in {"InProgress", "Failed", "Rejected"}:
         yield f"training ended with {now.version or now.outcome}: {now.gate or now.message}"
 
 
@@ -144,11 +144,11 @@ def _rollout_news(before: Seen, now: Seen) -> Iterator[str]:
     if now.candidate and now.weight != before.weight and now.stable:
         yield f"{now.candidate} takes {now.weight} % of the traffic"
     if before.stable and now.stable != before.stable:
-        yield f"{now.stable} is stable; {before.stable} is kept to go back to"
+        yield f"{now.stable} is stable; {before.stable} is kept for a rollback"
     if len(now.history) > len(before.history):
-        version, fate, reason = now.history[0]
-        if fate != "Replaced":
-            yield f"{version} ended as {fate} ({reason})"
+        version, outcome, reason = now.history[0]
+        if outcome != "Replaced":
+            yield f"{version} ended as {outcome} ({reason})"
 
 
 def percent(share: float | None) -> str:
@@ -167,7 +167,7 @@ def _decision(document: Mapping[str, str] | None) -> Decision | None:
     if not document:
         return None
     return Decision(
-        document["type"], document["reason"], document.get("message", ""), document["at"]
+        document["type"], document["reason"], document.get("message", ""), document["decisionTime"]
     )
 
 
@@ -179,7 +179,7 @@ def _training(document: Mapping[str, Any]) -> Training:
         slo=trigger.get("slo", ""),
         job=document.get("job", ""),
         waiting_for=document.get("waitingFor", ""),
-        attempts=document.get("attempts", 0),
+        attempts=document.get("unsuccessfulAttempts", 0),
         outcome=last.get("outcome", ""),
         message=last.get("message", ""),
         version=last.get("version", ""),

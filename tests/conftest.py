@@ -22,6 +22,7 @@ pytest_plugins = ["tests.support.lanes", "tests.support.verified_plugin"]
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("quick", settings.get_profile("any machine"), max_examples=20)
 settings.register_profile("nightly", settings.get_profile("any machine"), max_examples=1000)
 settings.load_profile("any machine")
 

@@ -15,9 +15,8 @@ from benchmarks.drift.run import Run, run_of
 from benchmarks.drift.streams import FIRST_ROWS, STREAM_START
 from sluicegate.api.product import DataProduct
 from sluicegate.policy.model.decision import Promote, Retrain
-from sluicegate.policy.model.terms import terms_of
-from sluicegate.simulation.replay import World
-from sluicegate.simulation.replay_scenario import ReplayBlock, Retrained
+from sluicegate.simulation.replay import Replay
+from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario, Retrained
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
@@ -85,9 +84,10 @@ class Loop:
         first = trainer.train(0, FIRST_ROWS)
         self._models: dict[str, Model] = {"v1": first}
         accepted = _count(first, FIRST_ROWS, STREAM_START)
-        terms = terms_of(product(policy))
-        self._world = World(terms, "v1", {SLO: accepted}, canary_seconds=PART_SECONDS)
-        self._due: list[tuple[int, Retrained]] = []
+        first_part = ReplayBlock(PART_SECONDS)  # tells the length of those to come
+        self._world = Replay(
+            ReplayScenario(product(policy), "v1", {SLO: accepted}, (first_part,), (), ())
+        )
         self._served = np.zeros(len(self._stream.labels), dtype=np.bool_)
         self._trainings: list[int] = []
         self._promotions: list[tuple[int, str]] = []
@@ -119,8 +119,6 @@ class Loop:
         )
 
     def _advance(self, now: int, start: int, end: int) -> None:
-        while self._due and self._due[0][0] <= now:
-            self._world.happen(self._due.pop(0)[1])
         before = self._world.status
         assert before.stable is not None
         stable = self._models[before.stable.release.version]
@@ -170,7 +168,7 @@ class Loop:
             {SLO: _count(parent, end - held, end)},
             {SLO: _pairs(model, parent, end - held, end)},
         )
-        self._due.append((now + PARTS * PART_SECONDS, result))
+        self._world.expect([(now + BLOCK_SECONDS, result)])
 
     def _changed(self, decision: Retrain) -> int | None:
         """The row at which the world is thought to have changed; None where nothing tells."""

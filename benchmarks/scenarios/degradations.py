@@ -141,7 +141,7 @@ def has_ended(job: Body) -> bool:
 def confirming_block(job: Body) -> float:
     """When the block that confirmed the degradation was complete, in seconds since 1970."""
     trigger = json.loads(job["metadata"]["annotations"][names.ANNOTATION_TRIGGER])
-    first = datetime.fromisoformat(trigger["firstBadBlock"]).timestamp()
+    first = datetime.fromisoformat(trigger["firstBadBlockTime"]).timestamp()
     return first + (CONFIRMING - 1) * QUICK_BLOCK_SECONDS
 
 

@@ -96,7 +96,7 @@ def annotation_names() -> str:
     return (
         "# Annotations\n\n## What a person asks for\n\nOn the DataProduct. Each acts once for each value"
         " (a token: any new word, or a time), also while the product is suspended;"
-        " `status.lastHandled` says what became of it.\n\n"
+        " `status.lastHandled` has the value that was handled last.\n\n"
         f"{_table(('annotation', 'value and effect'), asked)}\n"
         f"## What the operator writes\n\nOn its own objects; nothing of it is for people to change.\n\n"
         f"{_table(('annotation', 'meaning'), [row for row in own if row[1]])}"
@@ -119,8 +119,8 @@ def metrics() -> str:
         if isinstance(one, MetricWrapperBase)
     )
     return (
-        "# Metrics\n\nOf the operator, on port 8080. [Operating](../operations.md#metrics) says what to"
-        f" look at.\n\n{_table(('metric', 'type', 'labels', 'meaning'), rows)}"
+        "# Metrics\n\nOf the operator, on port 8080. [Operating](../operations.md#metrics) explains the main"
+        f" ones.\n\n{_table(('metric', 'type', 'labels', 'meaning'), rows)}"
     )
 
 

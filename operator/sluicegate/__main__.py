@@ -15,19 +15,19 @@ from sluicegate.errors import InvalidInput, SluicegateError
 
 COMMANDS: Final = {
     "init": "make a product from a template",
-    "check": "say whether a bento will run, and fits its product, without a cluster",
-    "train": "run a product's training as its Job would, in a process",
-    "plan": "show the objects that a DataProduct leads to",
-    "replay": "tell what would have been decided over a history of counts",
-    "simulate": "tell how often and how fast a policy promotes, rolls back and retrains",
+    "check": "check that a bento runs and fits its product, without a cluster",
+    "train": "run a product's training locally, as its Job would",
+    "plan": "show the objects that the operator would apply for a DataProduct",
+    "replay": "show the decisions over a history of counts",
+    "simulate": "estimate how often and how fast a policy promotes, rolls back and retrains",
     "pack": "pack a bento as an OCI image and push it",
-    "runtime-constraints": "print the packages that the runtime image holds",
-    "runtime-image": "make a runtime image that holds a bento's packages, and push it",
-    "writeback": "write the version that serves into its file in Git",
-    "doctor": "say whether a cluster has what the operator needs",
-    "explain": "say what the operator thinks of a product, with live numbers",
-    "report": "tell what a product did in a period, from its ledger",
-    "review": "sign a review, or write when reviews come as a calendar",
+    "runtime-constraints": "print the packages of the runtime image",
+    "runtime-image": "build a runtime image with a bento's packages and push it",
+    "writeback": "write the stable version into its file in Git",
+    "doctor": "check that a cluster has what the operator needs",
+    "explain": "explain the state of a product, with live numbers",
+    "report": "report on a product in a period, from its ledger",
+    "review": "sign a review, or write the due dates of reviews as a calendar",
     "dossier": "write the technical file of a product, from its spec and sealed ledgers",
     "crds": "write the CustomResourceDefinition from the types",
     "run": "run the operator",
@@ -61,7 +61,7 @@ def _parser(asked: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sluicegate",
         description="Runs a company's AI models as products on Kubernetes.",
-        epilog="`sluicegate COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 wrong input.",
+        epilog="`sluicegate COMMAND --help` has the details. Exit codes: 0 done, 1 failed, 2 wrong input.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():

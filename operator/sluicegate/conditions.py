@@ -5,13 +5,14 @@ flips; Reconciling and Stalled are there only while True, because kstatus (and s
 `kubectl wait`) reads their mere presence; all others are always there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, Literal, TypeVar
 
 from sluicegate.api.base import StatusModel
 from sluicegate.api.names import ConditionReason, ConditionType
-from sluicegate.api.slo_status import SloState, SloStatus
+from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, Diagnosis
 
 Conditions = tuple[Condition, ...]
@@ -97,6 +98,11 @@ def _sorted(conditions: Iterable[Condition]) -> Conditions:
 
 
 # ---- what is worth a write ---------------------------------------------------------------
+def _values(kind: type[StatusModel], *, but: Collection[str]) -> Callable[[StatusModel], Any]:
+    """How to read the values of all fields of a model but some, as a tuple."""
+    return attrgetter(*(name for name in kind.model_fields if name not in but))
+
+
 _WORDING: Final = {"message": ""}
 _NAMED: Final = frozenset({ConditionReason.APPLY_REFUSED, ConditionReason.NAME_CONFLICT})
 """Reasons whose message holds no numbers: another one is another cause."""
@@ -109,15 +115,17 @@ _SPOKEN_OF: Final = frozenset(
     }
 )
 """Conditions to whose message the words of pods are added, once they are known."""
-_WORDING_AND_TIME: Final = {"message": "", "at": 0}
 _NUMBERS_OF_SLO: Final = {
-    "message": "", "ratio": None, "bad": None, "samples": None, "objective": None,
+    "message": "", "ratio": None, "bad": None, "total": None, "objective": None,
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
     "statistic": None, "statistic_bound": None, "visible_drop": None, "visible_after_seconds": None,
 }  # fmt: skip
-_NUMBERS_OF_MARKET: Final = {"ratio": None, "samples": 0}
+_NUMBERS_OF_MARKET: Final = {"ratio": None, "total": 0}
+_CONDITION: Final = _values(Condition, but=_WORDING)
+_SLO: Final = _values(SloStatus, but={*_NUMBERS_OF_SLO, "markets"})
+_MARKET: Final = _values(MarketStatus, but=_NUMBERS_OF_MARKET)
 _NUMBERS_OF_CANDIDATE: Final = {"evidence": (), "expected_seconds": None}
-_NUMBERS_OF_TRAFFIC: Final = {"observed_share": None, "requests": None, "real_share": None}
+_NUMBERS_OF_TRAFFIC: Final = {"observed_share": None, "requests": None, "pod_share": None}
 
 
 def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
@@ -130,6 +138,7 @@ def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
     if any(_says_more(condition, other.conditions) for condition in one.conditions):
         return False
     moved = {name for name in type(one).model_fields if getattr(one, name) != getattr(other, name)}
+    moved -= {name for name in moved & _MEANING.keys() if _mean_the_same(name, one, other)}
     first, second = _bare(one, moved), _bare(other, moved)
     differ = {name for name in moved if getattr(first, name) != getattr(second, name)}
     # What differs may still be written alike: a field that is empty, and one that is left out.
@@ -164,13 +173,32 @@ def with_fresh_numbers(
         return before
     if same and before.to_dict() == after.to_dict():
         return before
-    return after.model_copy(update={"numbers_at": now})
+    return after.model_copy(update={"last_refresh_time": now})
 
 
 def _is_due(before: DataProductStatus, now: int, refresh_seconds: float) -> bool:
     if refresh_seconds == 0:
         return False
-    return before.numbers_at is None or now - before.numbers_at >= refresh_seconds
+    return before.last_refresh_time is None or now - before.last_refresh_time >= refresh_seconds
+
+
+def _mean_the_same(name: str, one: DataProductStatus, other: DataProductStatus) -> bool:
+    """Whether each item of a list means what it meant: compared without a copy of any."""
+    before, after, meaning = getattr(one, name), getattr(other, name), _MEANING[name]
+    return len(before) == len(after) and all(
+        was is now or meaning(was) == meaning(now) for was, now in zip(before, after, strict=True)
+    )
+
+
+def _meaning_of_condition(condition: Condition) -> tuple[object, ...]:
+    worded = condition.message if condition.reason in _NAMED else ""
+    return (*_CONDITION(condition), worded)
+
+
+def _meaning_of_slo(slo: SloStatus) -> tuple[object, ...]:
+    """Which markets are bad is news; which others come next to them isn't."""
+    bad = sorted(_MARKET(one) for one in slo.markets if one.state is SloState.MISSED)
+    return (*_SLO(slo), bad)
 
 
 def _bare(status: DataProductStatus, names: Iterable[str]) -> DataProductStatus:
@@ -191,13 +219,13 @@ def _bare_conditions(conditions: Conditions) -> Conditions:
 
 def _bare_diagnosis(told: Diagnosis | None) -> Diagnosis | None:
     return told and told.model_copy(
-        update={**_WORDING_AND_TIME, "evidence": _each(told.evidence, _WORDING)}
+        update={"message": "", "diagnosis_time": 0, "evidence": _each(told.evidence, _WORDING)}
     )
 
 
 def _bare_slo(slo: SloStatus) -> SloStatus:
     """Which markets are bad is news; which others come next to them isn't."""
-    bad = _each((one for one in slo.markets if one.state is SloState.BAD), _NUMBERS_OF_MARKET)
+    bad = _each((one for one in slo.markets if one.state is SloState.MISSED), _NUMBERS_OF_MARKET)
     markets = tuple(sorted(bad, key=lambda one: one.market))
     return slo.model_copy(update={**_NUMBERS_OF_SLO, "markets": markets})
 
@@ -210,14 +238,18 @@ def _each(parts: Iterable[AModel], blank: Mapping[str, Any]) -> tuple[AModel, ..
     return tuple(part.model_copy(update=blank) for part in parts)
 
 
+_MEANING: Final[Mapping[str, Callable[[Any], tuple[object, ...]]]] = {
+    "conditions": _meaning_of_condition,
+    "slos": _meaning_of_slo,
+}
 _BARE: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "numbers_at": _nothing,
+    "last_refresh_time": _nothing,
     "written_by": _nothing,
     "conditions": _bare_conditions,
     "slos": lambda slos: tuple(map(_bare_slo, slos)),
     "candidate": _without(_NUMBERS_OF_CANDIDATE),
     "traffic": _without(_NUMBERS_OF_TRAFFIC),
-    "decision": _without(_WORDING_AND_TIME),
+    "decision": _without({"message": "", "decision_time": 0}),
     "diagnosis": _bare_diagnosis,
 }
 """What is left of the parts of a status without numbers and wording, by field."""

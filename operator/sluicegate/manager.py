@@ -274,7 +274,7 @@ class Operator:
 
     def _on_answer(self, silence: float) -> None:
         if self.settings.lease_renew_seconds < silence < math.inf:
-            logger.info("the API server is back after %.0f s", silence)
+            logger.info("the API server answers again after %.0f s", silence)
             self.watches.renew()
             self._resync.after_outage()
 

@@ -58,14 +58,14 @@ class GatewayMetrics(Word):
 
 
 class LogFormat(Word):
-    """How log lines look."""
+    """Format of log lines."""
 
     JSON = "Json"
     TEXT = "Text"
 
 
 class LogLevel(Word):
-    """What is worth a log line."""
+    """Minimum log level."""
 
     DEBUG = "Debug"
     INFO = "Info"
@@ -142,110 +142,114 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    # ---- where it runs, and for whom
+    # ---- place and scope
     namespace: Annotated[Name, Accepts("a namespace's name")] = "sluicegate-system"
-    """Namespace of the operator; its Lease lies there."""
+    """Namespace of the operator and its Lease."""
     pod_name: Annotated[str, Accepts("a pod's name")] = ""
-    """Name of its pod, part of its identity in the Lease and the reporter of its events; the host's
-    name when empty.
+    """Name of the operator's pod, as part of its identity in the Lease and in events; the host name
+    when empty.
     """
     watch_namespaces: Namespaces = ()
-    """Namespaces whose products it serves; all of the cluster when empty."""
+    """Namespaces whose products the operator reconciles; all namespaces when empty."""
     excluded_namespaces: Namespaces = ()
-    """Namespaces whose products it leaves to another operator."""
+    """Namespaces whose products another operator reconciles."""
     default_runtime_image: Image = ""
-    """Runtime image of products that name none. Without it such a product is InvalidSpec."""
+    """Runtime image of products that name none. Without it, such a product is InvalidSpec."""
 
-    # ---- how much at once
+    # ---- concurrency
     workers: int = Field(8, ge=1, le=256)
-    """Products reconciled at the same time."""
+    """Maximum number of concurrent reconciles."""
     write_rate: float = Field(200.0, ge=1, le=10_000)
-    """Writes to the API server per second, in the long run."""
+    """Writes to the API server per second, on average."""
     write_burst: int = Field(400, ge=1, le=10_000)
-    """Writes at once, before the rate holds."""
+    """Writes in a burst above the rate."""
     max_concurrent_retrainings: int = Field(2, ge=0, le=1000)
-    """Retrainings at the same time, of all products."""
+    """Maximum number of concurrent retrainings of all products."""
     max_retrainings_per_namespace: int = Field(1, ge=0, le=1000)
-    """Retrainings at the same time in one namespace."""
+    """Maximum number of concurrent retrainings in one namespace."""
     max_retraining_seconds: int = Field(86_400, ge=10, le=604_800)
-    """The most that a retraining may take; a longer spec.retraining.timeoutSeconds is cut to it,
-    and the product's status says so.
+    """Maximum duration of a retraining. A longer spec.retraining.timeoutSeconds is limited to it,
+    which the condition RetrainingActive reports.
     """
 
-    # ---- who leads
+    # ---- leader election
     lease_name: Annotated[Name, Accepts("an object's name")] = "sluicegate-operator"
     """Name of the Lease that the leading replica holds."""
     lease_duration_seconds: float = Field(15.0, ge=5, le=300)
-    """How long a lease holds that isn't renewed."""
+    """Time for which an unrenewed lease stays valid."""
     lease_renew_seconds: float = Field(10.0, ge=3, le=299)
-    """When the leader gives up that can't renew; below the duration."""
+    """Deadline for renewing the lease before the leader steps down; must be shorter than the lease
+    duration.
+    """
     lease_retry_seconds: float = Field(2.0, ge=0.1, le=60)
-    """How often the lease is renewed or tried for; a standby looks each second at least."""
+    """Interval at which the leader renews the lease and a standby tries to acquire it; a standby
+    checks it at least once a second.
+    """
 
-    # ---- how often it looks
+    # ---- intervals
     resync_seconds: float = Field(600.0, ge=30, le=86_400)
-    """How often all objects are listed anew, a page at a time."""
+    """Interval at which all objects are listed again, a page at a time."""
     numbers_refresh_seconds: float = Field(3600.0, ge=0, le=86_400)
-    """How often numbers in status are refreshed without a decision; 0: never."""
+    """Interval at which numbers in status are refreshed without a decision; 0: never."""
 
     # ---- Prometheus
     prometheus_url: Url = ""
-    """Address of Prometheus, Thanos or Mimir. Without it nothing is measured, so nothing is
-    retrained and a new model waits for sluicegate.dev/promote=VERSION/TOKEN.
+    """Address of Prometheus, Thanos or Mimir. Without it there are no measurements: nothing is
+    retrained, and a new model waits for sluicegate.dev/promote=VERSION/TOKEN.
     """
     prometheus_token_file: Annotated[File | None, Accepts("an absolute path")] = None
-    """File with a bearer token, read anew for each request."""
+    """File with a bearer token; it is read for each request."""
     prometheus_ca_file: Annotated[File | None, Accepts("an absolute path")] = None
     """File with the certificates to trust; the system's when unset."""
     prometheus_timeout_seconds: float = Field(20.0, ge=1, le=300)
-    """How long one query may take, retry included."""
+    """Time limit of one query, including its retry."""
     prometheus_concurrency: int = Field(4, ge=1, le=64)
-    """Queries at the same time."""
+    """Maximum number of concurrent queries."""
     prometheus_products_per_query: int = Field(5000, ge=1, le=100_000)
-    """Above this many products a query is split."""
+    """Maximum number of products in one query; with more, the query is split."""
     scrape_interval_seconds: float = Field(30.0, ge=1, le=300)
-    """How often Prometheus scrapes; a block has at least four scrapes."""
+    """Scrape interval of Prometheus; a block has at least four scrapes."""
     settle_seconds: float = Field(30.0, ge=0, le=600)
-    """How long after its end and one scrape a block may be read; never more than a block."""
+    """Time after the end of a block and one scrape until the block is read; at most one block."""
     hour_seconds: int = Field(3600, ge=60, le=3600)
-    """Length of an hour, for baselines, seasons and recent releases: less only where blocks are
-    seconds long, say 60 at blocks of 5 s, so that a demonstration sees days.
+    """Length of an hour for baselines, seasonality and recent releases. It is shorter only in
+    demonstrations with short blocks, e.g. 60 with blocks of 5 s.
     """
     gateway_metrics: GatewayMetrics = GatewayMetrics.NONE
-    """Whose request counters tell the observed share of a canary, and what found no pod; None: the
-    pods' own, which also see callers that go past the gateway.
+    """Source of the request counters for the observed share of a canary and for requests that reach no
+    pod. None: the pods' own counters, which also count callers that bypass the gateway.
     """
 
-    # ---- what it makes
+    # ---- objects
     service_kind: ServiceKind = ServiceKind.HEADLESS
-    """What the Services of versions are. Headless costs a third of the writing time, where the
-    gateway takes endpoints. Those that are there keep their kind, which can't change.
+    """Type of each version's Service. Headless cuts the time to write Services to a third, and needs a
+    gateway that routes to endpoints. Existing Services keep their type.
     """
     plain_http_registries: Hosts = ()
-    """Registries that training Jobs may push to without TLS; for clusters of one's own."""
+    """Registries that training Jobs may push to without TLS; for test clusters."""
     share_dependency_states: Flag = True
-    """Whether a product sees the state of products of other namespaces."""
+    """Whether a product sees the state of products in other namespaces."""
 
-    # ---- what it tells
+    # ---- observability
     metrics_port: int = Field(8080, ge=1, le=65_535)
     """Port of /metrics, /healthz and /readyz."""
     log_level: LogLevel = LogLevel.INFO
-    """What is worth a log line."""
+    """Minimum log level."""
     log_format: LogFormat = LogFormat.JSON
-    """How log lines look."""
+    """Format of log lines."""
     health_loop_lag_seconds: float = Field(2.0, ge=0.1, le=60)
-    """Above this, ten times in a row, /healthz says that the event loop is stuck."""
+    """Delay of the event loop's timers above which, ten times in a row, /healthz fails."""
     health_watch_age_seconds: float = Field(600.0, ge=330, le=86_400)
-    """/healthz says that a watch is dead after so long without a sign of life; each is renewed
+    """Time without an event or bookmark on a watch after which /healthz fails; each watch is renewed
     every 300 s.
     """
     product_metrics: int = Field(100, ge=0, le=10_000)
-    """Products that get metrics of their own: by turns of the namespaces, in each the most pressing
-    first (spec.priority, then name); totals cover all of them. 0: none.
+    """Maximum number of products with metrics by name, selected from each namespace in turn by
+    spec.priority, then by name; totals cover all products. 0: none.
     """
     traces_endpoint: Url = Field("", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
-    """Where traces go, by OTLP over HTTP; none are made when empty. Needs the extra `tracing`;
-    OpenTelemetry's other variables hold too.
+    """Endpoint of traces, by OTLP over HTTP; no traces when empty. Needs the extra `tracing`.
+    OpenTelemetry's other variables apply too.
     """
 
     @classmethod
@@ -355,10 +359,10 @@ _PAGE: Final = """\
 # Settings of the operator
 
 Environment variables of the operator's container; the chart sets them from `settings` and
-`extraSettings`. All are read once at start; if one can't be used, the operator says all that is
-wrong, each with the variable, the value and the way out, and ends with exit code 2. An unknown
-variable that begins with `SLUICEGATE_` is a mistake too; the commands `plan` and `explain`, which
-run in a shell, ignore it. This page is written from the code
+`extraSettings`. The operator reads them once at its start. If any are invalid, it reports all of them,
+each with the variable, the value and the way out, and ends with exit code 2. An unknown variable
+that begins with `SLUICEGATE_` is invalid too; the commands `plan` and `explain`, which run in a
+shell, ignore it. This page is generated from the code
 (`python -m sluicegate.settings > docs/settings.md`), and a test compares them.
 
 | variable | accepts | default | meaning |

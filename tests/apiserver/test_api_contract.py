@@ -315,7 +315,7 @@ async def test_of_the_status_what_is_no_longer_applied_is_gone(api, other, names
     body = await other.create(DATA_PRODUCTS, product(namespace))
     two = [condition("Ready"), condition("Stalled", "ModelRejected")]
     traffic = {
-        "mode": "Gateway", "weight": 5, "level": "Accepted", "since": "2026-01-01T00:00:00Z",
+        "mode": "Gateway", "weight": 5, "verification": "Accepted", "writeTime": "2026-01-01T00:00:00Z",
     }  # fmt: skip
     first = await api.apply_status(
         DATA_PRODUCTS, status(body, conditions=two, traffic=traffic), resource_version=None

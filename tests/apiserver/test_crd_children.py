@@ -15,7 +15,7 @@ from sluicegate.kube.managed_fields import fingerprint, owned_part
 from sluicegate.manifests.plan import first_children, spec_version
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.settings import ServiceKind, Settings
-from tests.support.product_cases import BENTO_URL, HEX, changed
+from tests.support.product_examples import BENTO_URL, HEX, changed
 from tests.support.waiting import eventually
 
 RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
@@ -127,6 +127,6 @@ def test_a_training_by_template_is_accepted(cluster, namespace):
 
 
 def training_job(product: DataProduct) -> dict[str, Any]:
-    trigger = Trigger(id="0a1b2c3d", cause="Requested", version="v1", at=0)
+    trigger = Trigger(id="0a1b2c3d", cause="Requested", version="v1", trigger_time=0)
     attempt = Attempt(trigger=trigger, number=1, stable=spec_version(product, RUNTIME))
     return build_training_job(product, product.spec.retraining, attempt)

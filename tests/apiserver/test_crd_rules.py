@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,8 +18,12 @@ from sluicegate.api import names
 from sluicegate.api.crd import build_crd
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
-from tests.support.product_cases import CASES, Case, changed, example, full_status
+from tests.support.product_cases import CASES
+from tests.support.product_examples import changed, example, full_status
 from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.support.product_rules import Case
 
 CRD = f"{names.PLURAL}.{names.GROUP}"
 NAMESPACE = "catalog"

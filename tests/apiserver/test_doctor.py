@@ -40,9 +40,9 @@ def test_a_cluster_says_what_it_lacks_and_is_silent_once_it_is_there(
     code, lines = told(bare, capsys, monkeypatch)
     assert code == 1
     begins = [
-        "error: CRD dataproducts.sluicegate.dev: isn't there: install the chart",
+        "error: CRD dataproducts.sluicegate.dev: does not exist: install the chart",
         "error: Gateway API: v1 isn't served: install its standard channel",
-        "note: metrics-server: isn't there",
+        "note: metrics-server: does not exist",
         "error: settings.prometheusUrl: no address is given",
     ]
     assert len(lines) == len(begins), lines
@@ -68,4 +68,4 @@ def test_who_may_read_nothing_is_told_so(bare: ControlPlane, capsys, monkeypatch
     monkeypatch.setenv("KUBECONFIG", str(bare.kubeconfig_for("nobody")))
 
     assert main(["doctor"]) == 1
-    assert capsys.readouterr().out.startswith("error: API server: can't be asked: ")
+    assert capsys.readouterr().out.startswith("error: API server: can't be reached: ")

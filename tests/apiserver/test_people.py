@@ -12,7 +12,7 @@ import yaml
 from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.api import names
 from tests.support.people import Person, bind, chart, install_policies
-from tests.support.product_cases import changed
+from tests.support.product_examples import changed
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,11 +118,14 @@ def test_each_persons_right_is_as_the_table_says_and_a_refusal_says_who_may(peop
         refusals[user] = {what: answer.refusal for what, answer in answers.items()}
     assert allowed == {user: rights for user, (_, rights) in TABLE.items()}
     said = refusals["scientist"]["promote"]
-    assert "sluicegate.dev/promote is for its DataProductManager or EngineeringManager" in said
+    assert (
+        "sluicegate.dev/promote is reserved for its DataProductManager or EngineeringManager"
+        in said
+    )
     assert "(manager, engineering-manager)" in said
-    assert "holds the verb promote" in said
+    assert "holders of the verb promote" in said
     assert "you are scientist" in said
-    assert "holds the verb edit-spec" in refusals["manager"]["edit spec"]
+    assert "holders of the verb edit-spec" in refusals["manager"]["edit spec"]
 
 
 @pytest.mark.parametrize("verb", SETS)
@@ -134,7 +137,7 @@ def test_nobody_makes_himself_manager_and_acts_in_one_request(people, user, verb
     answer = Person(plane, user).patch(MINE, attack)
     held = verb in TABLE[user][1]
     assert (
-        "spec.team says who may approve" if held else f"holds the verb {verb}"
+        "spec.team decides who may approve" if held else f"holders of the verb {verb}"
     ) in answer.refusal
 
 

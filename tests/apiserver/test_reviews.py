@@ -22,7 +22,7 @@ AT = "2026-12-06T09:00:00Z"
 
 def document(name, **spec):
     ref = {"name": "pricing", "uid": "u"}
-    period = {"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}
+    period = {"startTime": "2026-11-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z"}
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.REVIEW_KIND,
@@ -32,7 +32,7 @@ def document(name, **spec):
 
 
 def signature(user, role, **more):
-    return {"username": user, "role": role, "verdict": "Agree", "note": "", "at": AT} | more
+    return {"username": user, "role": role, "verdict": "Agree", "note": "", "signTime": AT} | more
 
 
 OURS = signature(MANAGER, "DataProductManager")
@@ -59,7 +59,7 @@ def reviews(control_plane):
         status = {"state": state, "team": TEAM, "signedBy": ["DataProductManager"]}
         path = f"{path_of(NAMESPACE, name, plural=names.REVIEW_PLURAL)}/status"
         if state != "NotStarted":
-            status["sealedAt"] = "2026-12-04T00:00:00Z"
+            status["sealTime"] = "2026-12-04T00:00:00Z"
         told = admin.send("PATCH", path, {"status": status}, kind=MERGE)
         assert told.allowed, told.refusal
     eventually(
@@ -83,7 +83,7 @@ MATRIX = {
         SCIENTIST, "toreview", [signature(SCIENTIST, "DataScientist", verdict="Object")], ""),
     "for a role that one holds the verb for": (
         APPROVER, "toreview", [signature(APPROVER, "DataProductManager")], ""),
-    "another's name": (ENGINEER, "toreview", [OURS], "nobody signs for another"),
+    "another's name": (ENGINEER, "toreview", [OURS], "a signature must be your own"),
     "a role that one hasn't": (
         SCIENTIST, "toreview", [signature(SCIENTIST, "DataProductManager")],
         "gives cde no such role: it has acb as DataProductManager"),
@@ -108,7 +108,7 @@ def test_nobody_touches_anothers_signature_and_everybody_may_change_his_own(revi
     theirs = signature(ENGINEER, "EngineeringManager")
     assert sign(reviews, ENGINEER, "overdue", OURS, theirs).allowed
     edited = OURS | {"note": "I never said that"}
-    assert "nobody signs for another" in sign(reviews, ENGINEER, "overdue", edited).refusal
+    assert "a signature must be your own" in sign(reviews, ENGINEER, "overdue", edited).refusal
     assert "leave those of others" in sign(reviews, ENGINEER, "overdue").refusal
     assert sign(reviews, MANAGER, "overdue", OURS | {"verdict": "Object"}).allowed
     assert sign(reviews, MANAGER, "overdue").allowed
@@ -140,12 +140,12 @@ def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(revi
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"period": {"from": "2026-10-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}},
+        ({"period": {"startTime": "2026-10-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z"}},
          "productRef and period stay as they are"),
         ({"productRef": {"name": "other", "uid": "u"}}, "productRef and period stay as they are"),
         ({"signOffs": [OURS | {"verdict": "Maybe"}]}, "Unsupported value"),
         ({"signOffs": [OURS | {"note": "x" * 501}]}, "Too long"),
-        ({"actions": [{"title": "x", "owner": "acb", "due": "2026-02-31"}]}, "spec.actions[0].due"),
+        ({"actions": [{"title": "x", "owner": "acb", "dueDate": "2026-02-31"}]}, "spec.actions[0].dueDate"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_refused_by_its_name(reviews, change, says):
@@ -155,6 +155,6 @@ def test_a_mistake_is_refused_by_its_name(reviews, change, says):
 
 
 def test_a_period_ends_after_it_begins(reviews):
-    period = {"from": "2026-12-01T00:00:00Z", "to": "2026-11-01T00:00:00Z"}
+    period = {"startTime": "2026-12-01T00:00:00Z", "endTime": "2026-11-01T00:00:00Z"}
     answer = Person(reviews, "").create(document("backwards", period=period))
-    assert "spec.period.from must be before spec.period.to" in answer.refusal
+    assert "spec.period.startTime must be before spec.period.endTime" in answer.refusal

@@ -96,7 +96,7 @@ def test_a_service_that_does_not_start_says_why(tmp_path: Path, capfd):
     )
 
     assert main(["check", str(bento), "--serve"]) == 1
-    assert "it doesn't become ready; it said:" in capfd.readouterr().out
+    assert "it does not become ready; its output:" in capfd.readouterr().out
 
 
 def archive_of_a_base(path: Path) -> bytes:

@@ -17,9 +17,9 @@ LISTED = "MUTANT_TESTS"
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = set(Path(os.environ[LISTED]).read_text(encoding="utf-8").splitlines())
-    kept, left_out = [], []
+    kept, ignored_intervals = [], []
     for item in items:
         listed = item.nodeid in wanted or item.nodeid.partition("::")[0] in wanted
-        (kept if listed else left_out).append(item)
-    config.hook.pytest_deselected(items=left_out)
+        (kept if listed else ignored_intervals).append(item)
+    config.hook.pytest_deselected(items=ignored_intervals)
     items[:] = kept

@@ -132,5 +132,5 @@ def test_what_is_missing_is_named_with_the_way_out(prometheus_program, pod, tmp_
 def test_nobody_who_answers_is_told_with_a_way_in():
     (line,) = told("http://127.0.0.1:1")
 
-    assert line.startswith("error: http://127.0.0.1:1: doesn't answer")
+    assert line.startswith("error: http://127.0.0.1:1: does not answer")
     assert "port-forward" in line

@@ -6,12 +6,9 @@ In promtool's notation 1x3 is four samples, but _x3 is three without.
 
 from __future__ import annotations
 
-import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.query_scopes import split_scopes
@@ -20,228 +17,32 @@ from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.gateway import (
     TRAEFIK,
     GatewayMetric,
-    backend_of,
     render_gateway,
     render_sent,
-    route_of,
 )
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
-    Needs,
     Query,
     QueryKind,
     render_queries,
+)
+from tests.support.promtool import (
+    NEEDS,
+    OTHER,
+    ROUTE,
+    TARGET,
+    VERSION,
+    check_values,
+    check_values_at,
+    query,
+    requests,
+    run,
+    up,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-NEEDS = Needs(
-    thresholds=frozenset({250, 500}),
-    labelled=True,
-    events=True,
-    counters=frozenset({("served_total", 600), ("clicked_total", 0)}),
-    gauges=frozenset({"basket_value"}),
-    markets=True,
-)
-TARGET = 'namespace="catalog", product="search", version="v1", pod="p-0", job="j", instance="i"'
-OTHER = TARGET.replace("p-0", "p-1").replace('"i"', '"k"')
-ROUTE = 'endpoint="/predict", runner_name="Search"'
-VERSION = '{namespace="catalog", product="search", version="v1", runner_name="Search"}'
-
-
-def requests(values: str, code: int = 200, target: str = TARGET, route: str = ROUTE):
-    labels = f'{target}, {route}, http_response_code="{code}"'
-    return {"series": f"bentoml_service_request_total{{{labels}}}", "values": values}
-
-
-def up(values: str = "1x40", target: str = TARGET):
-    return {"series": f"up{{{target}}}", "values": values}
-
-
-def run(promtool: Path, folder: Path, *arguments: str, **files: object):
-    """Promtool on files of these contents, named by their keywords."""
-    for name, content in files.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    command = [str(promtool), *arguments, *(f"{folder / name}.yaml" for name in files)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def check_values(promtool: Path, folder: Path, series: list, expected: dict[str, list]) -> None:
-    """Hold that each expression has these samples at minute 10, the end of a block."""
-    rows = [(10, text, samples) for text, samples in expected.items()]
-    check_values_at(promtool, folder, series, rows)
-
-
-def check_values_at(
-    promtool: Path, folder: Path, series: list, expected: list[tuple[int, str, list]]
-) -> None:
-    """Hold that at each minute an expression has these samples."""
-    test = {
-        "interval": "30s",
-        "input_series": series,
-        "promql_expr_test": [
-            {"expr": text, "eval_time": f"{minute}m", "exp_samples": samples}
-            for minute, text, samples in expected
-        ],
-    }
-    answer = run(promtool, folder, "test", "rules", tests={"tests": [test]})
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-
-
-def query(kind: QueryKind) -> str:
-    return next(q.text for q in render_queries(Scope(), 300, NEEDS) if q.kind is kind)
-
-
-def count(value: float) -> list[dict]:
-    return [{"labels": VERSION, "value": value}]
-
-
-def answered(value: float, code: int) -> list[dict]:
-    return [{"labels": VERSION[:-1] + f', http_response_code="{code}"}}', "value": value}]
-
-
-@dataclass(frozen=True)
-class Case:
-    sentence: str
-    series: list[dict]
-    requests: list[dict]
-    bad: list[dict]
-
-
-CASES = [
-    Case(
-        "the first three 5xx of a running pod are three",
-        [up(), requests("0+1x40"), requests("_x14 1 2 3x20", 503)],
-        count(13),
-        answered(3, 503),
-    ),
-    Case(
-        "a product without an error series has no bad series, and its requests are there",
-        [up(), requests("0+3x40")],
-        count(30),
-        [],
-    ),
-    Case(
-        "twelve minutes without scrapes count what was seen afterwards, not a whole life",
-        [up("_x15 1x5"), requests("_x15 100290+3x5")],
-        count(15),
-        [],
-    ),
-    Case(
-        "a target that couldn't be scraped before counts only what was seen afterwards",
-        [up("0x14 1x5"), requests("_x15 100290+3x5")],
-        count(15),
-        [],
-    ),
-    Case(
-        "a container that restarts in the block loses nothing that was scraped",
-        [up(), requests("0+4x15 0+4x10")],
-        count(40 - 4),
-        [],
-    ),
-    Case(
-        "a container that restarts at the block's edge counts what came after",
-        [up(), requests("0+50x10 5+5x10")],
-        count(50),
-        [],
-    ),
-    Case(
-        "errors before a crash are not forgotten with it",
-        [up(), requests("0+10x20"), requests("0x12 5 9 0x10", 500)],
-        count(100 + 9),
-        answered(9, 500),
-    ),
-    Case(
-        "a container that restarts and in the same block overtakes its old count isn't halved",
-        [up(), requests("0+10x40"), requests("3x10 3 0x3 1+1x10", 500)],
-        count(100 + 5),
-        answered(5, 500),
-    ),
-    Case(
-        "a counter born again at no less than before hides the restart, and counts nothing twice",
-        [up(), requests("0+10x40"), requests("2x10 _x5 2x10", 503)],
-        count(100),
-        answered(0, 503),
-    ),
-    Case(
-        "a counter born in a pod that was scraped before counts from its first value",
-        [up(), requests("_x15 7x10")],
-        count(7),
-        [],
-    ),
-    Case(
-        "a pod born in the block counts from its first scrape on",
-        [up(), requests("0+1x40"), up("_x15 1x10", OTHER), requests("_x15 2+2x10", 200, OTHER)],
-        count(10 + 10),
-        [],
-    ),
-    Case(
-        "a pod that goes away in the block counts up to its last scrape",
-        [up("1x15 stale"), requests("0+2x15 stale")],
-        count(10),
-        [],
-    ),
-    Case(
-        "probes and feedback count for nothing, and unknown paths for no request",
-        [
-            up(),
-            requests("0+1x40"),
-            requests("0+9x40", 200, route='endpoint="/livez", runner_name="Search"'),
-            requests("0+9x40", 200, route='endpoint="/feedback", runner_name="Search"'),
-            requests("0+9x40", 200, route='endpoint="/docs.json", runner_name="Search"'),
-            requests("0+9x40", 404, route='endpoint="/wp-admin", runner_name="Search"'),
-        ],
-        count(10),
-        answered(90, 404),
-    ),
-    Case(
-        "series that belong to no product count for nothing",
-        [up(), requests("0+1x40", target='namespace="catalog", pod="x", job="j"')],
-        [],
-        [],
-    ),
-    Case(
-        "what is refused is told apart from what fails",
-        [up(), requests("0+5x40"), requests("0+2x40", 422), requests("0+1x40", 500)],
-        count(80),
-        [*answered(20, 422), *answered(10, 500)],
-    ),
-]
-
-
-def test_requests_and_bad_requests_of_a_block(promtool: Path, tmp_path: Path):
-    """All cases in one call: what it says of a failure begins with the case's name."""
-    tests = [
-        {
-            "name": case.sentence,
-            "interval": "30s",
-            "input_series": case.series,
-            "promql_expr_test": [
-                {"expr": query(kind), "eval_time": "10m", "exp_samples": samples}
-                for kind, samples in (
-                    (QueryKind.REQUESTS, case.requests),
-                    (QueryKind.REQUESTS_BAD, case.bad),
-                )
-            ],
-        }
-        for case in CASES
-    ]
-    answer = run(promtool, tmp_path, "test", "rules", tests={"tests": tests})
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-
-
-def test_blocks_add_up_to_the_growth_of_the_counter(promtool: Path, tmp_path: Path):
-    # 25 at minute 5, 48 at minute 10, 70 at minute 15, 127 at minute 20; jumps in between.
-    values = "17 17 18 25x7 30+2x9 70x10 71+7x9"
-    expected = {10: 48 - 25, 15: 70 - 48, 20: 127 - 70}
-    check_values_at(
-        promtool,
-        tmp_path,
-        [up("1x80"), requests(values)],
-        [(minute, query(QueryKind.REQUESTS), count(value)) for minute, value in expected.items()],
-    )
 
 
 def test_five_percent_slower_than_half_a_second(promtool: Path, tmp_path: Path):
@@ -355,6 +156,8 @@ def test_throttling_and_memory_are_told_by_product(promtool: Path, tmp_path: Pat
 
 
 NATIVE = "{{schema:0 count:4 sum:5 buckets:[1 2 1]}}"
+
+
 HOSTILE = TARGET.replace("search", "hostile").replace("p-0", "p-9")
 
 
@@ -453,83 +256,7 @@ def test_gauges_come_with_the_age_of_their_newest_sample(promtool: Path, tmp_pat
     check_values(promtool, tmp_path, series, {query(QueryKind.GAUGES): samples})
 
 
-def rule(number: int) -> str:
-    """What Traefik 3.7 puts before a backend's name: which rule of which route it belongs to."""
-    return (
-        f"httproute-catalog-search-gw-gateway-web-ep-web-{number}-fbc06bc18e81773c8b5{number}-svc-"
-    )
-
-
-def test_a_gateway_counts_requests_by_backend_whichever_rule_they_took(promtool, tmp_path):
-    gateway = 'namespace="gateway", pod="traefik-0", job="t", instance="t"'
-    series = [
-        up(target=gateway),
-        *(
-            {
-                "series": f"traefik_service_requests_total{{{gateway}, service="
-                f'"{name}@kubernetesgateway", code="{code}"}}',
-                "values": values,
-            }
-            for name, code, values in (
-                (f"{rule(0)}catalog-search-0123456789-0", 200, "0+8x40"),
-                (f"{rule(0)}catalog-search-0123456789-0", 502, "0+1x40"),
-                (f"{rule(1)}catalog-search-0123456789-0", 200, "0+1x40"),
-                (f"{rule(1)}catalog-search-abcdef0123-1", 200, "_x15 3x10"),
-                (f"{rule(1)}catalog-vans-abcdef0123-1", 200, "0+5x40"),
-                (f"{rule(1)[:-4]}wrr", 200, "0+5x40"),
-                ("catalog-search-00000000aa-3000", 200, "0+2x40"),  # of an older Traefik
-            )
-        ),
-    ]
-    samples = [
-        {"labels": f'{{sluicegate_backend="{backend_of("catalog", service)}"}}', "value": value}
-        for service, value in (
-            ("search-0123456789", 100),
-            ("search-abcdef0123", 3),
-            ("search-00000000aa", 20),
-        )
-    ]
-    text = render_gateway(TRAEFIK, 300, Scope(("catalog", "x"), ("search", "cars")))
-    check_values(promtool, tmp_path, series, {text: samples})
-
-
-def test_a_gateway_tells_what_it_could_send_to_no_pod_by_product(promtool, tmp_path):
-    gateway = 'namespace="gateway", pod="traefik-0", job="t", instance="t"'
-
-    def counter(metric, label, name, code, values):
-        labels = f'{gateway}, {label}="{name}@kubernetesgateway", code="{code}"'
-        return {"series": f"{metric}{{{labels}}}", "values": values}
-
-    routers, services = "traefik_router_requests_total", "traefik_service_requests_total"
-    route, other = (
-        rule(0).removesuffix("-svc-"),
-        rule(0).removesuffix("-svc-").replace("search", "vans"),
-    )
-    series = [
-        up(target=gateway),
-        counter(routers, "router", route, 200, "0+8x40"),
-        counter(routers, "router", route, 503, "0+5x40"),
-        counter(routers, "router", other, 503, "0+9x40"),
-        counter(services, "service", f"{rule(0)}catalog-search-0123456789-0", 503, "0+1x40"),
-        counter(services, "service", f"{rule(0)}catalog-search-abcdef0123-1", 503, "0+1x40"),
-        counter(services, "service", f"{rule(0)}catalog-search-abcdef0123-1", 502, "0+3x40"),
-        counter(services, "service", f"{rule(0)}catalog-vans-abcdef0123-1", 502, "0+3x40"),
-    ]
-    samples = [
-        {
-            "labels": f'{{sluicegate_backend="{route_of("catalog", "search")}",'
-            f' sluicegate_fact="{fact}"}}',
-            "value": value,
-        }
-        for fact, value in (("routed", 130), ("unsent", 50), ("own", 20), ("refused", 30))
-    ]
-    text = render_sent(TRAEFIK, 300, Scope(("catalog", "x"), ("search", "cars")))
-    check_values(promtool, tmp_path, series, {text: samples})
-
-
 # ---- syntax -------------------------------------------------------------------------------
-
-
 def test_the_longest_queries_of_a_large_portfolio_parse(promtool: Path, tmp_path: Path):
     key = ProductKey("n" * 63, "")
     slos = {"availability": Indicator(availability={})}

@@ -61,7 +61,7 @@ def test_a_healthy_service_hardly_ever_alarms(requests, promised):
     months = 30
     alarms = alarms_by_row(requests, months, seed=requests)
     slack = 3 * math.sqrt(promised / months)
-    assert alarms[:2].sum() <= slack, "a BAD row is to be silent"
+    assert alarms[:2].sum() <= slack, "a row of Missed is to be silent"
     assert (alarms <= promised + slack).all(), alarms
 
 
@@ -88,7 +88,7 @@ def test_an_outage_is_seen_as_soon_as_promised(requests, promised):
 
 # ---- distance from the baseline -------------------------------------------------------------
 def hours_to_alarm(p0, n0, drop, *, events, rate, runs, seed, horizon=TWO_YEARS):
-    """Hours until the bank is BAD, by run; infinite when it never is."""
+    """Hours until the bank says Missed, by run; infinite when it never is."""
     source = np.random.default_rng(seed)
     count = Count(round(p0 * n0), n0)
     bank = cusum.bank(ratio_of(count), upper_bound(count, 1.0), drop, cusum.HOURLY_BLOCKS)
@@ -171,7 +171,9 @@ def entries_into_degraded(slos, draw, months, *, accepted=None):
         series = {slo.name: Series() for slo in terms.slos}
         before = None
         status = DataProductStatus(
-            stable=Version.of(release, VersionSource.SPEC, promoted_at=0, baseline=accepted or {})
+            stable=Version.of(
+                release, VersionSource.SPEC, promotion_time=0, baseline=accepted or {}
+            )
         )
         for index in range(1, MONTH + 1):
             for name, one in series.items():

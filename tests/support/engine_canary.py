@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from sluicegate.policy.model.terms import Terms
     from sluicegate.stats.counts import Count
 
-_STATUS = DataProductStatus(stable=Version.of(Release("stable"), VersionSource.SPEC, promoted_at=0))
+_STATUS = DataProductStatus(
+    stable=Version.of(Release("stable"), VersionSource.SPEC, promotion_time=0)
+)
 
 
 class Canary:
@@ -35,7 +37,10 @@ class Canary:
         self._blocks = past
         start = past[-1].end
         candidate = Candidate.of(
-            Release("candidate"), VersionSource.SPEC, phase=CandidatePhase.STARTING, since=start
+            Release("candidate"),
+            VersionSource.SPEC,
+            phase=CandidatePhase.STARTING,
+            start_time=start,
         )
         self._candidate = with_share(candidate, terms.steps[0], start)
         self._status = _STATUS

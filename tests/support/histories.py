@@ -1,25 +1,28 @@
 """Histories that answer: what is counted depends on the weight that was decided, events on acts.
 
-A replay takes a whole history at once, while the share of a candidate, or the end of a
-training, follows from what is decided on the way. So the history is made again, from the lines
-that are known to hold, until nothing changes: each round settles at least one act more.
+The share of a candidate, or the end of a training, follows from what is decided on the way. So each
+block is counted when its turn has come.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.scenarios import BLOCK, run
+from sluicegate.api.names import DecisionReason
+from sluicegate.simulation.replay import Replay
+from sluicegate.simulation.replay_output import as_object
+from sluicegate.simulation.replay_scenario import ReplayBlock, parse_scenario
+from tests.support.scenarios import BLOCK
 
 Line = Mapping[str, Any]
 Rate = Callable[[int], float]
 Reaction = Callable[[Sequence[Line]], list[dict[str, Any]]]
-ROUNDS = 60
-"""More acts than any history here has."""
+"""The events that follow from the acts so far; an act adds to them, and changes none."""
 ACTING = {"Retrain", "StartRollout", "Advance", "Promote"}
 TRAFFIC = {"availability": 6000, "latency": 6000, "accuracy": 600}
 """Events a block, both arms together."""
@@ -94,33 +97,29 @@ class World:
     seed: int = 1
 
     def play(self) -> list[dict[str, Any]]:
-        """The lines of the replay in which counts and decisions agree."""
-        known: list[dict[str, Any]] = []
-        for _ in range(ROUNDS):
-            document = self.document(known)
-            lines = run(document)
-            wrong = self._first_wrong(known, lines)
-            if wrong is None and document["events"] == self.document(lines)["events"]:
-                return lines
-            known = lines if wrong is None else lines[: wrong + 1]
-        raise AssertionError("counts and decisions never agree")
+        """The lines of the replay."""
+        replay = Replay(parse_scenario(self.document([], last=0)))
+        lines: list[dict[str, Any]] = []
+        seen = 0
+        for index in range(1, self.last + 1):
+            step = replay.advance(_parsed(self._block(index, lines)))
+            lines.append(json.loads(json.dumps(as_object(step))))
+            if lines[-1]["decision"]["type"] != "Hold":
+                found = self.react(lines)
+                document = {**self.document([], last=0), "events": found[seen:]}
+                replay.expect(parse_scenario(document).events)
+                seen = len(found)
+        return lines
 
-    @staticmethod
-    def _first_wrong(known: Sequence[Line], lines: Sequence[Line]) -> int | None:
-        """Index of the first line that isn't as it was taken to be when blocks were counted."""
-        for index, line in enumerate(lines):
-            if _serving(line) != _serving(known[min(index, len(known) - 1)] if known else None):
-                return index
-        return None
-
-    def document(self, known: Sequence[Line]) -> dict[str, Any]:
-        """The scenario, given the lines that are known; later ones are as the last of them."""
+    def document(self, known: Sequence[Line], last: int | None = None) -> dict[str, Any]:
+        """The scenario of so many blocks, given the lines that are known; later ones are as the last of them."""
+        last = self.last if last is None else last
         document = {
             "product": self.product,
             "version": "v1",
             "accepted": self.accepted,
-            "blocks": [self._block(index, known) for index in range(1, self.last + 1)],
-            "events": [*self.events, *self.react(known)],
+            "blocks": [self._block(index, known) for index in range(1, last + 1)],
+            "events": list(self.events),
             "facts": list(self.facts),
         }
         return {name: value for name, value in document.items() if value is not None}
@@ -144,6 +143,21 @@ class World:
             )
             for slo, rate in self.rates[version].items()
         }
+
+
+def _parsed(block: Mapping[str, Any]) -> ReplayBlock:
+    """A block as the file's reader makes it."""
+    coverage, unavailable = block.get("coverage"), block.get("unavailable")
+    counts = {
+        version: {slo: (one["bad"], one["total"]) for slo, one in slos.items()}
+        for version, slos in block.get("counts", {}).items()
+    }
+    return ReplayBlock(
+        block["at"],
+        counts,
+        None if coverage is None else float(coverage),
+        None if unavailable is None else DecisionReason(unavailable),
+    )
 
 
 def _serving(line: Line | None) -> tuple[str, str | None, int]:

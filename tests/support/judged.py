@@ -49,19 +49,21 @@ def baseline(slo: SloTerms, bad: int, total: int, **fields: Any) -> Baseline:
 
 def stable(*, since: int = 0, **baselines: Baseline) -> Version:
     """v1, accepted with these baselines."""
-    return Version.of(V1, VersionSource.SPEC, promoted_at=since, baseline=baselines)
+    return Version.of(V1, VersionSource.SPEC, promotion_time=since, baseline=baselines)
 
 
 def candidate(*weights: int, release: Release = V2, gap: int = 3600, **fields: Any) -> Candidate:
     """v2 with these shares, one after the other so many seconds."""
-    shares = tuple(Share(since=START + n * gap, weight=weight) for n, weight in enumerate(weights))
+    shares = tuple(
+        Share(start_time=START + n * gap, weight=weight) for n, weight in enumerate(weights)
+    )
     known = {
         "phase": CandidatePhase.STEPPING if weights else CandidatePhase.STARTING,
         "weight": weights[-1] if weights else 0,
         **fields,
     }
     source = known.pop("source", VersionSource.SPEC)
-    return Candidate.of(release, source, since=START, shares=shares, **known)
+    return Candidate.of(release, source, start_time=START, shares=shares, **known)
 
 
 def parked(candidate: Candidate) -> Candidate:

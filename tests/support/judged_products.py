@@ -100,7 +100,7 @@ class Judged:
         self.show(name, IDLE)
         apply(self.plane, self.body(name, version="v2", slos=slos))
         begun = self.product(name).until(weight, what=f"{name}'s canary")
-        last = datetime.fromisoformat(begun["candidate"]["shares"][0]["since"]).timestamp()
+        last = datetime.fromisoformat(begun["candidate"]["shares"][0]["startTime"]).timestamp()
         eventually(
             lambda: time.time() > last + FIRST_STEP,
             seconds=2 * FIRST_STEP,

@@ -22,6 +22,10 @@ LATEST = 3 * DAY - 2 * 3600
 NAMESPACE, PRODUCT = "pricing", "pricing"
 
 
+Keyed = tuple[tuple[tuple[tuple[str, str], ...], int], ...]
+"""Values by labels, these in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What happened in one block; the labels of `late` are seen `delay` seconds after its end."""
@@ -75,6 +79,8 @@ class History:
     switch: int = 40
     """The day from which v2 serves."""
     blocks: dict[int, Recorded] = field(default_factory=dict)
+    _kept: dict[tuple[str, int, bool], Keyed] = field(default_factory=dict)
+    """Rows by kind, block, and whether its late labels are in: a day is read again and again."""
 
     def __post_init__(self) -> None:
         self.blocks = recorded(self.begin, self.days, self.seed, self.switch)
@@ -90,10 +96,19 @@ class History:
                 if block is None or index * BLOCK > now:
                     continue
                 late = now >= index * BLOCK + block.delay
-                for labels, value in rows_of(kind, block, late=late):
-                    found[tuple(sorted(labels.items()))][asked] += value
+                for labels, value in self._rows(kind, index, late=late):
+                    found[labels][asked] += value
         for key, values in found.items():
             yield row(dict(values), step, **dict(key))
+
+    def _rows(self, kind: str, index: int, *, late: bool) -> Keyed:
+        """The rows of a block, by their labels in order."""
+        rows = self._kept.get((kind, index, late))
+        if rows is None:
+            found = rows_of(kind, self.blocks[index], late=late)
+            rows = tuple((tuple(sorted(labels.items())), value) for labels, value in found)
+            self._kept[kind, index, late] = rows
+        return rows
 
     # ---- the same, counted by somebody else -------------------------------------------------
     def recount(self, zone: str, *, until: float) -> dict[str, dict[str, tuple[int, int]]]:

@@ -37,14 +37,14 @@ def month(
         slow = rng.randrange(0, 120)
         days.append(
             {
-                "date": day.isoformat(), "final": True, "measured": "1", "versions": ["v14"],
+                "date": day.isoformat(), "final": True, "coverage": "1", "versions": ["v14"],
                 "slos": [
                     {"name": "availability", "bad": rng.randrange(0, 2), "total": requests},
                     {"name": "latency", "bad": slow, "total": requests},
                     {"name": "accuracy", "bad": sum(one[0] for one in markets.values()),
                      "total": sum(labels.values()), "markets": markets},
                 ],
-                "answers": {bound: int(share * requests) for bound, share in BOUNDS.items()},
+                "responses": {bound: int(share * requests) for bound, share in BOUNDS.items()},
             }
         )  # fmt: skip
         day += timedelta(days=1)
@@ -58,7 +58,7 @@ def month(
         "metadata": {"name": f"pricing-2026-{number:02}", "namespace": "pricing"},
         "spec": {
             "productRef": {"name": "pricing", "uid": "u-1"},
-            "period": {"from": rfc3339(start), "to": rfc3339(end)},
+            "period": {"startTime": rfc3339(start), "endTime": rfc3339(end)},
         },
         "status": {
             "timeZone": "UTC", "signedBy": ["DataProductManager"], "graceDays": 7,
@@ -72,15 +72,15 @@ def month(
             ],
             "days": days,
             "decisions": [
-                {"at": rfc3339(start + 9 * 86_400), "type": "Retrain", "reason": "ModelDecay",
+                {"decisionTime": rfc3339(start + 9 * 86_400), "type": "Retrain", "reason": "ModelDecay",
                  "message": "accuracy is at 85.9 % (n=9,064) against 88.0 %", "version": "v13"},
-                {"at": rfc3339(start + 10 * 86_400), "type": "Promote",
+                {"decisionTime": rfc3339(start + 10 * 86_400), "type": "Promote",
                  "reason": "CanaryNotWorse", "message": "v14 isn't worse by 1.5 points",
                  "version": "v14"},
             ],
             "versions": [
                 {"version": "v14", "source": "Retraining",
-                 "promotedAt": rfc3339(start + 10 * 86_400)},
+                 "promotionTime": rfc3339(start + 10 * 86_400)},
             ],
         },
     }  # fmt: skip

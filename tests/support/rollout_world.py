@@ -21,8 +21,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
 from sluicegate.manifests.version_annotations import memory_annotations
-from sluicegate.measurement.canary_blocks import count_requests
-from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed, Portfolio, Request
+from sluicegate.policy.model.observed import Facts, Observed, Portfolio, Request
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.decide.planner import Step, take_step
 from sluicegate.reconcile.decide.status_recovery import restored_status
@@ -36,13 +35,10 @@ from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.reconcile.traffic.allocation import layout_of
 from sluicegate.reconcile.traffic.split_verification import verify_acceptance, verify_share
 from sluicegate.runtime.interfaces import Key
-from sluicegate.slo.blocks import Block, Quality, Series
-from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
+from tests.support.rollout_counts import Counted, RolloutCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sluicegate.api.names import DecisionReason
     from sluicegate.api.versions import VersionBase
     from sluicegate.policy.model.observed import TrainingResult
@@ -107,23 +103,6 @@ class Pods:
     scaled: bool = False
 
 
-@dataclass
-class CountedSeries:
-    """The series of a revision, as far as blocks were seen; they grow, as the operator's do."""
-
-    of: tuple[str, ...]
-    series: dict[str, Series] = field(default_factory=lambda: {"accuracy": Series()})
-    seen: int = 0
-
-
-@dataclass
-class Arms:
-    """The blocks of two revisions."""
-
-    of: tuple[str, ...]
-    blocks: list[CanaryBlock] = field(default_factory=list)
-
-
 @lru_cache(maxsize=64)
 def _parsed(body: str, requests: tuple[tuple[str, str], ...]) -> DataProduct:
     document = json.loads(body)
@@ -173,12 +152,10 @@ class World:
     taken: dict[str, int] | None = None
     selected: str | None = None
     target: Placement | None = None
-    blocks: list[CanaryBlock] = field(default_factory=list)
+    counts: RolloutCounts = field(default_factory=lambda: RolloutCounts(BLOCK))
     history: list[Step] = field(default_factory=list)
     statuses: list[DataProductStatus] = field(default_factory=list)
     writes: int = 0
-    _counted_series: CountedSeries = field(default_factory=lambda: CountedSeries(()))
-    _arms: Arms = field(default_factory=lambda: Arms(()))
 
     def __deepcopy__(self, memo: object) -> Self:
         """A world of its own; what can't change is shared."""
@@ -188,7 +165,7 @@ class World:
             setattr(other, name, copied)
         other.spec, other.status = deepcopy(self.spec), deepcopy(self.status)
         other.pods = {key: replace(one) for key, one in self.pods.items()}
-        other._counted_series, other._arms = CountedSeries(()), Arms(())
+        other.counts = RolloutCounts(BLOCK, self.counts.blocks.copy())
         return other
 
     # ---- reading ------------------------------------------------------------------------
@@ -304,7 +281,7 @@ class World:
         wanted = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
         route = self._route()
-        counted = self._counted(product)
+        counted = self.counts.since_last_change(product.status)
         return Situation(
             product=product,
             terms=terms_of(product, hour_seconds=12 * BLOCK),
@@ -322,8 +299,8 @@ class World:
             observed=Observed(
                 block=self.now // BLOCK,
                 problem=self.problem,
-                series=self._series(product),
-                canary_blocks=self._canary_blocks(product),
+                series=self.counts.series(product.status),
+                canary_blocks=self.counts.canary_blocks(product.status),
                 canary_block_seconds=BLOCK,
                 wanted=wanted.release,
                 training=self.training,
@@ -401,19 +378,10 @@ class World:
     def _pass_block(self) -> None:
         self.now += BLOCK
         self._scale()
-        arms = {key: self._counts(key, one) for key, one in self.pods.items()}
-        if self.refused:
-            arms |= {
-                f"{key} {CLIENT_ERRORS}": self._client_errors(key, one)
-                for key, one in self.pods.items()
-            }
-        self.blocks.append(
-            CanaryBlock(
-                end=self.now // BLOCK * BLOCK,
-                quality=Quality.COUNTED if self.seen else Quality.UNAVAILABLE,
-                stable={},
-                candidate=arms,  # by revision here; sorted into arms when it is read
-            )
+        self.counts.add(
+            self.now // BLOCK * BLOCK,
+            {key: self._count(key, one) for key, one in self.pods.items()},
+            seen=self.seen,
         )
         for one in self.pods.values():
             if one.version.version not in {*self.broken, *self.slow}:
@@ -422,66 +390,17 @@ class World:
         if self.accepts:
             self.taken = self.written
 
-    def _counts(self, key: str, one: Pods) -> Block:
+    def _count(self, key: str, one: Pods) -> Counted:
+        """What a version answers in a block; what it refuses has no outcome."""
         version = one.version.version
-        total = round(self.rate * self.share(key) * (1 - self.refused.get(version, 0)))
-        bad = round(total * self.bad.get(key, self.bad.get(version, 0.1)))
-        return Block(self.now // BLOCK, Quality.COUNTED, Count(bad, total))
-
-    def _client_errors(self, key: str, one: Pods) -> Block:
-        total = round(self.rate * self.share(key))
-        bad = round(total * self.refused.get(one.version.version, 0))
-        return Block(self.now // BLOCK, Quality.COUNTED, Count(bad, total))
-
-    def _blocks(self, block: CanaryBlock, revision: str) -> dict[str, Block]:
-        """The blocks of a version by what is counted."""
-        found = {"accuracy": self._block(block, revision)}
-        if (errors := block.candidate.get(f"{revision} {CLIENT_ERRORS}")) is not None:
-            found[CLIENT_ERRORS] = errors
-        return found
-
-    def _block(self, block: CanaryBlock, revision: str) -> Block:
-        silent = Block(block.end // BLOCK, Quality.NO_SERIES, Count(0, 0))
-        if block.quality is not Quality.COUNTED:
-            return replace(silent, quality=Quality.UNAVAILABLE)
-        return block.candidate.get(revision, silent)
-
-    def _canary_blocks(self, product: DataProduct) -> tuple[CanaryBlock, ...]:
-        stable, candidate = product.status.stable, product.status.candidate
-        if stable is None or candidate is None:
-            return ()
-        revisions = (stable.revision, candidate.revision)
-        if self._arms.of != revisions:
-            self._arms = Arms(revisions)
-        known = self._arms.blocks
-        for one in self.blocks[len(known) :]:
-            arms = (self._blocks(one, revision) for revision in revisions)
-            known.append(replace(one, **dict(zip(("stable", "candidate"), arms, strict=True))))
-        return tuple(known)
-
-    def _series(self, product: DataProduct) -> Mapping[str, Mapping[str, Series]]:
-        stable = product.status.stable
-        if stable is None:
-            return {}
-        if self._counted_series.of != (stable.revision,):
-            self._counted_series = CountedSeries((stable.revision,))
-        counted = self._counted_series
-        for block in self.blocks[counted.seen :]:
-            for name, one in self._blocks(block, stable.revision).items():
-                counted.series.setdefault(name, Series()).record(one)
-        counted.seen = len(self.blocks)
-        return {stable.version: counted.series}
-
-    def _counted(self, product: DataProduct) -> Any:
-        status = product.status
-        if status.stable is None or status.candidate is None or not status.candidate.shares:
-            return count_requests((), ())
-        changed = status.candidate.shares[-1].since
-        if status.traffic is not None:
-            changed = max(changed, status.traffic.since)
-        since = [one for one in self.blocks if one.end - BLOCK >= changed]
-        arms = (status.stable.revision, status.candidate.revision)
-        return count_requests(*([self._block(one, arm) for one in since] for arm in arms))
+        refused = self.refused.get(version, 0)
+        requests = self.rate * self.share(key)
+        answered = round(requests * (1 - refused))
+        bad = round(answered * self.bad.get(key, self.bad.get(version, 0.1)))
+        errors = None
+        if self.refused:
+            errors = Count(round(round(requests) * refused), round(requests))
+        return Counted(Count(bad, answered), errors)
 
     def _split(self, product: DataProduct, route: RouteRecord | None, counted: Any) -> Any:
         status = product.status
@@ -492,7 +411,7 @@ class World:
         accepted = verify_acceptance(route, weights, product.spec.route.parent_refs)
         candidate = status.candidate
         weight = dict(layout.weights).get(candidate.revision, 0) if candidate else 0
-        since = candidate.shares[-1].since if candidate and candidate.shares else 0
+        since = candidate.shares[-1].start_time if candidate and candidate.shares else 0
         return verify_share(accepted, weight, counted, seconds=self.now - since)
 
     def _route(self) -> RouteRecord | None:

@@ -45,7 +45,7 @@ STABLE: dict[str, Any] = {
     "runtimeImage": "registry.example/runtime:1",
     "revision": "a" * 10,
     "source": "Spec",
-    "promotedAt": "2026-01-01T00:00:00Z",
+    "promotionTime": "2026-01-01T00:00:00Z",
 }
 
 

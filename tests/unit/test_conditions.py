@@ -85,7 +85,7 @@ def test_conditions_of_other_writers_stay():
 
 
 def status(**changes: object) -> DataProductStatus:
-    slo = SloStatus(name="accuracy", state=SloState.OK, ratio="0.91", samples=1000)
+    slo = SloStatus(name="accuracy", state=SloState.MET, ratio="0.91", total=1000)
     base = DataProductStatus(
         observed_generation=1,
         state=ProductState.HEALTHY,
@@ -96,14 +96,18 @@ def status(**changes: object) -> DataProductStatus:
 
 
 def moved() -> DataProductStatus:
-    return status(slos=(SloStatus(name="accuracy", state=SloState.OK, ratio="0.93", samples=1200),))
+    return status(slos=(SloStatus(name="accuracy", state=SloState.MET, ratio="0.93", total=1200),))
 
 
 def test_numbers_and_wording_mean_the_same():
     assert same_meaning(status(), moved())
     assert same_meaning(
-        status(decision=DecisionStatus(type="Hold", reason="Healthy", message="a", at=NOON)),
-        status(decision=DecisionStatus(type="Hold", reason="Healthy", message="b", at=LATER)),
+        status(
+            decision=DecisionStatus(type="Hold", reason="Healthy", message="a", decision_time=NOON)
+        ),
+        status(
+            decision=DecisionStatus(type="Hold", reason="Healthy", message="b", decision_time=LATER)
+        ),
     )
 
 
@@ -112,9 +116,9 @@ def test_numbers_and_wording_mean_the_same():
     [
         status(observed_generation=2),
         status(state=ProductState.DEGRADING),
-        status(slos=(SloStatus(name="accuracy", state=SloState.WARN),)),
-        status(slos=(SloStatus(name="accuracy", state=SloState.OK, degraded=True),)),
-        status(decision=DecisionStatus(type="Retrain", reason="ModelDecay", at=NOON)),
+        status(slos=(SloStatus(name="accuracy", state=SloState.AT_RISK),)),
+        status(slos=(SloStatus(name="accuracy", state=SloState.MET, degraded=True),)),
+        status(decision=DecisionStatus(type="Retrain", reason="ModelDecay", decision_time=NOON)),
         status(conditions=()),
     ],
     ids=["generation", "state", "state of an SLO", "memory", "decision", "condition"],
@@ -125,18 +129,19 @@ def test_everything_else_means_something_else(other):
 
 
 def test_numbers_alone_wait_for_their_hour():
-    before = status(numbers_at=NOON)
+    before = status(last_refresh_time=NOON)
     soon, late = NOON + 59 * 60, NOON + 61 * 60
     assert with_fresh_numbers(before, moved(), now=soon, refresh_seconds=3600) is before
     fresh = with_fresh_numbers(before, moved(), now=late, refresh_seconds=3600)
     assert fresh.slos[0].ratio == "0.93"
-    assert fresh.numbers_at == late
+    assert fresh.last_refresh_time == late
     assert with_fresh_numbers(before, moved(), now=late, refresh_seconds=0) is before
 
 
 def test_an_unchanged_status_is_never_due():
-    before = status(numbers_at=NOON)
+    before = status(last_refresh_time=NOON)
     late = NOON + 3 * 86_400
     assert (
-        with_fresh_numbers(before, status(numbers_at=NOON), now=late, refresh_seconds=1) is before
+        with_fresh_numbers(before, status(last_refresh_time=NOON), now=late, refresh_seconds=1)
+        is before
     )

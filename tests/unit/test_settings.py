@@ -20,7 +20,7 @@ from sluicegate.settings import (
 )
 from sluicegate.slo.gateway import TRAEFIK
 from sluicegate.wiring import GATEWAYS, evaluation_settings, timing_of
-from tests.support.product_cases import EXAMPLE
+from tests.support.product_examples import EXAMPLE
 
 EXIT_WRONG_INPUT = 2
 

@@ -19,20 +19,20 @@ class BaselineSource(StrEnum):
 
 
 class Baseline(StatusModel):
-    """Bad events of all events, over the blocks from `from` to `to`."""
+    """Bad events of all events, counted over the blocks from startTime to endTime."""
 
     bad: Events
     """Number of bad events."""
     total: Events
     """Number of all events."""
-    start: Annotated[Time, Field(alias="from")]
-    """Begin of the first block (of a hold-out: when it was reported)."""
-    end: Annotated[Time, Field(alias="to")]
+    start: Annotated[Time, Field(alias="startTime")]
+    """Begin of the first block; of a hold-out, the time at which it was reported."""
+    end: Annotated[Time, Field(alias="endTime")]
     """End of the last block."""
     source: BaselineSource
-    """Where the counts come from."""
-    phi: Exact = 1.0
-    """Dispersion of the blocks: 1 is binomial, more means bursts. From 1 to 10."""
+    """Source of the counts: a hold-out evaluation or production."""
+    phi: Annotated[Exact, Field(alias="dispersion")] = 1.0
+    """Dispersion of the blocks, from 1 to 10: 1 is binomial, more means bursts."""
     daily: bool = False
     """Whether the hour of the day matters, so that whole days are compared."""
     weekdays: Annotated[tuple[Counted, ...], Field(max_length=7)] = ()

@@ -93,11 +93,11 @@ class FieldRef(ApiModel):
     """A field of the pod itself."""
 
     field_path: Line
-    """Its path, e.g. metadata.name."""
+    """Path of the field, e.g. metadata.name."""
 
 
 class EnvSource(ApiModel):
-    """Where a variable's value comes from."""
+    """Source of a variable's value."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -141,7 +141,7 @@ class EnvVar(ApiModel):
     value: Annotated[str, StringConstraints(max_length=4096)] | None = None
     """Value of the environment variable."""
     value_from: EnvSource | None = None
-    """Where its value comes from."""
+    """Source of the variable's value."""
 
 
 EnvVars = Annotated[tuple[EnvVar, ...], Field(max_length=64), Keyed("name")]

@@ -33,10 +33,10 @@ _COLUMNS: Final[tuple[Column, ...]] = (
 
 _REVIEW_COLUMNS: Final[tuple[Column, ...]] = (
     ("Product", ".spec.productRef.name", False),
-    ("From", ".spec.period.from", False),
-    ("To", ".spec.period.to", False),
+    ("From", ".spec.period.startTime", False),
+    ("To", ".spec.period.endTime", False),
     ("State", ".status.state", False),
-    ("Due", ".status.dueAt", False),
+    ("Due", ".status.dueTime", False),
     ("Signed by", ".status.reviewedBy", False),
     ("Digest", ".status.digest", True),
 )

@@ -24,7 +24,7 @@ class ProductState(StrEnum):
 
 
 class Streak(StatusModel):
-    """Evaluations in a row that said the same, one a block."""
+    """Evaluations in a row with the same verdict, one for each block."""
 
     first: int
     """Index of the block that began it: its end in seconds since the epoch by the block's length."""
@@ -33,15 +33,15 @@ class Streak(StatusModel):
     evaluations: Annotated[int, Field(ge=1)]
     """Number of evaluations in the streak."""
     fresh: Annotated[int, Field(ge=0)]
-    """Number of them that came with new events."""
+    """Number of evaluations in the streak with new events."""
 
 
 class Interval(StatusModel):
-    """A stretch of time: begin < t ≤ end."""
+    """An interval of time: startTime < t ≤ endTime."""
 
-    begin: Annotated[Time, Field(alias="since")]
+    begin: Annotated[Time, Field(alias="startTime")]
     """Time at which the interval begins."""
-    end: Annotated[Time, Field(alias="until")]
+    end: Annotated[Time, Field(alias="endTime")]
     """Time at which the interval ends."""
 
 
@@ -49,29 +49,32 @@ class SloRecord(StatusModel):
     """State of one SLO of the stable version."""
 
     streak: Streak | None = None
-    """Bad evaluations in a row, not confirmed yet or those that confirmed it."""
+    """Evaluations in a row in which it was missed: those before its confirmation, then those that
+    confirmed it."""
     degraded: bool = False
-    """Whether it was confirmed as bad, and hasn't recovered."""
-    calm: Streak | None = None
-    """Good evaluations in a row, while it is degraded."""
-    steady_since: Time | None = None
-    """Since when it has been neither WARN nor BAD; a baseline is learnt after that only."""
-    since: Annotated[Since, Field(alias="evidenceSince")] = 0
-    """Blocks that ended before count for nothing: the SLO was another one then, or what was measured
-    had a cause outside the model, which has ended."""
-    disturbed_since: Time | None = None
-    """Since when a cause outside the model disturbs what is measured, say a degraded upstream."""
-    left_out: Annotated[tuple[Interval, ...], Field(max_length=24)] = ()
-    """When such a cause did, until it ended: what was measured meanwhile counts for nothing."""
+    """Whether it was confirmed as missed, and has not recovered."""
+    recovery_streak: Streak | None = None
+    """Evaluations in a row in which it was met, while it is degraded."""
+    steady_start_time: Time | None = None
+    """Time since which it has been neither AtRisk nor Missed; the baseline is learnt from later
+    blocks only."""
+    since: Annotated[Since, Field(alias="evidenceStartTime")] = 0
+    """Time before which blocks are ignored, because the SLO was another one or a cause outside the
+    model disturbed it."""
+    disturbance_start_time: Time | None = None
+    """Time since which a cause outside the model disturbs the measurements, e.g. a degraded
+    upstream."""
+    ignored_intervals: Annotated[tuple[Interval, ...], Field(max_length=24)] = ()
+    """Intervals in which such a cause disturbed the measurements; their blocks are ignored."""
     terms_hash: str = ""
     """Hash of indicator and margins that the evidence was gathered with."""
 
 
 class OriginalBaseline(StatusModel):
-    """The first baseline ever accepted: a chain of slightly worse versions can't walk away."""
+    """The first baseline that was accepted: it stops a chain of slightly worse versions."""
 
     version: str
-    """The version it was accepted with."""
+    """Version that it was accepted with."""
     slos: Annotated[dict[str, Baseline], Field(max_length=16)] = Field(default_factory=dict)
     """Baselines by SLO name."""
 
@@ -81,21 +84,21 @@ class EngineState(StatusModel):
 
     last_known_state: ProductState | None = None
     """The state of the product before it became Unknown."""
-    outage_since: Time | None = None
+    outage_start_time: Time | None = None
     """Time since which nothing could be measured."""
-    alerted: Annotated[tuple[str, ...], Field(max_length=32)] = ()
-    """Alerts of the present problem that were emitted, so that each is emitted once."""
+    emitted_alerts: Annotated[tuple[str, ...], Field(max_length=32)] = ()
+    """Alerts of the current problem that were emitted; each is emitted once."""
     slos: Annotated[dict[str, SloRecord], Field(max_length=17)] = Field(default_factory=dict)
     """State of each SLO of the stable version, and of client errors, by name."""
     original_baseline: OriginalBaseline | None = None
-    """The first baseline ever accepted."""
+    """The first baseline that was accepted."""
     probation_baselines: Baselines = Field(default_factory=dict)
-    """Baselines of the version before, which the version on probation is held against."""
-    held_against: Baselines = Field(default_factory=dict)
-    """Baselines that the candidate is held against once it is stable; fixed when its promotion begins."""
+    """Baselines of the previous version; the version on probation is compared with them."""
+    candidate_baselines: Baselines = Field(default_factory=dict)
+    """Baselines for the candidate's probation, fixed at the start of its promotion."""
     correlation: Annotated[dict[str, Exact], Field(max_length=17)] = Field(default_factory=dict)
-    """Burstiness of stable's blocks before the rollout, by SLO name; frozen."""
+    """Correlation within the stable version's blocks before the rollout, by SLO name; frozen."""
 
     def slo(self, name: str) -> SloRecord:
         """What is kept of an SLO; a fresh record for one never seen."""
-        return self.slos.get(name) or SloRecord(steady_since=0)
+        return self.slos.get(name) or SloRecord(steady_start_time=0)

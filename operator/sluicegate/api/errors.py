@@ -30,9 +30,9 @@ def json_path(parts: Iterable[int | str]) -> str:
     return path
 
 
-def problem(error: ErrorDetails, prefix: tuple[str, ...] = ()) -> Problem:
+def problem(error: ErrorDetails) -> Problem:
     """One of pydantic's errors in our words, with the value where it helps."""
-    path = json_path((*prefix, *error["loc"]))
+    path = json_path(error["loc"])
     if error["type"] in _SENTENCES:
         return Problem(path, _SENTENCES[error["type"]])
     message = error["msg"][:1].lower() + error["msg"][1:]

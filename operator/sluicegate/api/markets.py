@@ -22,7 +22,7 @@ class MarketPlace(StrEnum):
 
 
 class MarketSource(ApiModel):
-    """Where a request names its market; what is none of spec.markets is counted as `other`."""
+    """Part of a request that names its market; `other` counts those not in spec.markets."""
 
     cel_rules: ClassVar = (
         Rule(

@@ -36,9 +36,9 @@ class Counts(ApiModel):
     )
 
     bad: Events
-    """How many were bad."""
+    """Number of bad events."""
     total: Annotated[int, Field(ge=1, le=2**53)]
-    """How many there were."""
+    """Number of all events."""
 
     @property
     def count(self) -> Count:

@@ -41,7 +41,7 @@ class TemplateSpec(Passed):
     )
 
     containers: Annotated[tuple[TemplateContainer, ...], Field(max_length=8)]
-    """Exactly one, which trains."""
+    """The container that trains; there must be exactly one."""
     init_containers: Annotated[tuple[TemplateContainer, ...], Field(max_length=8)] = ()
     """Containers that run to completion before the training."""
     volumes: Annotated[tuple[TemplateVolume, ...], Field(max_length=16)] = ()
@@ -51,7 +51,7 @@ class TemplateSpec(Passed):
     )
     """Labels that a node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
-    """Taints that the pod doesn't mind."""
+    """Taints that the pod tolerates."""
     affinity: Affinity | None = None
     """Node and pod affinity of the training pod."""
     topology_spread_constraints: Annotated[
@@ -67,7 +67,7 @@ class TemplateSpec(Passed):
     scheduler_name: ObjectName | None = None
     """Name of the scheduler that places the pod."""
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
-    """How long it may take to end."""
+    """Time that the pod has for its termination."""
 
 
 class TemplateMetadata(Passed):

@@ -47,7 +47,7 @@ class DataProductSpec(ApiModel):
             cel="self.lifecycle != 'Production' || (has(self.team) && has(self.team.members) &&"
             " self.team.members.exists(member, member.role == 'DataProductManager'))",
             holds=lambda self: self.lifecycle is not Lifecycle.PRODUCTION or self._has_manager,
-            message="team.members needs somebody with the role DataProductManager once lifecycle is"
+            message="team.members needs a member with the role DataProductManager once lifecycle is"
             " Production",
             field="team",
         ),
@@ -99,11 +99,12 @@ class DataProductSpec(ApiModel):
     ]
     """Accountable team, as a Backstage entity reference, e.g. group:default/catalog."""
     team: Team | None = None
-    """The people behind it."""
+    """People who are responsible for the product."""
     lifecycle: Lifecycle = Lifecycle.DEVELOPMENT
-    """Where it is in its life."""
+    """Stage in the lifecycle; a Deprecated or Retired product is never retrained and starts no
+    rollout."""
     priority: Priority = Priority.MEDIUM
-    """Who retrains first when slots are scarce."""
+    """Priority of its retraining when training slots are scarce."""
     markets: Annotated[tuple[Market, ...], Field(max_length=64), Unique()] = ()
     """Countries it serves, as ISO 3166-1 alpha-2."""
     depends_on: Annotated[
@@ -111,7 +112,8 @@ class DataProductSpec(ApiModel):
         Field(max_length=32),
         Keyed("namespace", "name"),
     ] = ()
-    """Products that it calls: while one is degraded, this one isn't retrained."""
+    """Products that this one calls. While one of them is degraded, this product is not
+    retrained."""
     business_goals: Annotated[tuple[BusinessGoal, ...], Field(max_length=16), Keyed("name")] = ()
     """Contribution of the product to the business."""
     support: Annotated[tuple[SupportChannel, ...], Field(max_length=16), Keyed("channel")] = ()
@@ -119,23 +121,26 @@ class DataProductSpec(ApiModel):
     links: Annotated[tuple[Link, ...], Field(max_length=32)] = ()
     """Links to pages about the product."""
     model: Model
-    """The model that serves it."""
+    """The model that the product serves."""
     serving: Serving = Field(default_factory=Serving, json_schema_extra={"default": {}})
     """Pods that serve the product: replicas, resources, scheduling."""
     route: Route | None = None
-    """How requests reach it; without one only a Service exists and splits are approximate."""
+    """Route by which requests reach the product. Without one, there is only a Service, and traffic
+    splits are approximate."""
     slos: Annotated[tuple[Slo, ...], Field(max_length=16), Keyed("name")] = ()
     """Service level objectives of the product."""
     analysis: Analysis = Field(default_factory=Analysis, json_schema_extra={"default": {}})
-    """How measurements are cut."""
+    """Division of measurements into blocks of time."""
     retraining: Retraining | None = None
-    """How it is retrained; never when left out."""
+    """Retraining of the model. Without it, the model is never retrained."""
     rollout: Rollout = Field(default_factory=Rollout, json_schema_extra={"default": {}})
-    """How a new version reaches users."""
+    """Rollout of a new version to users."""
     review: ReviewCycle | None = None
-    """How often people review it, and who signs; no ledger is kept when left out."""
+    """Regular reviews of the product: their period and who signs them. Without it, no ledger is
+    kept."""
     suspend: bool = False
-    """Freezes every change but status; serving goes on and annotations still act."""
+    """Whether the operator changes nothing but status. Pods keep serving, and requests by
+    annotation still act."""
 
     @property
     def _has_manager(self) -> bool:
@@ -155,7 +160,7 @@ class DataProductSpec(ApiModel):
 
 
 class ObjectMeta(StatusModel):
-    """The part of metadata that matters here."""
+    """Metadata of the object."""
 
     name: str
     """Name of the product; at most 40 characters, as names are derived from it."""
@@ -183,7 +188,7 @@ class ObjectMeta(StatusModel):
 
 
 class DataProduct(ApiModel):
-    """An AI model run as a product: who owns it, what it owes, how it renews itself."""
+    """An AI model run as a product: its owner, service levels, retraining and rollout."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -208,7 +213,7 @@ class DataProduct(ApiModel):
     api_version: Literal["sluicegate.dev/v1alpha1"] = "sluicegate.dev/v1alpha1"
     kind: Literal["DataProduct"] = "DataProduct"
     metadata: ObjectMeta
-    """Name and origin; the API server checks it."""
+    """Standard metadata of the object."""
     spec: DataProductSpec
     """Desired state of the product."""
     status: DataProductStatus = Field(

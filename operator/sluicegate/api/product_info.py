@@ -36,7 +36,7 @@ class Lifecycle(StrEnum):
 
 
 class Priority(StrEnum):
-    """Who retrains first when slots are scarce."""
+    """Priority of its retraining when training slots are scarce."""
 
     CRITICAL = "Critical"
     HIGH = "High"
@@ -65,9 +65,9 @@ class Description(ApiModel):
     purpose: Text | None = None
     """Purpose of the product, and its users."""
     limitations: Text | None = None
-    """Where it shouldn't be trusted."""
+    """Cases in which users should not trust the model."""
     usage: Text | None = None
-    """How to use it."""
+    """Instructions for users of the product."""
 
 
 class TeamMember(ApiModel):
@@ -94,7 +94,7 @@ class Dependency(ApiModel):
     namespace: Annotated[
         str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", max_length=63)
     ] = ""
-    """Its namespace; empty means this product's own."""
+    """Namespace of the other product; empty means this product's own."""
     name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
     """Name of the other product."""
 
@@ -107,13 +107,13 @@ class BusinessGoal(ApiModel):
     target: DecimalString
     """The number to reach, as a decimal string."""
     direction: Direction = Direction.AT_LEAST
-    """How to read the target."""
+    """Direction in which the target is read."""
     unit: Line | None = None
     """Unit of the target, e.g. ratio, EUR, days."""
 
 
 class SupportChannel(ApiModel):
-    """Where to ask or to complain."""
+    """A channel on which users get help."""
 
     channel: Line
     """Name of the channel."""

@@ -39,7 +39,8 @@ class Gate(ApiModel):
     )
 
     max_regression: RatioString = "0.01"
-    """By how much its bad ratio may exceed stable's, at 95 % confidence."""
+    """Maximum by which the candidate's bad ratio may exceed that of the stable version, with 95 %
+    confidence."""
 
 
 class Schedule(ApiModel):
@@ -73,11 +74,12 @@ class Retraining(ApiModel):
     )
 
     mode: RetrainingMode = RetrainingMode.AUTOMATIC
-    """Who may start one."""
+    """Whether the operator starts a retraining itself, only a person does, or neither."""
     command: Annotated[
         tuple[Annotated[str, StringConstraints(max_length=1024)], ...], Field(max_length=32)
     ] = ()
-    """Runs in the runtime image with the stable bento mounted at /bento."""
+    """Command that trains. It runs in the runtime image, with the stable version's bento mounted at
+    /bento."""
     pod_template: TrainingTemplate | None = None
     """A whole pod template instead of command, of at most 32 KiB; its one container trains."""
     output: Annotated[
@@ -97,8 +99,8 @@ class Retraining(ApiModel):
     service_account_name: ObjectName | None = None
     """Runs as it; it must carry the label sluicegate.dev/allow-training: "true"."""
     timeout_seconds: Annotated[int, Field(ge=10, le=604_800)] = 7200
-    """A Job that takes longer, or can't be created for so long, has failed. The operator may allow
-    less: SLUICEGATE_MAX_RETRAINING_SECONDS, a day by default."""
+    """Deadline of a training Job, from the time at which it should be created. The operator may
+    have a lower limit: SLUICEGATE_MAX_RETRAINING_SECONDS, one day by default."""
     cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] | None = None
     """Pause after an attempt; it doubles, up to a week, after each that wasn't promoted. Without it
     the pause lasts until as many events have come as tell a drop by maxDrop, a day at most."""

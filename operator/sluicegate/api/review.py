@@ -53,45 +53,45 @@ class Cycle(StrEnum):
 
 
 class ReviewCycle(ApiModel):
-    """How often the product is reviewed, and by whom."""
+    """Regular reviews of the product: their period and who signs them."""
 
     every: Cycle = Cycle.MONTH
-    """Length of a period. Weeks and four weeks are counted from startsOn; months and quarters begin
+    """Length of a period. Weeks and four weeks are counted from startDate; months and quarters begin
     with their first day."""
-    starts_on: Date
+    start_date: Date
     """First day of the first period."""
     time_zone: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z][-A-Za-z0-9_+/]*$", max_length=64)
     ] = "UTC"
-    """Whose days these are, as the IANA database names it, e.g. Europe/Paris."""
+    """Time zone of the days, by its name in the IANA database, e.g. Europe/Paris."""
     grace_days: Annotated[int, Field(ge=0, le=60)] = 7
-    """Days from the seal until a review that isn't signed is overdue."""
+    """Days after the seal in which a review must be signed before it is overdue."""
     signed_by: Annotated[tuple[Word, ...], Field(max_length=8), Unique()] = (PRODUCT_MANAGER,)
-    """Roles of spec.team of which somebody has to sign."""
+    """Roles in spec.team that must sign the review."""
     keep: Annotated[int, Field(ge=2, le=60)] = 13
-    """Sealed reviews that are kept; older ones are deleted."""
+    """Number of sealed reviews to keep; older ones are deleted."""
 
 
 class ProductRef(ApiModel):
-    """The product that was reviewed; it may be gone."""
+    """The product that is reviewed; it may be deleted already."""
 
     name: Line
-    """Its name."""
+    """Name of the product."""
     uid: Annotated[str, StringConstraints(max_length=64)] = ""
-    """Its uid: another product of the name has another."""
+    """Uid of the product; another product with the same name has another uid."""
 
 
 class ReviewPeriod(ApiModel):
-    """From when up to when."""
+    """Period of a review: startTime ≤ t < endTime."""
 
-    start: Annotated[Time, Field(alias="from")]
-    """Its first moment."""
-    end: Annotated[Time, Field(alias="to")]
-    """Its end, which isn't part of it."""
+    start: Annotated[Time, Field(alias="startTime")]
+    """Time at which the period begins."""
+    end: Annotated[Time, Field(alias="endTime")]
+    """Time at which the period ends; it does not belong to the period."""
 
 
 class SignVerdict(StrEnum):
-    """What somebody says who signs."""
+    """Verdict of a signer."""
 
     AGREE = "Agree"
     OBJECT = "Object"
@@ -102,34 +102,34 @@ class SignOff(ApiModel):
     """One person's signature; only that person can write it."""
 
     username: Line
-    """Who signs, as the API server calls them."""
+    """User name of the signer, as the API server has it."""
     role: Word
-    """In which role of the product's team."""
+    """Role of the signer in the product's team."""
     verdict: SignVerdict
-    """What they say."""
+    """Verdict of the signer on the period."""
     note: Annotated[str, StringConstraints(max_length=500)] = ""
-    """Why."""
-    at: Time
-    """When."""
+    """Note of the signer on the verdict."""
+    sign_time: Time
+    """Time of the signature."""
 
 
 class ReviewAction(ApiModel):
-    """What somebody will do until when."""
+    """An action with its owner and due date."""
 
     title: Line
-    """What."""
+    """Title of the action."""
     owner: Line
-    """Who."""
-    due: Date
-    """Until when."""
+    """Person or team that is responsible for it."""
+    due_date: Date
+    """Day by which the action is due."""
     link: Url | None = None
-    """Where it is tracked."""
+    """Address at which the action is tracked."""
     done: bool = False
-    """Whether it is done."""
+    """Whether the action is done."""
 
 
 class DataProductReviewSpec(ApiModel):
-    """What people write, but for the period and the product."""
+    """Product, period and signatures of the review."""
 
     cel_rules: ClassVar = (
         Rule(
@@ -140,19 +140,19 @@ class DataProductReviewSpec(ApiModel):
     )
 
     product_ref: ProductRef
-    """The product."""
+    """The product that is reviewed."""
     period: ReviewPeriod
-    """What is reviewed."""
+    """Period that is reviewed."""
     sign_offs: Annotated[tuple[SignOff, ...], Field(max_length=32), Keyed("username", "role")] = ()
-    """Who signed, in which role."""
+    """Signatures by user and role."""
     actions: Annotated[tuple[ReviewAction, ...], Field(max_length=32)] = ()
-    """What is to be done."""
+    """Actions that were agreed in the review."""
     decisions: Annotated[tuple[Line, ...], Field(max_length=32)] = ()
-    """What was decided in the review."""
+    """Decisions that were made in the review."""
     attendees: Annotated[tuple[Line, ...], Field(max_length=64), Unique()] = ()
-    """Who was there."""
+    """People who attended the review."""
     notes: Text = ""
-    """Other things that were said."""
+    """Further notes of the review."""
 
 
 class ReviewState(StrEnum):
@@ -175,144 +175,147 @@ Pair = Annotated[tuple[Events, ...], Field(min_length=2, max_length=2)]
 
 
 class DaySlo(StatusModel):
-    """One SLO's events of a day."""
+    """Events of one SLO on one day."""
 
     name: str
-    """Its name."""
+    """Name of the SLO."""
     bad: Events
-    """Bad events."""
+    """Number of bad events."""
     total: Events
-    """All events."""
+    """Number of all events."""
     markets: Annotated[dict[str, Pair], Field(max_length=65)] = Field(default_factory=dict)
-    """Both by market."""
+    """Bad events and all events by market."""
 
 
 class ReviewDay(StatusModel):
-    """One day's events, all versions together."""
+    """Events of one day, all versions together."""
 
     date: str
-    """Which, in the review's time zone."""
+    """Day in the review's time zone."""
     final: bool = False
-    """Whether it was read so late that nothing comes any more."""
-    measured: Number = "0"
-    """Share of its blocks in which the product was measured well."""
+    """Whether the counts are final: they were read after the last late event."""
+    coverage: Number = "0"
+    """Share of the day's blocks with complete measurements."""
     slos: Annotated[tuple[DaySlo, ...], Field(max_length=17), Keyed("name")] = ()
-    """Counts by SLO."""
-    answers: Annotated[dict[str, Events], Field(max_length=40)] = Field(default_factory=dict)
-    """Successful answers within each bound of the request histogram, in seconds; +Inf is all."""
+    """Counts of the day by SLO."""
+    responses: Annotated[dict[str, Events], Field(max_length=40)] = Field(default_factory=dict)
+    """Successful responses by upper bound of the request histogram in seconds; +Inf counts all of
+    them."""
     versions: Annotated[tuple[str, ...], Field(max_length=16)] = ()
-    """Versions that had events."""
+    """Versions that had events on that day."""
 
 
 class ReviewDecision(StatusModel):
-    """What the operator decided, as it was in the product's status."""
+    """A decision of the operator, as it was in the product's status."""
 
-    at: Time
-    """When."""
+    decision_time: Time
+    """Time at which the decision was made."""
     type: str
-    """What."""
+    """Type of the decision, e.g. Promote."""
     reason: str
-    """Why, in one word."""
+    """Reason of the decision, in one word."""
     message: Annotated[str, Field(max_length=1024)] = ""
-    """Why, with the numbers."""
+    """Explanation of the decision with its numbers."""
     version: str = ""
-    """The version that was stable."""
+    """Version that was stable at that time."""
 
 
 class ReviewVersion(StatusModel):
-    """A version that served in the period."""
+    """A version that was stable in the period."""
 
     version: str
-    """Its name."""
+    """Name of the version."""
     digest: str = ""
-    """Of the bento."""
+    """Digest of the bento."""
     source: str = ""
-    """Spec or Retraining."""
-    promoted_at: Time
-    """When it became stable."""
-    until: Time | None = None
-    """When it ceased to be."""
-    fate: str = ""
-    """What became of it."""
+    """Origin of the version: Spec or Retraining."""
+    promotion_time: Time
+    """Time at which the version became stable."""
+    end_time: Time | None = None
+    """Time at which the version ceased to be stable."""
+    outcome: str = ""
+    """Outcome of the version; left out while it is stable."""
     reason: str = ""
-    """Why."""
+    """Reason of the outcome, in one word."""
 
 
 class ReviewSlo(StatusModel):
-    """What one SLO was held against."""
+    """Terms of one SLO."""
 
     name: str
-    """Its name."""
+    """Name of the SLO."""
     indicator: str
-    """Its kind of indicator."""
+    """Kind of the SLO's indicator."""
     objective: RatioString | None = None
-    """Share of good events that is owed."""
+    """Objective: the least share of good events."""
     max_drop: DecimalString | None = None
-    """How far it may fall below its baseline."""
+    """Maximum drop below the baseline."""
     threshold_milliseconds: int | None = None
-    """Of a latency."""
+    """Threshold of a latency in milliseconds."""
     accepted: Annotated[tuple[Events, ...], Field(max_length=2)] = ()
-    """Bad events and all of the stable version's baseline."""
+    """Bad events and all events of the stable version's baseline."""
     original: Annotated[tuple[Events, ...], Field(max_length=2)] = ()
-    """The same of the first version that was ever accepted."""
+    """Bad events and all events of the first baseline that was accepted."""
 
 
 class DataProductReviewStatus(StatusModel):
     """The ledger; written by the operator, and never again once it is sealed, but for `state`."""
 
     state: ReviewState = ReviewState.NOT_STARTED
-    """Where it is."""
-    due_at: Time | None = None
-    """Until when it is to be signed."""
-    sealed_at: Time | None = None
-    """When it was sealed."""
-    sealed_because: str = ""
-    """PeriodOver, or ProductGone."""
+    """State of the review."""
+    due_time: Time | None = None
+    """Time by which the review must be signed."""
+    seal_time: Time | None = None
+    """Time at which the ledger was sealed."""
+    seal_reason: str = ""
+    """Reason of the seal: PeriodOver or ProductGone."""
     digest: str = ""
-    """sha256 of what is sealed, as `sluicegate report` recomputes it."""
-    reviewed_at: Time | None = None
-    """When the last role signed."""
+    """Digest (sha256) of the sealed ledger; `sluicegate report` verifies it."""
+    review_time: Time | None = None
+    """Time at which the last role signed."""
     reviewed_by: Annotated[tuple[str, ...], Field(max_length=32)] = ()
-    """Who signed."""
+    """User names of the people who signed."""
     time_zone: str = ""
-    """Whose days these are."""
+    """Time zone of the days."""
     signed_by: Annotated[tuple[str, ...], Field(max_length=8)] = ()
-    """Roles of which somebody has to sign."""
+    """Roles that must sign the review."""
     grace_days: int = 0
-    """Days from the seal until it is overdue."""
+    """Days after the seal in which the review must be signed."""
     team: Annotated[tuple[TeamMember, ...], Field(max_length=64), Keyed("username")] = ()
-    """Who has which role, as it was when the review was opened."""
+    """Members of the team and their roles when the review was opened."""
     slos: Annotated[tuple[ReviewSlo, ...], Field(max_length=17), Keyed("name")] = ()
-    """What the SLOs were held against."""
+    """Terms of the SLOs in the period."""
     days: Annotated[tuple[ReviewDay, ...], Field(max_length=MOST_DAYS), Keyed("date")] = ()
-    """The counts, the oldest day first."""
+    """Counts by day, the oldest first."""
     decisions: Annotated[tuple[ReviewDecision, ...], Field(max_length=MOST_DECISIONS)] = ()
-    """The newest decisions, the oldest first."""
-    earlier: Annotated[dict[str, Events], Field(max_length=64)] = Field(default_factory=dict)
-    """How many more there were, by type and reason (Type/Reason)."""
+    """Last decisions of the period, the oldest first."""
+    earlier_decisions: Annotated[dict[str, Events], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
+    """Number of earlier decisions by type and reason (Type/Reason)."""
     versions: Annotated[tuple[ReviewVersion, ...], Field(max_length=MOST_VERSIONS)] = ()
-    """Versions that were stable, the oldest first."""
+    """Versions that were stable in the period, the oldest first."""
 
 
 class ReviewMeta(StatusModel):
-    """The part of metadata that matters here."""
+    """Metadata of the object."""
 
     name: str
-    """Its name."""
+    """Name of the review."""
     namespace: str = "default"
-    """Its namespace."""
+    """Namespace of the review."""
     resource_version: str = ""
     """Changes with every write."""
 
 
 class DataProductReview(ApiModel):
-    """What one product did in one period, and what people say to it."""
+    """Record of one product in one period, with the signatures of the people who review it."""
 
     cel_rules: ClassVar = (
         Rule(
-            cel="self.spec.period.from < self.spec.period.to",
+            cel="self.spec.period.startTime < self.spec.period.endTime",
             holds=lambda self: self.spec.period.start < self.spec.period.end,
-            message="spec.period.from must be before spec.period.to",
+            message="spec.period.startTime must be before spec.period.endTime",
             field="spec",
         ),
     )
@@ -320,10 +323,10 @@ class DataProductReview(ApiModel):
     api_version: Literal["sluicegate.dev/v1alpha1"] = "sluicegate.dev/v1alpha1"
     kind: Literal["DataProductReview"] = "DataProductReview"
     metadata: ReviewMeta
-    """Name; the API server checks it."""
+    """Standard metadata of the object."""
     spec: DataProductReviewSpec
-    """What people write."""
+    """Product, period and signatures of the review."""
     status: DataProductReviewStatus = Field(
         default_factory=DataProductReviewStatus, json_schema_extra={"default": {}}
     )
-    """What the operator recorded."""
+    """Record of the period by the operator."""

@@ -32,8 +32,9 @@ class Rollout(ApiModel):
     ] = (5, 25, 50)
     """Shares of the traffic, in percent, that a candidate has to pass."""
     max_duration_seconds: Annotated[int, Field(ge=10, le=2_678_400)] = 14_400
-    """A candidate without a verdict by then goes back, and isn't held against the training."""
+    """Maximum duration of a rollout. A candidate without a verdict by then is rolled back as
+    inconclusive, which does not count as a failed training."""
     approval: Approval = Approval.AUTOMATIC
     """Manual waits before the promotion for the annotation sluicegate.dev/promote."""
     history_limit: Annotated[int, Field(ge=1, le=20)] = 10
-    """Versions that one can go back to."""
+    """Number of versions that are kept for a rollback."""

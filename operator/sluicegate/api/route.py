@@ -81,11 +81,11 @@ class ParentRef(ApiModel):
     name: ObjectName
     """Name of the Gateway."""
     namespace: ShortName | None = None
-    """Its namespace; the product's own when left out."""
+    """Namespace of the Gateway; the product's own when left out."""
     section_name: ObjectName | None = None
-    """One listener of it; all when left out."""
+    """Listener of the Gateway; all listeners when left out."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """One port of it; all when left out."""
+    """Port of the Gateway; all ports when left out."""
 
     def meets(self, other: Self) -> bool:
         """Whether both name a listener of one Gateway, as the Gateway API compares them."""
@@ -217,7 +217,7 @@ class ExtensionRef(ApiModel):
     ]
     """Kind of the referenced object."""
     name: ObjectName
-    """Its name, in the product's namespace."""
+    """Name of the object in the product's namespace."""
 
 
 class FilterType(StrEnum):
@@ -286,9 +286,9 @@ class RouteTimeouts(ApiModel):
     )
 
     request: Duration | None = None
-    """From the client's view, e.g. 10s."""
+    """Time limit of the whole request as the client sees it, e.g. 10s."""
     backend_request: Duration | None = None
-    """Of one try at the product."""
+    """Time limit of one attempt at the product's pods."""
 
 
 class RouteRule(ApiModel):
@@ -321,11 +321,11 @@ class RouteRule(ApiModel):
     name: ObjectName | None = None
     """Name of the route rule."""
     matches: Annotated[tuple[RouteMatch, ...], Field(max_length=8)] = ()
-    """Any of these must match; every request matches when empty."""
+    """Alternatives of which one must match; every request matches when empty."""
     filters: Annotated[tuple[RouteFilter, ...], Field(max_length=8)] = ()
-    """Filters that a request passes on its way."""
+    """Filters that are applied to a request."""
     timeouts: RouteTimeouts | None = None
-    """How long it may take."""
+    """Time limits of a request."""
 
     @property
     def _replaces_prefix(self) -> bool:
@@ -368,6 +368,6 @@ class Route(ApiModel):
     hostnames: Annotated[tuple[Hostname, ...], Field(max_length=16), Unique()] = ()
     """Hosts of the product; all of the Gateway's when empty."""
     path: HttpPath | None = None
-    """Short for one rule that matches this prefix and rewrites it to /."""
+    """Path prefix. It stands for one rule that matches the prefix and rewrites it to /."""
     rules: Annotated[tuple[RouteRule, ...], Field(max_length=8)] = ()
-    """Rules in full, where a path prefix isn't enough."""
+    """Rules of the route, where a path prefix does not suffice."""

@@ -53,12 +53,12 @@ class TolerationOperator(StrEnum):
 
 
 class Toleration(ApiModel):
-    """A taint that the pods don't mind."""
+    """A taint that the pods tolerate."""
 
     key: Key | None = None
     """Key of the taint; all taints when left out."""
     operator: TolerationOperator | None = None
-    """How to compare the value; Equal when left out."""
+    """Comparison with the taint's value; Equal when left out."""
     value: LabelValue | None = None
     """Value of the taint."""
     effect: (
@@ -70,7 +70,7 @@ class Toleration(ApiModel):
     ) = None
     """Effect of the taint; all effects when left out."""
     toleration_seconds: Annotated[int, Field(ge=0, le=2**31)] | None = None
-    """How long to stay on the node after the taint appears."""
+    """Time to stay on the node after the taint was added."""
 
 
 class LabelRequirement(Passed):
@@ -115,7 +115,7 @@ class PreferredSchedulingTerm(Passed):
     """Nodes that are preferred."""
 
     weight: Weight
-    """How much, from 1 to 100."""
+    """Weight of the preference, from 1 to 100."""
     preference: NodeSelectorTerm
     """Nodes that are preferred by it."""
 
@@ -152,7 +152,7 @@ class WeightedPodAffinityTerm(Passed):
     """Pods near which it is preferred to run, or not to."""
 
     weight: Weight
-    """How much, from 1 to 100."""
+    """Weight of the preference, from 1 to 100."""
     pod_affinity_term: PodAffinityTerm
     """Pods that the rule is about."""
 
@@ -182,21 +182,21 @@ class Affinity(Passed):
 
 
 class TopologySpreadConstraint(Passed):
-    """How pods spread over zones or nodes, as in a pod spec."""
+    """A rule by which pods spread over zones or nodes, as in a pod spec."""
 
     max_skew: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    """By how many pods two domains may differ."""
+    """Maximum difference in pods between two domains."""
     topology_key: Key
     """Label of nodes whose values are the domains."""
     when_unsatisfiable: PlainWord
-    """Behaviour where the constraint can't be met: DoNotSchedule or ScheduleAnyway."""
+    """Behaviour if the constraint cannot be met: DoNotSchedule or ScheduleAnyway."""
     label_selector: LabelSelector | None = None
     """Selector of the pods that count."""
     min_domains: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     """Domains that there must be."""
     node_affinity_policy: PlainWord | None = None
-    """Honor or Ignore: whether nodes that the pods can't run on count."""
+    """Honor or Ignore: whether nodes that do not match the pods' affinity are left out."""
     node_taints_policy: PlainWord | None = None
-    """Honor or Ignore: whether nodes with taints count."""
+    """Honor or Ignore: whether nodes with taints that the pods do not tolerate are left out."""
     match_label_keys: Keys = ()
     """Labels whose values the counted pods must share."""

@@ -107,23 +107,24 @@ class Serving(ApiModel):
     env: EnvVars = ()
     """Variables of the serving container."""
     feedback: Feedback | None = None
-    """How the truth comes in; without it outcome SLOs stay Unknown."""
+    """Feedback on predictions. Without it, SLOs on outcomes stay Unknown."""
     latency_buckets_milliseconds: Annotated[
         tuple[Annotated[int, Field(ge=1, le=3_600_000)], ...], Field(max_length=32)
     ] = ()
     """Bounds of the request histogram; BentoML's own when empty."""
     market: MarketSource | None = None
-    """Where a request names its market, for counts by spec.markets; without it there are none."""
+    """Part of a request that names its market. Without it, events are not counted by market."""
     max_request_bytes: Annotated[int, Field(ge=1024, le=2**30)] = DEFAULT_MAX_REQUEST_BYTES
-    """How large a request's body may be, and bodies of more than 32 KiB that are worked on together;
-    larger ones are answered 413. Parsed, they take up to forty times as much memory: see resources.
-    /feedback takes 1 MiB."""
+    """Maximum size of a request's body, and of all bodies over 32 KiB that a pod handles at the
+    same time; larger ones are answered 413. A parsed body takes up to forty times its size in
+    memory: size resources accordingly. The limit of /feedback is 1 MiB."""
     request_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    """How long a request may take; pods wait that long when they end."""
+    """Maximum duration of a request; a terminating pod waits that long for its requests."""
     pre_stop_seconds: Annotated[int, Field(ge=0, le=120)] = 5
-    """How long an ending pod still takes requests, until the gateway knows."""
+    """Time for which a terminating pod still accepts requests, until the gateway stops sending
+    any."""
     progress_deadline_seconds: Annotated[int, Field(ge=10, le=86_400)] = 600
-    """How long a version may take until its pods are ready."""
+    """Deadline for the pods of a version to become ready."""
     image_pull_secrets: Annotated[tuple[LocalRef, ...], Field(max_length=8), Keyed("name")] = ()
     """Secrets to pull the runtime image and the bento with."""
     pod_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=16)] = Field(
@@ -139,13 +140,13 @@ class Serving(ApiModel):
     )
     """Labels that a node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
-    """Taints that the pods don't mind."""
+    """Taints that the pods tolerate."""
     affinity: Affinity | None = None
     """Affinity of the pods, as in a pod spec."""
     topology_spread_constraints: Annotated[
         tuple[TopologySpreadConstraint, ...], Field(max_length=8)
     ] = ()
-    """How pods spread, as in a pod spec."""
+    """Rules by which pods spread over zones or nodes, as in a pod spec."""
     priority_class_name: ObjectName | None = None
     """Priority class of the pods."""
 

@@ -12,23 +12,27 @@ from sluicegate.api.list_types import Keyed
 class SloState(StrEnum):
     """How one SLO does."""
 
-    OK = "OK"
-    WARN = "WARN"
-    BAD = "BAD"
+    MET = "Met"
+    """Its objective holds, and its performance is that of acceptance."""
+    AT_RISK = "AtRisk"
+    """Its error budget burns too fast, or evidence of a drop accumulates."""
+    MISSED = "Missed"
+    """Its objective is missed, or its performance has dropped by more than maxDrop."""
     UNKNOWN = "Unknown"
+    """There is no verdict: data is missing, too little or invalid."""
 
 
 class MarketStatus(StatusModel):
-    """How one SLO does in one market."""
+    """State of one SLO in one market."""
 
     market: str
-    """Which one; `other` for requests that name none of the product's."""
+    """Market; `other` stands for requests that name none of spec.markets."""
     state: SloState
-    """BAD or OK where its events show it with 95 % confidence; Unknown where they are too few."""
+    """State of the SLO in this market: Missed or Met with 95 % confidence, Unknown with too few events."""
     ratio: Number | None = None
     """Share of good events."""
-    samples: Events = 0
-    """All events that were looked at."""
+    total: Events = 0
+    """Number of all events of the market."""
 
 
 class SloStatus(StatusModel):
@@ -37,19 +41,19 @@ class SloStatus(StatusModel):
     name: str
     """Name of the SLO."""
     state: SloState
-    """State of the SLO: OK, WARN, BAD or Unknown."""
+    """State of the SLO."""
     reason: str = ""
     """Reason of the state, in one word."""
     message: str = ""
     """Explanation with the numbers: window, value, bound."""
     ratio: Number | None = None
-    """Share of good events (a gauge: its mean)."""
+    """Share of good events; of a gauge, its mean."""
     bad: Events | None = None
     """Bad events of the deciding window."""
-    samples: Events | None = None
+    total: Events | None = None
     """All events of the deciding window."""
     objective: Number | None = None
-    """Share of good events that is owed."""
+    """Objective: the least share of good events."""
     budget_remaining: Number | None = None
     """Share of the error budget that is left, of 4,032 blocks (fourteen days of 5-minute blocks) or
     since the version took over; negative when overspent."""
@@ -60,14 +64,15 @@ class SloStatus(StatusModel):
     interval: Annotated[tuple[Number, ...], Field(max_length=2)] = ()
     """95 % interval of the drop (Newcombe)."""
     statistic: Number | None = None
-    """Largest CUSUM of the bank; bad at statisticBound."""
+    """Statistic of the relative test (CUSUM); the SLO is missed at statisticBound."""
     statistic_bound: Number | None = None
-    """Where the relative test calls it bad."""
+    """Bound of the statistic at which the SLO is missed."""
     visible_drop: Number | None = None
     """Smallest drop from the baseline that would be seen within a day, at the present rate of events."""
     visible_after_seconds: int | None = None
     """How long a drop by maxDrop takes to be seen at that rate; left out where none of that size is."""
     markets: Annotated[tuple[MarketStatus, ...], Field(max_length=3), Keyed("market")] = ()
-    """How it does in the markets where it does worst, three at most."""
+    """State in the three markets with the worst state."""
     degraded: bool = False
-    """Whether it was confirmed as bad, in three evaluations over two fresh blocks, and hasn't recovered."""
+    """Whether it was missed in three evaluations over two fresh blocks, and has not recovered
+    since."""

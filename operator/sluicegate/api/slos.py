@@ -74,7 +74,7 @@ class Latency(ApiModel):
     """Bad: slower than the threshold. All: requests that succeeded."""
 
     threshold_milliseconds: Annotated[int, Field(ge=1, le=3_600_000)]
-    """Must be a bound of the service's request histogram."""
+    """Threshold in milliseconds; it must be a bound of the service's request histogram."""
 
 
 class Outcomes(ApiModel):
@@ -90,7 +90,7 @@ class Events(ApiModel):
     indicator: SloName | None = None
     """Value of the counter's label `indicator`; the SLO's name when left out."""
     lag_seconds: LagSeconds = 0
-    """How long a good event may come after what it belongs to."""
+    """Maximum delay between an event and the good event that belongs to it."""
 
 
 class Counters(ApiModel):
@@ -101,7 +101,8 @@ class Counters(ApiModel):
     total: MetricName
     """Counter of all events."""
     lag_seconds: LagSeconds = 0
-    """How long a good event may come after the event it belongs to (a click after a search)."""
+    """Maximum delay between an event and the good event that belongs to it (a click after a
+    search)."""
 
 
 class GaugeDirection(StrEnum):
@@ -117,11 +118,11 @@ class Gauge(ApiModel):
     metric: MetricName
     """Name of the gauge metric."""
     direction: GaugeDirection = GaugeDirection.HIGHER_IS_BETTER
-    """Which way is the good one."""
+    """Direction in which the gauge is good."""
     bound: DecimalString | None = None
-    """The mean of a block mustn't be worse than this, as a decimal string."""
+    """Limit that the mean of a block must not be worse than, as a decimal string."""
     stale_after_seconds: Annotated[int, Field(ge=10, le=2_678_400)] = 900
-    """A sample older than this counts as missing."""
+    """Age beyond which a sample counts as missing."""
 
 
 _KINDS = tuple(IndicatorKind)
@@ -140,19 +141,20 @@ class Indicator(ApiModel):
     )
 
     availability: Availability | None = None
-    """Requests answered with 5xx, as the pods count them. One that found no pod has failed, too,
-    where the operator reads the gateway's counters (SLUICEGATE_GATEWAY_METRICS) and the product has
-    a route; elsewhere it isn't seen, and only Ready tells (PodsNotReady)."""
+    """Requests; those that are answered with 5xx are bad. Pods count them. A request that reaches
+    no pod counts as bad if the operator reads the gateway's counters (SLUICEGATE_GATEWAY_METRICS)
+    and the product has a route. Otherwise it is not counted, and only the condition Ready shows it
+    (PodsNotReady)."""
     latency: Latency | None = None
-    """Requests that took too long."""
+    """Requests; those that take longer than the threshold are bad."""
     outcomes: Outcomes | None = None
-    """Predictions that turned out wrong."""
+    """Predictions with a known outcome; wrong ones are bad."""
     events: Events | None = None
-    """Events counted with the library for services."""
+    """Events that the service counts with the sluicegate-service library."""
     counters: Counters | None = None
     """Two counters of the product's own."""
     gauge: Gauge | None = None
-    """A number that comes as no count."""
+    """A measured value that is not a count of events."""
 
     @property
     def kind(self) -> IndicatorKind:
@@ -214,21 +216,23 @@ class Slo(ApiModel):
     )
 
     name: SloName
-    """Its name; unique in the product."""
+    """Name of the SLO; unique in the product."""
     indicator: Indicator
     """Events or values that the objective is about."""
     objective: RatioString | None = None
-    """Share of good events that is owed, as a decimal string."""
+    """Objective: the least share of good events, as a decimal string."""
     max_drop: DecimalString | None = None
-    """How far the share may fall below the baseline frozen at acceptance (a gauge: in its unit)."""
+    """Maximum drop of the share of good events below the baseline that was frozen at acceptance; of
+    a gauge, in its unit."""
     max_regression: DecimalString | None = None
-    """By how much a candidate may be worse than stable; half of maxDrop when left out."""
+    """Maximum by which a candidate may be worse than the stable version; half of maxDrop when left
+    out."""
     on_degraded: OnDegraded = OnDegraded.AUTO
     """Action of the operator when the SLO is degraded."""
     canary_evidence: CanaryEvidence = CanaryEvidence.IF_AVAILABLE
-    """Whether it must speak for a candidate."""
+    """Whether a promotion needs evidence of this SLO in favour of the candidate."""
     seasonality: Seasonality = Seasonality.AUTO
-    """Which swing is normal."""
+    """Periodic swing that counts as normal."""
 
     @property
     def allowed_bad(self) -> float | None:
@@ -251,7 +255,7 @@ def _share(margin: str | None) -> bool:
 
 
 class Analysis(ApiModel):
-    """How measurements are cut."""
+    """Division of measurements into blocks of time."""
 
     block_seconds: Annotated[int, Field(ge=5, le=3600)] = 300
     """Length of a block, the unit of time of every decision; at least four scrape intervals."""

@@ -19,6 +19,7 @@ from sluicegate.api.names import (
     REQUEST_RETRAIN,
     REQUEST_ROLLBACK,
 )
+from sluicegate.api.outcome import OF_SPEC_MODEL, Outcome
 from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus, Trigger
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.versions import (
@@ -88,15 +89,6 @@ class Condition(StatusModel):
     """Time at which the status last changed."""
 
 
-class SpecModelOutcome(StrEnum):
-    """What became of the model that the spec names."""
-
-    IN_PROGRESS = "InProgress"
-    PROMOTED = "Promoted"
-    REJECTED = "Rejected"
-    SUPERSEDED = "Superseded"
-
-
 class SpecModel(StatusModel):
     """The last spec.model that was taken up. Only another digest starts a rollout."""
 
@@ -106,22 +98,22 @@ class SpecModel(StatusModel):
     """Name of the bento's version."""
     runtime_image: str
     """Runtime image in effect when it was first handled."""
-    outcome: SpecModelOutcome
-    """Outcome of its rollout: InProgress, Promoted, Rejected or Superseded."""
+    outcome: Annotated[Outcome, OF_SPEC_MODEL]
+    """Outcome of its rollout."""
     reason: str = ""
-    """Reason why it was rejected."""
-    at: Time
+    """Reason of the outcome in one word, where it was rolled back or ended without a verdict."""
+    outcome_time: Time
     """Time at which the outcome was reached."""
 
     @classmethod
-    def of(cls, release: Release, outcome: SpecModelOutcome, at: int) -> Self:
+    def of(cls, release: Release, outcome: Outcome, at: int) -> Self:
         """What became of a release at this time, in seconds."""
         return cls(
             image=release.image,
             version=release.version,
             runtime_image=release.runtime_image,
             outcome=outcome,
-            at=at,
+            outcome_time=at,
         )
 
     @property
@@ -129,9 +121,14 @@ class SpecModel(StatusModel):
         """What makes it this version."""
         return Release(self.version, self.image, self.runtime_image)
 
+    @property
+    def rejected(self) -> bool:
+        """Whether its rollout ended against it or without a verdict: it isn't tried again by itself."""
+        return self.outcome in {Outcome.ROLLED_BACK, Outcome.INCONCLUSIVE}
+
 
 class DecisionStatus(StatusModel):
-    """The last decision that wasn't to hold as before."""
+    """Last decision other than Hold."""
 
     type: str
     """Type of the decision, e.g. Promote."""
@@ -139,8 +136,8 @@ class DecisionStatus(StatusModel):
     """Reason of the decision, in one word."""
     message: str = ""
     """Explanation with the numbers: indicator, value, bound, sample size."""
-    at: Time
-    """Time of the decision."""
+    decision_time: Time
+    """Time at which the decision was made."""
 
 
 class Verdict(StrEnum):
@@ -152,10 +149,10 @@ class Verdict(StrEnum):
 
 
 class DiagnosisEvidence(StatusModel):
-    """One check of the diagnosis, in the order they were made."""
+    """One check of the diagnosis."""
 
     check: str
-    """Its name, e.g. UpstreamDegraded."""
+    """Name of the check, e.g. UpstreamDegraded."""
     verdict: Verdict
     """Verdict of the check: Clear, Objects or Unknown."""
     message: str = ""
@@ -163,16 +160,16 @@ class DiagnosisEvidence(StatusModel):
 
 
 class Diagnosis(StatusModel):
-    """Why the product is degraded."""
+    """Cause of the degradation."""
 
     cause: str
-    """The first check that objected, or what remains: ModelDecay, ModelTooSlow."""
+    """The first check that objects; ModelDecay or ModelTooSlow if none does."""
     message: str = ""
     """Explanation of the cause in a sentence."""
-    at: Time
+    diagnosis_time: Time
     """Time at which the diagnosis was made."""
     evidence: Annotated[tuple[DiagnosisEvidence, ...], Field(max_length=32)] = ()
-    """All checks that were made."""
+    """Checks of the diagnosis, in their order."""
 
 
 class DependencyState(StrEnum):
@@ -198,10 +195,10 @@ class DependencyStatus(StatusModel):
 
 
 class Summary(StatusModel):
-    """Words for `kubectl get`."""
+    """Columns of `kubectl get dataproducts`."""
 
     slo: str = ""
-    """`OK`, or the SLO that is worst with its state, or `-` without SLOs."""
+    """`Met`, or the worst SLO with its state, or `-` without SLOs."""
     model: str = ""
     """Name of the stable version."""
     canary: str = ""
@@ -209,7 +206,8 @@ class Summary(StatusModel):
     markets: str = ""
     """The markets, separated by commas."""
     reason: str = ""
-    """Why it isn't Ready, or needs a person, or why spec.model isn't what serves; else empty."""
+    """Reason why the product is not Ready, needs action by a person, or does not serve spec.model;
+    otherwise empty."""
 
 
 class OperatorScope(StrEnum):
@@ -246,7 +244,7 @@ class DataProductStatus(StatusModel):
     spec_model: SpecModel | None = None
     """Last spec.model that was handled."""
     stable: Version | None = None
-    """Version that was accepted and takes the traffic."""
+    """Version that was accepted and receives the traffic."""
     candidate: Candidate | None = None
     """The version that wants to become stable."""
     history: Annotated[tuple[PastVersion, ...], Field(max_length=20)] = ()
@@ -254,27 +252,27 @@ class DataProductStatus(StatusModel):
     probation: Probation | None = None
     """Trial of the stable version after its promotion, against the version before."""
     retraining: RetrainingStatus | None = None
-    """The running retraining, the last one, and when the next may be."""
+    """Retraining: the running attempt, the last one, and the time of the next."""
     slos: Annotated[tuple[SloStatus, ...], Field(max_length=17), Keyed("name")] = ()
     """The service levels, with the numbers of the last decision."""
     decision: DecisionStatus | None = None
-    """Last decision that wasn't to hold."""
+    """Last decision other than Hold."""
     diagnosis: Diagnosis | None = None
-    """Why the product is degraded, while it is."""
+    """Cause of the degradation, while the product is degraded."""
     dependencies: Annotated[
         tuple[DependencyStatus, ...], Field(max_length=32), Keyed("namespace", "name")
     ] = ()
     """State of the products of spec.dependsOn."""
     traffic: Traffic | None = None
-    """How requests are split, and how far that is verified."""
+    """Split of the requests between stable version and candidate, and its verification."""
     last_handled: LastHandled | None = None
-    """The one-shot requests that were handled."""
+    """One-shot requests that were handled last."""
     problems: Annotated[tuple[str, ...], Field(max_length=64)] = ()
-    """Mistakes in the spec, while there are any (Stalled, InvalidSpec)."""
-    numbers_at: Time | None = None
-    """When the numbers were last refreshed."""
+    """Mistakes in the spec, while there are any (condition Stalled, reason InvalidSpec)."""
+    last_refresh_time: Time | None = None
+    """Time at which the numbers were last refreshed."""
     written_by: WrittenBy | None = None
-    """The operator that wrote this."""
+    """Operator that wrote this status."""
     engine: EngineState = Field(default_factory=EngineState)
     """State that only the operator reads, to continue after a restart; its fields may change with any version."""
 
@@ -282,7 +280,7 @@ class DataProductStatus(StatusModel):
     def trial(self) -> Candidate | None:
         """The candidate that is tried; None for an earlier version that comes back."""
         candidate = self.candidate
-        return None if candidate is None or candidate.returning else candidate
+        return None if candidate is None or candidate.restoring else candidate
 
     @property
     def carried_out(self) -> bool:
@@ -307,7 +305,7 @@ class DataProductStatus(StatusModel):
     @property
     def accepted(self) -> tuple[PastVersion, ...]:
         """Versions before that were stable once, newest first; not those that were refused."""
-        return tuple(one for one in self.history if one.promoted_at is not None)
+        return tuple(one for one in self.history if one.promotion_time is not None)
 
     @property
     def versions(self) -> tuple[VersionBase, ...]:
@@ -327,6 +325,6 @@ class DataProductStatus(StatusModel):
     def with_retraining(self, **update: object) -> Self:
         """A copy in which these fields of status.retraining are others; left out if all are empty."""
         after = (self.retraining or RetrainingStatus()).replace(**update)
-        ended: dict[str, object] = {} if after.trigger else {"job": "", "started_at": None}
-        after = after.replace(**ended, suspended=after.attempts >= MOST_FAILURES)
+        ended: dict[str, object] = {} if after.trigger else {"job": "", "start_time": None}
+        after = after.replace(**ended, suspended=after.unsuccessful_attempts >= MOST_FAILURES)
         return self.replace(retraining=None if after == RetrainingStatus() else after)

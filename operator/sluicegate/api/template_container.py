@@ -22,7 +22,7 @@ class FileKey(Passed):
     volume_name: PlainWord
     """Name of the volume with the file."""
     path: Path
-    """The file, below it."""
+    """Path of the file within the volume."""
     key: Annotated[str, StringConstraints(max_length=253)]
     """Name of the variable within the file."""
     optional: bool | None = None
@@ -30,7 +30,7 @@ class FileKey(Passed):
 
 
 class TemplateEnvSource(Passed):
-    """Where a variable's value comes from."""
+    """Source of a variable's value."""
 
     secret_key_ref: KeyRef | None = None
     """A key of a Secret."""
@@ -62,7 +62,7 @@ class TemplateEnvVar(Passed):
     value: Annotated[str, StringConstraints(max_length=8192)] | None = None
     """Value of the environment variable."""
     value_from: TemplateEnvSource | None = None
-    """Where its value comes from."""
+    """Source of the variable's value."""
 
 
 class AllOf(Passed):
@@ -91,7 +91,7 @@ class DeviceClaim(Passed):
     name: PlainWord
     """Name of the resource claim."""
     request: PlainWord | None = None
-    """The request in it."""
+    """Name of the request within the claim."""
 
 
 class TemplateResources(Passed):
@@ -102,37 +102,37 @@ class TemplateResources(Passed):
     limits: Amounts = Field(default_factory=dict)
     """Resources that the container may use at most."""
     claims: Annotated[tuple[DeviceClaim, ...], Field(max_length=8)] = ()
-    """Claims that it uses."""
+    """Resource claims that the container uses."""
 
 
 class TemplateMount(Passed):
-    """Where a volume is mounted."""
+    """Mount of a volume in a container."""
 
     name: PlainWord
     """Name of the mounted volume."""
     mount_path: Path
-    """Path at which it is mounted."""
+    """Path at which the volume is mounted."""
     read_only: bool | None = None
     """Whether it is read-only."""
     recursive_read_only: PlainWord | None = None
-    """Whether what is mounted below is, too."""
+    """Whether mounts below it are read-only too."""
     sub_path: Path | None = None
-    """Which part of the volume."""
+    """Path within the volume that is mounted."""
     sub_path_expr: Path | None = None
-    """The same, with variables."""
+    """Path within the volume that is mounted, with variables."""
     mount_propagation: PlainWord | None = None
-    """Whether mounts pass on."""
+    """Propagation of mounts between the container and the host."""
 
 
 class TemplateContainer(Passed):
     """A container of a training's pod."""
 
     name: PlainWord | None = None
-    """Its name; the one that trains is called trainer."""
+    """Name of the container; the one that trains is called trainer."""
     image: Annotated[str, StringConstraints(max_length=512)] | None = None
     """Image of the container by reference."""
     image_pull_policy: PlainWord | None = None
-    """When the image is pulled."""
+    """Policy by which the image is pulled."""
     command: Arguments = ()
     """Entry point of the container."""
     args: Arguments = ()

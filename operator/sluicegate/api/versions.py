@@ -12,6 +12,7 @@ from typing_extensions import override
 from sluicegate.api.base import Counted, Events, Number, Paired, StatusModel, Time
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.list_types import Keyed
+from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
 
 REVISION_LENGTH: Final = 10
 
@@ -124,16 +125,16 @@ class VersionBase(StatusModel):
 
 
 class Version(VersionBase):
-    """Version that was accepted and takes the traffic."""
+    """Version that was accepted and receives the traffic."""
 
-    promoted_at: Time
+    promotion_time: Time
     """Time at which it became stable."""
-    returned: bool = False
+    restored: bool = False
     """Whether it is stable because a later one was rolled back."""
     baseline: Baselines = Field(default_factory=dict)
-    """Its performance at acceptance, by SLO name."""
+    """Performance of the version at its acceptance, by SLO name."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
-    """Its hold-out counts, by SLO name."""
+    """Hold-out counts of the version, by SLO name."""
 
 
 class CandidatePhase(StrEnum):
@@ -150,16 +151,16 @@ class CandidatePhase(StrEnum):
     ROLLING_BACK = "RollingBack"
     """Its share goes to zero; its pods wait until that is seen."""
     PARKED = "Parked"
-    """It ended without a verdict: no traffic, no pods, until retryAt or until a person decides."""
+    """It ended without a verdict: no traffic, no pods, until retryTime or until a person decides."""
 
 
 class Share(StatusModel):
-    """A share of the traffic, and since when."""
+    """A share of the traffic and the time from which it applies."""
 
     weight: Annotated[int, Field(ge=0, le=100)]
     """Share of the traffic in percent."""
-    since: Time
-    """When it was written to the route; the first two blocks after that carry no evidence."""
+    start_time: Time
+    """Time at which it was written to the route; the first two blocks after that carry no evidence."""
 
 
 class Evidence(StatusModel):
@@ -170,11 +171,12 @@ class Evidence(StatusModel):
     required: bool
     """Whether the SLO must favour the candidate."""
     promote: Number
-    """ln of the e-value against "worse by maxRegression"; promotion needs promoteAt."""
+    """Natural logarithm of the e-value against "worse by maxRegression"; a promotion needs
+    promoteAt."""
     promote_at: Number
     """Evidence that promotion needs at the last step."""
     roll_back: Number
-    """ln of the e-value against "not worse"; a rollback follows at rollBackAt."""
+    """Natural logarithm of the e-value against "not worse"; a rollback needs rollBackAt."""
     roll_back_at: Number
     """Evidence that a rollback needs."""
     candidate_bad: Events
@@ -185,7 +187,7 @@ class Evidence(StatusModel):
     """Bad events of stable in the same blocks."""
     stable_total: Events
     """All events of stable in the same blocks."""
-    phi: Number = "1"
+    phi: Annotated[Number, Field(alias="dispersion")] = "1"
     """Dispersion, frozen before the first step."""
 
 
@@ -212,45 +214,51 @@ class Candidate(VersionBase):
     weight: Annotated[int, Field(ge=0, le=100)] = 0
     """Share of the traffic that it has, in percent."""
     target: Annotated[int, Field(ge=0, le=100)] = 0
-    """Share that was decided, in percent; it takes it once the pods for it are ready."""
+    """Share of the traffic that was decided, in percent. It applies once the pods for it are
+    ready."""
     capacity: Annotated[int, Field(ge=0)] = 0
-    """Pods that all of the traffic needs, where an autoscaler sets their number; else 0."""
+    """Number of pods that all of the traffic needs, if an autoscaler sets it; otherwise 0."""
     shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
-    """Each share that it had, the oldest first; evidence is counted from the first on."""
-    since: Time
+    """Shares of the traffic that it has had, the oldest first. Evidence is counted from the first
+    one on."""
+    start_time: Time
     """Time at which it became a candidate."""
-    traffic_since: Time | None = None
-    """Time at which it first took traffic."""
-    step_since: Time | None = None
-    """Since when it waits for what its phase needs: pods for its next share, or the traffic to follow."""
-    frozen_since: Time | None = None
-    """Since when spec.suspend holds it."""
-    frozen_seconds: Annotated[int, Field(ge=0)] = 0
-    """How long spec.suspend has held it, which counts against no deadline."""
+    first_traffic_time: Time | None = None
+    """Time at which it first received traffic."""
+    wait_start_time: Time | None = None
+    """Time since which its phase waits for pods to become ready or for the traffic to follow."""
+    suspend_time: Time | None = None
+    """Time since which spec.suspend holds the rollout."""
+    suspended_seconds: Annotated[int, Field(ge=0)] = 0
+    """Total time for which spec.suspend has held the rollout; it counts against no deadline."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=17), Keyed("slo")] = ()
     """Evidence of the SLOs and of the share of client errors so far."""
     expected_seconds: int | None = None
-    """How long an equal candidate takes at this traffic; by planning, not a promise."""
+    """Estimated duration of the rollout for a candidate that equals the stable version, at this
+    traffic."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
-    """Its hold-out counts, by SLO name."""
+    """Hold-out counts of the version, by SLO name."""
     pairs: Annotated[dict[str, Paired], Field(max_length=16)] = Field(default_factory=dict)
     """Rows of its hold-out by which of it and stable was right, by SLO name."""
     trigger: str = ""
-    """Id of the retraining trigger that it answers."""
-    returning: bool = False
-    """Whether it is an earlier version that comes back for the stable one, without steps."""
+    """Id of the trigger of the training that made it; empty for spec.model."""
+    restoring: bool = False
+    """Whether it is an earlier version that replaces the stable one in a rollback, without
+    steps."""
     requested: bool = False
-    """Whether a person asked for it while spec.suspend was set, which then doesn't hold it."""
-    rollback_reason: str = ""
-    """Reason why it is rolled back, while it is."""
-    rollback_message: str = ""
-    """Numbers behind the rollback or the promotion."""
+    """Whether a person asked for it while spec.suspend was set; spec.suspend then does not hold
+    it."""
+    decision_reason: str = ""
+    """Reason of the rollback or promotion in progress."""
+    decision_message: str = ""
+    """Explanation of the rollback or promotion in progress, with its numbers."""
     api: ApiComparison | None = None
-    """Whether its API keeps what stable's clients rely on, as compared before it took traffic."""
-    retry_at: Time | None = None
-    """When its rollout begins again, after trouble of the cluster ended it."""
+    """Whether its API keeps the operations of the stable version's API; compared before it takes
+    traffic."""
+    retry_time: Time | None = None
+    """Time at which the operator retries its rollout after a fault of the cluster ended it."""
     retries: Annotated[int, Field(ge=0)] = 0
-    """How often trouble of the cluster has ended its rollout."""
+    """Number of times that a fault of the cluster has ended its rollout."""
 
     @property
     def parked(self) -> bool:
@@ -265,7 +273,7 @@ class Candidate(VersionBase):
         a training is the cure.
         """
         soon = self.retries <= PATIENT_RETRIES or self.source is VersionSource.RETRAINING
-        return not self.parked or (self.retry_at is not None and soon)
+        return not self.parked or (self.retry_time is not None and soon)
 
     @property
     def changes_api(self) -> bool:
@@ -280,45 +288,31 @@ class Candidate(VersionBase):
         return max(sum(share <= self.weight for share in steps), 1)
 
 
-class Fate(StrEnum):
-    """What became of a past version."""
-
-    REPLACED = "Replaced"
-    """It was stable until the next one was promoted."""
-    ROLLED_BACK = "RolledBack"
-    """It was worse, or asked to go."""
-    INCONCLUSIVE = "Inconclusive"
-    """It ran out of time; may be tried again."""
-    SUPERSEDED = "Superseded"
-    """A newer one came before its verdict."""
-    FAILED = "Failed"
-    """It didn't come up when it was to come back."""
-
-
 class PastVersion(VersionBase):
-    """An earlier version, which can be returned to if it was ever stable."""
+    """An earlier version. If it was ever stable, a rollback to it is possible."""
 
-    fate: Fate
-    """Outcome: why the version is no longer stable or candidate."""
+    outcome: Annotated[Outcome, OF_PAST_VERSION]
+    """Outcome of the version."""
     reason: str = ""
     """Reason of the outcome, in one word."""
-    promoted_at: Time | None = None
+    promotion_time: Time | None = None
     """Time at which it became stable; left out if it never did."""
-    returned: bool = False
+    restored: bool = False
     """Whether it was stable because a later one was rolled back."""
-    until: Time
+    end_time: Time
     """Time at which it ceased to be stable or candidate."""
     baseline: Baselines = Field(default_factory=dict)
-    """Its performance at acceptance, by SLO name."""
+    """Performance of the version at its acceptance, by SLO name."""
     record: Annotated[dict[str, Counted], Field(max_length=17)] = Field(default_factory=dict)
-    """Its events beside the version that replaced it, by SLO name, where it did worse than at acceptance."""
+    """Events beside the version that replaced it, by SLO name; only SLOs that were worse than at
+    acceptance."""
     degraded: Annotated[tuple[str, ...], Field(max_length=17)] = ()
     """Names of the SLOs that were degraded when it was replaced."""
 
     @property
     def withdrawn(self) -> bool:
         """Whether it was rolled back itself, or didn't come up again: it isn't chosen by itself."""
-        return self.fate in {Fate.ROLLED_BACK, Fate.FAILED}
+        return self.outcome in {Outcome.ROLLED_BACK, Outcome.FAILED}
 
 
 class SplitMode(StrEnum):
@@ -337,24 +331,25 @@ class SplitLevel(StrEnum):
 
 
 class Traffic(StatusModel):
-    """How requests are split, and how far that is verified."""
+    """Split of the requests between stable version and candidate, and its verification."""
 
     mode: SplitMode
     """Mechanism that splits the traffic: Gateway or Replicas."""
     weight: Annotated[int, Field(ge=0, le=100)]
     """Share of the candidate, in percent, as it was last written."""
-    level: SplitLevel
-    """Degree to which the split is verified."""
-    since: Time
+    verification: SplitLevel
+    """Verification of the split: written to the route, accepted by the Gateways, or observed in
+    requests."""
+    write_time: Time
     """Time at which this weight was written."""
-    accepted_at: Time | None = None
-    """Time at which each parent had accepted it."""
+    acceptance_time: Time | None = None
+    """Time at which all Gateways had accepted the route."""
     observed_share: Number | None = None
-    """Share of the candidate in the requests counted since then."""
+    """Share of the candidate in the requests since writeTime."""
     requests: Events | None = None
-    """Requests counted since then."""
-    real_share: Number | None = None
-    """The share that pods can give, where replicas split."""
+    """Number of requests counted since writeTime."""
+    pod_share: Number | None = None
+    """Share of the candidate by number of pods, if replicas split the traffic."""
 
 
 class Probation(StatusModel):
@@ -364,7 +359,7 @@ class Probation(StatusModel):
     """The version on probation."""
     against: str
     """Version before it, which returns if this one is worse."""
-    since: Time
+    start_time: Time
     """Time at which it was promoted."""
     shown_better: Annotated[tuple[str, ...], Field(max_length=16)] = ()
     """Names of the SLOs in which it was shown to be better on the same rows as the version before."""

@@ -27,18 +27,18 @@ class PodField(Passed):
     api_version: PlainWord | None = None
     """Version of the pod's schema."""
     field_path: Annotated[str, StringConstraints(max_length=256)]
-    """Its path, e.g. metadata.name."""
+    """Path of the field, e.g. metadata.name."""
 
 
 class ContainerResource(Passed):
     """A resource of a container."""
 
     container_name: PlainWord | None = None
-    """Name of the container it is about."""
+    """Name of the container that has the resource."""
     resource: PlainWord
-    """Which resource, e.g. limits.memory."""
+    """Resource of the container, e.g. limits.memory."""
     divisor: Quantity | None = None
-    """Unit in which it is given."""
+    """Unit in which the value is given."""
 
 
 class KeyFile(Passed):
@@ -47,7 +47,7 @@ class KeyFile(Passed):
     key: Annotated[str, StringConstraints(max_length=253)]
     """Key within the object's data."""
     path: Path
-    """The file, below the volume."""
+    """Path of the file within the volume."""
     mode: FileMode | None = None
     """Permission bits of the file."""
     user: UserId | None = None
@@ -58,7 +58,7 @@ class PodFieldFile(Passed):
     """A field of the pod as a file."""
 
     path: Path
-    """The file, below the volume."""
+    """Path of the file within the volume."""
     field_ref: PodField | None = None
     """A field of the pod."""
     resource_field_ref: ContainerResource | None = None
@@ -82,7 +82,7 @@ class KeyFilesSource(FilesSource):
     """Fields that volumes of an object's keys share."""
 
     items: Annotated[tuple[KeyFile, ...], Field(max_length=32)] = ()
-    """Its keys; all when empty."""
+    """Keys that become files; all keys when empty."""
     optional: bool | None = None
     """Whether it may be missing."""
 
@@ -105,7 +105,7 @@ class DownwardSource(FilesSource):
     """Fields of the pod as files."""
 
     items: Annotated[tuple[PodFieldFile, ...], Field(max_length=32)] = ()
-    """Files, each with one field."""
+    """Files, each of which holds one field."""
 
 
 class EmptyDirSource(Passed):
@@ -114,7 +114,7 @@ class EmptyDirSource(Passed):
     medium: PlainWord | None = None
     """Memory, or the node's default when left out."""
     size_limit: Quantity | None = None
-    """How large it may become."""
+    """Maximum size of the directory."""
     mode: FileMode | None = None
     """Permission bits of the directory."""
 
@@ -134,7 +134,7 @@ class ImageSource(Passed):
     reference: Annotated[str, StringConstraints(max_length=512)]
     """Reference of the OCI image."""
     pull_policy: PlainWord | None = None
-    """When it is pulled."""
+    """Policy by which the image is pulled."""
 
 
 class DataSource(Passed):
@@ -161,15 +161,15 @@ class ClaimSpec(Passed):
     """Specification of the volume claim."""
 
     access_modes: Annotated[tuple[PlainWord, ...], Field(max_length=4)] = ()
-    """How it may be mounted."""
+    """Access modes of the volume."""
     resources: Resources | None = None
-    """How large it is."""
+    """Size of the volume."""
     selector: LabelSelector | None = None
     """Selector of volumes that may be bound."""
     storage_class_name: ObjectName | None = None
-    """Class of the storage."""
+    """StorageClass of the claim."""
     volume_attributes_class_name: ObjectName | None = None
-    """Class of its attributes."""
+    """VolumeAttributesClass of the claim."""
     volume_mode: PlainWord | None = None
     """Mode of the volume: Filesystem or Block."""
     volume_name: ObjectName | None = None
@@ -182,13 +182,13 @@ class ClaimTemplate(Passed):
     """A claim that is made for the pod, and goes with it."""
 
     metadata: ClaimMetadata | None = None
-    """Its labels and annotations."""
+    """Labels and annotations of the claim."""
     spec: ClaimSpec
     """Specification of the volume claim."""
 
 
 class EphemeralSource(Passed):
-    """A claim that goes with the pod."""
+    """A volume claim that is deleted with its pod."""
 
     volume_claim_template: ClaimTemplate
     """Template of the claim that lives as long as the pod."""
@@ -215,9 +215,9 @@ class TemplateVolume(Passed):
     secret: SecretSource | None = None
     """Secret whose keys become files."""
     persistent_volume_claim: ClaimSource | None = None
-    """A claim that exists."""
+    """A PersistentVolumeClaim that exists already."""
     ephemeral: EphemeralSource | None = None
-    """A claim that goes with the pod."""
+    """A volume claim that is deleted with its pod."""
     image: ImageSource | None = None
     """OCI image whose content is mounted."""
     downward_api: Annotated[DownwardSource | None, Field(alias="downwardAPI")] = None

@@ -23,7 +23,7 @@ SUFFIXES: Final = (".yaml", ".yml", ".json")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
-        "Say whether a bento will run in the runtime image, and answers its product's contract of"
+        "Check that a bento runs in the runtime image, and that it meets its product's contract of"
         " feedback and training. Each finding names the place, the value and the way out."
     )
     parser.add_argument(
@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         help="a bento (folder or .bento file), a project's folder, a file with a DataProduct; a"
-        " bento is held against the product that is given with it",
+        " bento is compared with the product that is given with it",
     )
     parser.add_argument(
         "--constraints",
@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--serve", action="store_true", help="also start the bento here, until it is ready"
     )
-    parser.epilog = "Exit codes: 0 nothing keeps it from running, 1 something does, 2 wrong input."
+    parser.epilog = "Exit codes: 0 it runs, 1 a finding prevents it, 2 wrong input."
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         findings.append(finding)
     if blocking(findings):
         return 1
-    print("nothing keeps it from running" if findings else "it fits")
+    print("no finding prevents it from running" if findings else "it fits")
     return 0
 
 
@@ -93,7 +93,9 @@ def _project(
     folder: Path, packages: Mapping[str, str], products: list[DataProduct]
 ) -> Iterator[Finding]:
     if not is_project(folder):
-        problem = "holds neither a bento (bento.yaml) nor what one is built of (bentofile.yaml)"
+        problem = (
+            "has neither a bento (bento.yaml) nor a project to build one from (bentofile.yaml)"
+        )
         raise InvalidInput([Problem(str(folder), problem)])
     yield from project_findings(folder, packages)
     if (folder / PRODUCT_FILE).is_file():

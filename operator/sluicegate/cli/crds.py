@@ -10,7 +10,7 @@ from sluicegate.api.crd import DEFINITIONS, render_crd
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "--directory", type=Path, default=Path("crds"), help="where the files lie (default: crds)"
+        "--directory", type=Path, default=Path("crds"), help="folder of the files (default: crds)"
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 when a file differs"
@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
 def _check(path: Path, text: str) -> int:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return 0
-    print(f"{path} is not what the types say: run `sluicegate crds`", file=sys.stderr)
+    print(f"{path} differs from the types: run `sluicegate crds`", file=sys.stderr)
     return 1

@@ -15,24 +15,24 @@ from sluicegate_service.findings import Finding, Severity
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
-        "Ask the API server and Prometheus whether they have what the operator needs: versions,"
+        "Check that the API server and Prometheus have what the operator needs: versions,"
         " definitions, Gateways, image volumes, labels, scrape interval, retention, cAdvisor. It"
         " changes nothing."
     )
     parser.add_argument(
         "--prometheus",
         metavar="URL",
-        help="as it is reached from here, say through kubectl port-forward (default:"
+        help="address as seen from here, e.g. through kubectl port-forward (default:"
         " SLUICEGATE_PROMETHEUS_URL)",
     )
     parser.add_argument(
         "--namespace",
         default="default",
-        help="where a pod is tried, by a dry run (default: default)",
+        help="namespace in which a pod is tested by a dry run (default: default)",
     )
     parser.epilog = (
         "Uses the kubeconfig as kubectl does, and the operator's settings (SLUICEGATE_*) from the"
-        " environment. Exit codes: 0 all is there, 1 something is missing."
+        " environment. Exit codes: 0 nothing is missing, 1 something is missing."
     )
 
 
@@ -58,5 +58,5 @@ def _printed(what: str, findings: Iterable[Finding]) -> list[Finding]:
     for finding in found:
         print(finding.line())
     if not found:
-        print(f"ok: {what}: all is there")
+        print(f"ok: {what}: nothing is missing")
     return found

@@ -43,7 +43,7 @@ async def cluster_findings(namespace: str) -> list[Finding]:
         try:
             return await _findings(_Cluster(opened), namespace)
         except KubeError as error:
-            return [_error("API server", f"can't be asked: {error}")]
+            return [_error("API server", f"can't be reached: {error}")]
 
 
 class _Cluster:
@@ -82,7 +82,7 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
         found.append(
             _error(
                 "CRD dataproducts.sluicegate.dev",
-                "isn't there: install the chart, or apply crds/ before it",
+                "does not exist: install the chart, or apply crds/ before it",
             )
         )
     found += await _gateways(cluster)
@@ -92,7 +92,7 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
         found.append(
             _note(
                 "metrics-server",
-                "isn't there, so serving.autoscaling can't work: install it, or set replicas",
+                "does not exist, so serving.autoscaling can't work: install it, or set replicas",
             )
         )
     return found
@@ -129,8 +129,8 @@ def _gateway(body: Body) -> Iterator[Finding]:
     conditions = {one["type"]: one for one in body.get("status", {}).get("conditions", ())}
     programmed = conditions.get("Programmed", {})
     if programmed.get("status") != "True":
-        said = programmed.get("message") or "no controller has said anything of it"
-        yield _warning(name, f"isn't programmed ({said}): its routes serve nobody")
+        said = programmed.get("message") or "no controller has reported on it"
+        yield _warning(name, f"isn't programmed ({said}): its routes serve no requests")
     for listener in body["spec"].get("listeners", ()):
         allowed = listener.get("allowedRoutes", {}).get("namespaces", {}).get("from", "Same")
         if allowed == "Same":
@@ -146,7 +146,9 @@ async def _image_volumes(cluster: _Cluster, namespace: str) -> list[Finding]:
     try:
         made = await cluster.tries_pod(namespace)
     except NotFound:
-        return [_error(where, f"the namespace {namespace} isn't there: choose one by --namespace")]
+        return [
+            _error(where, f"the namespace {namespace} does not exist: choose one with --namespace")
+        ]
     except KubeError as error:
         if "image" in str(error) and "volume" in str(error).lower():
             return [_no_image_volumes()]
@@ -159,7 +161,7 @@ async def _image_volumes(cluster: _Cluster, namespace: str) -> list[Finding]:
 def _no_image_volumes() -> Finding:
     return _error(
         "image volumes",
-        "aren't taken by the API server: turn on the feature gate ImageVolume on it and on the"
+        "are not accepted by the API server: turn on the feature gate ImageVolume on it and on the"
         " kubelets, or give bentos as archives (spec.model.bento.url)",
     )
 

@@ -89,7 +89,7 @@ def prometheus_findings(reader: PrometheusReader, settings: Settings) -> Iterato
     except NoAnswer as error:
         yield _error(
             reader.url,
-            f"doesn't answer: {error}; from outside the cluster, `kubectl -n monitoring port-forward"
+            f"does not answer: {error}; from outside the cluster, use `kubectl -n monitoring port-forward"
             " svc/prometheus 9090` and --prometheus http://127.0.0.1:9090",
         )
         return
@@ -109,14 +109,14 @@ def _products(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]
         yield Finding(
             Severity.NOTE,
             where,
-            "none is scraped that has had a request: ask again once a product serves",
+            "no target with a request is scraped: run this again once a product serves",
         )
         return
     for label in LABELS:
         if lacking := reader.rows(f'count({REQUESTS}{{{label}=""}})'):
             yield _error(
                 where,
-                f"{lacking[0][1]:g} series have no label {label}: the scrape job has to give it"
+                f"{lacking[0][1]:g} series have no label {label}: the scrape job must add it"
                 f" (relabelling: docs/install.md, podMonitor.enabled in the chart)",
             )
     if reader.rows(f'count({REQUESTS}{{exported_endpoint!=""}})'):
@@ -143,7 +143,7 @@ def _retention(reader: PrometheusReader) -> Iterator[Finding]:
     seconds = rows[0][1] if rows else _seconds(reader.retention())
     if not seconds:
         yield Finding(
-            Severity.NOTE, "retention", f"isn't told; {needed_retention() // DAY} days are needed"
+            Severity.NOTE, "retention", f"is unknown; {needed_retention() // DAY} days are needed"
         )
     elif seconds < needed_retention():
         yield Finding(
@@ -168,13 +168,13 @@ def _containers(reader: PrometheusReader) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             where,
-            "isn't scraped: memory and CPU throttling aren't known, so a slow pod's cause isn't"
-            " found and its model isn't rolled back for it; scrape the kubelets' /metrics/cadvisor",
+            "is not scraped: memory and CPU throttling are unknown, so the cause of slow pods is not"
+            " found, and their model is not rolled back; scrape the kubelets' /metrics/cadvisor",
         )
         return
     lacking = 'count(container_memory_working_set_bytes{container!="",pod=""})'
     if reader.rows(lacking):
-        yield _error(where, "its series have no label pod: keep what the kubelet says")
+        yield _error(where, "its series have no label pod: keep the kubelet's labels")
 
 
 def _traefik(reader: PrometheusReader) -> Iterator[Finding]:

@@ -26,9 +26,11 @@ from sluicegate.reviews.store import parse_review
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct; it may be gone")
     parser.add_argument(
-        "--at", help="a date: what was sealed by its end counts; today when left out"
+        "product", help="NAMESPACE/NAME of a DataProduct; it may be deleted already"
+    )
+    parser.add_argument(
+        "--at", help="a date: reviews that were sealed by its end are used; today when left out"
     )
     parser.add_argument("--format", choices=("markdown", "json"), default="markdown")
     parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
@@ -37,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="files with the product and its reviews (YAML or JSON, lists too), not the cluster",
     )  # fmt: skip
     parser.epilog = (
-        "Uses the kubeconfig as kubectl does. It says what was recorded, no legal verdict."
+        "Uses the kubeconfig as kubectl does. It contains records, and no legal assessment."
     )
 
 

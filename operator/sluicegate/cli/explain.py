@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct")
     parser.epilog = (
         "Uses the kubeconfig as kubectl does. With SLUICEGATE_PROMETHEUS_URL set, the newest blocks"
-        " are read and judged as well; SLUICEGATE_SCRAPE_INTERVAL_SECONDS and _SETTLE_SECONDS as"
+        " are read and evaluated too; SLUICEGATE_SCRAPE_INTERVAL_SECONDS and _SETTLE_SECONDS as"
         " the operator has them."
     )
 
@@ -60,7 +60,7 @@ async def _explain(key: Key, settings: Settings) -> None:
 def status_lines(product: DataProduct) -> Iterator[str]:
     """What status says, a line each."""
     status = product.status
-    stable = f"stable {status.stable.version}" if status.stable else "no version serves yet"
+    stable = f"stable {status.stable.version}" if status.stable else "no version is stable yet"
     yield f"{product.metadata.namespace}/{product.metadata.name}: {status.state or 'Unknown'}, {stable}"
     if status.candidate is not None:
         one = status.candidate
@@ -72,7 +72,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
             )
     if status.decision is not None:
         made = status.decision
-        yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.at)}: {made.message}"
+        yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.decision_time)}: {made.message}"
     for condition in status.conditions:
         yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
 

@@ -12,8 +12,8 @@ from sluicegate.errors import InvalidInput, Problem
 from sluicegate_service.constraints import FILE, packages_of
 
 TEMPLATES: Final = {
-    "plain": "serves a model; availability and latency are judged",
-    "outcomes": "also takes the truth at /feedback, is judged by it, and retrained",
+    "plain": "serves a model, with SLOs on availability and latency",
+    "outcomes": "also accepts feedback at /feedback, with an SLO on outcomes and retraining",
 }
 SUFFIX: Final = ".in"
 """Of the files of a template: they are no Python before their names are filled in."""
@@ -29,12 +29,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="plain",
         help="; ".join(f"{name}: {what}" for name, what in TEMPLATES.items()) + " (default: plain)",
     )
-    parser.add_argument("--directory", type=Path, help="where to (default: a folder of that name)")
-    parser.add_argument("--namespace", default="default", help="of the product (default: default)")
+    parser.add_argument(
+        "--directory", type=Path, help="target folder (default: a folder of that name)"
+    )
+    parser.add_argument(
+        "--namespace", default="default", help="namespace of the product (default: default)"
+    )
     parser.add_argument(
         "--registry",
         default="registry.example/bentos",
-        help="where bentos are pushed to: HOST/PATH",
+        help="repository of bentos: HOST/PATH",
     )
 
 
@@ -50,13 +54,13 @@ def run(args: argparse.Namespace) -> int:
     words = _words(args)
     written = {folder / name: _filled(text, words) for name, text in template(args.template)}
     if taken := sorted(str(path) for path in written if path.exists()):
-        problem = "is there already: choose another --directory, or remove it"
+        problem = "exists already: choose another --directory, or remove it"
         raise InvalidInput(Problem(path, problem) for path in taken)
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in written.items():
         path.write_text(text, encoding="utf-8")
         print(path)
-    print(f"read on in {folder / 'README.md'}")
+    print(f"next steps: {folder / 'README.md'}")
     return 0
 
 

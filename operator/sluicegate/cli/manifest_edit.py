@@ -38,7 +38,7 @@ def find_product(files: Iterable[Path], key: Key) -> Edit:
     """The place of a product's model. InvalidInput unless exactly one file holds it plainly."""
     found = [edit for path in files for edit in _in(path, key)]
     if len(found) != 1:
-        what = "none of the files holds" if not found else "more than one document holds"
+        what = "none of the files has" if not found else "more than one document has"
         raise InvalidInput([Problem(str(key), f"{what} this {KIND}: name the one file that does")])
     return found[0]
 

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " (default: those of the project's own)",
     )
     parser.add_argument(
-        "--unchecked", action="store_true", help="push it also if that runtime image can't serve it"
+        "--unchecked", action="store_true", help="push it even if that runtime image can't serve it"
     )
     parser.add_argument(
         "--quiet", "-q", action="store_true", help="print the reference by digest alone"

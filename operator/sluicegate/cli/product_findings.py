@@ -26,7 +26,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
         yield Finding(
             Severity.ERROR,
             "spec.serving.feedback",
-            f"is missing, and {', '.join(truth)} is counted from the truth that comes to /feedback:"
+            f"is missing, and {', '.join(truth)} is counted from feedback at /feedback:"
             " add feedback: {secretRef: {name: …}}",
         )
     if spec.retraining:
@@ -35,7 +35,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
         yield Finding(
             Severity.NOTE,
             "spec.model.bento.image",
-            "is a placeholder: put the block there that `sluicegate pack` prints",
+            "is a placeholder: replace it with the block that `sluicegate pack` prints",
         )
 
 
@@ -143,5 +143,5 @@ def _rebuilds(source: Path) -> Iterator[Finding]:
         yield Finding(
             Severity.ERROR,
             "src/bentofile.yaml: python.lock_packages",
-            "must be false: the training builds the next version where no package index is reached",
+            "must be false: the training builds the next version without access to a package index",
         )

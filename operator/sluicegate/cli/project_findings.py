@@ -37,15 +37,15 @@ def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Find
         yield Finding(
             Severity.ERROR,
             f"{name}: python.packages: {mismatch.name}",
-            f"is {mismatch.wanted}, and the runtime has {mismatch.found or 'nothing'}: ask for what"
-            " it has (`sluicegate runtime-constraints`), or make a runtime image of the bento's"
+            f"is {mismatch.wanted}, and the runtime has {mismatch.found or 'nothing'}: use its"
+            " version (`sluicegate runtime-constraints`), or build a runtime image with the bento's"
             " packages (`sluicegate runtime-image`)",
         )
     if python.get("lock_packages", True) and wanted:
         yield Finding(
             Severity.WARNING,
             f"{name}: python.lock_packages",
-            "is true, so the bento will ask for whatever is newest when it is built: build in an"
+            "is true, so the bento locks the newest versions when it is built: build in an"
             " environment of the runtime's versions, or set it to false and name versions",
         )
 

@@ -27,9 +27,9 @@ class NoExtra(SluicegateError):  # noqa: N818 - says what is the case
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "product", nargs="?", help="NAMESPACE/NAME of a DataProduct; it may be gone"
+        "product", nargs="?", help="NAMESPACE/NAME of a DataProduct; it may be deleted already"
     )
-    parser.add_argument("--all", action="store_true", help="all products that can be read")
+    parser.add_argument("--all", action="store_true", help="all products that you can read")
     parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
     parser.add_argument("--format", choices=FORMATS, default="markdown")
     parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 def _product(args: argparse.Namespace) -> tuple[str, str] | None:
     """Which product; None for all."""
     if args.all == bool(args.product):
-        raise InvalidInput([Problem("product", "name one as NAMESPACE/NAME, or give --all")])
+        raise InvalidInput([Problem("product", "give one as NAMESPACE/NAME, or use --all")])
     if args.all:
         return None
     return parse_key(args.product, argument="product")
@@ -112,7 +112,7 @@ def _place(ordered: Sequence[DataProductReview], period: str) -> int | None:
     places = [
         place
         for place, one in enumerate(ordered)
-        if (period_name(one) == period if period else one.status.sealed_at is not None)
+        if (period_name(one) == period if period else one.status.seal_time is not None)
     ]
     return places[-1] if places else None
 
@@ -148,7 +148,7 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
             for item in items:
                 review = parse_review(item) if item.get("kind") == names.REVIEW_KIND else None
                 if review is None:
-                    text = f"holds what is no {names.REVIEW_KIND}: write it by kubectl get dprev -o yaml"
+                    text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
                     raise InvalidInput([Problem(str(path), text)])
                 found.append(review)
     return found

@@ -1,4 +1,4 @@
-"""`sluicegate review`: sign a review, or write when reviews come as a calendar."""
+"""`sluicegate review`: sign a review, or write the due dates of reviews as a calendar."""
 
 import argparse
 import asyncio
@@ -32,12 +32,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sign = acts.add_parser("sign", help="sign a sealed review in your own name")
     sign.add_argument("review", help="NAMESPACE/NAME of a DataProductReview")
     sign.add_argument(
-        "--role", help="your role in the product's team; needed where you have several"
+        "--role", help="your role in the product's team; required if you have several"
     )
     sign.add_argument("--verdict", choices=[str(one) for one in SignVerdict], default="Agree")
-    sign.add_argument("--note", default="", help="why, at most 500 characters")
-    calendar = acts.add_parser("calendar", help="write when reviews come due, as iCalendar")
-    calendar.add_argument("--namespace", default="", help="of these products; all when left out")
+    sign.add_argument("--note", default="", help="note, at most 500 characters")
+    calendar = acts.add_parser("calendar", help="write the due dates of reviews as iCalendar")
+    calendar.add_argument(
+        "--namespace", default="", help="products as NAMESPACE/NAME; all when left out"
+    )
     calendar.add_argument(
         "--output", type=Path, help="file to write; standard output when left out"
     )
@@ -75,7 +77,7 @@ async def _sign(key: Key, args: argparse.Namespace) -> str:
         role = role_of(review, username, args.role)
         now = datetime.now(UTC)
         entry = {"username": username, "role": role, "verdict": args.verdict,
-                 "note": args.note, "at": rfc3339(int(now.timestamp()))}  # fmt: skip
+                 "note": args.note, "signTime": rfc3339(int(now.timestamp()))}  # fmt: skip
         signatures = with_signature(review, entry)
         await api.patch(
             DATA_PRODUCT_REVIEWS, key, {"spec": {"signOffs": signatures}},
@@ -93,22 +95,20 @@ def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
         The review can't be signed, or not by this person so; the message says what to do.
     """
     status = review.status
-    if status.sealed_at is None:
+    if status.seal_time is None:
         end = local_day(review.spec.period.end, status.time_zone)
         text = f"isn't sealed yet: its period ends on {end}, sign some days later"
         raise InvalidInput([Problem("review", text)])
     if status.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
         by = ", ".join(status.reviewed_by)
-        raise InvalidInput([Problem("review", f"was signed by {by}: write more into spec.notes")])
+        raise InvalidInput([Problem("review", f"was signed by {by}: add a note to spec.notes")])
     roles = [one.role for one in status.team if one.username == username]
     if asked is not None:
         return asked  # admission knows who holds the verb `review`
     if len(roles) == 1:
         return roles[0]
     team = ", ".join(f"{one.username} as {one.role}" for one in status.team) or "nobody"
-    text = (
-        f"{username} isn't in the team ({team}): who holds the verb review names a role by --role"
-    )
+    text = f"{username} isn't in the team ({team}): with the verb review, name a role with --role"
     raise InvalidInput([Problem("role", text)])
 
 

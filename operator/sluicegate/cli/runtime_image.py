@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Add the packages that a bento has locked, and that the runtime image lacks, to that image,"
-        " and push the result: what serving.runtimeImage takes. It needs no container engine."
+        " and push the result for serving.runtimeImage. It needs no container engine."
     )
     parser.add_argument("bento", type=Path, help="folder or .bento file")
     parser.add_argument("reference", metavar="REF", nargs="?", help="HOST/PATH:TAG to push to")
@@ -71,7 +71,7 @@ def _same_python(bento: Bento) -> None:
     if bento.python and bento.python.split(".")[:2] != PYTHON.split("."):
         raise BentoInvalid(
             f"the bento was built for Python {bento.python}, and the runtime image has {PYTHON},"
-            f' which no package changes: set python_version to "{PYTHON}" and build it anew'
+            f' which packages do not change: set python_version to "{PYTHON}" and build it again'
         )
 
 

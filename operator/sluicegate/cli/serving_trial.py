@@ -67,7 +67,7 @@ def _served(bento: Path, scratch: Path) -> Finding | None:
     if ready:
         return None
     said = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
-    return Finding(Severity.ERROR, "serving", f"it doesn't become ready; it said:\n{said}")
+    return Finding(Severity.ERROR, "serving", f"it does not become ready; its output:\n{said}")
 
 
 def _becomes_ready(process: subprocess.Popen[bytes], url: str) -> bool:

@@ -22,8 +22,8 @@ HEADINGS: Final = ("rule", "promoted", "rolled back", "inconclusive", "median mi
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
-        "Play many canaries of the DataProduct in FILE on traffic that you imagine. Rates are by SLO"
-        " name; one that isn't given is 0. Gauges are left out. Requests feed availability and latency, labels the rest."
+        "Simulate many canaries of the DataProduct in FILE on assumed traffic. Rates are by SLO"
+        " name; one that isn't given is 0. Gauges are left out. Requests count for availability and latency, labels for all other SLOs."
         " It needs NumPy: pip install 'sluicegate[simulate]'."
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
@@ -57,15 +57,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_share,
         default=0.0,
         metavar="S",
-        help="traffic goes by 1 ± S over a day",
+        help="traffic varies by 1 ± S over a day",
     )
     add(
-        "--label-delay-minutes", type=_rate, default=0.0, metavar="M", help="until a truth is known"
+        "--label-delay-minutes",
+        type=_rate,
+        default=0.0,
+        metavar="M",
+        help="delay until an outcome is known",
     )
     add("--duration-minutes", type=_rate, metavar="M", help="instead of rollout.maxDurationSeconds")
     add("--runs", type=_count, default=2000, metavar="N", help="canaries to play (default: 2000)")
     add("--seed", type=int, default=1, metavar="N", help="same seed, same answer (default: 1)")
-    add("--compare", action="store_true", help="the same traffic judged by rules of other tools")
+    add(
+        "--compare",
+        action="store_true",
+        help="also evaluate the same traffic by the rules of other tools",
+    )
     add(
         "--no-degradation",
         action="store_true",
@@ -84,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     scenario = scenario_of(terms, _imagined(product, args))
     if not scenario.streams:
         raise InvalidInput(
-            [Problem("spec.slos", "holds no SLO that counts events: add one to simulate")]
+            [Problem("spec.slos", "has no SLO that counts events: add one to simulate")]
         )
     answer = _answer(terms, scenario, args)
     _PRINTERS[args.output](answer)
@@ -167,8 +175,8 @@ def _print_table(answer: dict[str, Any]) -> None:
     for name, slo in answer["slos"].items():
         if not slo["mustSpeak"]:
             print(
-                f"{name} needn't speak for a candidate at this traffic: one that is worse there may be"
-                " promoted. Set canaryEvidence: Required, a wider maxRegression or a longer duration"
+                f"{name} is not required for a promotion at this traffic: a candidate that is worse in"
+                " it may be promoted. Set canaryEvidence: Required, a wider maxRegression or a longer duration"
             )
     if "degradation" in answer:
         print()

@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Run the training in the stable bento's src with the variables of its Job, show its result,"
-        " and say whether the product's hold-out gate would let it have traffic. Nothing is pushed."
+        " and whether it passes the product's hold-out gate. Nothing is pushed."
     )
     parser.add_argument(
         "bento", metavar="BENTO", type=Path, help="the stable bento: folder or file"
@@ -63,8 +63,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "product", metavar="PRODUCT.YAML", nargs="?", help="its DataProduct: command, gate, SLOs"
     )
     parser.add_argument(
-        "--local", action="store_true", help="in a process of this machine; required, as there is"
-        " no other way yet: in the cluster the operator starts it"
+        "--local", action="store_true", help="run in a process on this machine; required, because"
+        " in a cluster the operator runs trainings"
     )  # fmt: skip
     parser.add_argument(
         "--slo", default="", help="the SLO that is degraded (default: a person asks)"
@@ -101,7 +101,7 @@ def _product(path: str) -> DataProduct:
     if product.spec.retraining is None:
         raise InvalidInput([Problem("spec.retraining", f"is missing in {path}: add it")])
     if not product.spec.retraining.command:
-        message = "runs an image of its own, which needs a cluster: only command runs here"
+        message = "needs an image of its own and a cluster: only retraining.command runs here"
         raise InvalidInput([Problem("spec.retraining.podTemplate", message)])
     return product
 
@@ -195,11 +195,11 @@ def _report(text: str, asked: Asked) -> Report:
         report = Report.model_validate({**document, "image": f"registry.example/local@{digest}"})
     except ValidationError as error:
         said = "; ".join(str(problem(one)) for one in error.errors())
-        raise TrainingFailed(f"the result isn't one that the operator reads: {said}") from error
+        raise TrainingFailed(f"the operator can't read the result: {said}") from error
     except (ValueError, KeyError, TypeError) as error:
         said = "it is empty" if not text.strip() else f"it is {text[:200]!r}"
         raise TrainingFailed(
-            f"the training ended well but its termination message isn't a result ({said}): write"
+            f"the training succeeded, but its termination message is not a result ({said}): write"
             f" one JSON object to ${names.TERMINATION_LOG}, or call sluicegate_service.trainer.main"
         ) from error
     if asked.product:

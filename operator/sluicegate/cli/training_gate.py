@@ -87,13 +87,13 @@ def _sentence(worst: HoldOut) -> str:
         case Verdict.PASSED:
             return "gate: passed; the operator would start a canary"
         case Verdict.WORSE:
-            return f"gate: refused (WorseOnHoldOut); {worst.slo} is worse by more than is allowed"
+            return f"gate: rejected (WorseOnHoldOut); {worst.slo} is worse by more than the margin"
         case Verdict.TOO_SMALL:
             if worst.difference is None:
                 which = worst.slo or "any SLO"
-                return f"gate: refused (HoldOutTooSmall); there are no counts of {which} for both"
+                return f"gate: rejected (HoldOutTooSmall); there are no counts of {which} for both"
             rows = f"about {worst.needed:,}" if worst.needed else "far more"
-            return f"gate: refused (HoldOutTooSmall); {rows} rows a version would tell"
+            return f"gate: rejected (HoldOutTooSmall); {rows} rows a version are needed"
 
 
 def _counts(evaluation: Mapping[str, Counts]) -> dict[str, Count]:

@@ -23,7 +23,9 @@ class WritebackFailed(SluicegateError):  # noqa: N818 - says what is the case
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="one of them holds it")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="files of which one has it"
+    )
     parser.add_argument("--product", required=True, metavar="NAMESPACE/NAME")
     parser.add_argument(
         "--live",
@@ -38,8 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--push", metavar="REMOTE", help="also push that branch")
     parser.epilog = (
-        "Changes spec.model.bento.image and version, and no other byte. Does nothing where both"
-        " agree, or where the file names a version that the cluster hasn't judged yet."
+        "Changes spec.model.bento.image and version, and no other byte. Does nothing if both"
+        " agree, or if the file names a version that has no verdict yet."
     )
 
 
@@ -68,18 +70,18 @@ def _why_not(edit: Edit, live: Mapping[str, Any], image: str) -> str:
     """Why nothing is to be changed; empty when something is."""
     status = live.get("status") or {}
     if not image:
-        return "no version serves yet: nothing to write"
+        return "no version is stable yet: nothing to write"
     if "://" in image:
         raise InvalidInput(
             [Problem("status.stable.image", f"is {image}: only images by digest are written back")]
         )
     if edit.image.value == image:
-        return f"{edit.path} names what serves: nothing to write"
+        return f"{edit.path} names the stable version: nothing to write"
     judged = {str(one.get("image")) for one in status.get("history") or ()}
     judged.add(str((status.get("specModel") or {}).get("image")))
     candidate = str((status.get("candidate") or {}).get("image"))
     if edit.image.value == candidate or edit.image.value not in judged:
-        return f"{edit.path} names {edit.version.value}, which isn't judged yet: it is left alone"
+        return f"{edit.path} names {edit.version.value}, which has no verdict yet: it stays"
     return ""
 
 

@@ -28,7 +28,7 @@ ROOMY = 4
 
 WRITES = Counter(
     "sluicegate_writes_total",
-    "Objects written, by verb and kind; status apart, the lease not counted.",
+    "Writes by verb and resource, without the lease; status is a resource of its own.",
     ["verb", "resource"],
 )
 

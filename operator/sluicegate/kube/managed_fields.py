@@ -26,9 +26,9 @@ QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "storage"})
 """Fields in which the server rewrites what was sent: 0.5 becomes 500m."""
 
 
-def owned_fields(body: Mapping[str, Any], manager: str, *, subresource: str = "") -> dict[str, Any]:
+def owned_fields(body: Mapping[str, Any], manager: str) -> dict[str, Any]:
     """Return the field set that `manager` holds by server-side apply, empty when there is none."""
-    return dict(_entry(body, manager, subresource).get("fieldsV1") or {})
+    return dict(_entry(body, manager).get("fieldsV1") or {})
 
 
 def written_at(body: Mapping[str, Any], manager: str) -> int:
@@ -37,13 +37,13 @@ def written_at(body: Mapping[str, Any], manager: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp()) if moment else 0
 
 
-def _entry(body: Mapping[str, Any], manager: str, subresource: str = "") -> Mapping[str, Any]:
+def _entry(body: Mapping[str, Any], manager: str) -> Mapping[str, Any]:
     """What the server recorded of a manager's server-side apply; empty when there was none."""
     for entry in body.get("metadata", {}).get("managedFields") or ():
         if (
             entry.get("manager") == manager
             and entry.get("operation") == "Apply"
-            and entry.get("subresource", "") == subresource
+            and not entry.get("subresource")
         ):
             found: Mapping[str, Any] = entry
             return found

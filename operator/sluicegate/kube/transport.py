@@ -36,7 +36,7 @@ REQUESTS = Counter(
 )
 REQUEST_TIME = Histogram(
     "rest_client_request_duration_seconds",
-    "Time from sending a request to the API server to its answer.",
+    "Duration of a request to the API server.",
     ["verb"],
     buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1, 3, 10, 30),
 )

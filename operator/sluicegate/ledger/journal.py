@@ -34,7 +34,7 @@ _SEALED: Final = (
     "slos",
     "days",
     "decisions",
-    "earlier",
+    "earlierDecisions",
     "versions",
 )
 """Parts of a status that the digest covers."""
@@ -86,7 +86,7 @@ def with_day(
     made = ReviewDay(
         date=day.date.isoformat(),
         final=now >= day.end + LATE_DAYS * DAY_SECONDS,
-        measured=f"{counts.measured:.4f}",
+        coverage=f"{counts.measured:.4f}",
         slos=tuple(
             DaySlo(
                 name=name,
@@ -100,12 +100,12 @@ def with_day(
             )
             for name, count in sorted(counts.slos.items())
         ),
-        answers=dict(counts.answers),
+        responses=dict(counts.answers),
         versions=counts.versions,
     )
     known = {one.date: one for one in status.days}
     before = known.get(made.date)
-    if before is not None and float(before.measured) > float(made.measured):
+    if before is not None and float(before.coverage) > float(made.coverage):
         made = before.model_copy(update={"final": made.final})
     known[made.date] = made
     return status.model_copy(update={"days": tuple(known[one] for one in sorted(known))})
@@ -117,28 +117,34 @@ def with_decision(
     """The status with a decision; the same when it is there. The oldest are only counted."""
     if any(_same(one, decision) for one in status.decisions):
         return status
-    every = sorted((*status.decisions, decision), key=lambda one: one.at)
-    earlier = Counter(status.earlier)
+    every = sorted((*status.decisions, decision), key=lambda one: one.decision_time)
+    earlier = Counter(status.earlier_decisions)
     for one in every[:-MOST_DECISIONS]:
         earlier[f"{one.type}/{one.reason}"] += 1
     kept = tuple(every[-MOST_DECISIONS:])
-    return status.model_copy(update={"decisions": kept, "earlier": dict(sorted(earlier.items()))})
+    return status.model_copy(
+        update={"decisions": kept, "earlier_decisions": dict(sorted(earlier.items()))}
+    )
 
 
 def _same(one: ReviewDecision, other: ReviewDecision) -> bool:
-    return (one.at, one.type, one.reason) == (other.at, other.type, other.reason)
+    return (one.decision_time, one.type, one.reason) == (
+        other.decision_time,
+        other.type,
+        other.reason,
+    )
 
 
 def with_versions(
     status: DataProductReviewStatus, versions: Iterable[ReviewVersion], period: Period
 ) -> DataProductReviewStatus:
     """The status with the versions that were stable in the period; what was known of others stays."""
-    known = {(one.version, one.digest, one.promoted_at): one for one in status.versions}
+    known = {(one.version, one.digest, one.promotion_time): one for one in status.versions}
     begin, end = period.begin, period.end
     for one in versions:
-        if one.promoted_at < end and (one.until is None or one.until > begin):
-            known[one.version, one.digest, one.promoted_at] = one
-    ordered = sorted(known.values(), key=lambda one: one.promoted_at)
+        if one.promotion_time < end and (one.end_time is None or one.end_time > begin):
+            known[one.version, one.digest, one.promotion_time] = one
+    ordered = sorted(known.values(), key=lambda one: one.promotion_time)
     return status.model_copy(update={"versions": tuple(ordered[-MOST_VERSIONS:])})
 
 
@@ -155,9 +161,9 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
         update={
             "days": days,
             "state": ReviewState.TO_REVIEW,
-            "sealed_at": int(now),
-            "sealed_because": because,
-            "due_at": int(now) + status.grace_days * DAY_SECONDS,
+            "seal_time": int(now),
+            "seal_reason": because,
+            "due_time": int(now) + status.grace_days * DAY_SECONDS,
         }
     )
     closed = review.model_copy(update={"status": status})

@@ -99,7 +99,7 @@ def period_at(cycle: ReviewCycle, moment: float) -> Period | None:
 
 def period_of(cycle: ReviewCycle, day: date) -> Period | None:
     """The period that a day lies in; None before the first one."""
-    starts = date.fromisoformat(cycle.starts_on)
+    starts = date.fromisoformat(cycle.start_date)
     if day < starts:
         return None
     zone = zone_of(cycle.time_zone)
@@ -126,7 +126,7 @@ def named(cycle: ReviewCycle, name: str, *, until: date) -> Period:
             return period
         found.append(period.name)
         period = before(cycle, period)
-    newest = ", ".join(found[:3]) or f"none before {cycle.starts_on}"
+    newest = ", ".join(found[:3]) or f"none before {cycle.start_date}"
     raise NoPeriod(f"there is no period {name!r}: the newest are {newest}")
 
 

@@ -36,18 +36,18 @@ def standing(review: DataProductReview, now: float) -> Standing:
     signs in their own name, and in a role that the team gives them, is admission's to see to.
     """
     status = review.status
-    if status.sealed_at is None:
+    if status.seal_time is None:
         return Standing(ReviewState.NOT_STARTED)
     counted = sorted(
-        (one for one in review.spec.sign_offs if one.at >= status.sealed_at),
-        key=lambda one: one.at,
+        (one for one in review.spec.sign_offs if one.sign_time >= status.seal_time),
+        key=lambda one: one.sign_time,
     )
     by_role = {one.role for one in counted}
     missing = tuple(role for role in status.signed_by if role not in by_role)
     filled = {one.role for one in status.team}
     wanted = [one for one in counted if one.role in status.signed_by]
     if missing:
-        late = status.due_at is not None and int(now) > status.due_at
+        late = status.due_time is not None and int(now) > status.due_time
         state = ReviewState.OVERDUE if late else ReviewState.TO_REVIEW
     else:
         skipped = bool(wanted) and all(one.verdict is SignVerdict.SKIP for one in wanted)
@@ -68,6 +68,8 @@ def with_standing(status: DataProductReviewStatus, where: Standing) -> DataProdu
         update={
             "state": where.state,
             "reviewed_by": tuple(dict.fromkeys(one.username for one in where.signed)),
-            "reviewed_at": max((one.at for one in where.signed), default=None) if done else None,
+            "review_time": max((one.sign_time for one in where.signed), default=None)
+            if done
+            else None,
         }
     )

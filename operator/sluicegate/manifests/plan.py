@@ -64,7 +64,7 @@ def example_training(product: DataProduct, version: VersionBase) -> list[Manifes
         cause="Requested",
         version=version.version,
         message="an example by `sluicegate plan --training`",
-        at=0,
+        trigger_time=0,
     )
     attempt = Attempt(trigger=trigger, number=1, stable=version)
     return [build_training_job(product, product.spec.retraining, attempt)]

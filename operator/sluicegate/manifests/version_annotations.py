@@ -19,10 +19,10 @@ def memory_annotations(version: VersionBase) -> dict[str, str]:
         names.ANNOTATION_RUNTIME_IMAGE: version.runtime_image,
         names.ANNOTATION_SOURCE: str(version.source),
     }
-    if isinstance(version, Version | PastVersion) and version.promoted_at is not None:
+    if isinstance(version, Version | PastVersion) and version.promotion_time is not None:
         baseline = version.to_dict().get("baseline", {})
         annotations |= {
-            names.ANNOTATION_PROMOTED_AT: rfc3339(version.promoted_at),
+            names.ANNOTATION_PROMOTION_TIME: rfc3339(version.promotion_time),
             names.ANNOTATION_BASELINE: json.dumps(baseline, sort_keys=True, separators=(",", ":")),
         }
     return annotations
@@ -30,10 +30,10 @@ def memory_annotations(version: VersionBase) -> dict[str, str]:
 
 def read_version(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Version | None:
     """The accepted version that a Deployment remembers; None when it was never promoted."""
-    if names.ANNOTATION_PROMOTED_AT not in annotations:
+    if names.ANNOTATION_PROMOTION_TIME not in annotations:
         return None
     document = _identity(labels, annotations) | {
-        "promotedAt": annotations[names.ANNOTATION_PROMOTED_AT],
+        "promotionTime": annotations[names.ANNOTATION_PROMOTION_TIME],
         "baseline": _baseline(annotations.get(names.ANNOTATION_BASELINE, "")),
     }
     try:

@@ -187,7 +187,7 @@ class Measured:
             gauges=tuple(self._gauges()),
             requests=_requests(target),
             seconds=self.canary_seconds,
-            begins=candidate.since // self.canary_seconds,
+            begins=candidate.start_time // self.canary_seconds,
         )
 
     def _changed(self) -> float | None:
@@ -195,9 +195,9 @@ class Measured:
         candidate, traffic = self.product.status.candidate, self.product.status.traffic
         if candidate is None or not candidate.shares:
             return None
-        changed = candidate.shares[-1].since
+        changed = candidate.shares[-1].start_time
         if traffic is not None:
-            changed = max(changed, traffic.since)
+            changed = max(changed, traffic.write_time)
         return max(changed, self.route_changed) + GATEWAY_LAG
 
 

@@ -159,7 +159,9 @@ class Measurements:
         Where the clock was set back all is forgotten; nothing may be under way then.
         """
         if self.is_set_back(now):
-            logger.warning("the clock was set back by %.0f s: reading anew", self._read_at - now)
+            logger.warning(
+                "the clock was set back by %.0f s: reading all blocks again", self._read_at - now
+            )
             self.blocks.clear()
             self.canaries.clear()
             self._newest.clear()
@@ -352,7 +354,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
     if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
         canary_block = timing.canary_block(product.spec.analysis.block_seconds)
         before = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * canary_block)
-        canary_from = candidate.since - before
+        canary_from = candidate.start_time - before
     meta, seconds = product.metadata, product.spec.analysis.block_seconds
     return Target(
         key=ProductKey(meta.namespace, meta.name),
@@ -362,7 +364,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         service=status.stable.service,
         renamed=_renamed(status.stable, candidate),
         canary_from=canary_from,
-        evidence_from=warmed_up(status.stable.promoted_at, seconds) * seconds,
+        evidence_from=warmed_up(status.stable.promotion_time, seconds) * seconds,
         client_errors=canary_from is not None or status.probation is not None,
         markets=(*product.spec.markets, OTHER) if product.spec.serving.market else (),
     )

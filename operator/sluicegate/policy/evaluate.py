@@ -126,8 +126,8 @@ def _refreshed(
 ) -> DataProductStatus:
     """Take up an outage, an edited SLO, and a spec.model that names what is stable."""
     lost = observed.problem in new_versions.LOST
-    if lost != (status.engine.outage_since is not None):
-        status = status.with_engine(outage_since=now if lost else None)
+    if lost != (status.engine.outage_start_time is not None):
+        status = status.with_engine(outage_start_time=now if lost else None)
     edited = {
         slo.name: _restarted(status.engine.slos.get(slo.name), slo, now)
         for slo in terms.slos
@@ -141,8 +141,8 @@ def _refreshed(
 def _restarted(known: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
     """An SLO that is another one now begins its evidence anew; a new SLO takes what there is."""
     if known is None or not known.terms_hash:
-        return (known or SloRecord(steady_since=0)).replace(terms_hash=slo.hash)
-    return SloRecord(steady_since=now, since=now, terms_hash=slo.hash)
+        return (known or SloRecord(steady_start_time=0)).replace(terms_hash=slo.hash)
+    return SloRecord(steady_start_time=now, since=now, terms_hash=slo.hash)
 
 
 def _judged(
@@ -172,20 +172,22 @@ def _forget_alerts(
     terms: Terms, status: DataProductStatus, observed: Observed
 ) -> DataProductStatus:
     """Keep only what was told of troubles that are still there."""
-    if not status.engine.alerted:
+    if not status.engine.emitted_alerts:
         return status
     assert status.stable is not None
     about = {status.trial.release.version} if status.trial else set()
-    if status.engine.outage_since is not None:
+    if status.engine.outage_start_time is not None:
         about.add(MEASUREMENTS)
         about |= {observed.wanted.version} if observed.wanted else set()
     for name in (*(slo.name for slo in terms.slos), CLIENT_ERRORS):
         known = status.engine.slo(name)
         if known.degraded:
-            first = known.streak.first if known.streak else status.stable.promoted_at
+            first = known.streak.first if known.streak else status.stable.promotion_time
             about.add(trigger_of(terms, status.stable.release.version, name, first))
-    kept = tuple(key for key in status.engine.alerted if key.partition("/")[2] in about)
-    return status if kept == status.engine.alerted else status.with_engine(alerted=kept)
+    kept = tuple(key for key in status.engine.emitted_alerts if key.partition("/")[2] in about)
+    return (
+        status if kept == status.engine.emitted_alerts else status.with_engine(emitted_alerts=kept)
+    )
 
 
 def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductStatus:
@@ -330,11 +332,11 @@ def _is_forced(terms: Terms, approval: Request) -> bool:
 
 def _about_measurements(case: _Case) -> list[Alert]:
     """Tell people once when nothing could be measured for five minutes."""
-    since = case.status.engine.outage_since
+    since = case.status.engine.outage_start_time
     if since is None or case.now - since < OUTAGE_ALERT_SECONDS:
         return []
     reason = case.observed.problem or Reason.PROMETHEUS_UNAVAILABLE
-    if alert_key(reason, MEASUREMENTS) in case.status.engine.alerted:
+    if alert_key(reason, MEASUREMENTS) in case.status.engine.emitted_alerts:
         return []
     lasts = duration(case.now - since)
     return [
@@ -360,7 +362,7 @@ def _hold(terms: Terms, case: _Case) -> Hold:
         reason = unknown_ones[0].reason if unknown_ones else Reason.UNKNOWN
         return Hold(reason=reason, message=text)
     if running is not None:
-        lasts = duration(max(case.now - running.at, 0))
+        lasts = duration(max(case.now - running.trigger_time, 0))
         text += f"; retraining has run for {lasts}"
         return Hold(reason=Reason.ALREADY_RETRAINING, message=text)
     if case.state is ProductState.DEGRADING:
@@ -370,7 +372,9 @@ def _hold(terms: Terms, case: _Case) -> Hold:
 
 def _summary(terms: Terms, case: _Case) -> str:
     troubled = [
-        r for r in case.results if r.terms.deciding and r.state in {SloState.WARN, SloState.BAD}
+        r
+        for r in case.results
+        if r.terms.deciding and r.state in {SloState.AT_RISK, SloState.MISSED}
     ]
     shown = troubled or [result for result in case.results if result.terms.deciding]
     return capitalised(joined(shown, terms.block_seconds)) or "No SLO is set"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Decision, Hold, Retrain, Rollback, StartRollout
 from sluicegate.policy.model.history import named
@@ -75,16 +76,16 @@ def _abort(status: DataProductStatus, observed: Observed, request: Request) -> A
         return _refuse(status, request, "there is no such candidate")
     name = candidate.version
     if candidate.phase is CandidatePhase.ROLLING_BACK:
-        text = f"{name} goes back already: {candidate.rollback_message}"
+        text = f"{name} is being rolled back already: {candidate.decision_message}"
         return _refuse(status, request, text)
     if candidate.phase is CandidatePhase.PROMOTING:
-        chosen = candidate.returning and candidate.rollback_reason != Reason.ROLLBACK_REQUESTED
+        chosen = candidate.restoring and candidate.decision_reason != Reason.ROLLBACK_REQUESTED
         committed = observed.rollout is not None and observed.rollout.committed
         if committed or chosen:
-            why = "is on its way back" if chosen else "serves all traffic already"
+            why = "is being restored" if chosen else "serves all traffic already"
             text = f"{name} {why}; choose a version by {REQUEST_ROLLBACK}"
             return _refuse(status, request, text)
-    message = f"{name} is taken back, as {request.annotation} asks"
+    message = f"{name} is rolled back as requested by {request.annotation}"
     decision = Rollback(
         reason=Reason.ABORT_REQUESTED, message=message, leaving=candidate.release, to=stable.release
     )
@@ -99,9 +100,7 @@ def _roll_back(
     if stable is None or entry is None or entry.release == stable.release:
         known = ", ".join(entry.release.version for entry in status.accepted) or "none"
         return _refuse(status, request, f"write <version>/<token>; versions kept: {known}")
-    message = (
-        f"{entry.release.version} replaces {stable.release.version}, as {request.annotation} asks"
-    )
+    message = f"{entry.release.version} replaces {stable.release.version} as requested by {request.annotation}"
     decision = Rollback(
         reason=Reason.ROLLBACK_REQUESTED, message=message, leaving=stable.release, to=entry.release
     )
@@ -113,10 +112,10 @@ def _without_model(
 ) -> DataProductStatus:
     """A person has chosen another version: a spec.model that isn't stable yet isn't begun by itself."""
     wanted, model = observed.wanted, status.spec_model
-    done = model is not None and model.outcome is not SpecModelOutcome.IN_PROGRESS
+    done = model is not None and model.outcome is not Outcome.IN_PROGRESS
     if wanted is None or wanted == stable or (done and model and model.release == wanted):
         return status
-    return status.replace(spec_model=SpecModel.of(wanted, SpecModelOutcome.SUPERSEDED, now))
+    return status.replace(spec_model=SpecModel.of(wanted, Outcome.SUPERSEDED, now))
 
 
 def _retrain(
@@ -130,13 +129,13 @@ def _retrain(
     if obstacle is not None and obstacle.needs_person:
         return _refuse(status, request, obstacle.message)
     if obstacle is not None:
-        message = f"the retraining that was asked for waits: {obstacle.message}"
+        message = f"the requested retraining waits: {obstacle.message}"
         return Answer(Hold(reason=obstacle.reason, message=message), status)
-    status = status.with_retraining(attempts=0)
+    status = status.with_retraining(unsuccessful_attempts=0)
     version = stable.release.version
     decision = Retrain(
         reason=Reason.REQUESTED,
-        message=f"{version} is retrained, as {request.annotation} asks",
+        message=f"{version} is retrained as requested by {request.annotation}",
         trigger=preconditions.trigger_of(terms, version, "", request.value),
         slo="",
         parent=stable.release,
@@ -169,7 +168,7 @@ def _try_again(
     again = candidate if candidate is not None and release == parked else None
     decision = StartRollout(
         reason=Reason.PROMOTE_REQUESTED,
-        message=f"{release.version} is tried again at {terms.steps[0]} %, as {request.annotation} asks",
+        message=f"{release.version} is tried again at {terms.steps[0]} % as requested by {request.annotation}",
         candidate=release,
         source=again.source if again else VersionSource.SPEC,
         weight=terms.steps[0],
@@ -199,7 +198,7 @@ def _start_unmeasured(
         return None
     decision = StartRollout(
         reason=Reason.PROMOTE_REQUESTED,
-        message=f"{wanted.version} is tried at {terms.steps[0]} %, as {request.annotation} asks,"
+        message=f"{wanted.version} is tried at {terms.steps[0]} % as requested by {request.annotation},"
         f" though nothing can be measured ({observed.problem})",
         candidate=wanted,
         source=VersionSource.SPEC,

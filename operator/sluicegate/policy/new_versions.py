@@ -5,7 +5,8 @@ from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import (
     Alert,
@@ -35,13 +36,13 @@ def handle_unchanged_model(
     isn't handled.
     """
     wanted, stable, model = observed.wanted, status.stable, status.spec_model
-    if model and model.outcome is SpecModelOutcome.IN_PROGRESS and status.trial is None:
+    if model and model.outcome is Outcome.IN_PROGRESS and status.trial is None:
         status = status.replace(spec_model=None)
     if wanted is None or stable is None or wanted != stable.release:
         return status
     if status.spec_model is not None and status.spec_model.release == wanted:
         return status
-    return status.replace(spec_model=SpecModel.of(wanted, SpecModelOutcome.PROMOTED, now))
+    return status.replace(spec_model=SpecModel.of(wanted, Outcome.PROMOTED, now))
 
 
 def back_to_stable(before: DataProductStatus, status: DataProductStatus) -> Rollback | None:
@@ -107,7 +108,7 @@ def _was_replaced(status: DataProductStatus, wanted: Release) -> bool:
     model, stable = status.spec_model, status.stable
     if model is None or stable is None or wanted.is_renewal_of(stable.release):
         return False
-    over = model.outcome in {SpecModelOutcome.PROMOTED, SpecModelOutcome.SUPERSEDED}
+    over = model.outcome in {Outcome.PROMOTED, Outcome.SUPERSEDED}
     return over and wanted.is_renewal_of(model.release)
 
 
@@ -122,7 +123,7 @@ def overtakes(
     if candidate is None or seen is None or candidate.phase is not CandidatePhase.PROMOTING:
         return None
     serves = seen.committed and seen.serves
-    if serves or seen.frozen or (candidate.returning and not seen.committed):
+    if serves or seen.frozen or (candidate.restoring and not seen.committed):
         return None
     after = handle_unchanged_model(status, observed, now)
     changed = back_to_stable(status, after) or model_changed(terms, status, observed)
@@ -137,7 +138,7 @@ def retry_due(
     It doesn't end a training that began while it found no room.
     """
     candidate = status.trial
-    if candidate is None or candidate.retry_at is None or now < candidate.retry_at:
+    if candidate is None or candidate.retry_time is None or now < candidate.retry_time:
         return None
     if status.training is not None:
         return None
@@ -148,8 +149,8 @@ def retry_due(
     times = "once" if candidate.retries == 1 else f"{candidate.retries} times"
     return StartRollout(
         reason=Reason.INFRASTRUCTURE,
-        message=f"{name} gets {weight} % of the traffic again, after trouble that wasn't its doing ended"
-        f" its rollout {times}",
+        message=f"{name} gets {weight} % of the traffic again, after a fault of the cluster ended its"
+        f" rollout {times}",
         candidate=candidate.release,
         source=candidate.source,
         weight=weight,
@@ -178,8 +179,8 @@ def _renewals_full(
 def _told_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Hold | Alert:
     """Why a pushed model isn't rolled out; people are told once where the measurements are lost."""
     name = wanted.version
-    known = alert_key(obstacle.reason, name) in status.engine.alerted
-    if status.engine.outage_since is None or obstacle.reason not in LOST or known:
+    known = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
+    if status.engine.outage_start_time is None or obstacle.reason not in LOST or known:
         return obstacle
     text = (
         f"{obstacle.message}. Set {REQUEST_PROMOTE}={name}/<token> to roll it out without evidence"

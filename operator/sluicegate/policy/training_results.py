@@ -91,7 +91,7 @@ def _attempt_over(
     failed: bool = True,
 ) -> Arrival:
     after = preconditions.ended(terms, status, now=now, reason=reason, failed=failed)
-    failures = after.retraining.attempts if after.retraining else 0
+    failures = after.retraining.unsuccessful_attempts if after.retraining else 0
     if failed:
         text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
     return Arrival(
@@ -183,7 +183,7 @@ def _not_better(
     text = _too_small(verdict) if verdict.difference is None else _compared(verdict)
     after = status.with_retraining(
         trigger=None,
-        last_duration_seconds=now - running.at,
+        last_duration_seconds=now - running.trigger_time,
         last_reason=str(Reason.NOT_SHOWN_BETTER),
     )
     return Arrival(

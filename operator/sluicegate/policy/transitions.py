@@ -9,13 +9,13 @@ from typing import Final, assert_never
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.engine import EngineState, OriginalBaseline, SloRecord
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import (
     MOST_SHARES,
     Candidate,
     CandidatePhase,
-    Fate,
     PastVersion,
     Probation,
     Share,
@@ -81,7 +81,7 @@ def apply_decision(  # noqa: PLR0911 - one an outcome
 
 def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
     """The candidate with another share of the traffic, in percent, since `now`."""
-    shares = (*candidate.shares, Share(weight=weight, since=now))
+    shares = (*candidate.shares, Share(weight=weight, start_time=now))
     first: dict[str, object] = {}
     if candidate.phase is CandidatePhase.STARTING:
         first = {"phase": CandidatePhase.STEPPING, "step": 1}
@@ -89,7 +89,7 @@ def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
         weight=weight,
         target=weight,
         shares=bounded_shares(shares),
-        traffic_since=candidate.traffic_since or now,
+        first_traffic_time=candidate.first_traffic_time or now,
         **first,
     )
 
@@ -106,10 +106,10 @@ def accept_first(
     return status.replace(
         stable=accepted_version(terms, candidate, now),
         candidate=None,
-        history=tuple(one for one in status.history if one.promoted_at is None),
+        history=tuple(one for one in status.history if one.promotion_time is None),
         retraining=None,
         probation=None,
-        spec_model=SpecModel.of(candidate.release, SpecModelOutcome.PROMOTED, now),
+        spec_model=SpecModel.of(candidate.release, Outcome.PROMOTED, now),
         engine=EngineState(slos=fresh_slos(terms, now)),
     )
 
@@ -118,7 +118,7 @@ def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
     """A candidate as stable since `now`, with what its evaluation says as its baseline."""
     return Version(
         **candidate.identity_fields,
-        promoted_at=now,
+        promotion_time=now,
         baseline=from_evaluation(candidate.evaluation, terms.slos, now),
         evaluation=candidate.evaluation,
     )
@@ -128,7 +128,7 @@ def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
     if not decision.about:
         return status
     key = alert_key(decision.reason, decision.about)
-    return status.with_engine(alerted=(*status.engine.alerted, key))
+    return status.with_engine(emitted_alerts=(*status.engine.emitted_alerts, key))
 
 
 def _retrain(
@@ -142,18 +142,18 @@ def _retrain(
         slo=decision.slo,
         indicator=terms.indicator(decision.slo),
         version=decision.parent.version,
-        first_bad_block=None if streak is None else streak.first * terms.block_seconds,
+        first_bad_block_time=None if streak is None else streak.first * terms.block_seconds,
         message=decision.message,
         change_time=decision.changed,
-        at=now,
+        trigger_time=now,
     )
     before = status.retraining or RetrainingStatus()
     return status.with_retraining(
         trigger=trigger,
         attempt=decision.attempt,
-        started_at=now,
+        start_time=now,
         last_training_time=now,
-        started=before.number + 1,
+        started_attempts=before.number + 1,
     )
 
 
@@ -164,7 +164,7 @@ def _start(
         decision.candidate,
         decision.source,
         phase=CandidatePhase.STARTING,
-        since=now,
+        start_time=now,
         evaluation=dict(decision.evaluation),
         pairs=dict(decision.pairs),
         trigger=decision.trigger,
@@ -178,9 +178,9 @@ def _start(
     model = status.spec_model
     if decision.source is VersionSource.SPEC:
         handled = decision.handles or decision.candidate
-        model = SpecModel.of(handled, SpecModelOutcome.IN_PROGRESS, now)
+        model = SpecModel.of(handled, Outcome.IN_PROGRESS, now)
     status = status.replace(candidate=candidate, spec_model=model)
-    return _training_over(status.with_engine(correlation={}, held_against={}), now)
+    return _training_over(status.with_engine(correlation={}, candidate_baselines={}), now)
 
 
 def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
@@ -188,13 +188,16 @@ def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
     one = status.retraining
     if one is None or one.trigger is None:
         return status
-    return status.with_retraining(trigger=None, last_duration_seconds=now - one.trigger.at)
+    return status.with_retraining(
+        trigger=None, last_duration_seconds=now - one.trigger.trigger_time
+    )
 
 
 def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
     """What is kept of each SLO when another version begins to serve: nothing yet."""
     return {
-        slo.name: SloRecord(steady_since=now, since=now, terms_hash=slo.hash) for slo in terms.slos
+        slo.name: SloRecord(steady_start_time=now, since=now, terms_hash=slo.hash)
+        for slo in terms.slos
     }
 
 
@@ -204,14 +207,16 @@ def _promote(
     before, candidate, engine = status.stable, status.trial, status.engine
     assert before is not None
     assert candidate is not None
-    known = dict(decision.held_against) or before.baseline
+    known = dict(decision.candidate_baselines) or before.baseline
     better = tuple(name for name, rows in candidate.pairs.items() if is_shown_better(rows))
     held = {name: one for name, one in known.items() if name not in better}
     others = (one for one in status.accepted if one.release != candidate.release)
-    after = status.with_retraining(trigger=None, attempts=0)
+    after = status.with_retraining(trigger=None, unsuccessful_attempts=0)
     if candidate.source is VersionSource.RETRAINING:
         pause = preconditions.cooldown(terms, after.retraining)
-        after = after.with_retraining(next_allowed_at=now + pause, last_reason=str(decision.reason))
+        after = after.with_retraining(
+            next_allowed_time=now + pause, last_reason=str(decision.reason)
+        )
     original = engine.original_baseline or OriginalBaseline(version=before.version)
     original = original.replace(slos={**before.baseline, **original.slos})
     return after.replace(
@@ -223,17 +228,17 @@ def _promote(
         probation=Probation(
             version=candidate.version,
             against=before.version,
-            since=now,
+            start_time=now,
             shown_better=better,
         ),
-        spec_model=_model(status, candidate, SpecModelOutcome.PROMOTED, now),
+        spec_model=_model(status, candidate, Outcome.PROMOTED, now),
         engine=engine.replace(
             slos=fresh_slos(terms, now),
             original_baseline=original if original.slos else None,
             probation_baselines=held,
-            held_against={},
+            candidate_baselines={},
             correlation={},
-            alerted=(),
+            emitted_alerts=(),
         ),
     )
 
@@ -246,28 +251,28 @@ def _replaced(status: DataProductStatus, before: Version, held: Baselines, now: 
         if one != before.baseline.get(name) and one.count.total
     }
     degraded = tuple(sorted(name for name, slo in status.engine.slos.items() if slo.degraded))
-    return _past(before, Fate.REPLACED, now).replace(record=worse, degraded=degraded)
+    return _past(before, Outcome.REPLACED, now).replace(record=worse, degraded=degraded)
 
 
-def _past(version: Version, fate: Fate, now: int, reason: str = "") -> PastVersion:
+def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> PastVersion:
     return PastVersion(
         **version.identity_fields,
-        fate=fate,
+        outcome=outcome,
         reason=reason,
-        promoted_at=version.promoted_at,
-        returned=version.returned,
-        until=now,
+        promotion_time=version.promotion_time,
+        restored=version.restored,
+        end_time=now,
         baseline=version.baseline,
     )
 
 
 def _model(
-    status: DataProductStatus, candidate: Candidate, outcome: SpecModelOutcome, now: int
+    status: DataProductStatus, candidate: Candidate, outcome: Outcome, now: int
 ) -> SpecModel | None:
     """What became of spec.model, if it is this candidate."""
     if status.spec_model is None or candidate.source is not VersionSource.SPEC:
         return status.spec_model
-    return status.spec_model.replace(outcome=outcome, at=now)
+    return status.spec_model.replace(outcome=outcome, outcome_time=now)
 
 
 def _roll_back(
@@ -287,10 +292,10 @@ def _drop_candidate(
     model = (
         _untried(status, candidate)
         if superseded
-        else _model(status, candidate, SpecModelOutcome.REJECTED, now)
+        else _model(status, candidate, Outcome.ROLLED_BACK, now)
     )
     status = status.replace(candidate=None, spec_model=model)
-    return status.with_engine(correlation={}, held_against={})
+    return status.with_engine(correlation={}, candidate_baselines={})
 
 
 def _untried(status: DataProductStatus, candidate: Candidate) -> SpecModel | None:
@@ -304,11 +309,13 @@ def _after_candidate(
     terms: Terms, status: DataProductStatus, reason: Reason, now: int, *, failed: bool
 ) -> DataProductStatus:
     before = status.retraining or RetrainingStatus()
-    after = status.with_retraining(attempts=before.attempts + int(failed), last_reason=str(reason))
+    after = status.with_retraining(
+        unsuccessful_attempts=before.unsuccessful_attempts + int(failed), last_reason=str(reason)
+    )
     if reason is Reason.SUPERSEDED:
         return after
     pause = preconditions.cooldown(terms, after.retraining)
-    return after.with_retraining(next_allowed_at=now + pause)
+    return after.with_retraining(next_allowed_time=now + pause)
 
 
 def _return(
@@ -319,7 +326,9 @@ def _return(
     assert leaving is not None
     entry = next(entry for entry in status.accepted if entry.release == decision.to)
     others = tuple(other for other in status.accepted if other.release != decision.to)
-    back = Version(**entry.identity_fields, promoted_at=now, returned=True, baseline=entry.baseline)
+    back = Version(
+        **entry.identity_fields, promotion_time=now, restored=True, baseline=entry.baseline
+    )
     after = _training_over(status, now)
     if leaving.source is VersionSource.RETRAINING:
         after = _after_candidate(terms, after, decision.reason, now, failed=True)
@@ -327,8 +336,8 @@ def _return(
     if status.trial is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
         model = _untried(status, status.trial)  # what it was tried against is gone
     if model is not None and model.release == leaving.release:
-        model = model.replace(outcome=SpecModelOutcome.REJECTED, at=now)
-    left = _past(leaving, Fate.ROLLED_BACK, now, str(decision.reason))
+        model = model.replace(outcome=Outcome.ROLLED_BACK, outcome_time=now)
+    left = _past(leaving, Outcome.ROLLED_BACK, now, str(decision.reason))
     return after.replace(
         stable=back,
         candidate=None,
@@ -338,9 +347,9 @@ def _return(
         engine=status.engine.replace(
             slos=fresh_slos(terms, now),
             probation_baselines={},
-            held_against={},
+            candidate_baselines={},
             correlation={},
-            alerted=(),
+            emitted_alerts=(),
         ),
     )
 
@@ -351,8 +360,10 @@ def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> 
     parked: dict[str, object] = {"phase": CandidatePhase.PARKED, "weight": 0}
     if reason in NOT_ITS_DOING:
         waits = retry_seconds(candidate.retries)
-        return status.with_candidate(**parked, retry_at=now + waits, retries=candidate.retries + 1)
+        return status.with_candidate(
+            **parked, retry_time=now + waits, retries=candidate.retries + 1
+        )
     if candidate.source is VersionSource.RETRAINING:
         status = _after_candidate(terms, status, reason, now, failed=False)
-    status = status.replace(spec_model=_model(status, candidate, SpecModelOutcome.REJECTED, now))
+    status = status.replace(spec_model=_model(status, candidate, Outcome.INCONCLUSIVE, now))
     return status.with_candidate(**parked)

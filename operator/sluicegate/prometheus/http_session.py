@@ -108,7 +108,7 @@ class QuerySession(requests.Session):
             ) as response:
                 body = self._read(response, deadline)
         except (requests.RequestException, OSError) as error:
-            raise PrometheusUnavailable(f"Prometheus at {url} can't be asked: {error}") from error
+            raise PrometheusUnavailable(f"Prometheus at {url} can't be reached: {error}") from error
         with self.turn:
             reader = self.reader()
             read_rows(response.status_code, body, reader.take)

@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from sluicegate.prometheus.errors import PrometheusError
 
 QUERIES: Final = Counter(
-    "sluicegate_prometheus_queries_total", "Queries to Prometheus by what came back.", ["result"]
+    "sluicegate_prometheus_queries_total", "Queries to Prometheus by result.", ["result"]
 )
 QUERY_TIME: Final = Histogram(
     "sluicegate_prometheus_query_duration_seconds",
-    "Time of a query, the wait for a free connection and the retry included.",
+    "Duration of a query, including the wait for a free connection and the retry.",
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60),
 )
 RETENTION_SHORT: Final = Gauge(
     "sluicegate_prometheus_retention_short",
-    "1 if Prometheus says that it keeps its samples for less than decisions look back.",
+    "1 if the retention of Prometheus is shorter than the windows of decisions.",
 )
 ROWS_SKIPPED: Final = Counter(
     "sluicegate_prometheus_rows_skipped_total",
-    "Rows that no number could be read from; their product's blocks are unknown.",
+    "Rows without a readable number; the blocks of their products are unknown.",
 )
 
 ANSWERED: Final = "answered"

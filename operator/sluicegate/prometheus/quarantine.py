@@ -209,8 +209,8 @@ _TEXT: Final = (
 def look_at(kind: QueryKind) -> str:
     """Where to mend what a query fails for."""
     if kind in {QueryKind.GATEWAY, QueryKind.SENT}:
-        return "look at the series of its Services and routes in the gateway's request counters"
-    return "mend what its pods expose at /metrics, or delete them"
+        return "check the series of its Services and routes in the gateway's request counters"
+    return "fix what its pods expose at /metrics, or delete them"
 
 
 def _whose(place: Place) -> str:

@@ -74,7 +74,9 @@ def build_children(
     manifests = _manifests(product, layout, live, lambda one: kinds.get(one, service_kind))
     children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
     if len({(one.resource, one.key) for one in children}) < len(children):
-        raise RuntimeError("two children have one name: each would undo the other for ever")
+        raise RuntimeError(
+            "two children have one name: they would overwrite each other indefinitely"
+        )
     return children
 
 
@@ -105,7 +107,7 @@ def _manifests(
 
 def _was_followed(status: DataProductStatus) -> bool:
     """Whether another version was ever accepted."""
-    return any(one.promoted_at is not None for one in status.history)
+    return any(one.promotion_time is not None for one in status.history)
 
 
 def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
@@ -122,7 +124,7 @@ def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
         return version
     if _counts(before.baseline) != _counts(version.baseline):
         return version  # another evaluation, or another indicator
-    foreseen = {"promoted_at": before.promoted_at, "baseline": before.baseline}
+    foreseen = {"promotion_time": before.promotion_time, "baseline": before.baseline}
     return version.model_copy(update=foreseen)
 
 

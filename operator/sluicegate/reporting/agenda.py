@@ -23,7 +23,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def first_day(cycle: ReviewCycle) -> date:
     """The day on which the first review can be signed: its ledger is sealed."""
-    period = period_of(cycle, date.fromisoformat(cycle.starts_on))
+    period = period_of(cycle, date.fromisoformat(cycle.start_date))
     assert period is not None
     return period.after + timedelta(days=LATE_DAYS)
 

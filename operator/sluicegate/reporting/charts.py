@@ -52,7 +52,7 @@ def markets_chart(slo: SloFacts) -> str:
         shown = [one for one in slo.markets if one.count.total][:12][::-1]
         figure = Figure(figsize=(3.4, 0.5 + 0.24 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
-        colours = {"OK": GOOD, "BAD": BAD, "Unknown": "white"}
+        colours = {"Met": GOOD, "Missed": BAD, "Unknown": "white"}
         for place, one in enumerate(shown):
             share = 100 * (1 - one.count.bad / one.count.total)
             axes.barh(

@@ -43,7 +43,7 @@ def dossier_of(
     """
     ordered = sorted(reviews, key=lambda one: one.spec.period.start)
     sealed = [
-        one for one in ordered if one.status.sealed_at is not None and one.status.sealed_at <= at
+        one for one in ordered if one.status.seal_time is not None and one.status.seal_time <= at
     ]
     good = [one for one in sealed if one.status.digest == digest_of(one)]
     broken = [one.metadata.name for one in sealed if one not in good]
@@ -61,8 +61,8 @@ def dossier_of(
         "records": {
             "sealed": [
                 {"review": one.metadata.name, "digest": one.status.digest,
-                 "sealedAt": rfc3339(one.status.sealed_at), "days": len(one.status.days)}
-                for one in good if one.status.sealed_at is not None
+                 "sealTime": rfc3339(one.status.seal_time), "days": len(one.status.days)}
+                for one in good if one.status.seal_time is not None
             ],
             "digestDoesNotHold": broken,
             "open": [one.metadata.name for one in ordered if one not in sealed],
@@ -72,7 +72,7 @@ def dossier_of(
 
 def _general(product: DataProduct | None) -> dict[str, Any]:
     if product is None:
-        return {"note": "the product is gone; what follows is of its ledgers"}
+        return {"note": "the product is deleted; its ledgers have the following"}
     spec = product.spec
     told = spec.description.to_dict() if spec.description else {}
     return {
@@ -106,7 +106,7 @@ def _versions(reviews: Iterable[DataProductReview]) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for review in reviews:
         for one in review.status.versions:
-            found[one.version, rfc3339(one.promoted_at)] = one.to_dict()
+            found[one.version, rfc3339(one.promotion_time)] = one.to_dict()
     return [found[key] for key in sorted(found, key=lambda key: key[1])]
 
 
@@ -153,14 +153,14 @@ def markdown(file: dict[str, Any]) -> str:
     lines = [f"# Technical file, as of {file['at']}", ""]
     for key, title in SECTIONS:
         lines += [f"## {title}", "", *_shown(file[key]), ""]
-    lines.append("What was recorded, for whoever has to judge it; no statement that a law is met.")
+    lines.append("Records of the product; no statement that a law is met.")
     return "\n".join(lines) + "\n"
 
 
 def _shown(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         if not any(value.values()):
-            yield "Nothing is recorded."
+            yield "There are no records."
         for name, item in value.items():
             if isinstance(item, list) and item and isinstance(item[0], dict):
                 yield f"{name}:"
@@ -174,7 +174,7 @@ def _shown(value: Any) -> Iterator[str]:
     elif value:
         yield from _table(value)
     else:
-        yield "Nothing is recorded."
+        yield "There are no records."
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

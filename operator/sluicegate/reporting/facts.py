@@ -26,7 +26,7 @@ _DEFAULT_MARGIN: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class MarketFacts:
-    """One SLO in one market over the period: `state` is OK, BAD or Unknown, as in status."""
+    """One SLO in one market over the period: `state` is Met, Missed or Unknown, as in status."""
 
     market: str
     count: Count
@@ -133,7 +133,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
     status = review.status
     earlier = before.status.days if before is not None else ()
     slos = tuple(_slo(one, status.days, earlier) for one in status.slos if one.indicator != "gauge")
-    decisions = Counter(dict(status.earlier.items()))
+    decisions = Counter(dict(status.earlier_decisions.items()))
     decisions.update(f"{one.type}/{one.reason}" for one in status.decisions)
     kinds: Counter[str] = Counter()
     causes: Counter[str] = Counter()
@@ -156,9 +156,9 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         causes=causes,
         promotions=kinds["Promote"],
         rolled_back=kinds["Rollback"],
-        missing_days=max(wanted - len(status.days), 0) if status.sealed_at else 0,
+        missing_days=max(wanted - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
-        open_actions=tuple((one.title, one.owner, one.due) for one in actions if not one.done),
+        open_actions=tuple((one.title, one.owner, one.due_date) for one in actions if not one.done),
         signatures=review.spec.sign_offs,
     )
 
@@ -233,22 +233,22 @@ def _state(count: Count, allowed: float | None) -> str:
     if allowed is None or not count.total:
         return "Unknown"
     if wilson_lower(count.bad, count.total, Z95) > allowed:
-        return "BAD"
-    return "OK" if wilson_upper(count.bad, count.total, Z95) <= allowed else "Unknown"
+        return "Missed"
+    return "Met" if wilson_upper(count.bad, count.total, Z95) <= allowed else "Unknown"
 
 
 def _health(count: Count, left: float | None) -> str:
     """What is wrong with an SLO itself, rather than with the product."""
     if not count.total:
-        return "had no events: is its indicator counted?"
+        return "had no events: check that its indicator is counted"
     if left is None:
         return ""
     if count.bad == 0:
-        return "had no bad event: can it fail at all?"
+        return "had no bad event: check that it can fail"
     if left >= 1 - NEVER_AT_RISK:
-        return "was never at risk: tighten its objective, or drop it?"
+        return "was never at risk: consider a tighter objective"
     if left < -1:
-        return "spent more than twice its error budget: is the objective what users need?"
+        return "spent more than twice its error budget: consider whether users need this objective"
     return ""
 
 
@@ -262,7 +262,7 @@ def _quantiles(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> list[
 def _histogram(days: Sequence[ReviewDay]) -> list[tuple[float, int]]:
     found: Counter[float] = Counter()
     for day in days:
-        for bound, number in day.answers.items():
+        for bound, number in day.responses.items():
             found[float(bound)] += number
     return sorted(found.items())
 
@@ -301,7 +301,7 @@ def _sentence(review: DataProductReview, slos: Sequence[SloFacts], kinds: Counte
     if better:
         parts.append(f"{_and(better)} got better")
     if not parts:
-        parts.append("no SLO was missed, and none is proved to have changed")
+        parts.append("no SLO was missed, and none has evidence of a change")
     acts = [
         f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}"
         for kind, word in (

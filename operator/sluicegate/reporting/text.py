@@ -36,16 +36,18 @@ def _section(one: ReportFacts) -> Iterator[str]:
     yield escaped(one.sentence)
     yield ""
     sealed = (
-        f"sealed {local_day(status.sealed_at, zone)}, `{status.digest}`"
-        if status.sealed_at
+        f"sealed {local_day(status.seal_time, zone)}, `{status.digest}`"
+        if status.seal_time
         else "open"
     )
     broken = (
-        " **The digest doesn't hold: the ledger was changed.**" if one.digest_holds is False else ""
+        " **The digest does not match: the ledger was changed.**"
+        if one.digest_holds is False
+        else ""
     )
     yield f"State: {status.state} ({sealed}).{broken}"
     if one.missing_days:
-        yield f"{one.missing_days} days couldn't be read, and are missing from all counts."
+        yield f"{one.missing_days} days could not be read and are missing in all counts."
     yield ""
     yield "| SLO | this period | objective | against the period before | since acceptance | error budget | days outside |"
     yield "|---|---|---|---|---|---|---|"
@@ -70,25 +72,25 @@ def _section(one: ReportFacts) -> Iterator[str]:
         yield ""
         yield f"Response times, estimates from the histogram: {told}."
     yield ""
-    yield "## What was decided"
+    yield "## Decisions"
     for made in status.decisions:
-        when = local_minute(made.at, zone)
+        when = local_minute(made.decision_time, zone)
         yield f"- {when} {made.type} ({made.reason}): {escaped(made.message)}"
-    if status.earlier:
-        yield f"- and {sum(status.earlier.values())} earlier ones"
+    if status.earlier_decisions:
+        yield f"- and {sum(status.earlier_decisions.values())} earlier ones"
     if not status.decisions:
         yield "Nothing."
     yield ""
-    yield "## Objectives to look at"
+    yield "## Objectives to review"
     health = [f"- {words.subject(slo)} {slo.health}" for slo in one.slos if slo.health]
-    yield from health or ["None stands out."]
+    yield from health or ["There are none."]
     yield ""
     yield "## Actions and signatures"
     for title, owner, due in one.open_actions:
         yield f"- [ ] {escaped(title)} – {escaped(owner)} – {due}"
     for signed in one.signatures:
         note = f": {escaped(signed.note)}" if signed.note else ""
-        when = local_day(signed.at, zone)
+        when = local_day(signed.sign_time, zone)
         yield f"- {signed.username} ({signed.role}) {signed.verdict} {when}{note}"
     if not one.open_actions and not one.signatures:
         yield "None yet."
@@ -137,7 +139,8 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         "decisions": dict(sorted(one.decisions.items())),
         "retrainingCauses": dict(sorted(one.causes.items())),
         "openActions": [
-            {"title": title, "owner": owner, "due": due} for title, owner, due in one.open_actions
+            {"title": title, "owner": owner, "dueDate": due}
+            for title, owner, due in one.open_actions
         ],
         "signOffs": [signed.to_dict() for signed in one.signatures],
     }

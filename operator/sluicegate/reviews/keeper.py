@@ -119,7 +119,7 @@ class Keeper:
         return [
             self._ledger(subject, which, one, decisions=decisions, now=now)
             for which, one in found
-            if one.status.sealed_at is None
+            if one.status.seal_time is None
         ]
 
     async def _opened(
@@ -135,7 +135,7 @@ class Keeper:
             await self.store.drop_beyond(subject.key, subject.cycle, period)
         if review is None or review.spec.product_ref.uid == subject.uid:
             return review
-        if review.status.sealed_at is None:
+        if review.status.seal_time is None:
             await seal_gone(self.store, review, now)
         key = review_key(subject.key, period, subject.uid)
         return await self.store.read(key) or await self.store.open(subject, key, period)
@@ -156,7 +156,7 @@ class Keeper:
             status = status.model_copy(update={"slos": subject.slos, "team": subject.team})
         newest = () if subject.decision is None else (subject.decision,)
         for made in (*decisions, *newest):
-            if period.begin <= made.at < period.end:
+            if period.begin <= made.decision_time < period.end:
                 status = with_decision(status, made)
         status = with_versions(status, subject.versions, period)
         over = now - DELAY_SECONDS

@@ -177,7 +177,7 @@ class Reviews:
         except NotFound:
             return 0  # the definition of reviews isn't installed
         except KubeError as error:
-            logger.warning("signatures are followed later: %s", error)
+            logger.warning("signatures are read later: %s", error)
             return read
         overview.states[ReviewState.NOT_STARTED] = len(self._known)
         self.overview = overview
@@ -186,9 +186,9 @@ class Reviews:
     async def _follow(self, review: DataProductReview, now: float, overview: Overview) -> None:
         where = standing(review, now)
         overview.states[where.state] += 1
-        if where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and review.status.due_at:
+        if where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and review.status.due_time:
             key = Key(review.metadata.namespace, review.spec.product_ref.name)
-            due = review.status.due_at
+            due = review.status.due_time
             overview.due[key] = min(due, overview.due.get(key, due))
         status = with_standing(review.status, where)
         if status != review.status:
@@ -204,14 +204,14 @@ class Reviews:
             async for review in self._store.labelled(OPEN, self._namespaces):
                 ref = review.spec.product_ref
                 key = Key(review.metadata.namespace, ref.name)
-                if review.status.sealed_at is not None:
+                if review.status.seal_time is not None:
                     await self._store.label(review, SEALED)  # it was ended between the two writes
                 elif not self._exists(key, ref.uid):
                     await seal_gone(self._store, review, now)
         except NotFound:
             return
         except KubeError as error:
-            logger.warning("reviews of products that are gone are sealed later: %s", error)
+            logger.warning("reviews of deleted products are sealed later: %s", error)
 
 
 def next_visit(subject: Subject, now: float) -> float:

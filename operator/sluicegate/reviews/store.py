@@ -72,7 +72,7 @@ def review_document(subject: Subject, key: Key, period: Period) -> dict[str, Any
         },
         "spec": {
             "productRef": {"name": subject.key.name, "uid": subject.uid},
-            "period": {"from": rfc3339(period.begin), "to": rfc3339(period.end)},
+            "period": {"startTime": rfc3339(period.begin), "endTime": rfc3339(period.end)},
         },
     }
 
@@ -141,5 +141,5 @@ class ReviewStore:
             return
         key = review_key(product, old)
         review = await self.read(key)
-        if review is not None and review.status.sealed_at is not None:
+        if review is not None and review.status.seal_time is not None:
             await self.api.delete(DATA_PRODUCT_REVIEWS, key)

@@ -87,13 +87,13 @@ def _versions(status: DataProductStatus) -> list[ReviewVersion]:
             version=one.version,
             digest=one.digest,
             source=str(one.source),
-            promoted_at=one.promoted_at,
-            until=one.until,
-            fate=str(one.fate),
+            promotion_time=one.promotion_time,
+            end_time=one.end_time,
+            outcome=str(one.outcome),
             reason=one.reason,
         )
         for one in status.history
-        if one.promoted_at is not None
+        if one.promotion_time is not None
     ]
     if status.stable is not None:
         stable = status.stable
@@ -102,7 +102,7 @@ def _versions(status: DataProductStatus) -> list[ReviewVersion]:
                 version=stable.version,
                 digest=stable.digest,
                 source=str(stable.source),
-                promoted_at=stable.promoted_at,
+                promotion_time=stable.promotion_time,
             )
         )
     return found
@@ -113,7 +113,7 @@ def _decision(status: DataProductStatus) -> ReviewDecision | None:
     if made is None:
         return None
     return ReviewDecision(
-        at=made.at,
+        decision_time=made.decision_time,
         type=made.type,
         reason=made.reason,
         message=made.message[:1024],

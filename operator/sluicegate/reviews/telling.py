@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import Gauge
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import KIND
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 REVIEWS = Gauge("sluicegate_reviews", "Reviews by state; open ones are NotStarted.", ["state"])
 DUE = Gauge(
     "sluicegate_product_review_due_timestamp_seconds",
-    "Until when a sealed review is to be signed.",
+    "Unix time by which a sealed review must be signed.",
     ["namespace", "product"],
 )
 _SAYS: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {
-    ReviewState.TO_REVIEW: ("ReviewDue", "Normal"),
-    ReviewState.OVERDUE: ("ReviewOverdue", "Warning"),
-    ReviewState.REVIEWED: ("Reviewed", "Normal"),
-    ReviewState.SKIPPED: ("ReviewSkipped", "Normal"),
+    ReviewState.TO_REVIEW: (EventReason.REVIEW_DUE, "Normal"),
+    ReviewState.OVERDUE: (EventReason.REVIEW_OVERDUE, "Warning"),
+    ReviewState.REVIEWED: (EventReason.REVIEWED, "Normal"),
+    ReviewState.SKIPPED: (EventReason.REVIEW_SKIPPED, "Normal"),
 }
 
 
@@ -48,13 +49,13 @@ def sentence(review: DataProductReview, where: Standing) -> str:
     if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
         people = ", ".join(f"{one.username} ({one.role}: {one.verdict})" for one in where.signed)
         return f"{name} was signed by {people}"
-    due = review.status.due_at
+    due = review.status.due_time
     text = f"{name} waits for a signature as {', '.join(where.missing)}"
     if where.state is ReviewState.OVERDUE and due is not None:
         text += f", and was due on {local_day(due, review.status.time_zone)}"
     if where.unfilled:
         text += (
-            f"; nobody in the team is {', '.join(where.unfilled)}: add somebody to spec.team of the"
+            f"; no member of the team is {', '.join(where.unfilled)}: add one to spec.team of the"
             f" {KIND}, or another role to spec.review.signedBy, for the next period, and skip this one"
             " by deleting it"
         )
@@ -65,7 +66,13 @@ def sentence(review: DataProductReview, where: Standing) -> str:
 def misconfigured(recorder: Recorder, key: Key, uid: str, text: str) -> None:
     """Emit an event on a product whose review can't be held."""
     recorder.record(
-        Note(Subject(DATA_PRODUCTS, key, uid), "ReviewMisconfigured", "Review", text, "Warning")
+        Note(
+            Subject(DATA_PRODUCTS, key, uid),
+            EventReason.REVIEW_MISCONFIGURED,
+            "Review",
+            text,
+            "Warning",
+        )
     )
 
 

@@ -29,7 +29,7 @@ class Limits:
     """Seconds beyond which the process doesn't count as alive.
 
     `lag` is how late the event loop's timers may fire, ten times in a row; `watch_age` how long
-    a watch may give no sign of life, above the 300 s after which each is renewed.
+    a watch may receive no event or bookmark, above the 300 s after which each is renewed.
     """
 
     lag: float = 2.0
@@ -104,7 +104,7 @@ class Health:
             )
         if self._api_silence() < REACHABLE_SECONDS:
             problems += [
-                f"the watch of {resource.qualified} has given no sign of life for {age:.0f} s"
+                f"the watch of {resource.qualified} has received no event or bookmark for {age:.0f} s"
                 f" (at most {limits.watch_age:g} s)"
                 for resource, age in self._watches.ages().items()
                 if age > limits.watch_age

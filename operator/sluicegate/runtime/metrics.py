@@ -27,92 +27,110 @@ QUEUE_ADDS = Counter("workqueue_adds_total", "Keys added to the queue.", ["name"
 QUEUE_RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ["name"])
 QUEUE_WAIT = Histogram(
     "workqueue_queue_duration_seconds",
-    "From being added to a worker.",
+    "Seconds from adding a key until a worker takes it.",
     ["name"],
     buckets=LONG_SECONDS,
 )
 WORK_TIME = Histogram(
-    "workqueue_work_duration_seconds", "Time that a worker takes.", ["name"], buckets=SECONDS
+    "workqueue_work_duration_seconds",
+    "Seconds that a worker takes to process a key.",
+    ["name"],
+    buckets=SECONDS,
 )
 
 RECONCILES = Counter(
     "controller_runtime_reconcile_total", "Reconciles by result.", ["controller", "result"]
 )
 RECONCILE_ERRORS = Counter(
-    "controller_runtime_reconcile_errors_total", "Reconciles that failed.", ["controller"]
+    "controller_runtime_reconcile_errors_total",
+    "Reconciles that failed and are retried.",
+    ["controller"],
 )
 TERMINAL_ERRORS = Counter(
     "controller_runtime_terminal_reconcile_errors_total",
-    "Reconciles of a spec that can't be acted on until a person changes it.",
+    "Reconciles of an invalid spec, which are not retried.",
     ["controller"],
 )
 RECONCILE_BUGS = Counter(
-    "controller_runtime_reconcile_panics_total", "Reconciles that met a bug.", ["controller"]
+    "controller_runtime_reconcile_panics_total",
+    "Reconciles that failed on a bug of the operator.",
+    ["controller"],
 )
 RECONCILE_TIME = Histogram(
     "controller_runtime_reconcile_time_seconds",
-    "Time of a reconcile.",
+    "Duration of a reconcile.",
     ["controller"],
     buckets=SECONDS,
 )
 UNFINISHED_WORK = Gauge(
     "workqueue_unfinished_work_seconds",
-    "How long the keys that workers have now have been worked on, in all.",
+    "Total seconds of work in progress that has not finished yet.",
     ["name"],
 )
 LONGEST_WORK = Gauge(
     "workqueue_longest_running_processor_seconds",
-    "How long the worker that works longest has been at its key.",
+    "Seconds for which the longest-running worker has been processing its key.",
     ["name"],
 )
 
 ACTIVE_WORKERS = Gauge(
-    "controller_runtime_active_workers", "Workers that reconcile now.", ["controller"]
+    "controller_runtime_active_workers", "Workers that are reconciling.", ["controller"]
 )
 MAX_WORKERS = Gauge(
-    "controller_runtime_max_concurrent_reconciles", "Workers there are.", ["controller"]
+    "controller_runtime_max_concurrent_reconciles",
+    "Maximum number of concurrent reconciles.",
+    ["controller"],
 )
 
-LEADING = Gauge(
-    "leader_election_master_status", "1 while this replica may write, else 0.", ["name"]
+LEADING = Gauge("leader_election_master_status", "1 while this replica leads, else 0.", ["name"])
+FENCED = Counter(
+    "sluicegate_writes_fenced_total", "Writes refused because the lease was about to expire."
 )
-FENCED = Counter("sluicegate_writes_fenced_total", "Writes refused as the lease ran out.")
 
 LOOP_LAG = Histogram(
     "sluicegate_event_loop_lag_seconds",
-    "How much too late a timer fired.",
+    "Delay of the event loop's timers.",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1, 2.5, 5),
 )
 WATCH_AGE = Gauge(
-    "sluicegate_watch_age_seconds", "Since the last sign of life of a kind's watch.", ["resource"]
+    "sluicegate_watch_age_seconds",
+    "Seconds since the last event or bookmark on the watch of this resource.",
+    ["resource"],
 )
 EVALUATION_TIME = Histogram(
     "sluicegate_evaluation_duration_seconds",
-    "From asking Prometheus for newly settled blocks of one length to having them, spread included.",
+    "Duration of reading the newly completed blocks of one length for all products.",
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 EVALUATION_LATENESS = Gauge(
     "sluicegate_evaluation_lateness_seconds",
-    "By how much the next complete block is overdue; 0 while it isn't due.",
+    "Seconds by which the next complete block is overdue; 0 while it is not due.",
 )
 BACKFILLING = Gauge(
-    "sluicegate_backfill_pending_products", "Products whose past hasn't been read yet."
+    "sluicegate_backfill_pending_products",
+    "Products whose earlier blocks are still being read back.",
 )
 UNREADABLE = Gauge(
     "sluicegate_unreadable_products",
-    "Products that Prometheus can't answer about, or with what is of no use; the log names them.",
+    "Products with an SLO that can't be read from Prometheus; the log names them.",
 )
-CACHED = Gauge("sluicegate_cache_objects", "Objects that are kept.", ["resource"])
+CACHED = Gauge("sluicegate_cache_objects", "Objects in the cache.", ["resource"])
 GHOSTS = Counter(
-    "sluicegate_cache_ghosts_total", "Deletions that no watch told, found by resync.", ["resource"]
+    "sluicegate_cache_ghosts_total",
+    "Deletions that the watch missed and a resync found.",
+    ["resource"],
 )
 REFUSED_LISTS = Gauge(
     "sluicegate_refused_lists",
-    "Namespaces in which the API server forbids to list a kind; the log names them.",
+    "Namespaces in which the API server forbids listing this resource; the log names them.",
     ["resource"],
 )
-EVENTS_SENT = Counter("sluicegate_events_sent_total", "Events written.", ["result"])
-EVENTS_DROPPED = Counter("sluicegate_events_dropped_total", "Events given up.", ["cause"])
+EVENTS_SENT = Counter(
+    "sluicegate_events_sent_total", "Events sent to the API server, by result.", ["result"]
+)
+EVENTS_DROPPED = Counter(
+    "sluicegate_events_dropped_total", "Events that were dropped, by cause.", ["cause"]
+)
 
 for _result in ("success", "requeue_after", "invalid", "error"):
     RECONCILES.labels(NAME, _result)  # a counter that appears with its first failure has no rate

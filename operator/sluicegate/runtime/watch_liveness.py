@@ -1,4 +1,4 @@
-"""When each kind's watch last gave a sign of life, and whether it had a gap.
+"""When each resource's watch last received an event or bookmark, and whether it had a gap.
 
 Kopf keeps its streams to itself, but not its requests: a session of ours tells of each. A watch
 is renewed every few minutes, so one that hasn't been for long is dead even if the connection
@@ -72,7 +72,7 @@ class Watches:
         self._alive_at = {one: self._alive_at.get(one, now) for one in resources}
 
     def alive(self, resource: Resource) -> None:
-        """Take in a sign of life of a watch: it began, or told something."""
+        """Record that a watch began, or received an event or bookmark."""
         self._alive_at[resource] = self._clock()
 
     def opened(self, response: aiohttp.ClientResponse) -> None:
@@ -89,7 +89,7 @@ class Watches:
         self._open.clear()
 
     def ages(self) -> dict[Resource, float]:
-        """Return the seconds since the last sign of life, of each kind that is served."""
+        """Return the seconds since the last event or bookmark, of each kind that is served."""
         now = self._clock()
         return {resource: now - at for resource, at in self._alive_at.items()}
 
@@ -113,7 +113,7 @@ class Watches:
         if "watch" in url.query:
             self.alive(resource)
             return
-        # No sign of life: each restart begins with a list, whatever becomes of the watch.
+        # No event: each restart begins with a list, whatever becomes of the watch.
         self._on_gap(resource)
         self._listed.add(resource)
 

@@ -70,7 +70,7 @@ class Supervisor:
             await stop(looking)
             error = await stop(watching)
         if error is not None:
-            logger.warning("the watches ended and start anew: %r", error)
+            logger.warning("the watches ended and restart: %r", error)
 
     async def _appearance(self, missing: Collection[Resource]) -> None:
         if not missing:

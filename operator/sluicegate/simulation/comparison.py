@@ -26,7 +26,7 @@ The product: one availability SLO of which stable breaks {RATIO:.0%}; a candidat
 the end of a canary, whatever it is.
 
 The others are **our own short re-implementations of published rules, not those programs**, each
-with the settings of its own documentation, and thresholds set by somebody who knows stable's true
+with the settings of its own documentation, and thresholds chosen with knowledge of stable's true
 ratio exactly: half of δ above it. Who tunes them differently gets other numbers: more failures
 allowed promote more of the bad ones, fewer send back more of the good ones.
 
@@ -41,7 +41,7 @@ allowed promote more of the bad ones, fewer send back more of the good ones.
   confidence .98, tolerance .25 of the Hodges-Lehmann estimate, pass at a score of 95
   ([NetflixACAJudge](https://github.com/spinnaker/kayenta/blob/master/kayenta-judge/src/main/scala/com/netflix/kayenta/judge/NetflixACAJudge.scala)).
 
-What to look at: *promoted* in the rows "worse by δ" and "worse by 2δ" is what users get to feel;
+Compare *promoted* in the rows "worse by δ" and "worse by 2δ" is what users get to feel;
 *rolled back* in "equal" is good work thrown away. Ours promises at most 5 % of each, at any
 traffic, and says "inconclusive" where four hours hold too little to know. Between equal and δ no
 rule is asked for anything. With enough traffic and no bursts all rules are right, and ours is not

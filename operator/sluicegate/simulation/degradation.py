@@ -137,7 +137,7 @@ def _first_alarm(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> Ints
     sums = (_sums(bad), _sums(total))
     tripped = _drifted(slo, bad, total, phi)
     for row in slo.thresholds:
-        if row.row.level is Level.BAD:
+        if row.row.level is Level.MISSED:
             tripped |= _burns(row, sums, phi)
     confirmed = tripped[CONFIRMING_EVALUATIONS - 1 :].copy()
     for back in range(1, CONFIRMING_EVALUATIONS):

@@ -4,13 +4,15 @@ The very functions that the operator calls are called here; only the world is an
 take effect at once, and a version's counts are what the file says, whatever share it was given.
 """
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS, began
 from sluicegate.policy.evaluate import Evaluation, evaluate
@@ -65,23 +67,10 @@ def replay(
     restart : what becomes of status between two evaluations; a test writes it down and reads it
         back here.
     """
-    ends = [0, *(block.at for block in scenario.blocks)]
-    gaps = (later - earlier for earlier, later in pairwise(ends))
-    terms = terms_of(scenario.product)
-    world = World(
-        terms,
-        scenario.version,
-        scenario.accepted,
-        canary_seconds=min(gaps, default=terms.block_seconds),
-    )
-    facts, events = deque(scenario.facts), deque(scenario.events)
+    running = Replay(scenario)
     for block in scenario.blocks:
-        while facts and facts[0][0] <= block.at:
-            world.change_facts(*facts.popleft())
-        while events and events[0][0] <= block.at:
-            world.happen(events.popleft()[1])
-        world.status = restart(world.status)
-        yield world.advance(block)
+        running.status = restart(running.status)
+        yield running.advance(block)
 
 
 @dataclass(slots=True)
@@ -96,30 +85,28 @@ class _Happened:
     pods_unhealthy_since: int = 0
 
 
-class World:
-    """Everything around the decisions: series that grow, events that come, versions that train.
+class Replay:
+    """A replay that goes on block by block, as whoever asks for it has the next one.
 
-    Parameters
-    ----------
-    terms : what the product is judged by.
-    version : stable at time 0. accepted : its evaluation counts, by SLO.
-    canary_seconds : length of the blocks that will come, which a canary is judged in.
+    Everything around the decisions is here: series that grow, events that come, versions that train.
     """
 
-    def __init__(
-        self, terms: Terms, version: str, accepted: Mapping[str, Count], *, canary_seconds: int
-    ) -> None:
-        self.terms = terms
-        stable = Release(version)
-        self.status = _initial(self.terms, stable, accepted)
+    def __init__(self, scenario: ReplayScenario) -> None:
+        self.terms = terms_of(scenario.product)
+        stable = Release(scenario.version)
+        self.status = _initial(self.terms, stable, scenario.accepted)
+        self._facts, self._events = deque(scenario.facts), deque(scenario.events)
         self._happened = _Happened(stable)
         self._series: dict[str, dict[str, Series]] = {}
-        self._read: deque[tuple[int, Quality, Versions]] = deque()
+        self._read: list[tuple[int, Quality, Versions]] = []
         self._orphan: Release | None = None
-        self._canary_seconds = canary_seconds
+        ends = [0, *(block.at for block in scenario.blocks)]
+        gaps = (later - earlier for earlier, later in pairwise(ends))
+        self._canary_seconds = min(gaps, default=self.terms.block_seconds)
 
     def advance(self, block: ReplayBlock) -> Step:
-        """One block: read, evaluate, act."""
+        """One block: let happen what is due, read, evaluate, act."""
+        self._let_happen(block.at)
         index = -(-block.at // self.terms.block_seconds)
         self._record(block, index)
         before = self.status
@@ -131,9 +118,19 @@ class World:
         self._find_orphan(before, evaluation)
         return Step(block.at, evaluation, self.status)
 
+    def expect(self, events: Iterable[tuple[int, Event]]) -> None:
+        """Add events that are still to come, each with the second from which it holds."""
+        self._events = deque(sorted((*self._events, *events), key=lambda event: event[0]))
+
     # ---- what happens -------------------------------------------------------------------
-    def change_facts(self, at: int, change: FactsChange) -> None:
-        """Facts that hold from the second `at` on."""
+    def _let_happen(self, now: int) -> None:
+        while self._facts and self._facts[0][0] <= now:
+            at, change = self._facts.popleft()
+            self._change_facts(at, change)
+        while self._events and self._events[0][0] <= now:
+            self._happen(self._events.popleft()[1])
+
+    def _change_facts(self, at: int, change: FactsChange) -> None:
         happened = self._happened
         if change.upstream_degraded is not None:
             happened.upstream_degraded = change.upstream_degraded
@@ -142,8 +139,7 @@ class World:
                 happened.pods_unhealthy_since = at
             happened.pods_unhealthy = change.pods_unhealthy
 
-    def happen(self, event: Event) -> None:
-        """An event before the next block."""
+    def _happen(self, event: Event) -> None:
         match event:
             case ModelChanged(version, evaluation):
                 self._happened.wanted = Release(version)
@@ -169,8 +165,6 @@ class World:
                 total = Count(already.bad + one.count.bad, already.total + one.count.total)
                 series.record(replace(one, count=total))
         self._read.append((block.at, _quality(block), read))
-        while self.status.trial is None and self._read[0][0] <= block.at - self._look_back:
-            self._read.popleft()
 
     def _observed(self, block: ReplayBlock, index: int) -> Observed:
         happened = self._happened
@@ -203,18 +197,14 @@ class World:
         candidate, stable = self.status.trial, self.status.stable
         if candidate is None or candidate.parked or stable is None:
             return ()
-        first = began(candidate) - self._look_back
+        back = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * self._canary_seconds)
+        first = began(candidate) - back
         ours, theirs = candidate.release.version, stable.release.version
+        begin = bisect_right(self._read, first, key=lambda one: one[0])
         return tuple(
             CanaryBlock(at, quality, read.get(theirs, {}), read.get(ours, {}))
-            for at, quality, read in self._read
-            if at > first
+            for at, quality, read in self._read[begin:]
         )
-
-    @property
-    def _look_back(self) -> int:
-        """Seconds before a rollout whose blocks a canary is judged by, too."""
-        return max(LOOK_BACK_SECONDS, LEAST_BLOCKS * self._canary_seconds)
 
     def _training(self) -> TrainingResult | None:
         """The result that waits, as the one of the training under way if there is one."""
@@ -253,8 +243,8 @@ class World:
 def _initial(terms: Terms, stable: Release, accepted: Mapping[str, Count]) -> DataProductStatus:
     baseline = from_evaluation(accepted, terms.slos, 0)
     return DataProductStatus(
-        stable=Version.of(stable, VersionSource.SPEC, promoted_at=0, baseline=baseline),
-        spec_model=SpecModel.of(stable, SpecModelOutcome.PROMOTED, 0),
+        stable=Version.of(stable, VersionSource.SPEC, promotion_time=0, baseline=baseline),
+        spec_model=SpecModel.of(stable, Outcome.PROMOTED, 0),
     )
 
 

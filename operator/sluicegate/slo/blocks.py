@@ -54,6 +54,10 @@ class Quality(IntEnum):
     """Read; the counts hold, be they zero."""
 
 
+_QUALITIES: Final = tuple(Quality)
+"""By their numbers: a hundred times a look one is read from its byte."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """What one block said about one SLO of one version.
@@ -250,7 +254,7 @@ class Series:
             return Block(index, Quality.MISSING)
         slot = index % SINGLE_BLOCKS
         count = Count(self._bad[slot], self._total[slot])
-        return Block(index, Quality(self._quality[slot]), count)
+        return Block(index, _QUALITIES[self._quality[slot]], count)
 
     def hour(self, hour: int) -> Count:
         """The sum of the twelve blocks of this hour; zero when it isn't kept."""

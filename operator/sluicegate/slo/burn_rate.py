@@ -24,9 +24,9 @@ LEAST_BAD: Final = 3
 class Level(IntEnum):
     """What a test says of an SLO, in the order of gravity."""
 
-    OK = 0
-    WARN = 1
-    BAD = 2
+    MET = 0
+    AT_RISK = 1
+    MISSED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ class Row:
 
 
 FAST: Final = (
-    Row(12, 1, 14.4, 0.99, Level.BAD),
-    Row(72, 6, 6.0, 0.99, Level.BAD),
-    Row(288, 24, 3.0, 0.95, Level.WARN),
-    Row(864, 72, 1.0, 0.95, Level.WARN),
+    Row(12, 1, 14.4, 0.99, Level.MISSED),
+    Row(72, 6, 6.0, 0.99, Level.MISSED),
+    Row(288, 24, 3.0, 0.95, Level.AT_RISK),
+    Row(864, 72, 1.0, 0.95, Level.AT_RISK),
 )
 """For what every request tells: availability and latency."""
 SLOW: Final = (
-    Row(288, 24, 1.0, 0.99, Level.BAD),
-    Row(288, 24, 1.0, 0.95, Level.WARN),
-    Row(2016, 288, 1.0, 0.99, Level.BAD),
+    Row(288, 24, 1.0, 0.99, Level.MISSED),
+    Row(288, 24, 1.0, 0.95, Level.AT_RISK),
+    Row(2016, 288, 1.0, 0.99, Level.MISSED),
 )
 """For what few events tell, and late: outcomes and the product's own counters."""
 
@@ -88,7 +88,7 @@ class Reading:
 def thresholds(profile: tuple[Row, ...], allowed_bad: float) -> tuple[Threshold, ...]:
     """The rows that make sense for an objective that allows this bad ratio.
 
-    A row whose threshold is 1 or more can't trip and is dropped; none left is a misconfiguration.
+    A row whose threshold is 1 or more can't trip and is dropped; the row with a burn rate of 1 stays.
     """
     return tuple(
         Threshold(

@@ -218,10 +218,9 @@ def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -
         yield Query(QueryKind.MEMORY, render_memory(scope, measured))
 
 
-def render_requests(scope: Scope, window: int, *, codes: str = "") -> str:
-    """Requests to the products' own routes; with `codes` only those answered so."""
-    matchers = [f"{names.CODE}=~{quote(codes)}"] if codes else []
-    selector = _bento(names.REQUESTS, scope, [*matchers, f"{names.CODE}!~{quote(UNKNOWN_PATH)}"])
+def render_requests(scope: Scope, window: int) -> str:
+    """Requests to the products' own routes."""
+    selector = _bento(names.REQUESTS, scope, [f"{names.CODE}!~{quote(UNKNOWN_PATH)}"])
     return sum_by((*BY_VERSION, names.SERVICE), _count(selector, window, scope))
 
 

@@ -42,7 +42,7 @@ class Bank:
 
     alternatives: tuple[Alternative, ...]
     bound: float
-    """ln(K·A): BAD at or above it, WARN at half."""
+    """ln(K·A): Missed at or above it, AtRisk at half."""
 
 
 @lru_cache(maxsize=2**16)

@@ -67,12 +67,12 @@ def newcombe(one: tuple[float, float], other: tuple[float, float], z: float) -> 
     return Difference(estimate, max(estimate - down, -1.0), min(estimate + up, 1.0))
 
 
-def least_total(ratio: float, z: float = Z95) -> float:
+def least_total(ratio: float) -> float:
     """Events at which none bad puts the Wilson upper bound at `ratio`: fewer can't say "met"."""
-    return z * z * (1 - ratio) / ratio
+    return Z95 * Z95 * (1 - ratio) / ratio
 
 
-def total_for_margin(ratio: float, margin: float, z: float = Z95) -> int | None:
+def total_for_margin(ratio: float, margin: float) -> int | None:
     """Events an arm at which two equal arms of this bad ratio differ by at most `margin`.
 
     None when no practical number would do (margin 0). Found by doubling and bisection, as
@@ -81,7 +81,7 @@ def total_for_margin(ratio: float, margin: float, z: float = Z95) -> int | None:
 
     def suffices(total: int) -> bool:
         arm = (ratio * total, float(total))
-        return newcombe(arm, arm, z).upper <= margin
+        return newcombe(arm, arm, Z95).upper <= margin
 
     high = 1
     while not suffices(high):

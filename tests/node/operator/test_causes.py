@@ -58,8 +58,8 @@ def test_accuracy_that_falls_right_after_a_promotion_brings_the_version_before_b
 
     assert not visitors.tally.failures
     assert status["decision"]["reason"] == "ProbationFailed"
-    assert status["stable"]["returned"]
-    assert status["specModel"]["outcome"] == "Rejected"
+    assert status["stable"]["restored"]
+    assert status["specModel"]["outcome"] == "RolledBack"
     assert not world.product.listed("batch/v1/jobs")
 
 
@@ -117,7 +117,7 @@ def test_a_model_that_requests_ask_too_much_of_is_replaced_by_a_lighter_one(worl
         )
         world.product.until_stable("v2", seconds=240)
         lighter = world.product.until(
-            lambda status: state_of(status, "latency") == "OK", what="latency to be well"
+            lambda status: state_of(status, "latency") == "Met", what="latency to be well"
         )
 
     assert cause(status) == "ModelTooSlow"

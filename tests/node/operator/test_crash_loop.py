@@ -43,7 +43,8 @@ def test_a_fix_takes_all_requests_as_soon_as_it_is_ready_while_stable_crash_loop
         )
         world.product.until_told("none of 1 pods is ready")
         failing = world.product.until(
-            lambda status: availability(status)["state"] == "BAD", what="availability to be BAD"
+            lambda status: availability(status)["state"] == "Missed",
+            what="availability to be Missed",
         )
         world.product.apply(world.spec("v2-good", rollout={"steps": [5, 50]}))
         status = world.product.until_stable("v2-good", seconds=120)

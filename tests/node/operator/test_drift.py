@@ -58,5 +58,5 @@ def test_a_decayed_model_is_retrained_canaried_and_promoted_without_a_failed_req
     assert status["stable"]["baseline"]["accuracy"]["total"] == 10_000
     # The version that serves and those before it: together all that ever did.
     (past,) = status["history"]
-    assert (past["version"], past["fate"]) == ("v1", "Replaced")
+    assert (past["version"], past["outcome"]) == ("v1", "Replaced")
     assert past["baseline"]["accuracy"]["total"] > 0

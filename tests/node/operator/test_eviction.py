@@ -39,9 +39,9 @@ def test_a_canary_whose_pod_is_evicted_waits_and_isn_t_rejected(world):
         world.product.annotate("promote", "v2-good/again")
         promoted = world.product.until_stable("v2-good", seconds=180)
 
-    assert failed.keys() <= {"/answer 503"}
+    assert failed.keys() <= {"/answer 503", "/feedback 503"}
     assert visitors.tally.failures == failed
-    assert "it is tried again at " in says(waiting, "RolloutProgressing")[1]
+    assert "the rollout is retried at " in says(waiting, "RolloutProgressing")[1]
     assert (conditions(waiting)["Ready"], conditions(waiting)["Stalled"]) == ("True", "False")
     assert waiting["summary"]["reason"] == "WaitingToRetry"
     assert waiting["stable"]["version"] == "v1"

@@ -57,7 +57,7 @@ def test_an_operator_that_is_killed_at_each_stage_goes_on_and_does_nothing_twice
     assert job["status"]["succeeded"] == 1
     assert weights in ([50, 100], [50])
     assert [past["version"] for past in status["history"]] == ["v1"]
-    assert status["retraining"]["attempts"] == 0
+    assert status["retraining"]["unsuccessfulAttempts"] == 0
     deployed = world.product.listed("apps/v1/deployments")
     versions = [one["metadata"]["labels"]["sluicegate.dev/version"] for one in deployed]
     assert sorted(versions) == ["v1", "v2"]

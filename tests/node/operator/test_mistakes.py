@@ -8,7 +8,8 @@ import re
 import pytest
 
 from cluster.errors import ClusterError
-from tests.support.product_cases import RULES, changed
+from tests.support.product_examples import changed
+from tests.support.product_rules import RULES
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -37,14 +37,14 @@ def test_a_retrained_version_that_is_worse_on_live_traffic_goes_back_without_a_f
     assert not visitors.tally.failures
     assert status["stable"]["version"] == "v1"
     (refused,) = status["history"]
-    assert (refused["version"], refused["fate"], refused["reason"]) == (
+    assert (refused["version"], refused["outcome"], refused["reason"]) == (
         *("v2", "RolledBack"),
         "CanaryWorse",
     )
-    assert status["retraining"]["attempts"] == 1
+    assert status["retraining"]["unsuccessfulAttempts"] == 1
     assert status["retraining"]["lastReason"] == "CanaryWorse"
-    next_allowed = datetime.fromisoformat(status["retraining"]["nextAllowedAt"])
-    assert (next_allowed - datetime.fromisoformat(refused["until"])).total_seconds() >= 600
+    next_allowed = datetime.fromisoformat(status["retraining"]["nextAllowedTime"])
+    assert (next_allowed - datetime.fromisoformat(refused["endTime"])).total_seconds() >= 600
     (route,) = world.product.listed("gateway.networking.k8s.io/v1/httproutes")
     backends = route["spec"]["rules"][0]["backendRefs"]
     weights = {one["name"]: one["weight"] for one in backends if one["weight"]}
@@ -84,7 +84,7 @@ def test_a_training_that_fails_says_why_and_leaves_stable_alone(
         )
 
     assert retraining(status)["lastReason"] == reason
-    assert retraining(status)["attempts"] == 1
+    assert retraining(status)["unsuccessfulAttempts"] == 1
     assert "trigger" not in retraining(status)
     assert status["stable"] == before["stable"]
     assert set(visitors.tally.versions) == {"v1"}

@@ -41,17 +41,17 @@ def test_a_kept_version_is_back_without_a_training_when_it_is_asked_for(world):
         asked = datetime.now(UTC).replace(microsecond=0)
         world.product.annotate("rollback-to", "v1/back")
         moving = world.product.until(
-            lambda status: (status.get("candidate") or {}).get("trafficSince"),
+            lambda status: (status.get("candidate") or {}).get("firstTrafficTime"),
             what="v1 to take the traffic",
         )
         status = world.product.until_stable("v1", seconds=90)
 
     assert not visitors.tally.failures
-    back = moment(moving["candidate"]["trafficSince"]) - asked - start_of_pod(world, asked)
+    back = moment(moving["candidate"]["firstTrafficTime"]) - asked - start_of_pod(world, asked)
     assert moving["candidate"]["weight"] == 100
     took(back.total_seconds(), SECONDS, "the return, without the pod's start")
     assert status["decision"]["reason"] == "RollbackRequested"
     assert status["lastHandled"]["rollbackTo"] == "v1/back"
-    assert status["stable"]["returned"]
+    assert status["stable"]["restored"]
     assert not world.product.listed("batch/v1/jobs")
     assert "v2-good" in [past["version"] for past in status["history"]]

@@ -69,7 +69,7 @@ def test_a_bento_that_never_comes_up_gets_no_traffic_and_the_condition_says_why(
     assert not visitors.tally.failures
     assert stalled["stable"]["version"] == "v1"
     assert world.product.condition("Ready")["status"] == "True"
-    assert stalled["specModel"]["outcome"] == "Rejected"
+    assert stalled["specModel"]["outcome"] == "RolledBack"
     (refused,) = stalled["history"]
     assert refused["version"] == version
     world.product.until_told(said)

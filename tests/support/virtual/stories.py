@@ -78,7 +78,7 @@ def weight(world: World, key: Key) -> int:
 
 def trainings(world: World, key: Key) -> int:
     """Attempts of a training, those under way included."""
-    return int((world.status(key).get("retraining") or {}).get("attempts") or 0)
+    return int((world.status(key).get("retraining") or {}).get("unsuccessfulAttempts") or 0)
 
 
 def slo(world: World, key: Key, name: str = "accuracy") -> tuple[str, str]:

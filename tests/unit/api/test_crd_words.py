@@ -1,38 +1,63 @@
-"""`kubectl explain dataproduct --recursive` reads as sentences."""
+"""`kubectl explain dataproduct --recursive` reads as sentences, and names keep to the conventions."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.api.product import DataProductSpec
-from sluicegate.api.schema import structural_schema
-from sluicegate.api.status import DataProductStatus
+from sluicegate.api.crd import DEFINITIONS, build_crd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEAST_WORDS = 4
+HEADLESS = ("What", "Why", "When", "Which", "Who", "Whose", "How", "Where", "Its")
+HTTP_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
+PARTS = [
+    pytest.param(
+        build_crd(of)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part],
+        part,
+        id=f"{of.kind} {part}",
+    )
+    for of in DEFINITIONS
+    for part in ("spec", "status")
+]
 
 
-def described(schema: dict, path: str) -> Iterator[tuple[str, str]]:
-    """Each named field below, with its description."""
+def fields(schema: dict, path: str) -> Iterator[tuple[str, dict]]:
+    """Each named field below, with its schema."""
     for name, child in schema.get("properties", {}).items():
-        yield f"{path}.{name}", child.get("description", "")
-        yield from described(child, f"{path}.{name}")
+        yield f"{path}.{name}", child
+        yield from fields(child, f"{path}.{name}")
     for inside in (schema.get("items"), schema.get("additionalProperties")):
         if isinstance(inside, dict):
-            yield from described(inside, f"{path}[]")
+            yield from fields(inside, f"{path}[]")
 
 
-@pytest.mark.parametrize("part", [DataProductSpec, DataProductStatus], ids=["spec", "status"])
-def test_each_field_is_described_by_a_sentence(part):
-    found = list(described(structural_schema(part), part.__name__))
-    assert len(found) > 100
-    short = [
+@pytest.mark.parametrize(("schema", "part"), PARTS)
+def test_each_field_is_described_by_a_sentence(schema, part):
+    found = [(path, field.get("description", "")) for path, field in fields(schema, part)]
+    assert len(found) > 10
+    poor = [
         (path, text)
         for path, text in found
-        if len(text.split()) < LEAST_WORDS or text.startswith("What ")
+        if len(text.split()) < LEAST_WORDS
+        or text.startswith(tuple(f"{word} " for word in HEADLESS))
+        or not text.endswith((".", "…"))
     ]
-    assert short == []
+    assert poor == []
+
+
+@pytest.mark.parametrize(("schema", "part"), PARTS)
+def test_a_moment_is_named_a_time(schema, part):
+    moments = [path for path, field in fields(schema, part) if field.get("format") == "date-time"]
+    assert [path for path in moments if not path.endswith("Time")] == []
+
+
+@pytest.mark.parametrize(("schema", "part"), PARTS)
+def test_a_value_of_an_enum_is_a_word_in_camel_case(schema, part):
+    values = {value for _, field in fields(schema, part) for value in field.get("enum", ())}
+    words = {value for value in values if re.fullmatch(r"([A-Z][a-z]+)+|URL[A-Z][a-z]+", value)}
+    assert values - words - HTTP_METHODS == set()

@@ -10,7 +10,9 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.api.schema import structural_schema
 from sluicegate.api.status import DataProductStatus
-from tests.support.product_cases import CASES, RULES, Case, changed, example, full_status
+from tests.support.product_cases import CASES
+from tests.support.product_examples import changed, example, full_status
+from tests.support.product_rules import RULES, Case
 
 
 def problems(document: dict) -> tuple:
@@ -88,7 +90,9 @@ def test_the_full_status_has_each_field_that_there_is():
     for place in (told["stable"], told["history"][0]):
         place["baseline"]["accuracy"] |= place["baseline"]["revenue"]
     engine, full = told["engine"], told["stable"]["baseline"]
-    engine["originalBaseline"]["slos"] = engine["probationBaselines"] = engine["heldAgainst"] = full
+    engine["originalBaseline"]["slos"] = engine["probationBaselines"] = engine[
+        "candidateBaselines"
+    ] = full
     assert list(_missing(structural_schema(DataProductStatus), told, "status")) == []
 
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.engine import EngineState, Interval, OriginalBaseline, SloRecord, Streak
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import read_status
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
-from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel
 from sluicegate.api.versions import (
     ApiComparison,
     Candidate,
     CandidatePhase,
-    Fate,
     PastVersion,
     Probation,
     Release,
@@ -52,7 +52,7 @@ def a_version(kind: Any, **fields: Any) -> st.SearchStrategy[Any]:
 BASELINES = by_slo(
     a_model(
         Baseline,
-        bad=st.integers(0, 2**53), total=st.integers(0, 2**53), **{"from": SECONDS, "to": SECONDS},
+        bad=st.integers(0, 2**53), total=st.integers(0, 2**53), startTime=SECONDS, endTime=SECONDS,
         source=st.sampled_from(BaselineSource), phi=FLOATS, mean=FLOATS, deviation=FLOATS,
         weekdays=st.lists(COUNTS, max_size=7).map(tuple),
     )
@@ -63,44 +63,44 @@ STREAKS = st.none() | a_model(
 )  # fmt: skip
 RECORDS = a_model(
     SloRecord,
-    streak=STREAKS, calm=STREAKS, degraded=st.booleans(), steady_since=st.none() | SECONDS,
-    since=SECONDS, disturbed_since=st.none() | SECONDS, terms_hash=WORDS,
-    left_out=st.lists(a_model(Interval, since=SECONDS, until=SECONDS), max_size=3).map(tuple),
+    streak=STREAKS, recovery_streak=STREAKS, degraded=st.booleans(), steady_start_time=st.none() | SECONDS,
+    since=SECONDS, disturbance_start_time=st.none() | SECONDS, terms_hash=WORDS,
+    ignored_intervals=st.lists(a_model(Interval, startTime=SECONDS, endTime=SECONDS), max_size=3).map(tuple),
 )  # fmt: skip
 ENGINES = a_model(
     EngineState,
-    outage_since=st.none() | SECONDS, alerted=st.lists(WORDS, max_size=3).map(tuple),
-    slos=by_slo(RECORDS), probation_baselines=BASELINES, held_against=BASELINES,
+    outage_start_time=st.none() | SECONDS, emitted_alerts=st.lists(WORDS, max_size=3).map(tuple),
+    slos=by_slo(RECORDS), probation_baselines=BASELINES, candidate_baselines=BASELINES,
     correlation=by_slo(FLOATS),
     original_baseline=st.none() | a_model(OriginalBaseline, version=WORDS, slos=BASELINES),
 )  # fmt: skip
 CANDIDATES = a_version(
     Candidate,
-    phase=st.sampled_from(CandidatePhase), since=SECONDS, weight=st.integers(0, 100),
-    shares=st.lists(a_model(Share, weight=st.integers(0, 100), since=SECONDS), max_size=4).map(tuple),
-    evaluation=by_slo(COUNTS), retry_at=st.none() | SECONDS, frozen_seconds=st.integers(0, 99),
-    api=st.none() | st.sampled_from(ApiComparison), returning=st.booleans(),
+    phase=st.sampled_from(CandidatePhase), start_time=SECONDS, weight=st.integers(0, 100),
+    shares=st.lists(a_model(Share, weight=st.integers(0, 100), start_time=SECONDS), max_size=4).map(tuple),
+    evaluation=by_slo(COUNTS), retry_time=st.none() | SECONDS, suspended_seconds=st.integers(0, 99),
+    api=st.none() | st.sampled_from(ApiComparison), restoring=st.booleans(),
 )  # fmt: skip
 STATUSES = a_model(
     DataProductStatus,
-    stable=st.none() | a_version(Version, promoted_at=SECONDS, baseline=BASELINES),
+    stable=st.none() | a_version(Version, promotion_time=SECONDS, baseline=BASELINES),
     candidate=st.none() | CANDIDATES,
     history=st.lists(
         a_version(
             PastVersion,
-            fate=st.sampled_from(Fate), promoted_at=st.none() | SECONDS, until=SECONDS,
+            outcome=st.sampled_from(Outcome), promotion_time=st.none() | SECONDS, end_time=SECONDS,
             baseline=BASELINES, record=by_slo(COUNTS), degraded=st.lists(WORDS, max_size=2).map(tuple),
         ),
         max_size=3,
     ).map(tuple),
-    probation=st.none() | a_model(Probation, version=WORDS, against=WORDS, since=SECONDS),
+    probation=st.none() | a_model(Probation, version=WORDS, against=WORDS, start_time=SECONDS),
     retraining=st.none() | a_model(
         RetrainingStatus,
-        trigger=st.none() | a_model(Trigger, id=WORDS, cause=WORDS, version=WORDS, at=SECONDS),
-        attempts=st.integers(0, 5), next_allowed_at=st.none() | SECONDS,
+        trigger=st.none() | a_model(Trigger, id=WORDS, cause=WORDS, version=WORDS, trigger_time=SECONDS),
+        unsuccessful_attempts=st.integers(0, 5), next_allowed_time=st.none() | SECONDS,
     ),
     spec_model=st.none() | st.builds(
-        SpecModel.of, RELEASES, st.sampled_from(SpecModelOutcome), SECONDS
+        SpecModel.of, RELEASES, st.sampled_from(Outcome), SECONDS
     ),
     last_handled=st.none() | a_model(LastHandled, rollback_to=WORDS),
     engine=ENGINES,

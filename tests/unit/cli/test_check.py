@@ -138,7 +138,7 @@ def test_a_service_that_starts_a_server_of_its_own_is_named(tmp_path: Path, caps
         ),
         (
             {"serving__feedback": None},
-            "spec.serving.feedback: is missing, and accuracy is counted from the truth",
+            "spec.serving.feedback: is missing, and accuracy is counted from feedback",
         ),
         (
             {"model__evaluation": {"acuracy": {"bad": 1, "total": 9}}},
@@ -209,7 +209,7 @@ def test_a_project_is_judged_before_it_is_built(
 
 def test_a_folder_of_neither_is_wrong_input(tmp_path: Path, capsys):
     assert main(["check", str(tmp_path)]) == 2
-    assert "holds neither a bento" in capsys.readouterr().err
+    assert "has neither a bento" in capsys.readouterr().err
 
 
 def test_nothing_is_pushed_that_the_runtime_will_refuse(tmp_path: Path, capsys):

@@ -30,7 +30,7 @@ def test_no_file_is_overwritten(tmp_path: Path, capsys):
     (tmp_path / "train.py").write_text("mine")
 
     assert main(["init", "iris", "--directory", str(tmp_path)]) == 2
-    assert "train.py: is there already" in capsys.readouterr().err
+    assert "train.py: exists already" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train.py"]
 
 

@@ -126,7 +126,7 @@ def test_what_needs_no_numpy_imports_none():
 def test_an_slo_that_cannot_answer_in_time_is_named(product, capsys):
     rates = ["--labels-per-minute", "1", "--stable-bad", "accuracy=0.1", "--no-degradation"]
     assert _simulate(product, *rates) == 0
-    assert "accuracy needn't speak for a candidate" in capsys.readouterr().out
+    assert "accuracy is not required for a promotion" in capsys.readouterr().out
     assert _simulate(product, *rates, "--output", "json") == 0
     slos = json.loads(capsys.readouterr().out)["slos"]
     assert slos["availability"]["mustSpeak"]

@@ -47,9 +47,9 @@ def test_a_better_model_passes_the_gate_and_its_numbers_are_shown(tmp_path: Path
 @pytest.mark.parametrize(
     ("evaluation", "said"),
     [
-        ({"accuracy": {"bad": 2000, "total": 10_000}}, "refused (WorseOnHoldOut); accuracy is"),
-        ({"accuracy": {"bad": 9, "total": 100}}, "refused (HoldOutTooSmall); about "),
-        ({}, "refused (HoldOutTooSmall); there are no counts of any SLO for both"),
+        ({"accuracy": {"bad": 2000, "total": 10_000}}, "rejected (WorseOnHoldOut); accuracy is"),
+        ({"accuracy": {"bad": 9, "total": 100}}, "rejected (HoldOutTooSmall); about "),
+        ({}, "rejected (HoldOutTooSmall); there are no counts of any SLO for both"),
     ],
 )
 def test_what_the_gate_would_refuse_ends_with_one(
@@ -65,7 +65,7 @@ def test_what_the_gate_would_refuse_ends_with_one(
     ("code", "said"),
     [
         ("sys.exit(3)", "the training exited with 3"),
-        ("pass", "its termination message isn't a result (it is empty)"),
+        ("pass", "its termination message is not a result (it is empty)"),
         (
             reporting(evaluation={"acc": {"bad": 1, "total": 2}}),
             "names acc, and spec.slos has accuracy",

@@ -70,11 +70,11 @@ def test_two_lines_change_and_no_other_byte(end: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ({}, "no version serves yet"),
-        ({"stable": {"version": "v1", "image": OLD}}, "names what serves"),
+        ({}, "no version is stable yet"),
+        ({"stable": {"version": "v1", "image": OLD}}, "names the stable version"),
         (
             {"stable": {"version": "v2", "image": NEW}},
-            "names v1, which isn't judged yet: it is left alone",
+            "names v1, which has no verdict yet: it stays",
         ),
         (
             {
@@ -82,7 +82,7 @@ def test_two_lines_change_and_no_other_byte(end: str, tmp_path: Path):
                 "candidate": {"version": "v1", "image": OLD},
                 "specModel": {"image": OLD},
             },
-            "isn't judged yet",
+            "has no verdict yet",
         ),
     ],
 )
@@ -104,8 +104,8 @@ def test_nothing_is_written_where_nothing_is_to_say(
         (f'image: "{OLD}"', 'image: "{{ .Values.image }}"', "is a template"),
         (f'image: "{OLD}"', "image: {{ .Values.image }}", "isn't a text of one line"),
         (f'      image: "{OLD}"    # by digest\n', "", "isn't written out in the file"),
-        ("name: pricing", "name: other", "none of the files holds this DataProduct"),
-        ("name: search", "name: pricing", "more than one document holds"),
+        ("name: pricing", "name: other", "none of the files has this DataProduct"),
+        ("name: search", "name: pricing", "more than one document has"),
         ("kind: DataProduct", "kind: {{ kind", "is no plain YAML"),
     ],
 )

@@ -140,6 +140,7 @@ def test_a_program_whose_record_was_never_written_is_replaced(processes, tmp_pat
     assert processes.is_alive("sleeper")
 
 
+@pytest.mark.slow
 def test_a_program_can_be_told_by_its_mark_as_soon_as_it_was_started(processes):
     untold = []
     for _ in range(200):

@@ -69,7 +69,7 @@ def test_a_stage_that_cannot_come_any_more_ends_at_once(told):
         told.until(stage(seconds=3600, spoiled=story._attempt_failed))
 
 
-@pytest.mark.parametrize("outcome", ["", "Running", "Canary"])
+@pytest.mark.parametrize("outcome", ["", "InProgress"])
 def test_an_attempt_that_goes_on_spoils_nothing(outcome):
     assert not story._attempt_failed(scene(Seen(training=Training(attempts=1, outcome=outcome))))
 

@@ -13,8 +13,8 @@ def test_the_history_begins_with_the_version_that_serves():
     status = {
         "stable": {"version": "v2", "source": "Retraining", "baseline": COUNTS},
         "history": [
-            {"version": "v3", "fate": "RolledBack", "reason": "CanaryWorse", "until": "12:00"},
-            {"version": "v1", "fate": "Replaced", "until": "11:00", "baseline": COUNTS},
+            {"version": "v3", "outcome": "RolledBack", "reason": "CanaryWorse", "endTime": "12:00"},
+            {"version": "v1", "outcome": "Replaced", "endTime": "11:00", "baseline": COUNTS},
         ],
     }
     headings, *rows = (line.split() for line in history_lines(status))

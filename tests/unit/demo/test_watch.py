@@ -44,15 +44,20 @@ def test_why_nothing_serves_is_kept_for_who_waits():
 
 
 def test_a_decision_is_told_with_its_reason_and_its_numbers_and_only_once():
-    decision = {"type": "Retrain", "reason": "ModelDecay", "message": "77 % of 92 %", "at": "1"}
+    decision = {
+        "type": "Retrain",
+        "reason": "ModelDecay",
+        "message": "77 % of 92 %",
+        "decisionTime": "1",
+    }
     before, after = product(stable=stable()), product(stable=stable(), decision=decision)
     assert told(before, after) == ["Retrain (ModelDecay): 77 % of 92 %"]
     assert told(after, after) == []
 
 
 def test_the_same_decision_at_another_time_is_a_new_one():
-    decision = {"type": "Advance", "reason": "CanaryNotWorse", "message": "on", "at": "1"}
-    before, after = product(decision=decision), product(decision=decision | {"at": "2"})
+    decision = {"type": "Advance", "reason": "CanaryNotWorse", "message": "on", "decisionTime": "1"}
+    before, after = product(decision=decision), product(decision=decision | {"decisionTime": "2"})
     assert told(before, after) == ["Advance (CanaryNotWorse): on"]
 
 
@@ -64,7 +69,7 @@ def test_the_baseline_is_that_of_the_stable_version():
 def test_a_training_is_told_when_its_job_runs_and_with_what_the_hold_out_says():
     running = {"job": "pricing-train-1", "trigger": {"id": "1", "cause": "ModelDecay"}}
     result = {
-        "outcome": "Canary",
+        "outcome": "InProgress",
         "version": "v2",
         "evaluation": {"accuracy": {"bad": 80, "total": 1000}},
         "stableEvaluation": {"accuracy": {"bad": 230, "total": 1000}},
@@ -93,15 +98,15 @@ def test_a_first_version_takes_no_share():
 
 
 def test_a_promotion_is_told_with_the_version_that_is_kept():
-    past = {"version": "v1", "fate": "Replaced", "until": "1"}
+    past = {"version": "v1", "outcome": "Replaced", "endTime": "1"}
     before = product(stable=stable(), candidate=candidate(100))
     after = product(stable=stable("v2"), history=[past])
-    assert told(before, after) == ["v2 is stable; v1 is kept to go back to"]
+    assert told(before, after) == ["v2 is stable; v1 is kept for a rollback"]
     assert look(after).rests
 
 
 def test_a_version_that_was_taken_back_is_told_with_its_reason():
-    past = {"version": "v3", "fate": "RolledBack", "reason": "CanaryWorse", "until": "1"}
+    past = {"version": "v3", "outcome": "RolledBack", "reason": "CanaryWorse", "endTime": "1"}
     before = product(stable=stable(), candidate=candidate(5))
     assert told(before, product(stable=stable(), history=[past])) == [
         "v3 ended as RolledBack (CanaryWorse)"
@@ -121,7 +126,12 @@ def test_a_state_that_became_unknown_says_why():
 
 
 def test_a_diagnosis_is_told_unless_the_decision_has_told_it():
-    decision = {"type": "Alert", "reason": "UpstreamDegraded", "message": "pricing", "at": "1"}
+    decision = {
+        "type": "Alert",
+        "reason": "UpstreamDegraded",
+        "message": "pricing",
+        "decisionTime": "1",
+    }
     diagnosis = {"cause": "UpstreamDegraded", "message": "degraded upstream: pricing"}
     before = product(state="Degraded")
     alone = product(state="Degraded", diagnosis=diagnosis)

@@ -29,8 +29,10 @@ def test_the_scrape_job_of_products_is_the_one_that_the_tests_run_with():
 
 def test_the_kubelets_job_reads_what_the_tests_read():
     (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == "kubelet")
-    left_out = {"scrape_interval", "scrape_timeout", "metric_relabel_configs"}
-    assert job("kubelet") == {key: value for key, value in ours.items() if key not in left_out}
+    ignored_intervals = {"scrape_interval", "scrape_timeout", "metric_relabel_configs"}
+    assert job("kubelet") == {
+        key: value for key, value in ours.items() if key not in ignored_intervals
+    }
 
 
 def test_its_values_are_settings_of_the_operator():

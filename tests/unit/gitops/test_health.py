@@ -36,7 +36,7 @@ def product(
 
 
 READY = "Ready=True Serving v1 serves"
-REJECTED = "Stalled=True ModelRejected v2 was rejected (CanaryNotReady); stable serves on"
+REJECTED = "Stalled=True ModelRejected v2 was not promoted (CanaryNotReady); stable keeps serving"
 CANDIDATE = {"version": "v2", "phase": "Stepping", "weight": 25}
 STABLE = {"version": "v1", "image": "r/x@sha256:1"}
 NEW = {"metadata": {"generation": 1, "resourceVersion": "1"}, "spec": {}}
@@ -45,7 +45,7 @@ STATES = {
     "without conditions": ({**NEW, "status": {"observedGeneration": 1}}, "Progressing", "inProgress"),
     "an old generation": (product(READY, observed=1), "Progressing", "inProgress"),
     "starting": (
-        product("Ready=False Starting no version serves yet", "Reconciling=True Starting its pods"),
+        product("Ready=False Starting no version is stable yet", "Reconciling=True Starting its pods"),
         "Progressing",
         "inProgress",
     ),

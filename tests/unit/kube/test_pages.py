@@ -60,6 +60,7 @@ def test_cutting_leaves_what_is_shallow_as_it_is():
     assert cut(text) == (text.strip(), len(text) - 1)
 
 
+@pytest.mark.slow
 async def test_pages_of_large_objects_are_halved_until_they_are_small_enough_and_grow_again():
     async with ApiStandIn() as server:
         for number in range(30):
@@ -77,6 +78,7 @@ async def test_pages_of_large_objects_are_halved_until_they_are_small_enough_and
         assert len(server.sent) < 20
 
 
+@pytest.mark.slow
 async def test_one_object_beyond_the_bound_is_read_by_itself():
     async with ApiStandIn() as server:
         server.keep(CONFIG_MAPS, stored("huge", "x" * (MOST_BYTES + 1)))

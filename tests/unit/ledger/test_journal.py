@@ -60,7 +60,7 @@ def test_wanted_are_the_days_that_are_over_and_not_final_and_can_still_be_read()
 
 
 def decision(number, kind="Retrain"):
-    return ReviewDecision(at=number, type=kind, reason="ModelDecay", version="v1")
+    return ReviewDecision(decision_time=number, type=kind, reason="ModelDecay", version="v1")
 
 
 def test_the_oldest_decisions_are_only_counted():
@@ -69,13 +69,13 @@ def test_the_oldest_decisions_are_only_counted():
         status = with_decision(status, decision(number))
         status = with_decision(status, decision(number))
     assert len(status.decisions) == MOST_DECISIONS
-    assert status.decisions[0].at == 5
-    assert status.earlier == {"Retrain/ModelDecay": 5}
+    assert status.decisions[0].decision_time == 5
+    assert status.earlier_decisions == {"Retrain/ModelDecay": 5}
 
 
 def test_versions_are_those_that_were_stable_in_the_period():
     def version(name, promoted, until=None):
-        return ReviewVersion(version=name, promoted_at=promoted, until=until)
+        return ReviewVersion(version=name, promotion_time=promoted, end_time=until)
 
     begin, end = SEPTEMBER.begin, SEPTEMBER.end
     served = [
@@ -87,7 +87,7 @@ def test_versions_are_those_that_were_stable_in_the_period():
     status = with_versions(EMPTY, served, SEPTEMBER)
     assert [one.version for one in status.versions] == ["v2", "v3"]
     ended = with_versions(status, [version("v3", begin + 50, end - 1)], SEPTEMBER)
-    assert [one.until for one in ended.versions] == [begin + 50, end - 1]
+    assert [one.end_time for one in ended.versions] == [begin + 50, end - 1]
 
 
 def review(*signatures, team=(("acb", "DataProductManager"),), signed_by=("DataProductManager",)):
@@ -105,9 +105,9 @@ def json_of(signatures, team, signed_by):
             "metadata": {"name": "pricing-2026-09", "namespace": "pricing"},
             "spec": {
                 "productRef": {"name": "pricing", "uid": "u"},
-                "period": {"from": "2026-09-01T00:00:00Z", "to": "2026-10-01T00:00:00Z"},
+                "period": {"startTime": "2026-09-01T00:00:00Z", "endTime": "2026-10-01T00:00:00Z"},
                 "signOffs": [
-                    {"username": user, "role": role, "verdict": verdict, "at": moment}
+                    {"username": user, "role": role, "verdict": verdict, "signTime": moment}
                     for user, role, verdict, moment in signatures
                 ],
             },

@@ -16,7 +16,7 @@ from sluicegate.ledger.periods import NoPeriod, UnknownZone, before, named, peri
 
 
 def cycle(every="Month", starts="2026-01-15", zone="Europe/Paris"):
-    return ReviewCycle(every=Cycle(every), starts_on=starts, time_zone=zone)
+    return ReviewCycle(every=Cycle(every), start_date=starts, time_zone=zone)
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_a_zone_that_doesnt_exist_is_told_with_how_to_write_one():
 @given(st.dates(date(1000, 1, 1), date(2999, 12, 31)))
 def test_each_day_of_the_calendar_is_a_date_that_may_be_written(day):
     assume(not (day.month == 2 and day.day == 29 and day.year % 100 == 0))
-    assert cycle(starts=day.isoformat()).starts_on == day.isoformat()
+    assert cycle(starts=day.isoformat()).start_date == day.isoformat()
 
 
 @pytest.mark.parametrize(
     "text", ["2026-02-29", "2026-04-31", "2026-13-01", "2026-00-10", "26-01-01"]
 )
 def test_a_day_that_the_calendar_doesnt_have_is_refused(text):
-    with pytest.raises(ValidationError, match="starts"):
+    with pytest.raises(ValidationError, match="start_date"):
         cycle(starts=text)

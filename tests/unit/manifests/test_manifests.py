@@ -31,7 +31,7 @@ from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.manifests.version_annotations import memory_annotations, read_version
 from sluicegate.settings import ServiceKind
 from sluicegate_service.markets import Markets
-from tests.support.product_cases import BENTO_URL, HEX, REMOVED, changed
+from tests.support.product_examples import BENTO_URL, HEX, REMOVED, changed
 
 RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
 
@@ -56,7 +56,7 @@ def env_of(container: dict[str, Any]) -> dict[str, Any]:
 def job_of(**changes: Any) -> dict[str, Any]:
     owner = product(**changes)
     trigger = Trigger(id="0a1b2c3d", cause="ModelDecay", slo="accuracy", indicator="outcomes",
-                      version="v1", at=0)  # fmt: skip
+                      version="v1", trigger_time=0)  # fmt: skip
     attempt = Attempt(trigger=trigger, number=2, stable=version_of(owner))
     return build_training_job(owner, owner.spec.retraining, attempt)
 
@@ -229,7 +229,7 @@ def accepted() -> Version:
     return Version(
         version=base.version, image=base.image, service=base.service,
         runtime_image=base.runtime_image, revision=base.revision, source=VersionSource.RETRAINING,
-        promoted_at=900, baseline={"accuracy": baseline},
+        promotion_time=900, baseline={"accuracy": baseline},
     )  # fmt: skip
 
 
@@ -247,7 +247,7 @@ def test_a_version_that_was_never_promoted_is_not_remembered_as_stable():
 
 @pytest.mark.parametrize("broken", ["no time", ""])
 def test_a_memory_that_cannot_be_read_is_none(broken):
-    annotations = memory_annotations(accepted()) | {names.ANNOTATION_PROMOTED_AT: broken}
+    annotations = memory_annotations(accepted()) | {names.ANNOTATION_PROMOTION_TIME: broken}
     assert read_version({names.LABEL_REVISION: "0"}, annotations) is None
 
 

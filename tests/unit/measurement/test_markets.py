@@ -20,7 +20,7 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind, render_queries
 from sluicegate.stats.counts import Count
-from tests.support.product_cases import changed
+from tests.support.product_examples import changed
 from tests.support.rollout_world import serving_world
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_without_the_answer_markets_are_unknown_and_the_products_counts_hold():
 def test_a_product_that_says_where_its_market_is_has_its_markets_and_other():
     stable = {
         "version": "v1", "image": "a", "service": "S", "runtimeImage": "r", "revision": "b" * 10,
-        "source": "Spec", "promotedAt": "2026-01-01T00:00:00Z",
+        "source": "Spec", "promotionTime": "2026-01-01T00:00:00Z",
     }  # fmt: skip
     document = changed({"status": {"stable": stable}})
     found = target_of(DataProduct.parse(document), Timing())
@@ -119,16 +119,16 @@ def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_
         FR=[(0, 900)] * 12, IT=[(1, 900)] * 12, ES=[(0, 2)], AT=[(400, 900)] * 12
     )
     degraded = tuple(slo.model_copy(update={"degraded": slo.name == name}) for slo in status.slos)
-    diagnosis = Diagnosis(cause="ModelDecay", at=0)
+    diagnosis = Diagnosis(cause="ModelDecay", diagnosis_time=0)
     after = with_markets(
         situation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
     )
     shown = [(one.market, one.state) for one in after.slos[0].markets]
-    assert shown[:2] == [("AT", SloState.BAD), ("ES", SloState.UNKNOWN)]
+    assert shown[:2] == [("AT", SloState.MISSED), ("ES", SloState.UNKNOWN)]
     assert len(shown) == 3
     (evidence,) = after.diagnosis.evidence
     assert evidence.check == MARKET_ALONE
-    assert f"{name} is bad in AT alone (55.6%, n=10,800); OK in" in evidence.message
+    assert f"{name} is bad in AT alone (55.6%, n=10,800); met in" in evidence.message
     assert "too few events in ES" in evidence.message
     assert after.diagnosis.cause == "ModelDecay"  # evidence only
     again = with_markets(situation, after)
@@ -148,14 +148,14 @@ def test_which_markets_are_bad_is_news_and_their_numbers_and_neighbours_are_not(
         slo = status.slos[0].model_copy(
             update={
                 "markets": tuple(
-                    MarketStatus(market=market, state=state, samples=samples)
+                    MarketStatus(market=market, state=state, total=samples)
                     for market, state, samples in markets
                 )
             }
         )
         return status.model_copy(update={"slos": (slo, *status.slos[1:])})
 
-    bad, good = SloState.BAD, SloState.OK
+    bad, good = SloState.MISSED, SloState.MET
     before = told(("AT", bad, 10), ("FR", good, 9))
     assert same_meaning(before, told(("AT", bad, 11), ("IT", good, 7)))
     assert not same_meaning(before, told(("AT", bad, 11), ("FR", bad, 9)))

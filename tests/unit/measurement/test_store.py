@@ -143,7 +143,7 @@ def test_nothing_counts_before_a_version_has_warmed_up():
     assert product.status.stable is not None
     seen = store.target_of(product, Timing())
     assert seen is not None
-    warm_up = seen.evidence_from - product.status.stable.promoted_at
+    warm_up = seen.evidence_from - product.status.stable.promotion_time
     assert 2 * BLOCK <= warm_up < 3 * BLOCK
 
 
@@ -259,7 +259,7 @@ def test_a_canary_block_pairs_the_means_of_a_gauge_where_both_versions_have_one(
     measured = OfOneProduct(Measurements(Timing()), product)
     key = product.metadata.key
     assert product.status.candidate is not None
-    first = product.status.candidate.since // measured.canary_seconds + 1
+    first = product.status.candidate.start_time // measured.canary_seconds + 1
     means = {"v1": (41.0, 42.0), "v2": (40.0, None)}
     measured.measurements.canaries.record(
         Readings(
@@ -329,7 +329,7 @@ def with_share_at(measured: OfOneProduct, moment: int) -> OfOneProduct:
     """The same, as if the share and the traffic had changed at this moment, in seconds."""
     status = measured.product.status
     assert status.candidate is not None
-    shares = [one.model_copy(update={"since": moment}) for one in status.candidate.shares]
+    shares = [one.model_copy(update={"start_time": moment}) for one in status.candidate.shares]
     candidate = status.candidate.model_copy(update={"shares": tuple(shares)})
     status = status.model_copy(update={"candidate": candidate, "traffic": None})
     return OfOneProduct(
@@ -410,7 +410,7 @@ def verified(measured: OfOneProduct) -> tuple[float, bool]:
         weights=tuple((version_name(key.name, one), share) for one, share in shares.items()),
         parents=(ParentStatus("gateway", "web", "", True, True, 2, ""),),
     )  # fmt: skip
-    now = status.candidate.shares[-1].since + 7 * BLOCK
+    now = status.candidate.shares[-1].start_time + 7 * BLOCK
     split = split_of(measured, route, measured.requests(), {}, now=now)
     return split.share, split.mismatched
 

@@ -8,9 +8,10 @@ import pytest
 
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.status import DataProductStatus, LastHandled
-from sluicegate.api.versions import Fate, PastVersion, Release, VersionSource
+from sluicegate.api.versions import PastVersion, Release, VersionSource
 from sluicegate.policy.manual_requests import answers
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
@@ -50,7 +51,9 @@ def asked(annotation: str, value: str = "one", **fields) -> Observed:
 
 
 def training(trigger: str) -> RetrainingStatus:
-    why = Trigger(id=trigger, cause="ModelDecay", slo="accuracy", version="v1", at=NOW - 600)
+    why = Trigger(
+        id=trigger, cause="ModelDecay", slo="accuracy", version="v1", trigger_time=NOW - 600
+    )
     return RetrainingStatus(trigger=why, attempt=1)
 
 
@@ -61,12 +64,12 @@ def answer(observed, *, terms=TERMS, **status):
 
 # ---- a retraining that is asked for -----------------------------------------------------------
 def test_a_retraining_that_is_asked_for_begins_a_new_count_of_attempts():
-    waits = RetrainingStatus(attempts=3, next_allowed_at=NOW + 86_400)
+    waits = RetrainingStatus(unsuccessful_attempts=3, next_allowed_time=NOW + 86_400)
     found = answer(asked(REQUEST_RETRAIN), retraining=waits)
     assert isinstance(found.decision, Retrain)
     assert found.decision.reason is Reason.REQUESTED
     assert (found.decision.parent, found.decision.attempt, found.decision.slo) == (V1, 1, "")
-    assert found.status.retraining.attempts == 0
+    assert found.status.retraining.unsuccessful_attempts == 0
     assert found.status.last_handled == LastHandled(retrain_requested_at="one")
 
 
@@ -181,7 +184,7 @@ def test_a_result_of_another_training_leaves_the_one_under_way_alone():
     failed = TrainingFailed("a", Reason.JOB_FAILED, "out of status")
     found = arrived(training("b"), failed)
     assert found.status.training is not None
-    assert found.status.retraining.attempts == 0
+    assert found.status.retraining.unsuccessful_attempts == 0
 
 
 @pytest.mark.parametrize(
@@ -203,15 +206,15 @@ def test_a_result_under_the_name_of_an_older_version_is_refused():
     older = PastVersion.of(
         Release("v2", "registry.example/search@sha256:older"),
         VersionSource.SPEC,
-        fate=Fate.REPLACED,
-        promoted_at=0,
-        until=0,
+        outcome=Outcome.REPLACED,
+        promotion_time=0,
+        end_time=0,
     )
     status = serving(retraining=training("b"), history=(older,))
     observed = Observed(block=NOW // 300, wanted=V1, training=result("b"))
     found = training_ended(TERMS, status, observed, NOW)
     assert found.decision.reason is Reason.VERSION_REUSED
-    assert found.status.retraining.attempts == 1
+    assert found.status.retraining.unsuccessful_attempts == 1
 
 
 # ---- the hold-out ---------------------------------------------------------------------------

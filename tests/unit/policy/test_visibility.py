@@ -20,7 +20,7 @@ def seen(accepted, *, since=NOTHING, labels=1200, drift=True):
     baseline = Baseline.of(accepted, 0, 0, BaselineSource.EVALUATION)
     result = SloResult(
         SLO,
-        SloState.OK,
+        SloState.MET,
         Reason.WITHIN_OBJECTIVE,
         recent=Count(labels // 10, labels),
         baseline=baseline,

@@ -5,66 +5,28 @@ from math import inf, nan
 
 import pytest
 
-from benchmarks.prometheus_stand_in import Held, Lie, PrometheusStandIn, patience
+from benchmarks.prometheus_stand_in import Held, Lie, PrometheusStandIn
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus.block_cache import BlockCache
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings, Length
-from sluicegate.prometheus.canary_cache import CanaryBlocks
-from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.targets import REQUESTS, ProductKey, SeriesKey, Target, VersionKey
+from sluicegate.prometheus.block_reader import EvaluationSettings, Length
+from sluicegate.prometheus.targets import SeriesKey
 from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate.stats.counts import Count
-from tests.support.fetching import evaluating, fetch_all
-from tests.support.measured_world import Measured, World
-
-SLOS = {
-    "availability": Indicator(availability={}),
-    "latency": Indicator(latency={"thresholdMilliseconds": 250}),
-    "accuracy": Indicator(outcomes={}),
-    "conversion": Indicator(events={}),
-    "clicks": Indicator(counters={"good": "clicked_total", "total": "served_total"}),
-    "basket": Indicator(gauge={"metric": "basket_value"}),
-}
-NOW = 300 * 1_000 + 60.0
-"""Block 1000 ended a scrape interval and a delay ago."""
-VERSION = VersionKey("catalog", "search-ranking", "v1")
-WITH_GATEWAY = EvaluationSettings(gateway=TRAEFIK, jitter_seconds=0)
-BACKEND = backend_of("catalog", "search-ranking-0123456789")
-FULL = Measured(
-    good_events=3,
-    bad_events=97,
-    gauge=41.5,
-    counters={("clicked_total", 0): 4, ("served_total", 0): 100},
+from tests.support.evaluations import (
+    AVAILABILITY,
+    BACKEND,
+    CANARY,
+    FULL,
+    NOW,
+    VERSION,
+    WITH_GATEWAY,
+    fetch,
+    newest,
+    target,
 )
-
-
-def target(number: int = 0, **changes) -> Target:
-    name = f"product-{number}" if number else "search-ranking"
-    settings = {"key": ProductKey("catalog", name), "versions": ("v1",), "slos": SLOS}
-    return Target(**settings | changes)
-
-
-CANARY = target(versions=("v1", "v2"), block_seconds=300, canary_from=300 * 999)
-
-
-async def fetch(world: World, *targets: Target, lies=None, settings=None, now: float = NOW):
-    """One fetch of everything, by a fresh evaluation."""
-    settings = settings or EvaluationSettings(jitter_seconds=0)
-    async with PrometheusStandIn(world, lies or {}) as server:
-        seconds = patience(*server.lies.values())
-        async with Prometheus(Endpoint(url=server.url, timeout_seconds=seconds)) as prometheus:
-            evaluation = Evaluation(prometheus, settings)
-            return await fetch_all(evaluation, targets or (target(),), now), server
-
-
-async def newest(measured: Measured, lies=None) -> dict[str, Block]:
-    """The newest block of every counted SLO of one version."""
-    (readings,), _ = await fetch(World([measured]), lies=lies)
-    return {key.slo: blocks[-1] for key, blocks in readings.blocks.items()}
+from tests.support.fetching import evaluating
+from tests.support.measured_world import Measured, World
 
 
 async def test_every_kind_of_indicator_is_counted_from_one_fetch():
@@ -146,8 +108,6 @@ async def test_a_canary_is_judged_by_what_its_own_pods_answered():
 
 
 # ---- bad or absent data, row by row ------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "lie", [Lie.REFUSED, Lie.ERROR_503, Lie.HANGS, Lie.PARTIAL, Lie.NOT_JSON, Lie.VECTOR]
 )
@@ -337,8 +297,6 @@ async def test_calls_between_the_services_of_a_bento_count_once():
 
 
 # ---- which blocks are read, and by how many queries --------------------------------------
-
-
 async def test_a_block_is_read_only_once_it_has_settled():
     world = World([FULL])
     (readings,), _ = await fetch(world, now=300 * 1_000 + 59.9)
@@ -412,235 +370,3 @@ async def test_only_products_in_a_canary_are_read_a_second_time_and_by_name():
 )
 def test_a_canary_block_is_a_minute_at_most_but_four_scrapes_at_least(block, scrape, canary):
     assert Timing(scrape_seconds=scrape).canary_block(block) == canary
-
-
-# ---- over time ----------------------------------------------------------------------------
-
-
-class Session:
-    """Fetches over time against one stand-in, into a cache."""
-
-    def __init__(self, server: PrometheusStandIn, prometheus: Prometheus):
-        self.server = server
-        self.evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
-        self.cache = BlockCache()
-
-    async def fetch(self, now: float, *targets: Target):
-        readings = await fetch_all(self.evaluation, targets or (target(),), now)
-        for each in readings:
-            await self.cache.record(each)
-        return readings
-
-    async def backfill(self, now: float, *targets: Target):
-        async for past in self.evaluation.backfill(targets, now):
-            await self.cache.record_past(past)
-            self.cache.record_filled(past.targets)
-
-
-@pytest.fixture
-async def session(request):
-    world = World([Measured()])
-    async with (
-        PrometheusStandIn(world) as server,
-        Prometheus(Endpoint(url=server.url)) as prometheus,
-    ):
-        yield Session(server, prometheus)
-
-
-AVAILABILITY = SeriesKey(*VERSION, "availability")
-
-
-async def test_a_block_that_was_read_is_not_asked_for_until_the_next_has_settled(session):
-    await session.fetch(NOW)
-    asked = session.server.asked.total()
-    assert await session.fetch(NOW + 299) == ()
-    assert session.server.asked.total() == asked
-    (readings,) = await session.fetch(NOW + 300)
-    assert (readings.first, readings.last) == (1000, 1001)
-
-
-async def test_a_sample_that_arrives_late_is_counted_when_the_next_block_is_read(session):
-    await session.fetch(NOW)
-    session.server.rows.versions[0].requests = 120
-    await session.fetch(NOW + 300)
-    assert session.cache.series(AVAILABILITY, 300).block(1000).count.total == 120
-
-
-async def test_after_an_outage_the_missed_blocks_are_read_and_replace_what_was_unavailable(session):
-    await session.fetch(NOW)
-    session.server.lies[""] = Lie.ERROR_503
-    await session.fetch(NOW + 300)
-    await session.fetch(NOW + 600)
-    series = session.cache.series(AVAILABILITY, 300)
-    assert series.block(1002).quality is Quality.UNAVAILABLE
-    session.server.lies.clear()
-    (readings,) = await session.fetch(NOW + 900)
-    assert (readings.first, readings.last) == (1000, 1003)
-    assert {series.block(i).quality for i in range(1000, 1004)} == {Quality.COUNTED}
-    assert series.window(1003, 3) == Count(0, 300)
-
-
-async def test_a_product_is_pending_until_its_past_is_read_and_then_has_fourteen_days(session):
-    now = 300 * 12 * 400 + 60.0
-    assert session.cache.pending([target()]) == (target(),)
-    session.server.rows.versions[0].requests = 100
-    await session.backfill(now, target())
-    assert session.cache.pending([target()]) == ()
-    series = session.cache.series(AVAILABILITY, 300)
-    # The stand-in answers 100 to both, a block and twelve: so hours are told from singles.
-    assert series.window(4800, 72) == Count(0, 7_200)
-    bad, total = series.hours(64, 399)
-    assert len(bad) == 336
-    assert set(total) == {100}
-
-
-async def test_a_backfill_that_fails_leaves_the_product_pending(session):
-    session.server.lies["requests"] = Lie.ERROR_500
-    await session.backfill(300 * 12 * 400 + 60.0, target())
-    assert session.cache.pending([target()]) == (target(),)
-
-
-async def test_a_backfill_asks_for_each_tier_at_its_own_step(session):
-    await session.backfill(300 * 12 * 400 + 60.0, target())
-    steps = {
-        (form["step"], (int(form["end"]) - int(form["start"])) // int(form["step"]) + 1)
-        for form in session.server.forms
-    }
-    assert steps == {("300", 72), ("3600", 336)}
-
-
-async def test_what_nobody_asks_for_any_more_is_forgotten(session):
-    now = 300 * 12 * 400 + 60.0
-    other = target(2, slos={"latency": SLOS["latency"]})
-    await session.backfill(now, target(), other)
-    session.cache.prune([target(slos={"latency": SLOS["latency"]})])
-    assert session.cache.series(AVAILABILITY, 300).newest == -1
-    assert session.cache.series(SeriesKey(*VERSION, "latency"), 300).newest == 4800
-    assert session.cache.pending([target(), other]) == (other,)
-
-
-async def test_requests_are_counted_also_where_no_slo_is_about_them():
-    slos = {"accuracy": SLOS["accuracy"]}
-    (readings,), _ = await fetch(World([FULL]), target(slos=slos))
-    assert target(slos=slos).requests is REQUESTS
-    assert readings.blocks[SeriesKey(*VERSION, REQUESTS)][-1].count == Count(0, 100)
-    assert target().requests == "availability"
-
-
-# ---- canaries, and clocks -----------------------------------------------------------------
-
-
-async def canary_blocks(*versions: Measured) -> CanaryBlocks:
-    readings, _ = await fetch(World([*versions]), CANARY)
-    kept = CanaryBlocks()
-    kept.record(next(each for each in readings if each.canary))
-    return kept
-
-
-@pytest.mark.parametrize(("targets", "scraped"), [(2, True), (0, False)])
-async def test_a_canary_without_series_is_told_from_one_that_nobody_scrapes(targets, scraped):
-    silent = Measured(version="v2", requests=None, fast=None, targets=targets)
-    kept = await canary_blocks(Measured(), silent)
-    version = VersionKey("catalog", "search-ranking", "v2")
-    blocks = kept.blocks(SeriesKey(*version, "availability"))
-    newest = max(blocks)
-    assert blocks[newest].quality is Quality.NO_SERIES
-    assert (newest in kept.scraped(version)) is scraped
-    assert newest in kept.scraped(VERSION)
-
-
-async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh():
-    stale = Measured(version="v2", gauge=40.0, gauge_age=901)
-    for candidate, mean in ((Measured(version="v2", gauge=40.0), 40.0), (stale, None)):
-        kept = await canary_blocks(Measured(gauge=41.5), candidate)
-        newest = max(kept.blocks(AVAILABILITY))
-        assert kept.mean(SeriesKey(*VERSION, "basket"), newest) == 41.5
-        theirs = SeriesKey("catalog", "search-ranking", "v2", "basket")
-        assert kept.mean(theirs, newest) == mean
-
-
-@pytest.mark.parametrize(
-    ("sent", "lie", "quality", "total"),
-    [
-        ({BACKEND: 95}, {}, Quality.COUNTED, 95),
-        ({}, {}, Quality.NO_SERIES, 0),
-        ({BACKEND: nan}, {}, Quality.INVALID, 0),
-        ({BACKEND: 95}, {"gateway": Lie.ERROR_500}, Quality.MISSING, 0),
-    ],
-)
-async def test_what_a_gateway_sent_is_told_from_what_it_does_not_say(sent, lie, quality, total):
-    world = World([Measured(), Measured(version="v2")], gateway=sent)
-    readings, _ = await fetch(world, CANARY, settings=WITH_GATEWAY, lies=lie)
-    kept = CanaryBlocks()
-    for each in readings:
-        assert each.complete
-        if each.canary:
-            kept.record(each)
-            block = kept.sent(BACKEND, each.block_seconds, each.last)
-            assert (block.quality, block.count.total) == (quality, total)
-            kept.prune([CANARY])
-            assert kept.sent(BACKEND, each.block_seconds, each.last) == block
-            kept.prune([target()])
-            assert kept.sent(BACKEND, each.block_seconds, each.last).quality is Quality.MISSING
-
-
-async def test_what_a_canary_was_is_forgotten_with_its_candidate():
-    kept = await canary_blocks(Measured(gauge=41.5), Measured(version="v2"))
-    newest = max(kept.blocks(AVAILABILITY))
-    kept.prune([target()])
-    assert not kept.blocks(AVAILABILITY)
-    assert kept.mean(SeriesKey(*VERSION, "basket"), newest) is None
-    assert not kept.scraped(VERSION)
-
-
-@pytest.mark.parametrize("lie", [None, Lie.ERROR_503])
-async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go_on(lie):
-    began = int(NOW) - 3600
-    first, second = target(1, canary_from=began), target(2, canary_from=began)
-    later = NOW + 300
-    lies: dict[str, Lie] = {}
-    async with (
-        PrometheusStandIn(World([FULL]), lies) as server,
-        Prometheus(Endpoint(url=server.url)) as prometheus,
-    ):
-        evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
-        await fetch_all(evaluation, (first,), NOW)
-        if lie:
-            lies["requests"] = lie
-            await fetch_all(evaluation, (first, second), later)
-            lies.clear()
-        readings = await fetch_all(evaluation, (first, second), later)
-    read = {
-        key.product: (one.first, one.last) for one in readings if one.canary for key in one.blocks
-    }
-    timing, seconds = Timing(), Timing().canary_block(300)
-    newest = timing.newest_settled(later, seconds)
-    assert read == {
-        "product-1": (timing.newest_settled(NOW, seconds), newest),
-        "product-2": (began // seconds, newest),
-    }
-
-
-async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginning_again():
-    began = int(NOW) - 3600
-    timing = Timing(scrape_seconds=5, settle_seconds=5)
-    # Another product has such blocks before, so the length itself is nothing new.
-    minutes = target(1, canary_from=began)
-    halves, others = (target(number, canary_from=began, block_seconds=30) for number in (1, 2))
-    async with (
-        PrometheusStandIn(World([FULL])) as server,
-        Prometheus(Endpoint(url=server.url)) as prometheus,
-    ):
-        evaluation = Evaluation(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
-        await fetch_all(evaluation, (minutes, others), NOW)
-        readings = await fetch_all(evaluation, (halves, others), NOW + 30)
-    first = {key.product: each.first for each in readings if each.canary for key in each.blocks}
-    assert first["product-1"] == began // 30
-    assert first["product-2"] > began // 30
-
-
-async def test_after_the_clock_was_set_back_the_present_is_read_again(session):
-    await session.fetch(NOW + 6_000)
-    (readings,) = await session.fetch(NOW)
-    assert (readings.first, readings.last) == (999, 1000)
-    assert await session.fetch(NOW + 299) == ()

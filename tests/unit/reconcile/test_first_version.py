@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.baseline import Baseline, BaselineSource
-from sluicegate.api.versions import Fate, PastVersion, VersionBase
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import PastVersion, VersionBase
 from sluicegate.kube.resources import DEPLOYMENTS
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.live.children import deployment_record
@@ -42,7 +43,7 @@ def served():
     product = World().until(lambda one: one.serving == "v1").product
     stable = product.status.stable
     assert stable is not None
-    after = stable.model_copy(update={"promoted_at": stable.promoted_at + 3600})
+    after = stable.model_copy(update={"promotion_time": stable.promotion_time + 3600})
     status = product.status.model_copy(update={"stable": after})
     return product, deployment_of(product, {}), product.model_copy(update={"status": status})
 
@@ -54,7 +55,7 @@ def test_what_a_first_versions_deployment_remembers_isnt_written_again(served):
 
 def with_evaluation(product, *, bad):
     stable = product.status.stable
-    moment = stable.promoted_at
+    moment = stable.promotion_time
     baseline = Baseline(
         bad=bad, total=100, start=moment, end=moment, source=BaselineSource.EVALUATION
     )
@@ -75,7 +76,7 @@ def test_nor_is_it_after_a_canary_that_went_back(served):
     _, made, slow = served
     stable = slow.status.stable
     identity = {name: getattr(stable, name) for name in VersionBase.model_fields}
-    refused = PastVersion(**identity, fate=Fate.ROLLED_BACK, until=stable.promoted_at)
+    refused = PastVersion(**identity, outcome=Outcome.ROLLED_BACK, end_time=stable.promotion_time)
     status = slow.status.model_copy(update={"history": (refused,)})
     after = slow.model_copy(update={"status": status})
     assert deployment_of(after, as_observed(made)).fingerprint == made.fingerprint

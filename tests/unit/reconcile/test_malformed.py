@@ -16,7 +16,7 @@ from sluicegate.runtime.interfaces import InvalidSpec
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.built_controller import build_controller, reconciler_of
-from tests.support.product_cases import example, full_status
+from tests.support.product_examples import example, full_status
 from tests.support.rollout_world import document
 
 if TYPE_CHECKING:
@@ -212,8 +212,8 @@ def test_a_status_beyond_all_bounds_counts_as_lost():
 
 
 def test_the_last_moment_of_all_can_be_written_again():
-    last = read_status({"engine": {"outageSince": "9999-12-31T23:59:59.999999Z"}})
-    assert last.to_dict()["engine"]["outageSince"] == "9999-12-31T23:59:59Z"
+    last = read_status({"engine": {"outageStartTime": "9999-12-31T23:59:59.999999Z"}})
+    assert last.to_dict()["engine"]["outageStartTime"] == "9999-12-31T23:59:59Z"
 
 
 @pytest.mark.parametrize(
@@ -236,6 +236,6 @@ def test_a_word_of_a_newer_operator_costs_no_more_than_the_part_that_holds_it(fi
 
 def test_an_item_that_can_t_be_read_is_left_out_of_its_list():
     status = full_status()
-    past = {**status["history"][0], "fate": "Ascended"}
+    past = {**status["history"][0], "outcome": "Ascended"}
     known = read_status(status | {"history": [past, *status["history"]]})
     assert known.history == read_status(status).history

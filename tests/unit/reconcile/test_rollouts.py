@@ -2,89 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import pytest
 
 from sluicegate.api.names import (
     REQUEST_ABORT,
     REQUEST_PROMOTE,
-    REQUEST_RETRAIN,
     REQUEST_ROLLBACK,
-    DecisionReason,
 )
-from sluicegate.api.versions import CandidatePhase, Fate, Release
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.manifests.version_annotations import memory_annotations
-from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
-from sluicegate.stats.counts import Count
 from tests.support.rollout_world import (
-    ACCURACY,
-    GATEWAY,
-    RUNTIME,
     World,
     broken_pod,
     document,
-    image,
-    serving_world,
 )
-
-if TYPE_CHECKING:
-    from sluicegate.api.retraining_status import RetrainingStatus
-
-if TYPE_CHECKING:
-    from sluicegate.reconcile.live.pods import PodState
-
-ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
-
-
-def serving(**spec) -> World:
-    """A world whose first version has served long enough to be judged."""
-    return serving_world(36, **spec)
-
-
-def finished(world: World) -> bool:
-    return world.current.candidate is None
-
-
-def in_phase(phase: CandidatePhase):
-    def holds(world: World) -> bool:
-        return world.current.candidate is not None and world.current.candidate.phase is phase
-
-    return holds
-
-
-def watched(world: World, most: int = 400) -> World:
-    """Run to the end of the rollout, with what must always hold checked after each step."""
-    for _ in range(most):
-        world.run()
-        assert_nothing_is_lost(world)
-        if finished(world) or world.current.candidate.phase is CandidatePhase.PARKED:
-            return world
-    raise AssertionError(f"the rollout never ends: {world.current.candidate}")
-
-
-def assert_nothing_is_lost(world: World) -> None:
-    """Whoever has a share has pods for it, and stable always has pods."""
-    stable, candidate = world.current.stable, world.current.candidate
-    assert stable is not None
-    assert world.pods[stable.revision].wanted >= 1
-    for revision, pods in world.pods.items():
-        if world.share(revision) > 0:
-            assert pods.ready >= 1, f"{pods.version.version} has requests and no pods"
-    if candidate is not None and candidate.weight == 0 and not candidate.shares:
-        assert world.share(candidate.revision) == 0
-
-
-@ROUTES
-def test_the_first_version_serves_once_its_pods_are_ready(route):
-    world = World(spec=document(route=route))
-    world.settle()
-    assert world.serving == ""
-    assert world.written is None
-    world.run(2)
-    assert world.serving == "v1"
-    assert world.condition("Ready") == ("True", "Serving")
+from tests.support.rollouts import ROUTES, at_weight, finished, in_phase, serving, watched
 
 
 @ROUTES
@@ -94,7 +27,7 @@ def test_a_good_version_goes_through_all_steps_and_becomes_stable(route):
     weights = [one.candidate.weight for one in world.statuses if one.candidate and one.stable]
     assert sorted(set(weights)) == weights_seen(weights) == [0, 5, 25, 50, 100]
     assert [one.version for one in world.current.history] == ["v1"]
-    assert world.current.history[0].fate is Fate.REPLACED
+    assert world.current.history[0].outcome is Outcome.REPLACED
     assert world.condition("Stalled") is None
 
 
@@ -116,7 +49,7 @@ def test_a_worse_version_goes_back_and_stable_serves_on(route):
     world.bad["v2"] = 0.4
     watched(world.push("b", "v2"))
     assert world.serving == "v1"
-    assert world.current.history[0].fate is Fate.ROLLED_BACK
+    assert world.current.history[0].outcome is Outcome.ROLLED_BACK
     assert world.current.history[0].reason == "CanaryWorse"
     assert world.condition("Ready") == ("True", "Serving")
     assert world.condition("Stalled") == ("True", "ModelRejected")
@@ -266,7 +199,7 @@ def test_a_new_model_during_a_canary_supersedes_the_old_one_after_its_share_is_g
     assert world.current.candidate.version == "v2"
     assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
     world.until(lambda w: w.current.candidate and w.current.candidate.version == "v3")
-    assert world.current.history[0].fate is Fate.SUPERSEDED
+    assert world.current.history[0].outcome is Outcome.SUPERSEDED
     watched(world)
     assert world.serving == "v3"
 
@@ -278,61 +211,6 @@ def test_a_spec_that_returns_to_stable_takes_the_candidate_back_and_stalls_nobod
     watched(world.push("a", "v1"))
     assert world.serving == "v1"
     assert world.condition("Stalled") is None
-
-
-@ROUTES
-def test_a_person_takes_a_kept_version_back_and_it_is_handled_once(route):
-    world = watched(serving(route=route).push("b", "v2"))
-    world.requests[REQUEST_ROLLBACK] = "v1/one"
-    watched(world)
-    assert world.serving == "v1"
-    assert world.current.stable.returned
-    assert world.current.last_handled.rollback_to == "v1/one"
-    assert world.condition("Stalled") is None, "a person chose what serves"
-    world.run(20)
-    assert world.serving == "v1"
-    assert finished(world)
-
-
-def test_a_returning_version_that_doesnt_come_up_leaves_stable_as_it_is():
-    world = watched(serving().push("b", "v2"))
-    world.broken["v1"] = broken_pod()
-    world.requests[REQUEST_ROLLBACK] = "v1/one"
-    watched(world)
-    assert world.serving == "v2"
-    assert world.condition("Ready") == ("True", "Serving")
-
-
-def test_a_person_aborts_a_canary():
-    world = serving()
-    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
-    world.requests[REQUEST_ABORT] = "one"
-    watched(world).run(20)
-    assert world.serving == "v1"
-    assert world.current.history[0].reason == "AbortRequested"
-    assert world.current.last_handled.abort == "one"
-
-
-def test_a_rejected_version_is_tried_again_when_a_person_asks():
-    world = serving()
-    world.bad["v2"] = 0.4
-    watched(world.push("b", "v2"))
-    world.bad["v2"] = 0.1
-    world.requests[REQUEST_PROMOTE] = "v2/again"
-    watched(world)
-    assert world.serving == "v2"
-    assert world.current.spec_model.reason == ""
-
-
-def test_the_last_step_waits_for_a_person_where_the_spec_says_so():
-    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
-    world = serving(rollout=rollout)
-    world.push("b", "v2").until(in_phase(CandidatePhase.AWAITING_APPROVAL))
-    world.run(20)
-    assert world.serving == "v1"
-    world.requests[REQUEST_PROMOTE] = "one"
-    watched(world)
-    assert world.serving == "v2"
 
 
 def test_a_version_without_a_verdict_is_parked_without_pods():
@@ -350,7 +228,7 @@ def test_a_version_that_turns_bad_on_probation_goes_back_to_the_one_before():
     assert world.current.probation is not None
     world.bad["v2"] = 0.6
     world.until(lambda w: w.serving == "v1", most=200)
-    assert world.current.spec_model.outcome == "Rejected"
+    assert world.current.spec_model.outcome == "RolledBack"
     assert world.condition("Stalled") == ("True", "ModelRejected")
 
 
@@ -360,112 +238,6 @@ def test_what_stable_did_beside_the_candidate_is_what_the_new_version_is_held_ag
     watched(world.push("b", "v2"))
     held = world.current.engine.probation_baselines["accuracy"]
     assert held.bad / held.total == pytest.approx(0.15, abs=0.01)
-
-
-def test_suspend_freezes_a_canary_and_lets_an_abort_through():
-    world = serving()
-    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
-    world.spec["spec"]["suspend"] = True
-    cluster = world._cluster()
-    world.run(60)
-    assert world._cluster() == cluster
-    assert world.condition("RolloutProgressing") == ("False", "Suspended")
-    world.requests[REQUEST_ABORT] = "one"
-    watched(world)
-    assert world.serving == "v1"
-
-
-def test_a_suspended_product_starts_no_version():
-    world = World(spec=document(suspend=True)).run(20)
-    assert not world.pods
-    assert world.condition("Ready") == ("False", "Suspended")
-    assert world.condition("Stalled") is None
-    world.spec["spec"]["suspend"] = False
-    world.until(lambda w: w.serving == "v1", most=3)
-
-
-def test_the_first_version_that_fails_stalls_and_another_model_replaces_it_at_once():
-    world = World(spec=document())
-    world.broken["v1"] = broken_pod("image can't be pulled: not found")
-    world.run(3)
-    assert world.condition("Ready") == ("False", "InitialVersionFailed")
-    assert world.condition("Stalled") == ("True", "InitialVersionFailed")
-    assert world.condition("Reconciling") is None
-    world.push("b", "v2").until(lambda w: w.serving == "v2", most=3)
-    assert world.condition("Stalled") is None
-
-
-MISNAMED = "ServiceNotFound: spec.model.bento.service is Searcher, … is Search: set it to Search"
-
-
-def misnamed() -> PodState:
-    return replace(broken_pod(MISNAMED), misnamed=True)
-
-
-def with_service(world: World, name: str) -> World:
-    world.spec["spec"]["model"]["bento"]["service"] = name
-    world.spec["metadata"]["generation"] += 1
-    return world
-
-
-def test_a_first_version_whose_entry_service_has_another_name_says_so_until_it_is_corrected():
-    world = with_service(World(spec=document()), "Searcher")
-    world.broken["v1"] = misnamed()
-    world.run(3)
-    assert world.condition("Ready") == ("False", "InitialVersionFailed")
-    assert world.condition("Stalled") == ("True", "ServiceNotFound")
-    (stalled,) = (one for one in world.current.conditions if one.type == "Stalled")
-    assert stalled.message == f"v1: {MISNAMED}"
-    world.broken.clear()
-    with_service(world, "Search").until(lambda w: w.serving == "v1", most=3)
-    assert world.current.stable.service == "Search"
-
-
-@pytest.mark.parametrize(
-    ("trouble", "ends"),
-    [
-        ({"unmounted": True}, "make sure that there is the Secret keys"),
-        ({"out_of_memory": True}, "raise the memory limit in spec.serving.resources"),
-        ({}, "correct spec.model"),
-    ],
-    ids=["a Secret", "memory", "the model"],
-)
-def test_a_first_version_that_fails_names_what_there_is_to_correct(trouble, ends):
-    world = World(spec=document())
-    text = "make sure that there is the Secret keys" if "unmounted" in trouble else "it ended"
-    world.broken["v1"] = replace(broken_pod(text), **trouble)
-    world.run(3)
-    (stalled,) = (one for one in world.current.conditions if one.type == "Stalled")
-    assert stalled.message.endswith(ends)
-
-
-def test_a_candidate_whose_entry_service_has_another_name_is_tried_again_once_it_is_corrected():
-    world = with_service(serving().push("b", "v2"), "Searcher")
-    world.broken["v2"] = misnamed()
-    world.until(lambda w: w.condition("Stalled") == ("True", "ModelRejected"), most=50)
-    assert (world.serving, world.current.history[0].reason) == ("v1", "ServiceNotFound")
-    world.run(5)
-    assert world.current.candidate is None, "the same name isn't tried again"
-    world.broken.clear()
-    with_service(world, "Search").until(lambda w: w.serving == "v2")
-    assert world.current.stable.service == "Search"
-
-
-def test_a_corrected_entry_service_of_what_serves_is_taken_up_in_place():
-    world = with_service(serving(), "Searcher").run(3)
-    assert (world.serving, world.current.candidate) == ("v1", None)
-    assert world.current.stable.service == "Searcher"
-
-
-def test_a_retry_after_a_slow_first_start_still_ends_well():
-    world = World(spec=document(slos=[ACCURACY]))
-    world.broken["v1"] = broken_pod("no node takes the pod")
-    world.run(15)
-    assert world.condition("Stalled") == ("True", "InitialVersionFailed")
-    world.broken.clear()
-    world.run(2)
-    assert world.condition("Ready") == ("True", "Serving")
-    assert world.condition("Stalled") is None
 
 
 def written(world: World) -> dict[str, object]:
@@ -502,124 +274,6 @@ def test_a_promotion_of_three_steps_costs_at_most_eighteen_writes():
     assert len(writes) + events <= 18, writes
 
 
-# ---- abort, approval, suspend -----------------------------------------------------------------
-def at_weight(weight: int):
-    return lambda one: one.current.candidate is not None and one.current.candidate.weight == weight
-
-
-@ROUTES
-def test_a_promotion_is_aborted_as_long_as_the_products_service_doesnt_follow_it(route):
-    world = serving(route=route)
-    world.push("b", "v2").until(in_phase(CandidatePhase.PROMOTING))
-    world.requests[REQUEST_ABORT] = "one"
-    world.settle()
-    watched(world).run(10)
-    assert world.serving == "v1"
-    assert world.current.history[0].reason == "AbortRequested"
-    assert world.current.last_handled.abort == "one"
-
-
-@ROUTES
-def test_an_abort_that_comes_too_late_is_refused_with_the_way_back(route):
-    world = serving(route=route)
-    world.push("b", "v2").until(at_weight(100))
-    if route is not None:
-        world.run()
-    assert world.selected == world.current.candidate.revision
-    world.requests[REQUEST_ABORT] = "v2/late"
-    world.settle()
-    assert world.current.candidate.phase is CandidatePhase.PROMOTING
-    assert world.current.last_handled.abort == "v2/late"
-    assert "serves all traffic already" in world.current.decision.message
-    assert REQUEST_ROLLBACK in world.current.decision.message
-    watched(world)
-    assert world.serving == "v2"
-
-
-def test_a_return_that_a_person_asked_for_can_be_aborted():
-    world = watched(serving().push("b", "v2")).run(4)
-    world.requests[REQUEST_ROLLBACK] = "v1/one"
-    world.settle()
-    assert world.current.candidate.returning
-    world.requests[REQUEST_ABORT] = "two"
-    watched(world).run(10)
-    assert world.serving == "v2"
-    assert finished(world)
-    (v1,) = world.current.history
-    assert v1.fate is Fate.REPLACED, "nothing was wrong with it"
-
-
-def test_an_approval_acts_while_the_product_is_suspended():
-    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
-    world = serving(rollout=rollout)
-    world.push("b", "v2").until(in_phase(CandidatePhase.AWAITING_APPROVAL))
-    world.spec["spec"]["suspend"] = True
-    world.run(5)
-    assert world.current.candidate.weight == 50
-    world.requests[REQUEST_PROMOTE] = "v2/one"
-    watched(world)
-    assert world.serving == "v2"
-    assert world.current.last_handled.promote == "v2/one"
-
-
-def test_another_try_acts_while_the_product_is_suspended():
-    world = serving()
-    world.bad["v2"] = 0.4
-    watched(world.push("b", "v2"))
-    world.bad["v2"] = 0.1
-    world.spec["spec"]["suspend"] = True
-    world.requests[REQUEST_PROMOTE] = "v2/again"
-    watched(world)
-    assert world.serving == "v2"
-
-
-def test_an_approval_that_came_early_counts_at_the_last_step_and_never_for_another_try():
-    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
-    world = serving(rollout=rollout)
-    world.push("b", "v2").until(at_weight(5))
-    world.requests[REQUEST_PROMOTE] = "v2/early"
-    watched(world)
-    assert world.serving == "v2"
-    world.bad["v3"] = 0.4
-    world.requests[REQUEST_PROMOTE] = "v3/early"
-    watched(world.push("c", "v3")).run(30)
-    assert world.serving == "v2"
-    assert finished(world), "the approval of a version that went back asks for no other try"
-
-
-# ---- returns, probation -------------------------------------------------------------------------
-def test_a_version_that_cant_come_back_is_told_once_and_stable_stays():
-    world = watched(serving().push("b", "v2")).run(4)
-    world.broken["v1"] = broken_pod("image can't be pulled: not found")
-    world.bad["v2"] = 0.6
-    world.run(100)
-    returns = [
-        told
-        for step in world.history
-        for told in step.told
-        if told.message.startswith("v1 can't come back, v2 serves on")
-    ]
-    assert len(returns) == 1, "it isn't tried again and again"
-    assert world.serving == "v2"
-    assert world.current.history[0].fate is Fate.FAILED
-    assert world.condition("RolloutProgressing") == ("False", "ReturnFailed")
-    assert world.condition("Ready") == ("True", "Serving")
-    assert world.condition("Degraded")[0] == "True"
-
-
-def test_a_person_can_still_ask_for_a_version_that_didnt_come_back():
-    world = watched(serving().push("b", "v2")).run(4)
-    world.broken["v1"] = broken_pod()
-    world.requests[REQUEST_ROLLBACK] = "v1/one"
-    watched(world)
-    assert world.serving == "v2"
-    world.broken.clear()
-    world.requests[REQUEST_ROLLBACK] = "v1/two"
-    watched(world)
-    assert world.serving == "v1"
-    assert world.condition("RolloutProgressing") != ("False", "ReturnFailed")
-
-
 def test_a_promotion_that_fails_leaves_stables_probation_as_it_was():
     world = watched(serving().push("b", "v2"))
     before = world.current.probation
@@ -632,79 +286,6 @@ def test_a_promotion_that_fails_leaves_stables_probation_as_it_was():
     watched(world)
     assert world.serving == "v2"
     assert world.current.probation == before
-
-
-# ---- trainings ----------------------------------------------------------------------------------
-TRAINING = {
-    "mode": "Automatic",
-    "command": ["train"],
-    "output": "registry.example/bentos/search",
-    "cooldownSeconds": 3600,
-}
-
-
-def started(world: World) -> RetrainingStatus:
-    """The training that began in this step."""
-    one = world.current.retraining
-    assert one is not None
-    assert one.trigger is not None
-    return one
-
-
-def ended(world: World, result: TrainingResult) -> RetrainingStatus:
-    """The training's result is taken up."""
-    world.training = result
-    world.step()
-    world.training = None
-    assert world.current.retraining is not None
-    return world.current.retraining
-
-
-def test_asking_for_a_training_begins_the_count_of_failures_anew():
-    world = serving(retraining=TRAINING)
-    jobs = set()
-    for number in range(5):
-        world.requests[REQUEST_RETRAIN] = f"{number}"
-        world.settle()
-        one = started(world)
-        assert one.attempt == 1
-        jobs.add(one.job)
-        failed = TrainingFailed(one.trigger.id, DecisionReason.JOB_FAILED, "no such column")
-        after = ended(world, failed)
-        assert after.attempts == 1
-        assert not after.suspended
-        assert "(attempt 1 of 3 without a promotion)" in world.current.decision.message
-    assert len(jobs) == 5
-
-
-def test_an_attempt_that_isnt_counted_shares_no_jobs_name_with_the_next():
-    """Its old Job, which is kept for an hour, would else be taken for the next one's."""
-    world = serving(retraining=TRAINING)
-    world.bad["v1"] = 0.4
-    jobs, triggers = [], set()
-    for number in range(3):
-        world.until(lambda w: w.current.retraining and w.current.retraining.trigger)
-        one = started(world)
-        jobs.append(one.job)
-        triggers.add(one.trigger.id)
-        few = {"accuracy": Count(1, 10)}
-        made = Release(f"v{number + 2}", image("b"), RUNTIME)
-        stable = world.current.stable.release
-        after = ended(world, TrainingSucceeded(one.trigger.id, stable, made, few, few))
-        assert (after.attempts, after.last_reason) == (0, "HoldOutTooSmall")
-    assert len(triggers) == 1, "it is one need all the time"
-    assert len(set(jobs)) == 3
-
-
-def test_a_training_that_an_older_operator_started_keeps_its_jobs_name():
-    world = serving(retraining=TRAINING)
-    world.requests[REQUEST_RETRAIN] = "one"
-    world.settle()
-    world.status["retraining"]["attempt"] = 2
-    del world.status["retraining"]["started"]
-    assert world.current.retraining.number == 2
-    world.run()
-    assert world.current.retraining.number == 2
 
 
 # ---- a model that was pushed while stable goes back ------------------------------------------------
@@ -721,13 +302,13 @@ def test_a_model_pushed_while_stable_goes_back_is_tried_against_the_one_that_cam
     world.until(lambda world: world.serving == "v1")
     watched(world.run())
     assert world.serving == "v3"
-    assert [one.version for one in world.current.history if one.promoted_at] == ["v1", "v2"]
+    assert [one.version for one in world.current.history if one.promotion_time] == ["v1", "v2"]
 
 
 def test_a_model_pushed_while_stable_goes_back_is_tried_though_nobody_came_back():
     world = taken_back_under(serving(rollout={"steps": [5, 50], "maxDurationSeconds": 86_400}))
     world.broken["v1"] = broken_pod("image can't be pulled: not found")
-    world.until(lambda world: world.current.history[0].fate is Fate.FAILED)
+    world.until(lambda world: world.current.history[0].outcome is Outcome.FAILED)
     assert world.serving == "v2"
     watched(world.run())
     assert world.serving == "v3"
@@ -789,7 +370,7 @@ def test_a_version_that_refuses_all_requests_is_taken_back_in_a_few_blocks(route
     assert world.now - begun <= 8 * 60
     assert world.serving == "v1"
     (gone,) = world.current.history
-    assert (gone.fate, gone.reason) == (Fate.ROLLED_BACK, "CanaryWorse")
+    assert (gone.outcome, gone.reason) == (Outcome.ROLLED_BACK, "CanaryWorse")
     said = [told.message for step in world.history for told in step.told]
     assert any("v2 is worse in client errors (4xx): 100 % (n=" in text for text in said)
 
@@ -805,5 +386,9 @@ def test_a_version_that_refuses_requests_after_its_promotion_goes_back():
     said = [told for step in world.history for told in step.told if told.action == "Rollback"]
     assert [told.reason for told in said] == ["ProbationFailed"]
     gone = world.current.history[0]
-    assert (gone.version, gone.fate, gone.reason) == ("v2", Fate.ROLLED_BACK, "ProbationFailed")
+    assert (gone.version, gone.outcome, gone.reason) == (
+        "v2",
+        Outcome.ROLLED_BACK,
+        "ProbationFailed",
+    )
     assert "Client errors (4xx) rose from 1." in said[0].message

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK, DecisionReason
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase
 from tests.support.rollout_world import (
     ACCURACY,
     BLOCK,
@@ -52,7 +53,7 @@ def test_a_rollback_ends_at_once_where_no_pod_is_left_to_take_a_request(route):
     world.requests[REQUEST_ABORT] = "now"
     world.run(4)
     assert ended(world)
-    assert world.current.history[0].fate is Fate.ROLLED_BACK
+    assert world.current.history[0].outcome is Outcome.ROLLED_BACK
 
 
 @ROUTES
@@ -63,7 +64,10 @@ def test_a_rollback_whose_requests_cant_be_counted_ends_ten_minutes_later_and_sa
     world.run(8)
     assert phase(world) is CandidatePhase.ROLLING_BACK
     world.until(ended, most=8)
-    assert any("its pods go though its requests can't be counted" in text for text in told(world))
+    assert any(
+        "its pods are removed although its requests can't be counted" in text
+        for text in told(world)
+    )
 
 
 def test_a_return_from_a_crash_loop_ends_and_the_fix_is_rolled_out():
@@ -116,7 +120,7 @@ def test_an_abort_of_what_goes_back_already_is_answered_at_once():
     assert phase(world) is CandidatePhase.ROLLING_BACK
     assert world.current.last_handled.abort == "two"
     assert world.current.decision.message.startswith(
-        "sluicegate.dev/abort=two: v2 goes back already"
+        "sluicegate.dev/abort=two: v2 is being rolled back already"
     )
 
 
@@ -208,10 +212,10 @@ def test_time_under_suspend_counts_against_no_deadline():
     world = serving(rollout=rollout).push("b", "v2").until(lambda world: weight(world) == 5)
     world.spec["spec"]["suspend"] = True
     world.run(40)
-    assert world.current.candidate.frozen_since is not None
+    assert world.current.candidate.suspend_time is not None
     world.spec["spec"]["suspend"] = False
     world.run()
-    assert world.current.candidate.frozen_seconds >= 39 * BLOCK
+    assert world.current.candidate.suspended_seconds >= 39 * BLOCK
     world.until(lambda world: world.serving == "v2")
 
 

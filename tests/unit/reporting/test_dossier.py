@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from tests.support.product_cases import changed
+from tests.support.product_examples import changed
 from tests.support.reviewed import document_of, month, sealed_month
 
 OCTOBER, NOVEMBER = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12)
 SIGNED = {
     "username": "acb", "role": "DataProductManager", "verdict": "Agree", "note": "as agreed",
-    "at": "2026-12-05T09:00:00Z",
+    "signTime": "2026-12-05T09:00:00Z",
 }  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_it_survives_its_product_and_never_says_that_a_law_is_met(files, capsys)
     del documents["items"][0]
     files.write_text(yaml.safe_dump(documents))
     text = told(capsys, "--from", files)
-    assert "the product is gone" in text
+    assert "the product is deleted" in text
     assert "complian" not in text.lower()
     assert "no statement that a law is met" in text
 

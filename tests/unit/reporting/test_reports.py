@@ -54,7 +54,7 @@ def test_the_sums_are_those_of_the_days_and_the_budget_follows_from_them():
 def test_a_market_with_few_events_is_unknown_and_one_that_is_bad_comes_first():
     markets = slo(facts_of(WORSE, CALM), "accuracy").markets
     states = {one.market: one.state for one in markets}
-    assert (markets[0].market, states["AT"], states["BE"]) == ("AT", "BAD", "Unknown")
+    assert (markets[0].market, states["AT"], states["BE"]) == ("AT", "Missed", "Unknown")
 
 
 def test_an_objective_that_was_never_at_risk_is_named():
@@ -71,12 +71,12 @@ def test_a_ledger_that_was_changed_after_its_seal_is_found_out():
     forged = CALM.model_copy(update={"status": CALM.status.model_copy(update={"days": days})})
     facts = facts_of(forged, None)
     assert facts.digest_holds is False
-    assert "digest doesn't hold" in markdown([facts])
+    assert "digest does not match" in markdown([facts])
 
 
 def test_actions_of_the_period_before_are_carried_until_they_are_done():
-    action = {"title": "Check the labels", "owner": "acb", "due": "2026-12-01"}
-    done = {"title": "Done one", "owner": "acb", "due": "2026-11-01", "done": True}
+    action = {"title": "Check the labels", "owner": "acb", "dueDate": "2026-12-01"}
+    done = {"title": "Done one", "owner": "acb", "dueDate": "2026-11-01", "done": True}
     spec = CALM.spec.model_validate_json(
         json.dumps(document_of(CALM, actions=[action, done])["spec"]), by_name=False
     )
@@ -131,7 +131,7 @@ def test_the_newest_sealed_period_is_told_when_none_is_named(files, capsys):
         (["pricing/pricing", "--period", "2026-13"], "there are 2026-10, 2026-11"),
         (["pricing/gone"], "there is no review of pricing/gone: set spec.review"),
         (["pricing"], "write NAMESPACE/NAME"),
-        ([], "give --all"),
+        ([], "use --all"),
     ],
 )
 def test_a_question_that_is_wrong_is_answered_with_what_to_ask(files, capsys, arguments, says):

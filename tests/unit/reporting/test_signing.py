@@ -16,13 +16,13 @@ from sluicegate.ledger.journal import LATE_DAYS
 from sluicegate.ledger.periods import period_of
 from sluicegate.reporting.agenda import calendar
 from sluicegate.reviews.store import parse_review
-from tests.support.product_cases import changed
+from tests.support.product_examples import changed
 from tests.support.reviewed import document_of, month, sealed_month
 
 SEALED = sealed_month(11, wrong=0.1)
 THEIRS = {
     "username": "kpl", "role": "EngineeringManager", "verdict": "Agree", "note": "",
-    "at": "2026-12-05T09:00:00Z",
+    "signTime": "2026-12-05T09:00:00Z",
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_what_isnt_sealed_or_is_signed_isnt_signed():
     with pytest.raises(InvalidInput, match="isn't sealed yet: its period ends on 2026-12-01"):
         role_of(parse_review(month(11, wrong=0.1)), "acb", None)
     done = {"state": "Reviewed", "reviewed_by": ("acb",)}
-    with pytest.raises(InvalidInput, match=r"was signed by acb: write more into spec\.notes"):
+    with pytest.raises(InvalidInput, match=r"was signed by acb: add a note to spec\.notes"):
         role_of(
             SEALED.model_copy(update={"status": SEALED.status.model_copy(update=done)}), "acb", None
         )
@@ -57,14 +57,14 @@ def test_a_signature_replaces_ones_own_and_leaves_those_of_others():
 
 @pytest.mark.parametrize("every", ["Week", "FourWeeks", "Month", "Quarter"])
 def test_the_calendar_recurs_on_the_days_on_which_ledgers_are_sealed(every):
-    review = {"every": every, "startsOn": "2026-01-15", "timeZone": "Europe/Paris"}
+    review = {"every": every, "startDate": "2026-01-15", "timeZone": "Europe/Paris"}
     product = DataProduct.parse(changed({"spec.review": review}))
     (event,) = Calendar.from_ical(calendar([product])).walk("VEVENT")
     assert "catalog/search-ranking" in event["description"]
     start = datetime.combine(event["dtstart"].dt, time())
     rule = rrulestr(event["rrule"].to_ical().decode(), dtstart=start)
     told = [one.date() for one in rule[:12]]
-    cycle = ReviewCycle(every=Cycle(every), starts_on="2026-01-15")
+    cycle = ReviewCycle(every=Cycle(every), start_date="2026-01-15")
     period, days = period_of(cycle, date(2026, 1, 15)), []
     for _ in range(12):
         days.append(period.after + timedelta(days=LATE_DAYS))

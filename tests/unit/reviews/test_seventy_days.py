@@ -24,9 +24,10 @@ from sluicegate.reviews.rounds import Reviews
 from sluicegate.reviews.store import ReviewStore, parse_review
 from sluicegate.reviews.subject import subject_of
 from tests.support.api_stand_in import ApiStandIn
-from tests.support.product_cases import HEX, changed
+from tests.support.product_examples import HEX, changed
 from tests.support.recorded_days import DAY, NAMESPACE, PRODUCT, History
 
+pytestmark = pytest.mark.slow
 ZONE = "Europe/Paris"
 BEGIN = int(datetime(2026, 9, 20, tzinfo=ZoneInfo(ZONE)).timestamp())
 """Seventy days later it is December; on 25 October clocks went back, so that day has 25 hours."""
@@ -96,10 +97,10 @@ class World:
         }  # fmt: skip
         stable = version | {
             "version": "v2" if second else "v1",
-            "promotedAt": rfc3339(promoted),
+            "promotionTime": rfc3339(promoted),
         }
-        first = version | {"version": "v1", "fate": "Replaced", "until": rfc3339(promoted),
-                           "promotedAt": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
+        first = version | {"version": "v1", "outcome": "Replaced", "endTime": rfc3339(promoted),
+                           "promotionTime": rfc3339(BEGIN - 10 * DAY)}  # fmt: skip
         status = {"stable": stable, "history": [first] if second else []}
         if self.decision is not None:
             status["decision"] = self.decision
@@ -109,7 +110,7 @@ class World:
              "objective": "0.5"},
             {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.8"},
         ]  # fmt: skip
-        cycle = {"every": "Month", "startsOn": "2026-09-20", "timeZone": ZONE} | review
+        cycle = {"every": "Month", "startDate": "2026-09-20", "timeZone": ZONE} | review
         document = changed(
             {"metadata.name": PRODUCT, "metadata.namespace": NAMESPACE, "metadata.uid": self.uid,
              "spec.slos": slos, "spec.dependsOn": [], "spec.model.evaluation": {},
@@ -160,13 +161,11 @@ def counted(reviews):
 
 
 @pytest.mark.heavy
-@pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("share", [0.0, 0.3])
-async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event(share):
-    async with world(share=share) as it:
+async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event():
+    async with world(share=0.3) as it:
         await it.pass_time((DAYS + LATE_DAYS + 1) * DAY, step=3 * 3600)
-        assert (it.gate.kills > 5) == (share > 0)
+        assert it.gate.kills > 5
         reviews = it.all()
         assert list(reviews) == [f"pricing-2026-{month:02}" for month in (9, 10, 11, 12)]
         truth = it.history.recount(ZONE, until=BEGIN + DAYS * DAY)
@@ -187,20 +186,19 @@ async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event(share):
         assert versions == ["v1", "v2"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_sealed_review_keeps_its_digest_whatever_comes_after():
     async with world(share=0.2) as it:
-        await it.pass_time((11 + LATE_DAYS + 1) * DAY)
+        await it.pass_time((11 + LATE_DAYS + 1) * DAY, step=3 * 3600)
         first = it.all()["pricing-2026-09"]
-        assert first.status.sealed_at is not None
-        assert first.status.sealed_at >= first.spec.period.end
+        assert first.status.seal_time is not None
+        assert first.status.seal_time >= first.spec.period.end
         assert first.status.digest == digest_of(first)
-        await it.pass_time(20 * DAY)
+        await it.pass_time(20 * DAY, step=3 * 3600)
         again = it.all()["pricing-2026-09"]
         assert digest_of(again) == first.status.digest
         assert again.status.days == first.status.days
-        changed_day = again.status.days[0].model_copy(update={"measured": "0.1"})
+        changed_day = again.status.days[0].model_copy(update={"coverage": "0.1"})
         forged = again.model_copy(
             update={"status": again.status.model_copy(
                 update={"days": (changed_day, *again.status.days[1:])})}
@@ -231,7 +229,6 @@ async def test_a_day_costs_one_write_and_a_restart_none():
         assert len(it.server.writes) - start == 5
 
 
-@pytest.mark.slow
 async def test_days_that_prometheus_couldnt_be_asked_about_are_filled_in():
     async with world() as it:
         await it.pass_time(2 * DAY)
@@ -251,7 +248,7 @@ async def test_each_decision_is_there_once_and_comes_soon():
         for number in range(3):
             it.decision = {
                 "type": "Retrain", "reason": "ModelDecay", "message": f"n={number}",
-                "at": rfc3339(int(it.now) + number),
+                "decisionTime": rfc3339(int(it.now) + number),
             }  # fmt: skip
             await it.pass_time(60, step=20)
             it.start()  # nothing is lost by that
@@ -268,7 +265,7 @@ async def test_a_review_outlives_its_product_and_is_sealed_with_what_it_has():
         it.reviews.know(KEY, None)
         await it.pass_time(2 * DAY)
         (review,) = it.all().values()
-        assert review.status.sealed_because == "ProductGone"
+        assert review.status.seal_reason == "ProductGone"
         assert len(review.status.days) == 5 - 1
         assert review.status.digest == digest_of(review)
 
@@ -280,12 +277,11 @@ async def test_another_product_of_the_name_has_a_review_of_its_own():
         it.start()
         await it.pass_time(2 * DAY)
         first, second = it.all().values()
-        assert first.status.sealed_because == "ProductGone"
+        assert first.status.seal_reason == "ProductGone"
         assert (first.spec.product_ref.uid, second.spec.product_ref.uid) == ("u-1", it.uid)
         assert second.metadata.name == "pricing-2026-09-01234567"
 
 
-@pytest.mark.slow
 async def test_no_more_reviews_are_kept_than_that_many_sealed_ones():
     async with world() as it:
         await it.pass_time(20 * DAY, step=6 * 3600, every="Week", keep=2)
@@ -314,7 +310,7 @@ async def test_a_sealed_review_waits_for_its_roles_and_says_so():
         body = it.server.objects[path]
         at_now = rfc3339(int(it.now))
         signature = {"username": "acb", "role": "DataProductManager", "verdict": "Object",
-                     "note": "not by these numbers", "at": at_now}  # fmt: skip
+                     "note": "not by these numbers", "signTime": at_now}  # fmt: skip
         it.server.keep(
             DATA_PRODUCT_REVIEWS, body | {"spec": body["spec"] | {"signOffs": [signature]}}
         )

@@ -129,7 +129,7 @@ async def test_series_are_written_and_forgotten_while_others_keep_coming(server,
 
 def test_a_long_text_keeps_the_end_that_gives_the_reason():
     text = (
-        "the training exited with 1; it said: " + 'é  File "x.py"\n' * 200 + "ValueError: no price"
+        "the training exited with 1; message: " + 'é  File "x.py"\n' * 200 + "ValueError: no price"
     )
     short = shortened(text)
     assert len(short.encode()) <= LONGEST_NOTE

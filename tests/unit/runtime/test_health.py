@@ -140,7 +140,9 @@ def test_silent_watches_are_told_each_with_its_age_while_the_api_server_answers(
     probed.now += 400
     probed.watches.alive(JOBS)
     probed.now += 212
-    expected = "the watch of configmaps has given no sign of life for 612 s (at most 600 s)\n"
+    expected = (
+        "the watch of configmaps has received no event or bookmark for 612 s (at most 600 s)\n"
+    )
     eventually(lambda: get(probed.port, "/healthz") == (503, expected), what="only that one")
     probed.silence = 1e9
     eventually(lambda: get(probed.port, "/healthz") == (200, "ok\n"), what="no API server either")
@@ -218,6 +220,7 @@ def operator(tmp_path) -> Iterator[Operator]:
         stop(process, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_without_an_api_server_it_lives_isnt_ready_and_says_so_in_json_without_secrets(operator):
     assert get(operator.port, "/readyz") == (503, "the caches are not primed yet\n")
     eventually(lambda: "again in" in operator.log.read_text(), what="it says that it waits")

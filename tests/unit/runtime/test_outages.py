@@ -317,7 +317,7 @@ async def test_watches_that_end_at_once_again_and_again_grow_old(server, transpo
     await end([running])
     health = Health(Pulse(), watches, Limits(), api_silence=lambda: 0.0, primed=asyncio.Event())
     (problem,) = health.alive().problems
-    assert problem.startswith("the watch of configmaps has given no sign of life for")
+    assert problem.startswith("the watch of configmaps has received no event or bookmark for")
 
 
 # ---- retries ----------------------------------------------------------------------------

@@ -448,7 +448,7 @@ async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clo
     assert health.alive().well
     clock.now += 1
     assert health.alive().problems == (
-        "the watch of configmaps has given no sign of life for 601 s (at most 600 s)",
+        "the watch of configmaps has received no event or bookmark for 601 s (at most 600 s)",
     )
     silence[0] = 300.0
     assert health.alive().well

@@ -67,7 +67,7 @@ def test_a_baseline_takes_a_day_of_the_clock_and_sees_the_swing_with_its_hours(s
         now = hours * 3600 // seconds
         series = filled(seconds, hours)
         return from_production(
-            slo, SloRecord(steady_since=0), series, now=now, since=2, block_seconds=seconds
+            slo, SloRecord(steady_start_time=0), series, now=now, since=2, block_seconds=seconds
         )
 
     assert learnt(23) is None
@@ -87,7 +87,7 @@ def test_sums_that_lie_in_days_are_judged_as_days():
 def test_weeks_that_are_not_kept_are_judged_by_the_day():
     slo = replace(terms(seasonality="Weekly"), calendar=Calendar(60))
     found = from_production(
-        slo, SloRecord(steady_since=0), filled(60, 30), now=30 * 60, since=2, block_seconds=60
+        slo, SloRecord(steady_start_time=0), filled(60, 30), now=30 * 60, since=2, block_seconds=60
     )
     assert (found.daily, found.weekdays) == (True, ())
 

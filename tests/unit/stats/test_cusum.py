@@ -137,7 +137,7 @@ def test_a_provisional_baseline_only_warns():
     small = Baseline.of(Count(0, 20), 0, 0, BaselineSource.EVALUATION)
     drift = drift_of(slo, series, small, now=60, since=0)
     assert drift.statistic > drift.bound
-    assert drift.level.name == "WARN"
+    assert drift.level.name == "AT_RISK"
 
 
 @pytest.mark.slow
@@ -161,7 +161,12 @@ def filled(hours, bad=lambda _hour: 120, total=1200):
 def learnt(series, now, slo=None, **record):
     slo = slo or terms()
     return from_production(
-        slo, SloRecord(**{"steady_since": 0, **record}), series, now=now, since=2, block_seconds=300
+        slo,
+        SloRecord(**{"steady_start_time": 0, **record}),
+        series,
+        now=now,
+        since=2,
+        block_seconds=300,
     )
 
 
@@ -188,7 +193,7 @@ def test_few_labels_take_longer_than_a_day():
 
 
 def test_what_came_before_it_was_steady_is_left_out():
-    found = learnt(filled(60), 60 * 12, steady_since=20 * 3600)
+    found = learnt(filled(60), 60 * 12, steady_start_time=20 * 3600)
     assert found.start == 20 * 3600
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
-from scipy import stats
 
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Change, dispersion, evolution
@@ -19,7 +20,7 @@ def months(rng, share, *, per_day, correlation):
     size = (MONTHS, DAYS)
     if correlation:
         more = (1 - correlation) / correlation
-        shares = stats.beta.rvs(share * more, (1 - share) * more, size=size, random_state=rng)
+        shares = rng.beta(share * more, (1 - share) * more, size=size)
     else:
         shares = np.full(size, share)
     return rng.binomial(per_day, shares)
@@ -73,7 +74,7 @@ def test_a_change_has_its_size_and_its_interval():
     found = evolution(now, before, margin=0.03)
     assert found.change is Change.WORSE
     assert found.estimate == pytest.approx(0.02)
-    expected = newcombe((3600, 30_000), (3000, 30_000), stats.norm.ppf(0.975))
+    expected = newcombe((3600, 30_000), (3000, 30_000), NormalDist().inv_cdf(0.975))
     assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper))
     back = evolution(before, now, margin=0.03)
     assert (back.change, back.estimate) == (Change.BETTER, pytest.approx(-0.02))

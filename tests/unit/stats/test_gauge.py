@@ -6,8 +6,9 @@ import random
 import pytest
 
 from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
@@ -39,8 +40,8 @@ def history(last, value, slo=BASKET):
     """Evaluate a gauge block by block; the value of block i is value(i), None for none."""
     terms = terms_of(DataProduct.parse(product(slo)))
     status = DataProductStatus(
-        stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
-        spec_model=SpecModel.of(V1, SpecModelOutcome.PROMOTED, 0),
+        stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
+        spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
     )
     readings, found = Means(), []
     for index in range(1, last + 1):
@@ -104,8 +105,8 @@ def test_a_gauge_without_a_bound_learns_first_and_sees_a_small_drop_later():
     value = noise(2)
     found = history(12 * 60, lambda index: value(index) - (3 if index > 12 * 40 else 0), slo)
     assert found[100].slos[0].reason == "InsufficientData"
-    assert found[12 * 40 - 1].slos[0].state == "OK"
-    assert found[-1].slos[0].state == "BAD"
+    assert found[12 * 40 - 1].slos[0].state == "Met"
+    assert found[-1].slos[0].state == "Missed"
 
 
 def test_lower_may_be_better():
@@ -116,8 +117,8 @@ def test_lower_may_be_better():
         },
     }
     found = history(60, lambda index: 2.0 if index < 30 else 9.0, slo)
-    assert found[20].slos[0].state == "OK"
-    assert found[-1].slos[0].state == "BAD"
+    assert found[20].slos[0].state == "Met"
+    assert found[-1].slos[0].state == "Missed"
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def canary(difference, blocks, seed=5):
     """A rollout judged by a gauge alone; the decisions until one ends it."""
     terms = terms_of(DataProduct.parse(product(BASKET, rollout={"steps": [50]})))
     status = DataProductStatus(
-        stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
-        spec_model=SpecModel.of(V1, SpecModelOutcome.PROMOTED, 0),
+        stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
+        spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
     )
     start = StartRollout(
         reason="ModelChanged", message="", candidate=V2, source=VersionSource.SPEC, weight=50

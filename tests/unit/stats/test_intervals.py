@@ -17,7 +17,7 @@ from sluicegate.stats.intervals import (
 COUNTS = [(0, 1), (1, 1), (0, 30), (3, 30), (30, 30), (57, 640), (1, 10**9), (10**9 - 1, 10**9)]
 
 
-@pytest.mark.slow  # to import statsmodels takes seconds
+@pytest.mark.slow  # to import statsmodels or SciPy takes seconds
 @pytest.mark.parametrize(("bad", "total"), COUNTS)
 @pytest.mark.parametrize("confidence", [0.95, 0.975, 0.99])
 def test_wilson_equals_statsmodels(bad, total, confidence):
@@ -28,6 +28,7 @@ def test_wilson_equals_statsmodels(bad, total, confidence):
     assert wilson_upper(bad, total, quantile(confidence)) == pytest.approx(high, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bad", "total"), COUNTS[:6])
 def test_wilson_equals_scipy(bad, total):
     from scipy.stats import binomtest

@@ -5,6 +5,7 @@ The principle behind them: no data never triggers a retraining and never promote
 
 import pytest
 
+from tests.support.decays import TRAINED, decaying, one_step, trained
 from tests.support.scenarios import (
     BLOCK,
     acts,
@@ -15,7 +16,6 @@ from tests.support.scenarios import (
     steady,
     types,
 )
-from tests.unit.stories.test_decisions import TRAINED, decaying, one_step, trained
 
 GONE = 104
 """The decay began at 100 and isn't confirmed yet when the data goes."""
@@ -117,12 +117,12 @@ def test_a_newest_block_that_tells_nothing_makes_all_unknown_at_once(trouble, re
 def test_an_empty_slo_is_unknown_only_after_an_hour_or_two():
     lines = run(scenario(until(60, nothing), 100))
     slos = {line["at"] // BLOCK: line["slos"] for line in lines}
-    assert slos[70]["availability"]["state"] == "OK"
+    assert slos[70]["availability"]["state"] == "Met"
     assert (
         slos[71]["availability"] | {"state": "Unknown", "reason": "NoTraffic"}
         == slos[71]["availability"]
     )
-    assert slos[82]["accuracy"]["state"] == "OK"
+    assert slos[82]["accuracy"]["state"] == "Met"
     assert slos[83]["accuracy"]["reason"] == "NoTraffic"
     assert lines[-1]["state"] == "Unknown"
 
@@ -152,7 +152,7 @@ def test_labels_that_come_once_an_hour_are_no_missing_data():
         return {"v1": counts}
 
     lines = run(scenario(script, 260))
-    assert {line["slos"]["accuracy"]["state"] for line in lines[30:140]} == {"OK"}
+    assert {line["slos"]["accuracy"]["state"] for line in lines[30:140]} == {"Met"}
     assert types(lines) == ["Retrain"]
 
 
@@ -189,7 +189,7 @@ def test_a_dropped_block_is_neither_good_nor_bad():
         return {"v1": steady()}
 
     lines = run(scenario(script, 120))
-    assert at(lines, 71 * BLOCK)["slos"]["accuracy"]["state"] == "OK"
+    assert at(lines, 71 * BLOCK)["slos"]["accuracy"]["state"] == "Met"
     assert at(lines, 71 * BLOCK)["slos"]["accuracy"]["total"] == 2300
 
 

@@ -53,7 +53,7 @@ def test_the_first_labels_after_an_incident_and_a_silence_never_retrain(first, c
     lines = incident(after, cause=cause, last=END + silence + 3)
     assert "Retrain" not in {kind for kind, _ in acts(lines)}
     # What was measured before the incident counts, and was good.
-    assert {line["slos"]["accuracy"]["state"] for line in lines[END:]} <= {"OK", "Unknown"}
+    assert {line["slos"]["accuracy"]["state"] for line in lines[END:]} <= {"Met", "Unknown"}
 
 
 @given(
@@ -123,7 +123,7 @@ def test_one_bad_label_does_not_say_that_a_missed_objective_is_still_missed():
     lines = run(scenario(labels(counts), 60, product=spec, accepted=None))
     assert lines[11]["state"] == "Degraded"
     assert acts(lines) == []
-    assert lines[-1]["slos"]["accuracy"]["state"] == "BAD"
+    assert lines[-1]["slos"]["accuracy"]["state"] == "Missed"
     assert lines[-1]["decision"]["reason"] == "InsufficientData"
 
 
@@ -199,26 +199,26 @@ def test_stretches_that_are_left_out_are_few_and_older_evidence_goes_with_the_ol
     for hour in range(100):
         first = 100 * 12 * hour + 5
         known = leave_out(known, first, first + 3, 300)
-    assert len(known.left_out) == 4, "fourteen days back, 100 hours apart"
+    assert len(known.ignored_intervals) == 4, "fourteen days back, 100 hours apart"
     known = SloRecord(terms_hash="a")
     for hour in range(40):
         known = leave_out(known, 48 * hour + 1, 48 * hour + 3, 300)
-    assert len(known.left_out) == MOST
+    assert len(known.ignored_intervals) == MOST
     assert known.since == (15 * 48 + 3) * 300
     known = leave_out(known, 48 * 39 + 1, 48 * 39 + 30, 300)
-    assert len(known.left_out) == MOST, "what overlaps is one"
+    assert len(known.ignored_intervals) == MOST, "what overlaps is one"
     assert spans_of(known, 300)[-1] == (48 * 39, 48 * 39 + 30)
 
 
-@pytest.mark.parametrize(("bad", "left_out"), [(8, ()), (40, ((24 * BLOCK, 80 * BLOCK),))])
-def test_only_what_was_worse_is_left_out(bad, left_out):
+@pytest.mark.parametrize(("bad", "ignored_intervals"), [(8, ()), (40, ((24 * BLOCK, 80 * BLOCK),))])
+def test_only_what_was_worse_is_left_out(bad, ignored_intervals):
     facts = [{"at": BEGIN * BLOCK, **UPSTREAM[0]}, {"at": END * BLOCK, **UPSTREAM[1]}]
     script = labels(lambda index: (bad if BEGIN <= index < END else 8, 100))
     document = scenario(script, 90, product=product(ACCURACY, retraining=QUICK), facts=facts)
     *_, last = replay(parse_scenario(document))
     known = last.status.engine.slo("accuracy")
-    assert (known.since, known.disturbed_since, known.degraded) == (0, None, False)
-    assert [(one.begin, one.end) for one in known.left_out] == list(left_out)
+    assert (known.since, known.disturbance_start_time, known.degraded) == (0, None, False)
+    assert [(one.begin, one.end) for one in known.ignored_intervals] == list(ignored_intervals)
 
 
 def test_what_was_measured_in_an_incident_is_looked_at_once_it_can_be_read():
@@ -233,12 +233,12 @@ def test_what_was_measured_in_an_incident_is_looked_at_once_it_can_be_read():
     document = scenario(script, 90, product=product(ACCURACY, retraining=QUICK), facts=facts)
     accepted = {"accuracy": count(800, 10_000)}
     statuses = [step.status for step in replay(parse_scenario({**document, "accepted": accepted}))]
-    left_out = [
-        tuple((one.begin, one.end) for one in status.engine.slo("accuracy").left_out)
+    ignored_intervals = [
+        tuple((one.begin, one.end) for one in status.engine.slo("accuracy").ignored_intervals)
         for status in statuses
     ]
-    assert set(left_out[: END + 2]) == {()}
-    assert set(left_out[END + 2 :]) == {((24 * BLOCK, 83 * BLOCK),)}
+    assert set(ignored_intervals[: END + 2]) == {()}
+    assert set(ignored_intervals[END + 2 :]) == {((24 * BLOCK, 83 * BLOCK),)}
 
 
 def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_before():
@@ -252,7 +252,7 @@ def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_
 
     found = history(562, given_value, slo)
     assert found[494].slos[0].reason == "Stale"
-    assert found[559].slos[0].state == "BAD"
+    assert found[559].slos[0].state == "Missed"
     assert {one.decision.type for one in found} == {"Hold"}
     assert found[559].decision.reason in {"NotConfirmed", "InsufficientData"}
 

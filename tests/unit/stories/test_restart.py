@@ -8,9 +8,9 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario
+from tests.support import decays
 from tests.support.scenarios import scenario, steady
 from tests.unit.stories import test_absent_data as absent
-from tests.unit.stories import test_decisions as decisions
 
 
 def through_json(status):
@@ -21,7 +21,7 @@ def through_json(status):
 
 
 def histories():
-    d = decisions
+    d = decays
     yield "promotion", scenario(d.decaying(0.1), 420, product=d.one_step(), events=[d.trained()])
     yield "rollback", scenario(d.decaying(0.5), 200, product=d.one_step(), events=[d.trained()])
     yield "failures", scenario(d.decaying(), 1400, events=[d.failed(120), d.failed(720)])

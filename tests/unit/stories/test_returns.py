@@ -62,7 +62,7 @@ def test_a_slower_version_doesnt_give_way_to_one_that_was_replaced_for_being_wro
     told = [line["decision"] for line in lines[TRAINED:] if line["decision"]["type"] == "Alert"]
     assert len(told) == 1, "people are told once"
     assert told[0]["message"].startswith("Latency within 250 ms fell from 98.4 %")
-    assert "not gone back: v1 is no cure, as its accuracy was at 42.0 %" in told[0]["message"]
+    assert "not rolled back: v1 is no remedy: its accuracy was at 42.0 %" in told[0]["message"]
     assert "sluicegate.dev/rollback-to" in told[0]["message"]
     assert lines[-1]["stable"] == "v2"
 

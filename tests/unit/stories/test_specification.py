@@ -132,7 +132,7 @@ def test_an_ignored_slo_neither_acts_nor_shows_in_the_state():
     lines = world(product=product(AVAILABILITY, {**ACCURACY, "onDegraded": "Ignore"})).play()
     assert acts(lines) == []
     assert {line["state"] for line in lines[2:]} == {"Healthy"}
-    assert lines[-1]["slos"]["accuracy"]["state"] == "BAD"
+    assert lines[-1]["slos"]["accuracy"]["state"] == "Missed"
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def plain(source: str) -> str:
     return ast.unparse(ast.parse(source))
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_mutants():
     first, again, other = (drawn_mutants(20, seed) for seed in (1, 1, 2))
     assert first == again != other
@@ -84,6 +85,7 @@ def test_mutants_are_drawn_of_the_packages_and_modules_that_are_asked_for():
     assert len(files) > 1
 
 
+@pytest.mark.slow
 def test_drawn_mutants_are_python_and_not_what_was_there():
     for mutant in drawn_mutants(20, 3):
         text = (ROOT / mutant.path).read_text(encoding="utf-8")

@@ -114,7 +114,13 @@ class Outage:
         return self.way.fault if self.way.among(request) else None
 
 
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "nobody listens" else pytest.mark.slow)
+        for name in WAYS
+    ],
+)
 def test_what_happened_in_five_minutes_without_an_api_server_is_made_up_for(name):
     way = WAYS[name]
 

@@ -115,6 +115,7 @@ def test_a_stopped_leader_gives_its_lease_back_and_another_leads_at_once():
     run_virtually(story())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [Trouble.REFUSED, Trouble.SWALLOWED])
 def test_a_leader_that_is_cut_off_stops_before_another_begins_and_comes_back_as_a_standby(trouble):
     async def story() -> None:
@@ -200,6 +201,7 @@ def test_writes_that_arrive_after_the_successors_are_refused():
     run_virtually(story())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skew", [600, -600], ids=["ahead", "behind"])
 def test_a_leader_whose_clock_is_stepped_works_on_and_is_succeeded_in_time(skew):
     """A lease is waited for by each one's own steady clock."""
@@ -220,6 +222,7 @@ def test_a_leader_whose_clock_is_stepped_works_on_and_is_succeeded_in_time(skew)
     run_virtually(story())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skew", [600, -600], ids=["ahead", "behind"])
 def test_a_standby_whose_clock_is_stepped_does_not_take_a_lease_that_is_held(skew):
     async def story() -> None:

@@ -89,6 +89,7 @@ def test_without_a_prometheus_a_pushed_model_waits_for_a_person_and_says_so():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_without_a_route_a_good_version_is_promoted_at_the_share_of_its_pods():
     """One pod beside four gets a fifth of the requests, which no step of 5 % can be."""
 

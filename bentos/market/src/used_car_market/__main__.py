@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     traffic.add_argument("--rate", type=float, default=10.0, help="requests a second")
     traffic.add_argument("--truth-delay", type=float, default=1.0, help="seconds")
     traffic.add_argument("--widened", type=int, default=1, help="multiplies the candidates")
-    traffic.add_argument("--seconds", type=float, help="then stop; for ever when left out")
+    traffic.add_argument("--seconds", type=float, help="then stop; without an end when left out")
     traffic.add_argument("--report-every", type=float, default=5.0, help="seconds")
     traffic.add_argument("--seed", type=int, default=0)
     return parser

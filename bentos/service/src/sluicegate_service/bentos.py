@@ -60,7 +60,7 @@ def read_bento(folder: Path) -> Bento:
             python=(document.get("image") or {}).get("python_version"),
         )
     except KeyError as error:
-        raise BentoInvalid(f"{folder}/bento.yaml has no {error}: build the bento anew") from error
+        raise BentoInvalid(f"{folder}/bento.yaml has no {error}: build the bento again") from error
 
 
 def require_models(bento: Bento) -> None:
@@ -122,5 +122,5 @@ def _document(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BentoInvalid(f"{path} is not YAML: {error}") from error
     if not isinstance(document, dict):
-        raise BentoInvalid(f"{path} holds no mapping: build the bento anew")
+        raise BentoInvalid(f"{path} holds no mapping: build the bento again")
     return document

@@ -92,7 +92,7 @@ def _python(bento: Bento) -> Iterator[Finding]:
             Severity.ERROR,
             "bento.yaml: image.python_version",
             f"is {bento.python}, and the runtime image has Python {PYTHON}: set python_version to"
-            f' "{PYTHON}" (bentofile.yaml: docker.python_version) and build anew',
+            f' "{PYTHON}" (bentofile.yaml: docker.python_version) and build again',
         )
 
 

@@ -208,7 +208,7 @@ def _busy() -> Refused:
 
 
 def _late() -> Refused:
-    message = "the body didn't arrive in time: send it anew, without a pause"
+    message = "the body didn't arrive in time: send it again, without a pause"
     return Refused(HTTPStatus.REQUEST_TIMEOUT, "Late", message)
 
 

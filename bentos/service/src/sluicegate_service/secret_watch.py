@@ -30,7 +30,7 @@ def secret_gauge() -> Callable[[bool], None]:
 
     gauge = Gauge(
         SECRET_METRIC,
-        "Whether the Secret of serving.feedback.secretRef has its keys.",
+        "1 if the Secret of serving.feedback.secretRef has its keys, else 0.",
         multiprocess_mode="livemostrecent",
     )
     return lambda good: gauge.set(int(good))

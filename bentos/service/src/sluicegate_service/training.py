@@ -51,7 +51,7 @@ class Trigger:
     @property
     def why(self) -> str:
         """In words, for a log."""
-        return str(self.details.get("message") or self.slo or "somebody asked")
+        return str(self.details.get("message") or self.slo or "a person asked")
 
     @property
     def changed(self) -> datetime | None:

@@ -58,18 +58,15 @@ def assess(
     seconds, start = observed.canary_block_seconds, began(candidate)
     before = look_back(observed.canary_blocks, start, seconds)
     blocks = [block for block in observed.canary_blocks if block.end > start]
-    step = [b for b in blocks if _after_warm_up(b, candidate, seconds) and _in_step(b, candidate)]
-    usable = [block for block in step if block.quality is Quality.COUNTED]
+    counted = _counted(blocks, candidate, seconds)
+    evident = [block for block, counts in counted if counts]
+    usable = [block for block in evident if _in_step(block, candidate)]
     newest = blocks[-1] if blocks else None
     judged = watched(terms, observed.canary_blocks)
-    evident = [
-        b for b in blocks if b.quality is Quality.COUNTED and _after_warm_up(b, candidate, seconds)
-    ]
+    arms = _Arms(before, counted, newest.end if newest else 0, seconds, len(judged))
     return Assessment(
         slos=tuple(
-            _slo_evidence(
-                slo, terms, status, candidate, arms=_Arms(before, blocks, seconds, len(judged))
-            )
+            _slo_evidence(slo, terms, status, candidate, arms=arms)
             for slo in judged
             if slo.gauge is None
         ),
@@ -97,17 +94,28 @@ def assess(
 # ---- which blocks count ---------------------------------------------------------------------
 def began(candidate: Candidate) -> int:
     """When it first took traffic."""
-    return candidate.shares[0].since if candidate.shares else candidate.since
+    return candidate.shares[0].start_time if candidate.shares else candidate.start_time
 
 
 def _in_step(block: CanaryBlock, candidate: Candidate) -> bool:
-    return bool(candidate.shares) and block.end > candidate.shares[-1].since
+    return bool(candidate.shares) and block.end > candidate.shares[-1].start_time
 
 
-def _after_warm_up(block: CanaryBlock, candidate: Candidate, seconds: int) -> bool:
-    """Two blocks after each change of weight are no evidence."""
-    begun = [change.since for change in candidate.shares if change.since < block.end]
-    return bool(begun) and block.end > begun[-1] + WARM_UP_BLOCKS * seconds
+def _counted(
+    blocks: Sequence[CanaryBlock], candidate: Candidate, seconds: int
+) -> list[tuple[CanaryBlock, bool]]:
+    """The blocks that were counted, and whether each is evidence.
+
+    Two blocks after each change of weight are none.
+    """
+    changes = [change.start_time for change in reversed(candidate.shares)]
+    found = []
+    for block in blocks:
+        if block.quality is Quality.COUNTED:
+            changed = next((since for since in changes if since < block.end), None)
+            warm = changed is not None and block.end > changed + WARM_UP_BLOCKS * seconds
+            found.append((block, warm))
+    return found
 
 
 def _count(block: Block | None) -> Count | None:
@@ -116,13 +124,15 @@ def _count(block: Block | None) -> Count | None:
 
 @dataclass(frozen=True, slots=True)
 class _Arms:
-    """Blocks of both arms, oldest first: stable's before the rollout, and all since it began.
+    """Counted blocks of both arms, oldest first: stable's before the rollout, and all since it began.
 
-    `slos` is how many are judged in them.
+    With each of these is whether it is evidence. `newest` is when the newest block ended, counted
+    or not; `slos` is how many SLOs are judged.
     """
 
     before: list[CanaryBlock]
-    since: list[CanaryBlock]
+    since: list[tuple[CanaryBlock, bool]]
+    newest: int
     seconds: int
     slos: int
 
@@ -135,16 +145,14 @@ def _pairs(
     None for the candidate in blocks that are no evidence: warm-up, and good events still to come.
     """
     first = max(began(candidate) + lag_seconds, status.engine.slo(slo.name).since)
-    for block in arms.since:
-        if block.quality is not Quality.COUNTED:
-            continue
+    for block, warm in arms.since:
         theirs = _count(block.stable.get(slo.name))
         if theirs is None:
             continue
-        ours = _count(block.candidate.get(slo.name))
-        counts = block.end > first and _after_warm_up(block, candidate, arms.seconds)
-        if ours is not None or not counts:
-            yield ours if counts else None, theirs
+        if not (warm and block.end > first):
+            yield None, theirs
+        elif (ours := _count(block.candidate.get(slo.name))) is not None:
+            yield ours, theirs
 
 
 def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
@@ -206,9 +214,10 @@ def _margin(slo: SloTerms, rows: Pairs | None) -> float:
 
 def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:
     """Whether the steps so far have taken their part of the duration, but for a step's least blocks."""
-    newest = arms.since[-1].end if arms.since else 0
     most = terms.max_duration_seconds - NEEDED_BLOCKS * arms.seconds
-    return newest - began(candidate) >= candidate.step_of(terms.steps) / len(terms.steps) * most
+    return (
+        arms.newest - began(candidate) >= candidate.step_of(terms.steps) / len(terms.steps) * most
+    )
 
 
 def _sum(one: Count, other: Count) -> Count:

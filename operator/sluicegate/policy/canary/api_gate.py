@@ -30,7 +30,7 @@ def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | N
         return None
     name = candidate.release.version
     text = explain(name, stable.release.version, observed.facts.api_changes or ())
-    if alert_key(Reason.API_CHANGED, name) in status.engine.alerted:
+    if alert_key(Reason.API_CHANGED, name) in status.engine.emitted_alerts:
         return Hold(reason=Reason.API_CHANGED, message=text)
     return Alert(reason=Reason.API_CHANGED, message=text, about=name)
 

@@ -90,7 +90,7 @@ def _not_yet(candidate: Candidate, assessment: Assessment) -> Hold | None:
         numbers = {"blocks": assessment.dwell, "requests": assessment.requests}
         return Hold(reason=Reason.DWELLING, message=text, numbers=numbers)
     if not assessment.vouching and not assessment.counted_gauges:
-        text = f"{name} stays at {candidate.weight} %: no SLO has traffic enough to speak for it"
+        text = f"{name} stays at {candidate.weight} %: no SLO has enough traffic to favour it"
         return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
     silent = [slo for slo in assessment.counted if not slo.speaks_for]
     if silent:
@@ -116,7 +116,7 @@ def _too_bad(
         if gauge.required and not gauge.speaks_for:
             text = (
                 f"{candidate.release.version} stays at {candidate.weight} %: {gauge.terms.name} has"
-                f" {gauge.pairs} blocks of both versions, and isn't surely within"
+                f" {gauge.pairs} blocks of both versions, and is not yet shown to be within"
                 f" {gauge.terms.margin:.4g} of stable's yet"
             )
             return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text)
@@ -147,7 +147,7 @@ def _leaning(candidate: Candidate, slo: SloEvidence) -> Hold:
     """Too few events for an answer aren't an approval while they look worse (docs/adr/0004)."""
     text = (
         f"{candidate.release.version} stays at {candidate.weight} %: {slo.terms.name} has too few"
-        f" events for an answer, and they look worse: {both_arms(slo)}"
+        f" events for a verdict, and they point to a regression: {both_arms(slo)}"
     )
     return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=numbers_of(slo))
 

@@ -1,4 +1,4 @@
-"""What a rollout comes to, once pods and traffic have followed what was decided about it.
+"""The outcome of a rollout, once pods and traffic have followed the decision about it.
 
 A candidate whose pods went away gives its traffic back at once, as of INFRASTRUCTURE; whose doing
 it was shows while the traffic goes. So the verdict on it is given here, from what is observed then.
@@ -7,8 +7,9 @@ it was shows while the traffic goes. So the verdict on it is given here, from wh
 from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, Fate, PastVersion, Version
+from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, Version
 from sluicegate.policy.model.decision import NOT_ITS_DOING, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.history import newest_first
 from sluicegate.policy.model.observed import Failure
@@ -24,7 +25,7 @@ AT_FAULT: Final = frozenset(
 """Why an earlier version that didn't come back isn't tried again: its own pods."""
 
 
-def outcome(
+def conclude(
     status: DataProductStatus, candidate: Candidate, stable: Version, blame: Failure | None
 ) -> Promote | Rollback | Inconclusive:
     """What is recorded of a candidate that has, or has given back, all of the traffic.
@@ -35,7 +36,7 @@ def outcome(
     """
     if candidate.phase is CandidatePhase.PROMOTING:
         return _promoted(status, candidate, stable)
-    reason, message = Reason.read(candidate.rollback_reason), candidate.rollback_message
+    reason, message = Reason.read(candidate.decision_reason), candidate.decision_message
     if reason is Reason.INFRASTRUCTURE and blame is not None and blame.reason is not reason:
         reason, message = blame.reason, blame.message
     if reason in NOT_ITS_DOING or reason is Reason.MAX_DURATION:
@@ -43,11 +44,11 @@ def outcome(
     return Rollback(reason=reason, message=message, leaving=candidate.release, to=stable.release)
 
 
-def fate_of(decision: Rollback | Inconclusive) -> Fate:
+def outcome_of(decision: Rollback | Inconclusive) -> Outcome:
     """What the history says of a candidate that isn't tried again by itself."""
     if isinstance(decision, Inconclusive):
-        return Fate.INCONCLUSIVE
-    return Fate.SUPERSEDED if decision.reason is Reason.SUPERSEDED else Fate.ROLLED_BACK
+        return Outcome.INCONCLUSIVE
+    return Outcome.SUPERSEDED if decision.reason is Reason.SUPERSEDED else Outcome.ROLLED_BACK
 
 
 def without_return(
@@ -57,9 +58,9 @@ def without_return(
 
     A person may still ask for it.
     """
-    if candidate.rollback_reason not in AT_FAULT:
+    if candidate.decision_reason not in AT_FAULT:
         return status.history
-    failed = {"fate": Fate.FAILED, "reason": candidate.rollback_reason, "until": now}
+    failed = {"outcome": Outcome.FAILED, "reason": candidate.decision_reason, "end_time": now}
     marked = (
         one.model_copy(update=failed) if one.revision == candidate.revision else one
         for one in status.history
@@ -70,18 +71,18 @@ def without_return(
 def _promoted(
     status: DataProductStatus, candidate: Candidate, stable: Version
 ) -> Promote | Rollback:
-    message = candidate.rollback_message or f"{candidate.version} serves all traffic"
-    if candidate.returning:
+    message = candidate.decision_message or f"{candidate.version} serves all traffic"
+    if candidate.restoring:
         return Rollback(
-            reason=Reason.read(candidate.rollback_reason),
+            reason=Reason.read(candidate.decision_reason),
             message=message,
             leaving=stable.release,
             to=candidate.release,
         )
     return Promote(
-        reason=Reason.read(candidate.rollback_reason or Reason.CANARY_NOT_WORSE),
+        reason=Reason.read(candidate.decision_reason or Reason.CANARY_NOT_WORSE),
         message=message,
         candidate=candidate.release,
         replaced=stable.release,
-        held_against=status.engine.held_against,
+        candidate_baselines=status.engine.candidate_baselines,
     )

@@ -31,9 +31,9 @@ def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
         failure = _not_up(candidate, seen) if seen.wants_share else None
     if failure is None:
         return None
-    text = f"{candidate.version} goes back: {failure.message}"
-    if candidate.returning:
-        text = f"{candidate.version} can't come back, {stable.version} serves on: {failure.message}"
+    text = f"{candidate.version} is rolled back: {failure.message}"
+    if candidate.restoring:
+        text = f"the rollback to {candidate.version} failed, {stable.version} remains stable: {failure.message}"
     return Rollback(
         reason=failure.reason,
         message=text,
@@ -46,7 +46,7 @@ def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
 def _not_up(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
     """Hopeless pods, or pods that took too long."""
     own = (
-        candidate.returning or seen.blame is None or seen.blame.reason is not Reason.INFRASTRUCTURE
+        candidate.restoring or seen.blame is None or seen.blame.reason is not Reason.INFRASTRUCTURE
     )
     if seen.trouble is not None and seen.hopeless and own:
         return seen.trouble
@@ -71,7 +71,7 @@ def _not_taken(candidate: Candidate, seen: RolloutObservation) -> Failure | None
 
 def _blamed(candidate: Candidate, seen: RolloutObservation, text: str) -> Failure:
     """An earlier version that doesn't come up isn't tried again, whoever is to blame."""
-    own = seen.blame is None or candidate.returning
+    own = seen.blame is None or candidate.restoring
     return Failure(Reason.CANARY_NOT_READY if own or not seen.blame else seen.blame.reason, text)
 
 

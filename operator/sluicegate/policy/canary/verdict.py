@@ -129,7 +129,7 @@ def _lost(candidate: Candidate, why: str) -> Inconclusive:
     """Nobody answers its share of the requests, so it goes at once; whose doing it is shows later."""
     return Inconclusive(
         reason=Reason.INFRASTRUCTURE,
-        message=f"{candidate.release.version} has no ready pod ({why}); its traffic goes back at once",
+        message=f"{candidate.release.version} has no ready pod ({why}); its traffic returns to stable at once",
         candidate=candidate.release,
     )
 
@@ -144,7 +144,7 @@ def _back(
 ) -> Rollback:
     assert status.stable is not None
     to = status.stable.release
-    message = f"{text}; all traffic goes back to {to.version}"
+    message = f"{text}; all traffic returns to {to.version}"
     return Rollback(
         reason=reason, message=message, numbers=numbers or {}, leaving=candidate.release, to=to
     )
@@ -188,7 +188,9 @@ def _promote(
         numbers=numbers,
         candidate=candidate.release,
         replaced=replaced,
-        held_against=_held_against(status.stable.baseline, assessment.slos, terms, now),
+        candidate_baselines=_candidate_baselines(
+            status.stable.baseline, assessment.slos, terms, now
+        ),
     )
 
 
@@ -208,7 +210,9 @@ def _take_over(
         message=f"{candidate.release.version} replaces {replaced.version}, of which no pod is ready",
         candidate=candidate.release,
         replaced=replaced,
-        held_against=_held_against(status.stable.baseline, assessment.slos, terms, now),
+        candidate_baselines=_candidate_baselines(
+            status.stable.baseline, assessment.slos, terms, now
+        ),
     )
 
 
@@ -226,16 +230,18 @@ def _forced(
     name, replaced = candidate.release.version, status.stable.release
     return Promote(
         reason=Reason.PROMOTE_REQUESTED,
-        message=f"{name} replaces {replaced.version}, as {REQUEST_PROMOTE} asks, without evidence:"
+        message=f"{name} replaces {replaced.version} as requested by {REQUEST_PROMOTE}, without evidence:"
         f" {lacks.message}",
         numbers=lacks.numbers,
         candidate=candidate.release,
         replaced=replaced,
-        held_against=_held_against(status.stable.baseline, assessment.slos, terms, now),
+        candidate_baselines=_candidate_baselines(
+            status.stable.baseline, assessment.slos, terms, now
+        ),
     )
 
 
-def _held_against(
+def _candidate_baselines(
     accepted: Baselines, evidence: tuple[SloEvidence, ...], terms: Terms, now: int
 ) -> dict[str, Baseline]:
     """What the new version is held against: the baseline of the version before.
@@ -266,7 +272,7 @@ def _held_against(
 def _unjudged(terms: Terms, status: DataProductStatus, candidate: Candidate) -> Alert | None:
     """That no evidence can ever come, told at once; None where some can, or it was told."""
     name = candidate.release.version
-    told = alert_key(Reason.INSUFFICIENT_DATA, name) in status.engine.alerted
+    told = alert_key(Reason.INSUFFICIENT_DATA, name) in status.engine.emitted_alerts
     if told or can_be_judged(terms):
         return None
     why = (
@@ -275,8 +281,8 @@ def _unjudged(terms: Terms, status: DataProductStatus, candidate: Candidate) -> 
         else "spec.slos is empty"
     )
     text = (
-        f"{name} stays at {candidate.weight} %: nothing can speak for it, as {why}. Set"
-        f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; without that it is taken"
+        f"{name} stays at {candidate.weight} %: no SLO can favour it: {why}. Set"
+        f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; otherwise it is rolled"
         f" back after {duration(terms.max_duration_seconds)}"
     )
     return Alert(reason=Reason.INSUFFICIENT_DATA, message=text, about=name)
@@ -299,8 +305,8 @@ def _await_approval(
 ) -> Alert | Hold:
     text, numbers = _not_worse(assessment)
     name = candidate.release.version
-    message = f"{name} has passed and waits for sluicegate.dev/promote: {text}"
-    if alert_key(Reason.AWAITING_APPROVAL, name) in status.engine.alerted:
+    message = f"{name} has passed and needs approval by sluicegate.dev/promote: {text}"
+    if alert_key(Reason.AWAITING_APPROVAL, name) in status.engine.emitted_alerts:
         return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
     return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers, about=name)
 
@@ -314,16 +320,16 @@ def _inconclusive(
     now: int,
 ) -> Inconclusive | None:
     name = candidate.release.version
-    outage = 0 if status.engine.outage_since is None else now - status.engine.outage_since
+    outage = 0 if status.engine.outage_start_time is None else now - status.engine.outage_start_time
     if outage >= LOST_SECONDS:
-        text = f"nothing could be measured for {duration(outage)}, so {name} is taken back without a verdict"
+        text = f"nothing could be measured for {duration(outage)}, so {name} is rolled back without a verdict"
         return Inconclusive(
             reason=Reason.METRICS_LOST,
             message=text,
             numbers={"seconds": outage},
             candidate=candidate.release,
         )
-    took = now - began(candidate) - candidate.frozen_seconds
+    took = now - began(candidate) - candidate.suspended_seconds
     if took < terms.max_duration_seconds:
         return None
     text = f"{name} has no verdict after {duration(took)}"

@@ -151,19 +151,19 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
         )
     load = symptoms.load
     if load is None:
-        text = "too few blocks were served well to tell what load is normal"
+        text = "too few blocks with good service to know the normal load"
         return _finding(Reason.TRAFFIC_ANOMALY, objects=None, message=text)
     known = "when it was accepted" if load.accepted else "that were served well before"
     text = (
         f"{load.ratio:.1f} times the requests a pod: {load.present:,.0f} a block, against"
-        f" {load.normal:,.0f} {known}; up to {TRAFFIC_FACTOR:g} times is taken for normal"
+        f" {load.normal:,.0f} {known}; up to {TRAFFIC_FACTOR:g} times counts as normal"
     )
     return _finding(Reason.TRAFFIC_ANOMALY, load.ratio > TRAFFIC_FACTOR, text)
 
 
 def is_recent(stable: Version, age_seconds: int, day_seconds: int) -> bool:
     """Whether a release is young enough to be suspected; a version that came back isn't one."""
-    return not stable.returned and age_seconds < day_seconds
+    return not stable.restored and age_seconds < day_seconds
 
 
 def release_is_recent(symptoms: Symptoms) -> Finding:
@@ -172,7 +172,7 @@ def release_is_recent(symptoms: Symptoms) -> Finding:
     recent = symptoms.can_return and young
     text = (
         f"{symptoms.stable.release.version} has been stable for {duration(symptoms.age_seconds)},"
-        f" {duration(symptoms.day_seconds)} count as settled"
+        f" a release counts as recent for {duration(symptoms.day_seconds)}"
     )
     return _finding(Reason.RECENT_RELEASE, recent, text)
 
@@ -225,7 +225,7 @@ def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> Diagnosis:
 
 def _what_remains(kind: IndicatorKind) -> tuple[Reason, str]:
     if kind is IndicatorKind.AVAILABILITY:
-        return Reason.AVAILABILITY_ONLY, "requests fail, which no training mends"
+        return Reason.AVAILABILITY_ONLY, "requests fail, which a training does not fix"
     if kind is IndicatorKind.LATENCY:
-        return Reason.MODEL_TOO_SLOW, "nothing around the model explains it: it became too slow"
-    return Reason.MODEL_DECAY, "nothing around the model explains it: it no longer fits the world"
+        return Reason.MODEL_TOO_SLOW, "no cause outside the model was found: it became too slow"
+    return Reason.MODEL_DECAY, "no cause outside the model was found: it no longer fits its data"

@@ -56,15 +56,19 @@ def disturbed(
     for result in results:
         name, known = result.terms.name, status.engine.slo(result.terms.name)
         found = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded)
-        if found and known.disturbed_since is None:
+        if found and known.disturbance_start_time is None:
             begun = end - terms.block_seconds
             upstream = observed.facts.upstream_since
             changed[name] = known.replace(
-                disturbed_since=begun if upstream is None else min(begun, upstream)
+                disturbance_start_time=begun if upstream is None else min(begun, upstream)
             )
-        elif not found and known.disturbed_since is not None and not _is_hidden(result, causes):
+        elif (
+            not found
+            and known.disturbance_start_time is not None
+            and not _is_hidden(result, causes)
+        ):
             worse = _was_worse(terms, status, observed, result)
-            changed[name] = known.replace(disturbed_since=None)
+            changed[name] = known.replace(disturbance_start_time=None)
             if worse:
                 changed[name] = _without(terms, known, result, observed.block)
     if not changed:
@@ -75,7 +79,7 @@ def disturbed(
 def began_anew(before: DataProductStatus, after: DataProductStatus) -> bool:
     """Whether anything less is evidence of any SLO than before."""
     return any(
-        (slo.since, slo.left_out) != (then.since, then.left_out)
+        (slo.since, slo.ignored_intervals) != (then.since, then.ignored_intervals)
         for name, slo in after.engine.slos.items()
         for then in (before.engine.slo(name),)
     )
@@ -83,17 +87,17 @@ def began_anew(before: DataProductStatus, after: DataProductStatus) -> bool:
 
 def _without(terms: Terms, known: SloRecord, result: SloResult, block: int) -> SloRecord:
     """DataProductStatus of an SLO without what was measured since it was disturbed, up to this block."""
-    assert known.disturbed_since is not None
+    assert known.disturbance_start_time is not None
     end = terms.block_end(block)
     if result.terms.gauge is not None:
-        return SloRecord(steady_since=end, since=end, terms_hash=known.terms_hash)
+        return SloRecord(steady_start_time=end, since=end, terms_hash=known.terms_hash)
     anew = SloRecord(
-        steady_since=end,
+        steady_start_time=end,
         since=known.since,
         terms_hash=known.terms_hash,
-        left_out=known.left_out,
+        ignored_intervals=known.ignored_intervals,
     )
-    begun = known.disturbed_since // terms.block_seconds - BEFORE_BLOCKS
+    begun = known.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
     return leave_out(anew, begun + 1, block, terms.block_seconds)
 
 
@@ -108,13 +112,13 @@ def _was_worse(
     """Whether anything measured meanwhile was worse than what is accepted; a gauge may have been."""
     known = status.engine.slo(result.terms.name)
     assert status.stable is not None
-    assert known.disturbed_since is not None
+    assert known.disturbance_start_time is not None
     series = observed.counts(status.stable.version, result.terms.name)
     limit = accepted_limit(result.terms, result.baseline)
-    if known.degraded or result.state in {SloState.WARN, SloState.BAD} or limit is None:
+    if known.degraded or result.state in {SloState.AT_RISK, SloState.MISSED} or limit is None:
         return True
     if series is None:
         return result.terms.gauge is not None
-    begun = known.disturbed_since // terms.block_seconds - BEFORE_BLOCKS
+    begun = known.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
     seen = series.between(max(begun, 0), observed.block)
     return seen.bad > limit * seen.total

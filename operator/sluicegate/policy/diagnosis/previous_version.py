@@ -66,7 +66,7 @@ def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:
 def objection(
     status: DataProductStatus, before: PastVersion, harm: Harm, results: Iterable[SloResult]
 ) -> str:
-    """Why the version before is no cure, as a clause; empty when it is one.
+    """Why the version before is no remedy: a clause; empty when it is one.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def objection(
     loss, text = max(worse, default=(0.0, ""))
     if not worse or loss < gain:
         return ""
-    return f"{name} is no cure, as {text}"
+    return f"{name} is no remedy: {text}"
 
 
 def record(status: DataProductStatus, version: PastVersion, slo: SloTerms) -> Count | None:
@@ -105,12 +105,12 @@ def _gain(status: DataProductStatus, before: PastVersion, harm: Harm) -> float |
     """Points of bad events that a return takes away here, or why it takes away none."""
     slo, name = harm.result.terms, before.release.version
     if harm.ratio is None:
-        return f"whether {name} does better in {slo.name} isn't known: too little is counted now"
+        return f"whether {name} does better in {slo.name} is unknown: there are too few events now"
     then = record(status, before, slo)
     if then is None:
         gain = harm.ratio - harm.limit
         known = slo.name not in before.degraded or gain >= UNCOUNTED_HARM
-        return gain if known else f"{name} is no cure, as {slo.name} was degraded with it, too"
+        return gain if known else f"{name} is no remedy: {slo.name} was degraded with it, too"
     gain = harm.ratio - ratio_of(then)
     if gain > 0 and (harm.result.probation or _surely_worse(harm, then)):
         return gain

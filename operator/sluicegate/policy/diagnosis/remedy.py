@@ -105,7 +105,7 @@ def _treat(
         problem=observed.problem,
         stable=status.stable,
         can_return=before is not None and not objection and suspected,
-        age_seconds=now - status.stable.promoted_at,
+        age_seconds=now - status.stable.promotion_time,
         day_seconds=terms.day_seconds,
         load=load_now(terms, status.stable, observed, result),
         present=present_now(terms, status, observed, result, stable=status.stable),
@@ -138,7 +138,7 @@ def trigger_for(terms: Terms, status: DataProductStatus, slo: str) -> str:
     """Name of the need for a training that this degraded SLO stands for."""
     assert status.stable is not None
     streak = status.engine.slo(slo).streak
-    first = streak.first if streak else status.stable.promoted_at
+    first = streak.first if streak else status.stable.promotion_time
     return preconditions.trigger_of(terms, status.stable.release.version, slo, first)
 
 
@@ -191,10 +191,10 @@ def _decide(case: Case) -> Treatment:
     assert case.before is not None
     version = case.before.release.version
     message = (
-        f"{chosen.message}; not gone back: {case.objection}; mend the cause, ask for a training by"
+        f"{chosen.message}; not rolled back: {case.objection}; fix the cause, ask for a training by"
         f" {names.REQUEST_RETRAIN}, or choose {version} by {names.REQUEST_ROLLBACK}"
     )
-    told = any(key.partition("/")[2] == case.trigger for key in case.status.engine.alerted)
+    told = any(key.partition("/")[2] == case.trigger for key in case.status.engine.emitted_alerts)
     if isinstance(chosen, Hold) and not told:
         return Alert(
             reason=Reason.RETURN_REFUSED, message=message, numbers=case.numbers, about=case.trigger
@@ -210,7 +210,7 @@ def _refuses(case: Case) -> bool:
     assert stable is not None
     if not case.suspected and case.result.terms.on_degraded is not OnDegraded.ROLLBACK:
         return False
-    young = is_recent(stable, case.now - stable.promoted_at, case.terms.day_seconds)
+    young = is_recent(stable, case.now - stable.promotion_time, case.terms.day_seconds)
     auto = case.result.terms.on_degraded is OnDegraded.AUTO and young
     wish = case.result.terms.on_degraded is OnDegraded.ROLLBACK
     return case.status.probation is not None or auto or wish
@@ -218,19 +218,23 @@ def _refuses(case: Case) -> bool:
 
 def _choose(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
     if case.result.state is SloState.UNKNOWN:
-        return Hold(reason=case.result.reason, message=f"{case.text}; nothing is done meanwhile")
+        return Hold(reason=case.result.reason, message=f"{case.text}; no action meanwhile")
     if case.diagnosis.cause in {Reason.RECOVERED, Reason.INSUFFICIENT_DATA}:
-        text = f"{case.text}; {case.diagnosis.message}, so it is only watched"
+        text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
     if case.diagnosis.outside:
         return _tell(
-            case, case.diagnosis.cause, f"{case.diagnosis.message}; waiting for that to end"
+            case,
+            case.diagnosis.cause,
+            f"{case.diagnosis.message}; the operator waits until that ends",
         )
     if case.status.probation is not None and case.may_return:
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:
         case OnDegraded.ALERT | OnDegraded.IGNORE:
-            return _tell(case, case.diagnosis.cause, "onDegraded is Alert, so nothing else is done")
+            return _tell(
+                case, case.diagnosis.cause, "onDegraded is Alert, so there is no other action"
+            )
         case OnDegraded.ROLLBACK if case.objection:
             return _tell(case, Reason.RETURN_REFUSED, "onDegraded is Rollback")
         case OnDegraded.ROLLBACK:
@@ -243,7 +247,7 @@ def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause is Reason.RECENT_RELEASE:
         return _return(case, Reason.RECENT_RELEASE, case.diagnosis.message)
     if case.result.probation:
-        text = "that is worse than the version before was, and within what it was accepted with"
+        text = "that is worse than the previous version, and within its own baseline"
         return _tell(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
         return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
@@ -252,11 +256,13 @@ def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
     )
     obstacle = preconditions.obstacle(request)
     if obstacle is None and not case.result.fresh:
-        text = f"{case.text}; not retrained before a block with events says so again"
+        text = (
+            f"{case.text}; retraining waits for a block with events that confirms the degradation"
+        )
         return Hold(reason=Reason.NO_TRAFFIC, message=text, numbers=case.numbers)
     if obstacle is None:
         return _retrain(case)
-    message = f"not retrained, as {obstacle.message}"
+    message = f"not retrained: {obstacle.message}"
     if obstacle.needs_person:
         return _tell(case, obstacle.reason, message)
     return Hold(reason=obstacle.reason, message=f"{case.text}; {message}", numbers=case.numbers)
@@ -264,7 +270,7 @@ def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
 
 def _retrain(case: Case) -> Retrain:
     assert case.status.stable is not None
-    attempt = (case.status.retraining.attempts if case.status.retraining else 0) + 1
+    attempt = (case.status.retraining.unsuccessful_attempts if case.status.retraining else 0) + 1
     parent = case.status.stable.release
     return Retrain(
         reason=case.diagnosis.cause,
@@ -283,7 +289,7 @@ def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
     assert case.status.stable is not None
     leaving = case.status.stable.release
     if case.before is None:
-        return _tell(case, Reason.NOT_FOUND, f"{why}, but no version before it is kept")
+        return _tell(case, Reason.NOT_FOUND, f"{why}, but no earlier version is kept")
     to = case.before.release
     return Rollback(
         reason=reason,
@@ -306,6 +312,6 @@ def _before(status: DataProductStatus) -> PastVersion | None:
 def _tell(case: Case, reason: Reason, why: str) -> Alert | Hold:
     """Tell people, or wait silently if they were told of this already."""
     message = f"{case.text}; {why}"
-    if alert_key(reason, case.trigger) in case.status.engine.alerted:
+    if alert_key(reason, case.trigger) in case.status.engine.emitted_alerts:
         return Hold(reason=reason, message=message, numbers=case.numbers)
     return Alert(reason=reason, message=message, numbers=case.numbers, about=case.trigger)

@@ -56,7 +56,7 @@ def load_now(terms: Terms, stable: Version, observed: Observed, result: SloResul
         series,
         result.baseline,
         now=observed.block,
-        since=warmed_up(stable.promoted_at, terms.block_seconds),
+        since=warmed_up(stable.promotion_time, terms.block_seconds),
         block_seconds=terms.block_seconds,
         pods=observed.facts.pods,
     )

@@ -77,8 +77,8 @@ def load_of(
 
 
 def _bad_from(terms: SloTerms, baseline: Baseline | None) -> float:
-    """The bad ratio from which on a stretch wasn't served well: where a test may call it BAD."""
-    limits = [one.ratio for one in terms.thresholds if one.row.level is Level.BAD]
+    """The bad ratio from which on a stretch wasn't served well: where a test may call it Missed."""
+    limits = [one.ratio for one in terms.thresholds if one.row.level is Level.MISSED]
     if baseline is not None:
         limits.append(ratio_of(baseline.count) + terms.drop)
     return min(limits, default=1.0)

@@ -34,7 +34,7 @@ def bounded(terms: Terms, status: DataProductStatus) -> DataProductStatus:
         "probation_baselines": _only(engine.probation_baselines, names),
         "correlation": _only(correlation, names) if len(correlation) > MOST_SLOS else correlation,
         "original_baseline": original,
-        "alerted": engine.alerted[-MOST_ALERTS:],
+        "emitted_alerts": engine.emitted_alerts[-MOST_ALERTS:],
     }
     if all(getattr(engine, name) == value for name, value in after.items()):
         return status

@@ -133,13 +133,13 @@ class Promote(_Explained):
     Attributes
     ----------
     candidate : the new stable version. replaced : the one before it.
-    held_against : baselines of its probation; those of the version before when left empty.
+    candidate_baselines : baselines of its probation; those of the version before when left empty.
     """
 
     type: ClassVar = DecisionType.PROMOTE
     candidate: Release
     replaced: Release
-    held_against: Baselines = field(default_factory=dict)
+    candidate_baselines: Baselines = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

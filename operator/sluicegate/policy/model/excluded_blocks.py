@@ -25,7 +25,7 @@ def spans_of(known: SloRecord, block_seconds: int) -> tuple[Span, ...]:
     seconds = block_seconds * BLOCKS_PER_HOUR
     return tuple(
         Span(one.begin // seconds * BLOCKS_PER_HOUR, -(-one.end // block_seconds))
-        for one in known.left_out
+        for one in known.ignored_intervals
     )
 
 
@@ -41,7 +41,8 @@ def leave_out(known: SloRecord, first: int, last: int, block_seconds: int) -> Sl
     oldest = end - HOURS * BLOCKS_PER_HOUR * block_seconds
     merged: list[Interval] = []
     for one in sorted(
-        (*known.left_out, Interval(begin=begin, end=end)), key=lambda one: (one.begin, one.end)
+        (*known.ignored_intervals, Interval(begin=begin, end=end)),
+        key=lambda one: (one.begin, one.end),
     ):
         if one.end <= max(oldest, known.since):
             continue
@@ -51,7 +52,7 @@ def leave_out(known: SloRecord, first: int, last: int, block_seconds: int) -> Sl
             merged.append(one)
     dropped, kept = merged[:-MOST], merged[-MOST:]
     since = max(known.since, dropped[-1].end if dropped else 0)
-    return known.replace(left_out=tuple(kept), since=since)
+    return known.replace(ignored_intervals=tuple(kept), since=since)
 
 
 def back(now: int, length: int, spans: tuple[Span, ...]) -> int:

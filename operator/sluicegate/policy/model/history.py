@@ -32,11 +32,11 @@ def with_accepted(
     for entry in accepted:
         seen.setdefault(entry.release, entry)
     kept = tuple(seen.values())[:limit]
-    refused = [one for one in status.history if one.promoted_at is None]
+    refused = [one for one in status.history if one.promotion_time is None]
     room = max(MOST_VERSIONS - len(kept), 0)
     return newest_first((*kept, *refused[:room]))
 
 
 def newest_first(history: Iterable[PastVersion]) -> tuple[PastVersion, ...]:
     """Versions before in their order; of one second, those that were stable come first."""
-    return tuple(sorted(history, key=lambda one: (-one.until, one.promoted_at is None)))
+    return tuple(sorted(history, key=lambda one: (-one.end_time, one.promotion_time is None)))

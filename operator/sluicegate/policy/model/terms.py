@@ -63,7 +63,7 @@ class SloTerms:
     margin : δ, by how much a candidate may be worse. margin_given : whether a person chose it;
         otherwise it grows with what few rows can tell, to `drop` at the most.
     lag_blocks : how long good events lag.
-    thresholds : burn-rate rows that make sense; empty without an objective or with too lax a one.
+    thresholds : burn-rate rows that can trip; empty without an objective.
     least_events : events below which the SLO says nothing.
     recent : blocks of the window that is shown, and within which some events have to come.
     gauge : set for a gauge, which has no counts.
@@ -109,11 +109,6 @@ class SloTerms:
     def tells_quality(self) -> bool:
         """Whether it says how good the answers are, not only how they are served."""
         return self.kind not in _REQUEST_KINDS and self.gauge is None
-
-    @property
-    def misconfigured(self) -> bool:
-        """Whether its objective is so lax that no burn rate can exceed it, and nothing else tells."""
-        return self.allowed_bad is not None and not self.thresholds
 
     def least_events(self, baseline_ratio: float | None = None) -> float:
         """Events at which none bad would show the ratio to be within what is allowed."""

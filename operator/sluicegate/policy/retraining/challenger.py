@@ -44,7 +44,7 @@ def due(
         return None
     trained = status.retraining or RetrainingStatus()
     begun = trained.last_training_time
-    since = stable.promoted_at if begun is None else begun
+    since = stable.promotion_time if begun is None else begun
     why = _turn(terms, observed, since, now, share=SUSPECTED_SHARE if suspected else 1.0)
     request = preconditions.Request(terms, status, observed.portfolio, now)
     if not why or preconditions.obstacle(request, CHECKS) is not None:
@@ -56,7 +56,7 @@ def due(
         trigger=preconditions.trigger_of(terms, name, "schedule", since),
         slo="",
         parent=stable.release,
-        attempt=trained.attempts + 1,
+        attempt=trained.unsuccessful_attempts + 1,
     )
 
 

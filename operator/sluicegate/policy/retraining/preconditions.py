@@ -79,7 +79,7 @@ def a_person_decides(request: Request) -> Obstacle | None:
     retraining = request.terms.retraining
     if retraining is None or retraining.mode is not RetrainingMode.MANUAL:
         return None
-    text = "spec.retraining.mode is Manual: ask for it by sluicegate.dev/retrain-requested-at"
+    text = "spec.retraining.mode is Manual: ask for it with sluicegate.dev/retrain-requested-at"
     return Obstacle(Reason.MANUAL_MODE, text, needs_person=True)
 
 
@@ -88,7 +88,7 @@ def one_is_under_way(request: Request) -> Obstacle | None:
     one = request.trained
     if one.trigger is None:
         return None
-    since = duration(max(request.now - one.trigger.at, 0))
+    since = duration(max(request.now - one.trigger.trigger_time, 0))
     return Obstacle(Reason.ALREADY_RETRAINING, f"attempt {one.attempt} has run for {since}")
 
 
@@ -103,12 +103,12 @@ def a_candidate_is_tried(request: Request) -> Obstacle | None:
 
 def failed_too_often(request: Request) -> Obstacle | None:
     """Three in a row without a promotion: the training itself needs a look."""
-    failures = request.trained.attempts
+    failures = request.trained.unsuccessful_attempts
     if failures < MOST_FAILURES:
         return None
     text = (
-        f"{failures} attempts in a row didn't end in a promotion: look at the last results, then"
-        " ask for another one by sluicegate.dev/retrain-requested-at"
+        f"{failures} attempts in a row ended without a promotion: check status.retraining.lastResult,"
+        " then ask for another one with sluicegate.dev/retrain-requested-at"
     )
     return Obstacle(Reason.RETRAIN_SUSPENDED, text, needs_person=True)
 
@@ -118,7 +118,7 @@ def version_is_too_young(request: Request) -> Obstacle | None:
     stable = request.status.stable
     if stable is None:
         return Obstacle(Reason.NO_STABLE, "no version has been accepted yet")
-    age = (request.now - stable.promoted_at) // request.terms.block_seconds
+    age = (request.now - stable.promotion_time) // request.terms.block_seconds
     if age >= LEAST_AGE_BLOCKS:
         return None
     text = f"{stable.release.version} is {age} blocks old, {LEAST_AGE_BLOCKS} are needed"
@@ -127,9 +127,9 @@ def version_is_too_young(request: Request) -> Obstacle | None:
 
 def cooldown_lasts(request: Request) -> Obstacle | None:
     """The pause after the last attempt isn't over."""
-    ends = request.trained.next_allowed_at or 0
+    ends = request.trained.next_allowed_time or 0
     left = ends - request.now
-    failures = request.trained.attempts
+    failures = request.trained.unsuccessful_attempts
     if left <= 0 or _enough_is_told(request, ends):
         return None
     return Obstacle(
@@ -147,7 +147,7 @@ def _enough_is_told(request: Request, ends: int) -> bool:
     retraining = request.terms.retraining
     if retraining is None or retraining.cooldown_given or request.has_told is None:
         return False
-    failures = request.trained.attempts
+    failures = request.trained.unsuccessful_attempts
     if failures and request.trained.last_reason != Reason.WORSE_ON_HOLD_OUT:
         return False
     begun = ends - cooldown(request.terms, request.trained)
@@ -204,7 +204,7 @@ def cooldown(terms: Terms, trained: RetrainingStatus | None) -> int:
     trained = trained or RetrainingStatus()
     least = terms.retraining.cooldown_seconds if terms.retraining else 0
     base = max(least, 2 * (trained.last_duration_seconds or 0))
-    return min(base << trained.attempts, max(LONGEST_COOLDOWN, base))
+    return min(base << trained.unsuccessful_attempts, max(LONGEST_COOLDOWN, base))
 
 
 def ended(
@@ -220,8 +220,10 @@ def ended(
     running = before.trigger
     after = status.with_retraining(
         trigger=None,
-        attempts=before.attempts + int(failed),
-        last_duration_seconds=now - running.at if running else before.last_duration_seconds,
+        unsuccessful_attempts=before.unsuccessful_attempts + int(failed),
+        last_duration_seconds=now - running.trigger_time
+        if running
+        else before.last_duration_seconds,
         last_reason=str(reason),
     )
-    return after.with_retraining(next_allowed_at=now + cooldown(terms, after.retraining))
+    return after.with_retraining(next_allowed_time=now + cooldown(terms, after.retraining))

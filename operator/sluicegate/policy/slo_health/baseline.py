@@ -69,7 +69,7 @@ def usable(baseline: Baseline | None, terms: SloTerms) -> Baseline | None:
 
 
 def decides(baseline: Baseline, terms: SloTerms) -> bool:
-    """Whether it may call an SLO BAD, and not only WARN: production, or a hold-out large enough."""
+    """Whether it may call an SLO Missed, and not only AtRisk: production, or a hold-out large enough."""
     if baseline.source is BaselineSource.PRODUCTION:
         return True
     return baseline.count.total >= terms.least_events(ratio_of(baseline.count))
@@ -84,14 +84,14 @@ def from_production(
     ----------
     now : newest settled block. since : blocks up to this one are warm-up or another time.
 
-    Call it only while the SLO is OK, or it learns the decay; what came before the SLO was last
+    Call it only while the SLO is Met, or it learns the decay; what came before the SLO was last
     steady is left out for the same reason.
     """
     calendar = terms.calendar
     wanted = terms.seasonality is Seasonality.WEEKLY
     weekly = wanted and calendar.keeps(LEAST_HOURS_WEEKLY)
     least = calendar.sums(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS)
-    start_block = max(since, ceil((record.steady_since or 0) / block_seconds))
+    start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
     last = now // BLOCKS_PER_HOUR - 1
     first = max(ceil(start_block / BLOCKS_PER_HOUR), last - HOURS + 1)
     if last - first + 1 < min(least, HOURS):

@@ -80,10 +80,10 @@ def judge_client_errors(
     slo, now = client_errors(terms), observed.block
     if blocks.block(now).quality is not Quality.COUNTED:
         return None
-    shown_since = stable.promoted_at // terms.block_seconds
+    shown_since = stable.promotion_time // terms.block_seconds
     fine = SloResult(
         slo,
-        SloState.OK,
+        SloState.MET,
         Reason.WITHIN_OBJECTIVE,
         blocks.window(now, slo.recent, shown_since),
         held,
@@ -92,7 +92,7 @@ def judge_client_errors(
     )
     since = evidence_since(terms, stable, known)
     result = probation.judge(fine, blocks, held, now=now, since=since)
-    return result if result.state is SloState.BAD or known.streak or known.degraded else None
+    return result if result.state is SloState.MISSED or known.streak or known.degraded else None
 
 
 @lru_cache(maxsize=64)

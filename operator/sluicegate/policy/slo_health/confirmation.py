@@ -34,7 +34,7 @@ def confirm(record: SloRecord, result: SloResult, *, block: int, block_end: int)
 def _confirmed(record: SloRecord, result: SloResult, block: int) -> SloRecord:
     if record.degraded:
         return _recovering(record, result, block)
-    if result.state is not SloState.BAD:
+    if result.state is not SloState.MISSED:
         return record if record.streak is None else record.replace(streak=None)
     streak = _longer(record.streak, block, fresh=result.fresh)
     confirmed = streak.evaluations >= CONFIRMING_EVALUATIONS and streak.fresh >= CONFIRMING_BLOCKS
@@ -43,11 +43,11 @@ def _confirmed(record: SloRecord, result: SloResult, block: int) -> SloRecord:
 
 def _recovering(record: SloRecord, result: SloResult, block: int) -> SloRecord:
     if not result.calm:
-        return record if record.calm is None else record.replace(calm=None)
-    calm = _longer(record.calm, block, fresh=result.fresh)
+        return record if record.recovery_streak is None else record.replace(recovery_streak=None)
+    calm = _longer(record.recovery_streak, block, fresh=result.fresh)
     if calm.evaluations >= CALM_BLOCKS:
-        return record.replace(streak=None, degraded=False, calm=None)
-    return record.replace(calm=calm)
+        return record.replace(streak=None, degraded=False, recovery_streak=None)
+    return record.replace(recovery_streak=calm)
 
 
 def _longer(streak: Streak | None, block: int, *, fresh: bool) -> Streak:
@@ -61,12 +61,12 @@ def _longer(streak: Streak | None, block: int, *, fresh: bool) -> Streak:
 
 
 def _steady(record: SloRecord, result: SloResult, block_end: int) -> SloRecord:
-    """Keep since when it hasn't been WARN or BAD: a baseline isn't learnt across a decay."""
-    troubled = result.state is not SloState.OK or record.degraded
-    if troubled and record.steady_since is not None:
-        return record.replace(steady_since=None)
-    if not troubled and record.steady_since is None:
-        return record.replace(steady_since=block_end)
+    """Keep since when it has been neither AtRisk nor Missed: a baseline isn't learnt across a decay."""
+    troubled = result.state is not SloState.MET or record.degraded
+    if troubled and record.steady_start_time is not None:
+        return record.replace(steady_start_time=None)
+    if not troubled and record.steady_start_time is None:
+        return record.replace(steady_start_time=block_end)
     return record
 
 
@@ -81,7 +81,7 @@ def product_state(results: Iterable[tuple[SloResult, SloRecord]]) -> ProductStat
         return ProductState.UNKNOWN
     if any(record.degraded for _, record in deciding):
         return ProductState.DEGRADED
-    if any(result.state in {SloState.WARN, SloState.BAD} for result, _ in deciding):
+    if any(result.state in {SloState.AT_RISK, SloState.MISSED} for result, _ in deciding):
         return ProductState.DEGRADING
     if any(result.reason is Reason.NO_FEEDBACK_KEY for result, _ in deciding):
         return ProductState.UNKNOWN

@@ -31,7 +31,7 @@ dozen events less than a third in three cases of a hundred."""
 LEAST_GOOD: Final = 0.01
 """A ratio of good events below which they aren't waited for."""
 Z_STILL_BAD: Final = quantile(0.99)
-"""Confidence of "still bad": that of the burn rates which call an SLO BAD."""
+"""Confidence of "still bad": that of the burn rates which call an SLO Missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def present_of(
     """
     limit = accepted_limit(terms, baseline)
     if limit is None:
-        return Present(bad=None, message="nothing says what ratio is accepted")
+        return Present(bad=None, message="there is no accepted ratio to compare with")
     phi = 1.0 if baseline is None else baseline.phi
     needed = phi * _needed(terms, baseline, limit)
     newest, seen = NOTHING, NOTHING
@@ -89,9 +89,9 @@ def present_of(
         if bad is not None:
             return Present(bad, _compares(seen, limit))
     if newest.total < needed:
-        text = f"{newest.total:,} events at present, {ceil(needed):,} are needed to tell"
+        text = f"{newest.total:,} events at present, {ceil(needed):,} are needed for a verdict"
         return Present(bad=None, message=text)
-    return Present(bad=None, message=f"{_compares(newest, limit)}: too near to tell")
+    return Present(bad=None, message=f"{_compares(newest, limit)}: too close for a verdict")
 
 
 def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:

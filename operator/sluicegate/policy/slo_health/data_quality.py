@@ -63,11 +63,6 @@ def newest_block_is_unusable(view: View) -> Reason | None:
     return _BY_QUALITY.get(view.series.block(view.now).quality)
 
 
-def objective_means_nothing(view: View) -> Reason | None:
-    """No window can exceed the objective."""
-    return Reason.MISCONFIGURED if view.terms.misconfigured else None
-
-
 def nothing_is_counted(view: View) -> Reason | None:
     """The version has no series; or this SLO has none, or no events, for as long as it matters."""
     counts = view.series if view.version_has_series else None
@@ -91,10 +86,9 @@ GATES: Final[tuple[Gate, ...]] = (
     measurement_failed,
     newest_block_is_unusable,
     nothing_is_counted,
-    objective_means_nothing,
     still_warming_up,
 )
-"""In the order of decisions; a seventh, too few events, is each test's own."""
+"""In the order of decisions; a fifth, too few events, is each test's own."""
 
 
 def objection(view: View) -> Reason | None:
@@ -108,5 +102,5 @@ def objection(view: View) -> Reason | None:
 
 def evidence_since(terms: Terms, stable: Version, known: SloRecord) -> int:
     """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
-    warm = warmed_up(stable.promoted_at, terms.block_seconds)
+    warm = warmed_up(stable.promotion_time, terms.block_seconds)
     return max(warm, ceil(known.since / terms.block_seconds))

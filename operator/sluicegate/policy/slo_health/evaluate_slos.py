@@ -97,10 +97,10 @@ def _judge(
     if slo.gauge is not None:
         return _judge_gauge(terms, view, stable, observed)
     baseline = usable(stable.baseline.get(slo.name), slo)
-    begun = max(stable.promoted_at, status.engine.slo(slo.name).since)
+    begun = max(stable.promotion_time, status.engine.slo(slo.name).since)
     shown_since = begun // terms.block_seconds
     reason = objection(view)
-    if reason is Reason.WARMING_UP and now > warmed_up(stable.promoted_at, terms.block_seconds):
+    if reason is Reason.WARMING_UP and now > warmed_up(stable.promotion_time, terms.block_seconds):
         reason = Reason.INSUFFICIENT_DATA  # not the version, only its evidence has just begun
     if reason is not None or series is None:
         recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
@@ -139,7 +139,7 @@ def _judge_counts(
         drift_since=max(drift_since, after),
         shown_since=max(shown_since, after),
     )
-    if not spans or result.state is SloState.BAD:
+    if not spans or result.state is SloState.MISSED:
         return result
     result = judged(
         view.series.without(spans),
@@ -154,7 +154,7 @@ def _judge_counts(
 
 def _budget(terms: Terms, stable: Version, series: Series | None, *, now: int) -> Count:
     """All events that count towards the error budget, what had a cause outside the model included."""
-    since = stable.promoted_at // terms.block_seconds
+    since = stable.promotion_time // terms.block_seconds
     return NOTHING if series is None else series.window(now, WINDOW_BLOCKS, since)
 
 
@@ -171,7 +171,7 @@ def _learn(
 ) -> Baseline | None:
     """The production baseline, once it is complete."""
     current = result.baseline
-    if known.disturbed_since is not None:
+    if known.disturbance_start_time is not None:
         return None
     if current is not None and current.source is BaselineSource.PRODUCTION and not result.probation:
         return None
@@ -198,19 +198,19 @@ def _may_be_learnt_from(result: SloResult, known: SloRecord) -> bool:
 
     Without an objective nothing tells before there is a baseline, so it is learnt then, too.
     """
-    untroubled = not known.degraded and known.steady_since is not None
+    untroubled = not known.degraded and known.steady_start_time is not None
     silent = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
-    return untroubled and (silent or result.state is SloState.OK)
+    return untroubled and (silent or result.state is SloState.MET)
 
 
 def _learn_gauge(
     terms: Terms, result: SloResult, known: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
     """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
-    if result.state in {SloState.WARN, SloState.BAD} or known.degraded:
+    if result.state in {SloState.AT_RISK, SloState.MISSED} or known.degraded:
         return None
     values = observed.means(view.version, view.terms.name)
-    steady = ceil((known.steady_since or 0) / terms.block_seconds)
+    steady = ceil((known.steady_start_time or 0) / terms.block_seconds)
     return gauge_slo.learn(view.terms, values, now=view.now, since=max(view.since, steady))
 
 
@@ -227,6 +227,6 @@ def _probation_over(
     judged = (*terms.deciding, client_errors(terms))
     if any(status.engine.slo(slo.name).streak is not None for slo in judged):
         return status
-    since = warmed_up(stable.promoted_at, terms.block_seconds)
+    since = warmed_up(stable.promotion_time, terms.block_seconds)
     over = probation.is_over(status.engine.probation_baselines, terms, series, now=now, since=since)
     return status.replace(probation=None).with_engine(probation_baselines={}) if over else status

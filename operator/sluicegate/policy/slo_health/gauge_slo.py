@@ -62,10 +62,14 @@ def judge(
         None if baseline is None else _drift(slo, readings, baseline, now=now, since=drift_since)
     )
     missed = gauge.bound is not None and _misses(gauge, readings, now, since)
-    level = max(Level.BAD if missed else Level.OK, drift.level if drift else Level.OK)
+    level = max(Level.MISSED if missed else Level.MET, drift.level if drift else Level.MET)
     reason = Reason.OBJECTIVE_MISSED if missed else Reason.BASELINE_DROPPED
-    state = {Level.OK: SloState.OK, Level.WARN: SloState.WARN, Level.BAD: SloState.BAD}[level]
-    if level is Level.OK:
+    state = {
+        Level.MET: SloState.MET,
+        Level.AT_RISK: SloState.AT_RISK,
+        Level.MISSED: SloState.MISSED,
+    }[level]
+    if level is Level.MET:
         reason = Reason.WITHIN_OBJECTIVE
         if gauge.bound is None and drift is None:
             state, reason = SloState.UNKNOWN, Reason.INSUFFICIENT_DATA
@@ -78,7 +82,7 @@ def judge(
         None,
         drift,
         fresh=True,
-        calm=level is not Level.BAD and (drift is None or drift.statistic < drift.bound / 2),
+        calm=level is not Level.MISSED and (drift is None or drift.statistic < drift.bound / 2),
         gauge=newest,
     )
 
@@ -103,7 +107,7 @@ def present_of(
     assert gauge is not None
     values = readings.between(max(now - RECENT, since), now)
     if values.blocks < LEAST_VALUES:
-        text = f"{values.blocks} values at present, {LEAST_VALUES} are needed to tell"
+        text = f"{values.blocks} values at present, {LEAST_VALUES} are needed for a verdict"
         return Present(bad=None, message=text)
     if gauge.bound is not None and _misses(gauge, readings, now, since):
         text = f"{values.mean:.4g} at present misses {gauge.bound:g}"

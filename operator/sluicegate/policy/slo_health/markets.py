@@ -20,7 +20,7 @@ WINDOWS: Final = (12, 72)
 where that is too little."""
 SHOWN: Final = 3
 """Markets of an SLO that status names; the whole matrix is in Prometheus."""
-_ORDER: Final = (SloState.BAD, SloState.UNKNOWN, SloState.OK)
+_ORDER: Final = (SloState.MISSED, SloState.UNKNOWN, SloState.MET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class MarketState:
 def judge(count: Count, allowed: float, *, was_bad: bool = False) -> SloState:
     """What the events of a market say against the share of bad ones that is allowed.
 
-    BAD and OK have 95 % confidence each, one-sided; between them it is Unknown. A market that was
+    Missed and Met have 95 % confidence each, one-sided; between them it is Unknown. A market that was
     bad stays so while its own share is above what is allowed, or it would flap.
     """
     if count.total <= 0:
         return SloState.UNKNOWN
     if wilson_lower(count.bad, count.total, Z95) > allowed:
-        return SloState.BAD
+        return SloState.MISSED
     if wilson_upper(count.bad, count.total, Z95) <= allowed:
-        return SloState.OK
+        return SloState.MET
     above = count.bad > allowed * count.total
-    return SloState.BAD if was_bad and above else SloState.UNKNOWN
+    return SloState.MISSED if was_bad and above else SloState.UNKNOWN
 
 
 def judge_markets(
@@ -77,6 +77,6 @@ def _worst_first(one: MarketState) -> tuple[int, float, str]:
 def alone(states: Iterable[MarketState]) -> MarketState | None:
     """The one market that is bad where at least one other is shown to be good, and none to be bad."""
     every = tuple(states)
-    bad = [one for one in every if one.state is SloState.BAD]
-    good = any(one.state is SloState.OK for one in every)
+    bad = [one for one in every if one.state is SloState.MISSED]
+    good = any(one.state is SloState.MET for one in every)
     return bad[0] if len(bad) == 1 and good else None

@@ -15,20 +15,19 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
     Reason.PROMETHEUS_UNAVAILABLE: "no Prometheus (SLUICEGATE_PROMETHEUS_URL) answered for the newest block",
     Reason.PROMETHEUS_STALE: "Prometheus' newest sample is too old",
     Reason.UNREADABLE_SERIES: (
-        "Prometheus can't answer about what this product's pods expose at /metrics, or answers too"
-        " much; mend that, or delete the pods (the Warning event UnreadableSeries says more)"
+        "Prometheus can't evaluate what this product's pods expose at /metrics, or its answer is too"
+        " large; fix it, or delete the pods (the Warning event UnreadableSeries has the query)"
     ),
     Reason.BACKFILLING: "its blocks are still being read back",
     Reason.LOW_COVERAGE: "fewer than 80 % of the expected scrapes of the newest block exist",
     Reason.INVALID_DATA: "the newest block holds numbers that can't be counts",
     Reason.NO_DATA: "there is no such series of this version",
-    Reason.NO_TRAFFIC: "nothing was counted in the {window}",
-    Reason.MISCONFIGURED: "its objective is so lax that no window can exceed it",
-    Reason.WARMING_UP: "the version has only just taken over",
+    Reason.NO_TRAFFIC: "no events were counted in the {window}",
+    Reason.WARMING_UP: "the version was promoted a moment ago",
     Reason.NO_FEEDBACK_KEY: "it can't be measured, as serving.feedback is missing:"
     " set serving.feedback.secretRef",
     Reason.STALE: "the newest value is older than staleAfterSeconds",
-    Reason.BASELINE_TOO_SMALL: "its baseline is too small to tell a drop of {drop} from chance",
+    Reason.BASELINE_TOO_SMALL: "its baseline is too small to distinguish a drop of {drop} from chance",
     Reason.INSUFFICIENT_DATA: "too few events yet to judge ({count} in the {window})",
 }
 
@@ -64,7 +63,7 @@ def _now(result: SloResult, block_seconds: int) -> str:
     window = window_of(result.terms.recent, block_seconds)
     bad = result.recent.ratio
     if bad is None:
-        return f"nothing counted in the {window}"
+        return f"no events in the {window}"
     return f"{percent(shown(result.terms, bad))} ({events(result.recent.total)}, {window})"
 
 
@@ -77,7 +76,7 @@ def _describe_drop(result: SloResult, block_seconds: int) -> str:
     )
     share = percent(shown(result.terms, ratio_of(baseline.count)))
     before = f"{share} ({events(baseline.count.total)}, {where})"
-    if result.state is SloState.BAD:
+    if result.state is SloState.MISSED:
         verdict = f"that is beyond the allowed {points(result.terms.drop)} with the evidence at"
     else:
         verdict = f"the evidence for a drop beyond the allowed {points(result.terms.drop)} is at"

@@ -40,17 +40,17 @@ def judge(
         since=since,
         mean_blocks=PROBATION_BLOCKS,
     )
-    if drift is None or drift.level is not Level.BAD:
-        told = drift is not None and drift.level is Level.OK
+    if drift is None or drift.level is not Level.MISSED:
+        told = drift is not None and drift.level is Level.MET
         told = told and _has_shown(result.terms, baseline, series, now=now, since=since)
         return replace(result, as_before=True) if told else result
-    if result.state is SloState.BAD:
+    if result.state is SloState.MISSED:
         return replace(result, as_before=False)
     if result.state is SloState.UNKNOWN and result.reason is not Reason.INSUFFICIENT_DATA:
         return result
     return replace(
         result,
-        state=SloState.BAD,
+        state=SloState.MISSED,
         reason=Reason.BASELINE_DROPPED,
         baseline=baseline,
         reading=None,

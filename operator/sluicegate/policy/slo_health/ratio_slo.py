@@ -29,7 +29,7 @@ SPOKEN_BLOCKS: Final = 288
 
 
 class Drift(NamedTuple):
-    """What the CUSUM bank says: its largest S, where it is BAD, and whether it may say so.
+    """What the CUSUM bank says: its largest S, where it is Missed, and whether it may say so.
 
     `seen` and `blocks` are the events and the length of the stretch in which that S grew: from
     its last 0 on. They are what decides; the newest window may look better or worse. `changed` is
@@ -45,10 +45,10 @@ class Drift(NamedTuple):
 
     @property
     def level(self) -> Level:
-        """BAD at the bound, WARN at half of it; a provisional baseline only warns."""
+        """Missed at the bound, AtRisk at half of it; a provisional baseline only warns."""
         if self.statistic >= self.bound:
-            return Level.BAD if self.decides else Level.WARN
-        return Level.WARN if self.statistic >= self.bound / 2 else Level.OK
+            return Level.MISSED if self.decides else Level.AT_RISK
+        return Level.AT_RISK if self.statistic >= self.bound / 2 else Level.MET
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,11 @@ class SloResult:
     budget: Count = NOTHING
 
 
-_STATES: Final = {Level.OK: SloState.OK, Level.WARN: SloState.WARN, Level.BAD: SloState.BAD}
+_STATES: Final = {
+    Level.MET: SloState.MET,
+    Level.AT_RISK: SloState.AT_RISK,
+    Level.MISSED: SloState.MISSED,
+}
 
 
 def is_suspected(result: SloResult) -> bool:
@@ -130,11 +134,11 @@ def judge(
     drift = (
         None if baseline is None else drift_of(terms, series, baseline, now=now, since=drift_since)
     )
-    absolute = tripped.threshold.row.level if tripped else Level.OK
-    relative = drift.level if drift else Level.OK
+    absolute = tripped.threshold.row.level if tripped else Level.MET
+    relative = drift.level if drift else Level.MET
     level = max(absolute, relative)
     state, reason = _STATES[level], _reason(level, relative, drift)
-    if level is Level.OK and not any(readings):
+    if level is Level.MET and not any(readings):
         silent = _silence(terms, series, baseline, drift, now=now, since=since)
         state, reason = (SloState.UNKNOWN, silent) if silent else (state, reason)
     return SloResult(
@@ -146,7 +150,7 @@ def judge(
         tripped,
         drift,
         fresh=series.block(now).count.total > 0,
-        calm=level is not Level.BAD and _is_calm(terms, series, drift, now=now, since=since),
+        calm=level is not Level.MISSED and _is_calm(terms, series, drift, now=now, since=since),
     )
 
 
@@ -155,12 +159,12 @@ def _worst(readings: Iterator[Reading]) -> Reading | None:
 
 
 def _reason(level: Level, relative: Level, drift: Drift | None) -> Reason:
-    if level is Level.OK:
+    if level is Level.MET:
         return Reason.WITHIN_OBJECTIVE
     if relative is level and drift is not None:
         provisional = not drift.decides and drift.statistic >= drift.bound
         return Reason.BASELINE_PROVISIONAL if provisional else Reason.BASELINE_DROPPED
-    return Reason.OBJECTIVE_MISSED if level is Level.BAD else Reason.BUDGET_BURNING
+    return Reason.OBJECTIVE_MISSED if level is Level.MISSED else Reason.BUDGET_BURNING
 
 
 def _silence(
@@ -186,7 +190,7 @@ def _is_calm(terms: SloTerms, series: Series, drift: Drift | None, *, now: int, 
     if drift is not None and drift.statistic >= drift.bound / 2:
         return False
     for threshold in terms.thresholds:
-        if threshold.row.level is not Level.BAD:
+        if threshold.row.level is not Level.MISSED:
             continue
         long = series.window(now, threshold.row.long, since)
         if long.total == 0 or long.bad >= CALM_SHARE * threshold.ratio * long.total:

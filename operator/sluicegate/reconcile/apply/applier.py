@@ -48,8 +48,8 @@ class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's
 
     def __init__(self, resource: Resource, key: Key) -> None:
         super().__init__(
-            f"{resource.kind} {key} exists and doesn't belong to this DataProduct: rename the"
-            f" product, or delete the {resource.kind} if nobody needs it"
+            f"{resource.kind} {key} exists and is not owned by this DataProduct: rename the"
+            f" product, or delete the {resource.kind} if it is not needed"
         )
 
 
@@ -125,8 +125,8 @@ class Applier:
         """Wait for what belonged to a deleted product of this name; NameConflict for a stranger."""
         if live.owner and live.parent == product.key:
             raise Conflict(
-                f"{child.resource.kind} {child.key} of the DataProduct that was deleted is still"
-                " being collected"
+                f"{child.resource.kind} {child.key} of the deleted DataProduct is still"
+                " being garbage-collected"
             )
         raise NameConflict(child.resource, child.key)
 

@@ -55,7 +55,7 @@ def obstacle_of(error: KubeError | NameConflict) -> Obstacle | None:
         case NotFound():
             way_out = "install its kind, or leave out the part of spec that needs it"
         case WebhookFailed():
-            way_out = "mend the webhook, or let it leave out the operator's objects"
+            way_out = "fix the webhook, or exclude the operator's objects from it"
         case _:
             return None
     return Obstacle(ConditionReason.APPLY_REFUSED, f"the API server refuses {error}; {way_out}")

@@ -10,9 +10,12 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from sluicegate.api.versions import Candidate, VersionBase
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sluicegate.api.status import DataProductStatus
-    from sluicegate.api.versions import VersionBase
     from sluicegate.kube.resources import Key
     from sluicegate.reconcile.decide.planner import Step
     from sluicegate.reconcile.live.product import ProductRecord
@@ -39,16 +42,16 @@ class InStep:
         if situation.shadowed or situation.is_frozen(step.status):
             return b""  # then only a part of it is applied, or nothing
         layout = step.layout
-        known: list[VersionBase | None]
         known = [recorded.stable, recorded.candidate, *recorded.history]
-        if any(one.version not in known for one in layout.placements):
+        places = [_place(one.version, known) for one in layout.placements]
+        if None in places:
             return b""  # it isn't what the record's version stands for
         read = (
             record.uid,
             record.version,
             [
-                (known.index(one.version), one.replicas, one.autoscaled, one.floor)
-                for one in layout.placements
+                (place, one.replicas, one.autoscaled, one.floor)
+                for place, one in zip(places, layout.placements, strict=True)
             ],
             layout.weights,
             layout.selected,
@@ -71,3 +74,20 @@ class InStep:
     def forget(self, key: Key) -> None:
         """Forget a product that is gone."""
         self._seen.pop(key, None)
+
+
+def _place(version: VersionBase, known: Sequence[VersionBase | None]) -> int | None:
+    """Where a version stands among those of status; None where it isn't one of them.
+
+    What is built of a candidate says nothing of its phase or its evidence, which moves each block.
+    """
+    for place, one in enumerate(known):
+        if one is version or (type(one) is type(version) and _built_alike(one, version)):
+            return place
+    return None
+
+
+def _built_alike(one: VersionBase | None, version: VersionBase) -> bool:
+    if not isinstance(version, Candidate):
+        return one == version
+    return all(getattr(one, name) == getattr(version, name) for name in VersionBase.model_fields)

@@ -68,7 +68,7 @@ def _slo(
         "message": describe(result, block_seconds),
         "ratio": None if ratio is None else number(ratio),
         "bad": recent.bad,
-        "samples": recent.total,
+        "total": recent.total,
         "objective": _shown(result.terms.objective),
         "budget_remaining": None,
         "baseline_ratio": None,
@@ -138,7 +138,7 @@ def _diagnosis(status: DataProductStatus, cause: Cause | None, now: int) -> Diag
     return Diagnosis(
         cause=str(cause.cause),
         message=cause.message,
-        at=before.at if same and before is not None else now,
+        diagnosis_time=before.diagnosis_time if same and before is not None else now,
         evidence=tuple(
             DiagnosisEvidence(check=str(one.check), verdict=one.verdict, message=one.message)
             for one in cause.findings

@@ -94,15 +94,15 @@ def _with_time_frozen(situation: Situation, status: DataProductStatus) -> DataPr
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         return status
     if situation.is_frozen(status):
-        held = candidate.frozen_since or situation.now
-        return status.with_candidate(frozen_since=held)
-    if candidate.frozen_since is None:
+        held = candidate.suspend_time or situation.now
+        return status.with_candidate(suspend_time=held)
+    if candidate.suspend_time is None:
         return status
-    lasted = situation.now - candidate.frozen_since
+    lasted = situation.now - candidate.suspend_time
     return status.with_candidate(
-        frozen_since=None,
-        frozen_seconds=candidate.frozen_seconds + max(lasted, 0),
-        step_since=situation.now,
+        suspend_time=None,
+        suspended_seconds=candidate.suspended_seconds + max(lasted, 0),
+        wait_start_time=situation.now,
     )
 
 
@@ -167,7 +167,7 @@ def _take_up(
             status = status.with_candidate(
                 step=decision.step,
                 target=decision.weight,
-                step_since=situation.now,
+                wait_start_time=situation.now,
             )
         case Promote():
             status = _promote(situation, status, decision)
@@ -213,12 +213,12 @@ def _promote(
     situation: Situation, status: DataProductStatus, decision: Promote
 ) -> DataProductStatus:
     """Begin to give everything; what the new version will be held against is fixed now."""
-    status = status.with_engine(held_against=dict(decision.held_against))
+    status = status.with_engine(candidate_baselines=dict(decision.candidate_baselines))
     return status.with_candidate(
         phase=CandidatePhase.PROMOTING,
-        step_since=situation.now,
-        rollback_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
-        rollback_message=decision.message,
+        wait_start_time=situation.now,
+        decision_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
+        decision_message=decision.message,
         requested=situation.product.spec.suspend,
     )
 
@@ -254,7 +254,7 @@ def _roll_back(
     back = returning_candidate(status, decision.to, situation.now)
     if back is None:
         return status
-    reasons = {"rollback_reason": str(decision.reason), "rollback_message": decision.message}
+    reasons = {"decision_reason": str(decision.reason), "decision_message": decision.message}
     return status.replace(candidate=back.replace(**reasons))
 
 

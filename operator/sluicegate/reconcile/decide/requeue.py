@@ -40,8 +40,8 @@ def next_look(  # noqa: PLR0911 - one a reason to look
         # Of a canary that starts, only its pods can tell something.
         starts = phase is CandidatePhase.STARTING and not untold
         return RequeueAfter(UNREADY_SECONDS if starts else LOOK_SECONDS)
-    if candidate is not None and candidate.retry_at is not None:
-        left = candidate.retry_at - situation.now
+    if candidate is not None and candidate.retry_time is not None:
+        left = candidate.retry_time - situation.now
         if left > 0:  # what holds it beyond that is looked at with each block
             return RequeueAfter(left)
     before = situation.product.status.stable

@@ -3,13 +3,10 @@
 from typing import Any, Final
 
 from sluicegate.api.names import DecisionReason
-from sluicegate.api.retraining_status import (
-    AttemptOutcome,
-    AttemptResult,
-    Trigger,
-)
-from sluicegate.api.status import DataProductStatus, SpecModelOutcome
-from sluicegate.api.versions import Candidate, Fate, VersionSource
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.retraining_status import AttemptResult, Trigger
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, VersionSource
 from sluicegate.manifests.names import job_name
 from sluicegate.policy.diagnosis.remedy import Waiting
 from sluicegate.policy.model.decision import Alert, Decision, StartRollout
@@ -17,13 +14,6 @@ from sluicegate.policy.model.observed import TrainingSucceeded
 from sluicegate.reconcile.observe.observation import Situation
 
 _REFUSALS: Final = frozenset({DecisionReason.WORSE_ON_HOLD_OUT, DecisionReason.HOLD_OUT_TOO_SMALL})
-_OUTCOMES: Final = {
-    Fate.REPLACED: AttemptOutcome.PROMOTED,
-    Fate.ROLLED_BACK: AttemptOutcome.ROLLED_BACK,
-    Fate.INCONCLUSIVE: AttemptOutcome.INCONCLUSIVE,
-    Fate.SUPERSEDED: AttemptOutcome.SUPERSEDED,
-    Fate.FAILED: AttemptOutcome.FAILED,
-}
 
 
 def with_job(situation: Situation, status: DataProductStatus) -> DataProductStatus:
@@ -53,7 +43,7 @@ def with_pending(
             slo=waiting.slo,
             indicator=situation.terms.indicator(waiting.slo),
             version=status.stable.version,
-            at=situation.now,
+            trigger_time=situation.now,
         )
     return status.with_retraining(pending=pending, waiting_for=str(waiting.reason))
 
@@ -78,19 +68,19 @@ def with_result(
         outcome=_outcome(decision),
         reason=str(decision.reason),
         message=decision.message[:4096],
-        at=situation.now,
+        completion_time=situation.now,
         **made,
     )
     return status.with_retraining(last_result=last)
 
 
 def with_outcome(
-    status: DataProductStatus, candidate: Candidate, fate: Fate, reason: DecisionReason
+    status: DataProductStatus, candidate: Candidate, outcome: Outcome, reason: DecisionReason
 ) -> DataProductStatus:
     """What became of a candidate, where it came from: the attempt that made it, or spec.model."""
     model, one = status.spec_model, status.retraining
-    returned = int(candidate.returning)  # then the newest of the history is what was left
-    if model is not None and model.outcome is SpecModelOutcome.REJECTED:
+    returned = int(candidate.restoring)  # then the newest of the history is what was left
+    if model is not None and model.rejected:
         tried = {candidate.release, *(one.release for one in status.history[:returned])}
         if model.release in tried or reason is DecisionReason.ROLLBACK_REQUESTED:
             model = model.replace(reason=str(reason))
@@ -99,17 +89,17 @@ def with_outcome(
     status = status.replace(spec_model=model)
     if candidate.source is not VersionSource.RETRAINING or one is None or one.last_result is None:
         return status
-    if candidate.returning or one.last_result.image != candidate.image:
+    if candidate.restoring or one.last_result.image != candidate.image:
         return status
-    update: dict[str, object] = {"outcome": _OUTCOMES[fate], "reason": str(reason)}
-    if candidate.rollback_message and fate is not Fate.REPLACED:
-        update["message"] = candidate.rollback_message[:4096]
+    update: dict[str, object] = {"outcome": outcome, "reason": str(reason)}
+    if candidate.decision_message and outcome is not Outcome.PROMOTED:
+        update["message"] = candidate.decision_message[:4096]
     return status.with_retraining(last_result=one.last_result.replace(**update))
 
 
-def _outcome(decision: Decision) -> AttemptOutcome:
+def _outcome(decision: Decision) -> Outcome:
     if isinstance(decision, StartRollout):
-        return AttemptOutcome.CANARY
+        return Outcome.IN_PROGRESS
     if not isinstance(decision, Alert) or decision.reason is DecisionReason.SUPERSEDED:
-        return AttemptOutcome.SUPERSEDED
-    return AttemptOutcome.REFUSED if decision.reason in _REFUSALS else AttemptOutcome.FAILED
+        return Outcome.SUPERSEDED
+    return Outcome.REJECTED if decision.reason in _REFUSALS else Outcome.FAILED

@@ -3,10 +3,12 @@
 from typing import assert_never
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.names import DecisionReason, DecisionType
+from sluicegate.api.event_reasons import EventReason
+from sluicegate.api.names import ConditionReason, DecisionReason, DecisionType
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, DecisionStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, Fate
-from sluicegate.policy.canary.outcome import fate_of, outcome, without_return
+from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.policy.canary.outcome import conclude, outcome_of, without_return
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Decision,
@@ -27,14 +29,14 @@ from sluicegate.reconcile.decide.rollout_progress import (
     ShareTaken,
     Unchanged,
 )
-from sluicegate.reconcile.decide.versions import accepted_at, refused_version
+from sluicegate.reconcile.decide.versions import acceptance_time, refused_version
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.traffic.allocation import FULL
 
 
 def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:
     """A decision as status shows it; `now` in seconds."""
-    return DecisionStatus(type=str(kind), reason=str(reason), message=message, at=now)
+    return DecisionStatus(type=str(kind), reason=str(reason), message=message, decision_time=now)
 
 
 def advance(
@@ -56,7 +58,7 @@ def advance(
             status = status.replace(candidate=after)
             text += comparison_of(status)
             quiet = after.weight == FULL
-            told = Told("CanaryWeightIncreased", "ShiftTraffic", text, quiet=quiet)
+            told = Told(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=quiet)
             return status, (told,)
         case Completed(done, uncounted):
             after_all, told_of = _complete(situation, status, done, move.facts.blame)
@@ -73,10 +75,10 @@ def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) ->
     goes = stable if candidate.phase is CandidatePhase.PROMOTING else candidate
     why = f" ({situation.observed.problem})" if situation.observed.problem else ""
     text = (
-        f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods go"
-        f" though its requests can't be counted{why}"
+        f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods"
+        f" are removed although its requests can't be counted{why}"
     )
-    return (Told("DrainNotCounted", "ScaleDown", text, warning=True),)
+    return (Told(EventReason.DRAIN_NOT_COUNTED, "ScaleDown", text, warning=True),)
 
 
 def _complete(
@@ -85,17 +87,17 @@ def _complete(
     """What was decided has come true: remember it."""
     stable = status.stable
     if stable is None:
-        now = accepted_at(candidate, situation.now)
-        told = Told("Serving", "Serve", f"{candidate.version} serves")
+        now = acceptance_time(candidate, situation.now)
+        told = Told(ConditionReason.SERVING, "Serve", f"{candidate.version} serves")
         return accept_first(situation.terms, status, candidate, now), (told,)
     promoting = candidate.phase is CandidatePhase.PROMOTING
-    if candidate.returning and not promoting:  # stable stays
+    if candidate.restoring and not promoting:  # stable stays
         history = without_return(status, candidate, situation.now)
         return status.replace(candidate=None, history=history), ()
-    decision = outcome(status, candidate, stable, blame)
+    decision = conclude(status, candidate, stable, blame)
     after = acted(situation, status, decision)
     if isinstance(decision, Promote) or promoting:
-        after = with_outcome(after, candidate, Fate.REPLACED, decision.reason)
+        after = with_outcome(after, candidate, Outcome.PROMOTED, decision.reason)
         return after, (_serves_all(candidate),)
     if decision.reason in NOT_ITS_DOING:
         return _waiting(situation, after, decision)
@@ -109,17 +111,19 @@ def _refused(
     decision: Rollback | Inconclusive,
 ) -> DataProductStatus:
     """The status with what became of a candidate that isn't tried again by itself."""
-    fate, reason = fate_of(decision), decision.reason
-    candidate = candidate.replace(rollback_reason=str(reason), rollback_message=decision.message)
-    after = with_outcome(after, candidate, fate, reason)
-    refused = refused_version(candidate, fate, str(reason), situation.now)
+    ended, reason = outcome_of(decision), decision.reason
+    candidate = candidate.replace(decision_reason=str(reason), decision_message=decision.message)
+    after = with_outcome(after, candidate, ended, reason)
+    refused = refused_version(candidate, ended, str(reason), situation.now)
     return after.replace(history=newest_first((refused, *after.history))[:MOST_VERSIONS])
 
 
 def _serves_all(candidate: Candidate) -> Told:
-    if candidate.returning:
-        return Told("RolledBack", "RollBack", f"{candidate.version} serves all traffic again")
-    return Told("Promoted", "Promote", f"{candidate.version} serves all traffic")
+    if candidate.restoring:
+        return Told(
+            EventReason.ROLLED_BACK, "RollBack", f"{candidate.version} serves all traffic again"
+        )
+    return Told(EventReason.PROMOTED, "Promote", f"{candidate.version} serves all traffic")
 
 
 def _waiting(
@@ -128,12 +132,12 @@ def _waiting(
     """Trouble of the cluster, or of Prometheus, ended it: no verdict, no history, another try."""
     waiting = after.candidate
     assert waiting is not None
-    assert waiting.retry_at is not None
+    assert waiting.retry_time is not None
     text = (
-        f"{waiting.version}: {decision.message}. That isn't its doing: it is tried again"
-        f" at {rfc3339(waiting.retry_at)[11:19]} UTC"
+        f"{waiting.version}: {decision.message}. This is no fault of the model: the rollout is retried"
+        f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
     )
-    told = Told("RolloutWaits", "Retry", text, warning=True)
+    told = Told(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
     shown = decision_status(
         DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=situation.now
     )

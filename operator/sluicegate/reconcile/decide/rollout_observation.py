@@ -72,7 +72,7 @@ def layout(situation: Situation, status: DataProductStatus) -> Layout:
 
 def _foreseen(situation: Situation, candidate: Candidate, layout: Layout) -> Layout:
     """The first version's Deployment as it will be when it serves: then it needs no other write."""
-    stable = accepted_version(situation.terms, candidate, candidate.since)
+    stable = accepted_version(situation.terms, candidate, candidate.start_time)
     placements = tuple(replace(one, version=stable) for one in layout.placements)
     return replace(layout, placements=placements)
 
@@ -86,7 +86,7 @@ def _moved_at(situation: Situation, status: DataProductStatus) -> float:
     candidate, traffic, route = status.candidate, status.traffic, situation.route
     if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
         return 0.0
-    return max(traffic.since, 0 if route is None else route.changed_by(situation.now))
+    return max(traffic.write_time, 0 if route is None else route.changed_by(situation.now))
 
 
 def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate) -> Blame | None:
@@ -94,7 +94,7 @@ def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate
     if status.stable is None:
         return None
     live = situation.live.get(candidate.revision)
-    begun = candidate.step_since or candidate.since
+    begun = candidate.wait_start_time or candidate.start_time
     return blame_for(
         live,
         of_revision(situation.pods, candidate.revision),

@@ -135,7 +135,7 @@ def facts_of(
     return RolloutObservation(
         moves=not isinstance(found, Unchanged),
         wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
-        waited=rolling.now - (candidate.step_since or candidate.since),
+        waited=rolling.now - (candidate.wait_start_time or candidate.start_time),
         deadline=product.spec.serving.progress_deadline_seconds,
         trouble=None if trouble is None else Failure(_reason(trouble), trouble.trouble),
         hopeless=trouble is not None and trouble.hopeless,
@@ -186,8 +186,8 @@ def _moved_at(candidate: Candidate, rolling: Rolling) -> float:
 
 def _changed_at(candidate: Candidate) -> float:
     """When its share was last changed, in seconds."""
-    moments = [share.since for share in candidate.shares[-1:]]
-    moments += [candidate.step_since] if candidate.step_since is not None else []
+    moments = [share.start_time for share in candidate.shares[-1:]]
+    moments += [candidate.wait_start_time] if candidate.wait_start_time is not None else []
     return max(moments, default=0)
 
 
@@ -236,9 +236,12 @@ def _is_ready(rolling: Rolling, candidate: Candidate, wanted: int) -> bool:
 
 def _judged(candidate: Candidate, rolling: Rolling) -> bool:
     """Whether it shows by now whose doing it was that no pod was ready."""
-    if candidate.rollback_reason != DecisionReason.INFRASTRUCTURE or candidate.step_since is None:
+    if (
+        candidate.decision_reason != DecisionReason.INFRASTRUCTURE
+        or candidate.wait_start_time is None
+    ):
         return True
-    return rolling.now - candidate.step_since >= GRACE_SECONDS
+    return rolling.now - candidate.wait_start_time >= GRACE_SECONDS
 
 
 def _reason(trouble: PodState) -> DecisionReason:
@@ -254,8 +257,8 @@ def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now:
     return candidate.model_copy(
         update={
             "phase": CandidatePhase.ROLLING_BACK,
-            "rollback_reason": str(reason),
-            "rollback_message": message,
-            "step_since": now,
+            "decision_reason": str(reason),
+            "decision_message": message,
+            "wait_start_time": now,
         }
     )

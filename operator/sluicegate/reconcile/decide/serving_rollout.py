@@ -61,8 +61,8 @@ def rolling(situation: Situation, status: DataProductStatus, kind: Type) -> Find
     if is_stuck(situation, status):
         reason = Reason.PROGRESS_DEADLINE_EXCEEDED
         text = (
-            f"{status.stable.version} serves, but the pods that spec.serving asks for didn't come up"
-            " within its progressDeadlineSeconds: correct it, or what keeps them from starting."
+            f"{status.stable.version} serves, but the pods that spec.serving asks for are not ready"
+            " within progressDeadlineSeconds: correct spec.serving, or the cause that stops them."
         )
     words = words_of(situation, status.stable.revision)
     truth: Truth = "False" if kind is Type.READY else "True"

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel
 from sluicegate.api.versions import (
     Candidate,
     CandidatePhase,
-    Fate,
     PastVersion,
     Share,
     Version,
@@ -74,22 +75,24 @@ def known_status(
         return product, ()
     restored = restored_status(product, wanted, children.live(), children.route(), now=now)
     if restored is not None:
-        text = "status didn't say which versions live; rebuilt from the Deployments"
-        told = Told("StateRestored", "Restore", text)
+        text = "status did not name the live versions; it was rebuilt from the Deployments"
+        told = Told(EventReason.STATE_RESTORED, "Restore", text)
         kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
         engine = product.status.engine
         restored = restored.replace(**kept).with_engine(
-            original_baseline=engine.original_baseline, alerted=engine.alerted
+            original_baseline=engine.original_baseline, emitted_alerts=engine.emitted_alerts
         )
         return product.model_copy(update={"status": restored}), (told,)
     if not was_there_before(product.status, children.kinds()):
         return product, ()
     lost.add(key)
     text = (
-        "neither status nor a Deployment tells which version was accepted: spec.model becomes"
-        " stable, and no baseline is claimed for it"
+        "neither status nor a Deployment has the accepted version: spec.model becomes"
+        " stable, without a baseline"
     )
-    return with_requests_handled(product), (Told("StateLost", "Restore", text, warning=True),)
+    return with_requests_handled(product), (
+        Told(EventReason.STATE_LOST, "Restore", text, warning=True),
+    )
 
 
 def restored_status(
@@ -120,7 +123,7 @@ def restored_status(
 
     def rank(version: Version) -> tuple[int, int, float]:
         deployment = live[version.revision]
-        moment = version.promoted_at
+        moment = version.promotion_time
         return weights[version.revision], deployment.replicas, moment
 
     stable, *others = sorted(versions, key=rank, reverse=True)
@@ -149,8 +152,8 @@ def _weights(
 def _past(version: Version, stable: Version) -> PastVersion:
     return PastVersion(
         **version.model_dump(exclude={"evaluation"}),
-        fate=Fate.REPLACED,
-        until=stable.promoted_at,
+        outcome=Outcome.REPLACED,
+        end_time=stable.promotion_time,
     )
 
 
@@ -176,11 +179,11 @@ def _leaving(
         **version.model_dump(),
         phase=CandidatePhase.ROLLING_BACK,
         weight=weight,
-        shares=(Share(weight=weight, since=now),),
-        since=now,
-        returning=promoted is not None,
-        rollback_reason=str(DecisionReason.SUPERSEDED),
-        rollback_message="status was lost, and with it what this version had shown",
+        shares=(Share(weight=weight, start_time=now),),
+        start_time=now,
+        restoring=promoted is not None,
+        decision_reason=str(DecisionReason.SUPERSEDED),
+        decision_message="status was lost, and with it the evidence of this version",
     )
 
 
@@ -201,8 +204,8 @@ def _handled_model(
         image=wanted.image,
         version=wanted.version,
         runtime_image=wanted.runtime_image,
-        outcome=SpecModelOutcome.PROMOTED if handled else SpecModelOutcome.SUPERSEDED,
-        at=stable.promoted_at,
+        outcome=Outcome.PROMOTED if handled else Outcome.SUPERSEDED,
+        outcome_time=stable.promotion_time,
     )
 
 

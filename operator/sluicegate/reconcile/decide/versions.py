@@ -4,16 +4,10 @@ from typing import Final, TypeVar
 
 from sluicegate.api.model import counts_of
 from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import (
-    Candidate,
-    CandidatePhase,
-    Fate,
-    PastVersion,
-    Release,
-    VersionBase,
-)
+from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, Release, VersionBase
 from sluicegate.conditions import Finding
 
 Known = TypeVar("Known", bound=VersionBase)
@@ -45,18 +39,18 @@ def first_candidate(
     return Candidate(
         **wanted.model_dump(),
         phase=CandidatePhase.PROMOTING,
-        since=begun,
+        start_time=begun,
         evaluation=counts_of(product.spec.model.evaluation) if claims else {},
     )
 
 
-def accepted_at(candidate: Candidate, now: int) -> int:
+def acceptance_time(candidate: Candidate, now: int) -> int:
     """When the first version counts as accepted, if it begins to serve at `now`, in seconds.
 
     One that comes up quickly is stable from its beginning: so its Deployment can say so when it is
     created, which saves a write for every product.
     """
-    return candidate.since if now - candidate.since < FIRST_SECONDS else now
+    return candidate.start_time if now - candidate.start_time < FIRST_SECONDS else now
 
 
 def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Candidate | None:
@@ -65,13 +59,13 @@ def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Can
     if entry is None:
         return None
     return Candidate(
-        **entry.identity_fields, phase=CandidatePhase.PROMOTING, since=now, returning=True
+        **entry.identity_fields, phase=CandidatePhase.PROMOTING, start_time=now, restoring=True
     )
 
 
-def refused_version(candidate: Candidate, fate: Fate, reason: str, now: int) -> PastVersion:
+def refused_version(candidate: Candidate, outcome: Outcome, reason: str, now: int) -> PastVersion:
     """A candidate that went back, for the history: it can be read, not returned to."""
-    return PastVersion(**candidate.identity_fields, fate=fate, reason=reason, until=now)
+    return PastVersion(**candidate.identity_fields, outcome=outcome, reason=reason, end_time=now)
 
 
 def referred_to(status: DataProductStatus, wanted: VersionBase) -> DataProductStatus:

@@ -33,7 +33,7 @@ def is_unread(status: DataProductStatus) -> bool:
 def just_took_over(stable: Version, block_seconds: int, *, now: int) -> bool:
     """Whether the block after a version's warm-up can't have been read yet; `now` in seconds."""
     # One more as it took over within a block, one to be judged by, one until that is read.
-    return now < stable.promoted_at + (WARM_UP_BLOCKS + 3) * block_seconds
+    return now < stable.promotion_time + (WARM_UP_BLOCKS + 3) * block_seconds
 
 
 def only_warms_up(situation: Situation, step: Step) -> bool:

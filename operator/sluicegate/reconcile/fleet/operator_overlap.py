@@ -18,6 +18,7 @@ from typing import Final
 
 from prometheus_client import Gauge
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.kube.resources import Key
 from sluicegate.settings import Settings
@@ -29,7 +30,7 @@ REMEMBER_SECONDS: Final = 1800
 
 OVERLAPS: Final = Gauge(
     "sluicegate_overlapping_products",
-    "Products whose status another operator writes too; one of the two leaves each alone.",
+    "Products whose status another operator writes too; one of the two skips each of them.",
 )
 
 
@@ -57,7 +58,7 @@ class Meeting:
 
     wait: float = 0.0
     news: str = ""
-    reason: str = "OperatorOverlap"
+    reason: EventReason = EventReason.OPERATOR_OVERLAP
 
 
 @dataclass(slots=True)
@@ -131,8 +132,8 @@ class Overlaps:
             return Meeting(wait)
         text = (
             f"the operators {_name(first)} and {_name(second)} both watch this namespace:"
-            f" {_name(first)} serves the product, {_name(second)} leaves it alone; set"
-            f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that isn't to serve it"
+            f" {_name(first)} reconciles the product, {_name(second)} skips it; set"
+            f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that must skip it"
         )
         return Meeting(wait, text)
 
@@ -143,10 +144,10 @@ class Overlaps:
         self._newer[key] = now
         text = (
             f"the operator {_name(other)} of version {other.version} wrote the status, and version"
-            f" {self.me.version} doesn't understand all of it: the product is left as it is; run that"
+            f" {self.me.version} doesn't understand all of it: the product is not changed; run that"
             " version again, or remove status, which is then rebuilt from the Deployments"
         )
-        return Meeting(AWAY_SECONDS, text, reason="NewerStatus")
+        return Meeting(AWAY_SECONDS, text, reason=EventReason.NEWER_STATUS)
 
     def export(self, now: float) -> None:
         """Bring the metric up to date."""

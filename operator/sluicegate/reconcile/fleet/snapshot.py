@@ -162,7 +162,7 @@ def standing_before(
         degraded_at=recovered.last_transition_time if recovered else None,
         training=trains or reserved is not None,
         reserved=reserved,
-        trained_at=last.at if last else None,
+        trained_at=last.completion_time if last else None,
         renews=renews_runtime(status),
     )
     firsts = [slo.streak.first for slo in status.engine.slos.values() if slo.streak is not None]
@@ -180,7 +180,7 @@ def standing_before(
 
 def _reserved(retraining: RetrainingStatus | None, now: int) -> Reserved | None:
     """The slot for a Job that another replica was about to create a moment ago."""
-    if retraining is None or retraining.trigger is None or retraining.started_at is None:
+    if retraining is None or retraining.trigger is None or retraining.start_time is None:
         return None
-    begun = retraining.started_at
+    begun = retraining.start_time
     return Reserved(retraining.job, begun) if now < begun + GRACE_SECONDS else None

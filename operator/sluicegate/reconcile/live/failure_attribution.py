@@ -91,7 +91,7 @@ def _crashed(pods: tuple[PodState, ...]) -> Blame | None:
     if pod is not None:
         return _own(pod.trouble)
     again = any(pod.crashed for pod in pods)
-    return _own("a container of it ended with an error and was started again") if again else None
+    return _own("a container of it ended with an error and was restarted") if again else None
 
 
 def _silent(
@@ -109,7 +109,7 @@ def _silent(
         return _around("no pod was ready")
     waits = [pod for pod in pods if not pod.ready]
     if not waits or all(pod.waiting for pod in waits):
-        return _around("its containers don't start" if waits else "its pods are gone")
+        return _around("its containers don't start" if waits else "its pods no longer exist")
     if not overdue and all(pod.starting for pod in waits):
         return _around("its pods are starting")
     return _own("its pods run, and aren't ready") if settled else _around("no pod is ready")

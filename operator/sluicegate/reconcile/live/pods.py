@@ -191,7 +191,7 @@ def _trouble(container: Mapping[str, Any]) -> _Trouble | None:
         misnamed = said.startswith(SERVICE_NOT_FOUND)
         return _Trouble(said, hopeless=True, mismatch=not misnamed, misnamed=misnamed)
     if ended.get("exitCode"):
-        said = ended.get("message", "").strip() or "it said nothing"
+        said = ended.get("message", "").strip() or "it left no message"
         text = f"container {name} ended with {ended['exitCode']} ({ended.get('reason')}): {said}"
         return _Trouble(text, hopeless=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
     if reason in PULL_FAILED:
@@ -211,7 +211,7 @@ def _taken_away(body: Mapping[str, Any]) -> str:
         return f"its node ended it ({status['reason']}): {status.get('message', '')}".rstrip(": ")
     for one in status.get("conditions") or ():
         if one["type"] == "DisruptionTarget" and one["status"] == "True":
-            return f"it is taken off its node ({one.get('reason', '')}): {one.get('message', '')}"
+            return f"it is being evicted from its node ({one.get('reason', '')}): {one.get('message', '')}"
     return "it is being deleted" if body["metadata"].get("deletionTimestamp") else ""
 
 
@@ -227,7 +227,7 @@ def _unscheduled(status: Mapping[str, Any]) -> str:
     """Why no node takes the pod; empty when one did."""
     for one in status.get("conditions") or ():
         if one["type"] == "PodScheduled" and one["status"] == "False":
-            return f"no node takes the pod: {one.get('message', '')}"
+            return f"the pod can't be scheduled: {one.get('message', '')}"
     return ""
 
 

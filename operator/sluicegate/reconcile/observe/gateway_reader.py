@@ -38,14 +38,14 @@ def parent_key(parent: ParentRef, namespace: str) -> Key:
 def is_asked(product: DataProduct, route: RouteRecord | None) -> bool:
     """Whether it matters now: the route is taken, and it isn't known yet that it is in service.
 
-    Or no version serves yet: that a Gateway doesn't exist is told before a model is loaded.
+    Or no version is stable yet: that a Gateway doesn't exist is told before a model is loaded.
     """
     spec, status = product.spec.route, product.status
     if spec is not None and status.stable is None:
         return True
     if spec is None or route is None or not is_taken(route, spec.parent_refs):
         return False
-    known = status.traffic is not None and status.traffic.level is not SplitLevel.WRITTEN
+    known = status.traffic is not None and status.traffic.verification is not SplitLevel.WRITTEN
     return not (known and is_true(status.conditions, ConditionType.READY))
 
 

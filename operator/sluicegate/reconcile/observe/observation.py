@@ -107,7 +107,7 @@ class Situation:
         """Whether suspend forbids to touch versions and traffic; what a person asks for goes on."""
         candidate = status.candidate
         asked = candidate is not None and (
-            candidate.requested or candidate.rollback_reason in _ASKED
+            candidate.requested or candidate.decision_reason in _ASKED
         )
         return self.product.spec.suspend and not asked
 

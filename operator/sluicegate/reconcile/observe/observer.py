@@ -303,5 +303,5 @@ def _training(situation: Situation, refusal: Refusal | None) -> TrainingResult |
         return TrainingFailed(running.id, DecisionReason.JOB_REFUSED, refusal.message)
     text = f"its Job couldn't be created within {allowed}: {refusal.message}"
     failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text)
-    late = situation.now >= running.at + situation.training_seconds
+    late = situation.now >= running.trigger_time + situation.training_seconds
     return failed if late else None

@@ -37,7 +37,7 @@ def split_of(
     if candidate is None or not candidate.shares:
         return Split(accepted[0], accepted[1], enough=True)
     back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
-    seconds = now - candidate.shares[-1].since
+    seconds = now - candidate.shares[-1].start_time
     sent = measured.sent()
     return verify_share(
         accepted,

@@ -83,8 +83,8 @@ def training_result(
         return TrainingFailed(
             trigger,
             DecisionReason.INVALID_RESULT,
-            f"the training ended well but its termination message isn't a result ({_why(error)});"
-            f" it said: {_tail(ended.message)}",
+            f"the training succeeded, but its termination message is not a result ({_why(error)});"
+            f" message: {_tail(ended.message)}",
         )
     named = {*report.evaluation, *report.stable_evaluation}  # of pairs, too
     if slos is not None and (strange := sorted(named - set(slos))):
@@ -140,7 +140,7 @@ def _limit(job: JobRecord) -> str:
 
 
 def _said(ended: Ended) -> str:
-    return f"it said: {_tail(ended.message)}" if ended.message.strip() else "it said nothing"
+    return f"message: {_tail(ended.message)}" if ended.message.strip() else "it left no message"
 
 
 def _tail(message: str) -> str:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import find_condition
@@ -45,9 +46,9 @@ def is_news(recorded: DataProductStatus) -> bool:
 def unreadable(text: str) -> Told:
     """The event of a product that Prometheus can't answer about."""
     message = (
-        "Prometheus can't answer about this product alone: it is left out of these queries, and SLOs"
-        " that need them are Unknown; mend what its pods expose at /metrics (for gateway, the"
-        " gateway's request counter), or delete the pods, and it is asked again within ten minutes:"
+        "Prometheus can't answer queries about this product: the operator leaves it out of them, and"
+        " SLOs that need them are Unknown; fix what its pods expose at /metrics (for gateway, the"
+        " gateway's request counter), or delete the pods; the operator retries within ten minutes:"
         f" {text}"
     )
-    return Told("UnreadableSeries", "Measure", message, warning=True)
+    return Told(EventReason.UNREADABLE_SERIES, "Measure", message, warning=True)

@@ -11,10 +11,11 @@ from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
-from sluicegate.api.retraining_status import AttemptOutcome, RetrainingStatus
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import DataProductStatus, DependencyState, SpecModelOutcome
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.status import DataProductStatus, DependencyState
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import (
     Finding,
 )
@@ -80,7 +81,7 @@ def _ready(  # noqa: PLR0911 - one a reason
 
 
 def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
-    """Why no version serves yet."""
+    """Why no version is stable yet."""
     candidate = status.candidate
     if candidate is None:
         text = "spec.suspend is set, so no version is started"
@@ -89,7 +90,7 @@ def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
     if _first_has_failed(situation, status):
         return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
     absent = (f"Gateway {key} {ABSENT.objection(None)}" for key in _absent(situation))
-    text = ". ".join(["no version serves yet", *absent, *filter(None, [text])])
+    text = ". ".join(["no version is stable yet", *absent, *filter(None, [text])])
     return Finding(Type.READY, "False", Reason.PROGRESSING, text)
 
 
@@ -103,7 +104,7 @@ def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
     if status.stable is not None or candidate is None:
         return False
     pod = trouble_of(of_revision(situation.pods, candidate.revision))
-    waited = situation.now - candidate.since
+    waited = situation.now - candidate.start_time
     deadline = situation.product.spec.serving.progress_deadline_seconds
     return (pod is not None and pod.hopeless) or waited > deadline
 
@@ -129,10 +130,10 @@ def _stalled(  # noqa: PLR0911 - one a reason
         return Finding(Type.STALLED, "True", Reason.API_CHANGED, changed)
     model = status.spec_model
     chosen = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
-    if model and model.outcome is SpecModelOutcome.REJECTED and model.reason != chosen:
+    if model and model.rejected and model.reason != chosen:
         text = (
-            f"{model.version} was rejected ({model.reason or 'see status.history'}); stable serves"
-            " on. Change spec.model, or ask for another try by sluicegate.dev/promote"
+            f"{model.version} was not promoted ({model.reason or 'see status.history'}); stable keeps"
+            " serving. Change spec.model, or ask for another try with sluicegate.dev/promote"
         )
         return Finding(Type.STALLED, "True", Reason.MODEL_REJECTED, text)
     return Finding(Type.STALLED, "False", Reason.SERVING)
@@ -169,7 +170,7 @@ def _unjudged(situation: Situation, kind: Type) -> Finding:
 def _slo_met(situation: Situation, status: DataProductStatus) -> Finding:
     if not status.slos:
         return _unjudged(situation, Type.SLO_MET)
-    bad = [slo for slo in status.slos if slo.state is SloState.BAD or slo.degraded]
+    bad = [slo for slo in status.slos if slo.state is SloState.MISSED or slo.degraded]
     if bad:
         text = "; ".join(slo.message for slo in bad)
         return Finding(Type.SLO_MET, "False", bad[0].reason or Reason.OBJECTIVE_MISSED, text)
@@ -209,7 +210,7 @@ def _retraining(situation: Situation, status: DataProductStatus) -> Finding:
         return Finding(kind, "True", Reason.TRAINING, text + limit)
     text = _last_attempt(one)
     if one is not None and one.suspended:
-        text += "; attempts are suspended until a person asks for one by sluicegate.dev/retrain-requested-at"
+        text += "; attempts are suspended until a person asks for one with sluicegate.dev/retrain-requested-at"
         return Finding(kind, "False", Reason.RETRAIN_SUSPENDED, text.removeprefix("; "))
     return Finding(kind, "False", Reason.IDLE, (text + limit).removeprefix("; "))
 
@@ -219,8 +220,8 @@ def _last_attempt(one: RetrainingStatus | None) -> str:
     if one is None:
         return ""
     last = one.last_result
-    if last is not None and last.outcome is AttemptOutcome.CANARY:
-        return f"the last attempt gave {last.version}, which is on its canary"
+    if last is not None and last.outcome is Outcome.IN_PROGRESS:
+        return f"the last attempt made {last.version}, which is in its rollout"
     return f"the last attempt ended with {one.last_reason}" if one.last_reason else ""
 
 
@@ -238,11 +239,11 @@ def _limit(situation: Situation) -> str:
 def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
     candidate = status.candidate
     kind = Type.ROLLOUT_PROGRESSING
-    if candidate is not None and status.stable is not None and candidate.retry_at is not None:
-        again = f"at {rfc3339(candidate.retry_at)}"
-        if candidate.retry_at <= situation.now:
+    if candidate is not None and status.stable is not None and candidate.retry_time is not None:
+        again = f"at {rfc3339(candidate.retry_time)}"
+        if candidate.retry_time <= situation.now:
             again = "as soon as no training runs and its service levels can be measured"
-        text = f"{candidate.version}: {candidate.rollback_message}; it is tried again {again}"
+        text = f"{candidate.version}: {candidate.decision_message}; the rollout is retried {again}"
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
         return _no_rollout(situation, status)
@@ -252,7 +253,7 @@ def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
         return Finding(kind, "False", Reason.API_CHANGED, changed)
     trouble = words_of(situation, candidate.revision)
     text = f"{candidate.version} at {candidate.weight} %. {trouble}".strip()
-    return Finding(kind, "True", str(candidate.phase), text)
+    return Finding(kind, "True", Reason(candidate.phase), text)
 
 
 def _api_changed(situation: Situation, status: DataProductStatus) -> str:
@@ -269,12 +270,12 @@ def _api_changed(situation: Situation, status: DataProductStatus) -> str:
 def _no_rollout(situation: Situation, status: DataProductStatus) -> Finding:
     kind, last = Type.ROLLOUT_PROGRESSING, next(iter(status.history), None)
     if situation.product.spec.suspend:
-        text = "spec.suspend is set: a change of the spec waits until it isn't any more"
+        text = "spec.suspend is set: changes of the spec wait until it is unset"
         return Finding(kind, "False", Reason.SUSPENDED, text)
-    if last is not None and last.fate is Fate.FAILED and status.stable is not None:
+    if last is not None and last.outcome is Outcome.FAILED and status.stable is not None:
         text = (
-            f"{last.version} was to come back and didn't come up ({last.reason});"
-            f" {status.stable.version} serves on"
+            f"the rollback to {last.version} failed ({last.reason});"
+            f" {status.stable.version} remains stable"
         )
         return Finding(kind, "False", Reason.RETURN_FAILED, text)
     if (left := _left_behind(status)) is not None:
@@ -288,13 +289,13 @@ def _left_behind(status: DataProductStatus) -> Finding | None:
     if model is None or stable is None or model.image == stable.image:
         return None
     chosen = model.reason == DecisionReason.ROLLBACK_REQUESTED
-    if not chosen and model.outcome is not SpecModelOutcome.SUPERSEDED:
+    if not chosen and model.outcome is not Outcome.SUPERSEDED:
         return None
     reason = DecisionReason.ROLLBACK_REQUESTED if chosen else DecisionReason.SUPERSEDED
-    why = "a person went back to" if chosen else "it was superseded before it was judged by"
+    why = "a person rolled back to" if chosen else "before a verdict it was superseded by"
     text = (
-        f"spec.model names {model.version}, and {why} {stable.version}, which serves: change"
-        " spec.model, or ask for another try by sluicegate.dev/promote"
+        f"spec.model names {model.version}, but {why} {stable.version}: change"
+        " spec.model, or ask for another try with sluicegate.dev/promote"
     )
     return Finding(Type.ROLLOUT_PROGRESSING, "False", reason, text)
 

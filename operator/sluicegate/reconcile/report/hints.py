@@ -30,7 +30,7 @@ def first_reason(pod: PodState | None) -> Reason:
 def way_out(pod: PodState | None, *, refused: bool = False) -> str:
     """What to correct, where the pod doesn't say it itself; `refused` pods aren't there at all."""
     if pod is None and refused:
-        return "; make room for its pods, or ask for less in spec.serving"
+        return "; free capacity for its pods, or request less in spec.serving"
     if pod is not None and (pod.misnamed or pod.unmounted or pod.outside):
         return ""
     if pod is not None and pod.out_of_memory:

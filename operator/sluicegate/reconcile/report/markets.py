@@ -48,7 +48,7 @@ def _judged(
         situation.observed.markets.get(slo.name, {}),
         situation.observed.block,
         allowed,
-        were_bad={one.market for one in known if one.state is SloState.BAD},
+        were_bad={one.market for one in known if one.state is SloState.MISSED},
     )
 
 
@@ -67,7 +67,7 @@ def _shown(one: MarketState) -> MarketStatus:
         market=one.market,
         state=one.state,
         ratio=None if share is None else number(share),
-        samples=one.count.total,
+        total=one.count.total,
     )
 
 
@@ -76,10 +76,10 @@ def _alone(slo: str, states: Iterable[MarketState]) -> str:
     found = alone(every)
     if found is None:
         return ""
-    good = ", ".join(sorted(one.market for one in every if one.state is SloState.OK))
+    good = ", ".join(sorted(one.market for one in every if one.state is SloState.MET))
     unknown = ", ".join(sorted(one.market for one in every if one.state is SloState.UNKNOWN))
     text = (
         f"{slo} is bad in {found.market} alone ({1 - found.count.bad / found.count.total:.1%},"
-        f" n={found.count.total:,}); OK in {good}"
+        f" n={found.count.total:,}); met in {good}"
     )
     return f"{text}; too few events in {unknown}" if unknown else text

@@ -31,29 +31,28 @@ STATES: Final = (
 PRODUCTS = Gauge("sluicegate_products", "Products by state and priority.", ["state", "priority"])
 READY = Gauge("sluicegate_products_ready", "Products whose Ready condition is True.")
 STALLED = Gauge(
-    "sluicegate_products_stalled", "Products that wait for a person, by reason.", ["reason"]
+    "sluicegate_products_stalled", "Products that need a change by a person, by reason.", ["reason"]
 )
 CANDIDATES = Gauge("sluicegate_candidates", "Candidates by phase.", ["phase"])
 OVERDUE = Gauge(
     "sluicegate_candidate_overdue_seconds",
-    "Time since a candidate's own deadline for what it is doing; of the one that is worst off.",
+    "Seconds by which the most overdue candidate has passed the deadline of its phase.",
 )
-RETRAININGS = Gauge(
-    "sluicegate_retrainings", "Products by what becomes of their retraining.", ["state"]
-)
+RETRAININGS = Gauge("sluicegate_retrainings", "Products by state of their retraining.", ["state"])
 DEGRADED = Gauge(
     "sluicegate_degraded_longest_seconds",
-    "How long the product that is degraded longest has been so, by what is done about it.",
+    "Seconds for which the longest degraded product has been degraded, by remedy.",
     ["remedy"],
 )
 LEFT_OUT = Gauge(
-    "sluicegate_product_metrics_left_out", "Products without metrics of their own, by the setting."
+    "sluicegate_product_metrics_left_out",
+    "Products without metrics by name, because of SLUICEGATE_PRODUCT_METRICS.",
 )
 
 _BY_PRODUCT: Final = ("namespace", "product")
 STATE = Gauge(
     "sluicegate_product_state",
-    "How a product does: 0 Unknown, 1 Healthy, 2 Degrading, 3 Degraded.",
+    "State of the product: 0 Unknown, 1 Healthy, 2 Degrading, 3 Degraded.",
     _BY_PRODUCT,
 )
 BUDGET = Gauge(
@@ -62,14 +61,16 @@ BUDGET = Gauge(
     " negative when overspent.",
     (*_BY_PRODUCT, "slo"),
 )
-VERSIONS = Gauge("sluicegate_product_versions", "Versions that live: stable, canary.", _BY_PRODUCT)
+VERSIONS = Gauge(
+    "sluicegate_product_versions", "Versions with pods: stable, candidate.", _BY_PRODUCT
+)
 WEIGHT = Gauge(
     "sluicegate_product_canary_weight", "Share of the traffic of the candidate, in percent.",
     _BY_PRODUCT,
 )  # fmt: skip
 PROMOTED = Gauge(
     "sluicegate_product_promoted_timestamp_seconds",
-    "When the stable version became it.",
+    "Unix time at which the stable version was promoted.",
     _BY_PRODUCT,
 )
 _TOTALS: Final = (PRODUCTS, STALLED, CANDIDATES, RETRAININGS, DEGRADED)
@@ -155,7 +156,7 @@ def _export_products(figures: Mapping[Key, ProductFigures]) -> None:
         STATE.labels(*labels).set(STATES.index(one.state))
         VERSIONS.labels(*labels).set(one.versions)
         WEIGHT.labels(*labels).set(one.weight)
-        if one.promoted_at is not None:
-            PROMOTED.labels(*labels).set(one.promoted_at)
+        if one.promotion_time is not None:
+            PROMOTED.labels(*labels).set(one.promotion_time)
         for slo, remaining in one.budgets:
             BUDGET.labels(*labels, slo).set(remaining)

@@ -56,7 +56,7 @@ class ProductFigures:
     ----------
     stalled : reason of the condition; empty while it isn't stalled.
     due : when the candidate should have done what it is doing; None when nobody waits for that.
-    degraded_since, promoted_at, due : seconds since 1970.
+    degraded_since, promotion_time, due : seconds since 1970.
     budgets : what is left of each SLO's error budget.
     """
 
@@ -71,7 +71,7 @@ class ProductFigures:
     due: float | None = None
     degraded_since: float | None = None
     remedy: Remedy | None = None
-    promoted_at: float | None = None
+    promotion_time: float | None = None
     budgets: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -115,7 +115,7 @@ def figures_of(
         due=_due(product, status),
         degraded_since=since,
         remedy=None if since is None else _remedy(status, reason),
-        promoted_at=None if stable is None else stable.promoted_at,
+        promotion_time=None if stable is None else stable.promotion_time,
         budgets=tuple(
             (slo.name, float(slo.budget_remaining))
             for slo in status.slos
@@ -164,16 +164,16 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
     candidate = status.candidate
     if candidate is None or status.stable is None or product.spec.suspend:
         return None
-    changed = candidate.shares[-1].since if candidate.shares else candidate.since
-    changed = max(changed, candidate.step_since or changed)
+    changed = candidate.shares[-1].start_time if candidate.shares else candidate.start_time
+    changed = max(changed, candidate.wait_start_time or changed)
     match candidate.phase:
         case CandidatePhase.STARTING if _waits_for_a_person(status):
             return None
         case CandidatePhase.STARTING | CandidatePhase.PROMOTING | CandidatePhase.ROLLING_BACK:
             return changed + product.spec.serving.progress_deadline_seconds
         case CandidatePhase.STEPPING:
-            begun = candidate.traffic_since or candidate.since
-            most = product.spec.rollout.max_duration_seconds + candidate.frozen_seconds
+            begun = candidate.first_traffic_time or candidate.start_time
+            most = product.spec.rollout.max_duration_seconds + candidate.suspended_seconds
             return begun + most
         case CandidatePhase.AWAITING_APPROVAL | CandidatePhase.PARKED:
             return None

@@ -43,7 +43,7 @@ _SHOWN: Final = frozenset(
     }
 )
 """What `kubectl get` shows of a product that serves as it should."""
-_WORSE: Final = {SloState.OK: 0, SloState.UNKNOWN: 1, SloState.WARN: 2, SloState.BAD: 3}
+_WORSE: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloState.MISSED: 3}
 
 
 def report(situation: Situation, step: Step) -> DataProductStatus:
@@ -135,7 +135,7 @@ def due(
     """
     same = same_meaning(before, after)
     if not same and after.candidate is not None and after.traffic is not None:
-        young = now - after.traffic.since < verified_seconds
+        young = now - after.traffic.write_time < verified_seconds
         if young and _only_verified(before, after):
             return before
     return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds, same=same)
@@ -156,7 +156,10 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
     unverified = after.model_copy(
         update={
             "traffic": after.traffic.model_copy(
-                update={"level": before.traffic.level, "accepted_at": before.traffic.accepted_at}
+                update={
+                    "verification": before.traffic.verification,
+                    "acceptance_time": before.traffic.acceptance_time,
+                }
             ),
             "conditions": tuple(kept[one.type] for one in after.conditions if one.type in kept),
         }
@@ -200,4 +203,4 @@ def _worst(status: DataProductStatus) -> str:
     if not status.slos:
         return "-"
     worst = max(status.slos, key=lambda slo: _WORSE[slo.state])
-    return "OK" if worst.state is SloState.OK else f"{worst.name} {worst.state}"
+    return str(SloState.MET) if worst.state is SloState.MET else f"{worst.name} {worst.state}"

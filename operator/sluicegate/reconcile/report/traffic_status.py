@@ -29,7 +29,7 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
     stable = situation.product.status.stable
     moved = stable is not None and stable.revision != status.stable.revision
     same = before.weight == weight if before is not None else candidate is None
-    since = before.since if same and before is not None else situation.now
+    since = before.write_time if same and before is not None else situation.now
     if situation.product.spec.route is None:
         real = None
         if candidate is not None:
@@ -39,23 +39,23 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
         return Traffic(
             mode=SplitMode.REPLICAS,
             weight=weight,
-            level=SplitLevel.WRITTEN,
-            since=since,
-            real_share=real,
+            verification=SplitLevel.WRITTEN,
+            write_time=since,
+            pod_share=real,
         )
     split = situation.split
     level = SplitLevel.WRITTEN
     if split is not None and (same or moved):
         level = _LEVELS[split.level]
-    accepted_at = before.accepted_at if same and before is not None else None
-    if level is not SplitLevel.WRITTEN and accepted_at is None:
-        accepted_at = situation.now
+    acceptance_time = before.acceptance_time if same and before is not None else None
+    if level is not SplitLevel.WRITTEN and acceptance_time is None:
+        acceptance_time = situation.now
     return Traffic(
         mode=SplitMode.GATEWAY,
         weight=weight,
-        level=level,
-        since=since,
-        accepted_at=accepted_at,
+        verification=level,
+        write_time=since,
+        acceptance_time=acceptance_time,
         observed_share=number(split.share)
         if split is not None and split.share is not None
         else None,

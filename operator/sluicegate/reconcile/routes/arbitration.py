@@ -49,7 +49,7 @@ class Refusal:
         verb = "is served by" if self.strength is Strength.HELD else "was claimed first by"
         return (
             f"spec.route: {self.claim} {verb} {self._named(self.other)}, which keeps it: change"
-            " hostnames, path or parentRefs of this product, or ask whoever runs the Gateway for"
+            " hostnames, path or parentRefs of this product, or ask the owner of the Gateway for"
             " a host or a listener of its own"
         )
 
@@ -58,8 +58,8 @@ class Refusal:
         """What whoever keeps the requests is told; without names of other namespaces."""
         return (
             f"spec.route: {self._named(self.key)} claims requests of {self.kept}; this product"
-            " keeps them, and the other route isn't written. Nothing is to be done, unless they"
-            " are to go there: then change hostnames, path or parentRefs of this product"
+            " keeps them, and the other route isn't written. No action is needed, unless the"
+            " requests should go there: then change hostnames, path or parentRefs of this product"
         )
 
     def _named(self, key: Key) -> str:

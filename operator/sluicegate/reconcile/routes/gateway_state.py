@@ -46,7 +46,7 @@ def gateway_state(body: Mapping[str, Any]) -> GatewayState:
 def _objection(conditions: Iterable[Mapping[str, Any]], generation: int) -> str:
     one = next((one for one in conditions if one["type"] == "Programmed"), None)
     if one is None:
-        return "doesn't say yet whether it is programmed"
+        return "has not reported yet whether it is programmed"
     if one.get("observedGeneration", generation) < generation:
         return "hasn't programmed its newest generation yet"
     if one["status"] != "True":

@@ -161,7 +161,7 @@ def _is_about_to_serve(record: ProductRecord) -> bool:
 def _was_accepted(record: ProductRecord) -> bool:
     """Whether status says that the Gateways took the route."""
     traffic = record.status.traffic
-    return traffic is not None and traffic.accepted_at is not None
+    return traffic is not None and traffic.acceptance_time is not None
 
 
 def _seconds(moment: str) -> float:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, Fate, PastVersion, VersionBase
+from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, VersionBase
 
 FULL: Final = 100
 SURGE: Final = 1.5
@@ -61,7 +62,7 @@ def previous_version(status: DataProductStatus) -> PastVersion | None:
     """The version before stable that is kept at zero replicas, to go back to at once."""
     live = {one.revision for one in (status.stable, status.candidate) if one}
     for past in status.history:
-        if past.fate is Fate.REPLACED and past.revision not in live:
+        if past.outcome is Outcome.REPLACED and past.revision not in live:
             return past
     return None
 

@@ -85,7 +85,7 @@ def verify_acceptance(
         return Level.NONE, "the route isn't there yet"
     live = {name: weight for name, weight in route.weights if weight}
     if live != {name: weight for name, weight in weights.items() if weight}:
-        return Level.NONE, f"the route has {_listed(live)}, wanted is {_listed(weights)}"
+        return Level.NONE, f"the route has {_listed(live)} instead of {_listed(weights)}"
     for parent in parents:
         if (objection := _objection(route, parent)) is not None:
             return Level.WRITTEN, objection
@@ -113,10 +113,10 @@ def _objection(route: RouteRecord, parent: ParentRef) -> str | None:
     if any(one.accepted and one.resolved for one in newest):
         return None
     if newest:
-        return f"{where} doesn't take the route: {newest[0].message}"
+        return f"{where} does not accept the route: {newest[0].message}"
     if told:
-        return f"{where} hasn't looked at the route's newest generation yet"
-    return f"{where} says nothing about the route: is there such a Gateway, and does it admit it?"
+        return f"{where} has not observed the newest generation of the route yet"
+    return f"{where} has no status for the route: check that the Gateway exists and admits it"
 
 
 def _speaks_of(status: ParentStatus, parent: ParentRef, namespace: str) -> bool:

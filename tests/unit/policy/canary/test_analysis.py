@@ -9,8 +9,9 @@ import pytest
 from sluicegate.api.engine import OriginalBaseline, SloRecord
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import SpecModel, SpecModelOutcome
-from sluicegate.api.versions import Fate, PastVersion, VersionSource
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import SpecModel
+from sluicegate.api.versions import PastVersion, VersionSource
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
@@ -244,7 +245,7 @@ def test_what_need_not_speak_but_looks_worse_holds_the_last_step():
     availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
     decision = last_step(passed(availability, leaning))
     assert decision.reason is Reason.COLLECTING_EVIDENCE
-    assert "look worse" in decision.message
+    assert "point to a regression" in decision.message
 
 
 # ---- gauges ---------------------------------------------------------------------------------
@@ -287,7 +288,11 @@ def test_what_need_not_speak_carries_a_promotion_only_where_nothing_must():
 def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
     history = tuple(
         PastVersion.of(
-            one, VersionSource.SPEC, fate=Fate.REPLACED, promoted_at=moment, until=moment
+            one,
+            VersionSource.SPEC,
+            outcome=Outcome.REPLACED,
+            promotion_time=moment,
+            end_time=moment,
         )
         for one, moment in ((V2, 20), (V3, 10))
     )
@@ -297,7 +302,7 @@ def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
     )
     after = apply_decision(TERMS, status, promoted, START + 7200)
     assert after.stable is not None
-    assert (after.stable.release, after.stable.promoted_at) == (V2, START + 7200)
+    assert (after.stable.release, after.stable.promotion_time) == (V2, START + 7200)
     assert [one.release for one in after.history] == [V1, V3]
 
 
@@ -318,7 +323,7 @@ APPROVED = (Request(REQUEST_PROMOTE, "one"),)
 
 def trying(**fields):
     """v2 of spec.model at half of the traffic, beside a v1 that has served for a day."""
-    model = SpecModel.of(V2, SpecModelOutcome.IN_PROGRESS, START)
+    model = SpecModel.of(V2, Outcome.IN_PROGRESS, START)
     known = {
         "stable": stable(since=START - 86_400),
         "candidate": candidate(50),
@@ -373,7 +378,7 @@ def test_an_slo_whose_indicator_is_edited_begins_its_evidence_anew():
     known = {"accuracy": SloRecord(terms_hash="another", degraded=True, since=5)}
     status = serving(stable=stable(since=START - 86_400), slos=known)
     after = evaluate(TERMS, status, observed(), START).status.engine.slo("accuracy")
-    assert (after.since, after.steady_since, after.degraded) == (START, START, False)
+    assert (after.since, after.steady_start_time, after.degraded) == (START, START, False)
     assert after.terms_hash == SLO.hash
 
 

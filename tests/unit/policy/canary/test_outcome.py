@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.versions import CandidatePhase, Fate
-from sluicegate.policy.canary.outcome import fate_of, outcome
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase
+from sluicegate.policy.canary.outcome import conclude, outcome_of
 from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import Failure
 from tests.support.judged import candidate, serving, stable
@@ -17,9 +18,9 @@ NODE = Failure(Reason.INFRASTRUCTURE, "a node is gone")
 
 def ended(reason: Reason, blame: Failure | None = None):
     left = candidate(5).replace(
-        phase=CandidatePhase.ROLLING_BACK, rollback_reason=str(reason), rollback_message="as told"
+        phase=CandidatePhase.ROLLING_BACK, decision_reason=str(reason), decision_message="as told"
     )
-    return outcome(serving(candidate=left), left, stable(), blame)
+    return conclude(serving(candidate=left), left, stable(), blame)
 
 
 @pytest.mark.parametrize(
@@ -42,21 +43,21 @@ def test_whose_doing_it_was_decides_what_is_recorded(reason, blame, kind, record
 
 
 @pytest.mark.parametrize(
-    ("reason", "fate"),
+    ("reason", "outcome"),
     [
-        (Reason.CANARY_WORSE, Fate.ROLLED_BACK),
-        (Reason.SUPERSEDED, Fate.SUPERSEDED),
-        (Reason.MAX_DURATION, Fate.INCONCLUSIVE),
+        (Reason.CANARY_WORSE, Outcome.ROLLED_BACK),
+        (Reason.SUPERSEDED, Outcome.SUPERSEDED),
+        (Reason.MAX_DURATION, Outcome.INCONCLUSIVE),
     ],
 )
-def test_history_says_how_it_ended(reason, fate):
-    assert fate_of(ended(reason)) is fate
+def test_history_says_how_it_ended(reason, outcome):
+    assert outcome_of(ended(reason)) is outcome
 
 
 def test_a_candidate_with_all_traffic_is_promoted_and_an_earlier_version_is_a_rollback():
     promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
-    assert isinstance(outcome(serving(candidate=promoting), promoting, stable(), None), Promote)
-    back = promoting.replace(returning=True, rollback_reason=str(Reason.PROBATION_FAILED))
-    decision = outcome(serving(candidate=back), back, stable(), LOOP)
+    assert isinstance(conclude(serving(candidate=promoting), promoting, stable(), None), Promote)
+    back = promoting.replace(restoring=True, decision_reason=str(Reason.PROBATION_FAILED))
+    decision = conclude(serving(candidate=back), back, stable(), LOOP)
     assert isinstance(decision, Rollback)
     assert decision.to == back.release

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, SpecModel, SpecModelOutcome
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.model.decision import StartRollout
@@ -28,8 +29,8 @@ def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: 
         DataProduct.parse(product(AVAILABILITY, rollout={"steps": [weight]}, route=ROUTE))
     )
     status = DataProductStatus(
-        stable=Version.of(V1, VersionSource.SPEC, promoted_at=0),
-        spec_model=SpecModel.of(V1, SpecModelOutcome.PROMOTED, 0),
+        stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
+        spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
     )
     start = StartRollout(
         reason="ModelChanged", message="", candidate=V2, source=VersionSource.SPEC, weight=weight

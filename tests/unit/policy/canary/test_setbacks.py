@@ -8,7 +8,8 @@ import pytest
 
 from sluicegate.api.names import REQUEST_ABORT
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import SpecModel, SpecModelOutcome
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.evaluate import evaluate
@@ -91,7 +92,7 @@ def decided(one, *requests: str, seen=GIVEN, wanted=V2):
     status = serving(
         stable=stable(since=START - 86_400),
         candidate=one,
-        spec_model=SpecModel.of(V2, SpecModelOutcome.IN_PROGRESS, START),
+        spec_model=SpecModel.of(V2, Outcome.IN_PROGRESS, START),
     )
     return evaluate(TERMS, status, observed(seen, *requests, wanted=wanted), START + 60)
 
@@ -108,8 +109,12 @@ def test_an_abort_during_a_promotion_is_decided_as_any_other_request():
     ("one", "seen", "says"),
     [
         (PROMOTING, replace(GIVEN, committed=True), "serves all traffic already"),
-        (PROMOTING.replace(returning=True), GIVEN, "is on its way back"),
-        (PROMOTING.replace(phase=CandidatePhase.ROLLING_BACK), GIVEN, "goes back already"),
+        (PROMOTING.replace(restoring=True), GIVEN, "is being restored"),
+        (
+            PROMOTING.replace(phase=CandidatePhase.ROLLING_BACK),
+            GIVEN,
+            "is being rolled back already",
+        ),
     ],
     ids=["committed", "the way back", "on its way back already"],
 )

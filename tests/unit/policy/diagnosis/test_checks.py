@@ -31,7 +31,7 @@ NORMAL = Load(100.0, 100.0, accepted=True)
 
 def symptoms(slo=ACCURATE, **fields) -> Symptoms:
     """A degraded SLO of which nothing outside the model is known to be the cause."""
-    worst = fields.pop("worst", SloResult(slo, SloState.BAD, Reason.OBJECTIVE_MISSED))
+    worst = fields.pop("worst", SloResult(slo, SloState.MISSED, Reason.OBJECTIVE_MISSED))
     known = {
         "facts": KNOWN,
         "portfolio": Portfolio(),
@@ -152,7 +152,7 @@ def test_a_cause_that_is_known_says_more_than_that_too_little_is_seen():
         ({"can_return": True, "age_seconds": DAY - 1}, True),
         ({"can_return": True, "age_seconds": DAY}, False),
         ({"can_return": False, "age_seconds": 0}, False),
-        ({"can_return": True, "age_seconds": 0, "stable": stable().replace(returned=True)}, False),
+        ({"can_return": True, "age_seconds": 0, "stable": stable().replace(restored=True)}, False),
     ],
     ids=["young", "a day old", "nothing to go back to", "it came back itself"],
 )

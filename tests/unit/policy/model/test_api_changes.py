@@ -323,6 +323,7 @@ def test_the_same_api_in_other_words_is_the_same(before: Schema, seed: int):
     assert compared(before, now) == ()
 
 
+@pytest.mark.slow
 @given(DOCUMENTS, st.data())
 def test_every_mutation_that_breaks_is_found_and_every_addition_passes(before: Schema, data: Any):
     now = deepcopy(before)

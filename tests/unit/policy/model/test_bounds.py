@@ -43,13 +43,13 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
     }
     stable = Release("v2", image("b"), RUNTIME)
     status = DataProductStatus(
-        stable=Version.of(stable, VersionSource.SPEC, promoted_at=600),
-        probation=Probation(version="v2", against="v1", since=600),
+        stable=Version.of(stable, VersionSource.SPEC, promotion_time=600),
+        probation=Probation(version="v2", against="v1", start_time=600),
         engine=EngineState().replace(  # more than status can hold
             slos={name: SloRecord(terms_hash="0") for name in NAMES},
             original_baseline=OriginalBaseline(version="v1").replace(slos=baselines),
             probation_baselines=baselines,
-            alerted=tuple(f"ModelDecay/{number}" for number in range(33)),
+            emitted_alerts=tuple(f"ModelDecay/{number}" for number in range(33)),
         ),
     )
     status = status.replace(stable=status.stable.replace(baseline=baselines))
@@ -58,14 +58,14 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
     assert DataProductStatus.model_validate_json(document, by_name=False) == after
     assert list(after.stable.baseline) == NAMES[:2]
     assert list(after.engine.original_baseline.slos) == NAMES[:2]
-    assert after.engine.alerted[-1] == "ModelDecay/32", "the newest are kept"
+    assert after.engine.emitted_alerts[-1] == "ModelDecay/32", "the newest are kept"
     assert bounded(terms, after) is after
 
 
 def test_a_candidate_keeps_its_first_share_and_its_newest():
     candidate = Candidate(
         version="v2", image=image("b"), runtime_image=RUNTIME, revision="0123456789",
-        source=VersionSource.SPEC, phase=CandidatePhase.STEPPING, since=0,
+        source=VersionSource.SPEC, phase=CandidatePhase.STEPPING, start_time=0,
     )  # fmt: skip
     for number in range(1, 41):
         candidate = with_share(candidate, number, number * 60)

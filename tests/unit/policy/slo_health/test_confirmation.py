@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from sluicegate.api.engine import SloRecord, Streak
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Fate, PastVersion, Release, VersionSource
+from sluicegate.api.versions import PastVersion, Release, VersionSource
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.model.history import named, previous, with_accepted
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
@@ -47,15 +48,15 @@ def series_of(counts):
 # ---- burn rates -----------------------------------------------------------------------------
 def test_rows_are_those_of_the_design():
     assert [(row.long, row.short, row.burn_rate, row.level.name) for row in FAST] == [
-        (12, 1, 14.4, "BAD"),
-        (72, 6, 6.0, "BAD"),
-        (288, 24, 3.0, "WARN"),
-        (864, 72, 1.0, "WARN"),
+        (12, 1, 14.4, "MISSED"),
+        (72, 6, 6.0, "MISSED"),
+        (288, 24, 3.0, "AT_RISK"),
+        (864, 72, 1.0, "AT_RISK"),
     ]
     assert [(row.long, row.short, row.confidence, row.level.name) for row in SLOW] == [
-        (288, 24, 0.99, "BAD"),
-        (288, 24, 0.95, "WARN"),
-        (2016, 288, 0.99, "BAD"),
+        (288, 24, 0.99, "MISSED"),
+        (288, 24, 0.95, "AT_RISK"),
+        (2016, 288, 0.99, "MISSED"),
     ]
 
 
@@ -105,11 +106,11 @@ def test_bursts_weaken_the_evidence():
 @pytest.mark.parametrize(
     ("objective", "bad", "state", "reason"),
     [
-        ("0.5", 60, SloState.WARN, Reason.BUDGET_BURNING),
-        ("0.5", 40, SloState.OK, Reason.WITHIN_OBJECTIVE),
-        ("0.5", 100, SloState.WARN, Reason.BUDGET_BURNING),
-        ("0.9", 20, SloState.WARN, Reason.BUDGET_BURNING),
-        ("0.9", 80, SloState.BAD, Reason.OBJECTIVE_MISSED),
+        ("0.5", 60, SloState.AT_RISK, Reason.BUDGET_BURNING),
+        ("0.5", 40, SloState.MET, Reason.WITHIN_OBJECTIVE),
+        ("0.5", 100, SloState.AT_RISK, Reason.BUDGET_BURNING),
+        ("0.9", 20, SloState.AT_RISK, Reason.BUDGET_BURNING),
+        ("0.9", 80, SloState.MISSED, Reason.OBJECTIVE_MISSED),
     ],
     ids=["lax, missed", "lax, met", "lax, all bad", "missed", "missed by far"],
 )
@@ -144,7 +145,7 @@ def test_dispersion_is_pearsons_and_clamped():
 
 
 # ---- monotone -------------------------------------------------------------------------------
-ORDER = [SloState.OK, SloState.WARN, SloState.BAD]
+ORDER = [SloState.MET, SloState.AT_RISK, SloState.MISSED]
 
 
 @given(
@@ -185,9 +186,9 @@ def after(results, record=None):
 
 
 BAD, WARN, OK, UNKNOWN = (
-    result(state) for state in (SloState.BAD, SloState.WARN, SloState.OK, SloState.UNKNOWN)
+    result(state) for state in (SloState.MISSED, SloState.AT_RISK, SloState.MET, SloState.UNKNOWN)
 )
-STALE_BAD = result(SloState.BAD, fresh=False)
+STALE_BAD = result(SloState.MISSED, fresh=False)
 
 
 @pytest.mark.parametrize(
@@ -228,8 +229,8 @@ def test_a_streak_that_was_counted_in_blocks_of_another_length_begins_anew(secon
 
 def test_degraded_is_left_after_twelve_calm_blocks_in_a_row():
     degraded = after([BAD] * 3)
-    calm = [result(SloState.OK, calm=True)]
-    disturbed = [*calm * 11, result(SloState.OK, calm=False), *calm * 11]
+    calm = [result(SloState.MET, calm=True)]
+    disturbed = [*calm * 11, result(SloState.MET, calm=False), *calm * 11]
     for block, one in enumerate(disturbed, start=4):
         degraded = confirm(degraded, one, block=block, block_end=block * 300)
         assert degraded.degraded
@@ -352,7 +353,7 @@ def test_slots_go_round_the_namespaces_before_one_has_a_second():
     ("failures", "last", "days"), [(0, 0, 1), (1, 0, 2), (2, 0, 4), (3, 0, 7), (0, 86_400, 2)]
 )
 def test_cooldowns_double_up_to_a_week(failures, last, days):
-    trained = RetrainingStatus(attempts=failures, last_duration_seconds=last)
+    trained = RetrainingStatus(unsuccessful_attempts=failures, last_duration_seconds=last)
     assert cooldown(TERMS, trained) == days * 86_400
 
 
@@ -362,13 +363,17 @@ def test_the_same_need_has_the_same_name():
 
 
 # ---- the way back ---------------------------------------------------------------------------
-def past(name, promoted_at, fate=Fate.REPLACED):
+def past(name, promotion_time, outcome=Outcome.REPLACED):
     return PastVersion.of(
-        Release(name), VersionSource.SPEC, promoted_at=promoted_at, until=promoted_at, fate=fate
+        Release(name),
+        VersionSource.SPEC,
+        promotion_time=promotion_time,
+        end_time=promotion_time,
+        outcome=outcome,
     )
 
 
-HISTORY = (past("v3", 30, Fate.ROLLED_BACK), past("v2", 20), past("v1", 10))
+HISTORY = (past("v3", 30, Outcome.ROLLED_BACK), past("v2", 20), past("v1", 10))
 
 
 def test_the_way_back_leads_to_the_newest_version_that_was_not_taken_back():
@@ -385,7 +390,7 @@ def test_a_person_may_name_any_version_that_is_kept():
 def test_the_history_keeps_each_version_once_within_its_limit():
     again = (past("v1", 40), *HISTORY)
     found = with_accepted(DataProductStatus(), again, 3)
-    assert [one.promoted_at for one in found] == [40, 30, 20]
+    assert [one.promotion_time for one in found] == [40, 30, 20]
 
 
 # ---- levels and bursts ----------------------------------------------------------------------

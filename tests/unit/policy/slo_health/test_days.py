@@ -45,15 +45,15 @@ def by_night(index: int) -> float:
 
 
 def test_nights_that_are_worse_than_days_alarm_unless_the_baseline_swings_as_well():
-    assert drift(by_night, now=MORNING).level is Level.BAD
-    assert drift(by_night, now=MORNING, daily=True).level is Level.OK
+    assert drift(by_night, now=MORNING).level is Level.MISSED
+    assert drift(by_night, now=MORNING, daily=True).level is Level.MET
 
 
 def test_days_that_are_worse_alarm_however_they_swing():
     def worse(index: int) -> float:
         return by_night(index) + (0.1 if index >= NOW - 3 * DAY else 0.0)
 
-    assert drift(worse, daily=True).level is Level.BAD
+    assert drift(worse, daily=True).level is Level.MISSED
 
 
 def test_the_day_that_is_not_over_yet_does_not_count():
@@ -62,7 +62,7 @@ def test_the_day_that_is_not_over_yet_does_not_count():
 
     series = history(worse_today)
     known = baseline(SLO, 100_000, 1_000_000, daily=True)
-    assert drift_of(SLO, series, known, now=NOW - 12, since=0).level is Level.OK
+    assert drift_of(SLO, series, known, now=NOW - 12, since=0).level is Level.MET
 
 
 WEEK = (0.3, 0.3, 0.04, 0.04, 0.04, 0.04, 0.04)
@@ -73,9 +73,9 @@ BY_WEEKDAY = tuple(Count(round(bad * 100_000), 100_000) for bad in WEEK)
 @pytest.mark.parametrize(
     ("bad", "level"),
     [
-        (lambda day: WEEK[day % 7], Level.OK),
-        (lambda day: 0.3 if day == 11 else WEEK[day % 7], Level.BAD),  # a working day
-        (lambda day: WEEK[(day + 1) % 7], Level.BAD),  # it has moved by a day
+        (lambda day: WEEK[day % 7], Level.MET),
+        (lambda day: 0.3 if day == 11 else WEEK[day % 7], Level.MISSED),  # a working day
+        (lambda day: WEEK[(day + 1) % 7], Level.MISSED),  # it has moved by a day
     ],
     ids=["as accepted", "a working day like a weekend", "another weekend"],
 )
@@ -140,9 +140,9 @@ def judged(values, **fields) -> SloState:
 
 
 def test_a_gauge_that_swings_with_the_hour_is_judged_by_the_means_of_days():
-    assert judged(swinging()) is SloState.BAD
-    assert judged(swinging(), daily=True) is SloState.OK
-    assert judged(swinging(fall=6.0), daily=True) is SloState.BAD
+    assert judged(swinging()) is SloState.MISSED
+    assert judged(swinging(), daily=True) is SloState.MET
+    assert judged(swinging(fall=6.0), daily=True) is SloState.MISSED
 
 
 def test_a_gauge_that_never_varied_says_nothing_of_a_distance():

@@ -62,8 +62,8 @@ def test_a_baseline_takes_twenty_eight_hours_of_the_clock(seconds):
     found = learnt(28)
     assert (found.start, found.end) == (0, 28 * HOUR)
     assert found.deviation == pytest.approx(7, abs=1.5)
-    assert state(slo, swinging(seconds, 66), found) is SloState.OK
-    assert state(slo, swinging(seconds, 66, fall=15, fall_from=40), found) is SloState.BAD
+    assert state(slo, swinging(seconds, 66), found) is SloState.MET
+    assert state(slo, swinging(seconds, 66, fall=15, fall_from=40), found) is SloState.MISSED
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,16 @@ def test_long_blocks_are_judged_by_sums_of_twelve():
     values = swinging(3600, 15 * 24)
     known = gauge_slo.learn(slo, values, now=values.newest, since=0)
     assert (known.source, known.count) == (BaselineSource.PRODUCTION, NOTHING)
-    assert state(slo, swinging(3600, 30 * 24), known) is SloState.OK
+    assert state(slo, swinging(3600, 30 * 24), known) is SloState.MET
     fallen = swinging(3600, 30 * 24, fall=15, fall_from=16 * 24)
-    assert state(slo, fallen, known) is SloState.BAD
+    assert state(slo, fallen, known) is SloState.MISSED
 
 
 @pytest.mark.parametrize("seconds", [60, 300])
 def test_days_have_twenty_four_hours_when_summer_time_begins(seconds):
     slo, known = slo_of(seconds), baseline(SLO, 0, 0, mean=100.0, deviation=0.5, daily=True)
-    assert state(slo, swinging(seconds, 67, summer_from=26), known) is SloState.OK
-    assert state(slo, swinging(seconds, 67, fall=6, summer_from=26), known) is SloState.BAD
+    assert state(slo, swinging(seconds, 67, summer_from=26), known) is SloState.MET
+    assert state(slo, swinging(seconds, 67, fall=6, summer_from=26), known) is SloState.MISSED
 
 
 def test_a_day_with_an_hour_without_values_is_not_compared():

@@ -11,7 +11,7 @@ from sluicegate.policy.slo_health.markets import MarketState, alone, judge, judg
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 
-BAD, OK, UNKNOWN = SloState.BAD, SloState.OK, SloState.UNKNOWN
+BAD, OK, UNKNOWN = SloState.MISSED, SloState.MET, SloState.UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def judged(result: SloResult, counts) -> SloResult:
 @pytest.mark.parametrize(
     ("state", "reason", "back"),
     [
-        (SloState.OK, Reason.WITHIN_OBJECTIVE, True),
-        (SloState.WARN, Reason.BUDGET_BURNING, True),
+        (SloState.MET, Reason.WITHIN_OBJECTIVE, True),
+        (SloState.AT_RISK, Reason.BUDGET_BURNING, True),
         (SloState.UNKNOWN, Reason.INSUFFICIENT_DATA, True),
         (SloState.UNKNOWN, Reason.LOW_COVERAGE, False),
         (SloState.UNKNOWN, Reason.NO_DATA, False),
@@ -46,12 +46,12 @@ def judged(result: SloResult, counts) -> SloResult:
 )
 def test_an_slo_that_is_not_measured_now_fails_no_probation(state, reason, back):
     result = judged(SloResult(SLO, state, reason), WORSE * 60)
-    assert (result.state is SloState.BAD) is back
+    assert (result.state is SloState.MISSED) is back
     assert result.probation is back
     assert result.reason is (Reason.BASELINE_DROPPED if back else reason)
 
 
-@pytest.mark.parametrize("state", [SloState.OK, SloState.UNKNOWN])
+@pytest.mark.parametrize("state", [SloState.MET, SloState.UNKNOWN])
 def test_a_version_as_good_as_the_one_before_stays_as_it_was_judged(state):
     before = SloResult(SLO, state, Reason.INSUFFICIENT_DATA)
     assert judged(before, GOOD * 60) in {before, replace(before, as_before=True)}
@@ -92,7 +92,7 @@ def on_probation(streak: Streak | None, blocks: int = 60):
     fine = series(*[(0, 600)] * (blocks + 1))
     status = serving(
         stable=stable(accuracy=HELD),
-        probation=Probation(version="v1", against="v2", since=0),
+        probation=Probation(version="v1", against="v2", start_time=0),
         probation_baselines={"accuracy": HELD},
         slos={"accuracy": SloRecord(streak=streak, terms_hash=SLO.hash)},
     )

@@ -153,7 +153,7 @@ async def test_a_status_that_meets_a_newer_product_is_written_at_the_next_look(c
         (422, "spec.replicas: Invalid value", "correct what the message names in spec"),
         (403, 'exceeded quota: "few"', "a policy, a quota, the operator's role"),
         (404, "the server could not find the requested resource", "install its kind"),
-        (500, 'failed calling webhook "policy.example"', "mend the webhook"),
+        (500, 'failed calling webhook "policy.example"', "fix the webhook"),
         (403, 'namespace "shop" is forbidden because it is being terminated', ""),
         (503, "apiserver is starting", ""),
         (409, "the object has been modified", ""),

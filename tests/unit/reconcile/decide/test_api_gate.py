@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.model.observed import Facts
 from sluicegate.reconcile.live.pods import api_of, pod_state
 from sluicegate.reconcile.report.product_sample import figures_of
@@ -83,7 +84,7 @@ def test_an_approved_api_needs_no_second_approval_after_trouble_of_the_cluster()
     world.facts = Facts(api_changes=BROKEN, canary_lost="it is being deleted")
     world.run()
     world.facts = Facts(api_changes=BROKEN)
-    world.until(lambda world: world.current.candidate.retry_at is not None)
+    world.until(lambda world: world.current.candidate.retry_time is not None)
     world.until(lambda world: world.current.candidate.weight == 25, most=10)
     world.until(lambda world: world.serving == "v2")
 
@@ -110,7 +111,7 @@ def test_an_abort_or_another_version_ends_the_wait():
     world.run(2)
     assert world.current.candidate is not None
     assert (world.current.candidate.version, world.current.candidate.weight) == ("v4", 5)
-    assert [one.fate for one in world.current.history] == [Fate.ROLLED_BACK]
+    assert [one.outcome for one in world.current.history] == [Outcome.ROLLED_BACK]
 
 
 def test_a_pod_that_goes_while_its_version_waits_does_not_end_the_wait():

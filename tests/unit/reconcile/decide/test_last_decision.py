@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.rollout_world import broken_pod
-from tests.unit.reconcile.test_rollouts import finished, serving
+from tests.support.rollouts import finished, serving
 
 
 def test_a_candidate_that_can_t_start_is_the_last_decision():
@@ -32,6 +32,8 @@ def test_a_share_of_the_budget_is_left_of_the_objective_s_window(blocks):
     status = world.history[-1].status.slos[0]
     assert status.budget_remaining is not None
     revision = world.current.stable.revision
-    counts = [one.candidate[revision].count for one in world.blocks if revision in one.candidate]
+    counts = [
+        one.versions[revision].accuracy for one in world.counts.blocks if revision in one.versions
+    ]
     bad, total = sum(one.bad for one in counts), sum(one.total for one in counts)
     assert float(status.budget_remaining) == pytest.approx(1 - bad / (0.2 * total), abs=0.05)

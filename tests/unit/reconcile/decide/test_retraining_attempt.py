@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.names import DecisionReason
-from sluicegate.api.retraining_status import AttemptOutcome, AttemptResult, RetrainingStatus
-from sluicegate.api.versions import Fate, VersionSource
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus
+from sluicegate.api.versions import VersionSource
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome
 from tests.support.rollout_world import World, image
 
@@ -17,29 +18,23 @@ def world() -> World:
     return world.until(lambda one: one.current.candidate is not None)
 
 
-def told(world: World, fate: Fate, *, made: str = "b", **fields) -> AttemptResult:
-    """The last result after v2, which a training made, met its fate."""
-    last = AttemptResult(outcome=AttemptOutcome.CANARY, image=image(made), at=world.now)
+def told(world: World, outcome: Outcome, *, made: str = "b", **fields) -> AttemptResult:
+    """The last result after v2, which a training made, ended so."""
+    last = AttemptResult(outcome=Outcome.IN_PROGRESS, image=image(made), completion_time=world.now)
     one = RetrainingStatus(last_result=last)
     known = {"source": VersionSource.RETRAINING, **fields}
     candidate = world.current.candidate.model_copy(update=known)
     status = world.current.model_copy(update={"retraining": one, "history": ()})
-    after = with_outcome(status, candidate, fate, DecisionReason.CANARY_WORSE)
+    after = with_outcome(status, candidate, outcome, DecisionReason.CANARY_WORSE)
     return after.retraining.last_result
 
 
 @pytest.mark.parametrize(
-    ("fate", "outcome"),
-    [
-        (Fate.REPLACED, AttemptOutcome.PROMOTED),
-        (Fate.ROLLED_BACK, AttemptOutcome.ROLLED_BACK),
-        (Fate.INCONCLUSIVE, AttemptOutcome.INCONCLUSIVE),
-        (Fate.SUPERSEDED, AttemptOutcome.SUPERSEDED),
-        (Fate.FAILED, AttemptOutcome.FAILED),
-    ],
+    "outcome",
+    [Outcome.PROMOTED, Outcome.ROLLED_BACK, Outcome.INCONCLUSIVE, Outcome.SUPERSEDED],
 )
-def test_the_attempt_that_made_a_candidate_ends_as_the_candidate_does(world, fate, outcome):
-    last = told(world, fate)
+def test_the_attempt_that_made_a_candidate_ends_as_the_candidate_does(world, outcome):
+    last = told(world, outcome)
     assert (last.outcome, last.reason) == (outcome, "CanaryWorse")
 
 
@@ -49,4 +44,4 @@ def test_the_attempt_that_made_a_candidate_ends_as_the_candidate_does(world, fat
     ids=["of another training", "of the spec"],
 )
 def test_what_became_of_another_candidate_is_not_told_of_the_attempt(world, fields):
-    assert told(world, Fate.ROLLED_BACK, **fields).outcome is AttemptOutcome.CANARY
+    assert told(world, Outcome.ROLLED_BACK, **fields).outcome is Outcome.IN_PROGRESS

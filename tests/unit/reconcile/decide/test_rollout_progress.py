@@ -87,8 +87,8 @@ def test_pods_that_are_not_ready_go_once_the_data_plane_has_followed(phase, seco
     status = world.current
     leaving = status.candidate if phase is CandidatePhase.ROLLING_BACK else status.stable
     unready = replace(rolling.live[leaving.revision], ready=0)
-    moved = status.candidate.step_since or status.candidate.since
-    moved = max(moved, status.candidate.shares[-1].since)
+    moved = status.candidate.wait_start_time or status.candidate.start_time
+    moved = max(moved, status.candidate.shares[-1].start_time)
     rolling = replace(
         rolling, live={**rolling.live, leaving.revision: unready}, now=int(moved) + seconds
     )
@@ -131,7 +131,7 @@ def test_without_its_deployment_no_share_is_taken():
 @pytest.mark.parametrize(("seconds", "back"), [(600, False), (601, True)])
 def test_a_promotion_that_the_gateway_has_not_taken_after_ten_minutes_goes_back(seconds, back):
     world = in_phase(CandidatePhase.PROMOTING)
-    since = world.current.candidate.shares[-1].since
+    since = world.current.candidate.shares[-1].start_time
     rolling = replace(seen(world, split=WRITTEN, requests=BUSY), now=since + seconds)
     found = outcome(world, rolling)
     assert type(found) is Unchanged

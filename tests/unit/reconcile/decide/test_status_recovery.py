@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import read_status
-from sluicegate.api.versions import CandidatePhase, Fate
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.manifests.plan import spec_version
 from sluicegate.reconcile.decide.status_recovery import restored_status, was_there_before
 from sluicegate.reconcile.decide.versions import first_candidate
 from tests.support.rollout_world import RUNTIME, START, World, document
-from tests.unit.reconcile.test_rollouts import ROUTES, serving, watched
+from tests.support.rollouts import ROUTES, serving, watched
 
 
 def at_weight(world: World, weight: int) -> World:
@@ -48,7 +49,9 @@ def test_a_canary_gives_its_share_back_is_drained_and_begins_anew(weight):
     assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
     assert world.written == {f"search-{world.current.stable.revision}": 100}
     assert world.pods[candidate].wanted >= 1, "its pods went with the share"
-    world.until(lambda one: one.current.history and one.current.history[0].fate is Fate.SUPERSEDED)
+    world.until(
+        lambda one: one.current.history and one.current.history[0].outcome is Outcome.SUPERSEDED
+    )
     watched(world)
     assert world.serving == "v2", "spec.model is tried again"
 
@@ -102,12 +105,12 @@ def test_a_first_version_on_its_way_has_nothing_to_restore():
         ({}, ("Deployment", "Service"), False),
         ({}, ("Service", "HTTPRoute"), True),
         ({}, ("Job",), True),
-        ({"retraining": {"attempts": 2}}, (), True),
+        ({"retraining": {"unsuccessfulAttempts": 2}}, (), True),
         (
             {
                 "specModel": {
                     "image": "x", "runtimeImage": "y", "outcome": "Promoted",
-                    "at": "2026-01-01T00:00:00Z",
+                    "outcomeTime": "2026-01-01T00:00:00Z",
                 }
             },
             (),

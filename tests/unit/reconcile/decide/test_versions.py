@@ -91,10 +91,10 @@ def test_a_corrected_entry_service_is_taken_in_place():
 def test_a_status_with_a_twin_of_stable_finds_back():
     world = serving()
     stable = dict(world.status["stable"])
-    for field in ("promotedAt", "baseline", "evaluation"):
+    for field in ("promotionTime", "baseline", "evaluation"):
         stable.pop(field, None)
     world.status["candidate"] = stable | {
-        "version": "v1.1", "phase": "Starting", "since": "2026-01-01T00:00:00Z",
+        "version": "v1.1", "phase": "Starting", "startTime": "2026-01-01T00:00:00Z",
     }  # fmt: skip
     world.run(2)
     assert world.current.candidate is None

@@ -37,10 +37,10 @@ def test_a_retraining_that_is_due_says_what_it_waits_for(mode, waits):
 
 def test_waiting_costs_no_write_a_block():
     world = degraded()
-    writes, since = world.writes, world.current.retraining.pending.at
+    writes, since = world.writes, world.current.retraining.pending.trigger_time
     world.run(10)
     assert world.writes == writes
-    assert world.current.retraining.pending.at == since
+    assert world.current.retraining.pending.trigger_time == since
 
 
 def test_what_was_pending_is_the_trigger_once_a_slot_is_free():
@@ -57,7 +57,7 @@ def test_what_was_pending_is_the_trigger_once_a_slot_is_free():
 @pytest.mark.parametrize(("attempts", "suspended"), [(2, False), (3, True)])
 def test_three_attempts_without_a_promotion_suspend_retraining(attempts, suspended):
     world = degraded()
-    world.status["retraining"]["attempts"] = attempts
+    world.status["retraining"]["unsuccessfulAttempts"] = attempts
     world.run(2)
     assert world.current.retraining.suspended is suspended
     if suspended:
@@ -66,11 +66,11 @@ def test_three_attempts_without_a_promotion_suspend_retraining(attempts, suspend
 
 def test_a_split_says_when_its_gateways_took_it():
     world = World().until(lambda one: one.serving == "v1").run(36)
-    first = world.current.traffic.accepted_at
+    first = world.current.traffic.acceptance_time
     assert first is not None
     world.run(20)
-    assert world.current.traffic.accepted_at == first
+    assert world.current.traffic.acceptance_time == first
     world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(14)
     traffic = world.current.traffic
     assert traffic.weight > 0
-    assert traffic.accepted_at is None or traffic.accepted_at >= traffic.since
+    assert traffic.acceptance_time is None or traffic.acceptance_time >= traffic.write_time

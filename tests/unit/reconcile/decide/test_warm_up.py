@@ -25,7 +25,7 @@ def world():
 def test_the_first_block_of_a_version_is_read_five_blocks_after_it_took_over(world):
     """Two of warm-up, one as it took over within a block, one to be judged by, one to be read."""
     stable = world.current.stable
-    ends = stable.promoted_at + 5 * BLOCK
+    ends = stable.promotion_time + 5 * BLOCK
     assert just_took_over(stable, BLOCK, now=ends - 1)
     assert not just_took_over(stable, BLOCK, now=ends)
 

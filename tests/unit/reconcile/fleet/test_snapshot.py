@@ -32,11 +32,11 @@ TRIGGER = {
     "id": "12345678",
     "cause": "ModelDecay",
     "version": "v1",
-    "at": "2026-01-31T09:00:00Z",
+    "triggerTime": "2026-01-31T09:00:00Z",
 }
-RESULT = {"outcome": "Failed", "at": "2026-01-01T00:00:00Z"}
+RESULT = {"outcome": "Failed", "completionTime": "2026-01-01T00:00:00Z"}
 BAD = {
-    "slos": [{"name": "accuracy", "state": "BAD"}],
+    "slos": [{"name": "accuracy", "state": "Missed"}],
     "engine": {"slos": {"accuracy": {"streak": STREAK}}},
 }
 
@@ -60,7 +60,7 @@ def record(name: str = "search", **status):
     ("status", "expected"),
     [
         ({}, Standing()),
-        ({"state": "Healthy", "slos": [{"name": "accuracy", "state": "OK"}]}, Standing()),
+        ({"state": "Healthy", "slos": [{"name": "accuracy", "state": "Met"}]}, Standing()),
         ({"retraining": {"trigger": TRIGGER}}, Standing()),
         ({"retraining": {"trigger": TRIGGER["id"]}}, Standing()),
         ({"retraining": {"lastResult": RESULT}}, Standing(trained_at=NOW)),
@@ -131,14 +131,14 @@ def job(**fields) -> JobRecord:
     ids=["runs", "ended", "deleted", "ends", "never ends", "no deadline", "a longer deadline"],
 )
 def test_a_job_that_runs_has_a_slot_after_a_restart(found, now, trains):
-    trigger = {"retraining": {"trigger": TRIGGER, "startedAt": "2026-01-01T00:00:00Z"}}
+    trigger = {"retraining": {"trigger": TRIGGER, "startTime": "2026-01-01T00:00:00Z"}}
     before = standing_before(record(**trigger), [found], now=now, most_training_seconds=86_400)
     assert before.training is trains
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(0, True), (59, True), (60, False), (9999, False)])
 def test_the_job_of_a_trigger_may_be_on_its_way_for_a_minute(seconds, kept):
-    trigger = {"retraining": {"trigger": TRIGGER, "startedAt": "2026-01-01T00:00:00Z"}}
+    trigger = {"retraining": {"trigger": TRIGGER, "startTime": "2026-01-01T00:00:00Z"}}
     assert standing_before(record(**trigger), now=NOW + seconds).training is kept
 
 

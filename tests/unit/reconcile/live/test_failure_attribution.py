@@ -10,7 +10,8 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import REQUEST_ABORT, DecisionReason
-from sluicegate.api.versions import CandidatePhase, Fate, Release
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase, Release
 from sluicegate.policy.model.observed import Facts, TrainingSucceeded
 from sluicegate.policy.transitions import retry_seconds
 from sluicegate.reconcile.live.children import deployment_record
@@ -18,14 +19,14 @@ from sluicegate.reconcile.live.failure_attribution import blame_for, failing
 from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.stats.counts import Count
 from tests.support.rollout_world import BLOCK, RUNTIME, World, broken_pod, image
-from tests.unit.reconcile.test_rollouts import (
-    TRAINING,
+from tests.support.rollouts import (
     at_weight,
     finished,
     in_phase,
     serving,
     watched,
 )
+from tests.unit.reconcile.test_training_attempts import TRAINING
 
 if TYPE_CHECKING:
     from sluicegate.reconcile.live.children import DeploymentRecord
@@ -231,7 +232,7 @@ def evicted():
 
 def waits(world: World) -> bool:
     candidate = world.current.candidate
-    return candidate is not None and candidate.retry_at is not None
+    return candidate is not None and candidate.retry_time is not None
 
 
 def loses_its_pod(world: World) -> World:
@@ -253,9 +254,9 @@ def test_a_canary_whose_pod_is_evicted_is_tried_again_and_promoted():
     told = [told.message for step in world.history for told in step.told if told.action == "Retry"]
     assert len(told) == 1
     assert "it is being deleted" in told[0]
-    assert f"tried again at {rfc3339(world.current.candidate.retry_at)[11:19]} UTC" in told[0]
+    assert f"retried at {rfc3339(world.current.candidate.retry_time)[11:19]} UTC" in told[0]
     watched_until_promoted(world)
-    assert [one.fate for one in world.current.history] == [Fate.REPLACED]
+    assert [one.outcome for one in world.current.history] == [Outcome.REPLACED]
 
 
 def watched_until_promoted(world: World) -> None:
@@ -276,7 +277,7 @@ def test_a_cluster_without_room_is_asked_again_ever_later_and_rejects_nothing():
     assert 3 <= len(starts) <= 10, "ever later, and never for good"
     assert world.condition("Stalled") is None
     assert world.condition("Ready") == ("True", "Serving")
-    assert [one.fate for one in world.current.history] == []
+    assert [one.outcome for one in world.current.history] == []
     del world.broken["v2"]
     watched_until_promoted(world)
 
@@ -305,14 +306,14 @@ def test_a_person_ends_what_waits_for_the_cluster():
 def test_a_new_model_replaces_one_that_waits_for_the_cluster():
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
     world.push("c", "v3").until(lambda world: world.serving == "v3")
-    assert world.now - world.current.stable.promoted_at < 10 * BLOCK
+    assert world.now - world.current.stable.promotion_time < 10 * BLOCK
 
 
 def test_what_waits_for_the_cluster_waits_until_its_moment_and_counts_its_tries():
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
-    due = world.current.candidate.retry_at
+    due = world.current.candidate.retry_time
     world.settle()
-    assert world.current.candidate.retry_at == due
+    assert world.current.candidate.retry_time == due
     world.until(in_phase(CandidatePhase.STEPPING))
     assert world.current.candidate.retries == 1
 
@@ -329,7 +330,7 @@ def test_a_canary_that_couldnt_be_measured_is_tried_again():
     world = serving().push("b", "v2").until(at_weight(25))
     world.seen, world.problem = False, DecisionReason.PROMETHEUS_UNAVAILABLE
     world.until(lambda world: world.current.candidate.phase is CandidatePhase.ROLLING_BACK)
-    assert world.current.candidate.rollback_reason == "MetricsLost"
+    assert world.current.candidate.decision_reason == "MetricsLost"
     world.seen, world.problem = True, None
     world.until(waits)
     assert world.condition("Stalled") is None

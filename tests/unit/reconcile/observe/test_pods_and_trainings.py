@@ -168,7 +168,7 @@ def test_a_pod_that_waits_for_its_volumes_names_what_a_person_makes(volumes, say
 def test_a_pod_that_no_node_takes_says_so():
     scheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: cpu"}
     state = pod_state({"metadata": {}, "status": {"conditions": [scheduled]}})
-    assert state.trouble == "no node takes the pod: 0/1 nodes: cpu"
+    assert state.trouble == "the pod can't be scheduled: 0/1 nodes: cpu"
     assert not state.hopeless
 
 

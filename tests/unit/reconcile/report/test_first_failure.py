@@ -12,7 +12,7 @@ from sluicegate.reconcile.report.status import report
 from tests.support.rollout_world import World, broken_pod, document
 
 QUOTA = 'pods "search-1" is forbidden: exceeded quota: compute'
-NODES = "no node takes the pod: 0/3 nodes are available: insufficient cpu"
+NODES = "the pod can't be scheduled: 0/3 nodes are available: insufficient cpu"
 
 
 def stalled(world: World, **of_deployment: str) -> str:

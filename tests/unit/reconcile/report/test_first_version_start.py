@@ -94,7 +94,7 @@ def test_what_is_wrong_is_reported_at_once_however_many_start():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"conflict": "Service catalog/search exists and doesn't belong to this DataProduct"},
+        {"conflict": "Service catalog/search exists and is not owned by this DataProduct"},
         {"stalled": Finding("Stalled", "True", "VersionReused", "v1 has another image")},
     ],
     ids=["a name is taken", "stalled"],

@@ -14,7 +14,7 @@ from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.report.status import report
 from tests.support.rollout_world import World, broken_pod, document
-from tests.unit.reconcile.test_rollouts import serving, watched
+from tests.support.rollouts import serving, watched
 
 Told = tuple[str, str] | None
 Change = Callable[[Situation], Situation]

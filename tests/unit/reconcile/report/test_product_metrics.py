@@ -122,7 +122,7 @@ async def test_five_thousand_products_have_no_more_series_than_the_setting_allow
     figures = ProductFigures(
         state=ProductState.DEGRADED,
         budgets=tuple((f"slo-{number}", 0.5) for number in range(4)),
-        promoted_at=NOW - HOUR,
+        promotion_time=NOW - HOUR,
     )
     async with leading(metrics):
         for number in range(5000):
@@ -139,7 +139,9 @@ async def test_a_product_that_goes_takes_its_series_along():
     async with leading(metrics):
         metrics.record(
             Key("shop", "a"),
-            ProductFigures(budgets=(("accuracy", 0.25),), weight=25, versions=2, promoted_at=NOW),
+            ProductFigures(
+                budgets=(("accuracy", 0.25),), weight=25, versions=2, promotion_time=NOW
+            ),
         )
         metrics.export(NOW)
         where = {"namespace": "shop", "product": "a"}
@@ -228,7 +230,7 @@ VERSION = {
     "revision": "aaaaaaaaaa",
     "source": "Spec",
 }
-STABLE = {**VERSION, "promotedAt": rfc3339(START)}
+STABLE = {**VERSION, "promotionTime": rfc3339(START)}
 SINCE = rfc3339(START + HOUR)
 DEGRADED = {
     "type": "Degraded",
@@ -246,13 +248,13 @@ def seen(reason: DecisionReason | None = None, **status: object) -> ProductFigur
 
 
 def candidate(phase: str, **more: object) -> dict:
-    return {**VERSION, "version": "v2", "phase": phase, "since": SINCE, **more}
+    return {**VERSION, "version": "v2", "phase": phase, "startTime": SINCE, **more}
 
 
 def test_figures_hold_what_status_says():
     figures = seen(
         state="Degrading",
-        slos=[{"name": "accuracy", "state": "WARN", "budgetRemaining": "-0.25"}],
+        slos=[{"name": "accuracy", "state": "AtRisk", "budgetRemaining": "-0.25"}],
         candidate=candidate("Stepping", weight=25),
         conditions=[{**DEGRADED, "type": "Ready", "reason": "Serving"}],
     )
@@ -260,7 +262,7 @@ def test_figures_hold_what_status_says():
     assert figures.ready
     assert figures.budgets == (("accuracy", -0.25),)
     assert (figures.versions, figures.weight, figures.phase) == (2, 25, CandidatePhase.STEPPING)
-    assert figures.promoted_at == START
+    assert figures.promotion_time == START
     assert figures.remedy is None
 
 
@@ -280,7 +282,12 @@ def test_figures_hold_what_status_says():
             {
                 "retraining": {
                     "attempt": 1,
-                    "trigger": {"id": "0" * 8, "cause": "ModelDecay", "version": "v1", "at": SINCE},
+                    "trigger": {
+                        "id": "0" * 8,
+                        "cause": "ModelDecay",
+                        "version": "v1",
+                        "triggerTime": SINCE,
+                    },
                 }
             },
             Remedy.RETRAINING,
@@ -304,7 +311,7 @@ def test_a_product_whose_retraining_waits_or_is_suspended_is_counted_as_such():
     [
         ("Starting", {}, 600),
         ("Stepping", {}, 86_400),
-        ("Promoting", {"shares": [{"weight": 100, "since": rfc3339(START + 2 * HOUR)}]},
+        ("Promoting", {"shares": [{"weight": 100, "startTime": rfc3339(START + 2 * HOUR)}]},
          HOUR + 600),
         ("AwaitingApproval", {}, None),
         ("Parked", {}, None),

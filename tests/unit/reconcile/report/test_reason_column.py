@@ -10,6 +10,7 @@ import pytest
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.report.status import report, report_invalid
+from tests.support.rollouts import watched
 from tests.unit.reconcile.report.test_kstatus import (
     canary,
     failed,
@@ -19,7 +20,6 @@ from tests.unit.reconcile.report.test_kstatus import (
     starting,
     without_pods,
 )
-from tests.unit.reconcile.test_rollouts import watched
 
 if TYPE_CHECKING:
     from tests.support.rollout_world import World

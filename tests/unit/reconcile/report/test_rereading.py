@@ -34,7 +34,7 @@ def served(blocks: int, *, wrong: float = 0.1) -> World:
 def test_a_restart_is_no_news_of_a_product(wrong):
     world = served(36, wrong=wrong)
     before, after = written(world, DecisionReason.BACKFILLING)
-    assert {slo.state for slo in before.slos} == {SloState.OK if wrong == 0.1 else SloState.BAD}
+    assert {slo.state for slo in before.slos} == {SloState.MET if wrong == 0.1 else SloState.MISSED}
     assert after == before
 
 

@@ -62,7 +62,7 @@ def test_truths_that_are_counted_without_the_feedback_of_the_library_are_judged(
     last = {"v1": {"availability": count(0, 1200)}}
     spec = product(serving=None)
     lines = run(scenario(lambda index: script if index < 60 else last, 120, product=spec))
-    assert lines[50]["slos"]["accuracy"]["state"] == "OK"
+    assert lines[50]["slos"]["accuracy"]["state"] == "Met"
     assert lines[-1]["slos"]["accuracy"]["reason"] == "NoData"
 
 

@@ -47,8 +47,8 @@ def gateway(*conditions, listeners=()):
         (gateway(said("False")), None, "isn't programmed: Invalid: port 80 is taken"),
         (gateway(said("Unknown")), None, "isn't programmed"),
         (gateway(said(observed=2)), None, "newest generation"),
-        (gateway(said(kind="Accepted")), None, "doesn't say yet"),
-        ({"metadata": {"name": "web"}}, None, "doesn't say yet"),
+        (gateway(said(kind="Accepted")), None, "has not reported yet"),
+        ({"metadata": {"name": "web"}}, None, "has not reported yet"),
         (gateway(said(), listeners=[("http", said("False"))]), "http", "isn't programmed"),
         (gateway(said(), listeners=[("http", said("False"))]), None, ""),
         (gateway(said(), listeners=[("http", said("False"))]), "https", ""),
@@ -110,19 +110,19 @@ async def test_a_gateway_that_does_not_exist_is_told_while_the_first_version_sta
     status = report(situation, take_step(situation))
     ready = find_condition(status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == ("False", "Progressing")
-    assert ready.message == "no version serves yet. Gateway gateway/web doesn't exist"
+    assert ready.message == "no version is stable yet. Gateway gateway/web doesn't exist"
 
 
 async def asked(api, clock=lambda: 0.0):
     world = serving()
-    world.status["traffic"]["level"] = "Written"
+    world.status["traffic"]["verification"] = "Written"
     return await Gateways(api, clock).of(world.product, world._route())
 
 
 async def test_a_gateway_is_read_once_a_moment_whoever_asks():
     api, moments = Api(gateway(said())), [0.0]
     world = serving()
-    world.status["traffic"]["level"] = "Written"
+    world.status["traffic"]["verification"] = "Written"
     gateways = Gateways(api, lambda: moments[0])
     for _ in range(3):
         assert await gateways.of(world.product, world._route()) == {WEB: GatewayState({})}
@@ -139,7 +139,7 @@ async def test_many_that_ask_at_once_cost_one_read():
             return await super().get(resource, key)
 
     api, world = Slow(gateway(said())), serving()
-    world.status["traffic"]["level"] = "Written"
+    world.status["traffic"]["verification"] = "Written"
     gateways = Gateways(api, lambda: 0.0)
     found = await asyncio.gather(*(gateways.of(world.product, world._route()) for _ in range(8)))
     assert found == [{WEB: GatewayState({})}] * 8

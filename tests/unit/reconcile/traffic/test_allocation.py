@@ -88,9 +88,9 @@ def test_what_goes_back_after_its_route_was_taken_away_gives_pods_only_to_stable
 ):
     """Its share comes through the route for a moment yet; the surge is for what is added."""
     since = "2026-01-01T09:00:00Z"
-    back = {"phase": "RollingBack", "weight": 99, "since": since}
+    back = {"phase": "RollingBack", "weight": 99, "startTime": since}
     status = {
-        "stable": version("a") | {"promotedAt": since},
+        "stable": version("a") | {"promotionTime": since},
         "candidate": version("b") | back,
     }
     product = DataProduct.parse(document(route=None, serving=serving))
@@ -121,12 +121,12 @@ def told(name: str = "web", *, accepted=True, resolved=True, observed=2) -> Pare
     ("found", "parents", "level", "says"),
     [
         (None, [WEB], Level.NONE, "isn't there yet"),
-        (route(told(), a=100), [WEB], Level.NONE, "wanted is a 75, b 25"),
+        (route(told(), a=100), [WEB], Level.NONE, "instead of a 75, b 25"),
         (route(told(), a=75, b=25, c=0), [WEB], Level.ACCEPTED, "has accepted"),
-        (route(), [WEB], Level.WRITTEN, "says nothing"),
+        (route(), [WEB], Level.WRITTEN, "has no status"),
         (route(told(observed=1)), [WEB], Level.WRITTEN, "newest generation"),
         (route(told(accepted=False)), [WEB], Level.WRITTEN, "NoMatchingParent"),
-        (route(told(resolved=False)), [WEB], Level.WRITTEN, "doesn't take"),
+        (route(told(resolved=False)), [WEB], Level.WRITTEN, "does not accept"),
         (route(told()), [WEB, EDGE], Level.WRITTEN, "gateway/edge"),
         (route(told(), told("edge")), [WEB, EDGE], Level.ACCEPTED, "has accepted"),
         (route(told(observed=1), told()), [WEB], Level.ACCEPTED, "has accepted"),

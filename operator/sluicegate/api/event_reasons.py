@@ -1,0 +1,38 @@
+"""Reasons of events that are neither a condition's nor a decision's."""
+
+from enum import StrEnum
+
+
+class EventReason(StrEnum):
+    """Reasons of events on a DataProduct, beside ConditionReason and DecisionReason."""
+
+    CANARY_WEIGHT_INCREASED = "CanaryWeightIncreased"
+    """The traffic follows the candidate's new weight."""
+    PROMOTED = "Promoted"
+    """The candidate serves all traffic and is stable."""
+    ROLLED_BACK = "RolledBack"
+    """An earlier version serves all traffic again."""
+    ROLLOUT_WAITS = "RolloutWaits"
+    """A fault of the cluster or of Prometheus ended a rollout; the operator retries it."""
+    DRAIN_NOT_COUNTED = "DrainNotCounted"
+    """Pods are scaled down although their requests could not be counted."""
+    UNREADABLE_SERIES = "UnreadableSeries"
+    """Prometheus can't answer queries about this product alone."""
+    OPERATOR_OVERLAP = "OperatorOverlap"
+    """Another operator reconciles the product too."""
+    NEWER_STATUS = "NewerStatus"
+    """A newer operator wrote a status that this one does not understand."""
+    STATE_RESTORED = "StateRestored"
+    """A lost status was rebuilt from the product's Deployments and its route."""
+    STATE_LOST = "StateLost"
+    """A status was lost, and nothing is left to rebuild it from."""
+    REVIEW_DUE = "ReviewDue"
+    """A review is sealed and needs signatures."""
+    REVIEW_OVERDUE = "ReviewOverdue"
+    """A review was not signed in time."""
+    REVIEWED = "Reviewed"
+    """Each role has signed the review."""
+    REVIEW_SKIPPED = "ReviewSkipped"
+    """Each role has signed to skip the review."""
+    REVIEW_MISCONFIGURED = "ReviewMisconfigured"
+    """A review can't be opened as spec.review asks for it."""

@@ -1,0 +1,126 @@
+"""What users read has the words of the field; docs/glossary.md has them, with those to avoid."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+import sluicegate
+from sluicegate.api.crd import DEFINITIONS, build_crd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[3]
+BANNED = {
+    r"(is|are|was|were|be) told": "reported, logged, an event",
+    r"tells?": "reports, shows, distinguishes",
+    r"looks? at|looked at|next look": "check, reconcile, requeue",
+    r"serves? on|what serves": "keeps serving, remains stable, the stable version",
+    r"at rest": "idle",
+    r"in step": "in sync",
+    r"anew": "again",
+    r"for ever": "indefinitely",
+    r"nobody|somebody|whoever": "no user, a person, the owner",
+    r"strangers?": "not owned by Sluicegate",
+    r"(go|goes|went|going|gone|tak(e|es|en)|took|turn(s|ed)?|com(e|es)|came|way) back": "roll back",
+    r"withdrawn": "rolled back",
+    r"signs? of life": "event or bookmark",
+    r"settled": "complete",
+    r"mend(s|ed|ing)?": "fix",
+    r"troubles?": "fault, problem",
+    r"hopeless": "unrecoverable",
+    r"fates?": "outcome",
+    r"cures?": "remedy",
+    r"ow(e|es|ed)": "objective",
+    r"speaks? (for|against)": "evidence in favour, against",
+    r"held against": "compared with",
+    r"blam(e|es|ed)|its doing": "cause",
+    r"in the dark": "without data",
+}
+"""Words to avoid as regular expressions, with those of the field for each."""
+PATTERN = re.compile(rf"\b({'|'.join(BANNED)})\b", re.IGNORECASE)
+
+
+def found_in(texts: Iterator[tuple[str, str]]) -> list[str]:
+    """Where a text has a word to avoid, with the word."""
+    return [
+        f"{where}: {match[0]!r} in {text.strip()[:80]!r}"
+        for where, text in texts
+        if (match := PATTERN.search(text))
+    ]
+
+
+def schema_texts() -> Iterator[tuple[str, str]]:
+    """Descriptions and messages of both definitions."""
+    for of in DEFINITIONS:
+        yield from _texts(build_crd(of), of.kind)
+
+
+def _texts(part: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key in {"description", "message"} and isinstance(value, str):
+                yield f"{path}.{key}", value
+            yield from _texts(value, f"{path}.{key}")
+    elif isinstance(part, list):
+        for index, value in enumerate(part):
+            yield from _texts(value, f"{path}[{index}]")
+
+
+def alert_texts() -> Iterator[tuple[str, str]]:
+    """Summaries and descriptions of the alerts."""
+    file = ROOT / "charts/sluicegate/files/alerts.yaml"
+    for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]:
+        for rule in group["rules"]:
+            for name, text in rule["annotations"].items():
+                yield f"{rule['alert']}.{name}", text
+
+
+def literal_texts() -> Iterator[tuple[str, str]]:
+    """All texts of the operator: conditions, events, HELP, commands, errors; docstrings aren't read."""
+    for path in sorted(Path(sluicegate.__file__).parent.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        silent = {
+            statement.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            for statement in node.body
+            if isinstance(statement, ast.Expr)
+        }
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Constant) or node in silent:
+                continue
+            if isinstance(node.value, str) and " " in node.value:
+                yield f"{path.name}:{node.lineno}", node.value
+
+
+def page_texts() -> Iterator[tuple[str, str]]:
+    """Lines of the pages for users.
+
+    The glossary names the words to avoid itself; the page of benchmarks is generated with its figures.
+    """
+    pages = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    for page in pages:
+        if page.name in {"glossary.md", "benchmarks.md"}:
+            continue
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+            yield f"{page.name}:{number}", line
+
+
+@pytest.mark.parametrize("texts", [schema_texts, alert_texts, literal_texts, page_texts])
+def test_a_text_has_the_words_of_the_field(texts):
+    read = list(texts())
+    assert len(read) > 30
+    assert found_in(iter(read)) == []
+
+
+def test_a_word_to_avoid_is_found_in_any_form():
+    assert found_in(iter([("x", "Nobody is told"), ("y", "the candidate is rolled back")])) == [
+        "x: 'Nobody' in 'Nobody is told'"
+    ]

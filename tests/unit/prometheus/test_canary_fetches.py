@@ -1,0 +1,137 @@
+"""What is read of a canary, and what is kept of it."""
+
+from math import nan
+
+import pytest
+
+from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
+from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.canary_cache import CanaryBlocks
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.targets import SeriesKey, VersionKey
+from sluicegate.prometheus.timing import Timing
+from sluicegate.slo.blocks import Quality
+from tests.support.evaluations import (
+    AVAILABILITY,
+    BACKEND,
+    CANARY,
+    FULL,
+    NOW,
+    VERSION,
+    WITH_GATEWAY,
+    fetch,
+    target,
+)
+from tests.support.fetching import fetch_all
+from tests.support.measured_world import Measured, World
+
+
+# ---- canaries, and clocks -----------------------------------------------------------------
+async def canary_blocks(*versions: Measured) -> CanaryBlocks:
+    readings, _ = await fetch(World([*versions]), CANARY)
+    kept = CanaryBlocks()
+    kept.record(next(each for each in readings if each.canary))
+    return kept
+
+
+@pytest.mark.parametrize(("targets", "scraped"), [(2, True), (0, False)])
+async def test_a_canary_without_series_is_told_from_one_that_nobody_scrapes(targets, scraped):
+    silent = Measured(version="v2", requests=None, fast=None, targets=targets)
+    kept = await canary_blocks(Measured(), silent)
+    version = VersionKey("catalog", "search-ranking", "v2")
+    blocks = kept.blocks(SeriesKey(*version, "availability"))
+    newest = max(blocks)
+    assert blocks[newest].quality is Quality.NO_SERIES
+    assert (newest in kept.scraped(version)) is scraped
+    assert newest in kept.scraped(VERSION)
+
+
+async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh():
+    stale = Measured(version="v2", gauge=40.0, gauge_age=901)
+    for candidate, mean in ((Measured(version="v2", gauge=40.0), 40.0), (stale, None)):
+        kept = await canary_blocks(Measured(gauge=41.5), candidate)
+        newest = max(kept.blocks(AVAILABILITY))
+        assert kept.mean(SeriesKey(*VERSION, "basket"), newest) == 41.5
+        theirs = SeriesKey("catalog", "search-ranking", "v2", "basket")
+        assert kept.mean(theirs, newest) == mean
+
+
+@pytest.mark.parametrize(
+    ("sent", "lie", "quality", "total"),
+    [
+        ({BACKEND: 95}, {}, Quality.COUNTED, 95),
+        ({}, {}, Quality.NO_SERIES, 0),
+        ({BACKEND: nan}, {}, Quality.INVALID, 0),
+        ({BACKEND: 95}, {"gateway": Lie.ERROR_500}, Quality.MISSING, 0),
+    ],
+)
+async def test_what_a_gateway_sent_is_told_from_what_it_does_not_say(sent, lie, quality, total):
+    world = World([Measured(), Measured(version="v2")], gateway=sent)
+    readings, _ = await fetch(world, CANARY, settings=WITH_GATEWAY, lies=lie)
+    kept = CanaryBlocks()
+    for each in readings:
+        assert each.complete
+        if each.canary:
+            kept.record(each)
+            block = kept.sent(BACKEND, each.block_seconds, each.last)
+            assert (block.quality, block.count.total) == (quality, total)
+            kept.prune([CANARY])
+            assert kept.sent(BACKEND, each.block_seconds, each.last) == block
+            kept.prune([target()])
+            assert kept.sent(BACKEND, each.block_seconds, each.last).quality is Quality.MISSING
+
+
+async def test_what_a_canary_was_is_forgotten_with_its_candidate():
+    kept = await canary_blocks(Measured(gauge=41.5), Measured(version="v2"))
+    newest = max(kept.blocks(AVAILABILITY))
+    kept.prune([target()])
+    assert not kept.blocks(AVAILABILITY)
+    assert kept.mean(SeriesKey(*VERSION, "basket"), newest) is None
+    assert not kept.scraped(VERSION)
+
+
+@pytest.mark.parametrize("lie", [None, Lie.ERROR_503])
+async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go_on(lie):
+    began = int(NOW) - 3600
+    first, second = target(1, canary_from=began), target(2, canary_from=began)
+    later = NOW + 300
+    lies: dict[str, Lie] = {}
+    async with (
+        PrometheusStandIn(World([FULL]), lies) as server,
+        Prometheus(Endpoint(url=server.url)) as prometheus,
+    ):
+        evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+        await fetch_all(evaluation, (first,), NOW)
+        if lie:
+            lies["requests"] = lie
+            await fetch_all(evaluation, (first, second), later)
+            lies.clear()
+        readings = await fetch_all(evaluation, (first, second), later)
+    read = {
+        key.product: (one.first, one.last) for one in readings if one.canary for key in one.blocks
+    }
+    timing, seconds = Timing(), Timing().canary_block(300)
+    newest = timing.newest_settled(later, seconds)
+    assert read == {
+        "product-1": (timing.newest_settled(NOW, seconds), newest),
+        "product-2": (began // seconds, newest),
+    }
+
+
+async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginning_again():
+    began = int(NOW) - 3600
+    timing = Timing(scrape_seconds=5, settle_seconds=5)
+    # Another product has such blocks before, so the length itself is nothing new.
+    minutes = target(1, canary_from=began)
+    halves, others = (target(number, canary_from=began, block_seconds=30) for number in (1, 2))
+    async with (
+        PrometheusStandIn(World([FULL])) as server,
+        Prometheus(Endpoint(url=server.url)) as prometheus,
+    ):
+        evaluation = Evaluation(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
+        await fetch_all(evaluation, (minutes, others), NOW)
+        readings = await fetch_all(evaluation, (halves, others), NOW + 30)
+    first = {key.product: each.first for each in readings if each.canary for key in each.blocks}
+    assert first["product-1"] == began // 30
+    assert first["product-2"] > began // 30

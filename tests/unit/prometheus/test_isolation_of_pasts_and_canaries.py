@@ -1,0 +1,173 @@
+"""What Prometheus refuses because of one product, in the past and in canaries."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.prometheus_stand_in import Lie
+from sluicegate.prometheus.targets import ProductKey, SeriesKey
+from sluicegate.slo.blocks import Quality
+from sluicegate.slo.gateway import TRAEFIK, backend_of
+from sluicegate.stats.counts import Count
+from tests.support.fetching import fetch_all
+from tests.support.isolation import (
+    AVAILABILITY,
+    CLICKS,
+    NOW,
+    bad_ones,
+    fill,
+    newest,
+    products,
+    prometheus_of,
+    target,
+    total,
+)
+from tests.support.selecting import Poison
+
+pytestmark = pytest.mark.slow
+
+
+async def test_a_backfill_goes_on_and_the_product_keeps_what_can_be_read():
+    keys = products(2, 6)
+    targets = [target(key) for key in keys]
+    async with prometheus_of(keys, Poison({keys[7]: {"counters"}})) as (_, evaluation):
+        cache = await fill(evaluation, targets)
+    assert cache.pending(targets) == ()
+    for key in keys:
+        clicks = cache.series(SeriesKey(*key, "v1", "clicks"), 300)
+        requests = cache.series(SeriesKey(*key, "v1", "availability"), 300)
+        assert requests.window(4800, 72) == Count(0, 7200)
+        assert (clicks.block(4800).quality is Quality.COUNTED) is (key != keys[7])
+
+
+async def test_one_refused_hour_of_the_past_costs_an_eighth_of_it():
+    keys = products(1, 2)
+    during = range(300 * 4740, 300 * 4741)
+    targets = [target(key, slos=AVAILABILITY) for key in keys]
+    poison = Poison({keys[0]: {"requests"}}, blocks=during)
+    async with prometheus_of(keys, poison) as (_, evaluation):
+        cache = await fill(evaluation, targets)
+        (readings,) = await fetch_all(evaluation, targets, NOW)
+    assert not readings.unreadable
+    series = cache.series(SeriesKey(*keys[0], "v1", "availability"), 300)
+    read = [one.quality for one in series.blocks(4728, 4800)]
+    assert len(read) == 72
+    assert read.count(Quality.UNAVAILABLE) == 72 // 8
+
+
+async def test_a_chunk_of_products_that_isnt_answered_holds_up_no_other():
+    keys = products(1, 40)
+    targets = [target(key, slos=AVAILABILITY) for key in keys]
+    # A query that takes Prometheus too long: it answers 503 to that, and all others in time.
+    slow = Poison({keys[0]: {"requests"}}, Lie.ERROR_503)
+    async with prometheus_of(keys, slow) as (_, evaluation):
+        cache = await fill(evaluation, targets)
+        pending = {one.key for one in cache.pending(targets)}
+        assert keys[0] in pending
+        assert 0 < len(pending) < len(keys) / 2
+
+
+async def test_a_backfill_stops_where_nothing_is_answered():
+    keys = products(5, 8)
+    async with prometheus_of(keys, lies={"": Lie.ERROR_503}) as (server, evaluation):
+        assert len((await fill(evaluation, [target(key) for key in keys])).pending([])) == 0
+        assert set(server.asked) == {"targets"}
+        assert total(server) <= 4, "two for singles and two for hours, as each is tried twice"
+
+
+# ---- canaries --------------------------------------------------------------------------------
+async def test_a_canarys_blocks_are_isolated_too_and_read_from_the_beginning_when_mended():
+    keys = products(2, 6)
+    began = int(NOW) - 3600
+    targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys]
+    poison = Poison({keys[4]: {"requests"}})
+    async with prometheus_of(keys, poison) as (_, evaluation):
+        canary = [one for one in await fetch_all(evaluation, targets, NOW) if one.canary]
+        bad = {key for one in canary for key in bad_ones(one, "availability")}
+        assert bad == {keys[4]}
+        assert all(one.complete for one in canary)
+        (again,) = (one for one in await fetch_all(evaluation, targets, NOW + 300) if one.canary)
+        assert bad_ones(again, "availability") == {keys[4]}
+        poison.kinds.clear()
+        first = {}
+        for block in range(2, 12):
+            for one in await fetch_all(evaluation, targets, NOW + 120 * block + 240):
+                if one.canary:
+                    for key in newest(one, "availability"):
+                        first[key] = min(first.get(key, one.first), one.first)
+                    last = one
+        assert first[keys[4]] * last.block_seconds <= began + last.block_seconds
+        assert first[keys[5]] * last.block_seconds > began + last.block_seconds
+        assert not bad_ones(last, "availability")
+
+
+@pytest.mark.parametrize("of_others", [ProductKey("team-00", "x"), ProductKey("team-09", "x")])
+async def test_the_only_product_that_needs_a_query_isnt_blamed_for_others_named_beside_it(
+    of_others,
+):
+    """A canary's blocks, and the past, are asked for by the names of some products together."""
+    keys = [*products(1, 3), of_others]
+    began = int(NOW) - 3600
+    targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys[1:]]
+    targets.append(target(keys[0], slos=CLICKS, canary_from=began))
+    poison = Poison({of_others: {"counters"}})
+    async with prometheus_of(keys, poison) as (server, evaluation):
+        cache = await fill(evaluation, targets)
+        clicks = cache.series(SeriesKey(keys[0].namespace, keys[0].product, "v1", "clicks"), 300)
+        assert clicks.block(4800).quality is Quality.COUNTED
+        for block in range(9):
+            for readings in await fetch_all(evaluation, targets, NOW + 300 * block):
+                # Whose pods they are is told, and the search isn't made again.
+                assert readings.unreadable.keys() == {of_others}
+                assert not bad_ones(readings, "clicks")
+            if block == 1:
+                server.asked.clear()
+        # Seven reads of two lengths, and tries that become ever rarer; a search takes five.
+        assert server.asked["counters"] <= 7 * 2 + 8
+
+
+async def test_pods_that_bear_the_name_of_a_product_of_another_namespace_are_left_out():
+    """Two names in two namespaces match four ways."""
+    keys = [ProductKey(f"team-{team:02d}", f"product-{team:02d}") for team in range(6)]
+    stray = ProductKey("team-01", "product-04")
+    began = int(NOW) - 3600
+    targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys]
+    async with prometheus_of(keys, Poison({stray: {"requests"}})) as (server, evaluation):
+        await fetch_all(evaluation, targets, NOW)
+        await fetch_all(evaluation, targets, NOW + 300)
+        server.asked.clear()
+        for block in range(2, 10):
+            for readings in await fetch_all(evaluation, targets, NOW + 300 * block):
+                assert not readings.unreadable
+                assert not bad_ones(readings, "availability")
+    # In the canary's length, where products are named: the others, and those of one namespace.
+    assert server.asked["requests"] <= 8 * 2 + 8 * 2 + 8
+
+
+@pytest.mark.parametrize("lie", [Lie.REJECTED_422, Lie.NOT_JSON, Lie.MALFORMED_ROW])
+async def test_a_gateways_answer_is_lost_only_for_the_product_that_it_fails_for(lie):
+    keys = [*products(2, 3), ProductKey("team-00", "product-xx")]
+    poisoned = keys[1]
+    began = int(NOW) - 3600
+    targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys]
+    poison = Poison({poisoned: {"gateway"}}, lie)
+    async with prometheus_of(keys, poison, gateway=TRAEFIK) as (server, evaluation):
+        backends = {key: backend_of(key[0], f"{key[1]}-0123456789") for key in keys}
+        server.rows.world.gateway = dict.fromkeys(backends.values(), 7.0)
+        for block in range(3):
+            found = await fetch_all(evaluation, targets, NOW + 300 * block)
+            (readings,) = (one for one in found if one.canary)
+            assert readings.gateway is not None
+            assert readings.gateway.keys() == {*backends.values()} - {backends[poisoned]}
+            assert readings.unreadable.keys() == {poisoned}
+            assert set(readings.unreadable[poisoned]) == {"gateway"}
+            assert not readings.problem
+            assert not bad_ones(readings, "availability")
+        poison.kinds.clear()
+        for block in range(3, 9):
+            found = await fetch_all(evaluation, targets, NOW + 300 * block)
+        server.asked.clear()
+        found = await fetch_all(evaluation, targets, NOW + 300 * 9)
+        (readings,) = (one for one in found if one.canary)
+        assert readings.gateway.keys() == {*backends.values()}
+        assert server.asked["gateway"] == 1

@@ -1,0 +1,197 @@
+"""Rows that can't be read, and what products are told of queries that fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from prometheus_client import REGISTRY
+
+from benchmarks.prometheus_stand_in import Lie
+from sluicegate.api.names import ConditionType, DecisionReason
+from sluicegate.conditions import find_condition
+from sluicegate.kube.resources import Key
+from sluicegate.measurement.product_view import Measured as OfOneProduct
+from sluicegate.measurement.store import Measurements, target_of
+from sluicegate.prometheus.block_reader import Length
+from sluicegate.prometheus.targets import ProductKey, SeriesKey, VersionKey
+from sluicegate.prometheus.timing import Timing
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.report.status import report
+from sluicegate.slo.blocks import Quality
+from tests.support.fetching import fetch_all
+from tests.support.isolation import (
+    AVAILABILITY,
+    CLICKS,
+    KINDS,
+    NOW,
+    bad_ones,
+    products,
+    prometheus_of,
+    target,
+)
+from tests.support.rollout_world import ACCURACY, BLOCK, document
+from tests.support.rollout_world import World as Rollout
+from tests.support.selecting import Poison
+
+# ---- rows ------------------------------------------------------------------------------------
+HISTOGRAMS = {"histograms": [[300 * 4800, {"count": "3", "sum": "1", "buckets": []}]]}
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, HISTOGRAMS, {"values": [[300 * 4800, "many"]]}, {"values": [], **HISTOGRAMS}]
+)
+async def test_a_row_that_isnt_numbers_is_skipped_with_its_product_and_counted(broken):
+    keys = products(2, 2)
+
+    def skipped() -> float:
+        return REGISTRY.get_sample_value("sluicegate_prometheus_rows_skipped_total") or 0.0
+
+    async with prometheus_of(keys) as (server, evaluation):
+        answer, before = server.rows, skipped()
+
+        def with_a_broken_row(kind, indexes, step):
+            yield from answer(kind, indexes, step)
+            if kind == "requests_bad":
+                labels = {"namespace": keys[2][0], "product": keys[2][1], "version": "v1"}
+                yield {"metric": labels, **broken}
+
+        server.rows = with_a_broken_row
+        (readings,) = await fetch_all(evaluation, [target(key) for key in keys], NOW)
+        assert server.asked == dict.fromkeys(KINDS, 1)
+    assert readings.complete
+    assert bad_ones(readings, "availability") == {keys[2]}
+    assert set(readings.unreadable[keys[2]]) == {"requests_bad"}
+    assert skipped() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("warning", "complete"),
+    [
+        ("PromQL warning: encountered a mix of histograms and floats for metric name", True),
+        ("PromQL info: ignored histograms in max_over_time aggregation", True),
+        ("a store gateway didn't answer", False),
+    ],
+)
+async def test_what_prometheus_says_of_somebodys_series_doesnt_make_all_answers_partial(
+    warning, complete
+):
+    keys = products(1, 2)
+    async with prometheus_of(keys, lies={"": Lie.PARTIAL}) as (server, evaluation):
+        server.warning = warning
+        (readings,) = await fetch_all(evaluation, [target(key) for key in keys], NOW)
+    assert readings.complete is complete
+
+
+# ---- what the products are told ----------------------------------------------------------------
+async def test_the_others_are_measured_and_the_one_is_told_which_of_its_slos_cant_be():
+    """Availability of both is counted; one's counters can't be read."""
+    clicks = {"name": "clicks", "indicator": {"counters": CLICKS["clicks"].counters.to_dict()}}
+    clicks |= {"objective": "0.9"}
+    served = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.9"}
+    both = Rollout(spec=document(slos=[served, clicks])).until(lambda w: w.serving == "v1")
+    key = Key(*both.product.metadata.key)
+    victim = Key("catalog", "victim")
+    measurements = Measurements(Timing(scrape_seconds=BLOCK / 4))
+    wanted = target_of(both.product, measurements.timing)
+    wanted = replace(wanted, evidence_from=0, service="")
+    measurements.want(key, wanted)
+    measurements.want(victim, replace(wanted, key=ProductKey(*victim), slos=AVAILABILITY))
+    poison = Poison({ProductKey(*key): {"counters"}})
+    async with prometheus_of([key, victim], poison) as (_, evaluation):
+        await measurements.read(evaluation, later(both))
+    assert not measurements.failed(BLOCK)
+    assert not measurements.unreadable(victim, BLOCK)
+    assert not measurements.untold(victim)
+    assert "rejected 422" in measurements.untold(key)
+    assert not measurements.untold(key), "once"
+    assert REGISTRY.get_sample_value("sluicegate_unreadable_products") == 1
+    measured = OfOneProduct(measurements, both.product)
+    assert measured.problem() is None
+    assert measured.problems() == {"clicks": DecisionReason.UNREADABLE_SERIES}
+    condition, slos = metrics_available(both, measured)
+    assert (condition.status, condition.reason) == ("True", "Measured")
+    assert "/metrics" in condition.message
+    assert slos["clicks"] == DecisionReason.UNREADABLE_SERIES
+    assert slos["availability"] != DecisionReason.UNREADABLE_SERIES
+
+
+@pytest.mark.parametrize(
+    ("poison", "reason"),
+    [({"labelled"}, "UnreadableSeries"), ({"targets"}, "UnreadableSeries"), (set(), None)],
+)
+async def test_a_product_none_of_whose_slos_can_be_read_says_why(poison, reason):
+    world = Rollout(spec=document(slos=[ACCURACY])).until(lambda w: w.serving == "v1")
+    key = Key(*world.product.metadata.key)
+    other = target(ProductKey("catalog", "other"), block_seconds=BLOCK)
+    measurements = Measurements(Timing(scrape_seconds=BLOCK / 4))
+    measurements.want(Key(*other.key), other)
+    wanted = target_of(world.product, measurements.timing)
+    measurements.want(key, replace(wanted, evidence_from=0))
+    async with prometheus_of([key, other.key], Poison({ProductKey(*key): poison})) as (_, asked):
+        await measurements.read(asked, later(world))
+    measured = OfOneProduct(measurements, world.product)
+    assert measured.problem() == reason
+    if reason:
+        condition, _ = metrics_available(world, measured)
+        assert (condition.status, condition.reason) == ("False", reason)
+        assert "/metrics" in condition.message
+
+
+def later(world: Rollout) -> float:
+    """When the version that serves has warmed up, in seconds."""
+    return world.now + 40.0 * BLOCK
+
+
+def metrics_available(world: Rollout, measured: OfOneProduct):
+    """The condition, and the reason of each SLO, as the product's status would have them."""
+    situation = world.situation()
+    observed = replace(
+        situation.observed,
+        block=measured.newest,
+        problem=measured.problem(),
+        problems=measured.problems(),
+        series=measured.series(),
+    )
+    situation = replace(situation, observed=observed, now=int(later(world)))
+    status = report(situation, take_step(situation))
+    condition = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
+    return condition, {slo.name: slo.reason for slo in status.slos}
+
+
+async def test_a_product_that_doesnt_use_a_query_has_no_problem_where_it_isnt_answered():
+    world = Rollout(spec=document(slos=[ACCURACY])).until(lambda w: w.serving == "v1")
+    key = Key(*world.product.metadata.key)
+    other = target(ProductKey("catalog", "other"), slos=CLICKS, block_seconds=BLOCK)
+    measurements = Measurements(Timing(scrape_seconds=BLOCK / 4))
+    measurements.want(Key(*other.key), other)
+    measurements.want(key, replace(target_of(world.product, measurements.timing), evidence_from=0))
+    async with prometheus_of([key, other.key]) as (server, evaluation):
+        await measurements.read(evaluation, NOW)
+        server.lies["counters"] = Lie.ERROR_503
+        await measurements.read(evaluation, NOW + BLOCK)
+    assert measurements.problem(BLOCK)
+    assert OfOneProduct(measurements, world.product).problem() is None
+    assert Length(BLOCK, canary=False) in measurements.groups
+    assert measurements.owes(Length(BLOCK, canary=False)), "it is asked for again soon"
+
+
+async def test_after_it_was_released_a_products_missed_blocks_are_read():
+    keys = products(1, 3)
+    measurements = Measurements(Timing())
+    for key in keys:
+        measurements.want(Key(*key), target(key, slos=AVAILABILITY))
+    poison = Poison({keys[1]: {"requests"}})
+    series = SeriesKey(*VersionKey(*keys[1], "v1"), "availability")
+    async with prometheus_of(keys, poison) as (_, evaluation):
+        for block in range(6):
+            await measurements.read(evaluation, NOW + 300 * block)
+        lost = measurements.blocks.series(series, 300)
+        assert {one.quality for one in lost.blocks(4800, 4805)} == {Quality.UNAVAILABLE}
+        poison.kinds.clear()
+        for block in range(6, 9):
+            await measurements.read(evaluation, NOW + 300 * block)
+            await measurements.read(evaluation, NOW + 300 * block + 10)
+        read = measurements.blocks.series(series, 300)
+        assert {one.quality for one in read.blocks(4800, 4808)} == {Quality.COUNTED}
+    assert measurements.is_filled(Key(*keys[1]))

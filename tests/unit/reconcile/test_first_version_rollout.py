@@ -1,0 +1,114 @@
+"""The first version: it serves, or it says what there is to correct."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.rollout_world import (
+    ACCURACY,
+    World,
+    broken_pod,
+    document,
+)
+from tests.support.rollouts import ROUTES, serving
+
+if TYPE_CHECKING:
+    from sluicegate.reconcile.live.pods import PodState
+
+
+@ROUTES
+def test_the_first_version_serves_once_its_pods_are_ready(route):
+    world = World(spec=document(route=route))
+    world.settle()
+    assert world.serving == ""
+    assert world.written is None
+    world.run(2)
+    assert world.serving == "v1"
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+def test_the_first_version_that_fails_stalls_and_another_model_replaces_it_at_once():
+    world = World(spec=document())
+    world.broken["v1"] = broken_pod("image can't be pulled: not found")
+    world.run(3)
+    assert world.condition("Ready") == ("False", "InitialVersionFailed")
+    assert world.condition("Stalled") == ("True", "InitialVersionFailed")
+    assert world.condition("Reconciling") is None
+    world.push("b", "v2").until(lambda w: w.serving == "v2", most=3)
+    assert world.condition("Stalled") is None
+
+
+MISNAMED = "ServiceNotFound: spec.model.bento.service is Searcher, … is Search: set it to Search"
+
+
+def misnamed() -> PodState:
+    return replace(broken_pod(MISNAMED), misnamed=True)
+
+
+def with_service(world: World, name: str) -> World:
+    world.spec["spec"]["model"]["bento"]["service"] = name
+    world.spec["metadata"]["generation"] += 1
+    return world
+
+
+def test_a_first_version_whose_entry_service_has_another_name_says_so_until_it_is_corrected():
+    world = with_service(World(spec=document()), "Searcher")
+    world.broken["v1"] = misnamed()
+    world.run(3)
+    assert world.condition("Ready") == ("False", "InitialVersionFailed")
+    assert world.condition("Stalled") == ("True", "ServiceNotFound")
+    (stalled,) = (one for one in world.current.conditions if one.type == "Stalled")
+    assert stalled.message == f"v1: {MISNAMED}"
+    world.broken.clear()
+    with_service(world, "Search").until(lambda w: w.serving == "v1", most=3)
+    assert world.current.stable.service == "Search"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "ends"),
+    [
+        ({"unmounted": True}, "make sure that there is the Secret keys"),
+        ({"out_of_memory": True}, "raise the memory limit in spec.serving.resources"),
+        ({}, "correct spec.model"),
+    ],
+    ids=["a Secret", "memory", "the model"],
+)
+def test_a_first_version_that_fails_names_what_there_is_to_correct(trouble, ends):
+    world = World(spec=document())
+    text = "make sure that there is the Secret keys" if "unmounted" in trouble else "it ended"
+    world.broken["v1"] = replace(broken_pod(text), **trouble)
+    world.run(3)
+    (stalled,) = (one for one in world.current.conditions if one.type == "Stalled")
+    assert stalled.message.endswith(ends)
+
+
+def test_a_candidate_whose_entry_service_has_another_name_is_tried_again_once_it_is_corrected():
+    world = with_service(serving().push("b", "v2"), "Searcher")
+    world.broken["v2"] = misnamed()
+    world.until(lambda w: w.condition("Stalled") == ("True", "ModelRejected"), most=50)
+    assert (world.serving, world.current.history[0].reason) == ("v1", "ServiceNotFound")
+    world.run(5)
+    assert world.current.candidate is None, "the same name isn't tried again"
+    world.broken.clear()
+    with_service(world, "Search").until(lambda w: w.serving == "v2")
+    assert world.current.stable.service == "Search"
+
+
+def test_a_corrected_entry_service_of_what_serves_is_taken_up_in_place():
+    world = with_service(serving(), "Searcher").run(3)
+    assert (world.serving, world.current.candidate) == ("v1", None)
+    assert world.current.stable.service == "Searcher"
+
+
+def test_a_retry_after_a_slow_first_start_still_ends_well():
+    world = World(spec=document(slos=[ACCURACY]))
+    world.broken["v1"] = broken_pod("no node takes the pod")
+    world.run(15)
+    assert world.condition("Stalled") == ("True", "InitialVersionFailed")
+    world.broken.clear()
+    world.run(2)
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.condition("Stalled") is None

@@ -1,0 +1,207 @@
+"""What a person asks for while a version is rolled out: abort, approval, return, another try."""
+
+from __future__ import annotations
+
+from sluicegate.api.names import (
+    REQUEST_ABORT,
+    REQUEST_PROMOTE,
+    REQUEST_ROLLBACK,
+)
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.versions import CandidatePhase
+from tests.support.rollout_world import (
+    World,
+    broken_pod,
+    document,
+)
+from tests.support.rollouts import ROUTES, at_weight, finished, in_phase, serving, watched
+
+
+@ROUTES
+def test_a_person_takes_a_kept_version_back_and_it_is_handled_once(route):
+    world = watched(serving(route=route).push("b", "v2"))
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    watched(world)
+    assert world.serving == "v1"
+    assert world.current.stable.restored
+    assert world.current.last_handled.rollback_to == "v1/one"
+    assert world.condition("Stalled") is None, "a person chose what serves"
+    world.run(20)
+    assert world.serving == "v1"
+    assert finished(world)
+
+
+def test_a_returning_version_that_doesnt_come_up_leaves_stable_as_it_is():
+    world = watched(serving().push("b", "v2"))
+    world.broken["v1"] = broken_pod()
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    watched(world)
+    assert world.serving == "v2"
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+def test_a_person_aborts_a_canary():
+    world = serving()
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
+    world.requests[REQUEST_ABORT] = "one"
+    watched(world).run(20)
+    assert world.serving == "v1"
+    assert world.current.history[0].reason == "AbortRequested"
+    assert world.current.last_handled.abort == "one"
+
+
+def test_a_rejected_version_is_tried_again_when_a_person_asks():
+    world = serving()
+    world.bad["v2"] = 0.4
+    watched(world.push("b", "v2"))
+    world.bad["v2"] = 0.1
+    world.requests[REQUEST_PROMOTE] = "v2/again"
+    watched(world)
+    assert world.serving == "v2"
+    assert world.current.spec_model.reason == ""
+
+
+def test_the_last_step_waits_for_a_person_where_the_spec_says_so():
+    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
+    world = serving(rollout=rollout)
+    world.push("b", "v2").until(in_phase(CandidatePhase.AWAITING_APPROVAL))
+    world.run(20)
+    assert world.serving == "v1"
+    world.requests[REQUEST_PROMOTE] = "one"
+    watched(world)
+    assert world.serving == "v2"
+
+
+def test_suspend_freezes_a_canary_and_lets_an_abort_through():
+    world = serving()
+    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
+    world.spec["spec"]["suspend"] = True
+    cluster = world._cluster()
+    world.run(60)
+    assert world._cluster() == cluster
+    assert world.condition("RolloutProgressing") == ("False", "Suspended")
+    world.requests[REQUEST_ABORT] = "one"
+    watched(world)
+    assert world.serving == "v1"
+
+
+def test_a_suspended_product_starts_no_version():
+    world = World(spec=document(suspend=True)).run(20)
+    assert not world.pods
+    assert world.condition("Ready") == ("False", "Suspended")
+    assert world.condition("Stalled") is None
+    world.spec["spec"]["suspend"] = False
+    world.until(lambda w: w.serving == "v1", most=3)
+
+
+@ROUTES
+def test_a_promotion_is_aborted_as_long_as_the_products_service_doesnt_follow_it(route):
+    world = serving(route=route)
+    world.push("b", "v2").until(in_phase(CandidatePhase.PROMOTING))
+    world.requests[REQUEST_ABORT] = "one"
+    world.settle()
+    watched(world).run(10)
+    assert world.serving == "v1"
+    assert world.current.history[0].reason == "AbortRequested"
+    assert world.current.last_handled.abort == "one"
+
+
+@ROUTES
+def test_an_abort_that_comes_too_late_is_refused_with_the_way_back(route):
+    world = serving(route=route)
+    world.push("b", "v2").until(at_weight(100))
+    if route is not None:
+        world.run()
+    assert world.selected == world.current.candidate.revision
+    world.requests[REQUEST_ABORT] = "v2/late"
+    world.settle()
+    assert world.current.candidate.phase is CandidatePhase.PROMOTING
+    assert world.current.last_handled.abort == "v2/late"
+    assert "serves all traffic already" in world.current.decision.message
+    assert REQUEST_ROLLBACK in world.current.decision.message
+    watched(world)
+    assert world.serving == "v2"
+
+
+def test_a_return_that_a_person_asked_for_can_be_aborted():
+    world = watched(serving().push("b", "v2")).run(4)
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    world.settle()
+    assert world.current.candidate.restoring
+    world.requests[REQUEST_ABORT] = "two"
+    watched(world).run(10)
+    assert world.serving == "v2"
+    assert finished(world)
+    (v1,) = world.current.history
+    assert v1.outcome is Outcome.REPLACED, "nothing was wrong with it"
+
+
+def test_an_approval_acts_while_the_product_is_suspended():
+    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
+    world = serving(rollout=rollout)
+    world.push("b", "v2").until(in_phase(CandidatePhase.AWAITING_APPROVAL))
+    world.spec["spec"]["suspend"] = True
+    world.run(5)
+    assert world.current.candidate.weight == 50
+    world.requests[REQUEST_PROMOTE] = "v2/one"
+    watched(world)
+    assert world.serving == "v2"
+    assert world.current.last_handled.promote == "v2/one"
+
+
+def test_another_try_acts_while_the_product_is_suspended():
+    world = serving()
+    world.bad["v2"] = 0.4
+    watched(world.push("b", "v2"))
+    world.bad["v2"] = 0.1
+    world.spec["spec"]["suspend"] = True
+    world.requests[REQUEST_PROMOTE] = "v2/again"
+    watched(world)
+    assert world.serving == "v2"
+
+
+def test_an_approval_that_came_early_counts_at_the_last_step_and_never_for_another_try():
+    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
+    world = serving(rollout=rollout)
+    world.push("b", "v2").until(at_weight(5))
+    world.requests[REQUEST_PROMOTE] = "v2/early"
+    watched(world)
+    assert world.serving == "v2"
+    world.bad["v3"] = 0.4
+    world.requests[REQUEST_PROMOTE] = "v3/early"
+    watched(world.push("c", "v3")).run(30)
+    assert world.serving == "v2"
+    assert finished(world), "the approval of a version that went back asks for no other try"
+
+
+# ---- returns, probation -------------------------------------------------------------------------
+def test_a_version_that_cant_come_back_is_told_once_and_stable_stays():
+    world = watched(serving().push("b", "v2")).run(4)
+    world.broken["v1"] = broken_pod("image can't be pulled: not found")
+    world.bad["v2"] = 0.6
+    world.run(100)
+    returns = [
+        told
+        for step in world.history
+        for told in step.told
+        if told.message.startswith("the rollback to v1 failed, v2 remains stable")
+    ]
+    assert len(returns) == 1, "it isn't tried again and again"
+    assert world.serving == "v2"
+    assert world.current.history[0].outcome is Outcome.FAILED
+    assert world.condition("RolloutProgressing") == ("False", "ReturnFailed")
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.condition("Degraded")[0] == "True"
+
+
+def test_a_person_can_still_ask_for_a_version_that_didnt_come_back():
+    world = watched(serving().push("b", "v2")).run(4)
+    world.broken["v1"] = broken_pod()
+    world.requests[REQUEST_ROLLBACK] = "v1/one"
+    watched(world)
+    assert world.serving == "v2"
+    world.broken.clear()
+    world.requests[REQUEST_ROLLBACK] = "v1/two"
+    watched(world)
+    assert world.serving == "v1"
+    assert world.condition("RolloutProgressing") != ("False", "ReturnFailed")

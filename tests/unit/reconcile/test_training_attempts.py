@@ -1,0 +1,94 @@
+"""A training that is asked for: its Job's name, and how often it failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sluicegate.api.names import (
+    REQUEST_RETRAIN,
+    DecisionReason,
+)
+from sluicegate.api.versions import Release
+from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
+from sluicegate.stats.counts import Count
+from tests.support.rollout_world import (
+    RUNTIME,
+    World,
+    image,
+)
+from tests.support.rollouts import serving
+
+if TYPE_CHECKING:
+    from sluicegate.api.retraining_status import RetrainingStatus
+
+
+TRAINING = {
+    "mode": "Automatic",
+    "command": ["train"],
+    "output": "registry.example/bentos/search",
+    "cooldownSeconds": 3600,
+}
+
+
+def started(world: World) -> RetrainingStatus:
+    """The training that began in this step."""
+    one = world.current.retraining
+    assert one is not None
+    assert one.trigger is not None
+    return one
+
+
+def ended(world: World, result: TrainingResult) -> RetrainingStatus:
+    """The training's result is taken up."""
+    world.training = result
+    world.step()
+    world.training = None
+    assert world.current.retraining is not None
+    return world.current.retraining
+
+
+def test_asking_for_a_training_begins_the_count_of_failures_anew():
+    world = serving(retraining=TRAINING)
+    jobs = set()
+    for number in range(5):
+        world.requests[REQUEST_RETRAIN] = f"{number}"
+        world.settle()
+        one = started(world)
+        assert one.attempt == 1
+        jobs.add(one.job)
+        failed = TrainingFailed(one.trigger.id, DecisionReason.JOB_FAILED, "no such column")
+        after = ended(world, failed)
+        assert after.unsuccessful_attempts == 1
+        assert not after.suspended
+        assert "(attempt 1 of 3 without a promotion)" in world.current.decision.message
+    assert len(jobs) == 5
+
+
+def test_an_attempt_that_isnt_counted_shares_no_jobs_name_with_the_next():
+    """Its old Job, which is kept for an hour, would else be taken for the next one's."""
+    world = serving(retraining=TRAINING)
+    world.bad["v1"] = 0.4
+    jobs, triggers = [], set()
+    for number in range(3):
+        world.until(lambda w: w.current.retraining and w.current.retraining.trigger)
+        one = started(world)
+        jobs.append(one.job)
+        triggers.add(one.trigger.id)
+        few = {"accuracy": Count(1, 10)}
+        made = Release(f"v{number + 2}", image("b"), RUNTIME)
+        stable = world.current.stable.release
+        after = ended(world, TrainingSucceeded(one.trigger.id, stable, made, few, few))
+        assert (after.unsuccessful_attempts, after.last_reason) == (0, "HoldOutTooSmall")
+    assert len(triggers) == 1, "it is one need all the time"
+    assert len(set(jobs)) == 3
+
+
+def test_a_training_that_an_older_operator_started_keeps_its_jobs_name():
+    world = serving(retraining=TRAINING)
+    world.requests[REQUEST_RETRAIN] = "one"
+    world.settle()
+    world.status["retraining"]["attempt"] = 2
+    del world.status["retraining"]["startedAttempts"]
+    assert world.current.retraining.number == 2
+    world.run()
+    assert world.current.retraining.number == 2

@@ -1,0 +1,167 @@
+"""What is decided about a candidate over whole histories."""
+
+from itertools import pairwise
+
+import pytest
+
+from tests.support.decays import EASY, TRAINED, changed, decaying, one_step, trained
+from tests.support.scenarios import (
+    ACCURACY,
+    BLOCK,
+    acts,
+    count,
+    first,
+    product,
+    run,
+    scenario,
+    steady,
+    types,
+)
+
+
+def test_a_worse_candidate_goes_back_although_its_labels_need_not_speak_for_it():
+    lines = run(scenario(decaying(0.5), 200, product=one_step(), events=[trained()]))
+    assert acts(lines)[-1] == ("Rollback", "CanaryWorse")
+    assert (lines[-1]["stable"], lines[-1]["weight"]) == ("v1", 0)
+
+
+def test_a_candidate_that_never_appears_goes_back_after_ten_blocks():
+    lines = run(scenario(decaying(), 200, product=one_step(), events=[trained()]))
+    line = first(lines, "Rollback")
+    assert line["decision"]["reason"] == "CanaryNoData"
+    assert line["at"] == (TRAINED + 10) * BLOCK
+
+
+def test_a_candidate_is_not_blamed_while_stable_is_silent_too():
+    def script(index):
+        return {"v1": steady(0.1, 200)} if index <= 50 else {}
+
+    lines = run(scenario(script, 90, product=one_step(), events=[changed(50, "v3")]))
+    assert types(lines) == ["StartRollout"]
+
+
+def test_no_requests_at_night_hold_the_share():
+    def script(index):
+        asked = 0 if index > 53 else 600
+        one = {"availability": count(0, asked), "accuracy": count(0, 0)}
+        return {"v1": one, "v3": one} if index > 50 else {"v1": steady(0.1, 200)}
+
+    lines = run(scenario(script, 80, product=one_step(), events=[changed(50, "v3")]))
+    assert types(lines) == ["StartRollout"]
+    assert lines[-1]["decision"]["reason"] == "NoTraffic"
+    assert lines[-1]["weight"] == 50
+
+
+@pytest.mark.parametrize(("blocks", "expected"), [(5, "Promote"), (12, "Inconclusive")])
+def test_a_canary_waits_half_an_hour_for_measurements(blocks, expected):
+    def script(index):
+        if TRAINED + 3 <= index < TRAINED + 3 + blocks:
+            return {"unavailable": "PrometheusUnavailable"}
+        return decaying(0.1)(index)
+
+    lines = run(scenario(script, 220, product=one_step(), events=[trained()]))
+    blind = [line for line in lines if line["state"] == "Unknown" and line["at"] > TRAINED * BLOCK]
+    assert "Promote" not in types(line for line in blind if line["stable"] == "v1")
+    assert expected in types(lines)
+
+
+def test_an_inconclusive_candidate_is_kept_without_traffic_and_held_against_nobody():
+    def script(index):
+        counts = decaying()(index)
+        if index > TRAINED:
+            counts["v2"] = {"availability": count(0, 2), "accuracy": count(0, 1)}
+        return counts
+
+    lines = run(scenario(script, 260, product=one_step(), events=[trained()]))
+    line = first(lines, "Inconclusive")
+    assert line["decision"]["reason"] == "MaxDuration"
+    assert (line["stable"], line["candidate"], line["weight"]) == ("v1", "v2", 0)
+    assert "(0 attempts without a promotion)" in lines[-1]["decision"]["message"]
+
+
+def test_a_candidate_whose_pods_fall_ill_goes_back_at_once():
+    facts = [{"at": (TRAINED + 3) * BLOCK, "podsUnhealthy": True}]
+    lines = run(scenario(decaying(0.1), 160, product=one_step(), events=[trained()], facts=facts))
+    line = first(lines, "Rollback")
+    assert (line["at"], line["decision"]["reason"]) == ((TRAINED + 3) * BLOCK, "CanaryNotReady")
+
+
+def test_a_share_far_above_what_was_given_holds_the_candidate():
+    def script(index):
+        counts = {"v1": steady(0.1, 200)}
+        if index > 50:
+            counts["v3"] = steady(0.1, 200)
+        return counts
+
+    routed = product(EASY, ACCURACY, route={"parentRefs": [{"name": "web"}]})
+    lines = run(scenario(script, 90, product=routed, events=[changed(50, "v3")]))
+    assert types(lines) == ["StartRollout"]
+    assert lines[-1]["decision"]["reason"] == "RoutingMismatch"
+
+
+def test_a_routing_mismatch_does_not_protect_a_bad_candidate():
+    def script(index):
+        counts = {"v1": steady(0.1, 200)}
+        if index > 50:
+            counts["v3"] = steady(0.5, 200)
+        return counts
+
+    lines = run(scenario(script, 90, product=product(EASY, ACCURACY), events=[changed(50, "v3")]))
+    assert acts(lines)[-1] == ("Rollback", "CanaryWorse")
+
+
+def test_steps_are_taken_one_by_one():
+    def script(index):
+        counts = {"v1": steady(0.1, 2000, requests=12_000)}
+        if index > 50:
+            counts["v3"] = steady(0.1, 200, requests=1200)
+        return counts
+
+    lines = run(scenario(script, 120, product=product(EASY, ACCURACY), events=[changed(50, "v3")]))
+    assert types(lines) == ["StartRollout", "Advance", "Advance", "Promote"]
+    weights = [line["weight"] for line in lines if line["decision"]["type"] != "Hold"]
+    assert weights == [5, 25, 50, 0]
+    steps = [line["at"] // BLOCK for line in lines if line["decision"]["type"] != "Hold"]
+    assert min(b - a for a, b in pairwise(steps)) >= 7
+
+
+def test_manual_approval_is_asked_for_once_and_waits_beyond_the_longest_duration():
+    spec = product(EASY, ACCURACY, rollout={"steps": [50], "approval": "Manual"})
+    lines = run(scenario(decaying(0.1), 260, product=spec, events=[trained()]))
+    assert acts(lines)[1:] == [("StartRollout", "GatePassed"), ("Alert", "AwaitingApproval")]
+    assert (lines[-1]["candidate"], lines[-1]["weight"]) == ("v2", 50)
+
+
+def test_a_candidate_beyond_the_objective_is_held_not_blamed():
+    def script(index):
+        counts = {"v1": steady(0.3, 400)}
+        if index > 50:
+            counts["v3"] = steady(0.28, 400)
+        return counts
+
+    lines = run(
+        scenario(
+            script, 90, product=one_step(suspend=False), events=[changed(50, "v3")], accepted=None
+        )
+    )
+    held = [line for line in lines if line["decision"]["reason"] == "ObjectiveNotMet"]
+    assert held
+    assert "Promote" not in types(lines)
+
+
+def test_a_chain_of_slightly_worse_versions_ends_where_the_first_acceptance_is_left():
+    slos = (EASY, {**ACCURACY, "objective": "0.70", "maxDrop": "0.04"})
+    rates = {"v1": 0.1, "v2": 0.108, "v3": 0.116, "v4": 0.124, "v5": 0.132}
+
+    def script(index):
+        begun = {"v1": 0, "v2": 50, "v3": 100, "v4": 150, "v5": 200}
+        return {
+            version: steady(rate, 1000) for version, rate in rates.items() if index > begun[version]
+        }
+
+    events = [changed(50, "v2"), changed(100, "v3"), changed(150, "v4"), changed(200, "v5")]
+    accepted = {"accuracy": count(10_000, 100_000)}
+    lines = run(scenario(script, 245, product=one_step(*slos), events=events, accepted=accepted))
+    assert types(lines)[:4] == ["StartRollout", "Promote"] * 2
+    assert any(line["decision"]["reason"] == "WorseThanOriginal" for line in lines)
+    assert lines[-1]["stable"] != "v5"
