@@ -70,7 +70,8 @@ class SloStatus(StatusModel):
     visible_drop: Number | None = None
     """Smallest drop from the baseline that would be seen within a day, at the present rate of events."""
     visible_after_seconds: int | None = None
-    """How long a drop by maxDrop takes to be seen at that rate; left out where none of that size is."""
+    """Time in seconds after which a drop by maxDrop is seen at that rate; left out if no drop of that
+    size is."""
     markets: Annotated[tuple[MarketStatus, ...], Field(max_length=3), Keyed("market")] = ()
     """State in the three markets with the worst state."""
     degraded: bool = False
