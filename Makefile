@@ -73,7 +73,7 @@ verify-degradation: setup
 	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py
 
 verify-bentos: setup
-	$(PYTEST) --record-verified tests/bentos tests/unit/service/test_launcher.py
+	$(PYTEST) --record-verified tests/bentos
 
 verify-cluster: programs
 	$(PYTEST) --record-verified --numprocesses=4 tests/node/cluster tests/apiserver/test_control_plane.py tests/unit/cluster

@@ -25,9 +25,9 @@ from sluicegate.kube.resources import Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.clock import Clocks
-from sluicegate.runtime.event_recorder import Recorder
+from sluicegate.runtime.event_recorder import EventRecorder
 from sluicegate.runtime.health import Health, Limits, Pulse
-from sluicegate.runtime.interfaces import Priority
+from sluicegate.runtime.interfaces import QueuePriority
 from sluicegate.runtime.leader_election import Elector, LeaseTiming
 from sluicegate.runtime.machine import Ports
 from sluicegate.runtime.metrics import QueueMetrics
@@ -40,7 +40,7 @@ from sluicegate.runtime.watch_liveness import Watches
 from sluicegate.runtime.watch_supervisor import Supervisor
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
-from sluicegate.runtime.write_fence import Gate
+from sluicegate.runtime.write_fence import WriteFence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -77,7 +77,7 @@ class Tools:
     api: KubeApi
     caches: Caches
     queue: WorkQueue
-    recorder: Recorder
+    recorder: EventRecorder
     spans: Spans
     leads: Callable[[], bool] = lambda: False
     """Whether this replica may write now."""
@@ -143,7 +143,7 @@ class Operator:
         self.api = self._build_api(settings.write_rate, settings.write_burst)
         self.caches = Caches(program.watched)
         self.queue = WorkQueue(clock, spread, QueueMetrics())
-        self.recorder = Recorder(
+        self.recorder = EventRecorder(
             self._build_api(EVENT_RATE, EVENT_BURST),
             clock,
             instance=self._identity,
@@ -229,7 +229,7 @@ class Operator:
         """Do what only the leader does, until it is cancelled."""
         await self._controller.begin()
         for key in self.caches.products:
-            self.queue.add(key, Priority.BACKGROUND)
+            self.queue.add(key, QueuePriority.BACKGROUND)
         loops = [self._start(name, work) for name, work in self._controller.leading.items()]
         try:
             await self._workers.run()
@@ -304,7 +304,7 @@ class Operator:
 
     def _build_api(self, rate: float, burst: float) -> KubeApi:
         limiter = TokenBucket(self._clock, rate=rate, burst=burst)
-        gate = Gate(limiter, self._elector, self._clock)
+        gate = WriteFence(limiter, self._elector, self._clock)
         return KubeApi(self._transport, gate, field_manager=FIELD_MANAGER)
 
     def _build_resync(self) -> Resync:

@@ -11,7 +11,7 @@ from sluicegate.manager import Controller, Program, Tools
 from sluicegate.measurement.scheduler import Rounds
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.retraining.budget import Budget
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.day_reader import DayReader
 from sluicegate.prometheus.endpoint import Endpoint
@@ -23,7 +23,7 @@ from sluicegate.reconcile.apply.child_writer import ChildKeeper
 from sluicegate.reconcile.apply.in_sync import InStep
 from sluicegate.reconcile.apply.slot_release import SlotKeeper
 from sluicegate.reconcile.apply.training_jobs import Trainer
-from sluicegate.reconcile.fleet.operator_overlap import Overlaps, written_by
+from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps, written_by
 from sluicegate.reconcile.fleet.registry import Standings
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.live.product import ProductRecord
@@ -38,7 +38,7 @@ from sluicegate.reviews.rounds import ReviewedReconciler, Reviews
 from sluicegate.reviews.store import ReviewStore
 from sluicegate.reviews.telling import export as export_reviews
 from sluicegate.reviews.telling import misconfigured, tell
-from sluicegate.runtime.interfaces import Priority
+from sluicegate.runtime.interfaces import QueuePriority
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
 from sluicegate.slo.gateway import TRAEFIK
@@ -73,11 +73,13 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         refusals=trainer.refusals,
         most_training_seconds=settings.max_retraining_seconds,
     )
-    overlaps = Overlaps(written_by(settings))
+    overlaps = OperatorOverlaps(written_by(settings))
     reconciler = ProductReconciler(
         settings=settings,
         applier=applier,
-        keeper=ChildKeeper(applier, Claims(wake=lambda key: tools.queue.add(key, Priority.NORMAL))),
+        keeper=ChildKeeper(
+            applier, Claims(wake=lambda key: tools.queue.add(key, QueuePriority.NORMAL))
+        ),
         observer=observer,
         trainer=trainer,
         measurements=measurements,
@@ -162,7 +164,9 @@ def _source(tools: Tools, connect: Connect) -> AbstractAsyncContextManager[Sourc
 
 async def _measure(tools: Tools, measurements: Measurements, connect: Connect) -> None:
     async with _source(tools, connect) as answering:
-        evaluation = Evaluation(answering, evaluation_settings(tools.settings, measurements.timing))
+        evaluation = BlockReader(
+            answering, evaluation_settings(tools.settings, measurements.timing)
+        )
         look_at, wall = tools.queue.add_after, tools.clocks.wall
         await Rounds(measurements, evaluation, look_at, tools.spans, wall=wall).run()
 

@@ -11,7 +11,7 @@ from sluicegate.kube.credentials import login
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.event_recorder import Note, Recorder, Subject
+from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.replicas import read
 
@@ -25,7 +25,7 @@ async def recorder(control_plane, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
     transport = Transport(Connections(login))
     api = KubeApi(transport, OpenGate(), field_manager="sluicegate")
-    yield Recorder(api, boottime, instance="test")
+    yield EventRecorder(api, boottime, instance="test")
     await transport.close()
 
 
@@ -34,7 +34,7 @@ def events(control_plane, namespace: str) -> list[dict]:
 
 
 def note(namespace: str, reason: str = "Advanced", words: str = "weight 5") -> Note:
-    return Note(Subject(CONFIG_MAPS, Key(namespace, "a"), "uid-1"), reason, "Advance", words)
+    return Note(EventSubject(CONFIG_MAPS, Key(namespace, "a"), "uid-1"), reason, "Advance", words)
 
 
 async def test_a_note_becomes_an_event_about_its_object(control_plane, namespace, recorder):

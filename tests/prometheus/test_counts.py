@@ -21,7 +21,7 @@ import requests
 
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.block_cache import BlockCache
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.result_table import Table, TableReader
@@ -223,7 +223,7 @@ async def check_evaluation(
     """The blocks that decisions are made from hold the same counts, by their past as by now."""
     timing = Timing(scrape_seconds=1, settle_seconds=1)
     settings = EvaluationSettings(timing=timing, jitter_seconds=0)
-    evaluation, cache = Evaluation(prometheus, settings), BlockCache()
+    evaluation, cache = BlockReader(prometheus, settings), BlockCache()
     settled = partial(_is_settled, timing, last)
     await asyncio.to_thread(eventually, settled, seconds=30, what="the last block to settle")
     async for past in evaluation.backfill([TARGET], time.time()):

@@ -10,7 +10,7 @@ from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reviews.rounds import ReviewedReconciler
 from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.clock import Clocks, boottime
-from sluicegate.runtime.event_recorder import Recorder
+from sluicegate.runtime.event_recorder import EventRecorder
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
 from sluicegate.spans import no_spans
@@ -24,7 +24,7 @@ def build_controller(
     api: KubeApi, settings: Settings | None = None, clocks: Clocks | None = None
 ) -> Controller:
     """A controller with empty caches and an empty queue."""
-    recorder = Recorder(api, boottime, instance="test")
+    recorder = EventRecorder(api, boottime, instance="test")
     queue = WorkQueue(boottime, jitter=lambda: 1.0)
     tools = Tools(
         settings or Settings(),

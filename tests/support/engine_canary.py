@@ -17,7 +17,7 @@ from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Advance, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
 from sluicegate.policy.transitions import with_share
-from sluicegate.simulation.scenario import Scenario, Verdict
+from sluicegate.simulation.scenario import Scenario, SimulatedVerdict
 from sluicegate.slo.blocks import Block, Quality
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Canary:
         """Its share in percent."""
         return self._candidate.weight
 
-    def observe(self, block: CanaryBlock) -> Verdict:
+    def observe(self, block: CanaryBlock) -> SimulatedVerdict:
         """The verdict after one more block."""
         self._blocks.append(block)
         observed = Observed(
@@ -72,16 +72,16 @@ class Canary:
         )
         match decision:
             case Rollback():
-                return Verdict.ROLLED_BACK
+                return SimulatedVerdict.ROLLED_BACK
             case Promote():
-                return Verdict.PROMOTED
+                return SimulatedVerdict.PROMOTED
             case Inconclusive():
-                return Verdict.INCONCLUSIVE
+                return SimulatedVerdict.INCONCLUSIVE
             case Advance():
                 self._candidate = with_share(self._candidate, decision.weight, block.end)
             case _:
                 pass
-        return Verdict.RUNNING
+        return SimulatedVerdict.RUNNING
 
 
 def canary_block(end: int, arms: dict[str, tuple[Count, Count]]) -> CanaryBlock:

@@ -2,7 +2,7 @@
 
 from benchmarks.prometheus_stand_in import PrometheusStandIn, patience
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target, VersionKey
@@ -47,7 +47,7 @@ async def fetch(world: World, *targets: Target, lies=None, settings=None, now: f
     async with PrometheusStandIn(world, lies or {}) as server:
         seconds = patience(*server.lies.values())
         async with Prometheus(Endpoint(url=server.url, timeout_seconds=seconds)) as prometheus:
-            evaluation = Evaluation(prometheus, settings)
+            evaluation = BlockReader(prometheus, settings)
             return await fetch_all(evaluation, targets or (target(),), now), server
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from benchmarks.prometheus_stand_in import PrometheusStandIn
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from tests.support.measured_world import Measured, World
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def fetch_all(
-    evaluation: Evaluation, targets: Iterable[Target], now: float
+    evaluation: BlockReader, targets: Iterable[Target], now: float
 ) -> tuple[Readings, ...]:
     """What has settled of each set of queries that these targets need."""
     groups = evaluation.regroup(targets)
@@ -35,8 +35,8 @@ def cars_and_vans() -> PrometheusStandIn:
 @asynccontextmanager
 async def evaluating(
     server: PrometheusStandIn, *, seconds: float, concurrency: int = 4
-) -> AsyncIterator[Evaluation]:
+) -> AsyncIterator[BlockReader]:
     """An evaluation that asks a Prometheus at once, and waits so many seconds for an answer."""
     endpoint = Endpoint(url=server.url, timeout_seconds=seconds, concurrency=concurrency)
     async with Prometheus(endpoint) as prometheus:
-        yield Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+        yield BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))

@@ -8,7 +8,7 @@ from math import ceil, log2
 from benchmarks.prometheus_stand_in import PrometheusStandIn
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.block_cache import BlockCache
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import ProductKey, Readings, Target
@@ -61,7 +61,7 @@ async def prometheus_of(keys, poison=None, *, lies=None, answer_bytes=2**27, **s
         endpoint = Endpoint(url=server.url, timeout_seconds=60, max_answer_bytes=answer_bytes)
         async with Prometheus(endpoint) as prometheus:
             chosen = EvaluationSettings(jitter_seconds=0, **settings)
-            yield server, Evaluation(prometheus, chosen)
+            yield server, BlockReader(prometheus, chosen)
 
 
 def newest(readings: Readings, slo: str) -> dict[ProductKey, Quality]:
@@ -86,7 +86,7 @@ def total(server: PrometheusStandIn) -> int:
 
 
 # ---- the past --------------------------------------------------------------------------------
-async def fill(evaluation: Evaluation, targets: list[Target]) -> BlockCache:
+async def fill(evaluation: BlockReader, targets: list[Target]) -> BlockCache:
     cache = BlockCache()
     evaluation.regroup(targets)
     async for past in evaluation.backfill(targets, NOW):

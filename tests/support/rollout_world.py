@@ -21,7 +21,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
 from sluicegate.manifests.version_annotations import memory_annotations
-from sluicegate.policy.model.observed import Facts, Observed, Portfolio, Request
+from sluicegate.policy.model.observed import Facts, ManualRequest, Observed, Portfolio
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.decide.planner import Step, take_step
 from sluicegate.reconcile.decide.status_recovery import restored_status
@@ -306,7 +306,7 @@ class World:
                 training=self.training,
                 facts=self._facts(product, live),
                 portfolio=self.portfolio,
-                requests=tuple(Request(*one) for one in self.requests.items()),
+                requests=tuple(ManualRequest(*one) for one in self.requests.items()),
             ),
             begun=START,
         )

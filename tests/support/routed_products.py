@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sluicegate.reconcile.live.children import RouteRecord
     from sluicegate.reconcile.live.product import ProductRecord
-    from sluicegate.reconcile.routes.arbitration import Refusal
+    from sluicegate.reconcile.routes.arbitration import RouteRefusal
 
 START = 1_767_225_600
 WEB = {"name": "web", "namespace": "gateway"}
@@ -179,7 +179,7 @@ class Routed:
             self._routes[key] = content, one.http_route()
         return self._routes[key][1]
 
-    def look(self, key: Key) -> Refusal | None:
+    def look(self, key: Key) -> RouteRefusal | None:
         """One look at a product: its route is written, kept, or goes."""
         one = self.products[key]
         self.see(key)

@@ -67,7 +67,7 @@ SUITES = (
     ),
     Suite(
         "bentos",
-        ("tests/bentos", "tests/unit/service/test_launcher.py"),
+        ("tests/bentos",),
         ("bentos", "tests/data/faulty", "uv.lock"),
     ),
     Suite(

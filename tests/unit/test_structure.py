@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -177,3 +178,13 @@ def test_the_paths_that_a_page_names_are_there(page):
     missing = [one for one in sorted(named) if not any((start / one).exists() for start in starts)]
     assert named
     assert not missing
+
+
+def test_a_class_name_is_unique_in_the_operator():
+    where = defaultdict(list)
+    for module in modules():
+        if module.startswith("sluicegate."):
+            for node in tree(module).body:
+                if isinstance(node, ast.ClassDef):
+                    where[node.name].append(module)
+    assert {name: found for name, found in where.items() if len(found) > 1} == {}

@@ -36,7 +36,7 @@ class Streak(StatusModel):
     """Number of evaluations in the streak with new events."""
 
 
-class Interval(StatusModel):
+class TimeInterval(StatusModel):
     """An interval of time: startTime < t ≤ endTime."""
 
     begin: Annotated[Time, Field(alias="startTime")]
@@ -64,7 +64,7 @@ class SloRecord(StatusModel):
     disturbance_start_time: Time | None = None
     """Time since which a cause outside the model disturbs the measurements, e.g. a degraded
     upstream."""
-    ignored_intervals: Annotated[tuple[Interval, ...], Field(max_length=24)] = ()
+    ignored_intervals: Annotated[tuple[TimeInterval, ...], Field(max_length=24)] = ()
     """Intervals in which such a cause disturbed the measurements; their blocks are ignored."""
     terms_hash: str = ""
     """Hash of indicator and margins that the evidence was gathered with."""

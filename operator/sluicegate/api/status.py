@@ -140,7 +140,7 @@ class DecisionStatus(StatusModel):
     """Time at which the decision was made."""
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """What a check of the diagnosis says."""
 
     CLEAR = "Clear"
@@ -153,7 +153,7 @@ class DiagnosisEvidence(StatusModel):
 
     check: str
     """Name of the check, e.g. UpstreamDegraded."""
-    verdict: Verdict
+    verdict: CheckVerdict
     """Verdict of the check: Clear, Objects or Unknown."""
     message: str = ""
     """Numbers behind the verdict."""

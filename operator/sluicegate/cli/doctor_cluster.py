@@ -7,7 +7,7 @@ from typing import Any, Final
 from sluicegate.cli.cluster_access import transport
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, NotFound
-from sluicegate.kube.requests import Request
+from sluicegate.kube.requests import ApiRequest
 from sluicegate.kube.resources import DATA_PRODUCTS, GATEWAYS, HTTP_ROUTES, PODS, Resource
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
@@ -54,7 +54,7 @@ class _Cluster:
         self._api = KubeApi(transport, OpenGate(), field_manager="sluicegate-doctor")
 
     async def version(self) -> Body:
-        return await self._transport.send(Request("get", "GET", "/version"))
+        return await self._transport.send(ApiRequest("get", "GET", "/version"))
 
     async def serves(self, resource: Resource) -> bool:
         return await self._api.served(resource)
@@ -66,7 +66,7 @@ class _Cluster:
         return found
 
     async def tries_pod(self, namespace: str) -> Body:
-        request = Request(
+        request = ApiRequest(
             "create",
             "POST",
             PODS.path(namespace),

@@ -22,7 +22,7 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
-from sluicegate.prometheus.block_reader import Evaluation as Reading
+from sluicegate.prometheus.block_reader import BlockReader
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.settings import Settings, parse_settings
 from sluicegate.wiring import endpoint_of, evaluation_settings, timing_of
@@ -95,7 +95,7 @@ async def _judge(product: DataProduct, settings: Settings) -> Evaluation:
     measurements.want(key, target_of(product, timing))
     now = time.time()
     async with Prometheus(endpoint_of(settings)) as prometheus:
-        await measurements.read(Reading(prometheus, evaluation_settings(settings, timing)), now)
+        await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
     measured = Measured(measurements, product)
     observed = Observed(
         block=measured.newest,

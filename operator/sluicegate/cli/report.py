@@ -20,7 +20,7 @@ from sluicegate.reviews.store import parse_review
 FORMATS = ("html", "markdown", "json", "csv")
 
 
-class NoExtra(SluicegateError):  # noqa: N818 - says what is the case
+class NoReportExtra(SluicegateError):  # noqa: N818 - says what is the case
     """The extra that is needed isn't installed."""
 
 
@@ -127,7 +127,7 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
             try:
                 from sluicegate.reporting.page import page  # noqa: PLC0415 - an extra
             except ImportError as error:
-                raise NoExtra(
+                raise NoReportExtra(
                     f"HTML needs {error.name}: install sluicegate[report], or take --format markdown"
                 ) from error
             title = reports[0].name if len(reports) == 1 else "Products"

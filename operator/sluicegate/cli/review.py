@@ -22,7 +22,7 @@ WHO_AM_I = Resource(
 )
 
 
-class NoExtra(SluicegateError):  # noqa: N818 - says what is the case
+class NoCalendarExtra(SluicegateError):  # noqa: N818 - says what is the case
     """The extra that is needed isn't installed."""
 
 
@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         from sluicegate.reporting.agenda import calendar  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise NoExtra(f"a calendar needs {error.name}: install sluicegate[report]") from error
+        raise NoCalendarExtra(
+            f"a calendar needs {error.name}: install sluicegate[report]"
+        ) from error
     text = calendar(asyncio.run(_products(args.namespace)))
     if args.output:
         args.output.write_text(text, encoding="utf-8", newline="")

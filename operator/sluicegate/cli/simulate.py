@@ -13,7 +13,13 @@ from sluicegate.cli.plan import read_products
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook
-from sluicegate.simulation.scenario import Imagined, Scenario, Summary, scenario_of, without_gauges
+from sluicegate.simulation.scenario import (
+    Imagined,
+    Scenario,
+    SimulationSummary,
+    scenario_of,
+    without_gauges,
+)
 
 MOST_RUNS: Final = 1_000_000
 HEADINGS: Final = ("rule", "promoted", "rolled back", "inconclusive", "median min", "p90 min")
@@ -153,7 +159,7 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
 
 
 def _compared(
-    scenario: Scenario, ours: Summary, args: argparse.Namespace
+    scenario: Scenario, ours: SimulationSummary, args: argparse.Namespace
 ) -> list[dict[str, object]]:
     from sluicegate.simulation.compare import OURS, compare  # noqa: PLC0415 - NumPy is an extra
 

@@ -7,20 +7,20 @@ from typing import Final
 from sluicegate.api.model import Counts
 from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
-from sluicegate.policy.retraining.holdout_gate import HoldOut, Verdict, judge, judge_all
+from sluicegate.policy.retraining.holdout_gate import GateVerdict, HoldOut, judge, judge_all
 from sluicegate.reconcile.observe.training_result import Report
 from sluicegate.stats.counts import Count
 
 HEADER: Final = ("SLO", "NEW VERSION", "STABLE", "REGRESSION", "ALLOWED", "VERDICT")
 WORDS: Final = {
-    Verdict.PASSED: "passed",
-    Verdict.TOO_SMALL: "hold-out too small",
-    Verdict.WORSE: "worse",
+    GateVerdict.PASSED: "passed",
+    GateVerdict.TOO_SMALL: "hold-out too small",
+    GateVerdict.WORSE: "worse",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GateOutcome:
     """What the gate says of the whole result."""
 
     worst: HoldOut
@@ -28,14 +28,14 @@ class Outcome:
     @property
     def is_passed(self) -> bool:
         """Whether the new version may have traffic."""
-        return self.worst.verdict is Verdict.PASSED
+        return self.worst.verdict is GateVerdict.PASSED
 
 
 def outcome(
     report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]
-) -> Outcome:
+) -> GateOutcome:
     """The operator's verdict. `gated` SLOs need counts of both versions."""
-    return Outcome(
+    return GateOutcome(
         judge_all(
             _counts(report.evaluation),
             _counts(report.stable_evaluation),
@@ -84,11 +84,11 @@ def _share(count: Count) -> str:
 
 def _sentence(worst: HoldOut) -> str:
     match worst.verdict:
-        case Verdict.PASSED:
+        case GateVerdict.PASSED:
             return "gate: passed; the operator would start a canary"
-        case Verdict.WORSE:
+        case GateVerdict.WORSE:
             return f"gate: rejected (WorseOnHoldOut); {worst.slo} is worse by more than the margin"
-        case Verdict.TOO_SMALL:
+        case GateVerdict.TOO_SMALL:
             if worst.difference is None:
                 which = worst.slo or "any SLO"
                 return f"gate: rejected (HoldOutTooSmall); there are no counts of {which} for both"

@@ -179,17 +179,17 @@ class KubeApi:
             ),
         )
 
-    async def _page(self, request: requests.Request, *, most: int | None) -> tuple[int, Page]:
+    async def _page(self, request: requests.ApiRequest, *, most: int | None) -> tuple[int, Page]:
         """Return the answer's bytes and the page in it."""
         await self._transport.patience.wait()
         text = await self._transport.fetch(request, most=most)
         return len(text), Page(text.decode(errors="replace"))
 
-    async def _read(self, request: requests.Request) -> Body:
+    async def _read(self, request: requests.ApiRequest) -> Body:
         await self._transport.patience.wait()
         return await self._transport.send(request)
 
-    async def _write(self, what: str, request: requests.Request) -> Body:
+    async def _write(self, what: str, request: requests.ApiRequest) -> Body:
         await self._transport.patience.wait()  # before the gate: behind it, nothing waits
         await self._gate.admit()
         answer = await self._transport.send(request)

@@ -18,7 +18,7 @@ from sluicegate.kube.errors import AnswerTooLarge
 if TYPE_CHECKING:
     from kubernetes.aio.client import Configuration
 
-    from sluicegate.kube.requests import Request
+    from sluicegate.kube.requests import ApiRequest
 
 USER_AGENT = "sluicegate"
 UNAUTHORIZED = 401
@@ -61,7 +61,7 @@ class Connections:
             await pool.client.close()  # type: ignore[no-untyped-call]
 
     async def exchange(
-        self, request: Request, most: int | None = None
+        self, request: ApiRequest, most: int | None = None
     ) -> tuple[int, bytes, dict[str, str]]:
         """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
         pool = await self._open()
@@ -89,7 +89,7 @@ class Connections:
 
 
 async def exchange(
-    client: ApiClient, request: Request, most: int | None = None
+    client: ApiClient, request: ApiRequest, most: int | None = None
 ) -> tuple[int, bytes, dict[str, str]]:
     """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
     headers = {"Content-Type": request.content_type, "User-Agent": USER_AGENT}

@@ -33,7 +33,7 @@ MERGE = "application/merge-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One call: `verb` is its name in metrics, `seconds` the limit for the whole of it."""
 
     verb: str
@@ -55,9 +55,9 @@ class Request:
         return f"{self.verb} {self.path}"
 
 
-def get(resource: Resource, key: Key) -> Request:
+def get(resource: Resource, key: Key) -> ApiRequest:
     """Read one object."""
-    return Request("get", "GET", resource.path(key.namespace, key.name))
+    return ApiRequest("get", "GET", resource.path(key.namespace, key.name))
 
 
 def list_page(
@@ -67,19 +67,19 @@ def list_page(
     labels: str = "",
     limit: int,
     token: str = "",
-) -> Request:
+) -> ApiRequest:
     """Read one page of a collection; `token` is the one the page before ended with."""
     query = [("limit", str(limit))]
     query += [("labelSelector", labels)] if labels else []
     query += [("continue", token)] if token else []
     path = resource.path(namespace)
-    return Request("list", "GET", path, query=tuple(query), seconds=LIST_SECONDS)
+    return ApiRequest("list", "GET", path, query=tuple(query), seconds=LIST_SECONDS)
 
 
-def discovery(resource: Resource) -> Request:
+def discovery(resource: Resource) -> ApiRequest:
     """Read which kinds of a group and version are served."""
     prefix = "apis" if resource.group else "api"
-    return Request("discover", "GET", f"/{prefix}/{resource.api_version}")
+    return ApiRequest("discover", "GET", f"/{prefix}/{resource.api_version}")
 
 
 def apply(
@@ -90,7 +90,7 @@ def apply(
     resource_version: str | None = None,
     subresource: str = "",
     dry_run: bool = False,
-) -> Request:
+) -> ApiRequest:
     """Apply an object server-side, by force: what we have an opinion on is ours.
 
     With `resource_version` the server answers 409 when the object is at another one, but
@@ -101,7 +101,7 @@ def apply(
     query = [("fieldManager", manager), ("force", "true")]
     query += [("dryRun", "All")] if dry_run else []
     full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-    return Request(
+    return ApiRequest(
         "apply",
         "PATCH",
         path,
@@ -112,10 +112,10 @@ def apply(
     )
 
 
-def create(resource: Resource, body: Mapping[str, Any], *, manager: str) -> Request:
+def create(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
     """Create an object; one of that name makes the server answer 409 AlreadyExists."""
     full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-    return Request(
+    return ApiRequest(
         "create",
         "POST",
         resource.path(body["metadata"].get("namespace", "")),
@@ -125,11 +125,11 @@ def create(resource: Resource, body: Mapping[str, Any], *, manager: str) -> Requ
     )
 
 
-def replace(resource: Resource, body: Mapping[str, Any], *, manager: str) -> Request:
+def replace(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
     """Replace an object whole; its metadata.resourceVersion is the precondition."""
     meta = body["metadata"]
     full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-    return Request(
+    return ApiRequest(
         "update",
         "PUT",
         resource.path(meta.get("namespace", ""), meta["name"]),
@@ -146,9 +146,9 @@ def patch(
     *,
     manager: str,
     resource_version: str | None = None,
-) -> Request:
+) -> ApiRequest:
     """Merge `body` into an object; None deletes a field."""
-    return Request(
+    return ApiRequest(
         "patch",
         "PATCH",
         resource.path(key.namespace, key.name),
@@ -166,7 +166,7 @@ def delete(
     uid: str | None = None,
     resource_version: str | None = None,
     propagation: str = "Background",
-) -> Request:
+) -> ApiRequest:
     """Delete an object, only if it still is the one that was observed."""
     seen = {"uid": uid, "resourceVersion": resource_version}
     preconditions = {name: value for name, value in seen.items() if value}
@@ -178,7 +178,7 @@ def delete(
     if preconditions:
         options["preconditions"] = preconditions
     path = resource.path(key.namespace, key.name)
-    return Request("delete", "DELETE", path, body=options, seconds=WRITE_SECONDS)
+    return ApiRequest("delete", "DELETE", path, body=options, seconds=WRITE_SECONDS)
 
 
 def at_version(body: Mapping[str, Any], resource_version: str | None) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from sluicegate.spans import no_spans
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sluicegate.kube.requests import Request
+    from sluicegate.kube.requests import ApiRequest
     from sluicegate.spans import Spans
 
 Body = dict[str, Any]
@@ -46,7 +46,7 @@ class Wire(Protocol):
     """Carries requests to the API server and brings its answers."""
 
     async def exchange(
-        self, request: Request, most: int | None = None
+        self, request: ApiRequest, most: int | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
 
@@ -79,7 +79,7 @@ class Transport:
         self._clock = clock
         self.patience = Patience(clock)
 
-    async def send(self, request: Request) -> Body:
+    async def send(self, request: ApiRequest) -> Body:
         """Return the answer's object; every failure is a KubeError.
 
         A refused token may have been rotated between two reads of its file, so the next
@@ -88,7 +88,7 @@ class Transport:
         """
         return parse_object(request, await self.fetch(request))
 
-    async def fetch(self, request: Request, *, most: int | None = None) -> bytes:
+    async def fetch(self, request: ApiRequest, *, most: int | None = None) -> bytes:
         """Return the answer's text, as `send` does; AnswerTooLarge above so many bytes."""
         try:
             return await self._attempt(request, most)
@@ -105,7 +105,7 @@ class Transport:
         """Close what is open, whoever uses it; the next request opens it anew."""
         await self._wire.close()
 
-    async def _attempt(self, request: Request, most: int | None) -> bytes:
+    async def _attempt(self, request: ApiRequest, most: int | None) -> bytes:
         if left := self.patience.left:
             asked = f"{request.title}: not sent, the API server wants to be left alone"
             raise TooManyRequests(asked, retry_after=left)
@@ -131,7 +131,7 @@ class Transport:
         self._on_return(silence)
 
     async def _counted(
-        self, request: Request, most: int | None
+        self, request: ApiRequest, most: int | None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         code, sent = "<error>", self._clock()
         try:
@@ -148,7 +148,7 @@ class Transport:
         return answer
 
 
-def parse_object(request: Request, body: bytes) -> Body:
+def parse_object(request: ApiRequest, body: bytes) -> Body:
     """Return the JSON object of a 2xx answer."""
     try:
         answer = parse(body.decode())

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SigningState:
     """Where a review stands.
 
     Attributes
@@ -29,7 +29,7 @@ class Standing:
     objections: tuple[SignOff, ...] = ()
 
 
-def standing(review: DataProductReview, now: float) -> Standing:
+def standing(review: DataProductReview, now: float) -> SigningState:
     """Where a review stands at a moment.
 
     A signature counts where it came after the seal: what is signed is what was seen. That a person
@@ -37,7 +37,7 @@ def standing(review: DataProductReview, now: float) -> Standing:
     """
     status = review.status
     if status.seal_time is None:
-        return Standing(ReviewState.NOT_STARTED)
+        return SigningState(ReviewState.NOT_STARTED)
     counted = sorted(
         (one for one in review.spec.sign_offs if one.sign_time >= status.seal_time),
         key=lambda one: one.sign_time,
@@ -52,7 +52,7 @@ def standing(review: DataProductReview, now: float) -> Standing:
     else:
         skipped = bool(wanted) and all(one.verdict is SignVerdict.SKIP for one in wanted)
         state = ReviewState.SKIPPED if skipped else ReviewState.REVIEWED
-    return Standing(
+    return SigningState(
         state=state,
         signed=tuple(counted),
         missing=missing,
@@ -61,7 +61,7 @@ def standing(review: DataProductReview, now: float) -> Standing:
     )
 
 
-def with_standing(status: DataProductReviewStatus, where: Standing) -> DataProductReviewStatus:
+def with_standing(status: DataProductReviewStatus, where: SigningState) -> DataProductReviewStatus:
     """The status with where it stands; what is sealed stays as it is."""
     done = where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}
     return status.model_copy(

@@ -14,10 +14,10 @@ from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.prometheus.block_assembly import ASKED
 from sluicegate.prometheus.targets import (
     REQUESTS,
-    Facts,
     ProductKey,
     SeriesKey,
     Target,
+    TargetFacts,
     VersionKey,
 )
 from sluicegate.slo.blocks import Series
@@ -93,7 +93,7 @@ class Measured:
                 found[slo.name] = DecisionReason.UNREADABLE_SERIES
         return found
 
-    def facts(self, version: VersionBase) -> Facts | None:
+    def facts(self, version: VersionBase) -> TargetFacts | None:
         """What else is known of a version."""
         key = VersionKey(*self.product.metadata.key, series_of(version))
         return self.measurements.blocks.facts(key, self.block_seconds)

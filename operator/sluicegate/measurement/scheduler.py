@@ -13,9 +13,9 @@ from typing import Final
 
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import Measurements
-from sluicegate.prometheus.block_reader import Evaluation, Length
+from sluicegate.prometheus.block_reader import BlockReader, Length
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.interfaces import Priority
+from sluicegate.runtime.interfaces import QueuePriority
 from sluicegate.runtime.tasks import end
 from sluicegate.spans import Spans, no_spans
 
@@ -35,7 +35,7 @@ In one go, the looks at thousands would keep whoever comes next waiting for as l
 take, some ten seconds.
 """
 
-LookAt = Callable[[Key, float, Priority], None]
+LookAt = Callable[[Key, float, QueuePriority], None]
 
 
 class Rounds:
@@ -44,7 +44,7 @@ class Rounds:
     def __init__(
         self,
         measurements: Measurements,
-        evaluation: Evaluation,
+        evaluation: BlockReader,
         look_at: LookAt,
         spans: Spans = no_spans,
         *,
@@ -99,7 +99,7 @@ class Rounds:
         pace = min(PACE_SECONDS, length.block_seconds / 2 / max(len(moved), 1))
         for number, key in enumerate(moved):
             urgency = self._measurements.urgency(key)
-            late = max(number - AT_ONCE, 0) * pace if urgency is Priority.BACKGROUND else 0.0
+            late = max(number - AT_ONCE, 0) * pace if urgency is QueuePriority.BACKGROUND else 0.0
             self._look_at(key, late, urgency)
 
     async def _wait(self) -> None:

@@ -14,11 +14,11 @@ from sluicegate.api.versions import CandidatePhase, VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
 from sluicegate.prometheus.block_cache import BlockCache
-from sluicegate.prometheus.block_reader import Evaluation, Length
+from sluicegate.prometheus.block_reader import BlockReader, Length
 from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.targets import ProductKey, Readings, Target, VersionKey, identity
 from sluicegate.prometheus.timing import Timing
-from sluicegate.runtime.interfaces import Priority
+from sluicegate.runtime.interfaces import QueuePriority
 from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME, UNREADABLE
 from sluicegate.slo.queries import QueryKind
 from sluicegate.stats.canary_duration import warmed_up
@@ -124,14 +124,14 @@ class Measurements:
             return True
         return not length.canary and bool(self.blocks.pending(self.groups.get(length, ())))
 
-    def urgency(self, key: Key) -> Priority:
+    def urgency(self, key: Key) -> QueuePriority:
         """How urgent it is to look at a product of which a block has settled.
 
         A canary before products at rest: each of its steps would wait for all of them.
         """
         target = self.targets.get(key)
         in_canary = target is not None and target.canary_from is not None
-        return Priority.NORMAL if in_canary else Priority.BACKGROUND
+        return QueuePriority.NORMAL if in_canary else QueuePriority.BACKGROUND
 
     def want(self, key: Key, target: Target | None, *, warms_up: bool = False) -> None:
         """Say what a product wants to know from now on; None when nothing any more.
@@ -153,7 +153,7 @@ class Measurements:
         """Whether the clock was set back: then blocks were read that lie in the future."""
         return now < self._read_at - CLOCK_TOLERANCE
 
-    def prepare(self, evaluation: Evaluation, now: float) -> None:
+    def prepare(self, evaluation: BlockReader, now: float) -> None:
         """Know which sets of queries are needed, and forget what nobody asks for any more.
 
         Where the clock was set back all is forgotten; nothing may be under way then.
@@ -171,14 +171,14 @@ class Measurements:
             self._regroup(evaluation)
         self.punctuality.expect(self._block_lengths(), now)
 
-    async def read(self, evaluation: Evaluation, now: float) -> list[Key]:
+    async def read(self, evaluation: BlockReader, now: float) -> list[Key]:
         """Read what has settled, of all lengths once; return the products to be looked at for it."""
         self.prepare(evaluation, now)
         reads = [self.read_length(evaluation, length, now) for length in self.groups]
         moved = await asyncio.gather(*reads)
         return list(dict.fromkeys(key for each in moved for key in each))
 
-    async def read_length(self, evaluation: Evaluation, length: Length, now: float) -> list[Key]:
+    async def read_length(self, evaluation: BlockReader, length: Length, now: float) -> list[Key]:
         """Read what has settled of one length; return the products to be looked at for it.
 
         Those aren't that only warm up, unless the reading fails: blocks say nothing of them yet.
@@ -236,7 +236,7 @@ class Measurements:
     def _count_unreadable(self) -> None:
         UNREADABLE.set(len({key for kept in self._unreadable.values() for key in kept}))
 
-    def _regroup(self, evaluation: Evaluation) -> None:
+    def _regroup(self, evaluation: BlockReader) -> None:
         """What was read is forgotten where the evaluation forgets that it was, and only there."""
         self._regroups = False
         targets = tuple(self.targets.values())
@@ -259,7 +259,7 @@ class Measurements:
         return {length.block_seconds for length in self.groups if not length.canary}
 
     async def _fill(
-        self, evaluation: Evaluation, targets: Iterable[Target], now: float
+        self, evaluation: BlockReader, targets: Iterable[Target], now: float
     ) -> set[ProductKey]:
         """Read the past of products that are new here; return those whose past is known now.
 

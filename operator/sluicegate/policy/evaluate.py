@@ -20,9 +20,9 @@ from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment
 from sluicegate.policy.canary.objections import can_be_judged
 from sluicegate.policy.canary.setbacks import setback
-from sluicegate.policy.diagnosis.checks import Diagnosis
+from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
-from sluicegate.policy.diagnosis.remedy import Treatment, Waiting, treat, waiting
+from sluicegate.policy.diagnosis.remedy import Treatment, WaitingRetraining, treat, waiting
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Alert,
@@ -36,7 +36,7 @@ from sluicegate.policy.model.decision import (
     foremost,
 )
 from sluicegate.policy.model.formatting import duration
-from sluicegate.policy.model.observed import Observed, Request
+from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
@@ -74,11 +74,11 @@ class Evaluation:
     decision: Decision
     state: ProductState
     slos: tuple[SloResult, ...]
-    diagnosis: Diagnosis | None
+    diagnosis: DiagnosisResult | None
     assessment: Assessment | None
     status: DataProductStatus
     training_taken_up: bool = False
-    waiting: Waiting | None = None
+    waiting: WaitingRetraining | None = None
     judged: bool = True
 
 
@@ -147,7 +147,7 @@ def _restarted(known: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
 
 def _judged(
     terms: Terms, status: DataProductStatus, stable: Version, observed: Observed, *, now: int
-) -> tuple[tuple[SloResult, ...], list[tuple[Treatment, Diagnosis]], DataProductStatus]:
+) -> tuple[tuple[SloResult, ...], list[tuple[Treatment, DiagnosisResult]], DataProductStatus]:
     """What each SLO of the stable version shows, what it asks for, and what is remembered.
 
     Once more where a cause outside the model has ended: what was measured in it counts no longer.
@@ -237,8 +237,8 @@ class _Proposal:
 
 
 def _decide(
-    terms: Terms, case: _Case, treated: list[tuple[Treatment, Diagnosis]]
-) -> tuple[_Proposal, Diagnosis | None]:
+    terms: Terms, case: _Case, treated: list[tuple[Treatment, DiagnosisResult]]
+) -> tuple[_Proposal, DiagnosisResult | None]:
     """Let everything that applies propose, and make the decision that precedes."""
     status, observed, now = case.status, case.observed, case.now
     asked = manual_requests.answers(terms, status, observed, now)
@@ -321,7 +321,7 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
     return _Proposal(decision, handled(status, approval) if over and approval else status)
 
 
-def _is_forced(terms: Terms, approval: Request) -> bool:
+def _is_forced(terms: Terms, approval: ManualRequest) -> bool:
     """Whether a person names the version that is to be promoted, whatever is known of it.
 
     Where the last step needs an approval it is that, unless nothing could ever speak for a version.

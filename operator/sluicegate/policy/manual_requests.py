@@ -12,7 +12,7 @@ from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Decision, Hold, Retrain, Rollback, StartRollout
 from sluicegate.policy.model.history import named
-from sluicegate.policy.model.observed import Observed, Request
+from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import handled, pending
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
@@ -41,7 +41,7 @@ def answers(terms: Terms, status: DataProductStatus, observed: Observed, now: in
     return found
 
 
-def _ends(status: DataProductStatus, request: Request) -> bool:
+def _ends(status: DataProductStatus, request: ManualRequest) -> bool:
     """Whether a request is to abort the candidate."""
     candidate = status.candidate
     named_version = candidate is not None and request.version in {"", candidate.version}
@@ -49,7 +49,7 @@ def _ends(status: DataProductStatus, request: Request) -> bool:
 
 
 def _answer(
-    terms: Terms, status: DataProductStatus, observed: Observed, request: Request, *, now: int
+    terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest, *, now: int
 ) -> Answer | None:
     match request.annotation:
         case str() as name if name == REQUEST_ABORT:
@@ -64,12 +64,12 @@ def _answer(
             return None
 
 
-def _refuse(status: DataProductStatus, request: Request, text: str) -> Answer:
+def _refuse(status: DataProductStatus, request: ManualRequest, text: str) -> Answer:
     message = f"{request.annotation}={request.value}: {text}"
     return Answer(Alert(reason=Reason.NOT_FOUND, message=message), handled(status, request))
 
 
-def _abort(status: DataProductStatus, observed: Observed, request: Request) -> Answer:
+def _abort(status: DataProductStatus, observed: Observed, request: ManualRequest) -> Answer:
     """A person takes a candidate back: until the product's own Service follows it, not later."""
     candidate, stable = status.candidate, status.stable
     if candidate is None or stable is None or request.version not in {"", candidate.version}:
@@ -93,7 +93,7 @@ def _abort(status: DataProductStatus, observed: Observed, request: Request) -> A
 
 
 def _roll_back(
-    status: DataProductStatus, observed: Observed, request: Request, *, now: int
+    status: DataProductStatus, observed: Observed, request: ManualRequest, *, now: int
 ) -> Answer:
     stable = status.stable
     entry = named(status.accepted, request.version)
@@ -119,12 +119,12 @@ def _without_model(
 
 
 def _retrain(
-    terms: Terms, status: DataProductStatus, observed: Observed, request: Request, *, now: int
+    terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest, *, now: int
 ) -> Answer:
     stable = status.stable
     if stable is None:
         return _refuse(status, request, "no version has been accepted yet")
-    asked = preconditions.Request(terms, status, observed.portfolio, now)
+    asked = preconditions.RetrainingRequest(terms, status, observed.portfolio, now)
     obstacle = preconditions.obstacle(asked, preconditions.REQUESTED)
     if obstacle is not None and obstacle.needs_person:
         return _refuse(status, request, obstacle.message)
@@ -145,7 +145,7 @@ def _retrain(
 
 
 def _try_again(
-    terms: Terms, status: DataProductStatus, observed: Observed, request: Request
+    terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
 ) -> Answer | None:
     """A version that was rejected, or that ran out of time, begins anew."""
     candidate, stable = status.trial, status.stable
@@ -187,7 +187,7 @@ def _waits(status: DataProductStatus, observed: Observed) -> bool:
 
 
 def _start_unmeasured(
-    terms: Terms, status: DataProductStatus, observed: Observed, request: Request
+    terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
 ) -> Answer | None:
     """A version that waits for measurements begins; the same word then promotes it.
 

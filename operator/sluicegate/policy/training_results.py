@@ -146,20 +146,20 @@ def _judged(
     if challenger.is_one(status) and not verdict.is_better:
         return _not_better(status, name, verdict, now=now)
     match verdict.verdict:
-        case holdout_gate.Verdict.WORSE:
+        case holdout_gate.GateVerdict.WORSE:
             text = f"{name} isn't rolled out: {_compared(verdict)}"
             return _attempt_over(terms, status, Reason.WORSE_ON_HOLD_OUT, text, now=now)
-        case holdout_gate.Verdict.TOO_SMALL:
+        case holdout_gate.GateVerdict.TOO_SMALL:
             text = f"{name} isn't rolled out: {_too_small(verdict)}"
             return _attempt_over(
                 terms, status, Reason.HOLD_OUT_TOO_SMALL, text, now=now, failed=False
             )
-        case holdout_gate.Verdict.PASSED if not _is_cure(status, result):
+        case holdout_gate.GateVerdict.PASSED if not _is_cure(status, result):
             text = f"{name} isn't rolled out, as it isn't shown to be a cure: {_compared(verdict)}"
             return _attempt_over(
                 terms, status, Reason.NOT_SHOWN_BETTER, text, now=now, failed=False
             )
-        case holdout_gate.Verdict.PASSED:
+        case holdout_gate.GateVerdict.PASSED:
             return _start_trained(terms, status, observed, result, verdict=verdict)
 
 

@@ -15,10 +15,10 @@ from sluicegate.api.slos import IndicatorKind
 from sluicegate.prometheus.scrape_coverage import Scrapes
 from sluicegate.prometheus.targets import (
     REQUESTS,
-    Facts,
     Mean,
     ProductKey,
     SeriesKey,
+    TargetFacts,
     VersionKey,
 )
 from sluicegate.prometheus.unsent import Unsent
@@ -163,7 +163,7 @@ def assemble_means(
 
 def assemble_facts(
     answers: Answers, targets: Iterable[Target]
-) -> Iterator[tuple[VersionKey, Facts]]:
+) -> Iterator[tuple[VersionKey, TargetFacts]]:
     """What else is known of every live version at the newest block."""
     newest = answers.indexes[-1]
     for target in targets:
@@ -172,7 +172,7 @@ def assemble_facts(
             scrape = answers.scrapes.of(version, newest)
             yield (
                 version,
-                Facts(
+                TargetFacts(
                     coverage=scrape.coverage if scrape else None,
                     scraped=bool(scrape and scrape.scraped),
                     stale=bool(scrape and scrape.stale),
@@ -212,7 +212,7 @@ def _read(answers: Answers, target: Target, version: VersionKey, *, slo: str) ->
 
 
 def _gate(
-    answers: Answers, kind: IndicatorKind, version: VersionKey, counts: _Counts
+    answers: Answers, kind: IndicatorKind, version: VersionKey, counts: _BlockCounts
 ) -> tuple[Block, ...]:
     """Blocks that hold, or say why they don't."""
     unanswered = answers.unanswered(ASKED[kind], ProductKey(*version[:2]))
@@ -221,7 +221,7 @@ def _gate(
 
 
 def _gate_with(
-    answers: Answers, owner: Labels, counts: _Counts, unanswered: AbstractSet[int]
+    answers: Answers, owner: Labels, counts: _BlockCounts, unanswered: AbstractSet[int]
 ) -> tuple[Block, ...]:
     # Most of a young version's past is empty, and millions of blocks are read back at a start.
     known = counts.indexes() | answers.scrapes.indexes(owner)
@@ -235,7 +235,7 @@ def _gate_with(
     )
 
 
-def _block(index: int, counts: _Counts, scrape: Scrape | None) -> Block:
+def _block(index: int, counts: _BlockCounts, scrape: Scrape | None) -> Block:
     if scrape and scrape.duplicated:
         return Block(index, Quality.INVALID)
     if scrape and scrape.stale:
@@ -245,7 +245,7 @@ def _block(index: int, counts: _Counts, scrape: Scrape | None) -> Block:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
+class _BlockCounts:
     """Bad and total by block; bad either directly or as total less good."""
 
     totals: Values | None
@@ -272,7 +272,7 @@ class _Counts:
         return max(total - good, 0.0) if isfinite(total - good) else nan
 
 
-def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) -> _Counts:
+def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) -> _BlockCounts:
     """What a counted indicator is made of."""
     indicator = target.slos[slo]
     match indicator.kind:
@@ -297,15 +297,15 @@ def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) 
             raise ValueError(f"SLO {slo!r} is a gauge: it has means, no counts")
 
 
-def _availability(answers: Answers, target: Target, version: VersionKey) -> _Counts:
+def _availability(answers: Answers, target: Target, version: VersionKey) -> _BlockCounts:
     service = target.service_of(version.version)
-    return _Counts(
+    return _BlockCounts(
         totals=answers.of_service(QueryKind.REQUESTS, version, service),
         bads=answers.of_service(QueryKind.REQUESTS_BAD, version, service, Answered.FAILED),
     )
 
 
-def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _Counts:
+def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _BlockCounts:
     """4xx of all requests, those to unknown paths among both."""
     service = target.service_of(version.version)
     refused, unknown = (
@@ -313,13 +313,15 @@ def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _Co
         for each in (Answered.REFUSED, Answered.UNKNOWN)
     )
     requests = answers.of_service(QueryKind.REQUESTS, version, service)
-    return _Counts(
+    return _BlockCounts(
         totals=_sum(row for row in (requests, unknown) if row is not None),
         bads=_sum(row for row in (refused, unknown) if row is not None),
     )
 
 
-def _latency(answers: Answers, target: Target, version: VersionKey, latency: Latency) -> _Counts:
+def _latency(
+    answers: Answers, target: Target, version: VersionKey, latency: Latency
+) -> _BlockCounts:
     bound = str(latency.threshold_milliseconds / 1000)
     service = target.service_of(version.version)
     totals = answers.of_service(QueryKind.LATENCY, version, service, "inf")
@@ -327,26 +329,26 @@ def _latency(answers: Answers, target: Target, version: VersionKey, latency: Lat
     requests = answers.of_service(QueryKind.REQUESTS, version, service) or NOTHING
     none = dict.fromkeys(requests, 0.0)
     if totals is None:
-        return _Counts(none or None)
+        return _BlockCounts(none or None)
     goods = answers.of_service(QueryKind.LATENCY, version, service, bound)
     if goods is None:
         # A histogram without the threshold's bound can't answer.
         goods = dict.fromkeys(totals, nan)
-    return _Counts({**none, **totals}, goods={**none, **goods})
+    return _BlockCounts({**none, **totals}, goods={**none, **goods})
 
 
-def _outcomes(good: Values | None, bad: Values | None) -> _Counts:
+def _outcomes(good: Values | None, bad: Values | None) -> _BlockCounts:
     if good is None and bad is None:
-        return _Counts(None)
-    return _Counts(_sum([good or {}, bad or {}]), bads=bad)
+        return _BlockCounts(None)
+    return _BlockCounts(_sum([good or {}, bad or {}]), bads=bad)
 
 
-def _counters(rows: Table, version: VersionKey, counters: Counters) -> _Counts:
+def _counters(rows: Table, version: VersionKey, counters: Counters) -> _BlockCounts:
     """Total less good, where both are there: a counter that isn't exported isn't zero."""
     totals = rows.get((*version, counters.total, str(counters.lag_seconds)), NOTHING)
     goods = rows.get((*version, counters.good, "0"), NOTHING)
     both = {index: total for index, total in totals.items() if index in goods}
-    return _Counts(both or None, goods=goods, lagging=counters.lag_seconds > 0)
+    return _BlockCounts(both or None, goods=goods, lagging=counters.lag_seconds > 0)
 
 
 def _means(answers: Answers, version: VersionKey, gauge: Gauge) -> tuple[Mean, ...]:

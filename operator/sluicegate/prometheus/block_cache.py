@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from sluicegate.prometheus.targets import (
-        Facts,
         Past,
         ProductKey,
         Readings,
         SeriesKey,
         Target,
+        TargetFacts,
         VersionKey,
     )
     from sluicegate.slo.blocks import Block
@@ -38,7 +38,7 @@ class BlockCache:
     def __init__(self) -> None:
         self._series: dict[tuple[int, SeriesKey], Series] = {}
         self._means: dict[tuple[int, SeriesKey], Means] = {}
-        self._facts: dict[tuple[int, VersionKey], Facts] = {}
+        self._facts: dict[tuple[int, VersionKey], TargetFacts] = {}
         self._filled: dict[ProductKey, int] = {}
 
     # ---- writing ---------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class BlockCache:
         """The block means of one gauge; none where nothing was read."""
         return self._means.get((block_seconds, key)) or Means()
 
-    def facts(self, version: VersionKey, block_seconds: int) -> Facts | None:
+    def facts(self, version: VersionKey, block_seconds: int) -> TargetFacts | None:
         """What else is known of a version at its newest block; None before the first."""
         return self._facts.get((block_seconds, version))
 

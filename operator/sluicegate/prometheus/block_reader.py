@@ -115,7 +115,7 @@ class Length:
     canary: bool
 
 
-class Evaluation:
+class BlockReader:
     """Reads blocks as they settle. Remembers only up to where it has read."""
 
     def __init__(self, prometheus: Source, settings: EvaluationSettings) -> None:

@@ -54,7 +54,7 @@ _BY_VERSION: Final = frozenset(
 
 
 @dataclass(slots=True)
-class Span:
+class DaySpan:
     """What was read of one product between two moments.
 
     Attributes
@@ -88,7 +88,7 @@ class DayReader:
 
     async def read(
         self, targets: Sequence[Target], spans: Sequence[tuple[int, int]]
-    ) -> dict[tuple[ProductKey, tuple[int, int]], Span]:
+    ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
         """What these products did in each of these spans, which don't overlap.
 
         Parameters
@@ -100,14 +100,14 @@ class DayReader:
         PrometheusError
             Some of it couldn't be read; what was is lost, and read again next time.
         """
-        found: dict[tuple[ProductKey, tuple[int, int]], Span] = {}
+        found: dict[tuple[ProductKey, tuple[int, int]], DaySpan] = {}
         for piece in _pieces(spans):
             found |= await self._piece(tuple(targets), piece)
         return found
 
     async def _piece(
         self, targets: tuple[Target, ...], spans: Sequence[tuple[int, int]]
-    ) -> dict[tuple[ProductKey, tuple[int, int]], Span]:
+    ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
         indexes = range(spans[0][0] // STEP + 1, spans[-1][1] // STEP + 1)
         scope, needs = named_scope(targets), needs_of(targets)
         batch = Batch(
@@ -136,7 +136,7 @@ class DayReader:
         )
         every = _with_every_version(answers, targets)
         read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, every)))
-        found = {(one.key, span): Span() for one in targets for span in spans}
+        found = {(one.key, span): DaySpan() for one in targets for span in spans}
         for key, blocks in read.items():
             if key.slo == REQUESTS:
                 continue
@@ -151,7 +151,7 @@ class DayReader:
         self,
         targets: tuple[Target, ...],
         spans: Sequence[tuple[int, int]],
-        found: Mapping[tuple[ProductKey, tuple[int, int]], Span],
+        found: Mapping[tuple[ProductKey, tuple[int, int]], DaySpan],
     ) -> None:
         """Successful answers by bound. Hours that lie in two days are the first one's."""
         text = render_histogram(named_scope(targets), HISTOGRAM_STEP)
@@ -203,7 +203,7 @@ def _with_every_version(answers: Answers, targets: Sequence[Target]) -> list[Tar
     ]
 
 
-def _add(span: Span, key: SeriesKey, chosen: Sequence[Block]) -> None:
+def _add(span: DaySpan, key: SeriesKey, chosen: Sequence[Block]) -> None:
     """Add the blocks of one SLO of one version to what is known of a span."""
     count = Count(sum(one.count.bad for one in chosen), sum(one.count.total for one in chosen))
     slo, market = split_series(key.slo)

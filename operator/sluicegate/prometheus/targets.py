@@ -117,7 +117,7 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class TargetFacts:
     """What is known of a version beside its SLOs, at the newest block.
 
     Attributes
@@ -178,7 +178,7 @@ class Readings:
     last: int
     blocks: Mapping[SeriesKey, Sequence[Block]] = field(default_factory=dict)
     means: Mapping[SeriesKey, Sequence[Mean]] = field(default_factory=dict)
-    facts: Mapping[VersionKey, Facts] = field(default_factory=dict)
+    facts: Mapping[VersionKey, TargetFacts] = field(default_factory=dict)
     scraped: Mapping[VersionKey, frozenset[int]] = field(default_factory=dict)
     gateway: Mapping[str, Mapping[int, float]] | None = None
     failed: frozenset[QueryKind] = frozenset()

@@ -34,7 +34,7 @@ from sluicegate.reconcile.decide.requeue import next_for, next_look
 from sluicegate.reconcile.decide.status_recovery import Children, known_status
 from sluicegate.reconcile.decide.versions import version_reused
 from sluicegate.reconcile.decide.warm_up import only_warms_up
-from sluicegate.reconcile.fleet.operator_overlap import Overlaps
+from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
 from sluicegate.reconcile.fleet.registry import Standings
 from sluicegate.reconcile.fleet.snapshot import standing_before
 from sluicegate.reconcile.fleet.training_slots import wanted_job
@@ -55,10 +55,10 @@ from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.report.status_store import StatusStore
 from sluicegate.reconcile.report.status_writer import StatusWriter
 from sluicegate.reconcile.report.traffic_status import with_first_split
-from sluicegate.reconcile.routes.arbitration import Claims, Refusal
+from sluicegate.reconcile.routes.arbitration import Claims, RouteRefusal
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.event_recorder import Recorder
-from sluicegate.runtime.interfaces import Done, Priority, RequeueAfter, Result
+from sluicegate.runtime.event_recorder import EventRecorder
+from sluicegate.runtime.interfaces import Done, QueuePriority, RequeueAfter, Result
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
 from sluicegate.spans import Spans, no_spans
@@ -84,7 +84,7 @@ class Seen:
     recorded: DataProductStatus
     product: DataProduct
     situation: Situation
-    refusal: Refusal | None
+    refusal: RouteRefusal | None
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class Plan:
 
     situation: Situation
     step: Step
-    refusal: Refusal | None
+    refusal: RouteRefusal | None
     basis: bytes
     untold: bool = False
 
@@ -112,14 +112,14 @@ class ProductReconciler:
     settings: Settings
     applier: Applier
     keeper: ChildKeeper
-    overlaps: Overlaps
+    overlaps: OperatorOverlaps
     observer: Observer
     trainer: Trainer
     measurements: Measurements
     standings: Standings
     slots: SlotKeeper
     in_step: InStep
-    recorder: Recorder
+    recorder: EventRecorder
     queue: WorkQueue
     wall: Clock
     metrics: ProductMetrics = field(default_factory=ProductMetrics)
@@ -193,7 +193,7 @@ class ProductReconciler:
 
     def _settled(
         self, key: Key, *, contends: bool, now: int
-    ) -> Coroutine[None, None, Refusal | None]:
+    ) -> Coroutine[None, None, RouteRefusal | None]:
         return settled(self.claims, self.observer.gateways, key, contends=contends, now=now)
 
     async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
@@ -384,7 +384,7 @@ class ProductReconciler:
                     return
                 raise
             if self.keeper.obstacles.pop(record.key, None) is not None:
-                self.queue.add(record.key, Priority.NORMAL)
+                self.queue.add(record.key, QueuePriority.NORMAL)
         if situation.may_train(step.status):
             await self.trainer.keep(record, situation, step.status)
 
@@ -396,7 +396,7 @@ class ProductReconciler:
             self.slots.call_next(situation.now)
         if self.standings.dependency(key) is not before:
             for dependent in self.standings.dependents(key):
-                self.queue.add(dependent, Priority.NORMAL)
+                self.queue.add(dependent, QueuePriority.NORMAL)
 
 
 def decision_of(step: Step) -> str:

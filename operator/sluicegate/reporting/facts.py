@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sluicegate.ledger.journal import digest_of
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import Count
-from sluicegate.stats.evolution import Change, Evolution, evolution
+from sluicegate.stats.evolution import Evolution, PeriodChange, evolution
 from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class ReportFacts:
             one.estimate
             for slo in self.slos
             for one in (slo.against_before, slo.against_original)
-            if one.change is Change.WORSE
+            if one.change is PeriodChange.WORSE
         ]
         return max(found, default=0.0)
 
@@ -288,8 +288,8 @@ def quantile(histogram: Sequence[tuple[float, int]], share: float) -> float | No
 
 def _sentence(review: DataProductReview, slos: Sequence[SloFacts], kinds: Counter[str]) -> str:
     """What there is to know, in one sentence."""
-    worse = [one.name for one in slos if one.against_before.change is Change.WORSE]
-    better = [one.name for one in slos if one.against_before.change is Change.BETTER]
+    worse = [one.name for one in slos if one.against_before.change is PeriodChange.WORSE]
+    better = [one.name for one in slos if one.against_before.change is PeriodChange.BETTER]
     missed = [one.name for one in slos if one.budget_left is not None and one.budget_left < 0]
     parts = []
     if missed:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.stats.evolution import Change, Evolution
+from sluicegate.stats.evolution import Evolution, PeriodChange
 
 if TYPE_CHECKING:
     from sluicegate.reporting.facts import SloFacts
 
 _SAYS: Final = {
-    Change.WORSE: "worse by {size} points [{low}, {high}]",
-    Change.BETTER: "better by {size} points [{low}, {high}]",
-    Change.NO_EVIDENCE: "no evidence of a change [{low}, {high}]",
-    Change.TOO_FEW: "too few events",
+    PeriodChange.WORSE: "worse by {size} points [{low}, {high}]",
+    PeriodChange.BETTER: "better by {size} points [{low}, {high}]",
+    PeriodChange.NO_EVIDENCE: "no evidence of a change [{low}, {high}]",
+    PeriodChange.TOO_FEW: "too few events",
 }
 _SMALL: Final = 0.1
 """Percentage points, below which more digits are needed."""
@@ -30,7 +30,7 @@ BANDS: Final = (
 
 def change(one: Evolution) -> str:
     """A change in percentage points with its 95 % interval, as bad events of all events."""
-    sign = -1 if one.change is Change.BETTER else 1
+    sign = -1 if one.change is PeriodChange.BETTER else 1
     low, high = sorted((sign * one.lower, sign * one.upper))
     return _SAYS[one.change].format(
         size=points(abs(one.estimate)), low=points(low), high=points(high)

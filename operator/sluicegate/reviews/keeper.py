@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from sluicegate.api.review import DataProductReview, DataProductReviewStatus, ReviewDecision
     from sluicegate.kube.resources import Key
     from sluicegate.ledger.periods import Day, Period
-    from sluicegate.prometheus.day_reader import DayReader, Span
-    from sluicegate.reviews.subject import Subject
+    from sluicegate.prometheus.day_reader import DayReader, DaySpan
+    from sluicegate.reviews.subject import ReviewSubject
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ PRODUCT_GONE: Final = "ProductGone"
 class Ledger:
     """An open review that is visited: what it says, and which of its days are to be read."""
 
-    subject: Subject
+    subject: ReviewSubject
     period: Period
     review: DataProductReview
     status: DataProductReviewStatus
@@ -66,7 +66,7 @@ class Keeper:
 
     async def visit(
         self,
-        subjects: Sequence[Subject],
+        subjects: Sequence[ReviewSubject],
         decisions: dict[Key, list[ReviewDecision]],
         now: float,
     ) -> set[Key]:
@@ -101,7 +101,7 @@ class Keeper:
         return {one.key for one in subjects} - failed
 
     async def _ledgers(
-        self, subject: Subject, decisions: Sequence[ReviewDecision], now: float
+        self, subject: ReviewSubject, decisions: Sequence[ReviewDecision], now: float
     ) -> list[Ledger]:
         """The product's reviews that aren't sealed: this period's, and the last one's for some days."""
         period = period_at(subject.cycle, now)
@@ -123,7 +123,7 @@ class Keeper:
         ]
 
     async def _opened(
-        self, subject: Subject, period: Period, now: float
+        self, subject: ReviewSubject, period: Period, now: float
     ) -> DataProductReview | None:
         """The review of this period, opened where there is none.
 
@@ -142,7 +142,7 @@ class Keeper:
 
     @staticmethod
     def _ledger(
-        subject: Subject,
+        subject: ReviewSubject,
         period: Period,
         review: DataProductReview,
         *,
@@ -169,14 +169,14 @@ class Keeper:
 
     async def _read(
         self, ledgers: Sequence[Ledger]
-    ) -> dict[tuple[ProductKey, tuple[int, int]], Span]:
+    ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
         """The days of all of them, of as many products at a time as want the same."""
         groups: dict[tuple[tuple[int, int], ...], dict[Key, Ledger]] = defaultdict(dict)
         for one in ledgers:
             if one.days and one.subject.target is not None:
                 spans = tuple((day.begin, day.end) for day in one.days)
                 groups[spans][one.subject.key] = one
-        read: dict[tuple[ProductKey, tuple[int, int]], Span] = {}
+        read: dict[tuple[ProductKey, tuple[int, int]], DaySpan] = {}
         for spans, group in groups.items():
             targets = [one.subject.target for one in group.values() if one.subject.target]
             read |= await self.reader.read(targets, spans)
@@ -185,7 +185,7 @@ class Keeper:
     async def _record(
         self,
         ledger: Ledger,
-        read: dict[tuple[ProductKey, tuple[int, int]], Span],
+        read: dict[tuple[ProductKey, tuple[int, int]], DaySpan],
         now: float,
     ) -> None:
         """Write what is new, and seal what is over; nothing where nothing is."""
@@ -210,7 +210,7 @@ async def seal_gone(store: ReviewStore, review: DataProductReview, now: float) -
     await store.label(review, SEALED)
 
 
-def counts_of(span: Span) -> DayCounts:
+def counts_of(span: DaySpan) -> DayCounts:
     """What was read of a day, as the journal takes it."""
     return DayCounts(
         slos=span.slos,
@@ -221,7 +221,9 @@ def counts_of(span: Span) -> DayCounts:
     )
 
 
-def _owes(ledger: Ledger, read: dict[tuple[ProductKey, tuple[int, int]], Span], now: float) -> bool:
+def _owes(
+    ledger: Ledger, read: dict[tuple[ProductKey, tuple[int, int]], DaySpan], now: float
+) -> bool:
     """Whether a day of it can still be read that wasn't: it is waited for as long as it can be."""
     if ledger.subject.target is None:
         return False

@@ -18,7 +18,7 @@ from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.journal import DAY_SECONDS
 from sluicegate.ledger.periods import UnknownZone, period_at
-from sluicegate.ledger.signing import Standing, standing, with_standing
+from sluicegate.ledger.signing import SigningState, standing, with_standing
 from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal_gone
 from sluicegate.reviews.store import CLOSED, OPEN, SEALED
 from sluicegate.reviews.subject import subject_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sluicegate.prometheus.day_reader import DayReader
     from sluicegate.prometheus.timing import Timing
     from sluicegate.reviews.store import ReviewStore
-    from sluicegate.reviews.subject import Subject
+    from sluicegate.reviews.subject import ReviewSubject
     from sluicegate.runtime.interfaces import Reconciler, Result
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ SWEEP_SECONDS: Final = DAY_SECONDS
 
 @dataclass(slots=True)
 class _Known:
-    subject: Subject
+    subject: ReviewSubject
     due: float
     misconfigured: str = ""
 
@@ -77,7 +77,7 @@ class Reviews:
         *,
         wall: Callable[[], float],
         exists: Callable[[Key, str], bool],
-        tell: Callable[[DataProductReview, Standing], None],
+        tell: Callable[[DataProductReview, SigningState], None],
         misconfigured: Callable[[Key, str], None],
         namespaces: tuple[str, ...] = (),
     ) -> None:
@@ -99,7 +99,7 @@ class Reviews:
         self._next_sweep = 0.0
         self.overview = Overview()
 
-    def know(self, key: Key, subject: Subject | None) -> None:
+    def know(self, key: Key, subject: ReviewSubject | None) -> None:
         """Take in how a product is now; None for one that isn't reviewed, or is gone."""
         if subject is None:
             self._known.pop(key, None)
@@ -214,7 +214,7 @@ class Reviews:
             logger.warning("reviews of deleted products are sealed later: %s", error)
 
 
-def next_visit(subject: Subject, now: float) -> float:
+def next_visit(subject: ReviewSubject, now: float) -> float:
     """When a product's ledger is visited next: after its next midnight, at a time of its own."""
     period: Period | None = period_at(subject.cycle, now)
     if period is None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sluicegate.api.review import ReviewCycle
     from sluicegate.kube.client import KubeApi
     from sluicegate.ledger.periods import Period
-    from sluicegate.reviews.subject import Subject
+    from sluicegate.reviews.subject import ReviewSubject
 
 OPEN, SEALED, CLOSED = "open", "sealed", "closed"
 
@@ -44,7 +44,7 @@ def parse_review(document: Mapping[str, Any]) -> DataProductReview | None:
         return None
 
 
-def opened(subject: Subject) -> DataProductReviewStatus:
+def opened(subject: ReviewSubject) -> DataProductReviewStatus:
     """What a review says when it is opened."""
     cycle = subject.cycle
     return DataProductReviewStatus(
@@ -56,7 +56,7 @@ def opened(subject: Subject) -> DataProductReviewStatus:
     )
 
 
-def review_document(subject: Subject, key: Key, period: Period) -> dict[str, Any]:
+def review_document(subject: ReviewSubject, key: Key, period: Period) -> dict[str, Any]:
     """A review to create. It has no owner, as it outlives its product."""
     return {
         "apiVersion": names.API_VERSION,
@@ -90,7 +90,9 @@ class ReviewStore:
         except NotFound:
             return None
 
-    async def open(self, subject: Subject, key: Key, period: Period) -> DataProductReview | None:
+    async def open(
+        self, subject: ReviewSubject, key: Key, period: Period
+    ) -> DataProductReview | None:
         """Create the review of a period, or read it where it is there."""
         try:
             document = review_document(subject, key, period)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReviewSubject:
     """A product that is reviewed.
 
     Attributes
@@ -39,13 +39,13 @@ class Subject:
     target: Target | None
 
 
-def subject_of(product: DataProduct, timing: Timing) -> Subject | None:
+def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
     """The product as the ledger sees it; None where no review is wanted."""
     cycle = product.spec.review
     if cycle is None:
         return None
     meta, status = product.metadata, product.status
-    return Subject(
+    return ReviewSubject(
         key=Key(meta.namespace, meta.name),
         uid=meta.uid,
         cycle=cycle,

@@ -11,15 +11,15 @@ from sluicegate.api.names import KIND
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.ledger.periods import local_day
-from sluicegate.runtime.event_recorder import Note, Subject
+from sluicegate.runtime.event_recorder import EventSubject, Note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sluicegate.api.review import DataProductReview
-    from sluicegate.ledger.signing import Standing
+    from sluicegate.ledger.signing import SigningState
     from sluicegate.reviews.rounds import Overview
-    from sluicegate.runtime.event_recorder import Recorder
+    from sluicegate.runtime.event_recorder import EventRecorder
 
 REVIEWS = Gauge("sluicegate_reviews", "Reviews by state; open ones are NotStarted.", ["state"])
 DUE = Gauge(
@@ -35,15 +35,15 @@ _SAYS: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {
 }
 
 
-def tell(recorder: Recorder, review: DataProductReview, where: Standing) -> None:
+def tell(recorder: EventRecorder, review: DataProductReview, where: SigningState) -> None:
     """Emit an event on the product whose review has come to another state."""
     reason, severity = _SAYS[where.state]
     ref = review.spec.product_ref
-    subject = Subject(DATA_PRODUCTS, Key(review.metadata.namespace, ref.name), ref.uid)
+    subject = EventSubject(DATA_PRODUCTS, Key(review.metadata.namespace, ref.name), ref.uid)
     recorder.record(Note(subject, reason, "Review", sentence(review, where), severity))
 
 
-def sentence(review: DataProductReview, where: Standing) -> str:
+def sentence(review: DataProductReview, where: SigningState) -> str:
     """Where a review stands, and what to do."""
     name = f"{review.metadata.namespace}/{review.metadata.name}"
     if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
@@ -63,11 +63,11 @@ def sentence(review: DataProductReview, where: Standing) -> str:
     return f"{text}: sign by `sluicegate review sign {name}`, or in its spec.signOffs"
 
 
-def misconfigured(recorder: Recorder, key: Key, uid: str, text: str) -> None:
+def misconfigured(recorder: EventRecorder, key: Key, uid: str, text: str) -> None:
     """Emit an event on a product whose review can't be held."""
     recorder.record(
         Note(
-            Subject(DATA_PRODUCTS, key, uid),
+            EventSubject(DATA_PRODUCTS, key, uid),
             EventReason.REVIEW_MISCONFIGURED,
             "Review",
             text,

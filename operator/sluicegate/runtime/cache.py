@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from sluicegate.runtime.interfaces import Key, Priority
+from sluicegate.runtime.interfaces import Key, QueuePriority
 from sluicegate.runtime.metrics import CACHED, GHOSTS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Change:
     """A product has to be looked at, as one of its objects has changed in a way that matters."""
 
     product: Key
-    priority: Priority
+    priority: QueuePriority
 
 
 class Cache:
@@ -78,7 +78,7 @@ class Cache:
         if record == old:
             return None
         urgent = record.urgent is not None and (old is None or old.urgent != record.urgent)
-        return Change(record.parent, Priority.URGENT if urgent else Priority.NORMAL)
+        return Change(record.parent, QueuePriority.URGENT if urgent else QueuePriority.NORMAL)
 
     def forget(self, body: Mapping[str, Any]) -> Change | None:
         """Take in that an object was deleted, unless a later one of its name is known."""
@@ -132,7 +132,7 @@ class Cache:
         record = self._records.pop(key)
         self._unlink(record)
         self._size.set(len(self._records))
-        return Change(record.parent, Priority.NORMAL)
+        return Change(record.parent, QueuePriority.NORMAL)
 
     def _unlink(self, record: Record) -> None:
         siblings = self._by_parent[record.parent]

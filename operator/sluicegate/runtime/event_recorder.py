@@ -48,7 +48,7 @@ Severity = Literal["Normal", "Warning"]
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class EventSubject:
     """The object that an event is about."""
 
     resource: Resource
@@ -60,7 +60,7 @@ class Subject:
 class Note:
     """What happened: `reason` and `action` are UpperCamelCase words, `note` is for people."""
 
-    subject: Subject
+    subject: EventSubject
     reason: str
     action: str
     note: str
@@ -73,7 +73,7 @@ class Note:
 
 
 @dataclass(slots=True)
-class Series:
+class EventSeries:
     """An event that was written, and what wasn't yet: its repeats, or another text after it.
 
     Attributes
@@ -93,7 +93,7 @@ class Series:
     held: Note | None = None
 
 
-class Recorder:
+class EventRecorder:
     """Takes notes without waiting; `run` writes them."""
 
     def __init__(
@@ -104,7 +104,7 @@ class Recorder:
         self._clock = clock
         self._instance = instance
         self._queue: asyncio.Queue[Note] = asyncio.Queue(QUEUE_LENGTH)
-        self._series: OrderedDict[tuple[str, str, str, str], Series] = OrderedDict()
+        self._series: OrderedDict[tuple[str, str, str, str], EventSeries] = OrderedDict()
         self._budgets: OrderedDict[str, TokenBucket] = OrderedDict()
         self._holding: dict[str, tuple[str, str, str, str]] = {}
         """By object, the series that holds good news back."""
@@ -184,7 +184,7 @@ class Recorder:
         event = render_event(note, self._instance, self._serial, moment=moment)
         meta, now = event["metadata"], self._clock()
         name = Key(meta["namespace"], meta["name"])
-        self._series[note.series] = Series(
+        self._series[note.series] = EventSeries(
             name, note.note, written_at=now, seen_at=now, last=moment
         )
         if len(self._series) > KNOWN_SERIES:
@@ -195,7 +195,7 @@ class Recorder:
     async def _create(self, event: dict[str, Any]) -> None:
         await self._api.create(EVENTS, event)
 
-    async def _write_count(self, series: Series) -> None:
+    async def _write_count(self, series: EventSeries) -> None:
         counted = {"count": series.count, "lastObservedTime": render_time(series.last)}
         await self._api.patch(EVENTS, series.name, {"series": counted})
 

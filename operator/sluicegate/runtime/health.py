@@ -37,7 +37,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class HealthVerdict:
     """`problems` are sentences; without any, all is well."""
 
     problems: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class Health:
         self._primed = primed
         self.stopping = False
 
-    def alive(self) -> Verdict:
+    def alive(self) -> HealthVerdict:
         """Return what only a restart would cure."""
         problems = []
         lag, limits = self._pulse.sustained_lag, self._limits
@@ -109,13 +109,13 @@ class Health:
                 for resource, age in self._watches.ages().items()
                 if age > limits.watch_age
             ]
-        return Verdict(tuple(problems))
+        return HealthVerdict(tuple(problems))
 
-    def ready(self) -> Verdict:
+    def ready(self) -> HealthVerdict:
         """Return why this replica couldn't act at once if it led."""
         problems = []
         if self.stopping:
             problems.append("stopping")
         if not self._primed.is_set():
             problems.append("the caches are not primed yet")
-        return Verdict(tuple(problems))
+        return HealthVerdict(tuple(problems))

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sluicegate.runtime.health import Health, Verdict
+    from sluicegate.runtime.health import Health, HealthVerdict
 
 UNAVAILABLE = 503
 
@@ -56,7 +56,7 @@ class Server:
         return answer(self._health.ready())
 
 
-def answer(verdict: Verdict) -> web.Response:
+def answer(verdict: HealthVerdict) -> web.Response:
     """Return 200 `ok`, or 503 with a problem a line."""
     if verdict.well:
         return web.Response(text="ok\n")

@@ -20,8 +20,8 @@ __all__ = [
     "Done",
     "InvalidSpec",
     "Key",
-    "Priority",
     "Projector",
+    "QueuePriority",
     "Reconciler",
     "Record",
     "RequeueAfter",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-class Priority(IntEnum):
+class QueuePriority(IntEnum):
     """Who is served first: the smaller, the sooner."""
 
     URGENT = 0  # a person changed the spec, or asked for something

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
 from sluicegate.runtime.cache import Change
-from sluicegate.runtime.interfaces import Priority
+from sluicegate.runtime.interfaces import QueuePriority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -197,7 +197,7 @@ class Resync:
         if not self._refusals.hides(namespace):
             for key in self._caches.products:
                 if namespace in ("", key.namespace):
-                    self._on_change(Change(key, Priority.NORMAL))
+                    self._on_change(Change(key, QueuePriority.NORMAL))
 
     async def _pause(self, until: float) -> None:
         """Wait until then, or until the API server is back: then all is due."""

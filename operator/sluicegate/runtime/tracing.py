@@ -37,7 +37,7 @@ class Tracing:
     @property
     def spans(self) -> Spans:
         """What opens spans."""
-        return no_spans if self._provider is None else Recorder(self._provider)
+        return no_spans if self._provider is None else SpanRecorder(self._provider)
 
     async def close(self) -> None:
         """Send what is left, as far as that goes at once: a receiver that is away delays nothing."""
@@ -57,7 +57,7 @@ class Tracing:
                 await sent.wait()
 
 
-class Recorder:
+class SpanRecorder:
     """Opens spans of OpenTelemetry's."""
 
     def __init__(self, provider: TracerProvider) -> None:

@@ -12,7 +12,7 @@ import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluicegate.runtime.interfaces import Key, Priority
+from sluicegate.runtime.interfaces import Key, QueuePriority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only make a huge num
 GRAIN = 0.001
 """Seconds that a wait is longer than needed: uvloop counts in milliseconds, and would wake up to one
 too early, again and again."""
-PATIENCE = {Priority.NORMAL: 1.0, Priority.BACKGROUND: 30.0}
+PATIENCE = {QueuePriority.NORMAL: 1.0, QueuePriority.BACKGROUND: 30.0}
 """Seconds after which the less urgent get every other turn, shared among them in proportion. When
 thousands of products are created at once, those whose pods are ready need not wait until the last
 one was begun."""
@@ -39,10 +39,10 @@ class ShutDown(Exception):  # noqa: N818  # an end, not an error
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingKey:
     """A key that is ready, and since when (the queue's clock)."""
 
-    priority: Priority
+    priority: QueuePriority
     since: float
 
 
@@ -71,11 +71,11 @@ class WorkQueue:
         self._clock = clock
         self._jitter = jitter
         self._observer = observer or QueueObserver()
-        self._ready: dict[Priority, dict[Key, Waiting]] = {one: {} for one in Priority}
-        self._working: dict[Key, Priority] = {}
-        self._again: dict[Key, Waiting] = {}
+        self._ready: dict[QueuePriority, dict[Key, WaitingKey]] = {one: {} for one in QueuePriority}
+        self._working: dict[Key, QueuePriority] = {}
+        self._again: dict[Key, WaitingKey] = {}
         self._timers: list[tuple[float, int, Key]] = []
-        self._due: dict[Key, tuple[float, int, Priority]] = {}
+        self._due: dict[Key, tuple[float, int, QueuePriority]] = {}
         self._serial = 0
         self._failures: dict[Key, int] = {}
         self._wakeup = asyncio.Event()
@@ -93,7 +93,7 @@ class WorkQueue:
         """The keys that workers have now."""
         return frozenset(self._working)
 
-    def add(self, key: Key, priority: Priority = Priority.NORMAL) -> None:
+    def add(self, key: Key, priority: QueuePriority = QueuePriority.NORMAL) -> None:
         """Make a key ready, or, if it waits already, raise it to a higher priority.
 
         It goes to the end of its line: of what happens in a burst, one look takes in the most.
@@ -105,7 +105,7 @@ class WorkQueue:
         if key in self._working:
             self._again[key] = merged(self._again.get(key), priority, self._clock())
             return
-        least = priority if priority is Priority.BACKGROUND else priority - 1
+        least = priority if priority is QueuePriority.BACKGROUND else priority - 1
         if any(key in keys for one, keys in self._ready.items() if one <= least):
             return
         known = self._ready[priority].get(key)
@@ -115,7 +115,9 @@ class WorkQueue:
             return
         self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
 
-    def add_after(self, key: Key, seconds: float, priority: Priority = Priority.BACKGROUND) -> None:
+    def add_after(
+        self, key: Key, seconds: float, priority: QueuePriority = QueuePriority.BACKGROUND
+    ) -> None:
         """Make a key ready later; of several such wishes the earliest and the most urgent count."""
         due = self._clock() + seconds
         if (known := self._due.get(key)) is not None:
@@ -139,7 +141,7 @@ class WorkQueue:
         self._failures[key] = failures + 1
         backoff = min(at_most, FIRST_RETRY * 2.0 ** min(failures, DOUBLINGS))
         delay: float = max(backoff * self._jitter(), at_least)
-        self.add_after(key, delay, self._working.get(key, Priority.BACKGROUND))
+        self.add_after(key, delay, self._working.get(key, QueuePriority.BACKGROUND))
         self._observer.retried()
         return delay
 
@@ -208,7 +210,7 @@ class WorkQueue:
                 if alarm is not None:
                     alarm.cancel()
 
-    def _next_priority(self) -> Priority | None:
+    def _next_priority(self) -> QueuePriority | None:
         """Whose turn it is: the most urgent's; every other time theirs who have waited too long.
 
         Of several such classes it is the one that has waited longest by the measure of its
@@ -219,7 +221,7 @@ class WorkQueue:
         self._indulged = not self._indulged and self._impatience(longest) > 1.0
         return longest if self._indulged else first
 
-    def _impatience(self, priority: Priority) -> float:
+    def _impatience(self, priority: QueuePriority) -> float:
         """How long a class has waited, in units of its patience; 0 when nobody waits."""
         keys = self._ready[priority]
         if not keys:
@@ -237,20 +239,20 @@ class WorkQueue:
         due = self._due.get(timer[2])
         return due is not None and due[1] == timer[1]
 
-    def _pop_ready(self, key: Key) -> Waiting | None:
+    def _pop_ready(self, key: Key) -> WaitingKey | None:
         for keys in self._ready.values():
             if key in keys:
                 return keys.pop(key)
         return None
 
-    def _make_ready(self, key: Key, waiting: Waiting) -> None:
+    def _make_ready(self, key: Key, waiting: WaitingKey) -> None:
         self._ready[waiting.priority][key] = waiting
         self._observer.added(len(self))
         self._wakeup.set()
 
 
-def merged(waiting: Waiting | None, priority: Priority, now: float) -> Waiting:
+def merged(waiting: WaitingKey | None, priority: QueuePriority, now: float) -> WaitingKey:
     """Return the wait of a key that is added once more: the higher priority, the earlier time."""
     if waiting is None:
-        return Waiting(priority, now)
-    return Waiting(min(waiting.priority, priority), waiting.since)
+        return WaitingKey(priority, now)
+    return WaitingKey(min(waiting.priority, priority), waiting.since)

@@ -28,7 +28,7 @@ class Lease(Protocol):
         """The clock's time until which nobody else can have the lease."""
 
 
-class Gate:
+class WriteFence:
     """Admits a write when the budget allows it and the lease covers it."""
 
     def __init__(self, limiter: TokenBucket, lease: Lease, clock: Clock) -> None:

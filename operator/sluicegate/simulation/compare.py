@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sluicegate.simulation.other_tools import ArgoRolloutsLike, FlaggerLike, KayentaLike
-from sluicegate.simulation.scenario import Scenario, Summary
-from sluicegate.simulation.traffic import Traffic
+from sluicegate.simulation.scenario import Scenario, SimulationSummary
+from sluicegate.simulation.traffic import SimulatedTraffic
 from sluicegate.simulation.vectorized_canary import Judge, Sequential, play
 
 OURS = "Sluicegate"
@@ -14,19 +14,19 @@ DEGREES = {"equal": 0.0, "worse by δ/2": 0.5, "worse by δ": 1.0, "worse by 2δ
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparisonRow:
     """One rule on one traffic."""
 
     rule: str
-    summary: Summary
+    summary: SimulationSummary
 
 
-def compare(scenario: Scenario, runs: int, seed: int) -> Iterator[Row]:
+def compare(scenario: Scenario, runs: int, seed: int) -> Iterator[ComparisonRow]:
     """Each rule over so many canaries. The rivals look at blocks as minutes."""
     for rule in RULES:
         seen = scenario if rule == OURS else _in_time(scenario)
-        traffic = Traffic(seen, runs, seed)
-        yield Row(rule, play(_judge(rule, seen, traffic, seed), traffic, seen))
+        traffic = SimulatedTraffic(seen, runs, seed)
+        yield ComparisonRow(rule, play(_judge(rule, seen, traffic, seed), traffic, seen))
 
 
 def _in_time(scenario: Scenario) -> Scenario:
@@ -38,7 +38,7 @@ def _in_time(scenario: Scenario) -> Scenario:
     return replace(scenario, streams=streams or scenario.streams)
 
 
-def _judge(rule: str, scenario: Scenario, traffic: Traffic, seed: int) -> Judge:
+def _judge(rule: str, scenario: Scenario, traffic: SimulatedTraffic, seed: int) -> Judge:
     match rule:
         case "Flagger-like":
             return FlaggerLike(scenario, traffic.runs)

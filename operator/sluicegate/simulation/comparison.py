@@ -9,7 +9,7 @@ from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.simulation.compare import DEGREES, compare, worse_by
-from sluicegate.simulation.scenario import Scenario, Stream, Summary
+from sluicegate.simulation.scenario import Scenario, SimulationSummary, Stream
 
 RUNS: Final = 2_000
 SEED: Final = 1
@@ -61,7 +61,7 @@ def scenario(per_minute: float, burst: float) -> Scenario:
     return Scenario((stream,), (5, 25, 50), 60, 240, burst)
 
 
-def row(degree: str, rule: str, summary: Summary) -> str:
+def row(degree: str, rule: str, summary: SimulationSummary) -> str:
     """One line of the table."""
     shares = (summary.promoted, summary.rolled_back, summary.inconclusive)
     cells = " | ".join(f"{share:.1%}" for share in shares)

@@ -15,7 +15,7 @@ from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import Scenario, Stream
-from sluicegate.simulation.traffic import Bools, Floats, Ints, Traffic
+from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedTraffic
 from sluicegate.slo.burn_rate import LEAST_BAD, Level, Threshold
 from sluicegate.stats import cusum
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
@@ -94,7 +94,7 @@ def _analysis(terms: Terms, scenario: Scenario, stream: Stream) -> Scenario:
 
 
 def _one(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degradation:
-    traffic = Traffic(scenario, PRODUCTS, seed)
+    traffic = SimulatedTraffic(scenario, PRODUCTS, seed)
     bad, total = (counts[:, 0] for counts in traffic.span(0, LONGEST_WINDOW + WATCHED_BLOCKS))
     degrades = stream.candidate_bad > stream.stable_bad
     phi = _phi(bad[:LONGEST_WINDOW], total[:LONGEST_WINDOW])
@@ -114,7 +114,7 @@ def _one(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degrad
     )
 
 
-def _turning_bad(traffic: Traffic, bad: Floats, total: Floats) -> tuple[Floats, Floats]:
+def _turning_bad(traffic: SimulatedTraffic, bad: Floats, total: Floats) -> tuple[Floats, Floats]:
     """The same products, all of whose events go by the candidate's ratio after the longest window."""
     later = traffic.span(LONGEST_WINDOW, len(bad), candidate=True)
     return (

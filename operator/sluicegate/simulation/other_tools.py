@@ -20,8 +20,8 @@ from typing import Final
 import numpy as np
 
 from sluicegate.simulation.mann_whitney import is_high
-from sluicegate.simulation.scenario import Scenario, Verdict
-from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints
+from sluicegate.simulation.scenario import Scenario, SimulatedVerdict
+from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms
 
 FLAGGER_THRESHOLD, FLAGGER_STEP, FLAGGER_MOST = 10, 5, 50
 ARGO_SHARES: Final = (0.2, 0.4, 0.6, 0.8)
@@ -36,8 +36,8 @@ def _thresholds(scenario: Scenario) -> Floats:
 
 
 def _verdicts(promoted: Bools, rolled_back: Bools) -> Ints:
-    verdict = np.where(promoted, Verdict.PROMOTED, Verdict.RUNNING)
-    return np.where(rolled_back, Verdict.ROLLED_BACK, verdict).astype(np.int64)
+    verdict = np.where(promoted, SimulatedVerdict.PROMOTED, SimulatedVerdict.RUNNING)
+    return np.where(rolled_back, SimulatedVerdict.ROLLED_BACK, verdict).astype(np.int64)
 
 
 class FlaggerLike:
@@ -48,7 +48,7 @@ class FlaggerLike:
         self._failed, self._weight = np.zeros(runs, np.int64), np.full(runs, FLAGGER_STEP)
         self.share = self._weight / 100
 
-    def observe(self, arms: Arms, live: Ints) -> Ints:
+    def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
         """One interval of a minute."""
         back = self._failed[live] >= FLAGGER_THRESHOLD
         failed = (arms.canary == 0) | (arms.canary_bad > self._limit * arms.canary)
@@ -71,7 +71,7 @@ class ArgoRolloutsLike:
         self._shape, self._minute = shape, 0
         self.share = np.full(runs, ARGO_SHARES[0])
 
-    def observe(self, arms: Arms, live: Ints) -> Ints:
+    def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
         """One minute; a measurement at each fifth."""
         self._minute += 1
         bad, events = np.zeros(self._shape), np.zeros(self._shape)
@@ -102,7 +102,7 @@ class KayentaLike:
         self._points: list[tuple[Floats, Floats]] = []
         self.share = np.full(runs, KAYENTA_SHARE)
 
-    def observe(self, arms: Arms, live: Ints) -> Ints:
+    def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
         """One minute; the verdict comes with the last."""
         share = KAYENTA_SHARE / (1 - KAYENTA_SHARE)
         bad = self._rng.binomial(arms.stable_bad.astype(np.int64), share)
@@ -123,5 +123,7 @@ class KayentaLike:
             ]
         )
         score = passed.mean(axis=0)
-        marginal = np.where(score >= KAYENTA_MARGINAL, Verdict.INCONCLUSIVE, Verdict.ROLLED_BACK)
-        return np.where(score >= KAYENTA_PASS, Verdict.PROMOTED, marginal).astype(np.int64)
+        marginal = np.where(
+            score >= KAYENTA_MARGINAL, SimulatedVerdict.INCONCLUSIVE, SimulatedVerdict.ROLLED_BACK
+        )
+        return np.where(score >= KAYENTA_PASS, SimulatedVerdict.PROMOTED, marginal).astype(np.int64)

@@ -48,7 +48,7 @@ SUPERSEDED_TRAINING = "superseded"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ReplayStep:
     """One evaluation: what was found and decided, and how things are after it."""
 
     at: int
@@ -59,7 +59,7 @@ class Step:
 def replay(
     scenario: ReplayScenario,
     restart: Callable[[DataProductStatus], DataProductStatus] = lambda status: status,
-) -> Iterator[Step]:
+) -> Iterator[ReplayStep]:
     """Evaluate after each block of the scenario.
 
     Parameters
@@ -104,7 +104,7 @@ class Replay:
         gaps = (later - earlier for earlier, later in pairwise(ends))
         self._canary_seconds = min(gaps, default=self.terms.block_seconds)
 
-    def advance(self, block: ReplayBlock) -> Step:
+    def advance(self, block: ReplayBlock) -> ReplayStep:
         """One block: let happen what is due, read, evaluate, act."""
         self._let_happen(block.at)
         index = -(-block.at // self.terms.block_seconds)
@@ -116,7 +116,7 @@ class Replay:
             self._orphan = None
         self.status = self._carry_out(evaluation, block.at)
         self._find_orphan(before, evaluation)
-        return Step(block.at, evaluation, self.status)
+        return ReplayStep(block.at, evaluation, self.status)
 
     def expect(self, events: Iterable[tuple[int, Event]]) -> None:
         """Add events that are still to come, each with the second from which it holds."""

@@ -7,12 +7,12 @@ from typing import Any
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.ratio_slo import SloResult
-from sluicegate.simulation.replay import Step
+from sluicegate.simulation.replay import ReplayStep
 
 _HEADER = ("AT", "STATE", "DECISION", "REASON", "STABLE", "CANARY", "MESSAGE")
 
 
-def as_object(step: Step) -> dict[str, Any]:
+def as_object(step: ReplayStep) -> dict[str, Any]:
     """One evaluation as a JSON object; stable, candidate and weight are those after acting."""
     evaluation, status = step.evaluation, step.status
     return {
@@ -51,13 +51,13 @@ def _slo(result: SloResult, status: DataProductStatus) -> dict[str, Any]:
     return found
 
 
-def json_lines(steps: Iterable[Step]) -> Iterator[str]:
+def json_lines(steps: Iterable[ReplayStep]) -> Iterator[str]:
     """One line an evaluation."""
     for step in steps:
         yield json.dumps(as_object(step), ensure_ascii=False)
 
 
-def table(steps: Iterable[Step]) -> Iterator[str]:
+def table(steps: Iterable[ReplayStep]) -> Iterator[str]:
     """Aligned columns; evaluations that only repeat the one before are counted, not shown."""
     yield _row(_HEADER)
     last, repeated = None, 0

@@ -22,7 +22,7 @@ BLOCKS_PER_DECILE: Final = 10
 _REQUESTS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 
 
-class Verdict(IntEnum):
+class SimulatedVerdict(IntEnum):
     """How a simulated canary ends."""
 
     RUNNING = 0
@@ -110,7 +110,7 @@ class Scenario:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class SimulationSummary:
     """What became of all runs: shares with standard errors, and minutes until the end."""
 
     promoted: float
@@ -184,16 +184,16 @@ def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
     )
 
 
-def summarise(verdicts: list[Verdict], minutes: list[float]) -> Summary:
+def summarise(verdicts: list[SimulatedVerdict], minutes: list[float]) -> SimulationSummary:
     """Shares of the verdicts, and median and 90th percentile of the minutes of all runs."""
     runs = len(verdicts)
     deciles = (
         quantiles(minutes, n=BLOCKS_PER_DECILE, method="inclusive") if runs > 1 else minutes * 9
     )
-    return Summary(
-        verdicts.count(Verdict.PROMOTED) / runs,
-        verdicts.count(Verdict.ROLLED_BACK) / runs,
-        verdicts.count(Verdict.INCONCLUSIVE) / runs,
+    return SimulationSummary(
+        verdicts.count(SimulatedVerdict.PROMOTED) / runs,
+        verdicts.count(SimulatedVerdict.ROLLED_BACK) / runs,
+        verdicts.count(SimulatedVerdict.INCONCLUSIVE) / runs,
         deciles[4],
         deciles[8],
         runs,

@@ -19,7 +19,7 @@ SECONDS_PER_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Arms:
+class SimulatedArms:
     """One canary block: bad events and events of both arms, by SLO and run."""
 
     canary_bad: Floats
@@ -28,7 +28,7 @@ class Arms:
     stable: Floats
 
 
-class Traffic:
+class SimulatedTraffic:
     """Draws the blocks of all runs, one after the other."""
 
     def __init__(self, scenario: Scenario, runs: int, seed: int) -> None:
@@ -52,7 +52,7 @@ class Traffic:
         arms = self._draw(times, np.array(float(candidate)), np.arange(self.runs))
         return (arms.canary_bad, arms.canary) if candidate else (arms.stable_bad, arms.stable)
 
-    def block(self, share: Floats, live: Ints) -> Arms:
+    def block(self, share: Floats, live: Ints) -> SimulatedArms:
         """The next block of the runs that are left, at these shares of all runs."""
         self._shares.append(share.copy())
         time = len(self._shares) - 1
@@ -65,7 +65,7 @@ class Traffic:
             [self._shares[time - d][live] if time >= d else nobody for d in self._delays]
         )
 
-    def _draw(self, time: int | Ints, share: Floats, live: Ints) -> Arms:
+    def _draw(self, time: int | Ints, share: Floats, live: Ints) -> SimulatedArms:
         moments = (time - self._delays[:, None]) * self._scenario.block_seconds
         angle = 2 * np.pi * moments / SECONDS_PER_DAY + self._phase[live]
         swing = 1 + self._scenario.daily_swing * np.sin(angle)
@@ -73,7 +73,7 @@ class Traffic:
         stable_bad = np.clip(self._stable_bad * swing, 0.0, 1.0)
         canary = self._rng.poisson(events * share)
         stable = self._rng.poisson(events * (1 - share))
-        return Arms(
+        return SimulatedArms(
             self._bad(canary, np.clip(stable_bad + self._worse, 0.0, 1.0)),
             canary.astype(np.float64),
             self._bad(stable, stable_bad),

@@ -6,8 +6,8 @@ import numpy as np
 
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.simulation import vectorized_test
-from sluicegate.simulation.scenario import Scenario, Summary, Verdict, summarise
-from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints, Traffic
+from sluicegate.simulation.scenario import Scenario, SimulatedVerdict, SimulationSummary, summarise
+from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms, SimulatedTraffic
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.stats.sequential_test import rollback_bound
 
@@ -21,7 +21,7 @@ class Judge(Protocol):
     share: Floats
     """The candidate's share of the traffic, by run."""
 
-    def observe(self, arms: Arms, live: Ints) -> Ints:
+    def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
         """Verdicts of the runs that are left, after one more block of theirs."""
 
 
@@ -51,7 +51,7 @@ class Sequential:
         self._time = 0
         self.share = self._steps[self.step]
 
-    def observe(self, arms: Arms, live: Ints) -> Ints:
+    def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
         """Gather evidence of one block, then roll back, promote or advance."""
         self._time += 1
         self._age[live] += 1
@@ -75,7 +75,7 @@ class Sequential:
         self._past[:, live] += arms.stable
         return self._decide(live, arms.canary.max(axis=0) > 0)
 
-    def _remember(self, arms: Arms, live: Ints, counts: Bools) -> None:
+    def _remember(self, arms: SimulatedArms, live: Ints, counts: Bools) -> None:
         both = arms.canary + arms.stable
         fresh = {
             "bad": arms.canary_bad,
@@ -102,7 +102,9 @@ class Sequential:
         passed[passed] = self._meets_objectives(live[passed]) & ~self._leans_against(live[passed])
         self._advance(live[ready & ~last])
         return np.where(
-            back, Verdict.ROLLED_BACK, np.where(passed, Verdict.PROMOTED, Verdict.RUNNING)
+            back,
+            SimulatedVerdict.ROLLED_BACK,
+            np.where(passed, SimulatedVerdict.PROMOTED, SimulatedVerdict.RUNNING),
         ).astype(np.int64)
 
     def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
@@ -159,22 +161,22 @@ class Sequential:
         self.share[runs] = self._steps[self.step[runs]]
 
 
-def play(judge: Judge, traffic: Traffic, scenario: Scenario) -> Summary:
+def play(judge: Judge, traffic: SimulatedTraffic, scenario: Scenario) -> SimulationSummary:
     """Show the judge block after block of all runs, until each has a verdict or its time is up."""
     verdicts = np.zeros(traffic.runs, np.int64)
     minutes = np.full(traffic.runs, scenario.blocks * scenario.minutes_per_block)
     for time in range(scenario.blocks):
-        live = np.flatnonzero(verdicts == Verdict.RUNNING)
+        live = np.flatnonzero(verdicts == SimulatedVerdict.RUNNING)
         if live.size == 0:
             break
         verdicts[live] = judge.observe(traffic.block(judge.share, live), live)
-        ended = live[verdicts[live] != Verdict.RUNNING]
+        ended = live[verdicts[live] != SimulatedVerdict.RUNNING]
         minutes[ended] = (time + 1) * scenario.minutes_per_block
-    verdicts[verdicts == Verdict.RUNNING] = Verdict.INCONCLUSIVE
-    return summarise([Verdict(int(v)) for v in verdicts], minutes.tolist())
+    verdicts[verdicts == SimulatedVerdict.RUNNING] = SimulatedVerdict.INCONCLUSIVE
+    return summarise([SimulatedVerdict(int(v)) for v in verdicts], minutes.tolist())
 
 
-def simulate(scenario: Scenario, runs: int, seed: int) -> Summary:
+def simulate(scenario: Scenario, runs: int, seed: int) -> SimulationSummary:
     """Our rule over so many canaries."""
-    traffic = Traffic(scenario, runs, seed)
+    traffic = SimulatedTraffic(scenario, runs, seed)
     return play(Sequential(scenario, *traffic.past()), traffic, scenario)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sluicegate.simulation.traffic import Arms, Bools, Floats, Ints
+from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.stats.dispersion import CLEAR_SHIFT, CLEARER, LEAST_LEVEL, UPPER
 from sluicegate.stats.dispersion import LEAST_BLOCKS as LEAST_CORRELATION_BLOCKS
@@ -139,7 +139,7 @@ def expected_ratio(bad: Floats, total: Floats, margin: Floats) -> Floats:
 
 
 def block_factors(
-    arms: Arms, ratio: Floats, margin: Floats, correlation: Floats
+    arms: SimulatedArms, ratio: Floats, margin: Floats, correlation: Floats
 ) -> tuple[Floats, Floats]:
     """Both factors of one block as logarithms, as stats.sequential_test.block_factor."""
     both, (canary_share, canary), (stable_share, stable) = _independent(arms, correlation)
@@ -153,7 +153,7 @@ def block_factors(
 
 
 def _independent(
-    arms: Arms, correlation: Floats
+    arms: SimulatedArms, correlation: Floats
 ) -> tuple[NDArray[np.bool_], tuple[Floats, Floats], tuple[Floats, Floats]]:
     """Where both arms have events; of each arm the share that counts as independent, and how many."""
     both = (arms.canary > 0) & (arms.stable > 0)
@@ -163,7 +163,9 @@ def _independent(
     return both, (shares[0], canary), (shares[1], stable)
 
 
-def better_factor(arms: Arms, ratio: Floats, margin: Floats, correlation: Floats) -> Floats:
+def better_factor(
+    arms: SimulatedArms, ratio: Floats, margin: Floats, correlation: Floats
+) -> Floats:
     """As stats.sequential_test.better_factor."""
     both, (canary_share, canary), (stable_share, stable) = _independent(arms, correlation)
     below = np.maximum(ratio - margin, ratio / 2)

@@ -26,7 +26,7 @@ LEAST_DAYS: Final = 7
 LARGEST_PHI: Final = 50.0
 
 
-class Change(StrEnum):
+class PeriodChange(StrEnum):
     """What can be said of a change."""
 
     WORSE = "Worse"
@@ -45,7 +45,7 @@ class Evolution:
     phi : by how much more days differ than chance lets them; 1 is chance.
     """
 
-    change: Change
+    change: PeriodChange
     estimate: float = 0.0
     lower: float = 0.0
     upper: float = 0.0
@@ -76,17 +76,17 @@ def evolution(
     """
     ours, theirs = _sum(now), _sum(before)
     if not ours.total or not theirs.total:
-        return Evolution(Change.TOO_FEW)
+        return Evolution(PeriodChange.TOO_FEW)
     phi_now = dispersion(now)
     phi_before = phi_now if fixed else dispersion(before)
     difference = newcombe(_spread(ours, phi_now), _spread(theirs, phi_before), Z)
     found = (difference.estimate, difference.lower, difference.upper, max(phi_now, phi_before))
     if difference.lower > 0:
-        return Evolution(Change.WORSE, *found)
+        return Evolution(PeriodChange.WORSE, *found)
     if difference.upper < 0:
-        return Evolution(Change.BETTER, *found)
+        return Evolution(PeriodChange.BETTER, *found)
     narrow = difference.upper < margin and difference.lower > -margin
-    return Evolution(Change.NO_EVIDENCE if narrow else Change.TOO_FEW, *found)
+    return Evolution(PeriodChange.NO_EVIDENCE if narrow else PeriodChange.TOO_FEW, *found)
 
 
 def _sum(days: Sequence[Count]) -> Count:

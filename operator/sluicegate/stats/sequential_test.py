@@ -39,7 +39,7 @@ class Factor(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class SequentialEvidence:
     """All blocks so far: ln E of "not worse by δ", of "worse" and of "better", and the events they hold."""
 
     promote: float = 0.0
@@ -48,7 +48,7 @@ class Evidence:
     stable: Count = NOTHING
     better: float = 0.0
 
-    def after(self, paired: PairedEvidence) -> Evidence:
+    def after(self, paired: PairedEvidence) -> SequentialEvidence:
         """These blocks after rows that both versions were scored on: the factors multiply.
 
         What speaks against a candidate has to be seen in its traffic.
@@ -90,14 +90,12 @@ def _independent(count: Count, correlation: float) -> tuple[float, float]:
     return count.total * share, share
 
 
-@lru_cache(maxsize=2**16)
 def block_factor(
     candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float = 0.0
 ) -> Factor:
     """Logarithms of both factors of one block.
 
     Each arm counts with the size that independent events would have: n/(1 + (n − 1)ρ).
-    Remembered, as each evaluation goes over all blocks of a canary again.
 
     Parameters
     ----------
@@ -120,7 +118,6 @@ def block_factor(
     return Factor(promote, roll_back)
 
 
-@lru_cache(maxsize=2**16)
 def better_factor(
     candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float = 0.0
 ) -> float:
@@ -139,13 +136,24 @@ def better_factor(
     return factor + stable_share * _likelihood(stable, ratio, pooled)
 
 
+@lru_cache(maxsize=2**16)
+def _factors(
+    arms: tuple[Count, Count], ratio: float, margin: float, correlation: float
+) -> tuple[float, float, float]:
+    """All three factors of a block; remembered, as each evaluation goes over all of a canary again."""
+    candidate, stable = arms
+    factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
+    better = better_factor(candidate, stable, ratio, margin, correlation=correlation)
+    return factor.promote, factor.roll_back, better
+
+
 def gather(
     blocks: Iterable[tuple[Count | None, Count]],
     past: Count,
     *,
     margin: float,
     correlation: float = 0.0,
-) -> Evidence:
+) -> SequentialEvidence:
     """The evidence of blocks of (candidate, stable), oldest first.
 
     Parameters
@@ -160,19 +168,19 @@ def gather(
     past_bad, past_total = past
     for candidate, stable in blocks:
         ratio = expected_ratio(Count(past_bad, past_total), margin)
-        past_bad, past_total = past_bad + stable.bad, past_total + stable.total
+        past_bad += stable.bad
+        past_total += stable.total
         if candidate is None:
             continue
-        factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
-        promote += factor.promote
-        roll_back += factor.roll_back
-        better += better_factor(candidate, stable, ratio, margin, correlation=correlation)
-        candidate_bad, candidate_total = (
-            candidate_bad + candidate.bad,
-            candidate_total + candidate.total,
-        )
-        stable_bad, stable_total = stable_bad + stable.bad, stable_total + stable.total
-    return Evidence(
+        factors = _factors((candidate, stable), ratio, margin, correlation)
+        promote += factors[0]
+        roll_back += factors[1]
+        better += factors[2]
+        candidate_bad += candidate.bad
+        candidate_total += candidate.total
+        stable_bad += stable.bad
+        stable_total += stable.total
+    return SequentialEvidence(
         promote,
         roll_back,
         Count(candidate_bad, candidate_total),

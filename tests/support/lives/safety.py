@@ -22,7 +22,7 @@ from tests.support.lives.products import MAX_DURATION
 from tests.support.virtual.api_server import target_of
 
 if TYPE_CHECKING:
-    from sluicegate.kube.requests import Request
+    from sluicegate.kube.requests import ApiRequest
     from tests.support.virtual.admission import Refused
     from tests.support.virtual.operator import World
 
@@ -100,7 +100,7 @@ class Safety:
         while self.world.errors.found:
             self.report("bug", None, self.world.errors.found.pop(0)[:600])
 
-    def _refused(self, _: str, request: Request, refusal: Refused) -> None:
+    def _refused(self, _: str, request: ApiRequest, refusal: Refused) -> None:
         """What the server itself refuses is wrong, a conflict apart."""
         target = target_of(request.path)
         if refusal.status not in (400, 422) or target is None or target.resource == LEASES:

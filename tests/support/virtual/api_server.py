@@ -24,7 +24,7 @@ from tests.support.virtual.store import NO_STATUS, SERVERS, Store, Stored, plain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sluicegate.kube.requests import Request
+    from sluicegate.kube.requests import ApiRequest
 
 Body = dict[str, Any]
 
@@ -72,7 +72,7 @@ class ApiServer(Store):
         self._tokens = itertools.count()
 
     # ---- what a client's request does ---------------------------------------------------------
-    def answer(self, request: Request) -> Body:
+    def answer(self, request: ApiRequest) -> Body:
         """Return the object that a request is answered with; Refused otherwise."""
         target, query = target_of(request.path), dict(request.query)
         if target is None:

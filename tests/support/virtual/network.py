@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
-    from sluicegate.kube.requests import Request
+    from sluicegate.kube.requests import ApiRequest
     from sluicegate.kube.resources import Resource
     from tests.support.virtual.api_server import ApiServer
     from tests.support.virtual.watching import Stream
@@ -57,16 +57,16 @@ class Network:
 
     server: ApiServer
     dice: random.Random
-    faults: dict[str, Callable[[str, Request], Fault | None]] = field(default_factory=dict)
+    faults: dict[str, Callable[[str, ApiRequest], Fault | None]] = field(default_factory=dict)
     watch_faults: dict[str, Callable[[str, Resource], Fault | None]] = field(default_factory=dict)
     sent: int = 0
-    writer: tuple[str, Request] | None = None
+    writer: tuple[str, ApiRequest] | None = None
     """Who writes at this moment, and by which request; None for whoever isn't a replica."""
-    refused: list[Callable[[str, Request, Refused], None]] = field(default_factory=list)
+    refused: list[Callable[[str, ApiRequest, Refused], None]] = field(default_factory=list)
     """Told what the server itself refuses."""
-    writes: deque[tuple[str, Request]] = field(default_factory=lambda: deque(maxlen=100))
+    writes: deque[tuple[str, ApiRequest]] = field(default_factory=lambda: deque(maxlen=100))
 
-    def fault(self, replica: str, request: Request) -> Fault | None:
+    def fault(self, replica: str, request: ApiRequest) -> Fault | None:
         """What goes wrong with a request, if anything."""
         return next(
             (one for judge in self.faults.values() if (one := judge(replica, request))), None
@@ -85,7 +85,7 @@ class Line:
     replica: str
     cut: bool = False
 
-    async def exchange(self, request: Request, most: int | None = None) -> Answer:
+    async def exchange(self, request: ApiRequest, most: int | None = None) -> Answer:
         """Return status, body and headers of the answer."""
         self.network.sent += 1
         await asyncio.sleep(self.network.seconds())
@@ -115,11 +115,11 @@ class Line:
             raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
         return status, text, headers
 
-    def _arrive_late(self, request: Request) -> None:
+    def _arrive_late(self, request: ApiRequest) -> None:
         with suppress(Refused):  # nobody waits for the answer
             self._ask(request)
 
-    def _ask(self, request: Request) -> Body:
+    def _ask(self, request: ApiRequest) -> Body:
         """Return what the server says; who writes is known meanwhile."""
         if request.method == "GET":
             return self.network.server.answer(request)

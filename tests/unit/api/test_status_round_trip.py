@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.baseline import Baseline, BaselineSource
-from sluicegate.api.engine import EngineState, Interval, OriginalBaseline, SloRecord, Streak
+from sluicegate.api.engine import EngineState, OriginalBaseline, SloRecord, Streak, TimeInterval
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import read_status
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
@@ -65,7 +65,7 @@ RECORDS = a_model(
     SloRecord,
     streak=STREAKS, recovery_streak=STREAKS, degraded=st.booleans(), steady_start_time=st.none() | SECONDS,
     since=SECONDS, disturbance_start_time=st.none() | SECONDS, terms_hash=WORDS,
-    ignored_intervals=st.lists(a_model(Interval, startTime=SECONDS, endTime=SECONDS), max_size=3).map(tuple),
+    ignored_intervals=st.lists(a_model(TimeInterval, startTime=SECONDS, endTime=SECONDS), max_size=3).map(tuple),
 )  # fmt: skip
 ENGINES = a_model(
     EngineState,

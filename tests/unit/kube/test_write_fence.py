@@ -15,7 +15,7 @@ from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.rate_limiter import TokenBucket
-from sluicegate.runtime.write_fence import Gate
+from sluicegate.runtime.write_fence import WriteFence
 from tests.support.api_stand_in import ApiStandIn
 
 # Promised, so written as numbers here.
@@ -57,7 +57,7 @@ async def server():
 
 def behind(server: ApiStandIn, seconds: float) -> KubeApi:
     bucket = TokenBucket(boottime, rate=1000, burst=100)
-    return server.behind(Gate(bucket, HeldFor(seconds), boottime))
+    return server.behind(WriteFence(bucket, HeldFor(seconds), boottime))
 
 
 def test_whatever_the_port_can_do_reads_or_is_listed_here_as_a_write():
@@ -84,7 +84,7 @@ async def test_a_write_that_had_to_wait_passes_the_gate_only_then(server):
     """The API server asks for patience, and meanwhile the lease runs out."""
     lease = HeldFor(MARGIN_SECONDS + 60)
     bucket = TokenBucket(boottime, rate=1000, burst=100)
-    api = server.behind(Gate(bucket, lease, boottime))
+    api = server.behind(WriteFence(bucket, lease, boottime))
     patience = api._transport.patience
     patience.ask(0.1)
     waiting = asyncio.ensure_future(api.patch(CONFIG_MAPS, KEY, {}))

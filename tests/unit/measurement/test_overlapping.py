@@ -13,7 +13,7 @@ from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.block_cache import BLOCKS_PER_SLICE, BlockCache
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings, Length
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings, Length
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import Past, ProductKey, Readings, SeriesKey, Target
@@ -50,7 +50,7 @@ AT_REST, IN_CANARY = target(), target(canary=True)
 class Reading:
     """Measurements of one product that are read length by length, at one moment."""
 
-    def __init__(self, server: PrometheusStandIn, evaluation: Evaluation) -> None:
+    def __init__(self, server: PrometheusStandIn, evaluation: BlockReader) -> None:
         self.server = server
         self.evaluation = evaluation
         self.measurements = Measurements(TIMING)
@@ -85,7 +85,7 @@ async def reading() -> AsyncIterator[Reading]:
         asyncio.timeout(SECONDS),
     ):
         settings = EvaluationSettings(timing=TIMING, jitter_seconds=0)
-        yield Reading(server, Evaluation(prometheus, settings))
+        yield Reading(server, BlockReader(prometheus, settings))
 
 
 async def test_a_past_that_is_late_does_not_make_a_product_wait_for_it_again(reading):

@@ -17,10 +17,10 @@ from sluicegate.kube.resources import Key
 from sluicegate.measurement import scheduler
 from sluicegate.measurement.scheduler import Rounds
 from sluicegate.measurement.store import Measurements
-from sluicegate.prometheus.block_reader import Evaluation, Length
+from sluicegate.prometheus.block_reader import BlockReader, Length
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.prometheus.timing import Timing
-from sluicegate.runtime.interfaces import Priority
+from sluicegate.runtime.interfaces import QueuePriority
 from tests.support.fetching import cars_and_vans, evaluating
 from tests.support.waiting import eventually
 
@@ -63,17 +63,17 @@ def measurements():
 
 
 until: Any = partial(asyncio.to_thread, eventually)
-Looked = asyncio.Queue[tuple[Key, Priority]]
+Looked = asyncio.Queue[tuple[Key, QueuePriority]]
 
 
 @contextlib.asynccontextmanager
 async def measuring(
-    measurements: Measurements, evaluation: Evaluation, wall: Clock = time.time
+    measurements: Measurements, evaluation: BlockReader, wall: Clock = time.time
 ) -> AsyncIterator[Looked]:
     """The rounds; yields what they say to look at, and how urgently."""
     looked_at: Looked = asyncio.Queue()
 
-    def look_at(key: Key, _: float, priority: Priority) -> None:
+    def look_at(key: Key, _: float, priority: QueuePriority) -> None:
         looked_at.put_nowait((key, priority))
 
     loop = asyncio.create_task(Rounds(measurements, evaluation, look_at, wall=wall).run())
@@ -118,20 +118,20 @@ async def test_a_canary_that_begins_is_not_kept_waiting_for_a_block_of_those_at_
 ):
     measurements.want(CARS, target(CARS))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
-        assert await looked_at.get() == (CARS, Priority.BACKGROUND)
+        assert await looked_at.get() == (CARS, QueuePriority.BACKGROUND)
         measurements.want(CARS, target(CARS, canary=True))
-        while await looked_at.get() != (CARS, Priority.NORMAL):
+        while await looked_at.get() != (CARS, QueuePriority.NORMAL):
             pass  # an hour may have ended just now
 
 
 async def test_a_canary_is_looked_at_before_products_at_rest(evaluation, measurements):
     measurements.want(CARS, target(CARS))
     measurements.want(VANS, target(VANS, canary=True))
-    told: dict[Key, Priority] = {}
+    told: dict[Key, QueuePriority] = {}
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
         while told.keys() != {CARS, VANS}:
             told |= dict([await looked_at.get()])
-    assert told == {CARS: Priority.BACKGROUND, VANS: Priority.NORMAL}
+    assert told == {CARS: QueuePriority.BACKGROUND, VANS: QueuePriority.NORMAL}
 
 
 async def test_a_canary_does_not_wait_until_those_at_rest_are_read(
@@ -142,7 +142,7 @@ async def test_a_canary_does_not_wait_until_those_at_rest_are_read(
     measurements.want(VANS, target(VANS, canary=True))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
         await held.asked.wait()
-        assert await looked_at.get() == (VANS, Priority.NORMAL)
+        assert await looked_at.get() == (VANS, QueuePriority.NORMAL)
         assert not measurements.newest(AN_HOUR), "the others' answer is still held"
         held.released.set()
         while (await looked_at.get())[0] != CARS:

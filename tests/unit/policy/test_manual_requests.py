@@ -16,15 +16,15 @@ from sluicegate.policy.manual_requests import answers
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import (
+    ManualRequest,
     Observed,
     Portfolio,
-    Request,
     TrainingFailed,
     TrainingSucceeded,
 )
 from sluicegate.policy.model.pending_requests import approves
-from sluicegate.policy.retraining.holdout_gate import Verdict, judge, judge_all
-from sluicegate.policy.retraining.preconditions import Request as Asked
+from sluicegate.policy.retraining.holdout_gate import GateVerdict, judge, judge_all
+from sluicegate.policy.retraining.preconditions import RetrainingRequest as Asked
 from sluicegate.policy.retraining.preconditions import obstacle
 from sluicegate.policy.training_results import training_ended
 from sluicegate.stats.counts import Count
@@ -47,7 +47,9 @@ TRIED = candidate(5)
 
 
 def asked(annotation: str, value: str = "one", **fields) -> Observed:
-    return Observed(block=NOW // 300, wanted=V1, requests=(Request(annotation, value),), **fields)
+    return Observed(
+        block=NOW // 300, wanted=V1, requests=(ManualRequest(annotation, value),), **fields
+    )
 
 
 def training(trigger: str) -> RetrainingStatus:
@@ -224,16 +226,16 @@ POINT = HoldOutMargin(0.01, 0.01)
 
 def test_an_slo_of_the_gate_needs_counts_of_both_versions():
     margins = {"availability": POINT, "accuracy": POINT}
-    assert judge_all(FINE, FINE, margins).verdict is Verdict.PASSED
+    assert judge_all(FINE, FINE, margins).verdict is GateVerdict.PASSED
     gated = judge_all(FINE, FINE, margins, {"accuracy"})
-    assert (gated.slo, gated.verdict) == ("accuracy", Verdict.TOO_SMALL)
+    assert (gated.slo, gated.verdict) == ("accuracy", GateVerdict.TOO_SMALL)
 
 
 def test_one_row_is_compared_and_none_is_not():
     assert judge("accuracy", Count(0, 1), Count(0, 1), POINT).difference is not None
     for ours, theirs in ((0, 1), (1, 0)):
         found = judge("accuracy", Count(0, ours), Count(0, theirs), POINT)
-        assert (found.verdict, found.difference) == (Verdict.TOO_SMALL, None)
+        assert (found.verdict, found.difference) == (GateVerdict.TOO_SMALL, None)
 
 
 def test_a_result_without_counts_of_the_gate_gets_no_traffic():

@@ -5,7 +5,7 @@ from math import nan
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -101,7 +101,7 @@ async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go
         PrometheusStandIn(World([FULL]), lies) as server,
         Prometheus(Endpoint(url=server.url)) as prometheus,
     ):
-        evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+        evaluation = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
         await fetch_all(evaluation, (first,), NOW)
         if lie:
             lies["requests"] = lie
@@ -129,7 +129,7 @@ async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginni
         PrometheusStandIn(World([FULL])) as server,
         Prometheus(Endpoint(url=server.url)) as prometheus,
     ):
-        evaluation = Evaluation(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
+        evaluation = BlockReader(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
         await fetch_all(evaluation, (minutes, others), NOW)
         readings = await fetch_all(evaluation, (halves, others), NOW + 30)
     first = {key.product: each.first for each in readings if each.canary for key in each.blocks}

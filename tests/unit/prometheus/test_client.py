@@ -56,7 +56,7 @@ async def test_no_proxy_of_the_environment_has_a_say_in_where_measurements_come_
 @pytest.mark.parametrize(
     ("lie", "error", "says"),
     [
-        (Lie.REFUSED, PrometheusUnavailable, "can't be asked"),
+        (Lie.REFUSED, PrometheusUnavailable, "can't be reached"),
         (Lie.ERROR_500, PrometheusUnavailable, "HTTP 500"),
         (Lie.ERROR_503, PrometheusUnavailable, "HTTP 503"),
         (Lie.BUSY_429, PrometheusUnavailable, "HTTP 429"),
@@ -64,7 +64,7 @@ async def test_no_proxy_of_the_environment_has_a_say_in_where_measurements_come_
         (Lie.REDIRECT, QueryRejected, "HTTP 302"),
         (Lie.HANGS, PrometheusUnavailable, "time"),
         (Lie.TRICKLES, PrometheusUnavailable, "time-out"),
-        (Lie.CUT_OFF, PrometheusUnavailable, "can't be asked"),
+        (Lie.CUT_OFF, PrometheusUnavailable, "can't be reached"),
         (Lie.PARTIAL, PartialAnswer, "incomplete"),
         (Lie.NOT_JSON, MalformedAnswer, "not JSON"),
         (Lie.FAILURE_STATUS, PrometheusUnavailable, "no success"),

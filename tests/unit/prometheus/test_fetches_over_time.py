@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.prometheus.block_cache import BlockCache
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import REQUESTS, SeriesKey, Target
@@ -21,7 +21,7 @@ class Session:
 
     def __init__(self, server: PrometheusStandIn, prometheus: Prometheus):
         self.server = server
-        self.evaluation = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0))
+        self.evaluation = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
         self.cache = BlockCache()
 
     async def fetch(self, now: float, *targets: Target):

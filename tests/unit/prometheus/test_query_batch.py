@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from benchmarks.prometheus_stand_in import PrometheusStandIn
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus import query_scopes
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.query_scopes import NAMES_PER_SCOPE, named_scopes, split_scopes
@@ -112,7 +112,7 @@ async def fetch(
     async with PrometheusStandIn(rows) as rows.server:
         endpoint = Endpoint(url=rows.server.url, timeout_seconds=60)
         async with Prometheus(endpoint) as prometheus:
-            readings = await fetch_all(Evaluation(prometheus, settings), targets, NOW)
+            readings = await fetch_all(BlockReader(prometheus, settings), targets, NOW)
     return readings, rows
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus.block_reader import Evaluation, EvaluationSettings
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import ProductKey, Target
@@ -40,7 +40,7 @@ async def prometheus(server):
 
 async def test_a_fetch_waits_its_jitter_before_it_asks(server, prometheus, monkeypatch):
     monkeypatch.setattr(random, "random", lambda: 0.5)
-    fetching = Evaluation(prometheus, EvaluationSettings(jitter_seconds=0.4))
+    fetching = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0.4))
     begun = asyncio.get_running_loop().time()
     (readings,) = await fetch_all(fetching, (target(),), NOW)
     assert asyncio.get_running_loop().time() - begun >= 0.2
@@ -50,7 +50,7 @@ async def test_a_fetch_waits_its_jitter_before_it_asks(server, prometheus, monke
 async def test_what_is_not_answered_within_the_time_of_a_fetch_is_unavailable(server, prometheus):
     server.lies[""] = Lie.HANGS
     settings = EvaluationSettings(jitter_seconds=0, fetch_seconds=0.2)
-    (readings,) = await fetch_all(Evaluation(prometheus, settings), (target(),), NOW)
+    (readings,) = await fetch_all(BlockReader(prometheus, settings), (target(),), NOW)
     assert "no answer within 0.2 s" in readings.problem
     assert not readings.complete
     for blocks in readings.blocks.values():
@@ -62,7 +62,7 @@ async def test_the_past_of_250_products_is_read_once_each_in_three_sets_of_queri
 ):
     targets = [target(number) for number in range(250)]
     settings = EvaluationSettings(jitter_seconds=0, products_per_backfill=100)
-    pasts = [past async for past in Evaluation(prometheus, settings).backfill(targets, NOW)]
+    pasts = [past async for past in BlockReader(prometheus, settings).backfill(targets, NOW)]
     assert len(pasts) == 3
     assert Counter(one.key for past in pasts for one in past.targets) == Counter(
         one.key for one in targets

@@ -14,7 +14,7 @@ from sluicegate.__main__ import main
 from sluicegate.reporting.facts import facts_of, quantile
 from sluicegate.reporting.text import as_csv, as_json, markdown
 from sluicegate.reporting.words import budget, change, percent
-from sluicegate.stats.evolution import Change
+from sluicegate.stats.evolution import PeriodChange
 from tests.support.reviewed import document_of, sealed_month
 
 CALM, WORSE = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12, austria=0.4)
@@ -28,13 +28,13 @@ def slo(facts, name):
 def test_each_change_is_said_with_its_interval_or_not_at_all():
     facts = facts_of(WORSE, CALM)
     accuracy = slo(facts, "accuracy")
-    assert accuracy.against_before.change is Change.WORSE
+    assert accuracy.against_before.change is PeriodChange.WORSE
     assert re.fullmatch(
         r"worse by [\d.]+ points \[[\d.]+, [\d.]+\]", change(accuracy.against_before)
     )
-    assert accuracy.against_original.change is Change.WORSE
+    assert accuracy.against_original.change is PeriodChange.WORSE
     availability = slo(facts, "availability")
-    assert availability.against_before.change is Change.NO_EVIDENCE
+    assert availability.against_before.change is PeriodChange.NO_EVIDENCE
     assert "no evidence of a change" in change(availability.against_before)
     assert change(availability.against_original) == "too few events"
     assert "accuracy missed its objective" in facts.sentence
@@ -60,7 +60,7 @@ def test_a_market_with_few_events_is_unknown_and_one_that_is_bad_comes_first():
 def test_an_objective_that_was_never_at_risk_is_named():
     facts = facts_of(CALM, None)
     assert "never at risk" in slo(facts, "availability").health
-    assert slo(facts, "accuracy").against_before.change is Change.TOO_FEW
+    assert slo(facts, "accuracy").against_before.change is PeriodChange.TOO_FEW
 
 
 def test_a_ledger_that_was_changed_after_its_seal_is_found_out():

@@ -8,13 +8,19 @@ import itertools
 import pytest
 
 from sluicegate.kube.resources import CONFIG_MAPS, EVENTS, Key
-from sluicegate.runtime.event_recorder import Note, Recorder, Series, Subject, shortened
+from sluicegate.runtime.event_recorder import (
+    EventRecorder,
+    EventSeries,
+    EventSubject,
+    Note,
+    shortened,
+)
 from tests.support.api_stand_in import ApiStandIn
 
 LONGEST_NOTE = 1024
 SERIES_SECONDS = 600.0
 
-SUBJECT = Subject(CONFIG_MAPS, Key("shop", "a"), "uid-1")
+SUBJECT = EventSubject(CONFIG_MAPS, Key("shop", "a"), "uid-1")
 
 
 class Clock:
@@ -39,8 +45,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def recorder(server, clock) -> Recorder:
-    return Recorder(server.api, clock, instance="test")
+def recorder(server, clock) -> EventRecorder:
+    return EventRecorder(server.api, clock, instance="test")
 
 
 def step(words: str, severity: str = "Normal") -> Note:
@@ -54,7 +60,7 @@ def events(server) -> list[tuple[str, int]]:
     return [(one["note"], (one.get("series") or {}).get("count", 1)) for one in found]
 
 
-async def tell(recorder: Recorder, *notes: Note) -> None:
+async def tell(recorder: EventRecorder, *notes: Note) -> None:
     """Let the recorder take these notes; what it holds back is held back."""
     for note in notes:
         await recorder._take(note)
@@ -104,7 +110,7 @@ async def test_series_are_written_and_forgotten_while_others_keep_coming(server,
     written = asyncio.Event()
     count = recorder._write_count
 
-    async def counted(series: Series) -> None:
+    async def counted(series: EventSeries) -> None:
         await count(series)
         written.set()
 
@@ -114,7 +120,7 @@ async def test_series_are_written_and_forgotten_while_others_keep_coming(server,
         for number in itertools.count():
             clock.now += 10
             recorder.record(
-                Note(Subject(CONFIG_MAPS, Key("shop", "b"), f"{number}"), "A", "B", "c")
+                Note(EventSubject(CONFIG_MAPS, Key("shop", "b"), f"{number}"), "A", "B", "c")
             )
             await asyncio.sleep(0)
             if written.is_set():

@@ -17,12 +17,12 @@ from sluicegate.kube.backpressure import Patience
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime import event_recorder
 from sluicegate.runtime.cache import Cache, Change
-from sluicegate.runtime.event_recorder import Note, Recorder, Subject, render_event
+from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note, render_event
 from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.interfaces import (
     Done,
     InvalidSpec,
-    Priority,
+    QueuePriority,
     Record,
     RequeueAfter,
     Watched,
@@ -34,7 +34,7 @@ from sluicegate.runtime.rate_limiter import TokenBucket
 from sluicegate.runtime.watch_liveness import Watches, watching_session
 from sluicegate.runtime.workers import TURN_SECONDS, Workers
 from sluicegate.runtime.workqueue import WorkQueue
-from sluicegate.runtime.write_fence import Gate
+from sluicegate.runtime.write_fence import WriteFence
 from tests.support.api_stand_in import ApiStandIn
 
 # Promised, so written as numbers here.
@@ -93,8 +93,8 @@ def cache() -> Cache:
 
 
 def test_a_new_object_and_a_changed_one_are_work_for_their_product(cache):
-    assert cache.observe(body(A, 1)) == Change(PRODUCT, Priority.NORMAL)
-    assert cache.observe(body(A, 2, "y")) == Change(PRODUCT, Priority.NORMAL)
+    assert cache.observe(body(A, 1)) == Change(PRODUCT, QueuePriority.NORMAL)
+    assert cache.observe(body(A, 2, "y")) == Change(PRODUCT, QueuePriority.NORMAL)
     assert [child.value for child in cache.children(PRODUCT)] == ["y"]
 
 
@@ -111,16 +111,16 @@ def test_an_older_state_that_arrives_late_is_ignored(cache):
 
 
 def test_a_change_of_what_is_urgent_is_urgent(cache):
-    assert cache.observe(body(A, 1, urgent=1)).priority is Priority.URGENT
-    assert cache.observe(body(A, 2, "y", urgent=1)).priority is Priority.NORMAL
-    assert cache.observe(body(A, 3, "y", urgent=2)).priority is Priority.URGENT
+    assert cache.observe(body(A, 1, urgent=1)).priority is QueuePriority.URGENT
+    assert cache.observe(body(A, 2, "y", urgent=1)).priority is QueuePriority.NORMAL
+    assert cache.observe(body(A, 3, "y", urgent=2)).priority is QueuePriority.URGENT
 
 
 def test_a_deletion_is_work_once_and_a_late_one_of_a_former_object_is_not(cache):
     cache.observe(body(A, 1, uid="first"))
     cache.observe(body(A, 3, uid="second"))
     assert cache.forget(body(A, 2, uid="first")) is None
-    assert cache.forget(body(A, 4, uid="second")) == Change(PRODUCT, Priority.NORMAL)
+    assert cache.forget(body(A, 4, uid="second")) == Change(PRODUCT, QueuePriority.NORMAL)
     assert cache.forget(body(A, 4, uid="second")) is None
     assert not cache.children(PRODUCT)
 
@@ -134,7 +134,7 @@ def test_an_object_that_goes_to_another_product_leaves_its_former_one(cache):
 
 def test_an_object_that_stops_being_ours_is_dropped(cache):
     cache.observe(body(A, 1))
-    assert cache.observe(body(A, 2, None)) == Change(PRODUCT, Priority.NORMAL)
+    assert cache.observe(body(A, 2, None)) == Change(PRODUCT, QueuePriority.NORMAL)
     assert len(cache) == 0
 
 
@@ -143,7 +143,7 @@ def test_a_list_drops_what_it_does_not_hold(cache):
     cache.observe(body(B, 2))
     with cache.listing() as listing:
         assert list(listing.add(body(A, 1))) == []
-        assert list(listing.finish(10)) == [Change(PRODUCT, Priority.NORMAL)]
+        assert list(listing.finish(10)) == [Change(PRODUCT, QueuePriority.NORMAL)]
     assert list(cache) == [A]
 
 
@@ -202,7 +202,7 @@ class HeldUntil:
 
 async def test_a_write_passes_while_enough_of_the_lease_is_left(clock):
     lease = HeldUntil(clock.now + MARGIN_SECONDS + 0.1)
-    gate = Gate(TokenBucket(clock, rate=1, burst=5), lease, clock)
+    gate = WriteFence(TokenBucket(clock, rate=1, burst=5), lease, clock)
     await gate.admit()
     clock.now += 0.2
     with pytest.raises(errors.WriteFenced):
@@ -210,14 +210,14 @@ async def test_a_write_passes_while_enough_of_the_lease_is_left(clock):
 
 
 async def test_a_write_does_not_pass_without_a_lease(clock):
-    gate = Gate(TokenBucket(clock, rate=1, burst=5), HeldUntil(float("-inf")), clock)
+    gate = WriteFence(TokenBucket(clock, rate=1, burst=5), HeldUntil(float("-inf")), clock)
     with pytest.raises(errors.WriteFenced):
         await gate.admit()
 
 
 async def test_the_lease_is_looked_at_after_the_wait_for_the_budget(clock):
     lease = HeldUntil(clock.now + MARGIN_SECONDS + 0.1)
-    gate = Gate(TokenBucket(clock, rate=100, burst=1), lease, clock)
+    gate = WriteFence(TokenBucket(clock, rate=100, burst=1), lease, clock)
     await gate.admit()
     waiting = asyncio.ensure_future(gate.admit())
     await asyncio.sleep(0)
@@ -354,7 +354,7 @@ async def test_on_shut_down_what_is_under_way_is_finished(clock):
 
 # ---- events, health, watches, logs ------------------------------------------------------
 
-SUBJECT = Subject(DATA_PRODUCTS, A, "uid")
+SUBJECT = EventSubject(DATA_PRODUCTS, A, "uid")
 
 
 def test_an_event_stays_within_the_api_servers_limits():
@@ -371,9 +371,9 @@ async def test_what_the_recorder_has_no_room_for_is_dropped_and_counted(clock, m
     dropped = EVENTS_DROPPED.labels("queue")._value
     before = dropped.get()
     async with ApiStandIn() as server:
-        recorder = Recorder(server.api, clock, instance="test")
+        recorder = EventRecorder(server.api, clock, instance="test")
         for number in range(50 + 3):
-            subject = Subject(DATA_PRODUCTS, A, f"uid-{number}")
+            subject = EventSubject(DATA_PRODUCTS, A, f"uid-{number}")
             recorder.record(Note(subject, "Promoted", "Promote", ""))
         assert dropped.get() == before + 3
         await recorder.flush()

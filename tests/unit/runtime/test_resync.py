@@ -10,7 +10,7 @@ import pytest
 
 from sluicegate.kube.resources import CONFIG_MAPS, SERVICES, Key
 from sluicegate.runtime.cache import Caches, Change
-from sluicegate.runtime.interfaces import Done, Priority, Record, RequeueAfter, Watched
+from sluicegate.runtime.interfaces import Done, QueuePriority, Record, RequeueAfter, Watched
 from sluicegate.runtime.refused_lists import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end
@@ -48,7 +48,7 @@ async def test_what_is_gone_without_a_word_is_found_by_the_next_list_and_lists_g
             async with asyncio.timeout(20):
                 for key in (A, B):  # one after the other: the second needs a list of its own
                     del server.objects[CONFIG_MAPS.path(*key)]
-                    assert await changes.get() == Change(key, Priority.NORMAL)
+                    assert await changes.get() == Change(key, QueuePriority.NORMAL)
         finally:
             await end([running])
     assert len(caches.products) == 0
@@ -87,7 +87,7 @@ async def test_a_list_of_all_is_put_off_until_the_operator_has_time_for_it():
     async with resyncing(busy, changes.put_nowait):
         await changes.get()
         async with asyncio.timeout(20):
-            assert await changes.get() == Change(A, Priority.NORMAL)
+            assert await changes.get() == Change(A, QueuePriority.NORMAL)
     assert sent[:4] == [sent[0]] * 4, "nothing was asked while it was busy"
 
 
@@ -96,7 +96,7 @@ async def test_a_list_of_all_comes_an_interval_later_though_the_operator_is_alwa
     async with resyncing(lambda _: True, changes.put_nowait):
         await changes.get()
         async with asyncio.timeout(20):
-            assert await changes.get() == Change(A, Priority.NORMAL)
+            assert await changes.get() == Change(A, QueuePriority.NORMAL)
 
 
 async def test_the_objects_of_a_kind_that_is_gone_are_gone_too():
@@ -112,12 +112,12 @@ async def test_the_objects_of_a_kind_that_is_gone_are_gone_too():
         caches = Caches([Watched(CONFIG_MAPS, project)])
         resync = Resync(server.api, caches, changes.put_nowait, interval=0.01, **PLAIN)
         await resync.prime()
-        assert await changes.get() == Change(A, Priority.NORMAL)
+        assert await changes.get() == Change(A, QueuePriority.NORMAL)
         server.gone = True
         running = asyncio.create_task(resync.run())
         try:
             async with asyncio.timeout(20):
-                assert await changes.get() == Change(A, Priority.NORMAL)
+                assert await changes.get() == Change(A, QueuePriority.NORMAL)
         finally:
             await end([running])
     assert len(caches.products) == 0

@@ -18,11 +18,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sluicegate.runtime.interfaces import Key, Priority
+from sluicegate.runtime.interfaces import Key, QueuePriority
 from sluicegate.runtime.workqueue import ShutDown, WorkQueue
 
 # Promised, so written as numbers here.
-PATIENCE = {Priority.NORMAL: 1.0, Priority.BACKGROUND: 30.0}
+PATIENCE = {QueuePriority.NORMAL: 1.0, QueuePriority.BACKGROUND: 30.0}
 LAST_RETRY = 300.0
 
 A, B, C, D = (Key("shop", name) for name in "abcd")
@@ -78,76 +78,76 @@ def test_a_key_that_is_done_without_having_been_added_again_is_not_taken_again(q
 
 
 def test_changes_of_specs_overtake_background_work_and_keep_their_own_order(queue):
-    queue.add(A, Priority.BACKGROUND)
-    queue.add(B, Priority.URGENT)
-    queue.add(C, Priority.URGENT)
+    queue.add(A, QueuePriority.BACKGROUND)
+    queue.add(B, QueuePriority.URGENT)
+    queue.add(C, QueuePriority.URGENT)
     assert drain(queue) == [B, C, A]
 
 
 @pytest.mark.parametrize(
     ("waited", "expected"),
-    [(0.0, [A, B, C, D]), (PATIENCE[Priority.NORMAL] + 0.1, [C, A, D, B])],
+    [(0.0, [A, B, C, D]), (PATIENCE[QueuePriority.NORMAL] + 0.1, [C, A, D, B])],
     ids=["just now", "too long"],
 )
 def test_who_has_waited_too_long_gets_every_other_turn(queue, clock, waited, expected):
     for key in (C, D):
-        queue.add(key, Priority.NORMAL)
+        queue.add(key, QueuePriority.NORMAL)
     clock.now += waited
     for key in (A, B):
-        queue.add(key, Priority.URGENT)
+        queue.add(key, QueuePriority.URGENT)
     assert drain(queue) == expected
 
 
 def test_background_work_is_patient_and_yet_done_beside_endless_urgent_work(queue, clock):
-    queue.add(C, Priority.BACKGROUND)
+    queue.add(C, QueuePriority.BACKGROUND)
     turns = 0
     while C not in queue.working:
         clock.now += 1.0
-        queue.add(A, Priority.URGENT)
-        queue.add(B, Priority.URGENT)
+        queue.add(A, QueuePriority.URGENT)
+        queue.add(B, QueuePriority.URGENT)
         for key in filter(None, (queue.poll(), queue.poll())):
             if key != C:
                 queue.done(key)
         turns += 1
-    assert PATIENCE[Priority.BACKGROUND] < turns < PATIENCE[Priority.BACKGROUND] + 3
+    assert PATIENCE[QueuePriority.BACKGROUND] < turns < PATIENCE[QueuePriority.BACKGROUND] + 3
 
 
 def test_background_work_is_done_beside_a_line_of_normal_work_that_never_ends(queue, clock):
-    queue.add(A, Priority.BACKGROUND)
+    queue.add(A, QueuePriority.BACKGROUND)
     line = 5
     for number in range(line):
-        queue.add(Key("ns", f"moved-{number}"), Priority.NORMAL)
-    longest = PATIENCE[Priority.BACKGROUND] * (line + 2) / PATIENCE[Priority.NORMAL]
+        queue.add(Key("ns", f"moved-{number}"), QueuePriority.NORMAL)
+    longest = PATIENCE[QueuePriority.BACKGROUND] * (line + 2) / PATIENCE[QueuePriority.NORMAL]
     turns = 0
     while A not in queue.working:
         turns += 1
         assert turns < longest + 5, "it never has a turn"
-        queue.add(Key("ns", f"moved-{line + turns}"), Priority.NORMAL)
-        queue.add(B, Priority.URGENT)
+        queue.add(Key("ns", f"moved-{line + turns}"), QueuePriority.NORMAL)
+        queue.add(B, QueuePriority.URGENT)
         clock.now += 1.0
         for key in filter(None, (queue.poll(), queue.poll())):
             if key != A:
                 queue.done(key)
-    assert turns > PATIENCE[Priority.BACKGROUND], "it is the least urgent"
+    assert turns > PATIENCE[QueuePriority.BACKGROUND], "it is the least urgent"
 
 
 def test_a_waiting_key_is_raised_by_a_more_urgent_add_and_never_lowered(queue):
-    queue.add(A, Priority.BACKGROUND)
-    queue.add(B, Priority.NORMAL)
-    queue.add(A, Priority.URGENT)
-    queue.add(A, Priority.BACKGROUND)
+    queue.add(A, QueuePriority.BACKGROUND)
+    queue.add(B, QueuePriority.NORMAL)
+    queue.add(A, QueuePriority.URGENT)
+    queue.add(A, QueuePriority.BACKGROUND)
     assert drain(queue) == [A, B]
 
 
 def test_as_urgent_news_lets_a_waiting_key_wait_for_more_and_less_urgent_news_doesnt(queue):
     for key in (A, B, C):
-        queue.add(key, Priority.NORMAL)
-    queue.add(A, Priority.NORMAL)
-    queue.add(B, Priority.BACKGROUND)
+        queue.add(key, QueuePriority.NORMAL)
+    queue.add(A, QueuePriority.NORMAL)
+    queue.add(B, QueuePriority.BACKGROUND)
     assert drain(queue) == [B, C, A]
 
 
-@pytest.mark.parametrize("priority", [Priority.URGENT, Priority.NORMAL])
+@pytest.mark.parametrize("priority", [QueuePriority.URGENT, QueuePriority.NORMAL])
 def test_what_changes_all_the_time_has_its_turn_under_a_lasting_backlog(queue, clock, priority):
     """Each change moved it behind those that had come since: it was never looked at."""
     queue.add(A, priority)
@@ -168,14 +168,14 @@ def test_what_changes_all_the_time_has_its_turn_under_a_lasting_backlog(queue, c
 def test_blocks_that_settle_keep_nobody_from_a_turn_that_takes_longer_than_a_block(queue, clock):
     measured = [Key("ns", f"measured-{number}") for number in range(90)]
     for key in measured:
-        queue.add(key, Priority.NORMAL)
+        queue.add(key, QueuePriority.NORMAL)
     taken = []
     for second in range(1, len(measured) + 1):
         clock.now += 1.0
-        queue.add(Key("ns", f"moved-{second}"), Priority.NORMAL)
+        queue.add(Key("ns", f"moved-{second}"), QueuePriority.NORMAL)
         if second % 60 == 0:
             for key in measured:
-                queue.add(key, Priority.BACKGROUND)
+                queue.add(key, QueuePriority.BACKGROUND)
         taken.append(queue.poll())
     assert taken == measured
 
@@ -184,7 +184,7 @@ def test_where_blocks_are_too_short_for_all_nobody_has_a_third_turn_before_each_
     turns = {Key("ns", f"measured-{number}"): 0 for number in range(90)}
     for _ in range(20):
         for key in turns:
-            queue.add(key, Priority.BACKGROUND)
+            queue.add(key, QueuePriority.BACKGROUND)
         for _ in range(20):
             turns[key := queue.poll()] += 1
             queue.done(key)
@@ -241,10 +241,10 @@ def test_keys_that_failed_together_are_spread_by_the_jitter(clock):
 
 
 def test_what_was_urgent_is_urgent_when_it_comes_back_from_a_failure(queue, clock):
-    queue.add(A, Priority.URGENT)
+    queue.add(A, QueuePriority.URGENT)
     assert queue.poll() == A
     for key in (B, C):
-        queue.add(key, Priority.BACKGROUND)
+        queue.add(key, QueuePriority.BACKGROUND)
     delay = queue.retry(A)
     queue.done(A)
     clock.now += delay
@@ -252,9 +252,9 @@ def test_what_was_urgent_is_urgent_when_it_comes_back_from_a_failure(queue, cloc
 
 
 def test_what_was_not_urgent_stays_behind_what_is_after_a_failure(queue, clock):
-    queue.add(A, Priority.BACKGROUND)
+    queue.add(A, QueuePriority.BACKGROUND)
     assert queue.poll() == A
-    queue.add(B, Priority.NORMAL)
+    queue.add(B, QueuePriority.NORMAL)
     delay = queue.retry(A)
     queue.done(A)
     clock.now += delay
@@ -263,10 +263,10 @@ def test_what_was_not_urgent_stays_behind_what_is_after_a_failure(queue, clock):
 
 @pytest.mark.parametrize(("first", "second"), [(10, 5), (5, 10)])
 def test_of_two_delays_of_a_key_the_more_urgent_counts_too(queue, clock, first, second):
-    queue.add_after(A, first, Priority.URGENT)
-    queue.add_after(A, second, Priority.BACKGROUND)
+    queue.add_after(A, first, QueuePriority.URGENT)
+    queue.add_after(A, second, QueuePriority.BACKGROUND)
     clock.now += 5
-    queue.add(B, Priority.NORMAL)
+    queue.add(B, QueuePriority.NORMAL)
     assert drain(queue) == [A, B]
 
 
@@ -359,25 +359,25 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.clock = Time()
         self.queue = WorkQueue(self.clock, jitter=lambda: 1.0)
-        self.working: dict[Key, Priority] = {}
-        self.wished: dict[Key, Priority] = {}  # wishes that no run has begun after
+        self.working: dict[Key, QueuePriority] = {}
+        self.wished: dict[Key, QueuePriority] = {}  # wishes that no run has begun after
         self.indulged = False
-        self.delayed: dict[Key, tuple[float, Priority]] = {}
+        self.delayed: dict[Key, tuple[float, QueuePriority]] = {}
 
-    @rule(key=KEYS, priority=st.sampled_from(Priority))
-    def add(self, key: Key, priority: Priority) -> None:
+    @rule(key=KEYS, priority=st.sampled_from(QueuePriority))
+    def add(self, key: Key, priority: QueuePriority) -> None:
         self.queue.add(key, priority)
         self.wish(key, priority)
 
-    @rule(key=KEYS, seconds=st.floats(0, 100), priority=st.sampled_from(Priority))
-    def add_after(self, key: Key, seconds: float, priority: Priority) -> None:
+    @rule(key=KEYS, seconds=st.floats(0, 100), priority=st.sampled_from(QueuePriority))
+    def add_after(self, key: Key, seconds: float, priority: QueuePriority) -> None:
         self.queue.add_after(key, seconds, priority)
         self.delay(key, seconds, priority)
 
     @rule(key=KEYS | taken)
     def retry(self, key: Key) -> None:
         seconds = self.queue.retry(key)
-        self.delay(key, seconds, self.working.get(key, Priority.BACKGROUND))
+        self.delay(key, seconds, self.working.get(key, QueuePriority.BACKGROUND))
 
     @rule(seconds=st.floats(0, 200))
     def let_time_pass(self, seconds: float) -> None:
@@ -416,10 +416,10 @@ class QueueMachine(RuleBasedStateMachine):
     def working_is_known(self) -> None:
         assert self.queue.working == self.working.keys()
 
-    def wish(self, key: Key, priority: Priority) -> None:
+    def wish(self, key: Key, priority: QueuePriority) -> None:
         self.wished[key] = min(priority, self.wished.get(key, priority))
 
-    def delay(self, key: Key, seconds: float, priority: Priority) -> None:
+    def delay(self, key: Key, seconds: float, priority: QueuePriority) -> None:
         due = self.clock.now + seconds
         known = self.delayed.get(key, (due, priority))
         self.delayed[key] = (min(due, known[0]), min(priority, known[1]))

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.simulation.mann_whitney import is_high, statistic
 from sluicegate.simulation.other_tools import ArgoRolloutsLike, FlaggerLike
-from sluicegate.simulation.scenario import Scenario, Stream, Verdict
-from sluicegate.simulation.traffic import Arms
+from sluicegate.simulation.scenario import Scenario, SimulatedVerdict, Stream
+from sluicegate.simulation.traffic import SimulatedArms
 
 pytestmark = pytest.mark.slow
 
@@ -23,24 +23,29 @@ SCENARIO = Scenario(
 
 
 def _minute(bad, total=100.0):
-    return Arms(*(np.array([[value]]) for value in (bad, total, 1.0, 900.0)))
+    return SimulatedArms(*(np.array([[value]]) for value in (bad, total, 1.0, 900.0)))
 
 
 def _play(judge, minutes):
     for number, bad in enumerate(minutes, start=1):
-        verdict = Verdict(int(judge.observe(_minute(*np.atleast_1d(bad)), ONE)[0]))
-        if verdict is not Verdict.RUNNING:
+        verdict = SimulatedVerdict(int(judge.observe(_minute(*np.atleast_1d(bad)), ONE)[0]))
+        if verdict is not SimulatedVerdict.RUNNING:
             return verdict, number
-    return Verdict.RUNNING, len(minutes)
+    return SimulatedVerdict.RUNNING, len(minutes)
 
 
 @pytest.mark.parametrize(
     ("sentence", "minutes", "verdict", "minute"),
     [
-        ("ten good minutes lead through 5…50 %", [0.0] * 20, Verdict.PROMOTED, 10),
-        ("a failure costs a minute and no weight", [0.0, 9.0] + [0.0] * 20, Verdict.PROMOTED, 11),
-        ("ten failures are acted on a minute later", [9.0] * 20, Verdict.ROLLED_BACK, 11),
-        ("no values are a failure", [(0.0, 0.0)] * 20, Verdict.ROLLED_BACK, 11),
+        ("ten good minutes lead through 5…50 %", [0.0] * 20, SimulatedVerdict.PROMOTED, 10),
+        (
+            "a failure costs a minute and no weight",
+            [0.0, 9.0] + [0.0] * 20,
+            SimulatedVerdict.PROMOTED,
+            11,
+        ),
+        ("ten failures are acted on a minute later", [9.0] * 20, SimulatedVerdict.ROLLED_BACK, 11),
+        ("no values are a failure", [(0.0, 0.0)] * 20, SimulatedVerdict.ROLLED_BACK, 11),
     ],
 )
 def test_flagger_like(sentence, minutes, verdict, minute):
@@ -50,10 +55,15 @@ def test_flagger_like(sentence, minutes, verdict, minute):
 @pytest.mark.parametrize(
     ("sentence", "minutes", "verdict", "minute"),
     [
-        ("four steps of ten minutes", [0.0] * 50, Verdict.PROMOTED, 40),
-        ("three failed measurements are allowed", [9.0] * 15 + [0.0] * 40, Verdict.PROMOTED, 40),
-        ("the fourth is not", [9.0] * 50, Verdict.ROLLED_BACK, 20),
-        ("five errors in a row abort", [(0.0, 0.0)] * 50, Verdict.ROLLED_BACK, 25),
+        ("four steps of ten minutes", [0.0] * 50, SimulatedVerdict.PROMOTED, 40),
+        (
+            "three failed measurements are allowed",
+            [9.0] * 15 + [0.0] * 40,
+            SimulatedVerdict.PROMOTED,
+            40,
+        ),
+        ("the fourth is not", [9.0] * 50, SimulatedVerdict.ROLLED_BACK, 20),
+        ("five errors in a row abort", [(0.0, 0.0)] * 50, SimulatedVerdict.ROLLED_BACK, 25),
     ],
 )
 def test_argo_rollouts_like(sentence, minutes, verdict, minute):

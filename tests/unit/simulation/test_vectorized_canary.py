@@ -6,8 +6,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.simulation import vectorized_test
-from sluicegate.simulation.scenario import Imagined, Verdict, scenario_of
-from sluicegate.simulation.traffic import Arms, Traffic
+from sluicegate.simulation.scenario import Imagined, SimulatedVerdict, scenario_of
+from sluicegate.simulation.traffic import SimulatedArms, SimulatedTraffic
 from sluicegate.simulation.vectorized_canary import Sequential
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import burst_correlation, level_shift
@@ -50,7 +50,7 @@ def stable_that_changes_level():
 def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
     terms, imagined = canary
     scenario = scenario_of(terms, imagined)
-    traffic = Traffic(scenario, RUNS, seed)
+    traffic = SimulatedTraffic(scenario, RUNS, seed)
     past_bad, past = traffic.past()
     judge = Sequential(scenario, past_bad, past)
     engines = [Canary(terms, scenario, _past(scenario, past_bad, past, run)) for run in range(RUNS)]
@@ -59,14 +59,14 @@ def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
         arms = traffic.block(judge.share, live)
         verdicts = judge.observe(arms, live)
         if time == scenario.blocks - 1:
-            verdicts[verdicts == Verdict.RUNNING] = Verdict.INCONCLUSIVE
+            verdicts[verdicts == SimulatedVerdict.RUNNING] = SimulatedVerdict.INCONCLUSIVE
         end = (time + 1 + scenario.past_blocks) * scenario.block_seconds
         for place, run in enumerate(live):
             theirs = engines[run].observe(canary_block(end, _arms(scenario, arms, place)))
             assert (theirs, time, run) == (verdicts[place], time, run)
-            if theirs is Verdict.RUNNING:  # an end at the time limit outranks a next step
+            if theirs is SimulatedVerdict.RUNNING:  # an end at the time limit outranks a next step
                 assert engines[run].weight == round(judge.share[run] * 100)
-        live = live[verdicts == Verdict.RUNNING]
+        live = live[verdicts == SimulatedVerdict.RUNNING]
         if not live.size:
             break
 
@@ -109,7 +109,7 @@ ratios = st.floats(1e-6, 0.6)
     correlation=st.sampled_from([0.0, 0.003, 0.5]),
 )
 def test_the_vectorised_factors_are_the_engines(*, candidate, stable, ratio, margin, correlation):
-    arms = Arms(*(np.array([float(number)]) for number in (*candidate, *stable)))
+    arms = SimulatedArms(*(np.array([float(number)]) for number in (*candidate, *stable)))
     about = tuple(np.array([number]) for number in (ratio, margin, correlation))
     ours = (
         *vectorized_test.block_factors(arms, *about),

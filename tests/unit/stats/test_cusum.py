@@ -212,6 +212,7 @@ def test_a_weekly_product_learns_each_weekday():
     assert sum(day.total for day in found.weekdays) == found.count.total
 
 
+@pytest.mark.slow
 @given(st.floats(0.001, 400), st.integers(1, 60))
 def test_the_tail_of_chi_square_equals_scipy(value, degrees):
     from scipy.stats import chi2

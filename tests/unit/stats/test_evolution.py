@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sluicegate.stats.counts import Count
-from sluicegate.stats.evolution import Change, dispersion, evolution
+from sluicegate.stats.evolution import PeriodChange, dispersion, evolution
 from sluicegate.stats.intervals import newcombe
 
 MONTHS = 2000
@@ -36,7 +36,7 @@ def judged(now, before, per_day, margin=0.03):
         ).change
         for ours, theirs in zip(now, before, strict=True)
     ]
-    return {change: found.count(change) / len(found) for change in Change}
+    return {change: found.count(change) / len(found) for change in PeriodChange}
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.002, 0.01])
@@ -47,8 +47,8 @@ def test_an_unchanged_product_is_proved_worse_in_at_most_one_month_of_twenty(
     rng = np.random.default_rng(11)
     now, before = (months(rng, share, per_day=per_day, correlation=correlation) for _ in range(2))
     found = judged(now, before, per_day)
-    assert found[Change.WORSE] <= 0.05
-    assert found[Change.BETTER] <= 0.05
+    assert found[PeriodChange.WORSE] <= 0.05
+    assert found[PeriodChange.BETTER] <= 0.05
 
 
 @pytest.mark.parametrize(("correlation", "per_day"), [(0.0, 150), (0.002, 200)])
@@ -57,27 +57,27 @@ def test_a_drop_of_three_points_is_found_in_nineteen_months_of_twenty(correlatio
     rng = np.random.default_rng(12)
     before = months(rng, 0.10, per_day=per_day, correlation=correlation)
     now = months(rng, 0.13, per_day=per_day, correlation=correlation)
-    assert judged(now, before, per_day)[Change.WORSE] >= 0.95
+    assert judged(now, before, per_day)[PeriodChange.WORSE] >= 0.95
 
 
 def test_what_is_too_small_to_say_anything_isnt_called_unchanged():
     few = [Count(1, 10)] * 3
-    assert evolution(few, few, margin=0.03).change is Change.TOO_FEW
+    assert evolution(few, few, margin=0.03).change is PeriodChange.TOO_FEW
     many = [Count(100, 1000)] * 30
-    assert evolution(many, many, margin=0.03).change is Change.NO_EVIDENCE
-    assert evolution(many, [], margin=0.03).change is Change.TOO_FEW
-    assert evolution([], many, margin=0.03).change is Change.TOO_FEW
+    assert evolution(many, many, margin=0.03).change is PeriodChange.NO_EVIDENCE
+    assert evolution(many, [], margin=0.03).change is PeriodChange.TOO_FEW
+    assert evolution([], many, margin=0.03).change is PeriodChange.TOO_FEW
 
 
 def test_a_change_has_its_size_and_its_interval():
     now, before = [Count(120, 1000)] * 30, [Count(100, 1000)] * 30
     found = evolution(now, before, margin=0.03)
-    assert found.change is Change.WORSE
+    assert found.change is PeriodChange.WORSE
     assert found.estimate == pytest.approx(0.02)
     expected = newcombe((3600, 30_000), (3000, 30_000), NormalDist().inv_cdf(0.975))
     assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper))
     back = evolution(before, now, margin=0.03)
-    assert (back.change, back.estimate) == (Change.BETTER, pytest.approx(-0.02))
+    assert (back.change, back.estimate) == (PeriodChange.BETTER, pytest.approx(-0.02))
 
 
 def test_days_that_differ_more_than_chance_widen_the_interval():

@@ -27,7 +27,7 @@ from tests.support.virtual.stories import (
 )
 
 if TYPE_CHECKING:
-    from sluicegate.kube.requests import Request
+    from sluicegate.kube.requests import ApiRequest
     from tests.support.virtual.network import Fault
 
 OUTAGE = 300.0
@@ -38,15 +38,15 @@ IN_FLIGHT = 0.25
 """What arrives so soon after another was sent before the other's answer was read."""
 
 
-def everything(_: Request) -> bool:
+def everything(_: ApiRequest) -> bool:
     return True
 
 
-def writes(request: Request) -> bool:
+def writes(request: ApiRequest) -> bool:
     return request.method != "GET" and "/leases" not in request.path
 
 
-def all_but_the_lease(request: Request) -> bool:
+def all_but_the_lease(request: ApiRequest) -> bool:
     return "/leases" not in request.path
 
 
@@ -107,7 +107,7 @@ class Outage:
         self.world.network.faults.clear()
         self.world.network.watch_faults.clear()
 
-    def _judge(self, _: str, request: Request) -> Fault | None:
+    def _judge(self, _: str, request: ApiRequest) -> Fault | None:
         if "/leases" not in request.path:
             target = f"{request.method} {request.path}"
             self.asked.setdefault(target, []).append(self.world.loop.time())
@@ -203,7 +203,7 @@ def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(troub
 def test_conflicts_on_status_and_children_are_observed_and_decided_again():
     met: Counter[str] = Counter()
 
-    def once(_: str, request: Request) -> Refused | None:
+    def once(_: str, request: ApiRequest) -> Refused | None:
         kind = request.path.rpartition("/")[0].rpartition("/")[2]
         if request.method == "GET" or kind in ("leases", "events"):
             return None

@@ -22,7 +22,7 @@ from tests.support.virtual.stories import (
 )
 
 if TYPE_CHECKING:
-    from sluicegate.kube.requests import Request
+    from sluicegate.kube.requests import ApiRequest
     from sluicegate.kube.resources import Resource
     from tests.support.virtual.network import Fault
     from tests.support.virtual.operator import Replica
@@ -122,7 +122,7 @@ def test_a_leader_that_is_cut_off_stops_before_another_begins_and_comes_back_as_
         async with World() as world:
             keys, first, second = await pair(world)
 
-            def cut(replica: str, _: Request) -> Fault | None:
+            def cut(replica: str, _: ApiRequest) -> Fault | None:
                 return trouble if replica == first.name else None
 
             world.network.faults["cut"] = cut
@@ -152,7 +152,7 @@ def test_a_leader_whose_renewals_hang_stops_before_its_lease_ends_and_goes_on_af
             keys, first, second = await pair(world)
             second.kill()
 
-            def hang(_: str, request: Request) -> Fault | None:
+            def hang(_: str, request: ApiRequest) -> Fault | None:
                 return Trouble.SWALLOWED if "/leases" in request.path else None
 
             world.network.faults["leases"] = hang
@@ -179,7 +179,7 @@ def test_writes_that_arrive_after_the_successors_are_refused():
             keys, first, second = await pair(world)
             world.network.refused.append(lambda _, __, refusal: arrived.append(refusal.status))
 
-            def late(replica: str, request: Request) -> Fault | None:
+            def late(replica: str, request: ApiRequest) -> Fault | None:
                 if replica != first.name or request.method == "GET":
                     return None
                 return Trouble.SWALLOWED if "/leases" in request.path else Late(2 * LEASE)

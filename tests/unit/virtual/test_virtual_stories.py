@@ -40,7 +40,7 @@ from tests.support.virtual.stories import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sluicegate.kube.requests import Request
+    from sluicegate.kube.requests import ApiRequest
 
 RECOVERY = 30.0
 """The bar: so many seconds after a hand edit everything is as if there had been none."""
@@ -108,7 +108,7 @@ def test_without_a_route_a_good_version_is_promoted_at_the_share_of_its_pods():
 def test_pods_stay_until_a_route_that_was_refused_for_minutes_has_moved():
     """Traffic follows when the route is written, not when that was decided."""
 
-    def no_routes(_: str, request: Request) -> Refused | None:
+    def no_routes(_: str, request: ApiRequest) -> Refused | None:
         writes = request.method != "GET" and "/httproutes/" in request.path
         return Refused(500, "InternalError", "no") if writes else None
 
@@ -316,7 +316,7 @@ def test_a_promotion_costs_twenty_writes_events_included():
             await world.run(HOUR / 4)
             sent: list[str] = []
 
-            def count(_: str, request: Request) -> None:
+            def count(_: str, request: ApiRequest) -> None:
                 if request.method != "GET" and "/leases" not in request.path:
                     sent.append(request.title)
 

@@ -32,7 +32,7 @@ from sluicegate.stats.dispersion import (
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.paired import weigh as weigh_pairs
 from sluicegate.stats.sequential_test import (
-    Evidence,
+    SequentialEvidence,
     better_bound,
     expected_ratio,
     gather,
@@ -146,13 +146,13 @@ def _pairs(
     """
     first = max(began(candidate) + lag_seconds, status.engine.slo(slo.name).since)
     for block, warm in arms.since:
-        theirs = _count(block.stable.get(slo.name))
-        if theirs is None:
+        theirs = block.stable.get(slo.name)
+        if theirs is None or theirs.quality is not Quality.COUNTED:
             continue
         if not (warm and block.end > first):
-            yield None, theirs
+            yield None, theirs.count
         elif (ours := _count(block.candidate.get(slo.name))) is not None:
-            yield ours, theirs
+            yield ours, theirs.count
 
 
 def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
@@ -165,8 +165,8 @@ def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[C
 def _slo_evidence(
     slo: SloTerms, terms: Terms, status: DataProductStatus, candidate: Candidate, *, arms: _Arms
 ) -> SloEvidence:
-    found = (_count(block.stable.get(slo.name)) for block in arms.before)
-    before = [count for count in found if count is not None]
+    found = [block.stable.get(slo.name) for block in arms.before]
+    before = [one.count for one in found if one is not None and one.quality is Quality.COUNTED]
     shift = level_shift(tuple(before))
     recent = before[shift:]
     past = Count(sum(count.bad for count in recent), sum(count.total for count in recent))
@@ -224,7 +224,7 @@ def _sum(one: Count, other: Count) -> Count:
     return Count(one.bad + other.bad, one.total + other.total)
 
 
-def _rate(before: Sequence[Count], evidence: Evidence, blocks: int) -> float:
+def _rate(before: Sequence[Count], evidence: SequentialEvidence, blocks: int) -> float:
     """Events of both arms a block: as before the rollout, or as during it, whichever is more.
 
     An SLO that must speak isn't let off because its events dry up.

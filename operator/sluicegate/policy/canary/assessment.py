@@ -12,7 +12,7 @@ from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.intervals import newcombe, quantile
 from sluicegate.stats.paired import PairedEvidence
-from sluicegate.stats.sequential_test import Evidence
+from sluicegate.stats.sequential_test import SequentialEvidence
 
 Z_SURELY: Final = quantile(0.95)
 """Of the one-sided bound by which client errors still hold a candidate when its time is over."""
@@ -36,7 +36,7 @@ class SloEvidence:
     """
 
     terms: SloTerms
-    evidence: Evidence
+    evidence: SequentialEvidence
     required: bool
     promote_at: float
     roll_back_at: float

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion
-from sluicegate.policy.diagnosis.checks import Diagnosis
+from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import labels
@@ -31,7 +31,7 @@ class Case:
     observed: Observed
     result: SloResult
     trigger: str
-    diagnosis: Diagnosis
+    diagnosis: DiagnosisResult
     now: int
     before: PastVersion | None = None
     objection: str = ""

@@ -12,7 +12,7 @@ from typing import Final
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.slos import IndicatorKind
-from sluicegate.api.status import Verdict
+from sluicegate.api.status import CheckVerdict
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.symptoms import Symptoms
 from sluicegate.policy.model.formatting import duration
@@ -30,7 +30,7 @@ swing of ±80 % stays below."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What one check said.
 
     Attributes
@@ -41,12 +41,12 @@ class Finding:
     """
 
     check: Reason
-    verdict: Verdict
+    verdict: CheckVerdict
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class DiagnosisResult:
     """Why an SLO is degraded.
 
     Attributes
@@ -58,7 +58,7 @@ class Diagnosis:
     slo: str
     cause: Reason
     message: str
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
 
     @property
     def outside(self) -> bool:
@@ -66,15 +66,21 @@ class Diagnosis:
         return self.cause not in {*_REMAINING, Reason.RECENT_RELEASE}
 
 
-Check = Callable[[Symptoms], Finding]
+Check = Callable[[Symptoms], CheckResult]
 
 
-def _finding(check: Reason, objects: bool | None, message: str) -> Finding:  # noqa: FBT001 - a verdict
-    verdict = Verdict.UNKNOWN if objects is None else Verdict.OBJECTS if objects else Verdict.CLEAR
-    return Finding(check, verdict, message)
+def _finding(check: Reason, objects: bool | None, message: str) -> CheckResult:  # noqa: FBT001 - a verdict
+    verdict = (
+        CheckVerdict.UNKNOWN
+        if objects is None
+        else CheckVerdict.OBJECTS
+        if objects
+        else CheckVerdict.CLEAR
+    )
+    return CheckResult(check, verdict, message)
 
 
-def measurement_is_missing(symptoms: Symptoms) -> Finding:
+def measurement_is_missing(symptoms: Symptoms) -> CheckResult:
     """What can't be measured can't be cured."""
     missing = symptoms.problem or (
         symptoms.worst.reason if symptoms.worst.state is SloState.UNKNOWN else None
@@ -83,7 +89,7 @@ def measurement_is_missing(symptoms: Symptoms) -> Finding:
     return _finding(missing or Reason.PROMETHEUS_UNAVAILABLE, missing is not None, text)
 
 
-def trouble_is_over(symptoms: Symptoms) -> Finding:
+def trouble_is_over(symptoms: Symptoms) -> CheckResult:
     """Evidence of hours ago is still there, but the present is fine: an incident, not a decay.
 
     Windows and the CUSUM forget slowly; nothing is cured for what has passed.
@@ -92,14 +98,14 @@ def trouble_is_over(symptoms: Symptoms) -> Finding:
     return _finding(Reason.RECOVERED, present.bad is False, present.message)
 
 
-def upstream_is_degraded(symptoms: Symptoms) -> Finding:
+def upstream_is_degraded(symptoms: Symptoms) -> CheckResult:
     """A product that this one calls is degraded, or was a moment ago."""
     names = symptoms.facts.upstream_degraded
     text = f"degraded upstream: {', '.join(names)}" if names else "no product it calls is degraded"
     return _finding(Reason.UPSTREAM_DEGRADED, bool(names), text)
 
 
-def many_turned_bad_together(symptoms: Symptoms) -> Finding:
+def many_turned_bad_together(symptoms: Symptoms) -> CheckResult:
     """Shared gateway, label pipeline or Prometheus: not forty models on one afternoon."""
     portfolio = symptoms.portfolio
     kind = symptoms.worst.terms.kind.value
@@ -121,14 +127,14 @@ def common_cause(portfolio: Portfolio, kind: str) -> bool:
     return many or portfolio.silent.get(kind, 0.0) > COMMON_SHARE
 
 
-def pods_are_unhealthy(symptoms: Symptoms) -> Finding:
+def pods_are_unhealthy(symptoms: Symptoms) -> CheckResult:
     """Pods that aren't ready, restart or run out of memory explain failures and slowness."""
     unhealthy = symptoms.facts.pods_unhealthy
     text = "pods aren't ready, or restart" if unhealthy else "all pods are ready"
     return _finding(Reason.PODS_UNHEALTHY, unhealthy, text)
 
 
-def containers_are_at_their_limits(symptoms: Symptoms) -> Finding:
+def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
     """Throttled or short of status: resources, not the model. Only latency depends on knowing."""
     if symptoms.worst.terms.kind is not IndicatorKind.LATENCY:
         return _finding(Reason.CPU_THROTTLED, objects=False, message="not asked for this indicator")
@@ -143,7 +149,7 @@ def containers_are_at_their_limits(symptoms: Symptoms) -> Finding:
     return _finding(Reason.CPU_THROTTLED, objects=False, message="CPU and memory are within limits")
 
 
-def traffic_is_far_above_normal(symptoms: Symptoms) -> Finding:
+def traffic_is_far_above_normal(symptoms: Symptoms) -> CheckResult:
     """Each pod serves a multiple of what it is known to serve well."""
     if symptoms.worst.terms.kind not in {IndicatorKind.LATENCY, IndicatorKind.AVAILABILITY}:
         return _finding(
@@ -166,7 +172,7 @@ def is_recent(stable: Version, age_seconds: int, day_seconds: int) -> bool:
     return not stable.restored and age_seconds < day_seconds
 
 
-def release_is_recent(symptoms: Symptoms) -> Finding:
+def release_is_recent(symptoms: Symptoms) -> CheckResult:
     """What changed last is the first suspect, as long as there is a version that would be a cure."""
     young = is_recent(symptoms.stable, symptoms.age_seconds, symptoms.day_seconds)
     recent = symptoms.can_return and young
@@ -177,7 +183,7 @@ def release_is_recent(symptoms: Symptoms) -> Finding:
     return _finding(Reason.RECENT_RELEASE, recent, text)
 
 
-def present_is_silent(symptoms: Symptoms) -> Finding:
+def present_is_silent(symptoms: Symptoms) -> CheckResult:
     """Too few events have come of late to bear out what is known of the past.
 
     Asked for last, as a cause that is known says more.
@@ -209,18 +215,18 @@ PROBATION_CHECKS: Final = (
 _REMAINING: Final = frozenset({Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, Reason.MODEL_DECAY})
 
 
-def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> Diagnosis:
+def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> DiagnosisResult:
     """The cause of a degraded SLO: the first objection, else what its indicator stands for."""
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     for check in checks:
         finding = check(symptoms)
         findings.append(finding)
-        if finding.verdict is Verdict.OBJECTS:
-            return Diagnosis(
+        if finding.verdict is CheckVerdict.OBJECTS:
+            return DiagnosisResult(
                 symptoms.worst.terms.name, finding.check, finding.message, tuple(findings)
             )
     cause, message = _what_remains(symptoms.worst.terms.kind)
-    return Diagnosis(symptoms.worst.terms.name, cause, message, tuple(findings))
+    return DiagnosisResult(symptoms.worst.terms.name, cause, message, tuple(findings))
 
 
 def _what_remains(kind: IndicatorKind) -> tuple[Reason, str]:

@@ -14,7 +14,7 @@ from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.diagnosis.checks import Diagnosis
+from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.model.excluded_blocks import leave_out
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
@@ -42,7 +42,7 @@ def disturbed(
     observed: Observed,
     results: tuple[SloResult, ...],
     *,
-    diagnoses: Iterable[Diagnosis],
+    diagnoses: Iterable[DiagnosisResult],
 ) -> DataProductStatus:
     """DataProductStatus with the causes outside the model that began or ended with this block.
 

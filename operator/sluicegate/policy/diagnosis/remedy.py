@@ -20,7 +20,7 @@ from sluicegate.policy.diagnosis.checks import (
     OUTSIDE_CHECKS,
     PROBATION_CHECKS,
     Check,
-    Diagnosis,
+    DiagnosisResult,
     diagnose,
     is_recent,
 )
@@ -48,7 +48,7 @@ Treatment = Rollback | Retrain | Alert | Hold
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingRetraining:
     """A retraining that is due, and what it waits for.
 
     Attributes
@@ -70,7 +70,7 @@ def treat(
     results: tuple[SloResult, ...],
     *,
     now: int,
-) -> list[tuple[Treatment, Diagnosis]]:
+) -> list[tuple[Treatment, DiagnosisResult]]:
     """What each degraded SLO asks for, in the order of the spec."""
     degraded = tuple(
         result
@@ -92,7 +92,7 @@ def _treat(
     results: tuple[SloResult, ...],
     degraded: tuple[SloResult, ...],
     now: int,
-) -> tuple[Treatment, Diagnosis]:
+) -> tuple[Treatment, DiagnosisResult]:
     assert status.stable is not None
     before = _before(status)
     objection = _objection(status, observed, result, before, results=results)
@@ -143,13 +143,13 @@ def trigger_for(terms: Terms, status: DataProductStatus, slo: str) -> str:
 
 
 def waiting(
-    terms: Terms, status: DataProductStatus, treated: list[tuple[Treatment, Diagnosis]]
-) -> Waiting | None:
+    terms: Terms, status: DataProductStatus, treated: list[tuple[Treatment, DiagnosisResult]]
+) -> WaitingRetraining | None:
     """The retraining that is due and may not start yet; None when none is."""
     for treatment, diagnosis in treated:
         if isinstance(treatment, Hold | Alert) and treatment.reason in _WAITING:
             trigger = trigger_for(terms, status, diagnosis.slo)
-            return Waiting(trigger, diagnosis.slo, diagnosis.cause, treatment.reason)
+            return WaitingRetraining(trigger, diagnosis.slo, diagnosis.cause, treatment.reason)
     return None
 
 
@@ -251,7 +251,7 @@ def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
         return _tell(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
         return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
-    request = preconditions.Request(
+    request = preconditions.RetrainingRequest(
         case.terms, case.status, case.observed.portfolio, case.now, case.has_told
     )
     obstacle = preconditions.obstacle(request)

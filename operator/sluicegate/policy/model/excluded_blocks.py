@@ -6,25 +6,25 @@ with one: it may lie a little earlier or later anyway.
 
 from typing import Final, NamedTuple
 
-from sluicegate.api.engine import Interval, SloRecord
+from sluicegate.api.engine import SloRecord, TimeInterval
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 MOST: Final = 24
 """Stretches that are remembered of an SLO. Evidence before the oldest of more counts no longer."""
 
 
-class Span(NamedTuple):
+class BlockSpan(NamedTuple):
     """The blocks with after < index ≤ last."""
 
     after: int
     last: int
 
 
-def spans_of(known: SloRecord, block_seconds: int) -> tuple[Span, ...]:
+def spans_of(known: SloRecord, block_seconds: int) -> tuple[BlockSpan, ...]:
     """What is left out, in blocks of this length, oldest first."""
     seconds = block_seconds * BLOCKS_PER_HOUR
     return tuple(
-        Span(one.begin // seconds * BLOCKS_PER_HOUR, -(-one.end // block_seconds))
+        BlockSpan(one.begin // seconds * BLOCKS_PER_HOUR, -(-one.end // block_seconds))
         for one in known.ignored_intervals
     )
 
@@ -39,9 +39,9 @@ def leave_out(known: SloRecord, first: int, last: int, block_seconds: int) -> Sl
     begin = -(-max(first - 1, 0) // BLOCKS_PER_HOUR) * BLOCKS_PER_HOUR * block_seconds
     end = last * block_seconds
     oldest = end - HOURS * BLOCKS_PER_HOUR * block_seconds
-    merged: list[Interval] = []
+    merged: list[TimeInterval] = []
     for one in sorted(
-        (*known.ignored_intervals, Interval(begin=begin, end=end)),
+        (*known.ignored_intervals, TimeInterval(begin=begin, end=end)),
         key=lambda one: (one.begin, one.end),
     ):
         if one.end <= max(oldest, known.since):
@@ -55,7 +55,7 @@ def leave_out(known: SloRecord, first: int, last: int, block_seconds: int) -> Sl
     return known.replace(ignored_intervals=tuple(kept), since=since)
 
 
-def back(now: int, length: int, spans: tuple[Span, ...]) -> int:
+def back(now: int, length: int, spans: tuple[BlockSpan, ...]) -> int:
     """The block after which `length` blocks that count lie, up to and including `now`."""
     for after, last in reversed(spans):
         if now - last >= length:

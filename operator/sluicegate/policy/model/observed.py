@@ -177,7 +177,7 @@ TrainingResult = TrainingSucceeded | TrainingFailed
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ManualRequest:
     """A one-shot request of a person.
 
     Attributes
@@ -232,7 +232,7 @@ class Observed:
     facts: Facts = field(default_factory=Facts)
     rollout: RolloutObservation | None = None
     portfolio: Portfolio = field(default_factory=Portfolio)
-    requests: tuple[Request, ...] = ()
+    requests: tuple[ManualRequest, ...] = ()
 
     def counts(self, version: str, slo: str) -> Series | None:
         """Blocks of an SLO of a version; None where nothing was ever counted."""

@@ -2,10 +2,10 @@
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.status import DataProductStatus, LastHandled
-from sluicegate.policy.model.observed import Observed, Request
+from sluicegate.policy.model.observed import ManualRequest, Observed
 
 
-def pending(status: DataProductStatus, observed: Observed) -> tuple[Request, ...]:
+def pending(status: DataProductStatus, observed: Observed) -> tuple[ManualRequest, ...]:
     """Requests whose token wasn't handled yet."""
     return tuple(
         request
@@ -14,7 +14,7 @@ def pending(status: DataProductStatus, observed: Observed) -> tuple[Request, ...
     )
 
 
-def approves(status: DataProductStatus, observed: Observed) -> Request | None:
+def approves(status: DataProductStatus, observed: Observed) -> ManualRequest | None:
     """The request that lets the candidate take its last step; None when nobody asked."""
     if status.trial is None or status.trial.parked:
         return None
@@ -25,11 +25,11 @@ def approves(status: DataProductStatus, observed: Observed) -> Request | None:
     return None
 
 
-def handled(status: DataProductStatus, request: Request) -> DataProductStatus:
+def handled(status: DataProductStatus, request: ManualRequest) -> DataProductStatus:
     """Record that this token was handled."""
     known = status.last_handled or LastHandled()
     return status.replace(last_handled=known.with_token(request.annotation, request.value))
 
 
-def _handled(status: DataProductStatus, request: Request) -> str:
+def _handled(status: DataProductStatus, request: ManualRequest) -> str:
     return "" if status.last_handled is None else status.last_handled.token(request.annotation)

@@ -46,7 +46,7 @@ def due(
     begun = trained.last_training_time
     since = stable.promotion_time if begun is None else begun
     why = _turn(terms, observed, since, now, share=SUSPECTED_SHARE if suspected else 1.0)
-    request = preconditions.Request(terms, status, observed.portfolio, now)
+    request = preconditions.RetrainingRequest(terms, status, observed.portfolio, now)
     if not why or preconditions.obstacle(request, CHECKS) is not None:
         return None
     name = stable.release.version

@@ -18,7 +18,7 @@ from sluicegate.stats.intervals import Z95, Difference, newcombe, total_for_marg
 from sluicegate.stats.paired import Pairs, difference, is_shown_better, rows_for_margin
 
 
-class Verdict(Enum):
+class GateVerdict(Enum):
     """What the hold-out says of a candidate, the worst last."""
 
     PASSED = 0
@@ -33,14 +33,14 @@ class HoldOut:
     Attributes
     ----------
     slo : name of the SLO; empty when there was nothing to compare at all.
-    verdict : see `Verdict`.
+    verdict : see `GateVerdict`.
     difference : candidate − stable, with one-sided 95 % bounds; None without counts of both.
     margin : what the upper bound may be.
     needed : events an arm that would tell, when the hold-out is too small; None for "not known".
     """
 
     slo: str
-    verdict: Verdict
+    verdict: GateVerdict
     candidate: Count
     stable: Count
     difference: Difference | None
@@ -51,7 +51,7 @@ class HoldOut:
     @property
     def is_better(self) -> bool:
         """Whether the candidate is shown to be better, not only no worse; it takes pairs."""
-        passed = self.verdict is Verdict.PASSED
+        passed = self.verdict is GateVerdict.PASSED
         return passed and self.pairs is not None and is_shown_better(self.pairs)
 
 
@@ -66,14 +66,14 @@ def judge(
     """Compare two versions on one hold-out; both bounds are one-sided at 95 %."""
     allowed = margin.of(pairs)
     if candidate.total == 0 or stable.total == 0:
-        return HoldOut(slo, Verdict.TOO_SMALL, candidate, stable, None, allowed)
+        return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, None, allowed)
     found = newcombe(candidate, stable, Z95) if pairs is None else difference(pairs)
-    verdict = Verdict.TOO_SMALL
+    verdict = GateVerdict.TOO_SMALL
     needed = None
     if found.upper <= allowed:
-        verdict = Verdict.PASSED
+        verdict = GateVerdict.PASSED
     elif found.lower > allowed:
-        verdict = Verdict.WORSE
+        verdict = GateVerdict.WORSE
     else:
         needed = _needed(candidate, stable, allowed, pairs)
     return HoldOut(slo, verdict, candidate, stable, found, allowed, needed, pairs)
@@ -116,8 +116,8 @@ def judge_all(
         if slo in gated or (slo in candidate and slo in stable)
     ]
     if not verdicts:
-        return HoldOut("", Verdict.TOO_SMALL, nothing, nothing, None, 0.0)
+        return HoldOut("", GateVerdict.TOO_SMALL, nothing, nothing, None, 0.0)
     worst = max(verdicts, key=lambda verdict: verdict.verdict.value)
-    if worst.verdict is Verdict.PASSED:  # then the one that says most for it speaks
+    if worst.verdict is GateVerdict.PASSED:  # then the one that says most for it speaks
         return next((one for one in verdicts if one.is_better), worst)
     return worst

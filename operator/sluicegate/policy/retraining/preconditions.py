@@ -25,7 +25,7 @@ LONGEST_COOLDOWN: Final = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RetrainingRequest:
     """A product that wants to be retrained, with what the checks look at.
 
     `has_told`: of the events that tell a drop, the share that has come since a moment in seconds.
@@ -52,10 +52,10 @@ class Obstacle:
     needs_person: bool = False
 
 
-Check = Callable[[Request], Obstacle | None]
+Check = Callable[[RetrainingRequest], Obstacle | None]
 
 
-def life_has_ended(request: Request) -> Obstacle | None:
+def life_has_ended(request: RetrainingRequest) -> Obstacle | None:
     """Deprecated and retired products only serve on."""
     if not request.terms.ended:
         return None
@@ -63,7 +63,7 @@ def life_has_ended(request: Request) -> Obstacle | None:
     return Obstacle(Reason.LIFECYCLE_ENDED, text, needs_person=True)
 
 
-def retraining_is_off(request: Request) -> Obstacle | None:
+def retraining_is_off(request: RetrainingRequest) -> Obstacle | None:
     """There is no training, or it is switched off."""
     retraining = request.terms.retraining
     if retraining is not None and retraining.mode is not RetrainingMode.DISABLED:
@@ -74,7 +74,7 @@ def retraining_is_off(request: Request) -> Obstacle | None:
     return Obstacle(Reason.RETRAINING_DISABLED, text, needs_person=True)
 
 
-def a_person_decides(request: Request) -> Obstacle | None:
+def a_person_decides(request: RetrainingRequest) -> Obstacle | None:
     """Mode Manual says what it would do, and waits."""
     retraining = request.terms.retraining
     if retraining is None or retraining.mode is not RetrainingMode.MANUAL:
@@ -83,7 +83,7 @@ def a_person_decides(request: Request) -> Obstacle | None:
     return Obstacle(Reason.MANUAL_MODE, text, needs_person=True)
 
 
-def one_is_under_way(request: Request) -> Obstacle | None:
+def one_is_under_way(request: RetrainingRequest) -> Obstacle | None:
     """One training at a time."""
     one = request.trained
     if one.trigger is None:
@@ -92,7 +92,7 @@ def one_is_under_way(request: Request) -> Obstacle | None:
     return Obstacle(Reason.ALREADY_RETRAINING, f"attempt {one.attempt} has run for {since}")
 
 
-def a_candidate_is_tried(request: Request) -> Obstacle | None:
+def a_candidate_is_tried(request: RetrainingRequest) -> Obstacle | None:
     """A candidate on its way may be the cure."""
     candidate = request.status.trial
     if candidate is None or not candidate.tried:
@@ -101,7 +101,7 @@ def a_candidate_is_tried(request: Request) -> Obstacle | None:
     return Obstacle(Reason.CANARY_IN_PROGRESS, text)
 
 
-def failed_too_often(request: Request) -> Obstacle | None:
+def failed_too_often(request: RetrainingRequest) -> Obstacle | None:
     """Three in a row without a promotion: the training itself needs a look."""
     failures = request.trained.unsuccessful_attempts
     if failures < MOST_FAILURES:
@@ -113,7 +113,7 @@ def failed_too_often(request: Request) -> Obstacle | None:
     return Obstacle(Reason.RETRAIN_SUSPENDED, text, needs_person=True)
 
 
-def version_is_too_young(request: Request) -> Obstacle | None:
+def version_is_too_young(request: RetrainingRequest) -> Obstacle | None:
     """It hasn't been measured long enough to be judged."""
     stable = request.status.stable
     if stable is None:
@@ -125,7 +125,7 @@ def version_is_too_young(request: Request) -> Obstacle | None:
     return Obstacle(Reason.VERSION_TOO_YOUNG, text)
 
 
-def cooldown_lasts(request: Request) -> Obstacle | None:
+def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
     """The pause after the last attempt isn't over."""
     ends = request.trained.next_allowed_time or 0
     left = ends - request.now
@@ -138,7 +138,7 @@ def cooldown_lasts(request: Request) -> Obstacle | None:
     )
 
 
-def _enough_is_told(request: Request, ends: int) -> bool:
+def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
     """Where no cooldown is given: whether the events that tell a drop have come since it began.
 
     After a failure a day is waited for, and longer after the next: labels tell nothing of why. One
@@ -156,7 +156,7 @@ def _enough_is_told(request: Request, ends: int) -> bool:
     return request.now - begun >= least and request.has_told(begun) >= 1 << failures
 
 
-def no_slot_is_free(request: Request) -> Obstacle | None:
+def no_slot_is_free(request: RetrainingRequest) -> Obstacle | None:
     """Others train, and go first."""
     if request.portfolio.slot:
         return None
@@ -184,7 +184,9 @@ REQUESTED: Final[tuple[Check, ...]] = (
 """What a person's request still has to meet: it is the way out of the others."""
 
 
-def obstacle(request: Request, checks: tuple[Check, ...] = PRECONDITIONS) -> Obstacle | None:
+def obstacle(
+    request: RetrainingRequest, checks: tuple[Check, ...] = PRECONDITIONS
+) -> Obstacle | None:
     """The first precondition that isn't met; None when the training may start."""
     for check in checks:
         found = check(request)

@@ -13,7 +13,7 @@ from math import ceil
 from typing import Final
 
 from sluicegate.api.baseline import Baseline
-from sluicegate.policy.model.excluded_blocks import Span, back
+from sluicegate.policy.model.excluded_blocks import BlockSpan, back
 from sluicegate.policy.model.formatting import percent
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
@@ -55,7 +55,7 @@ def present_of(
     *,
     now: int,
     since: int,
-    spans: tuple[Span, ...] = (),
+    spans: tuple[BlockSpan, ...] = (),
 ) -> Present:
     """What the newest events up to block `now` say.
 

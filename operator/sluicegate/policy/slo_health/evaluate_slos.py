@@ -14,7 +14,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.policy.model.excluded_blocks import Span, spans_of
+from sluicegate.policy.model.excluded_blocks import BlockSpan, spans_of
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo, probation
@@ -91,7 +91,7 @@ def _judge(
     stable: Version,
     *,
     observed: Observed,
-    spans: tuple[Span, ...],
+    spans: tuple[BlockSpan, ...],
 ) -> SloResult:
     slo, series, now = view.terms, view.series, view.now
     if slo.gauge is not None:
@@ -121,7 +121,7 @@ def _judge_counts(
     view: View,
     baseline: Baseline | None,
     *,
-    spans: tuple[Span, ...],
+    spans: tuple[BlockSpan, ...],
     shown_since: int,
 ) -> SloResult:
     """The verdict on counts: by what came after the last disturbance, or by all but disturbances.

@@ -28,7 +28,7 @@ TERMINATING: Final = "because it is being terminated"
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
+class WriteObstacle:
     """Why a child isn't as it should be.
 
     Attributes
@@ -41,11 +41,11 @@ class Obstacle:
     text: str
 
 
-def obstacle_of(error: KubeError | NameConflict) -> Obstacle | None:
+def obstacle_of(error: KubeError | NameConflict) -> WriteObstacle | None:
     """What a person has to know of a failed write; None for what goes away by itself."""
     match error:
         case NameConflict():
-            return Obstacle(ConditionReason.NAME_CONFLICT, str(error))
+            return WriteObstacle(ConditionReason.NAME_CONFLICT, str(error))
         case _ if TERMINATING in str(error):
             return None
         case Invalid() | BadRequest():
@@ -58,7 +58,9 @@ def obstacle_of(error: KubeError | NameConflict) -> Obstacle | None:
             way_out = "fix the webhook, or exclude the operator's objects from it"
         case _:
             return None
-    return Obstacle(ConditionReason.APPLY_REFUSED, f"the API server refuses {error}; {way_out}")
+    return WriteObstacle(
+        ConditionReason.APPLY_REFUSED, f"the API server refuses {error}; {way_out}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class ChildKeeper:
 
     applier: Applier
     claims: Claims
-    obstacles: dict[Key, Obstacle] = field(default_factory=dict)
+    obstacles: dict[Key, WriteObstacle] = field(default_factory=dict)
     """Products of which a child isn't as it should be. Lost with the process: it is tried again."""
 
     async def foreseen(
@@ -131,7 +133,7 @@ def _changes_stable(situation: Situation, children: tuple[Child, ...], *, new: b
     return False
 
 
-def with_obstacle(situation: Situation, obstacle: Obstacle | None) -> Situation:
+def with_obstacle(situation: Situation, obstacle: WriteObstacle | None) -> Situation:
     """The situation with what keeps a child from being written; None for nothing."""
     if obstacle is None:
         return replace(situation, refused="")

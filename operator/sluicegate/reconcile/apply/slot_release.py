@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from sluicegate.kube.errors import Conflict
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.apply.child_writer import Obstacle
+from sluicegate.reconcile.apply.child_writer import WriteObstacle
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.fleet.registry import Standings
 from sluicegate.reconcile.fleet.training_slots import Reserved, runs
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.interfaces import Priority
+from sluicegate.runtime.interfaces import QueuePriority
 from sluicegate.runtime.workqueue import WorkQueue
 
 
@@ -28,7 +28,9 @@ class SlotKeeper:
     wall: Clock
 
     @contextlib.contextmanager
-    def watch(self, record: ProductRecord, obstacles: Mapping[Key, Obstacle]) -> Iterator[None]:
+    def watch(
+        self, record: ProductRecord, obstacles: Mapping[Key, WriteObstacle]
+    ) -> Iterator[None]:
         """Settle after a reconcile, however it ends; `obstacles` are by product."""
         failure: Exception | None = None
         try:
@@ -46,7 +48,7 @@ class SlotKeeper:
     def call_next(self, now: int) -> None:
         """A slot is free: let those look who wait for it, as their next block may be long off."""
         for waiting in self.standings.next_in_line(now):
-            self.queue.add(waiting, Priority.NORMAL)
+            self.queue.add(waiting, QueuePriority.NORMAL)
 
     def _settle(
         self, record: ProductRecord, reserved: Reserved | None, failure: Exception | None, why: str
@@ -75,4 +77,4 @@ class SlotKeeper:
         if self.standings.step_aside(record.key, trains=trains, keeps=keeps, failed=failed):
             self.call_next(now)
         if refusal is not None and known and refusal.final:
-            self.queue.add(record.key, Priority.NORMAL)  # the attempt ends with that
+            self.queue.add(record.key, QueuePriority.NORMAL)  # the attempt ends with that

@@ -12,7 +12,7 @@ from sluicegate.kube.errors import BadRequest, Invalid, NotFound
 from sluicegate.kube.resources import JOBS, SERVICE_ACCOUNTS, Key
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.reconcile.apply.applier import Applier, NameConflict
-from sluicegate.reconcile.fleet.training_slots import Refusal, wanted_job
+from sluicegate.reconcile.fleet.training_slots import JobRefusal, wanted_job
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Situation
@@ -30,7 +30,7 @@ class Trainer:
 
     applier: Applier
     settings: Settings
-    refusals: dict[Key, Refusal] = field(default_factory=dict)
+    refusals: dict[Key, JobRefusal] = field(default_factory=dict)
     """Why the Job of an attempt isn't there, by product. Lost with the process: it is tried again."""
 
     async def keep(
@@ -53,7 +53,7 @@ class Trainer:
 
     def refuse(self, product: Key, job: str, message: str, *, final: bool = False) -> None:
         """Remember why a Job isn't there, for the product's status and the attempt's end."""
-        self.refusals[product] = Refusal(job, message, final)
+        self.refusals[product] = JobRefusal(job, message, final)
 
     async def forbidden(self, situation: Situation) -> Finding | None:
         """Why the Job may not run as its service account; None when it may."""

@@ -7,7 +7,7 @@ from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
 from sluicegate.api.versions import Evidence
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
-from sluicegate.policy.diagnosis.checks import Diagnosis as Cause
+from sluicegate.policy.diagnosis.checks import DiagnosisResult as Cause
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.messages import describe

@@ -8,8 +8,8 @@ from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck
 from sluicegate.reconcile.live.children import is_starting
 from sluicegate.reconcile.live.pods import UNREADY_SECONDS
 from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.reconcile.routes.arbitration import Refusal
-from sluicegate.reconcile.traffic.split_verification import Level
+from sluicegate.reconcile.routes.arbitration import RouteRefusal
+from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
 
 CONFLICT_SECONDS: Final = 30
@@ -47,7 +47,11 @@ def next_look(  # noqa: PLR0911 - one a reason to look
     before = situation.product.status.stable
     if before is not None and step.status.stable != before:
         return RequeueAfter(0)  # what becomes of the version before is seen from the new status
-    if situation.gateways and situation.split and situation.split.level < Level.ACCEPTED:
+    if (
+        situation.gateways
+        and situation.split
+        and situation.split.level < VerificationLevel.ACCEPTED
+    ):
         return RequeueAfter(LOOK_SECONDS)  # Gateways aren't watched
     if is_rolling(situation, step.status) and not is_stuck(situation, step.status):
         return RequeueAfter(UNREADY_SECONDS)
@@ -56,7 +60,7 @@ def next_look(  # noqa: PLR0911 - one a reason to look
     return Done()
 
 
-def next_for(refusal: Refusal | None, result: Result) -> Result:
+def next_for(refusal: RouteRefusal | None, result: Result) -> Result:
     """When to look again: soon, where no event tells that a refusal ends."""
     passes = refusal is not None and refusal.passes and isinstance(result, Done)
     return RequeueAfter(CONFLICT_SECONDS) if passes else result
@@ -65,7 +69,7 @@ def next_for(refusal: Refusal | None, result: Result) -> Result:
 def _has_its_share(situation: Situation, step: Step) -> bool:
     """Whether a candidate's share is verified as far as it can be before the next one."""
     before, after = situation.product.status.candidate, step.status.candidate
-    settled = situation.split is None or situation.split.level >= Level.ACCEPTED
+    settled = situation.split is None or situation.split.level >= VerificationLevel.ACCEPTED
     if before is None or after is None:
         return False
     return settled and (before.weight, before.phase) == (after.weight, after.phase)

@@ -8,7 +8,7 @@ from sluicegate.api.retraining_status import AttemptResult, Trigger
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, VersionSource
 from sluicegate.manifests.names import job_name
-from sluicegate.policy.diagnosis.remedy import Waiting
+from sluicegate.policy.diagnosis.remedy import WaitingRetraining
 from sluicegate.policy.model.decision import Alert, Decision, StartRollout
 from sluicegate.policy.model.observed import TrainingSucceeded
 from sluicegate.reconcile.observe.observation import Situation
@@ -26,7 +26,7 @@ def with_job(situation: Situation, status: DataProductStatus) -> DataProductStat
 
 
 def with_pending(
-    situation: Situation, status: DataProductStatus, waiting: Waiting | None
+    situation: Situation, status: DataProductStatus, waiting: WaitingRetraining | None
 ) -> DataProductStatus:
     """The retraining that is due and what it waits for, said once as long as that is so."""
     one = status.retraining

@@ -21,7 +21,7 @@ from sluicegate.reconcile.live.children import DeploymentRecord
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.traffic.allocation import FULL, Layout, target_weight
-from sluicegate.reconcile.traffic.split_verification import Level, Split, is_drained
+from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel, is_drained
 
 DRAIN_SECONDS: Final = 600
 """Pods whose requests can't be counted go so long after the last of the traffic did, at the latest."""
@@ -67,7 +67,7 @@ class Rolling:
     @property
     def accepted(self) -> bool:
         """Whether the weights in force are those of the route, and each Gateway took them."""
-        return self.split is None or self.split.level >= Level.ACCEPTED
+        return self.split is None or self.split.level >= VerificationLevel.ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Meeting:
 
 
 @dataclass(slots=True)
-class Overlaps:
+class OperatorOverlaps:
     """Which products another operator serves too. Used from the event loop only.
 
     Attributes

@@ -14,7 +14,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Applicant, Budget, admit
 from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Span, Together
-from sluicegate.reconcile.fleet.snapshot import Standing
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.fleet.training_slots import Reserved
 
 
@@ -42,7 +42,7 @@ class Standings:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._standings: dict[Key, Standing] = {}
+        self._standings: dict[Key, ProductSnapshot] = {}
         # Slots are asked for often and wanted rarely: who trains or waits is kept apart.
         self._applying: set[Key] = set()
         self._turning: set[Key] = set()
@@ -57,7 +57,7 @@ class Standings:
         """When a namespace had a slot last, in seconds."""
         self._lines: dict[tuple[int, int], Line] = {}
 
-    def record(self, key: Key, standing: Standing) -> bool:
+    def record(self, key: Key, standing: ProductSnapshot) -> bool:
         """Take in what an evaluation found; what only the one before knew stays known.
 
         Returns
@@ -92,7 +92,7 @@ class Standings:
 
     def reserved(self, key: Key) -> Reserved | None:
         """The slot that a product has for a Job that isn't there yet."""
-        return self._standings.get(key, Standing()).reserved
+        return self._standings.get(key, ProductSnapshot()).reserved
 
     def step_aside(self, key: Key, *, trains: bool, keeps: bool, failed: bool) -> bool:
         """A product's reconcile failed, or its Job didn't come about: keep no slot for it.
@@ -111,7 +111,7 @@ class Standings:
         aside = standing.stepped_aside(trains=trains, keeps=keeps, failed=failed)
         return self.record(key, aside)
 
-    def renew(self, known: Mapping[Key, Standing]) -> None:
+    def renew(self, known: Mapping[Key, ProductSnapshot]) -> None:
         """Know these products; of what was known before, only when they were found degraded."""
         degraded_at = {key: one.degraded_at for key, one in self._standings.items()}
         for key in degraded_at:
@@ -123,7 +123,7 @@ class Standings:
 
     def forget(self, key: Key) -> bool:
         """The product is gone; those that call it go on calling it. Return whether a slot is free."""
-        had = self._standings.get(key, Standing()).training or self._has_kept(key)
+        had = self._standings.get(key, ProductSnapshot()).training or self._has_kept(key)
         self._unlink(key)
         if self._standings.pop(key, None) is not None:
             self._sizes[key.namespace] -= 1
@@ -151,13 +151,13 @@ class Standings:
 
         One whose blocks are long is evaluated seldom: until then it stays what it was found to be.
         """
-        standing = self._standings.get(key, Standing())
+        standing = self._standings.get(key, ProductSnapshot())
         found = standing.degraded_at
         return standing.state is ProductState.DEGRADED or (found is not None and found >= since)
 
     def bad_since(self, keys: Iterable[Key]) -> int | None:
         """When the first of these may have turned bad, in seconds; None while none is."""
-        found = (self._standings.get(key, Standing()) for key in keys)
+        found = (self._standings.get(key, ProductSnapshot()) for key in keys)
         firsts = [one.turned(one.bad_since)[0] for one in found if one.bad_since is not None]
         return min(firsts, default=None)
 
@@ -200,7 +200,7 @@ class Standings:
         asked : a person asked something of it. Else only a product that is bad or waits has a
             slot to ask for.
         """
-        own = self._standings.get(key, Standing())
+        own = self._standings.get(key, ProductSnapshot())
         may_train = asked or own.bad_since is not None or own.waiting_since is not None
         together, silent = self._counts(key.namespace, own, now)
         known = key.namespace in self._sizes
@@ -221,7 +221,7 @@ class Standings:
 
     def _unlink(self, key: Key) -> None:
         """Take a product out of the dependents of what it called until now."""
-        before = self._standings.get(key, Standing())
+        before = self._standings.get(key, ProductSnapshot())
         for dependency in set(before.depends_on):
             callers = self._dependents[dependency]
             del callers[key]
@@ -229,7 +229,7 @@ class Standings:
                 del self._dependents[dependency]
 
     def _counts(
-        self, namespace: str, own: Standing, now: int
+        self, namespace: str, own: ProductSnapshot, now: int
     ) -> tuple[Together, Mapping[str, float]]:
         """How many turned bad together with this one, and who is silent; counted once a second.
 
@@ -271,7 +271,9 @@ class Standings:
 
     def _admit(self, asking: Iterable[Key], now: int) -> frozenset[Key]:
         applicants = {one: self._applicant(one, now) for one in asking}
-        training = {one for one in applicants if self._standings.get(one, Standing()).training}
+        training = {
+            one for one in applicants if self._standings.get(one, ProductSnapshot()).training
+        }
         waiting = [each for one, each in applicants.items() if one not in training]
         running = [applicants[one] for one in training]
         admitted = admit(waiting, running, self._budget, now)
@@ -279,7 +281,7 @@ class Standings:
         return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
 
     def _applicant(self, key: Key, now: int) -> Applicant:
-        standing = self._standings.get(key, Standing())
+        standing = self._standings.get(key, ProductSnapshot())
         since = now if standing.waiting_since is None else standing.waiting_since
         served = self._served.get(key.namespace, 0)
         return Applicant(key.namespace, key.name, standing.priority, since, served)

@@ -20,7 +20,7 @@ COMMON_BLOCKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProductSnapshot:
     """What the others may know of a product.
 
     Attributes
@@ -94,7 +94,7 @@ class Standing:
         begin, end = max(first - reach, turned[0]), min(last + reach, turned[1])
         return (begin, end) if begin <= end else None
 
-    def following(self, before: "Standing") -> "Standing":
+    def following(self, before: "ProductSnapshot") -> "ProductSnapshot":
         """The same, with what only the one before can tell."""
         waits = [since for since in (self.waiting_since, before.waiting_since) if since is not None]
         same = before.reserved and self.reserved and before.reserved.job == self.reserved.job
@@ -107,7 +107,7 @@ class Standing:
             waiting_since=None if self.waiting_since is None else min(waits),
         )
 
-    def stepped_aside(self, *, trains: bool, keeps: bool, failed: bool) -> "Standing":
+    def stepped_aside(self, *, trains: bool, keeps: bool, failed: bool) -> "ProductSnapshot":
         """The same after a reconcile that failed, or whose Job didn't come about.
 
         It doesn't stand in line for a slot before it is reconciled again.
@@ -139,7 +139,7 @@ def standing_before(
     *,
     now: int = 0,
     most_training_seconds: int = 604_800,
-) -> Standing:
+) -> ProductSnapshot:
     """What a product's status says of it before anybody has looked at it since the start.
 
     A status that can't be read says nothing. A spec is read only of products that are bad.
@@ -156,7 +156,7 @@ def standing_before(
     recovered = find_condition(status.conditions, ConditionType.DEGRADED)
     if recovered is not None and recovered.status != "False":
         recovered = None
-    standing = Standing(
+    standing = ProductSnapshot(
         # Nothing else outlives a restart. One whose first version was just found fine counts as
         # recovered, too: who depends on it waits for an hour of blocks at most.
         degraded_at=recovered.last_transition_time if recovered else None,

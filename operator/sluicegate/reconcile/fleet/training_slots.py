@@ -21,7 +21,7 @@ OVERDUE_SECONDS: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class JobRefusal:
     """Why the Job of an attempt isn't there.
 
     Attributes

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from sluicegate.api.containers import Resources
-from sluicegate.prometheus.targets import Facts
+from sluicegate.prometheus.targets import TargetFacts
 
 THROTTLED: Final = 0.25
 """Share of CPU periods from which on a container is called throttled."""
@@ -18,7 +18,7 @@ class AtLimit(NamedTuple):
     memory: bool | None
 
 
-def at_limit(facts: Facts | None, resources: Resources) -> AtLimit:
+def at_limit(facts: TargetFacts | None, resources: Resources) -> AtLimit:
     """What the containers of these resources lack, by what was measured of them.
 
     The kubelet exports no share of what has no limit: where the spec sets none, and where CPU

@@ -17,7 +17,7 @@ from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord, Rout
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.routes.gateway_state import GatewayState
 from sluicegate.reconcile.traffic.allocation import FULL
-from sluicegate.reconcile.traffic.split_verification import Level, Split
+from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
 
 _ASKED: Final = frozenset(
     {
@@ -89,7 +89,7 @@ class Situation:
     def followed(self) -> bool:
         """Whether the Gateways have taken a candidate's 100 %."""
         candidate = self.product.status.candidate
-        taken = self.split is not None and self.split.level >= Level.ACCEPTED
+        taken = self.split is not None and self.split.level >= VerificationLevel.ACCEPTED
         return taken and candidate is not None and candidate.weight == FULL
 
     @property

@@ -17,15 +17,15 @@ from sluicegate.policy.model.api_changes import changes
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import (
     Facts,
+    ManualRequest,
     Observed,
     Portfolio,
-    Request,
     TrainingFailed,
     TrainingResult,
 )
 from sluicegate.policy.model.terms import Terms
 from sluicegate.reconcile.fleet.registry import Standings
-from sluicegate.reconcile.fleet.training_slots import Refusal, is_overdue, runs, wanted_job
+from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue, runs, wanted_job
 from sluicegate.reconcile.live.children import (
     ChildRecord,
     DeploymentRecord,
@@ -60,7 +60,7 @@ class Observer:
     standings: Standings
     gateways: Gateways
     share_states: bool
-    refusals: Mapping[Key, Refusal] = field(default_factory=dict)
+    refusals: Mapping[Key, JobRefusal] = field(default_factory=dict)
     most_training_seconds: int = 604_800
 
     async def observe(
@@ -126,7 +126,7 @@ class Observer:
                     ),
                 ),
                 portfolio=self.portfolio(record, product, measured.newest, now),
-                requests=tuple(Request(name, value) for name, value in record.requests),
+                requests=tuple(ManualRequest(name, value) for name, value in record.requests),
             ),
             dependencies=dependencies,
             gateways=gateways,
@@ -190,7 +190,7 @@ class Observer:
         found = self.caches[JOBS].children(record.key)
         return tuple(one for one in found if isinstance(one, JobRecord) and one.owner == record.uid)
 
-    def _refusal(self, key: Key, status: DataProductStatus) -> Refusal | None:
+    def _refusal(self, key: Key, status: DataProductStatus) -> JobRefusal | None:
         """Why the Job of the training under way isn't there, as far as it was tried."""
         job, refusal = wanted_job(key, status), self.refusals.get(key)
         return refusal if refusal and job and refusal.job == job.name else None
@@ -278,7 +278,7 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
     )
 
 
-def _training(situation: Situation, refusal: Refusal | None) -> TrainingResult | None:
+def _training(situation: Situation, refusal: JobRefusal | None) -> TrainingResult | None:
     """The result of the training under way, once its Job has ended, or won't be there."""
     status = situation.product.status
     running = status.training

@@ -11,7 +11,7 @@ from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.reconcile.routes.arbitration import Claims, Refusal
+from sluicegate.reconcile.routes.arbitration import Claims, RouteRefusal
 from sluicegate.reconcile.routes.claims import Gateway
 from sluicegate.reconcile.routes.kept_route import with_kept_route
 
@@ -44,7 +44,7 @@ def claiming(
 
 async def settled(
     claims: Claims, gateways: Gateways, key: Key, *, contends: bool, now: int
-) -> Refusal | None:
+) -> RouteRefusal | None:
     """Why a product can't have the route of its spec, given what listeners admit; None if it can.
 
     A Gateway is read only where two claims seem to meet at it.
@@ -73,7 +73,7 @@ def without_split(situation: Situation) -> Situation:
     return replace(situation, split=None) if situation.route is None else situation
 
 
-def shadowed(situation: Situation, refusal: Refusal | None) -> Situation:
+def shadowed(situation: Situation, refusal: RouteRefusal | None) -> Situation:
     """The situation with why the route of the spec isn't written."""
     if refusal is None:
         return situation

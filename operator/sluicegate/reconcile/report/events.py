@@ -11,15 +11,15 @@ from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.reconcile.decide.events import Told
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.reconcile.routes.arbitration import Refusal
-from sluicegate.runtime.event_recorder import Note, Recorder, Subject
+from sluicegate.reconcile.routes.arbitration import RouteRefusal
+from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 
 logger = logging.getLogger(__name__)
 
 
-def emit(recorder: Recorder, record: ProductRecord, told: Iterable[Told]) -> None:
+def emit(recorder: EventRecorder, record: ProductRecord, told: Iterable[Told]) -> None:
     """Emit what a look at a product led to."""
-    subject = Subject(DATA_PRODUCTS, record.key, record.uid)
+    subject = EventSubject(DATA_PRODUCTS, record.key, record.uid)
     for one in told:
         severity: Any = "Warning" if one.warning else "Normal"
         if not one.quiet:
@@ -28,7 +28,7 @@ def emit(recorder: Recorder, record: ProductRecord, told: Iterable[Told]) -> Non
 
 
 def emit_refusal(
-    recorder: Recorder, record: ProductRecord, other: object, refusal: Refusal
+    recorder: EventRecorder, record: ProductRecord, other: object, refusal: RouteRefusal
 ) -> None:
     """Emit a refused route on both products; `other` is the record of who keeps the requests."""
     reason = ConditionReason.ROUTE_SHADOWED

@@ -27,7 +27,7 @@ from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.report.hints import first_reason, way_out
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Layout
-from sluicegate.reconcile.traffic.split_verification import Level
+from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 
 
 def findings(situation: Situation, status: DataProductStatus, layout: Layout) -> Iterator[Finding]:
@@ -75,7 +75,7 @@ def _ready(  # noqa: PLR0911 - one a reason
         return rolling(situation, status, Type.READY)
     if situation.product.spec.route is not None and status.candidate is None:
         split = situation.split
-        if split is not None and split.level < Level.ACCEPTED:
+        if split is not None and split.level < VerificationLevel.ACCEPTED:
             return Finding(Type.READY, "False", Reason.ROUTE_NOT_ACCEPTED, split.message)
     return Finding(Type.READY, "True", Reason.SERVING, f"{stable.version} serves")
 
@@ -310,9 +310,9 @@ def _split(situation: Situation, status: DataProductStatus) -> Finding:
     if split is None:
         return Finding(kind, "Unknown", Reason.NO_SPLIT)
     match split.level:
-        case Level.OBSERVED:
+        case VerificationLevel.OBSERVED:
             return Finding(kind, "True", Reason.OBSERVED, split.message)
-        case Level.ACCEPTED:
+        case VerificationLevel.ACCEPTED:
             return Finding(kind, "True", Reason.ACCEPTED, split.message)
         case _:
             return Finding(kind, "False", Reason.WRITTEN, split.message)

@@ -9,7 +9,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.reconcile.decide.planner import Step
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.report.status import report
-from sluicegate.reconcile.traffic.split_verification import Level
+from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 
 QUIET_SECONDS: Final = 30.0
 """The first write of status is the one that says Ready, unless it takes longer than this."""
@@ -71,4 +71,4 @@ class FirstStarts:
             conditions = report(situation, step).conditions
             stalled = any(one.type == ConditionType.STALLED for one in conditions)
             return step.status.candidate is not None and not stalled
-        return situation.split is not None and situation.split.level < Level.ACCEPTED
+        return situation.split is not None and situation.split.level < VerificationLevel.ACCEPTED

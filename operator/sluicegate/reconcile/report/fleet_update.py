@@ -7,12 +7,12 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.decide.planner import Step
 from sluicegate.reconcile.decide.warm_up import just_took_over
-from sluicegate.reconcile.fleet.snapshot import Standing, renews_runtime
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, renews_runtime
 from sluicegate.reconcile.fleet.training_slots import Reserved
 from sluicegate.reconcile.observe.observation import Situation
 
 
-def standing_of(situation: Situation, step: Step) -> Standing:
+def standing_of(situation: Situation, step: Step) -> ProductSnapshot:
     """What the others may know of a product after a step."""
     status, spec = step.status, situation.product.spec
     block, now = situation.observed.block, situation.now
@@ -24,7 +24,7 @@ def standing_of(situation: Situation, step: Step) -> Standing:
     streaks = [first for first in firsts if first <= now]
     starts = situation.starts_training(status)
     evaluated = step.evaluation is not None and status.state is not ProductState.UNKNOWN
-    return Standing(
+    return ProductSnapshot(
         state=status.state or ProductState.UNKNOWN,
         block_seconds=seconds,
         bad_since=min(streaks, default=None),

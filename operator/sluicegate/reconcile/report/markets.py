@@ -5,7 +5,7 @@ from typing import Final
 
 from sluicegate.api.base import number
 from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
-from sluicegate.api.status import DataProductStatus, DiagnosisEvidence, Verdict
+from sluicegate.api.status import CheckVerdict, DataProductStatus, DiagnosisEvidence
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.markets import SHOWN, MarketState, alone, judge_markets
 from sluicegate.reconcile.observe.observation import Situation
@@ -31,7 +31,7 @@ def with_markets(situation: Situation, status: DataProductStatus) -> DataProduct
     if not text:
         return status
     evidence = [one for one in diagnosis.evidence if one.check != MARKET_ALONE]
-    found = DiagnosisEvidence(check=MARKET_ALONE, verdict=Verdict.CLEAR, message=text)
+    found = DiagnosisEvidence(check=MARKET_ALONE, verdict=CheckVerdict.CLEAR, message=text)
     told = diagnosis.model_copy(update={"evidence": (*evidence, found)})
     return status.model_copy(update={"diagnosis": told})
 

@@ -6,7 +6,7 @@ from sluicegate.api import names
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import DATA_PRODUCTS
-from sluicegate.reconcile.fleet.operator_overlap import Overlaps
+from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.rereading import reread_after_conflict
 from sluicegate.runtime.cache import Caches
@@ -18,7 +18,7 @@ class StatusStore:
 
     api: KubeApi
     caches: Caches
-    overlaps: Overlaps
+    overlaps: OperatorOverlaps
 
     async def write(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
         """Write a status over that of the record; the product as it then is."""

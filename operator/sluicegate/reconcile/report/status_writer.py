@@ -19,7 +19,7 @@ from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
 from sluicegate.reconcile.report.status import due, report, report_invalid, verified_seconds
 from sluicegate.reconcile.report.status_store import StatusStore
-from sluicegate.runtime.event_recorder import Recorder
+from sluicegate.runtime.event_recorder import EventRecorder
 from sluicegate.runtime.interfaces import InvalidSpec, Result
 
 MOST_PROBLEMS: Final = 64
@@ -34,7 +34,7 @@ class StatusWriter:
     """
 
     store: StatusStore
-    recorder: Recorder
+    recorder: EventRecorder
     metrics: ProductMetrics
     refresh_seconds: float
 

@@ -9,13 +9,17 @@ from sluicegate.manifests.names import version_name
 from sluicegate.reconcile.decide.planner import Step
 from sluicegate.reconcile.observe.observation import Situation
 from sluicegate.reconcile.traffic.allocation import Layout, share_in_force
-from sluicegate.reconcile.traffic.split_verification import Level, Split, verify_acceptance
+from sluicegate.reconcile.traffic.split_verification import (
+    Split,
+    VerificationLevel,
+    verify_acceptance,
+)
 
 _LEVELS = {
-    Level.NONE: SplitLevel.WRITTEN,
-    Level.WRITTEN: SplitLevel.WRITTEN,
-    Level.ACCEPTED: SplitLevel.ACCEPTED,
-    Level.OBSERVED: SplitLevel.OBSERVED,
+    VerificationLevel.NONE: SplitLevel.WRITTEN,
+    VerificationLevel.WRITTEN: SplitLevel.WRITTEN,
+    VerificationLevel.ACCEPTED: SplitLevel.ACCEPTED,
+    VerificationLevel.OBSERVED: SplitLevel.OBSERVED,
 }
 
 

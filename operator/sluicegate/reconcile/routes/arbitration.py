@@ -21,7 +21,7 @@ from sluicegate.reconcile.routes.live_claims import RouteEntry, Standing, Streng
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RouteRefusal:
     """A route that its product can't have.
 
     Attributes
@@ -79,7 +79,7 @@ class Claims:
         self._index = RouteIndex()
         self._read: dict[Key, tuple[str, int, RouteRecord | None]] = {}
         """Uid and generation of the product, and its HTTPRoute: what a claim is read from."""
-        self._refusals: dict[Key, Refusal] = {}
+        self._refusals: dict[Key, RouteRefusal] = {}
         self._waiting: dict[Key, dict[Key, None]] = {}
         """Those that are refused, by who keeps their requests."""
         self._listeners: dict[Gateway, tuple[Listener, ...]] = {}
@@ -112,7 +112,7 @@ class Claims:
         uid, generation, read = self._read[record.key]
         return (uid, generation) == (record.uid, record.generation) and read is route
 
-    def settle(self, key: Key, *, contends: bool, now: float) -> Refusal | None:
+    def settle(self, key: Key, *, contends: bool, now: float) -> RouteRefusal | None:
         """Whether a product can have the route of its spec; if so it is reserved until `release`.
 
         Parameters
@@ -161,7 +161,7 @@ class Claims:
         """Iterate over the products that are known."""
         return iter(tuple(self._entries))
 
-    def refusal(self, key: Key) -> Refusal | None:
+    def refusal(self, key: Key) -> RouteRefusal | None:
         """What `settle` answered last."""
         return self._refusals.get(key)
 
@@ -181,7 +181,7 @@ class Claims:
             self._wake(one)
 
     # ---- who goes first ---------------------------------------------------------------------
-    def _refusal(self, entry: RouteEntry, now: float) -> Refusal | None:
+    def _refusal(self, entry: RouteEntry, now: float) -> RouteRefusal | None:
         if entry.wanted is None:
             return None
         weakest = entry.standing(entry.wanted, now)
@@ -208,7 +208,7 @@ class Claims:
 
     def _against(
         self, entry: RouteEntry, other: Key, part: tuple[Standing, Claim], now: float
-    ) -> Refusal | None:
+    ) -> RouteRefusal | None:
         """The refusal, where another product's claim goes before what this one wants."""
         standing, claim = part
         assert entry.wanted is not None
@@ -219,14 +219,14 @@ class Claims:
             return None
         kept = claim.meeting(meeting, as_equals=as_equals, listeners=known)
         assert kept is not None  # what meets one meets the other
-        return Refusal(entry.key, other, meeting, kept, standing[0])
+        return RouteRefusal(entry.key, other, meeting, kept, standing[0])
 
     def _near(self, entry: RouteEntry) -> Iterator[RouteEntry]:
         for key in self._index.near(entry.wanted):
             if key != entry.key:
                 yield self._entries[key]
 
-    def _remember(self, key: Key, refusal: Refusal | None) -> None:
+    def _remember(self, key: Key, refusal: RouteRefusal | None) -> None:
         before = self._refusals.pop(key, None)
         if before is not None:
             waiting = self._waiting[before.other]

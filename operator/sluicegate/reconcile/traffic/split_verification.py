@@ -28,7 +28,7 @@ TOO_LARGE: Final = 2
 """A share beyond this many times the weight isn't what was asked for."""
 
 
-class Level(IntEnum):
+class VerificationLevel(IntEnum):
     """How far a split is verified; each level includes those before it."""
 
     NONE = 0
@@ -51,7 +51,7 @@ class Split:
     mismatched : the requests contradict the weight.
     """
 
-    level: Level
+    level: VerificationLevel
     message: str
     share: float | None = None
     requests: int = 0
@@ -71,7 +71,7 @@ def verify_acceptance(
     weights: Mapping[str, int],
     parents: Iterable[ParentRef],
     gateways: Mapping[Key, InService] | None = None,
-) -> tuple[Level, str]:
+) -> tuple[VerificationLevel, str]:
     """Whether the route has these weights, and whether each of its Gateways took it and serves.
 
     Parameters
@@ -82,17 +82,20 @@ def verify_acceptance(
     gateways : what those Gateways say of themselves, as far as it has to be asked.
     """
     if route is None:
-        return Level.NONE, "the route isn't there yet"
+        return VerificationLevel.NONE, "the route isn't there yet"
     live = {name: weight for name, weight in route.weights if weight}
     if live != {name: weight for name, weight in weights.items() if weight}:
-        return Level.NONE, f"the route has {_listed(live)} instead of {_listed(weights)}"
+        return (
+            VerificationLevel.NONE,
+            f"the route has {_listed(live)} instead of {_listed(weights)}",
+        )
     for parent in parents:
         if (objection := _objection(route, parent)) is not None:
-            return Level.WRITTEN, objection
+            return VerificationLevel.WRITTEN, objection
         key = Key(parent.namespace or route.key.namespace, parent.name)
         if gateways and key in gateways and (text := gateways[key].objection(parent.section_name)):
-            return Level.WRITTEN, f"Gateway {key} {text}"
-    return Level.ACCEPTED, "each Gateway has accepted the route"
+            return VerificationLevel.WRITTEN, f"Gateway {key} {text}"
+    return VerificationLevel.ACCEPTED, "each Gateway has accepted the route"
 
 
 def is_taken(route: RouteRecord, parents: Iterable[ParentRef]) -> bool:
@@ -128,7 +131,7 @@ def _speaks_of(status: ParentStatus, parent: ParentRef, namespace: str) -> bool:
 
 
 def verify_share(
-    accepted: tuple[Level, str],
+    accepted: tuple[VerificationLevel, str],
     weight: int,
     requests: Requests,
     *,
@@ -148,7 +151,7 @@ def verify_share(
     level, message = accepted
     total = requests.stable + requests.candidate
     share = requests.candidate / total if total else None
-    if level < Level.ACCEPTED:
+    if level < VerificationLevel.ACCEPTED:
         return Split(level, message, share, total)
     if total < FEW_REQUESTS:
         patient = requests.blocks >= PATIENCE_BLOCKS and seconds >= PATIENCE_SECONDS
@@ -159,7 +162,7 @@ def verify_share(
     if (fault := _fault(weight, requests.candidate / total, total, least=least)) is not None:
         return Split(level, fault, share, total, mismatched=True)
     seen = f"{share:.1%} of {total:,} requests went to the canary at a weight of {weight} %"
-    return Split(Level.OBSERVED, seen, share, total, enough=True)
+    return Split(VerificationLevel.OBSERVED, seen, share, total, enough=True)
 
 
 def _fault(weight: int, share: float, total: int, *, least: float) -> str | None:

@@ -25,12 +25,12 @@ from sluicegate.policy.model.decision import (
     Rollback,
     StartRollout,
 )
-from sluicegate.policy.model.observed import Facts, Request
+from sluicegate.policy.model.observed import Facts, ManualRequest
 from sluicegate.policy.transitions import apply_decision
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from sluicegate.stats.gauge import Interval
-from sluicegate.stats.sequential_test import Evidence
+from sluicegate.stats.sequential_test import SequentialEvidence
 from tests.support.judged import (
     CANARY,
     START,
@@ -121,7 +121,9 @@ SLO = TERMS.slos[1]
 def speaking(ours: Count, theirs: Count, *, slo=SLO, blocks=100, correlation=0.0, **fields):
     """Evidence of an SLO that is sure that the candidate isn't worse than stable."""
     known = {"required": True, "promote_at": 3.0, "roll_back_at": 3.0, "better_at": 5.0, **fields}
-    evidence = Evidence(known.pop("promote", 9.0), known.pop("roll_back", -9.0), ours, theirs)
+    evidence = SequentialEvidence(
+        known.pop("promote", 9.0), known.pop("roll_back", -9.0), ours, theirs
+    )
     return SloEvidence(
         slo,
         evidence,
@@ -318,7 +320,7 @@ ALIKE = both_arms(
     {"availability": (0, 900), "accuracy": (90, 900)},
     60,
 )
-APPROVED = (Request(REQUEST_PROMOTE, "one"),)
+APPROVED = (ManualRequest(REQUEST_PROMOTE, "one"),)
 
 
 def trying(**fields):

@@ -14,7 +14,7 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import Alert, Hold, Rollback, StartRollout
-from sluicegate.policy.model.observed import Failure, Observed, Request, RolloutObservation
+from sluicegate.policy.model.observed import Failure, ManualRequest, Observed, RolloutObservation
 from tests.support.judged import START, V1, V2, V3, candidate, judged_by, parked, serving, stable
 from tests.support.scenarios import ACCURACY
 
@@ -28,7 +28,7 @@ PROMOTING = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
 
 
 def observed(seen: RolloutObservation, *requests: str, wanted=V2) -> Observed:
-    asked = tuple(Request(REQUEST_ABORT, one) for one in requests)
+    asked = tuple(ManualRequest(REQUEST_ABORT, one) for one in requests)
     return Observed(block=START // 300, wanted=wanted, rollout=seen, requests=asked)
 
 

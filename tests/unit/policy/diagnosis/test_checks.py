@@ -8,7 +8,7 @@ import pytest
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import Verdict
+from sluicegate.api.status import CheckVerdict
 from sluicegate.policy.diagnosis.checks import (
     AUTO_CHECKS,
     OUTSIDE_CHECKS,
@@ -63,7 +63,7 @@ def test_what_remains_when_nothing_objects_is_what_the_indicator_stands_for(slo,
     found = diagnose(symptoms(slo), AUTO_CHECKS)
     assert found.cause is remains
     assert not found.outside
-    assert [one.verdict for one in found.findings] == [Verdict.CLEAR] * len(AUTO_CHECKS)
+    assert [one.verdict for one in found.findings] == [CheckVerdict.CLEAR] * len(AUTO_CHECKS)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.retraining.budget import Applicant, Budget, admit
-from sluicegate.policy.retraining.holdout_gate import Verdict
+from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.policy.retraining.holdout_gate import judge as judge_hold_out
 from sluicegate.policy.retraining.preconditions import cooldown, trigger_of
 from sluicegate.policy.slo_health.confirmation import confirm, product_state
@@ -268,12 +268,12 @@ POINT = HoldOutMargin(0.01, 0.01)
 @pytest.mark.parametrize(
     ("candidate", "stable", "verdict"),
     [
-        ((80, 1000), (140, 1000), Verdict.PASSED),
-        ((500, 5000), (500, 5000), Verdict.PASSED),
-        ((100, 1000), (100, 1000), Verdict.TOO_SMALL),
-        ((150, 1000), (140, 1000), Verdict.TOO_SMALL),
-        ((250, 1000), (140, 1000), Verdict.WORSE),
-        ((0, 0), (140, 1000), Verdict.TOO_SMALL),
+        ((80, 1000), (140, 1000), GateVerdict.PASSED),
+        ((500, 5000), (500, 5000), GateVerdict.PASSED),
+        ((100, 1000), (100, 1000), GateVerdict.TOO_SMALL),
+        ((150, 1000), (140, 1000), GateVerdict.TOO_SMALL),
+        ((250, 1000), (140, 1000), GateVerdict.WORSE),
+        ((0, 0), (140, 1000), GateVerdict.TOO_SMALL),
     ],
 )
 def test_the_hold_out_is_judged_by_bounds(candidate, stable, verdict):

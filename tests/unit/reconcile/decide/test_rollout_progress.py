@@ -20,11 +20,11 @@ from sluicegate.reconcile.decide.rollout_progress import (
     progress,
 )
 from sluicegate.reconcile.traffic.allocation import layout_of
-from sluicegate.reconcile.traffic.split_verification import Level, Split
+from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
 from tests.support.rollout_world import World, document
 
-ACCEPTED = Split(Level.ACCEPTED, "each Gateway has accepted the route", enough=True)
-WRITTEN = Split(Level.WRITTEN, "the Gateway hasn't looked at it yet")
+ACCEPTED = Split(VerificationLevel.ACCEPTED, "each Gateway has accepted the route", enough=True)
+WRITTEN = Split(VerificationLevel.WRITTEN, "the Gateway hasn't looked at it yet")
 QUIET = Requests(stable=0, candidate=0, blocks=5, quiet_stable=5, quiet_candidate=5)
 BUSY = Requests(stable=100, candidate=100, blocks=5)
 

@@ -16,7 +16,7 @@ from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.fleet.registry import Standings
-from sluicegate.reconcile.fleet.snapshot import Standing
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.report.fleet_update import standing_of
 from sluicegate.reconcile.traffic.allocation import Layout, Placement, layout_of
 from sluicegate.settings import ServiceKind
@@ -199,12 +199,12 @@ def test_a_runtime_that_the_spec_names_waits_for_nobody():
 def test_those_that_are_tried_in_another_runtime_are_counted_but_for_oneself():
     standings = Standings(Budget(total=2, per_namespace=1))
     one, other = Key("catalog", "one"), Key("catalog", "other")
-    standings.record(one, Standing(renews=True))
-    standings.record(other, Standing(renews=True))
+    standings.record(one, ProductSnapshot(renews=True))
+    standings.record(other, ProductSnapshot(renews=True))
     assert standings.portfolio(one, 0).renewing == 1
     standings.forget(other)
     assert standings.portfolio(Key("catalog", "third"), 0).renewing == 1
-    standings.record(one, Standing())
+    standings.record(one, ProductSnapshot())
     assert standings.portfolio(other, 0).renewing == 0
 
 

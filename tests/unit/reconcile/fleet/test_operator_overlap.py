@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.reconcile.fleet.operator_overlap import OVERLAPS, Overlaps
+from sluicegate.reconcile.fleet.operator_overlap import OVERLAPS, OperatorOverlaps
 from sluicegate.runtime.interfaces import Done, InvalidSpec, RequeueAfter
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn
@@ -35,7 +35,7 @@ TWIN = WrittenBy(namespace="platform", lease="b", scope=OperatorScope.CLUSTER)
     ],
 )
 def test_one_of_two_that_write_leaves_the_product_alone_and_both_are_told(me, other, leaves):
-    overlaps = Overlaps(me)
+    overlaps = OperatorOverlaps(me)
     overlaps.wrote(SEARCH)
     met = overlaps.meet(SEARCH, other, now=0.0)
     assert (met.wait > 0) is leaves
@@ -45,13 +45,13 @@ def test_one_of_two_that_write_leaves_the_product_alone_and_both_are_told(me, ot
 
 
 def test_an_operator_that_follows_another_is_no_overlap():
-    overlaps = Overlaps(PLATFORM)
+    overlaps = OperatorOverlaps(PLATFORM)
     assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == 0
     assert overlaps.meet(SEARCH, TEAM, now=0.0).news == ""
 
 
 def test_one_that_leaves_it_alone_tries_again_and_takes_over_from_one_that_is_gone():
-    overlaps = Overlaps(PLATFORM)
+    overlaps = OperatorOverlaps(PLATFORM)
     overlaps.wrote(SEARCH)
     assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == AWAY_SECONDS
     assert overlaps.meet(SEARCH, TEAM, now=AWAY_SECONDS - 1).wait == 1
@@ -61,7 +61,7 @@ def test_one_that_leaves_it_alone_tries_again_and_takes_over_from_one_that_is_go
 
 
 def test_the_version_is_no_part_of_which_operator_it_is():
-    overlaps = Overlaps(PLATFORM.model_copy(update={"version": "1.2.0"}))
+    overlaps = OperatorOverlaps(PLATFORM.model_copy(update={"version": "1.2.0"}))
     overlaps.wrote(SEARCH)
     assert overlaps.meet(SEARCH, PLATFORM, now=0.0).wait == 0
     assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == AWAY_SECONDS

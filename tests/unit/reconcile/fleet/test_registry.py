@@ -17,7 +17,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.retraining.budget import Budget
 from sluicegate.reconcile.fleet.registry import Standings
-from sluicegate.reconcile.fleet.snapshot import Standing
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,8 +33,8 @@ def key(name: str, namespace: str = "catalog") -> Key:
     return Key(namespace, name)
 
 
-def waiting(priority: Priority = Priority.MEDIUM, since: int = NOW) -> Standing:
-    return Standing(priority=priority, waiting_since=since)
+def waiting(priority: Priority = Priority.MEDIUM, since: int = NOW) -> ProductSnapshot:
+    return ProductSnapshot(priority=priority, waiting_since=since)
 
 
 def test_the_slot_goes_to_the_highest_priority_and_then_to_who_waits_longest():
@@ -49,15 +49,15 @@ def test_the_slot_goes_to_the_highest_priority_and_then_to_who_waits_longest():
 
 def test_a_namespace_has_its_own_limit():
     standings = Standings(Budget(5, 1))
-    standings.record(key("a"), Standing(training=True))
+    standings.record(key("a"), ProductSnapshot(training=True))
     standings.record(key("b"), waiting())
     standings.record(key("c", "other"), waiting())
     assert not standings.portfolio(key("b"), NOW).slot
     assert standings.portfolio(key("c", "other"), NOW).slot
 
 
-def turning(priority: Priority, *, judged: int) -> Standing:
-    return Standing(
+def turning(priority: Priority, *, judged: int) -> ProductSnapshot:
+    return ProductSnapshot(
         state=ProductState.DEGRADING, priority=priority, bad_since=NOW - 600, judged=judged
     )
 
@@ -98,21 +98,21 @@ def test_a_slot_that_was_just_given_is_taken():
     standings.record(key("a"), waiting())
     standings.record(key("b", "other"), waiting(since=NOW + 1))
     assert standings.portfolio(key("a"), NOW).slot
-    standings.record(key("a"), Standing(training=True, bad_since=NOW))
+    standings.record(key("a"), ProductSnapshot(training=True, bad_since=NOW))
     assert not standings.portfolio(key("b", "other"), NOW).slot
     assert standings.portfolio(key("a"), NOW).slot, "it has it already"
 
 
 def test_a_slot_that_is_free_again_is_theirs_who_are_next_in_line():
     standings = Standings(Budget(2, 1))
-    standings.record(key("a"), Standing(training=True))
+    standings.record(key("a"), ProductSnapshot(training=True))
     standings.record(key("b"), waiting(Priority.CRITICAL))
     standings.record(key("c", "other"), waiting(Priority.LOW))
     standings.record(key("d", "third"), waiting())
     assert standings.next_in_line(NOW) == (key("d", "third"),)
-    standings.record(key("d", "third"), Standing(training=True))
+    standings.record(key("d", "third"), ProductSnapshot(training=True))
     assert standings.next_in_line(NOW) == ()
-    assert standings.record(key("a"), Standing())
+    assert standings.record(key("a"), ProductSnapshot())
     assert standings.next_in_line(NOW) == (key("b"),)
     assert standings.forget(key("d", "third"))
     assert set(standings.next_in_line(NOW)) == {key("b"), key("c", "other")}
@@ -127,7 +127,7 @@ def test_a_slot_that_was_kept_for_a_product_that_is_gone_is_free_too():
     assert standings.next_in_line(NOW) == (key("b", "other"),)
 
 
-COOLING_DOWN = Standing(
+COOLING_DOWN = ProductSnapshot(
     state=ProductState.DEGRADED, priority=Priority.CRITICAL, bad_since=NOW - 900, judged=NOW
 )
 
@@ -148,14 +148,14 @@ def test_a_slot_that_was_kept_for_one_that_wants_none_is_free():
     assert standings.record(key("turns"), COOLING_DOWN)
     assert standings.next_in_line(NOW) == (key("waits", "other"),)
     assert standings.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
-    assert not standings.record(key("waits", "other"), Standing(training=True))
+    assert not standings.record(key("waits", "other"), ProductSnapshot(training=True))
 
 
 def test_products_that_turned_bad_within_three_blocks_turned_bad_together():
     standings = Standings(Budget(1, 1))
     for number, age in enumerate((0, 600, 900, 901)):
-        standings.record(key(f"p{number}"), Standing(bad_since=NOW - age))
-    standings.record(key("fine"), Standing())
+        standings.record(key(f"p{number}"), ProductSnapshot(bad_since=NOW - age))
+    standings.record(key("fine"), ProductSnapshot())
     portfolio = standings.portfolio(key("p0"), NOW)
     assert (portfolio.products, portfolio.turned_bad) == (5, 3)
 
@@ -171,7 +171,7 @@ def judge(standings: Standings, name: str, blocks: list[int], *, broke: int) -> 
         end = NOW + block * BLOCK
         found = end if found is None and block >= broke else found
         fine = end if found is None else None
-        standings.record(key(name), Standing(bad_since=found, fine_at=fine, judged=end))
+        standings.record(key(name), ProductSnapshot(bad_since=found, fine_at=fine, judged=end))
 
 
 @given(st.lists(LOOKS, min_size=1, max_size=8), st.integers(2, 60))
@@ -242,9 +242,9 @@ PLACED = st.tuples(st.integers(0, 3), SPANS)
 def test_over_namespaces_too_one_moment_has_to_explain_all(placed, healthy):
     standings = Standings(Budget(1, 1))
     for number in range(healthy):
-        standings.record(key(f"fine-{number}", "team-0"), Standing())
+        standings.record(key(f"fine-{number}", "team-0"), ProductSnapshot())
     for number, (place, (first, last)) in enumerate(placed):
-        standing = Standing(bad_since=NOW + last * BLOCK, fine_at=NOW + (first - 1) * BLOCK)
+        standing = ProductSnapshot(bad_since=NOW + last * BLOCK, fine_at=NOW + (first - 1) * BLOCK)
         standings.record(key(f"p{number}", f"team-{place}"), standing)
     home, (begin, end) = placed[0]
     sizes = Counter(f"team-{place}" for place, _ in placed) + Counter({"team-0": healthy})
@@ -273,17 +273,19 @@ def test_one_that_nothing_was_known_of_for_a_while_may_have_turned_bad_in_it():
     judge(standings, "a", [9, 10], broke=10)
     judge(standings, "b", [9], broke=99)
     for block in (10, 15, 20):
-        unknown = Standing(ProductState.UNKNOWN, judged=NOW + block * BLOCK)
+        unknown = ProductSnapshot(ProductState.UNKNOWN, judged=NOW + block * BLOCK)
         standings.record(key("b"), unknown)
-    standings.record(key("b"), Standing(bad_since=NOW + 20 * BLOCK, judged=NOW + 20 * BLOCK))
+    standings.record(key("b"), ProductSnapshot(bad_since=NOW + 20 * BLOCK, judged=NOW + 20 * BLOCK))
     assert standings.portfolio(key("a"), NOW).turned_bad == 2
 
 
 def test_a_new_term_knows_what_status_says_and_when_a_product_was_degraded():
     standings = Standings(Budget(1, 1))
-    standings.record(key("gone"), Standing(training=True))
-    standings.record(key("stays"), Standing(ProductState.DEGRADED, training=True, degraded_at=NOW))
-    known = {key("stays"): Standing(), key("new", "other"): waiting()}
+    standings.record(key("gone"), ProductSnapshot(training=True))
+    standings.record(
+        key("stays"), ProductSnapshot(ProductState.DEGRADED, training=True, degraded_at=NOW)
+    )
+    known = {key("stays"): ProductSnapshot(), key("new", "other"): waiting()}
     standings.renew(known)
     portfolio = standings.portfolio(key("new", "other"), NOW)
     assert (portfolio.products, portfolio.namespaces) == (1, 1)
@@ -296,20 +298,20 @@ def test_a_new_term_knows_what_status_says_and_when_a_product_was_degraded():
 def test_what_turned_bad_together_is_together_until_it_has_recovered():
     standings, since = Standings(Budget(1, 1)), NOW - 900
     for name in ("a", "b", "c"):
-        standings.record(key(name), Standing(bad_since=since))
+        standings.record(key(name), ProductSnapshot(bad_since=since))
     for later in (NOW, NOW + 300, NOW + 86_400):
         assert standings.portfolio(key("a"), later).turned_bad == 3
     for name in ("b", "c"):
-        standings.record(key(name), Standing())
+        standings.record(key(name), ProductSnapshot())
     assert standings.portfolio(key("a"), NOW + 86_401).turned_bad == 1
 
 
 def test_a_kind_of_indicator_is_silent_in_the_share_of_products_that_have_it():
     standings = Standings(Budget(1, 1))
-    standings.record(key("a"), Standing(silent={"outcomes": True, "latency": False}))
-    standings.record(key("b"), Standing(silent={"outcomes": False}))
-    standings.record(key("c"), Standing(silent={"outcomes": True}))
-    standings.record(key("d"), Standing(silent={"outcomes": False}))
+    standings.record(key("a"), ProductSnapshot(silent={"outcomes": True, "latency": False}))
+    standings.record(key("b"), ProductSnapshot(silent={"outcomes": False}))
+    standings.record(key("c"), ProductSnapshot(silent={"outcomes": True}))
+    standings.record(key("d"), ProductSnapshot(silent={"outcomes": False}))
     assert standings.portfolio(key("a"), NOW).silent == {"outcomes": 0.5}
 
 
@@ -321,7 +323,7 @@ def blamed(standings: Standings, one: Key, kind: str = "outcomes") -> bool:
 def bad(*products: Key, among: Iterable[Key]) -> Standings:
     standings = Standings(Budget(2, 1))
     for one in among:
-        standings.record(one, Standing(bad_since=NOW if one in products else None))
+        standings.record(one, ProductSnapshot(bad_since=NOW if one in products else None))
     return standings
 
 
@@ -386,9 +388,9 @@ def test_another_namespace_counts_at_most_once_whatever_it_declares(places, asks
     for declared in (0, 1, more):
         standings = Standings(Budget(1, 1))
         for each, moment in zip(products, moments, strict=True):
-            standings.record(each, Standing(bad_since=NOW + moment * BLOCK))
+            standings.record(each, ProductSnapshot(bad_since=NOW + moment * BLOCK))
         for extra in of("tenant", declared):
-            standings.record(extra, Standing(bad_since=NOW))
+            standings.record(extra, ProductSnapshot(bad_since=NOW))
         found.append(standings.portfolio(one, NOW))
     without, once, often = found
     assert (often.namespaces, often.turned_bad) == (once.namespaces, once.turned_bad)
@@ -401,9 +403,9 @@ def test_a_namespace_whose_outcomes_fall_silent_vetoes_nobody_elses_retraining()
     ours, theirs = of("catalog", 11), of("tenant", 200)
     standings = Standings(Budget(2, 1))
     for one in ours:
-        standings.record(one, Standing(silent={"outcomes": False}))
+        standings.record(one, ProductSnapshot(silent={"outcomes": False}))
     for one in theirs:
-        standings.record(one, Standing(silent={"outcomes": True}))
+        standings.record(one, ProductSnapshot(silent={"outcomes": True}))
     assert not blamed(standings, ours[0])
     assert blamed(standings, theirs[0])
 
@@ -415,24 +417,24 @@ def test_a_label_pipeline_that_dies_is_a_common_cause(spread, silent, common):
     standings = Standings(Budget(2, 1))
     products = [key(f"p{n:02}", f"team-{n % spread}") for n in range(16)]
     for number, one in enumerate(products):
-        standings.record(one, Standing(silent={"outcomes": number < silent}))
+        standings.record(one, ProductSnapshot(silent={"outcomes": number < silent}))
     assert blamed(standings, products[-1]) is common
     assert not blamed(standings, products[-1], "latency")
 
 
 def test_one_product_that_is_silent_by_itself_is_no_common_cause():
     standings = Standings(Budget(1, 1))
-    standings.record(key("fresh"), Standing(silent={"outcomes": True}))
-    standings.record(key("other"), Standing(silent={"outcomes": False}))
+    standings.record(key("fresh"), ProductSnapshot(silent={"outcomes": True}))
+    standings.record(key("other"), ProductSnapshot(silent={"outcomes": False}))
     assert standings.portfolio(key("other"), NOW).silent == {}
 
 
 def test_when_a_product_was_last_degraded_stays_known_after_it_recovered():
     standings = Standings(Budget(1, 1))
-    standings.record(key("a"), Standing(ProductState.DEGRADED, degraded_at=NOW))
+    standings.record(key("a"), ProductSnapshot(ProductState.DEGRADED, degraded_at=NOW))
     assert standings.was_degraded(key("a"), NOW + 1), "it is, until it is evaluated again"
-    standings.record(key("a"), Standing(ProductState.UNKNOWN))
-    standings.record(key("a"), Standing(ProductState.HEALTHY))
+    standings.record(key("a"), ProductSnapshot(ProductState.UNKNOWN))
+    standings.record(key("a"), ProductSnapshot(ProductState.HEALTHY))
     assert standings.was_degraded(key("a"), NOW)
     assert not standings.was_degraded(key("a"), NOW + 1)
     assert not standings.was_degraded(key("nobody"), 0)
@@ -443,7 +445,7 @@ def test_only_bad_news_is_told_of_a_dependency():
     assert standings.dependency(key("nobody")) is DependencyState.NOT_FOUND
     told = {}
     for state in ProductState:
-        standings.record(key("a"), Standing(state=state))
+        standings.record(key("a"), ProductSnapshot(state=state))
         told[state] = standings.dependency(key("a"))
     assert told == {
         ProductState.HEALTHY: DependencyState.HEALTHY,
@@ -457,9 +459,9 @@ def test_a_cycle_is_seen_over_any_number_of_products():
     standings = Standings(Budget(1, 1))
     chain = [key(name) for name in "abcd"]
     for one, following in zip(chain, [*chain[1:], chain[0]], strict=True):
-        standings.record(one, Standing(depends_on=(following,)))
+        standings.record(one, ProductSnapshot(depends_on=(following,)))
     assert standings.in_cycle(chain[0], chain[1])
-    standings.record(chain[3], Standing())
+    standings.record(chain[3], ProductSnapshot())
     assert not standings.in_cycle(chain[0], chain[1])
     assert standings.dependents(chain[1]) == (chain[0],)
 
@@ -476,7 +478,7 @@ def test_who_calls_a_product_is_known_after_any_changes_of_who_calls_whom(change
             standings.forget(one)
             calls.pop(one, None)
         else:
-            standings.record(one, Standing(depends_on=called))
+            standings.record(one, ProductSnapshot(depends_on=called))
             calls[one] = called
         for each in map(key, "abcd"):
             assert set(standings.dependents(each)) == {
@@ -492,5 +494,5 @@ def test_nobody_searches_all_products_for_who_calls_one():
             raise AssertionError("each product is looked at")
 
     standings = Standings(Budget(1, 1))
-    standings.record(key("a"), Standing(depends_on=Unsearched([key("b")])))
+    standings.record(key("a"), ProductSnapshot(depends_on=Unsearched([key("b")])))
     assert standings.dependents(key("b")) == (key("a"),)

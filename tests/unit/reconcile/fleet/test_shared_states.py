@@ -7,7 +7,7 @@ import pytest
 from sluicegate.api.engine import ProductState
 from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.fleet.snapshot import Standing
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.settings import Settings
 from tests.support.api_stand_in import ApiStandIn
@@ -31,7 +31,9 @@ async def test_of_another_namespace_a_product_knows_only_what_may_be_shared(shar
         settings = Settings(share_dependency_states=shared)
         observer = reconciler_of(build_controller(server.api, settings)).observer
         for key in (NEAR, FAR):
-            observer.standings.record(key, Standing(ProductState.DEGRADED, degraded_at=world.now))
+            observer.standings.record(
+                key, ProductSnapshot(ProductState.DEGRADED, degraded_at=world.now)
+            )
         body = world.spec
         meta = body["metadata"] | {"resourceVersion": "7"}
         situation = await observer.observe(

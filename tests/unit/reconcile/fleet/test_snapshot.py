@@ -14,7 +14,7 @@ from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Budget
 from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.fleet.registry import Standings
-from sluicegate.reconcile.fleet.snapshot import Standing, standing_before
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, standing_before
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.fleet_update import standing_of
@@ -59,18 +59,20 @@ def record(name: str = "search", **status):
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        ({}, Standing()),
-        ({"state": "Healthy", "slos": [{"name": "accuracy", "state": "Met"}]}, Standing()),
-        ({"retraining": {"trigger": TRIGGER}}, Standing()),
-        ({"retraining": {"trigger": TRIGGER["id"]}}, Standing()),
-        ({"retraining": {"lastResult": RESULT}}, Standing(trained_at=NOW)),
+        ({}, ProductSnapshot()),
+        ({"state": "Healthy", "slos": [{"name": "accuracy", "state": "Met"}]}, ProductSnapshot()),
+        ({"retraining": {"trigger": TRIGGER}}, ProductSnapshot()),
+        ({"retraining": {"trigger": TRIGGER["id"]}}, ProductSnapshot()),
+        ({"retraining": {"lastResult": RESULT}}, ProductSnapshot(trained_at=NOW)),
         (
             {"state": "Degrading", **BAD},
-            Standing(block_seconds=BLOCK, bad_since=FIRST * BLOCK),
+            ProductSnapshot(block_seconds=BLOCK, bad_since=FIRST * BLOCK),
         ),
         (
             {"state": "Degraded", **BAD},
-            Standing(state=ProductState.DEGRADED, block_seconds=BLOCK, bad_since=FIRST * BLOCK),
+            ProductSnapshot(
+                state=ProductState.DEGRADED, block_seconds=BLOCK, bad_since=FIRST * BLOCK
+            ),
         ),
     ],
     ids=["new", "healthy", "a trigger alone", "malformed", "trained", "turning bad", "degraded"],
@@ -152,7 +154,7 @@ def test_a_common_cause_is_known_after_a_restart_before_the_first_is_judged():
 
 
 # ---- after a step -----------------------------------------------------------------------------
-def standing_after(world: World) -> Standing:
+def standing_after(world: World) -> ProductSnapshot:
     situation = world.situation()
     step = take_step(situation)
     return standing_of(situation, step)

@@ -14,7 +14,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.decide.planner import take_step
-from sluicegate.reconcile.fleet.snapshot import Standing
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.status import report
 from tests.support.api_stand_in import ApiStandIn
@@ -69,7 +69,7 @@ async def test_an_upstream_explains_what_is_bad_while_it_is_degraded_and_twelve_
     reconciler, world, state, ago, explains
 ):
     found = None if ago is None else world.now - ago
-    reconciler.standings.record(PRICING, Standing(state=state, degraded_at=found))
+    reconciler.standings.record(PRICING, ProductSnapshot(state=state, degraded_at=found))
     situation = await observed(reconciler, world)
     assert situation.observed.facts.upstream_degraded == (("pricing",) if explains else ())
 
@@ -79,7 +79,7 @@ async def test_an_upstream_explains_what_is_bad_while_it_is_degraded_and_twelve_
 )
 async def test_products_that_call_each_other_are_no_excuse_for_each_other(reconciler, world, over):
     """Both would wait for ever for the other one to recover."""
-    degraded = Standing(state=ProductState.DEGRADED)
+    degraded = ProductSnapshot(state=ProductState.DEGRADED)
     chain = (PRICING, *over, SEARCH)
     for one, called in pairwise(chain):
         reconciler.standings.record(one, replace(degraded, depends_on=(called,)))

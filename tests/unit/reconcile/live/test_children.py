@@ -13,7 +13,7 @@ from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS
 from sluicegate.reconcile.live.children import DeploymentRecord, deployment_record
 from sluicegate.reconcile.live.product import REQUESTS, product_record
 from sluicegate.runtime.cache import Cache
-from sluicegate.runtime.interfaces import Priority, Watched
+from sluicegate.runtime.interfaces import QueuePriority, Watched
 from tests.support.rollout_world import World, document
 
 if TYPE_CHECKING:
@@ -87,10 +87,10 @@ NOW = "2026-11-25T12:00:00Z"
 @pytest.mark.parametrize(
     ("changed", "priority"),
     [
-        ({"generation": 2, "spec": {"owner": "other"}}, Priority.URGENT),
-        *(({"annotations": {request: "1"}}, Priority.URGENT) for request in REQUESTS),
-        ({"deletionTimestamp": NOW}, Priority.URGENT),
-        ({"status": {"state": "Healthy"}}, Priority.NORMAL),
+        ({"generation": 2, "spec": {"owner": "other"}}, QueuePriority.URGENT),
+        *(({"annotations": {request: "1"}}, QueuePriority.URGENT) for request in REQUESTS),
+        ({"deletionTimestamp": NOW}, QueuePriority.URGENT),
+        ({"status": {"state": "Healthy"}}, QueuePriority.NORMAL),
         ({"labels": {"team": "search"}, "annotations": {"kubectl": "last-applied"}}, None),
     ],
     ids=["spec", *(one.partition("/")[2] for one in REQUESTS), "deletion", "status", "labels"],
@@ -99,7 +99,7 @@ def test_what_a_person_changes_is_more_urgent_than_what_moved(changed, priority)
     cache = Cache(Watched(DATA_PRODUCTS, product_record))
     first = cache.observe(product(7))
     assert first is not None
-    assert first.priority is Priority.URGENT, "someone created it"
+    assert first.priority is QueuePriority.URGENT, "someone created it"
     change = cache.observe(product(8, **changed))
     assert (change and change.priority) == priority
 
@@ -109,7 +109,7 @@ def test_what_moved_of_a_child_is_less_urgent_than_what_a_person_changes():
     for version, ready in enumerate((0, 1), start=7):
         change = cache.observe(deployment(version, readyReplicas=ready))
         assert change is not None
-        assert change.priority is Priority.NORMAL
+        assert change.priority is QueuePriority.NORMAL
 
 
 # ---- memory -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sluicegate.api.containers import Resources
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.versions import Release
 from sluicegate.policy.model.observed import TrainingFailed, TrainingSucceeded
-from sluicegate.prometheus.targets import Facts
+from sluicegate.prometheus.targets import TargetFacts
 from sluicegate.reconcile.live.children import job_record
 from sluicegate.reconcile.live.pods import Ended, pod_state
 from sluicegate.reconcile.observe.container_limits import at_limit
@@ -115,7 +115,7 @@ def test_a_container_that_lies_killed_counts_whenever_that_was():
 )
 def test_what_has_no_limit_is_not_at_it(limits, throttled, used, lacking):
     """The kubelet exports nothing of a container without a limit: that isn't "unknown"."""
-    facts = Facts(cpu_throttled=throttled, memory_used=used)
+    facts = TargetFacts(cpu_throttled=throttled, memory_used=used)
     assert at_limit(facts, Resources(limits=limits)) == lacking
 
 

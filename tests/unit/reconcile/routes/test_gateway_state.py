@@ -14,7 +14,7 @@ from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.observe.gateway_reader import Gateways, is_asked
 from sluicegate.reconcile.report.status import report
 from sluicegate.reconcile.routes.gateway_state import ABSENT, GatewayState, gateway_state
-from sluicegate.reconcile.traffic.split_verification import Level, verify_acceptance
+from sluicegate.reconcile.traffic.split_verification import VerificationLevel, verify_acceptance
 from tests.support.rollout_world import World
 
 # Promised, so written as numbers here.
@@ -70,10 +70,10 @@ def test_a_route_that_its_gateway_accepted_isnt_verified_before_the_gateway_is_p
     weights, parents = dict(world.written), [ParentRef(name="web", namespace="gateway")]
     route = world._route()
     level, message = verify_acceptance(route, weights, parents, {WEB: ABSENT})
-    assert level is Level.WRITTEN
+    assert level is VerificationLevel.WRITTEN
     assert message == "Gateway gateway/web doesn't exist"
     in_service = {WEB: GatewayState({})}
-    assert verify_acceptance(route, weights, parents, in_service)[0] is Level.ACCEPTED
+    assert verify_acceptance(route, weights, parents, in_service)[0] is VerificationLevel.ACCEPTED
 
 
 def test_a_gateway_is_asked_only_while_a_taken_route_isnt_verified():

@@ -18,7 +18,7 @@ from sluicegate.kube.resources import (
     SERVICES,
     Key,
 )
-from sluicegate.runtime.interfaces import Priority
+from sluicegate.runtime.interfaces import QueuePriority
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.observed_cluster import ACCEPTED, Cluster, Told
 from tests.support.rollout_world import GATEWAY, World, document
@@ -218,8 +218,8 @@ async def test_who_waits_looks_when_the_route_is_free(cluster, serving):
     await cluster.look(SEARCH, RIVAL)
     products = cluster.reconciler.applier.caches.products
     products.forget(cluster.live(DATA_PRODUCTS, SEARCH))
-    queued: list[tuple[Key, Priority]] = []
-    cluster.reconciler.claims._wake = lambda key: queued.append((key, Priority.NORMAL))
+    queued: list[tuple[Key, QueuePriority]] = []
+    cluster.reconciler.claims._wake = lambda key: queued.append((key, QueuePriority.NORMAL))
     await cluster.look(SEARCH)
     assert [key for key, _ in queued] == [RIVAL]
     await cluster.look(RIVAL)

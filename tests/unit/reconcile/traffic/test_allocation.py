@@ -14,7 +14,7 @@ from sluicegate.measurement.canary_blocks import Requests, count_requests
 from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
 from sluicegate.reconcile.traffic.allocation import FULL, layout_of, pods_for, split_by_replicas
 from sluicegate.reconcile.traffic.split_verification import (
-    Level,
+    VerificationLevel,
     is_drained,
     verify_acceptance,
     verify_share,
@@ -120,17 +120,17 @@ def told(name: str = "web", *, accepted=True, resolved=True, observed=2) -> Pare
 @pytest.mark.parametrize(
     ("found", "parents", "level", "says"),
     [
-        (None, [WEB], Level.NONE, "isn't there yet"),
-        (route(told(), a=100), [WEB], Level.NONE, "instead of a 75, b 25"),
-        (route(told(), a=75, b=25, c=0), [WEB], Level.ACCEPTED, "has accepted"),
-        (route(), [WEB], Level.WRITTEN, "has no status"),
-        (route(told(observed=1)), [WEB], Level.WRITTEN, "newest generation"),
-        (route(told(accepted=False)), [WEB], Level.WRITTEN, "NoMatchingParent"),
-        (route(told(resolved=False)), [WEB], Level.WRITTEN, "does not accept"),
-        (route(told()), [WEB, EDGE], Level.WRITTEN, "gateway/edge"),
-        (route(told(), told("edge")), [WEB, EDGE], Level.ACCEPTED, "has accepted"),
-        (route(told(observed=1), told()), [WEB], Level.ACCEPTED, "has accepted"),
-        (route(told(accepted=False), told()), [WEB], Level.ACCEPTED, "has accepted"),
+        (None, [WEB], VerificationLevel.NONE, "isn't there yet"),
+        (route(told(), a=100), [WEB], VerificationLevel.NONE, "instead of a 75, b 25"),
+        (route(told(), a=75, b=25, c=0), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
+        (route(), [WEB], VerificationLevel.WRITTEN, "has no status"),
+        (route(told(observed=1)), [WEB], VerificationLevel.WRITTEN, "newest generation"),
+        (route(told(accepted=False)), [WEB], VerificationLevel.WRITTEN, "NoMatchingParent"),
+        (route(told(resolved=False)), [WEB], VerificationLevel.WRITTEN, "does not accept"),
+        (route(told()), [WEB, EDGE], VerificationLevel.WRITTEN, "gateway/edge"),
+        (route(told(), told("edge")), [WEB, EDGE], VerificationLevel.ACCEPTED, "has accepted"),
+        (route(told(observed=1), told()), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
+        (route(told(accepted=False), told()), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
     ],
 )
 def test_a_route_is_accepted_when_each_parent_took_its_newest_generation(
@@ -141,20 +141,20 @@ def test_a_route_is_accepted_when_each_parent_took_its_newest_generation(
     assert says in message
 
 
-ACCEPTED = (Level.ACCEPTED, "accepted")
+ACCEPTED = (VerificationLevel.ACCEPTED, "accepted")
 
 
 @pytest.mark.parametrize(
     ("requests", "weight", "seconds", "level", "enough", "mismatched"),
     [
-        (Requests(750, 250, 4), 25, 200, Level.OBSERVED, True, False),
-        (Requests(1000, 0, 4), 25, 200, Level.ACCEPTED, False, True),
-        (Requests(100, 0, 4), 5, 200, Level.OBSERVED, True, False),
-        (Requests(400, 600, 4), 25, 200, Level.ACCEPTED, False, True),
-        (Requests(30, 10, 1), 25, 30, Level.ACCEPTED, False, False),
-        (Requests(30, 10, 3), 25, 60, Level.ACCEPTED, True, False),
-        (Requests(0, 0, 3), 25, 59, Level.ACCEPTED, False, False),
-        (Requests(5, 995, 4), 0, 200, Level.ACCEPTED, False, True),
+        (Requests(750, 250, 4), 25, 200, VerificationLevel.OBSERVED, True, False),
+        (Requests(1000, 0, 4), 25, 200, VerificationLevel.ACCEPTED, False, True),
+        (Requests(100, 0, 4), 5, 200, VerificationLevel.OBSERVED, True, False),
+        (Requests(400, 600, 4), 25, 200, VerificationLevel.ACCEPTED, False, True),
+        (Requests(30, 10, 1), 25, 30, VerificationLevel.ACCEPTED, False, False),
+        (Requests(30, 10, 3), 25, 60, VerificationLevel.ACCEPTED, True, False),
+        (Requests(0, 0, 3), 25, 59, VerificationLevel.ACCEPTED, False, False),
+        (Requests(5, 995, 4), 0, 200, VerificationLevel.ACCEPTED, False, True),
     ],
     ids=["as asked", "none", "too few to miss one", "too many", "few", "few, patient", "soon", "back"],
 )  # fmt: skip
@@ -166,12 +166,12 @@ def test_a_share_is_seen_in_the_requests(requests, weight, seconds, level, enoug
 @pytest.mark.parametrize(
     ("requests", "weight", "level", "enough", "mismatched"),
     [
-        (Requests(750, 250, 4), 25, Level.OBSERVED, True, False),
-        (Requests(900, 100, 4), 25, Level.ACCEPTED, False, True),
-        (Requests(860, 140, 4), 25, Level.OBSERVED, True, False),
-        (Requests(400, 600, 4), 25, Level.ACCEPTED, False, True),
-        (Requests(99, 1, 4), 5, Level.OBSERVED, True, False),
-        (Requests(30, 10, 3), 25, Level.ACCEPTED, True, False),
+        (Requests(750, 250, 4), 25, VerificationLevel.OBSERVED, True, False),
+        (Requests(900, 100, 4), 25, VerificationLevel.ACCEPTED, False, True),
+        (Requests(860, 140, 4), 25, VerificationLevel.OBSERVED, True, False),
+        (Requests(400, 600, 4), 25, VerificationLevel.ACCEPTED, False, True),
+        (Requests(99, 1, 4), 5, VerificationLevel.OBSERVED, True, False),
+        (Requests(30, 10, 3), 25, VerificationLevel.ACCEPTED, True, False),
     ],
     ids=["as asked", "too small", "small", "too many", "too few to see it small", "few, patient"],
 )

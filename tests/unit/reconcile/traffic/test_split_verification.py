@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.measurement.canary_blocks import Requests, count_requests
-from sluicegate.reconcile.traffic.split_verification import Level, is_drained, verify_share
+from sluicegate.reconcile.traffic.split_verification import (
+    VerificationLevel,
+    is_drained,
+    verify_share,
+)
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 
-ACCEPTED = (Level.ACCEPTED, "each Gateway has accepted the route")
+ACCEPTED = (VerificationLevel.ACCEPTED, "each Gateway has accepted the route")
 
 
 def seen(weight, stable, candidate, *, blocks=9, seconds=600.0, gateway=False, accepted=ACCEPTED):
@@ -24,7 +28,11 @@ def test_49_requests_say_nothing_and_are_waited_for_three_blocks_and_a_minute(
     blocks, seconds, enough
 ):
     split = seen(50, 49, 0, blocks=blocks, seconds=seconds)
-    assert (split.level, split.enough, split.mismatched) == (Level.ACCEPTED, enough, False)
+    assert (split.level, split.enough, split.mismatched) == (
+        VerificationLevel.ACCEPTED,
+        enough,
+        False,
+    )
     assert "49 requests since then are too few" in split.message
 
 
@@ -40,7 +48,11 @@ def test_49_requests_say_nothing_and_are_waited_for_three_blocks_and_a_minute(
 )
 def test_requests_that_contradict_the_weight_hold_it(weight, stable, candidate, gateway, says):
     split = seen(weight, stable, candidate, gateway=gateway)
-    assert (split.mismatched, split.enough, split.level) == (True, False, Level.ACCEPTED)
+    assert (split.mismatched, split.enough, split.level) == (
+        True,
+        False,
+        VerificationLevel.ACCEPTED,
+    )
     assert split.message == says
 
 
@@ -57,12 +69,22 @@ def test_requests_that_contradict_the_weight_hold_it(weight, stable, candidate, 
 )
 def test_requests_that_may_follow_the_weight_verify_it(weight, stable, candidate, gateway):
     split = seen(weight, stable, candidate, gateway=gateway)
-    assert (split.mismatched, split.enough, split.level) == (False, True, Level.OBSERVED)
+    assert (split.mismatched, split.enough, split.level) == (
+        False,
+        True,
+        VerificationLevel.OBSERVED,
+    )
 
 
 def test_a_route_that_no_gateway_took_is_verified_by_no_number_of_requests():
-    split = seen(50, 500, 500, accepted=(Level.WRITTEN, "Gateway a/b doesn't take the route"))
-    assert (split.level, split.enough, split.mismatched) == (Level.WRITTEN, False, False)
+    split = seen(
+        50, 500, 500, accepted=(VerificationLevel.WRITTEN, "Gateway a/b doesn't take the route")
+    )
+    assert (split.level, split.enough, split.mismatched) == (
+        VerificationLevel.WRITTEN,
+        False,
+        False,
+    )
     assert (split.share, split.requests) == (0.5, 1000)
 
 
