@@ -28,7 +28,7 @@ _LEAST: Final = 1e-9
 _HALF: Final = 0.5
 
 
-class Change(NamedTuple):
+class ChangePoint(NamedTuple):
     """The moment that is most likely to have been a change for the worse.
 
     Attributes
@@ -55,7 +55,7 @@ def strongest(
     drops: Sequence[float],
     *,
     phi: float = 1.0,
-) -> Change:
+) -> ChangePoint:
     """The change for the worse that the units speak for most.
 
     What came after it has to be worse than the baseline, too, by half of the least alternative: a
@@ -68,14 +68,14 @@ def strongest(
     """
     place, drop = _likeliest(baseline, units, drops)
     if place < 0:
-        return Change(0.0, len(units), Count(0, 0))
+        return ChangePoint(0.0, len(units), Count(0, 0))
     after = Count(sum(bad for bad, _ in units[place:]), sum(total for _, total in units[place:]))
     earlier = units[:place]
     before = Count(
         baseline.bad + sum(bad for bad, _ in earlier),
         baseline.total + sum(total for _, total in earlier),
     )
-    return Change(max(_ratio(before, after, drop) / phi, 0.0), place, after)
+    return ChangePoint(max(_ratio(before, after, drop) / phi, 0.0), place, after)
 
 
 def _likeliest(
