@@ -159,7 +159,7 @@ demo: setup ## The whole story on a real cluster, live: a model decays, and heal
 demo-down: setup ## Remove what `make demo` made
 	@$(RUN) python -m demo down
 
-# What `make demo` says to try: demo-break, demo-retrain, demo-history, demo-traffic.
+# What `make demo` says to try: demo-break, demo-retrain, demo-country, demo-history, demo-traffic.
 demo-%: setup
 	@$(RUN) python -m demo $*
 

@@ -1,4 +1,4 @@
-"""`python -m demo [run|down|break|retrain|history|traffic]`; `make demo` runs it."""
+"""`python -m demo [run|down|break|retrain|country|history|traffic]`; `make demo` runs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cluster.backend_choice import choose_backend
 from cluster.errors import ClusterError
-from demo import performance, removal, tries
+from demo import countries, performance, removal, tries
 from demo.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ COMMANDS: dict[str, tuple[Callable[[Backend, Terminal], int], str]] = {
     "down": (removal.remove, "remove what a demonstration made"),
     "break": (tries.break_new_version, "push a worse model, and see it rolled back"),
     "retrain": (tries.ask_for_retraining, "ask for a retraining, and see where it leads"),
+    "country": (
+        countries.shift_one_country,
+        "let cars become cheaper in one country, and see where",
+    ),
     "history": (tries.show_history, "show the versions of both products, and what became of them"),
     "traffic": (tries.send_traffic, "send the market's traffic until Ctrl-C"),
 }

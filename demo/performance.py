@@ -16,6 +16,7 @@ from demo import products, setup
 from demo.bentos import kept
 from demo.evidence import evidence
 from demo.report import Report, summary
+from demo.review import write_review
 from demo.samples import SAMPLES
 from demo.story import Story, shift_market
 from demo.telling import Telling
@@ -34,9 +35,10 @@ T = TypeVar("T")
 REPORT = CHECKOUT / "demo-report.json"
 FIRST_VERSION = "v1"
 TRY = """
-Three things to try now; each sends its own traffic and shows what comes of it:
+Four things to try now; each sends its own traffic and shows what comes of it:
   make demo-break     push a model that is worse, and see it rolled back
   make demo-retrain   ask for a retraining, and see where it leads
+  make demo-country   let cars become cheaper in Austria alone, and see where prices are wrong
   make demo-history   look at the versions, their fates and their baselines
 `make demo-down` removes everything."""
 
@@ -133,5 +135,9 @@ def _conclude(backend: Backend, terminal: Terminal, report: Report) -> int:
             terminal.say(f"\nThe story didn't happen as promised: {failure}")
         terminal.say(f"({REPORT.name} has the timeline; the cluster stays for you to explore)")
         return 1
-    terminal.say(f"\nAll of it happened. {REPORT.name} has the numbers.\n{TRY}")
+    page = write_review(backend, addons.addresses(backend).prometheus)
+    terminal.say(
+        f"\nAll of it happened. {REPORT.name} has the numbers. Open the review of both products:"
+    )
+    terminal.say(f"  {page.as_uri()}\n{TRY}")
     return 0

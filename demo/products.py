@@ -11,6 +11,7 @@ import copy
 import json
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from demo.errors import DemoError
@@ -69,6 +70,8 @@ def fitted(product: Object, model: Model, *, repository: str) -> Object:
         slo.update(SLOS.get(slo["name"], {}))
     spec["retraining"] |= {"output": repository, "timeoutSeconds": 300, "cooldownSeconds": 300}
     spec["rollout"] |= {"maxDurationSeconds": 900}
+    # The month that it is, or there would be no ledger yet.
+    spec["review"]["startDate"] = f"{datetime.now(UTC):%Y-%m}-01"
     return product
 
 

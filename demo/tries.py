@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
 RETRAIN = "sluicegate.dev/retrain-requested-at"
 VERDICT_SECONDS = 420
+LATER_DAYS = 35
+"""A training looks back four weeks: all of them are after a shock."""
 
 
 def break_new_version(backend: Backend, terminal: Terminal) -> int:
     """Push a model that was trained before the market moved, wait until it is taken back, clean up."""
-    telling = _telling(backend, terminal)
+    telling = telling_of(backend, terminal)
     found = telling.read(PRICING)
     stable = look(found).stable
     version = f"old-{time.time():.0f}"
@@ -43,8 +45,8 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
     )
     terminal.live(f"  … training {version}")
     changed = _with_model(found, version)
-    with _visitors(telling):
-        telling.until(_measured())
+    with visitors(telling):
+        telling.until(measured())
         with _spec_model_restored(telling, found):
             products.apply_product(backend, changed)
             telling.note("pricing", f"kubectl apply: spec.model is {version} now")
@@ -67,7 +69,7 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
                 reached=lambda scene: scene.seen[PRICING].rests and not _stalled(telling),
             )
         )
-        failed = _failed(scene)
+        failed = failed_requests(scene)
     terminal.say(
         f"\n{version} was rolled back; {scene.seen[PRICING].stable} serves all traffic, and"
         f" spec.model names it; {failed} requests failed. `make demo-history` shows it."
@@ -77,11 +79,11 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
 
 def ask_for_retraining(backend: Backend, terminal: Terminal) -> int:
     """Ask by annotation, and follow the attempt to its end, whatever that is."""
-    telling = _telling(backend, terminal)
+    telling = telling_of(backend, terminal)
     token = f"{time.time():.0f}"
     here = ("dprod/pricing", f"--namespace={PRICING.namespace}")
-    with _visitors(telling):
-        before = telling.until(_measured()).seen[PRICING]
+    with visitors(telling):
+        before = telling.until(measured()).seen[PRICING]
         backend.run_kubectl("annotate", "--overwrite", *here, f"{RETRAIN}={token}")
         telling.note("pricing", f"kubectl annotate {' '.join(here)} {RETRAIN}={token}")
         telling.until(
@@ -100,7 +102,7 @@ def ask_for_retraining(backend: Backend, terminal: Terminal) -> int:
                 reached=lambda scene: scene.seen[PRICING].rests,
             )
         )
-        failed = _failed(scene)
+        failed = failed_requests(scene)
     now = scene.seen[PRICING]
     terminal.say(
         f"\nThe attempt ended as {now.training.outcome}: {now.training.gate or now.training.message}"
@@ -111,7 +113,7 @@ def ask_for_retraining(backend: Backend, terminal: Terminal) -> int:
 
 def show_history(backend: Backend, terminal: Terminal) -> int:
     """The versions of both products, the youngest first, as status.history has them."""
-    telling = _telling(backend, terminal)
+    telling = telling_of(backend, terminal)
     for sample in SAMPLES:
         status = telling.read(sample)["status"]
         terminal.say(f"{sample.namespace}/{sample.name}")
@@ -144,8 +146,8 @@ def history_lines(status: Object) -> Iterator[str]:
 
 def send_traffic(backend: Backend, terminal: Terminal) -> int:
     """Send until Ctrl-C, and show what happens meanwhile."""
-    telling = _telling(backend, terminal)
-    with _visitors(telling):
+    telling = telling_of(backend, terminal)
+    with visitors(telling):
         telling.until(
             Stage(
                 name="interrupted",
@@ -158,7 +160,7 @@ def send_traffic(backend: Backend, terminal: Terminal) -> int:
 
 
 @contextmanager
-def _visitors(telling: Telling) -> Iterator[None]:
+def visitors(telling: Telling) -> Iterator[None]:
     """Traffic of the market as it is now."""
     where, market = addons.addresses(telling.backend), _market(telling.backend)
     telling.terminal.headings()
@@ -170,7 +172,8 @@ def _visitors(telling: Telling) -> Iterator[None]:
             telling.senders = None
 
 
-def _telling(backend: Backend, terminal: Terminal) -> Telling:
+def telling_of(backend: Backend, terminal: Terminal) -> Telling:
+    """What is told of a demonstration that is there; DemoError where there is none."""
     telling = Telling(backend, terminal)
     try:
         telling.read(PRICING)
@@ -235,7 +238,7 @@ def _stalled(telling: Telling) -> bool:
     return any(one["type"] == "Stalled" and one["status"] == "True" for one in conditions)
 
 
-def _measured() -> Stage:
+def measured() -> Stage:
     """Traffic enough to judge by, before anything is changed."""
     return Stage(
         name="measured",
@@ -251,5 +254,6 @@ def _outcome(scene: Scene, version: str) -> str:
     )
 
 
-def _failed(scene: Scene) -> int:
+def failed_requests(scene: Scene) -> int:
+    """Requests of both products that weren't answered."""
     return sum(one.failed for one in scene.snapshots.values())

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "explain": "explain the state of a product, with live numbers",
     "report": "report on a product in a period, from its ledger",
     "review": "sign a review, or write the due dates of reviews as a calendar",
+    "archive": "copy sealed reviews to a folder or a bucket",
     "dossier": "write the technical file of a product, from its spec and sealed ledgers",
     "crds": "write the CustomResourceDefinition from the types",
     "run": "run the operator",

@@ -229,6 +229,10 @@ class Settings(BaseSettings):
     """Registries that training Jobs may push to without TLS; for test clusters."""
     share_dependency_states: Flag = True
     """Whether a product sees the state of products in other namespaces."""
+    reviews_archived: Flag = False
+    """Whether sealed reviews are archived (`sluicegate archive`): one beyond spec.review.keep is then
+    dropped only once the archive has it as it is.
+    """
 
     # ---- observability
     metrics_port: int = Field(8080, ge=1, le=65_535)

@@ -63,6 +63,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
     applier = Applier(tools.api, tools.caches)
     trainer = Trainer(applier, settings)
     product_metrics = ProductMetrics(settings.product_metrics)
+    reviews = _reviews(tools)
     observer = Observer(
         PodReads(tools.api),
         tools.caches,
@@ -72,6 +73,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         share_states=settings.share_dependency_states,
         refusals=trainer.refusals,
         most_training_seconds=settings.max_retraining_seconds,
+        review=reviews.condition,
     )
     overlaps = OperatorOverlaps(written_by(settings))
     reconciler = ProductReconciler(
@@ -93,8 +95,6 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         metrics=product_metrics,
         spans=tools.spans,
     )
-
-    reviews = _reviews(tools)
 
     def product_of(key: Key) -> DataProduct | None:
         record = tools.caches.products.get(key)
@@ -183,11 +183,12 @@ def _reviews(tools: Tools) -> Reviews:
         misconfigured(tools.recorder, key, record.uid if record else "", text)
 
     return Reviews(
-        ReviewStore(tools.api),
+        ReviewStore(tools.api, archived=tools.settings.reviews_archived),
         wall=tools.clocks.wall,
         exists=exists,
         tell=partial(tell, tools.recorder),
         misconfigured=tell_misconfigured,
+        wake=lambda key: tools.queue.add(key, QueuePriority.NORMAL),
         namespaces=tools.settings.watch_namespaces,
     )
 

@@ -38,6 +38,11 @@ WAYS = {
         "--set", "roles.enforce=Deny,tenants.enforce=Deny,tenants.allowed.gateways={gateway/web}",
     ],
     "without policies": ["--set", "roles.enforce=Off,operatorPolicy.enforce=Off"],
+    "with an archive on a claim": ["--set", "archive.enabled=true,archive.claimName=reviews"],
+    "with an archive in a bucket": [
+        "--set", "archive.enabled=true,archive.url=s3://reviews/sluicegate,networkPolicy.enabled=true",
+        "--set", "archive.envFrom[0].secretRef.name=review-archive,watchNamespaces={catalog,pricing}",
+    ],
     "with settings of one's own": [
         "--set", "extraSettings.SLUICEGATE_MAX_CONCURRENT_RETRAININGS=4",
     ],
@@ -48,6 +53,13 @@ MISTAKES = {
     "a value that doesn't exist": ("replica=2", "replica"),
     "a policy that isn't enforced in any known way": ("roles.enforce=Warn", "enforce"),
     "a user's name that would end a string": ("roles.gitOpsAccounts={a'b}", "gitOpsAccounts"),
+    "an archive that is nowhere": ("archive.enabled=true", "archive.claimName"),
+    "an archive in two places": (
+        "archive.enabled=true,archive.claimName=a,archive.url=s3://b",
+        "archive.claimName",
+    ),
+    "a bucket of an unknown kind": ("archive.url=ftp://b", "archive/url"),
+    "a schedule that is none": ("archive.schedule=daily", "schedule"),
     "no replica": ("replicas=0", "replicas"),
     "a limit without a unit": ("podMonitor.bodySizeLimit=16", "bodySizeLimit"),
     "a receiver of traces without a scheme": ("tracing.endpoint=collector:4318", "endpoint"),
@@ -110,6 +122,29 @@ def test_it_renders_and_its_environment_is_what_the_operator_takes(arguments):
         assert settings.watch_namespaces == ("catalog", "pricing")
     if "excludedNamespaces={finance}" in arguments:
         assert settings.excluded_namespaces == ("finance",)
+
+
+def test_where_reviews_are_archived_the_operator_drops_none_before():
+    (by_claim, by_bucket) = (
+        rendered(*WAYS[way])
+        for way in ("with an archive on a claim", "with an archive in a bucket")
+    )
+    for objects in (by_claim, by_bucket):
+        assert parse_settings(operator_environment(objects)).reviews_archived
+    assert not parse_settings(operator_environment(rendered())).reviews_archived
+    (job,) = (one for one in by_claim if one["kind"] == "CronJob")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"] == ["archive", "--to=/archive"]
+    assert {"name": "archive", "persistentVolumeClaim": {"claimName": "reviews"}} in pod["volumes"]
+    (job,) = (one for one in by_bucket if one["kind"] == "CronJob")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"] == [
+        "archive", "--to=s3://reviews/sluicegate", "--namespace=catalog", "--namespace=pricing",
+    ]  # fmt: skip
+    roles = [one for one in by_bucket if one["metadata"]["name"] == "sluicegate-archive"]
+    assert {one["kind"] for one in roles} == {
+        "CronJob", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy",
+    }  # fmt: skip
 
 
 def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():

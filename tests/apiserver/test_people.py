@@ -170,6 +170,22 @@ def test_a_product_isnt_created_with_a_request_by_who_lists_himself(people):
     assert Person(plane, GITOPS).create(document).allowed
 
 
+def test_the_largest_team_that_may_be_written_is_judged_like_any_other(people):
+    """The API server bounds what a policy may cost, by what each list may hold at most."""
+    plane, _ = people
+    members = [("manager-of-all", "DataProductManager")]
+    members += [(f"{'x' * 240}-{number}", "DataScientist") for number in range(63)]
+    answer = Person(plane, "").create(product("large", *members), dry=False)
+    assert answer.allowed, answer.refusal
+    large = (TEAMS, "large")
+    bind(plane, f"{RELEASE}-product-manager", "manager-of-all", TEAMS)
+    manager = Person(plane, "manager-of-all")
+    eventually(lambda: manager.patch(large, CHANGES["promote"]).allowed, what="the role")
+    assert "is for its DataProductManager" in (
+        Person(plane, "scientist").patch(large, CHANGES["promote"]).refusal
+    )
+
+
 def test_a_request_that_is_there_stays_and_may_be_taken_away_by_anybody_who_may_annotate(people):
     plane, _ = people
     editor, set_by = Person(plane, "editor"), Person(plane, "manager-of-search")

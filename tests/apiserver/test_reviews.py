@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cluster.kinds import install_crds
 from sluicegate.__main__ import main
 from sluicegate.api import names
-from tests.support.people import MERGE, Person, bind, install_policies, path_of
+from sluicegate.ledger.archive import is_archived
+from sluicegate.reviews.store import parse_review
+from tests.support.people import MERGE, Person, bind, chart, install_policies, path_of
+from tests.support.reviewed import document_of, sealed_month
 from tests.support.waiting import eventually
 
-NAMESPACE, RELEASE = "reviewed", "reviews-sluicegate"
+NAMESPACE, RELEASE = "reviewed", "rev-sluicegate"
 MANAGER, ENGINEER, SCIENTIST, APPROVER = "acb", "kpl", "cde", "approver"
 TEAM = [
     {"username": MANAGER, "role": "DataProductManager"},
@@ -124,6 +129,8 @@ def test_the_command_signs_as_whom_the_api_server_takes_one_for(reviews, monkeyp
     stored = Person(reviews, "").send("GET", path).body["spec"]["signOffs"]
     assert {one["username"] for one in stored} == {ENGINEER, MANAGER}
     monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for("outsider")))
+    assert main(["review", "sign", f"{NAMESPACE}/pricing-2031-01"]) == 2
+    assert f"`kubectl get dprev -n {NAMESPACE}` lists those there are" in capsys.readouterr().err
     assert main([*arguments, "--role", "DataProductManager"]) == 1
     assert "gives outsider no such role" in capsys.readouterr().err
 
@@ -135,6 +142,41 @@ def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(revi
     assert person.send("PATCH", path, notes, kind=MERGE, dryRun="All").allowed
     forged = {"status": {"days": []}}
     assert "forbidden" in person.send("PATCH", f"{path}/status", forged, kind=MERGE).refusal
+
+
+def test_the_archive_copies_by_the_rights_of_its_account_and_nobody_else_says_that_it_did(
+    reviews, tmp_path, monkeypatch, capsys
+):
+    objects = chart(RELEASE, "archive.enabled=true", "archive.claimName=reviews",
+                    f"watchNamespaces={{{NAMESPACE}}}")  # fmt: skip
+    rights = [one for one in objects if one["metadata"]["name"] == f"{RELEASE}-archive"
+              and one["kind"] in {"Role", "RoleBinding"}]  # fmt: skip
+    listed = {"apiVersion": "v1", "kind": "List", "items": rights}
+    reviews.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
+    made = sealed_month(11, wrong=0.1, namespace=NAMESPACE)
+    body, admin = document_of(made), Person(reviews, "")
+    body["metadata"] = {"name": made.metadata.name, "namespace": NAMESPACE,
+                        "labels": {names.LABEL_REVIEW: "sealed"}}  # fmt: skip
+    assert admin.create(body, dry=False).allowed
+    path = path_of(NAMESPACE, made.metadata.name, plural=names.REVIEW_PLURAL)
+    told = admin.send("PATCH", f"{path}/status", {"status": body["status"]}, kind=MERGE)
+    assert told.allowed, told.refusal
+
+    forged = {"metadata": {"annotations": {names.ANNOTATION_ARCHIVED: "sha256:0"}}}
+    answer = Person(reviews, MANAGER).send("PATCH", path, forged, kind=MERGE, dryRun="All")
+    assert "is for the archive alone" in answer.refusal
+
+    account = f"system:serviceaccount:sluicegate-system:{RELEASE}-archive"
+    monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for(account)))
+    command = ["archive", "--to", str(tmp_path), "--namespace", NAMESPACE]
+    eventually(lambda: main(command) == 0, what="its rights to be in force")
+    assert "1 reviews written" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "0 reviews written" in capsys.readouterr().out
+    (file,) = tmp_path.rglob("*.json")
+    assert json.loads(file.read_text())["status"]["digest"] == made.status.digest
+    stored = parse_review(admin.send("GET", path).body)
+    assert is_archived(stored), "what the API server keeps is what the file has"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The products as they serve: answers, fallbacks, feedback, and the counters of both."""
 
+import json
+from collections import Counter
+
 import pytest
 
 from tests.bentos.sending import send
@@ -156,6 +159,36 @@ def test_without_the_secret_there_are_answers_and_no_tokens(pricing_bento, tmp_p
         answer = product.post("/price", exchange.body).json()
         assert {said["token"] for said in answer["prices"]} == {None}
         assert product.post("/feedback", {"labels": []}, **AUTHORIZED).status_code == 404
+
+
+async def test_one_country_that_moves_alone_is_bad_there_and_nowhere_else(
+    pricing_bento, tmp_path, secret, market
+):
+    rule = {"markets": ["AT", "BE", "ES", "FR", "GB", "IT"], "from": "Header", "name": "x-market",
+            "thresholdsMilliseconds": [250]}  # fmt: skip
+    variables = identity("pricing", "v1", secret) | {"SLUICEGATE_MARKETS": json.dumps(rule)}
+    moved = market.with_shock("AustriaTaxesCars").later(35)
+    with served(pricing_bento, tmp_path, **variables) as product:
+        await send(product, Sellers(seed=13), moved, requests=300)
+        outcomes, answered = Counter(), Counter()
+        counts = product.counters("sluicegate_market_events_total")
+        for (indicator, country, outcome, *_), count in counts.items():
+            if indicator == "outcomes":
+                outcomes[country, outcome] += int(count)
+            if indicator == "availability":
+                answered[outcome] += int(count)
+        assert answered == {"good": 300, "bad": 0}
+        assert outcomes["other", "good"] + outcomes["other", "bad"] == 0
+        of = labelled(product)
+        for outcome, name in (("good", "correct"), ("bad", "wrong")):
+            of_all = sum(count for (_, said), count in outcomes.items() if said == outcome)
+            assert of_all == of[name], "each truth counts for one market"
+    wrong = {
+        country: outcomes[country, "bad"] / (outcomes[country, "good"] + outcomes[country, "bad"])
+        for country in rule["markets"]
+    }
+    assert wrong["AT"] > 0.5
+    assert max(share for country, share in wrong.items() if country != "AT") < 0.2
 
 
 async def test_a_market_that_has_moved_is_priced_worse(pricing, market: Market):

@@ -18,7 +18,12 @@ BOUNDS = {"0.05": 0.4, "0.1": 0.7, "0.25": 0.95, "0.5": 0.99, "+Inf": 1.0}
 
 
 def month(
-    number: int, *, wrong: float, seed: int = 1, austria: float | None = None
+    number: int,
+    *,
+    wrong: float,
+    seed: int = 1,
+    austria: float | None = None,
+    namespace: str = "pricing",
 ) -> dict[str, Any]:
     """A review of one month of 2026 whose predictions are wrong at this share, as a document."""
     rng = random.Random(f"{seed} {number}")
@@ -55,7 +60,7 @@ def month(
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.REVIEW_KIND,
-        "metadata": {"name": f"pricing-2026-{number:02}", "namespace": "pricing"},
+        "metadata": {"name": f"pricing-2026-{number:02}", "namespace": namespace},
         "spec": {
             "productRef": {"name": "pricing", "uid": "u-1"},
             "period": {"startTime": rfc3339(start), "endTime": rfc3339(end)},
@@ -71,6 +76,13 @@ def month(
                  "accepted": [865, 10500], "original": [865, 10500]},
             ],
             "days": days,
+            "readiness": [
+                {"name": "ProductManager", "state": "Met"},
+                {"name": "Runbook", "state": "Missing",
+                 "message": "add a link of type Runbook to spec.links"},
+                {"name": "RiskAssessed", "state": "Exempt",
+                 "message": "until 2026-12-31: the assessment is under way"},
+            ],
             "decisions": [
                 {"decisionTime": rfc3339(start + 9 * 86_400), "type": "Retrain", "reason": "ModelDecay",
                  "message": "accuracy is at 85.9 % (n=9,064) against 88.0 %", "version": "v13"},

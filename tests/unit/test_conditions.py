@@ -9,6 +9,7 @@ from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.conditions import (
+    ABNORMAL,
     Finding,
     find_condition,
     is_true,
@@ -51,7 +52,7 @@ def test_a_flip_moves_the_time(status):
     assert ready.last_transition_time == LATER
 
 
-@pytest.mark.parametrize("kind", [ConditionType.RECONCILING, ConditionType.STALLED])
+@pytest.mark.parametrize("kind", ABNORMAL)
 @pytest.mark.parametrize("status", ["False", "Unknown"])
 def test_what_kstatus_reads_by_presence_is_there_only_while_true(kind, status):
     there = said((), Finding(kind, "True", "Any"), generation=1, now=NOON)
@@ -62,7 +63,7 @@ def test_what_kstatus_reads_by_presence_is_there_only_while_true(kind, status):
 def test_a_first_report_has_all_that_is_known_and_nothing_abnormal():
     conditions = report_conditions((), [READY], generation=1, now=NOON)
     kinds = {condition.type for condition in conditions}
-    assert kinds == set(ConditionType) - {ConditionType.RECONCILING, ConditionType.STALLED}
+    assert kinds == set(ConditionType) - ABNORMAL
     assert {c.status for c in conditions if c.type != "Ready"} == {"Unknown"}
 
 

@@ -19,6 +19,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{/* The archive's pods are no operator's: no Service, disruption budget or policy of the operator picks them. */}}
+{{- define "sluicegate.archiveSelector" -}}
+app.kubernetes.io/name: sluicegate
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: archive
+{{- end }}
+
+{{- define "sluicegate.archiveLabels" -}}
+{{ include "sluicegate.archiveSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
 {{- define "sluicegate.image" -}}
 {{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
 {{- end }}

@@ -35,6 +35,8 @@ LABEL_REVISION: Final = f"{GROUP}/revision"
 """Ten hex digits of bento digest and runtime image; what selectors match, as it never changes."""
 LABEL_REVIEW: Final = f"{GROUP}/review"
 """Of a DataProductReview: `open` until it is sealed, `sealed` until it is signed, then `closed`."""
+ANNOTATION_ARCHIVED: Final = f"{GROUP}/archived"
+"""Of a DataProductReview: sha256 of the file that `sluicegate archive` wrote of it."""
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
@@ -102,6 +104,8 @@ class ConditionType(StrEnum):
     DEPENDENCIES_HEALTHY = "DependenciesHealthy"
     RUNTIME_PINNED = "RuntimePinned"
     """False warns: the runtime image is named by a tag, so two pods may run two runtimes."""
+    REVIEW_DUE = "ReviewDue"
+    """Present only while True: a sealed review waits for signatures; its reason is the review's state."""
 
 
 class ConditionReason(StrEnum):

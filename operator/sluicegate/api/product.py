@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from sluicegate.api.accountability import Compliance, ModelCard
 from sluicegate.api.base import ApiModel, Line, Rule, StatusModel, Time
 from sluicegate.api.errors import InvalidProduct, problem
 from sluicegate.api.extent import compact, readable, without_nulls
@@ -135,6 +136,10 @@ class DataProductSpec(ApiModel):
     """Retraining of the model. Without it, the model is never retrained."""
     rollout: Rollout = Field(default_factory=Rollout, json_schema_extra={"default": {}})
     """Rollout of a new version to users."""
+    model_card: ModelCard | None = None
+    """Statements about the model for the technical file, beyond what is measured."""
+    compliance: Compliance | None = None
+    """Judgement of the product's risk by a person."""
     review: ReviewCycle | None = None
     """Regular reviews of the product: their period and who signs them. Without it, no ledger is
     kept."""

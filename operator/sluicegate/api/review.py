@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import (
     ApiModel,
+    Date,
     DecimalString,
     Events,
     Line,
@@ -31,18 +32,6 @@ MOST_DECISIONS = 200
 MOST_VERSIONS = 64
 
 
-Date = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
-        r"|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-        r"|[12][0-9](0[48]|[2468][048]|[13579][26])-02-29)$",
-        max_length=10,
-    ),
-]
-"""A day of the calendar, as 2026-12-31."""
-
-
 class Cycle(StrEnum):
     """How often a product is reviewed."""
 
@@ -50,6 +39,38 @@ class Cycle(StrEnum):
     FOUR_WEEKS = "FourWeeks"
     MONTH = "Month"
     QUARTER = "Quarter"
+
+
+class ReadinessCheck(StrEnum):
+    """What a product in production needs."""
+
+    PRODUCT_MANAGER = "ProductManager"
+    """spec.team lists a DataProductManager."""
+    MODEL_CARD = "ModelCard"
+    """spec.description has purpose, limitations and usage, or a ModelCard is linked."""
+    RUNBOOK = "Runbook"
+    """A Runbook is linked."""
+    OUTCOME_SLO = "OutcomeSlo"
+    """An SLO judges whether the model is right."""
+    FEEDBACK_KEY = "FeedbackKey"
+    """The truth about predictions is taken."""
+    RUNTIME_BY_DIGEST = "RuntimeByDigest"
+    """The runtime image is named by its digest."""
+    RETENTION = "Retention"
+    """Reviews of six months are kept."""
+    RISK_ASSESSED = "RiskAssessed"
+    """Somebody has judged the product's risk."""
+
+
+class Exemption(ApiModel):
+    """A check that a product needn't meet for some time."""
+
+    check: ReadinessCheck
+    """Name of the check that may be missing."""
+    reason: Line
+    """Reason for which it may be missing."""
+    end_date: Date
+    """Last day of the exemption."""
 
 
 class ReviewCycle(ApiModel):
@@ -70,6 +91,8 @@ class ReviewCycle(ApiModel):
     """Roles in spec.team that must sign the review."""
     keep: Annotated[int, Field(ge=2, le=60)] = 13
     """Number of sealed reviews to keep; older ones are deleted."""
+    exemptions: Annotated[tuple[Exemption, ...], Field(max_length=16), Keyed("check")] = ()
+    """Checks that the product needs not meet for some time."""
 
 
 class ProductRef(ApiModel):
@@ -239,6 +262,25 @@ class ReviewVersion(StatusModel):
     """Reason of the outcome, in one word."""
 
 
+class CheckState(StrEnum):
+    """What is to be said of a check."""
+
+    MET = "Met"
+    MISSING = "Missing"
+    EXEMPT = "Exempt"
+
+
+class ReviewCheck(StatusModel):
+    """Whether the product had what a product in production needs."""
+
+    name: str
+    """Name of the check."""
+    state: CheckState
+    """Result: Met, Missing or Exempt."""
+    message: Annotated[str, Field(max_length=512)] = ""
+    """Part that is missing, or reason for which it may be."""
+
+
 class ReviewSlo(StatusModel):
     """Terms of one SLO."""
 
@@ -285,7 +327,9 @@ class DataProductReviewStatus(StatusModel):
     """Members of the team and their roles when the review was opened."""
     slos: Annotated[tuple[ReviewSlo, ...], Field(max_length=17), Keyed("name")] = ()
     """Terms of the SLOs in the period."""
-    days: Annotated[tuple[ReviewDay, ...], Field(max_length=MOST_DAYS), Keyed("date")] = ()
+    # Atomic: with keys the API server would record the owner of each number, which takes more room
+    # than the numbers, and nobody else writes them.
+    days: Annotated[tuple[ReviewDay, ...], Field(max_length=MOST_DAYS)] = ()
     """Counts by day, the oldest first."""
     decisions: Annotated[tuple[ReviewDecision, ...], Field(max_length=MOST_DECISIONS)] = ()
     """Last decisions of the period, the oldest first."""
@@ -295,6 +339,8 @@ class DataProductReviewStatus(StatusModel):
     """Number of earlier decisions by type and reason (Type/Reason)."""
     versions: Annotated[tuple[ReviewVersion, ...], Field(max_length=MOST_VERSIONS)] = ()
     """Versions that were stable in the period, the oldest first."""
+    readiness: Annotated[tuple[ReviewCheck, ...], Field(max_length=16), Keyed("name")] = ()
+    """Checks of what a product in production needs, on the last recorded day."""
 
 
 class ReviewMeta(StatusModel):
@@ -306,6 +352,8 @@ class ReviewMeta(StatusModel):
     """Namespace of the review."""
     resource_version: str = ""
     """Changes with every write."""
+    annotations: dict[str, str] = Field(default_factory=dict)
+    """Annotations of the review; the digest of its archived file among them."""
 
 
 class DataProductReview(ApiModel):

@@ -17,11 +17,12 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
+from sluicegate.cli.report import readable
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
+from sluicegate.reporting.cyclonedx import cyclonedx
 from sluicegate.reporting.dossier import dossier_of, markdown
-from sluicegate.reviews.store import parse_review
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", help="a date: reviews that were sealed by its end are used; today when left out"
     )
-    parser.add_argument("--format", choices=("markdown", "json"), default="markdown")
+    parser.add_argument("--format", choices=("markdown", "json", "cyclonedx"), default="markdown")
     parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
     parser.add_argument(
         "--from", dest="files", type=Path, nargs="+", default=[],
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         text = f"there is neither a DataProduct {key} nor a review of one: is the name right?"
         raise InvalidInput([Problem("product", text)])
     file = dossier_of(product, reviews, end_of(args.at))
-    text = markdown(file) if args.format == "markdown" else json.dumps(file, indent=2) + "\n"
+    told = cyclonedx(file) if args.format == "cyclonedx" else file
+    text = markdown(file) if args.format == "markdown" else json.dumps(told, indent=2) + "\n"
     if args.output:
         args.output.write_text(text, encoding="utf-8")
         print(args.output)
@@ -79,10 +81,11 @@ def sorted_out(
     product, reviews = None, []
     for document in documents:
         if document.get("kind") == names.REVIEW_KIND:
-            review = parse_review(document)
-            ref = review.spec.product_ref.name if review else ""
-            if review is not None and (review.metadata.namespace, ref) == key:
-                reviews.append(review)
+            reviews += [
+                one
+                for one in readable([document])
+                if (one.metadata.namespace, one.spec.product_ref.name) == key
+            ]
         elif document.get("kind") == names.KIND:
             one = DataProduct.parse(document)
             product = one if one.metadata.key == key else product

@@ -2,8 +2,14 @@
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Sequence
+import os
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -11,11 +17,14 @@ from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
+from sluicegate.cli.report_live import with_what_is_new
+from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, as_json, markdown
-from sluicegate.reviews.store import parse_review
+from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
+from sluicegate.settings import parse_settings
 
 FORMATS = ("html", "markdown", "json", "csv")
 
@@ -30,7 +39,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "product", nargs="?", help="NAMESPACE/NAME of a DataProduct; it may be deleted already"
     )
     parser.add_argument("--all", action="store_true", help="all products that you can read")
+    parser.add_argument(
+        "--wheel", action="store_true",
+        help="of all products one that chance takes, to go through together; the same all day long",
+    )  # fmt: skip
     parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
+    parser.add_argument(
+        "--live", action="store_true",
+        help="of a period that goes on, with the days that its ledger hasn't got yet, today so far"
+        " among them; read from SLUICEGATE_PROMETHEUS_URL",
+    )  # fmt: skip
     parser.add_argument("--format", choices=FORMATS, default="markdown")
     parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
     parser.add_argument(
@@ -43,9 +61,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
     wanted = _product(args)
-    reviews = _read_files(args.files) if args.files else asyncio.run(_read_cluster(wanted))
-    chosen = choose(reviews, wanted, args.period or "")
+    if args.live and args.files:
+        raise InvalidInput([Problem("live", "reads a cluster: leave out --from")])
+    if args.files:
+        reviews = _read_files(args.files)
+    else:
+        reviews = asyncio.run(_read_cluster(wanted, live=args.live))
+    chosen = choose(reviews, wanted, args.period or "", open_too=args.live)
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
+    if args.wheel:
+        reports = [spun(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
     text = _render(reports, args.format, args.period or "newest period")
     if args.output:
         args.output.write_text(text, encoding="utf-8")
@@ -57,15 +82,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _product(args: argparse.Namespace) -> tuple[str, str] | None:
     """Which product; None for all."""
-    if args.all == bool(args.product):
-        raise InvalidInput([Problem("product", "give one as NAMESPACE/NAME, or use --all")])
-    if args.all:
+    if (args.all or args.wheel) == bool(args.product):
+        raise InvalidInput(
+            [Problem("product", "give one as NAMESPACE/NAME, or use --all or --wheel")]
+        )
+    if args.all or args.wheel:
         return None
     return parse_key(args.product, argument="product")
 
 
 def choose(
-    reviews: Iterable[DataProductReview], wanted: tuple[str, str] | None, period: str
+    reviews: Iterable[DataProductReview],
+    wanted: tuple[str, str] | None,
+    period: str,
+    *,
+    open_too: bool = False,
 ) -> list[ReportFacts]:
     """The facts of the reviews that are asked for, each with the one before it.
 
@@ -85,7 +116,7 @@ def choose(
             continue
         ordered = sorted(each, key=lambda one: one.spec.period.start)
         known += [period_name(one) for one in ordered]
-        place = _place(ordered, period)
+        place = len(ordered) - 1 if open_too and not period else _place(ordered, period)
         if place is not None:
             found.append(facts_of(ordered[place], ordered[place - 1] if place else None))
     if found:
@@ -100,6 +131,11 @@ def choose(
     else:
         text = f"no review of {whose} is sealed yet: name an open one by --period {known[-1]}"
     raise InvalidInput([Problem("period", text)])
+
+
+def spun(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
+    """The report that chance takes on a day; who asks again gets it again."""
+    return random.Random(day).choice(sorted(reports, key=lambda one: one.name))
 
 
 def period_name(review: DataProductReview) -> str:
@@ -154,14 +190,31 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
     return found
 
 
-async def _read_cluster(wanted: tuple[str, str] | None) -> list[DataProductReview]:
-    """The reviews of one product, or of all."""
+def readable(documents: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]:
+    """The reviews among documents; of one that can't be read a sentence on standard error."""
+    for document in documents:
+        try:
+            yield read_review(document)
+        except UnreadableReview as error:
+            print(f"left out: {error}", file=sys.stderr)
+
+
+async def _read_cluster(wanted: tuple[str, str] | None, *, live: bool) -> list[DataProductReview]:
+    """The reviews of one product, or of all; live with the days that they haven't got yet."""
+    settings = parse_settings(os.environ, refuse_unknown=False)
+    if live and not settings.prometheus_url:
+        raise InvalidInput(
+            [Problem("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")]
+        )
     namespace = wanted[0] if wanted else ""
     labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
-    found = []
+    found: list[DataProductReview] = []
     async with kube_api() as api:
         async for page in api.pages(
             DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
         ):
-            found += [one for one in map(parse_review, page.items) if one is not None]
+            found += readable(page.items)
+        if live:
+            products = await products_in(api, namespace)
+            found = await with_what_is_new(found, products, settings, time.time())
     return found

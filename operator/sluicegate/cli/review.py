@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
+from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key, Resource
+from sluicegate.kube.errors import NotFound
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key, Resource
 from sluicegate.ledger.periods import local_day
-from sluicegate.reviews.store import parse_review
+from sluicegate.reviews.store import read_review
 
 WHO_AM_I = Resource(
     "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
@@ -71,11 +72,13 @@ async def _sign(key: Key, args: argparse.Namespace) -> str:
     async with kube_api("sluicegate-review") as api:
         answer = await api.create(WHO_AM_I, {"metadata": {}})
         username = str(answer["status"]["userInfo"]["username"])
-        review = parse_review(await api.get(DATA_PRODUCT_REVIEWS, key))
-        if review is None:
-            raise InvalidInput(
-                [Problem("review", f"{key} was written by a newer version: upgrade this")]
+        try:
+            review = read_review(await api.get(DATA_PRODUCT_REVIEWS, key))
+        except NotFound as error:
+            text = (
+                f"there is no {key}: `kubectl get dprev -n {key.namespace}` lists those there are"
             )
+            raise InvalidInput([Problem("review", text)]) from error
         role = role_of(review, username, args.role)
         now = datetime.now(UTC)
         entry = {"username": username, "role": role, "verdict": args.verdict,
@@ -105,6 +108,10 @@ def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
         by = ", ".join(status.reviewed_by)
         raise InvalidInput([Problem("review", f"was signed by {by}: add a note to spec.notes")])
     roles = [one.role for one in status.team if one.username == username]
+    known = sorted({one.role for one in status.team} | set(status.signed_by))
+    if asked is not None and asked not in known:
+        text = f"neither spec.team nor signedBy has the role {asked}: name {' or '.join(known)}"
+        raise InvalidInput([Problem("role", text)])
     if asked is not None:
         return asked  # admission knows who holds the verb `review`
     if len(roles) == 1:
@@ -125,12 +132,5 @@ def with_signature(review: DataProductReview, entry: dict[str, str]) -> list[dic
 
 
 async def _products(namespace: str) -> Sequence[DataProduct]:
-    found = []
     async with kube_api() as api:
-        async for page in api.pages(DATA_PRODUCTS, namespace=namespace, chunk=50):
-            for document in page.items:
-                try:
-                    found.append(DataProduct.parse(document))
-                except InvalidProduct:
-                    continue  # its status says what is wrong with it
-    return found
+        return await products_in(api, namespace)

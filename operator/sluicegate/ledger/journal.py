@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sluicegate.stats.counts import Count
 
 LATE_DAYS: Final = 3
-"""Days after its end at which a day is read for the last time: samples may arrive late."""
+"""Days after its end at which a day is read once more, and then never: samples may arrive late."""
 DAY_SECONDS: Final = 86_400
 _SEALED: Final = (
     "timeZone",
@@ -36,6 +36,7 @@ _SEALED: Final = (
     "decisions",
     "earlierDecisions",
     "versions",
+    "readiness",
 )
 """Parts of a status that the digest covers."""
 
@@ -61,19 +62,27 @@ class DayCounts:
 def wanted_days(
     status: DataProductReviewStatus, period: Period, now: float, *, oldest: float
 ) -> tuple[Day, ...]:
-    """The days of a period that are over and aren't final yet, the oldest first.
+    """The days of a period that are over and to be read, the oldest first.
+
+    A day is read twice: once it is over, and once more when nothing comes any more. In between
+    would change little, and cost as much each time.
 
     Parameters
     ----------
     now : a moment up to which everything has been read, in seconds.
     oldest : what is older isn't kept by Prometheus any more.
     """
-    final = {day.date for day in status.days if day.final}
+    final = {day.date: day.final for day in status.days}
     return tuple(
         day
         for day in period.days()
-        if day.end <= now and day.begin >= oldest and day.date.isoformat() not in final
+        if day.end <= now and day.begin >= oldest and _is_to_be_read(day, final, now)
     )
+
+
+def _is_to_be_read(day: Day, final: Mapping[str, bool], now: float) -> bool:
+    known = final.get(day.date.isoformat())
+    return known is None or (not known and now >= day.end + LATE_DAYS * DAY_SECONDS)
 
 
 def with_day(

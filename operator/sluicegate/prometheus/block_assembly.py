@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +28,7 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS, Answered
 from sluicegate.slo.queries import Fact, QueryKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from sluicegate.api.slos import Counters, Gauge, Latency
@@ -140,12 +140,13 @@ def _by_market(
     """The blocks of each counted SLO in each market."""
     table = answers.table(QueryKind.MARKETS)
     unanswered = answers.unanswered(frozenset({QueryKind.MARKETS}), target.key)
+    scrapes = cache(partial(answers.scrapes.of, version[:2]))  # the same for each of them
     for slo, indicator in target.slos.items():
         label = indicator_label(slo, indicator)
         for market in target.markets if label else ():
             good, bad = (table.get((*version, label, one, market)) for one in ("good", "bad"))
             counts = _outcomes(good, bad)
-            blocks = _gate_with(answers, version[:2], counts, unanswered)
+            blocks = _gate_with(answers, version[:2], counts, unanswered, scrapes=scrapes)
             yield SeriesKey(*version, market_series(slo, market)), blocks
 
 
@@ -221,14 +222,20 @@ def _gate(
 
 
 def _gate_with(
-    answers: Answers, owner: Labels, counts: _BlockCounts, unanswered: AbstractSet[int]
+    answers: Answers,
+    owner: Labels,
+    counts: _BlockCounts,
+    unanswered: AbstractSet[int],
+    *,
+    scrapes: Callable[[int], Scrape | None] | None = None,
 ) -> tuple[Block, ...]:
+    scrape_at = scrapes or partial(answers.scrapes.of, owner)
     # Most of a young version's past is empty, and millions of blocks are read back at a start.
     known = counts.indexes() | answers.scrapes.indexes(owner)
     return tuple(
         Block(index, Quality.UNAVAILABLE)
         if index in unanswered
-        else _block(index, counts, answers.scrapes.of(owner, index))
+        else _block(index, counts, scrape_at(index))
         if index in known
         else Block(index, Quality.NO_SERIES)
         for index in answers.indexes

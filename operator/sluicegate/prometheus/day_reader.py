@@ -79,12 +79,22 @@ class DaySpan:
 
 @dataclass(frozen=True, slots=True)
 class DayReader:
-    """Reads days. PrometheusError when a query that they need isn't answered."""
+    """Reads days. PrometheusError when a query that they need isn't answered.
+
+    Attributes
+    ----------
+    step : seconds of a block, of which a day is made; a shorter one is for a day that is young.
+    """
 
     source: Source
     timing: Timing
     namespaces: tuple[str, ...] = ()
     gateway: GatewayMetric | None = None
+    step: int = STEP
+
+    @property
+    def _histogram_step(self) -> int:
+        return HISTOGRAM_STEP if self.step == STEP else self.step
 
     async def read(
         self, targets: Sequence[Target], spans: Sequence[tuple[int, int]]
@@ -93,7 +103,7 @@ class DayReader:
 
         Parameters
         ----------
-        spans : pairs (begin, end) in seconds since 1970, multiples of `STEP`.
+        spans : pairs (begin, end) in seconds since 1970, multiples of `step`.
 
         Raises
         ------
@@ -108,19 +118,20 @@ class DayReader:
     async def _piece(
         self, targets: tuple[Target, ...], spans: Sequence[tuple[int, int]]
     ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
-        indexes = range(spans[0][0] // STEP + 1, spans[-1][1] // STEP + 1)
+        step = self.step
+        indexes = range(spans[0][0] // step + 1, spans[-1][1] // step + 1)
         scope, needs = named_scope(targets), needs_of(targets)
         batch = Batch(
             self.source,
             indexes,
-            STEP,
+            step,
             urgent=False,
-            quarantine=Quarantine(STEP),
+            quarantine=Quarantine(step),
             namespaces=self.namespaces,
             everybody=targets,
             gateway=self.gateway,
         )
-        queries = render_queries(scope, STEP, needs, gateway=self.gateway)
+        queries = render_queries(scope, step, needs, gateway=self.gateway)
         parts = [
             Part(query, scope, targets, indexes) for query in queries if query.kind not in _UNASKED
         ]
@@ -132,7 +143,7 @@ class DayReader:
         if batch.problem:
             raise PrometheusError(batch.problem)
         answers = Answers(
-            indexes, STEP, self.timing.scrape_seconds, tables=batch.tables, spoiled=batch.spoiled
+            indexes, step, self.timing.scrape_seconds, tables=batch.tables, spoiled=batch.spoiled
         )
         every = _with_every_version(answers, targets)
         read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, every)))
@@ -141,7 +152,7 @@ class DayReader:
             if key.slo == REQUESTS:
                 continue
             for begin, end in spans:
-                low, high = begin // STEP + 1 - indexes[0], end // STEP + 1 - indexes[0]
+                low, high = begin // step + 1 - indexes[0], end // step + 1 - indexes[0]
                 product = ProductKey(key.namespace, key.product)
                 _add(found[product, (begin, end)], key, blocks[low:high])
         await self._add_histogram(targets, spans, found)
@@ -154,14 +165,15 @@ class DayReader:
         found: Mapping[tuple[ProductKey, tuple[int, int]], DaySpan],
     ) -> None:
         """Successful answers by bound. Hours that lie in two days are the first one's."""
-        text = render_histogram(named_scope(targets), HISTOGRAM_STEP)
-        first, last = spans[0][0] // HISTOGRAM_STEP + 1, -(-spans[-1][1] // HISTOGRAM_STEP)
+        step = self._histogram_step
+        text = render_histogram(named_scope(targets), step)
+        first, last = spans[0][0] // step + 1, -(-spans[-1][1] // step)
         table = await self.source.query_range(
             text,
-            start=first * HISTOGRAM_STEP,
-            end=last * HISTOGRAM_STEP,
-            step=HISTOGRAM_STEP,
-            reader=partial(TableReader, QueryKind.HISTOGRAM, step=HISTOGRAM_STEP),
+            start=first * step,
+            end=last * step,
+            step=step,
+            reader=partial(TableReader, QueryKind.HISTOGRAM, step=step),
         )
         keys = {one.key for one in targets}
         for (namespace, product, bound), values in table.items():
@@ -170,7 +182,7 @@ class DayReader:
                 total = sum(
                     value
                     for index, value in values.items()
-                    if begin < index * HISTOGRAM_STEP <= end and isfinite(value)
+                    if begin < index * step <= end and isfinite(value)
                 )
                 name = "+Inf" if bound == "inf" else bound
                 found[key, (begin, end)].answers[name] = round(total)
@@ -180,7 +192,8 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     """Spans that one query may ask for together: neighbours, of some days."""
     pieces: list[list[tuple[int, int]]] = []
     for span in sorted(spans):
-        if pieces and span[1] - pieces[-1][0][0] <= MOST_BLOCKS * STEP:
+        short = pieces and span[1] - pieces[-1][0][0] <= MOST_BLOCKS * STEP
+        if short and span[0] == pieces[-1][-1][1]:  # what lies between would be read for nothing
             pieces[-1].append(span)
         else:
             pieces.append([span])

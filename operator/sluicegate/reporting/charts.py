@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 GOOD, BAD, INK, FAINT = "#1b6e53", "#b3261e", "#1d2733", "#9aa5b1"
 _RC: Final[Any] = {  # its own type lists every key there is
     "svg.hashsalt": "sluicegate", "svg.fonttype": "none", "font.family": "sans-serif",
-    "font.size": 8, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
+    "font.size": 9, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
     "xtick.color": INK, "ytick.color": INK,
 }  # fmt: skip
 
@@ -22,7 +22,7 @@ _RC: Final[Any] = {  # its own type lists every key there is
 def days_chart(slo: SloFacts) -> str:
     """The share of good events of each day against the objective; days outside are marked."""
     with mpl.rc_context(_RC):
-        figure = Figure(figsize=(6.4, 1.9), layout="constrained")
+        figure = Figure(figsize=(4.8, 1.7), layout="constrained")
         axes = figure.add_subplot()
         known = [(place, one) for place, (_, one) in enumerate(slo.days) if one.total]
         shares = [100 * (1 - one.bad / one.total) for _, one in known]
@@ -59,7 +59,7 @@ def markets_chart(slo: SloFacts) -> str:
                 place, share, color=colours[one.state], edgecolor=INK, linewidth=0.6, height=0.7,
                 hatch="////" if one.state == "Unknown" else None,
             )  # fmt: skip
-            axes.text(1.5, place, f"{share:.1f} % {one.state}", va="center", fontsize=7,
+            axes.text(1.5, place, f"{share:.1f} % {one.state}", va="center", fontsize=8,
                       color=INK if one.state == "Unknown" else "white",
                       backgroundcolor="white" if one.state == "Unknown" else "none")  # fmt: skip
         if slo.objective is not None:

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 SECTIONS = (
     ("general", "General description"),
+    ("modelCard", "Model card"),
+    ("risk", "Risk, as a person judged it"),
     ("oversight", "Owners and human oversight"),
     ("versions", "Versions"),
     ("performance", "Performance, by period"),
     ("decisions", "Changes and decisions"),
     ("incidents", "Incidents"),
     ("monitoring", "Monitoring plan"),
+    ("readiness", "Readiness"),
     ("records", "Records"),
 )
 _INCIDENTS = frozenset({"Alert", "Rollback", "Retrain", "Inconclusive"})
@@ -50,6 +53,8 @@ def dossier_of(
     return {
         "at": rfc3339(at),
         "general": _general(product),
+        "modelCard": _part(product, "modelCard"),
+        "risk": _part(product, "compliance"),
         "oversight": _oversight(product, good),
         "versions": _versions(good),
         "performance": [row for one in good for row in _performance(one)],
@@ -58,6 +63,11 @@ def dossier_of(
             row for one in good for row in _decisions(one) if row["type"] in _INCIDENTS
         ],
         "monitoring": _monitoring(product),
+        "readiness": [
+            {"review": one.metadata.name, **check.to_dict()}
+            for one in good[-1:]
+            for check in one.status.readiness
+        ],
         "records": {
             "sealed": [
                 {"review": one.metadata.name, "digest": one.status.digest,
@@ -66,6 +76,7 @@ def dossier_of(
             ],
             "digestDoesNotHold": broken,
             "open": [one.metadata.name for one in ordered if one not in sealed],
+            "retention": _retention(product),
         },
     }  # fmt: skip
 
@@ -85,6 +96,23 @@ def _general(product: DataProduct | None) -> dict[str, Any]:
         **told,
         "links": [f"{one.type}: {one.url}" for one in spec.links],
     }
+
+
+def _part(product: DataProduct | None, name: str) -> dict[str, Any]:
+    """A part of the spec as it is written; what nobody wrote is left out."""
+    spec = product.spec.to_dict() if product is not None else {}
+    part: dict[str, Any] = spec.get(name) or {}
+    return part
+
+
+def _retention(product: DataProduct | None) -> str:
+    cycle = product.spec.review if product is not None else None
+    if cycle is None:
+        return "no ledger is opened any more; sealed ones stay until they are deleted by hand"
+    return (
+        f"the {cycle.keep} newest sealed reviews (one a {cycle.every}) are kept in the cluster; the"
+        " archive keeps what it was given"
+    )
 
 
 def _oversight(product: DataProduct | None, reviews: Sequence[DataProductReview]) -> dict[str, Any]:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from sluicegate.api.review import CheckState, SignVerdict
 from sluicegate.ledger.journal import digest_of
+from sluicegate.ledger.periods import local_day
+from sluicegate.reporting.delivery import Delivery, delivery_of
+from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange, evolution
@@ -16,7 +20,14 @@ from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo, SignOff
+    from sluicegate.api.review import (
+        DataProductReview,
+        ReviewAction,
+        ReviewCheck,
+        ReviewDay,
+        ReviewSlo,
+        SignOff,
+    )
 
 NEVER_AT_RISK: Final = 0.1
 """Share of the error budget below which nobody would have noticed a stricter objective."""
@@ -77,6 +88,17 @@ class Quantile:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionFacts:
+    """What somebody wanted to do: `state` is done, open, or late (due before the period's end)."""
+
+    title: str
+    owner: str
+    due_date: str
+    link: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportFacts:
     """What a report says of one product and period.
 
@@ -86,6 +108,8 @@ class ReportFacts:
     digest_holds : whether what is sealed is what the digest says; None while it is open.
     decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
     missing_days : days of the period that couldn't be read.
+    delivery : how new versions reached users. segments : the period by version.
+    last_actions : those of the period before. open_actions : all that aren't done.
     """
 
     review: DataProductReview
@@ -98,13 +122,26 @@ class ReportFacts:
     rolled_back: int
     missing_days: int
     digest_holds: bool | None
-    open_actions: tuple[tuple[str, str, str], ...]
+    delivery: Delivery
+    segments: tuple[Segment, ...]
+    last_actions: tuple[ActionFacts, ...]
+    open_actions: tuple[ActionFacts, ...]
     signatures: tuple[SignOff, ...]
 
     @property
     def name(self) -> str:
         """Namespace and name of the product."""
         return f"{self.review.metadata.namespace}/{self.review.spec.product_ref.name}"
+
+    @property
+    def objections(self) -> tuple[SignOff, ...]:
+        """Signatures of people who object."""
+        return tuple(one for one in self.signatures if one.verdict is SignVerdict.OBJECT)
+
+    @property
+    def missing(self) -> tuple[ReviewCheck, ...]:
+        """Checks of readiness that aren't met, and for which no exemption holds."""
+        return tuple(one for one in self.review.status.readiness if one.state is CheckState.MISSING)
 
     @property
     def worst(self) -> float:
@@ -145,11 +182,15 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
     period = review.spec.period
     wanted = round((period.end - period.start) / 86_400)
     carried = () if before is None else before.spec.actions
-    known = {one.title for one in review.spec.actions}
-    actions = [*review.spec.actions, *(one for one in carried if one.title not in known)]
+    ours = {one.title: one for one in review.spec.actions}
+    until = local_day(period.end, status.time_zone)
+    # Who writes an action anew in the next review says there what has become of it.
+    last = [_action(ours.get(one.title, one), until) for one in carried]
+    fresh = [_action(one, until) for one in ours.values()]
+    every = {one.title: one for one in (*last, *fresh)}
     return ReportFacts(
         review=review,
-        sentence=_sentence(review, slos, kinds),
+        sentence=_sentence(review, slos, kinds, causes),
         slos=slos,
         quantiles=tuple(_quantiles(status.days, earlier)),
         decisions=kinds,
@@ -158,9 +199,17 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         rolled_back=kinds["Rollback"],
         missing_days=max(wanted - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
-        open_actions=tuple((one.title, one.owner, one.due_date) for one in actions if not one.done),
+        delivery=delivery_of(review),
+        segments=segments_of(review),
+        last_actions=tuple(last),
+        open_actions=tuple(one for one in every.values() if one.state != "done"),
         signatures=review.spec.sign_offs,
     )
+
+
+def _action(action: ReviewAction, until: str) -> ActionFacts:
+    state = "done" if action.done else "late" if action.due_date < until else "open"
+    return ActionFacts(action.title, action.owner, action.due_date, str(action.link or ""), state)
 
 
 def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> SloFacts:
@@ -286,7 +335,12 @@ def quantile(histogram: Sequence[tuple[float, int]], share: float) -> float | No
     return None
 
 
-def _sentence(review: DataProductReview, slos: Sequence[SloFacts], kinds: Counter[str]) -> str:
+def _sentence(
+    review: DataProductReview,
+    slos: Sequence[SloFacts],
+    kinds: Counter[str],
+    causes: Counter[str],
+) -> str:
     """What there is to know, in one sentence."""
     worse = [one.name for one in slos if one.against_before.change is PeriodChange.WORSE]
     better = [one.name for one in slos if one.against_before.change is PeriodChange.BETTER]
@@ -302,8 +356,9 @@ def _sentence(review: DataProductReview, slos: Sequence[SloFacts], kinds: Counte
         parts.append(f"{_and(better)} got better")
     if not parts:
         parts.append("no SLO was missed, and none has evidence of a change")
+    why = {"Retrain": f" ({', '.join(f'{cause}: {causes[cause]}' for cause in sorted(causes))})"}
     acts = [
-        f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}"
+        f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}{why.get(kind, '')}"
         for kind, word in (
             ("Retrain", "retraining"),
             ("Promote", "promotion"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.api.review import CheckState
 from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.reporting import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sluicegate.reporting.facts import ReportFacts, SloFacts
+    from sluicegate.reporting.facts import ActionFacts, ReportFacts, SloFacts
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
@@ -28,6 +30,14 @@ def markdown(reports: Sequence[ReportFacts]) -> str:
 
 
 def _section(one: ReportFacts) -> Iterator[str]:
+    yield from _head(one)
+    yield from _service_levels(one)
+    yield from _decided(one)
+    yield from _to_look_at(one)
+    yield from _people(one)
+
+
+def _head(one: ReportFacts) -> Iterator[str]:
     status, period = one.review.status, one.review.spec.period
     zone = status.time_zone
     begin, end = local_day(period.start, zone), local_day(period.end, zone)
@@ -38,7 +48,7 @@ def _section(one: ReportFacts) -> Iterator[str]:
     sealed = (
         f"sealed {local_day(status.seal_time, zone)}, `{status.digest}`"
         if status.seal_time
-        else "open"
+        else "open: the period goes on"
     )
     broken = (
         " **The digest does not match: the ledger was changed.**"
@@ -46,23 +56,34 @@ def _section(one: ReportFacts) -> Iterator[str]:
         else ""
     )
     yield f"State: {status.state} ({sealed}).{broken}"
+    for signed in one.objections:
+        yield f"**{escaped(signed.username)} ({signed.role}) objects.**"
     if one.missing_days:
         yield f"{one.missing_days} days could not be read and are missing in all counts."
+
+
+def _service_levels(one: ReportFacts) -> Iterator[str]:
     yield ""
-    yield "| SLO | this period | objective | against the period before | since acceptance | error budget | days outside |"
-    yield "|---|---|---|---|---|---|---|"
+    yield (
+        "| SLO | this period | objective | the period before | change | at acceptance | change since"
+        " | error budget | days outside |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     for slo in one.slos:
         cells = (
             words.subject(slo),
-            f"{words.percent(slo.share)} (n={slo.count.total:,})",
+            words.counted(slo.count),
             words.percent(slo.objective),
+            words.counted(slo.before),
             words.change(slo.against_before),
+            words.counted(slo.original),
             words.change(slo.against_original),
             words.budget(slo.budget_left),
             str(slo.outside),
         )
         yield "| " + " | ".join(map(escaped, cells)) + " |"
     yield from _markets(one.slos)
+    yield from _segments(one)
     if one.quantiles:
         told = ", ".join(
             f"p{one_of.share * 100:.0f} {words.milliseconds(one_of.seconds)}"
@@ -71,6 +92,10 @@ def _section(one: ReportFacts) -> Iterator[str]:
         )
         yield ""
         yield f"Response times, estimates from the histogram: {told}."
+
+
+def _decided(one: ReportFacts) -> Iterator[str]:
+    status, zone = one.review.status, one.review.status.time_zone
     yield ""
     yield "## Decisions"
     for made in status.decisions:
@@ -81,19 +106,50 @@ def _section(one: ReportFacts) -> Iterator[str]:
     if not status.decisions:
         yield "Nothing."
     yield ""
+    yield "## How new versions reach users"
+    yield from (f"- {name}: {value}" for name, value in words.delivery(one.delivery))
+
+
+def _to_look_at(one: ReportFacts) -> Iterator[str]:
+    readiness = one.review.status.readiness
+    yield ""
     yield "## Objectives to review"
     health = [f"- {words.subject(slo)} {slo.health}" for slo in one.slos if slo.health]
     yield from health or ["There are none."]
     yield ""
-    yield "## Actions and signatures"
-    for title, owner, due in one.open_actions:
-        yield f"- [ ] {escaped(title)} – {escaped(owner)} – {due}"
+    yield "## Readiness"
+    unmet = [check for check in readiness if check.state is not CheckState.MET]
+    yield from (f"- {check.name} {check.state}: {escaped(check.message)}" for check in unmet)
+    if not unmet:
+        yield "All is met." if readiness else "It isn't recorded."
+
+
+def _people(one: ReportFacts) -> Iterator[str]:
+    yield ""
+    yield "## Actions from last time"
+    yield from [f"- {escaped(words.action(act))}" for act in one.last_actions] or ["None."]
+    yield ""
+    yield "## Actions, decisions, signatures"
+    yield from (f"- [ ] {escaped(words.action(act))}" for act in one.open_actions)
+    yield from (f"- Decided: {escaped(text)}" for text in one.review.spec.decisions)
     for signed in one.signatures:
         note = f": {escaped(signed.note)}" if signed.note else ""
-        when = local_day(signed.sign_time, zone)
+        when = local_day(signed.sign_time, one.review.status.time_zone)
         yield f"- {signed.username} ({signed.role}) {signed.verdict} {when}{note}"
-    if not one.open_actions and not one.signatures:
+    if not (one.open_actions or one.signatures or one.review.spec.decisions):
         yield "None yet."
+    if one.review.spec.notes:
+        yield ""
+        yield escaped(one.review.spec.notes)
+
+
+def _segments(one: ReportFacts) -> Iterator[str]:
+    for segment in one.segments:
+        told = ", ".join(
+            f"{name} {words.counted(count)}" for name, count in segment.slos.items() if count.total
+        )
+        yield ""
+        yield f"{escaped(segment.version)} alone, {segment.first} to {segment.last}: {told}."
 
 
 def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
@@ -138,12 +194,33 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         ],
         "decisions": dict(sorted(one.decisions.items())),
         "retrainingCauses": dict(sorted(one.causes.items())),
-        "openActions": [
-            {"title": title, "owner": owner, "dueDate": due}
-            for title, owner, due in one.open_actions
+        "delivery": {_camel(name): value for name, value in asdict(one.delivery).items()},
+        "segments": [
+            {
+                "version": segment.version,
+                "first": segment.first,
+                "last": segment.last,
+                "slos": {
+                    name: {"bad": count.bad, "total": count.total}
+                    for name, count in segment.slos.items()
+                },
+            }
+            for segment in one.segments
         ],
+        "readiness": [check.to_dict() for check in status.readiness],
+        "lastActions": [_action(act) for act in one.last_actions],
+        "openActions": [_action(act) for act in one.open_actions],
         "signOffs": [signed.to_dict() for signed in one.signatures],
     }
+
+
+def _action(act: ActionFacts) -> dict[str, str]:
+    return {_camel(name): value for name, value in asdict(act).items()}
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def _json_slo(slo: SloFacts) -> dict[str, Any]:

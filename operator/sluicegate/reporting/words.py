@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sluicegate.policy.model.formatting import duration, events
 from sluicegate.stats.evolution import Evolution, PeriodChange
 
 if TYPE_CHECKING:
-    from sluicegate.reporting.facts import SloFacts
+    from sluicegate.reporting.delivery import Delivery
+    from sluicegate.reporting.facts import ActionFacts, SloFacts
+    from sluicegate.stats.counts import Count
 
 _SAYS: Final = {
     PeriodChange.WORSE: "worse by {size} points [{low}, {high}]",
@@ -65,6 +68,38 @@ def subject(slo: SloFacts) -> str:
     if slo.threshold_milliseconds is None:
         return slo.name
     return f"{slo.name} (within {slo.threshold_milliseconds} ms)"
+
+
+def counted(count: Count) -> str:
+    """A share of good events with its size, e.g. 88.1 % (n=9,064); a dash without any."""
+    if not count.total:
+        return "–"
+    return f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
+
+
+def delivery(one: Delivery) -> list[tuple[str, str]]:
+    """DORA's five, by name."""
+    some = one.promotions
+    return [
+        ("Promotion frequency", f"{some} in the period, {one.per_week:.2g} a week"),
+        ("Lead time", _time(one.lead_seconds, "from a retraining or a commit to its promotion")),
+        ("Change-fail rate", _of(one.failed, some, "rolled back after the promotion")),
+        ("Recovery time", _time(one.recovery_seconds, "from such a promotion to its rollback")),
+        ("Rework rate", _of(one.reworked, some, "made necessary by a decayed model or a rollback")),
+    ]
+
+
+def _time(seconds: float | None, what: str) -> str:
+    return "–" if seconds is None else f"median {duration(seconds)} {what}"
+
+
+def _of(some: int, every: int, what: str) -> str:
+    return f"{some} of {every} {what}" if every else "–"
+
+
+def action(one: ActionFacts) -> str:
+    """An action, with what became of it."""
+    return f"{one.title} – {one.owner} – due {one.due_date} – {one.state}"
 
 
 def milliseconds(seconds: float | None) -> str:

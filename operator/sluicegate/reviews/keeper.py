@@ -22,13 +22,14 @@ from sluicegate.ledger.journal import (
     with_decision,
     with_versions,
 )
-from sluicegate.ledger.periods import before, period_at
+from sluicegate.ledger.periods import before, local_day, period_at
+from sluicegate.ledger.readiness import judged_on
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import ProductKey
-from sluicegate.reviews.store import SEALED, ReviewStore, opened, review_key
+from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sluicegate.api.review import DataProductReview, DataProductReviewStatus, ReviewDecision
     from sluicegate.kube.resources import Key
@@ -59,10 +60,18 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """Keeps ledgers."""
+    """Keeps ledgers.
+
+    Attributes
+    ----------
+    told : is given each review that is sealed because its period is over.
+    wrong : is given a product whose review can't be kept as it should, and why.
+    """
 
     store: ReviewStore
     reader: DayReader
+    told: Callable[[DataProductReview], None]
+    wrong: Callable[[Key, str], None]
 
     async def visit(
         self,
@@ -81,6 +90,9 @@ class Keeper:
         for subject in subjects:
             try:
                 ledgers += await self._ledgers(subject, decisions.get(subject.key, []), now)
+            except UnreadableReview as error:
+                self.wrong(subject.key, str(error))
+                failed.add(subject.key)  # somebody may correct it
             except KubeError as error:
                 logger.warning("the review of %s waits: %s", subject.key, error)
                 failed.add(subject.key)
@@ -132,13 +144,28 @@ class Keeper:
         review = await self.store.read(review_key(subject.key, period))
         if review is None:
             review = await self.store.open(subject, review_key(subject.key, period), period)
-            await self.store.drop_beyond(subject.key, subject.cycle, period)
+            await self._drop_beyond(subject, period)
         if review is None or review.spec.product_ref.uid == subject.uid:
             return review
         if review.status.seal_time is None:
             await seal_gone(self.store, review, now)
         key = review_key(subject.key, period, subject.uid)
         return await self.store.read(key) or await self.store.open(subject, key, period)
+
+    async def _drop_beyond(self, subject: ReviewSubject, period: Period) -> None:
+        """Drop what is beyond `keep`; what can't be keeps nobody from the period that begins."""
+        try:
+            staying = await self.store.drop_beyond(subject.key, subject.cycle, period)
+        except UnreadableReview as error:
+            self.wrong(subject.key, str(error))
+            return
+        if staying:
+            text = (
+                f"{staying} sealed reviews are older than the {subject.cycle.keep} that"
+                " spec.review.keep asks for, and stay until they are archived: the last Jobs of the"
+                " CronJob that archives them say why they aren't"
+            )
+            self.wrong(subject.key, text)
 
     @staticmethod
     def _ledger(
@@ -153,7 +180,11 @@ class Keeper:
         if not status.time_zone:
             status = opened(subject)
         if period.end > now:  # afterwards what holds is the next period's
-            status = status.model_copy(update={"slos": subject.slos, "team": subject.team})
+            today = local_day(int(now), status.time_zone)
+            ready = judged_on(subject.checks, subject.cycle.exemptions, today)
+            status = status.model_copy(
+                update={"slos": subject.slos, "team": subject.team, "readiness": ready}
+            )
         newest = () if subject.decision is None else (subject.decision,)
         for made in (*decisions, *newest):
             if period.begin <= made.decision_time < period.end:
@@ -161,10 +192,6 @@ class Keeper:
         status = with_versions(status, subject.versions, period)
         over = now - DELAY_SECONDS
         days = wanted_days(status, period, over, oldest=now - OLDEST_SECONDS)
-        known = {one.date for one in status.days}
-        visited = bool(days) and days[-1].date.isoformat() in known
-        if visited and over - days[-1].end < DAY_SECONDS:
-            days = ()  # it was visited since the last midnight
         return Ledger(subject, period, review, status, days)
 
     async def _read(
@@ -201,6 +228,7 @@ class Keeper:
         if status.to_dict() != review.status.to_dict():
             await self.store.record(review, status)
         if closes:
+            self.told(review.model_copy(update={"status": status}))
             await self.store.label(review, SEALED)
 
 

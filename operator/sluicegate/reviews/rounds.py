@@ -10,21 +10,24 @@ import asyncio
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
+from sluicegate.api.names import ConditionType
 from sluicegate.api.review import ReviewState
+from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.journal import DAY_SECONDS
 from sluicegate.ledger.periods import UnknownZone, period_at
 from sluicegate.ledger.signing import SigningState, standing, with_standing
 from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal_gone
-from sluicegate.reviews.store import CLOSED, OPEN, SEALED
+from sluicegate.reviews.store import CLOSED, OPEN, SEALED, parse_review
 from sluicegate.reviews.subject import subject_of
+from sluicegate.reviews.wording import finding_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sluicegate.api.product import DataProduct
     from sluicegate.api.review import DataProductReview, ReviewDecision
@@ -41,6 +44,8 @@ ROUND_SECONDS: Final = 10.0
 AT_ONCE: Final = 50
 """Products of one visit: they share their queries."""
 SPREAD_SECONDS: Final = 20 * 3600
+SLOT_SECONDS: Final = 300
+"""Products of one slot are visited together, so that they share their queries."""
 START_SECONDS: Final = 3600
 """Over which the first visits after a start are spread."""
 DECISION_SECONDS: Final = 5.0
@@ -56,7 +61,32 @@ SWEEP_SECONDS: Final = DAY_SECONDS
 class _Known:
     subject: ReviewSubject
     due: float
-    misconfigured: str = ""
+    wrong: str = ""
+    """What was last said to be wrong with its review."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A review that waits for signatures: of which product, until when, and what is said of it."""
+
+    uid: str
+    due: int
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class _FollowedReview:
+    """Where a sealed review stood when it was read: it stands there until it is written, or overdue."""
+
+    version: str
+    product: Key
+    state: ReviewState
+    waiting: Waiting | None
+
+    def ends(self, now: float) -> bool:
+        """Whether it has become overdue since."""
+        waits = self.waiting is not None and self.state is ReviewState.TO_REVIEW
+        return waits and self.waiting is not None and int(now) > self.waiting.due
 
 
 @dataclass(slots=True)
@@ -64,8 +94,17 @@ class Overview:
     """What metrics say of reviews."""
 
     states: dict[ReviewState, int] = field(default_factory=lambda: defaultdict(int))
-    due: dict[Key, float] = field(default_factory=dict)
-    """When the review of a product is to be signed that waits for it, in seconds."""
+    waiting: dict[Key, Waiting] = field(default_factory=dict)
+    """The review of a product that is to be signed, of several the one that is due first."""
+
+    def add(self, seen: _FollowedReview) -> None:
+        """Take in a review that is sealed, and that not all have signed."""
+        self.states[seen.state] += 1
+        if seen.waiting is None:
+            return
+        known = self.waiting.get(seen.product)
+        if known is None or seen.waiting.due < known.due:
+            self.waiting[seen.product] = seen.waiting
 
 
 class Reviews:
@@ -79,18 +118,20 @@ class Reviews:
         exists: Callable[[Key, str], bool],
         tell: Callable[[DataProductReview, SigningState], None],
         misconfigured: Callable[[Key, str], None],
+        wake: Callable[[Key], None],
         namespaces: tuple[str, ...] = (),
     ) -> None:
         """`exists` says whether a product of this name and uid is there.
 
         `tell` is told each review whose state has changed; `misconfigured` a product whose review
-        can't be held, and why.
+        can't be held, and why; `wake` a product of which another thing is to be said now.
         """
         self._store = store
         self._wall = wall
         self._exists = exists
         self._tell = tell
         self._misconfigured = misconfigured
+        self._wake = wake
         self._namespaces = namespaces
         self._known: dict[Key, _Known] = {}
         self._decisions: dict[Key, list[ReviewDecision]] = defaultdict(list)
@@ -98,6 +139,23 @@ class Reviews:
         self._next_signed = 0.0
         self._next_sweep = 0.0
         self.overview = Overview()
+        self._seen: dict[Key, _FollowedReview] = {}
+        self._followed = False
+
+    def condition(self, product: DataProduct) -> Finding | None:
+        """What is to be said of a product's review; None while nobody has to sign.
+
+        Until this replica has read what waits for signatures, what was said before holds.
+        """
+        if not self._followed:
+            known = find_condition(product.status.conditions, ConditionType.REVIEW_DUE)
+            if known is None or known.status != "True":
+                return None
+            return Finding(ConditionType.REVIEW_DUE, "True", known.reason, known.message)
+        waiting = self.overview.waiting.get(Key(*product.metadata.key))
+        if waiting is None or waiting.uid != product.metadata.uid:
+            return None
+        return waiting.finding
 
     def know(self, key: Key, subject: ReviewSubject | None) -> None:
         """Take in how a product is now; None for one that isn't reviewed, or is gone."""
@@ -116,7 +174,7 @@ class Reviews:
             self._decisions[key].append(made)
             known.due = min(known.due, now + DECISION_SECONDS)
         if subject.cycle != known.subject.cycle:
-            known.due, known.misconfigured = now, ""
+            known.due, known.wrong = now, ""
         known.subject = subject
 
     async def run(self, reader: DayReader) -> None:
@@ -129,6 +187,7 @@ class Reviews:
     def begin(self) -> None:
         """Forget when who is to be visited: this replica begins to lead, now or again."""
         now = self._began = self._next_signed = self._next_sweep = self._wall()
+        self._followed = False
         for key, known in self._known.items():
             known.due = now + _hash(key) % START_SECONDS
 
@@ -148,7 +207,13 @@ class Reviews:
 
     async def _visit(self, reader: DayReader, due: list[_Known], now: float) -> None:
         told = {one.subject.key: self._decisions.pop(one.subject.key, []) for one in due}
-        visited = await Keeper(self._store, reader).visit([one.subject for one in due], told, now)
+        keeper = Keeper(
+            self._store,
+            reader,
+            told=lambda review: self._tell(review, standing(review, now)),
+            wrong=self._say_wrong,
+        )
+        visited = await keeper.visit([one.subject for one in due], told, now)
         for one in due:
             key = one.subject.key
             if key in visited:
@@ -161,35 +226,50 @@ class Reviews:
         try:
             period_at(known.subject.cycle, 0.0)
         except UnknownZone as error:
-            if known.misconfigured != str(error):
-                known.misconfigured = str(error)
-                self._misconfigured(known.subject.key, str(error))
+            self._say_wrong(known.subject.key, str(error))
             return False
         return True
+
+    def _say_wrong(self, key: Key, text: str) -> None:
+        """Say once what keeps a product's review from being held."""
+        known = self._known.get(key)
+        if known is not None and known.wrong != text:
+            known.wrong = text
+            self._misconfigured(key, text)
 
     async def _follow_signatures(self, now: float) -> int:
         """Look at the reviews that wait for signatures; return how many there are."""
         overview, read = Overview(), 0
         try:
-            async for review in self._store.labelled(SEALED, self._namespaces):
+            seen: dict[Key, _FollowedReview] = {}
+            async for document in self._store.documents(SEALED, self._namespaces):
                 read += 1
-                await self._follow(review, now, overview)
+                meta = document["metadata"]
+                key, version = Key(meta["namespace"], meta["name"]), meta["resourceVersion"]
+                known = self._seen.get(key)
+                if known is None or known.version != version or known.ends(now):
+                    known = await self._follow(document, now)
+                if known is not None:
+                    seen[key] = known
+                    overview.add(known)
+            self._seen = seen
         except NotFound:
             return 0  # the definition of reviews isn't installed
         except KubeError as error:
             logger.warning("signatures are read later: %s", error)
             return read
         overview.states[ReviewState.NOT_STARTED] = len(self._known)
-        self.overview = overview
+        before, self.overview, self._followed = self.overview.waiting, overview, True
+        for key in {key for key, _ in before.items() ^ overview.waiting.items()}:
+            self._wake(key)
         return read
 
-    async def _follow(self, review: DataProductReview, now: float, overview: Overview) -> None:
+    async def _follow(self, document: Mapping[str, Any], now: float) -> _FollowedReview | None:
+        """Look at one of them, and record where it stands; None for one that can't be read."""
+        review = parse_review(document)
+        if review is None:
+            return None
         where = standing(review, now)
-        overview.states[where.state] += 1
-        if where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and review.status.due_time:
-            key = Key(review.metadata.namespace, review.spec.product_ref.name)
-            due = review.status.due_time
-            overview.due[key] = min(due, overview.due.get(key, due))
         status = with_standing(review.status, where)
         if status != review.status:
             await self._store.record(review, status)
@@ -197,6 +277,14 @@ class Reviews:
                 self._tell(review, where)
         if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
             await self._store.label(review, CLOSED)
+        ref, due = review.spec.product_ref, review.status.due_time
+        waits = where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and due is not None
+        return _FollowedReview(
+            version=review.metadata.resource_version,
+            product=Key(review.metadata.namespace, ref.name),
+            state=where.state,
+            waiting=Waiting(ref.uid, due, finding_of(review, where)) if waits and due else None,
+        )
 
     async def _sweep(self, now: float) -> None:
         """Seal the open reviews of products that are gone."""
@@ -220,7 +308,7 @@ def next_visit(subject: ReviewSubject, now: float) -> float:
     if period is None:
         period = period_at(subject.cycle, now + 366 * DAY_SECONDS)
         return period.begin if period is not None else now + DAY_SECONDS
-    late = DELAY_SECONDS + _hash(subject.key) % SPREAD_SECONDS
+    late = DELAY_SECONDS + _hash(subject.key) % SPREAD_SECONDS // SLOT_SECONDS * SLOT_SECONDS
     for day in period.days():
         if day.end + late > now and day.end > now - SPREAD_SECONDS - DELAY_SECONDS:
             return float(day.end + late)

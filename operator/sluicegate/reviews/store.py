@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -11,9 +11,11 @@ from sluicegate.api import names
 from sluicegate.api.base import rfc3339
 from sluicegate.api.extent import compact
 from sluicegate.api.review import DataProductReview, DataProductReviewStatus
+from sluicegate.errors import SluicegateError
 from sluicegate.kube.errors import AlreadyExists, NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-from sluicegate.ledger.periods import period_of
+from sluicegate.ledger.archive import is_archived
+from sluicegate.ledger.periods import before
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from sluicegate.reviews.subject import ReviewSubject
 
 OPEN, SEALED, CLOSED = "open", "sealed", "closed"
+MOST_ABSENT: Final = 2
+"""Periods in a row without a review, after which no older one is looked for."""
 
 
 def review_key(product: Key, period: Period, uid: str = "") -> Key:
@@ -32,16 +36,41 @@ def review_key(product: Key, period: Period, uid: str = "") -> Key:
     return Key(product.namespace, f"{product.name}-{period.name}{more}")
 
 
+class UnreadableReview(SluicegateError):  # noqa: N818 - says what is the case
+    """A review isn't as its definition has it; the message names the field and the way out."""
+
+
 def parse_review(document: Mapping[str, Any]) -> DataProductReview | None:
     """The review in a document; None for one that can't be read, which is left alone."""
+    try:
+        return read_review(document)
+    except UnreadableReview:
+        return None
+
+
+def read_review(document: Mapping[str, Any]) -> DataProductReview:
+    """The review in a document.
+
+    Raises
+    ------
+    UnreadableReview
+        It can't be read.
+    """
     meta = document.get("metadata") or {}
     slim = {"name": meta.get("name"), "namespace": meta.get("namespace"),
-            "resourceVersion": meta.get("resourceVersion", "")}  # fmt: skip
+            "resourceVersion": meta.get("resourceVersion", ""),
+            "annotations": meta.get("annotations") or {}}  # fmt: skip
     text = compact({**document, "metadata": slim})
     try:
         return DataProductReview.model_validate_json(text, by_name=False)
-    except ValidationError:
-        return None
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        field = ".".join(map(str, wrong["loc"]))
+        raise UnreadableReview(
+            f"the {names.REVIEW_KIND} {meta.get('namespace')}/{meta.get('name')} can't be read: {field}:"
+            f" {wrong['msg']}. Correct it, or delete it: another is opened, with the days that Prometheus"
+            " still has"
+        ) from error
 
 
 def opened(subject: ReviewSubject) -> DataProductReviewStatus:
@@ -79,14 +108,20 @@ def review_document(subject: ReviewSubject, key: Key, period: Period) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class ReviewStore:
-    """Reads and writes reviews. Every failure is a KubeError."""
+    """Reads and writes reviews. Every failure is a KubeError.
+
+    Attributes
+    ----------
+    archived : whether reviews are archived, and none is dropped before.
+    """
 
     api: KubeApi
+    archived: bool = False
 
     async def read(self, key: Key) -> DataProductReview | None:
-        """The review of this name; None when there is none, or it can't be read."""
+        """The review of this name; None when there is none. UnreadableReview when it can't be read."""
         try:
-            return parse_review(await self.api.get(DATA_PRODUCT_REVIEWS, key))
+            return read_review(await self.api.get(DATA_PRODUCT_REVIEWS, key))
         except NotFound:
             return None
 
@@ -99,7 +134,7 @@ class ReviewStore:
             made = await self.api.create(DATA_PRODUCT_REVIEWS, document)
         except AlreadyExists:
             return await self.read(key)
-        return parse_review(made)
+        return read_review(made)
 
     async def record(self, review: DataProductReview, status: DataProductReviewStatus) -> None:
         """Write a status, unless the review was written by another since it was read."""
@@ -120,28 +155,56 @@ class ReviewStore:
             DATA_PRODUCT_REVIEWS, key, {"metadata": {"labels": {names.LABEL_REVIEW: value}}}
         )
 
-    async def labelled(self, value: str, namespaces: tuple[str, ...]) -> AsyncIterator[Any]:
-        """The reviews with this label, one at a time."""
+    async def labelled(
+        self, value: str, namespaces: tuple[str, ...]
+    ) -> AsyncIterator[DataProductReview]:
+        """The reviews with this label that can be read, one at a time."""
+        async for document in self.documents(value, namespaces):
+            review = parse_review(document)
+            if review is not None:
+                yield review
+
+    async def documents(
+        self, value: str, namespaces: tuple[str, ...]
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The same as the API server has them, those that can't be read among them."""
         for namespace in namespaces or ("",):
             labels = f"{names.LABEL_REVIEW}={value}"
             async for page in self.api.pages(
                 DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
             ):
                 for document in page.items:
-                    review = parse_review(document)
-                    if review is not None:
-                        yield review
+                    yield document
 
-    async def drop_beyond(self, product: Key, cycle: ReviewCycle, period: Period) -> None:
-        """Delete the review that is one too old, if it is sealed; the one before went before it."""
+    async def mark_archived(self, review: DataProductReview, digest: str) -> None:
+        """Say on a review which state of it the archive has."""
+        key = Key(review.metadata.namespace, review.metadata.name)
+        await self.api.patch(
+            DATA_PRODUCT_REVIEWS,
+            key,
+            {"metadata": {"annotations": {names.ANNOTATION_ARCHIVED: digest}}},
+        )
+
+    async def drop_beyond(self, product: Key, cycle: ReviewCycle, period: Period) -> int:
+        """Delete the sealed reviews beyond `keep`, the oldest first; return how many have to stay.
+
+        Those before them went in the periods before, so it ends at the second one that isn't there.
+        """
         old: Period | None = period
         for _ in range(cycle.keep + 1):
-            if old is None:
-                return
-            old = period_of(cycle, old.first.fromordinal(old.first.toordinal() - 1))
-        if old is None:
-            return
-        key = review_key(product, old)
-        review = await self.read(key)
-        if review is not None and review.status.seal_time is not None:
-            await self.api.delete(DATA_PRODUCT_REVIEWS, key)
+            old = before(cycle, old) if old is not None else None
+        found: list[DataProductReview] = []
+        absent = 0
+        while old is not None and absent < MOST_ABSENT:
+            review = await self.read(review_key(product, old))
+            if review is None:
+                absent += 1
+            elif review.status.seal_time is not None:
+                found.append(review)
+            old = before(cycle, old)
+        stay = [one for one in found if self.archived and not is_archived(one)]
+        for one in reversed(found):
+            if one not in stay:
+                key = Key(one.metadata.namespace, one.metadata.name)
+                await self.api.delete(DATA_PRODUCT_REVIEWS, key)
+        return len(stay)

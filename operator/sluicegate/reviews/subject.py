@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sluicegate.api.review import ReviewDecision, ReviewSlo, ReviewVersion
 from sluicegate.kube.resources import Key
+from sluicegate.ledger.readiness import checks
 from sluicegate.measurement.store import target_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from sluicegate.api.product_info import TeamMember
     from sluicegate.api.review import ReviewCycle
     from sluicegate.api.status import DataProductStatus
+    from sluicegate.ledger.readiness import Missing
     from sluicegate.prometheus.targets import Target
     from sluicegate.prometheus.timing import Timing
 
@@ -26,6 +28,7 @@ class ReviewSubject:
     Attributes
     ----------
     target : what to read of it; None before a version serves.
+    checks : what a product in production needs, and the way out where this one hasn't got it.
     decision : its newest decision.
     """
 
@@ -37,6 +40,7 @@ class ReviewSubject:
     versions: tuple[ReviewVersion, ...]
     decision: ReviewDecision | None
     target: Target | None
+    checks: tuple[Missing, ...] = ()
 
 
 def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
@@ -54,6 +58,7 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
         versions=tuple(_versions(status)),
         decision=_decision(status),
         target=target_of(product, timing),
+        checks=tuple(checks(product.spec)),
     )
 
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from prometheus_client import Gauge
 
 from sluicegate.api.event_reasons import EventReason
-from sluicegate.api.names import KIND
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.ledger.periods import local_day
+from sluicegate.reviews.wording import sentence
 from sluicegate.runtime.event_recorder import EventSubject, Note
 
 if TYPE_CHECKING:
@@ -43,26 +42,6 @@ def tell(recorder: EventRecorder, review: DataProductReview, where: SigningState
     recorder.record(Note(subject, reason, "Review", sentence(review, where), severity))
 
 
-def sentence(review: DataProductReview, where: SigningState) -> str:
-    """Where a review stands, and what to do."""
-    name = f"{review.metadata.namespace}/{review.metadata.name}"
-    if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
-        people = ", ".join(f"{one.username} ({one.role}: {one.verdict})" for one in where.signed)
-        return f"{name} was signed by {people}"
-    due = review.status.due_time
-    text = f"{name} waits for a signature as {', '.join(where.missing)}"
-    if where.state is ReviewState.OVERDUE and due is not None:
-        text += f", and was due on {local_day(due, review.status.time_zone)}"
-    if where.unfilled:
-        text += (
-            f"; no member of the team is {', '.join(where.unfilled)}: add one to spec.team of the"
-            f" {KIND}, or another role to spec.review.signedBy, for the next period, and skip this one"
-            " by deleting it"
-        )
-        return text
-    return f"{text}: sign by `sluicegate review sign {name}`, or in its spec.signOffs"
-
-
 def misconfigured(recorder: EventRecorder, key: Key, uid: str, text: str) -> None:
     """Emit an event on a product whose review can't be held."""
     recorder.record(
@@ -81,5 +60,5 @@ def export(overview: Overview, most: int) -> None:
     for state in ReviewState:
         REVIEWS.labels(str(state)).set(overview.states.get(state, 0))
     DUE.clear()
-    for key, due in sorted(overview.due.items(), key=lambda one: one[1])[:most]:
-        DUE.labels(key.namespace, key.name).set(due)
+    for key, one in sorted(overview.waiting.items(), key=lambda item: item[1].due)[:most]:
+        DUE.labels(key.namespace, key.name).set(one.due)

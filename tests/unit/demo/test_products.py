@@ -18,7 +18,7 @@ DIGEST = f"sha256:{'a' * 64}"
 REPOSITORY = "10.1.0.2:30500/bentos/sample"
 BENTO = Bento(Path("/nowhere"), "v1", {"accuracy": {"bad": 80, "total": 1000}})
 MODEL = Model(f"{REPOSITORY}@{DIGEST}", BENTO, f"sluicegate.local/runtime@{DIGEST}")
-OURS = {"model", "serving", "analysis", "slos", "retraining", "rollout"}
+OURS = {"model", "serving", "analysis", "slos", "retraining", "rollout", "review"}
 
 
 @pytest.fixture(params=SAMPLES, ids=lambda sample: sample.name)

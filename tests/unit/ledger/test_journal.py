@@ -59,6 +59,20 @@ def test_wanted_are_the_days_that_are_over_and_not_final_and_can_still_be_read()
     assert [day.date.day for day in wanted] == [2, 4, 5, 6]
 
 
+def test_a_day_is_read_when_it_is_over_and_once_more_when_nothing_comes_any_more():
+    day, late = DAYS[0], LATE_DAYS * DAY_SECONDS
+    begun = Period("2026-09", day.date, DAYS[1].date, zone_of("UTC"))
+
+    def wanted(status, after):
+        return bool(wanted_days(status, begun, day.end + after, oldest=0))
+
+    assert (wanted(EMPTY, -1), wanted(EMPTY, 0)) == (False, True)
+    read = with_day(EMPTY, day, counts(10), day.end)
+    assert (wanted(read, 1), wanted(read, late - 1), wanted(read, late)) == (False, False, True)
+    again = with_day(read, day, counts(12), day.end + late)
+    assert not wanted(again, 10 * late)
+
+
 def decision(number, kind="Retrain"):
     return ReviewDecision(decision_time=number, type=kind, reason="ModelDecay", version="v1")
 

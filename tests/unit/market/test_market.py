@@ -140,6 +140,17 @@ def test_a_new_country_opens():
     assert share.sum() == pytest.approx(1.0)
 
 
+def test_a_tax_of_one_country_moves_no_price_of_another():
+    cars = draw_sales(MARKET, days=1, per_day=2000).cars
+    market = shocked("AustriaTaxesCars")
+    change = fair_price(cars, market.conditions(market.today)) / fair_price(
+        cars, MARKET.conditions(MARKET.today)
+    )
+    austria = cars.country == COUNTRY_CODES.index("AT")
+    assert change[austria] == pytest.approx(np.exp(-0.28))
+    assert change[~austria] == pytest.approx(1.0)
+
+
 def test_the_country_tables_are_whole():
     assert sum(country.share for country in COUNTRIES) == pytest.approx(1.0)
     assert all(sum(country.fuel_mix) == pytest.approx(1.0) for country in COUNTRIES)

@@ -6,6 +6,8 @@ import json
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from sluicegate.__main__ import main
 from tests.support.product_examples import changed
@@ -21,8 +23,11 @@ SIGNED = {
 @pytest.fixture
 def files(tmp_path):
     product = changed(
-        {"metadata.name": "pricing", "metadata.namespace": "pricing", "spec.dependsOn": []}
-    )
+        {"metadata.name": "pricing", "metadata.namespace": "pricing", "spec.dependsOn": [],
+         "spec.modelCard": {"trainingData": "sales of four weeks", "outOfScope": "lorries"},
+         "spec.compliance": {"riskClass": "Minimal", "basis": "no person is judged",
+                             "assessedBy": "legal", "assessmentDate": "2026-10-01"}}
+    )  # fmt: skip
     items = [
         product, document_of(OCTOBER), document_of(NOVEMBER, signOffs=[SIGNED]), month(12, wrong=0.1),
     ]  # fmt: skip
@@ -52,6 +57,36 @@ def test_every_count_is_the_sum_of_the_days_of_a_sealed_ledger(files, capsys):
     assert file["records"]["open"] == ["pricing-2026-12"]
     assert [one["username"] for one in file["oversight"]["signatures"]] == ["acb"]
     assert len(file["decisions"]) == 4
+
+
+def test_what_people_said_of_the_model_and_its_risk_is_passed_on_as_they_wrote_it(files, capsys):
+    file = json.loads(told(capsys, "--from", files, "--format", "json", "--at", "2026-12-31"))
+    assert file["modelCard"] == {"trainingData": "sales of four weeks", "outOfScope": "lorries"}
+    assert file["risk"]["riskClass"] == "Minimal"
+    assert {one["name"]: one["state"] for one in file["readiness"]} == {
+        "ProductManager": "Met", "Runbook": "Missing", "RiskAssessed": "Exempt",
+    }  # fmt: skip
+    assert {one["review"] for one in file["readiness"]} == {"pricing-2026-11"}, "the newest one's"
+    text = told(capsys, "--from", files, "--at", "2026-12-31")
+    assert "- trainingData: sales of four weeks" in text
+    assert "newest sealed reviews" in text
+
+
+def test_as_cyclonedx_it_holds_to_the_schema_and_has_a_metric_of_each_sum(files, capsys):
+    arguments = ("--from", files, "--at", "2026-12-31")
+    text = told(capsys, *arguments, "--format", "cyclonedx")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert told(capsys, *arguments, "--format", "cyclonedx") == text
+    file = json.loads(told(capsys, *arguments, "--format", "json"))
+    card = json.loads(text)["components"][-1]["modelCard"]
+    metrics = card["quantitativeAnalysis"]["performanceMetrics"]
+    assert len(metrics) == len(file["performance"])
+    for metric, row in zip(metrics, file["performance"], strict=True):
+        share = (row["total"] - row["bad"]) / row["total"]
+        assert float(metric["value"]) == pytest.approx(share, abs=1e-6)
+        bounds = metric["confidenceInterval"]
+        assert float(bounds["lowerBound"]) < share < float(bounds["upperBound"])
+    assert "lorries" in card["considerations"]["technicalLimitations"]
 
 
 def test_of_a_date_only_what_was_sealed_by_then_counts(files, capsys):

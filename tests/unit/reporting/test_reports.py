@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
+from sluicegate.cli.report import readable, spun
 from sluicegate.reporting.facts import facts_of, quantile
 from sluicegate.reporting.text import as_csv, as_json, markdown
 from sluicegate.reporting.words import budget, change, percent
@@ -39,7 +40,7 @@ def test_each_change_is_said_with_its_interval_or_not_at_all():
     assert change(availability.against_original) == "too few events"
     assert "accuracy missed its objective" in facts.sentence
     assert "accuracy got worse" in facts.sentence
-    assert "1 retraining and 1 promotion" in facts.sentence
+    assert "1 retraining (ModelDecay: 1) and 1 promotion" in facts.sentence
 
 
 def test_the_sums_are_those_of_the_days_and_the_budget_follows_from_them():
@@ -80,8 +81,27 @@ def test_actions_of_the_period_before_are_carried_until_they_are_done():
     spec = CALM.spec.model_validate_json(
         json.dumps(document_of(CALM, actions=[action, done])["spec"]), by_name=False
     )
-    facts = facts_of(WORSE, CALM.model_copy(update={"spec": spec}))
-    assert [title for title, _, _ in facts.open_actions] == ["Check the labels"]
+    before = CALM.model_copy(update={"spec": spec})
+    facts = facts_of(WORSE, before)
+    assert [one.title for one in facts.open_actions] == ["Check the labels"]
+    assert [(one.title, one.state) for one in facts.last_actions] == [
+        ("Check the labels", "open"), ("Done one", "done"),
+    ]  # fmt: skip
+    told = document_of(WORSE, actions=[action | {"done": True}])["spec"]
+    spec = WORSE.spec.model_validate_json(json.dumps(told), by_name=False)
+    ended = facts_of(WORSE.model_copy(update={"spec": spec}), before)
+    assert (ended.open_actions, ended.last_actions[0].state) == ((), "done")
+    late = facts_of(sealed_month(12, wrong=0.1), before)
+    assert late.last_actions[0].state == "late"
+
+
+def test_who_objects_is_named_above_all_numbers():
+    signature = {"username": "acb", "role": "DataProductManager", "verdict": "Object",
+                 "note": "not Austria", "signTime": "2026-12-05T09:00:00Z"}  # fmt: skip
+    spec = document_of(WORSE, signOffs=[signature])["spec"]
+    spec = WORSE.spec.model_validate_json(json.dumps(spec), by_name=False)
+    told = markdown([facts_of(WORSE.model_copy(update={"spec": spec}), CALM)])
+    assert "**acb (DataProductManager) objects.**" in told.partition("| SLO")[0]
 
 
 def test_json_and_csv_say_the_same():
@@ -146,6 +166,17 @@ def test_what_is_no_review_is_named(tmp_path, capsys):
     assert "kubectl get dprev -o yaml" in capsys.readouterr().err
 
 
+def test_readiness_and_delivery_are_told_and_the_wheel_takes_one_product_a_day(files, capsys):
+    assert main(["report", "--wheel", "--period", "2026-11", "--from", str(files)]) == 0
+    told = capsys.readouterr().out
+    assert "- Runbook Missing: add a link of type Runbook to spec.links" in told
+    assert "- RiskAssessed Exempt: until 2026-12-31: the assessment is under way" in told
+    assert "ProductManager" not in told.split("## Readiness")[1]
+    assert "- Lead time: median 1 d from a retraining or a commit to its promotion" in told
+    reports = [facts_of(one, None) for one in (CALM, WORSE)]
+    assert len({id(spun(reports, f"2026-12-{day:02}")) for day in range(1, 20)}) == 2
+
+
 @pytest.mark.slow
 def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     hostile = '<script>alert("x")</script>'
@@ -165,3 +196,11 @@ def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     again = tmp_path / "again.html"
     assert main([*arguments, "--output", str(again), "--from", str(files)]) == 0
     assert again.read_text() == text, "the same ledger gives the same page"
+
+
+def test_a_review_that_cant_be_read_is_left_out_and_named(capsys):
+    broken = document_of(CALM)
+    broken["status"]["days"] = 7
+    assert list(readable([broken, document_of(WORSE)])) == [WORSE]
+    told = capsys.readouterr().err
+    assert "left out: the DataProductReview pricing/pricing-2026-10 can't be read" in told

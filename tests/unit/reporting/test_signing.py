@@ -33,6 +33,11 @@ def test_who_has_one_role_signs_in_it_and_others_are_told_who_may():
         InvalidInput, match=r"approver isn't in the team \(acb as DataProductManager"
     ):
         role_of(SEALED, "approver", None)
+    with pytest.raises(
+        InvalidInput,
+        match=r"neither spec.team nor signedBy has the role Auditor: name DataProductManager",
+    ):
+        role_of(SEALED, "acb", "Auditor")
 
 
 def test_what_isnt_sealed_or_is_signed_isnt_signed():

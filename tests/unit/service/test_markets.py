@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from sluicegate_service.feedback import Feedback, Label, Score, Settings
 from sluicegate_service.keys import KeyFiles
@@ -54,6 +54,13 @@ def request(path="/price", **headers):
 )
 def test_a_request_names_one_of_the_products_markets_or_none_of_them(given, scope, market):
     assert markets(**given).of(scope) == market
+
+
+def test_the_counters_are_made_once_whoever_asks_for_them_and_how():
+    """The launcher asks without a registry, feedback with one: a pod that made both didn't start."""
+    assert market_events() is market_events(REGISTRY)
+    mine = CollectorRegistry()
+    assert market_events(mine) is market_events(registry=mine)
 
 
 def test_two_headers_that_differ_name_no_market():

@@ -45,6 +45,7 @@ class Conditions:
     brand_taste: NDArray[np.float64]
     model_share: NDArray[np.float64]
     country_share: NDArray[np.float64]
+    country_price: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ def _conditions(shocks: tuple[Shock, ...], day: date) -> Conditions:
         country_share=_blend(
             column([country.share for country in COUNTRIES]), shifts("country_share", COUNTRY_CODES)
         ),
+        country_price=shifts("country_price", COUNTRY_CODES),
     )
 
 

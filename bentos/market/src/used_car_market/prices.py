@@ -2,7 +2,7 @@
 
     log fair = log(list price) + country + fuel premium(fuel) − depreciation(fuel) · age^0.95
                − 0.0028 · (mileage − 14 · age) + 0.30 · log(power / the model's power)
-               + 0.02 · age · brand's taste + shifts of the shocks (fuel, brand)
+               + 0.02 · age · brand's taste + shifts of the shocks (fuel, brand, country)
     log sold = log fair + N(0, 0.075), and for one sale in twenty N(−0.05, 0.20)
 
 Depreciation is exponential in age with an exponent below one, since old cars lose less. Mileage
@@ -64,6 +64,7 @@ def fair_price(cars: Cars, conditions: Conditions) -> NDArray[np.float64]:
         + kept_value
         + conditions.fuel_price[cars.fuel]
         + conditions.brand_price[cars.brand]
+        + conditions.country_price[cars.country]
     )
     return np.exp(logarithm)
 

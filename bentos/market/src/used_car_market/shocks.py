@@ -23,6 +23,7 @@ class Effects:
     brand_price: Mapping[str, float] = field(default_factory=dict)
     brand_taste: Mapping[str, float] = field(default_factory=dict)
     country_share: Mapping[str, float] = field(default_factory=dict)
+    country_price: Mapping[str, float] = field(default_factory=dict)
 
 
 SHOCKS: Final[Mapping[str, Effects]] = MappingProxyType(
@@ -49,6 +50,11 @@ SHOCKS: Final[Mapping[str, Effects]] = MappingProxyType(
             reason="Portugal opens: taxes make the same car dearer, and its visitors shun diesel.",
             ramp_days=7,
             country_share={"PT": 0.35},
+        ),
+        "AustriaTaxesCars": Effects(
+            reason="Austria alone taxes the owners of cars: there the same car sells for a quarter less.",
+            ramp_days=7,
+            country_price={"AT": -0.28},
         ),
     }
 )

@@ -117,9 +117,14 @@ def _header(scope: Scope, name: str) -> str:
     return values[0].decode("latin-1") if len(set(values)) == 1 else ""
 
 
-@cache
 def market_events(registry: CollectorRegistry = REGISTRY) -> Counter:
-    """The counter family; prometheus_client wants it made once a process."""
+    """The counter family, the same however it is asked for."""
+    return _made_once(registry)
+
+
+@cache
+def _made_once(registry: CollectorRegistry) -> Counter:
+    """Make the family; prometheus_client wants that once a registry."""
     labels = ["indicator", "outcome", "market", "prediction_version", "prediction_revision"]
     return Counter(MARKETS_METRIC, "Good and bad events by market.", labels, registry=registry)
 

@@ -58,6 +58,7 @@ class Situation:
     trains : a Job of the product runs, be it one that is no longer wanted.
     refusal : why the Job of the training under way isn't there; empty when nothing is known.
     most_training_seconds : that a training may take, whatever the product asks for.
+    review : what is to be said of its review; None while nobody has to sign.
     """
 
     product: DataProduct
@@ -84,6 +85,7 @@ class Situation:
     trains: bool = False
     refusal: str = ""
     most_training_seconds: int = 604_800
+    review: Finding | None = None
 
     @property
     def followed(self) -> bool:

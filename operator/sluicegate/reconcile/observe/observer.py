@@ -1,6 +1,6 @@
 """Reads everything that one step needs, once: from caches, and pods where something is wrong."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -10,6 +10,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
 from sluicegate.api.versions import VersionBase
+from sluicegate.conditions import Finding
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
 from sluicegate.measurement.product_view import Measured
 from sluicegate.measurement.store import Measurements
@@ -62,6 +63,7 @@ class Observer:
     share_states: bool
     refusals: Mapping[Key, JobRefusal] = field(default_factory=dict)
     most_training_seconds: int = 604_800
+    review: Callable[[DataProduct], Finding | None] = lambda _: None
 
     async def observe(
         self,
@@ -134,6 +136,7 @@ class Observer:
             trains=any(runs(one, now, self.most_training_seconds) for one in jobs),
             refusal=refusal.message if refusal else "",
             most_training_seconds=self.most_training_seconds,
+            review=self.review(product),
         )
         training = _training(situation, refusal)
         return replace(situation, observed=replace(situation.observed, training=training))

@@ -43,6 +43,8 @@ def findings(situation: Situation, status: DataProductStatus, layout: Layout) ->
     yield _split(situation, status)
     yield _dependencies(situation)
     yield _pinned(situation)
+    if situation.review is not None:
+        yield situation.review
 
 
 def _reconciling(situation: Situation, status: DataProductStatus) -> Iterator[Finding]:

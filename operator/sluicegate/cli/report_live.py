@@ -1,0 +1,83 @@
+"""What a report adds to ledgers that are open: days that they haven't got yet, today's so far among them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.kube.resources import Key
+from sluicegate.ledger.journal import with_day
+from sluicegate.ledger.periods import Day, Period, local_day, zone_of
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.day_reader import STEP, DayReader
+from sluicegate.prometheus.targets import ProductKey
+from sluicegate.prometheus.timing import SCRAPES_PER_BLOCK
+from sluicegate.reviews.keeper import OLDEST_SECONDS, counts_of
+from sluicegate.reviews.subject import subject_of
+from sluicegate.wiring import endpoint_of, timing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sluicegate.api.product import DataProduct
+    from sluicegate.api.review import DataProductReview
+    from sluicegate.prometheus.timing import Timing
+    from sluicegate.settings import Settings
+
+MINUTE: Final = 60
+
+
+async def with_what_is_new(
+    reviews: Sequence[DataProductReview],
+    products: Iterable[DataProduct],
+    settings: Settings,
+    now: float,
+) -> list[DataProductReview]:
+    """The reviews; open ones with the counts of each day that their ledger hasn't got.
+
+    Nothing is written: the ledger gets these days once they are over.
+
+    Raises
+    ------
+    PrometheusError
+        The days can't be read.
+    """
+    timing = timing_of(settings)
+    subjects = {Key(*one.metadata.key): subject_of(one, timing) for one in products}
+    made = list(reviews)
+    async with Prometheus(endpoint_of(settings)) as source:
+        reader = DayReader(source, timing, settings.watch_namespaces, step=step_of(timing))
+        for place, review in enumerate(reviews):
+            ref = review.spec.product_ref
+            subject = subjects.get(Key(review.metadata.namespace, ref.name))
+            if review.status.seal_time is not None or subject is None or subject.uid != ref.uid:
+                continue
+            days = missing_days(review, timing, now)
+            if subject.target is None or not days:
+                continue
+            read = await reader.read([subject.target], [(one.begin, one.end) for one in days])
+            status = review.status
+            for day in days:
+                span = read.get((ProductKey(*subject.key), (day.begin, day.end)))
+                if span is not None:
+                    status = with_day(status, day, counts_of(span), now)
+            made[place] = review.model_copy(update={"status": status})
+    return made
+
+
+def missing_days(review: DataProductReview, timing: Timing, now: float) -> list[Day]:
+    """The days that have begun, can be read and aren't in the ledger; today ends with what is settled."""
+    period, zone, step = review.spec.period, review.status.time_zone or "UTC", step_of(timing)
+    first, after = (date.fromisoformat(local_day(one, zone)) for one in (period.start, period.end))
+    until = timing.newest_settled(now, step) * step
+    known = {one.date for one in review.status.days}
+    return [
+        Day(day.date, day.begin, min(day.end, until))
+        for day in Period("", first, after, zone_of(zone)).days()
+        if now - OLDEST_SECONDS <= day.begin < until and day.date.isoformat() not in known
+    ]
+
+
+def step_of(timing: Timing) -> int:
+    """Seconds of a block: a minute where that has scrapes enough, as a day may be young."""
+    return MINUTE if SCRAPES_PER_BLOCK * timing.scrape_seconds <= MINUTE else STEP

@@ -1,0 +1,89 @@
+"""A sealed review as a file that outlives the cluster. Pure.
+
+The file is the review itself as JSON, so `sluicegate report --from` and `dossier --from` read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from sluicegate.api import names
+from sluicegate.errors import SluicegateError
+from sluicegate.ledger.journal import digest_of
+
+if TYPE_CHECKING:
+    from sluicegate.api.review import DataProductReview
+
+
+class NotArchived(SluicegateError):  # noqa: N818 - says what is the case
+    """A review isn't archived; the message names it, and says why and what to do."""
+
+
+def file_name(review: DataProductReview) -> str:
+    """`<namespace>/<product>/<review>.<uid of the product>.json`, below the archive's root."""
+    ref = review.spec.product_ref
+    uid = f".{ref.uid}" if ref.uid else ""
+    return f"{review.metadata.namespace}/{ref.name}/{review.metadata.name}{uid}.json"
+
+
+def file_text(review: DataProductReview) -> str:
+    """The review as JSON: what was sealed, and what people said to it so far."""
+    document = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.REVIEW_KIND,
+        "metadata": {"name": review.metadata.name, "namespace": review.metadata.namespace},
+        "spec": review.spec.to_dict(),
+        "status": review.status.to_dict(),
+    }
+    return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
+def file_digest(review: DataProductReview) -> str:
+    """`sha256:<hex>` of the file: another one once somebody has signed or written a note."""
+    return f"sha256:{hashlib.sha256(file_text(review).encode()).hexdigest()}"
+
+
+def is_archived(review: DataProductReview) -> bool:
+    """Whether the archive has the review as it is now."""
+    return review.metadata.annotations.get(names.ANNOTATION_ARCHIVED) == file_digest(review)
+
+
+def require_sealed(review: DataProductReview) -> None:
+    """Refuse a review whose ledger isn't what was sealed.
+
+    Raises
+    ------
+    NotArchived
+        Its digest doesn't hold.
+    """
+    if review.status.digest != digest_of(review):
+        name = f"{review.metadata.namespace}/{review.metadata.name}"
+        raise NotArchived(
+            f"{name}: its ledger isn't what was sealed, as its digest doesn't hold; the audit log of the"
+            " API server has who wrote its status"
+        )
+
+
+def require_same_seal(review: DataProductReview, stored: str) -> None:
+    """Refuse to put a review in the place of another one.
+
+    Parameters
+    ----------
+    stored : the file that is there.
+
+    Raises
+    ------
+    NotArchived
+        The file holds another ledger.
+    """
+    try:
+        digest = json.loads(stored)["status"]["digest"]
+    except (ValueError, KeyError, TypeError):
+        digest = ""
+    if digest != review.status.digest:
+        raise NotArchived(
+            f"{file_name(review)} is there with another ledger ({digest or 'no digest'}), and is left as"
+            " it is: give the archive another --to, or move the file away"
+        )

@@ -1,0 +1,99 @@
+"""Whether a product has what a product in production needs, and which exemptions hold. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.api.accountability import RiskClass
+from sluicegate.api.product_info import PRODUCT_MANAGER
+from sluicegate.api.review import CheckState, Cycle, ReadinessCheck, ReviewCheck
+from sluicegate.api.slos import IndicatorKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sluicegate.api.product import DataProductSpec
+    from sluicegate.api.review import Exemption
+
+LEAST_DAYS: Final = 183
+"""Six months, for which a deployer of a model keeps its records (EU AI Act, article 26)."""
+_DAYS: Final = {Cycle.WEEK: 7, Cycle.FOUR_WEEKS: 28, Cycle.MONTH: 30, Cycle.QUARTER: 91}
+
+Missing = tuple[ReadinessCheck, str]
+"""A check, and the way out where it isn't met; else an empty text."""
+
+
+def checks(spec: DataProductSpec) -> Iterator[Missing]:
+    """Each check of a product."""
+    team = spec.team.members if spec.team else ()
+    managed = any(one.role == PRODUCT_MANAGER for one in team)
+    yield (
+        ReadinessCheck.PRODUCT_MANAGER,
+        _unless(managed, f"add a {PRODUCT_MANAGER} to spec.team.members"),
+    )
+    told = spec.description
+    carded = told is not None and bool(told.purpose and told.limitations and told.usage)
+    linked = {one.type for one in spec.links}
+    yield (
+        ReadinessCheck.MODEL_CARD,
+        _unless(
+            carded or "ModelCard" in linked,
+            "write purpose, limitations and usage into spec.description, or link a ModelCard",
+        ),
+    )
+    yield (
+        ReadinessCheck.RUNBOOK,
+        _unless("Runbook" in linked, "add a link of type Runbook to spec.links"),
+    )
+    judged = any(one.indicator.kind is IndicatorKind.OUTCOMES for one in spec.slos)
+    yield (
+        ReadinessCheck.OUTCOME_SLO,
+        _unless(judged, "add an SLO on outcomes: nothing else says whether the model is right"),
+    )
+    keyed = spec.serving.feedback is not None
+    yield (
+        ReadinessCheck.FEEDBACK_KEY,
+        _unless(keyed, "set spec.serving.feedback.secretRef: without it no truth is taken"),
+    )
+    pinned = "@sha256:" in (spec.serving.runtime_image or "")
+    yield (
+        ReadinessCheck.RUNTIME_BY_DIGEST,
+        _unless(pinned, "name spec.serving.runtimeImage by its digest"),
+    )
+    cycle = spec.review
+    kept = cycle is not None and cycle.keep * _DAYS[cycle.every] >= LEAST_DAYS
+    yield (
+        ReadinessCheck.RETENTION,
+        _unless(kept, "raise spec.review.keep to six months of reviews, or archive them"),
+    )
+    risk = spec.compliance.risk_class if spec.compliance else RiskClass.UNASSESSED
+    yield (
+        ReadinessCheck.RISK_ASSESSED,
+        _unless(risk is not RiskClass.UNASSESSED, "set spec.compliance.riskClass"),
+    )
+
+
+def judged_on(
+    found: Iterable[Missing], exemptions: Iterable[Exemption], today: str
+) -> tuple[ReviewCheck, ...]:
+    """What the ledger says of each check on a day, written as 2026-12-31."""
+    allowed = {one.check: one for one in exemptions}
+    return tuple(_judged(name, way_out, allowed.get(name), today) for name, way_out in found)
+
+
+def _judged(
+    name: ReadinessCheck, way_out: str, exemption: Exemption | None, today: str
+) -> ReviewCheck:
+    if not way_out:
+        return ReviewCheck(name=str(name), state=CheckState.MET)
+    if exemption is None:
+        return ReviewCheck(name=str(name), state=CheckState.MISSING, message=way_out)
+    if exemption.end_date < today:
+        text = f"its exemption ended on {exemption.end_date}: {way_out}"
+        return ReviewCheck(name=str(name), state=CheckState.MISSING, message=text)
+    text = f"until {exemption.end_date}: {exemption.reason}"
+    return ReviewCheck(name=str(name), state=CheckState.EXEMPT, message=text)
+
+
+def _unless(met: object, way_out: str) -> str:
+    return "" if met else way_out

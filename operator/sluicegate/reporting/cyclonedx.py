@@ -1,0 +1,112 @@
+"""The technical file as a CycloneDX 1.6 document with a model card, for tools that collect such. Pure.
+
+Source: the CycloneDX specification, 1.6, `modelCard` (https://cyclonedx.org/docs/1.6/json/).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+from sluicegate.stats.evolution import Z
+from sluicegate.stats.intervals import wilson_lower, wilson_upper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SPECIFICATION: Final = "1.6"
+
+
+def cyclonedx(file: Mapping[str, Any]) -> dict[str, Any]:
+    """The document of a technical file, as `dossier_of` makes it: a component a version.
+
+    The same file gives the same document, its serial number included.
+    """
+    general, records = file["general"], file["records"]
+    name = general.get("product", "product")
+    digests = ",".join(one["digest"] for one in records["sealed"])
+    serial = uuid5(NAMESPACE_URL, f"{name} {file['at']} {digests}")
+    card = _model_card(file)
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": SPECIFICATION,
+        "serialNumber": f"urn:uuid:{serial}",
+        "version": 1,
+        "metadata": {
+            "timestamp": file["at"],
+            "component": {
+                "type": "application", "bom-ref": name, "name": name,
+                **_without_empty({"version": general.get("version"),
+                                  "description": general.get("purpose")}),
+            },
+            "properties": [
+                {"name": f"sluicegate:review:{one['review']}", "value": one["digest"]}
+                for one in records["sealed"]
+            ],
+        },
+        "components": [
+            _component(name, version, card if place == len(file["versions"]) - 1 else {})
+            for place, version in enumerate(file["versions"])
+        ],
+    }  # fmt: skip
+
+
+def _component(product: str, version: Mapping[str, Any], card: dict[str, Any]) -> dict[str, Any]:
+    """A version that served; the newest has the model card, as the measurements are of them all."""
+    digest = str(version.get("digest", "")).partition("sha256:")[2]
+    return _without_empty(
+        {
+            "type": "machine-learning-model",
+            "bom-ref": f"{product}@{version['version']}@{version['promotionTime']}",
+            "name": product,
+            "version": version["version"],
+            "hashes": [{"alg": "SHA-256", "content": digest}] if digest else [],
+            "modelCard": card,
+        }
+    )
+
+
+def _model_card(file: Mapping[str, Any]) -> dict[str, Any]:
+    general, said = file["general"], file["modelCard"]
+    considerations = _without_empty(
+        {
+            "useCases": _listed(general.get("usage")),
+            "technicalLimitations": _listed(general.get("limitations"), said.get("outOfScope")),
+            "ethicalConsiderations": [
+                {"name": text} for text in _listed(said.get("ethicalConsiderations"))
+            ],
+        }
+    )
+    return _without_empty(
+        {
+            "quantitativeAnalysis": _without_empty(
+                {"performanceMetrics": list(_metrics(file["performance"]))}
+            ),
+            "considerations": considerations,
+        }
+    )
+
+
+def _metrics(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The share of good events of each SLO and period, with Wilson's interval of 95 %."""
+    for one in rows:
+        if not one["total"]:
+            continue
+        good = one["total"] - one["bad"]
+        yield {
+            "type": f"{one['slo']}: share of good events",
+            "value": f"{good / one['total']:.6f}",
+            "slice": one["review"],
+            "confidenceInterval": {
+                "lowerBound": f"{wilson_lower(good, one['total'], Z):.6f}",
+                "upperBound": f"{wilson_upper(good, one['total'], Z):.6f}",
+            },
+        }
+
+
+def _listed(*texts: str | None) -> list[str]:
+    return [text for text in texts if text]
+
+
+def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}

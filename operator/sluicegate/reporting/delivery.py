@@ -1,0 +1,93 @@
+"""How new versions reach users: DORA's five measures, from the ledger's facts and no tickets. Pure.
+
+The measures are those of DORA's State of DevOps reports (dora.dev/guides/dora-metrics), counted for
+models: a deployment is a promotion, and it has failed when the version was rolled back afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.api.names import DecisionReason, DecisionType
+from sluicegate.api.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewVersion
+
+WEEK_SECONDS: Final = 7 * 86_400
+_BEGINS: Final = frozenset({DecisionType.RETRAIN, DecisionType.START_ROLLOUT})
+"""Decisions with which a version sets out: a training is asked for, or a commit is taken up."""
+_UNPLANNED: Final = frozenset({DecisionReason.MODEL_DECAY, DecisionReason.MODEL_TOO_SLOW})
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """DORA's five, of one product and period.
+
+    Attributes
+    ----------
+    promotions : how many. per_week : promotion frequency.
+    lead_seconds : the median from a retraining's or a commit's start to its promotion.
+    failed : promoted versions that were rolled back.
+    recovery_seconds : the median from the promotion of such a version to its end.
+    reworked : promotions that a decayed model, or a rollback, had made necessary.
+    """
+
+    promotions: int = 0
+    per_week: float = 0.0
+    lead_seconds: float | None = None
+    failed: int = 0
+    recovery_seconds: float | None = None
+    reworked: int = 0
+
+
+def delivery_of(review: DataProductReview) -> Delivery:
+    """The five measures; those that a period without any promotion can't have are None."""
+    period, decisions = review.spec.period, review.status.decisions
+    promoted = [
+        one for one in review.status.versions if period.start <= one.promotion_time < period.end
+    ]
+    failed = [
+        one for one in promoted if one.outcome == Outcome.ROLLED_BACK and one.end_time is not None
+    ]
+    made = [_one(promotion, decisions) for promotion in _promotions(decisions)]
+    leads = [lead for lead, _ in made if lead is not None]
+    times = [_served(one) for one in failed]
+    return Delivery(
+        promotions=len(made),
+        per_week=len(made) * WEEK_SECONDS / (period.end - period.start),
+        lead_seconds=median(leads) if leads else None,
+        failed=len(failed),
+        recovery_seconds=median(times) if times else None,
+        reworked=sum(reworked for _, reworked in made),
+    )
+
+
+def _promotions(decisions: Sequence[ReviewDecision]) -> list[int]:
+    """Places of the promotions among the decisions, which are in the order of time."""
+    return [place for place, one in enumerate(decisions) if one.type == DecisionType.PROMOTE]
+
+
+def _one(place: int, decisions: Sequence[ReviewDecision]) -> tuple[float | None, bool]:
+    """Seconds from the beginning of what was promoted, and whether it was rework."""
+    earlier = list(decisions[:place])
+    ends = [
+        number
+        for number, one in enumerate(earlier)
+        if one.type in {DecisionType.PROMOTE, DecisionType.ROLLBACK, DecisionType.INCONCLUSIVE}
+    ]
+    last = ends[-1] if ends else -1
+    begins = [one for one in earlier[last + 1 :] if one.type in _BEGINS]
+    after_rollback = last >= 0 and earlier[last].type == DecisionType.ROLLBACK
+    decayed = any(one.reason in _UNPLANNED for one in begins)
+    lead = float(decisions[place].decision_time - begins[0].decision_time) if begins else None
+    return lead, after_rollback or decayed
+
+
+def _served(version: ReviewVersion) -> float:
+    assert version.end_time is not None
+    return float(version.end_time - version.promotion_time)

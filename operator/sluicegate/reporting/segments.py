@@ -1,0 +1,59 @@
+"""A period cut where another version became stable, as a mean over two models describes neither. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from sluicegate.ledger.periods import midnight
+from sluicegate.stats.counts import Count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluicegate.api.review import DataProductReview, ReviewDay
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The whole days on which one version alone was stable, its first and its last, and their events."""
+
+    version: str
+    first: str
+    last: str
+    slos: Mapping[str, Count]
+
+
+def segments_of(review: DataProductReview) -> tuple[Segment, ...]:
+    """One a version that was stable for a whole day; none where no other version came."""
+    status = review.status
+    if len(status.versions) < 2:  # noqa: PLR2004 - two versions, or there is nothing to cut
+        return ()
+    found = []
+    for version in status.versions:
+        end = review.spec.period.end if version.end_time is None else version.end_time
+        days = [
+            day
+            for day in status.days
+            if _lies_in(day, status.time_zone, version.promotion_time, end)
+        ]
+        if days:
+            found.append(Segment(version.version, days[0].date, days[-1].date, _sums(days)))
+    return tuple(found)
+
+
+def _lies_in(day: ReviewDay, zone: str, begin: int, end: int) -> bool:
+    where = ZoneInfo(zone or "UTC")
+    first = datetime.fromisoformat(day.date).date()
+    return begin <= midnight(first, where) and midnight(first + timedelta(days=1), where) <= end
+
+
+def _sums(days: list[ReviewDay]) -> dict[str, Count]:
+    found: dict[str, Count] = {}
+    for day in days:
+        for slo in day.slos:
+            known = found.get(slo.name, Count(0, 0))
+            found[slo.name] = Count(known.bad + slo.bad, known.total + slo.total)
+    return found

@@ -1,0 +1,53 @@
+"""What the demonstration reads of one country that alone is bad."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo import review
+from demo.countries import COUNTRY, SHOCK, alone, markets
+from demo.errors import DemoError
+from demo.samples import SAMPLES
+from used_car_market import SHOCKS
+
+TEXT = "accuracy: AT 31.0 % (n=412) is bad; BE, ES, FR, GB, IT are OK"
+PRODUCT = {
+    "status": {
+        "diagnosis": {
+            "evidence": [
+                {"check": "Traffic", "message": "as usual"},
+                {"check": "MarketAlone", "message": TEXT},
+            ]
+        },
+        "slos": [
+            {"name": "latency", "markets": [{"market": "FR", "state": "OK"}]},
+            {"name": "accuracy", "markets": [
+                {"market": "AT", "state": "BAD", "ratio": "0.31", "samples": 412},
+                {"market": "BE", "state": "Unknown"}]},
+        ],
+    }
+}  # fmt: skip
+
+
+def test_the_diagnosis_and_the_markets_are_read_from_status():
+    assert alone(PRODUCT) == TEXT
+    assert markets(PRODUCT) == [
+        "accuracy in AT: BAD, 31.0 % (n=412)",
+        "accuracy in BE: Unknown, – (n=0)",
+    ]
+    assert (alone({"status": {}}), markets({"status": {}})) == ("", [])
+
+
+def test_the_shock_is_of_a_country_that_both_products_serve():
+    assert set(SHOCKS[SHOCK].country_price) == {COUNTRY}
+    assert all(COUNTRY in sample.file()["spec"]["markets"] for sample in SAMPLES)
+
+
+def test_a_report_that_cant_be_written_says_why(tmp_path):
+    class Backend:
+        kubeconfig = tmp_path / "none"
+
+    with pytest.raises(
+        DemoError, match=r"(?s)sluicegate report --all --live .* failed: .*no credentials"
+    ):
+        review.write_review(Backend(), "http://127.0.0.1:9")

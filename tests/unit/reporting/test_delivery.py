@@ -1,0 +1,103 @@
+"""How new versions reach users, by DORA's five; and a period cut by version."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.review import ReviewDecision, ReviewVersion
+from sluicegate.reporting.delivery import Delivery, delivery_of
+from sluicegate.reporting.facts import facts_of
+from sluicegate.reporting.segments import segments_of
+from sluicegate.reporting.words import delivery
+from tests.support.reviewed import sealed_month
+
+HOUR, DAY = 3600, 86_400
+NOVEMBER = sealed_month(11, wrong=0.1)
+BEGIN = NOVEMBER.spec.period.start
+
+
+def review(decisions, versions=()):
+    """November with these decisions (hours, type, reason) and versions (name, from, until, fate)."""
+    made = tuple(
+        ReviewDecision(decision_time=BEGIN + int(hour * HOUR), type=kind, reason=reason)
+        for hour, kind, reason in decisions
+    )
+    served = tuple(
+        ReviewVersion(
+            version=name,
+            promotion_time=BEGIN + int(begin * HOUR),
+            end_time=None if end is None else BEGIN + int(end * HOUR),
+            outcome=fate,
+        )
+        for name, begin, end, fate in versions
+    )
+    status = NOVEMBER.status.model_copy(update={"decisions": made, "versions": served})
+    return NOVEMBER.model_copy(update={"status": status})
+
+
+def test_a_period_without_promotions_has_no_times_and_no_rates():
+    found = delivery_of(review([(1, "Alert", "BudgetBurning")]))
+    assert found == Delivery()
+    assert [value for _, value in delivery(found)] == ["0 in the period, 0 a week", *["–"] * 4]
+
+
+def test_lead_times_begin_with_what_led_to_the_promotion_and_not_with_what_ended_before():
+    found = delivery_of(
+        review(
+            [
+                (1, "Retrain", "ModelDecay"),
+                (2, "Inconclusive", "MaxDuration"),
+                (10, "StartRollout", "ModelChanged"),
+                (11, "Advance", "CanaryNotWorse"),
+                (14, "Promote", "CanaryNotWorse"),
+                (20, "Retrain", "ModelDecay"),
+                (22, "StartRollout", "GatePassed"),
+                (26, "Promote", "CanaryNotWorse"),
+            ]
+        )
+    )
+    assert (found.promotions, found.lead_seconds) == (2, 5 * HOUR)
+    assert found.per_week == pytest.approx(2 * 7 / 30)
+    assert found.reworked == 1, "a commit is planned; a decayed model isn't"
+
+
+def test_a_promoted_version_that_was_rolled_back_has_failed_and_what_follows_is_rework():
+    found = delivery_of(
+        review(
+            [
+                (1, "StartRollout", "ModelChanged"),
+                (5, "Promote", "CanaryNotWorse"),
+                (8, "Rollback", "ProbationFailed"),
+                (9, "StartRollout", "ModelChanged"),
+                (12, "Promote", "CanaryNotWorse"),
+            ],
+            [
+                ("v1", -100, 5, "Replaced"),
+                ("v2", 5, 8, "RolledBack"),
+                ("v3", 12, None, ""),
+            ],
+        )
+    )
+    assert (found.failed, found.recovery_seconds, found.reworked) == (1, 3 * HOUR, 1)
+    told = dict(delivery(found))
+    assert told["Change-fail rate"] == "1 of 2 rolled back after the promotion"
+    assert told["Recovery time"].startswith("median 3 h from such a promotion")
+
+
+def test_a_candidate_that_was_never_promoted_fails_no_deployment():
+    found = delivery_of(
+        review([(1, "StartRollout", "ModelChanged"), (2, "Rollback", "CanaryWorse")])
+    )
+    assert (found.promotions, found.failed) == (0, 0)
+
+
+def test_a_month_with_two_versions_is_told_by_each_whole_day_that_one_served_alone():
+    made = review([], [("v1", -100, 10.5 * 24, "Replaced"), ("v2", 10.5 * 24, None, "")])
+    first, second = segments_of(made)
+    assert (first.version, first.first, first.last) == ("v1", "2026-11-01", "2026-11-10")
+    assert (second.version, second.first, second.last) == ("v2", "2026-11-12", "2026-11-30")
+    days = [day for day in NOVEMBER.status.days if day.date != "2026-11-11"]
+    accuracy = sum(slo.total for day in days for slo in day.slos if slo.name == "accuracy")
+    assert first.slos["accuracy"].total + second.slos["accuracy"].total == accuracy
+    assert facts_of(made, None).segments == (first, second)
+    assert segments_of(review([], [("v1", -100, None, "")])) == ()

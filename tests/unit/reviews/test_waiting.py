@@ -1,0 +1,134 @@
+"""A review that waits for signatures, or can't be read: what is said of it, where and how often."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from prometheus_client import REGISTRY
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.names import ConditionType
+from sluicegate.conditions import Finding, find_condition, is_true
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
+from sluicegate.ledger.journal import LATE_DAYS
+from sluicegate.ledger.signing import standing
+from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.report.status import report
+from sluicegate.reviews.telling import export
+from sluicegate.reviews.wording import sentence
+from tests.support.ledger_world import KEY, counted, world
+from tests.support.recorded_days import DAY, NAMESPACE
+from tests.support.reviewed import sealed_month
+from tests.support.rollout_world import serving_world
+
+SEALED_AFTER = (11 + LATE_DAYS + 1) * DAY
+"""September's eleven days are over, and what comes late has come."""
+SEPTEMBER, OCTOBER = "pricing-2026-09", "pricing-2026-10"
+
+
+def said(it):
+    """The condition ReviewDue of the product: its reason, or nothing."""
+    found = it.reviews.condition(it.product())
+    return found and found.reason
+
+
+@pytest.mark.slow
+async def test_a_seal_is_told_once_and_then_the_product_has_a_condition_until_it_is_signed():
+    async with world() as it:
+        await it.pass_time(10 * DAY, step=6 * 3600)
+        assert (said(it), it.told) == (None, [])
+        await it.pass_time(SEALED_AFTER - 10 * DAY, step=6 * 3600)
+        assert it.told == [(SEPTEMBER, "ToReview")]
+        assert said(it) == "ToReview"
+        assert it.woken == [KEY]
+        export(it.reviews.overview, most=1)
+        labels = {"namespace": NAMESPACE, "product": KEY.name}
+        due = REGISTRY.get_sample_value("sluicegate_product_review_due_timestamp_seconds", labels)
+        assert due == it.all()[SEPTEMBER].status.due_time
+        waiting = REGISTRY.get_sample_value("sluicegate_reviews", {"state": "ToReview"})
+        assert waiting == 1
+        await it.pass_time(8 * DAY, step=12 * 3600)
+        assert it.told[1:] == [(SEPTEMBER, "Overdue")]
+        assert said(it) == "Overdue"
+        it.sign(SEPTEMBER, "DataProductManager")
+        await it.pass_time(3600)
+        assert said(it) is None
+        assert it.told[2:] == [(SEPTEMBER, "Reviewed")]
+        assert it.woken == [KEY] * 3
+
+
+@pytest.mark.slow
+async def test_a_restart_takes_nothing_back_that_it_hasnt_read_yet():
+    async with world() as it:
+        await it.pass_time(SEALED_AFTER, step=12 * 3600)
+        it.conditions = [
+            {"type": "ReviewDue", "status": "True", "reason": "ToReview", "message": "as it was",
+             "observedGeneration": 1, "lastTransitionTime": rfc3339(int(it.now))}
+        ]  # fmt: skip
+        it.start()
+        assert it.reviews.condition(it.product()).message == "as it was"
+        await it.pass_time(600, step=300)
+        assert "sluicegate review sign pricing/pricing-2026-09" in (
+            it.reviews.condition(it.product()).message
+        )
+        it.uid = "another"
+        assert said(it) is None, "the review is of a product that is gone"
+
+
+async def test_a_review_that_cant_be_read_is_told_once_and_keeps_no_other_from_its_days():
+    async with world() as it:
+        await it.pass_time(3 * DAY, step=8 * 3600)
+        path = DATA_PRODUCT_REVIEWS.path(NAMESPACE, SEPTEMBER)
+        good = it.server.objects[path]
+        broken = {**good, "status": {**good["status"], "days": "none"}}
+        it.server.keep(DATA_PRODUCT_REVIEWS, broken)
+        before = len(it.server.writes)
+        await it.pass_time(2 * DAY, step=8 * 3600)
+        assert len(it.server.writes) == before, "what isn't understood is left alone"
+        assert len(it.wrong) == 1
+        assert "pricing/pricing-2026-09 can't be read: status.days" in it.wrong[0]
+        assert "delete it" in it.wrong[0]
+        it.server.keep(DATA_PRODUCT_REVIEWS, good)
+        await it.pass_time(DAY, step=8 * 3600)
+        assert counted(it.all())["2026-09-24"]["availability"][1] > 0
+
+
+@pytest.mark.slow
+async def test_a_broken_review_of_one_product_delays_no_other_product():
+    async with world() as it:
+        await it.pass_time(DAY, step=8 * 3600)
+        body = it.server.objects[DATA_PRODUCT_REVIEWS.path(NAMESPACE, SEPTEMBER)]
+        stranger = {
+            **body,
+            "status": {"days": 7},
+            "metadata": {**body["metadata"], "name": "x-2026-09"},
+        }
+        it.server.keep(DATA_PRODUCT_REVIEWS, stranger)
+        await it.pass_time(SEALED_AFTER, step=12 * 3600)
+        found = it.all(readable=True)
+        assert found[SEPTEMBER].status.seal_time is not None
+
+
+def test_who_is_missing_and_a_role_that_nobody_has_are_told_with_the_way_out():
+    review = sealed_month(11, wrong=0.1)
+    told = sentence(review, standing(review, review.status.seal_time))
+    assert told.endswith(
+        "waits for a signature as DataProductManager: sign by `sluicegate review sign"
+        " pricing/pricing-2026-11`, or in its spec.signOffs"
+    )
+    wanted = review.status.model_copy(update={"signed_by": ("Auditor",)})
+    review = review.model_copy(update={"status": wanted})
+    told = sentence(review, standing(review, review.status.seal_time))
+    assert "no member of the team is Auditor: add one to spec.team" in told
+
+
+def test_the_product_has_the_condition_beside_its_others_and_is_as_ready_as_ever():
+    situation = serving_world(2).situation()
+    step = take_step(situation)
+    before = report(situation, step).conditions
+    assert find_condition(before, ConditionType.REVIEW_DUE) is None
+    due = Finding(ConditionType.REVIEW_DUE, "True", "Overdue", "waits")
+    after = report(replace(situation, review=due), step).conditions
+    assert {one.type for one in after} - {one.type for one in before} == {"ReviewDue"}
+    assert is_true(after, ConditionType.READY)
