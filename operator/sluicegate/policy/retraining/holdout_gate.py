@@ -4,7 +4,7 @@ Both versions are scored on the same rows. A bare comparison would refuse an equ
 the time, and accept a worse one on a small hold-out; the bound of the difference does neither, and
 says how many rows are missing when it can't tell. Where the training reports which of both was
 right on each row, the rows that both got right or wrong cancel, and a third of the rows suffices
-(docs/adr/0010).
+(docs/adr/0013).
 """
 
 from collections.abc import Collection, Mapping
