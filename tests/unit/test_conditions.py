@@ -52,7 +52,7 @@ def test_a_flip_moves_the_time(status):
     assert ready.last_transition_time == LATER
 
 
-@pytest.mark.parametrize("kind", ABNORMAL)
+@pytest.mark.parametrize("kind", sorted(ABNORMAL))
 @pytest.mark.parametrize("status", ["False", "Unknown"])
 def test_what_kstatus_reads_by_presence_is_there_only_while_true(kind, status):
     there = said((), Finding(kind, "True", "Any"), generation=1, now=NOON)
