@@ -47,7 +47,7 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
     changed = _with_model(found, version)
     with visitors(telling):
         telling.until(measured())
-        with _spec_model_restored(telling, found):
+        with spec_model_restored(telling, found):
             products.apply_product(backend, changed)
             telling.note("pricing", f"kubectl apply: spec.model is {version} now")
             telling.until(
@@ -201,7 +201,7 @@ def _with_model(product: Object, version: str) -> Object:
 
 
 @contextmanager
-def _spec_model_restored(telling: Telling, found: Object) -> Iterator[None]:
+def spec_model_restored(telling: Telling, found: Object) -> Iterator[None]:
     """However the block ends, spec.model names the version that served before it."""
     try:
         yield

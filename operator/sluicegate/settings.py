@@ -212,8 +212,8 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(30.0, ge=0, le=600)
     """Time after the end of a block and one scrape until the block is read; at most one block."""
     hour_seconds: int = Field(3600, ge=60, le=3600)
-    """Length of an hour for baselines, seasonality and recent releases. It is shorter only in
-    demonstrations with short blocks, e.g. 60 with blocks of 5 s.
+    """Length of an hour for baselines, seasonality, probation, recovery, error budgets and recent
+    releases. It is shorter only in demonstrations with short blocks, e.g. 60 with blocks of 5 s.
     """
     gateway_metrics: GatewayMetrics = GatewayMetrics.NONE
     """Source of the request counters for the observed share of a canary and for requests that reach no

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 
 from sluicegate.slo.gateway import TRAEFIK, backend_of, render_gateway
@@ -99,7 +100,7 @@ def infrastructure() -> Iterator[tuple[dict[str, str], int, float]]:
 
 def needs(hostile: tuple[Pod, ...]) -> Needs:
     """Those of the victim, and of products that name all that is exposed anywhere."""
-    named = frozenset(line.metric for pod in hostile for line in pod.lines)
+    named = frozenset({"nan", *(line.metric for pod in hostile for line in pod.lines)})
     counters = {(name, lag) for name in named for lag in (0, 60)}
     return Needs(
         thresholds=frozenset({250}),
@@ -120,35 +121,52 @@ def about_victim(text: str) -> str:
     return f"({whose}) and on (whose) ({known})"
 
 
-def expected(kind: QueryKind, names: frozenset[str]) -> list[dict]:
-    """The victim's rows of a query that asks for these counters or gauges."""
+def expected(kind: QueryKind) -> list[dict]:
+    """The victim's rows of all queries of a kind."""
     found = []
     for labels, value in ROWS[kind]:
         name = labels.get("sluicegate_counter", "")
-        if not names or name in names:
-            of = {"namespace": "catalog", "product": "victim", "whose": f"victim/{name}", **labels}
-            spelled = ", ".join(f"{label}={quote(one)}" for label, one in of.items())
-            found.append({"labels": f"{{{spelled}}}", "value": value})
+        of = {"namespace": "catalog", "product": "victim", "whose": f"victim/{name}", **labels}
+        spelled = ", ".join(f"{label}={quote(one)}" for label, one in of.items())
+        found.append({"labels": f"{{{spelled}}}", "value": value})
     return found
 
 
+def as_yaml(document: object) -> str:
+    """JSON, which YAML contains but for its surrogates: a tenth of the time of a YAML writer."""
+    text = json.dumps(document, ensure_ascii=False)
+    return re.sub(r"[^ -~]", lambda one: f"\\U{ord(one[0]):08x}", text)
+
+
+def test_the_queries_are_answered_beside_what_once_stopped_them(promtool):
+    check(always(), promtool)
+
+
 @settings(
-    max_examples=6,
+    max_examples=40,
     deadline=None,
-    derandomize=True,
-    phases=[Phase.generate],
+    phases=[Phase.explicit, Phase.generate],
+    print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(drawn=pods())
 def test_the_queries_are_answered_whatever_pods_expose_and_products_name(drawn, promtool):
-    hostile = (*always(), *drawn)
+    check(drawn, promtool)
+
+
+def check(hostile: tuple[Pod, ...], promtool: Path) -> None:
+    """Let Prometheus' own engine answer all queries beside these pods: the victim's rows are right."""
     samples = [one for pod in (VICTIM, *hostile) for one in series_of(pod)]
     backend = "sluicegate_backend"
     ours = quote(backend_of("catalog", "victim-0123456789"))
     sent = render_gateway(TRAEFIK, 60, Scope(products=("victim",)))
+    # Many names are asked for by several queries of a kind; each row is an answer to one of them.
+    texts: dict[QueryKind, list[str]] = {}
+    for query in render_queries(Scope(), 300, needs(hostile)):
+        texts.setdefault(query.kind, []).append(f"({query.text})")
     tests = [
-        {"expr": about_victim(query.text), "exp_samples": expected(query.kind, query.names)}
-        for query in render_queries(Scope(), 300, needs(hostile))
+        {"expr": about_victim(f"({' or '.join(asked)})"), "exp_samples": expected(kind)}
+        for kind, asked in texts.items()
     ]
     tests.append(
         {
@@ -162,8 +180,8 @@ def test_the_queries_are_answered_whatever_pods_expose_and_products_name(drawn, 
         "promql_expr_test": [{"eval_time": "30m", **one} for one in tests],
     }
     with TemporaryDirectory() as folder:
-        file = Path(folder) / "tests.yaml"
-        file.write_text(yaml.safe_dump({"tests": [case]}, allow_unicode=True), encoding="utf-8")
+        file = Path(folder) / "tests.json"
+        file.write_text(as_yaml({"tests": [case]}), encoding="utf-8")
         command = [str(promtool), "test", "rules", str(file)]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr

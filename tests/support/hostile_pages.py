@@ -86,18 +86,18 @@ any_case = st.sampled_from(WORDS).flatmap(
     lambda word: st.sampled_from((word, word.upper(), word.title()))
 )
 metrics = st.one_of(
-    any_case, st.sampled_from(SHARED), st.from_regex(r"\A[a-zA-Z_:][a-zA-Z0-9_:]{0,20}\Z")
+    any_case, st.sampled_from(SHARED), st.from_regex(r"\A[a-zA-Z_:][a-zA-Z0-9_:]{0,200}\Z")
 )
 labels = st.dictionaries(
-    st.one_of(st.sampled_from(LABELS), st.from_regex(r"\A[a-zA-Z][a-zA-Z0-9_]{0,8}\Z")),
+    st.one_of(st.sampled_from(LABELS), st.from_regex(r"\A[a-zA-Z][a-zA-Z0-9_]{0,60}\Z")),
     st.one_of(
-        st.sampled_from(VALUES), st.text(st.characters(exclude_categories=("C",)), max_size=5)
+        st.sampled_from(VALUES), st.text(st.characters(exclude_categories=("C",)), max_size=400)
     ),
-    max_size=5,
+    max_size=12,
 )
 lines = st.builds(Line, metrics, labels, st.sampled_from(sorted(SHAPES)))
 owners = st.tuples(st.sampled_from(("hostile", "other")), st.sampled_from(("v1", "v2")))
-pages = st.lists(lines, min_size=1, max_size=6)
+pages = st.lists(lines, min_size=1, max_size=24)
 """With a few lines, of which some are written again with another value of one label."""
 
 

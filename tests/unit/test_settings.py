@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sluicegate.__main__ import main
+from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.prometheus.timing import Timing
 from sluicegate.settings import (
     GatewayMetrics,
@@ -20,6 +24,7 @@ from sluicegate.settings import (
 )
 from sluicegate.slo.gateway import TRAEFIK
 from sluicegate.wiring import GATEWAYS, evaluation_settings, timing_of
+from tests.support.api_stand_in import ApiStandIn
 from tests.support.product_examples import EXAMPLE
 
 EXIT_WRONG_INPUT = 2
@@ -46,6 +51,27 @@ def test_an_empty_environment_gives_the_defaults():
 def test_variables_of_other_tools_in_a_shell_are_no_mistake_of_a_command(name, monkeypatch):
     monkeypatch.setenv(f"SLUICEGATE_{name}", "local")
     assert main(["plan", str(EXAMPLE)]) == 0
+
+
+@pytest.mark.parametrize("name", ["BACKEND", "CLUSTER", "CACHE"])
+async def test_nor_of_a_command_that_asks_a_cluster(name, monkeypatch, tmp_path, capsys):
+    body = yaml.safe_load(EXAMPLE.read_text())
+    meta = body["metadata"]
+    async with ApiStandIn() as server:
+        server.keep(DATA_PRODUCTS, body)
+        named = {
+            "kind": "Config",
+            "current-context": "one",
+            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
+            "clusters": [{"name": "one", "cluster": {"server": server.configuration.host}}],
+            "users": [{"name": "one", "user": {"token": "t"}}],
+        }
+        (tmp_path / "kubeconfig").write_text(json.dumps(named))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        monkeypatch.setenv(f"SLUICEGATE_{name}", "local")
+        key = f"{meta['namespace']}/{meta['name']}"
+        assert await asyncio.to_thread(main, ["explain", key]) == 0
+    assert key in capsys.readouterr().out
 
 
 def test_a_value_that_a_command_cannot_use_is_one(monkeypatch, capsys):

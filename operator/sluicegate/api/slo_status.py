@@ -55,8 +55,8 @@ class SloStatus(StatusModel):
     objective: Number | None = None
     """Objective: the least share of good events."""
     budget_remaining: Number | None = None
-    """Share of the error budget that is left, of 4,032 blocks (fourteen days of 5-minute blocks) or
-    since the version took over; negative when overspent."""
+    """Share of the error budget that is left, of fourteen days (4,032 blocks at most) or since the
+    version took over; negative when overspent."""
     baseline_ratio: Number | None = None
     """Share of good events at acceptance."""
     drop: Number | None = None

@@ -12,6 +12,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
 from sluicegate.api.versions import CandidatePhase, VersionBase
 from sluicegate.kube.resources import Key
+from sluicegate.measurement.unreadable_products import export_unreadable
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
 from sluicegate.prometheus.block_cache import BlockCache
 from sluicegate.prometheus.block_reader import BlockReader, Length
@@ -19,7 +20,7 @@ from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.targets import ProductKey, Readings, Target, VersionKey, identity
 from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.interfaces import QueuePriority
-from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME, UNREADABLE
+from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME
 from sluicegate.slo.queries import QueryKind
 from sluicegate.stats.canary_duration import warmed_up
 from sluicegate.stats.dispersion import LEAST_BLOCKS
@@ -234,7 +235,7 @@ class Measurements:
         self._count_unreadable()
 
     def _count_unreadable(self) -> None:
-        UNREADABLE.set(len({key for kept in self._unreadable.values() for key in kept}))
+        export_unreadable({key for kept in self._unreadable.values() for key in kept})
 
     def _regroup(self, evaluation: BlockReader) -> None:
         """What was read is forgotten where the evaluation forgets that it was, and only there."""

@@ -110,10 +110,6 @@ BACKFILLING = Gauge(
     "sluicegate_backfill_pending_products",
     "Products whose earlier blocks are still being read back.",
 )
-UNREADABLE = Gauge(
-    "sluicegate_unreadable_products",
-    "Products with an SLO that can't be read from Prometheus; the log names them.",
-)
 CACHED = Gauge("sluicegate_cache_objects", "Objects in the cache.", ["resource"])
 GHOSTS = Counter(
     "sluicegate_cache_ghosts_total",

@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from sluicegate.stats.calendar import HOURS_A_DAY
 from sluicegate.stats.counts import Count
 
-WINDOW_BLOCKS: Final = 4032
-"""The budget's window: fourteen days of 5-minute blocks, all that is kept."""
+WINDOW_HOURS: Final = 14 * HOURS_A_DAY
+"""The budget's window; less where blocks are so short that they aren't kept for fourteen days."""
 
 
 def budget_remaining(count: Count, allowed_bad: float) -> float | None:

@@ -101,6 +101,10 @@ class Calendar:
         """How many sums it takes to cover so many hours."""
         return ceil(hours * self.hour_seconds / self.sum_seconds)
 
+    def blocks(self, hours: int) -> int:
+        """How many blocks it takes to cover so many hours, a week of them for example."""
+        return ceil(hours * self.hour_seconds / self.block_seconds)
+
     def keeps(self, hours: int) -> bool:
         """Whether sums are kept for so long."""
         return self.sums(hours) <= HOURS

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sluicegate.prometheus.endpoint import Endpoint
     from sluicegate.spans import Spans
+    from tests.support.selecting import Poison
     from tests.support.virtual.traffic import Counted, Curve, Traffic, Version
 
 SCRAPE: Final = 15.0
@@ -52,6 +53,7 @@ class PrometheusServer:
     Attributes
     ----------
     lies : what becomes of a query, by the name of its kind, or "" for each.
+    poison : products whose series spoil the queries that select them; None without any.
     lost : spans of time, in seconds since 1970, of which it has no sample.
     phase : seconds from the last scrape of a block to the block's end.
     epoch : the clock's zero, in seconds since 1970: `traffic` is told the loop's time.
@@ -64,6 +66,7 @@ class PrometheusServer:
     lost: list[tuple[float, float]] = field(default_factory=list)
     seconds: float = 0.02
     phase: float = 0.0
+    poison: Poison | None = None
 
     def connect(self, endpoint: Endpoint, spans: Spans) -> Prometheus:
         """The operator's own client, which asks this server."""
@@ -86,6 +89,8 @@ class PrometheusServer:
         loop = virtual_loop()
         loop.spend(self.seconds)
         lie = self.lies.get(kind) or self.lies.get("")
+        if lie is None and self.poison is not None:
+            lie = self.poison(kind, dict(form))
         if lie is Lie.REFUSED:
             raise requests.ConnectionError("nobody listens")
         if lie is Lie.HANGS:

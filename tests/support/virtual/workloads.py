@@ -23,6 +23,10 @@ REACTION: Final = 0.2
 """Seconds after which a controller has seen a change."""
 
 
+REGISTRY_AWAY: Final = "RegistryAway"
+"""Not the image but the registry is what a pull fails for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quality:
     """How a version behaves: shares of its requests, and its pods' start.
@@ -31,7 +35,8 @@ class Quality:
     ----------
     failed : answered 5xx. refused : answered 4xx. slow : slower than every bound.
     wrong : of the predictions whose truth becomes known.
-    start : seconds until a pod is ready. trouble : why none ever is, e.g. CrashLoopBackOff.
+    start : seconds until a pod is ready. trouble : why none ever is, e.g. CrashLoopBackOff, or
+        REGISTRY_AWAY.
     """
 
     failed: float = 0.001
@@ -302,6 +307,9 @@ def _troubled(trouble: str, restarts: int) -> Body:
         server["lastState"] = {"terminated": ended}
     if trouble == "ImagePullBackOff":
         server["state"]["waiting"]["message"] = "manifest unknown"
+    if trouble == REGISTRY_AWAY:
+        message = "failed to pull image: failed to do request: dial tcp: i/o timeout"
+        server["state"]["waiting"] = {"reason": "ImagePullBackOff", "message": message}
     return {
         "phase": "Pending",
         "conditions": [_condition("PodScheduled", true=True), _condition("Ready", true=False)],

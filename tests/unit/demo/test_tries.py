@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
+
 import pytest
 
-from demo.tries import history_lines, naming_what_serves
+from cluster.identity import Identity
+from cluster.kind import KindCluster
+from demo.telling import StageMissedError, Telling
+from demo.terminal import Terminal
+from demo.tries import history_lines, naming_what_serves, spec_model_restored
 
 COUNTS = {"accuracy": {"bad": 80, "total": 1000}}
 
@@ -47,3 +55,29 @@ def test_after_a_push_that_was_taken_back_spec_model_names_what_serves(serves, m
         "metadata": {"name": "pricing", "namespace": "p"},
         "spec": {"owner": "o", "model": model},
     }
+
+
+@pytest.mark.parametrize("end", [None, StageMissedError("v9 was promoted"), KeyboardInterrupt()])
+def test_however_a_try_ends_spec_model_names_what_served(end, tmp_path, monkeypatch):
+    """A kubectl that keeps what it is to apply."""
+    monkeypatch.setenv("SLUICEGATE_CACHE", str(tmp_path))
+    kind = KindCluster(Identity("mine"))
+    kind.state.mkdir(parents=True)
+    applied, program = tmp_path / "applied", kind.state / "kubectl"
+    program.write_text(f'#!/bin/sh\ncat > "{applied}"\n')
+    program.chmod(0o755)
+    product = {
+        "apiVersion": "a",
+        "kind": "DataProduct",
+        "metadata": {"name": "pricing", "namespace": "p"},
+        "spec": {"model": {"bento": {"image": "r@v1", "version": "v1", "service": "S"}}},
+        "status": {"stable": {"version": "v2", "image": "r@v2", "service": "S"}},
+    }
+    shown = io.StringIO()
+    expected = contextlib.nullcontext() if end is None else pytest.raises(type(end))
+    with expected, spec_model_restored(Telling(kind, Terminal(shown)), product):
+        assert not applied.exists()
+        if end is not None:
+            raise end
+    assert json.loads(applied.read_text()) == naming_what_serves(product)
+    assert "spec.model is v2 again" in shown.getvalue()

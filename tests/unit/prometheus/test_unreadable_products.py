@@ -13,6 +13,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.product_view import Measured as OfOneProduct
 from sluicegate.measurement.store import Measurements, target_of
+from sluicegate.measurement.unreadable_products import export_unreadable, named
 from sluicegate.prometheus.block_reader import Length
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, VersionKey
 from sluicegate.prometheus.timing import Timing
@@ -106,6 +107,8 @@ async def test_the_others_are_measured_and_the_one_is_told_which_of_its_slos_can
     assert "rejected 422" in measurements.untold(key)
     assert not measurements.untold(key), "once"
     assert REGISTRY.get_sample_value("sluicegate_unreadable_products") == 1
+    assert REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(key)) == 1
+    assert REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(victim)) is None
     measured = OfOneProduct(measurements, both.product)
     assert measured.problem() is None
     assert measured.problems() == {"clicks": DecisionReason.UNREADABLE_SERIES}
@@ -114,6 +117,28 @@ async def test_the_others_are_measured_and_the_one_is_told_which_of_its_slos_can
     assert "/metrics" in condition.message
     assert slos["clicks"] == DecisionReason.UNREADABLE_SERIES
     assert slos["availability"] != DecisionReason.UNREADABLE_SERIES
+
+
+def labels_of(key: Key) -> dict[str, str]:
+    return {"namespace": key.namespace, "product": key.name}
+
+
+def test_twenty_products_are_named_from_each_namespace_in_turn():
+    loud = [Key("loud", f"p{number:03}") for number in range(500)]
+    quiet = [Key("quiet", "b"), Key("quiet", "a")]
+    try:
+        export_unreadable([*loud, *quiet])
+        assert REGISTRY.get_sample_value("sluicegate_unreadable_products") == 502
+        assert [key for key in named([*loud, *quiet]) if key in quiet] == quiet[::-1]
+        assert len(named([*loud, *quiet])) == 20
+        export_unreadable(quiet[:1])
+        shown = [
+            REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(key))
+            for key in (loud[0], *quiet)
+        ]
+        assert shown == [None, 1, None]
+    finally:
+        export_unreadable([])
 
 
 @pytest.mark.parametrize(

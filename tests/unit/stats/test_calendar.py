@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from sluicegate.api.engine import SloRecord
 from sluicegate.policy.slo_health.baseline import from_production
-from sluicegate.policy.slo_health.ratio_slo import drift_of
+from sluicegate.policy.slo_health.evaluate_slos import judge_stable
+from sluicegate.policy.slo_health.ratio_slo import drift_of, judge
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.calendar import Calendar
 from sluicegate.stats.counts import Count
 from tests.support.histories import draw
+from tests.support.judged import judged_by, observed, series, serving, stable
 from tests.support.scenarios import ACCURACY, blocks, product
 from tests.unit.stats.test_cusum import ACCEPTED, terms
 
@@ -42,6 +44,39 @@ def test_a_sum_lies_in_the_hour_and_the_day_in_which_it_begins(seconds, hour, nu
 )
 def test_a_day_has_as_many_sums_as_its_hours(seconds, hour, sums):
     assert Calendar(seconds, hour).sums(24) == sums
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hour", "day"), [(60, 3600, 1440), (300, 3600, 288), (3600, 3600, 24), (5, 60, 288)]
+)
+def test_a_day_has_as_many_blocks_as_its_hours(seconds, hour, day):
+    assert Calendar(seconds, hour).blocks(24) == day
+
+
+@pytest.mark.parametrize(("seconds", "blocks"), [(300, 4032), (600, 2016), (3600, 336)])
+def test_an_error_budget_is_of_fourteen_days(seconds, blocks):
+    """Every event is a bad one, and each block has one: the budget counts its blocks."""
+    terms = judged_by(ACCURACY, analysis={"blockSeconds": seconds})
+    newest = 4200
+    read = observed(block=newest, series={"v1": {"accuracy": series(*[(1, 1)] * newest)}})
+    version = stable(since=0)
+    (result,), _ = judge_stable(terms, serving(stable=version), version, read)
+    assert result.budget == Count(blocks, blocks)
+
+
+@pytest.mark.parametrize("seconds", [60, 300])
+@pytest.mark.parametrize(("hours", "state"), [(23, "MET"), (30, "UNKNOWN")])
+def test_events_of_the_last_day_say_fine_where_only_a_baseline_tells(seconds, hours, state):
+    """Few enough events that they are needed all, and so many hours ago that they came."""
+    slo = replace(terms(objective=None), calendar=Calendar(seconds))
+    hour = 3600 // seconds
+    counts = [(0, 1)] * (2 * hour) + [(0, 0)] * (hours - 2) * hour
+    counts[hour] = (10, 1000)
+    now = len(counts)
+    result = judge(
+        slo, series(*counts), baseline=ACCEPTED, now=now, since=0, drift_since=0, shown_since=0
+    )
+    assert result.state.name == state
 
 
 def filled(seconds, hours, swing=0.5):

@@ -1,6 +1,8 @@
 """Too little to say is no verdict, and what was measured in an incident is no evidence after it."""
 
+import json
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,6 +17,7 @@ from tests.support.scenarios import ACCURACY, BLOCK, acts, count, product, run, 
 from tests.unit.stats.test_gauge import BASKET, history, noise
 
 MOST = 24
+DATA = Path(__file__).parents[2] / "data"
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +57,19 @@ def test_the_first_labels_after_an_incident_and_a_silence_never_retrain(first, c
     assert "Retrain" not in {kind for kind, _ in acts(lines)}
     # What was measured before the incident counts, and was good.
     assert {line["slos"]["accuracy"]["state"] for line in lines[END:]} <= {"Met", "Unknown"}
+
+
+def test_a_recorded_incident_and_silence_of_blocks_of_ten_seconds_lead_to_nothing():
+    # 8 % wrong for 50 minutes, 18 % while an upstream is degraded, ten minutes of silence, then one
+    # good label in each block: the first was once enough to retrain.
+    document = json.loads((DATA / "stale-evidence.json").read_text())
+    lines = run(document)
+    counts = [block["counts"]["v1"]["accuracy"] for block in document["blocks"]]
+    first = next(n for n, one in enumerate(counts) if one["total"] == 1)
+    assert {one["total"] for one in counts[first - 60 : first]} == {0}
+    assert acts(lines) == []
+    assert {line["decision"]["reason"] for line in lines[first:]} == {"Healthy"}
+    assert {line["state"] for line in lines[first:]} == {"Healthy"}
 
 
 @given(

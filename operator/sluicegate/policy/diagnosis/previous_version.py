@@ -16,7 +16,7 @@ from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, usable
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.policy.slo_health.current_level import accepted_limit
-from sluicegate.policy.slo_health.ratio_slo import SPOKEN_BLOCKS, SloResult
+from sluicegate.policy.slo_health.ratio_slo import SPOKEN_HOURS, SloResult
 from sluicegate.slo.blocks import Series
 from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z95, newcombe
@@ -55,7 +55,8 @@ class Harm:
 
 def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:
     """What is bad at block `now`, from the blocks of the version that serves."""
-    lengths = (CONFIRMING_EVALUATIONS, result.terms.recent, SPOKEN_BLOCKS)
+    day = result.terms.calendar.blocks(SPOKEN_HOURS)
+    lengths = (CONFIRMING_EVALUATIONS, result.terms.recent, day)
     shown = [] if series is None else [series.window(now, length) for length in lengths]
     decided = [one for one in (result.drift and result.drift.seen,) if one]
     if result.reading is not None:

@@ -152,7 +152,7 @@ class Terms:
     name: str
     slos: tuple[SloTerms, ...]
     block_seconds: int
-    day_seconds: int
+    calendar: Calendar
     steps: tuple[int, ...]
     max_duration_seconds: int
     approval: Approval
@@ -163,6 +163,11 @@ class Terms:
     names_runtime: bool = True
     routed: bool = True
     steps_given: bool = True
+
+    @property
+    def day_seconds(self) -> int:
+        """Length of a day; see `Calendar`."""
+        return self.calendar.day_seconds
 
     @property
     def ended(self) -> bool:
@@ -214,7 +219,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
             for slo in spec.slos
         ),
         block_seconds=calendar.block_seconds,
-        day_seconds=calendar.day_seconds,
+        calendar=calendar,
         steps=spec.rollout.steps,
         steps_given="steps" in spec.rollout.model_fields_set,
         max_duration_seconds=spec.rollout.max_duration_seconds,

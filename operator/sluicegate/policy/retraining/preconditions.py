@@ -20,7 +20,7 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 
 LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
-"""A version younger than this hasn't shown what it can do."""
+"""A version younger than this hasn't shown what it can do: it is blocks that show it, not hours."""
 LONGEST_COOLDOWN: Final = 7 * 86_400
 
 

@@ -23,6 +23,7 @@ from sluicegate.policy.slo_health.data_quality import evidence_since
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.calendar import Calendar
 
 LEAST_MARGIN: Final = 0.01
 MOST_MARGIN: Final = 0.05
@@ -46,7 +47,7 @@ def client_errors(terms: Terms) -> SloTerms:
     need as many requests, and a product that tolerates failures isn't held up by its 4xx.
     """
     margins = [slo.margin for slo in terms.slos if slo.kind is IndicatorKind.AVAILABILITY]
-    return _client_errors(min(max([LEAST_MARGIN, *margins]), MOST_MARGIN))
+    return _client_errors(min(max([LEAST_MARGIN, *margins]), MOST_MARGIN), terms.calendar)
 
 
 def is_implicit(slo: SloTerms) -> bool:
@@ -96,7 +97,7 @@ def judge_client_errors(
 
 
 @lru_cache(maxsize=64)
-def _client_errors(margin: float) -> SloTerms:
+def _client_errors(margin: float, calendar: Calendar) -> SloTerms:
     return SloTerms(
         name=CLIENT_ERRORS,
         kind=IndicatorKind.AVAILABILITY,
@@ -114,4 +115,5 @@ def _client_errors(margin: float) -> SloTerms:
         gauge=None,
         hash=CLIENT_ERRORS,
         indicator_hash=CLIENT_ERRORS,
+        calendar=calendar,
     )

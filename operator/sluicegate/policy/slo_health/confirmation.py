@@ -15,7 +15,9 @@ from sluicegate.policy.slo_health.ratio_slo import SloResult
 CONFIRMING_EVALUATIONS: Final = 3
 CONFIRMING_BLOCKS: Final = 2
 """Of them with new events."""
+CALM_HOURS: Final = 1
 CALM_BLOCKS: Final = 12
+"""Evaluations that an hour of calm has at least, where its blocks are long."""
 UNRELATED_BLOCKS: Final = 50_000
 """A streak so far away was counted in blocks of another length, or is over for half a year."""
 
@@ -45,7 +47,7 @@ def _recovering(record: SloRecord, result: SloResult, block: int) -> SloRecord:
     if not result.calm:
         return record if record.recovery_streak is None else record.replace(recovery_streak=None)
     calm = _longer(record.recovery_streak, block, fresh=result.fresh)
-    if calm.evaluations >= CALM_BLOCKS:
+    if calm.evaluations >= max(result.terms.calendar.blocks(CALM_HOURS), CALM_BLOCKS):
         return record.replace(streak=None, degraded=False, recovery_streak=None)
     return record.replace(recovery_streak=calm)
 

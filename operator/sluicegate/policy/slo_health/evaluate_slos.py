@@ -24,7 +24,7 @@ from sluicegate.policy.slo_health.confirmation import confirm
 from sluicegate.policy.slo_health.data_quality import View, evidence_since, objection
 from sluicegate.policy.slo_health.ratio_slo import SloResult, judge, unknown
 from sluicegate.slo.blocks import Quality, Series
-from sluicegate.slo.budget import WINDOW_BLOCKS
+from sluicegate.slo.budget import WINDOW_HOURS
 from sluicegate.stats.canary_duration import warmed_up
 from sluicegate.stats.counts import NOTHING, Count
 
@@ -155,7 +155,8 @@ def _judge_counts(
 def _budget(terms: Terms, stable: Version, series: Series | None, *, now: int) -> Count:
     """All events that count towards the error budget, what had a cause outside the model included."""
     since = stable.promotion_time // terms.block_seconds
-    return NOTHING if series is None else series.window(now, WINDOW_BLOCKS, since)
+    length = terms.calendar.blocks(WINDOW_HOURS)
+    return NOTHING if series is None else series.window(now, length, since)
 
 
 def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:

@@ -17,13 +17,15 @@ from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.ratio_slo import SloResult, drift_of
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS_A_DAY, Calendar
 from sluicegate.stats.canary_duration import events_to_roll_back
 from sluicegate.stats.cusum import PROBATION_BLOCKS
 
-LEAST_BLOCKS: Final = 36
-"""Three sums of twelve: the detector looks at whole ones."""
-MOST_BLOCKS: Final = 2016
-"""A version whose labels never come isn't on probation for ever."""
+LEAST_HOURS: Final = 3
+LEAST_BLOCKS: Final = 3 * BLOCKS_PER_HOUR
+"""The detector looks at whole sums of twelve: however long a block is, it needs three of them."""
+MOST_HOURS: Final = 7 * HOURS_A_DAY
+"""A version whose labels never come isn't on probation for ever, but for a week of the clock."""
 
 
 def judge(
@@ -32,14 +34,7 @@ def judge(
     """The verdict on an SLO of a version on probation: the worse of its own and of this test."""
     if result.terms.gauge is not None:
         return result
-    drift = drift_of(
-        result.terms,
-        series,
-        baseline,
-        now=now,
-        since=since,
-        mean_blocks=PROBATION_BLOCKS,
-    )
+    drift = drift_of(result.terms, series, baseline, now=now, since=since, mean=PROBATION_BLOCKS)
     if drift is None or drift.level is not Level.MISSED:
         told = drift is not None and drift.level is Level.MET
         told = told and _has_shown(result.terms, baseline, series, now=now, since=since)
@@ -71,15 +66,22 @@ def is_over(
     series : its blocks by SLO. since : blocks up to this one are warm-up.
     """
     age = now - since
-    if age >= MOST_BLOCKS:
+    least, most = limits(terms.calendar)
+    if age >= most:
         return True
-    if age < LEAST_BLOCKS:
+    if age < least:
         return False
     return all(
         _has_shown(slo, held[slo.name], series.get(slo.name), now=now, since=since)
         for slo in terms.deciding
         if slo.name in held and slo.gauge is None
     )
+
+
+def limits(calendar: Calendar) -> tuple[int, int]:
+    """Blocks that a probation lasts at least and at most: three hours, and a week."""
+    least = max(calendar.blocks(LEAST_HOURS), LEAST_BLOCKS)
+    return least, max(calendar.blocks(MOST_HOURS), least)
 
 
 def _has_shown(

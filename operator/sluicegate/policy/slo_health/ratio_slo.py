@@ -19,13 +19,13 @@ from sluicegate.policy.slo_health.baseline import decides, detectable_drop, rati
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level, Reading, read
 from sluicegate.stats import change_point, cusum
-from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Units
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, HOURS_A_DAY, Units
 from sluicegate.stats.counts import NOTHING, Count
 
 CALM_SHARE: Final = 0.9
 """Of a threshold: below it a degraded SLO begins to count as recovered."""
-SPOKEN_BLOCKS: Final = 288
-"""Blocks in which enough events have to come, where only a baseline tells, to say "fine"."""
+SPOKEN_HOURS: Final = HOURS_A_DAY
+"""Within them enough events have to come, where only a baseline tells, to say "fine"."""
 
 
 class Drift(NamedTuple):
@@ -181,7 +181,7 @@ def _silence(
         return Reason.BASELINE_TOO_SMALL
     if terms.allowed_bad is not None or baseline is None:
         return Reason.INSUFFICIENT_DATA
-    seen = series.window(now, SPOKEN_BLOCKS, since).total
+    seen = series.window(now, terms.calendar.blocks(SPOKEN_HOURS), since).total
     enough = seen / baseline.phi >= terms.least_events(ratio_of(baseline.count))
     return None if enough else Reason.INSUFFICIENT_DATA
 
@@ -206,7 +206,7 @@ def drift_of(
     *,
     now: int,
     since: int,
-    mean_blocks: int | None = None,
+    mean: int | None = None,
 ) -> Drift | None:
     """What the last fourteen days say; None when the baseline allows no alternative.
 
@@ -218,22 +218,22 @@ def drift_of(
 
     Parameters
     ----------
-    mean_blocks : A; ten years when left out. A baseline that isn't the version's own has one, and
-        is tested by the CUSUM alone, as what this version did before says nothing about the other.
+    mean : A, in hours, and in days where it looks at days; ten years when left out. A baseline that
+        isn't the version's own has one, and is tested by the CUSUM alone, as what this version did
+        before says nothing about the other.
     """
     calendar, lag = terms.calendar, 2 * terms.lag_blocks
     daily = baseline.daily or lag > BLOCKS_PER_HOUR
     units = calendar.days if daily else calendar.each_sum
     if daily and lag * calendar.block_seconds > calendar.day_seconds:
         return None
-    hours = cusum.HOURLY_BLOCKS
-    mean = mean_blocks or (cusum.DAILY_BLOCKS if daily else calendar.hours_as_sums(hours))
+    hours, days = (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS) if mean is None else (mean, mean)
     complete = now // BLOCKS_PER_HOUR
     last = units.of(complete) - 1
     first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
-    stretch = Stretch(units, first, last, mean)
+    stretch = Stretch(units, first, last, days if daily else calendar.hours_as_sums(hours))
     found = [_cusum(terms, series, baseline, stretch)]
-    if mean_blocks is None and not baseline.weekdays:
+    if mean is None and not baseline.weekdays:
         found.append(_two_sample(terms, series, baseline, stretch))
     return max(filter(None, found), key=lambda drift: drift.statistic / drift.bound, default=None)
 

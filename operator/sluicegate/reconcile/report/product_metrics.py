@@ -57,7 +57,7 @@ STATE = Gauge(
 )
 BUDGET = Gauge(
     "sluicegate_product_error_budget_remaining",
-    "Share of an SLO's error budget that is left, of fourteen days of 5-minute blocks at most;"
+    "Share of an SLO's error budget that is left, of fourteen days (4,032 blocks) at most;"
     " negative when overspent.",
     (*_BY_PRODUCT, "slo"),
 )

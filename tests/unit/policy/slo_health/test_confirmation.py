@@ -30,6 +30,7 @@ from sluicegate.policy.slo_health.ratio_slo import SloResult, judge
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.slo.burn_rate import FAST, SLOW, read, thresholds
+from sluicegate.stats.calendar import Calendar
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import burst_correlation, dispersion, level_shift
 from tests.support.scenarios import ACCURACY, AVAILABILITY, product
@@ -225,6 +226,17 @@ def test_a_streak_that_was_counted_in_blocks_of_another_length_begins_anew(secon
         record = confirm(record, BAD, block=block, block_end=block * seconds)
     assert record.degraded
     assert record.streak.first == then * 300 // seconds + 1
+
+
+@pytest.mark.parametrize(("seconds", "blocks"), [(60, 60), (300, 12), (900, 12)])
+def test_degraded_is_left_after_an_hour_of_the_clock_and_twelve_blocks(seconds, blocks):
+    slo = replace(SLO, calendar=Calendar(seconds))
+    record = after([BAD] * 3)
+    for block in range(4, 4 + blocks):
+        assert record.degraded
+        calm = SloResult(slo, SloState.MET, Reason.WITHIN_OBJECTIVE, fresh=True, calm=True)
+        record = confirm(record, calm, block=block, block_end=block * seconds)
+    assert not record.degraded
 
 
 def test_degraded_is_left_after_twelve_calm_blocks_in_a_row():

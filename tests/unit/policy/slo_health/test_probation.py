@@ -81,6 +81,20 @@ def test_probation_lasts_until_enough_was_shown_and_a_week_at_most(counts, now, 
     assert over(counts, now=now) is expected
 
 
+@pytest.mark.parametrize(
+    ("seconds", "least", "most"),
+    [(60, 180, 10_080), (300, LEAST, MOST), (600, 36, 1008), (3600, 36, 168)],
+)
+def test_three_hours_and_a_week_are_the_clocks(seconds, least, most):
+    terms = judged_by(ACCURACY, analysis={"blockSeconds": seconds})
+    ended = {
+        age: probation.is_over(held, terms, {}, now=age + SINCE, since=SINCE)
+        for held, ages in (({}, (least - 1, least)), ({"accuracy": HELD}, (most - 1, most)))
+        for age in ages
+    }
+    assert ended == {least - 1: False, least: True, most - 1: False, most: True}
+
+
 def test_without_a_baseline_of_the_version_before_three_hours_are_enough():
     assert over(None, now=LEAST, baselines={})
 

@@ -192,6 +192,16 @@ def test_a_persons_request_waits_since_it_was_made_and_jumps_no_line():
     assert standing_after(world).following(first).waiting_since == world.now - 3600
 
 
+def test_an_owner_that_a_product_declares_makes_nothing_of_it_to_others():
+    """Namespaces are counted, which tenants can't choose: see `common_cause`."""
+    owners = ("group:default/catalog", "group:default/catalog", "group:default/other")
+    found = [
+        standing_after(World(spec=document(owner=owner)).until(lambda world: world.serving == "v1"))
+        for owner in owners
+    ]
+    assert found[0] == found[1] == found[2]
+
+
 # ---- silence ----------------------------------------------------------------------------------
 def silence(world: World, **observed) -> dict[str, bool]:
     """What is said of a product's silence, with this read of it."""

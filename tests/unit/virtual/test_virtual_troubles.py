@@ -1,0 +1,83 @@
+"""Trouble of others on virtual time: a registry that is away, a product that spoils a query."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.kube.resources import EVENTS
+from sluicegate.prometheus.targets import ProductKey
+from tests.support.rollout_world import image
+from tests.support.selecting import Poison
+from tests.support.virtual.cluster import Quality, Training
+from tests.support.virtual.event_loop import run_virtually
+from tests.support.virtual.operator import World
+from tests.support.virtual.stories import (
+    BAD,
+    BLOCK,
+    HOUR,
+    RARELY,
+    TRAINED,
+    product,
+    serving,
+    slo,
+    trainings,
+)
+from tests.support.virtual.workloads import REGISTRY_AWAY
+
+
+@pytest.mark.slow
+def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for_no_attempt():
+    async def story() -> None:
+        async with World() as world:
+            key = world.apply(product())
+            world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+            world.cluster.set_quality(image("c"), Quality(trouble=REGISTRY_AWAY))
+            world.start(**RARELY)
+            await world.until(lambda: serving(world, key) == "v1", seconds=60)
+            await world.run(HOUR)
+            world.cluster.set_quality(image("a"), BAD)
+
+            def parked() -> bool:
+                candidate = world.status(key).get("candidate") or {}
+                return candidate.get("phase") == "Parked"
+
+            await world.until(parked, seconds=6 * HOUR, what="given up for now")
+            for _ in range(6):
+                await world.run(HOUR / 2)
+                assert serving(world, key) == "v1"
+                assert world.status(key)["candidate"]["version"] == "v2-trained"
+                assert trainings(world, key) == 0
+            ended = {one["reason"] for one in world.server.all(EVENTS)}
+            assert "ModelRejected" not in ended
+            world.cluster.set_quality(image("c"), Quality())
+            await world.until(lambda: serving(world, key) == "v2-trained", seconds=6 * HOUR)
+            assert trainings(world, key) == 0
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+def test_a_product_whose_series_spoil_a_query_is_told_so_by_an_event_and_others_are_not():
+    async def story() -> None:
+        async with World() as world:
+            key, other = world.apply(product()), world.apply(product("ranking"))
+            world.prometheus.poison = Poison({ProductKey(*key): {"labelled"}})
+            world.start()
+            await world.until(
+                lambda: slo(world, key) == ("Unknown", "UnreadableSeries"), seconds=6 * BLOCK
+            )
+            await world.until(lambda: slo(world, other)[0] == "Met", seconds=6 * BLOCK)
+            await world.run(6 * BLOCK)
+            events = [
+                one for one in world.server.all(EVENTS) if one["reason"] == "UnreadableSeries"
+            ]
+            (told,) = (one for one in events if one["action"] == "Measure")
+            assert {one["regarding"]["name"] for one in events} == {key.name}
+            assert told["type"] == "Warning"
+            about = told["regarding"]
+            assert (about["namespace"], about["name"]) == key
+            assert about["kind"] == "DataProduct"
+            assert "labelled" in told["note"]
+            assert "rejected 422" in told["note"]
+
+    run_virtually(story())
