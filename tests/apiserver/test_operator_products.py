@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,6 +147,36 @@ def test_an_object_that_isnt_ours_is_never_applied_over(control_plane, namespace
     assert service["spec"]["ports"][0]["port"] == 99
     control_plane.kubectl("delete", "service", "cars", "-n", namespace)
     eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
+
+
+def table(plane: ControlPlane, namespace: str) -> dict[str, dict[str, str]]:
+    """What `kubectl get dataproducts` shows, as the API server writes it: columns by product."""
+    header, *lines = plane.kubectl("get", "dataproducts", "-n", namespace).splitlines()
+    starts = [found.start() for found in re.finditer(r"\S+", header)]
+    ends = [*starts[1:], None]
+    rows = [[line[a:b].strip() for a, b in zip(starts, ends, strict=True)] for line in lines]
+    return {row[0].rpartition("/")[2]: dict(zip(header.split(), row, strict=True)) for row in rows}
+
+
+def test_the_table_names_which_product_needs_a_person_and_why(control_plane, namespace, operator):
+    suspended = product(namespace, "suspended")
+    suspended["spec"]["suspend"] = True
+    for body in (product(namespace, "serves"), suspended):
+        apply(control_plane, body)
+    eventually(is_ready(control_plane, namespace, "serves"), seconds=60, what="it serves")
+    shown = eventually(
+        lambda: (
+            found
+            if (found := table(control_plane, namespace))["suspended"]["REASON"] == "Suspended"
+            else {}
+        ),
+        what="the reason",
+    )
+    assert shown["serves"]["REASON"] == ""
+    assert (
+        shown["serves"]["MODEL"]
+        == live(control_plane, namespace, "serves")["status"]["stable"]["version"]
+    )
 
 
 def without_rules(node: Any) -> Any:

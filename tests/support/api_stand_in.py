@@ -51,13 +51,16 @@ class ApiStandIn:
     """The server.
 
     `objects` by path, `sent` in order, `refused` the paths that answer 403, `invalid` the kinds
-    (in the plural) whose writes answer 422.
+    (in the plural) whose writes answer 422, `unavailable` how many of the next requests answer
+    503, and `lost` how many of the next creations do that though they were carried out.
     """
 
     objects: dict[str, Body] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     invalid: set[str] = field(default_factory=set)
+    unavailable: int = 0
+    lost: int = 0
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
     _configuration: Configuration | None = None
     _transport: Transport | None = None
@@ -145,6 +148,9 @@ class ApiStandIn:
         return self._patch(path, sent, live)
 
     def _refusal(self, method: str, path: str) -> web.Response | None:
+        if self.unavailable > 0:
+            self.unavailable -= 1
+            return failure(503, "ServiceUnavailable")
         if path in self.refused:
             return failure(403, "Forbidden")
         if method in {"PATCH", "DELETE"} and path.split("/")[-2] in self.invalid:
@@ -177,6 +183,10 @@ class ApiStandIn:
     def _create(self, path: str, body: Body) -> web.Response:
         if path in self.objects:
             return failure(409, "AlreadyExists")
+        if self.lost > 0:
+            self.lost -= 1
+            self._store(path, body)
+            return failure(503, "ServiceUnavailable")
         return web.json_response(self._store(path, body))
 
     def _delete(self, path: str) -> web.Response:

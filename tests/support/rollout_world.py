@@ -126,6 +126,7 @@ class World:
     slow : versions whose pods aren't ready yet. problem : why nothing can be measured.
     load : pods that all requests need; an autoscaler gives stable those of its share.
     sent : share that the gateway really gives to a version, whatever the weights are.
+    term : since when this replica leads.
     rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
     """
 
@@ -146,6 +147,7 @@ class World:
     facts: Facts = field(default_factory=Facts)
     portfolio: Portfolio = field(default_factory=Portfolio)
     now: int = START
+    term: int = 0
     status: dict[str, Any] = field(default_factory=dict)
     pods: dict[str, Pods] = field(default_factory=dict)
     written: dict[str, int] | None = None
@@ -309,6 +311,7 @@ class World:
                 requests=tuple(ManualRequest(*one) for one in self.requests.items()),
             ),
             begun=START,
+            term=self.term,
         )
 
     # ---- the cluster ----------------------------------------------------------------------

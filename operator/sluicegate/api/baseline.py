@@ -33,6 +33,8 @@ class Baseline(StatusModel):
     """Source of the counts: a hold-out evaluation or production."""
     phi: Annotated[Exact, Field(alias="dispersion")] = 1.0
     """Dispersion of the blocks, from 1 to 10: 1 is binomial, more means bursts."""
+    pods: ExactOrZero = 0.0
+    """Mean number of pods in that time; left out without an autoscaler."""
     daily: bool = False
     """Whether the hour of the day matters, so that whole days are compared."""
     weekdays: Annotated[tuple[Counted, ...], Field(max_length=7)] = ()

@@ -24,6 +24,7 @@ from sluicegate.slo.blocks import Series
 from sluicegate.slo.by_market import indicator_label, market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.means import Means
+from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import QueryKind
 
 T = TypeVar("T")
@@ -101,6 +102,14 @@ class Measured:
     def series(self) -> dict[str, dict[str, Series]]:
         """Blocks of the stable version, by version and SLO."""
         return self._of_stable(self.measurements.blocks.series, *self._counted(), *self._compared())
+
+    def pod_seconds(self) -> Series | None:
+        """For how long pods of the stable version answered, by block; None where nobody counts."""
+        target = self._target()
+        if target is None or not target.counts_pods:
+            return None
+        found = self._of_stable(self.measurements.blocks.series, POD_SECONDS)
+        return next((kept[POD_SECONDS] for kept in found.values()), None)
 
     def gauges(self) -> dict[str, dict[str, Means]]:
         """Block means of the stable version's gauges, by version and SLO."""

@@ -367,5 +367,6 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         canary_from=canary_from,
         evidence_from=warmed_up(status.stable.promotion_time, seconds) * seconds,
         client_errors=canary_from is not None or status.probation is not None,
+        counts_pods=product.spec.serving.autoscaling is not None,
         markets=(*product.spec.markets, OTHER) if product.spec.serving.market else (),
     )

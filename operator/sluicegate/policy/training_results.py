@@ -6,7 +6,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION
 from sluicegate.api.retraining_status import MOST_FAILURES
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import VersionSource
+from sluicegate.api.versions import Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Decision, Hold, StartRollout
 from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
@@ -100,6 +100,17 @@ def _attempt_over(
     )
 
 
+def _is_taken(status: DataProductStatus, stable: Release, made: Release) -> bool:
+    """Whether the name of a result is that of what was stable once, or of another bento.
+
+    A bento that was refused before may come again under its own name.
+    """
+    known = (stable, *(one.release for one in status.accepted))
+    tried = (one.release for one in status.history)
+    others = (one for one in tried if one.identity[0] != made.identity[0])
+    return made.version in {one.version for one in (*known, *others)}
+
+
 def _succeeded(
     terms: Terms,
     status: DataProductStatus,
@@ -117,8 +128,7 @@ def _succeeded(
     if status.trial is not None and status.trial.tried:
         text = f"{name} is discarded: {status.trial.release.version} is being tried"
         return _discard(status, result.trigger, text)
-    used = {entry.release.version: entry.release for entry in (stable, *status.accepted)}
-    if name in used:
+    if _is_taken(status, stable.release, result.release):
         text = f"the training named its result {name}, which is taken: give each version a new name"
         return _attempt_over(terms, status, Reason.VERSION_REUSED, text, now=now)
     return _judged(terms, status, observed, result, now=now)

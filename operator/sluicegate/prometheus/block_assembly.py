@@ -25,6 +25,7 @@ from sluicegate.prometheus.unsent import Unsent
 from sluicegate.slo.blocks import SLACK, Block, Quality, read_block
 from sluicegate.slo.by_market import indicator_label, market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS, Answered
+from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import Fact, QueryKind
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ def assemble_blocks(
                 errors = _client_errors(answers, target, version)
                 blocks = _gate(answers, IndicatorKind.AVAILABILITY, version, errors)
                 yield SeriesKey(*version, CLIENT_ERRORS), blocks
+            if target.counts_pods:
+                yield SeriesKey(*version, POD_SECONDS), _pod_seconds(answers, version)
             yield from _by_market(answers, target, version)
             for slo, indicator in target.slos.items():
                 if not indicator.gauge:
@@ -205,6 +208,12 @@ def _requests(answers: Answers, target: Target, version: VersionKey) -> tuple[Bl
     return _gate(
         answers, IndicatorKind.AVAILABILITY, version, _availability(answers, target, version)
     )
+
+
+def _pod_seconds(answers: Answers, version: VersionKey) -> tuple[Block, ...]:
+    """For how long its pods answered, as the events of a block."""
+    found = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
+    return tuple(read_block(index, 0, one.pod_seconds if one else None) for index, one in found)
 
 
 def _read(answers: Answers, target: Target, version: VersionKey, *, slo: str) -> tuple[Block, ...]:

@@ -13,6 +13,7 @@ from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.means import Means
+from sluicegate.slo.pod_seconds import POD_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -137,7 +138,8 @@ def _wants(target: Target, block_seconds: int, slo: str) -> bool:
     name, market = split_series(slo)
     if market:
         return name in target.slos and market in target.markets
-    return not slo or slo in target.slos or (slo == CLIENT_ERRORS and target.client_errors)
+    beside = {CLIENT_ERRORS: target.client_errors, POD_SECONDS: target.counts_pods}
+    return not slo or slo in target.slos or beside.get(slo, False)
 
 
 async def _in_slices(

@@ -211,6 +211,7 @@ def _with_every_version(answers: Answers, targets: Sequence[Target]) -> list[Tar
             one,
             versions=tuple(dict.fromkeys((*one.versions, *sorted(versions[one.key])))),
             client_errors=False,
+            counts_pods=False,
         )
         for one in targets
     ]

@@ -31,12 +31,15 @@ class Scrape:
         Whether the newest is older than two scrape intervals at the block's end.
     duplicated
         Pods that are scraped by more than one target.
+    pod_seconds
+        For how long its pods answered, in seconds, summed over the pods.
     """
 
     coverage: float
     scraped: bool
     stale: bool
     duplicated: int
+    pod_seconds: float = 0.0
 
 
 class Scrapes:
@@ -49,6 +52,7 @@ class Scrapes:
     """
 
     def __init__(self, targets: Table, *, block_seconds: int, interval_seconds: float) -> None:
+        self._interval = interval_seconds
         self._stale_after = STALE_INTERVALS * interval_seconds
         fullest: dict[int, float] = defaultdict(float)
         self._facts: dict[Labels, dict[int, dict[str, float]]] = {}
@@ -80,11 +84,12 @@ class Scrapes:
         facts = self._facts.get(owner, {}).get(index)
         if not facts or not facts.get(Fact.SCRAPES):
             return None
-        succeeded = facts.get(Fact.UP, 0.0)
+        succeeded, attempted = facts.get(Fact.UP, 0.0), self._attempted.get(index, 0.0)
         return Scrape(
-            coverage=succeeded / facts[Fact.SCRAPES] * self._attempted.get(index, 0.0),
+            coverage=succeeded / facts[Fact.SCRAPES] * attempted,
             scraped=succeeded > 0,
             # A target that is gone has no newest sample: it isn't stale, it ended.
             stale=facts.get(Fact.AGE, 0.0) > self._stale_after,
             duplicated=int(facts.get(Fact.DUPLICATES, 0.0)),
+            pod_seconds=succeeded * self._interval / attempted if attempted else 0.0,
         )

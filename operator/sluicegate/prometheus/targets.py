@@ -81,6 +81,8 @@ class Target:
         What was measured before says nothing of the stable version, in seconds since 1970.
     client_errors
         Whether the share of client errors is wanted: while versions are compared.
+    counts_pods
+        Whether the number of its pods is wanted by block: where an autoscaler changes it.
     markets
         Markets by which events are counted, `other` among them; none where they aren't.
     """
@@ -94,6 +96,7 @@ class Target:
     canary_from: int | None = None
     evidence_from: int = 0
     client_errors: bool = False
+    counts_pods: bool = False
     markets: tuple[str, ...] = ()
 
     def service_of(self, version: str) -> str:

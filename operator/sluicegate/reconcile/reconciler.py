@@ -147,6 +147,7 @@ class ProductReconciler:
         time in which this replica led before may be weeks old.
         """
         self.overlaps.begin()
+        self.starts.term = int(self.wall())
         products, known = self.applier.caches.products, {}
         for key in self.claims:
             if products.get(key) is None:
@@ -235,6 +236,7 @@ class ProductReconciler:
             await self._with_obstacles(record, situation),
             route_kept=kept is not None,
             begun=self.starts.begin(product, now),
+            term=self.starts.term,
             lost=record.key in self.lost,
         )
         return Seen(record, recorded, product, situation, refusal)

@@ -4,7 +4,8 @@ They wait in a queue of their own, which drops rather than grows. Repeats of an 
 minutes become one series: the first is written at once, the rest are counted and written once,
 when the series has been quiet for a while. An event says nothing else than what was told: another
 text is another event. Of good news of one kind the newest is written, at most one a minute, so a
-rollout that steps each few seconds costs no event a step.
+rollout that steps each few seconds costs no event a step. What the API server can't take at the
+moment is sent again under the same name, some times, so it is there once.
 """
 
 from __future__ import annotations
@@ -13,18 +14,27 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import OrderedDict
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from sluicegate.kube.errors import KubeError, NotFound
+from sluicegate.kube.errors import (
+    AlreadyExists,
+    KubeError,
+    NotFound,
+    Transient,
+    Unauthorized,
+)
 from sluicegate.kube.leases import render_time
 from sluicegate.kube.resources import EVENTS, Key, Resource
 from sluicegate.runtime.metrics import EVENTS_DROPPED, EVENTS_SENT
 from sluicegate.runtime.rate_limiter import TokenBucket
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sluicegate.kube.client import KubeApi
     from sluicegate.runtime.clock import Clock
 
@@ -43,6 +53,8 @@ LONGEST_NOTE = 1024  # bytes; the API server's own limits
 HEAD_OF_NOTE = 256  # bytes; of a longer note the end is kept too, where a traceback has its reason
 WRITE_SECONDS = 15.0  # how often series are looked through
 LONGEST_NAME = 200
+MOST_TRIES = 20  # with WRITE_SECONDS between them: an API server that restarts is back by then
+MOST_UNSENT = 1000
 
 Severity = Literal["Normal", "Warning"]
 
@@ -93,6 +105,20 @@ class EventSeries:
     held: Note | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A write that failed and may succeed later.
+
+    Attributes
+    ----------
+    what : as it is counted. send : makes the call. tries : how often it was made.
+    """
+
+    what: str
+    send: Callable[[], Awaitable[object]]
+    tries: int = 0
+
+
 class EventRecorder:
     """Takes notes without waiting; `run` writes them."""
 
@@ -109,6 +135,7 @@ class EventRecorder:
         self._holding: dict[str, tuple[str, str, str, str]] = {}
         """By object, the series that holds good news back."""
         self._serial = 0
+        self._unsent: deque[Unsent] = deque()
 
     def record(self, note: Note) -> None:
         """Queue a note; it is dropped when the queue is full or its object is too noisy."""
@@ -144,11 +171,13 @@ class EventRecorder:
     async def write_series(self, *, at_once: bool = False) -> None:
         """Write what is held, and the counts of series that rest; forget those that are over."""
         now = self._clock()
+        for _ in range(len(self._unsent)):
+            await self._try(self._unsent.popleft())
         for identity, series in list(self._series.items()):
             rests = now - series.seen_at
             if series.unwritten and (at_once or rests >= QUIET_SECONDS):
                 series.unwritten = 0
-                await self._send("series", self._write_count(series))
+                await self._send("series", partial(self._write_count, series))
             if series.held is not None and (at_once or now - series.written_at >= NEWS_SECONDS):
                 await self._begin(series.held)
             elif rests >= SERIES_SECONDS:
@@ -178,7 +207,7 @@ class EventRecorder:
             holding.held = None
         before = self._series.pop(note.series, None)
         if before is not None and before.unwritten:
-            await self._send("series", self._write_count(before))
+            await self._send("series", partial(self._write_count, before))
         self._serial += 1
         moment = datetime.fromtimestamp(self._wall(), UTC)
         event = render_event(note, self._instance, self._serial, moment=moment)
@@ -190,7 +219,7 @@ class EventRecorder:
         if len(self._series) > KNOWN_SERIES:
             oldest, _ = self._series.popitem(last=False)
             self._holding.pop(oldest[0], None)
-        await self._send("created", self._create(event))
+        await self._send("created", partial(self._create, event))
 
     async def _create(self, event: dict[str, Any]) -> None:
         await self._api.create(EVENTS, event)
@@ -199,16 +228,31 @@ class EventRecorder:
         counted = {"count": series.count, "lastObservedTime": render_time(series.last)}
         await self._api.patch(EVENTS, series.name, {"series": counted})
 
-    async def _send(self, what: str, writing: Any) -> None:
+    async def _send(self, what: str, send: Callable[[], Awaitable[object]]) -> None:
+        await self._try(Unsent(what, send))
+
+    async def _try(self, one: Unsent) -> None:
+        """Make a write; one that may succeed later is made again with the next look at the series."""
         try:
-            await writing
+            await one.send()
         except NotFound:
             EVENTS_DROPPED.labels("namespace").inc()  # its namespace, or the event, is gone
+        except AlreadyExists:
+            EVENTS_SENT.labels(one.what).inc()  # the answer to an earlier try was lost
+        except (Transient, Unauthorized) as error:
+            if one.tries + 1 < MOST_TRIES and len(self._unsent) < MOST_UNSENT:
+                self._unsent.append(replace(one, tries=one.tries + 1))
+            else:
+                self._give_up(error)
         except KubeError as error:
-            logger.info("an event is given up: %s", error)
-            EVENTS_DROPPED.labels("error").inc()
+            self._give_up(error)
         else:
-            EVENTS_SENT.labels(what).inc()
+            EVENTS_SENT.labels(one.what).inc()
+
+    @staticmethod
+    def _give_up(error: KubeError) -> None:
+        logger.info("an event is given up: %s", error)
+        EVENTS_DROPPED.labels("error").inc()
 
     def _budget(self, uid: str) -> TokenBucket:
         budget = self._budgets.get(uid)

@@ -77,12 +77,13 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a row saw: the numbers behind its verdict."""
+    """What a row saw: the numbers behind its verdict; `blocks` of `long` are there."""
 
     threshold: Threshold
     long: Count
     lower_bound: float
     tripped: bool
+    blocks: int
 
 
 def thresholds(profile: tuple[Row, ...], allowed_bad: float) -> tuple[Threshold, ...]:
@@ -107,16 +108,16 @@ def read(
 ) -> Reading | None:
     """What the row says at block `now`; None while its long window holds too few events."""
     row = threshold.row
-    long = series.window(now, row.long, since)
+    long, blocks = series.window(now, row.long, since), min(row.long, now - since)
     if long.total / phi < threshold.least_events:
         return None
     if long.bad < LEAST_BAD or long.bad <= threshold.ratio * long.total:
-        return Reading(threshold, long, 0.0, tripped=False)
+        return Reading(threshold, long, 0.0, tripped=False, blocks=blocks)
     lower = wilson_lower(long.bad / phi, long.total / phi, threshold.z)
     tripped = lower > threshold.ratio and _still_happens(
         threshold, series.window(now, row.short, since)
     )
-    return Reading(threshold, long, lower, tripped)
+    return Reading(threshold, long, lower, tripped, blocks)
 
 
 def _still_happens(threshold: Threshold, short: Count) -> bool:

@@ -208,6 +208,30 @@ async def test_samples_that_have_not_come_for_long_are_no_measurements(server, e
     assert measured.problem() is DecisionReason.PROMETHEUS_STALE
 
 
+AUTOSCALED = {
+    "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
+    "resources": {"requests": {"cpu": "1"}},
+}
+
+
+@pytest.mark.parametrize(("serving", "pods"), [({"replicas": 2}, None), (AUTOSCALED, 3)])
+async def test_the_pods_of_an_autoscaled_product_are_counted_by_block(
+    server, evaluation, serving, pods
+):
+    world = Rollout(spec=document(serving=serving)).until(lambda world: world.serving == "v1")
+    product = world.product
+    measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
+    measured.measurements.want(
+        Key(*key), replace(store.target_of(product, Timing()), evidence_from=0)
+    )
+    name = store.series_of(product.status.stable)
+    server.rows = World([Measured(namespace=key[0], product=key[1], version=name, targets=3)])
+    await measured.measurements.read(evaluation, NOW)
+    counted = measured.pod_seconds()
+    assert (counted and counted.window(measured.newest, 3).total / (3 * BLOCK)) == pods
+    assert (counted and counted.hour(measured.newest // 12 - 9).total / (12 * BLOCK)) == pods
+
+
 def test_requests_in_the_seconds_in_which_the_gateway_follows_a_change_are_not_counted():
     measured = in_a_canary({"v1": 150, "v2": 50}, None)
     first = measured.canary_blocks()[0]

@@ -219,6 +219,29 @@ def test_a_result_under_the_name_of_an_older_version_is_refused():
     assert found.status.retraining.unsuccessful_attempts == 1
 
 
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        ("registry.example/search@sha256:another", Reason.VERSION_REUSED),
+        (V2.image, Reason.GATE_PASSED),
+    ],
+    ids=["another bento", "the same bento"],
+)
+def test_a_result_under_the_name_of_a_refused_candidate_is_refused_unless_it_is_that_bento(
+    image, reason
+):
+    refused = PastVersion.of(
+        replace(V2, image=image),
+        VersionSource.RETRAINING,
+        outcome=Outcome.ROLLED_BACK,
+        end_time=0,
+    )
+    status = serving(retraining=training("b"), history=(refused,))
+    observed = Observed(block=NOW // 300, wanted=V1, training=result("b"))
+    found = training_ended(TERMS, status, observed, NOW)
+    assert found.decision.reason is reason
+
+
 # ---- the hold-out ---------------------------------------------------------------------------
 FINE = {"availability": Count(0, 9000)}
 POINT = HoldOutMargin(0.01, 0.01)

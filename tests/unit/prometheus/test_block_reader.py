@@ -12,6 +12,7 @@ from sluicegate.prometheus.targets import SeriesKey
 from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.stats.counts import Count
 from tests.support.evaluations import (
     AVAILABILITY,
@@ -176,6 +177,16 @@ async def test_what_is_refused_is_counted_apart_and_only_while_versions_are_comp
     readings, server = await fetch(world, target())
     assert key not in readings[0].blocks
     assert server.asked["requests_bad"] == 1
+
+
+async def test_the_pods_of_a_block_are_counted_where_an_autoscaler_changes_their_number():
+    """By the scrapes that each block should have: one that Prometheus didn't try is no pod less."""
+    world = World([Measured(targets=3, attempted=0.9)])
+    readings, _ = await fetch(world, target(counts_pods=True))
+    key = SeriesKey(*VERSION, POD_SECONDS)
+    assert readings[0].blocks[key][-1] == Block(1000, Quality.COUNTED, Count(0, 3 * 300))
+    readings, _ = await fetch(world, target())
+    assert key not in readings[0].blocks
 
 
 async def test_a_version_that_is_only_asked_for_unknown_paths_has_requests():

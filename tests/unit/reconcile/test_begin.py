@@ -55,6 +55,7 @@ async def test_a_term_begins_with_what_status_and_jobs_say_of_all_products(
     stored(server, reconciler, "trains")
     training(server, reconciler, "trains")
     await controller.begin()
+    assert reconciler.starts.term == int(reconciler.wall())
     before = reconciler.standings.portfolio(last, NOW, asked=True)
     assert (before.products, before.slot) == (count + 1, False)
     training(server, reconciler, "trains", **ENDED)  # the other replica saw it

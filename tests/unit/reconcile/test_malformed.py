@@ -234,6 +234,28 @@ def test_a_word_of_a_newer_operator_costs_no_more_than_the_part_that_holds_it(fi
     assert known.last_handled == before.last_handled
 
 
+REASONS = (
+    ("retraining", "lastReason"),
+    ("candidate", "decisionReason"),
+    ("decision", "reason"),
+    ("summary", "reason"),
+)
+
+
+@pytest.mark.parametrize("path", REASONS, ids=".".join)
+def test_a_reason_that_a_newer_operator_writes_is_kept_as_it_is(path):
+    """The retraining's stopped every reconcile of an older operator."""
+    status = full_status()
+    part, name = path
+    assert name in status[part]
+    body = {**status, part: {**status[part], name: "Ascended"}}
+    known = read_status(body)
+    assert known.to_dict() == {
+        **read_status(status).to_dict(),
+        part: {**read_status(status).to_dict()[part], name: "Ascended"},
+    }
+
+
 def test_an_item_that_can_t_be_read_is_left_out_of_its_list():
     status = full_status()
     past = {**status["history"][0], "outcome": "Ascended"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK, DecisionReason
@@ -217,6 +219,23 @@ def test_time_under_suspend_counts_against_no_deadline():
     world.run()
     assert world.current.candidate.suspended_seconds >= 39 * BLOCK
     world.until(lambda world: world.serving == "v2")
+
+
+def test_time_in_which_no_operator_led_counts_against_no_start():
+    """A candidate was rejected at the first look, before anybody had made its pods."""
+    world = serving(serving=SHORT)
+    world.slow.add("v2")
+    world.push("b", "v2").run()
+    assert phase(world) is CandidatePhase.STARTING
+    world.now += 3600
+    world.term = world.now
+    world.run()
+    assert phase(world) is CandidatePhase.STARTING
+    slow = deepcopy(world)
+    world.slow.clear()
+    world.until(lambda world: world.serving == "v2")
+    slow.until(lambda world: phase(world) is not CandidatePhase.STARTING)
+    assert slow.now - slow.term <= SHORT["progressDeadlineSeconds"] + 2 * BLOCK
 
 
 def test_pods_that_were_suspended_before_they_were_made_get_their_time():

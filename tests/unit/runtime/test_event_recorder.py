@@ -133,6 +133,47 @@ async def test_series_are_written_and_forgotten_while_others_keep_coming(server,
     assert not recorder._series
 
 
+MOST_TRIES = 20
+
+
+@pytest.mark.parametrize("failures", [1, MOST_TRIES - 1, MOST_TRIES])
+async def test_an_event_that_can_t_be_sent_is_sent_again_a_bounded_number_of_times(
+    server, recorder, failures
+):
+    server.unavailable = failures
+    await tell(recorder, step("v1: no memory", "Warning"))
+    for _ in range(2 * MOST_TRIES):
+        await recorder.write_series()
+    assert events(server) == ([("v1: no memory", 1)] if failures < MOST_TRIES else [])
+    assert len(server.sent) == min(failures + 1, MOST_TRIES)
+
+
+async def test_a_count_that_can_t_be_sent_is_sent_again(server, recorder, clock):
+    await tell(recorder, *[step("v1: no memory", "Warning")] * 3)
+    clock.now += 60
+    server.unavailable = 1
+    await recorder.write_series()
+    assert events(server) == [("v1: no memory", 1)]
+    await recorder.write_series()
+    assert events(server) == [("v1: no memory", 3)]
+
+
+async def test_an_event_whose_answer_was_lost_is_there_once(server, recorder):
+    server.lost = 1
+    await tell(recorder, step("v1: no memory", "Warning"))
+    await recorder.write_series()
+    await recorder.write_series()
+    assert events(server) == [("v1: no memory", 1)]
+    assert len(server.sent) == 2
+
+
+async def test_an_event_that_is_refused_is_given_up(server, recorder):
+    server.refused.add(EVENTS.path("shop"))
+    await tell(recorder, step("v1: no memory", "Warning"))
+    await recorder.write_series()
+    assert len(server.sent) == 1
+
+
 def test_a_long_text_keeps_the_end_that_gives_the_reason():
     text = (
         "the training exited with 1; message: " + 'é  File "x.py"\n' * 200 + "ValueError: no price"

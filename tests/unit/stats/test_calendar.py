@@ -111,6 +111,24 @@ def test_a_baseline_takes_a_day_of_the_clock_and_sees_the_swing_with_its_hours(s
     assert found.daily
 
 
+@pytest.mark.parametrize(("unknown", "pods"), [(range(0), 4), (range(100, 130), 0)])
+def test_a_baseline_knows_how_many_pods_its_events_had_unless_some_are_unknown(unknown, pods):
+    counted = Series()
+    for index in range(1, 28 * 12 + 1):
+        number = 0 if index in unknown else 2 + 4 * (index % 2)
+        counted.record(Block(index, Quality.COUNTED, Count(0, number * 300)))
+    found = from_production(
+        terms(),
+        SloRecord(steady_start_time=0),
+        filled(300, 28),
+        now=28 * 12,
+        since=2,
+        block_seconds=300,
+        pod_seconds=counted,
+    )
+    assert found.pods == pods
+
+
 def test_sums_that_lie_in_days_are_judged_as_days():
     slo = replace(terms(), calendar=Calendar(60))
     baseline = ACCEPTED.replace(daily=True)

@@ -32,6 +32,8 @@ from tests.support.scenarios import (
     types,
 )
 
+WARM_UP = 2
+"""Blocks of a new version that don't count."""
 CONVERSION = {
     "name": "conversion",
     "indicator": {
@@ -60,6 +62,16 @@ def test_a_retraining_tells_before_and_now_with_sample_sizes_and_evidence():
         " 80.8 % (n=4,800, last 2 h) at present; that is beyond the allowed 3 points with the"
         " evidence at 182.0 of 12.5"
     )
+
+
+def test_what_is_told_of_a_young_version_is_the_time_that_was_looked_at():
+    """Not the window's length: nothing was measured of it before."""
+    spec = product(AVAILABILITY, {**ACCURACY, "objective": "0.80"})
+    document = scenario(lambda _: {"v1": steady(0.4, 200)}, 30, product=spec, accepted=None)
+    lines = run(document)
+    for blocks, age in ((2, "10 min"), (4, "20 min"), (24, "2 h")):
+        message = at(lines, (blocks + WARM_UP) * BLOCK)["decision"]["message"]
+        assert f"60.0 % (n={blocks * 200:,}, last {age}) against an objective" in message
 
 
 def test_what_is_told_are_the_numbers_that_decide_not_those_of_the_newest_window():

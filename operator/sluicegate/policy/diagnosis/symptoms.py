@@ -59,6 +59,7 @@ def load_now(terms: Terms, stable: Version, observed: Observed, result: SloResul
         since=warmed_up(stable.promotion_time, terms.block_seconds),
         block_seconds=terms.block_seconds,
         pods=observed.facts.pods,
+        pod_seconds=observed.pod_seconds,
     )
 
 

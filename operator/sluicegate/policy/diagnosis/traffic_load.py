@@ -3,13 +3,15 @@
 A surge makes any model slow, and no training mends that. What is normal comes from the production
 baseline. It takes a day, so until it is there the load that the version was seen to serve well
 stands in: the mean since it was accepted, without the blocks that are being judged and without
-any stretch in which the SLO was as bad as now. So a surge never becomes normal by lasting, and a
+any stretch in which the SLO was as bad as now. Where an autoscaler changes the number of pods, the
+pods of now share the load of now, and the pods of then that of then. So a surge never becomes normal by lasting, and a
 day that swings by 80 % stays below the factor from whatever hour it is learnt (docs/adr/0006).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from sluicegate.api.baseline import Baseline
@@ -33,7 +35,8 @@ class Load:
 
     Attributes
     ----------
-    present, normal : events a block, of as many pods as the spec wants.
+    present, normal : events a block: of one pod with an autoscaler, else of as many pods as the
+        spec wants.
     accepted : normal is the production baseline's; else what was served well so far.
     """
 
@@ -56,6 +59,7 @@ def load_of(
     since: int,
     block_seconds: int,
     pods: float,
+    pod_seconds: Series | None = None,
 ) -> Load | None:
     """The load at block `now`; None while nothing tells what is normal, or no pod is ready.
 
@@ -64,15 +68,29 @@ def load_of(
     series : blocks of the stable version. baseline : what it was accepted with.
     since : blocks up to this one are warm-up, or of another time.
     pods : ready pods, over those that the spec wants.
+    pod_seconds : for how long pods answered by block, where an autoscaler changes their number.
     """
     if pods <= 0:
         return None
-    present = max(series.window(now, length, since).total / length for length in WINDOWS) / pods
-    if baseline is not None and baseline.end > baseline.start:
+    accepted = baseline is not None and baseline.end > baseline.start
+    shared = pod_seconds if not accepted or (baseline and baseline.pods) else None
+
+    def served(length: int) -> float:
+        total = series.window(now, length, since).total
+        if shared is None:
+            return total / length / pods
+        there = shared.window(now, length, since).total / block_seconds
+        return total / there if there else 0.0
+
+    present = max(map(served, WINDOWS))
+    if baseline is not None and accepted:
         normal = baseline.count.total * block_seconds / (baseline.end - baseline.start)
+        if shared is not None and baseline.pods:
+            normal /= baseline.pods
         return Load(present, normal, accepted=True) if normal > 0 else None
-    limit = _bad_from(terms, baseline)
-    normal = _served_well(series, after=since, last=now - max(WINDOWS), limit=limit)
+    limit, last = _bad_from(terms, baseline), now - max(WINDOWS)
+    known = _Past(series, shared, since, last, block_seconds)
+    normal = known.served_well(limit)
     return Load(present, normal, accepted=False) if normal > 0 else None
 
 
@@ -84,33 +102,54 @@ def _bad_from(terms: SloTerms, baseline: Baseline | None) -> float:
     return min(limits, default=1.0)
 
 
-def _served_well(series: Series, *, after: int, last: int, limit: float) -> float:
-    """Events a block in the stretches that weren't clearly worse than `limit`; 0 for unknown."""
-    total = blocks = 0
-    for count, length in _stretches(series, after, last):
-        if wilson_lower(count.bad, count.total, Z95) <= limit:
-            total += count.total
-            blocks += length
-    return total / blocks if blocks >= LEAST_BLOCKS else 0.0
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What was served from block `after` + 1 to block `last`, and by how many pods."""
 
+    series: Series
+    pod_seconds: Series | None
+    after: int
+    last: int
+    block_seconds: int
 
-def _stretches(series: Series, after: int, last: int) -> Iterator[tuple[Count, int]]:
-    """Events of each sum of twelve with any, and of how many blocks; of the newest, what is there."""
-    singles_from = max(series.newest - SINGLE_BLOCKS, after)
-    first, end = -(-after // BLOCKS_PER_HOUR), min(singles_from, last) // BLOCKS_PER_HOUR
-    bad, total = series.hours(first, end - 1)
-    for count in map(Count, bad, total):
-        if count.total > 0:
-            yield count, BLOCKS_PER_HOUR
-    singles = (
-        block
-        for block in series.blocks(singles_from, last)
-        if block.quality is Quality.COUNTED and block.count.total > 0
-    )
-    for _, group in groupby(singles, key=lambda block: hour_of(block.index)):
-        yield _sum(block.count for block in group)
+    def served_well(self, limit: float) -> float:
+        """Events a block and pod in the stretches not clearly worse than `limit`; 0 for unknown."""
+        total, blocks, pods = 0, 0, 0.0
+        for count, length, there in self._stretches():
+            if there > 0 and wilson_lower(count.bad, count.total, Z95) <= limit:
+                total += count.total
+                blocks += length
+                pods += there
+        return total / pods if blocks >= LEAST_BLOCKS else 0.0
 
+    def _stretches(self) -> Iterator[tuple[Count, int, float]]:
+        """Each sum of twelve with any events, its blocks, and those blocks times their pods.
 
-def _sum(counts: Iterable[Count]) -> tuple[Count, int]:
-    listed = list(counts)
-    return Count(sum(one.bad for one in listed), sum(one.total for one in listed)), len(listed)
+        Of the newest, what is there; blocks of which nobody counted the pods are left out.
+        """
+        series, after, last = self.series, self.after, self.last
+        singles_from = max(series.newest - SINGLE_BLOCKS, after)
+        first, end = -(-after // BLOCKS_PER_HOUR), min(singles_from, last) // BLOCKS_PER_HOUR
+        bad, total = series.hours(first, end - 1)
+        for hour, count in enumerate(map(Count, bad, total), start=first):
+            if count.total > 0:
+                yield count, BLOCKS_PER_HOUR, self._pods_of_hour(hour)
+        singles = (
+            (block.count, self._pods_of(block.index), hour_of(block.index))
+            for block in series.blocks(singles_from, last)
+            if block.quality is Quality.COUNTED and block.count.total > 0
+        )
+        for _, group in groupby(singles, key=itemgetter(2)):
+            known = [(count, pods) for count, pods, _ in group if pods > 0]
+            count = Count(sum(one.bad for one, _ in known), sum(one.total for one, _ in known))
+            yield count, len(known), sum(pods for _, pods in known)
+
+    def _pods_of_hour(self, hour: int) -> float:
+        if self.pod_seconds is None:
+            return BLOCKS_PER_HOUR
+        return self.pod_seconds.hour(hour).total / self.block_seconds
+
+    def _pods_of(self, index: int) -> float:
+        if self.pod_seconds is None:
+            return 1.0
+        return self.pod_seconds.block(index).count.total / self.block_seconds

@@ -206,6 +206,8 @@ class Observed:
     problems : why it couldn't be read for single SLOs, by name.
     series : blocks by version and SLO.
     markets : blocks of the stable version by SLO and market, where they are counted so.
+    pod_seconds : how long pods of the stable version answered, summed, by block; None where no
+        autoscaler changes their number.
     gauges : block means by version and SLO, where an SLO is a gauge.
     canary_blocks : both arms, oldest first, from an hour before the rollout on; empty without one.
     canary_block_seconds : their length.
@@ -224,6 +226,7 @@ class Observed:
     series: Mapping[str, SeriesBySlo] = field(default_factory=dict)
     gauges: Mapping[str, Mapping[str, Means]] = field(default_factory=dict)
     markets: Mapping[str, SeriesBySlo] = field(default_factory=dict)
+    pod_seconds: Series | None = None
     canary_blocks: tuple[CanaryBlock, ...] = ()
     canary_block_seconds: int = 60
     wanted: Release | None = None

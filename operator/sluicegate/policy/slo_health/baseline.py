@@ -76,13 +76,21 @@ def decides(baseline: Baseline, terms: SloTerms) -> bool:
 
 
 def from_production(
-    terms: SloTerms, record: SloRecord, series: Series, *, now: int, since: int, block_seconds: int
+    terms: SloTerms,
+    record: SloRecord,
+    series: Series,
+    *,
+    now: int,
+    since: int,
+    block_seconds: int,
+    pod_seconds: Series | None = None,
 ) -> Baseline | None:
     """The baseline that production has shown by block `now`; None while it is incomplete.
 
     Parameters
     ----------
     now : newest settled block. since : blocks up to this one are warm-up or another time.
+    pod_seconds : how long its pods answered by block, where an autoscaler changes their number.
 
     Call it only while the SLO is Met, or it learns the decay; what came before the SLO was last
     steady is left out for the same reason.
@@ -110,10 +118,23 @@ def from_production(
         end * block_seconds,
         BaselineSource.PRODUCTION,
         phi=phi,
+        pods=_mean_pods(hours, pod_seconds, first, block_seconds),
         daily=wanted or hour_matters(hours, first, phi, calendar),
         weekdays=_by_weekday(hours, first, calendar) if weekly else (),
         indicator_hash=terms.indicator_hash,
     )
+
+
+def _mean_pods(
+    hours: list[tuple[int, int]], pod_seconds: Series | None, first: int, block_seconds: int
+) -> float:
+    """How many pods served these hours; 0 where it isn't known of each hour with events."""
+    if pod_seconds is None:
+        return 0.0
+    _, pods = pod_seconds.hours(first, first + len(hours) - 1)
+    if not all(pods[n] for n, (_, total) in enumerate(hours) if total):
+        return 0.0
+    return sum(pods) / (len(hours) * BLOCKS_PER_HOUR * block_seconds)
 
 
 def _by_weekday(hours: list[tuple[int, int]], first: int, calendar: Calendar) -> tuple[Count, ...]:

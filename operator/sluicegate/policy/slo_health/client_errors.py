@@ -20,7 +20,7 @@ from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health import probation
 from sluicegate.policy.slo_health.data_quality import evidence_since
-from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.policy.slo_health.ratio_slo import SloResult, blocks_shown
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.calendar import Calendar
@@ -90,6 +90,7 @@ def judge_client_errors(
         held,
         fresh=blocks.block(now).count.total > 0,
         calm=True,
+        shown=blocks_shown(slo, now, shown_since),
     )
     since = evidence_since(terms, stable, known)
     result = probation.judge(fine, blocks, held, now=now, since=since)

@@ -22,7 +22,7 @@ from sluicegate.policy.slo_health.baseline import from_production, usable
 from sluicegate.policy.slo_health.client_errors import client_errors, judge_client_errors
 from sluicegate.policy.slo_health.confirmation import confirm
 from sluicegate.policy.slo_health.data_quality import View, evidence_since, objection
-from sluicegate.policy.slo_health.ratio_slo import SloResult, judge, unknown
+from sluicegate.policy.slo_health.ratio_slo import SloResult, blocks_shown, judge, unknown
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.budget import WINDOW_HOURS
 from sluicegate.stats.canary_duration import warmed_up
@@ -105,7 +105,8 @@ def _judge(
     if reason is not None or series is None:
         recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
         result = unknown(slo, reason or Reason.NO_DATA, recent, baseline)
-        return replace(result, budget=_budget(terms, stable, series, now=now))
+        shown = blocks_shown(slo, now, shown_since)
+        return replace(result, budget=_budget(terms, stable, series, now=now), shown=shown)
     result = _judge_counts(
         terms, replace(view, series=series), baseline, spans=spans, shown_since=shown_since
     )
@@ -148,7 +149,8 @@ def _judge_counts(
         shown_since=shown_since,
     )
     if not result.recent.total:
-        return unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
+        silent = unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
+        return replace(silent, shown=result.shown)
     return result
 
 
@@ -187,6 +189,7 @@ def _learn(
         now=view.now,
         since=view.since,
         block_seconds=terms.block_seconds,
+        pod_seconds=observed.pod_seconds,
     )
 
 

@@ -33,7 +33,7 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
 
 
 def window_of(blocks: int, block_seconds: int) -> str:
-    """`last 2 h`: a window as people say it."""
+    """`last 2 h`: as many blocks, as people say it."""
     return f"last {duration(blocks * block_seconds)}"
 
 
@@ -53,14 +53,14 @@ def describe(result: SloResult, block_seconds: int) -> str:
 def _describe_unknown(result: SloResult, block_seconds: int) -> str:
     text = _UNKNOWN.get(result.reason, result.reason)
     return f"{result.terms.name} is unknown: " + text.format(
-        window=window_of(result.terms.recent, block_seconds),
+        window=window_of(result.shown or result.terms.recent, block_seconds),
         drop=points(result.terms.drop),
         count=events(result.recent.total),
     )
 
 
 def _now(result: SloResult, block_seconds: int) -> str:
-    window = window_of(result.terms.recent, block_seconds)
+    window = window_of(result.shown or result.terms.recent, block_seconds)
     bad = result.recent.ratio
     if bad is None:
         return f"no events in the {window}"
@@ -107,7 +107,7 @@ def _describe_burn(result: SloResult, block_seconds: int) -> str:
         allowed += f" ({row.burn_rate:g} times the error budget)"
     return (
         f"{result.terms.subject} is at {share} ({events(long.total)},"
-        f" {window_of(row.long, block_seconds)}) against an objective of"
+        f" {window_of(reading.blocks, block_seconds)}) against an objective of"
         f" {percent(result.terms.objective or 0.0)}: at least {percent(reading.lower_bound)} are bad,"
         f" {row.confidence:.0%} sure, and more than {allowed} is too much"
     )

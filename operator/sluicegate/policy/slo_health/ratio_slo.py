@@ -69,6 +69,7 @@ class SloResult:
     as_before : whether the test against the version before finds it no worse; None without one.
     gauge : mean of the newest block, for a gauge.
     budget : events of the error budget's window since the version took over.
+    shown : blocks of `recent`: fewer than the window's of a young version; 0 where all count.
     """
 
     terms: SloTerms
@@ -84,6 +85,7 @@ class SloResult:
     as_before: bool | None = None
     gauge: float | None = None
     budget: Count = NOTHING
+    shown: int = 0
 
 
 _STATES: Final = {
@@ -102,6 +104,11 @@ def is_suspected(result: SloResult) -> bool:
     if not result.terms.tells_quality or baseline is None or recent is None:
         return False
     return recent - ratio_of(baseline.count) > result.terms.drop / 2
+
+
+def blocks_shown(terms: SloTerms, now: int, since: int) -> int:
+    """Of how many blocks up to `now` events are shown, where those up to `since` aren't."""
+    return max(min(terms.recent, now - since), 1)
 
 
 def unknown(terms: SloTerms, reason: Reason, recent: Count, baseline: Baseline | None) -> SloResult:
@@ -151,6 +158,7 @@ def judge(
         drift,
         fresh=series.block(now).count.total > 0,
         calm=level is not Level.MISSED and _is_calm(terms, series, drift, now=now, since=since),
+        shown=blocks_shown(terms, now, shown_since),
     )
 
 

@@ -38,7 +38,8 @@ def next_look(  # noqa: PLR0911 - one a reason to look
             # It waits for a person, for days maybe; its blocks and its pods tell of themselves.
             return RequeueAfter(max(LOOK_SECONDS, situation.terms.block_seconds))
         # Of a canary that starts, only its pods can tell something.
-        starts = phase is CandidatePhase.STARTING and not untold
+        first = step.status.stable is None
+        starts = phase is CandidatePhase.STARTING and not untold and not first
         return RequeueAfter(UNREADY_SECONDS if starts else LOOK_SECONDS)
     if candidate is not None and candidate.retry_time is not None:
         left = candidate.retry_time - situation.now

@@ -46,7 +46,7 @@ def advance(
     if move is None or status.candidate is None:
         return status, ()
     found = move.found
-    if status.candidate.phase is CandidatePhase.STARTING:
+    if status.stable is not None and status.candidate.phase is CandidatePhase.STARTING:
         found, status = at_the_gate(situation, status, found)
     match found:
         case Unchanged():

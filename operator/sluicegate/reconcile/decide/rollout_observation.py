@@ -40,6 +40,7 @@ def observe_rollout(situation: Situation, status: DataProductStatus) -> RolloutM
         trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
         blame=_blame(situation, status, candidate),
         moved_at=_moved_at(situation, status),
+        term=situation.term,
     )
     frozen = situation.is_frozen(status)
     found = progress(situation.product, status, layout(situation, status), rolling)
@@ -94,7 +95,7 @@ def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate
     if status.stable is None:
         return None
     live = situation.live.get(candidate.revision)
-    begun = candidate.wait_start_time or candidate.start_time
+    begun = max(candidate.wait_start_time or candidate.start_time, situation.term)
     return blame_for(
         live,
         of_revision(situation.pods, candidate.revision),

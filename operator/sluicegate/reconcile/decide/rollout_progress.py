@@ -46,6 +46,7 @@ class Rolling:
     trouble : the candidate's pod that tells best why it isn't ready.
     blame : whose trouble it would be that none is; None for a first version.
     moved_at : when the weights in force were written, in seconds.
+    term : since when this replica leads, in seconds: what waits for pods waits since then at most.
     """
 
     now: int
@@ -55,6 +56,7 @@ class Rolling:
     trouble: PodState | None = None
     blame: Blame | None = None
     moved_at: float = 0.0
+    term: int = 0
 
     def ready(self, revision: str) -> int:
         """Ready pods of a version."""
@@ -111,6 +113,8 @@ def progress(
     candidate = status.candidate
     assert candidate is not None
     wanted = layout.needed
+    if status.stable is None:
+        return _first(candidate, rolling, wanted)
     match candidate.phase:
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             return _step(product, candidate, rolling, wanted)
@@ -135,7 +139,7 @@ def facts_of(
     return RolloutObservation(
         moves=not isinstance(found, Unchanged),
         wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
-        waited=rolling.now - (candidate.wait_start_time or candidate.start_time),
+        waited=rolling.now - max(candidate.wait_start_time or candidate.start_time, rolling.term),
         deadline=product.spec.serving.progress_deadline_seconds,
         trouble=None if trouble is None else Failure(_reason(trouble), trouble.trouble),
         hopeless=trouble is not None and trouble.hopeless,
@@ -201,14 +205,18 @@ def _step(product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: 
     return Unchanged()
 
 
+def _first(candidate: Candidate, rolling: Rolling, wanted: int) -> Progress:
+    """The first version takes everything once it is ready, whatever its phase is called."""
+    ready = _is_ready(rolling, candidate, max(wanted, 1))
+    return Completed(candidate) if ready else Unchanged()
+
+
 def _promote(
     product: DataProduct, status: DataProductStatus, rolling: Rolling, wanted: int
 ) -> Progress:
     candidate, stable = status.candidate, status.stable
     assert candidate is not None
-    if stable is None:
-        ready = _is_ready(rolling, candidate, max(wanted, 1))
-        return Completed(candidate) if ready else Unchanged()
+    assert stable is not None
     if candidate.weight < FULL:
         if _is_ready(rolling, candidate, wanted):
             return ShareTaken(with_share(candidate, FULL, rolling.now))

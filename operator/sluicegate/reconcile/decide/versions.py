@@ -38,7 +38,7 @@ def first_candidate(
         return before
     return Candidate(
         **wanted.model_dump(),
-        phase=CandidatePhase.PROMOTING,
+        phase=CandidatePhase.STARTING,
         start_time=begun,
         evaluation=counts_of(product.spec.model.evaluation) if claims else {},
     )

@@ -54,6 +54,8 @@ class Situation:
     gateways : what its Gateways say of themselves, as far as that had to be asked.
     lost : it once had a stable version, of which nothing is left.
     begun : since when this operator has looked at it, in seconds; None for now.
+    term : since when this replica leads, in seconds; nobody did anything for a candidate in the
+        hours before in which none led.
     job : of the training under way; None while it isn't there.
     trains : a Job of the product runs, be it one that is no longer wanted.
     refusal : why the Job of the training under way isn't there; empty when nothing is known.
@@ -81,6 +83,7 @@ class Situation:
     gateways: Mapping[Key, GatewayState] = field(default_factory=dict)
     lost: bool = False
     begun: int | None = None
+    term: int = 0
     job: JobRecord | None = None
     trains: bool = False
     refusal: str = ""

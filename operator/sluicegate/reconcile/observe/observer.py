@@ -111,6 +111,7 @@ class Observer:
                 series=measured.series(),
                 gauges=measured.gauges(),
                 markets=measured.markets(),
+                pod_seconds=measured.pod_seconds(),
                 canary_blocks=measured.canary_blocks(),
                 canary_block_seconds=measured.canary_seconds,
                 wanted=wanted.release,

@@ -19,14 +19,19 @@ and to say so of each would make all of them wait longer. Control planes were se
 fourteen a second."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FirstStarts:
     """Products without a version that serves, and since when each has been looked at.
 
     Kept in memory alone: after a restart they are looked at anew.
+
+    Attributes
+    ----------
+    begun : since when by product, in seconds. term : since when this replica leads, in seconds.
     """
 
     begun: dict[Key, int] = field(default_factory=dict)
+    term: int = 0
 
     def __contains__(self, key: Key) -> bool:
         """Whether a product was looked at, and had no version that serves."""

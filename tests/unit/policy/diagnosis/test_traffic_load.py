@@ -41,12 +41,13 @@ def swing(phase):
     return lambda index: USUAL * (1 + 0.8 * sin(2 * pi * (index / DAY + phase)))
 
 
-def load(totals, *, now=None, since=0, pods=1.0, baseline=None, bad=lambda index, total: 0):
+def load(totals, *, now=None, bad=lambda index, total: 0, baseline=None, since=0, **more):
     series = Series()
     for index, total in enumerate(totals, start=1):
         series.record(Block(index, Quality.COUNTED, Count(bad(index, total), total)))
     now = len(totals) if now is None else now
-    return load_of(SLO, series, baseline, now=now, since=since, block_seconds=300, pods=pods)
+    more = {"pods": 1.0} | more
+    return load_of(SLO, series, baseline, now=now, since=since, block_seconds=300, **more)
 
 
 # ---- whole histories ------------------------------------------------------------------------
@@ -135,6 +136,40 @@ def test_the_past_is_the_same_when_only_sums_of_twelve_are_left():
 def test_requests_are_those_of_a_pod():
     assert load([100] * 30 + [400] * 12, pods=2.0).ratio == 2
     assert load([100] * 42, pods=0.0) is None
+
+
+def pods(numbers):
+    series = Series()
+    for index, number in enumerate(numbers, start=1):
+        series.record(Block(index, Quality.COUNTED, Count(0, number * 300)))
+    return series
+
+
+@pytest.mark.parametrize(
+    ("numbers", "ratio"), [([2] * 30 + [10] * 12, 1), ([2] * 42, 5), ([10] * 30 + [2] * 12, 25)]
+)
+def test_with_an_autoscaler_pods_of_now_share_the_load_of_now_and_pods_of_then_that_of_then(
+    numbers, ratio
+):
+    totals = [100] * 30 + [500] * 12
+    assert load(totals, pod_seconds=pods(numbers)).ratio == pytest.approx(ratio)
+    accepted = Baseline.of(
+        Count(10, DAY * 100), 0, DAY * 300, BaselineSource.PRODUCTION, pods=numbers[0]
+    )
+    found = load(totals, pod_seconds=pods(numbers), baseline=accepted)
+    assert (found.ratio, found.normal) == (pytest.approx(ratio), 100 / numbers[0])
+
+
+def test_the_pods_of_old_sums_are_those_of_their_hours():
+    totals = [100] * SINGLE_BLOCKS + [400] * SINGLE_BLOCKS + [400] * 12
+    numbers = [1] * SINGLE_BLOCKS + [4] * SINGLE_BLOCKS + [1] * 12
+    found = load(totals, pod_seconds=pods(numbers))
+    assert (found.normal, found.ratio) == (100, 4)
+
+
+def test_blocks_of_which_nobody_counted_the_pods_teach_nothing():
+    numbers = [0] * 20 + [5] * 22
+    assert load([100] * 20 + [500] * 22, pod_seconds=pods(numbers)).normal == 100
 
 
 def test_the_production_baseline_replaces_what_was_seen_since_acceptance():

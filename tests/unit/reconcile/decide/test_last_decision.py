@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.support.rollout_world import broken_pod
 from tests.support.rollouts import finished, serving
+
+if TYPE_CHECKING:
+    from sluicegate.api.status import DecisionStatus
+    from sluicegate.reconcile.observe.observation import Situation
+    from tests.support.rollout_world import World
 
 
 def test_a_candidate_that_can_t_start_is_the_last_decision():
@@ -17,6 +25,60 @@ def test_a_candidate_that_can_t_start_is_the_last_decision():
     assert decision is not None
     assert (decision.type, decision.reason) == ("Rollback", "CanaryNotReady")
     assert "No module named 'lightgbm'" in decision.message
+
+
+def last_after_the_start(world: World) -> DecisionStatus:
+    """status.decision, as soon as it is another one than that the rollout begins."""
+    world.until(lambda one: (told := one.current.decision) and told.type != "StartRollout")
+    decision = world.current.decision
+    assert decision is not None
+    return decision
+
+
+OF_THE_CLUSTER = {"hopeless": False, "outside": True, "crashed": False}
+STARTS = {
+    "its image is gone": (
+        {"trouble": "its image isn't there: not found", "absent": True},
+        ("Rollback", "ImageNotFound"),
+    ),
+    "its entry service has another name": (
+        {"trouble": "its entry service is Searches", "misnamed": True},
+        ("Rollback", "ServiceNotFound"),
+    ),
+    "its registry is away": (
+        {"trouble": "its image can't be pulled: connection refused", **OF_THE_CLUSTER},
+        ("Inconclusive", "Infrastructure"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("pod", "told"), STARTS.values(), ids=STARTS)
+def test_whatever_keeps_a_candidate_from_starting_is_the_last_decision(pod, told):
+    world = serving(serving={"replicas": 1, "progressDeadlineSeconds": 120}).push("b", "v2")
+    world.broken["v2"] = replace(broken_pod(), **pod)
+    decision = last_after_the_start(world)
+    assert (decision.type, decision.reason) == told
+    assert pod["trouble"] in decision.message
+
+
+def test_a_quota_that_keeps_a_candidate_from_starting_is_the_last_decision(monkeypatch):
+    """Its Deployment has no pod that could say why."""
+    world = serving(serving={"replicas": 1, "progressDeadlineSeconds": 120}).push("b", "v2")
+    world.slow.add("v2")
+    as_it_is = world.situation
+
+    def full() -> Situation:
+        situation = as_it_is()
+        live = {
+            key: one if one.ready else replace(one, refused="exceeded quota: pods=4")
+            for key, one in situation.live.items()
+        }
+        return replace(situation, live=live)
+
+    monkeypatch.setattr(world, "situation", full)
+    decision = last_after_the_start(world)
+    assert (decision.type, decision.reason) == ("Inconclusive", "Infrastructure")
+    assert "exceeded quota" in decision.message
 
 
 @pytest.mark.parametrize("blocks", [1, 3])

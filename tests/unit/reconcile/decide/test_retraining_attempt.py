@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
 import pytest
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus
 from sluicegate.api.versions import VersionSource
+from sluicegate.conditions import find_condition
+from sluicegate.reconcile.decide.planner import take_step
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome
+from sluicegate.reconcile.report.status import report
 from tests.support.rollout_world import World, image
+
+if TYPE_CHECKING:
+    from sluicegate.api.status import Condition
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +55,30 @@ def test_the_attempt_that_made_a_candidate_ends_as_the_candidate_does(world, out
 )
 def test_what_became_of_another_candidate_is_not_told_of_the_attempt(world, fields):
     assert told(world, Outcome.ROLLED_BACK, **fields).outcome is Outcome.IN_PROGRESS
+
+
+def condition_of(world: World, retraining: RetrainingStatus) -> Condition:
+    """What is said of retraining at the next look, after this was written to status."""
+    other = deepcopy(world)
+    other.status = json.loads(json.dumps(other.current.replace(retraining=retraining).to_dict()))
+    situation = other.situation()
+    found = find_condition(report(situation, take_step(situation)).conditions, "RetrainingActive")
+    assert found is not None
+    return found
+
+
+def test_while_the_candidate_of_an_attempt_is_tried_the_condition_names_it(world):
+    """And not how the attempt before ended."""
+    last = AttemptResult(
+        outcome=Outcome.IN_PROGRESS, version="v2", image=image("b"), completion_time=world.now
+    )
+    one = RetrainingStatus(last_result=last, last_reason=DecisionReason.TIMED_OUT)
+    found = condition_of(world, one)
+    assert (found.status, found.reason) == ("False", "Idle")
+    assert found.message == "the last attempt made v2, which is in its rollout"
+
+
+def test_a_reason_that_a_newer_operator_wrote_is_told_as_it_is(world):
+    """It stopped every reconcile of an older operator."""
+    found = condition_of(world, RetrainingStatus(last_reason="Ascended"))
+    assert found.message == "the last attempt ended with Ascended"

@@ -141,6 +141,23 @@ def in_another_runtime(route) -> World:
 
 
 @ROUTES
+@pytest.mark.parametrize("version", ["v1", "v1.1"])
+def test_an_archive_that_moved_to_another_url_is_no_rollout(route, version):
+    """It is what its checksum says, wherever it lies and whatever it is called."""
+    at = {"url": "https://models.example/search.bento", "sha256": "a" * 64, "service": "Search"}
+    world = serving(route=route, model={"bento": {**at, "version": "v1"}})
+    moved = "https://archive.example/search-1.bento"
+    world = named(world, url=moved, version=version).run(4)
+    assert world.current.candidate is None
+    assert world.condition("Stalled") is None
+    assert world.serving == "v1"
+    assert world.current.stable.image == f"{moved}#sha256:{'a' * 64}"
+    assert len(world.pods) == 1
+    named(world, sha256="b" * 64, version="v2").run()
+    assert world.current.candidate is not None
+
+
+@ROUTES
 def test_another_runtime_is_a_canary_that_is_promoted_and_drained(route):
     """Both were one series: it was compared with itself, and never drained."""
     world = in_another_runtime(route)

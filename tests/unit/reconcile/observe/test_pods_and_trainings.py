@@ -182,7 +182,7 @@ GOOD = {
 }
 
 
-def job(condition: str = "Complete", reason: str = ""):
+def job(condition: str = "Complete", reason: str = "", seconds: int = 0):
     return job_record(
         {
             "metadata": {
@@ -192,13 +192,13 @@ def job(condition: str = "Complete", reason: str = ""):
                 "resourceVersion": "1",
                 "labels": {names.LABEL_PRODUCT: "search"},
             },
-            "spec": {},
+            "spec": {"activeDeadlineSeconds": seconds} if seconds else {},
             "status": {"conditions": [{"type": condition, "status": "True", "reason": reason}]},
         }
     )
 
 
-def result(ended: Ended, **of_job: str):
+def result(ended: Ended, **of_job: Any):
     return training_result(job(**of_job), ended, "0a1b2c3d", PARENT, output=OUTPUT)
 
 
@@ -302,6 +302,19 @@ def test_a_training_that_made_nothing_says_why(ended, of_job, reason, says):
     assert isinstance(failed, TrainingFailed)
     assert failed.reason is reason
     assert says in failed.message
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(90, "90 s"), (7200, "2 h")])
+def test_a_training_that_took_too_long_says_how_long_it_may_take_and_what_it_said_last(
+    seconds, words
+):
+    of_job = {"condition": "Failed", "reason": "DeadlineExceeded", "seconds": seconds}
+    failed = result(Ended("epoch 3", 143), **of_job)
+    assert f"longer than retraining.timeoutSeconds ({words})" in failed.message
+    assert failed.message.endswith("epoch 3")
+    gone = result(Ended(), **of_job)
+    assert f"({words})" in gone.message
+    assert gone.message.endswith("it left no message")
 
 
 def test_of_a_long_log_only_the_tail_is_kept():

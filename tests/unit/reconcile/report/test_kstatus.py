@@ -160,3 +160,12 @@ def test_what_a_pipeline_reads(make, change, ready, reconciling, stalled):
     told = {kind: one and (one.status, one.reason) for kind, one in found.items()}
     assert told == {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
     assert status.observed_generation == world.product.metadata.generation
+
+
+@pytest.mark.parametrize("make", [starting, failed])
+def test_the_candidate_of_a_first_version_starts_and_is_not_promoting(make):
+    """Its pod failed, and status.candidate.phase said Promoting."""
+    world = make()
+    assert {one.candidate.phase for one in world.statuses if one.candidate} == {"Starting"}
+    assert world.current.candidate.phase == "Starting"
+    assert world.current.stable is None

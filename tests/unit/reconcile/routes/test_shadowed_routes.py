@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +22,9 @@ from sluicegate.runtime.interfaces import QueuePriority
 from tests.support.api_stand_in import ApiStandIn
 from tests.support.observed_cluster import ACCEPTED, Cluster, Told
 from tests.support.rollout_world import GATEWAY, World, document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SEARCH, RIVAL = Key("catalog", "search"), Key("rivals", "rival")
 OLDER, YOUNGER = "2025-01-01T00:00:00Z", "2026-06-01T00:00:00Z"
@@ -174,6 +177,25 @@ async def test_a_first_version_whose_route_is_refused_isn_t_told_to_serve(cluste
     assert [reason for name, _, reason in told if name == "rival"] == ["RouteShadowed"]
 
 
+async def test_a_first_version_whose_route_no_gateway_accepts_isnt_told_to_serve(cluster):
+    """The event Normal Serving stood beside Ready=False, RouteNotAccepted."""
+    starting = World(spec=document())
+    starting.step()
+    cluster.add(starting, SEARCH, created=OLDER)
+    told: list[tuple[str, str, str]] = []
+    object.__setattr__(cluster.reconciler, "recorder", Told(told))
+    await cluster.look(SEARCH)
+    refused = [{**one, "status": "False", "reason": "NotAllowedByListeners"} for one in ACCEPTED]
+    accept(cluster, SEARCH, refused)
+    cluster.reconciler.starts.begun[SEARCH] = 0  # long enough ago to be told
+    await cluster.look(SEARCH)
+    assert cluster.ready(SEARCH)[:2] == ("False", "RouteNotAccepted")
+    assert "Serving" not in {reason for _, _, reason in told}
+    accept(cluster, SEARCH)
+    await cluster.look(SEARCH)
+    assert cluster.ready(SEARCH)[:2] == ("True", "Serving")
+
+
 async def test_hosts_that_no_common_listener_admits_don_t_collide(cluster, serving):
     """A route without hosts, on a listener of its own, kept out all that name no listener."""
     listeners = [{"name": name, "port": 80, "hostname": f"{name}.example"} for name in ("a", "b")]
@@ -226,12 +248,10 @@ async def test_who_waits_looks_when_the_route_is_free(cluster, serving):
     assert cluster.live(HTTP_ROUTES, RIVAL) is not None
 
 
-def accept(cluster: Cluster, key: Key) -> None:
-    """Let the Gateways take a product's route."""
+def accept(cluster: Cluster, key: Key, says: Sequence[dict[str, str]] = ACCEPTED) -> None:
+    """Let the Gateways take a product's route, or say something else of it."""
     body = cluster.live(HTTP_ROUTES, key)
-    parents = [
-        {"parentRef": parent, "conditions": ACCEPTED} for parent in body["spec"]["parentRefs"]
-    ]
+    parents = [{"parentRef": parent, "conditions": says} for parent in body["spec"]["parentRefs"]]
     cluster.observe(HTTP_ROUTES, body | {"status": {"parents": parents}})
 
 

@@ -1,0 +1,36 @@
+"""A canary that waits for a person for two weeks costs a look at its newest block, not at all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.policy.canary.analysis import assess
+from sluicegate.stats.sequential_test import better_factor, block_factor
+from tests.support.judged import CANARY, START, both_arms, candidate, judged_by, observed, serving
+from tests.support.scenarios import ACCURACY
+
+FORTNIGHT = 14 * 86_400 // CANARY
+TERMS = judged_by(ACCURACY)
+
+
+@pytest.mark.slow
+def test_a_look_after_fourteen_days_computes_the_factors_of_new_blocks_alone():
+    """All were computed anew at each look, seconds of them, once a minute."""
+    one = candidate(5)
+    status = serving(candidate=one)
+    blocks = [
+        block
+        for number in range(FORTNIGHT + 2)
+        for block in both_arms(
+            {"accuracy": (number % 7, 100)},
+            {"accuracy": (number % 5, 1900)},
+            1,
+            begin=START + number * CANARY,
+        )
+    ]
+    known = assess(TERMS, status, one, observed(blocks[:-1]))
+    before = [each.cache_info().misses for each in (block_factor, better_factor)]
+    after = assess(TERMS, status, one, observed(blocks))
+    computed = [each.cache_info().misses for each in (block_factor, better_factor)]
+    assert after.slos[0].blocks == known.slos[0].blocks + 1 > FORTNIGHT - 10
+    assert [new - old for new, old in zip(computed, before, strict=True)] == [1, 1]
