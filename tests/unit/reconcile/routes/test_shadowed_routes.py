@@ -248,7 +248,7 @@ async def test_who_waits_looks_when_the_route_is_free(cluster, serving):
     assert cluster.live(HTTP_ROUTES, RIVAL) is not None
 
 
-def accept(cluster: Cluster, key: Key, says: Sequence[dict[str, str]] = ACCEPTED) -> None:
+def accept(cluster: Cluster, key: Key, says: Sequence[dict[str, Any]] = ACCEPTED) -> None:
     """Let the Gateways take a product's route, or say something else of it."""
     body = cluster.live(HTTP_ROUTES, key)
     parents = [{"parentRef": parent, "conditions": says} for parent in body["spec"]["parentRefs"]]
