@@ -79,7 +79,7 @@ def markets(product: Object) -> list[str]:
     slos = product["status"].get("slos") or ()
     return [
         f"{SLO} in {one['market']}: {one['state']},"
-        f" {percent(float(one['ratio'])) if one.get('ratio') else '–'} (n={one.get('samples', 0):,})"
+        f" {percent(float(one['ratio'])) if one.get('ratio') else '–'} (n={one.get('total', 0):,})"
         for slo in slos
         if slo["name"] == SLO
         for one in slo.get("markets") or ()
