@@ -20,9 +20,9 @@ PRODUCT = {
             ]
         },
         "slos": [
-            {"name": "latency", "markets": [{"market": "FR", "state": "OK"}]},
+            {"name": "latency", "markets": [{"market": "FR", "state": "Met"}]},
             {"name": "accuracy", "markets": [
-                {"market": "AT", "state": "BAD", "ratio": "0.31", "samples": 412},
+                {"market": "AT", "state": "Missed", "ratio": "0.31", "total": 412},
                 {"market": "BE", "state": "Unknown"}]},
         ],
     }
@@ -32,7 +32,7 @@ PRODUCT = {
 def test_the_diagnosis_and_the_markets_are_read_from_status():
     assert alone(PRODUCT) == TEXT
     assert markets(PRODUCT) == [
-        "accuracy in AT: BAD, 31.0 % (n=412)",
+        "accuracy in AT: Missed, 31.0 % (n=412)",
         "accuracy in BE: Unknown, – (n=0)",
     ]
     assert (alone({"status": {}}), markets({"status": {}})) == ("", [])
