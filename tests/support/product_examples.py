@@ -58,7 +58,7 @@ def full_status() -> dict[str, Any]:
     baseline = {
         "accuracy": {
             "bad": 80, "total": 1000, "startTime": when, "endTime": when, "source": "Evaluation", "dispersion": "1.2",
-            "daily": True, "weekdays": [{"bad": 0, "total": 1}] * 7, "indicatorHash": "ab",
+            "daily": True, "pods": "2.5", "weekdays": [{"bad": 0, "total": 1}] * 7, "indicatorHash": "ab",
         },
         "revenue": {
             "bad": 0, "total": 0, "startTime": when, "endTime": when, "source": "Production", "dispersion": "1",

@@ -106,7 +106,7 @@ class EventSeries:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
+class UnsentEvent:
     """A write that failed and may succeed later.
 
     Attributes
@@ -135,7 +135,7 @@ class EventRecorder:
         self._holding: dict[str, tuple[str, str, str, str]] = {}
         """By object, the series that holds good news back."""
         self._serial = 0
-        self._unsent: deque[Unsent] = deque()
+        self._unsent: deque[UnsentEvent] = deque()
 
     def record(self, note: Note) -> None:
         """Queue a note; it is dropped when the queue is full or its object is too noisy."""
@@ -229,9 +229,9 @@ class EventRecorder:
         await self._api.patch(EVENTS, series.name, {"series": counted})
 
     async def _send(self, what: str, send: Callable[[], Awaitable[object]]) -> None:
-        await self._try(Unsent(what, send))
+        await self._try(UnsentEvent(what, send))
 
-    async def _try(self, one: Unsent) -> None:
+    async def _try(self, one: UnsentEvent) -> None:
         """Make a write; one that may succeed later is made again with the next look at the series."""
         try:
             await one.send()
