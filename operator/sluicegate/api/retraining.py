@@ -103,7 +103,7 @@ class Retraining(ApiModel):
     have a lower limit: SLUICEGATE_MAX_RETRAINING_SECONDS, one day by default."""
     cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] | None = None
     """Pause after an attempt; it doubles, up to a week, after each that wasn't promoted. Without it
-    the pause lasts until as many events have come as tell a drop by maxDrop, a day at most."""
+    the pause lasts until there are enough events to detect a drop of maxDrop, a day at most."""
     schedule: Schedule | None = None
     """Trains challengers although nothing is wrong; one is served only if it is shown to be better."""
     gate: Annotated[dict[SloName, Gate], Field(max_length=16)] = Field(default_factory=dict)

@@ -165,7 +165,9 @@ def _judged(
                 terms, status, Reason.HOLD_OUT_TOO_SMALL, text, now=now, failed=False
             )
         case holdout_gate.GateVerdict.PASSED if not _is_cure(status, result):
-            text = f"{name} isn't rolled out, as it isn't shown to be a cure: {_compared(verdict)}"
+            text = (
+                f"{name} isn't rolled out, as it isn't shown to be a remedy: {_compared(verdict)}"
+            )
             return _attempt_over(
                 terms, status, Reason.NOT_SHOWN_BETTER, text, now=now, failed=False
             )
@@ -251,7 +253,7 @@ def _too_small(verdict: holdout_gate.HoldOut) -> str:
         which = verdict.slo or "any SLO"
         return f"the hold-out holds no counts of {which} for both versions"
     needed = f"about {verdict.needed:,} rows" if verdict.needed else "far more rows"
-    return f"{_compared(verdict)}: too few rows to tell, {needed} a version are needed"
+    return f"{_compared(verdict)}: too few rows for a verdict, {needed} a version are needed"
 
 
 def _numbers(verdict: holdout_gate.HoldOut) -> dict[str, float]:

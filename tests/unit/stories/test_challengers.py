@@ -168,7 +168,7 @@ def test_one_that_is_only_as_good_as_a_degraded_version_is_no_cure():
     )
     told = [one for one in decisions(lines) if one["reason"] == "NotShownBetter"]
     assert [one["type"] for one in told] == ["Alert"]
-    assert "isn't shown to be a cure" in told[0]["message"]
+    assert "isn't shown to be a remedy" in told[0]["message"]
     assert lines[-1]["stable"] == "v1"
 
 
